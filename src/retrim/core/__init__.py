@@ -1,0 +1,1 @@
+"""Pure: frames, numbers and frozen records. No disk, clock, network or vendor."""

@@ -1,0 +1,170 @@
+"""The table as the world knew it at a moment: rows, labels, corrections, maturity.
+
+Landed frames carry a person's own columns plus four of ours, which begin with an
+underscore, as no column of a person's may:
+
+    _key       str        the row's key
+    _batch     str        digest of the batch that brought it
+    _arrived   time, UTC  when that batch landed
+    _correction bool      whether the batch was landed as a correction
+
+`assemble` adds `_event`, `_due`, `_known` and `_matured` (all times, UTC).
+"""
+
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from retrim.core.section import Section, Span
+
+ColumnType = Literal["number", "integer", "category", "time"]
+Role = Literal["feature", "target", "time", "due", "forbidden"]
+OURS = ("_key", "_batch", "_arrived", "_correction")
+
+
+class ColumnParams(Section):
+    """What one column of the table is."""
+
+    type: ColumnType = Field(description="number, integer, category or time (UTC unless it names a zone)")
+    role: Role = Field(description="feature; target; time (of the event); due (of the label); forbidden (leaks)")
+
+
+class DataParams(Section):
+    """What the table is: its columns, its key, its label and when that is due."""
+
+    model: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="name of the model: registry, tags, records")
+    columns: dict[str, ColumnParams] = Field(description="every column a batch must have, and no other")
+    key: tuple[str, ...] = Field(description="columns that name a row; empty: batch digest and row number do")
+    task: Literal["regression", "binary", "multiclass"]
+    positive: str | None = Field(description="the class whose probability a binary model gives; else null")
+    labels: Literal["with_rows", "later"] = Field(description="with_rows: a missing target is a fault")
+    label_horizon: Span | None = Field(description="due = event time + this span; null where a column says it")
+    batch_every: Span = Field(description="span between batches, so that a missing one is noticed")
+    batch_grace: Span = Field(description="how late a batch may be before it is reported")
+    suite: str = Field(description="path of the Great Expectations suite, from the workspace")
+
+    @model_validator(mode="after")
+    def _agree(self) -> "DataParams":
+        for role in ("target", "time"):
+            if len(self._with_role(role)) != 1:
+                raise ValueError(f"columns: {len(self._with_role(role))} have the role {role!r}; exactly 1 must")
+        for name in self.columns:
+            if name.startswith("_"):
+                raise ValueError(f"column {name!r} begins with '_', which is kept for retrim's own; rename it")
+        for name in self.key:
+            if name not in self.columns:
+                raise ValueError(f"key: {name!r} is no column; columns: {', '.join(self.columns)}")
+            if name == self.target:
+                raise ValueError(f"key: {name!r} is the target, which may be corrected; a key may not")
+        if (self.label_horizon is None) == (self.due is None):
+            raise ValueError("give the label's due time once: label_horizon, or one column with the role 'due'")
+        if (self.task == "binary") != (self.positive is not None):
+            raise ValueError("positive: name the positive class of a binary task, and null for any other")
+        if self.task != "regression" and self.columns[self.target].type != "category":
+            raise ValueError(f"the target of a {self.task} task has the type category")
+        if self.task == "regression" and self.columns[self.target].type not in ("number", "integer"):
+            raise ValueError("the target of a regression has the type number or integer")
+        if not self.features:
+            raise ValueError("columns: none has the role 'feature'; at least 1 must")
+        return self
+
+    def _with_role(self, role: str) -> list[str]:
+        return [name for name, column in self.columns.items() if column.role == role]
+
+    @property
+    def target(self) -> str:
+        return self._with_role("target")[0]
+
+    @property
+    def time(self) -> str:
+        return self._with_role("time")[0]
+
+    @property
+    def due(self) -> str | None:
+        return next(iter(self._with_role("due")), None)
+
+    @property
+    def features(self) -> dict[str, ColumnType]:
+        """Feature columns and their types, in the order of params.yaml."""
+        return {name: self.columns[name].type for name in self._with_role("feature")}
+
+
+def row_keys(rows: pd.DataFrame, key: tuple[str, ...], batch: str) -> pd.Series:
+    """The key of each row as one string: values joined by `|`, times in ISO 8601.
+
+    Args:
+        rows: Typed rows, shape (n, columns).
+        key: Key columns. Empty: the key is `batch:row number`, counted from 0.
+        batch: Digest of the batch.
+
+    Returns:
+        Strings, shape (n,), index of `rows`.
+    """
+    if not key:
+        return pd.Series([f"{batch}:{number}" for number in range(len(rows))], index=rows.index, dtype="str")
+    parts = [_as_text(rows[name]) for name in key]
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = joined + "|" + part
+    return joined
+
+
+def _as_text(values: pd.Series) -> pd.Series:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values.dt.strftime("%Y-%m-%dT%H:%M:%S.%f").str.removesuffix(".000000")
+    if pd.api.types.is_float_dtype(values) and values.dropna().mod(1).eq(0).all():
+        return values.astype("Int64").astype("str")
+    return values.astype("str")
+
+
+def assemble(
+    rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, *, as_of: pd.Timestamp
+) -> pd.DataFrame:
+    """The table as it was known at `as_of`, a row a key, in total order (event time, key).
+
+    Of rows with one key the latest arrival by `as_of` wins, and so it does for labels.
+    A row is mature when its label was due and known: `_matured` is the later of the
+    two, and missing while either is not so at `as_of`.
+
+    Args:
+        rows: Landed rows with the columns of `OURS`.
+        labels: Landed labels (`_key`, target, `_arrived`), or None when there are none.
+        data: What the table is.
+        as_of: The moment the pipeline pretends is now.
+
+    Returns:
+        Rows with `_event`, `_due`, `_known`, `_matured` added; the target is missing
+        where its label is not known.
+    """
+    table = _latest(rows, as_of)
+    target = data.target
+    known = table["_arrived"].where(table[target].notna())
+    if labels is not None and len(labels):
+        late = _latest(labels, as_of).set_index("_key")
+        arrived = pd.to_datetime(table["_key"].map(late["_arrived"]), utc=True)
+        newer = arrived.notna() & (known.isna() | (arrived >= known))
+        table[target] = table[target].mask(newer, table["_key"].map(late[target]))
+        known = known.mask(newer, arrived)
+    table["_event"] = table[data.time]
+    table["_due"] = table[data.due] if data.due else table[data.time] + pd.Timedelta(data.label_horizon)
+    table["_known"] = known.where(table[target].notna())
+    matured = table[["_due", "_known"]].max(axis=1, skipna=False)
+    table["_matured"] = matured.where(matured <= as_of)
+    return table.sort_values(["_event", "_key"], kind="stable", ignore_index=True)
+
+
+def _latest(landed: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    seen = landed[landed["_arrived"] <= as_of]
+    seen = seen.sort_values(["_arrived", "_batch"], kind="stable")
+    return seen.drop_duplicates("_key", keep="last").reset_index(drop=True)
+
+
+def mature(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of an assembled table whose label was due and known, in its order."""
+    return table[table["_matured"].notna()].reset_index(drop=True)
+
+
+def overdue_labels(table: pd.DataFrame, *, as_of: pd.Timestamp) -> int:
+    """How many labels were due by `as_of` and are still missing."""
+    return int(((table["_due"] <= as_of) & table["_known"].isna()).sum())

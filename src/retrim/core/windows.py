@@ -1,0 +1,70 @@
+"""Cuts of an ordered table in time: judging block, folds, blocks. All half-open, `[start, end)`.
+
+Positions are row numbers in the table's total order (event time, key). Between fit
+and score lies an embargo: a row may be fitted on only when its label had matured
+before the first scored event, which is what a person standing there would have had.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from retrim.core.section import Section
+
+
+class SplitParams(Section):
+    """Which rows judge and which train."""
+
+    judge_rows: int = Field(ge=1, description="newest mature rows, kept for the gate")
+    sliding_rows: int = Field(ge=1, description="rows of the sliding training window")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row numbers of one origin: fitted on, and scored."""
+
+    fit: np.ndarray
+    score: np.ndarray
+
+
+def past_of(event: pd.Series, matured: pd.Series, start: int) -> np.ndarray:
+    """Row numbers before `start` whose label had matured by the event time of row `start`."""
+    before = np.arange(start)
+    return before[(matured.iloc[:start] <= event.iloc[start]).to_numpy()]
+
+
+def folds(event: pd.Series, matured: pd.Series, *, count: int, rows: int) -> list[Fold]:
+    """Folds in time order: the newest `count * rows` rows in spans of `rows`, each after its past.
+
+    Args:
+        event: Event time of each row in total order, shape (n,).
+        matured: When each row's label had matured, shape (n,).
+        count: Folds wanted, 1 or more.
+        rows: Rows that each scores. Halved until the oldest fold keeps at least
+            half of all rows to fit on, so a short table still has folds.
+
+    Returns:
+        Oldest fold first.
+
+    Raises:
+        ValueError: Fewer than 4 rows a fold: nothing honest can be scored.
+    """
+    n = len(event)
+    while rows > 1 and count * rows > n / 2:
+        rows //= 2
+    made = []
+    for number in range(count):
+        start = n - (count - number) * rows
+        fit = past_of(event, matured, start)
+        if len(fit) < 2 or rows < 2:
+            raise ValueError(f"{n} rows are too few for {count} folds")
+        made.append(Fold(fit, np.arange(start, start + rows)))
+    return made
+
+
+def spans(n: int, count: int) -> Sequence[np.ndarray]:
+    """`count` spans of nearly equal size over `n` row numbers, in order; empty ones are left out."""
+    return [part for part in np.array_split(np.arange(n), count) if len(part)]

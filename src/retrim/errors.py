@@ -1,0 +1,43 @@
+"""Errors a person can act on: what was found, what is allowed, what to do.
+
+Every class carries the exit code that the command line ends with:
+1 the answer is no, 2 wrong use or bad input, 3 failed.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RetrimError(Exception):
+    """Something failed that is not the caller's mistake."""
+
+    exit_code = 3
+
+
+class BadInputError(RetrimError):
+    """A file, a setting or an argument is not what it has to be."""
+
+    exit_code = 2
+
+
+class RefusedError(RetrimError):
+    """The question was understood and the answer is no."""
+
+    exit_code = 1
+
+
+class UnknownNameError(BadInputError):
+    """A name that no table knows; says which names there are."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(known)}.{hint}")
+
+
+class EmptyWindowError(BadInputError):
+    """A window has no rows, so nothing can be said of it."""
+
+    def __init__(self, window: str) -> None:
+        super().__init__(f"the {window} window has no rows; at least 1 is needed")

@@ -1,0 +1,127 @@
+"""Where things lie: in a workspace, and in a run room."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrim.errors import BadInputError
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A checkout a person works in; all runtime state is under `var/`."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path) -> "Workspace":
+        """The workspace that holds `start`: the nearest folder above with a params.yaml and a dvc.yaml.
+
+        Raises:
+            BadInputError: No such folder.
+        """
+        start = start.resolve()
+        for folder in (start, *start.parents):
+            if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+                return cls(folder)
+        raise BadInputError(f"{start} is in no retrim workspace (no params.yaml with dvc.yaml above it); cd into one")
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "requirements.lock"
+
+    @property
+    def var(self) -> Path:
+        return self.root / "var"
+
+    @property
+    def landing(self) -> Path:
+        return self.var / "landing"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.var / "quarantine"
+
+    @property
+    def inbox(self) -> Path:
+        return self.var / "inbox"
+
+    @property
+    def runs(self) -> Path:
+        return self.var / "runs"
+
+    @property
+    def trials(self) -> Path:
+        return self.var / "trials"
+
+    @property
+    def environments(self) -> Path:
+        return self.var / "environments"
+
+    @property
+    def prefect(self) -> Path:
+        return self.var / "prefect"
+
+    @property
+    def demo(self) -> Path:
+        return self.var / "demo"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files of a run room. Each stage owns one folder of the bundle `data/candidate/`."""
+
+    root: Path
+
+    @property
+    def raw(self) -> Path:
+        return self.root / "data" / "raw"
+
+    @property
+    def pins(self) -> Path:
+        return self.root / "data" / "pins.json"
+
+    @property
+    def champion(self) -> Path:
+        return self.root / "data" / "champion"
+
+    @property
+    def table(self) -> Path:
+        """The mature rows, in total order: made by validate, outside the bundle."""
+        return self.root / "data" / "table.parquet"
+
+    @property
+    def view(self) -> Path:
+        """The feature view's rows: made by features, outside the bundle."""
+        return self.root / "data" / "view.parquet"
+
+    @property
+    def candidate(self) -> Path:
+        return self.root / "data" / "candidate"
+
+    @property
+    def validation(self) -> Path:
+        return self.candidate / "validation"
+
+    @property
+    def features(self) -> Path:
+        return self.candidate / "features"
+
+    @property
+    def tuning(self) -> Path:
+        return self.candidate / "tuning"
+
+    @property
+    def models(self) -> Path:
+        return self.candidate / "models"
+
+    @property
+    def backtest(self) -> Path:
+        return self.candidate / "backtest"
+
+    @property
+    def verdict(self) -> Path:
+        return self.candidate / "verdict"
