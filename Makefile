@@ -1,0 +1,80 @@
+# `make` alone lists the targets. A line that ends in `## ...` is one of them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Which workspace `make ui` shows: this one, or WORKSPACE=var/demo.
+WORKSPACE ?= .
+PORT ?= 5000
+
+bin := .venv/bin
+python := $(bin)/python
+ready := .venv/ready
+
+# Stages and tests start Python many times: bytecode is kept. Nothing is sent anywhere.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHON
+export DO_NOT_TRACK := 1
+# What a tool starts by name (dvc, git hooks) is the one in .venv.
+export PATH := $(CURDIR)/$(bin):$(PATH)
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(ready): requirements.lock pyproject.toml .ci/setup
+	@.ci/setup
+
+.PHONY: setup
+setup: $(ready) ## Make .venv from requirements.lock and install retrim in it; every other target does so when needed.
+
+.PHONY: demo
+demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when it pays, judge, promote (5 minutes).
+	@$(bin)/retrim demo
+
+.PHONY: test
+test: $(ready) ## Run the tests, with the coverage of core (10 minutes on 2 cores).
+	@$(python) -m pytest -m "not drill" --cov --cov-report=term --cov-fail-under=95
+
+.PHONY: quick
+quick: $(ready) ## Run the tests that start no server (1 minute).
+	@$(python) -m pytest -q -m "not server and not slow and not drill"
+
+.PHONY: check
+check: $(ready) ## Lint, formatting, types and import contracts.
+	@$(bin)/ruff check --quiet .
+	@$(bin)/ruff format --quiet --check .
+	@$(python) -m mypy --no-error-summary
+	@$(bin)/lint-imports
+
+.PHONY: format
+format: $(ready) ## Format the code and mend what lint can mend by itself.
+	@$(bin)/ruff check --quiet --fix . || true
+	@$(bin)/ruff format --quiet .
+
+.PHONY: ui
+ui: $(ready) ## Open the MLflow UI on this workspace; WORKSPACE=var/demo shows the demo, PORT=5000 the port.
+	@cd $(WORKSPACE) && $(CURDIR)/$(bin)/mlflow server --backend-store-uri sqlite:///var/mlflow.db --port $(PORT)
+
+.PHONY: drills
+drills: $(ready) ## Kill runs everywhere in their life and see each recovered (long).
+	@$(python) -m pytest -m drill
+
+.PHONY: plant
+plant: $(ready) ## Plant every known fault in a copy of the tree and see its guard fail.
+	@$(python) tests/plant/run.py
+
+.PHONY: bench
+bench: $(ready) ## Measure the overhead beyond the bare script (long).
+	@$(python) bench/overhead.py
+
+.PHONY: lock
+lock: ## Compile requirements.in into requirements.lock, for Python 3.11 to 3.13, with hashes.
+	@.ci/lock
+
+.PHONY: clean
+clean: ## Remove caches and .venv; var/ (your models and data) stays.
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	@find src flows tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
