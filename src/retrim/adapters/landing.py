@@ -1,0 +1,151 @@
+"""The landing zone: one immutable Parquet file a batch, in a partition a day of arrival.
+
+    <root>/arrived=2024-05-01/rows-<first 16 digits of the digest>.parquet
+
+A file is written aside, flushed and renamed, under a lock that dies with its process;
+so it is there whole or not at all, and landing it again changes nothing.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retrim.core.table import OURS
+from retrim.datasets.landed import BatchFile, Kind, batch_id, landed_files, read_column
+
+ASIDE = ".tmp-"
+
+
+class Landing:
+    """The landing zone at `root`; the folder is made by the first landing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from landing, and clears what a killed one left aside."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in self.root.glob(f"{ASIDE}*"):
+                left.unlink(missing_ok=True)
+            yield
+
+    def land_rows(
+        self, rows: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str
+    ) -> Path:
+        """Lands typed rows with their `_key`. Hold `locked()` from the checks before it to its end.
+
+        Args:
+            rows: `_key` and the declared columns, shape (n, columns).
+            digest: sha256 of the source file.
+            arrived: Arrival time, UTC.
+            correction: Whether rows with known keys replace the earlier ones.
+            released: Why it lands in spite of its faults; empty when it has none.
+
+        Returns:
+            The file; the one that was there if the batch had landed before.
+        """
+        return self._land("rows", rows, digest, arrived, correction, released)
+
+    def land_labels(
+        self, labels: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str
+    ) -> Path:
+        """The same for labels: `_key`, target and `label_time`."""
+        return self._land("labels", labels, digest, arrived, correction, released)
+
+    def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
+        """Landed batches in order of arrival; only those that had arrived by `as_of`, if given."""
+        return [file for file in landed_files(self.root) if as_of is None or file.arrived <= as_of]
+
+    def find(self, digest: str) -> BatchFile | None:
+        """The batch with this digest, in full or its first 16 digits; None if it has not landed."""
+        for path in sorted(self.root.glob(f"arrived=*/*-{batch_id(digest)}.parquet")):
+            return next(file for file in landed_files(path.parent) if file.path == path)
+        return None
+
+    def has(self, digest: str) -> bool:
+        """Whether a batch with this digest has landed, as rows or as labels."""
+        return self.find(digest) is not None
+
+    def known_keys(self, as_of: pd.Timestamp | None = None, *, kind: Kind = "rows") -> pd.Index:
+        """Keys of the rows (or labels) that have landed, each once."""
+        paths = [file.path for file in self.batches(as_of) if file.kind == kind]
+        return pd.Index(read_column(paths, "_key").unique(), dtype="str")
+
+    def last_arrival(self) -> pd.Timestamp | None:
+        """When the newest batch of rows arrived; None while there is none."""
+        return max((file.arrived for file in self.batches() if file.kind == "rows"), default=None)
+
+    def _land(
+        self, kind: Kind, frame: pd.DataFrame, digest: str, arrived: pd.Timestamp, correction: bool, released: str
+    ) -> Path:
+        before = self.find(digest)
+        if before is not None:
+            return before.path
+        arrived = arrived.tz_convert("UTC").as_unit("us")
+        ours = {
+            "_key": frame["_key"],
+            "_batch": pd.Series(batch_id(digest), index=frame.index, dtype="str"),
+            "_arrived": pd.Series(arrived, index=frame.index, dtype="datetime64[us, UTC]"),
+            "_correction": pd.Series(correction, index=frame.index, dtype="bool"),
+        }
+        own = {name: frame[name] for name in frame.columns if name not in OURS}
+        facts = {
+            "kind": kind,
+            "digest": digest,
+            "arrived": arrived.isoformat(),
+            "correction": str(correction).lower(),
+            "released": released,
+        }
+        table = _table(pd.DataFrame({**ours, **own})).replace_schema_metadata(
+            {f"retrim.{name}": value for name, value in facts.items()}
+        )
+        folder = self.root / f"arrived={arrived:%Y-%m-%d}"
+        aside = self.root / f"{ASIDE}{batch_id(digest)}"
+        _write(table, aside)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{kind}-{batch_id(digest)}.parquet"
+        os.replace(aside, path)
+        flush_folder(folder)
+        flush_folder(self.root)
+        return path
+
+
+def _table(frame: pd.DataFrame) -> pa.Table:
+    """Arrow columns by dtype alone, so that a column without a value has its type too."""
+    types = {"b": pa.bool_(), "f": pa.float64(), "M": pa.timestamp("us", "UTC")}
+    schema = pa.schema([(name, types.get(frame[name].dtype.kind, pa.string())) for name in frame.columns])
+    return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    """Writes Parquet with fixed settings, so that equal tables have equal bytes, and flushes it."""
+    with path.open("wb") as file:
+        pq.write_table(
+            table,
+            file,
+            compression="zstd",
+            compression_level=3,
+            version="2.6",
+            data_page_version="1.0",
+            row_group_size=1 << 20,
+        )
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Makes the names in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,81 @@
+"""What is wrong with a batch: column, rule, how often, and a few of the rows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+EXAMPLES_KEPT = 10
+"""Rows that a fault shows; `count` says how many there are."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row that breaks a rule. Rows are counted from 0, the header not among them."""
+
+    row: int | None
+    key: str | None
+    value: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {"row": self.row, "key": self.key, "value": self.value}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One rule that a batch breaks.
+
+    Args:
+        column: Column it is about; empty when it is the whole file.
+        rule: What has to hold, in words, with its bound.
+        count: Rows that break it, at most `EXAMPLES_KEPT` of them in `examples`; 1 for a whole file.
+        examples: The first of those rows.
+        releasable: Whether a person may land the batch in spite of it.
+        cure: What to do.
+    """
+
+    column: str
+    rule: str
+    count: int
+    examples: tuple[Example, ...]
+    releasable: bool
+    cure: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "column": self.column,
+            "rule": self.rule,
+            "count": self.count,
+            "examples": [example.as_record() for example in self.examples],
+            "releasable": self.releasable,
+            "cure": self.cure,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Fault":
+        examples = tuple(Example(**example) for example in record["examples"])
+        return cls(**{**record, "examples": examples})
+
+    def __str__(self) -> str:
+        where = f"{self.column}: " if self.column else ""
+        first = self.examples[0] if self.examples else None
+        at = "" if first is None or first.row is None else f", first in row {first.row}"
+        value = f": {first.value!r}" if first is not None and first.value else ""
+        return f"{where}{self.rule} (broken by {self.count}{at}{value})"
+
+
+def whole_file(rule: str, *, value: str, cure: str, column: str = "") -> Fault:
+    """A fault of the file as a whole; never releasable."""
+    examples = (Example(None, None, value),) if value else ()
+    return Fault(column, rule, 1, examples, releasable=False, cure=cure)
+
+
+def of_rows(
+    column: str, rule: str, found: Iterable[tuple[int, str | None, object]], *, count: int, releasable: bool, cure: str
+) -> Fault:
+    """A fault of `count` rows; `found` gives (row, key, value) of at least the first ones."""
+    examples = []
+    for row, key, value in found:
+        if len(examples) == EXAMPLES_KEPT:
+            break
+        examples.append(Example(row, key, str(value)[:200]))
+    return Fault(column, rule, count, tuple(examples), releasable=releasable, cure=cure)

@@ -1,0 +1,131 @@
+"""Opens a file that may be anything: CSV, gzipped CSV or Parquet gives columns, the rest gives faults.
+
+What a file is, is told by its content. CSV is UTF-8 (a byte order mark is allowed),
+separated by commas, quoted by double quotes, with one header line.
+"""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from retrim.core.fault import Example, Fault, of_rows, whole_file
+
+GZIP, PARQUET, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"\xef\xbb\xbf"
+OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+BLOCK = 64 << 20
+SAVE_AS = "save it as CSV in UTF-8, separated by commas, or as Parquet"
+
+
+class NoTableError(ValueError):
+    """The content cannot be read as a table; carries the fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+def columns_of(content: bytes, *, required: Iterable[str], optional: Iterable[str]) -> pa.Table:
+    """The columns of `content`: text from CSV, as stored from Parquet.
+
+    Raises:
+        NoTableError: It is no table, or has not the columns it must have.
+    """
+    if not content:
+        raise NoTableError(whole_file("holds a table", value="an empty file", cure="send the file again"))
+    if content.startswith(PARQUET):
+        return _from_parquet(content, tuple(required), tuple(optional))
+    if content.startswith(GZIP):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise NoTableError(
+                whole_file("is a whole gzip file", value=str(error), cure="send the file again; it was cut or damaged")
+            ) from error
+    return _from_csv(_checked_text(content), tuple(required), tuple(optional))
+
+
+def _from_parquet(content: bytes, required: tuple[str, ...], optional: tuple[str, ...]) -> pa.Table:
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        _check_names(file.schema_arrow.names, required, optional)
+        return file.read()
+    except (pa.ArrowException, OSError) as error:
+        raise NoTableError(
+            whole_file("is a whole Parquet file", value=str(error), cure="send the file again; it was cut or damaged")
+        ) from error
+
+
+def _checked_text(content: bytes) -> bytes:
+    for mark, name in OTHER_MARKS.items():
+        if content.startswith(mark):
+            raise NoTableError(whole_file("is UTF-8 text", value=f"marked as {name}", cure=SAVE_AS))
+    content = content.removeprefix(UTF8_MARK)
+    if b"\0" in content:
+        raise NoTableError(
+            whole_file("is a table of text", value=f"a zero byte at {content.index(0)}: binary", cure=SAVE_AS)
+        )
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        value = f"byte 0x{content[error.start]:02x} in line {line}"
+        raise NoTableError(whole_file("is UTF-8 text", value=value, cure=SAVE_AS)) from error
+    if not content.strip():
+        raise NoTableError(whole_file("holds a table", value="only blank lines", cure="send the file again"))
+    return content
+
+
+def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ...]) -> pa.Table:
+    content = content.lstrip(b"\r\n")
+    header = next(csv.reader(io.StringIO(content.split(b"\n", 1)[0].decode("utf-8").rstrip("\r"))))
+    _check_names(header, required, optional)
+    ragged: list[pacsv.InvalidRow] = []
+
+    def note(row: pacsv.InvalidRow) -> str:
+        ragged.append(row)
+        return "skip"
+
+    try:
+        table = pacsv.read_csv(
+            io.BytesIO(content),
+            # One thread: only so are the lines of ragged rows known.
+            read_options=pacsv.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1)),
+            parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
+            ),
+        )
+    except pa.ArrowException as error:
+        raise NoTableError(whole_file("is a table of text", value=str(error), cure=SAVE_AS)) from error
+    if ragged:
+        found = ((row.number - 2, None, row.text) for row in ragged)
+        rule = f"has a value for each of the {len(header)} columns, and no more"
+        raise NoTableError(
+            of_rows("", rule, found, count=len(ragged), releasable=False, cure="correct the lines; quote commas in text")
+        )
+    return table
+
+
+def _check_names(found: list[str], required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise NoTableError(
+            whole_file("names each column once", value=", ".join(twice), cure="rename or remove the repeated columns")
+        )
+    missing = [name for name in required if name not in found]
+    extra = [name for name in found if name not in required and name not in optional]
+    if not missing and not extra:
+        return
+    examples = tuple(Example(None, None, f"missing: {name}") for name in missing)
+    examples += tuple(Example(None, None, f"not declared: {name}") for name in extra)
+    cure = "send the file with these columns, or declare them in params.yaml (data.columns)"
+    if len(found) == 1 and any(mark in found[0] for mark in ";\t|"):
+        cure = f"separate the columns by commas; the header is {found[0][:60]!r}"
+    rule = f"has the columns {', '.join(required)}" + (f" (and may have {', '.join(optional)})" if optional else "")
+    raise NoTableError(Fault("", rule, len(examples), examples[:20], releasable=False, cure=cure))

@@ -1,0 +1,151 @@
+"""Reads landed batch files: in the landing zone, or linked into a run room's `data/raw/`.
+
+One immutable Parquet file a batch. Its facts (digest, kind, arrival) stand in the
+file itself, so a folder of files means the same flat or in date partitions.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retrim.errors import BadInputError
+
+Kind = Literal["rows", "labels"]
+ID_LENGTH = 16
+FACTS = ("kind", "digest", "arrived", "correction", "released")
+
+
+def batch_id(digest: str) -> str:
+    """The name of a batch: the first 16 digits of the sha256 of its file."""
+    return digest[:ID_LENGTH]
+
+
+@dataclass(frozen=True)
+class BatchFile:
+    """One landed batch.
+
+    Args:
+        kind: Rows, or labels of rows landed before.
+        digest: sha256 of the source file's bytes.
+        arrived: When it landed, UTC.
+        correction: Whether it was landed as a correction.
+        released: Why a person landed it in spite of its faults; empty when it had none.
+        rows: Number of rows.
+        path: Where the file lies.
+    """
+
+    kind: Kind
+    digest: str
+    arrived: pd.Timestamp
+    correction: bool
+    released: str
+    rows: int
+    path: Path
+
+    @property
+    def batch(self) -> str:
+        return batch_id(self.digest)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "batch": self.batch,
+            "kind": self.kind,
+            "digest": self.digest,
+            "arrived": self.arrived.isoformat(),
+            "correction": self.correction,
+            "released": self.released,
+            "rows": self.rows,
+            "path": str(self.path),
+        }
+
+
+def facts_of(path: Path) -> BatchFile:
+    """The facts that stand in one landed file.
+
+    Raises:
+        BadInputError: It was cut, damaged, or not landed by retrim.
+    """
+    try:
+        footer = pq.read_metadata(path)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, str(error)) from error
+    stored = {name.decode(): value.decode() for name, value in (footer.metadata or {}).items() if name[:1] != b"A"}
+    try:
+        kind, digest, arrived, correction, released = (stored[f"retrim.{name}"] for name in FACTS)
+    except KeyError as error:
+        raise _damaged(path, f"it lacks the fact {error}") from error
+    if kind not in ("rows", "labels"):
+        raise _damaged(path, f"its kind is {kind!r}")
+    when = pd.Timestamp(arrived)
+    return BatchFile(
+        "rows" if kind == "rows" else "labels", digest, when, correction == "true", released, footer.num_rows, path
+    )
+
+
+def landed_files(root: Path) -> list[BatchFile]:
+    """Every landed batch under `root`, in order of arrival, digest and kind."""
+    found = [facts_of(path) for path in sorted(root.rglob("*.parquet")) if not path.name.startswith(".")]
+    return sorted(found, key=lambda batch: (batch.arrived, batch.digest, batch.kind))
+
+
+def read_landed(root: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Landed rows and labels under `root`, as `retrim.core.table.assemble` takes them.
+
+    Args:
+        root: A landing zone, or `data/raw/` of a run room; files may lie flat or in partitions.
+
+    Returns:
+        Rows, and labels or None when no file of labels is there; in order of arrival.
+
+    Raises:
+        BadInputError: No rows are there, or a file is damaged.
+    """
+    files = landed_files(root)
+    rows = [file.path for file in files if file.kind == "rows"]
+    labels = [file.path for file in files if file.kind == "labels"]
+    if not rows:
+        raise BadInputError(f"no rows have landed in {root}; land some with: retrim ingest FILE")
+    return read_rows(rows), read_labels(labels)
+
+
+def read_rows(paths: Sequence[Path]) -> pd.DataFrame:
+    """Landed rows of the files at `paths`, in their order: `_key`, `_batch`, `_arrived`, `_correction`, own columns."""
+    return _read(paths, columns=None)
+
+
+def read_labels(paths: Sequence[Path]) -> pd.DataFrame | None:
+    """The same for files of labels: `_key`, ..., target, `label_time`; None when there are no files."""
+    return _read(paths, columns=None) if paths else None
+
+
+def read_column(paths: Iterable[Path], column: str) -> pd.Series:
+    """One column of the files at `paths`; empty text when there are none."""
+    paths = list(paths)
+    return _read(paths, columns=[column])[column] if paths else pd.Series([], dtype="str", name=column)
+
+
+def _read(paths: Sequence[Path], *, columns: list[str] | None) -> pd.DataFrame:
+    tables = []
+    for path in paths:
+        try:
+            # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
+            with path.open("rb") as file:
+                tables.append(pq.ParquetFile(file).read(columns=columns).replace_schema_metadata(None))
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, str(error)) from error
+    try:
+        return pa.concat_tables(tables).to_pandas()
+    except pa.ArrowInvalid as error:
+        raise BadInputError(
+            f"landed batches have different columns ({error}); data.columns in params.yaml was changed after "
+            "batches had landed: change it back, or land them anew into an empty landing zone"
+        ) from error
+
+
+def _damaged(path: Path, reason: str) -> BadInputError:
+    return BadInputError(f"{path} is no whole landed batch ({reason}); restore it from a backup, or land it again")

@@ -1,0 +1,122 @@
+"""The one reader of tables: a file and the declared columns give typed rows, or faults.
+
+Rows that come from a file hold float64 for numbers and integers, str for categories
+and UTC microseconds for times.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from retrim.core.fault import Fault, of_rows, whole_file
+from retrim.core.table import ColumnType, DataParams
+from retrim.datasets.container import NoTableError, columns_of
+from retrim.datasets.cells import typed
+from retrim.errors import BadInputError
+
+KEY, LABEL_TIME = "_key", "label_time"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a file holds: typed rows, or the faults that keep it from being read.
+
+    Args:
+        digest: sha256 of the file's bytes, hexadecimal.
+        frame: Typed rows in the order of the file; None when it is no such table.
+        faults: Empty when every cell is of its type.
+    """
+
+    digest: str
+    frame: pd.DataFrame | None
+    faults: tuple[Fault, ...]
+
+
+def declared(data: DataParams, *, labels: bool) -> tuple[dict[str, ColumnType], dict[str, ColumnType]]:
+    """Columns that a file must have, and those it may have, with their types.
+
+    A file of rows may leave the target out where labels come later. A file of labels
+    has the key columns (or `_key`, for a table without a key) and the target, and may
+    have `label_time`.
+    """
+    types: dict[str, ColumnType] = {name: column.type for name, column in data.columns.items()}
+    target = {data.target: types[data.target]}
+    if labels:
+        key: dict[str, ColumnType] = {name: types[name] for name in data.key} or {KEY: "category"}
+        return {**key, **target}, {LABEL_TIME: "time"}
+    if data.labels == "later":
+        return {name: kind for name, kind in types.items() if name != data.target}, target
+    return types, {}
+
+
+def read_table(path: Path, data: DataParams, *, labels: bool) -> Reading:
+    """Reads `path` as rows of the table, or as labels of rows landed before.
+
+    Args:
+        path: CSV, gzipped CSV or Parquet.
+        data: What the table is.
+        labels: Whether it is a file of labels.
+
+    Returns:
+        The rows in the order of the file, with every declared column; an optional one
+        that is not there is missing in every row.
+
+    Raises:
+        BadInputError: There is no such file, it is a folder, or it may not be read.
+    """
+    return read_content(read_bytes(path), data, labels=labels)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of the file at `path`.
+
+    Raises:
+        BadInputError: There is no such file, it is a folder, or it may not be read.
+    """
+    if path.is_dir():
+        raise BadInputError(f"{path} is a folder; name one file, CSV, CSV.gz or Parquet")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise BadInputError(f"{path} does not exist; name a file, CSV, CSV.gz or Parquet") from error
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read ({error.strerror}); name a file that you may read") from error
+
+
+def read_content(content: bytes, data: DataParams, *, labels: bool) -> Reading:
+    """The same for the bytes of a file."""
+    digest = hashlib.sha256(content).hexdigest()
+    required, optional = declared(data, labels=labels)
+    try:
+        stored = columns_of(content, required=required, optional=optional)
+    except NoTableError as error:
+        return Reading(digest, None, (error.fault,))
+    if not stored.num_rows:
+        return Reading(digest, None, (whole_file("has rows", value="a header and no row", cure="send the rows"),))
+    columns: dict[str, pd.Series] = {}
+    faults: list[Fault] = []
+    for name, kind in {**required, **optional}.items():
+        cells = stored[name] if name in stored.column_names else pa.chunked_array([pa.nulls(stored.num_rows)])
+        columns[name], found = typed(cells, name, kind)
+        faults.extend(found)
+    frame = pd.DataFrame(columns)
+    if not faults:
+        faults.extend(_missing(frame, data, labels=labels))
+    return Reading(digest, frame, tuple(faults))
+
+
+def _missing(frame: pd.DataFrame, data: DataParams, *, labels: bool) -> list[Fault]:
+    """Faults of blank cells that a row cannot do without: key, event time, due time, the target of a label."""
+    needed = [*data.key] or ([KEY] if labels else [])
+    needed += [data.target] if labels else [name for name in (data.time, data.due) if name]
+    faults = []
+    for name in dict.fromkeys(needed):
+        blank = frame.index[frame[name].isna()]
+        if len(blank):
+            found = ((int(row), None, "") for row in blank)
+            cure = "fill the cells in, or leave the rows out"
+            faults.append(of_rows(name, "is not blank", found, count=len(blank), releasable=False, cure=cure))
+    return faults
