@@ -1,0 +1,62 @@
+"""The import contracts of pyproject.toml, and that every module has its place in them."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+CORE = sorted((ROOT / "src/retrim/core").rglob("*.py"))
+CLOCK = {"now", "utcnow", "today", "perf_counter", "monotonic"}
+DISK = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "unlink", "mkdir"}
+SCREEN = {"print", "input"}
+FRAMES_FROM_DISK = {"read_csv", "read_parquet", "read_json", "read_pickle", "read_excel", "read_sql", "read_table"}
+UNSEEDED = {"np.random." + name for name in ("rand", "randn", "random", "normal", "seed", "shuffle", "permutation")}
+
+
+def reaches_out(call: ast.Call) -> bool:
+    """Whether a call, judged by its name, reads a clock or a disk, writes to the screen or draws without a seed."""
+    whole = ast.unparse(call.func)
+    name = whole.rpartition(".")[2]
+    if name in FRAMES_FROM_DISK:
+        return not (call.args and ast.unparse(call.args[0]).startswith(("BytesIO(", "StringIO(", "io.BytesIO(")))
+    return name in CLOCK | DISK | SCREEN or whole in UNSEEDED
+
+
+@pytest.mark.parametrize("contract", [contract["id"] for contract in CONTRACTS])
+def test_the_import_contract_is_kept(contract: str) -> None:
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    options = ["--no-logo", "--no-cache", "--contract", contract]
+    run = subprocess.run(
+        [sys.executable, "-c", command, *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_every_module_has_a_layer() -> None:
+    layers = next(contract["layers"] for contract in CONTRACTS if contract["id"] == "layers")
+    placed = {name.strip(" ()") for layer in layers for name in layer.split("|")}
+    folder = ROOT / "src/retrim"
+    modules = {
+        f"retrim.{path.stem}"
+        for path in folder.iterdir()
+        if path.name not in ("__init__.py", "py.typed", "__pycache__")
+    }
+
+    assert modules <= placed
+
+
+@pytest.mark.parametrize("path", CORE, ids=[str(path.relative_to(ROOT / "src/retrim")) for path in CORE])
+def test_core_calls_no_clock_no_disk_no_screen_and_no_unseeded_draw(path: Path) -> None:
+    found = [
+        f"line {node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and reaches_out(node)
+    ]
+
+    assert found == []

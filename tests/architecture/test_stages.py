@@ -1,0 +1,174 @@
+"""dvc.yaml, the stage modules and their signatures say the same thing."""
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+import yaml
+
+from retrim.settings import Params
+
+ROOT = Path(__file__).resolve().parents[2]
+SRC = ROOT / "src"
+STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+LAID = {"data/raw", "data/champion", "data/pins.json"}
+"""What a run room is given before the first stage."""
+FROM_OUTSIDE = {"paths", "cores", "trials"}
+"""Arguments of `run` that are no section of params.yaml: where things lie, and what changes time but no result."""
+EVERY_STAGE = {"requirements.lock", "data/pins.json"}
+every_stage = pytest.mark.parametrize("stage", sorted(STAGES))
+
+
+def deps(stage: str) -> set[str]:
+    return {str(Path(dep)) for dep in STAGES[stage]["deps"]}
+
+
+def outs(stage: str) -> set[str]:
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in STAGES[stage].get(kind, [])]
+    return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
+
+
+def covers(known: str, path: str) -> bool:
+    return path == known or path.startswith(known.rstrip("/") + "/")
+
+
+@cache
+def module_file(name: str) -> Path | None:
+    """The file of a module of retrim, or None where the name is no module."""
+    base = SRC.joinpath(*name.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def names_imported(path: Path) -> set[str]:
+    """Modules of retrim that a file imports, also inside functions; not what is for the type checker alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: line {node.lineno}: imports are absolute"
+            found |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == "retrim"}
+
+
+@cache
+def closure(stage: str) -> frozenset[str]:
+    """Files under src that a stage imports, itself among them, as paths from the root."""
+    todo, seen = [f"retrim.stages.{stage}"], set()
+    while todo:
+        name = todo.pop()
+        parts = name.split(".")
+        for length in range(1, len(parts) + 1):
+            path = module_file(".".join(parts[:length]))
+            if path is not None and path not in seen:
+                seen.add(path)
+                todo.extend(names_imported(path))
+    return frozenset(str(path.relative_to(ROOT)) for path in seen)
+
+
+def run_of(stage: str) -> ast.FunctionDef:
+    tree = ast.parse((SRC / f"retrim/stages/{stage}.py").read_text(encoding="utf-8"))
+    return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run")
+
+
+def arguments(stage: str) -> set[str]:
+    taken = run_of(stage).args
+    return {argument.arg for argument in (*taken.posonlyargs, *taken.args, *taken.kwonlyargs)}
+
+
+def test_each_stage_is_a_module_and_each_module_a_stage() -> None:
+    modules = {path.stem for path in (SRC / "retrim/stages").glob("*.py") if not path.stem.startswith("_")}
+
+    assert set(STAGES) == modules
+
+
+@every_stage
+class TestEveryStage:
+    def test_runs_the_code_of_its_room(self, stage: str) -> None:
+        assert STAGES[stage]["cmd"] == f"PYTHONPATH=src python -m retrim.stages.{stage}"
+
+    def test_says_in_a_sentence_what_it_makes(self, stage: str) -> None:
+        assert STAGES[stage]["desc"].rstrip().endswith(".")
+
+    def test_depends_on_the_sections_that_its_run_takes(self, stage: str) -> None:
+        params = STAGES[stage].get("params", [])
+
+        assert set(params) == arguments(stage) - FROM_OUTSIDE
+
+    def test_takes_each_section_as_its_type(self, stage: str) -> None:
+        module = __import__(f"retrim.stages.{stage}", fromlist=["run"])
+        hints = get_type_hints(module.run)
+
+        assert {name: hints[name] for name in arguments(stage) - FROM_OUTSIDE} == {
+            name: Params.model_fields[name].annotation for name in arguments(stage) - FROM_OUTSIDE
+        }
+
+    def test_has_no_default_for_an_argument(self, stage: str) -> None:
+        taken = run_of(stage).args
+
+        assert not taken.defaults
+        assert not any(taken.kw_defaults)
+
+    def test_reads_each_section_that_it_takes(self, stage: str) -> None:
+        used = {node.id for node in ast.walk(run_of(stage)) if isinstance(node, ast.Name)}
+
+        assert arguments(stage) <= used
+
+    def test_depends_on_all_code_that_it_imports(self, stage: str) -> None:
+        missing = {path for path in closure(stage) if not any(covers(dep, path) for dep in deps(stage))}
+
+        assert missing == set()
+
+    def test_depends_on_no_code_that_it_does_not_import(self, stage: str) -> None:
+        code = {dep for dep in deps(stage) if dep.startswith("src/")}
+        idle = {dep for dep in code if not any(covers(dep, path) for path in closure(stage))}
+
+        assert idle == set()
+
+    def test_imports_no_module_by_a_computed_name(self, stage: str) -> None:
+        found = [
+            path
+            for path in closure(stage)
+            if "import_module(" in (ROOT / path).read_text(encoding="utf-8")
+            or "__import__(" in (ROOT / path).read_text(encoding="utf-8")
+        ]
+
+        assert found == []
+
+    def test_is_stale_when_the_environment_or_a_pin_changes(self, stage: str) -> None:
+        assert deps(stage) >= EVERY_STAGE
+
+    def test_has_only_files_that_exist_or_are_made_before_it(self, stage: str) -> None:
+        before = list(STAGES)[: list(STAGES).index(stage)]
+        made = LAID | {out for earlier in before for out in outs(earlier)}
+        unknown = {
+            dep
+            for dep in deps(stage)
+            if not (ROOT / dep).exists() and not any(covers(out, dep) or covers(dep, out) for out in made)
+        }
+
+        assert unknown == set()
+
+    def test_writes_below_data_what_no_other_stage_writes(self, stage: str) -> None:
+        others = {out for other in STAGES if other != stage for out in outs(other)}
+
+        assert all(out.startswith("data/") for out in outs(stage))
+        assert not any(covers(out, other) or covers(other, out) for out in outs(stage) for other in others)
+
+    def test_ships_no_output_that_git_would_keep(self, stage: str) -> None:
+        entries = [entry for kind in ("outs", "metrics", "plots") for entry in STAGES[stage].get(kind, [])]
+        options = [next(iter(entry.values())) for entry in entries if isinstance(entry, dict)]
+
+        assert all(option.get("cache", True) for option in options)
