@@ -6,6 +6,9 @@ from pathlib import Path
 from retrim.errors import BadInputError
 
 
+NO_CHAMPION = "none.json"
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A checkout a person works in; all runtime state is under `var/`."""
@@ -87,6 +90,11 @@ class Paths:
     @property
     def champion(self) -> Path:
         return self.root / "data" / "champion"
+
+    @property
+    def has_champion(self) -> bool:
+        """Whether a champion was laid into the room; before version 1 a marker file says there is none."""
+        return not (self.champion / NO_CHAMPION).exists()
 
     @property
     def table(self) -> Path:

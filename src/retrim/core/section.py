@@ -1,9 +1,10 @@
 """The base of every section of params.yaml: frozen, closed, without defaults."""
 
+import re
 from typing import Annotated
 
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 
 class Section(BaseModel):
@@ -13,7 +14,8 @@ class Section(BaseModel):
 
 
 def _is_span(text: str) -> str:
-    """Checks a span such as "14d" or "1h"; pandas reads it."""
+    """A span such as "14d" or "1h", written as pandas reads it: it has deprecated "d" for "D"."""
+    text = re.sub(r"(?<=[\d\s])d(?![a-z])", "D", text)
     try:
         span = pd.Timedelta(text)
     except ValueError as error:
@@ -24,3 +26,14 @@ def _is_span(text: str) -> str:
 
 
 Span = Annotated[str, AfterValidator(_is_span)]
+
+
+def explain(error: ValidationError) -> str:
+    """The faults pydantic found, one after the other: key, what is wrong, value."""
+    found = []
+    for fault in error.errors(include_url=False):
+        place = ".".join(str(part) for part in fault["loc"])
+        value = fault.get("input")
+        shown = f" (got {value!r})" if isinstance(value, str | int | float | bool | None) else ""
+        found.append(f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}{shown}")
+    return "; ".join(found)

@@ -67,6 +67,9 @@ class DataParams(Section):
             raise ValueError("the target of a regression has the type number or integer")
         if not self.features:
             raise ValueError("columns: none has the role 'feature'; at least 1 must")
+        for name, kind in self.features.items():
+            if kind == "time":
+                raise ValueError(f"columns: {name!r} is a time; a feature is a number, an integer or a category")
         return self
 
     def _with_role(self, role: str) -> list[str]:

@@ -1,0 +1,186 @@
+"""Great Expectations on a frame that we loaded: a suite of plain JSON in, faults out.
+
+A suite binds types, keys and physical bounds. What describes the distribution of
+some reference window is refused, or the quarantine would eat the drift.
+
+Loading Great Expectations takes seconds, so it is imported when first needed.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.core.fault import Example, Fault, of_rows
+from retrim.errors import BadInputError, UnknownNameError
+
+DISTRIBUTION = (
+    "mean", "median", "stdev", "quantile", "sum", "kl_divergence", "most_common", "distinct_values", "z_scores",
+    "unique_value_count", "proportion_of_unique", "proportion_of_non_null",
+)  # fmt: skip
+CURE = "correct the rows at their source; or land the batch in spite of it: retrim quarantine release ID --reason WHY"
+FORM = '{"name": ..., "expectations": [{"type": ..., "kwargs": {...}, "meta": {...}}, ...]}'
+
+
+def read_suite(path: Path) -> dict[str, Any]:
+    """The suite in a JSON file, each expectation known to Great Expectations with its arguments.
+
+    Raises:
+        BadInputError: There is no such file, it is no suite, or an expectation is unknown,
+            has wrong arguments, is not binding, or describes a distribution.
+    """
+    try:
+        suite = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"suite {path} cannot be read as JSON ({error}); write {FORM}") from error
+    if not isinstance(suite, dict) or not isinstance(suite.get("expectations"), list) or "name" not in suite:
+        raise BadInputError(f"suite {path} has no name with a list of expectations; write {FORM}")
+    for number, expectation in enumerate(suite["expectations"], start=1):
+        _check(f"{path.name}, number {number}", expectation)
+    return suite
+
+
+def for_columns(suite: dict[str, Any], columns: Collection[str]) -> dict[str, Any]:
+    """The part of `suite` that is about these columns and no other."""
+
+    def about(kwargs: dict[str, Any]) -> set[str]:
+        named = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
+        return {*named, *kwargs.get("column_list", [])}
+
+    kept = [one for one in suite["expectations"] if about(one["kwargs"]) and about(one["kwargs"]) <= set(columns)]
+    return {**suite, "expectations": kept}
+
+
+def validate(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_key") -> tuple[Fault, ...]:
+    """What `frame` breaks of `suite`, in the order of the suite; empty when it holds.
+
+    Args:
+        frame: Typed rows, shape (n, columns).
+        suite: As `read_suite` gives it.
+        key_column: Column whose value names a row in a fault, if the frame has it.
+
+    Returns:
+        A fault an expectation, with the number of rows that break it and the first of them.
+
+    Raises:
+        BadInputError: An expectation could not be computed, as of a column that is not there.
+    """
+    frame = frame.reset_index(drop=True)
+    gx = _load()
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    numbered = [
+        {**one, "meta": {**one.get("meta", {}), "number": number}} for number, one in enumerate(suite["expectations"])
+    ]
+    asked = gx.ExpectationSuite(name=suite["name"], expectations=numbered)
+    outcome = batch.validate(asked, result_format={"result_format": "COMPLETE", "include_unexpected_rows": False})
+    # Results come in another order than the suite's.
+    results = sorted(outcome.results, key=lambda result: result.expectation_config.meta["number"])
+    if len(results) != len(numbered):
+        raise BadInputError(f"suite {suite['name']}: {len(numbered)} expectations, {len(results)} answers; check each")
+    faults = []
+    for result, expectation in zip(results, suite["expectations"], strict=True):
+        message = _exception(result.exception_info)
+        if message is not None:
+            raise BadInputError(
+                f"suite {suite['name']}: {expectation['type']} {expectation['kwargs']} cannot be computed ({message}); "
+                f"columns: {', '.join(frame.columns)}"
+            )
+        if not result.success:
+            faults.append(_fault(frame, expectation, result.result, key_column))
+    return tuple(faults)
+
+
+def in_words(expectation: dict[str, Any]) -> str:
+    """An expectation as a rule with its bound: "is between 0 and 100 (percent)"."""
+    kwargs = {name: value for name, value in expectation["kwargs"].items() if not name.startswith("column")}
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    kind = expectation["type"].removeprefix("expect_").removeprefix("column_").removeprefix("values_to_")
+    match kind:
+        case "be_between" if high is None:
+            words = f"is at least {low}"
+        case "be_between" if low is None:
+            words = f"is at most {high}"
+        case "be_between":
+            words = f"is between {low} and {high}"
+        case "be_in_set":
+            words = f"is one of {', '.join(map(str, kwargs['value_set']))}"
+        case "be_unique":
+            words = "is there once"
+        case "not_be_null":
+            words = "is not blank"
+        case "be_of_type":
+            words = f"is stored as {kwargs['type_']}"
+        case _:
+            given = ", ".join(f"{name} {value}" for name, value in sorted(kwargs.items()))
+            words = f"{kind.replace('_', ' ')}{f' ({given})' if given else ''}"
+    unit = expectation.get("meta", {}).get("unit")
+    return f"{words} ({unit})" if unit else words
+
+
+def _fault(frame: pd.DataFrame, expectation: dict[str, Any], result: dict[str, Any], key_column: str) -> Fault:
+    kwargs = expectation["kwargs"]
+    column = str(kwargs.get("column") or ", ".join(kwargs.get("column_list", [])) or kwargs.get("column_A", ""))
+    rows = result.get("unexpected_index_list")
+    if not rows:
+        seen = Example(None, None, str(result.get("observed_value")))
+        return Fault(column, in_words(expectation), 1, (seen,), releasable=True, cure=CURE)
+    keys = frame[key_column] if key_column in frame else None
+    shown = [name for name in column.split(", ") if name in frame]
+    found = ((row, None if keys is None else str(keys[row]), _value(frame, row, shown)) for row in rows)
+    return of_rows(column, in_words(expectation), found, count=len(rows), releasable=True, cure=CURE)
+
+
+def _value(frame: pd.DataFrame, row: int, columns: list[str]) -> str:
+    cells = [frame.at[row, name] for name in columns]
+    return ", ".join("" if pd.isna(cell) else str(cell) for cell in cells)
+
+
+def _exception(info: dict[str, Any]) -> str | None:
+    """The message of what went wrong inside Great Expectations: flat, or nested under a metric's id."""
+    if "raised_exception" in info:
+        return str(info.get("exception_message")) if info["raised_exception"] else None
+    messages = [_exception(inner) for inner in info.values() if isinstance(inner, dict)]
+    return next((message for message in messages if message is not None), None)
+
+
+def _check(where: str, expectation: object) -> None:
+    if not isinstance(expectation, dict) or "type" not in expectation or not isinstance(expectation.get("kwargs"), dict):
+        raise BadInputError(f"suite {where} has no type with kwargs: {expectation!r}; write {FORM}")
+    extra = sorted(set(expectation) - {"type", "kwargs", "meta"})
+    if extra:
+        raise BadInputError(f"suite {where} has {', '.join(extra)}; allowed: type, kwargs, meta. Every expectation binds")
+    kind = expectation["type"]
+    if any(word in kind for word in DISTRIBUTION):
+        raise BadInputError(
+            f"suite {where}: {kind} describes a distribution; a suite binds types, keys and physical bounds. "
+            "What a distribution does is the drift tests' to say (drift in params.yaml)"
+        )
+    _load()
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.expectations.registry import list_registered_expectation_implementations
+
+    known = list_registered_expectation_implementations()
+    if kind not in known:
+        # A suite with an unknown type would only log it, and go on without.
+        raise UnknownNameError(f"expectation in {where}:", kind, known)
+    try:
+        ExpectationConfiguration(type=kind, kwargs=expectation["kwargs"]).to_domain_obj()
+    except (TypeError, ValueError) as error:
+        lines = " ".join(str(error).split())
+        raise BadInputError(f"suite {where}: {kind} does not take {expectation['kwargs']}: {lines}") from error
+
+
+def _load() -> Any:
+    """Great Expectations, silent: no telemetry, no progress bars, no log lines of its own."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+    import great_expectations
+
+    return great_expectations

@@ -1,0 +1,80 @@
+"""The bundle: the folder a run made. Its names, and the predictor that it holds."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.models import MODELS, Model
+from retrim.core.training import Recipe
+from retrim.core.view import FeatureView
+
+VIEW = "features/view.json"
+SPLIT = "features/split.json"
+HYPERPARAMETERS = "tuning/hyperparameters.json"
+TRIALS = "tuning/trials.json"
+VERDICT = "verdict/verdict.json"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A stored model with its own preprocessing.
+
+    Args:
+        view: How rows become numbers.
+        model: The winning model.
+        recipe: What it was fitted with.
+        window: The training window that won.
+        used_until: Event time of the newest row it was fitted, tuned or stopped on.
+        trained_from: Event time of the oldest row it was fitted on.
+        judged_loss: Its mean loss on the rows it was judged on.
+    """
+
+    view: FeatureView
+    model: Model
+    recipe: Recipe
+    window: str
+    used_until: pd.Timestamp
+    trained_from: pd.Timestamp
+    judged_loss: float
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task."""
+        return self.model.predict(self.view.matrix(rows))
+
+
+def load_predictor(files: Mapping[str, bytes]) -> Predictor:
+    """The predictor of a bundle, from the bytes of its files by relative name.
+
+    Raises:
+        KeyError: A file of the bundle is missing.
+    """
+    view = FeatureView.from_record(json.loads(files[VIEW]))
+    split = json.loads(files[SPLIT])
+    verdict = json.loads(files[VERDICT])
+    tuned = json.loads(files[HYPERPARAMETERS])
+    window = verdict["winner"]
+    made = json.loads(files[f"models/{window}/fit.json"])
+    recipe = Recipe(
+        model=made["recipe"]["model"],
+        loss=made["recipe"]["loss"],
+        hyperparameters=tuned["hyperparameters"],
+        rounds=tuned["rounds"],
+        seed=made["recipe"]["seed"],
+    )
+    model_files = {
+        name.removeprefix(f"models/{window}/"): content
+        for name, content in files.items()
+        if name.startswith(f"models/{window}/")
+    }
+    return Predictor(
+        view=view,
+        model=MODELS[recipe.model].load(view, model_files),
+        recipe=recipe,
+        window=window,
+        used_until=pd.Timestamp(split["used_until"]),
+        trained_from=pd.Timestamp(made["from"]),
+        judged_loss=verdict["losses"][window],
+    )

@@ -1,0 +1,63 @@
+"""Naive forecasts that a model has to beat: the floor of the gate.
+
+Each sees the training rows alone and predicts all judged rows from there.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.plugins import Registry
+from retrim.core.view import FeatureView
+
+Baseline = Callable[..., np.ndarray]
+BASELINES: Registry[Baseline] = Registry("baseline")
+
+
+@BASELINES.register("last_value", tasks=("regression",))
+def last_value(
+    view: FeatureView, train: pd.DataFrame, judged: pd.DataFrame, *, season: pd.Timedelta, cells: int
+) -> np.ndarray:
+    """The newest training target, for every judged row: shape (n,)."""
+    return np.full(len(judged), view.actual(train)[-1])
+
+
+@BASELINES.register("mean", tasks=("regression", "binary", "multiclass"))
+def mean(
+    view: FeatureView, train: pd.DataFrame, judged: pd.DataFrame, *, season: pd.Timedelta, cells: int
+) -> np.ndarray:
+    """The mean training target, or the shares of the classes: the best constant for squared or log loss."""
+    return np.repeat(_targets(view, train).mean(axis=0)[None], len(judged), axis=0)
+
+
+@BASELINES.register("seasonal_mean", tasks=("regression", "binary", "multiclass"))
+def seasonal_mean(
+    view: FeatureView, train: pd.DataFrame, judged: pd.DataFrame, *, season: pd.Timedelta, cells: int
+) -> np.ndarray:
+    """The mean training target of the same part of the season.
+
+    Args:
+        view: Gives the targets.
+        train: Training rows with `_event`.
+        judged: Rows to predict, with `_event`.
+        season: Length of one season.
+        cells: Parts the season is cut into; one without training rows gives the mean of all.
+    """
+    targets = _targets(view, train)
+    overall = targets.mean(axis=0)
+    means = pd.DataFrame(targets.reshape(len(train), -1)).groupby(_cell(train["_event"], season, cells)).mean()
+    found = means.reindex(_cell(judged["_event"], season, cells)).to_numpy()
+    filled = np.where(np.isnan(found), np.atleast_1d(overall), found)
+    return filled if targets.ndim == 2 else filled[:, 0]
+
+
+def _cell(event: pd.Series, season: pd.Timedelta, cells: int) -> np.ndarray:
+    since = (event - pd.Timestamp(0, tz="UTC")).to_numpy().astype("timedelta64[ns]")
+    length = season.to_timedelta64().astype("timedelta64[ns]")
+    return np.asarray((since % length) * cells // length).astype("int64")
+
+
+def _targets(view: FeatureView, rows: pd.DataFrame) -> np.ndarray:
+    actual = view.actual(rows)
+    return np.eye(len(view.classes))[actual] if view.task == "multiclass" else actual.astype("float64")

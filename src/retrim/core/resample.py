@@ -1,0 +1,47 @@
+"""Block bootstrap: intervals for means of losses that follow one another in time."""
+
+import numpy as np
+
+
+def block_means(values: np.ndarray, *, block_rows: int, draws: int, seed: int) -> np.ndarray:
+    """Means of `draws` series put together from blocks of `values`, drawn with replacement.
+
+    Args:
+        values: One number a row, in time order, shape (n,), n at least 1.
+        block_rows: Rows of a block; at most n is used. Long enough that rows further apart do not know each other.
+        draws: Series drawn.
+        seed: Same seed, same draws.
+
+    Returns:
+        Shape (draws,).
+
+    Source:
+        Politis and Romano (1992), A circular block-resampling procedure for stationary data.
+    """
+    n = len(values)
+    block = min(block_rows, n)
+    count = -(-n // block)
+    starts = np.random.default_rng(seed).integers(0, n, size=(draws, count))
+    sums = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[:block]]))])
+    return np.asarray((sums[starts + block] - sums[starts]).sum(axis=1) / (count * block))
+
+
+def mean_error(values: np.ndarray, *, block_rows: int) -> float:
+    """Standard error of the mean of a series, from the spread of the means of its blocks.
+
+    Fewer than two blocks say nothing, so the rows themselves are the blocks then.
+
+    Args:
+        values: One number a row, in time order, shape (n,).
+        block_rows: Rows of a block.
+
+    Returns:
+        0 or more; infinite below 2 rows, where nothing is known.
+    """
+    n = len(values)
+    if n < 2:
+        return float("inf")
+    count = n // block_rows
+    parts = np.array_split(values, count) if count >= 2 else np.array_split(values, n)
+    means = np.array([part.mean() for part in parts])
+    return float(means.std(ddof=1) / np.sqrt(len(means)))

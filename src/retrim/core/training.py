@@ -1,0 +1,67 @@
+"""A recipe and the rows it is fitted on: what train, backtest and the probe share."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from retrim.core.models import MODELS, Model
+from retrim.core.section import Section
+from retrim.core.view import FeatureView
+
+WindowKind = Literal["all", "sliding"]
+
+
+class TrainParams(Section):
+    """The challengers."""
+
+    model: str = Field(description="kind of model")
+    windows: tuple[WindowKind, ...] = Field(min_length=1, description="training windows that compete")
+    seed: int = Field(ge=0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a fit needs but the rows."""
+
+    model: str
+    loss: str
+    hyperparameters: dict[str, Any]
+    rounds: int
+    seed: int
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "loss": self.loss,
+            "hyperparameters": self.hyperparameters,
+            "rounds": self.rounds,
+            "seed": self.seed,
+        }
+
+
+def training_rows(past: np.ndarray, kind: WindowKind, *, sliding_rows: int) -> np.ndarray:
+    """Row numbers of a training window: all the past, or its newest `sliding_rows`."""
+    return past[-sliding_rows:] if kind == "sliding" else past
+
+
+def fit_recipe(recipe: Recipe, view: FeatureView, rows: pd.DataFrame, *, threads: int) -> Model:
+    """The recipe's model, fitted on all of `rows` for all of its rounds."""
+    return (
+        MODELS[recipe.model]
+        .fit(
+            view,
+            view.matrix(rows),
+            view.actual(rows),
+            loss=recipe.loss,
+            hyperparameters=recipe.hyperparameters,
+            rounds=recipe.rounds,
+            stop=None,
+            patience=0,
+            seed=recipe.seed,
+            threads=threads,
+        )
+        .model
+    )

@@ -1,0 +1,76 @@
+"""params.yaml and the environment, read once. `Params` changes results; `Env` says where things are."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from retrim.core.backtest import BacktestParams
+from retrim.core.drift import DriftParams
+from retrim.core.gate import GateParams
+from retrim.core.metrics import JudgeParams
+from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
+from retrim.core.section import Section, explain
+from retrim.core.table import DataParams
+from retrim.core.training import TrainParams
+from retrim.core.triggers import AccountParams, ProbeParams, TriggerParams
+from retrim.core.tuning import TuneParams
+from retrim.core.windows import SplitParams
+from retrim.errors import BadInputError
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    data: DataParams
+    split: SplitParams
+    judge: JudgeParams
+    tune: TuneParams
+    train: TrainParams
+    backtest: BacktestParams
+    gate: GateParams
+    probe: ProbeParams
+    account: AccountParams
+    drift: DriftParams
+    triggers: TriggerParams
+    retrain: RetrainParams
+    room: RoomParams
+    schedule: ScheduleParams
+    demo: DemoParams
+
+
+class Env(BaseSettings):
+    """Where things are. Every address has an embedded default under `var/`; none changes a result."""
+
+    model_config = SettingsConfigDict(env_prefix="RETRIM_", frozen=True)
+
+    store_url: str | None = None
+    mlflow_url: str | None = None
+    mlflow_artifacts: str | None = None
+    prefect_url: str | None = None
+
+
+def load_params(path: Path) -> Params:
+    """The settings in a params.yaml.
+
+    Raises:
+        BadInputError: The file is missing, no YAML, or a section is wrong; names key, value and what is allowed.
+    """
+    document = read_yaml(path)
+    try:
+        return Params.model_validate(document)
+    except ValidationError as error:
+        raise BadInputError(f"{path.name}: {explain(error)}") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping, read safely."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadInputError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise BadInputError(f"{path} holds a {type(document).__name__}; a mapping of sections is needed")
+    return document

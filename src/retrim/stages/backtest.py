@@ -1,0 +1,44 @@
+"""The recipe refitted at earlier origins, on training rows alone."""
+
+import pandas as pd
+
+from retrim.core import backtest as rolling
+from retrim.core.metrics import JudgeParams
+from retrim.core.training import Recipe, TrainParams
+from retrim.core.view import FeatureView
+from retrim.core.windows import SplitParams, folds
+from retrim.errors import RefusedError
+from retrim.paths import Paths
+from retrim.stages._room import main, read_json, to_json, write_folder
+
+
+def run(
+    backtest: rolling.BacktestParams,
+    train: TrainParams,
+    judge: JudgeParams,
+    split: SplitParams,
+    paths: Paths,
+    cores: int,
+) -> None:
+    """Writes the loss of each training window at each origin."""
+    rows = pd.read_parquet(paths.view).iloc[: read_json(paths.features / "split.json")["train"]]
+    tuned = read_json(paths.tuning / "hyperparameters.json")
+    try:
+        cut = folds(rows["_event"], rows["_matured"], count=backtest.origins, rows=backtest.origin_rows)
+    except ValueError as error:
+        raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
+    origins = rolling.backtest(
+        Recipe(train.model, judge.loss, tuned["hyperparameters"], tuned["rounds"], train.seed),
+        FeatureView.from_record(read_json(paths.features / "view.json")),
+        rows,
+        cut,
+        train.windows,
+        sliding_rows=split.sliding_rows,
+        threads=cores,
+    )
+    record = {"loss": judge.loss, "origins": [origin.as_record() for origin in origins]}
+    write_folder(paths.backtest, {"backtest.json": to_json(record)})
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,82 @@
+"""The stored challengers and the champion on the judging block; names one winner and gives the verdict."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.bundle import load_predictor
+from retrim.core.frames import to_parquet
+from retrim.core.gate import GateParams, judge as judge_losses
+from retrim.core.metrics import JudgeParams, measure, row_losses
+from retrim.core.models import MODELS
+from retrim.core.models.baseline import BASELINES
+from retrim.core.view import FeatureView
+from retrim.errors import RefusedError
+from retrim.paths import Paths
+from retrim.stages._room import main, read_folder, read_json, to_json, write_folder
+
+
+def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
+    """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
+    rows = pd.read_parquet(paths.view)
+    split = read_json(paths.features / "split.json")
+    view = FeatureView.from_record(read_json(paths.features / "view.json"))
+    start = split["judge_start"]
+    judged, train = rows.iloc[start:], rows.iloc[: split["train"]]
+    actual = view.actual(judged)
+    predictions = _challengers(view, judged, read_folder(paths.models))
+    season = pd.Timedelta(gate.season)
+    floors = {
+        name: BASELINES[name](view, train, judged, season=season, cells=gate.season_cells) for name in gate.floor
+    }
+    verdict = judge_losses(
+        {name: row_losses(judge.loss, actual, predicted) for name, predicted in predictions.items()},
+        _champion_losses(paths, start, judge),
+        {name: row_losses(judge.loss, actual, predicted) for name, predicted in floors.items()},
+        gate,
+        draws=judge.draws,
+        block_rows=judge.block_rows,
+    )
+    record = verdict.as_record() | {"judged_from": split["judged_from"], "judged_until": split["judged_until"]}
+    record["metrics"] = {
+        name: measure(judge.metrics, actual, predicted, task=view.task)
+        for name, predicted in predictions.items()
+        if len(judged)
+    }
+    scored = judged[["_key", "_event"]].assign(actual=actual)
+    for name, predicted in predictions.items():
+        scored = scored.assign(**_columns(name, predicted))
+    write_folder(paths.verdict, {"verdict.json": to_json(record), "judged.parquet": to_parquet(scored)})
+
+
+def _challengers(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes]) -> dict[str, np.ndarray]:
+    """Predictions of each stored challenger, loaded from its files."""
+    predictions = {}
+    for kind in sorted({name.split("/")[0] for name in files}):
+        own = {name.removeprefix(f"{kind}/"): content for name, content in files.items() if name.startswith(f"{kind}/")}
+        made = json.loads(own["fit.json"])
+        predictions[kind] = MODELS[made["recipe"]["model"]].load(view, own).predict(view.matrix(judged))
+    return predictions
+
+
+def _champion_losses(paths: Paths, start: int, judge: JudgeParams) -> np.ndarray | None:
+    """The champion's loss on each judged row, from the whole table: its features may be others than today's."""
+    if not paths.has_champion:
+        return None
+    champion = load_predictor(read_folder(paths.champion))
+    judged = pd.read_parquet(paths.table).iloc[start:]
+    missing = sorted(set(champion.view.features) - set(judged.columns))
+    if missing:
+        raise RefusedError(f"the champion needs {', '.join(missing)}, which the table no longer has; keep the columns")
+    return row_losses(judge.loss, champion.view.actual(judged), champion.predict(judged))
+
+
+def _columns(name: str, predicted: np.ndarray) -> dict[str, np.ndarray]:
+    if predicted.ndim == 1:
+        return {name: predicted}
+    return {f"{name}_{place}": predicted[:, place] for place in range(predicted.shape[1])}
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,53 @@
+"""Mature rows to the feature view, and the cut between training rows and judging block."""
+
+import pandas as pd
+
+from retrim.core.frames import to_parquet
+from retrim.core.table import DataParams
+from retrim.core.view import FeatureView, order_digest
+from retrim.core.windows import SplitParams, past_of
+from retrim.errors import RefusedError
+from retrim.paths import Paths
+from retrim.stages._room import main, read_json, to_json, write_file, write_folder
+
+
+def run(data: DataParams, split: SplitParams, paths: Paths) -> None:
+    """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
+    table = pd.read_parquet(paths.table)
+    start = judging_start(table, split, champion_used_until(paths))
+    train = past_of(table["_event"], table["_matured"], start) if start < len(table) else table.index.to_numpy()
+    if len(train) < 2:
+        raise RefusedError(f"{len(table)} mature rows leave {len(train)} to train on; wait for more or lower split")
+    view = FeatureView.learn(table.iloc[train], data)
+    kept = table[["_key", "_event", "_matured", *view.features, view.target]]
+    write_file(paths.view, to_parquet(kept))
+    cut = {
+        "rows": len(table),
+        "train": len(train),
+        "judge_start": start,
+        "used_until": table["_event"].iloc[train[-1]].isoformat(),
+        "judged_from": table["_event"].iloc[start].isoformat() if start < len(table) else None,
+        "judged_until": table["_event"].iloc[-1].isoformat(),
+        "row_order": order_digest(table["_key"]),
+    }
+    write_folder(paths.features, {"view.json": to_json(view.as_record()), "split.json": to_json(cut)})
+
+
+def champion_used_until(paths: Paths) -> pd.Timestamp | None:
+    """Event time of the newest row the champion has trained, tuned or stopped on; None before version 1."""
+    if not paths.has_champion:
+        return None
+    return pd.Timestamp(read_json(paths.champion / "features" / "split.json")["used_until"])
+
+
+def judging_start(table: pd.DataFrame, split: SplitParams, used_until: pd.Timestamp | None) -> int:
+    """Row number at which the judging block begins: its newest rows, none of them used by the champion."""
+    newest = max(len(table) - split.judge_rows, 0)
+    if used_until is None:
+        return newest
+    unused = int((table["_event"] <= used_until).sum())
+    return max(newest, unused)
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,141 @@
+"""The search for hyperparameters on training rows: searched, warm-started, or the champion's."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.metrics import JudgeParams, row_losses
+from retrim.core.models import MODELS
+from retrim.core.training import TrainParams
+from retrim.core.tuning import Score, Trial, TuneParams, best, importance, search
+from retrim.core.view import FeatureView
+from retrim.core.windows import Fold, folds, past_of
+from retrim.errors import BadInputError, RefusedError
+from retrim.paths import Paths
+from retrim.stages._room import main, read_json, read_pins, to_json, write_folder
+
+
+def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, cores: int, trials: Path) -> None:
+    """Writes the hyperparameters and every trial; finished trials also go to the trial log as they come."""
+    mode = read_pins(paths)["mode"]
+    champion = _champion(paths)
+    if mode == "refit":
+        if champion is None:
+            raise BadInputError("mode 'refit' copies the champion's hyperparameters and there is no champion; search")
+        write_folder(paths.tuning, {"hyperparameters.json": to_json(champion), "trials.json": to_json([])})
+        return
+    rows = pd.read_parquet(paths.view).iloc[: read_json(paths.features / "split.json")["train"]]
+    view = FeatureView.from_record(read_json(paths.features / "view.json"))
+    cut = _folds(rows, tune)
+    log = trials / f"{_fingerprint(paths, tune, judge, train, mode)}.jsonl"
+    found = search(
+        lambda hyperparameters: _evaluate(hyperparameters, rows, view, cut, tune, train, judge),
+        tune,
+        trials=tune.warm_trials if mode == "warm" else tune.trials,
+        first=champion["hyperparameters"] if champion is not None and mode == "warm" else None,
+        done=_read_log(log),
+        workers=cores,
+        told=lambda batch: _append(log, batch),
+    )
+    chosen = best(found)
+    record = {
+        "hyperparameters": chosen.hyperparameters,
+        "rounds": int(np.median(chosen.score.rounds)),
+        "trial": chosen.number,
+        "loss": chosen.score.loss,
+        "importance": importance(tune, found),
+        "importance_by": "PED-ANOVA",
+        "folds": [rows["_event"].iloc[fold.score[0]].isoformat() for fold in cut],
+    }
+    write_folder(
+        paths.tuning,
+        {"hyperparameters.json": to_json(record), "trials.json": to_json([trial.as_record() for trial in found])},
+    )
+
+
+def _champion(paths: Paths) -> dict[str, Any] | None:
+    if not paths.has_champion:
+        return None
+    record = read_json(paths.champion / "tuning" / "hyperparameters.json")
+    return {"hyperparameters": record["hyperparameters"], "rounds": record["rounds"]}
+
+
+def _folds(rows: pd.DataFrame, tune: TuneParams) -> list[Fold]:
+    try:
+        return folds(rows["_event"], rows["_matured"], count=tune.folds, rows=tune.fold_rows)
+    except ValueError as error:
+        raise RefusedError(f"tune: {error}; wait for more rows or lower tune.folds") from error
+
+
+def _evaluate(
+    hyperparameters: dict[str, Any],
+    rows: pd.DataFrame,
+    view: FeatureView,
+    cut: Sequence[Fold],
+    tune: TuneParams,
+    train: TrainParams,
+    judge: JudgeParams,
+) -> Score:
+    """Loss and rounds a fold. The rows that fit, stop and score are disjoint, in this order of time."""
+    losses, rounds = [], []
+    for fold in cut:
+        past = rows.iloc[fold.fit]
+        stop_at = len(past) - max(int(len(past) * tune.stop_share), 1)
+        fit = past.iloc[past_of(past["_event"], past["_matured"], stop_at)]
+        stop, scored = past.iloc[stop_at:], rows.iloc[fold.score]
+        fitted = MODELS[train.model].fit(
+            view,
+            view.matrix(fit),
+            view.actual(fit),
+            loss=judge.loss,
+            hyperparameters=hyperparameters,
+            rounds=tune.max_rounds,
+            stop=(view.matrix(stop), view.actual(stop)),
+            patience=tune.patience,
+            seed=train.seed,
+            threads=1,
+        )
+        predicted = fitted.model.predict(view.matrix(scored))
+        losses.append(float(np.mean(row_losses(judge.loss, view.actual(scored), predicted))))
+        rounds.append(fitted.rounds)
+    return Score(tuple(losses), tuple(rounds))
+
+
+def _fingerprint(paths: Paths, tune: TuneParams, judge: JudgeParams, train: TrainParams, mode: str) -> str:
+    """What a trial's loss depends on: rows, view, settings, the champion's start, code and environment."""
+    digest = hashlib.sha256()
+    settings = {"tune": tune.model_dump(), "judge": judge.model_dump(), "train": train.model_dump(), "mode": mode}
+    digest.update(json.dumps([settings, _champion(paths) if mode == "warm" else None], sort_keys=True).encode())
+    code = sorted((paths.root / "src" / "retrim" / "core").rglob("*.py"))
+    for path in [paths.view, paths.features / "view.json", paths.root / "requirements.lock", Path(__file__), *code]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _read_log(log: Path) -> list[Trial]:
+    """Trials of an earlier run; a line that a kill tore in two ends the log."""
+    found: list[Trial] = []
+    if log.exists():
+        for line in log.read_text(encoding="utf-8").splitlines():
+            try:
+                trial = Trial.from_record(json.loads(line))
+            except (ValueError, KeyError):
+                break
+            if trial.number == len(found):
+                found.append(trial)
+    return found
+
+
+def _append(log: Path, batch: Sequence[Trial]) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(trial.as_record(), sort_keys=True) + "\n" for trial in batch)
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,44 @@
+"""Landed batches to the mature rows of the table, checked once more against the suite."""
+
+import pandas as pd
+
+from retrim.adapters.validation import read_suite, validate
+from retrim.core.frames import to_parquet
+from retrim.core.table import DataParams, assemble, mature, overdue_labels
+from retrim.datasets.landed import landed_files, read_landed
+from retrim.errors import BadInputError, RefusedError
+from retrim.paths import Paths
+from retrim.stages._room import main, read_pins, to_json, write_file, write_folder
+
+
+def run(data: DataParams, paths: Paths) -> None:
+    """Writes the mature rows as of the pinned date, and a report of what was there.
+
+    Batches that a person released are exempt from the suite: the reason stands with them.
+    """
+    as_of = pd.Timestamp(read_pins(paths)["as_of"])
+    rows, labels = read_landed(paths.raw)
+    released = {file.batch: file.released for file in landed_files(paths.raw) if file.released}
+    faults = validate(rows[~rows["_batch"].isin(list(released))], read_suite(paths.root / data.suite))
+    if faults:
+        raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(str(fault) for fault in faults))
+    table = assemble(rows, labels, data, as_of=as_of)
+    ripe = mature(table)
+    if not len(ripe):
+        raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
+    report = {
+        "as_of": as_of.isoformat(),
+        "landed": len(rows),
+        "rows": len(table),
+        "mature": len(ripe),
+        "labels_overdue": overdue_labels(table, as_of=as_of),
+        "released": released,
+        "from": ripe["_event"].iloc[0].isoformat(),
+        "until": ripe["_event"].iloc[-1].isoformat(),
+    }
+    write_file(paths.table, to_parquet(ripe))
+    write_folder(paths.validation, {"report.json": to_json(report)})
+
+
+if __name__ == "__main__":
+    main(run)
