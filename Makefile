@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(ready): requirements.lock pyproject.toml .ci/setup
 	@.ci/setup
@@ -42,12 +42,16 @@ test: $(ready) ## Run the tests, with the coverage of core (10 minutes on 2 core
 quick: $(ready) ## Run the tests that start no server (1 minute).
 	@$(python) -m pytest -q -m "not server and not slow and not drill"
 
+.PHONY: structure
+structure: $(ready) ## Run the structure tests alone: layers, stages, settings, documents (seconds).
+	@$(python) -m pytest -q tests/architecture
+
 .PHONY: check
 check: $(ready) ## Lint, formatting, types and import contracts.
 	@$(bin)/ruff check --quiet .
 	@$(bin)/ruff format --quiet --check .
 	@$(python) -m mypy --no-error-summary
-	@$(bin)/lint-imports
+	@$(bin)/lint-imports --no-logo
 
 .PHONY: format
 format: $(ready) ## Format the code and mend what lint can mend by itself.

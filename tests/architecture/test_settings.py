@@ -110,7 +110,7 @@ class TestEverySection:
         assert section.model_config["extra"] == "forbid"
 
 
-@pytest.mark.parametrize(("kind", "entry"), entries(), ids=lambda part: getattr(part, "name", part))
+@pytest.mark.parametrize(("kind", "entry"), list(entries()), ids=lambda part: getattr(part, "name", part))
 def test_a_plug_in_has_no_argument_with_a_default(kind: str, entry: Entry[Any]) -> None:
     value = entry.value
     owner = value if inspect.isclass(value) or inspect.isfunction(value) else type(value)

@@ -11,7 +11,7 @@ A fault is an entry of a `tests/plant/*.yaml`:
           search: "import numpy as np"                  # stands there exactly once
           replace: "import numpy as np\\nimport mlflow"
         - file: src/retrim/core/new.py
-          append: "import mlflow"                       # to its end; a file that is missing is made
+          append: "import mlflow"                       # to its end, `times` times; a missing file is made
       guard: tests/architecture/test_layers.py::test_the_import_contract_is_kept[pure-core]
       says: mlflow                                      # optional: stands in what the guard prints
 
@@ -46,6 +46,7 @@ class Edit:
     search: str | None = None
     replace: str = ""
     append: str = ""
+    times: int = 1
 
     def apply_to(self, text: str) -> str:
         """The text with the fault in it.
@@ -54,7 +55,7 @@ class Edit:
             ValueError: The place is not there exactly once: the tree has moved on.
         """
         if self.search is None:
-            return text + "\n" + self.append + "\n"
+            return text + f"\n{self.append}\n" * self.times
         if text.count(self.search) != 1:
             raise ValueError(
                 f"{self.file} holds {self.search!r} {text.count(self.search)} times; exactly once is needed"

@@ -1,0 +1,111 @@
+"""What the documents tell a reader to type exists, and what exists is told to the reader."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer
+
+from retrim import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+each_document = pytest.mark.parametrize("document", DOCS, ids=[str(path.relative_to(ROOT)) for path in DOCS])
+
+
+def code_in(document: Path) -> str:
+    """All that stands in code spans and blocks, a line each."""
+    return "\n".join(CODE.findall(document.read_text(encoding="utf-8")))
+
+
+@cache
+def commands() -> dict[str, set[str]]:
+    """Each command of retrim, groups written out ("quarantine list"), with its options."""
+    found: dict[str, set[str]] = {}
+
+    def walk(command: object, name: str) -> None:
+        options = {
+            option for taken in getattr(command, "params", []) for option in (*taken.opts, *taken.secondary_opts)
+        }
+        inner = getattr(command, "commands", {})
+        if name:
+            found[name] = {option for option in options if option.startswith("-")} | {"--help"}
+        for own, below in inner.items():
+            walk(below, f"{name} {own}".strip())
+
+    walk(typer.main.get_command(cli.app), "")
+    return found
+
+
+def typed(document: Path) -> list[tuple[str, list[str]]]:
+    """Calls of retrim in a document's code: its line, and the words after `retrim`."""
+    calls = re.findall(r"(?<![\w./-])retrim ((?:--?)?[a-z][^\n`|;&#]*)", code_in(document))
+    return [(call, call.split()) for call in calls]
+
+
+def named(words: list[str]) -> str | None:
+    """The command that the words call, or None."""
+    return next((name for name in (" ".join(words[:2]), words[0]) if name in commands()), None)
+
+
+@each_document
+class TestEveryDocument:
+    def test_names_only_make_targets_that_exist(self, document: Path) -> None:
+        called = set(re.findall(r"(?<![\w-])make ([a-z][a-z-]*)", code_in(document)))
+
+        assert called <= TARGETS
+
+    def test_names_only_commands_that_exist(self, document: Path) -> None:
+        unknown = [call for call, words in typed(document) if words[0] != "--help" and named(words) is None]
+
+        assert unknown == []
+
+    def test_names_only_options_that_exist(self, document: Path) -> None:
+        unknown = [
+            (call, option)
+            for call, words in typed(document)
+            if (name := named(words))
+            for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", call)
+            if option not in commands()[name]
+        ]
+
+        assert unknown == []
+
+    def test_links_only_to_files_that_exist(self, document: Path) -> None:
+        links = [link for link in LINK.findall(document.read_text(encoding="utf-8")) if "://" not in link]
+        broken = [link for link in links if not (document.parent / link).exists()]
+
+        assert broken == []
+
+    def test_names_only_files_of_the_tree_that_exist(self, document: Path) -> None:
+        named_files = set(
+            re.findall(r"(?<![\w/.-])((?:src|flows|docs|tests|bench|expectations|\.ci)/[\w./-]*\w)", code_in(document))
+        )
+        missing = {name for name in named_files if not (ROOT / name).exists()}
+
+        assert missing == set()
+
+
+def test_every_command_of_retrim_is_documented() -> None:
+    told = "\n".join(code_in(document) for document in DOCS)
+    untold = {name for name in commands() if not re.search(rf"retrim {re.escape(name)}\b", told)}
+
+    assert untold == set()
+
+
+def test_every_make_target_is_documented() -> None:
+    told = "\n".join(code_in(document) for document in DOCS)
+    untold = {target for target in TARGETS if not re.search(rf"make {target}\b", told)}
+
+    assert untold <= {"help"}
+
+
+def test_every_section_of_params_yaml_is_explained_beside_it() -> None:
+    sections = re.findall(r"^(\w+):(.*)$", (ROOT / "params.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    silent = [name for name, rest in sections if "#" not in rest]
+
+    assert silent == []
