@@ -53,13 +53,13 @@ class Landing:
         Returns:
             The file; the one that was there if the batch had landed before.
         """
-        return self._land("rows", rows, digest, arrived, correction, released)
+        return self._land("rows", rows, digest=digest, arrived=arrived, correction=correction, released=released)
 
     def land_labels(
         self, labels: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str
     ) -> Path:
         """The same for labels: `_key`, target and `label_time`."""
-        return self._land("labels", labels, digest, arrived, correction, released)
+        return self._land("labels", labels, digest=digest, arrived=arrived, correction=correction, released=released)
 
     def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
         """Landed batches in order of arrival; only those that had arrived by `as_of`, if given."""
@@ -78,14 +78,15 @@ class Landing:
     def known_keys(self, as_of: pd.Timestamp | None = None, *, kind: Kind = "rows") -> pd.Index:
         """Keys of the rows (or labels) that have landed, each once."""
         paths = [file.path for file in self.batches(as_of) if file.kind == kind]
-        return pd.Index(read_column(paths, "_key").unique(), dtype="str")
+        keys: pd.Index = pd.Index(read_column(paths, "_key").unique(), dtype="str")
+        return keys
 
     def last_arrival(self) -> pd.Timestamp | None:
         """When the newest batch of rows arrived; None while there is none."""
         return max((file.arrived for file in self.batches() if file.kind == "rows"), default=None)
 
     def _land(
-        self, kind: Kind, frame: pd.DataFrame, digest: str, arrived: pd.Timestamp, correction: bool, released: str
+        self, kind: Kind, frame: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str
     ) -> Path:
         before = self.find(digest)
         if before is not None:
@@ -113,7 +114,7 @@ class Landing:
         _write(table, aside)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{kind}-{batch_id(digest)}.parquet"
-        os.replace(aside, path)
+        aside.replace(path)
         flush_folder(folder)
         flush_folder(self.root)
         return path

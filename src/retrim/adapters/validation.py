@@ -84,16 +84,21 @@ def validate(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_
     results = sorted(outcome.results, key=lambda result: result.expectation_config.meta["number"])
     if len(results) != len(numbered):
         raise BadInputError(f"suite {suite['name']}: {len(numbered)} expectations, {len(results)} answers; check each")
+    answered = list(zip(results, suite["expectations"], strict=True))
+    # A bound cannot be computed on a column of another type; the type's own fault says it better.
+    mistyped = {
+        one["kwargs"].get("column") for result, one in answered if "of_type" in one["type"] and not result.success
+    }
     faults = []
-    for result, expectation in zip(results, suite["expectations"], strict=True):
+    for result, expectation in answered:
         message = _exception(result.exception_info)
-        if message is not None:
+        if message is None and not result.success:
+            faults.append(_fault(frame, expectation, result.result, key_column))
+        elif message is not None and expectation["kwargs"].get("column") not in mistyped & set(frame.columns):
             raise BadInputError(
                 f"suite {suite['name']}: {expectation['type']} {expectation['kwargs']} cannot be computed ({message}); "
                 f"columns: {', '.join(frame.columns)}"
             )
-        if not result.success:
-            faults.append(_fault(frame, expectation, result.result, key_column))
     return tuple(faults)
 
 
@@ -131,14 +136,14 @@ def _fault(frame: pd.DataFrame, expectation: dict[str, Any], result: dict[str, A
     if not rows:
         seen = Example(None, None, str(result.get("observed_value")))
         return Fault(column, in_words(expectation), 1, (seen,), releasable=True, cure=CURE)
-    keys = frame[key_column] if key_column in frame else None
+    keys = frame.get(key_column)
     shown = [name for name in column.split(", ") if name in frame]
     found = ((row, None if keys is None else str(keys[row]), _value(frame, row, shown)) for row in rows)
     return of_rows(column, in_words(expectation), found, count=len(rows), releasable=True, cure=CURE)
 
 
 def _value(frame: pd.DataFrame, row: int, columns: list[str]) -> str:
-    cells = [frame.at[row, name] for name in columns]
+    cells = [frame[name].iloc[row] for name in columns]
     return ", ".join("" if pd.isna(cell) else str(cell) for cell in cells)
 
 
@@ -151,11 +156,17 @@ def _exception(info: dict[str, Any]) -> str | None:
 
 
 def _check(where: str, expectation: object) -> None:
-    if not isinstance(expectation, dict) or "type" not in expectation or not isinstance(expectation.get("kwargs"), dict):
+    if (
+        not isinstance(expectation, dict)
+        or "type" not in expectation
+        or not isinstance(expectation.get("kwargs"), dict)
+    ):
         raise BadInputError(f"suite {where} has no type with kwargs: {expectation!r}; write {FORM}")
     extra = sorted(set(expectation) - {"type", "kwargs", "meta"})
     if extra:
-        raise BadInputError(f"suite {where} has {', '.join(extra)}; allowed: type, kwargs, meta. Every expectation binds")
+        raise BadInputError(
+            f"suite {where} has {', '.join(extra)}; allowed: type, kwargs, meta. Every expectation binds"
+        )
     kind = expectation["type"]
     if any(word in kind for word in DISTRIBUTION):
         raise BadInputError(

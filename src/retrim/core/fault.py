@@ -73,7 +73,7 @@ def of_rows(
     column: str, rule: str, found: Iterable[tuple[int, str | None, object]], *, count: int, releasable: bool, cure: str
 ) -> Fault:
     """A fault of `count` rows; `found` gives (row, key, value) of at least the first ones."""
-    examples = []
+    examples: list[Example] = []
     for row, key, value in found:
         if len(examples) == EXAMPLES_KEPT:
             break

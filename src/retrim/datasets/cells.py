@@ -39,18 +39,22 @@ def typed(column: pa.ChunkedArray, name: str, kind: ColumnType) -> tuple[pd.Seri
         column = column.cast(column.type.value_type)
     if pa.types.is_null(column.type):
         column = column.cast(pa.string())
-    text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    text = _is_text(column)
     if text:
         column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column)
     if kind == "category":
-        return _category(column, name, text)
+        return _category(column, name)
     if text:
         return _from_text(pc.utf8_trim_whitespace(column), name, kind)
     return _from_storage(column, name, kind)
 
 
-def _category(column: pa.ChunkedArray, name: str, text: bool) -> tuple[pd.Series, tuple[Fault, ...]]:
-    if text:
+def _is_text(column: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+
+
+def _category(column: pa.ChunkedArray, name: str) -> tuple[pd.Series, tuple[Fault, ...]]:
+    if _is_text(column):
         return pd.Series(column.to_pandas(), dtype="str", name=name), ()
     if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
         return pd.Series(column.cast(pa.string()).to_pandas(), dtype="str", name=name), ()

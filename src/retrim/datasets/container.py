@@ -107,7 +107,9 @@ def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ..
         found = ((row.number - 2, None, row.text) for row in ragged)
         rule = f"has a value for each of the {len(header)} columns, and no more"
         raise NoTableError(
-            of_rows("", rule, found, count=len(ragged), releasable=False, cure="correct the lines; quote commas in text")
+            of_rows(
+                "", rule, found, count=len(ragged), releasable=False, cure="correct the lines; quote commas in text"
+            )
         )
     return table
 

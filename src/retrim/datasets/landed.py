@@ -139,12 +139,13 @@ def _read(paths: Sequence[Path], *, columns: list[str] | None) -> pd.DataFrame:
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, str(error)) from error
     try:
-        return pa.concat_tables(tables).to_pandas()
+        frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
     except pa.ArrowInvalid as error:
         raise BadInputError(
             f"landed batches have different columns ({error}); data.columns in params.yaml was changed after "
             "batches had landed: change it back, or land them anew into an empty landing zone"
         ) from error
+    return frame
 
 
 def _damaged(path: Path, reason: str) -> BadInputError:

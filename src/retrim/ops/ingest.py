@@ -1,0 +1,291 @@
+"""Lands a batch, or sets it aside: the way in for every row and every label.
+
+A batch lands whole or not at all. Each use case may be killed between any two of its
+writes and run again: what had landed is found by its digest, what had not is done.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from retrim.adapters.landing import Landing
+from retrim.adapters.quarantine import Entry, Quarantine
+from retrim.adapters.validation import for_columns, read_suite, validate
+from retrim.core.fault import EXAMPLES_KEPT, Fault, of_rows
+from retrim.core.table import DataParams, row_keys
+from retrim.datasets.landed import Kind, batch_id
+from retrim.datasets.table import KEY, LABEL_TIME, read_bytes, read_content
+from retrim.errors import BadInputError, RefusedError
+from retrim.paths import Workspace
+
+log = logging.getLogger(__name__)
+Outcome = Literal["landed", "already", "quarantined"]
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What became of a batch.
+
+    Args:
+        outcome: Landed; already there, so nothing was done; or quarantined.
+        kind: Rows or labels.
+        digest: sha256 of the file's bytes.
+        rows: Rows it has; 0 when it could not be read.
+        path: The landed file, or the folder in quarantine.
+        faults: Why it was quarantined; what was overridden, when it was released.
+    """
+
+    outcome: Outcome
+    kind: Kind
+    digest: str
+    rows: int
+    path: Path
+    faults: tuple[Fault, ...]
+
+    @property
+    def batch(self) -> str:
+        return batch_id(self.digest)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "outcome": self.outcome,
+            "batch": self.batch,
+            "kind": self.kind,
+            "digest": self.digest,
+            "rows": self.rows,
+            "path": str(self.path),
+            "faults": [fault.as_record() for fault in self.faults],
+        }
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """A batch that was due and has not come.
+
+    Args:
+        last: Arrival of the newest regular batch.
+        due: When the next one was due.
+        late: How late it is now.
+    """
+
+    last: pd.Timestamp
+    due: pd.Timestamp
+    late: pd.Timedelta
+
+    def as_record(self) -> dict[str, Any]:
+        return {"last": self.last.isoformat(), "due": self.due.isoformat(), "late": str(self.late)}
+
+
+def land(path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestamp, correction: bool) -> Landed:
+    """Lands the file at `path` as rows, arrived `now`, or quarantines it.
+
+    Args:
+        path: CSV, gzipped CSV or Parquet.
+        workspace: Where landing zone, quarantine and suite lie.
+        data: What the table is.
+        now: Arrival time, UTC; not before that of the last batch, and after it for a correction.
+        correction: Whether its rows may replace rows with the same keys.
+
+    Raises:
+        BadInputError: There is no such file, the suite cannot be used, the arrival time goes
+            backwards, or a table without a key is to be corrected.
+    """
+    return _land(path, "rows", workspace=workspace, data=data, now=now, correction=correction)
+
+
+def land_labels(path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestamp, correction: bool) -> Landed:
+    """The same for labels of rows that landed before. A correction may replace labels that are known."""
+    return _land(path, "labels", workspace=workspace, data=data, now=now, correction=correction)
+
+
+def quarantine_list(workspace: Workspace) -> list[Entry]:
+    """Every batch that was ever set aside, with its state, in order of arrival."""
+    return Quarantine(workspace.quarantine).entries()
+
+
+def quarantine_show(workspace: Workspace, name: str) -> Entry:
+    """The entry whose batch begins with `name`."""
+    return Quarantine(workspace.quarantine).get(name)
+
+
+def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timestamp, reason: str) -> Landed:
+    """Lands a quarantined batch in spite of its bounds; it arrives now.
+
+    Raises:
+        RefusedError: It has faults that no reason cures, or was dropped.
+        BadInputError: No such batch, or no reason.
+    """
+    _need_reason(reason)
+    landing, quarantine = Landing(workspace.landing), Quarantine(workspace.quarantine)
+    with landing.locked():
+        entry = quarantine.get(name)
+        before = landing.find(entry.digest)
+        if before is not None:
+            quarantine.close(entry, state="released", reason=before.released or reason, now=now)
+            return Landed("already", before.kind, before.digest, before.rows, before.path, ())
+        content = quarantine.content(entry)
+        if entry.state != "held" or content is None:
+            raise RefusedError(f"batch {entry.batch} was {entry.state} ({entry.reason}); ingest {entry.file} again")
+        _check_arrival(landing, now, correction=entry.correction)
+        frame, faults = _examine(content, entry.kind, landing=landing, data=data, correction=entry.correction)
+        stubborn = [fault for fault in faults if not fault.releasable]
+        if stubborn or frame is None:
+            listed = "; ".join(f"{fault}: {fault.cure}" for fault in stubborn)
+            raise RefusedError(f"batch {entry.batch} cannot be released: {listed}")
+        path = _write(landing, entry.kind, frame, entry.digest, now=now, correction=entry.correction, released=reason)
+        quarantine.close(entry, state="released", reason=reason, now=now)
+    log.info("batch released", extra={"batch": entry.batch, "reason": reason})
+    return Landed("landed", entry.kind, entry.digest, len(frame), path, entry.faults)
+
+
+def drop(name: str, *, workspace: Workspace, now: pd.Timestamp, reason: str) -> Entry:
+    """Removes the bytes of a quarantined batch and keeps its report.
+
+    Raises:
+        RefusedError: It was released or has landed.
+        BadInputError: No such batch, or no reason.
+    """
+    _need_reason(reason)
+    quarantine = Quarantine(workspace.quarantine)
+    with Landing(workspace.landing).locked():
+        entry = quarantine.get(name)
+        if entry.state in ("released", "landed"):
+            raise RefusedError(f"batch {entry.batch} was {entry.state}; correct its rows: retrim ingest --correction")
+        entry = quarantine.close(entry, state="dropped", reason=reason, now=now)
+    log.info("batch dropped", extra={"batch": entry.batch, "reason": reason})
+    return entry
+
+
+def overdue(*, workspace: Workspace, data: DataParams, now: pd.Timestamp) -> Overdue | None:
+    """The batch that is due and has not come; None while nothing is late or nothing has ever landed.
+
+    The next batch is due `batch_every` after the newest one arrived and late after
+    `batch_grace` more. Corrections, labels and what lies in quarantine do not count.
+    """
+    regular = [
+        file.arrived for file in Landing(workspace.landing).batches() if file.kind == "rows" and not file.correction
+    ]
+    if not regular:
+        return None
+    due = max(regular) + pd.Timedelta(data.batch_every)
+    return Overdue(max(regular), due, now - due) if now > due + pd.Timedelta(data.batch_grace) else None
+
+
+def _land(
+    path: Path, kind: Kind, *, workspace: Workspace, data: DataParams, now: pd.Timestamp, correction: bool
+) -> Landed:
+    if correction and not data.key and kind == "rows":
+        raise BadInputError("rows without a key cannot be corrected; name key columns in params.yaml (data.key)")
+    suite = read_suite(workspace.root / data.suite)
+    landing, quarantine = Landing(workspace.landing), Quarantine(workspace.quarantine)
+    content = read_bytes(path)
+    digest = hashlib.sha256(content).hexdigest()
+    with landing.locked():
+        entry = quarantine.find(digest)
+        before = landing.find(digest)
+        if before is not None:
+            if entry is not None:
+                quarantine.close(entry, state="landed", reason=before.released or "the same bytes landed", now=now)
+            return Landed("already", before.kind, digest, before.rows, before.path, ())
+        if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
+            return Landed("quarantined", kind, digest, 0, workspace.quarantine / entry.batch, entry.faults)
+        _check_arrival(landing, now, correction=correction)
+        frame, faults = _examine(content, kind, landing=landing, data=data, correction=correction)
+        if frame is not None and all(fault.releasable for fault in faults):
+            asked = suite if kind == "rows" else for_columns(suite, frame.columns)
+            faults += validate(frame, asked)
+        rows = 0 if frame is None else len(frame)
+        if frame is None or faults:
+            entry = Entry(digest, kind, correction, path.name, len(content), now, faults, "held", "", None)
+            folder = quarantine.put(entry, content)
+            log.warning("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
+            return Landed("quarantined", kind, digest, rows, folder, faults)
+        landed = _write(landing, kind, frame, digest, now=now, correction=correction, released="")
+        if entry is not None:
+            quarantine.close(entry, state="landed", reason="landed when it was ingested again", now=now)
+    log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
+    return Landed("landed", kind, digest, rows, landed, ())
+
+
+def _examine(
+    content: bytes, kind: Kind, *, landing: Landing, data: DataParams, correction: bool
+) -> tuple[pd.DataFrame | None, tuple[Fault, ...]]:
+    """Typed rows with their `_key`, and every fault but the suite's; None when it cannot be read at all."""
+    reading = read_content(content, data, labels=kind == "labels")
+    if reading.frame is None or reading.faults:
+        return None, reading.faults
+    frame = reading.frame
+    if KEY not in frame:
+        frame.insert(0, KEY, row_keys(frame, data.key, batch_id(reading.digest)))
+    if kind == "labels":
+        frame = frame[[KEY, data.target, LABEL_TIME]]
+    faults = _key_faults(frame, kind, landing=landing, correction=correction)
+    if kind == "rows" and data.labels == "with_rows":
+        missing = frame[data.target].isna()
+        cure = "send the rows with their labels, or set data.labels to 'later' in params.yaml"
+        rule = "is not blank, as labels come with the rows"
+        faults += _of(frame, missing, data.target, rule, releasable=True, cure=cure)
+    return frame, tuple(faults)
+
+
+def _key_faults(frame: pd.DataFrame, kind: Kind, *, landing: Landing, correction: bool) -> list[Fault]:
+    keys = frame[KEY]
+    twice = keys.duplicated(keep=False)
+    faults = _of(frame, twice, KEY, "is there once in the batch", releasable=False, cure="keep one row a key")
+    if not correction:
+        known = keys.isin(landing.known_keys(kind=kind))
+        rule = f"is the key of no {'row' if kind == 'rows' else 'label'} that has landed before"
+        cure = "to replace what has landed, land the file as a correction: retrim ingest FILE --correction"
+        faults += _of(frame, known, KEY, rule, releasable=False, cure=cure)
+    if kind == "labels":
+        strange = ~keys.isin(landing.known_keys())
+        cure = "land the rows first; or release the labels, which then wait for their rows"
+        faults += _of(frame, strange, KEY, "is the key of a row that has landed", releasable=True, cure=cure)
+    return faults
+
+
+def _of(frame: pd.DataFrame, bad: pd.Series, column: str, rule: str, *, releasable: bool, cure: str) -> list[Fault]:
+    rows = frame.index[bad]
+    if not len(rows):
+        return []
+    keys, values = (frame.loc[rows[:EXAMPLES_KEPT], name].astype("str").fillna("") for name in (KEY, column))
+    found = zip(keys.index, keys, values, strict=True)
+    return [of_rows(column, rule, found, count=len(rows), releasable=releasable, cure=cure)]
+
+
+def _write(
+    landing: Landing,
+    kind: Kind,
+    frame: pd.DataFrame,
+    digest: str,
+    *,
+    now: pd.Timestamp,
+    correction: bool,
+    released: str,
+) -> Path:
+    if kind == "labels":
+        # A source that does not say when a label was known learned it when it sent it.
+        known = frame[LABEL_TIME].fillna(now)
+        labels = frame.assign(**{LABEL_TIME: known})
+        return landing.land_labels(labels, digest=digest, arrived=now, correction=correction, released=released)
+    return landing.land_rows(frame, digest=digest, arrived=now, correction=correction, released=released)
+
+
+def _check_arrival(landing: Landing, now: pd.Timestamp, *, correction: bool) -> None:
+    """Arrival times go forward, or a table as of a past date would change after the fact."""
+    if now.tzinfo is None:
+        raise BadInputError(f"arrival time {now} has no time zone; give it in UTC")
+    last = max((file.arrived for file in landing.batches()), default=None)
+    if last is not None and (now < last or (correction and now == last)):
+        raise BadInputError(
+            f"arrival time {now} is not after that of the last batch, {last}; arrivals go forward, so give a later one"
+        )
+
+
+def _need_reason(reason: str) -> None:
+    if not reason.strip():
+        raise BadInputError("the reason is empty; say in a few words why: --reason TEXT")
