@@ -70,7 +70,7 @@ def _bars(values: Mapping[str, float], *, title: str, label: str) -> bytes:
     whole = sum(values.values())
     shares = [100 * value / whole if whole > 0 else 0.0 for _, value in top]
     with _drawn(title, height=1.4 + 0.3 * max(len(top), 2)) as (axes, made):
-        axes.barh([_short(name) for name, _ in top], shares, color=COLOURS[0], height=0.7)
+        axes.barh([_plain(name) for name, _ in top], shares, color=COLOURS[0], height=0.7)
         for at, share in enumerate(shares):
             axes.annotate(f"{share:.1f}", (share, at), (4, 0), textcoords="offset points", va="center", color=MUTED)
         axes.set(xlabel=label, xlim=(0, 1.12 * max(shares, default=0) or 1), ylim=(len(top) - 0.4, -0.6))
@@ -177,7 +177,9 @@ def loss_over_folds(folds: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *
         folds: Start and each model's mean loss; a model may be absent from a fold.
         loss: Name of the loss, for the axis.
     """
-    return _lines(folds, title="Loss over folds", label=f"mean {loss} of the fold", time="start of the fold (UTC)")
+    return _lines(
+        folds, title="Loss over folds", label=f"mean {_plain(loss)} of the fold", time="start of the fold (UTC)"
+    )
 
 
 def loss_over_time(
@@ -194,7 +196,11 @@ def loss_over_time(
         events: Time and a short word, such as "v2".
     """
     return _lines(
-        checks, title="Loss over time", label=f"mean {loss} since the last check", time="time (UTC)", events=events
+        checks,
+        title="Loss over time",
+        label=f"mean {_plain(loss)} since the last check",
+        time="time (UTC)",
+        events=events,
     )
 
 
@@ -221,12 +227,12 @@ def _lines(
                 linewidth=1.6,
                 color=COLOURS[number % len(COLOURS)],
                 linestyle=("-", "--", ":")[number // len(COLOURS) % 3],
-                label=model,
+                label=_plain(model),
             )
         for at, word in events:
             axes.axvline(_naive(at), color=MUTED, linewidth=0.9, linestyle=":")
             axes.annotate(
-                word,
+                _plain(word),
                 (_naive(at), 1),
                 (3, -2),
                 xycoords=("data", "axes fraction"),
@@ -265,8 +271,9 @@ def _drawn(title: str, *, height: float, width: float = 7.2) -> Iterator[tuple["
         figure.savefig(made, format="png", metadata={"Software": None})
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 32 else name[:31] + "…"
+def _plain(name: str) -> str:
+    """The name cut to what fits, with no mark that matplotlib would read as a formula."""
+    return (name if len(name) <= 32 else name[:31] + "…").replace("$", r"\$")
 
 
 def _naive(at: pd.Timestamp) -> Any:

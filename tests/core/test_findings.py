@@ -1,0 +1,181 @@
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from retrim.core.drift import DriftParams, Finding, findings
+from retrim.core.table import ColumnType
+from retrim.errors import BadInputError, EmptyWindowError
+
+GIVEN: dict[str, Any] = {
+    "numeric": {"psi": {"cells": 10}, "ks": {}},
+    "categorical": {"chi2": {}},
+    "missing": {"missing_share": {}},
+    "score": {"ks": {}},
+    "thresholds": {"psi": 0.2, "ks": 0.15, "chi2": 0.15, "missing_share": 0.05},
+    "min_rows": 100,
+}
+PARAMS = DriftParams(**GIVEN)
+FEATURES: dict[str, ColumnType] = {"heat": "number", "hour": "integer", "kind": "category", "opened": "time"}
+
+
+def window(start: str, *, rows: int, seed: int) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    times = pd.date_range(start, periods=rows, freq="h", tz="UTC")
+    return pd.DataFrame(
+        {
+            "_event": times,
+            "heat": random.normal(size=rows),
+            "hour": times.hour,
+            "kind": random.choice(["a", "b"], size=rows),
+            "opened": times,
+        }
+    )
+
+
+BEFORE, AFTER = window("2026-01-01", rows=2400, seed=1), window("2026-05-01", rows=480, seed=2)
+
+
+def found(before: pd.DataFrame, after: pd.DataFrame, **changed: Any) -> list[Finding]:
+    return findings(before, after, FEATURES, DriftParams(**{**GIVEN, **changed}), time="_event")
+
+
+def test_each_column_meets_the_tests_of_its_type():
+    tested = {(f.column, f.test) for f in found(BEFORE, AFTER)}
+
+    assert tested == {
+        ("heat", "psi"),
+        ("heat", "ks"),
+        ("heat", "missing_share"),
+        ("hour", "psi"),
+        ("hour", "ks"),
+        ("hour", "missing_share"),
+        ("kind", "chi2"),
+        ("kind", "missing_share"),
+        ("opened", "missing_share"),
+    }
+
+
+def test_nothing_is_over_when_nothing_has_moved():
+    assert [f for f in found(BEFORE, AFTER) if f.over] == []
+
+
+def test_what_has_moved_most_comes_first():
+    moved = AFTER.assign(heat=AFTER["heat"] + 3, kind=AFTER["kind"].replace("a", "b"))
+    ratios = [f.effect / f.threshold for f in found(BEFORE, moved)]
+
+    assert ratios == sorted(ratios, reverse=True)
+    assert found(BEFORE, moved)[0].column == "heat"
+
+
+def test_a_column_that_has_moved_is_over():
+    over = {(f.column, f.test) for f in found(BEFORE, AFTER.assign(heat=AFTER["heat"] + 1)) if f.over}
+
+    assert over == {("heat", "psi"), ("heat", "ks")}
+
+
+def test_an_effect_at_its_threshold_is_not_over():
+    late = AFTER.assign(heat=AFTER["heat"].mask(AFTER.index < 240))
+    share = next(
+        f for f in found(BEFORE, late, thresholds={**GIVEN["thresholds"], "missing_share": 0.5}) if f.effect == 0.5
+    )
+
+    assert not share.over
+
+
+def test_the_order_of_findings_does_not_depend_on_the_order_of_features():
+    turned = findings(BEFORE, AFTER, dict(reversed(FEATURES.items())), PARAMS, time="_event")
+
+    assert turned == found(BEFORE, AFTER)
+
+
+def test_scores_are_tested_where_both_windows_have_them():
+    before, after = (rows.assign(_score=rows["heat"]) for rows in (BEFORE, AFTER))
+
+    assert [f.test for f in found(before, after) if f.column == "_score"] == ["ks"]
+
+
+def test_scores_of_one_window_alone_are_left_out():
+    assert "_score" not in {f.column for f in found(BEFORE, AFTER.assign(_score=1.0))}
+
+
+def test_a_current_window_below_the_least_rows_finds_nothing():
+    assert found(BEFORE, AFTER.iloc[:99]) == []
+
+
+def test_a_current_window_of_the_least_rows_is_looked_at():
+    assert found(BEFORE, AFTER.iloc[:100]) != []
+
+
+def test_a_finding_says_what_its_windows_held():
+    current = found(BEFORE, AFTER)[0].current
+
+    assert (current.first, current.last, current.rows) == (
+        pd.Timestamp("2026-05-01T00:00Z"),
+        pd.Timestamp("2026-05-20T23:00Z"),
+        480,
+    )
+
+
+def test_a_record_is_plain_json():
+    before, after = (rows.assign(_score=rows["heat"]) for rows in (BEFORE, AFTER))
+    records = [f.as_record() for f in found(before, after)]
+
+    assert json.loads(json.dumps(records, allow_nan=False)) == records
+
+
+def test_a_record_holds_every_field():
+    assert list(found(BEFORE, AFTER)[0].as_record()) == [
+        "column",
+        "test",
+        "statistic",
+        "effect",
+        "p_value",
+        "threshold",
+        "over",
+        "reference",
+        "current",
+    ]
+
+
+def test_the_windows_are_left_as_they_are():
+    before, after = BEFORE.copy(), AFTER.copy()
+    found(before, after)
+
+    pd.testing.assert_frame_equal(before, BEFORE)
+    pd.testing.assert_frame_equal(after, AFTER)
+
+
+def test_a_window_that_lacks_a_column_is_refused_by_name():
+    with pytest.raises(BadInputError, match="the current window lacks the columns heat, kind"):
+        found(BEFORE, AFTER.drop(columns=["heat", "kind"]))
+
+
+def test_a_reference_without_rows_is_refused():
+    with pytest.raises(EmptyWindowError, match="reference"):
+        found(BEFORE.iloc[:0], AFTER)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"numeric": {"pis": {}}}, "unknown drift test 'pis'"),
+        (
+            {"numeric": {"chi2": {}}},
+            "numeric: 'chi2' is a test of categorical columns; here go: ks, missing_share, psi",
+        ),
+        ({"categorical": {"ks": {}}}, "categorical: 'ks' is a test of numeric columns"),
+        ({"missing": {"ks": {}}}, "missing: 'ks' is a test of numeric columns; here go: missing_share"),
+        ({"numeric": {"psi": {}}}, "numeric.psi has the arguments: none; it takes: cells"),
+        ({"numeric": {"ks": {"cells": 3}}}, "numeric.ks has the arguments: cells; it takes: none"),
+        ({"thresholds": {"psi": 0.2}}, "numeric.ks has no threshold; add thresholds.ks"),
+        ({"thresholds": {**GIVEN["thresholds"], "ks": 0}}, "thresholds.ks is 0.0; a threshold is above 0"),
+        ({"thresholds": {**GIVEN["thresholds"], "kss": 1}}, "unknown drift test 'kss'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(changed: dict[str, Any], message: str):
+    with pytest.raises(ValidationError, match=message):
+        DriftParams(**{**GIVEN, **changed})

@@ -1,0 +1,169 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from retrim.core.drift.univariate import chi2, ks, missing_share, psi, psi_categories
+from retrim.errors import BadInputError
+
+ALL_MISSING = pd.Series([np.nan] * 5)
+
+
+def repeated(**counts: int) -> pd.Series:
+    return pd.Series([name for name, n in counts.items() for _ in range(n)])
+
+
+def test_psi_of_two_normals_tends_to_their_jeffreys_divergence():
+    # KL(p, q) + KL(q, p) of unit normals one apart is 1. Cells lose a little of it.
+    draw = np.random.default_rng(7).normal
+    reference, current = pd.Series(draw(0, 1, 100_000)), pd.Series(draw(1, 1, 100_000))
+
+    assert psi(reference, current, cells=100).effect == pytest.approx(1, abs=0.05)
+
+
+def test_psi_is_as_worked_by_hand():
+    # Two cells, cut at the median 1: 2 and 2 rows against 1 and 3, each a half row more: 1/2, 1/2 and 0.3, 0.7.
+    found = psi(pd.Series([0.0, 1.0, 2.0, 3.0]), pd.Series([0.0, 2.0, 5.0, 9.0]), cells=2)
+
+    assert found.effect == pytest.approx(-0.2 * math.log(0.3 / 0.5) + 0.2 * math.log(0.7 / 0.5))
+
+
+def test_psi_gives_missing_values_a_cell_of_their_own():
+    # One cell with rows on both sides, one with missing: 10 and 0 against 5 and 5, each a half row more.
+    found = psi(pd.Series([1.0] * 10), pd.Series([1.0] * 5 + [np.nan] * 5), cells=10)
+
+    assert found.effect == pytest.approx((10.5 / 11 - 0.5) * (math.log(10.5 / 11 / 0.5) - math.log(0.5 / 11 / 0.5)))
+
+
+@pytest.mark.parametrize("to", [2.999, 3.001])
+def test_psi_sees_a_constant_move_either_way(to: float):
+    # 100 rows leave one cell and fill another: 2 * (100 / 101) * ln(100.5 / 0.5)
+    found = psi(pd.Series([3.0] * 100), pd.Series([to] * 100), cells=10)
+
+    assert found.effect == pytest.approx(2 * 100 / 101 * math.log(201))
+
+
+@pytest.mark.parametrize("cells", [2, 3, 10])
+def test_psi_sees_a_value_that_spans_cells_move_down(cells: int):
+    # Zeros on 3 of 4 rows turn to -1: every cut that ends at 0 would hide it.
+    reference = pd.Series([0.0] * 75 + list(range(1, 26)))
+
+    assert psi(reference, reference.replace(0.0, -1.0), cells=cells).effect > 3
+
+
+def test_psi_of_equal_shares_in_windows_of_unlike_size_is_zero():
+    reference = pd.Series(np.arange(1000.0))
+
+    assert psi(reference, reference.iloc[4::10], cells=10).effect == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("cells", [1, 0, -3])
+def test_psi_needs_two_cells(cells: int):
+    with pytest.raises(BadInputError, match=f"cells is {cells}; at least 2"):
+        psi(ALL_MISSING, ALL_MISSING, cells=cells)
+
+
+def test_ks_of_two_normals_tends_to_the_distance_of_their_distribution_functions():
+    # Largest half way between: Phi(1/2) - Phi(-1/2) = 0.3829
+    draw = np.random.default_rng(7).normal
+    found = ks(pd.Series(draw(0, 1, 50_000)), pd.Series(draw(1, 1, 50_000)))
+
+    assert found.effect == pytest.approx(2 * norm.cdf(0.5) - 1, abs=0.01)
+
+
+def test_ks_is_as_worked_by_hand():
+    # At 3 all 4 rows of the reference and 1 of the 4 current ones are passed.
+    assert ks(pd.Series([0.0, 1.0, 2.0, 3.0]), pd.Series([2.5, 4.0, 5.0, 6.0])).effect == pytest.approx(3 / 4)
+
+
+def test_ks_of_one_row_each_knows_nothing():
+    # Either order of two rows is equally likely, so D = 1 comes every time.
+    found = ks(pd.Series([0.0]), pd.Series([9.0]))
+
+    assert (found.effect, found.p_value) == (1.0, 1.0)
+
+
+def test_ks_drops_missing_values():
+    values = pd.Series(np.arange(50.0))
+
+    assert ks(values, pd.concat([values, ALL_MISSING])).effect == 0
+
+
+@pytest.mark.parametrize(("reference", "current"), [(ALL_MISSING, pd.Series([1.0])), (pd.Series([1.0]), ALL_MISSING)])
+def test_ks_of_a_column_missing_on_one_side_is_one(reference: pd.Series, current: pd.Series):
+    assert (ks(reference, current).effect, ks(reference, current).p_value) == (1.0, None)
+
+
+def test_ks_of_a_column_missing_on_both_sides_is_zero():
+    assert ks(ALL_MISSING, ALL_MISSING).effect == 0
+
+
+def test_chi2_is_as_worked_by_hand():
+    # n (ad - bc)^2 over the product of the four margins; with one degree of freedom p = 2 (1 - Phi(sqrt(chi2)))
+    found = chi2(repeated(a=10, b=20), repeated(a=20, b=10))
+    statistic = 60 * (10 * 10 - 20 * 20) ** 2 / 30**4
+
+    assert found.statistic == pytest.approx(statistic)
+    assert found.p_value == pytest.approx(2 * norm.sf(math.sqrt(statistic)))
+
+
+def test_the_effect_of_chi2_is_the_share_of_rows_that_would_have_to_change():
+    assert chi2(repeated(a=10, b=20), repeated(a=20, b=10)).effect == pytest.approx(1 / 3)
+
+
+def test_chi2_of_windows_with_nothing_in_common_is_one():
+    assert chi2(repeated(a=3, b=4), repeated(c=9)).effect == pytest.approx(1)
+
+
+def test_chi2_counts_missing_as_a_category():
+    found = chi2(pd.Series(["a"] * 4), pd.Series(["a", "a", None, None]))
+
+    assert found.effect == pytest.approx(1 / 2)
+
+
+def test_chi2_of_one_category_says_nothing_has_moved():
+    found = chi2(repeated(a=3), repeated(a=9))
+
+    assert (found.statistic, found.effect, found.p_value) == (0, 0, 1)
+
+
+def test_psi_of_categories_tends_to_its_figure_by_hand():
+    # (1/4 - 1/2) ln(1/2) + (3/4 - 1/2) ln(3/2) = ln(3) / 4
+    found = psi_categories(repeated(a=200_000, b=200_000), repeated(a=100_000, b=300_000))
+
+    assert found.effect == pytest.approx(math.log(3) / 4, abs=1e-4)
+
+
+def test_psi_of_a_new_category_starts_it_at_half_a_row():
+    # 100.5 and 0.5 of 101 against 50.5 and 50.5: (50 / 101) (ln 101 - ln(50.5 / 100.5)) = (50 / 101) ln 201
+    found = psi_categories(repeated(a=100), repeated(a=50, b=50))
+
+    assert found.effect == pytest.approx(50 / 101 * math.log(201))
+
+
+def test_psi_of_a_vanished_category_is_that_of_a_new_one_read_backwards():
+    before, after = repeated(a=100), repeated(a=50, b=50)
+
+    assert psi_categories(after, before).effect == pytest.approx(psi_categories(before, after).effect)
+
+
+def test_missing_share_is_as_worked_by_hand():
+    # 10 and 20 of 100: pooled 0.15, z = 0.1 / sqrt(0.15 * 0.85 * 0.02) = 1.9803, p = 0.0477
+    reference, current = (pd.Series([np.nan] * n + [1.0] * (100 - n)) for n in (10, 20))
+    found = missing_share(reference, current)
+
+    assert found.effect == pytest.approx(0.1)
+    assert (found.statistic, found.p_value) == pytest.approx((1.9803, 0.0477), abs=1e-4)
+
+
+def test_fewer_missing_values_are_drift_too():
+    found = missing_share(ALL_MISSING, pd.Series([1.0] * 5))
+
+    assert found.effect == 1
+    assert found.statistic < 0
+
+
+def test_infinities_are_not_missing():
+    assert missing_share(pd.Series([1.0] * 5), pd.Series([np.inf] * 5)).effect == 0
