@@ -3,12 +3,14 @@
 import pandas as pd
 
 from retrim.adapters.validation import read_suite, validate
+from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
 from retrim.core.table import DataParams, assemble, mature, overdue_labels
 from retrim.datasets.landed import landed_files, read_landed
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import write_file, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_pins, to_json, write_file, write_folder
+from retrim.stages._room import main, read_pins
 
 
 def run(data: DataParams, paths: Paths) -> None:
@@ -19,10 +21,14 @@ def run(data: DataParams, paths: Paths) -> None:
     as_of = pd.Timestamp(read_pins(paths)["as_of"])
     rows, labels = read_landed(paths.raw)
     released = {file.batch: file.released for file in landed_files(paths.raw) if file.released}
-    faults = validate(rows[~rows["_batch"].isin(list(released))], read_suite(paths.root / data.suite))
+    table = assemble(rows, labels, data, as_of=as_of)
+    # Not the landed rows: a key stands there once more for every correction.
+    exempt = table["_batch"].isin(list(released))
+    if labels is not None:
+        exempt |= table["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
+    faults = validate(table[~exempt], read_suite(paths.root / data.suite))
     if faults:
         raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(str(fault) for fault in faults))
-    table = assemble(rows, labels, data, as_of=as_of)
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
