@@ -1,0 +1,76 @@
+"""The tables that ship with retrim, and their cut into the batches that would have come."""
+
+import gzip
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from retrim.core.plugins import Registry
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """One shipped table.
+
+    Args:
+        sample: Its gzipped CSV, from the root of the workspace.
+        data: Its `data` section, as params.yaml would have it, from the root of the workspace.
+        time: The column of the event time.
+    """
+
+    sample: str
+    data: str
+    time: str
+
+    def text(self, root: Path) -> pd.DataFrame:
+        """The cells as they stand in the file, all text; blank is missing."""
+        content = gzip.decompress((root / self.sample).read_bytes())
+        return pd.read_csv(io.BytesIO(content), dtype="str", keep_default_na=False, na_values=[""])
+
+    def pieces(self, root: Path, *, start: int, every: str) -> Iterator["Piece"]:
+        """The table as files that come one after another: `start` months first, then one `every` span."""
+        frame = self.text(root)
+        events = pd.to_datetime(frame[self.time], format="ISO8601", utc=True).dt.as_unit("us")
+        first = (events.min() + pd.DateOffset(months=start)).normalize()
+        for end, rows in batches(frame, events, start=first, every=every):
+            yield Piece(end, len(rows), rows.to_csv(index=False, lineterminator="\n").encode("utf-8"))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file that comes.
+
+    Args:
+        arrives: When: at the end of the span it covers, UTC.
+        rows: Rows in it.
+        content: CSV.
+    """
+
+    arrives: pd.Timestamp
+    rows: int
+    content: bytes
+
+
+def batches(
+    frame: pd.DataFrame, events: pd.Series, *, start: pd.Timestamp, every: str
+) -> Iterator[tuple[pd.Timestamp, pd.DataFrame]]:
+    """Cuts a table in time: all rows before `start`, then half-open spans of length `every`.
+
+    Args:
+        frame: Rows in any order, shape (n, columns).
+        events: Event time of each, UTC, shape (n,), index of `frame`.
+        start: End of the first piece.
+        every: Length of each later one.
+
+    Returns:
+        End of the span and its rows, oldest first; spans without rows are left out.
+    """
+    number = ((events - start) // pd.Timedelta(every)).clip(lower=-1)
+    for span in sorted(number.unique()):
+        yield start + (int(span) + 1) * pd.Timedelta(every), frame[number == span]
+
+
+DATASETS: Registry[Shipped] = Registry("shipped dataset")
