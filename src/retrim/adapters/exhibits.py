@@ -1,0 +1,131 @@
+"""What a run shows of its bundle: parameters, metrics and pictures, read from the bundle's files."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from retrim.core import report
+from retrim.core.bundle import HYPERPARAMETERS, SPLIT, TRIALS, VERDICT, VIEW
+from retrim.core.metrics import Task
+from retrim.core.tuning import Trial
+from retrim.errors import BadInputError
+
+BACKTEST = "backtest/backtest.json"
+JUDGED = "verdict/judged.parquet"
+REPORT = "validation/report.json"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One figure of a metric; steps count folds, origins or nothing."""
+
+    metric: str
+    value: float
+    step: int
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """A bundle on disk, and what can be shown of it."""
+
+    bundle: Path
+
+    def read(self, name: str) -> Any:
+        """A JSON file of the bundle.
+
+        Raises:
+            BadInputError: The bundle does not have it, or it is torn.
+        """
+        try:
+            return json.loads((self.bundle / name).read_bytes())
+        except (OSError, ValueError) as error:
+            raise BadInputError(
+                f"{self.bundle.name} is no whole bundle: {name} cannot be read ({type(error).__name__}); "
+                "run `dvc repro` in its room"
+            ) from error
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self.read(VERDICT))
+
+    @property
+    def winner(self) -> str:
+        return str(self.verdict["winner"])
+
+    @property
+    def predicting(self) -> list[str]:
+        """Names of the files that predicting takes."""
+        folder = f"models/{self.winner}"
+        own = [f"{folder}/{path.name}" for path in sorted((self.bundle / folder).iterdir())]
+        return [VIEW, SPLIT, HYPERPARAMETERS, VERDICT, *own]
+
+    def trials(self) -> list[Trial]:
+        return [Trial.from_record(record) for record in self.read(TRIALS)]
+
+    def parameters(self) -> dict[str, str]:
+        """Hyperparameters under their own names; windows and rows."""
+        tuned, split, fit = self.read(HYPERPARAMETERS), self.read(SPLIT), self.read(f"models/{self.winner}/fit.json")
+        found = {name: str(value) for name, value in tuned["hyperparameters"].items()}
+        return found | {
+            "rounds": str(tuned["rounds"]),
+            "model": fit["recipe"]["model"],
+            "loss": fit["recipe"]["loss"],
+            "seed": str(fit["recipe"]["seed"]),
+            "window": self.winner,
+            "rows.trained": str(fit["rows"]),
+            "rows.mature": str(split["rows"]),
+            "rows.judged": str(self.verdict["rows"]),
+            "trained.from": fit["from"],
+            "trained.until": fit["until"],
+            "judged.from": str(split["judged_from"]),
+            "judged.until": split["judged_until"],
+        }
+
+    def points(self) -> list[Point]:
+        """Judging loss of every model, the winner's metrics, the gate's figures, the backtest's losses by origin."""
+        verdict = self.verdict
+        winner = verdict["winner"]
+        points = [Point(f"judging_loss/{name}", loss, 0) for name, loss in verdict["losses"].items()]
+        points += [Point(f"judged/{name}", value, 0) for name, value in verdict["metrics"].get(winner, {}).items()]
+        points += [Point(f"gate/{_plain(check['name'])}", check["figure"], 0) for check in verdict["checks"]]
+        if winner in verdict["losses"]:
+            points.append(Point("loss", verdict["losses"][winner], 0))
+        for step, origin in enumerate(self.read(BACKTEST)["origins"]):
+            points += [Point(f"backtest_loss/{name}", loss, step) for name, loss in origin["losses"].items()]
+        return points
+
+    def pictures(self) -> dict[str, bytes]:
+        """PNG files by name."""
+        view, verdict, tuned = self.read(VIEW), self.verdict, self.read(HYPERPARAMETERS)
+        gains = self.read(f"models/{verdict['winner']}/fit.json")["gains"]
+        backtest = self.read(BACKTEST)
+        made = {
+            "importance.png": report.importance(list(gains), list(gains.values())),
+            "loss_over_folds.png": report.loss_over_folds(
+                [(pd.Timestamp(origin["start"]), origin["losses"]) for origin in backtest["origins"]],
+                loss=backtest["loss"],
+            ),
+        }
+        judged = pd.read_parquet(self.bundle / JUDGED)
+        if len(judged):
+            made["predicted_against_actual.png"] = report.predicted_against_actual(
+                judged["actual"].to_numpy(), _predicted(judged, verdict["winner"]), cast("Task", view["task"])
+            )
+        if tuned.get("importance"):
+            made["hyperparameter_importance.png"] = report.hyperparameter_importance(tuned["importance"])
+        return made
+
+
+def _predicted(judged: pd.DataFrame, model: str) -> np.ndarray:
+    if model in judged:
+        return judged[model].to_numpy()
+    places = sum(name.startswith(f"{model}_") for name in judged.columns)
+    return judged[[f"{model}_{place}" for place in range(places)]].to_numpy()
+
+
+def _plain(name: str) -> str:
+    return name.replace(": ", "_").replace(" ", "_")

@@ -1,0 +1,35 @@
+"""The code that MLflow keeps beside a model: loads the bundle from text, so nothing is unpickled.
+
+MLflow copies this file into the model and runs it whenever the model is loaded.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from retrim.core.bundle import Predictor, load_predictor
+
+
+class BundleModel(PythonModel):
+    """A bundle's predictor, with its own preprocessing, behind MLflow's interface."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        root = Path(context.artifacts["bundle"])
+        files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+        self._predictor: Predictor = load_predictor({name: path.read_bytes() for name, path in files.items()})
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> np.ndarray | pd.DataFrame:
+        """Predictions of rows: shape (n,); a column a class for a multiclass task."""
+        predicted = self._predictor.predict(model_input)
+        if predicted.ndim == 1:
+            return predicted
+        return pd.DataFrame(predicted, columns=list(self._predictor.view.classes))
+
+
+set_model(BundleModel())

@@ -1,0 +1,255 @@
+"""MLflow's registry: versions of a model and their aliases. Our own store says what is live; this mirrors it."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import pandas as pd
+
+from retrim.adapters.exhibits import Exhibits
+from retrim.adapters.tracking import NOTE, PUBLISHED, RUN, Tracking, _all_pages, _quotable
+from retrim.errors import BadInputError, RetrimError, UnknownNameError
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+    from mlflow.pyfunc import PyFuncModel
+
+CODE = Path(__file__).with_name("mlflow_model.py")
+# What loading a bundle imports. retrim itself is on no index, so it must not be asked for by name there.
+NEEDED = ("lightgbm", "mlflow", "numpy", "optuna", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version: its number, what points at it, our tags, MLflow's id of its run."""
+
+    number: int
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+    run: str
+
+
+class Registry(Tracking):
+    """The versions of one model, beside its runs."""
+
+    def publish(
+        self,
+        parent: str,
+        bundle: Path,
+        *,
+        bundle_id: str,
+        lineage: Mapping[str, Any],
+        params: Mapping[str, Any],
+        example: pd.DataFrame,
+    ) -> int:
+        """Logs a bundle to its run and registers its winner. Again, or after a kill, it goes on to the same version.
+
+        Args:
+            parent: MLflow's id of the run.
+            bundle: Folder of the bundle.
+            bundle_id: Its digest.
+            lineage: What it was made from.
+            params: Logged beside those that the bundle holds.
+            example: A few rows of the table, as the input example.
+
+        Returns:
+            Number of the version.
+        """
+        shown = Exhibits(bundle)
+        with self.wrapped(f"publish bundle {bundle_id}"):
+            run = self.client.get_run(parent)
+            number = self._published(bundle_id)
+            if number is not None and run.data.tags.get(PUBLISHED) == bundle_id:
+                return number
+            figures = [(point.metric, point.value, point.step) for point in shown.points()]
+            given = {name: str(value) for name, value in params.items()}
+            self.log_figures(parent, shown.parameters() | given, figures)
+            with TemporaryDirectory(prefix="retrim-publish-") as made:
+                self._lay_out(Path(made), shown, lineage, example)
+                self.client.log_artifacts(parent, made)
+            self.client.log_artifacts(parent, str(bundle), "bundle")
+            for name, value in lineage.items():
+                self.client.set_tag(parent, f"lineage.{name}", str(value))
+            self.client.set_tag(parent, NOTE, _note(shown.verdict))
+            if number is None:
+                number = self._register(parent, run.data.tags.get(RUN, parent), bundle_id, shown.verdict)
+            self.client.set_tag(parent, PUBLISHED, bundle_id)
+            return number
+
+    def _lay_out(self, folder: Path, shown: Exhibits, lineage: Mapping[str, Any], example: pd.DataFrame) -> None:
+        """Writes what a run keeps beside its bundle: pictures, verdict, lineage, model."""
+        (folder / "pictures").mkdir()
+        for name, content in shown.pictures().items():
+            (folder / "pictures" / name).write_bytes(content)
+        for name, record in (("verdict.json", shown.verdict), ("lineage.json", dict(lineage))):
+            (folder / name).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        part = folder / "bundle"  # in the model it lies in artifacts/bundle
+        for name in shown.predicting:
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(shown.bundle / name, part / name)
+        _save_model(folder / "model", part, shown, example)
+        shutil.rmtree(part)
+
+    def _published(self, bundle_id: str) -> int | None:
+        found = self._search_versions(f"name = '{self.model}' and tag.bundle = '{_quotable(bundle_id)}'")
+        return min((int(version.version) for version in found), default=None)
+
+    def _register(self, parent: str, run_id: str, bundle_id: str, verdict: Mapping[str, Any]) -> int:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            note = f"The model {self.model}. The alias champion is live; previous is what a rollback goes back to."
+            self.client.create_registered_model(self.model, description=note)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        tags = {"bundle": bundle_id, "run": run_id, "verdict": "promote" if verdict["promote"] else "refuse"}
+        root = self.client.get_run(parent).info.artifact_uri
+        made = self.client.create_model_version(
+            self.model, source=f"{root}/model", run_id=parent, tags=tags, description=_note(verdict)
+        )
+        return int(made.version)
+
+    def versions(self) -> list[Version]:
+        """Every version, oldest first; none before the first was published."""
+        with self.wrapped("list versions"):
+            found = self._search_versions(f"name = '{self.model}'")
+            aliases = self.aliases()
+        made = [
+            Version(
+                number=int(each.version),
+                aliases=tuple(sorted(name for name, number in aliases.items() if number == int(each.version))),
+                tags=dict(each.tags),
+                run=str(each.run_id),
+            )
+            for each in found
+        ]
+        return sorted(made, key=lambda each: each.number)
+
+    def aliases(self) -> dict[str, int]:
+        """Alias to version number."""
+        from mlflow.exceptions import MlflowException
+
+        with self.wrapped("read aliases"):
+            try:
+                found = self.client.get_registered_model(self.model).aliases
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return {}
+                raise
+        return {name: int(number) for name, number in found.items()}
+
+    def set_alias(self, alias: str, version: int) -> None:
+        """Points an alias at a version; the caller holds the lock of a promotion.
+
+        Raises:
+            BadInputError: There is no such version.
+        """
+        self._version(version)
+        with self.wrapped(f"set alias {alias}"):
+            self.client.set_registered_model_alias(self.model, alias, str(version))
+
+    def drop_alias(self, alias: str) -> None:
+        """Takes an alias away; one that is not there is no error."""
+        if alias in self.aliases():
+            with self.wrapped(f"drop alias {alias}"):
+                self.client.delete_registered_model_alias(self.model, alias)
+
+    def bundle_folder(self, version: int) -> Path:
+        """The folder of a version's bundle: the very one where artifacts are local, else a download.
+
+        Raises:
+            BadInputError: There is no such version.
+            RetrimError: Its bundle is gone.
+        """
+        run = self._version(version).run
+        with self.wrapped(f"find the bundle of version {version}"):
+            root = urlsplit(self.client.get_run(run).info.artifact_uri)
+            if root.scheme in ("", "file"):
+                folder = Path(url2pathname(root.path)) / "bundle"
+            else:
+                folder = Path(self.client.download_artifacts(run, "bundle"))
+        if not (folder / "verdict").is_dir():
+            raise RetrimError(f"the bundle of version {version} is not whole in {folder.name}; restore the artifacts")
+        return folder
+
+    def load(self, which: int | str) -> "PyFuncModel":
+        """The model behind a version number or an alias, as MLflow's users get it.
+
+        Raises:
+            BadInputError: There is no such version.
+            UnknownNameError: There is no such alias.
+        """
+        if isinstance(which, str):
+            aliases = self.aliases()
+            if which not in aliases:
+                raise UnknownNameError(f"alias of {self.model}", which, aliases)
+            which = aliases[which]
+        self._version(which)
+        from mlflow.pyfunc import load_model
+
+        with self.wrapped(f"load version {which}"):
+            return load_model(f"models:/{self.model}/{which}")
+
+    def _version(self, number: int) -> Version:
+        versions = {version.number: version for version in self.versions()}
+        if number not in versions:
+            known = ", ".join(str(each) for each in versions) or "none yet"
+            raise BadInputError(f"{self.model} has no version {number}; versions: {known}")
+        return versions[number]
+
+    def _search_versions(self, condition: str) -> list[Any]:
+        return _all_pages(lambda token: self.client.search_model_versions(condition, page_token=token))
+
+
+def _note(verdict: Mapping[str, Any]) -> str:
+    word = "Promote" if verdict["promote"] else "Refused"
+    lines = [f"- {'passed' if check['passed'] else '**failed**'}: {check['text']}" for check in verdict["checks"]]
+    return f"**{word}**: challenger `{verdict['winner']}` on {verdict['rows']} judging rows.\n\n" + "\n".join(lines)
+
+
+def _save_model(folder: Path, predicting: Path, shown: Exhibits, example: pd.DataFrame) -> None:
+    """Writes the model as MLflow keeps it: our code, the bundle's text, signature, example, requirements."""
+    import mlflow
+    from mlflow.models import Model
+
+    view = shown.read("features/view.json")
+    rows = example[[feature["name"] for feature in view["features"]]]
+    mlflow.pyfunc.save_model(
+        path=str(folder),
+        python_model=str(CODE),
+        artifacts={"bundle": str(predicting)},
+        signature=_signature(view),
+        input_example=rows,
+        pip_requirements=[f"{name}=={installed(name)}" for name in NEEDED],
+    )
+    record = Model.load(str(folder))
+    python = record.flavors["python_function"]
+    python["model_code_path"] = CODE.name  # MLflow loads by this name from the folder; where we had it concerns nobody
+    python["artifacts"]["bundle"]["uri"] = python["artifacts"]["bundle"]["path"]
+    record.save(str(folder / "MLmodel"))
+
+
+def _signature(view: Mapping[str, Any]) -> "ModelSignature":
+    """Features in, predictions out. Any feature may be missing, so whole numbers go as doubles."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+    kinds = {"number": DataType.double, "integer": DataType.double, "category": DataType.string}
+    given: list[ColSpec | TensorSpec] = [
+        ColSpec(kinds[feature["type"]], feature["name"]) for feature in view["features"]
+    ]
+    if view["task"] == "multiclass":
+        given_back: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in view["classes"]]
+        return ModelSignature(Schema(given), Schema(given_back))
+    return ModelSignature(Schema(given), Schema([ColSpec(DataType.double)]))
+
+
+__all__ = ["Registry", "Version"]

@@ -1,0 +1,204 @@
+"""MLflow's runs: one a retraining, a child a trial. Found again by our own tags, so writing twice writes once."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from retrim.core.tuning import Trial
+from retrim.errors import BadInputError, RetrimError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+RUN, TRIAL, PUBLISHED = "retrim.run", "retrim.trial", "retrim.published"
+PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
+MOST_PARAMS = 100  # of one batch, by MLflow's limit
+
+# Read by MLflow while it is imported. A value already there wins.
+for _name, _value in {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # its own 7 take minutes before they say that no server is there
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+
+class Tracking:
+    """The experiment of one model.
+
+    Args:
+        tracking_url: `sqlite:///<absolute path>`, another database, or the address of a server.
+        artifacts: Folder or address for the files of runs.
+        model: Name of the model; the experiment is `retrim/<model>`.
+    """
+
+    def __init__(self, tracking_url: str, artifacts: str, model: str) -> None:
+        self.tracking_url = tracking_url
+        self.artifacts = artifacts
+        self.model = model
+
+    @cached_property
+    def client(self) -> "MlflowClient":
+        """MLflow's client; both addresses are set for the process too, so nothing is written into its folder."""
+        database = self.tracking_url.removeprefix("sqlite:///")
+        if database != self.tracking_url:
+            Path(database).parent.mkdir(parents=True, exist_ok=True)
+        import mlflow
+
+        mlflow.set_tracking_uri(self.tracking_url)
+        mlflow.set_registry_uri(self.tracking_url)
+        return mlflow.MlflowClient(self.tracking_url, self.tracking_url)
+
+    @cached_property
+    def experiment(self) -> str:
+        """Id of the experiment; made by the first who asks."""
+        from mlflow.exceptions import MlflowException
+
+        name = f"retrim/{self.model}"
+        with self.wrapped(f"open the experiment {name}"):
+            found = self.client.get_experiment_by_name(name)
+            if found is not None:
+                return str(found.experiment_id)
+            location = self.artifacts if urlsplit(self.artifacts).scheme else Path(self.artifacts).resolve().as_uri()
+            note = f"Retrainings of {self.model}: a run each, with a child run a trial of its search."
+            try:
+                return str(self.client.create_experiment(name, f"{location.rstrip('/')}/{self.model}", {NOTE: note}))
+            except MlflowException:  # someone else was first
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+                return str(found.experiment_id)
+
+    @contextmanager
+    def wrapped(self, what: str) -> Iterator[None]:
+        """Turns MLflow's errors into ours.
+
+        Raises:
+            RetrimError: MLflow failed while it was to do `what`.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except (MlflowException, OSError) as error:
+            raise RetrimError(
+                f"MLflow at {_without_password(self.tracking_url)} could not {what}: {_first_line(error)}; "
+                "check RETRIM_MLFLOW_URL and that the store or server is there"
+            ) from error
+
+    def open_run(self, run_id: str, name: str, tags: Mapping[str, str]) -> str:
+        """MLflow's id of the run of one retraining: the one made before, set to running again, or a new one.
+
+        Args:
+            run_id: Our own id of the retraining.
+            name: What the UI calls it.
+            tags: Tags beside ours.
+        """
+        with self.wrapped(f"open run {run_id}"):
+            found = self._search(f"tags.`{RUN}` = '{_quotable(run_id)}'")
+            if not found:
+                run = self.client.create_run(self.experiment, run_name=name, tags={**tags, RUN: run_id})
+                return str(run.info.run_id)
+            mlflow_run = str(found[0].info.run_id)
+            self.client.update_run(mlflow_run, status="RUNNING", name=name)
+            for key, value in tags.items():
+                self.client.set_tag(mlflow_run, key, value)
+            return mlflow_run
+
+    def log_trials(self, parent: str, trials: Sequence[Trial], known: set[int] | None) -> set[int]:
+        """A child run of each trial, once.
+
+        Args:
+            parent: MLflow's id of the run.
+            trials: Told trials.
+            known: Numbers that are known to be there; None asks MLflow.
+
+        Returns:
+            The numbers that are there now.
+        """
+        with self.wrapped("log trials"):
+            torn: dict[int, Run] = {}
+            if known is None:
+                known, torn = self._trials(parent)
+            done = set(known)
+            for trial in trials:
+                if trial.number not in done:
+                    self._log_trial(parent, trial, torn.get(trial.number))
+                    done.add(trial.number)
+            return done
+
+    def _trials(self, parent: str) -> tuple[set[int], dict[int, "Run"]]:
+        """Numbers of the whole child runs, and those that a kill left half written."""
+        whole, torn = set(), {}
+        for run in self._search(f"tags.`{PARENT}` = '{parent}'"):
+            number = int(run.data.tags[TRIAL])
+            if run.info.status == "FINISHED":
+                whole.add(number)
+            else:
+                torn[number] = run
+        return whole, torn
+
+    def _log_trial(self, parent: str, trial: Trial, torn: "Run | None") -> None:
+        from mlflow.entities import Metric, Param
+
+        tags = {PARENT: parent, TRIAL: str(trial.number)}
+        run = torn or self.client.create_run(self.experiment, run_name=f"trial {trial.number:03d}", tags=tags)
+        at = run.info.start_time
+        metrics = [Metric("loss", trial.score.loss, at, 0)]
+        metrics += [Metric("fold_loss", loss, at, step) for step, loss in enumerate(trial.score.losses)]
+        metrics += [Metric("fold_rounds", float(rounds), at, step) for step, rounds in enumerate(trial.score.rounds)]
+        params = [Param(name, str(value)) for name, value in trial.hyperparameters.items()]
+        self.client.log_batch(run.info.run_id, metrics, params)
+        self.client.set_terminated(run.info.run_id, "FINISHED")
+
+    def log_figures(self, parent: str, params: Mapping[str, str], figures: Sequence[tuple[str, float, int]]) -> None:
+        """Parameters, and metrics as (name, value, step); the same again changes nothing."""
+        from mlflow.entities import Metric, Param
+
+        at = self.client.get_run(parent).info.start_time  # one moment for all, so that logging twice logs once
+        given = [Param(name, value) for name, value in params.items()]
+        for start in range(0, len(given), MOST_PARAMS):
+            self.client.log_batch(parent, params=given[start : start + MOST_PARAMS])
+        self.client.log_batch(parent, [Metric(name, value, at, step) for name, value, step in figures])
+
+    def finish(self, parent: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+        """Ends a run."""
+        with self.wrapped(f"end run {parent}"):
+            self.client.set_terminated(parent, status)
+
+    def _search(self, condition: str) -> list["Run"]:
+        return _all_pages(lambda token: self.client.search_runs([self.experiment], condition, page_token=token))
+
+
+def _all_pages(page: Callable[[str | None], Any]) -> list[Any]:
+    found, token = [], None
+    while True:
+        part = page(token)
+        found.extend(part)
+        token = part.token
+        if not token:
+            return found
+
+
+def _quotable(value: str) -> str:
+    if "'" in value:
+        raise BadInputError(f"{value!r} has a quote in it; MLflow cannot search for it")
+    return value
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":***@") if parts.password else url
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+__all__ = ["Tracking"]
