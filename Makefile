@@ -26,9 +26,13 @@ help: ## List the targets.
 
 $(ready): requirements.lock pyproject.toml .ci/setup
 	@.ci/setup
+ifdef PYTHON
+.PHONY: $(ready)
+endif
 
 .PHONY: setup
 setup: $(ready) ## Make .venv from requirements.lock and install retrim in it; every other target does so when needed.
+	@:
 
 .PHONY: demo
 demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when it pays, judge, promote (5 minutes).
