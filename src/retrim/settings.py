@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrim.core.backtest import BacktestParams
 from retrim.core.drift import DriftParams
 from retrim.core.gate import GateParams
-from retrim.core.metrics import JudgeParams
+from retrim.core.metrics import JudgeParams, require
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.section import Section, explain
 from retrim.core.table import DataParams
@@ -39,6 +39,15 @@ class Params(Section):
     room: RoomParams
     schedule: ScheduleParams
     demo: DemoParams
+
+    @model_validator(mode="after")
+    def _judge_fits_the_task(self) -> "Params":
+        try:
+            require([self.judge.loss], task=self.data.task, rows=True)
+            require(self.judge.metrics, task=self.data.task, rows=False)
+        except BadInputError as wrong:
+            raise ValueError(f"judge: {wrong}") from wrong
+        return self
 
 
 class Env(BaseSettings):

@@ -70,7 +70,9 @@ def _bars(values: Mapping[str, float], *, title: str, label: str) -> bytes:
     whole = sum(values.values())
     shares = [100 * value / whole if whole > 0 else 0.0 for _, value in top]
     with _drawn(title, height=1.4 + 0.3 * max(len(top), 2)) as (axes, made):
-        axes.barh([_plain(name) for name, _ in top], shares, color=COLOURS[0], height=0.7)
+        colours = [COLOURS[0]] * MOST_BARS + [COLOURS[-1]]
+        axes.barh(range(len(top)), shares, color=colours[: len(top)], height=0.7)
+        axes.set_yticks(range(len(top)), [_plain(name) for name, _ in top])
         for at, share in enumerate(shares):
             axes.annotate(f"{share:.1f}", (share, at), (4, 0), textcoords="offset points", va="center", color=MUTED)
         axes.set(xlabel=label, xlim=(0, 1.12 * max(shares, default=0) or 1), ylim=(len(top) - 0.4, -0.6))
@@ -125,7 +127,7 @@ def _reliability(actual: np.ndarray, predicted: np.ndarray) -> bytes:
     said = np.array([predicted[part].mean() for part in parts])
     came = np.array([actual[part].mean() for part in parts])
     spread = np.array([2 * np.sqrt(came_ * (1 - came_) / len(part)) for came_, part in zip(came, parts, strict=True)])
-    with _drawn(f"Reliability over {len(actual):,} rows", width=6.4, height=5.6) as (axes, made):
+    with _drawn(f"Reliability ({len(actual):,} rows)", width=6.4, height=5.6) as (axes, made):
         axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle="--", label="perfectly calibrated")
         axes.errorbar(
             said,
@@ -159,13 +161,14 @@ def _confusion(actual: np.ndarray, predicted: np.ndarray) -> bytes:
     with _drawn("Actual against predicted class", width=side + 1.4, height=side) as (axes, made):
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
         axes.figure.colorbar(image, ax=axes, label="share of the actual class, %", pad=0.03)
-        if counts.shape[1] <= 12:
+        counted = counts.shape[1] <= 12
+        if counted:
             for (down, across), count in np.ndenumerate(counts):
                 colour = "white" if shares[down, across] > 55 else INK
                 axes.text(across, down, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)
         axes.set_xticks(range(counts.shape[1]), [str(code) for code in range(counts.shape[1])])
         axes.set_yticks(range(len(rows)), rows)
-        axes.set(xlabel="predicted class (code)", ylabel="actual class (code), counts in the cells")
+        axes.set(xlabel="predicted class (code)", ylabel="actual class (code)" + ", rows in the cells" * counted)
         axes.grid(visible=False)
     return made.getvalue()
 
@@ -245,7 +248,10 @@ def _lines(
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
         axes.set(xlabel=time, ylabel=label)
-        axes.set_ylim(bottom=0)
+        highest = max((value for _, losses in points for value in losses.values()), default=0.0)
+        axes.set_ylim(0, 1.12 * highest or 1.0)
+        if len({at for at, _ in points}) == 1:
+            axes.set_xlim(*(_naive(points[0][0] + pd.Timedelta(days=days)) for days in (-3, 3)))
         if models:
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return made.getvalue()

@@ -1,0 +1,28 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from retrim.errors import BadInputError
+from retrim.settings import load_params
+
+WORKSPACE = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        ({"loss": "log_loss"}, "judge: metric 'log_loss' does not fit a regression task; those that do: mae, mse"),
+        ({"metrics": ["mae", "auc"]}, "judge: metric 'auc' does not fit a regression task; those that do: mae, mse"),
+    ],
+)
+def test_a_metric_that_does_not_fit_the_task_is_refused_where_it_is_set(
+    tmp_path: Path, judge: dict[str, Any], message: str
+):
+    document = yaml.safe_load((WORKSPACE / "params.yaml").read_text(encoding="utf-8"))
+    document["judge"] |= judge
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=message):
+        load_params(tmp_path / "params.yaml")
