@@ -17,6 +17,7 @@ ready := .venv/ready
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
 # What a tool starts by name (dvc, git hooks) is the one in .venv.
 export PATH := $(CURDIR)/$(bin):$(PATH)
 
@@ -64,7 +65,9 @@ format: $(ready) ## Format the code and mend what lint can mend by itself.
 
 .PHONY: ui
 ui: $(ready) ## Open the MLflow UI on this workspace; WORKSPACE=var/demo shows the demo, PORT=5000 the port.
-	@cd $(WORKSPACE) && $(CURDIR)/$(bin)/mlflow server --backend-store-uri sqlite:///var/mlflow.db --port $(PORT)
+	@test -d $(WORKSPACE)/var || { echo "retrim: $(WORKSPACE)/var does not exist: nothing was run there yet; try make demo, then make ui WORKSPACE=var/demo" >&2; exit 2; }
+	@echo "the MLflow UI is at http://127.0.0.1:$(PORT), until Ctrl-C"
+	@cd $(WORKSPACE) && exec $(CURDIR)/$(python) -m mlflow server --workers 1 --port $(PORT) --backend-store-uri "$${RETRIM_MLFLOW_URL:-sqlite:///var/mlflow.db}"
 
 .PHONY: drills
 drills: $(ready) ## Kill runs everywhere in their life and see each recovered (long).

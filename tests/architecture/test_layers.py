@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
 CORE = sorted((ROOT / "src/retrim/core").rglob("*.py"))
+ADAPTED = {"dvc", "great_expectations", "mlflow", "sqlalchemy", "sqlite3"}
+"""Tools that the rest of the house meets through an adapter."""
 CLOCK = {"now", "utcnow", "today", "perf_counter", "monotonic"}
 DISK = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "unlink", "mkdir"}
 SCREEN = {"print", "input"}
@@ -49,6 +51,20 @@ def test_every_module_has_a_layer() -> None:
     }
 
     assert modules <= placed
+
+
+def test_a_tool_is_known_to_its_adapter_alone() -> None:
+    found = []
+    for path in [*(ROOT / "src/retrim").rglob("*.py"), *(ROOT / "flows").rglob("*.py")]:
+        if (ROOT / "src/retrim/adapters") in path.parents:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            if {name.split(".")[0] for name in names} & ADAPTED:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+
+    assert found == []
 
 
 @pytest.mark.parametrize("path", CORE, ids=[str(path.relative_to(ROOT / "src/retrim")) for path in CORE])
