@@ -57,7 +57,7 @@ def value(metric: Metric, actual: np.ndarray, predicted: np.ndarray, task: str) 
 
 @pytest.mark.parametrize(("metric", "task"), METRIC_AND_TASK)
 class TestEveryMetric:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(data=st.data())
     def test_a_perfect_prediction_is_at_least_as_good_as_any(self, metric: Metric, task: str, data: st.DataObject):
         actual, predicted = data.draw(windows(task))
@@ -79,7 +79,7 @@ class TestEveryMetric:
 
         assert value(metric, actual, perfect(actual, task), task) == (low if metric.better == "lower" else high)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(data=st.data())
     def test_the_order_of_rows_does_not_matter(self, metric: Metric, task: str, data: st.DataObject):
         actual, predicted = data.draw(windows(task))
@@ -89,7 +89,7 @@ class TestEveryMetric:
             value(metric, actual, predicted, task), rel=1e-9, abs=1e-12
         )
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(data=st.data())
     def test_the_number_of_rows_alone_does_not_matter(self, metric: Metric, task: str, data: st.DataObject):
         actual, predicted = data.draw(windows(task))
@@ -99,7 +99,7 @@ class TestEveryMetric:
             value(metric, actual, predicted, task), rel=1e-9, abs=1e-12
         )
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(data=st.data())
     def test_it_is_finite_and_within_its_bounds(self, metric: Metric, task: str, data: st.DataObject):
         found = value(metric, *data.draw(windows(task)), task)
@@ -126,7 +126,7 @@ class TestEveryMetric:
 
 @pytest.mark.parametrize(("metric", "task"), ROWS_AND_TASK)
 class TestEveryRowLoss:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(data=st.data())
     def test_the_metric_is_the_mean_of_its_rows(self, metric: Metric, task: str, data: st.DataObject):
         actual, predicted = data.draw(windows(task))
@@ -135,7 +135,7 @@ class TestEveryRowLoss:
         assert losses.shape == actual.shape
         assert value(metric, actual, predicted, task) == pytest.approx(losses.mean())
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(data=st.data())
     def test_the_loss_of_a_row_depends_on_no_other_row(self, metric: Metric, task: str, data: st.DataObject):
         actual, predicted = data.draw(windows(task))
