@@ -63,6 +63,10 @@ format: $(ready) ## Format the code and mend what lint can mend by itself.
 	@$(bin)/ruff check --quiet --fix . || true
 	@$(bin)/ruff format --quiet .
 
+.PHONY: deps
+deps: $(ready) ## Write into dvc.yaml the code that each stage imports, after an import was added or a file moved.
+	@$(python) .ci/deps.py
+
 .PHONY: ui
 ui: $(ready) ## Open the MLflow UI on this workspace; WORKSPACE=var/demo shows the demo, PORT=5000 the port.
 	@test -d $(WORKSPACE)/var || { echo "retrim: $(WORKSPACE)/var does not exist: nothing was run there yet; try make demo, then make ui WORKSPACE=var/demo" >&2; exit 2; }
