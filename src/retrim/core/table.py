@@ -52,11 +52,6 @@ class DataParams(Section):
         for name in self.columns:
             if name.startswith("_"):
                 raise ValueError(f"column {name!r} begins with '_', which is kept for retrim's own; rename it")
-        for name in self.key:
-            if name not in self.columns:
-                raise ValueError(f"key: {name!r} is no column; columns: {', '.join(self.columns)}")
-            if name == self.target:
-                raise ValueError(f"key: {name!r} is the target, which may be corrected; a key may not")
         if (self.label_horizon is None) == (self.due is None):
             raise ValueError("give the label's due time once: label_horizon, or one column with the role 'due'")
         if (self.task == "binary") != (self.positive is not None):
@@ -70,6 +65,17 @@ class DataParams(Section):
         for name, kind in self.features.items():
             if kind == "time":
                 raise ValueError(f"columns: {name!r} is a time; a feature is a number, an integer or a category")
+        return self
+
+    @model_validator(mode="after")
+    def _agree_on_key(self) -> "DataParams":
+        for name in self.key:
+            if name not in self.columns:
+                raise ValueError(f"key: {name!r} is no column; columns: {', '.join(self.columns)}")
+            if name == self.target:
+                raise ValueError(f"key: {name!r} is the target, which may be corrected; a key may not")
+            if self.columns[name].type == "number":
+                raise ValueError(f"key: {name!r} is a number, which has many spellings; declare it integer or category")
         return self
 
     def _with_role(self, role: str) -> list[str]:
@@ -116,19 +122,19 @@ def row_keys(rows: pd.DataFrame, key: tuple[str, ...], batch: str) -> pd.Series:
 def _as_text(values: pd.Series) -> pd.Series:
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         return values.dt.strftime("%Y-%m-%dT%H:%M:%S.%f").str.removesuffix(".000000")
-    if pd.api.types.is_float_dtype(values) and values.dropna().mod(1).eq(0).all():
-        return values.astype("Int64").astype("str")
+    if pd.api.types.is_float_dtype(values):
+        numbers = values.map(lambda value: repr(int(value)) if value == int(value) else repr(value), na_action="ignore")
+        return pd.Series(numbers, dtype="str")
     return values.astype("str")
 
 
-def assemble(
-    rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, *, as_of: pd.Timestamp
-) -> pd.DataFrame:
+def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, *, as_of: pd.Timestamp) -> pd.DataFrame:
     """The table as it was known at `as_of`, a row a key, in total order (event time, key).
 
     Of rows with one key the latest arrival by `as_of` wins, and so it does for labels.
     A row is mature when its label was due and known: `_matured` is the later of the
-    two, and missing while either is not so at `as_of`.
+    two, and missing while either is not so at `as_of`. A label corrected later was
+    known from its first arrival on, so a row matures once.
 
     Args:
         rows: Landed rows with the columns of `OURS`.
@@ -142,19 +148,29 @@ def assemble(
     """
     table = _latest(rows, as_of)
     target = data.target
-    known = table["_arrived"].where(table[target].notna())
     if labels is not None and len(labels):
-        late = _latest(labels, as_of).set_index("_key")
-        arrived = pd.to_datetime(table["_key"].map(late["_arrived"]), utc=True)
-        newer = arrived.notna() & (known.isna() | (arrived >= known))
-        table[target] = table[target].mask(newer, table["_key"].map(late[target]))
-        known = known.mask(newer, arrived)
+        brought = table["_arrived"].where(table[target].notna())
+        # reindex keeps the types, also where no label has arrived; map does not.
+        late = _latest(labels, as_of).set_index("_key").reindex(table["_key"]).set_index(table.index)
+        newer = late["_arrived"].notna() & (brought.isna() | (late["_arrived"] >= brought))
+        table[target] = table[target].mask(newer, late[target])
+    known = _first_known(rows, labels, target, as_of).reindex(table["_key"]).set_axis(table.index)
     table["_event"] = table[data.time]
-    table["_due"] = table[data.due] if data.due else table[data.time] + pd.Timedelta(data.label_horizon)
+    table["_due"] = table[data.due] if data.due else table[data.time] + pd.Timedelta(data.label_horizon or 0)
     table["_known"] = known.where(table[target].notna())
     matured = table[["_due", "_known"]].max(axis=1, skipna=False)
     table["_matured"] = matured.where(matured <= as_of)
     return table.sort_values(["_event", "_key"], kind="stable", ignore_index=True)
+
+
+def _first_known(
+    rows: pd.DataFrame, labels: pd.DataFrame | None, target: str, as_of: pd.Timestamp
+) -> "pd.Series[pd.Timestamp]":
+    """When a label of each key first arrived, by key."""
+    parts = [frame.loc[frame[target].notna(), ["_key", "_arrived"]] for frame in (rows, labels) if frame is not None]
+    seen = pd.concat(parts)
+    seen = seen[seen["_arrived"] <= as_of].sort_values("_arrived", kind="stable")
+    return seen.drop_duplicates("_key").set_index("_key")["_arrived"]
 
 
 def _latest(landed: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:

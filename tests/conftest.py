@@ -1,0 +1,70 @@
+"""Fixtures for more than one folder: a small table with a column of every type, and a workspace that describes it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrim.core.table import DataParams
+from retrim.paths import Workspace
+
+SHOP: dict[str, Any] = {
+    "model": "shop",
+    "columns": {
+        "at": {"type": "time", "role": "time"},
+        "order": {"type": "integer", "role": "forbidden"},
+        "weight": {"type": "number", "role": "feature"},
+        "items": {"type": "integer", "role": "feature"},
+        "country": {"type": "category", "role": "feature"},
+        "price": {"type": "number", "role": "target"},
+    },
+    "key": ["order"],
+    "task": "regression",
+    "positive": None,
+    "labels": "with_rows",
+    "label_horizon": "1d",
+    "batch_every": "7d",
+    "batch_grace": "1d",
+    "suite": "expectations/shop.json",
+}
+SUITE: dict[str, Any] = {
+    "name": "shop",
+    "expectations": [
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "_key"}},
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "_key"}},
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": "weight", "min_value": 0},
+            "meta": {"unit": "kg"},
+        },
+        {"type": "expect_column_values_to_be_between", "kwargs": {"column": "price", "min_value": 0}},
+    ],
+}
+
+
+@pytest.fixture
+def shop() -> DataParams:
+    """Orders of a shop; labels come with the rows."""
+    return DataParams.model_validate(SHOP)
+
+
+@pytest.fixture
+def shop_later() -> DataParams:
+    """The same where labels come later."""
+    return DataParams.model_validate({**SHOP, "labels": "later"})
+
+
+@pytest.fixture
+def shop_keyless() -> DataParams:
+    """The same without a key."""
+    return DataParams.model_validate({**SHOP, "key": []})
+
+
+@pytest.fixture
+def shop_workspace(tmp_path: Path) -> Workspace:
+    """A workspace whose suite is the shop's."""
+    suite = tmp_path / "workspace" / "expectations" / "shop.json"
+    suite.parent.mkdir(parents=True)
+    suite.write_text(json.dumps(SUITE), encoding="utf-8")
+    return Workspace(tmp_path / "workspace")
