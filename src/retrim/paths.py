@@ -5,7 +5,6 @@ from pathlib import Path
 
 from retrim.errors import BadInputError
 
-
 NO_CHAMPION = "none.json"
 
 

@@ -7,15 +7,17 @@ import yaml
 from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from retrim.core.account import AccountParams
 from retrim.core.backtest import BacktestParams
 from retrim.core.drift import DriftParams
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams, require
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
+from retrim.core.probe import ProbeParams
 from retrim.core.section import Section, explain
 from retrim.core.table import DataParams
 from retrim.core.training import TrainParams
-from retrim.core.triggers import AccountParams, ProbeParams, TriggerParams
+from retrim.core.triggers import TriggerParams
 from retrim.core.tuning import TuneParams
 from retrim.core.windows import SplitParams
 from retrim.errors import BadInputError

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from retrim.core.metrics import row_losses
 from retrim.core.section import Section
-from retrim.core.training import Recipe, WindowKind, fit_recipe, training_rows
+from retrim.core.training import Recipe, WindowKind, distinct, fit_recipe, in_parallel, training_rows
 from retrim.core.view import FeatureView
 from retrim.core.windows import Fold
 
@@ -47,9 +47,9 @@ def backtest(
     windows: tuple[WindowKind, ...],
     *,
     sliding_rows: int,
-    threads: int,
+    cores: int,
 ) -> list[Origin]:
-    """Mean loss of the recipe at each origin, a value a training window.
+    """Mean loss of the recipe at each origin, a value a training window (windows of the same rows make one).
 
     Args:
         recipe: Refitted at each origin on that origin's past alone.
@@ -58,16 +58,24 @@ def backtest(
         folds: Row numbers of each origin.
         windows: Training windows.
         sliding_rows: Rows of the sliding one.
-        threads: Threads a fit; changes no result.
+        cores: Cores to use; changes no result.
     """
-    made = []
-    for fold in folds:
-        scored = rows.iloc[fold.score]
-        losses = {}
-        for kind in windows:
-            fitted = rows.iloc[training_rows(fold.fit, kind, sliding_rows=sliding_rows)]
-            model = fit_recipe(recipe, view, fitted, threads=threads)
-            predicted = model.predict(view.matrix(scored))
-            losses[kind] = float(np.mean(row_losses(recipe.loss, view.actual(scored), predicted)))
-        made.append(Origin(scored["_event"].iloc[0], scored["_event"].iloc[-1], len(scored), losses))
-    return made
+
+    def score(job: tuple[Fold, WindowKind], threads: int) -> float:
+        fold, kind = job
+        fitted, scored = rows.iloc[training_rows(fold.fit, kind, sliding_rows=sliding_rows)], rows.iloc[fold.score]
+        model = fit_recipe(recipe, view, fitted, threads=threads)
+        predicted = model.predict(view.matrix(scored))
+        return float(np.mean(row_losses(recipe.loss, view.actual(scored), predicted)))
+
+    jobs = [(fold, kind) for fold in folds for kind in distinct(windows, len(fold.fit), sliding_rows=sliding_rows)]
+    losses = in_parallel(score, jobs, cores=cores)
+    return [
+        Origin(
+            start=rows["_event"].iloc[fold.score[0]],
+            end=rows["_event"].iloc[fold.score[-1]],
+            rows=len(fold.score),
+            losses={kind: loss for (origin, kind), loss in zip(jobs, losses, strict=True) if origin is fold},
+        )
+        for fold in folds
+    ]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.models import MODELS, Model
-from retrim.core.training import Recipe
+from retrim.core.training import Recipe, WindowKind
 from retrim.core.view import FeatureView
 
 VIEW = "features/view.json"
@@ -29,15 +29,17 @@ class Predictor:
         window: The training window that won.
         used_until: Event time of the newest row it was fitted, tuned or stopped on.
         trained_from: Event time of the oldest row it was fitted on.
+        judged_until: Event time of the newest row it was judged on.
         judged_loss: Its mean loss on the rows it was judged on.
     """
 
     view: FeatureView
     model: Model
     recipe: Recipe
-    window: str
+    window: WindowKind
     used_until: pd.Timestamp
     trained_from: pd.Timestamp
+    judged_until: pd.Timestamp
     judged_loss: float
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
@@ -76,5 +78,6 @@ def load_predictor(files: Mapping[str, bytes]) -> Predictor:
         window=window,
         used_until=pd.Timestamp(split["used_until"]),
         trained_from=pd.Timestamp(made["from"]),
+        judged_until=pd.Timestamp(split["judged_until"]),
         judged_loss=verdict["losses"][window],
     )

@@ -122,7 +122,9 @@ def judge(
                 _floor(name, losses, floors[name], gate, confidence=confidence, draws=draws, block_rows=block_rows)
             )
     means |= {name: float(np.mean(values)) for name, values in every.items() if len(values)}
-    return Verdict(winner, tuple(checks), {name: loss for name, loss in means.items() if np.isfinite(loss)}, len(losses))
+    return Verdict(
+        winner, tuple(checks), {name: loss for name, loss in means.items() if np.isfinite(loss)}, len(losses)
+    )
 
 
 def _enough_rows(rows: int, gate: GateParams) -> Check:

@@ -14,12 +14,12 @@ class Section(BaseModel):
 
 
 def _is_span(text: str) -> str:
-    """A span such as "14d" or "1h", written as pandas reads it: it has deprecated "d" for "D"."""
+    """A span such as "14D" or "1h", written as pandas reads it: it has deprecated "d" for "D"."""
     text = re.sub(r"(?<=[\d\s])d(?![a-z])", "D", text)
     try:
         span = pd.Timedelta(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no span of time; write one such as '1h' or '14d'") from error
+        raise ValueError(f"{text!r} is no span of time; write one such as '1h' or '14D'") from error
     if span < pd.Timedelta(0):
         raise ValueError(f"{text!r} is negative; a span is 0 or more")
     return text

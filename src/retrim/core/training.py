@@ -1,7 +1,9 @@
 """A recipe and the rows it is fitted on: what train, backtest and the probe share."""
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,8 @@ from retrim.core.section import Section
 from retrim.core.view import FeatureView
 
 WindowKind = Literal["all", "sliding"]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class TrainParams(Section):
@@ -47,6 +51,13 @@ def training_rows(past: np.ndarray, kind: WindowKind, *, sliding_rows: int) -> n
     return past[-sliding_rows:] if kind == "sliding" else past
 
 
+def distinct(windows: Sequence[WindowKind], rows: int, *, sliding_rows: int) -> list[WindowKind]:
+    """The windows that differ on a past of `rows` rows: a sliding one that holds all of it is left out."""
+    if "all" in windows and rows <= sliding_rows:
+        return ["all"]
+    return list(windows)
+
+
 def fit_recipe(recipe: Recipe, view: FeatureView, rows: pd.DataFrame, *, threads: int) -> Model:
     """The recipe's model, fitted on all of `rows` for all of its rounds."""
     return (
@@ -65,3 +76,15 @@ def fit_recipe(recipe: Recipe, view: FeatureView, rows: pd.DataFrame, *, threads
         )
         .model
     )
+
+
+def in_parallel(work: Callable[[Item, int], Result], items: Sequence[Item], *, cores: int) -> list[Result]:
+    """`work(item, threads)` for each item, as many at once as there are cores; results in order of the items.
+
+    Fits times threads never exceed the cores. Neither number changes a result.
+    """
+    if not items:
+        return []
+    workers = min(cores, len(items))
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(lambda item: work(item, cores // workers), items))

@@ -181,9 +181,7 @@ def _study(params: TuneParams, history: Sequence[Trial]) -> "optuna.Study":
     space = {name: dimension.distribution() for name, dimension in params.space.items()}
     for trial in history:
         study.add_trial(
-            optuna.trial.create_trial(
-                params=trial.hyperparameters, distributions=space, value=trial.score.loss
-            )
+            optuna.trial.create_trial(params=trial.hyperparameters, distributions=space, value=trial.score.loss)
         )
     return study
 

@@ -1,8 +1,8 @@
 """Cuts of an ordered table in time: judging block, folds, blocks. All half-open, `[start, end)`.
 
 Positions are row numbers in the table's total order (event time, key). Between fit
-and score lies an embargo: a row may be fitted on only when its label had matured
-before the first scored event, which is what a person standing there would have had.
+and score lies an embargo: a row may be fitted on only when its label was due
+before the first scored event: the label of a row due later may overlap what is scored.
 """
 
 from collections.abc import Sequence
@@ -30,18 +30,23 @@ class Fold:
     score: np.ndarray
 
 
-def past_of(event: pd.Series, matured: pd.Series, start: int) -> np.ndarray:
-    """Row numbers before `start` whose label had matured by the event time of row `start`."""
+def part_of(view: pd.DataFrame, part: str) -> pd.DataFrame:
+    """The rows of one part of a stored view: `train`, `embargo` or `judge`."""
+    return view.loc[view["_part"] == part].reset_index(drop=True)
+
+
+def past_of(event: pd.Series, due: pd.Series, start: int) -> np.ndarray:
+    """Row numbers before `start` whose label was due by the event time of row `start`."""
     before = np.arange(start)
-    return before[(matured.iloc[:start] <= event.iloc[start]).to_numpy()]
+    return np.asarray(before[(due.iloc[:start] <= event.iloc[start]).to_numpy()])
 
 
-def folds(event: pd.Series, matured: pd.Series, *, count: int, rows: int) -> list[Fold]:
+def folds(event: pd.Series, due: pd.Series, *, count: int, rows: int) -> list[Fold]:
     """Folds in time order: the newest `count * rows` rows in spans of `rows`, each after its past.
 
     Args:
         event: Event time of each row in total order, shape (n,).
-        matured: When each row's label had matured, shape (n,).
+        due: When each row's label was due, shape (n,).
         count: Folds wanted, 1 or more.
         rows: Rows that each scores. Halved until the oldest fold keeps at least
             half of all rows to fit on, so a short table still has folds.
@@ -50,7 +55,7 @@ def folds(event: pd.Series, matured: pd.Series, *, count: int, rows: int) -> lis
         Oldest fold first.
 
     Raises:
-        ValueError: Fewer than 4 rows a fold: nothing honest can be scored.
+        ValueError: A fold would have fewer than 2 rows to fit on or to score.
     """
     n = len(event)
     while rows > 1 and count * rows > n / 2:
@@ -58,7 +63,7 @@ def folds(event: pd.Series, matured: pd.Series, *, count: int, rows: int) -> lis
     made = []
     for number in range(count):
         start = n - (count - number) * rows
-        fit = past_of(event, matured, start)
+        fit = past_of(event, due, start)
         if len(fit) < 2 or rows < 2:
             raise ValueError(f"{n} rows are too few for {count} folds")
         made.append(Fold(fit, np.arange(start, start + rows)))

@@ -1,13 +1,10 @@
 """What every stage does around its `run`: prove where it is, read its sections, write whole folders."""
 
-import hashlib
 import inspect
 import json
 import os
 import platform
-import shutil
 import sys
-import sysconfig
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +13,12 @@ import yaml
 from pydantic import ValidationError
 
 import retrim
-from retrim.core.canonical import digest_of, to_json
 from retrim.core.section import Section, explain
 from retrim.errors import BadInputError, RetrimError
+from retrim.files import folder_digest
+from retrim.machine import cores
 from retrim.paths import Paths
 
-CORES_VARIABLE = "RETRIM_CORES"
 TRIALS_VARIABLE = "RETRIM_TRIALS"
 
 
@@ -58,26 +55,6 @@ def _section(kind: type[Section], name: str, document: Mapping[str, Any]) -> Sec
         raise BadInputError(f"params.yaml: section {name!r} is missing; add it") from error
     except ValidationError as error:
         raise BadInputError(f"params.yaml: {name}.{explain(error)}") from error
-
-
-def cores() -> int:
-    """Cores this process may use: `RETRIM_CORES`, else what the system gives it. Changes time, never a result."""
-    return int(os.environ.get(CORES_VARIABLE) or len(os.sched_getaffinity(0)))
-
-
-def platform_tag() -> str:
-    """What the same bytes are promised for: system, machine and Python."""
-    return f"{sysconfig.get_platform()}-python{platform.python_version()}"
-
-
-def folder_digest(folder: Path) -> str:
-    """SHA-256 of all files of a folder, by relative name and content."""
-    names = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    digests = {}
-    for name, path in names.items():
-        with path.open("rb") as file:
-            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digest_of(digests)
 
 
 def read_pins(paths: Paths) -> dict[str, Any]:
@@ -117,47 +94,5 @@ def check_pins(paths: Paths) -> None:
             )
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Replaces `folder` by these files, whole: they are written beside it first."""
-    fresh = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    for name, content in files.items():
-        path = fresh / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.rename(folder)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Replaces a file whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_bytes(content)
-    fresh.replace(path)
-
-
-def read_folder(folder: Path) -> dict[str, bytes]:
-    """All files of a folder by relative name."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
-    }
-
-
 def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
-
-
-__all__ = [
-    "check_pins",
-    "cores",
-    "folder_digest",
-    "main",
-    "platform_tag",
-    "read_folder",
-    "read_json",
-    "read_pins",
-    "to_json",
-    "write_file",
-    "write_folder",
-]

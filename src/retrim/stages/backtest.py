@@ -3,13 +3,15 @@
 import pandas as pd
 
 from retrim.core import backtest as rolling
+from retrim.core.canonical import to_json
 from retrim.core.metrics import JudgeParams
 from retrim.core.training import Recipe, TrainParams
 from retrim.core.view import FeatureView
-from retrim.core.windows import SplitParams, folds
+from retrim.core.windows import SplitParams, folds, part_of
 from retrim.errors import RefusedError
+from retrim.files import write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_json, to_json, write_folder
+from retrim.stages._room import main, read_json
 
 
 def run(
@@ -21,10 +23,10 @@ def run(
     cores: int,
 ) -> None:
     """Writes the loss of each training window at each origin."""
-    rows = pd.read_parquet(paths.view).iloc[: read_json(paths.features / "split.json")["train"]]
+    rows = part_of(pd.read_parquet(paths.view), "train")
     tuned = read_json(paths.tuning / "hyperparameters.json")
     try:
-        cut = folds(rows["_event"], rows["_matured"], count=backtest.origins, rows=backtest.origin_rows)
+        cut = folds(rows["_event"], rows["_due"], count=backtest.origins, rows=backtest.origin_rows)
     except ValueError as error:
         raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
     origins = rolling.backtest(
@@ -34,7 +36,7 @@ def run(
         cut,
         train.windows,
         sliding_rows=split.sliding_rows,
-        threads=cores,
+        cores=cores,
     )
     record = {"loss": judge.loss, "origins": [origin.as_record() for origin in origins]}
     write_folder(paths.backtest, {"backtest.json": to_json(record)})

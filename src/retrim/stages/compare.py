@@ -6,15 +6,19 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.bundle import load_predictor
+from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
-from retrim.core.gate import GateParams, judge as judge_losses
+from retrim.core.gate import GateParams
+from retrim.core.gate import judge as judge_losses
 from retrim.core.metrics import JudgeParams, measure, row_losses
 from retrim.core.models import MODELS
 from retrim.core.models.baseline import BASELINES
 from retrim.core.view import FeatureView
+from retrim.core.windows import part_of
 from retrim.errors import RefusedError
+from retrim.files import read_folder, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_folder, read_json, to_json, write_folder
+from retrim.stages._room import main, read_json
 
 
 def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
@@ -22,17 +26,14 @@ def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
     rows = pd.read_parquet(paths.view)
     split = read_json(paths.features / "split.json")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
-    start = split["judge_start"]
-    judged, train = rows.iloc[start:], rows.iloc[: split["train"]]
+    judged, train = part_of(rows, "judge"), part_of(rows, "train")
     actual = view.actual(judged)
     predictions = _challengers(view, judged, read_folder(paths.models))
     season = pd.Timedelta(gate.season)
-    floors = {
-        name: BASELINES[name](view, train, judged, season=season, cells=gate.season_cells) for name in gate.floor
-    }
+    floors = {name: BASELINES[name](view, train, judged, season=season, cells=gate.season_cells) for name in gate.floor}
     verdict = judge_losses(
         {name: row_losses(judge.loss, actual, predicted) for name, predicted in predictions.items()},
-        _champion_losses(paths, start, judge),
+        _champion_losses(paths, judged["_key"], judge),
         {name: row_losses(judge.loss, actual, predicted) for name, predicted in floors.items()},
         gate,
         draws=judge.draws,
@@ -60,12 +61,12 @@ def _challengers(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes
     return predictions
 
 
-def _champion_losses(paths: Paths, start: int, judge: JudgeParams) -> np.ndarray | None:
+def _champion_losses(paths: Paths, keys: pd.Series, judge: JudgeParams) -> np.ndarray | None:
     """The champion's loss on each judged row, from the whole table: its features may be others than today's."""
     if not paths.has_champion:
         return None
     champion = load_predictor(read_folder(paths.champion))
-    judged = pd.read_parquet(paths.table).iloc[start:]
+    judged = pd.read_parquet(paths.table).set_index("_key").loc[keys].reset_index()
     missing = sorted(set(champion.view.features) - set(judged.columns))
     if missing:
         raise RefusedError(f"the champion needs {', '.join(missing)}, which the table no longer has; keep the columns")

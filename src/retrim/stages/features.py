@@ -2,29 +2,31 @@
 
 import pandas as pd
 
+from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
 from retrim.core.table import DataParams
 from retrim.core.view import FeatureView, order_digest
 from retrim.core.windows import SplitParams, past_of
 from retrim.errors import RefusedError
+from retrim.files import write_file, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_json, to_json, write_file, write_folder
+from retrim.stages._room import main, read_json
 
 
 def run(data: DataParams, split: SplitParams, paths: Paths) -> None:
     """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
     table = pd.read_parquet(paths.table)
     start = judging_start(table, split, champion_used_until(paths))
-    train = past_of(table["_event"], table["_matured"], start) if start < len(table) else table.index.to_numpy()
+    train = past_of(table["_event"], table["_due"], start) if start < len(table) else table.index.to_numpy()
     if len(train) < 2:
         raise RefusedError(f"{len(table)} mature rows leave {len(train)} to train on; wait for more or lower split")
     view = FeatureView.learn(table.iloc[train], data)
-    kept = table[["_key", "_event", "_matured", *view.features, view.target]]
+    part = pd.Series("embargo", index=table.index, dtype="str")
+    part.iloc[train], part.iloc[start:] = "train", "judge"
+    kept = table[["_key", "_event", "_due", *view.features, view.target]].assign(_part=part)
     write_file(paths.view, to_parquet(kept))
     cut = {
-        "rows": len(table),
-        "train": len(train),
-        "judge_start": start,
+        "rows": part.value_counts().to_dict(),
         "used_until": table["_event"].iloc[train[-1]].isoformat(),
         "judged_from": table["_event"].iloc[start].isoformat() if start < len(table) else None,
         "judged_until": table["_event"].iloc[-1].isoformat(),

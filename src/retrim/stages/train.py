@@ -1,35 +1,34 @@
 """Every challenger, fitted on the training rows of its window."""
 
+import numpy as np
 import pandas as pd
 
+from retrim.core.canonical import to_json
 from retrim.core.metrics import JudgeParams
-from retrim.core.training import Recipe, TrainParams, fit_recipe, training_rows
+from retrim.core.training import Recipe, TrainParams, distinct, fit_recipe, in_parallel, training_rows
 from retrim.core.view import FeatureView
-from retrim.core.windows import SplitParams
+from retrim.core.windows import SplitParams, part_of
+from retrim.files import write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_json, to_json, write_folder
+from retrim.stages._room import main, read_json
 
 
 def run(train: TrainParams, judge: JudgeParams, split: SplitParams, paths: Paths, cores: int) -> None:
     """Writes a folder a challenger; windows that hold the same rows make one."""
-    rows = pd.read_parquet(paths.view)
+    rows = part_of(pd.read_parquet(paths.view), "train")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
-    past = rows.index.to_numpy()[: read_json(paths.features / "split.json")["train"]]
     tuned = read_json(paths.tuning / "hyperparameters.json")
     recipe = Recipe(train.model, judge.loss, tuned["hyperparameters"], tuned["rounds"], train.seed)
+    windows = distinct(train.windows, len(rows), sliding_rows=split.sliding_rows)
+    cut = {kind: rows.iloc[training_rows(np.arange(len(rows)), kind, sliding_rows=split.sliding_rows)] for kind in windows}
+    models = in_parallel(lambda kind, threads: fit_recipe(recipe, view, cut[kind], threads=threads), windows, cores=cores)
     files: dict[str, bytes] = {}
-    sizes: set[int] = set()
-    for kind in train.windows:
-        fitted = rows.iloc[training_rows(past, kind, sliding_rows=split.sliding_rows)]
-        if len(fitted) in sizes:
-            continue
-        sizes.add(len(fitted))
-        model = fit_recipe(recipe, view, fitted, threads=cores)
+    for kind, model in zip(windows, models, strict=True):
         made = {
             "recipe": recipe.as_record(),
-            "rows": len(fitted),
-            "from": fitted["_event"].iloc[0].isoformat(),
-            "until": fitted["_event"].iloc[-1].isoformat(),
+            "rows": len(cut[kind]),
+            "from": cut[kind]["_event"].iloc[0].isoformat(),
+            "until": cut[kind]["_event"].iloc[-1].isoformat(),
             "gains": dict(zip(view.features, [float(gain) for gain in model.gains()], strict=True)),
         }
         files |= {f"{kind}/{name}": content for name, content in model.files().items()}

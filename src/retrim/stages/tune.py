@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrim.core.canonical import to_json
 from retrim.core.metrics import JudgeParams, row_losses
 from retrim.core.models import MODELS
 from retrim.core.training import TrainParams
 from retrim.core.tuning import Score, Trial, TuneParams, best, importance, search
 from retrim.core.view import FeatureView
-from retrim.core.windows import Fold, folds, past_of
+from retrim.core.windows import Fold, folds, part_of, past_of
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_json, read_pins, to_json, write_folder
+from retrim.stages._room import main, read_json, read_pins
 
 
 def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, cores: int, trials: Path) -> None:
@@ -29,18 +32,26 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
             raise BadInputError("mode 'refit' copies the champion's hyperparameters and there is no champion; search")
         write_folder(paths.tuning, {"hyperparameters.json": to_json(champion), "trials.json": to_json([])})
         return
-    rows = pd.read_parquet(paths.view).iloc[: read_json(paths.features / "split.json")["train"]]
+    rows = part_of(pd.read_parquet(paths.view), "train")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     cut = _folds(rows, tune)
     log = trials / f"{_fingerprint(paths, tune, judge, train, mode)}.jsonl"
+    wanted = tune.warm_trials if mode == "warm" else tune.trials
+    sys.stdout.write(f"trial log {log.name}\n")
+
+    def told(batch: Sequence[Trial]) -> None:
+        _append(log, batch)
+        sys.stdout.writelines(f"trial {trial.number + 1} of {wanted}: loss {trial.score.loss:.6g}\n" for trial in batch)
+        sys.stdout.flush()
+
     found = search(
         lambda hyperparameters: _evaluate(hyperparameters, rows, view, cut, tune, train, judge),
         tune,
-        trials=tune.warm_trials if mode == "warm" else tune.trials,
+        trials=wanted,
         first=champion["hyperparameters"] if champion is not None and mode == "warm" else None,
         done=_read_log(log),
         workers=cores,
-        told=lambda batch: _append(log, batch),
+        told=told,
     )
     chosen = best(found)
     record = {
@@ -67,7 +78,7 @@ def _champion(paths: Paths) -> dict[str, Any] | None:
 
 def _folds(rows: pd.DataFrame, tune: TuneParams) -> list[Fold]:
     try:
-        return folds(rows["_event"], rows["_matured"], count=tune.folds, rows=tune.fold_rows)
+        return folds(rows["_event"], rows["_due"], count=tune.folds, rows=tune.fold_rows)
     except ValueError as error:
         raise RefusedError(f"tune: {error}; wait for more rows or lower tune.folds") from error
 
@@ -86,7 +97,7 @@ def _evaluate(
     for fold in cut:
         past = rows.iloc[fold.fit]
         stop_at = len(past) - max(int(len(past) * tune.stop_share), 1)
-        fit = past.iloc[past_of(past["_event"], past["_matured"], stop_at)]
+        fit = past.iloc[past_of(past["_event"], past["_due"], stop_at)]
         stop, scored = past.iloc[stop_at:], rows.iloc[fold.score]
         fitted = MODELS[train.model].fit(
             view,

@@ -1,0 +1,21 @@
+"""The moment a flow run is about: passed in, else when it was scheduled, so that a late start changes no answer."""
+
+from pathlib import Path
+
+import pandas as pd
+from prefect.runtime import flow_run
+
+from retrim.ops.house import House, open_house
+
+
+def moment(now: str | None) -> pd.Timestamp:
+    """`now` in UTC, to the second; by default the scheduled start of this flow run."""
+    if now is None:
+        return pd.Timestamp(flow_run.scheduled_start_time).tz_convert("UTC").floor("s")
+    given = pd.Timestamp(now)
+    return given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")
+
+
+def house() -> House:
+    """The house of the working folder, which a deployment sets to its workspace."""
+    return open_house(Path.cwd())

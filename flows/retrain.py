@@ -1,0 +1,72 @@
+"""The retraining: a run room, one task a stage, the registry, the verdict."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.moment import house as open_house
+from flows.moment import moment
+from flows.recovery import sign_of_life
+from retrim.adapters import pipeline
+from retrim.adapters.store import Row
+from retrim.core.plan import Mode
+from retrim.ops import retrain as op
+from retrim.ops.house import House
+from retrim.ops.progress import stage_teller
+from retrim.ops.recover import held
+from retrim.ops.rooms import Room, run_stage
+from retrim.ops.watch import failed, watching_trials
+
+
+@flow(name="retrain", flow_run_name="retrain-{decision}")
+def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
+    """Carries out a decision to retrain; one decision is carried out once."""
+    house, at = open_house(), moment(now)
+    with sign_of_life(house), held(house, f"run-{decision}"):
+        run = op.claim(house, decision, now=at, mode=mode)
+        with failed(house, run, now=at):
+            deferred = op.defer(house, run, now=at)
+            if deferred is not None:
+                return deferred.as_record()
+            parent = open_run(house, run)
+            room = make_room(house, run)
+            names = pipeline.stages(room.folder)
+            for place, stage in enumerate(names):
+                reproduce.with_options(task_run_name=stage)(house, parent, room.folder, stage, place, len(names))
+            version = publish(house, run, room, parent, at)
+            return conclude(house, run, version, parent, at).as_record()
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
+def open_run(house: House, run: Row) -> str:
+    """The MLflow run that shows this retraining; watched from its first trial on."""
+    tags = {"retrim.decision": run.decision, "retrim.mode": run.mode}
+    return house.registry.open_run(run.id, f"{house.model} as of {run.as_of[:10]}", tags)
+
+
+@task(cache_policy=NO_CACHE, retries=0)
+def make_room(house: House, run: Row) -> Room:
+    """A new run room, from a snapshot of the workspace."""
+    return op.make_room(house, run)
+
+
+@task(cache_policy=NO_CACHE, retries=0, log_prints=True)
+def reproduce(house: House, parent: str, folder: Path, stage: str, place: int, total: int) -> None:
+    """One DVC stage. DVC alone decides whether it is stale, so Prefect keeps no cache of its own."""
+    with watching_trials(house, parent, stage) as watch:
+        print(run_stage(house, folder, stage, say=watch(stage_teller(stage, place, total))))
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
+def publish(house: House, run: Row, room: Room, parent: str, now: pd.Timestamp) -> int:
+    """Registry, tag and version row; run twice, it adds nothing."""
+    return op.publish(house, run, room, parent, now=now)
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
+def conclude(house: House, run: Row, version: int, parent: str, now: pd.Timestamp) -> op.Outcome:
+    """The alias moves, or it does not and the reason is kept."""
+    return op.conclude(house, run, version, parent, now=now)

@@ -1,0 +1,148 @@
+"""Git: snapshots of a workspace, worktrees, commits and tags. The user's branch, index and files stay untouched."""
+
+import fnmatch
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrim.errors import BadInputError, RefusedError, RetrimError
+
+IDENTITY = ("-c", "user.name=retrim", "-c", "user.email=retrim@localhost", "-c", "commit.gpgsign=false")
+NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+SECRET_NAMES = (
+    ".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "id_rsa*", "id_ed25519*", "id_ecdsa*",
+    ".netrc", ".pypirc", ".pgpass", "*credentials*", "*secret*.json", "*secret*.yaml", "*secret*.yml", "*token*.txt",
+)  # fmt: skip
+SECRET_TEXT = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A commit of everything git does not ignore, and the untracked files that are in it."""
+
+    commit: str
+    untracked: tuple[str, ...]
+
+
+def git(folder: Path, *arguments: str, index: Path | None = None) -> str:
+    """What one git command prints.
+
+    Raises:
+        RetrimError: It failed; the message is git's own.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    if index is not None:
+        environment["GIT_INDEX_FILE"] = str(index)
+    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RetrimError(f"git {' '.join(arguments[:3])} failed in {folder}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def require_repository(root: Path) -> None:
+    """Checks that `root` is the top of a git repository with a commit.
+
+    Raises:
+        BadInputError: It is not, with the cure.
+    """
+    try:
+        top = Path(git(root, "rev-parse", "--show-toplevel"))
+        git(root, "rev-parse", "--verify", "HEAD")
+    except RetrimError as error:
+        raise BadInputError(
+            f"{root} is no git repository with a commit, which every run is made from; "
+            "run `git init`, `git add -A`, `git commit -m start` there"
+        ) from error
+    if top.resolve() != root.resolve():
+        raise BadInputError(f"the workspace {root} lies inside the repository {top}; it has to be its top folder")
+
+
+def snapshot(root: Path, *, max_file_mb: float) -> Snapshot:
+    """Commits everything git does not ignore, uncommitted edits included, onto no branch.
+
+    Raises:
+        RefusedError: An untracked file is too large, or looks like a secret.
+    """
+    require_repository(root)
+    untracked = tuple(filter(None, git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")))
+    _refuse(root, untracked, max_file_mb)
+    with tempfile.TemporaryDirectory() as folder:
+        index = Path(folder) / "index"
+        own = Path(git(root, "rev-parse", "--git-path", "index"))
+        own = own if own.is_absolute() else root / own
+        if own.exists():
+            shutil.copy2(own, index)
+        git(root, "add", "-A", index=index)
+        tree = git(root, "write-tree", index=index)
+    commit = git(root, *IDENTITY, "commit-tree", tree, "-p", "HEAD", "-m", "retrim: snapshot of the workspace")
+    return Snapshot(commit, untracked)
+
+
+def _refuse(root: Path, untracked: tuple[str, ...], max_file_mb: float) -> None:
+    for name in untracked:
+        path = root / name
+        if not path.is_file() or path.is_symlink():
+            continue
+        size = path.stat().st_size / 1e6
+        if size > max_file_mb:
+            raise RefusedError(
+                f"untracked file {name} has {size:.1f} MB, and a tag would publish it; at most {max_file_mb:g} MB: "
+                "add it to .gitignore, or commit it, or raise room.max_file_mb"
+            )
+        if looks_secret(path):
+            raise RefusedError(
+                f"untracked file {name} looks like a secret, and a tag would publish it; add it to .gitignore"
+            )
+
+
+def looks_secret(path: Path) -> bool:
+    """Whether a file's name or its first 64 kB look like a key or a password store."""
+    if any(fnmatch.fnmatch(path.name.lower(), pattern) for pattern in SECRET_NAMES):
+        return True
+    with path.open("rb") as file:
+        return SECRET_TEXT.search(file.read(1 << 16)) is not None
+
+
+def add_worktree(root: Path, folder: Path, commit: str) -> None:
+    """A worktree at `commit`, on no branch, without hooks."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    git(root, *NO_HOOKS, "worktree", "add", "-q", "--detach", "--force", str(folder), commit)
+
+
+def remove_worktree(root: Path, folder: Path) -> None:
+    """Removes a worktree, whatever is in it; it may be gone already."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    git(root, "worktree", "prune")
+
+
+def commit_files(folder: Path, names: list[str], message: str) -> str:
+    """Commits these files of a worktree, ignored ones too, and gives the commit."""
+    git(folder, "add", "-f", "--", *names)
+    git(folder, *IDENTITY, *NO_HOOKS, "commit", "-q", "--no-verify", "--allow-empty", "-m", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
+    """Sets an annotated tag. Where it stands already it stays, if the files `same` are the same there.
+
+    Raises:
+        RetrimError: The tag stands on a commit with other files.
+    """
+    found = find_tag(root, name)
+    if found is None:
+        git(root, *IDENTITY, "tag", "-a", name, commit, "-m", name)
+    elif git(root, "diff", "--name-only", found, commit, "--", *same):
+        raise RetrimError(f"tag {name} stands on {found[:12]}, not on {commit[:12]}; a released version is never moved")
+
+
+def find_tag(root: Path, name: str) -> str | None:
+    """The commit a tag stands on, or None."""
+    try:
+        return git(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}")
+    except RetrimError:
+        return None

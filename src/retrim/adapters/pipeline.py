@@ -1,0 +1,186 @@
+"""Run rooms: worktrees in which DVC rebuilds a model from the raw data that had arrived by a date."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from retrim.adapters import git
+from retrim.core.canonical import to_json
+from retrim.errors import RetrimError
+from retrim.paths import NO_CHAMPION, Paths, Workspace
+
+COMMITTED = ["data/raw.dvc", "data/champion.dvc", "data/pins.json", "dvc.lock"]
+
+
+class StageFailedError(RetrimError):
+    """A stage ended without its outputs."""
+
+    def __init__(self, stage: str, output: str) -> None:
+        super().__init__(f"stage {stage} failed:\n{output.strip()}")
+        self.stage = stage
+
+
+def stages(root: Path) -> list[str]:
+    """Stage names in run order, as they stand in dvc.yaml."""
+    return list(yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+
+
+def open_room(
+    workspace: Workspace,
+    folder: Path,
+    commit: str,
+    *,
+    raw: Iterable[Path],
+    champion: Path | None,
+    pins: Mapping[str, Any],
+    digest: Callable[[Path], str],
+) -> None:
+    """Makes a run room: worktree, shared DVC cache, raw batches, champion, pins.
+
+    Args:
+        workspace: Whose code (at `commit`), cache and remote it is.
+        folder: Where the room is made; must not exist.
+        commit: The snapshot.
+        raw: Batch files that had arrived by the as-of date; linked, not copied.
+        champion: Folder of the champion's bundle, or None before version 1.
+        pins: What the machine sets; the digests of raw and champion are added.
+        digest: SHA-256 of a folder.
+    """
+    git.add_worktree(workspace.root, folder, commit)
+    share_cache(workspace, folder)
+    paths = Paths(folder)
+    shutil.rmtree(paths.raw, ignore_errors=True)
+    for source in raw:
+        target = paths.raw / source.parent.name / source.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(source, target)
+    shutil.rmtree(paths.champion, ignore_errors=True)
+    if champion is None:
+        paths.champion.mkdir(parents=True)
+        (paths.champion / NO_CHAMPION).write_bytes(to_json({"champion": None}))
+    else:
+        shutil.copytree(champion, paths.champion, copy_function=shutil.copyfile)
+    digests = {"raw_digest": digest(paths.raw), "champion_digest": digest(paths.champion)}
+    paths.pins.write_bytes(to_json({**pins, **digests}))
+    dvc(folder, "add", "-q", "data/raw", "data/champion")
+
+
+def share_cache(workspace: Workspace, folder: Path) -> None:
+    """Gives a room the workspace's DVC cache and local settings; its own lock files stay inside it."""
+    from dvc.config import Config
+
+    local = Config(str(workspace.root / ".dvc")).read("local")
+    with Config(str(folder / ".dvc"), validate=False).edit("local") as config:
+        config.update(local)
+        config.setdefault("cache", {}).setdefault("dir", str(workspace.root / ".dvc" / "cache"))
+        config.setdefault("core", {})["site_cache_dir"] = str(folder / ".dvc" / "tmp" / "site")
+
+
+def reproduce(
+    stage: str, room: Path, *, environment: Mapping[str, str], say: Callable[[str], None], force: bool = False
+) -> str:
+    """Runs one stage through DVC in its own process group, and gives all it printed.
+
+    Args:
+        stage: A name of dvc.yaml.
+        room: The run room.
+        environment: Variables for the stage beside the inherited ones.
+        say: Called with each line as it comes.
+        force: Run it even if DVC thinks nothing changed, and take nothing from the run cache.
+
+    Raises:
+        StageFailedError: It did not end well; carries what it printed.
+    """
+    command = [*_dvc(), "repro", "--single-item", stage]
+    process = subprocess.Popen(
+        [*command, "--force"] if force else command,
+        cwd=room,
+        env=_environment(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    lines = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            say(line.rstrip())
+        if process.wait():
+            raise StageFailedError(stage, "".join(lines))
+    finally:
+        _end_group(process)
+    return "".join(lines)
+
+
+def dvc(room: Path, *arguments: str) -> str:
+    """What one DVC command prints.
+
+    Raises:
+        RetrimError: It failed; the message is DVC's own.
+    """
+    done = subprocess.run(
+        [*_dvc(), *arguments], cwd=room, env=_environment({}), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RetrimError(
+            f"dvc {' '.join(arguments[:2])} failed in {room.name}: {(done.stderr or done.stdout).strip()}"
+        )
+    return done.stdout
+
+
+def has_remote(root: Path) -> bool:
+    """Whether a default DVC remote is set."""
+    return "core.remote=" in dvc(root, "config", "--list")
+
+
+def end_survivors(room: Path) -> int:
+    """Kills processes that a killed run left working in its room; gives how many there were."""
+    found = 0
+    for process in psutil.process_iter():
+        try:
+            inside = Path(process.cwd()).is_relative_to(room)
+        except (psutil.Error, OSError):
+            continue
+        if inside and process.pid != os.getpid():
+            process.kill()
+            found += 1
+    return found
+
+
+def close_room(workspace: Workspace, folder: Path) -> None:
+    """Removes a room; what DVC made in it stays in the cache."""
+    git.remove_worktree(workspace.root, folder)
+
+
+def _dvc() -> list[str]:
+    return [sys.executable, "-m", "dvc"]
+
+
+def _environment(added: Mapping[str, str]) -> dict[str, str]:
+    """The inherited environment, with this interpreter first and without what would change what runs."""
+    dropped = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in dropped and not name.startswith(("GIT_", "DVC_"))
+    }
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {**kept, "DVC_NO_ANALYTICS": "1", "PATH": path, **added}
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()

@@ -1,0 +1,277 @@
+"""Our own store: what was decided, run, released and predicted. It is the truth; MLflow and Prefect mirror it.
+
+SQLite under `var/` by default, any SQLAlchemy address in production. Times are ISO
+8601 in UTC, so they sort as text. Nothing is deleted; releases are only ever added.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from retrim.errors import RefusedError, RetrimError
+
+METADATA = sa.MetaData()
+
+DECISIONS = sa.Table(
+    "decisions",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("source", sa.String, nullable=False),  # check or person
+    sa.Column("as_of", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("outcome", sa.String, nullable=False),  # none, retrain, held
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("record", sa.JSON, nullable=False),
+    sa.UniqueConstraint("model", "source", "as_of"),
+)
+RUNS = sa.Table(
+    "runs",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("decision", sa.String, sa.ForeignKey("decisions.id"), nullable=False, unique=True),
+    sa.Column("as_of", sa.String, nullable=False),
+    sa.Column("mode", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),  # running, crashed, failed, deferred, promoted, refused
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("started", sa.String, nullable=False),
+    sa.Column("ended", sa.String),
+    sa.Column("version", sa.Integer),
+    sa.Column("detail", sa.JSON, nullable=False),
+)
+# One run of a model at a time: the second is refused by the database, not by hope.
+sa.Index("one_running", RUNS.c.model, unique=True, sqlite_where=RUNS.c.state == "running", postgresql_where=RUNS.c.state == "running")  # fmt: skip
+VERSIONS = sa.Table(
+    "versions",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("run", sa.String, nullable=False, unique=True),
+    sa.Column("tag", sa.String, nullable=False),
+    sa.Column("as_of", sa.String, nullable=False),
+    sa.Column("bundle", sa.String, nullable=False),
+    sa.Column("model_sha256", sa.String, nullable=False),
+    sa.Column("made", sa.String, nullable=False),
+    sa.Column("lineage", sa.JSON, nullable=False),
+    sa.Column("verdict", sa.JSON, nullable=False),
+)
+RELEASES = sa.Table(
+    "releases",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),  # 1, 2, ...: two movers of one model collide here
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("previous", sa.Integer),
+    sa.Column("action", sa.String, nullable=False),  # promote, rollback
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+)
+PREDICTIONS = sa.Table(
+    "predictions",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("event", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("value", sa.JSON, nullable=False),
+)
+ALERTS = sa.Table(
+    "alerts",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("text", sa.String, nullable=False),
+)
+
+
+def iso(time: pd.Timestamp) -> str:
+    """A time as the store spells it."""
+    return time.tz_convert("UTC").isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table, its columns as attributes of `values`."""
+
+    values: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.values[name]
+        except KeyError as error:
+            raise AttributeError(name) from error
+
+
+class Store:
+    """The store at an address; its tables are made at first use."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
+        try:
+            METADATA.create_all(self._engine)
+        except sa.exc.SQLAlchemyError as error:
+            shown = sa.engine.make_url(url).render_as_string(hide_password=True)
+            raise RetrimError(f"the store at {shown} cannot be opened: {error}; set RETRIM_STORE_URL") from error
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """A transaction: all of it, or nothing."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    def all(self, query: "sa.Select[Any]") -> list[Row]:
+        with self._engine.connect() as connection:
+            return [Row(dict(row._mapping)) for row in connection.execute(query)]  # noqa: SLF001  its public name
+
+    def one(self, query: "sa.Select[Any]") -> Row | None:
+        return next(iter(self.all(query.limit(1))), None)
+
+    # --- decisions ---------------------------------------------------------------------------------------------------
+
+    def decision(self, identity: str) -> Row | None:
+        return self.one(sa.select(DECISIONS).where(DECISIONS.c.id == identity))
+
+    def decisions(self, model: str, *, source: str | None = None) -> list[Row]:
+        """Decisions of a model, oldest first."""
+        query = sa.select(DECISIONS).where(DECISIONS.c.model == model)
+        if source is not None:
+            query = query.where(DECISIONS.c.source == source)
+        return self.all(query.order_by(DECISIONS.c.as_of, DECISIONS.c.at))
+
+    def add_decision(self, row: dict[str, Any]) -> bool:
+        """Records a decision; False if one of this model, source and date is there already."""
+        return self._insert(DECISIONS, row)
+
+    # --- runs --------------------------------------------------------------------------------------------------------
+
+    def run(self, identity: str) -> Row | None:
+        return self.one(sa.select(RUNS).where(RUNS.c.id == identity))
+
+    def runs(self, model: str, *, state: str | None = None) -> list[Row]:
+        """Runs of a model, oldest first."""
+        query = sa.select(RUNS).where(RUNS.c.model == model)
+        if state is not None:
+            query = query.where(RUNS.c.state == state)
+        return self.all(query.order_by(RUNS.c.as_of, RUNS.c.started))
+
+    def claim_run(self, row: dict[str, Any]) -> Row:
+        """Starts a run of a decision, or starts a crashed one again.
+
+        Raises:
+            RefusedError: The decision has had its run, or another run of the model is going on.
+        """
+        first = {"state": "running", "pid": os.getpid(), "attempt": 1, "ended": None, "version": None, "detail": {}}
+        if self._insert(RUNS, {**row, **first}):
+            return Row({**row, **first})
+        with self.begin() as connection:
+            again = (
+                sa.update(RUNS)
+                .where(RUNS.c.id == row["id"], RUNS.c.state.in_(("crashed", "failed")))
+                .values(state="running", pid=os.getpid(), attempt=RUNS.c.attempt + 1, ended=None)
+            )
+            try:
+                claimed = connection.execute(again).rowcount
+            except sa.exc.IntegrityError:
+                claimed = 0
+        found = self.run(row["id"])
+        if claimed and found is not None:
+            return found
+        other = self.one(sa.select(RUNS).where(RUNS.c.model == row["model"], RUNS.c.state == "running"))
+        if other is not None:
+            raise RefusedError(f"run {other.id} of {row['model']} is going on (process {other.pid}); one at a time")
+        state = found.state if found is not None else "unknown"
+        raise RefusedError(f"decision {row['decision']} has had its run: {state}")
+
+    def end_run(self, identity: str, *, state: str, ended: str, version: int | None, detail: dict[str, Any]) -> None:
+        """Ends a run in a state."""
+        with self.begin() as connection:
+            change = sa.update(RUNS).where(RUNS.c.id == identity)
+            connection.execute(change.values(state=state, ended=ended, version=version, detail=detail))
+
+    # --- versions and releases ---------------------------------------------------------------------------------------
+
+    def add_version(self, row: dict[str, Any]) -> bool:
+        """Records a version; False if it is there already."""
+        return self._insert(VERSIONS, row)
+
+    def version(self, model: str, number: int) -> Row | None:
+        return self.one(sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == number))
+
+    def versions(self, model: str) -> list[Row]:
+        """Versions of a model, first to last."""
+        return self.all(sa.select(VERSIONS).where(VERSIONS.c.model == model).order_by(VERSIONS.c.version))
+
+    def add_release(self, row: dict[str, Any], *, expected: int | None) -> None:
+        """Adds a release if `expected` is still what is live (compare and swap).
+
+        Raises:
+            RefusedError: Something else went live in the meantime.
+        """
+        past = self.releases(row["model"])
+        live = past[-1].version if past else None
+        added = live == expected and self._insert(RELEASES, {**row, "previous": expected, "sequence": len(past) + 1})
+        if not added:
+            raise RefusedError(f"another version of {row['model']} went live in the meantime; look at `retrim status`")
+
+    def releases(self, model: str) -> list[Row]:
+        """Releases of a model, oldest first; the last says what is live."""
+        return self.all(sa.select(RELEASES).where(RELEASES.c.model == model).order_by(RELEASES.c.sequence))
+
+    # --- predictions and alerts --------------------------------------------------------------------------------------
+
+    def add_predictions(self, rows: Sequence[dict[str, Any]]) -> int:
+        """Adds predictions that are not there yet (model, key, version); gives how many were added."""
+        added = 0
+        with self.begin() as connection:
+            for start in range(0, len(rows), 500):
+                part = rows[start : start + 500]
+                keys = [row["key"] for row in part]
+                known = sa.select(PREDICTIONS.c.key).where(
+                    PREDICTIONS.c.model == part[0]["model"],
+                    PREDICTIONS.c.version == part[0]["version"],
+                    PREDICTIONS.c.key.in_(keys),
+                )
+                there = set(connection.execute(known).scalars())
+                fresh = [row for row in part if row["key"] not in there]
+                if fresh:
+                    connection.execute(sa.insert(PREDICTIONS), fresh)
+                added += len(fresh)
+        return added
+
+    def predictions(self, model: str, *, version: int) -> pd.DataFrame:
+        """Stored predictions of a version: key, event, at, value."""
+        query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
+        rows = [row.values for row in self.all(query)]
+        return pd.DataFrame(rows, columns=[column.name for column in PREDICTIONS.columns])
+
+    def prediction_keys(self, model: str, *, version: int) -> list[str]:
+        """Keys of the rows that a version has predicted."""
+        query = sa.select(PREDICTIONS.c.key).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
+        return [row.key for row in self.all(query)]
+
+    def add_alert(self, row: dict[str, Any]) -> bool:
+        """Records an alert; False if it was told before."""
+        return self._insert(ALERTS, row)
+
+    def alerts(self, model: str) -> list[Row]:
+        """Alerts of a model, oldest first."""
+        return self.all(sa.select(ALERTS).where(ALERTS.c.model == model).order_by(ALERTS.c.at, ALERTS.c.id))
+
+    def _insert(self, table: sa.Table, row: dict[str, Any]) -> bool:
+        try:
+            with self.begin() as connection:
+                connection.execute(sa.insert(table).values(**row))
+        except sa.exc.IntegrityError:
+            return False
+        return True

@@ -1,0 +1,71 @@
+"""The account: what retraining would have saved so far, in mean loss times checks, never below zero."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from retrim.core.section import Section
+
+
+class AccountParams(Section):
+    """What retraining would have saved so far, against what it costs."""
+
+    price: float = Field(gt=0, description="the gain in mean loss that pays for one retraining in one check")
+    price_unit: Literal["loss", "first_loss"] = Field(description="units of the loss, or of version 1's judging loss")
+    usual_rows: int = Field(ge=1, description="rows of a usual check")
+    errors: float = Field(ge=0, description="standard errors of itself that the account must also exceed")
+
+    def price_in_loss(self, first_loss: float) -> float:
+        """The price in units of the loss.
+
+        Args:
+            first_loss: Version 1's mean loss on the rows it was judged on.
+        """
+        return self.price * first_loss if self.price_unit == "first_loss" else self.price
+
+
+@dataclass(frozen=True)
+class Account:
+    """A balance in mean loss times checks, 0 or more, and its variance.
+
+    The sum of gains since it was last empty; a sum that falls below zero starts anew.
+
+    Source:
+        Page (1954), Continuous inspection schemes, Biometrika 41: the same sum, never below zero.
+    """
+
+    balance: float
+    variance: float
+
+    @property
+    def error(self) -> float:
+        """Standard error of the balance."""
+        return float(self.variance**0.5)
+
+    def deposit(self, gain: float, *, error: float, share: float) -> "Account":
+        """The account after a window.
+
+        Args:
+            gain: Mean of champion loss minus probe loss over the window's rows.
+            error: Standard error of that mean.
+            share: Rows of the window divided by rows of a usual check.
+        """
+        balance = self.balance + gain * share
+        if balance <= 0:
+            return EMPTY
+        return Account(balance, self.variance + (error * share) ** 2)
+
+    def debit(self, price: float) -> "Account":
+        """The account after a refusal, which costs the price of a retraining and gives nothing."""
+        return Account(self.balance - price, self.variance) if self.balance > price else EMPTY
+
+    def pays(self, price: float, *, errors: float) -> bool:
+        """Whether the balance exceeds the price, and `errors` of its own standard errors."""
+        return self.balance > price and self.balance > errors * self.error
+
+    def as_record(self) -> dict[str, Any]:
+        return {"balance": self.balance, "variance": self.variance}
+
+
+EMPTY = Account(0.0, 0.0)

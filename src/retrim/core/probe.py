@@ -1,0 +1,99 @@
+"""The probe: what a model retrained before the newest rows would have lost on them, against the champion."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from retrim.core.metrics import row_losses
+from retrim.core.resample import mean_error
+from retrim.core.section import Section
+from retrim.core.table import DataParams
+from retrim.core.training import Recipe, WindowKind, fit_recipe, in_parallel, training_rows
+from retrim.core.view import FeatureView
+from retrim.core.windows import spans
+
+
+class ProbeParams(Section):
+    """The cheap refit that asks whether retraining would pay."""
+
+    blocks: int = Field(ge=1, description="blocks of the newest window, each judged by a fit on what was due before it")
+    min_rows: int = Field(ge=2, description="mature rows a check needs before it says anything")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the probe read off the newest mature rows.
+
+    Args:
+        rows: Rows judged.
+        champion_loss: The champion's mean loss on them.
+        probe_loss: That of the refits, each on what was due before its block.
+        error: Standard error of the mean difference, blocks of rows taken together.
+    """
+
+    rows: int
+    champion_loss: float
+    probe_loss: float
+    error: float
+
+    @property
+    def gain(self) -> float:
+        """What retraining would have saved, in mean loss; negative if it would have cost."""
+        return self.champion_loss - self.probe_loss
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "champion_loss": self.champion_loss,
+            "probe_loss": self.probe_loss,
+            "gain": self.gain,
+            "error": self.error,
+        }
+
+
+def probe(
+    table: pd.DataFrame,
+    newest: np.ndarray,
+    champion_losses: np.ndarray,
+    recipe: Recipe,
+    data: DataParams,
+    params: ProbeParams,
+    *,
+    window: WindowKind,
+    sliding_rows: int,
+    block_rows: int,
+    cores: int,
+) -> Reading:
+    """Refits the champion's recipe block by block through the newest rows and judges it there.
+
+    Args:
+        table: Mature rows in total order with `_event` and `_due`.
+        newest: Row numbers of the rows to judge, ascending, shape (n,), n at least 1.
+        champion_losses: The champion's loss on each of them, shape (n,).
+        recipe: The champion's.
+        data: What the table is; the view is learned anew, as a retraining would.
+        params: Blocks.
+        window: The champion's training window.
+        sliding_rows: Rows of a sliding one.
+        block_rows: Rows that belong together when the error is computed.
+        cores: Cores to use; changes no result.
+    """
+
+    def losses_of(part: np.ndarray, threads: int) -> np.ndarray:
+        judged = table.iloc[newest[part]]
+        past = np.flatnonzero((table["_due"] <= judged["_event"].iloc[0]).to_numpy())
+        fitted = table.iloc[training_rows(past, window, sliding_rows=sliding_rows)]
+        view = FeatureView.learn(fitted, data)
+        model = fit_recipe(recipe, view, fitted, threads=threads)
+        return row_losses(recipe.loss, view.actual(judged), model.predict(view.matrix(judged)))
+
+    losses = np.concatenate(in_parallel(losses_of, spans(len(newest), params.blocks), cores=cores))
+    return Reading(
+        rows=len(newest),
+        champion_loss=float(champion_losses.mean()),
+        probe_loss=float(losses.mean()),
+        error=mean_error(champion_losses - losses, block_rows=block_rows),
+    )

@@ -1,0 +1,53 @@
+"""The house a use case works in: workspace, settings, and the adapters at their addresses."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrim.adapters.landing import Landing
+from retrim.adapters.store import Store
+from retrim.paths import Workspace
+from retrim.settings import Env, Params, load_params
+
+if TYPE_CHECKING:
+    from retrim.adapters.registry import Registry
+
+
+@dataclass(frozen=True)
+class House:
+    """A workspace with its settings; adapters are opened when first asked for."""
+
+    workspace: Workspace
+    params: Params
+    env: Env
+
+    @property
+    def model(self) -> str:
+        return self.params.data.model
+
+    @cached_property
+    def store(self) -> Store:
+        self.workspace.var.mkdir(exist_ok=True)
+        return Store(self.env.store_url or f"sqlite:///{self.workspace.var / 'retrim.db'}")
+
+    @cached_property
+    def landing(self) -> Landing:
+        return Landing(self.workspace.landing)
+
+    @property
+    def mlflow_url(self) -> str:
+        return self.env.mlflow_url or f"sqlite:///{self.workspace.var / 'mlflow.db'}"
+
+    @cached_property
+    def registry(self) -> "Registry":
+        from retrim.adapters.registry import Registry
+
+        self.workspace.var.mkdir(exist_ok=True)
+        return Registry(self.mlflow_url, self.env.mlflow_artifacts or str(self.workspace.var / "mlflow"), self.model)
+
+
+def open_house(start: Path) -> House:
+    """The house of the workspace that holds `start`."""
+    workspace = Workspace.find(start)
+    return House(workspace, load_params(workspace.params), Env())

@@ -1,0 +1,101 @@
+"""What is live: the one place where a champion changes. The store's release row decides; MLflow's aliases follow."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters.store import iso
+from retrim.errors import BadInputError, RefusedError
+from retrim.ops.house import House
+
+
+@dataclass(frozen=True)
+class Live:
+    """The version that is live, since when, why, and the one before it."""
+
+    version: int
+    since: str
+    reason: str
+    action: str
+    previous: int | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "since": self.since,
+            "reason": self.reason,
+            "action": self.action,
+            "previous": self.previous,
+        }
+
+
+def live(house: House) -> Live | None:
+    """What is live now, from the release rows; None before the first promotion."""
+    rows = house.store.releases(house.model)
+    if not rows:
+        return None
+    newest = rows[-1]
+    return Live(newest.version, newest.at, newest.reason, newest.action, newest.previous)
+
+
+def promote(house: House, version: int, *, reason: str, now: pd.Timestamp) -> None:
+    """Makes `version` the champion; the same again is a no-op."""
+    _move(house, version, action="promote", reason=reason, now=now)
+
+
+def rollback(house: House, to: int | None, *, reason: str, now: pd.Timestamp) -> Live:
+    """Makes an earlier version the champion again, after it was loaded and answered.
+
+    Raises:
+        BadInputError: There is no such version, or none before the champion.
+        RefusedError: It is live already, or does not load.
+    """
+    champion = live(house)
+    if champion is None:
+        raise BadInputError(f"{house.model} has no champion; make version 1 with `retrim retrain`")
+    target = champion.previous if to is None else to
+    if target is None:
+        raise BadInputError(f"version {champion.version} has no version before it; name one with --to N")
+    if target == champion.version:
+        raise RefusedError(f"version {target} is live already")
+    if house.store.version(house.model, target) is None:
+        known = ", ".join(str(row.version) for row in house.store.versions(house.model))
+        raise BadInputError(f"{house.model} has no version {target}; known: {known}")
+    check_loads(house, target)
+    _move(house, target, action="rollback", reason=reason, now=now)
+    moved = live(house)
+    assert moved is not None
+    return moved
+
+
+def check_loads(house: House, version: int) -> None:
+    """Loads a stored version, checks its hash, and asks it for the rows it was judged on.
+
+    Raises:
+        RefusedError: Its bundle is not the recorded one.
+    """
+    from retrim.ops.champion import stored_bundle
+
+    stored_bundle(house, version)
+
+
+def sync_aliases(house: House) -> None:
+    """Lets MLflow's aliases follow the release rows; a killed move is finished here."""
+    champion = live(house)
+    wanted = {} if champion is None else {"champion": champion.version, "previous": champion.previous}
+    have = house.registry.aliases()
+    for alias in ("champion", "previous"):
+        number = wanted.get(alias)
+        if number is None and alias in have:
+            house.registry.drop_alias(alias)
+        elif number is not None and have.get(alias) != number:
+            house.registry.set_alias(alias, number)
+
+
+def _move(house: House, version: int, *, action: str, reason: str, now: pd.Timestamp) -> None:
+    champion = live(house)
+    if champion is None or champion.version != version:
+        row = {"model": house.model, "version": version, "action": action, "reason": reason, "at": iso(now)}
+        house.store.add_release(row, expected=None if champion is None else champion.version)
+    sync_aliases(house)

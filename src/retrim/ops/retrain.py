@@ -1,0 +1,169 @@
+"""One retraining, from a decision to a verdict: claim, room, stages, publish, conclude."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters import git, pipeline
+from retrim.adapters.store import Row, iso
+from retrim.core.plan import Mode
+from retrim.core.table import assemble, mature
+from retrim.datasets.landed import read_landed
+from retrim.files import file_digest, folder_digest
+from retrim.ops.champion import champion
+from retrim.ops.house import House
+from retrim.ops.recover import clear_rooms
+from retrim.ops.release import promote
+from retrim.ops.rooms import Room, next_mode, open_room
+from retrim.paths import Paths
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: promoted, refused or deferred, with the reason in a sentence."""
+
+    run: str
+    state: str
+    reason: str
+    version: int | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {"run": self.run, "state": self.state, "reason": self.reason, "version": self.version}
+
+
+def claim(house: House, decision: str, *, now: pd.Timestamp, mode: Mode | None = None) -> Row:
+    """Starts the run of a decision; one decision has one run, and one model one run at a time.
+
+    Raises:
+        RefusedError: The decision has had its run, or another run is going on.
+    """
+    row = house.store.decision(decision)
+    assert row is not None, decision
+    return house.store.claim_run(
+        {
+            "id": f"run-{decision}",
+            "model": house.model,
+            "decision": decision,
+            "as_of": row.as_of,
+            "mode": mode or next_mode(house),
+            "started": iso(now),
+        }
+    )
+
+
+def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
+    """Ends the run *deferred*, naming a date, if too few rows are mature to judge; else None.
+
+    The date is when enough of the rows that have landed will be due; if even those do
+    not suffice, it is extrapolated from the rate at which rows come.
+    """
+    as_of = pd.Timestamp(run.as_of)
+    rows, labels = read_landed(house.landing.root)
+    table = assemble(rows, labels, house.params.data, as_of=as_of)
+    found = champion(house)
+    ripe = mature(table)
+    used = found[1].used_until if found is not None else None
+    fresh = ripe if used is None else ripe[ripe["_event"] > used]
+    # Version 1 also needs rows to train on: as many again as those that judge, three times over.
+    needed = house.params.gate.min_rows if found is not None else house.params.split.judge_rows * 4
+    if len(fresh) >= needed:
+        return None
+    missing = needed - len(fresh)
+    until = _enough_at(table, missing, as_of)
+    reason = f"{len(fresh)} mature rows that no model has used, {needed} needed; enough by {iso(until)}"
+    detail = {"reason": reason, "until": iso(until), "missing": missing}
+    house.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=detail)
+    return Outcome(run.id, "deferred", reason, None)
+
+
+def _enough_at(table: pd.DataFrame, missing: int, as_of: pd.Timestamp) -> pd.Timestamp:
+    coming = table.loc[table["_matured"].isna() & (table["_due"] > as_of), "_due"].sort_values()
+    if len(coming) >= missing:
+        return pd.Timestamp(coming.iloc[missing - 1])
+    span = table["_event"].iloc[-1] - table["_event"].iloc[0]
+    last = coming.iloc[-1] if len(coming) else as_of
+    a_row = span / max(len(table) - 1, 1)
+    return pd.Timestamp(last + max(a_row, pd.Timedelta("1s")) * (missing - len(coming)))
+
+
+def make_room(house: House, run: Row) -> Room:
+    """The room of this attempt; a crashed room is never used again."""
+    clear = house.workspace.runs / f"{run.id}-{run.attempt}"
+    if clear.exists():
+        pipeline.end_survivors(clear)
+        pipeline.close_room(house.workspace, clear)
+    return open_room(house, clear.name, as_of=pd.Timestamp(run.as_of), mode=run.mode)
+
+
+def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestamp) -> int:
+    """Commits the room, publishes its bundle to MLflow, tags it, and records the version. Run twice, it adds nothing."""
+    paths = Paths(room.folder)
+    commit = git.commit_files(room.folder, pipeline.COMMITTED, f"retrim: {run.id}")
+    bundle = folder_digest(paths.candidate)
+    verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
+    lineage = {
+        "run": run.id,
+        "decision": run.decision,
+        "snapshot": room.snapshot,
+        "untracked": list(room.untracked),
+        "commit": commit,
+        "dvc_lock": file_digest(room.folder / "dvc.lock"),
+        "requirements_lock": file_digest(room.folder / "requirements.lock"),
+        "row_order": json.loads((paths.features / "split.json").read_bytes())["row_order"],
+        "seed": house.params.train.seed,
+        "model_sha256": file_digest(paths.models / verdict["winner"] / "model.txt"),
+        **json.loads(paths.pins.read_bytes()),
+    }
+    version = house.registry.publish(
+        parent,
+        paths.candidate,
+        bundle_id=bundle,
+        lineage=lineage,
+        params={"mode": run.mode, "as_of": run.as_of},
+        example=_example(paths),
+    )
+    house.registry.set_alias("challenger", version)
+    tag = f"retrim/{house.model}/v{version}"
+    git.tag(house.workspace.root, tag, commit, same=pipeline.COMMITTED)
+    if pipeline.has_remote(house.workspace.root):
+        pipeline.dvc(room.folder, "push", "-q")
+    house.store.add_version(
+        {
+            "model": house.model,
+            "version": version,
+            "run": run.id,
+            "tag": tag,
+            "as_of": run.as_of,
+            "bundle": bundle,
+            "model_sha256": lineage["model_sha256"],
+            "made": iso(now),
+            "lineage": lineage,
+            "verdict": verdict,
+        }
+    )
+    return version
+
+
+def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Timestamp) -> Outcome:
+    """Acts on the verdict: the alias moves, or it does not and the reason is kept."""
+    row = house.store.version(house.model, version)
+    assert row is not None
+    verdict = row.verdict
+    state = "promoted" if verdict["promote"] else "refused"
+    if verdict["promote"]:
+        promote(house, version, reason=verdict["reason"], now=now)
+    house.registry.drop_alias("challenger")
+    house.registry.finish(parent, "FINISHED")
+    detail = {"reason": verdict["reason"]}
+    house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
+    clear_rooms(house, run.id)
+    return Outcome(run.id, state, verdict["reason"], version)
+
+
+def _example(paths: Paths) -> pd.DataFrame:
+    view = json.loads((paths.features / "view.json").read_bytes())
+    return pd.read_parquet(paths.view)[[feature["name"] for feature in view["features"]]].tail(5)
+

@@ -1,0 +1,89 @@
+"""Run rooms: made as of a date from a snapshot of the workspace, for a run or for a person."""
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters import git, pipeline
+from retrim.adapters.store import iso
+from retrim.core.plan import Mode
+from retrim.errors import BadInputError
+from retrim.files import folder_digest
+from retrim.machine import CORES_VARIABLE, platform_tag
+from retrim.ops.champion import stored_bundle
+from retrim.ops.house import House
+from retrim.ops.release import live
+
+
+@dataclass(frozen=True)
+class Room:
+    """A run room: where it lies, the snapshot it was made from, and the untracked files in that."""
+
+    folder: Path
+    snapshot: str
+    untracked: tuple[str, ...]
+    champion: int | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "folder": str(self.folder),
+            "snapshot": self.snapshot,
+            "untracked": list(self.untracked),
+            "champion": self.champion,
+        }
+
+
+def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode) -> Room:
+    """Makes the room `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
+
+    Raises:
+        BadInputError: No batch had arrived by then, or a room of that name is there.
+        RefusedError: The workspace holds a file that a tag must not publish.
+    """
+    folder = house.workspace.runs / name
+    if folder.exists():
+        raise BadInputError(f"there is a room {folder} already; remove it, or take another date")
+    batches = house.landing.batches(as_of)
+    if not any(batch.kind == "rows" for batch in batches):
+        raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
+    champion = live(house)
+    taken = git.snapshot(house.workspace.root, max_file_mb=house.params.room.max_file_mb)
+    pins = {
+        "model": house.model,
+        "as_of": iso(as_of),
+        "mode": mode,
+        "champion": None if champion is None else champion.version,
+        "python": platform.python_version(),
+        "platform": platform_tag(),
+    }
+    pipeline.open_room(
+        house.workspace,
+        folder,
+        taken.commit,
+        raw=[batch.path for batch in batches],
+        champion=None if champion is None else stored_bundle(house, champion.version),
+        pins=pins,
+        digest=folder_digest,
+    )
+    return Room(folder, taken.commit, taken.untracked, None if champion is None else champion.version)
+
+
+def next_mode(house: House) -> Mode:
+    """How the next version is made: searched at first, then as `retrain.mode` says."""
+    return house.params.retrain.first_mode if live(house) is None else house.params.retrain.mode
+
+
+def stage_environment(house: House) -> dict[str, str]:
+    """Variables for stages: where the trial log lies, and how many cores they may use."""
+    cores = os.environ.get(CORES_VARIABLE)
+    return {"RETRIM_TRIALS": str(house.workspace.trials)} | ({CORES_VARIABLE: cores} if cores else {})
+
+
+def run_stage(house: House, folder: Path, stage: str, *, say: Callable[[str], None]) -> str:
+    """Runs one stage in a room; see `pipeline.reproduce`."""
+    return pipeline.reproduce(stage, folder, environment=stage_environment(house), say=say)

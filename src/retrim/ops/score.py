@@ -1,0 +1,58 @@
+"""Batch scoring: the champion's predictions for rows that have landed, into the store, each row once a version."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters.store import iso
+from retrim.core.table import assemble
+from retrim.datasets.landed import read_landed
+from retrim.ops.champion import champion
+from retrim.ops.house import House
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a scoring run wrote."""
+
+    version: int | None
+    rows: int
+    written: int
+
+    def as_record(self) -> dict[str, Any]:
+        return {"version": self.version, "rows": self.rows, "written": self.written}
+
+
+def score(house: House, *, now: pd.Timestamp) -> Scored:
+    """Predicts every row that landed after the champion was judged and has no prediction of it yet."""
+    found = champion(house)
+    if found is None:
+        return Scored(None, 0, 0)
+    version, predictor = found
+    rows, labels = read_landed(house.landing.root)
+    table = assemble(rows, labels, house.params.data, as_of=now)
+    fresh = table[table["_event"] > predictor.used_until]
+    known = set(house.store.prediction_keys(house.model, version=version))
+    fresh = fresh[~fresh["_key"].isin(known)]
+    if not len(fresh):
+        return Scored(version, 0, 0)
+    values = predictor.predict(fresh)
+    written = house.store.add_predictions(
+        [
+            {"model": house.model, "key": key, "version": version, "event": iso(event), "at": iso(now), "value": value}
+            for key, event, value in zip(fresh["_key"], fresh["_event"], values.tolist(), strict=True)
+        ]
+    )
+    return Scored(version, len(fresh), written)
+
+
+def score_column(house: House, version: int, keys: pd.Series) -> pd.Series:
+    """Stored predictions for these rows as one number each; missing where a row was not scored.
+
+    For a multiclass task the number is the confidence, the largest of the probabilities.
+    """
+    stored = house.store.predictions(house.model, version=version)
+    values = {key: float(np.max(value)) for key, value in zip(stored["key"], stored["value"], strict=True)}
+    return keys.map(values).astype("float64")

@@ -1,0 +1,77 @@
+"""What goes on around a run: its trials shown in MLflow while the search runs, its failure recorded."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pandas as pd
+
+from retrim.adapters.store import Row, iso
+from retrim.core.tuning import Trial
+from retrim.ops.alerts import alert
+from retrim.ops.house import House
+from retrim.ops.progress import TRIAL_LOG
+
+Say = Callable[[str], None]
+POLL_SECONDS = 0.5
+
+
+@contextmanager
+def failed(house: House, run: Row, *, now: pd.Timestamp) -> Iterator[None]:
+    """Marks the run failed, with the error, when what it wraps fails; the error goes on."""
+    try:
+        yield
+    except Exception as error:
+        detail = {"reason": str(error)}
+        house.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)
+        alert(house, "run failed", f"{run.id}: {error}", now=now)
+        raise
+
+
+@contextmanager
+def watching_trials(house: House, parent: str, stage: str) -> Iterator[Callable[[Say], Say]]:
+    """Logs trials to MLflow as a search tells them. Gives a wrapper for the stage's `say`, which learns the log's name.
+
+    Only `tune` prints the name of a trial log; for the other stages nothing is watched.
+    """
+    names: list[str] = []
+    stopped = threading.Event()
+
+    def wrap(say: Say) -> Say:
+        def both(line: str) -> None:
+            if found := TRIAL_LOG.search(line):
+                names.append(found[1])
+            say(line)
+
+        return both
+
+    known: set[int] | None = None
+
+    def publish() -> None:
+        nonlocal known
+        if names:
+            known = house.registry.log_trials(parent, _read(house, names[-1]), known)
+
+    def follow() -> None:
+        while not stopped.wait(POLL_SECONDS):
+            publish()
+
+    watcher = threading.Thread(target=follow, name=f"watch-{stage}", daemon=True)
+    if stage == "tune":
+        watcher.start()
+    try:
+        yield wrap
+    finally:
+        stopped.set()
+        if stage == "tune":
+            watcher.join()
+            publish()
+
+
+def _read(house: House, name: str) -> list[Trial]:
+    log = house.workspace.trials / name
+    if not log.exists():
+        return []
+    whole = [line for line in log.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+    return [Trial.from_record(json.loads(line)) for line in whole]
