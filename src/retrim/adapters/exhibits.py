@@ -93,7 +93,7 @@ class Exhibits:
         points += [Point(f"judged/{name}", value, 0) for name, value in verdict["metrics"].get(winner, {}).items()]
         points += [Point(f"gate/{_plain(check['name'])}", check["figure"], 0) for check in verdict["checks"]]
         if winner in verdict["losses"]:
-            points.append(Point("loss", verdict["losses"][winner], 0))
+            points.append(Point("judging_loss", verdict["losses"][winner], 0))
         for step, origin in enumerate(self.read(BACKTEST)["origins"]):
             points += [Point(f"backtest_loss/{name}", loss, step) for name, loss in origin["losses"].items()]
         return points

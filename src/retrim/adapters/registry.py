@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version as installed
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,16 +13,13 @@ from urllib.request import url2pathname
 import pandas as pd
 
 from retrim.adapters.exhibits import Exhibits
-from retrim.adapters.tracking import NOTE, PUBLISHED, RUN, Tracking, _all_pages, _quotable
+from retrim.adapters.packaging import save_model
+from retrim.adapters.tracking import NOTE, PUBLISHED, RUN, Tracking, all_pages, quotable
+from retrim.core.bundle import VIEW
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 
 if TYPE_CHECKING:
-    from mlflow.models import ModelSignature
     from mlflow.pyfunc import PyFuncModel
-
-CODE = Path(__file__).with_name("mlflow_model.py")
-# What loading a bundle imports. retrim itself is on no index, so it must not be asked for by name there.
-NEEDED = ("lightgbm", "mlflow", "numpy", "optuna", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy")
 
 
 @dataclass(frozen=True)
@@ -68,15 +64,14 @@ class Registry(Tracking):
             number = self._published(bundle_id)
             if number is not None and run.data.tags.get(PUBLISHED) == bundle_id:
                 return number
-            figures = [(point.metric, point.value, point.step) for point in shown.points()]
             given = {name: str(value) for name, value in params.items()}
-            self.log_figures(parent, shown.parameters() | given, figures)
+            self.log_trials(parent, shown.trials(), None)
+            self.log_figures(run, bundle_id, shown.parameters() | given, shown.points())
+            self.log_lineage(parent, lineage)
             with TemporaryDirectory(prefix="retrim-publish-") as made:
                 self._lay_out(Path(made), shown, lineage, example)
                 self.client.log_artifacts(parent, made)
             self.client.log_artifacts(parent, str(bundle), "bundle")
-            for name, value in lineage.items():
-                self.client.set_tag(parent, f"lineage.{name}", str(value))
             self.client.set_tag(parent, NOTE, _note(shown.verdict))
             if number is None:
                 number = self._register(parent, run.data.tags.get(RUN, parent), bundle_id, shown.verdict)
@@ -94,11 +89,11 @@ class Registry(Tracking):
         for name in shown.predicting:
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(shown.bundle / name, part / name)
-        _save_model(folder / "model", part, shown, example)
+        save_model(folder / "model", part, shown.read(VIEW), example)
         shutil.rmtree(part)
 
     def _published(self, bundle_id: str) -> int | None:
-        found = self._search_versions(f"name = '{self.model}' and tag.bundle = '{_quotable(bundle_id)}'")
+        found = self._search_versions(f"name = '{self.model}' and tag.bundle = '{quotable(bundle_id)}'")
         return min((int(version.version) for version in found), default=None)
 
     def _register(self, parent: str, run_id: str, bundle_id: str, verdict: Mapping[str, Any]) -> int:
@@ -206,50 +201,13 @@ class Registry(Tracking):
         return versions[number]
 
     def _search_versions(self, condition: str) -> list[Any]:
-        return _all_pages(lambda token: self.client.search_model_versions(condition, page_token=token))
+        return all_pages(lambda token: self.client.search_model_versions(condition, page_token=token))
 
 
 def _note(verdict: Mapping[str, Any]) -> str:
-    word = "Promote" if verdict["promote"] else "Refused"
+    word = "Passed" if verdict["promote"] else "Refused by"
     lines = [f"- {'passed' if check['passed'] else '**failed**'}: {check['text']}" for check in verdict["checks"]]
-    return f"**{word}**: challenger `{verdict['winner']}` on {verdict['rows']} judging rows.\n\n" + "\n".join(lines)
-
-
-def _save_model(folder: Path, predicting: Path, shown: Exhibits, example: pd.DataFrame) -> None:
-    """Writes the model as MLflow keeps it: our code, the bundle's text, signature, example, requirements."""
-    import mlflow
-    from mlflow.models import Model
-
-    view = shown.read("features/view.json")
-    rows = example[[feature["name"] for feature in view["features"]]]
-    mlflow.pyfunc.save_model(
-        path=str(folder),
-        python_model=str(CODE),
-        artifacts={"bundle": str(predicting)},
-        signature=_signature(view),
-        input_example=rows,
-        pip_requirements=[f"{name}=={installed(name)}" for name in NEEDED],
-    )
-    record = Model.load(str(folder))
-    python = record.flavors["python_function"]
-    python["model_code_path"] = CODE.name  # MLflow loads by this name from the folder; where we had it concerns nobody
-    python["artifacts"]["bundle"]["uri"] = python["artifacts"]["bundle"]["path"]
-    record.save(str(folder / "MLmodel"))
-
-
-def _signature(view: Mapping[str, Any]) -> "ModelSignature":
-    """Features in, predictions out. Any feature may be missing, so whole numbers go as doubles."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-
-    kinds = {"number": DataType.double, "integer": DataType.double, "category": DataType.string}
-    given: list[ColSpec | TensorSpec] = [
-        ColSpec(kinds[feature["type"]], feature["name"]) for feature in view["features"]
-    ]
-    if view["task"] == "multiclass":
-        given_back: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in view["classes"]]
-        return ModelSignature(Schema(given), Schema(given_back))
-    return ModelSignature(Schema(given), Schema([ColSpec(DataType.double)]))
+    return f"{word} the gate: challenger {verdict['winner']} on {verdict['rows']} judging rows.\n\n" + "\n".join(lines)
 
 
 __all__ = ["Registry", "Version"]

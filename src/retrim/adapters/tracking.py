@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from retrim.adapters.exhibits import Point
 from retrim.core.tuning import Trial
 from retrim.errors import BadInputError, RetrimError
 
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-RUN, TRIAL, PUBLISHED = "retrim.run", "retrim.trial", "retrim.published"
+RUN, TRIAL, BUNDLES, PUBLISHED = "retrim.run", "retrim.trial", "retrim.bundles", "retrim.published"
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
-MOST_PARAMS = 100  # of one batch, by MLflow's limit
+SOURCE = {"mlflow.source.name": "retrim", "mlflow.source.type": "LOCAL"}
+MOST_PARAMS, MOST_TEXT, MOST_DIGEST = 100, 5000, 36  # of a batch; characters of a value; of a digest: MLflow's limits
 
 # Read by MLflow while it is imported. A value already there wins.
 for _name, _value in {
@@ -66,9 +68,12 @@ class Tracking:
             if found is not None:
                 return str(found.experiment_id)
             location = self.artifacts if urlsplit(self.artifacts).scheme else Path(self.artifacts).resolve().as_uri()
-            note = f"Retrainings of {self.model}: a run each, with a child run a trial of its search."
+            tags = {
+                NOTE: f"Retrainings of {self.model}: a run each, with a child run a trial of its search.",
+                "mlflow.experimentKind": "custom_model_development",  # or the UI opens as if for language models
+            }
             try:
-                return str(self.client.create_experiment(name, f"{location.rstrip('/')}/{self.model}", {NOTE: note}))
+                return str(self.client.create_experiment(name, f"{location.rstrip('/')}/{self.model}", tags))
             except MlflowException:  # someone else was first
                 found = self.client.get_experiment_by_name(name)
                 if found is None:
@@ -101,9 +106,10 @@ class Tracking:
             tags: Tags beside ours.
         """
         with self.wrapped(f"open run {run_id}"):
-            found = self._search(f"tags.`{RUN}` = '{_quotable(run_id)}'")
+            found = self._search(f"tags.`{RUN}` = '{quotable(run_id)}'")
             if not found:
-                run = self.client.create_run(self.experiment, run_name=name, tags={**tags, RUN: run_id})
+                ours = {RUN: run_id, **SOURCE}
+                run = self.client.create_run(self.experiment, run_name=name, tags={**tags, **ours})
                 return str(run.info.run_id)
             mlflow_run = str(found[0].info.run_id)
             self.client.update_run(mlflow_run, status="RUNNING", name=name)
@@ -117,55 +123,80 @@ class Tracking:
         Args:
             parent: MLflow's id of the run.
             trials: Told trials.
-            known: Numbers that are known to be there; None asks MLflow.
+            known: Numbers that are known to be there; None asks MLflow, and replaces child runs that a kill
+                left half written or that an earlier attempt wrote with other figures.
 
         Returns:
             The numbers that are there now.
         """
         with self.wrapped("log trials"):
-            torn: dict[int, Run] = {}
-            if known is None:
-                known, torn = self._trials(parent)
-            done = set(known)
+            done = self._whole_trials(parent, trials) if known is None else set(known)
             for trial in trials:
                 if trial.number not in done:
-                    self._log_trial(parent, trial, torn.get(trial.number))
+                    self._log_trial(parent, trial)
                     done.add(trial.number)
             return done
 
-    def _trials(self, parent: str) -> tuple[set[int], dict[int, "Run"]]:
-        """Numbers of the whole child runs, and those that a kill left half written."""
-        whole, torn = set(), {}
+    def _whole_trials(self, parent: str, trials: Sequence[Trial]) -> set[int]:
+        """Numbers of the trials whose child run is whole; drops every other child run."""
+        told = {trial.number: _shown(trial) for trial in trials}
+        whole: set[int] = set()
         for run in self._search(f"tags.`{PARENT}` = '{parent}'"):
             number = int(run.data.tags[TRIAL])
-            if run.info.status == "FINISHED":
+            shown = (run.data.params, run.data.metrics.get("loss"))
+            if run.info.status == "FINISHED" and shown == told.get(number) and number not in whole:
                 whole.add(number)
             else:
-                torn[number] = run
-        return whole, torn
+                self.client.delete_run(run.info.run_id)
+        return whole
 
-    def _log_trial(self, parent: str, trial: Trial, torn: "Run | None") -> None:
+    def _log_trial(self, parent: str, trial: Trial) -> None:
         from mlflow.entities import Metric, Param
 
-        tags = {PARENT: parent, TRIAL: str(trial.number)}
-        run = torn or self.client.create_run(self.experiment, run_name=f"trial {trial.number:03d}", tags=tags)
+        tags = {PARENT: parent, TRIAL: str(trial.number), **SOURCE}
+        run = self.client.create_run(self.experiment, run_name=f"trial {trial.number:03d}", tags=tags)
         at = run.info.start_time
-        metrics = [Metric("loss", trial.score.loss, at, 0)]
-        metrics += [Metric("fold_loss", loss, at, step) for step, loss in enumerate(trial.score.losses)]
+        params, loss = _shown(trial)
+        metrics = [Metric("loss", loss, at, 0)]
+        metrics += [Metric("fold_loss", value, at, step) for step, value in enumerate(trial.score.losses)]
         metrics += [Metric("fold_rounds", float(rounds), at, step) for step, rounds in enumerate(trial.score.rounds)]
-        params = [Param(name, str(value)) for name, value in trial.hyperparameters.items()]
-        self.client.log_batch(run.info.run_id, metrics, params)
+        self.client.log_batch(run.info.run_id, metrics, [Param(name, value) for name, value in params.items()])
         self.client.set_terminated(run.info.run_id, "FINISHED")
 
-    def log_figures(self, parent: str, params: Mapping[str, str], figures: Sequence[tuple[str, float, int]]) -> None:
-        """Parameters, and metrics as (name, value, step); the same again changes nothing."""
+    def log_figures(self, parent: "Run", bundle_id: str, params: Mapping[str, str], points: Sequence[Point]) -> None:
+        """Parameters and metrics of a bundle; the same again changes nothing.
+
+        MLflow never changes a parameter. Should a killed attempt have logged another bundle to
+        this run, parameters that differ get a number behind their name, and later metrics win.
+        """
         from mlflow.entities import Metric, Param
 
-        at = self.client.get_run(parent).info.start_time  # one moment for all, so that logging twice logs once
-        given = [Param(name, value) for name, value in params.items()]
+        run_id = parent.info.run_id
+        begun = list(dict.fromkeys([*filter(None, parent.data.tags.get(BUNDLES, "").split(",")), bundle_id]))
+        self.client.set_tag(run_id, BUNDLES, ",".join(begun))
+        place = begun.index(bundle_id)
+        given = []
+        for name, full in params.items():
+            value = full[:MOST_TEXT]
+            differs = parent.data.params.get(name, value) != value
+            given.append(Param(f"{name}.{place + 1}" if differs else name, value))
         for start in range(0, len(given), MOST_PARAMS):
-            self.client.log_batch(parent, params=given[start : start + MOST_PARAMS])
-        self.client.log_batch(parent, [Metric(name, value, at, step) for name, value, step in figures])
+            self.client.log_batch(run_id, params=given[start : start + MOST_PARAMS])
+        at = parent.info.start_time + place  # one moment for all, so that logging twice logs once
+        self.client.log_batch(run_id, [Metric(point.metric, point.value, at, point.step) for point in points])
+
+    def log_lineage(self, parent: str, lineage: Mapping[str, Any]) -> None:
+        """What a run was made from, as tags; its snapshot and its data also where the UI looks for them."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        for name, value in lineage.items():
+            self.client.set_tag(parent, f"lineage.{name}", str(value)[:MOST_TEXT])
+        if "snapshot" in lineage:
+            self.client.set_tag(parent, "mlflow.source.git.commit", str(lineage["snapshot"]))
+        if "raw_digest" in lineage:
+            digest = str(lineage["raw_digest"])[:MOST_DIGEST]
+            data = Dataset(name=f"{self.model} batches", digest=digest, source_type="dvc", source="data/raw.dvc")
+            self.client.log_inputs(parent, [DatasetInput(data)])
 
     def finish(self, parent: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
         """Ends a run."""
@@ -173,10 +204,15 @@ class Tracking:
             self.client.set_terminated(parent, status)
 
     def _search(self, condition: str) -> list["Run"]:
-        return _all_pages(lambda token: self.client.search_runs([self.experiment], condition, page_token=token))
+        return all_pages(lambda token: self.client.search_runs([self.experiment], condition, page_token=token))
 
 
-def _all_pages(page: Callable[[str | None], Any]) -> list[Any]:
+def _shown(trial: Trial) -> tuple[dict[str, str], float]:
+    return {name: str(value) for name, value in trial.hyperparameters.items()}, trial.score.loss
+
+
+def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
+    """What all pages of an MLflow search hold."""
     found, token = [], None
     while True:
         part = page(token)
@@ -186,7 +222,8 @@ def _all_pages(page: Callable[[str | None], Any]) -> list[Any]:
             return found
 
 
-def _quotable(value: str) -> str:
+def quotable(value: str) -> str:
+    """The value, if it may stand between quotes in an MLflow search."""
     if "'" in value:
         raise BadInputError(f"{value!r} has a quote in it; MLflow cannot search for it")
     return value
@@ -201,4 +238,4 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-__all__ = ["Tracking"]
+__all__ = ["Tracking", "all_pages", "quotable"]
