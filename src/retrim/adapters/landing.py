@@ -122,9 +122,15 @@ class Landing:
 
 def _table(frame: pd.DataFrame) -> pa.Table:
     """Arrow columns by dtype alone, so that a column without a value has its type too."""
-    types = {"b": pa.bool_(), "f": pa.float64(), "M": pa.timestamp("us", "UTC")}
-    schema = pa.schema([(name, types.get(frame[name].dtype.kind, pa.string())) for name in frame.columns])
-    return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    return pa.table({name: _column(frame[name]) for name in frame.columns})
+
+
+def _column(cells: pd.Series) -> pa.Array:
+    if cells.dtype.kind == "M":
+        instants = pa.array(cells.dt.tz_convert(None).to_numpy(), pa.timestamp("us"), from_pandas=True)
+        return instants.cast(pa.timestamp("us", "UTC"))
+    types = {"b": pa.bool_(), "f": pa.float64()}
+    return pa.array(cells, types.get(cells.dtype.kind, pa.string()), from_pandas=True)
 
 
 def _write(table: pa.Table, path: Path) -> None:

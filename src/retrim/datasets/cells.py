@@ -14,10 +14,10 @@ from retrim.core.table import ColumnType
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d:?\d\d))?)?$"
-LARGEST_INTEGER = 2.0**53
+TOO_LARGE = 2.0**53
 RULES: dict[ColumnType, str] = {
     "number": "is a finite decimal number or blank",
-    "integer": "is a whole number of at most 2^53 or blank",
+    "integer": "is a whole number below 2^53 or blank",
     "category": "is text or blank",
     "time": "is a time in ISO 8601 (UTC unless it names a zone) or blank",
 }
@@ -97,7 +97,7 @@ def _numbers_fit(values: pd.Series, kind: ColumnType) -> np.ndarray:
     array = values.to_numpy()
     good: np.ndarray = np.isfinite(array)
     if kind == "integer":
-        good = good & (np.mod(array, 1, where=good, out=np.ones_like(array)) == 0) & (np.abs(array) <= LARGEST_INTEGER)
+        good = good & (np.mod(array, 1, where=good, out=np.ones_like(array)) == 0) & (np.abs(array) < TOO_LARGE)
     return good
 
 

@@ -7,6 +7,7 @@ separated by commas, quoted by double quotes, with one header line.
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterable
 
@@ -83,8 +84,13 @@ def _checked_text(content: bytes) -> bytes:
 
 def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ...]) -> pa.Table:
     content = content.lstrip(b"\r\n")
-    header = next(csv.reader(io.StringIO(content.split(b"\n", 1)[0].decode("utf-8").rstrip("\r"))))
+    try:
+        header = next(csv.reader([re.split(b"[\r\n]", content, maxsplit=1)[0].decode("utf-8")]))
+    except csv.Error as error:
+        raise NoTableError(whole_file("has a header of column names", value=str(error), cure=SAVE_AS)) from error
     _check_names(header, required, optional)
+    if b"\n" not in content:
+        content += b"\n"
     ragged: list[pacsv.InvalidRow] = []
 
     def note(row: pacsv.InvalidRow) -> str:

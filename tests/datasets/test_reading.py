@@ -1,0 +1,293 @@
+"""The one reader: what is typed how, and that a file which is no such table says so."""
+
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrim.core.table import DataParams
+from retrim.datasets.cells import typed
+from retrim.datasets.table import read_content, read_table
+from retrim.errors import BadInputError
+
+GOOD = b"at,order,weight,items,country,price\n2024-01-01T10:00:00Z,1,0.5,2,NL,9.5\n2024-01-01T11:00:00Z,2,,,,8\n"
+STORED = {
+    "at": pa.array([1704103200, 1704106800], pa.timestamp("s", "UTC")),
+    "order": pa.array([1, 2], pa.int64()),
+    "weight": pa.array([0.5, None], pa.float32()),
+    "items": pa.array([2, None], pa.int8()),
+    "country": pa.array(["NL", None]).dictionary_encode(),
+    "price": pa.array([9.5, 8.0]),
+}
+
+
+def parquet(**changes: pa.Array) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({**STORED, **changes}), file)
+    return file.getvalue()
+
+
+def frame_of(content: bytes, data: DataParams) -> pd.DataFrame:
+    reading = read_content(content, data, labels=False)
+    assert reading.faults == ()
+    assert reading.frame is not None
+    return reading.frame
+
+
+def test_columns_have_their_declared_types(shop: DataParams) -> None:
+    types = frame_of(GOOD, shop).dtypes.astype("str").to_dict()
+
+    assert types == {
+        "at": "datetime64[us, UTC]",
+        "order": "float64",
+        "weight": "float64",
+        "items": "float64",
+        "country": "str",
+        "price": "float64",
+    }
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        gzip.compress(GOOD),
+        b"\xef\xbb\xbf" + GOOD,
+        GOOD.replace(b"\n", b"\r\n"),
+        GOOD.replace(b"\n", b"\r"),
+        GOOD.rstrip(),
+        b"\n" + GOOD + b"\n\n",
+        GOOD.replace(b"NL", b'"NL"'),
+        parquet(),
+        parquet(at=pa.array([1704103200, 1704106800], pa.timestamp("s"))),
+        parquet(order=pa.array(["1", "2"])),
+    ],
+    ids=[
+        "gzip",
+        "byte order mark",
+        "CRLF",
+        "CR",
+        "no last newline",
+        "blank lines",
+        "quotes",
+        "Parquet",
+        "naive",
+        "as text",
+    ],
+)
+def test_the_same_table_reads_the_same(same: bytes, shop: DataParams) -> None:
+    pd.testing.assert_frame_equal(frame_of(same, shop), frame_of(GOOD, shop))
+
+
+def test_columns_may_stand_in_another_order(shop: DataParams) -> None:
+    rows = pd.read_csv(io.BytesIO(GOOD), dtype="str")
+    turned = rows[rows.columns[::-1]].to_csv(index=False).encode()
+
+    pd.testing.assert_frame_equal(frame_of(turned, shop), frame_of(GOOD, shop))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2024-01-01T12:00:00+02:00", "2024-01-01 10:00", "2024-01-01T10:00:00.000Z", "2024-01-01T05:00:00 -05:00"],
+)
+def test_a_time_with_a_zone_becomes_utc_and_one_without_is_utc(text: str, shop: DataParams) -> None:
+    rows = frame_of(GOOD.replace(b"2024-01-01T10:00:00Z", text.encode()), shop)
+
+    assert rows["at"].iloc[0] == pd.Timestamp("2024-01-01T10:00:00Z")
+
+
+def test_zones_may_differ_from_row_to_row(shop: DataParams) -> None:
+    mixed = GOOD.replace(b"T11:00:00Z", b"T11:00:00+05:30")
+
+    assert frame_of(mixed, shop)["at"].iloc[1] == pd.Timestamp("2024-01-01T05:30:00Z")
+
+
+def test_words_that_look_missing_stay_words_in_a_category(shop: DataParams) -> None:
+    assert frame_of(GOOD.replace(b"NL", b"NA"), shop)["country"].tolist()[0] == "NA"
+
+
+@pytest.mark.parametrize(
+    ("column", "old", "value"),
+    [
+        *[
+            ("weight", b"0.5", text)
+            for text in ("heavy", "NaN", "nan", "NA", "null", "inf", "-inf", "1e999", "1,5", "0x1")
+        ],
+        *[("items", b",2,", text) for text in ("2.5", "two", "nan", "9007199254740993", "True")],
+        *[("at", b"2024-01-01T10:00:00Z", text) for text in ("yesterday", "01/02/2024", "2024-02-30", "1704103200")],
+    ],
+)
+def test_a_cell_of_another_type_is_a_fault(column: str, old: bytes, value: str, shop: DataParams) -> None:
+    quoted = f'"{value}"'.encode()
+    new = b"," + quoted + b"," if old.startswith(b",") else quoted
+    (fault,) = read_content(GOOD.replace(old, new, 1), shop, labels=False).faults
+
+    assert (fault.column, fault.count, fault.releasable) == (column, 1, False)
+    assert (fault.examples[0].row, fault.examples[0].value) == (0, value)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "value"),
+    [
+        ("weight", pa.array([True, False]), "stored as bool"),
+        ("weight", pa.array([np.inf, 1.0]), "inf"),
+        ("items", pa.array([2.5, 1.0]), "2.5"),
+        ("country", pa.array([1.5, 2.5]), "stored as double"),
+        ("at", pa.array([1, 2]), "stored as int64"),
+        ("price", pa.array([[1.0], [2.0]]), "stored as list<element: double>"),
+    ],
+)
+def test_a_column_stored_as_another_type_is_a_fault(
+    column: str, values: pa.Array, value: str, shop: DataParams
+) -> None:
+    (fault,) = read_content(parquet(**{column: values}), shop, labels=False).faults
+
+    assert (fault.column, fault.examples[0].value) == (column, value)
+
+
+@pytest.mark.parametrize("column", ["at", "order"])
+def test_a_row_needs_its_time_and_its_key(column: str, shop: DataParams) -> None:
+    rows = pd.read_csv(io.BytesIO(GOOD), dtype="str")
+    rows.loc[1, column] = None
+    (fault,) = read_content(rows.to_csv(index=False).encode(), shop, labels=False).faults
+
+    assert (fault.column, fault.rule, fault.examples[0].row) == (column, "is not blank", 1)
+
+
+def test_a_fault_shows_ten_rows_and_counts_all(shop: DataParams) -> None:
+    many = GOOD + b"".join(b"2024-01-02T00:00:00Z,%d,x,1,NL,1\n" % order for order in range(10, 60))
+    (fault,) = read_content(many, shop, labels=False).faults
+
+    assert (fault.count, len(fault.examples), fault.examples[0].row) == (50, 10, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty file"),
+        (b"\n \n", "only blank lines"),
+        (GOOD.split(b"\n")[0], "a header and no row"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary"),
+        (b"%PDF-1.7 nothing\nhere", "missing: at"),
+        (b'{"at": 1}', "missing: at"),
+        (b"a" * 200_000, "field larger"),
+        (GOOD.replace(b",price", b""), "missing: price"),
+        (GOOD.replace(b",price\n", b",price,extra\n").replace(b"9.5\n", b"9.5,1\n"), "not declared: extra"),
+        (GOOD.replace(b"items", b"weight"), "weight"),
+        (GOOD.replace(b"NL", "Zürich".encode("latin-1")), "byte 0xfc in line 2"),
+        (GOOD.decode().encode("utf-16"), "UTF-16"),
+        (GOOD.replace(b",", b";"), "missing: at"),
+        (GOOD + b"2024-01-01T12:00:00Z,3,1\n", "2024-01-01T12:00:00Z,3,1"),
+        (GOOD + b'2024-01-01T12:00:00Z,3,1,1,"NL,1\n', None),
+        (gzip.compress(GOOD)[:-9], "Compressed file ended"),
+        (gzip.compress(GOOD)[:20] + b"\0\0\0\0\0\0" + gzip.compress(GOOD)[26:], None),
+        (parquet()[:-20], None),
+        (parquet()[:200] + parquet()[240:], None),
+        (b"PAR1", None),
+    ],
+    ids=[
+        "empty", "blank", "no rows", "picture", "PDF", "JSON", "long word", "missing column", "extra column",
+        "column twice", "Latin-1", "UTF-16", "semicolons", "short row", "open quote", "cut gzip", "damaged gzip",
+        "cut Parquet", "damaged Parquet", "stump of Parquet",
+    ],
+)  # fmt: skip
+def test_what_is_no_such_table_says_why(content: bytes, said: str | None, shop: DataParams) -> None:
+    reading = read_content(content, shop, labels=False)
+    (fault,) = reading.faults
+
+    assert reading.frame is None
+    assert not fault.releasable
+    assert said is None or any(said in example.value for example in fault.examples)
+
+
+def test_semicolons_are_named_in_the_cure(shop: DataParams) -> None:
+    (fault,) = read_content(GOOD.replace(b",", b";"), shop, labels=False).faults
+
+    assert "commas" in fault.cure
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(lambda path: path.mkdir(), "is a folder"), (lambda path: None, "does not exist")],
+    ids=["folder", "nothing"],
+)
+def test_what_is_no_file_is_bad_input(
+    make: Callable[[Path], None], said: str, tmp_path: Path, shop: DataParams
+) -> None:
+    make(tmp_path / "batch.csv")
+
+    with pytest.raises(BadInputError, match=said):
+        read_table(tmp_path / "batch.csv", shop, labels=False)
+
+
+def test_rows_may_come_without_a_target_that_comes_later(shop_later: DataParams) -> None:
+    rows = pd.read_csv(io.BytesIO(GOOD), dtype="str").drop(columns="price")
+    frame = frame_of(rows.to_csv(index=False).encode(), shop_later)
+
+    assert frame["price"].dtype == "float64"
+    assert frame["price"].isna().all()
+
+
+def test_labels_have_key_and_target(shop_later: DataParams) -> None:
+    reading = read_content(b"order,price\n1,9\n", shop_later, labels=True)
+
+    assert reading.faults == ()
+    assert reading.frame is not None
+    assert reading.frame.columns.tolist() == ["order", "price", "label_time"]
+
+
+def test_labels_of_rows_without_a_key_name_batch_and_number(shop_keyless: DataParams) -> None:
+    reading = read_content(b"_key,price,label_time\nab:0,9,2024-01-05\n", shop_keyless, labels=True)
+
+    assert reading.frame is not None
+    assert reading.frame.loc[0, "label_time"] == pd.Timestamp("2024-01-05", tz="UTC")
+
+
+def test_a_label_without_its_value_is_a_fault(shop_later: DataParams) -> None:
+    (fault,) = read_content(b"order,price\n1,\n", shop_later, labels=True).faults
+
+    assert (fault.column, fault.rule) == ("price", "is not blank")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)), min_size=1))
+def test_every_finite_number_is_read_as_it_was_written(values: list[float | None]) -> None:
+    column = pa.chunked_array([pa.array([None if value is None else repr(value) for value in values], pa.string())])
+    series, faults = typed(column, "x", "number")
+
+    assert faults == ()
+    assert [None if np.isnan(value) else value for value in series] == values
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_reading(content: bytes) -> None:
+    data = DataParams.model_validate(
+        {
+            "model": "x",
+            "columns": {
+                "t": {"type": "time", "role": "time"},
+                "x": {"type": "number", "role": "feature"},
+                "y": {"type": "number", "role": "target"},
+            },
+            "key": [],
+            "task": "regression",
+            "positive": None,
+            "labels": "with_rows",
+            "label_horizon": "1D",
+            "batch_every": "1D",
+            "batch_grace": "1D",
+            "suite": "x",
+        }
+    )
+    for head in (b"", b"t,x,y\n", b"PAR1", b"\x1f\x8b\x08\0"):
+        reading = read_content(head + content, data, labels=False)
+
+        assert (reading.frame is not None) or reading.faults
