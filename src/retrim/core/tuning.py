@@ -8,8 +8,11 @@ path of a run that was never stopped, and the number of workers changes nothing.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
+from inspect import isabstract
 from math import prod
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -40,6 +43,12 @@ class Dimension(Section):
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError(f"low {self.low} is above high {self.high}")
         return self
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value lies in it."""
+        if self.choices is not None or self.low is None or self.high is None:
+            return value in (self.choices or ())
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
     def distribution(self) -> "optuna.distributions.BaseDistribution":
         """The same in Optuna's terms; whole bounds give whole numbers."""
@@ -127,7 +136,12 @@ def search(
 
     Returns:
         All trials, in order of their number. A grid ends when it is used up.
+
+    Raises:
+        BadInputError: No such sampler, it cannot search this space, or would not resume to the same trials.
     """
+    if params.sampler not in SAMPLERS:
+        require_resumable(params, trials=trials)
     if params.sampler == "grid":
         trials, first = min(trials, prod(len(choices) for choices in _grid(params).values())), None
     history = list(done[: len(done) - len(done) % params.batch]) if len(done) < trials else list(done[:trials])
@@ -168,8 +182,11 @@ def _ask(
 ) -> list[dict[str, Any]]:
     study = _study(params, history)
     if first is not None and not history:
-        study.enqueue_trial({name: value for name, value in first.items() if name in params.space})
-    space = {name: dimension.distribution() for name, dimension in params.space.items()}
+        # The space may have moved since the champion was tuned: what lies outside it is left to the sampler.
+        study.enqueue_trial(
+            {name: value for name, value in first.items() if name in params.space and params.space[name].holds(value)}
+        )
+    space = _distributions(params)
     return [dict(study.ask(space).params) for _ in range(count)]
 
 
@@ -178,12 +195,48 @@ def _study(params: TuneParams, history: Sequence[Trial]) -> "optuna.Study":
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=make_sampler(params, batch=len(history) // params.batch))
-    space = {name: dimension.distribution() for name, dimension in params.space.items()}
+    space = _distributions(params)
     for trial in history:
         study.add_trial(
             optuna.trial.create_trial(params=trial.hyperparameters, distributions=space, value=trial.score.loss)
         )
     return study
+
+
+def _distributions(params: TuneParams) -> dict[str, "optuna.distributions.BaseDistribution"]:
+    return {name: dimension.distribution() for name, dimension in params.space.items()}
+
+
+def require_resumable(params: TuneParams, *, trials: int) -> None:
+    """Refuses a sampler with which a killed search would not resume to the same trials.
+
+    It is tried on a toy loss: a study that lived through all trials has to ask the
+    same as one built anew from the trials told before each batch. A sampler that draws
+    without its seed fails, and so does one that keeps more in the study than its trials
+    (QMC its place in the sequence, NSGA-II its generations).
+
+    Raises:
+        BadInputError: It fails, or cannot search this space at all.
+    """
+    space, lived = _distributions(params), _study(params, [])
+    history: list[Trial] = []
+    try:
+        while len(history) < trials:
+            count = min(params.batch, trials - len(history))
+            lived.sampler = make_sampler(params, batch=len(history) // params.batch)
+            asked = [lived.ask(space) for _ in range(count)]
+            if [dict(trial.params) for trial in asked] != _ask(params, history, count, None):
+                raise BadInputError(
+                    f"tune.sampler: {params.sampler!r} does not ask the same again when a search resumes; "
+                    f"use one that does: {', '.join(entry.name for entry in SAMPLERS)}"
+                )
+            for trial in asked:
+                toy = int.from_bytes(sha256(repr(trial.params).encode()).digest()[:4]) / 2**32
+                score = Score((toy,), (1,))
+                lived.tell(trial, score.loss)
+                history.append(Trial(len(history), dict(trial.params), score))
+    except (ImportError, ValueError, RuntimeError) as error:
+        raise BadInputError(f"tune.sampler: {params.sampler!r} cannot search tune.space: {error}") from error
 
 
 def make_sampler(params: TuneParams, *, batch: int) -> "optuna.samplers.BaseSampler":
@@ -198,14 +251,17 @@ def make_sampler(params: TuneParams, *, batch: int) -> "optuna.samplers.BaseSamp
     seed = int(np.random.SeedSequence([params.seed, batch]).generate_state(1)[0])
     if params.sampler in SAMPLERS:
         build = SAMPLERS[params.sampler]
-    elif hasattr(optuna.samplers, params.sampler):
-        build = _by_class(getattr(optuna.samplers, params.sampler))
     else:
-        classes = [name for name in dir(optuna.samplers) if name.endswith("Sampler") and name != "BaseSampler"]
-        raise UnknownNameError("sampler", params.sampler, [*(entry.name for entry in SAMPLERS), *classes])
+        known = vars(optuna.samplers).items()
+        classes = {name: kind for name, kind in known if name.endswith("Sampler") and not isabstract(kind)}
+        if params.sampler not in classes:
+            raise UnknownNameError("sampler", params.sampler, [*(entry.name for entry in SAMPLERS), *classes])
+        build = _by_class(classes[params.sampler])
     try:
-        sampler = build(params, seed)
-    except TypeError as error:
+        with catch_warnings():
+            simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # whoever names a sampler has chosen it
+            sampler = build(params, seed)
+    except (TypeError, ValueError) as error:
         raise BadInputError(f"tune.options: sampler {params.sampler!r} refuses them: {error}") from error
     assert isinstance(sampler, optuna.samplers.BaseSampler)
     return sampler

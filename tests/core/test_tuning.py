@@ -1,0 +1,172 @@
+"""The search: spaces, warm starts, grids, refusals, the best trial and what explains the loss."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from retrim.core.tuning import Dimension, Score, Trial, TuneParams, best, importance, make_sampler, search
+from retrim.errors import BadInputError, UnknownNameError
+
+SPACE = {"leaves": {"low": 2, "high": 64, "log": True}, "rate": {"low": 0.01, "high": 1.0}}
+
+
+def tune_params(**changed: Any) -> TuneParams:
+    settings = {
+        "sampler": "random",
+        "options": {},
+        "trials": 6,
+        "warm_trials": 3,
+        "batch": 2,
+        "folds": 1,
+        "fold_rows": 2,
+        "stop_share": 0.1,
+        "max_rounds": 1,
+        "patience": 1,
+        "seed": 7,
+        "space": SPACE,
+    }
+    return TuneParams.model_validate({**settings, **changed})
+
+
+def by_rate(hyperparameters: dict[str, Any]) -> Score:
+    return Score((hyperparameters["rate"],), (1,))
+
+
+def run(params: TuneParams, *, trials: int = 6, first: dict[str, Any] | None = None) -> list[Trial]:
+    return search(by_rate, params, trials=trials, first=first, done=[], workers=1, told=lambda batch: None)
+
+
+# --- the space
+
+
+@pytest.mark.parametrize("form", [{}, {"low": 1}, {"low": 1, "high": 2, "choices": [1]}])
+def test_a_dimension_is_a_range_or_choices(form: dict) -> None:
+    with pytest.raises(ValidationError, match="give low and high, or choices"):
+        Dimension.model_validate(form)
+
+
+def test_a_range_upside_down_is_refused() -> None:
+    with pytest.raises(ValidationError, match="low 3 is above high 2"):
+        Dimension.model_validate({"low": 3, "high": 2})
+
+
+def test_whole_bounds_give_whole_numbers() -> None:
+    found = run(tune_params())
+
+    assert all(isinstance(trial.hyperparameters["leaves"], int) for trial in found)
+
+
+# --- the warm start
+
+
+def test_a_warm_start_is_trial_0() -> None:
+    first = {"leaves": 31, "rate": 0.25}
+
+    assert run(tune_params(), first=first)[0].hyperparameters == first
+
+
+@pytest.mark.parametrize("outside", [{"leaves": 1000}, {"leaves": "many"}, {"gone": 3}])
+def test_what_a_champion_has_outside_the_space_is_left_to_the_sampler(outside: dict) -> None:
+    found = run(tune_params(), first={"rate": 0.25, **outside})[0].hyperparameters
+
+    assert found["rate"] == 0.25
+    assert set(found) == set(SPACE)
+    assert 2 <= found["leaves"] <= 64
+
+
+def test_a_champions_choice_that_is_no_longer_one_is_left_to_the_sampler() -> None:
+    space = {**SPACE, "kind": {"choices": ["a", "b"]}}
+
+    assert run(tune_params(space=space), first={"kind": "gone"})[0].hyperparameters["kind"] in ("a", "b")
+
+
+# --- the grid
+
+
+def test_a_grid_ends_when_it_is_used_up() -> None:
+    params = tune_params(sampler="grid", space={"rate": {"choices": [0.1, 0.2, 0.3]}})
+
+    assert sorted(trial.hyperparameters["rate"] for trial in run(params)) == [0.1, 0.2, 0.3]
+
+
+def test_a_grid_over_a_range_is_refused() -> None:
+    with pytest.raises(BadInputError, match="a grid needs choices for every hyperparameter; leaves, rate"):
+        run(tune_params(sampler="grid"))
+
+
+# --- samplers that cannot be used
+
+
+@pytest.mark.parametrize("name", ["tpee", "BaseGASampler", "intersection_search_space", "nsgaii"])
+def test_a_name_that_is_no_sampler_is_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"known: .*TPESampler, grid, random, tpe"):
+        run(tune_params(sampler=name))
+
+
+@pytest.mark.parametrize("options", [{"no_such": 1}, {"n_startup_trials": 1, "multivariate": False, "group": True}])
+def test_options_that_the_sampler_does_not_take_are_refused(options: dict) -> None:
+    with pytest.raises(BadInputError, match=r"tune.options: sampler 'tpe' refuses them"):
+        make_sampler(tune_params(sampler="tpe", options=options), batch=0)
+
+
+def test_a_sampler_that_cannot_search_the_space_is_refused() -> None:
+    # Optuna's brute force needs a step for every range of floats.
+    with pytest.raises(BadInputError, match=r"'BruteForceSampler' cannot search tune.space"):
+        run(tune_params(sampler="BruteForceSampler"))
+
+
+def test_a_sampler_that_takes_no_seed_is_refused() -> None:
+    with pytest.raises(BadInputError, match=r"'PartialFixedSampler' refuses them: .*seed"):
+        run(tune_params(sampler="PartialFixedSampler"))
+
+
+# --- what was found
+
+
+def test_of_equal_trials_the_earliest_is_best() -> None:
+    trials = [Trial(n, {}, Score((loss,), (1,))) for n, loss in enumerate([3.0, 1.0, 1.0])]
+
+    assert best(trials).number == 1
+
+
+def test_the_loss_of_a_trial_is_the_mean_over_its_folds() -> None:
+    assert Score((1.0, 2.0, 6.0), (1, 1, 1)).loss == 3.0
+
+
+def test_a_trial_is_read_back_as_it_was_written() -> None:
+    trial = Trial(3, {"leaves": 31, "rate": 0.1 + 0.2, "kind": None}, Score((1 / 3, 2.0), (5, 7)))
+
+    assert Trial.from_record(trial.as_record()) == trial
+
+
+def test_what_the_loss_depends_on_explains_it() -> None:
+    shares = importance(tune_params(), run(tune_params(), trials=40))
+
+    assert next(iter(shares)) == "rate"
+    assert shares["rate"] > 0.9
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_equal_losses_leave_nothing_to_explain() -> None:
+    trials = [Trial(n, {"leaves": 3 + n, "rate": 0.1}, Score((1.0,), (1,))) for n in range(4)]
+
+    assert importance(tune_params(), trials) == {}
+
+
+def test_trials_are_told_batch_by_batch() -> None:
+    sizes: list[int] = []
+    losses: Iterator[float] = iter(range(5))
+
+    search(
+        lambda hyperparameters: Score((next(losses),), (1,)),
+        tune_params(),
+        trials=5,
+        first=None,
+        done=[],
+        workers=1,
+        told=lambda batch: sizes.append(len(batch)),
+    )
+
+    assert sizes == [2, 2, 1]
