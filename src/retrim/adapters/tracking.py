@@ -92,10 +92,14 @@ class Tracking:
         try:
             yield
         except (MlflowException, OSError) as error:
+            said = f"MLflow at {self.tracking_url} could not {what}: {_first_line(error)}"
             raise RetrimError(
-                f"MLflow at {_without_password(self.tracking_url)} could not {what}: {_first_line(error)}; "
-                "check RETRIM_MLFLOW_URL and that the store or server is there"
+                f"{self._without_password(said)}; check RETRIM_MLFLOW_URL and that the store or server is there"
             ) from error
+
+    def _without_password(self, text: str) -> str:
+        password = urlsplit(self.tracking_url).password
+        return text.replace(f":{password}@", ":***@") if password else text
 
     def open_run(self, run_id: str, name: str, tags: Mapping[str, str]) -> str:
         """MLflow's id of the run of one retraining: the one made before, set to running again, or a new one.
@@ -227,11 +231,6 @@ def quotable(value: str) -> str:
     if "'" in value:
         raise BadInputError(f"{value!r} has a quote in it; MLflow cannot search for it")
     return value
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return url.replace(f":{parts.password}@", ":***@") if parts.password else url
 
 
 def _first_line(error: Exception) -> str:

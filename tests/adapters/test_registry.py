@@ -1,0 +1,418 @@
+"""MLflow, met for real: one SQLite store for the whole module, because its first use takes seconds."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.adapters.exhibits import Exhibits
+from retrim.adapters.registry import Registry
+from retrim.core.canonical import to_json
+from retrim.core.frames import to_parquet
+from retrim.core.table import DataParams
+from retrim.core.training import Recipe, fit_recipe
+from retrim.core.tuning import Score, Trial
+from retrim.core.view import FeatureView
+from retrim.errors import BadInputError, RetrimError, UnknownNameError
+from retrim.files import read_folder, write_folder
+
+pytestmark = pytest.mark.slow
+LINEAGE = {"snapshot": "a" * 40, "raw_digest": "b" * 64, "dvc_lock": "c" * 64, "row_order": "d" * 64, "seed": 7}
+TEXT = {".json", ".txt", ".yaml", ".py", ""}
+PICKLE_START = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+TRIALS = [Trial(n, {"num_leaves": 7 + n}, Score((3.0 - n, 5.0), (20, 30))) for n in range(3)]
+
+
+def column(kind: str, role: str = "feature") -> dict[str, str]:
+    return {"type": kind, "role": role}
+
+
+def make_rows(task: str) -> pd.DataFrame:
+    draw = np.random.default_rng(5)
+    x, n = draw.normal(size=240), draw.integers(0, 9, 240)
+    place = pd.Series(draw.choice(["north", "south"], 240), dtype="str")
+    y = 3 * x + n + 5 * (place == "south")
+    classes = pd.cut(y, 3, labels=["a", "b", "c"]).astype("str")
+    return pd.DataFrame({"x": x, "n": n.astype(float), "place": place, "y": classes if task == "multiclass" else y})
+
+
+def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> Path:
+    """A small bundle as the stages write one; `seed` tells one from another."""
+    columns = {
+        "at": column("time", "time"),
+        "x": column("number"),
+        "n": column("integer"),
+        "place": column("category"),
+        "y": column("category" if task == "multiclass" else "number", "target"),
+    }
+    told = {"model": "m", "columns": columns, "key": ["at"], "task": task, "positive": None, "labels": "with_rows"}
+    told |= {"label_horizon": "1h", "batch_every": "1d", "batch_grace": "1h", "suite": "none.json"}
+    rows = make_rows(task)
+    view = FeatureView.learn(rows, DataParams.model_validate(told))
+    loss = "log_loss" if task == "multiclass" else "mae"
+    recipe = Recipe("gbm", loss, {"num_leaves": 7, "lambda_l2": 0.1 + seed}, 12, seed)
+    model = fit_recipe(recipe, view, rows.iloc[:200], threads=1)
+    judged = rows.iloc[200:]
+    predicted = model.predict(view.matrix(judged))
+    said = {"all": predicted} if predicted.ndim == 1 else {f"all_{k}": predicted[:, k] for k in range(3)}
+    start, end = "2024-01-01T00:00:00+00:00", "2024-02-01T00:00:00+00:00"
+    split = {"rows": 240, "train": 200, "used_until": start, "judged_from": start, "judged_until": end}
+    check = {"name": "floor: last value", "passed": promote, "figure": 0.4, "threshold": 0.0, "text": "gain 40.0%"}
+    verdict = {"winner": "all", "promote": promote, "reason": "gain 40.0%", "checks": [check], "rows": 40}
+    verdict |= {"losses": {"all": 1.5 + seed, "last_value": 2.5}, "metrics": {"all": {loss: 1.5, "r2": 0.9}}}
+    origins = [{"start": start, "end": end, "rows": 9, "losses": {"all": 2.0 - k}} for k in range(2)]
+    fit = {"recipe": recipe.as_record(), "rows": 200, "from": start, "until": end}
+    fit["gains"] = dict(zip(view.features, [float(gain) for gain in model.gains()], strict=True))
+    tuned = {"hyperparameters": recipe.hyperparameters, "rounds": 12, "importance": {"num_leaves": 0.8, "x": 0.2}}
+    records = {
+        "features/view.json": view.as_record(),
+        "features/split.json": split | {"row_order": "d" * 64},
+        "tuning/hyperparameters.json": tuned,
+        "tuning/trials.json": [trial.as_record() for trial in TRIALS],
+        "models/all/fit.json": fit,
+        "backtest/backtest.json": {"loss": loss, "origins": origins},
+        "verdict/verdict.json": verdict,
+        "validation/report.json": {"rows": 240},
+    }
+    files = {name: to_json(record) for name, record in records.items()}
+    files |= {f"models/all/{name}": content for name, content in model.files().items()}
+    files["verdict/judged.parquet"] = to_parquet(pd.DataFrame({"actual": view.actual(judged), **said}))
+    write_folder(folder, files)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A store with one published version, made from an empty working folder."""
+    root = tmp_path_factory.mktemp("registry")
+    cwd = root / "cwd"
+    cwd.mkdir()
+    before = Path.cwd()
+    os.chdir(cwd)
+    try:
+        registry = Registry(f"sqlite:///{root}/var/mlflow.db", str(root / "var" / "mlflow"), "m")
+        bundle = make_bundle(root / "bundle", "regression", seed=0)
+        parent = registry.open_run("run-1", "m as of 2024-02-01", {"retrim.mode": "search"})
+        known = registry.log_trials(parent, TRIALS, None)
+        version = publish(registry, parent, bundle, "bundle-1")
+        registry.finish(parent, "FINISHED")
+        registry.set_alias("champion", version)
+        predicted = registry.load("champion").predict(features("regression"))
+    finally:
+        os.chdir(before)
+    return SimpleNamespace(**{name: value for name, value in locals().items() if name != "tmp_path_factory"})
+
+
+def features(task: str) -> pd.DataFrame:
+    return make_rows(task).iloc[200:][["x", "n", "place"]]
+
+
+def publish(registry: Registry, parent: str, bundle: Path, bundle_id: str, **params: str) -> int:
+    return registry.publish(
+        parent,
+        bundle,
+        bundle_id=bundle_id,
+        lineage=LINEAGE,
+        params={"mode": "search", **params},
+        example=make_rows(Exhibits(bundle).read("features/view.json")["task"]).head(3),
+    )
+
+
+def run_of(made: SimpleNamespace, parent: str):
+    return made.registry.client.get_run(parent)
+
+
+def children(registry: Registry, parent: str) -> list[tuple[str, str]]:
+    found = registry._search(f"tags.`mlflow.parentRunId` = '{parent}'")
+    return sorted((run.data.tags["retrim.trial"], run.info.status) for run in found)
+
+
+class TestAPublishedVersion:
+    def test_predicts_what_its_bundle_predicts(self, made) -> None:
+        from retrim.core.bundle import load_predictor
+
+        own = load_predictor(read_folder(made.bundle)).predict(features("regression"))
+
+        np.testing.assert_array_equal(made.predicted, own)
+
+    def test_loads_in_another_process_by_its_models_address_without_unpickling(self, made) -> None:
+        features("regression").to_csv(made.root / "rows.csv", index=False)
+        code = (
+            "import sys, mlflow, pandas\n"
+            f"mlflow.set_tracking_uri({made.registry.tracking_url!r})\n"
+            "for name in ('pickle', 'cloudpickle'):\n"
+            "    module = __import__(name)\n"
+            "    module.load = module.loads = None\n"
+            "model = mlflow.pyfunc.load_model('models:/m@champion')\n"
+            f"print(*map(repr, map(float, model.predict(pandas.read_csv({str(made.root / 'rows.csv')!r})))))\n"
+        )
+        environment = os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        environment["PYTHONPATH"] = str(Path(__file__).parents[2] / "src")
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=made.cwd, env=environment, capture_output=True, text=True, check=False
+        )
+
+        assert [float(word) for word in run.stdout.split()] == pytest.approx(made.predicted), run.stderr
+
+    def test_takes_missing_values(self, made) -> None:
+        rows = features("regression")
+        rows.loc[rows.index[0], ["x", "n", "place"]] = np.nan
+
+        assert np.isfinite(made.registry.load(1).predict(rows)).all()
+
+    def test_keeps_the_very_bytes_of_its_bundle(self, made) -> None:
+        assert read_folder(made.registry.bundle_folder(made.version)) == read_folder(made.bundle)
+
+    def test_has_nothing_pickled(self, made) -> None:
+        files = [path for path in (made.root / "var" / "mlflow").rglob("*") if path.is_file()]
+        odd = [path.name for path in files if path.suffix not in TEXT | {".png", ".parquet"}]
+        pickled = [path.name for path in files if path.read_bytes().startswith(PICKLE_START)]
+        binary = [path.name for path in files if path.suffix in TEXT and "\0" in path.read_text("utf-8")]
+
+        assert len(files) > 15
+        assert (odd, pickled, binary) == ([], [], [])
+
+    def test_names_no_place_of_this_machine(self, made) -> None:
+        files = [path for path in (made.root / "var" / "mlflow").rglob("*") if path.is_file()]
+        code = str(Path(__file__).parents[2]).encode()
+        places = (str(made.root).encode(), code)
+        named = [path.name for path in files if any(place in path.read_bytes() for place in places)]
+
+        assert [name for name in named if name != "registered_model_meta"] == []
+
+    def test_asks_for_nothing_that_is_not_locked(self, made) -> None:
+        lock = (Path(__file__).parents[2] / "requirements.lock").read_text("utf-8").splitlines()
+        locked = {line.split(" ")[0] for line in lock if "==" in line}
+        model = made.root / f"var/mlflow/m/{made.parent}/artifacts/model"
+        asked = (model / "requirements.txt").read_text("utf-8").split()
+
+        assert set(asked) <= locked
+
+    def test_is_tagged_with_bundle_run_and_verdict(self, made) -> None:
+        version = made.registry.versions()[0]
+
+        assert (version.number, version.tags, version.run) == (
+            1,
+            {"bundle": "bundle-1", "run": "run-1", "verdict": "promote"},
+            made.parent,
+        )
+
+
+class TestTheRun:
+    def test_has_hyperparameters_mode_window_and_rows(self, made) -> None:
+        params = run_of(made, made.parent).data.params
+
+        assert {name: params[name] for name in ("num_leaves", "mode", "window", "rows.judged", "rounds")} == {
+            "num_leaves": "7",
+            "mode": "search",
+            "window": "all",
+            "rows.judged": "40",
+            "rounds": "12",
+        }
+
+    def test_has_the_losses_of_every_model_and_the_metrics_of_the_winner(self, made) -> None:
+        metrics = run_of(made, made.parent).data.metrics
+        named = ("judging_loss", "judging_loss/all", "judging_loss/last_value", "judged/r2", "gate/floor_last_value")
+
+        assert [metrics[name] for name in named] == [1.5, 1.5, 2.5, 0.9, 0.4]
+
+    def test_has_the_backtest_with_a_step_an_origin(self, made) -> None:
+        history = made.registry.client.get_metric_history(made.parent, "backtest_loss/all")
+
+        assert [(point.step, point.value) for point in history] == [(0, 2.0), (1, 1.0)]
+
+    def test_has_its_pictures(self, made) -> None:
+        names = {item.path for item in made.registry.client.list_artifacts(made.parent, "pictures")}
+        stems = ("hyperparameter_importance", "importance", "loss_over_folds", "predicted_against_actual")
+
+        assert names == {f"pictures/{stem}.png" for stem in stems}
+
+    def test_has_its_lineage_as_a_file_and_as_tags(self, made) -> None:
+        stored = made.root / f"var/mlflow/m/{made.parent}/artifacts/lineage.json"
+        tags = run_of(made, made.parent).data.tags
+
+        assert json.loads(stored.read_bytes()) == LINEAGE
+        assert {name: tags[f"lineage.{name}"] for name in LINEAGE} == {k: str(v) for k, v in LINEAGE.items()}
+
+    def test_has_a_finished_child_a_trial(self, made) -> None:
+        assert made.known == {0, 1, 2}
+        assert children(made.registry, made.parent) == [("0", "FINISHED"), ("1", "FINISHED"), ("2", "FINISHED")]
+
+
+def test_nothing_is_written_into_the_working_folder(made) -> None:
+    assert list(made.cwd.iterdir()) == []
+
+
+def test_opening_a_run_twice_opens_one(made) -> None:
+    first, again = (made.registry.open_run("run-twice", "m", {}) for _ in range(2))
+
+    assert first == again
+
+
+def test_publishing_twice_registers_one_version_and_logs_each_figure_once(made) -> None:
+    before = made.registry.client.get_metric_history(made.parent, "judging_loss")
+    again = publish(made.registry, made.parent, made.bundle, "bundle-1")
+
+    assert again == made.version
+    assert len(made.registry.client.get_metric_history(made.parent, "judging_loss")) == len(before) == 1
+
+
+KILLS = [  # just after the n-th call of each, and before the first of all
+    ("create_run", -1),
+    *(("log_batch", place) for place in range(5)),  # a trial each, parameters, metrics
+    *(("set_tag", place) for place in (0, 1, 6, 7)),  # bundle, lineage, description, the mark of the end
+    *(("log_artifacts", place) for place in range(2)),  # model and pictures, bundle
+    *((step, 0) for step in ("create_run", "set_terminated", "log_inputs")),
+    *((step, 0) for step in ("create_registered_model", "create_model_version")),
+]
+
+
+class TestAPublishKilledHalfWay:
+    @pytest.mark.parametrize(("step", "place"), KILLS)
+    def test_goes_on_to_one_version(self, made, monkeypatch, step: str, place: int) -> None:
+        name = f"killed-{step}-{place}"
+        registry = Registry(made.registry.tracking_url, made.registry.artifacts, name)
+        parent = registry.open_run(name, name, {})
+        real, calls = getattr(registry.client, step), []
+
+        def die(*arguments, **named):
+            calls.append(step)
+            made_by_mlflow = real(*arguments, **named) if place >= 0 else None
+            if len(calls) > place:
+                raise KeyboardInterrupt
+            return made_by_mlflow
+
+        with monkeypatch.context() as patch:
+            patch.setattr(registry.client, step, die)
+            with pytest.raises(KeyboardInterrupt):
+                publish(registry, parent, made.bundle, name)
+        again = registry.open_run(name, name, {})
+        version = publish(registry, again, made.bundle, name)
+
+        assert again == parent
+        assert [each.number for each in registry.versions() if each.tags["bundle"] == name] == [version]
+        assert len(children(registry, parent)) == 3
+        assert len(registry.client.get_metric_history(parent, "backtest_loss/all")) == 2
+        assert read_folder(registry.bundle_folder(version)) == read_folder(made.bundle)
+
+
+def test_another_bundle_on_the_run_of_a_killed_attempt_is_published_too(made) -> None:
+    parent = made.registry.open_run("run-edited", "m", {})
+    publish(made.registry, parent, made.bundle, "edited-1")
+    other = make_bundle(made.root / "other", "regression", seed=3)
+    version = publish(made.registry, parent, other, "edited-2")
+    data = run_of(made, parent).data
+
+    assert version == made.registry._published("edited-2")
+    assert (data.params["lambda_l2"], data.params["lambda_l2.2"]) == ("0.1", "3.1")
+    assert data.metrics["judging_loss"] == 4.5
+
+
+def test_a_trial_that_a_kill_left_half_written_is_written_anew(made) -> None:
+    parent = made.registry.open_run("run-torn", "m", {})
+    tags = {"mlflow.parentRunId": parent, "retrim.trial": "1"}
+    made.registry.client.create_run(made.registry.experiment, run_name="trial 001", tags=tags)
+    made.registry.log_trials(parent, TRIALS, None)
+
+    assert children(made.registry, parent) == [("0", "FINISHED"), ("1", "FINISHED"), ("2", "FINISHED")]
+
+
+def test_trials_of_an_earlier_attempt_with_other_figures_are_replaced(made) -> None:
+    parent = made.registry.open_run("run-other-trials", "m", {})
+    made.registry.log_trials(parent, [Trial(0, {"num_leaves": 99}, Score((1.0,), (5,)))], None)
+    made.registry.log_trials(parent, TRIALS[:1], None)
+    found = made.registry._search(f"tags.`mlflow.parentRunId` = '{parent}'")
+
+    assert [run.data.params["num_leaves"] for run in found] == ["7"]
+
+
+def test_a_refused_bundle_keeps_its_number_and_its_verdict(made) -> None:
+    parent = made.registry.open_run("run-refused", "m", {})
+    bundle = make_bundle(made.root / "refused", "regression", seed=1, promote=False)
+    version = publish(made.registry, parent, bundle, "refused-1")
+    found = next(each for each in made.registry.versions() if each.number == version)
+
+    assert (found.tags["verdict"], found.aliases) == ("refuse", ())
+
+
+def test_a_multiclass_model_gives_a_column_a_class(made) -> None:
+    registry = Registry(made.registry.tracking_url, made.registry.artifacts, "classes")
+    bundle = make_bundle(made.root / "classes", "multiclass", seed=0)
+    version = publish(registry, registry.open_run("run-classes", "classes", {}), bundle, "classes-1")
+
+    assert list(registry.load(version).predict(features("multiclass")).columns) == ["a", "b", "c"]
+
+
+class TestAliases:
+    def test_move(self, made) -> None:
+        for version in (1, 2, 1):
+            made.registry.set_alias("challenger", version)
+
+        assert made.registry.aliases()["challenger"] == 1
+
+    def test_are_shown_with_their_version(self, made) -> None:
+        made.registry.set_alias("previous", 1)
+
+        assert "previous" in made.registry.versions()[0].aliases
+
+    def test_that_are_dropped_are_gone_and_dropping_again_is_no_error(self, made) -> None:
+        made.registry.set_alias("challenger", 1)
+        for _ in range(2):
+            made.registry.drop_alias("challenger")
+
+        assert "challenger" not in made.registry.aliases()
+
+    def test_of_a_version_that_is_not_there_are_refused(self, made) -> None:
+        with pytest.raises(BadInputError, match=r"m has no version 999; versions: 1, 2"):
+            made.registry.set_alias("champion", 999)
+
+    def test_that_are_not_there_are_named_with_those_that_are(self, made) -> None:
+        with pytest.raises(UnknownNameError, match=r"unknown alias of m 'champoin'; .* Did you mean 'champion'"):
+            made.registry.load("champoin")
+
+
+class TestWhatIsMissing:
+    def test_a_model_without_versions_has_none(self, made) -> None:
+        empty = Registry(made.registry.tracking_url, made.registry.artifacts, "nothing")
+
+        assert (empty.versions(), empty.aliases()) == ([], {})
+
+    def test_a_bundle_that_lost_a_file_is_no_bundle(self, made) -> None:
+        bundle = make_bundle(made.root / "torn", "regression", seed=0)
+        (bundle / "backtest" / "backtest.json").unlink()
+
+        with pytest.raises(BadInputError, match=r"torn is no whole bundle: backtest/backtest.json cannot be read"):
+            publish(made.registry, made.registry.open_run("run-lost", "m", {}), bundle, "lost")
+
+    def test_a_stored_bundle_that_is_gone_is_said_to_be(self, made) -> None:
+        registry = Registry(made.registry.tracking_url, made.registry.artifacts, "gone")
+        version = publish(registry, registry.open_run("run-gone", "gone", {}), made.bundle, "gone-1")
+        folder = registry.bundle_folder(version)
+        folder.rename(folder.with_name("away"))
+
+        with pytest.raises(RetrimError, match=r"the bundle of version 1 is not whole .*; restore the artifacts"):
+            registry.bundle_folder(version)
+
+    def test_a_server_that_is_not_there_is_said_to_be_without_its_password(self, made, tmp_path) -> None:
+        code = (
+            "from retrim.adapters.registry import Registry\n"
+            "from retrim.errors import RetrimError\n"
+            "try:\n"
+            "    Registry('http://someone:secret@127.0.0.1:9', 'var', 'm').versions()\n"
+            "except RetrimError as error:\n"
+            "    print(error)\n"
+        )
+        environment = os.environ | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+        environment["PYTHONPATH"] = str(Path(__file__).parents[2] / "src")
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+        assert "could not list versions" in run.stdout, run.stderr
+        assert "secret" not in run.stdout
