@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.deployments import run_deployment
-from prefect.runtime import flow_run
+from prefect.runtime import deployment as own_deployment
 
 from flows.maintain import maintain
 from flows.moment import house as open_house
@@ -35,7 +35,7 @@ def look(now: str) -> dict[str, Any]:
 
 def start(decision: str, now: str) -> dict[str, Any] | None:
     """Starts the retraining of a decision: as a run of its own where this is a deployment, else here and now."""
-    if flow_run.deployment_id is None:
+    if own_deployment.id is None:
         return retrain(decision, now)
     deployment = f"retrain/{open_house().model}"
     run_deployment(deployment, parameters={"decision": decision, "now": now}, idempotency_key=decision, timeout=0)

@@ -1,6 +1,7 @@
 """Run rooms: worktrees in which DVC rebuilds a model from the raw data that had arrived by a date."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from retrim.core.canonical import to_json
 from retrim.errors import RetrimError
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 
+Say = Callable[[str], None]
 COMMITTED = ["data/raw.dvc", "data/champion.dvc", "data/pins.json", "dvc.lock"]
 
 
@@ -84,9 +86,7 @@ def share_cache(workspace: Workspace, folder: Path) -> None:
         config.setdefault("core", {})["site_cache_dir"] = str(folder / ".dvc" / "tmp" / "site")
 
 
-def reproduce(
-    stage: str, room: Path, *, environment: Mapping[str, str], say: Callable[[str], None], force: bool = False
-) -> str:
+def reproduce(stage: str, room: Path, *, environment: Mapping[str, str], say: Say) -> str:
     """Runs one stage through DVC in its own process group, and gives all it printed.
 
     Args:
@@ -94,16 +94,77 @@ def reproduce(
         room: The run room.
         environment: Variables for the stage beside the inherited ones.
         say: Called with each line as it comes.
-        force: Run it even if DVC thinks nothing changed, and take nothing from the run cache.
 
     Raises:
         StageFailedError: It did not end well; carries what it printed.
     """
-    command = [*_dvc(), "repro", "--single-item", stage]
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
+    return _follow(command, stage, room, _environment(environment, Path(sys.executable)), say)
+
+
+def reproduce_all(room: Path, *, python: Path | None, say: Say) -> str:
+    """Runs every stage of a room, whatever is cached, with its own trial log; gives all that was printed.
+
+    Args:
+        room: A room at the tag of a version.
+        python: Interpreter to run with; None for this one.
+        say: Called with each line as it comes.
+
+    Raises:
+        StageFailedError: A stage did not end well.
+    """
+    python = python or Path(sys.executable)
+    environment = _environment({"RETRIM_TRIALS": str(room / "var" / "trials")}, python)
+    command = [str(python), "-m", "dvc", "repro", "--force", "--no-run-cache"]
+    return _follow(command, "repro", room, environment, say)
+
+
+def executed(printed: str) -> tuple[str, ...]:
+    """The stages that DVC says it ran, in order."""
+    return tuple(re.findall(r"(?m)^Running stage '([^']+)'", printed))
+
+
+def lock_differences(room: Path) -> list[str]:
+    """What a rebuild changed in dvc.lock against the commit it stands on: stage, output, both hashes."""
+    recorded = yaml.safe_load(git.git(room, "show", "HEAD:dvc.lock"))["stages"]
+    rebuilt = yaml.safe_load((room / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    found = []
+    for stage, facts in recorded.items():
+        for kind in ("deps", "outs"):
+            old, new = _hashes(facts, kind), _hashes(rebuilt.get(stage, {}), kind)
+            for path in sorted(old.keys() | new.keys()):
+                if old.get(path) != new.get(path):
+                    found.append(f"{stage}: {path} has {new.get(path)}, recorded {old.get(path)}")
+    if not found and git.git(room, "status", "--porcelain", "--", "dvc.lock"):
+        found.append("dvc.lock differs from the recorded one")
+    return found
+
+
+def fetch_inputs(workspace: Workspace, room: Path) -> None:
+    """Lays raw data and champion into a room that shares no cache: from the workspace's cache, hashes checked.
+
+    Raises:
+        RetrimError: They are in neither cache nor remote, or are not what was recorded.
+    """
+    from dvc.config import Config
+
+    local = Config(str(workspace.root / ".dvc")).read("local")
+    cache = local.get("cache", {}).get("dir") or str(workspace.root / ".dvc" / "cache")
+    with Config(str(room / ".dvc"), validate=False).edit("local") as config:
+        config.setdefault("core", {})["site_cache_dir"] = str(room / ".dvc" / "tmp" / "site")
+        config.setdefault("remote", {})["retrim-cache"] = {"url": cache, "verify": True}
+    dvc(room, "pull", "-q", "-r", "retrim-cache", "data/raw.dvc", "data/champion.dvc")
+
+
+def _hashes(facts: Mapping[str, Any], kind: str) -> dict[str, str]:
+    return {entry["path"]: entry["md5"] for entry in facts.get(kind, [])}
+
+
+def _follow(command: list[str], stage: str, room: Path, environment: Mapping[str, str], say: Say) -> str:
     process = subprocess.Popen(
-        [*command, "--force"] if force else command,
+        command,
         cwd=room,
-        env=_environment(environment),
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -129,7 +190,12 @@ def dvc(room: Path, *arguments: str) -> str:
         RetrimError: It failed; the message is DVC's own.
     """
     done = subprocess.run(
-        [*_dvc(), *arguments], cwd=room, env=_environment({}), capture_output=True, text=True, check=False
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=room,
+        env=_environment({}, Path(sys.executable)),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise RetrimError(
@@ -162,19 +228,15 @@ def close_room(workspace: Workspace, folder: Path) -> None:
     git.remove_worktree(workspace.root, folder)
 
 
-def _dvc() -> list[str]:
-    return [sys.executable, "-m", "dvc"]
-
-
-def _environment(added: Mapping[str, str]) -> dict[str, str]:
-    """The inherited environment, with this interpreter first and without what would change what runs."""
+def _environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
+    """The inherited environment, with `python` first and without what would change what runs."""
     dropped = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"}
     kept = {
         name: value
         for name, value in os.environ.items()
         if name not in dropped and not name.startswith(("GIT_", "DVC_"))
     }
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
     return {**kept, "DVC_NO_ANALYTICS": "1", "PATH": path, **added}
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from retrim.errors import RetrimError
 
+NOTE = "server.json"
 START_SECONDS = 120
 
 
@@ -30,18 +31,16 @@ def reachable(home: Path, url: str | None) -> Iterator[str]:
             raise RetrimError(f"no Prefect server answers at {url}; start it, or unset RETRIM_PREFECT_URL")
         yield url
         return
-    noted = home / "server.json"
-    with suppress(OSError, ValueError, KeyError):
-        known = str(json.loads(noted.read_text())["url"])
-        if answers(known):
-            yield known
-            return
+    known = _noted(home)
+    if known is not None and answers(known):
+        yield known
+        return
     process, started = start(home, free_port())
-    noted.write_text(json.dumps({"url": started, "pid": process.pid}))
+    (home / NOTE).write_text(json.dumps({"url": started, "pid": process.pid}), encoding="utf-8")
     try:
         yield started
     finally:
-        noted.unlink(missing_ok=True)
+        (home / NOTE).unlink(missing_ok=True)
         stop(process)
 
 
@@ -101,6 +100,31 @@ def answers(url: str) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError, ValueError):
         return False
+
+
+def next_run(home: Path, url: str | None) -> dict[str, str] | None:
+    """The next scheduled flow run, `flow` and `at`, if a server answers and has one; else None."""
+    if url is None:
+        url = _noted(home)
+    if url is None or not answers(url):
+        return None
+    wanted = {"sort": "EXPECTED_START_TIME_ASC", "limit": 1, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    request = urllib.request.Request(
+        f"{url}/flow_runs/filter", json.dumps(wanted).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as response:
+            found = json.load(response)
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+    return {"flow": found[0]["name"], "at": found[0]["expected_start_time"]} if found else None
+
+
+def _noted(home: Path) -> str | None:
+    """The address of the server that was last started under `home`."""
+    with suppress(OSError, ValueError, KeyError):
+        return str(json.loads((home / NOTE).read_text(encoding="utf-8"))["url"])
+    return None
 
 
 def free_port() -> int:

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -166,4 +165,3 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
 def _example(paths: Paths) -> pd.DataFrame:
     view = json.loads((paths.features / "view.json").read_bytes())
     return pd.read_parquet(paths.view)[[feature["name"] for feature in view["features"]]].tail(5)
-

@@ -1,0 +1,177 @@
+"""What the reading commands answer, from the store alone: versions, a decision, the status."""
+
+from typing import Any
+
+import pandas as pd
+
+from retrim import screens
+from retrim.adapters import prefect_server
+from retrim.adapters.store import Row, iso
+from retrim.errors import BadInputError
+from retrim.ops.check import CHECK, balance, price_now
+from retrim.ops.house import House
+from retrim.ops.ingest import overdue
+from retrim.ops.release import live
+
+
+def version_records(house: House) -> list[dict[str, Any]]:
+    """Every version: `version`, `aliases`, `tag`, `as_of`, `model_sha256`, `made`, `promote`, `verdict`."""
+    now_live = live(house)
+    aliases: dict[int | None, list[str]] = {}
+    if now_live is not None:
+        aliases.setdefault(now_live.version, []).append("champion")
+        aliases.setdefault(now_live.previous, []).append("previous")
+    return [
+        {
+            "version": row.version,
+            "aliases": aliases.get(row.version, []),
+            "tag": row.tag,
+            "as_of": row.as_of,
+            "model_sha256": row.model_sha256,
+            "made": row.made,
+            "promote": row.verdict["promote"],
+            "verdict": row.verdict["reason"],
+        }
+        for row in house.store.versions(house.model)
+    ]
+
+
+def decision_record(house: House, which: str | None) -> dict[str, Any]:
+    """One decision with its evidence and what came of it.
+
+    Args:
+        house: The house.
+        which: A decision's id, a date (its last decision), or None for the newest.
+
+    Raises:
+        BadInputError: There is none.
+    """
+    decisions = house.store.decisions(house.model)
+    if not decisions:
+        raise BadInputError("nothing was decided yet; run `retrim check` or `retrim retrain`")
+    found = [row for row in decisions if which is None or row.id == which or row.as_of.startswith(which)]
+    if not found:
+        raise BadInputError(f"no decision {which!r}; the newest is {decisions[-1].id}")
+    row = found[-1]
+    run = house.store.run(f"run-{row.id}")
+    return {
+        "id": row.id,
+        "source": row.source,
+        "as_of": row.as_of,
+        "outcome": row.outcome,
+        "reason": row.reason,
+        "record": row.record,
+        "run": None if run is None else _run_record(run),
+        "verdict": None if run is None or run.version is None else _verdict(house, run.version),
+    }
+
+
+def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
+    """`champion`, `account`, `price`, `last_check`, `last_decision`, `held`, `running`, `next_run`, `overdue`, `alerts`."""
+    now_live = live(house)
+    decisions = house.store.decisions(house.model)
+    checks = [row for row in decisions if row.source == CHECK]
+    running = house.store.runs(house.model, state="running")
+    late = overdue(workspace=house.workspace, data=house.params.data, now=now)
+    last = decisions[-1] if decisions else None
+    return {
+        "model": house.model,
+        "champion": None if now_live is None else now_live.as_record(),
+        "account": None if now_live is None else balance(house, now_live.version).balance,
+        "price": None if now_live is None else price_now(house),
+        "last_check": checks[-1].as_of if checks else None,
+        "last_decision": None
+        if last is None
+        else {"id": last.id, "as_of": last.as_of, "outcome": last.outcome, "reason": last.reason},
+        "held": last is not None and last.outcome == "held",
+        "running": [_run_record(run) for run in running],
+        "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url),
+        "overdue": None if late is None else late.as_record(),
+        "alerts": [{"at": row.at, "kind": row.kind, "text": row.text} for row in house.store.alerts(house.model)[-5:]],
+        "now": iso(now),
+    }
+
+
+def show_status(record: dict[str, Any]) -> None:
+    """The status on one screen."""
+    champion, last, following = record["champion"], record["last_decision"], record["next_run"]
+    account = None
+    if record["price"] is not None:
+        share = record["account"] / record["price"]
+        account = f"{record['account']:.4g} of {record['price']:.4g}, the price of a retraining ({share:.0%})"
+    screens.show_facts(
+        [
+            ("model", record["model"]),
+            ("live", f"version {champion['version']} since {champion['since']}" if champion else "nothing yet"),
+            ("because", champion["reason"] if champion else "make version 1: retrim retrain"),
+            ("last check", record["last_check"] or "none yet: retrim check"),
+            ("account", account),
+            ("last decision", f"{last['outcome']}: {last['reason']} (retrim why {last['id']})" if last else None),
+            ("held", "waits for a person: retrim retrain --reason ..." if record["held"] else None),
+            ("running", ", ".join(run["id"] for run in record["running"]) or None),
+            ("next", f"{following['flow']} at {following['at']}" if following else "no schedule runs: retrim schedule"),
+            ("overdue", f"a batch was due on {record['overdue']['due']}" if record["overdue"] else None),
+        ]
+    )
+    for alert in record["alerts"]:
+        screens.OUT.print(f"  {alert['at']}  {alert['kind']}: {alert['text']}", highlight=False, markup=False)
+
+
+def show_decision(record: dict[str, Any]) -> None:
+    """A decision: the evidence, the rules, the outcome, the verdict."""
+    facts, run = record["record"], record["run"]
+    reading = facts.get("reading")
+    screens.show_facts(
+        [
+            ("decision", record["id"]),
+            ("outcome", record["outcome"]),
+            ("reason", record["reason"]),
+            ("live", facts.get("champion")),
+            (
+                "loss",
+                f"champion {reading['champion_loss']:.4g}, probe {reading['probe_loss']:.4g} on {reading['rows']} rows"
+                if reading
+                else None,
+            ),
+            ("account", f"{facts['account']['balance']:.4g} of {facts['price']:.4g}" if "account" in facts else None),
+            ("run", f"{run['state']}: {run['reason']}" if run else None),
+        ]
+    )
+    if facts.get("said"):
+        rows = [(said["rule"], "yes" if said["fires"] else "no", said["text"]) for said in facts["said"]]
+        screens.show_table(("rule", "fires", "because"), rows, title="Rules")
+    if facts.get("findings"):
+        rows = [
+            (f["column"], f["test"], f"{f['effect']:.3g}", f"{f['threshold']:.3g}", "over" if f["over"] else "")
+            for f in facts["findings"][:10]
+        ]
+        screens.show_table(("column", "test", "effect", "threshold", ""), rows, title="Drift, strongest first")
+    if record["verdict"]:
+        rows = [("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["verdict"]["checks"]]
+        screens.show_table(("", "check", "figures"), rows, title="Gate")
+
+
+def show_check(done: dict[str, Any]) -> None:
+    """A check that was just made, and the run it started."""
+    checked, run = done["check"], done["run"]
+    screens.OUT.print(f"{checked['outcome']}: {checked['reason']}", highlight=False, markup=False)
+    if run is not None:
+        screens.OUT.print(f"run {run['state']}: {run['reason']}", highlight=False, markup=False)
+    screens.OUT.print(f"evidence: retrim why {checked['id']}", highlight=False)
+
+
+def _run_record(run: Row) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "state": run.state,
+        "as_of": run.as_of,
+        "mode": run.mode,
+        "attempt": run.attempt,
+        "version": run.version,
+        "reason": run.detail.get("reason", ""),
+    }
+
+
+def _verdict(house: House, version: int) -> dict[str, Any] | None:
+    row = house.store.version(house.model, version)
+    return None if row is None else dict(row.verdict)

@@ -1,0 +1,402 @@
+"""The command line: how retrim is asked.
+
+Exit codes: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from retrim.ops.house import House
+
+app = typer.Typer(
+    name="retrim",
+    help="Keeps a tabular model right while the world moves: retrains when it pays, promotes on proof, "
+    "rebuilds any version.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+quarantine_app = typer.Typer(help="Batches that were set aside: look at them, land them anyway, or drop them.")
+app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
+Now = Annotated[str | None, typer.Option("--now", metavar="TIME", help="Pretend it is this moment (UTC), for replays.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")]
+
+
+def main() -> None:
+    """Runs a command and ends with its exit code."""
+    from retrim.errors import RetrimError
+
+    try:
+        app(standalone_mode=False)
+    except RetrimError as error:
+        _fail(str(error), error.exit_code)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # wrong use, told by the CLI library
+            _fail(error.format_message(), 2)
+        if type(error).__name__ == "Abort":
+            _fail("stopped", 3)
+        raise
+
+
+def _fail(message: str, code: int) -> None:
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(code)
+
+
+def _house() -> "House":
+    from retrim.ops.house import open_house
+
+    return open_house(Path.cwd())
+
+
+def _time(text: str | None) -> "pd.Timestamp":
+    import pandas as pd
+
+    from retrim.errors import BadInputError
+
+    if text is None:
+        return pd.Timestamp.now(tz="UTC").floor("s")
+    try:
+        given = pd.Timestamp(text)
+    except ValueError as error:
+        raise BadInputError(f"{text!r} is no time; write 2012-05-01 or 2012-05-01T12:00") from error
+    return given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")
+
+
+@contextmanager
+def _flows(house: "House") -> Iterator[None]:
+    """Makes flows importable and a Prefect server reachable; one is started under var/ if none is, and stopped again."""
+    from retrim.adapters import prefect_server
+
+    with prefect_server.reachable(house.workspace.prefect, house.env.prefect_url) as url:
+        os.environ.update(prefect_server.settings(house.workspace.prefect, url))
+        os.chdir(house.workspace.root)
+        sys.path.insert(0, str(house.workspace.root))
+        yield
+
+
+@app.command()
+def demo(as_json: AsJson = False) -> None:
+    """Replay two real years of bike rentals: train, check every two weeks, retrain when it pays. About 4 minutes.
+
+    Works in a clone of this workspace, var/demo/; your branch, tags and data stay as they are.
+    """
+    from retrim import screens
+    from retrim.demo_screen import show
+    from retrim.ops.demo import make_workspace
+
+    house = make_workspace(_house())
+    with _flows(house):
+        from flows.demo import replay
+
+        with screens.progress():
+            beats = list(replay(house))
+    show(house, beats, as_json=as_json)
+
+
+@app.command()
+def ingest(
+    file: Annotated[Path, typer.Argument(help="CSV, gzipped CSV or Parquet with the columns of params.yaml.")],
+    labels: Annotated[bool, typer.Option("--labels", help="The file holds labels of rows landed before.")] = False,
+    correction: Annotated[
+        bool, typer.Option("--correction", help="Rows with known keys replace the earlier ones.")
+    ] = False,
+    arrived: Annotated[
+        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC), if not now.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Land a batch, or set it aside with a report if it breaks the contract. The same file twice changes nothing."""
+    from retrim import screens
+    from retrim.ops.ingest import land, land_labels
+
+    house = _house()
+    land_it = land_labels if labels else land
+    landed = land_it(file, workspace=house.workspace, data=house.params.data, now=_time(arrived), correction=correction)
+    if as_json:
+        screens.show_json(landed.as_record())
+    elif landed.outcome == "quarantined":
+        screens.ERR.print(f"quarantined: batch {landed.batch}, {file.name}", highlight=False)
+        for fault in landed.faults:
+            screens.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False)
+        screens.ERR.print(f"look at it: retrim quarantine show {landed.batch}", highlight=False)
+    else:
+        screens.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", highlight=False)
+    raise typer.Exit(2 if landed.outcome == "quarantined" else 0)
+
+
+@app.command()
+def check(now: Now = None, as_json: AsJson = False) -> None:
+    """Look at what has landed: drift, the champion's loss, the probe, the account. Retrains if the decision says so."""
+    from retrim import screens
+    from retrim.answers import show_check
+
+    house, at = _house(), _time(now)
+    with _flows(house):
+        from flows.monitor import monitor
+
+        with screens.progress():
+            done = monitor(at.isoformat())
+    if as_json:
+        screens.show_json(done)
+    else:
+        show_check(done)
+
+
+@app.command()
+def retrain(
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="The moment the run pretends is now; default now.")
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="search, warm or refit; default as params.yaml says under retrain.")
+    ] = None,
+    reason: Reason = "asked for by a person",
+    as_json: AsJson = False,
+) -> None:
+    """Retrain now, whatever the rules say: a run room, all stages, the gate. Also releases a held decision."""
+    from retrim import screens
+    from retrim.errors import UnknownNameError
+    from retrim.ops.person import ask_for_run
+
+    if mode not in (None, "search", "warm", "refit"):
+        raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
+    house, at = _house(), _time(as_of)
+    with _flows(house):
+        from flows.maintain import maintain
+        from flows.retrain import retrain as flow
+
+        with screens.progress():
+            maintain(at.isoformat())
+            decision = ask_for_run(house, as_of=at, reason=reason, now=_time(None))
+            outcome = flow(decision, at.isoformat(), mode)
+    if as_json:
+        screens.show_json(outcome)
+    else:
+        screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False)
+        if outcome["version"] is not None:
+            screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `make ui`", highlight=False)
+    raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
+
+
+@app.command()
+def score(now: Now = None, as_json: AsJson = False) -> None:
+    """Write the champion's predictions for landed rows into the store, each row once a version."""
+    from retrim import screens
+    from retrim.ops.score import score as op
+
+    scored = op(_house(), now=_time(now))
+    if as_json:
+        screens.show_json(scored.as_record())
+    else:
+        screens.OUT.print(f"version {scored.version}: {scored.written} predictions written", highlight=False)
+
+
+@app.command()
+def versions(as_json: AsJson = False) -> None:
+    """List the versions of the model: aliases, tag, as-of date, hash, and what the gate said."""
+    from retrim import screens
+    from retrim.answers import version_records
+
+    records = version_records(_house())
+    if as_json:
+        screens.show_json(records)
+        return
+    rows = [
+        (r["version"], ", ".join(r["aliases"]), r["tag"], r["as_of"], r["model_sha256"][:12], r["verdict"])
+        for r in records
+    ]
+    screens.show_table(("version", "aliases", "tag", "as of", "model", "verdict"), rows)
+
+
+@app.command()
+def why(
+    which: Annotated[str | None, typer.Argument(metavar="[DATE | DECISION]", help="Default: the last one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a decision was taken: the evidence, what every rule said, and what came of it."""
+    from retrim import screens
+    from retrim.answers import decision_record, show_decision
+
+    record = decision_record(_house(), which)
+    if as_json:
+        screens.show_json(record)
+    else:
+        show_decision(record)
+
+
+@app.command()
+def reproduce(
+    version: Annotated[int, typer.Argument(help="Number of the version.")],
+    prove: Annotated[
+        bool,
+        typer.Option(
+            "--prove", help="From raw data, without any cache, in an environment built from the recorded lock."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rebuild a version in a fresh room and say whether it is identical, or what differs."""
+    from retrim import screens
+    from retrim.ops.reproduce import reproduce as op
+
+    def say(line: str) -> None:
+        if not as_json and line:
+            screens.ERR.print(line, style="dim", highlight=False, markup=False)
+
+    rebuilt = op(_house(), version, prove=prove, say=say)
+    if as_json:
+        screens.show_json(rebuilt.as_record())
+    else:
+        how = "proved" if prove else "rebuilt"
+        answer = "identical" if rebuilt.identical else "different"
+        screens.OUT.print(f"version {version} {how}: {answer}; stages run: {', '.join(rebuilt.executed)}")
+        for difference in rebuilt.differences:
+            screens.OUT.print(f"  {difference}", highlight=False, markup=False)
+    raise typer.Exit(0 if rebuilt.identical else 1)
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the release.")],
+    to: Annotated[int | None, typer.Option("--to", metavar="N", help="Default: the version before.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an earlier version live again, after its bundle was checked and loaded."""
+    from retrim import screens
+    from retrim.ops.release import rollback as op
+
+    moved = op(_house(), to, reason=reason, now=_time(None))
+    if as_json:
+        screens.show_json(moved.as_record())
+    else:
+        screens.OUT.print(f"version {moved.version} is live again, {moved.previous} was before", highlight=False)
+
+
+@app.command()
+def room(
+    as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="The moment the room pretends is now.")],
+    mode: Annotated[str | None, typer.Option(help="search, warm or refit.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a run room to work in by hand: cd into it and run `dvc repro`. Prints its path."""
+    from retrim import screens
+    from retrim.errors import UnknownNameError
+    from retrim.ops.rooms import next_mode, open_room
+
+    house, at = _house(), _time(as_of)
+    chosen: Any = mode or next_mode(house)
+    if chosen not in ("search", "warm", "refit"):
+        raise UnknownNameError("mode", chosen, ("search", "warm", "refit"))
+    made = open_room(house, f"hand-{at:%Y%m%dT%H%M%S}-{chosen}", as_of=at, mode=chosen)
+    if as_json:
+        screens.show_json(made.as_record())
+        return
+    for name in made.untracked:
+        screens.ERR.print(f"untracked file taken along: {name}", highlight=False, markup=False)
+    print(made.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim room --as-of ...)"
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Say on one screen what is live since when, the last check, the account against the price, and what comes next."""
+    from retrim import screens
+    from retrim.answers import show_status, status_record
+
+    record = status_record(_house(), now=_time(None))
+    if as_json:
+        screens.show_json(record)
+    else:
+        show_status(record)
+
+
+@app.command()
+def schedule() -> None:
+    """Run the schedule of params.yaml here until stopped: a Prefect server, its deployments and a worker."""
+    house = _house()
+    with _flows(house):
+        from flows.deploy import run_schedule
+
+        run_schedule(house)
+
+
+@quarantine_app.command("list")
+def quarantine_list(as_json: AsJson = False) -> None:
+    """List the batches in quarantine."""
+    from retrim import screens
+    from retrim.ops.ingest import quarantine_list as op
+
+    entries = op(_house().workspace)
+    if as_json:
+        screens.show_json([entry.as_record() for entry in entries])
+        return
+    rows = [(e.batch, e.state, e.file, f"{e.arrived:%Y-%m-%d %H:%M}", "; ".join(map(str, e.faults))) for e in entries]
+    screens.show_table(("batch", "state", "file", "arrived", "faults"), rows)
+
+
+@quarantine_app.command("show")
+def quarantine_show(batch: Annotated[str, typer.Argument()], as_json: AsJson = False) -> None:
+    """Show what is wrong with a batch: column, rule, rows, values, and the cure."""
+    from retrim import screens
+    from retrim.ops.ingest import quarantine_show as op
+
+    entry = op(_house().workspace, batch)
+    if as_json:
+        screens.show_json(entry.as_record())
+        return
+    screens.show_facts(
+        [("batch", entry.batch), ("file", entry.file), ("state", entry.state), ("reason", entry.reason or None)]
+    )
+    for fault in entry.faults:
+        rows = [(example.row, example.key, example.value) for example in fault.examples]
+        screens.show_table(("row", "key", "value"), rows, title=f"{fault.column}: {fault.rule} ({fault.count} rows)")
+        screens.OUT.print(f"  cure: {fault.cure}", highlight=False, markup=False)
+
+
+@quarantine_app.command("release")
+def quarantine_release(
+    batch: Annotated[str, typer.Argument()],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept in the landed file.")],
+    as_json: AsJson = False,
+) -> None:
+    """Land a batch in spite of its faults; it arrives when it is released."""
+    from retrim import screens
+    from retrim.ops.ingest import release as op
+
+    house = _house()
+    landed = op(batch, workspace=house.workspace, data=house.params.data, now=_time(None), reason=reason)
+    if as_json:
+        screens.show_json(landed.as_record())
+    else:
+        screens.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", highlight=False)
+
+
+@quarantine_app.command("drop")
+def quarantine_drop(
+    batch: Annotated[str, typer.Argument()],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the report.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give a batch up: its report stays, its bytes go."""
+    from retrim import screens
+    from retrim.ops.ingest import drop as op
+
+    entry = op(batch, workspace=_house().workspace, now=_time(None), reason=reason)
+    if as_json:
+        screens.show_json(entry.as_record())
+    else:
+        screens.OUT.print(f"dropped: batch {entry.batch}", highlight=False)

@@ -1,0 +1,99 @@
+"""What the demo shows at its end: the table, the sentence with the figures, and where to look next."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from retrim import screens
+from retrim.ops.demo import NO_LOSS
+from retrim.ops.house import House
+
+if TYPE_CHECKING:
+    from flows.demo import Beat
+
+
+def show(house: House, beats: "Sequence[Beat]", *, as_json: bool) -> None:
+    """The demo's result, as a table and a sentence or as JSON."""
+    summary = summarise(house, beats)
+    if as_json:
+        screens.show_json({"beats": [_record(beat) for beat in beats], "summary": summary})
+        return
+    screens.show_table(
+        ("date", "rows", "loss", "account", "decision and its reason", "live", "evidence"),
+        [_line(beat) for beat in beats],
+    )
+    screens.OUT.print()
+    screens.OUT.print(_sentence(house, summary), highlight=False)
+    screens.OUT.print()
+    screens.OUT.print("Look at it, from this folder:", highlight=False)
+    newest = beats[-1].live
+    for command in (
+        "make ui WORKSPACE=var/demo",
+        "cd var/demo",
+        "../../.venv/bin/retrim status",
+        "../../.venv/bin/retrim versions",
+        f"../../.venv/bin/retrim reproduce {newest}",
+        f"../../.venv/bin/retrim reproduce {newest} --prove",
+    ):
+        screens.OUT.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
+
+
+def summarise(house: House, beats: "Sequence[Beat]") -> dict[str, Any]:
+    """Losses over the replayed time of the system, the frozen first model, and retraining at every check."""
+    system, frozen, always = NO_LOSS, NO_LOSS, NO_LOSS
+    for beat in beats:
+        system, frozen, always = system + beat.system, frozen + beat.frozen, always + beat.always
+    states = [beat.run["state"] for beat in beats if beat.run is not None]
+    checks = sum(beat.check is not None and beat.check["reading"] is not None for beat in beats)
+    return {
+        "loss": house.params.judge.loss,
+        "rows": system.rows,
+        "system": system.mean,
+        "frozen": frozen.mean,
+        "always": always.mean,
+        "retrainings": len(states) - 1,
+        "promoted": states.count("promoted") - 1,
+        "refused": states.count("refused"),
+        "checks": checks,
+    }
+
+
+def _sentence(house: House, summary: dict[str, Any]) -> str:
+    name = summary["loss"].upper()
+    return (
+        f"Over {summary['rows']:,} rows replayed, {name} was {summary['system']:.1f} with "
+        f"{summary['retrainings']} retrainings ({summary['promoted']} promoted, {summary['refused']} refused), "
+        f"{summary['frozen']:.1f} had version 1 stayed (0 retrainings), and {summary['always']:.1f} "
+        f"retraining at every check ({summary['checks']} retrainings, read off the probe's fits)."
+    )
+
+
+def _line(beat: "Beat") -> tuple[Any, ...]:
+    check, run = beat.check, beat.run
+    came = "" if run is None else f" -> {run['state']}: {run['reason']}"
+    if check is None:
+        return beat.date, beat.rows, None, None, f"version 1{came}", beat.live, f"retrim why {beat.date}"
+    reading = check["reading"]
+    loss = None if reading is None else f"{reading['champion_loss']:.1f}"
+    account = f"{check['account']['balance']:.1f} of {check['price']:.1f}"
+    return (
+        beat.date,
+        beat.rows,
+        loss,
+        account,
+        f"{check['outcome']}: {check['reason']}{came}",
+        beat.live,
+        f"retrim why {beat.date}",
+    )
+
+
+def _record(beat: "Beat") -> dict[str, Any]:
+    return {
+        "date": beat.date,
+        "rows": beat.rows,
+        "check": beat.check,
+        "run": beat.run,
+        "live": beat.live,
+        "system": beat.system.mean if beat.system.rows else None,
+        "frozen": beat.frozen.mean if beat.frozen.rows else None,
+        "always": beat.always.mean if beat.always.rows else None,
+    }

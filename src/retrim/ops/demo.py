@@ -1,0 +1,70 @@
+"""The demo's workspace: a clone of this one under `var/demo/`, so that branch, tags and data here stay untouched."""
+
+import shutil
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters import git
+from retrim.core.metrics import row_losses
+from retrim.core.table import assemble, mature
+from retrim.datasets.landed import read_landed
+from retrim.errors import BadInputError
+from retrim.ops.champion import predictor
+from retrim.ops.house import House, open_house
+
+
+def make_workspace(house: House) -> House:
+    """Clones the workspace, uncommitted edits included, into an empty `var/demo/`.
+
+    Raises:
+        BadInputError: params.yaml describes another table than the demo's.
+    """
+    wanted = house.params.demo.dataset
+    if house.model != wanted:
+        raise BadInputError(
+            f"params.yaml describes {house.model!r}, and the demo replays {wanted!r} with the settings it ships with; "
+            "run `make demo` in a fresh clone"
+        )
+    taken = git.snapshot(house.workspace.root, max_file_mb=house.params.room.max_file_mb)
+    folder = house.workspace.demo
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    git.git(folder, "init", "-q", "-b", "empty")
+    git.git(house.workspace.root, *git.NO_HOOKS, "push", "-q", str(folder), f"{taken.commit}:refs/heads/main")
+    git.git(folder, "checkout", "-q", "main")
+    return open_house(folder)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A sum of losses over rows, so that windows can be added up."""
+
+    total: float
+    rows: int
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.rows if self.rows else float("nan")
+
+    def __add__(self, other: "Loss") -> "Loss":
+        return Loss(self.total + other.total, self.rows + other.rows)
+
+
+NO_LOSS = Loss(0.0, 0)
+
+
+def frozen_loss(house: House, version: int, *, since: pd.Timestamp | None, until: pd.Timestamp) -> Loss:
+    """What a version that was never replaced would have lost on the rows that matured in `(since, until]`."""
+    frozen = predictor(house, version)
+    rows, labels = read_landed(house.landing.root)
+    ripe = mature(assemble(rows, labels, house.params.data, as_of=until))
+    fresh = ripe[ripe["_event"] > frozen.judged_until]
+    if since is not None:
+        fresh = fresh[fresh["_matured"] > since]
+    if not len(fresh):
+        return NO_LOSS
+    losses = row_losses(house.params.judge.loss, frozen.view.actual(fresh), frozen.predict(fresh))
+    return Loss(float(np.sum(losses)), len(fresh))

@@ -1,0 +1,31 @@
+"""The inbox `var/inbox/`: files dropped there are landed by the schedule, labels when their name begins with `labels`."""
+
+import pandas as pd
+
+from retrim.errors import RetrimError
+from retrim.ops.house import House
+from retrim.ops.ingest import Landed, land, land_labels
+
+TAKEN = "taken"
+
+
+def take(house: House, *, now: pd.Timestamp) -> list[Landed]:
+    """Lands every file of the inbox, oldest name first, and moves it to `taken/`; a file begun with `.` is left alone.
+
+    Raises:
+        RetrimError: A file could not be landed or quarantined; those before it were, it stays.
+    """
+    inbox = house.workspace.inbox
+    inbox.mkdir(parents=True, exist_ok=True)
+    landed = []
+    for path in sorted(inbox.iterdir()):
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        land_it = land_labels if path.name.startswith("labels") else land
+        try:
+            landed.append(land_it(path, workspace=house.workspace, data=house.params.data, now=now, correction=False))
+        except RetrimError as error:
+            raise type(error)(f"{path.name}: {error}") from error
+        (inbox / TAKEN).mkdir(exist_ok=True)
+        path.replace(inbox / TAKEN / path.name)
+    return landed

@@ -1,0 +1,98 @@
+"""Rebuilds a released version in a fresh room and says whether it is the same, byte for byte."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from retrim.adapters import environment, git, pipeline
+from retrim.adapters.store import Row
+from retrim.errors import BadInputError, RefusedError
+from retrim.files import folder_digest
+from retrim.machine import platform_tag
+from retrim.ops.house import House
+from retrim.paths import Paths
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuild gave.
+
+    Args:
+        version: The version.
+        identical: Every output has the recorded hash.
+        differences: What differs, a line each; empty when identical.
+        executed: Stages that were seen to run.
+        proved: Whether every stage ran from raw data in an environment made from the recorded lock.
+    """
+
+    version: int
+    identical: bool
+    differences: tuple[str, ...]
+    executed: tuple[str, ...]
+    proved: bool
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "identical": self.identical,
+            "differences": list(self.differences),
+            "executed": list(self.executed),
+            "proved": self.proved,
+        }
+
+
+def reproduce(house: House, version: int, *, prove: bool, say: Say) -> Rebuilt:
+    """Rebuilds a version from its tag, its raw data and its champion; all stages run.
+
+    Args:
+        house: The house.
+        version: Number of the version.
+        prove: Also with no cached output and in an environment made from the recorded lock.
+        say: Called with each line that DVC prints.
+
+    Raises:
+        BadInputError: There is no such version, or this is another Python.
+        RefusedError: A stage refuses what it is given, such as altered raw data.
+    """
+    row = house.store.version(house.model, version)
+    if row is None:
+        raise BadInputError(f"{house.model} has no version {version}; list them with `retrim versions`")
+    recorded = str(row.lineage["platform"]).rpartition("-python")[2]
+    if recorded != platform_tag().rpartition("-python")[2]:
+        raise BadInputError(
+            f"version {version} was made with Python {recorded}; run retrim with that one to rebuild it"
+        )
+    folder = house.workspace.runs / f"reproduce-v{version}"
+    pipeline.end_survivors(folder)
+    pipeline.close_room(house.workspace, folder)
+    git.add_worktree(house.workspace.root, folder, row.tag)
+    try:
+        return _rebuild(house, row, folder, prove=prove, say=say)
+    finally:
+        pipeline.close_room(house.workspace, folder)
+
+
+def _rebuild(house: House, row: Row, folder: Path, *, prove: bool, say: Say) -> Rebuilt:
+    python = None
+    if prove:
+        python = environment.built_from(folder / "requirements.lock", house.workspace.environments, say=say)
+        pipeline.fetch_inputs(house.workspace, folder)
+    else:
+        pipeline.share_cache(house.workspace, folder)
+        pipeline.dvc(folder, "checkout", "-q", "data/raw.dvc", "data/champion.dvc")
+    shutil.rmtree(Paths(folder).candidate, ignore_errors=True)
+    try:
+        printed = pipeline.reproduce_all(folder, python=python, say=say)
+    except pipeline.StageFailedError as error:
+        raise RefusedError(f"version {row.version} cannot be rebuilt: {error}") from error
+    executed = pipeline.executed(printed)
+    differences = list(pipeline.lock_differences(folder))
+    missing = [stage for stage in pipeline.stages(folder) if stage not in executed]
+    differences += [f"stage {stage} did not run" for stage in missing]
+    if not differences and folder_digest(Paths(folder).candidate) != row.bundle:
+        differences.append("the bundle has another hash than the recorded one")
+    return Rebuilt(row.version, not differences, tuple(differences), executed, prove)
