@@ -141,14 +141,14 @@ def show_decision(record: dict[str, Any]) -> None:
         rows = [(said["rule"], "yes" if said["fires"] else "no", said["text"]) for said in facts["said"]]
         screens.show_table(("rule", "fires", "because"), rows, title="Rules")
     if facts.get("findings"):
-        rows = [
+        found = [
             (f["column"], f["test"], f"{f['effect']:.3g}", f"{f['threshold']:.3g}", "over" if f["over"] else "")
             for f in facts["findings"][:10]
         ]
-        screens.show_table(("column", "test", "effect", "threshold", ""), rows, title="Drift, strongest first")
+        screens.show_table(("column", "test", "effect", "threshold", ""), found, title="Drift, strongest first")
     if record["verdict"]:
-        rows = [("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["verdict"]["checks"]]
-        screens.show_table(("", "check", "figures"), rows, title="Gate")
+        checks = [("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["verdict"]["checks"]]
+        screens.show_table(("", "check", "figures"), checks, title="Gate")
 
 
 def show_check(done: dict[str, Any]) -> None:

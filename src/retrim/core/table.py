@@ -121,7 +121,8 @@ def row_keys(rows: pd.DataFrame, key: tuple[str, ...], batch: str) -> pd.Series:
 
 def _as_text(values: pd.Series) -> pd.Series:
     if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return values.dt.strftime("%Y-%m-%dT%H:%M:%S.%f").str.removesuffix(".000000")
+        text = values.dt.strftime("%Y-%m-%dT%H:%M:%S.%f").str.removesuffix(".000000")
+        return pd.Series(text, dtype="str")
     if pd.api.types.is_float_dtype(values):
         numbers = values.map(lambda value: repr(int(value)) if value == int(value) else repr(value), na_action="ignore")
         return pd.Series(numbers, dtype="str")

@@ -126,7 +126,9 @@ def decide(evidence: Evidence, params: TriggerParams) -> Decision:
     hold = f"{evidence.refusals} refusals running; a person has to release the next run: `retrim retrain --reason ...`"
     if evidence.deferred_until is not None:
         if evidence.now < evidence.deferred_until:
-            return Decision("none", f"a deferred run waits for labels until {evidence.deferred_until.isoformat()}", said)
+            return Decision(
+                "none", f"a deferred run waits for labels until {evidence.deferred_until.isoformat()}", said
+            )
         return Decision("retrain", f"labels awaited until {evidence.deferred_until.isoformat()} are due now", said)
     if evidence.champion is None:
         if held_back:

@@ -20,8 +20,12 @@ def run(train: TrainParams, judge: JudgeParams, split: SplitParams, paths: Paths
     tuned = read_json(paths.tuning / "hyperparameters.json")
     recipe = Recipe(train.model, judge.loss, tuned["hyperparameters"], tuned["rounds"], train.seed)
     windows = distinct(train.windows, len(rows), sliding_rows=split.sliding_rows)
-    cut = {kind: rows.iloc[training_rows(np.arange(len(rows)), kind, sliding_rows=split.sliding_rows)] for kind in windows}
-    models = in_parallel(lambda kind, threads: fit_recipe(recipe, view, cut[kind], threads=threads), windows, cores=cores)
+    cut = {
+        kind: rows.iloc[training_rows(np.arange(len(rows)), kind, sliding_rows=split.sliding_rows)] for kind in windows
+    }
+    models = in_parallel(
+        lambda kind, threads: fit_recipe(recipe, view, cut[kind], threads=threads), windows, cores=cores
+    )
     files: dict[str, bytes] = {}
     for kind, model in zip(windows, models, strict=True):
         made = {
