@@ -12,6 +12,7 @@ from retrim.core.backtest import BacktestParams
 from retrim.core.drift import DriftParams
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams, require
+from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.probe import ProbeParams
 from retrim.core.section import Section, explain
@@ -49,6 +50,16 @@ class Params(Section):
             require(self.judge.metrics, task=self.data.task, rows=False)
         except BadInputError as wrong:
             raise ValueError(f"judge: {wrong}") from wrong
+        return self
+
+    @model_validator(mode="after")
+    def _floors_fit_the_task(self) -> "Params":
+        for name in self.gate.floor:
+            fitting = [entry.name for entry in BASELINES if self.data.task in entry.facts["tasks"]]
+            if name not in fitting:
+                raise ValueError(
+                    f"gate.floor: {name!r} is no baseline of a {self.data.task} task; those are: {', '.join(fitting)}"
+                )
         return self
 
 

@@ -26,3 +26,16 @@ def test_a_metric_that_does_not_fit_the_task_is_refused_where_it_is_set(
 
     with pytest.raises(BadInputError, match=message):
         load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("name", ["last_value", "seasonal"])
+def test_a_floor_that_is_no_baseline_of_the_task_is_refused_where_it_is_set(tmp_path: Path, name: str):
+    document = yaml.safe_load((WORKSPACE / "params.yaml").read_text(encoding="utf-8"))
+    document["data"] |= {"task": "binary", "positive": "7"}
+    document["data"]["columns"]["trips"]["type"] = "category"
+    document["judge"] |= {"loss": "brier", "metrics": ["brier"]}
+    document["gate"]["floor"] = [name]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=f"'{name}' is no baseline of a binary task; those are: mean, seasonal"):
+        load_params(tmp_path / "params.yaml")

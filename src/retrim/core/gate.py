@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from retrim.core.resample import block_means
+from retrim.core.resample import mean_bound
 from retrim.core.section import Section, Span
 from retrim.core.windows import spans
 
@@ -20,7 +20,7 @@ class GateParams(Section):
     confidence: float = Field(gt=0.5, lt=1, description="one-sided confidence that the gain is above zero")
     folds: int = Field(ge=1, description="equal spans of the judging block")
     worst_fold: float = Field(ge=0, description="share that the challenger may lose to the champion in any of them")
-    floor: tuple[str, ...] = Field(description="naive baselines a model must beat")
+    floor: tuple[str, ...] = Field(min_length=1, description="naive baselines a model must beat")
     season: Span = Field(description="one season of the seasonal mean")
     season_cells: int = Field(ge=1, description="parts a season is cut into")
     seed: int = Field(ge=0, description="of the bootstrap")
@@ -149,9 +149,9 @@ def _gain(
 
 
 def _worst_fold(losses: np.ndarray, champion: np.ndarray, gate: GateParams) -> Check:
-    loss_ratios = [_ratio(losses[part].mean(), champion[part].mean()) - 1 for part in spans(len(losses), gate.folds)]
-    worst = max(loss_ratios)
-    text = f"worst of {len(loss_ratios)} folds {worst:+.1%} against the champion's loss, at most {gate.worst_fold:+.1%}"
+    parts = spans(len(losses), gate.folds)
+    worst = max(_share(float((losses[part] - champion[part]).mean()), float(champion[part].mean())) for part in parts)
+    text = f"worst of {len(parts)} folds {worst:+.1%} against the champion's loss, at most {gate.worst_fold:+.1%}"
     return Check("worst fold", worst <= gate.worst_fold, worst, gate.worst_fold, text)
 
 
@@ -175,13 +175,15 @@ def _relative_gain(
     losses: np.ndarray, other: np.ndarray, *, confidence: float, draws: int, block_rows: int, seed: int
 ) -> tuple[float, float]:
     """Gain of `losses` over `other` as a share of the mean of `other`, and its lower bound. Paired."""
-    base = max(float(other.mean()), np.finfo(float).tiny)
-    saved = block_means(other - losses, block_rows=block_rows, draws=draws, seed=seed)
-    return float((other - losses).mean()) / base, float(np.quantile(saved, 1 - confidence)) / base
+    saved = other - losses
+    low = mean_bound(saved, confidence=confidence, block_rows=block_rows, draws=draws, seed=seed)
+    base = float(other.mean())
+    return _share(float(saved.mean()), base), _share(low, base)
 
 
-def _ratio(numerator: float, denominator: float) -> float:
-    """The ratio of two losses; equal zeros are equal, and anything over zero is as large as a number gets."""
-    if denominator == 0:
-        return 1.0 if numerator == 0 else float(np.finfo(float).max)
-    return float(numerator / denominator)
+def _share(part: float, whole: float) -> float:
+    """`part` of `whole`, within what a float holds: a loss of 0 is as much as any number above it."""
+    if part == 0:
+        return 0.0
+    largest = float(np.finfo(float).max)
+    return float(np.clip(part / whole if whole else np.sign(part) * largest, -largest, largest))

@@ -26,6 +26,32 @@ def block_means(values: np.ndarray, *, block_rows: int, draws: int, seed: int) -
     return np.asarray((sums[starts + block] - sums[starts]).sum(axis=1) / (count * block))
 
 
+def mean_bound(values: np.ndarray, *, confidence: float, block_rows: int, draws: int, seed: int) -> float:
+    """What the mean lies above with this confidence, one-sided.
+
+    Few blocks see too little of their own spread: bare, the bootstrap of 7 to 14 blocks
+    passed 7 to 10 % of equal models at a nominal 5 %, and one block has no spread at
+    all. So its distance from the mean is widened as for a variance estimated from as
+    many blocks, and a block is at most half of the rows.
+
+    Args:
+        values: One number a row, in time order, shape (n,), n at least 2.
+        confidence: Above 0.5, below 1.
+        block_rows: Rows of a block.
+        draws: Bootstrap draws.
+        seed: Same seed, same bound.
+    """
+    from scipy.stats import norm, t
+
+    block = max(min(block_rows, len(values) // 2), 1)
+    blocks = max(len(values) // block, 2)
+    means = block_means(values, block_rows=block, draws=draws, seed=seed)
+    middle = float(values.mean())
+    distance = middle - float(np.quantile(means, 1 - confidence))
+    wider = float(t.ppf(confidence, blocks - 1) / norm.ppf(confidence)) * (blocks / (blocks - 1)) ** 0.5
+    return float(middle - wider * distance)
+
+
 def mean_error(values: np.ndarray, *, block_rows: int) -> float:
     """Standard error of the mean of a series, from the spread of the means of its blocks.
 
