@@ -238,7 +238,7 @@ class TestTheRun:
         tags = run_of(made, made.parent).data.tags
 
         assert json.loads(stored.read_bytes()) == LINEAGE
-        assert {name: tags[f"lineage.{name}"] for name in LINEAGE} == {k: str(v) for k, v in LINEAGE.items()}
+        assert [tags[f"lineage.{name}"] for name in ("snapshot", "dvc_lock", "seed")] == ["a" * 12, "c" * 12, "7"]
 
     def test_has_a_finished_child_a_trial(self, made) -> None:
         assert made.known == {0, 1, 2}
@@ -265,8 +265,8 @@ def test_publishing_twice_registers_one_version_and_logs_each_figure_once(made) 
 
 KILLS = [  # just after the n-th call of each, and before the first of all
     ("create_run", -1),
-    *(("log_batch", place) for place in range(5)),  # a trial each, parameters, metrics
-    *(("set_tag", place) for place in (0, 1, 6, 7)),  # bundle, lineage, description, the mark of the end
+    *(("log_batch", place) for place in (0, 3, 4)),  # a trial, parameters, metrics
+    *(("set_tag", place) for place in (0, 1, 8, 9)),  # bundle, lineage, what the UI shows, the mark of the end
     *(("log_artifacts", place) for place in range(2)),  # model and pictures, bundle
     *((step, 0) for step in ("create_run", "set_terminated", "log_inputs")),
     *((step, 0) for step in ("create_registered_model", "create_model_version")),

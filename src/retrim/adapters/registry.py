@@ -19,7 +19,11 @@ from retrim.core.bundle import VIEW
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.pyfunc import PyFuncModel
+
+
+LOGGED = "mlflow.log-model.history"
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class Registry(Tracking):
                 self.client.log_artifacts(parent, made)
             self.client.log_artifacts(parent, str(bundle), "bundle")
             self.client.set_tag(parent, NOTE, _note(shown.verdict))
+            self.client.set_tag(parent, LOGGED, _logged(run))
             if number is None:
                 number = self._register(parent, run.data.tags.get(RUN, parent), bundle_id, shown.verdict)
             self.client.set_tag(parent, PUBLISHED, bundle_id)
@@ -202,6 +207,13 @@ class Registry(Tracking):
 
     def _search_versions(self, condition: str) -> list[Any]:
         return all_pages(lambda token: self.client.search_model_versions(condition, page_token=token))
+
+
+def _logged(run: "Run") -> str:
+    """What MLflow's list of runs needs to show the version that was registered from a run."""
+    at = pd.Timestamp(run.info.start_time, unit="ms").isoformat(sep=" ")
+    made = {"artifact_path": "model", "run_id": run.info.run_id, "utc_time_created": at}
+    return json.dumps([{**made, "flavors": {"python_function": {}}}])
 
 
 def _note(verdict: Mapping[str, Any]) -> str:

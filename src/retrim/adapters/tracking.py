@@ -1,6 +1,7 @@
 """MLflow's runs: one a retraining, a child a trial. Found again by our own tags, so writing twice writes once."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 RUN, TRIAL, BUNDLES, PUBLISHED = "retrim.run", "retrim.trial", "retrim.bundles", "retrim.published"
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
 SOURCE = {"mlflow.source.name": "retrim", "mlflow.source.type": "LOCAL"}
-MOST_PARAMS, MOST_TEXT, MOST_DIGEST = 100, 5000, 36  # of a batch; characters of a value; of a digest: MLflow's limits
+MOST_PARAMS, MOST_TEXT = 100, 5000  # of a batch; characters of a value: MLflow's limits, or below them
+DIGEST = re.compile(r"[0-9a-f]{32,}")
 
 # Read by MLflow while it is imported. A value already there wins.
 for _name, _value in {
@@ -190,15 +192,18 @@ class Tracking:
         self.client.log_batch(run_id, [Metric(point.metric, point.value, at, point.step) for point in points])
 
     def log_lineage(self, parent: str, lineage: Mapping[str, Any]) -> None:
-        """What a run was made from, as tags; its snapshot and its data also where the UI looks for them."""
+        """What a run was made from, as tags; its snapshot and its data also where the UI looks for them.
+
+        Digests are cut, or the UI shows nothing of a tag's name; lineage.json has them whole.
+        """
         from mlflow.entities import Dataset, DatasetInput
 
         for name, value in lineage.items():
-            self.client.set_tag(parent, f"lineage.{name}", str(value)[:MOST_TEXT])
+            self.client.set_tag(parent, f"lineage.{name}", _short(str(value)))
         if "snapshot" in lineage:
             self.client.set_tag(parent, "mlflow.source.git.commit", str(lineage["snapshot"]))
         if "raw_digest" in lineage:
-            digest = str(lineage["raw_digest"])[:MOST_DIGEST]
+            digest = _short(str(lineage["raw_digest"]))
             data = Dataset(name=f"{self.model} batches", digest=digest, source_type="dvc", source="data/raw.dvc")
             self.client.log_inputs(parent, [DatasetInput(data)])
 
@@ -213,6 +218,10 @@ class Tracking:
 
 def _shown(trial: Trial) -> tuple[dict[str, str], float]:
     return {name: str(value) for name, value in trial.hyperparameters.items()}, trial.score.loss
+
+
+def _short(value: str) -> str:
+    return value[:12] if DIGEST.fullmatch(value) else value[:MOST_TEXT]
 
 
 def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
