@@ -58,6 +58,8 @@ def folds(event: pd.Series, due: pd.Series, *, count: int, rows: int) -> list[Fo
         ValueError: A fold would have fewer than 2 rows to fit on or to score.
     """
     n = len(event)
+    if n < 2 * count:
+        raise ValueError(f"{n} rows are too few for {count} folds")
     while rows > 1 and count * rows > n / 2:
         rows //= 2
     made = []
@@ -68,6 +70,28 @@ def folds(event: pd.Series, due: pd.Series, *, count: int, rows: int) -> list[Fo
             raise ValueError(f"{n} rows are too few for {count} folds")
         made.append(Fold(fit, np.arange(start, start + rows)))
     return made
+
+
+def keep_back(event: pd.Series, due: pd.Series, past: np.ndarray, *, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """A past cut in two: rows to fit on, and its newest `share` (at least 1 row) to stop on.
+
+    Args:
+        event: Event time of each row in total order, shape (n,).
+        due: When each row's label was due, shape (n,).
+        past: Row numbers to cut, ascending.
+        share: Above 0, below 1.
+
+    Returns:
+        Row numbers to fit on, with the embargo between them and the others; row numbers to stop on.
+
+    Raises:
+        ValueError: Fewer than 2 rows would be left to fit on.
+    """
+    at = len(past) - max(int(len(past) * share), 1)
+    fit = past[past_of(event.iloc[past], due.iloc[past], at)]
+    if len(fit) < 2:
+        raise ValueError(f"of {len(past)} rows {len(fit)} had a label due before the {len(past) - at} to stop on")
+    return fit, past[at:]
 
 
 def spans(n: int, count: int) -> Sequence[np.ndarray]:

@@ -16,7 +16,7 @@ from retrim.core.models import MODELS
 from retrim.core.training import TrainParams
 from retrim.core.tuning import Score, Trial, TuneParams, best, importance, search
 from retrim.core.view import FeatureView
-from retrim.core.windows import Fold, folds, part_of, past_of
+from retrim.core.windows import folds, keep_back, part_of
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_folder
 from retrim.paths import Paths
@@ -34,7 +34,7 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
         return
     rows = part_of(pd.read_parquet(paths.view), "train")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
-    cut = _folds(rows, tune)
+    cuts = _cuts(rows, tune)
     log = trials / f"{_fingerprint(paths, tune, judge, train, mode)}.jsonl"
     wanted = tune.warm_trials if mode == "warm" else tune.trials
     sys.stdout.write(f"trial log {log.name}\n")
@@ -45,7 +45,7 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
         sys.stdout.flush()
 
     found = search(
-        lambda hyperparameters: _evaluate(hyperparameters, rows, view, cut, tune, train, judge),
+        lambda hyperparameters: _evaluate(hyperparameters, rows, view, cuts, tune, train, judge),
         tune,
         trials=wanted,
         first=champion["hyperparameters"] if champion is not None and mode == "warm" else None,
@@ -61,7 +61,7 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
         "loss": chosen.score.loss,
         "importance": importance(tune, found),
         "importance_by": "PED-ANOVA",
-        "folds": [rows["_event"].iloc[fold.score[0]].isoformat() for fold in cut],
+        "folds": [rows["_event"].iloc[scored[0]].isoformat() for _, _, scored in cuts],
     }
     write_folder(
         paths.tuning,
@@ -76,9 +76,15 @@ def _champion(paths: Paths) -> dict[str, Any] | None:
     return {"hyperparameters": record["hyperparameters"], "rounds": record["rounds"]}
 
 
-def _folds(rows: pd.DataFrame, tune: TuneParams) -> list[Fold]:
+Cut = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Row numbers of a fold: fitted on, stopped on, scored. They are disjoint, in this order of time."""
+
+
+def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:
+    event, due = rows["_event"], rows["_due"]
     try:
-        return folds(rows["_event"], rows["_due"], count=tune.folds, rows=tune.fold_rows)
+        found = folds(event, due, count=tune.folds, rows=tune.fold_rows)
+        return [(*keep_back(event, due, fold.fit, share=tune.stop_share), fold.score) for fold in found]
     except ValueError as error:
         raise RefusedError(f"tune: {error}; wait for more rows or lower tune.folds") from error
 
@@ -87,18 +93,15 @@ def _evaluate(
     hyperparameters: dict[str, Any],
     rows: pd.DataFrame,
     view: FeatureView,
-    cut: Sequence[Fold],
+    cuts: Sequence[Cut],
     tune: TuneParams,
     train: TrainParams,
     judge: JudgeParams,
 ) -> Score:
-    """Loss and rounds a fold. The rows that fit, stop and score are disjoint, in this order of time."""
+    """Loss and rounds a fold."""
     losses, rounds = [], []
-    for fold in cut:
-        past = rows.iloc[fold.fit]
-        stop_at = len(past) - max(int(len(past) * tune.stop_share), 1)
-        fit = past.iloc[past_of(past["_event"], past["_due"], stop_at)]
-        stop, scored = past.iloc[stop_at:], rows.iloc[fold.score]
+    for cut in cuts:
+        fit, stop, scored = (rows.iloc[part] for part in cut)
         fitted = MODELS[train.model].fit(
             view,
             view.matrix(fit),
