@@ -69,6 +69,8 @@ def validate(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_
     Raises:
         BadInputError: An expectation could not be computed, as of a column that is not there.
     """
+    if not suite["expectations"]:
+        return ()
     frame = frame.reset_index(drop=True)
     gx = _load()
     context = gx.get_context(mode="ephemeral")

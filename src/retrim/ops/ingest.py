@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from retrim.adapters.landing import Landing
-from retrim.adapters.quarantine import Entry, Quarantine
+from retrim.adapters.quarantine import Entry, Quarantine, State
 from retrim.adapters.validation import for_columns, read_suite, validate
 from retrim.core.fault import EXAMPLES_KEPT, Fault, of_rows
 from retrim.core.table import DataParams, row_keys
@@ -125,7 +125,7 @@ def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timest
         entry = quarantine.get(name)
         before = landing.find(entry.digest)
         if before is not None:
-            quarantine.close(entry, state="released", reason=before.released or reason, now=now)
+            _close_landed(quarantine, entry, before.released, now=now)
             return Landed("already", before.kind, before.digest, before.rows, before.path, ())
         content = quarantine.content(entry)
         if entry.state != "held" or content is None:
@@ -137,7 +137,7 @@ def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timest
             listed = "; ".join(f"{fault}: {fault.cure}" for fault in stubborn)
             raise RefusedError(f"batch {entry.batch} cannot be released: {listed}")
         path = _write(landing, entry.kind, frame, entry.digest, now=now, correction=entry.correction, released=reason)
-        quarantine.close(entry, state="released", reason=reason, now=now)
+        _close_landed(quarantine, entry, reason, now=now)
     log.info("batch released", extra={"batch": entry.batch, "reason": reason})
     return Landed("landed", entry.kind, entry.digest, len(frame), path, entry.faults)
 
@@ -189,7 +189,7 @@ def _land(
         before = landing.find(digest)
         if before is not None:
             if entry is not None:
-                quarantine.close(entry, state="landed", reason=before.released or "the same bytes landed", now=now)
+                _close_landed(quarantine, entry, before.released, now=now)
             return Landed("already", before.kind, digest, before.rows, before.path, ())
         if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
             return Landed("quarantined", kind, digest, 0, workspace.quarantine / entry.batch, entry.faults)
@@ -206,7 +206,7 @@ def _land(
             return Landed("quarantined", kind, digest, rows, folder, faults)
         landed = _write(landing, kind, frame, digest, now=now, correction=correction, released="")
         if entry is not None:
-            quarantine.close(entry, state="landed", reason="landed when it was ingested again", now=now)
+            _close_landed(quarantine, entry, "", now=now)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
     return Landed("landed", kind, digest, rows, landed, ())
 
@@ -273,6 +273,12 @@ def _write(
         labels = frame.assign(**{LABEL_TIME: known})
         return landing.land_labels(labels, digest=digest, arrived=now, correction=correction, released=released)
     return landing.land_rows(frame, digest=digest, arrived=now, correction=correction, released=released)
+
+
+def _close_landed(quarantine: Quarantine, entry: Entry, released: str, *, now: pd.Timestamp) -> None:
+    """Ends an entry whose bytes have landed: released with that reason, or else accepted when they came again."""
+    state: State = "released" if released else "landed"
+    quarantine.close(entry, state=state, reason=released or "accepted when it was ingested again", now=now)
 
 
 def _check_arrival(landing: Landing, now: pd.Timestamp, *, correction: bool) -> None:

@@ -1,0 +1,166 @@
+"""Kills a use case of ingest before and inside each of its writes, and runs it again: for test_ingest_killed.
+
+    python killed_ingest.py SCENARIO FOLDER
+
+Prints as JSON how many writes there were, and what was wrong after which of them.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.core.table import DataParams
+from retrim.datasets.landed import landed_files
+from retrim.ops.ingest import drop, land, quarantine_list, release
+from retrim.paths import Workspace
+
+WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
+SIZES = (64, 400, 1500)
+NOW = pd.Timestamp("2024-01-02", tz="UTC")
+HEADER = "at,order,weight,price\n"
+GOOD, BAD = HEADER + "2024-01-01,1,0.5,2\n", HEADER + "2024-01-01,1,0.5,\n"
+DATA = DataParams.model_validate(
+    {
+        "model": "shop",
+        "columns": {
+            "at": {"type": "time", "role": "time"},
+            "order": {"type": "integer", "role": "forbidden"},
+            "weight": {"type": "number", "role": "feature"},
+            "price": {"type": "number", "role": "target"},
+        },
+        "key": ["order"],
+        "task": "regression",
+        "positive": None,
+        "labels": "with_rows",
+        "label_horizon": "1D",
+        "batch_every": "7D",
+        "batch_grace": "1D",
+        "suite": "suite.json",
+    }
+)
+
+
+def ingest(root: Path, content: str, day: int, *, correction: bool = False) -> None:
+    path = root / "batch.csv"
+    if not path.exists() or path.read_text(encoding="utf-8") != content:
+        path.write_text(content, encoding="utf-8")
+    land(path, workspace=Workspace(root), data=DATA, now=NOW + pd.Timedelta(day, "D"), correction=correction)
+
+
+def let_go(root: Path) -> None:
+    (entry,) = quarantine_list(Workspace(root))
+    release(entry.batch, workspace=Workspace(root), data=DATA, now=NOW + pd.Timedelta(5, "D"), reason="right after all")
+
+
+def give_up(root: Path) -> None:
+    (entry,) = quarantine_list(Workspace(root))
+    drop(entry.batch, workspace=Workspace(root), now=NOW + pd.Timedelta(5, "D"), reason="a test file")
+
+
+def hold(root: Path) -> None:
+    ingest(root, BAD, 0)
+
+
+def hold_and_drop(root: Path) -> None:
+    hold(root)
+    give_up(root)
+
+
+def hold_a_correction(root: Path) -> None:
+    ingest(root, GOOD, 0)
+    ingest(root, GOOD.replace("0.5", "0.7"), 1)
+
+
+# What stands before; what is killed.
+SCENARIOS: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
+    "land": (lambda root: None, lambda root: ingest(root, GOOD, 6)),
+    "quarantine": (lambda root: None, lambda root: ingest(root, BAD, 6)),
+    "release": (hold, let_go),
+    "drop": (hold, give_up),
+    "quarantine again": (hold_and_drop, lambda root: ingest(root, BAD, 6)),
+    "correct": (hold_a_correction, lambda root: ingest(root, GOOD.replace("0.5", "0.7"), 6, correction=True)),
+}
+
+
+def tree(root: Path) -> dict[str, str]:
+    files = sorted(path for path in (root / "var").rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def child_killed(act: Callable[[Path], None], root: Path, prepare: Callable[[Path], None]) -> bool:
+    """Runs `act` in a child after `prepare`, which sees to it that it is killed; whether it was."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] != 0
+    prepare(root / "var")
+    act(root)
+    os._exit(0)
+
+
+def before_write(number: int) -> Callable[[Path], None]:
+    """Kills before the n-th file or folder is opened for writing, made, renamed or removed."""
+
+    def prepare(var: Path) -> None:
+        seen = 0
+
+        def watch(event: str, arguments: tuple[Any, ...]) -> None:
+            nonlocal seen
+            opens = event == "open" and isinstance(arguments[1], str) and arguments[1][0] in "wxa"
+            if (opens or event in WRITES) and str(var) in str(arguments[0]):
+                seen += 1
+                if seen == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(watch)
+
+    return prepare
+
+
+def inside_write(size: int) -> Callable[[Path], None]:
+    """Kills in the middle of the first file that grows beyond `size` bytes, which then has just so many."""
+
+    def prepare(var: Path) -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    return prepare
+
+
+def main(scenario: str, folder: Path) -> None:
+    before, act = SCENARIOS[scenario]
+    base, clean = folder / "base", folder / "clean"
+    base.mkdir()
+    (base / "suite.json").write_text('{"name": "none", "expectations": []}', encoding="utf-8")
+    before(base)
+    shutil.copytree(base, clean)
+    act(clean)
+    wrong: list[str] = []
+
+    def survives(name: str, prepare: Callable[[Path], None]) -> bool:
+        root = Path(shutil.copytree(base, folder / name))
+        killed = child_killed(act, root, prepare)
+        landed_files(root / "var" / "landing")  # no torn file among them
+        act(root)
+        if tree(root) != tree(clean):
+            wrong.append(f"{name}: {sorted(set(tree(root).items()) ^ set(tree(clean).items()))}")
+        return not killed
+
+    write = 1
+    while not survives(f"write {write}", before_write(write)):
+        write += 1
+    inside = sum(not survives(f"size {size}", inside_write(size)) for size in SIZES)
+    print(json.dumps({"writes": write - 1, "inside": inside, "wrong": wrong}))  # noqa: T201 (the test reads it)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
