@@ -74,11 +74,16 @@ def fields(value: Any, place: str = "") -> Iterator[str]:
             yield from fields(inner, f"{place}{key}.")
 
 
-def attributes_read() -> set[str]:
-    """Names read as an attribute anywhere in src or flows."""
-    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "flows").rglob("*.py")]
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
-    return {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+def names_read() -> set[str]:
+    """Names read as an attribute in src or flows; where a section is dumped whole, also those read by a string."""
+    found: set[str] = set()
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "flows").rglob("*.py")]:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        found |= attributes
+        if "model_dump" in attributes:
+            found |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return found
 
 
 def test_every_key_of_params_yaml_is_a_field_and_every_field_a_key() -> None:
@@ -99,7 +104,7 @@ class TestEverySection:
         assert section.__name__ in FORMS or optional == []
 
     def test_has_no_field_that_nobody_reads(self, section: type[Section]) -> None:
-        unread = set(section.model_fields) - attributes_read()
+        unread = set(section.model_fields) - names_read()
 
         assert unread == set()
 
