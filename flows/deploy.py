@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 
 from prefect import flow
@@ -23,23 +25,22 @@ FLOWS = ("ingest", "monitor", "score", "maintain")
 def deploy(house: House) -> list[str]:
     """Registers the flows of this workspace as deployments; again, it updates them. Gives their names."""
     with get_client(sync_client=True) as client:
-        try:
+        with suppress(ObjectAlreadyExists):
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-        except ObjectAlreadyExists:
-            pass
     crons = house.params.schedule.model_dump()
     names = []
     for name in (*FLOWS, "retrain"):
         schedule = Cron(crons[name], timezone="UTC") if name in crons else None
-        _load(house.workspace.root, name).deploy(
-            name=house.model,
-            work_pool_name=POOL,
-            schedule=schedule,
-            concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
-            job_variables={"working_dir": str(house.workspace.root), "env": _environment(house)},
-            print_next_steps=False,
-            ignore_warnings=True,
-        )
+        with redirect_stdout(StringIO()):  # it prints a table for each
+            _load(house.workspace.root, name).deploy(
+                name=house.model,
+                work_pool_name=POOL,
+                schedule=schedule,
+                concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
+                job_variables={"working_dir": str(house.workspace.root), "env": _environment(house)},
+                print_next_steps=False,
+                ignore_warnings=True,
+            )
         names.append(f"{name}/{house.model}")
     return names
 

@@ -67,7 +67,7 @@ def decision_record(house: House, which: str | None) -> dict[str, Any]:
 
 
 def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
-    """`champion`, `account`, `price`, `last_check`, `last_decision`, `held`, `running`, `next_run`, `overdue`, `alerts`."""
+    """What is live, the account against the price, the last check and decision, and what comes next."""
     now_live = live(house)
     decisions = house.store.decisions(house.model)
     checks = [row for row in decisions if row.source == CHECK]

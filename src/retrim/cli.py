@@ -79,7 +79,7 @@ def _time(text: str | None) -> "pd.Timestamp":
 
 @contextmanager
 def _flows(house: "House") -> Iterator[None]:
-    """Makes flows importable and a Prefect server reachable; one is started under var/ if none is, and stopped again."""
+    """Makes flows importable and a Prefect server reachable: one is started under var/ if none is, and stopped."""
     from retrim.adapters import prefect_server
 
     with prefect_server.reachable(house.workspace.prefect, house.env.prefect_url) as url:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,8 @@ def lock_differences(room: Path) -> list[str]:
     for stage, facts in recorded.items():
         for kind in ("deps", "outs"):
             old, new = _hashes(facts, kind), _hashes(rebuilt.get(stage, {}), kind)
-            for path in sorted(old.keys() | new.keys()):
-                if old.get(path) != new.get(path):
-                    found.append(f"{stage}: {path} has {new.get(path)}, recorded {old.get(path)}")
+            changed = [path for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)]
+            found += [f"{stage}: {path} has {new.get(path)}, recorded {old.get(path)}" for path in changed]
     if not found and git.git(room, "status", "--porcelain", "--", "dvc.lock"):
         found.append("dvc.lock differs from the recorded one")
     return found
@@ -241,8 +241,6 @@ def _environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()

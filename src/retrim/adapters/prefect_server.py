@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from retrim.errors import RetrimError
 
@@ -104,20 +105,21 @@ def answers(url: str) -> bool:
 
 def next_run(home: Path, url: str | None) -> dict[str, str] | None:
     """The next scheduled flow run, `flow` and `at`, if a server answers and has one; else None."""
-    if url is None:
-        url = _noted(home)
+    url = url or _noted(home)
     if url is None or not answers(url):
         return None
     wanted = {"sort": "EXPECTED_START_TIME_ASC", "limit": 1, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-    request = urllib.request.Request(
-        f"{url}/flow_runs/filter", json.dumps(wanted).encode(), {"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=5) as response:
-            found = json.load(response)
-    except (urllib.error.URLError, OSError, ValueError):
-        return None
-    return {"flow": found[0]["name"], "at": found[0]["expected_start_time"]} if found else None
+    with suppress(urllib.error.URLError, OSError, ValueError, KeyError, IndexError):
+        run = _ask(f"{url}/flow_runs/filter", wanted)[0]
+        return {"flow": str(_ask(f"{url}/flows/{run['flow_id']}")["name"]), "at": str(run["expected_start_time"])}
+    return None
+
+
+def _ask(address: str, body: dict[str, Any] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=5) as response:
+        return json.load(response)
 
 
 def _noted(home: Path) -> str | None:

@@ -47,7 +47,8 @@ RUNS = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
 )
 # One run of a model at a time: the second is refused by the database, not by hope.
-sa.Index("one_running", RUNS.c.model, unique=True, sqlite_where=RUNS.c.state == "running", postgresql_where=RUNS.c.state == "running")  # fmt: skip
+RUNNING = RUNS.c.state == "running"
+sa.Index("one_running", RUNS.c.model, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
 VERSIONS = sa.Table(
     "versions",
     METADATA,

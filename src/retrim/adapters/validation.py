@@ -193,7 +193,9 @@ def _check(where: str, expectation: object) -> None:
 def _load() -> Any:
     """Great Expectations, silent: no telemetry, no progress bars, no log lines of its own."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("great_expectations")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False  # a level would not do: one of its modules sets its own
     import great_expectations
 
     return great_expectations

@@ -1,4 +1,4 @@
-"""The inbox `var/inbox/`: files dropped there are landed by the schedule, labels when their name begins with `labels`."""
+"""The inbox `var/inbox/`: the schedule lands what is dropped there, as labels where its name begins with `labels`."""
 
 import pandas as pd
 

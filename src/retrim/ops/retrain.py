@@ -98,7 +98,7 @@ def make_room(house: House, run: Row) -> Room:
 
 
 def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestamp) -> int:
-    """Commits the room, publishes its bundle to MLflow, tags it, and records the version. Run twice, it adds nothing."""
+    """Commits the room, publishes its bundle to MLflow, tags it, records the version. Run twice, it adds nothing."""
     paths = Paths(room.folder)
     commit = git.commit_files(room.folder, pipeline.COMMITTED, f"retrim: {run.id}")
     bundle = folder_digest(paths.candidate)
