@@ -1,11 +1,13 @@
 """Fixtures for more than one folder: a small table with a column of every type, and a workspace that describes it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from retrim.adapters import prefect_server
 from retrim.core.table import DataParams
 from retrim.paths import Workspace
 
@@ -41,6 +43,15 @@ SUITE: dict[str, Any] = {
         {"type": "expect_column_values_to_be_between", "kwargs": {"column": "price", "min_value": 0}},
     ],
 }
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one Prefect server for all tests that need it; tests/world.py says how to use it."""
+    home = tmp_path_factory.mktemp("prefect")
+    process, url = prefect_server.start(home, prefect_server.free_port())
+    yield url
+    prefect_server.stop(process)
 
 
 @pytest.fixture

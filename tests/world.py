@@ -1,0 +1,193 @@
+"""A small world: a workspace of its own, a generated table, and real runs through the real command line.
+
+How to use it:
+
+    from tests.world import World, make_world
+
+    @pytest.fixture(scope="module")
+    def world(tmp_path_factory, server) -> World:        # `server`: one Prefect server for all tests (tests/conftest.py)
+        world = make_world(tmp_path_factory.mktemp("world"), server=server)
+        world.land(world.day(25))                         # rows of the first 25 days arrive on day 25, one an hour
+        world.retrim("retrain", "--as-of", world.day(25)) # a real run, 20 to 60 s: room, six stages, registry, verdict
+        return world
+
+Share one world in a module where tests only read it: MLflow stores absolute paths, so a
+prepared one cannot be copied. A search takes 2 trials of 20 rounds. `retrim` fails the test
+if the exit code is another than `code`; `start` gives the running process of a command, in
+a process group of its own, to be killed or waited for. `world.house` is the same house in
+this process, to read from. `drift` and `changes` dial the table and params.yaml.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from retrim.adapters import git
+from retrim.datasets.synthetic import data_section, generate, suite
+from retrim.ops.house import House
+from retrim.ops.ingest import Landed, land
+from retrim.paths import Workspace
+from retrim.settings import Env, load_params
+
+REPOSITORY = Path(__file__).parents[1]
+COPIED = (".dvc/config", ".dvc/.gitignore", ".gitignore", "src", "flows", "dvc.yaml", "requirements.lock")
+SUITE = "expectations/generated.json"
+START = pd.Timestamp("2024-01-01", tz="UTC")
+COMMAND = "import sys; from retrim.cli import main; sys.argv[0] = 'retrim'; main()"
+
+SMALL: dict[str, dict[str, Any]] = {
+    "split": {"judge_rows": 96, "sliding_rows": 300},
+    "judge": {"draws": 200, "block_rows": 12},
+    "tune": {
+        "trials": 2, "warm_trials": 2, "batch": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20, "patience": 5,
+        "options": {"n_startup_trials": 2},
+    },
+    "backtest": {"origins": 1, "origin_rows": 48},
+    "gate": {"min_rows": 48, "folds": 2, "season": "1D", "season_cells": 24},
+    "probe": {"blocks": 1, "min_rows": 24},
+    "account": {"usual_rows": 96},
+    "drift": {"min_rows": 48},
+}  # fmt: skip
+"""What the small params.yaml has other than the shipped one, section by section."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A workspace, the address of the Prefect server its flows use, and the arguments of its table."""
+
+    root: Path
+    server: str
+    table: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def house(self) -> House:
+        """The house, as a reader in this process."""
+        return House(Workspace(self.root), load_params(self.root / "params.yaml"), Env(prefect_url=self.server))
+
+    def day(self, number: float) -> str:
+        """The moment `number` days after the first row, as the command line takes it."""
+        return (START + pd.Timedelta(number, "D")).isoformat()
+
+    def rows(self, since: str | None, until: str) -> pd.DataFrame:
+        """Rows of the table with an event in `[since, until)`; one an hour."""
+        first = START if since is None else pd.Timestamp(since)
+        count = int((pd.Timestamp(until) - START) / pd.Timedelta("1h"))
+        frame = generate(**{**self.table, "start": START, "every": "1h", "rows": max(count, 1)})
+        return frame[(frame["at"] >= first) & (frame["at"] < pd.Timestamp(until))]
+
+    def land(self, until: str, *, since: str | None = None) -> Landed:
+        """Lands the rows in `[since, until)` as one batch that arrives at `until`."""
+        file = self.root / "var" / "arriving" / f"{pd.Timestamp(until):%Y%m%dT%H%M}.csv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.rows(since, until).to_csv(file, index=False)
+        data = self.house.params.data
+        return land(file, workspace=self.house.workspace, data=data, now=pd.Timestamp(until), correction=False)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of a command that works in this world, with this world's own code."""
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        own = {"PYTHONPATH": str(self.root / "src"), "RETRIM_PREFECT_URL": self.server, "PATH": path}
+        quiet = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"}
+        return {**kept, **quiet, **own}
+
+    def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+        """Starts `retrim ...` in a process group of its own; its output is text, errors in stderr."""
+        return subprocess.Popen(
+            [sys.executable, "-c", COMMAND, *arguments],
+            cwd=self.root,
+            env={**self.environment, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def retrim(
+        self, *arguments: str, code: int | tuple[int, ...] = 0, environment: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """What `retrim ...` printed, after it ended with `code`."""
+        process = self.start(*arguments, environment=environment)
+        out, err = process.communicate()
+        allowed = (code,) if isinstance(code, int) else code
+        assert process.returncode in allowed, f"retrim {' '.join(arguments)}: {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def ask(self, *arguments: str, code: int | tuple[int, ...] = 0) -> Any:
+        """The record that `retrim ... --json` printed."""
+        return json.loads(self.retrim(*arguments, "--json", code=code).stdout)
+
+    def run(
+        self, *command: str, folder: Path | None = None, code: int = 0, environment: Mapping[str, str] | None = None
+    ) -> str:
+        """What a plain command (git, dvc, python) printed, both streams, after it ended with `code`."""
+        own = {name: value for name, value in self.environment.items() if name != "PYTHONPATH"}
+        done = subprocess.run(
+            command,
+            cwd=folder or self.root,
+            env={**own, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+
+def make_world(
+    folder: Path,
+    *,
+    server: str,
+    task: str = "regression",
+    drift: Mapping[str, Any] | None = None,
+    labels: str = "with_rows",
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 7,
+) -> World:
+    """Makes a workspace in `folder`: this repository's code and pipeline, a generated table, small settings, one commit.
+
+    Args:
+        folder: Where; made if it is not there.
+        server: Address of a Prefect server.
+        task: `regression` or `binary`.
+        drift: `kind`, `size` and `since` of `retrim.datasets.synthetic.generate`; none by default.
+        labels: `with_rows` or `later`.
+        changes: Values of params.yaml to set beside `SMALL`, section by section.
+        seed: Of the table.
+    """
+    root = folder / "workspace"
+    for name in COPIED:
+        source, target = REPOSITORY / name, root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copyfile(source, target)
+    (root / "expectations").mkdir()
+    (root / SUITE).write_text(json.dumps(suite()), encoding="utf-8")
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    params["data"] = data_section(task, labels=labels, horizon="1h", suite=SUITE)  # type: ignore[arg-type]
+    params["judge"] |= {"regression": {}, "binary": {"loss": "log_loss", "metrics": ["log_loss", "auc"]}}[task]
+    if task == "binary":
+        params["gate"]["floor"] = ["mean"]
+    for part in (SMALL, changes or {}):
+        for section, values in part.items():
+            params[section] |= values
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    git.git(root, "init", "-q", "-b", "main")
+    git.git(root, "add", "-A")
+    git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
+    changed = {"kind": "none", "size": 0.0, "since": START, **(drift or {})}
+    return World(root, server, {"task": task, "seed": seed, **changed})
