@@ -202,7 +202,7 @@ def _land(
         if frame is None or faults:
             entry = Entry(digest, kind, correction, path.name, len(content), now, faults, "held", "", None)
             folder = quarantine.put(entry, content)
-            log.warning("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
+            log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
             return Landed("quarantined", kind, digest, rows, folder, faults)
         landed = _write(landing, kind, frame, digest, now=now, correction=correction, released="")
         if entry is not None:
