@@ -5,7 +5,7 @@ How to use it:
     from tests.world import World, make_world
 
     @pytest.fixture(scope="module")
-    def world(tmp_path_factory, server) -> World:        # `server`: one Prefect server for all tests (tests/conftest.py)
+    def world(tmp_path_factory, server) -> World:        # `server`: one Prefect server for all tests
         world = make_world(tmp_path_factory.mktemp("world"), server=server)
         world.land(world.day(25))                         # rows of the first 25 days arrive on day 25, one an hour
         world.retrim("retrain", "--as-of", world.day(25)) # a real run, 20 to 60 s: room, six stages, registry, verdict
@@ -156,7 +156,7 @@ def make_world(
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 7,
 ) -> World:
-    """Makes a workspace in `folder`: this repository's code and pipeline, a generated table, small settings, one commit.
+    """Makes a workspace in `folder`: the code and pipeline of this repository, a generated table, small settings.
 
     Args:
         folder: Where; made if it is not there.
