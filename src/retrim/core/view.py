@@ -56,8 +56,8 @@ class FeatureView:
         columns = []
         for name in self.features:
             if name in self.levels:
-                codes = pd.Categorical(rows[name], categories=list(self.levels[name])).codes
-                columns.append(np.where(codes < 0, np.nan, codes.astype("float64")))
+                codes = _codes(rows[name], self.levels[name])
+                columns.append(np.where(codes == UNSEEN, np.nan, codes.astype("float64")))
             else:
                 columns.append(rows[name].to_numpy(dtype="float64", na_value=np.nan))
         return np.column_stack(columns) if len(rows) else np.empty((0, len(self.features)))
@@ -68,7 +68,7 @@ class FeatureView:
             return rows[self.target].to_numpy(dtype="float64")
         if self.task == "binary":
             return (rows[self.target] == self.classes[-1]).to_numpy(dtype="int64")
-        return pd.Categorical(rows[self.target], categories=list(self.classes)).codes.astype("int64")
+        return _codes(rows[self.target], self.classes)
 
     def as_record(self) -> dict[str, Any]:
         """JSON types; `from_record` reads it back."""
@@ -93,6 +93,11 @@ class FeatureView:
 
 def _levels(values: pd.Series) -> tuple[str, ...]:
     return tuple(sorted(values.dropna().astype("str").unique()))
+
+
+def _codes(values: pd.Series, levels: tuple[str, ...]) -> np.ndarray:
+    """The place of each value among the levels; `UNSEEN` for one that is missing or not among them."""
+    return np.asarray(pd.Index(levels, dtype="str").get_indexer(pd.Index(values.astype("str"))), dtype="int64")
 
 
 def order_digest(keys: Iterable[str]) -> str:

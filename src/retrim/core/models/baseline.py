@@ -53,9 +53,11 @@ def seasonal_mean(
 
 
 def _cell(event: pd.Series, season: pd.Timedelta, cells: int) -> np.ndarray:
-    since = (event - pd.Timestamp(0, tz="UTC")).to_numpy().astype("timedelta64[ns]")
-    length = season.to_timedelta64().astype("timedelta64[ns]")
-    return np.asarray((since % length) * cells // length).astype("int64")
+    since = (event - pd.Timestamp(0, tz="UTC")).to_numpy().astype("timedelta64[ns]").astype("int64")
+    length = season.as_unit("ns").value
+    # Edges in whole nanoseconds: nanoseconds times cells would leave 64 bits at a year of days.
+    edges = [-(-length * cell // cells) for cell in range(cells)]
+    return np.asarray(np.searchsorted(edges, since % length, side="right") - 1)
 
 
 def _targets(view: FeatureView, rows: pd.DataFrame) -> np.ndarray:

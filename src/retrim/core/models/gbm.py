@@ -8,7 +8,7 @@ import numpy as np
 
 from retrim.core.models import MODELS, Fitted
 from retrim.core.view import FeatureView
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
 
 OBJECTIVES = {
     "regression": {"mae": "l1", "mse": "l2", "pinball": "quantile"},
@@ -71,18 +71,17 @@ class GbmKind:
             "verbosity": -1,
         }
         train = lightgbm.Dataset(matrix, actual, feature_name=names, categorical_feature=view.categorical)
-        if stop is None:
-            booster = lightgbm.train(parameters, train, num_boost_round=rounds)
-            kept = rounds
-        else:
-            booster = lightgbm.train(
-                parameters,
-                train,
-                num_boost_round=rounds,
-                valid_sets=[train.create_valid(*stop)],
-                callbacks=[lightgbm.early_stopping(patience, first_metric_only=True, verbose=False)],
-            )
-            kept = booster.best_iteration
+        watched: dict[str, Any] = {}
+        if stop is not None:
+            watched["valid_sets"] = [train.create_valid(*stop)]
+            watched["callbacks"] = [lightgbm.early_stopping(patience, first_metric_only=True, verbose=False)]
+        try:
+            booster = lightgbm.train(parameters, train, num_boost_round=rounds, **watched)
+        except lightgbm.basic.LightGBMError as error:
+            raise BadInputError(
+                f"LightGBM refuses {len(matrix)} rows with {hyperparameters}: {str(error).strip()}; look at tune.space"
+            ) from error
+        kept = rounds if stop is None else booster.best_iteration
         text = re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", booster.model_to_string(num_iteration=kept))
         return Fitted(Gbm(text, booster, threads), kept)
 
@@ -96,6 +95,8 @@ class GbmKind:
 def _objective(view: FeatureView, loss: str) -> dict[str, Any]:
     name, _, quantile = loss.partition("@")
     known = OBJECTIVES[view.task]
+    if view.task == "multiclass" and len(view.classes) < 2:
+        raise RefusedError(f"the training rows hold {len(view.classes)} class; a multiclass model needs at least 2")
     if name not in known:
         raise BadInputError(f"judge.loss: gbm cannot train a {view.task} for {loss!r}; it can for {', '.join(known)}")
     chosen: dict[str, Any] = {"objective": known[name]}

@@ -1,0 +1,235 @@
+"""Laws that hold for every kind of model, on every task: same inputs, same bytes; text only; finite on odd tables."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.metrics import row_losses
+from retrim.core.models import MODELS, Fitted, ModelKind
+from retrim.core.view import FeatureView
+from retrim.errors import BadInputError
+
+TASKS = ("regression", "binary", "multiclass")
+LOSSES = {"regression": "mse", "binary": "log_loss", "multiclass": "log_loss"}
+CLASSES = {"regression": (), "binary": ("not yes", "yes"), "multiclass": ("a", "b", "c")}
+SETTINGS: dict[str, dict[str, Any]] = {  # a new kind of model enters its own here
+    "gbm": {"num_leaves": 7, "min_child_samples": 5, "bagging_fraction": 0.7, "feature_fraction": 0.7},
+}
+ROWS = 400
+
+
+def view_of(task: str) -> FeatureView:
+    return FeatureView(
+        {"x": "number", "n": "integer", "group": "category"},
+        {"group": ("a", "b", "c", "d", "e")},
+        "y",
+        task,
+        CLASSES[task],
+    )
+
+
+def rows_of(n: int, *, seed: int = 1) -> pd.DataFrame:
+    draw = np.random.default_rng(seed)
+    group = pd.Series(draw.choice(list("abcde"), n), dtype="str")
+    frame = pd.DataFrame({"x": draw.normal(size=n), "n": draw.integers(0, 9, n), "group": group})
+    return frame.assign(
+        signal=frame["x"] * 2 + frame["n"] / 3 + (frame["group"] == "b") + draw.normal(scale=0.1, size=n)
+    )
+
+
+def actual_of(rows: pd.DataFrame, task: str) -> np.ndarray:
+    signal = rows["signal"].to_numpy()
+    if task == "regression":
+        return signal
+    return np.digitize(signal, [1.3] if task == "binary" else [0.0, 2.0])
+
+
+def fit(name: str, task: str, rows: pd.DataFrame, actual: np.ndarray, **changed: Any) -> Fitted:
+    given: dict[str, Any] = {
+        "loss": LOSSES[task],
+        "hyperparameters": SETTINGS[name],
+        "rounds": 12,
+        "stop": None,
+        "patience": 3,
+        "seed": 7,
+        "threads": 1,
+    }
+    return MODELS[name].fit(view_of(task), view_of(task).matrix(rows), actual, **{**given, **changed})
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", [entry.name for entry in MODELS])
+class TestEveryModel:
+    @pytest.fixture
+    def rows(self) -> pd.DataFrame:
+        return rows_of(ROWS)
+
+    @pytest.fixture
+    def fitted(self, name: str, task: str, rows: pd.DataFrame) -> Fitted:
+        return fit(name, task, rows, actual_of(rows, task))
+
+    def test_makes_the_same_bytes_of_the_same_inputs(self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted):
+        again = fit(name, task, rows, actual_of(rows, task))
+
+        assert again.model.files() == fitted.model.files()
+
+    def test_makes_the_same_bytes_with_any_number_of_threads(
+        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted
+    ):
+        others = [fit(name, task, rows, actual_of(rows, task), threads=threads) for threads in (2, 3)]
+
+        assert [other.model.files() for other in others] == [fitted.model.files()] * 2
+
+    def test_makes_another_model_with_another_seed(self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted):
+        other = fit(name, task, rows, actual_of(rows, task), seed=8)
+
+        assert other.model.files() != fitted.model.files()
+
+    def test_predicts_the_same_after_it_was_stored(self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted):
+        matrix = view_of(task).matrix(rows)
+        stored = MODELS[name].load(view_of(task), fitted.model.files())
+
+        assert np.array_equal(stored.predict(matrix), fitted.model.predict(matrix))
+
+    def test_is_stored_again_as_it_was(self, name: str, task: str, fitted: Fitted):
+        files = fitted.model.files()
+
+        assert MODELS[name].load(view_of(task), files).files() == files
+
+    def test_is_stored_as_text(self, name: str, task: str, fitted: Fitted):
+        texts = [content.decode("utf-8") for content in fitted.model.files().values()]
+
+        assert all(text.isprintable() or set(text) & set("\n\t") for text in texts)
+        assert not any("\0" in text for text in texts)
+
+    def test_predicts_a_row_alone_as_among_others_in_any_order(
+        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted
+    ):
+        matrix = view_of(task).matrix(rows)
+        order = np.random.default_rng(3).permutation(ROWS)
+
+        assert np.array_equal(fitted.model.predict(matrix[order]), fitted.model.predict(matrix)[order])
+        assert np.array_equal(fitted.model.predict(matrix[5:6]), fitted.model.predict(matrix)[5:6])
+
+    def test_predicts_no_rows(self, name: str, task: str, fitted: Fitted):
+        shape = (0, 3) if task == "multiclass" else (0,)
+
+        assert fitted.model.predict(np.empty((0, 3))).reshape(shape).shape == shape
+
+    def test_learns_more_than_the_best_constant(self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted):
+        fresh = rows_of(ROWS, seed=2)
+        actual = actual_of(fresh, task)
+        codes = np.eye(3)[actual_of(rows, task)] if task == "multiclass" else actual_of(rows, task)
+        constant = np.repeat(codes.mean(axis=0)[None], ROWS, axis=0)
+        model, naive = (
+            row_losses(LOSSES[task], actual, said).mean()
+            for said in (fitted.model.predict(view_of(task).matrix(fresh)), constant)
+        )
+
+        assert model < 0.8 * naive
+
+    def test_takes_a_level_it_has_not_seen_for_a_missing_one(
+        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted
+    ):
+        unseen, missing = (
+            fitted.model.predict(view_of(task).matrix(rows.assign(group=pd.Series([level] * ROWS, dtype="str"))))
+            for level in ("new", None)
+        )
+
+        assert np.array_equal(unseen, missing)
+        assert np.isfinite(unseen).all()
+
+    def test_predicts_numbers_where_everything_is_missing(self, name: str, task: str, fitted: Fitted):
+        assert np.isfinite(fitted.model.predict(np.full((2, 3), np.nan))).all()
+
+    def test_can_be_fitted_on_a_column_that_is_all_missing(self, name: str, task: str, rows: pd.DataFrame):
+        empty = rows.assign(x=np.nan)
+
+        assert np.isfinite(
+            fit(name, task, empty, actual_of(rows, task)).model.predict(view_of(task).matrix(empty))
+        ).all()
+
+    @pytest.mark.parametrize("n", [0, 1, 2])
+    def test_fits_a_handful_of_rows_or_says_that_it_does_not(self, name: str, task: str, rows: pd.DataFrame, n: int):
+        few = rows.iloc[:n]
+        try:
+            predicted = fit(name, task, few, actual_of(few, task)).model.predict(view_of(task).matrix(rows))
+        except BadInputError as refusal:
+            predicted = np.array([])
+            said = str(refusal)
+        else:
+            said = f"refuses {n} rows"
+
+        assert f"refuses {n} rows" in said
+        assert np.isfinite(predicted).all()
+        assert len(predicted) == ROWS or n < 2
+
+    def test_predicts_a_constant_target(self, name: str, task: str, rows: pd.DataFrame):
+        predicted = fit(name, task, rows, np.ones(ROWS, dtype=int)).model.predict(view_of(task).matrix(rows))
+        constant = np.array([0.0, 1.0, 0.0]) if task == "multiclass" else 1.0
+
+        assert predicted == pytest.approx(np.broadcast_to(constant, predicted.shape), abs=1e-3)
+
+    def test_keeps_the_rounds_it_stopped_at(self, name: str, task: str, rows: pd.DataFrame):
+        stop = rows_of(60, seed=5)
+        against = np.random.default_rng(5).permutation(actual_of(stop, task))
+        stopped = fit(name, task, rows, actual_of(rows, task), rounds=300, stop=(view_of(task).matrix(stop), against))
+        matrix = view_of(task).matrix(rows)
+
+        assert 1 <= stopped.rounds < 300
+        assert np.array_equal(
+            MODELS[name].load(view_of(task), stopped.model.files()).predict(matrix), stopped.model.predict(matrix)
+        )
+
+    def test_says_how_much_each_feature_helped(self, name: str, task: str, fitted: Fitted):
+        gains = fitted.model.gains()
+
+        assert gains.shape == (3,)
+        assert (gains >= 0).all()
+        assert gains.argmax() == 0
+
+    def test_leaves_its_inputs_as_they_are(self, name: str, task: str, rows: pd.DataFrame):
+        matrix, actual = view_of(task).matrix(rows), actual_of(rows, task)
+        given = matrix.copy(), actual.copy()
+        kind: ModelKind = MODELS[name]
+        kind.fit(
+            view_of(task),
+            matrix,
+            actual,
+            loss=LOSSES[task],
+            hyperparameters=SETTINGS[name],
+            rounds=2,
+            stop=None,
+            patience=1,
+            seed=7,
+            threads=1,
+        )
+
+        assert np.array_equal(matrix, given[0])
+        assert np.array_equal(actual, given[1])
+
+    def test_refuses_a_loss_it_cannot_train(self, name: str, task: str, rows: pd.DataFrame):
+        with pytest.raises(BadInputError, match=f"cannot train a {task} for 'nonsense'"):
+            fit(name, task, rows, actual_of(rows, task), loss="nonsense")
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in MODELS])
+class TestEveryMulticlassModel:
+    def test_gives_a_class_without_rows_no_chance(self, name: str):
+        rows = rows_of(ROWS)
+        predicted = fit(name, "multiclass", rows, actual_of(rows, "binary") * 2).model.predict(
+            view_of("multiclass").matrix(rows)
+        )
+
+        assert predicted.shape == (ROWS, 3)
+        assert predicted[:, 1].max() < 1e-3
+
+    def test_gives_chances_that_sum_to_one(self, name: str):
+        rows = rows_of(ROWS)
+        predicted = fit(name, "multiclass", rows, actual_of(rows, "multiclass")).model.predict(
+            view_of("multiclass").matrix(rows)
+        )
+
+        assert predicted.sum(axis=1) == pytest.approx(np.ones(ROWS))
