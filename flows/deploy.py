@@ -24,9 +24,8 @@ FLOWS = ("ingest", "monitor", "score", "maintain")
 
 def deploy(house: House) -> list[str]:
     """Registers the flows of this workspace as deployments; again, it updates them. Gives their names."""
-    with get_client(sync_client=True) as client:
-        with suppress(ObjectAlreadyExists):
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
     crons = house.params.schedule.model_dump()
     names = []
     for name in (*FLOWS, "retrain"):

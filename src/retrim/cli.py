@@ -3,19 +3,14 @@
 Exit codes: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed.
 """
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from retrim.ops.house import House
+from retrim.cli_base import AsJson, Now, Reason, as_time, flows_of, house_here
+from retrim.cli_quarantine import app as quarantine_app
 
 app = typer.Typer(
     name="retrim",
@@ -26,12 +21,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-quarantine_app = typer.Typer(help="Batches that were set aside: look at them, land them anyway, or drop them.")
 app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
-Now = Annotated[str | None, typer.Option("--now", metavar="TIME", help="Pretend it is this moment (UTC), for replays.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")]
 
 
 def main() -> None:
@@ -57,38 +47,6 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _house() -> "House":
-    from retrim.ops.house import open_house
-
-    return open_house(Path.cwd())
-
-
-def _time(text: str | None) -> "pd.Timestamp":
-    import pandas as pd
-
-    from retrim.errors import BadInputError
-
-    if text is None:
-        return pd.Timestamp.now(tz="UTC").floor("s")
-    try:
-        given = pd.Timestamp(text)
-    except ValueError as error:
-        raise BadInputError(f"{text!r} is no time; write 2012-05-01 or 2012-05-01T12:00") from error
-    return given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")
-
-
-@contextmanager
-def _flows(house: "House") -> Iterator[None]:
-    """Makes flows importable and a Prefect server reachable: one is started under var/ if none is, and stopped."""
-    from retrim.adapters import prefect_server
-
-    with prefect_server.reachable(house.workspace.prefect, house.env.prefect_url) as url:
-        os.environ.update(prefect_server.settings(house.workspace.prefect, url))
-        os.chdir(house.workspace.root)
-        sys.path.insert(0, str(house.workspace.root))
-        yield
-
-
 @app.command()
 def demo(as_json: AsJson = False) -> None:
     """Replay two real years of bike rentals: train, check every two weeks, retrain when it pays. About 4 minutes.
@@ -99,8 +57,8 @@ def demo(as_json: AsJson = False) -> None:
     from retrim.demo_screen import show
     from retrim.ops.demo import make_workspace
 
-    house = make_workspace(_house())
-    with _flows(house):
+    house = make_workspace(house_here())
+    with flows_of(house):
         from flows.demo import replay
 
         with screens.progress():
@@ -124,9 +82,11 @@ def ingest(
     from retrim import screens
     from retrim.ops.ingest import land, land_labels
 
-    house = _house()
+    house = house_here()
     land_it = land_labels if labels else land
-    landed = land_it(file, workspace=house.workspace, data=house.params.data, now=_time(arrived), correction=correction)
+    landed = land_it(
+        file, workspace=house.workspace, data=house.params.data, now=as_time(arrived), correction=correction
+    )
     if as_json:
         screens.show_json(landed.as_record())
     elif landed.outcome == "quarantined":
@@ -145,8 +105,8 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     from retrim import screens
     from retrim.answers import show_check
 
-    house, at = _house(), _time(now)
-    with _flows(house):
+    house, at = house_here(), as_time(now)
+    with flows_of(house):
         from flows.monitor import monitor
 
         with screens.progress():
@@ -175,14 +135,14 @@ def retrain(
 
     if mode not in (None, "search", "warm", "refit"):
         raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
-    house, at = _house(), _time(as_of)
-    with _flows(house):
+    house, at = house_here(), as_time(as_of)
+    with flows_of(house):
         from flows.maintain import maintain
         from flows.retrain import retrain as flow
 
         with screens.progress():
             maintain(at.isoformat())
-            decision = ask_for_run(house, as_of=at, reason=reason, now=_time(None))
+            decision = ask_for_run(house, as_of=at, reason=reason, now=as_time(None))
             outcome = flow(decision, at.isoformat(), mode)
     if as_json:
         screens.show_json(outcome)
@@ -199,7 +159,7 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     from retrim import screens
     from retrim.ops.score import score as op
 
-    scored = op(_house(), now=_time(now))
+    scored = op(house_here(), now=as_time(now))
     if as_json:
         screens.show_json(scored.as_record())
     else:
@@ -212,7 +172,7 @@ def versions(as_json: AsJson = False) -> None:
     from retrim import screens
     from retrim.answers import version_records
 
-    records = version_records(_house())
+    records = version_records(house_here())
     if as_json:
         screens.show_json(records)
         return
@@ -232,7 +192,7 @@ def why(
     from retrim import screens
     from retrim.answers import decision_record, show_decision
 
-    record = decision_record(_house(), which)
+    record = decision_record(house_here(), which)
     if as_json:
         screens.show_json(record)
     else:
@@ -258,7 +218,7 @@ def reproduce(
         if not as_json and line:
             screens.ERR.print(line, style="dim", highlight=False, markup=False)
 
-    rebuilt = op(_house(), version, prove=prove, say=say)
+    rebuilt = op(house_here(), version, prove=prove, say=say)
     if as_json:
         screens.show_json(rebuilt.as_record())
     else:
@@ -280,7 +240,7 @@ def rollback(
     from retrim import screens
     from retrim.ops.release import rollback as op
 
-    moved = op(_house(), to, reason=reason, now=_time(None))
+    moved = op(house_here(), to, reason=reason, now=as_time(None))
     if as_json:
         screens.show_json(moved.as_record())
     else:
@@ -298,7 +258,7 @@ def room(
     from retrim.errors import UnknownNameError
     from retrim.ops.rooms import next_mode, open_room
 
-    house, at = _house(), _time(as_of)
+    house, at = house_here(), as_time(as_of)
     chosen: Any = mode or next_mode(house)
     if chosen not in ("search", "warm", "refit"):
         raise UnknownNameError("mode", chosen, ("search", "warm", "refit"))
@@ -317,7 +277,7 @@ def status(as_json: AsJson = False) -> None:
     from retrim import screens
     from retrim.answers import show_status, status_record
 
-    record = status_record(_house(), now=_time(None))
+    record = status_record(house_here(), now=as_time(None))
     if as_json:
         screens.show_json(record)
     else:
@@ -327,76 +287,8 @@ def status(as_json: AsJson = False) -> None:
 @app.command()
 def schedule() -> None:
     """Run the schedule of params.yaml here until stopped: a Prefect server, its deployments and a worker."""
-    house = _house()
-    with _flows(house):
+    house = house_here()
+    with flows_of(house):
         from flows.deploy import run_schedule
 
         run_schedule(house)
-
-
-@quarantine_app.command("list")
-def quarantine_list(as_json: AsJson = False) -> None:
-    """List the batches in quarantine."""
-    from retrim import screens
-    from retrim.ops.ingest import quarantine_list as op
-
-    entries = op(_house().workspace)
-    if as_json:
-        screens.show_json([entry.as_record() for entry in entries])
-        return
-    rows = [(e.batch, e.state, e.file, f"{e.arrived:%Y-%m-%d %H:%M}", "; ".join(map(str, e.faults))) for e in entries]
-    screens.show_table(("batch", "state", "file", "arrived", "faults"), rows)
-
-
-@quarantine_app.command("show")
-def quarantine_show(batch: Annotated[str, typer.Argument()], as_json: AsJson = False) -> None:
-    """Show what is wrong with a batch: column, rule, rows, values, and the cure."""
-    from retrim import screens
-    from retrim.ops.ingest import quarantine_show as op
-
-    entry = op(_house().workspace, batch)
-    if as_json:
-        screens.show_json(entry.as_record())
-        return
-    screens.show_facts(
-        [("batch", entry.batch), ("file", entry.file), ("state", entry.state), ("reason", entry.reason or None)]
-    )
-    for fault in entry.faults:
-        rows = [(example.row, example.key, example.value) for example in fault.examples]
-        screens.show_table(("row", "key", "value"), rows, title=f"{fault.column}: {fault.rule} ({fault.count} rows)")
-        screens.OUT.print(f"  cure: {fault.cure}", highlight=False, markup=False)
-
-
-@quarantine_app.command("release")
-def quarantine_release(
-    batch: Annotated[str, typer.Argument()],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept in the landed file.")],
-    as_json: AsJson = False,
-) -> None:
-    """Land a batch in spite of its faults; it arrives when it is released."""
-    from retrim import screens
-    from retrim.ops.ingest import release as op
-
-    house = _house()
-    landed = op(batch, workspace=house.workspace, data=house.params.data, now=_time(None), reason=reason)
-    if as_json:
-        screens.show_json(landed.as_record())
-    else:
-        screens.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", highlight=False)
-
-
-@quarantine_app.command("drop")
-def quarantine_drop(
-    batch: Annotated[str, typer.Argument()],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the report.")],
-    as_json: AsJson = False,
-) -> None:
-    """Give a batch up: its report stays, its bytes go."""
-    from retrim import screens
-    from retrim.ops.ingest import drop as op
-
-    entry = op(batch, workspace=_house().workspace, now=_time(None), reason=reason)
-    if as_json:
-        screens.show_json(entry.as_record())
-    else:
-        screens.OUT.print(f"dropped: batch {entry.batch}", highlight=False)

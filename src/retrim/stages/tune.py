@@ -35,6 +35,7 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
     rows = part_of(pd.read_parquet(paths.view), "train")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     cuts = _cuts(rows, tune)
+    matrix, actual = view.matrix(rows), view.actual(rows)
     log = trials / f"{_fingerprint(paths, tune, judge, train, mode)}.jsonl"
     wanted = tune.warm_trials if mode == "warm" else tune.trials
     sys.stdout.write(f"trial log {log.name}\n")
@@ -45,7 +46,7 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
         sys.stdout.flush()
 
     found = search(
-        lambda hyperparameters: _evaluate(hyperparameters, rows, view, cuts, tune, train, judge),
+        lambda hyperparameters: _evaluate(hyperparameters, view, matrix, actual, cuts, tune, train, judge),
         tune,
         trials=wanted,
         first=champion["hyperparameters"] if champion is not None and mode == "warm" else None,
@@ -91,8 +92,9 @@ def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:
 
 def _evaluate(
     hyperparameters: dict[str, Any],
-    rows: pd.DataFrame,
     view: FeatureView,
+    matrix: np.ndarray,
+    actual: np.ndarray,
     cuts: Sequence[Cut],
     tune: TuneParams,
     train: TrainParams,
@@ -100,22 +102,21 @@ def _evaluate(
 ) -> Score:
     """Loss and rounds a fold."""
     losses, rounds = [], []
-    for cut in cuts:
-        fit, stop, scored = (rows.iloc[part] for part in cut)
+    for fit, stop, scored in cuts:
         fitted = MODELS[train.model].fit(
             view,
-            view.matrix(fit),
-            view.actual(fit),
+            matrix[fit],
+            actual[fit],
             loss=judge.loss,
             hyperparameters=hyperparameters,
             rounds=tune.max_rounds,
-            stop=(view.matrix(stop), view.actual(stop)),
+            stop=(matrix[stop], actual[stop]),
             patience=tune.patience,
             seed=train.seed,
             threads=1,
         )
-        predicted = fitted.model.predict(view.matrix(scored))
-        losses.append(float(np.mean(row_losses(judge.loss, view.actual(scored), predicted))))
+        predicted = fitted.model.predict(matrix[scored])
+        losses.append(float(np.mean(row_losses(judge.loss, actual[scored], predicted))))
         rounds.append(fitted.rounds)
     return Score(tuple(losses), tuple(rounds))
 

@@ -1,0 +1,51 @@
+"""What the commands share: options, the house, times, and a Prefect server for those that run flows."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from retrim.ops.house import House
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
+Now = Annotated[str | None, typer.Option("--now", metavar="TIME", help="Pretend it is this moment (UTC), for replays.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")]
+
+
+def house_here() -> "House":
+    from retrim.ops.house import open_house
+
+    return open_house(Path.cwd())
+
+
+def as_time(text: str | None) -> "pd.Timestamp":
+    import pandas as pd
+
+    from retrim.errors import BadInputError
+
+    if text is None:
+        return pd.Timestamp.now(tz="UTC").floor("s")
+    try:
+        given = pd.Timestamp(text)
+    except ValueError as error:
+        raise BadInputError(f"{text!r} is no time; write 2012-05-01 or 2012-05-01T12:00") from error
+    return given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")
+
+
+@contextmanager
+def flows_of(house: "House") -> Iterator[None]:
+    """Makes flows importable and a Prefect server reachable: one is started under var/ if none is, and stopped."""
+    from retrim.adapters import prefect_server
+
+    with prefect_server.reachable(house.workspace.prefect, house.env.prefect_url) as url:
+        os.environ.update(prefect_server.settings(house.workspace.prefect, url))
+        os.chdir(house.workspace.root)
+        sys.path.insert(0, str(house.workspace.root))
+        yield

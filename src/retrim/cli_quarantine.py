@@ -1,0 +1,79 @@
+"""`retrim quarantine`: batches that were set aside."""
+
+from typing import Annotated
+
+import typer
+
+from retrim.cli_base import AsJson, as_time, house_here
+
+app = typer.Typer(help="Batches that were set aside: look at them, land them anyway, or drop them.")
+Batch = Annotated[str, typer.Argument(help="The batch, as `retrim quarantine list` names it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the batch.")]
+
+
+@app.command("list")
+def quarantine_list(as_json: AsJson = False) -> None:
+    """List the batches in quarantine."""
+    from retrim import screens
+    from retrim.ops.ingest import quarantine_list as op
+
+    entries = op(house_here().workspace)
+    if as_json:
+        screens.show_json([entry.as_record() for entry in entries])
+        return
+    rows = [(e.batch, e.state, e.file, f"{e.arrived:%Y-%m-%d %H:%M}", "; ".join(map(str, e.faults))) for e in entries]
+    screens.show_table(("batch", "state", "file", "arrived", "faults"), rows)
+
+
+@app.command("show")
+def quarantine_show(batch: Batch, as_json: AsJson = False) -> None:
+    """Show what is wrong with a batch: column, rule, rows, values, and the cure."""
+    from retrim import screens
+    from retrim.ops.ingest import quarantine_show as op
+
+    entry = op(house_here().workspace, batch)
+    if as_json:
+        screens.show_json(entry.as_record())
+        return
+    screens.show_facts(
+        [("batch", entry.batch), ("file", entry.file), ("state", entry.state), ("reason", entry.reason or None)]
+    )
+    for fault in entry.faults:
+        rows = [(example.row, example.key, example.value) for example in fault.examples]
+        screens.show_table(("row", "key", "value"), rows, title=f"{fault.column}: {fault.rule} ({fault.count} rows)")
+        screens.OUT.print(f"  cure: {fault.cure}", highlight=False, markup=False)
+
+
+@app.command("release")
+def quarantine_release(
+    batch: Batch,
+    reason: Reason,
+    as_json: AsJson = False,
+) -> None:
+    """Land a batch in spite of its faults; it arrives when it is released."""
+    from retrim import screens
+    from retrim.ops.ingest import release as op
+
+    house = house_here()
+    landed = op(batch, workspace=house.workspace, data=house.params.data, now=as_time(None), reason=reason)
+    if as_json:
+        screens.show_json(landed.as_record())
+    else:
+        screens.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", highlight=False)
+
+
+@app.command("drop")
+def quarantine_drop(
+    batch: Batch,
+    reason: Reason,
+    as_json: AsJson = False,
+) -> None:
+    """Give a batch up: its report stays, its bytes go."""
+    from retrim import screens
+    from retrim.ops.ingest import drop as op
+
+    entry = op(batch, workspace=house_here().workspace, now=as_time(None), reason=reason)
+    if as_json:
+        screens.show_json(entry.as_record())
+    else:
+        screens.OUT.print(f"dropped: batch {entry.batch}", highlight=False)
