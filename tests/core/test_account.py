@@ -1,0 +1,120 @@
+"""The account: a worked example, never below zero, quiet on noise, awake to a real gain."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from retrim.core.account import EMPTY, Account, AccountParams
+
+numbers = st.floats(-100, 100)
+positive = st.floats(0, 100)
+
+
+def params(**changed: object) -> AccountParams:
+    return AccountParams.model_validate(
+        {"price": 0.5, "price_unit": "first_loss", "usual_rows": 100, "errors": 2.0, **changed}
+    )
+
+
+def test_a_worked_example() -> None:
+    # Gains 3 and 1 on usual checks, then 2 on half of one: 3 + 1 + 1; errors 0.6, 0.8 and 1 * 0.5.
+    account = (
+        EMPTY.deposit(3.0, error=0.6, share=1.0).deposit(1.0, error=0.8, share=1.0).deposit(2.0, error=1.0, share=0.5)
+    )
+
+    assert account.balance == pytest.approx(5.0)
+    assert account.error == pytest.approx((0.36 + 0.64 + 0.25) ** 0.5)
+
+
+def test_a_loss_empties_the_account_and_its_noise_with_it() -> None:
+    assert Account(2.0, 9.0).deposit(-2.5, error=1.0, share=1.0) == EMPTY
+
+
+def test_a_loss_smaller_than_the_balance_is_taken_off() -> None:
+    assert Account(2.0, 9.0).deposit(-0.5, error=1.0, share=1.0) == Account(1.5, 10.0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps=st.lists(st.tuples(st.sampled_from(["deposit", "debit"]), numbers, positive), max_size=30))
+def test_it_never_falls_below_zero(steps: list[tuple[str, float, float]]) -> None:
+    account, balances = EMPTY, [0.0]
+    for step, amount, size in steps:
+        account = account.debit(abs(amount)) if step == "debit" else account.deposit(amount, error=size, share=size)
+        balances.append(account.balance)
+
+    assert min(balances) >= 0
+
+
+def test_a_refusal_takes_the_price_off() -> None:
+    assert Account(5.0, 1.0).debit(2.0) == Account(3.0, 1.0)
+
+
+def test_a_refusal_dearer_than_the_balance_empties_it() -> None:
+    assert Account(5.0, 1.0).debit(6.0) == EMPTY
+
+
+# --- when it pays
+
+
+def test_it_pays_above_the_price_and_above_its_noise() -> None:
+    assert Account(5.0, 4.0).pays(4.9, errors=2.0)
+
+
+def test_it_does_not_pay_at_the_price() -> None:
+    assert not Account(5.0, 0.0).pays(5.0, errors=2.0)
+
+
+def test_it_does_not_pay_within_its_noise() -> None:
+    # Two standard errors are 6.
+    assert not Account(5.0, 9.0).pays(1.0, errors=2.0)
+
+
+def retrainings(*, gain: float, price: float, errors: float, checks: int, seed: int) -> int:
+    """How often a stream of noisy gains of standard error 1 pays; the account is emptied by each retraining."""
+    account, count = EMPTY, 0
+    for noise in np.random.default_rng(seed).normal(size=checks):
+        account = account.deposit(gain + noise, error=1.0, share=1.0)
+        if account.pays(price, errors=errors):
+            account, count = EMPTY, count + 1
+    return count
+
+
+def test_pure_noise_rarely_pays_even_at_a_tiny_price() -> None:
+    # One look of two standard errors is passed by 2.3 % of noise; a sum that starts anew looks again and again.
+    counts = [retrainings(gain=0.0, price=1e-6, errors=2.0, checks=50, seed=seed) for seed in range(200)]
+
+    assert np.mean(counts) < 3
+
+
+def test_without_its_noise_rule_it_would_pay_at_every_other_check() -> None:
+    counts = [retrainings(gain=0.0, price=1e-6, errors=0.0, checks=50, seed=seed) for seed in range(50)]
+
+    assert np.mean(counts) > 20
+
+
+def test_a_real_gain_pays_within_a_few_checks() -> None:
+    first = [
+        next(n for n in range(1, 51) if retrainings(gain=3.0, price=5.0, errors=2.0, checks=n, seed=seed))
+        for seed in range(50)
+    ]
+
+    assert max(first) <= 4
+
+
+# --- the price
+
+
+def test_a_price_in_first_losses_is_a_share_of_version_1s_loss() -> None:
+    assert params().price_in_loss(40.0) == 20.0
+
+
+def test_a_price_in_losses_is_itself() -> None:
+    assert params(price_unit="loss").price_in_loss(40.0) == 0.5
+
+
+@pytest.mark.parametrize("wrong", [{"price": 0}, {"errors": -1}, {"usual_rows": 0}, {"price_unit": "euro"}])
+def test_a_setting_out_of_bounds_is_refused(wrong: dict) -> None:
+    with pytest.raises(ValidationError):
+        params(**wrong)

@@ -1,0 +1,185 @@
+"""The decision: each outcome, what comes before what, and the reason of each."""
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from retrim.core.account import Account
+from retrim.core.triggers import Evidence, TriggerParams, decide
+
+NOW = pd.Timestamp("2024-03-01", tz="UTC")
+FULL, EMPTY = Account(9.0, 1.0), Account(1.0, 1.0)
+QUIET = Evidence(
+    now=NOW,
+    champion=3,
+    account=EMPTY,
+    price=5.0,
+    errors=2.0,
+    drifted=((),),
+    looked=True,
+    checks_since_run=None,
+    refusals=0,
+    deferred_until=None,
+)
+FIRING = replace(QUIET, account=FULL)
+
+
+def params(**changed: Any) -> TriggerParams:
+    settings = {
+        "rules": ["account", "drift"],
+        "drift_columns": [],
+        "drift_checks": [2, 3],
+        "cooldown_checks": 2,
+        "refusals_to_hold": 2,
+    }
+    return TriggerParams.model_validate({**settings, **changed})
+
+
+def outcome(evidence: Evidence, **changed: Any) -> str:
+    return decide(evidence, params(**changed)).outcome
+
+
+# --- outcomes
+
+
+def test_quiet_rules_start_nothing_and_say_why() -> None:
+    decision = decide(QUIET, params())
+
+    assert decision.outcome == "none"
+    assert "account 1 against price 5" in decision.reason
+    assert "drift in 0 of the last 1 checks" in decision.reason
+
+
+def test_an_account_above_its_price_retrains() -> None:
+    decision = decide(FIRING, params())
+
+    assert decision.outcome == "retrain"
+    assert decision.reason.startswith("account: account 9 against price 5")
+
+
+def test_drift_in_enough_checks_retrains() -> None:
+    decision = decide(replace(QUIET, drifted=(("level",), (), ("level", "group"))), params())
+
+    assert decision.outcome == "retrain"
+    assert decision.reason == "drift: drift in 2 of the last 3 checks, 2 of 3 needed: group, level"
+
+
+def test_a_rule_that_is_not_set_starts_nothing() -> None:
+    assert outcome(FIRING, rules=["drift"]) == "none"
+
+
+def test_no_rule_starts_nothing() -> None:
+    decision = decide(FIRING, params(rules=[]))
+
+    assert (decision.outcome, decision.reason) == ("none", "no rule is set")
+
+
+def test_every_rule_is_asked_also_when_none_can_act() -> None:
+    decision = decide(replace(FIRING, deferred_until=NOW + pd.Timedelta("1D")), params())
+
+    assert [said.rule for said in decision.said] == ["account", "drift"]
+
+
+# --- the drift rule
+
+
+@pytest.mark.parametrize(
+    ("drifted", "found"),
+    [
+        (((), ("a",), ("a",)), "retrain"),
+        ((("a",), ("a",), (), ()), "none"),  # the oldest is past
+        ((("a",), ("a",)), "retrain"),  # fewer checks than n, but m of them
+        ((("a",),), "none"),
+    ],
+)
+def test_drift_is_counted_over_the_last_checks(drifted: tuple[tuple[str, ...], ...], found: str) -> None:
+    assert outcome(replace(QUIET, drifted=drifted)) == found
+
+
+def test_only_the_named_columns_count_as_drift() -> None:
+    evidence = replace(QUIET, drifted=(("a",), ("a", "b"), ("a",)))
+
+    assert outcome(evidence, drift_columns=["b"]) == "none"
+
+
+def test_a_check_without_rows_to_look_at_does_not_count_old_drift_again() -> None:
+    assert outcome(replace(QUIET, drifted=(("a",), ("a",), ("a",)), looked=False)) == "none"
+
+
+# --- cooldown, hold
+
+
+@pytest.mark.parametrize(("since", "found"), [(1, "none"), (2, "none"), (3, "retrain"), (None, "retrain")])
+def test_no_rule_starts_a_run_while_it_cools_down(since: int | None, found: str) -> None:
+    assert outcome(replace(FIRING, checks_since_run=since)) == found
+
+
+def test_a_cooldown_says_what_it_held_back() -> None:
+    decision = decide(replace(FIRING, checks_since_run=1), params())
+
+    assert decision.reason.startswith("cooldown, check 1 of 2 after the last run (account:")
+
+
+def test_two_refusals_running_go_to_a_person() -> None:
+    decision = decide(replace(FIRING, refusals=2), params())
+
+    assert decision.outcome == "held"
+    assert "2 refusals running; a person has to release the next run" in decision.reason
+
+
+def test_one_refusal_is_no_hold() -> None:
+    assert outcome(replace(FIRING, refusals=1)) == "retrain"
+
+
+def test_nothing_is_held_while_no_rule_fires() -> None:
+    assert outcome(replace(QUIET, refusals=5)) == "none"
+
+
+# --- before the first version
+
+
+def test_without_a_version_the_first_is_made() -> None:
+    assert outcome(replace(QUIET, champion=None)) == "retrain"
+
+
+def test_a_first_version_refused_too_often_goes_to_a_person() -> None:
+    assert outcome(replace(QUIET, champion=None, refusals=2)) == "held"
+
+
+# --- deferral
+
+
+def test_a_deferred_run_waits_for_its_labels_also_when_a_rule_fires() -> None:
+    decision = decide(replace(FIRING, deferred_until=NOW + pd.Timedelta("1h")), params())
+
+    assert decision.outcome == "none"
+    assert "waits for labels until 2024-03-01T01:00:00+00:00" in decision.reason
+
+
+@pytest.mark.parametrize("late", ["0h", "3D"])
+def test_a_deferred_run_is_tried_again_at_the_first_check_after_its_labels_were_due(late: str) -> None:
+    # Although no rule fires any more, and while a cooldown runs.
+    evidence = replace(QUIET, deferred_until=NOW - pd.Timedelta(late), checks_since_run=1)
+
+    assert outcome(evidence) == "retrain"
+
+
+def test_a_deferred_first_version_waits_too() -> None:
+    assert outcome(replace(QUIET, champion=None, deferred_until=NOW + pd.Timedelta("1D"))) == "none"
+
+
+# --- settings
+
+
+def test_an_unknown_rule_is_refused_where_it_is_set() -> None:
+    with pytest.raises(ValidationError, match=r"unknown trigger rule 'acount'; known: account, drift"):
+        params(rules=["acount"])
+
+
+@pytest.mark.parametrize("checks", [[0, 3], [4, 3]])
+def test_m_of_n_has_to_be_possible(checks: list[int]) -> None:
+    with pytest.raises(ValidationError, match="is no"):
+        params(drift_checks=checks)
