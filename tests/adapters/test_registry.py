@@ -297,7 +297,7 @@ class TestAPublishKilledHalfWay:
 
         assert again == parent
         assert [each.number for each in registry.versions() if each.tags["bundle"] == name] == [version]
-        assert len(children(registry, parent)) == 3
+        assert children(registry, parent) == [("0", "FINISHED"), ("1", "FINISHED"), ("2", "FINISHED")]
         assert len(registry.client.get_metric_history(parent, "backtest_loss/all")) == 2
         assert read_folder(registry.bundle_folder(version)) == read_folder(made.bundle)
 
@@ -398,6 +398,13 @@ class TestWhatIsMissing:
 
         with pytest.raises(RetrimError, match=r"the bundle of version 1 is not whole .*; restore the artifacts"):
             registry.bundle_folder(version)
+
+    def test_a_file_that_is_no_database_is_said_to_be_none(self, made) -> None:
+        (made.root / "odd.db").write_text("no database" * 100)
+        url = f"sqlite:///{made.root}/odd.db"
+
+        with pytest.raises(RetrimError, match=r"odd.db could not list versions: .*file is not a database"):
+            Registry(url, made.registry.artifacts, "m").versions()
 
     def test_a_server_that_is_not_there_is_said_to_be_without_its_password(self, made, tmp_path) -> None:
         code = (

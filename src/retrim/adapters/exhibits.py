@@ -16,7 +16,6 @@ from retrim.errors import BadInputError
 
 BACKTEST = "backtest/backtest.json"
 JUDGED = "verdict/judged.parquet"
-REPORT = "validation/report.json"
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,24 @@ class Exhibits:
         try:
             return json.loads((self.bundle / name).read_bytes())
         except (OSError, ValueError) as error:
-            raise BadInputError(
-                f"{self.bundle.name} is no whole bundle: {name} cannot be read ({type(error).__name__}); "
-                "run `dvc repro` in its room"
-            ) from error
+            raise self._torn(name, error) from error
+
+    def judged(self) -> pd.DataFrame:
+        """The judged rows: what was predicted, what came.
+
+        Raises:
+            BadInputError: As above.
+        """
+        try:
+            return pd.read_parquet(self.bundle / JUDGED)
+        except (OSError, ValueError) as error:
+            raise self._torn(JUDGED, error) from error
+
+    def _torn(self, name: str, error: Exception) -> BadInputError:
+        return BadInputError(
+            f"{self.bundle.name} is no whole bundle: {name} cannot be read ({type(error).__name__}); "
+            "run `dvc repro` in its room"
+        )
 
     @property
     def verdict(self) -> dict[str, Any]:
@@ -110,7 +123,7 @@ class Exhibits:
                 loss=backtest["loss"],
             ),
         }
-        judged = pd.read_parquet(self.bundle / JUDGED)
+        judged = self.judged()
         if len(judged):
             made["predicted_against_actual.png"] = report.predicted_against_actual(
                 judged["actual"].to_numpy(), _predicted(judged, verdict["winner"]), cast("Task", view["task"])

@@ -195,6 +195,7 @@ class Registry(Tracking):
         self._version(which)
         from mlflow.pyfunc import load_model
 
+        self.be_default()
         with self.wrapped(f"load version {which}"):
             return load_model(f"models:/{self.model}/{which}")
 

@@ -49,15 +49,21 @@ class Tracking:
 
     @cached_property
     def client(self) -> "MlflowClient":
-        """MLflow's client; both addresses are set for the process too, so nothing is written into its folder."""
+        """MLflow's client."""
         database = self.tracking_url.removeprefix("sqlite:///")
         if database != self.tracking_url:
             Path(database).parent.mkdir(parents=True, exist_ok=True)
         import mlflow
 
+        self.be_default()
+        return mlflow.MlflowClient(self.tracking_url, self.tracking_url)
+
+    def be_default(self) -> None:
+        """Sets both addresses for the process: what has no client of its own then writes nothing into its folder."""
+        import mlflow
+
         mlflow.set_tracking_uri(self.tracking_url)
         mlflow.set_registry_uri(self.tracking_url)
-        return mlflow.MlflowClient(self.tracking_url, self.tracking_url)
 
     @cached_property
     def experiment(self) -> str:
@@ -90,10 +96,11 @@ class Tracking:
             RetrimError: MLflow failed while it was to do `what`.
         """
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError  # a broken database; an ImportError: a missing driver
 
         try:
             yield
-        except (MlflowException, OSError) as error:
+        except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
             said = f"MLflow at {self.tracking_url} could not {what}: {_first_line(error)}"
             raise RetrimError(
                 f"{self._without_password(said)}; check RETRIM_MLFLOW_URL and that the store or server is there"
