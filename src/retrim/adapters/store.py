@@ -120,7 +120,10 @@ class Store:
         self.url = url
         self._engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
         try:
-            METADATA.create_all(self._engine)
+            try:
+                METADATA.create_all(self._engine)
+            except sa.exc.SQLAlchemyError:  # another process made the same tables just now, or it fails again
+                METADATA.create_all(self._engine)
         except sa.exc.SQLAlchemyError as error:
             shown = sa.engine.make_url(url).render_as_string(hide_password=True)
             raise RetrimError(f"the store at {shown} cannot be opened: {error}; set RETRIM_STORE_URL") from error
@@ -194,6 +197,13 @@ class Store:
         state = found.state if found is not None else "unknown"
         raise RefusedError(f"decision {row['decision']} has had its run: {state}")
 
+    def note_run(self, identity: str, detail: dict[str, Any]) -> None:
+        """Adds to what is kept of a run."""
+        with self.begin() as connection:
+            this = RUNS.c.id == identity
+            kept = connection.execute(sa.select(RUNS.c.detail).where(this)).scalar_one()
+            connection.execute(sa.update(RUNS).where(this).values(detail={**kept, **detail}))
+
     def end_run(self, identity: str, *, state: str, ended: str, version: int | None, detail: dict[str, Any]) -> None:
         """Ends a run in a state."""
         with self.begin() as connection:
@@ -208,6 +218,10 @@ class Store:
 
     def version(self, model: str, number: int) -> Row | None:
         return self.one(sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == number))
+
+    def version_of_run(self, run: str) -> Row | None:
+        """The version that a run made, if it got so far."""
+        return self.one(sa.select(VERSIONS).where(VERSIONS.c.run == run))
 
     def versions(self, model: str) -> list[Row]:
         """Versions of a model, first to last."""
@@ -233,6 +247,13 @@ class Store:
 
     def add_predictions(self, rows: Sequence[dict[str, Any]]) -> int:
         """Adds predictions that are not there yet (model, key, version); gives how many were added."""
+        while True:
+            try:
+                return self._add_missing(rows)
+            except sa.exc.IntegrityError:  # another process added some of them since we looked: look again
+                continue
+
+    def _add_missing(self, rows: Sequence[dict[str, Any]]) -> int:
         added = 0
         with self.begin() as connection:
             for start in range(0, len(rows), 500):

@@ -1,0 +1,301 @@
+"""The store: one decision one run, one run a model, one champion at a time, whoever asks and how many."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.adapters.store import Store, iso
+from retrim.errors import RefusedError, RetrimError
+
+SOURCE = str(Path(__file__).parents[2] / "src")
+# A process that says it is ready, waits for a line, tries one thing and prints what came of it.
+PROCESS = """
+import sys
+from retrim.adapters.store import Store
+from retrim.errors import RefusedError
+store = None if {late} else Store({url!r})
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    store = store or Store({url!r})
+    print({call})
+except RefusedError as error:
+    print("refused:", error)
+"""
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'retrim.db'}"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    store = Store(url)
+    for day in (1, 2, 3):
+        store.add_decision(decision(day))
+    yield store
+    store._engine.dispose()
+
+
+def decision(day: int, model: str = "shop") -> dict[str, Any]:
+    at = f"2024-01-{day:02d}T00:00:00+00:00"
+    fixed = {"source": "check", "outcome": "retrain", "reason": "it pays", "record": {"said": []}}
+    return {"id": f"d{day}-{model}", "model": model, "as_of": at, "at": at, **fixed}
+
+
+def run(day: int, model: str = "shop") -> dict[str, Any]:
+    at = f"2024-01-{day:02d}T00:00:00+00:00"
+    return {
+        "id": f"run-d{day}-{model}", "model": model, "decision": f"d{day}-{model}", "as_of": at, "mode": "search",
+        "started": at,
+    }  # fmt: skip
+
+
+def end(store: Store, day: int, state: str) -> None:
+    store.end_run(run(day)["id"], state=state, ended="2024-02-01T00:00:00+00:00", version=None, detail={})
+
+
+def release(version: int) -> dict[str, Any]:
+    at = "2024-02-01T00:00:00+00:00"
+    return {"model": "shop", "version": version, "action": "promote", "reason": "better", "at": at}
+
+
+def prediction(key: str, version: int = 1) -> dict[str, Any]:
+    at = "2024-02-01T00:00:00+00:00"
+    return {"model": "shop", "key": key, "version": version, "event": at, "at": at, "value": 1.5}
+
+
+def at_once(url: str, *calls: str, late: bool = False) -> list[str]:
+    """What processes print that make these calls at the same moment; `late` opens the store then too."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS.format(url=url, call=call, late=late)],
+            env={"PYTHONPATH": SOURCE},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for call in calls
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return [process.communicate()[0].strip() for process in processes]
+
+
+# --- claims --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_decision_has_one_run(store: Store) -> None:
+    store.claim_run(run(1))
+    end(store, 1, "promoted")
+
+    with pytest.raises(RefusedError, match="decision d1-shop has had its run: promoted"):
+        store.claim_run(run(1))
+
+
+def test_a_decision_cannot_be_claimed_under_another_run_id(store: Store) -> None:
+    store.claim_run(run(1))
+    end(store, 1, "refused")
+
+    with pytest.raises(RefusedError):
+        store.claim_run({**run(1), "id": "run-again"})
+    assert [row.id for row in store.runs("shop")] == ["run-d1-shop"]
+
+
+def test_a_second_run_of_a_model_is_refused_with_who_is_running(store: Store) -> None:
+    first = store.claim_run(run(1))
+
+    with pytest.raises(RefusedError, match=rf"run run-d1-shop of shop is going on \(process {first.pid}\)"):
+        store.claim_run(run(2))
+
+
+def test_two_models_run_side_by_side(store: Store) -> None:
+    store.add_decision(decision(1, "bank"))
+    store.claim_run(run(1))
+
+    assert store.claim_run(run(1, "bank")).state == "running"
+
+
+@pytest.mark.slow
+def test_of_two_processes_that_claim_a_decision_one_runs(store: Store, url: str) -> None:
+    said = at_once(url, *[f"store.claim_run({run(1)!r}).state"] * 2)
+
+    assert sorted(line.split(":")[0] for line in said) == ["refused", "running"]
+
+
+@pytest.mark.slow
+def test_of_two_processes_that_claim_a_model_one_runs(store: Store, url: str) -> None:
+    said = at_once(url, *[f"store.claim_run({run(day)!r}).state" for day in (1, 2, 3)])
+
+    assert sorted(line.split(":")[0] for line in said) == ["refused", "refused", "running"]
+    assert len(store.runs("shop", state="running")) == 1
+
+
+@pytest.mark.parametrize("state", ["crashed", "failed"])
+def test_a_run_that_did_not_end_well_is_claimed_again_as_its_next_attempt(store: Store, state: str) -> None:
+    store.claim_run(run(1))
+    end(store, 1, state)
+    again = store.claim_run(run(1))
+
+    assert (again.id, again.state, again.attempt, again.ended) == ("run-d1-shop", "running", 2, None)
+
+
+@pytest.mark.slow
+def test_of_two_processes_that_claim_a_crashed_run_one_runs(store: Store, url: str) -> None:
+    store.claim_run(run(1))
+    end(store, 1, "crashed")
+    said = at_once(url, *[f"store.claim_run({run(1)!r}).attempt"] * 2)
+
+    assert sorted(line.split(":")[0] for line in said) == ["2", "refused"]
+
+
+def test_a_crashed_run_waits_while_another_is_running(store: Store) -> None:
+    store.claim_run(run(1))
+    end(store, 1, "crashed")
+    store.claim_run(run(2))
+
+    with pytest.raises(RefusedError, match="run-d2-shop"):
+        store.claim_run(run(1))
+
+
+@pytest.mark.parametrize("state", ["promoted", "refused", "deferred"])
+def test_a_run_that_ended_is_never_claimed_again(store: Store, state: str) -> None:
+    store.claim_run(run(1))
+    end(store, 1, state)
+
+    with pytest.raises(RefusedError, match=state):
+        store.claim_run(run(1))
+
+
+def test_what_is_noted_of_a_run_adds_up(store: Store) -> None:
+    store.claim_run(run(1))
+    store.note_run("run-d1-shop", {"snapshot": "abc"})
+    store.note_run("run-d1-shop", {"killed": 1})
+
+    assert store.runs("shop")[0].detail == {"snapshot": "abc", "killed": 1}
+
+
+@pytest.mark.slow
+def test_a_check_of_one_moment_is_recorded_once(store: Store, url: str) -> None:
+    said = at_once(url, *[f"store.add_decision({decision(9)!r})"] * 2)
+
+    assert sorted(said) == ["False", "True"]
+
+
+# --- releases ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_release_needs_what_was_live_to_be_live_still(store: Store) -> None:
+    store.add_release(release(1), expected=None)
+    store.add_release(release(2), expected=1)
+
+    with pytest.raises(RefusedError, match="another version of shop went live"):
+        store.add_release(release(3), expected=1)
+    assert [(row.sequence, row.version, row.previous) for row in store.releases("shop")] == [(1, 1, None), (2, 2, 1)]
+
+
+@pytest.mark.slow
+def test_of_two_processes_that_move_the_champion_one_does(store: Store, url: str) -> None:
+    store.add_release(release(1), expected=None)
+    said = at_once(url, *[f"store.add_release({release(version)!r}, expected=1)" for version in (2, 3, 4)])
+
+    assert sorted(line.split(":")[0] for line in said) == ["None", "refused", "refused"]
+    assert len(store.releases("shop")) == 2
+
+
+# --- predictions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_predicted_once_a_version(store: Store) -> None:
+    assert store.add_predictions([prediction("a"), prediction("b")]) == 2
+    assert store.add_predictions([prediction("b"), prediction("c"), prediction("b", version=2)][:2]) == 1
+    assert store.add_predictions([prediction("b", version=2)]) == 1
+
+    assert sorted(store.prediction_keys("shop", version=1)) == ["a", "b", "c"]
+
+
+@pytest.mark.slow
+def test_of_two_processes_that_predict_the_same_rows_each_row_is_there_once(store: Store, url: str) -> None:
+    call = f"store.add_predictions([{prediction('')!r} | {{'key': str(number)}} for number in range(1200)])"
+    said = at_once(url, call, call)
+
+    assert sum(map(int, said)) == 1200
+    assert len(store.prediction_keys("shop", version=1)) == 1200
+
+
+# --- the database --------------------------------------------------------------------------------------------------------
+
+
+def test_a_store_that_another_process_holds_is_waited_for(store: Store, url: str) -> None:
+    holder = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    waiting = threading.Event()
+
+    def claim() -> str:
+        waiting.set()
+        return str(store.claim_run(run(1)).state)
+
+    with ThreadPoolExecutor(1) as pool:
+        claimed = pool.submit(claim)
+        waiting.wait()
+        with pytest.raises(TimeoutError):
+            claimed.result(timeout=0.5)
+        holder.execute("COMMIT")
+
+        assert claimed.result(timeout=30) == "running"
+    holder.close()
+
+
+@pytest.mark.slow
+def test_two_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
+    for attempt in range(2):
+        said = at_once(f"sqlite:///{tmp_path / f'{attempt}.db'}", *["len(store.runs('shop'))"] * 3, late=True)
+
+        assert said == ["0", "0", "0"]
+
+
+def test_a_store_that_cannot_be_opened_is_an_error_that_says_where(tmp_path: Path) -> None:
+    with pytest.raises(RetrimError, match="RETRIM_STORE_URL"):
+        Store(f"sqlite:///{tmp_path / 'missing' / 'retrim.db'}")
+
+
+def test_a_change_is_whole_or_not_there(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.begin() as connection:
+        connection.exec_driver_sql("UPDATE decisions SET reason = 'half'")
+        raise RuntimeError
+
+    assert {row.reason for row in store.decisions("shop")} == {"it pays"}
+
+
+def test_times_of_all_zones_sort_as_text() -> None:
+    times = [
+        pd.Timestamp("2024-01-01T23:30", tz="America/New_York"),
+        pd.Timestamp("2024-01-02T04:29", tz="UTC"),
+        pd.Timestamp("2024-01-02T10:00:00.9", tz="Asia/Kolkata"),
+        pd.Timestamp("2024-11-30", tz="UTC"),
+    ]
+
+    assert sorted(map(iso, times)) == [iso(time) for time in sorted(times)]
+
+
+def test_decisions_and_runs_come_oldest_first(store: Store) -> None:
+    store.add_decision(decision(9))
+    store.add_decision({**decision(4), "source": "person"})
+
+    assert [row.id for row in store.decisions("shop")] == ["d1-shop", "d2-shop", "d3-shop", "d4-shop", "d9-shop"]
+    assert [row.id for row in store.decisions("shop", source="person")] == ["d4-shop"]
