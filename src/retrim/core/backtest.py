@@ -23,7 +23,7 @@ class BacktestParams(Section):
 
 @dataclass(frozen=True)
 class Origin:
-    """One origin: the span scored, `[start, end)`, and the mean loss of each training window."""
+    """One origin: the events of the first and the last row scored, and the mean loss of each training window."""
 
     start: pd.Timestamp
     end: pd.Timestamp

@@ -13,7 +13,7 @@ from retrim.core.section import Section
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, WindowKind, fit_recipe, in_parallel, training_rows
 from retrim.core.view import FeatureView
-from retrim.core.windows import spans
+from retrim.core.windows import past_of, spans
 
 
 class ProbeParams(Section):
@@ -84,7 +84,7 @@ def probe(
 
     def losses_of(part: np.ndarray, threads: int) -> np.ndarray:
         judged = table.iloc[newest[part]]
-        past = np.flatnonzero((table["_due"] <= judged["_event"].iloc[0]).to_numpy())
+        past = past_of(table["_event"], table["_due"], newest[part[0]])
         fitted = table.iloc[training_rows(past, window, sliding_rows=sliding_rows)]
         view = FeatureView.learn(fitted, data)
         model = fit_recipe(recipe, view, fitted, threads=threads)
