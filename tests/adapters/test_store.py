@@ -97,7 +97,7 @@ def at_once(url: str, *calls: str, late: bool = False) -> list[str]:
     return [process.communicate()[0].strip() for process in processes]
 
 
-# --- claims --------------------------------------------------------------------------------------------------------------
+# --- claims -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_decision_has_one_run(store: Store) -> None:
@@ -197,7 +197,7 @@ def test_a_check_of_one_moment_is_recorded_once(store: Store, url: str) -> None:
     assert sorted(said) == ["False", "True"]
 
 
-# --- releases ------------------------------------------------------------------------------------------------------------
+# --- releases ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_release_needs_what_was_live_to_be_live_still(store: Store) -> None:
@@ -218,7 +218,7 @@ def test_of_two_processes_that_move_the_champion_one_does(store: Store, url: str
     assert len(store.releases("shop")) == 2
 
 
-# --- predictions ---------------------------------------------------------------------------------------------------------
+# --- predictions ------------------------------------------------------------------------------------------------------
 
 
 def test_a_row_is_predicted_once_a_version(store: Store) -> None:
@@ -238,7 +238,7 @@ def test_of_two_processes_that_predict_the_same_rows_each_row_is_there_once(stor
     assert len(store.prediction_keys("shop", version=1)) == 1200
 
 
-# --- the database --------------------------------------------------------------------------------------------------------
+# --- the database -----------------------------------------------------------------------------------------------------
 
 
 def test_a_store_that_another_process_holds_is_waited_for(store: Store, url: str) -> None:
@@ -275,9 +275,13 @@ def test_a_store_that_cannot_be_opened_is_an_error_that_says_where(tmp_path: Pat
 
 
 def test_a_change_is_whole_or_not_there(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.begin() as connection:
-        connection.exec_driver_sql("UPDATE decisions SET reason = 'half'")
-        raise RuntimeError
+    def broken_off() -> None:
+        with store.begin() as connection:
+            connection.exec_driver_sql("UPDATE decisions SET reason = 'half'")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken_off()
 
     assert {row.reason for row in store.decisions("shop")} == {"it pays"}
 
