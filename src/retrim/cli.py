@@ -250,19 +250,18 @@ def rollback(
 @app.command()
 def room(
     as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="The moment the room pretends is now.")],
-    mode: Annotated[str | None, typer.Option(help="search, warm or refit.")] = None,
+    mode: Annotated[str | None, typer.Option(help="search, warm or refit; default as a run of then.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a run room to work in by hand: cd into it and run `dvc repro`. Prints its path."""
+    """Make a run room of a date to work in by hand: cd into it and run `dvc repro`. Prints its path."""
     from retrim import screens
     from retrim.errors import UnknownNameError
-    from retrim.ops.rooms import next_mode, open_room
+    from retrim.ops.rooms import open_room_by_hand
 
-    house, at = house_here(), as_time(as_of)
-    chosen: Any = mode or next_mode(house)
-    if chosen not in ("search", "warm", "refit"):
-        raise UnknownNameError("mode", chosen, ("search", "warm", "refit"))
-    made = open_room(house, f"hand-{at:%Y%m%dT%H%M%S}-{chosen}", as_of=at, mode=chosen)
+    if mode not in (None, "search", "warm", "refit"):
+        raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
+    chosen: Any = mode
+    made = open_room_by_hand(house_here(), as_of=as_time(as_of), mode=chosen)
     if as_json:
         screens.show_json(made.as_record())
         return

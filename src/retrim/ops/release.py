@@ -30,9 +30,9 @@ class Live:
         }
 
 
-def live(house: House) -> Live | None:
-    """What is live now, from the release rows; None before the first promotion."""
-    rows = house.store.releases(house.model)
+def live(house: House, *, before: pd.Timestamp | None = None) -> Live | None:
+    """What is live now, or was just before a moment, from the release rows; None before the first promotion."""
+    rows = [row for row in house.store.releases(house.model) if before is None or row.at < iso(before)]
     if not rows:
         return None
     newest = rows[-1]

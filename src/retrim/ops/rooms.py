@@ -17,7 +17,7 @@ from retrim.files import folder_digest
 from retrim.machine import CORES_VARIABLE, platform_tag
 from retrim.ops.champion import stored_bundle
 from retrim.ops.house import House
-from retrim.ops.release import live
+from retrim.ops.release import Live, live
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,40 @@ def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode) -> Ro
 
     Raises:
         BadInputError: No batch had arrived by then, or a room of that name is there.
-        RefusedError: The workspace holds a file that a tag must not publish.
+        RefusedError: The workspace holds a file that a tag must not publish, or the champion was altered.
     """
+    return _open(house, name, as_of=as_of, mode=mode, champion=live(house))
+
+
+def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -> Room:
+    """Makes a room for a person, as a run of that date would have had it: batches, champion and mode of then.
+
+    Raises:
+        As `open_room`.
+    """
+    champion = live(house, before=as_of)
+    chosen = mode or _mode(house, champion)
+    return _open(house, f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}", as_of=as_of, mode=chosen, champion=champion)
+
+
+def next_mode(house: House) -> Mode:
+    """How the next version is made: searched at first, then as `retrain.mode` says."""
+    return _mode(house, live(house))
+
+
+def _mode(house: House, champion: Live | None) -> Mode:
+    return house.params.retrain.first_mode if champion is None else house.params.retrain.mode
+
+
+def _open(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, champion: Live | None) -> Room:
     folder = house.workspace.runs / name
     if folder.exists():
-        raise BadInputError(f"there is a room {folder} already; remove it, or take another date")
+        raise BadInputError(
+            f"there is a room {folder} already; work there, or remove it with `git worktree remove --force {folder}`"
+        )
     batches = house.landing.batches(as_of)
     if not any(batch.kind == "rows" for batch in batches):
         raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
-    champion = live(house)
     taken = git.snapshot(house.workspace.root, max_file_mb=house.params.room.max_file_mb)
     pins = {
         "model": house.model,
@@ -71,11 +96,6 @@ def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode) -> Ro
         digest=folder_digest,
     )
     return Room(folder, taken.commit, taken.untracked, None if champion is None else champion.version)
-
-
-def next_mode(house: House) -> Mode:
-    """How the next version is made: searched at first, then as `retrain.mode` says."""
-    return house.params.retrain.first_mode if live(house) is None else house.params.retrain.mode
 
 
 def stage_environment(house: House) -> dict[str, str]:
