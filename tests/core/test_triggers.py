@@ -57,7 +57,7 @@ def test_an_account_above_its_price_retrains() -> None:
     decision = decide(FIRING, params())
 
     assert decision.outcome == "retrain"
-    assert decision.reason.startswith("account: account 9 against price 5")
+    assert decision.reason.startswith("account 9 against price 5")
 
 
 def test_drift_in_enough_checks_retrains() -> None:

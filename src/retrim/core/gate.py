@@ -68,9 +68,12 @@ class Verdict:
 
     @property
     def reason(self) -> str:
-        """The checks that failed, or all that passed, in a sentence."""
+        """What decided, in a sentence: every check that failed, else the gain over the champion or the floor."""
         failed = [check.text for check in self.checks if not check.passed]
-        return "; ".join(failed or [check.text for check in self.checks])
+        if failed:
+            return "; ".join(failed)
+        weightiest = min(self.checks, key=lambda check: (check.name != "gain", not check.name.startswith("floor")))
+        return f"all {len(self.checks)} checks passed; {weightiest.text}"
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -142,8 +145,8 @@ def _gain(
     )
     passed = gain >= gate.min_gain and low > 0
     text = (
-        f"gain over the champion {gain:.1%}, at least {gate.min_gain:.1%} needed; "
-        f"with {confidence:.1%} confidence it is above {low:.1%}, 0 needed"
+        f"gain over the champion {gain:.1%}, above {low:.1%} with {confidence:.1%} confidence "
+        f"({gate.min_gain:.1%} and 0 needed)"
     )
     return Check("gain", passed, gain, gate.min_gain, text)
 
@@ -167,7 +170,7 @@ def _floor(
 ) -> Check:
     gain, low = _relative_gain(losses, floor, confidence=confidence, draws=draws, block_rows=block_rows, seed=gate.seed)
     shown = name.replace("_", " ")
-    text = f"gain over the naive {shown} {gain:.1%}; with {confidence:.1%} confidence above {low:.1%}, 0 needed"
+    text = f"gain over the naive {shown} {gain:.1%}, above {low:.1%} with {confidence:.1%} confidence (0 needed)"
     return Check(f"floor: {shown}", low > 0, low, 0.0, text)
 
 

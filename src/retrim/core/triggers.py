@@ -50,7 +50,8 @@ class Evidence:
         account: After this check's deposit.
         price: Of a retraining, in units of the loss.
         errors: Standard errors of itself that the account must exceed.
-        drifted: Columns over a threshold at each check, oldest first, this one last.
+        drifted: Columns over a threshold at each check that had rows to look at, oldest first.
+        looked: Whether this check had, and so is the last of them.
         checks_since_run: Checks since the last run that was promoted or refused, this one counted; None if none was.
         refusals: Runs refused one after the other, up to now.
         deferred_until: When a deferred run is to be tried again; None if none waits.
@@ -62,6 +63,7 @@ class Evidence:
     price: float
     errors: float
     drifted: tuple[tuple[str, ...], ...]
+    looked: bool
     checks_since_run: int | None
     refusals: int
     deferred_until: pd.Timestamp | None
@@ -98,16 +100,18 @@ def account_rule(evidence: Evidence, params: TriggerParams) -> Said:
     account, price = evidence.account, evidence.price
     fires = account.pays(price, errors=evidence.errors)
     text = (
-        f"account {account.balance:.4g} against price {price:.4g}, "
-        f"and against {evidence.errors:g} standard errors ({evidence.errors * account.error:.4g})"
+        f"account {account.balance:.4g} against price {price:.4g} "
+        f"and {evidence.errors:g} standard errors ({evidence.errors * account.error:.4g})"
     )
     return Said("account", fires, text)
 
 
 @RULES.register("drift")
 def drift_rule(evidence: Evidence, params: TriggerParams) -> Said:
-    """Fires when m of the last n checks found drift in the columns it looks at."""
+    """Fires when m of the last n checks that had rows to look at found drift in the columns it looks at."""
     m, n = params.drift_checks
+    if not evidence.looked:
+        return Said("drift", False, "too few new rows to look at")  # old findings start nothing a second time
     seen = [
         [column for column in columns if not params.drift_columns or column in params.drift_columns]
         for columns in evidence.drifted[-n:]
@@ -120,8 +124,8 @@ def drift_rule(evidence: Evidence, params: TriggerParams) -> Said:
 def decide(evidence: Evidence, params: TriggerParams) -> Decision:
     """The decision, and what every rule said; all are asked, also when none could act."""
     said = tuple(RULES[name](evidence, params) for name in params.rules)
-    firing = [f"{each.rule}: {each.text}" for each in said if each.fires]
-    quiet = "; ".join(f"{each.rule}: {each.text}" for each in said) or "no rule is set"
+    firing = [each.text for each in said if each.fires]
+    quiet = "; ".join(each.text for each in said) or "no rule is set"
     held_back = evidence.refusals >= params.refusals_to_hold
     hold = f"{evidence.refusals} refusals running; a person has to release the next run: `retrim retrain --reason ...`"
     if evidence.deferred_until is not None:
