@@ -64,7 +64,7 @@ def test_drift_in_enough_checks_retrains() -> None:
     decision = decide(replace(QUIET, drifted=(("level",), (), ("level", "group"))), params())
 
     assert decision.outcome == "retrain"
-    assert decision.reason == "drift: drift in 2 of the last 3 checks, 2 of 3 needed: group, level"
+    assert decision.reason == "drift in 2 of the last 3 checks, 2 of 3 needed: group, level"
 
 
 def test_a_rule_that_is_not_set_starts_nothing() -> None:
