@@ -89,9 +89,9 @@ def check_pins(paths: Paths) -> None:
     for name, folder in (("raw", paths.raw), ("champion", paths.champion)):
         if not folder.is_dir() or folder_digest(folder) != pins[f"{name}_digest"]:
             raise BadInputError(
-                f"data/{name} is not the one pinned in data/pins.json: run `git checkout -- data/raw.dvc "
-                "data/champion.dvc`, as DVC has noted the other one there, then `dvc checkout` (in a fresh clone `dvc pull data/raw.dvc "
-                "data/champion.dvc`), then `dvc repro` again; in a room made by hand, make another"
+                f"data/{name} is not the one pinned in data/pins.json. At a tag: `git checkout -- data/raw.dvc "
+                "data/champion.dvc`, as DVC has noted the other one there; `dvc checkout`; `dvc repro` again. In a "
+                "fresh clone `dvc pull data/raw.dvc data/champion.dvc` first. In a room made by hand: make another"
             )
 
 
