@@ -4,12 +4,23 @@ import os
 import platform
 import sysconfig
 
+from retrim.errors import BadInputError
+
 CORES_VARIABLE = "RETRIM_CORES"
 
 
 def cores() -> int:
-    """Cores this process may use: `RETRIM_CORES`, else what the system gives it. Changes time, never a result."""
-    return int(os.environ.get(CORES_VARIABLE) or len(os.sched_getaffinity(0)))
+    """Cores this process may use: `RETRIM_CORES`, else what the system gives it. Changes time, never a result.
+
+    Raises:
+        BadInputError: `RETRIM_CORES` is no whole number of 1 or more.
+    """
+    given = os.environ.get(CORES_VARIABLE)
+    if not given:
+        return len(os.sched_getaffinity(0))
+    if not given.isdecimal() or int(given) < 1:
+        raise BadInputError(f"{CORES_VARIABLE} is {given!r}; give a whole number of 1 or more, or none for every core")
+    return int(given)
 
 
 def platform_tag() -> str:

@@ -1,0 +1,63 @@
+"""The backtest: each origin is scored by fits on its own past alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.backtest import Origin, backtest
+from retrim.core.metrics import row_losses
+from retrim.core.training import Recipe, WindowKind, fit_recipe
+from retrim.core.view import FeatureView
+from retrim.core.windows import folds
+
+VIEW = FeatureView({"x": "number"}, {}, "y", "regression", ())
+RECIPE = Recipe("gbm", "mae", {"num_leaves": 4, "min_child_samples": 5}, 8, 7)
+WINDOWS: tuple[WindowKind, ...] = ("all", "sliding")
+
+
+def rows(n: int = 120) -> pd.DataFrame:
+    draw = np.random.default_rng(3)
+    event = pd.Series(pd.date_range("2024-01-01", periods=n, freq="1h", tz="UTC"))
+    x = draw.normal(size=n)
+    return pd.DataFrame({"_event": event, "_due": event + pd.Timedelta("2h"), "x": x, "y": x + draw.normal(size=n) / 9})
+
+
+def run(table: pd.DataFrame, *, count: int = 2, sliding_rows: int = 40, cores: int = 1) -> list[Origin]:
+    cut = folds(table["_event"], table["_due"], count=count, rows=20)
+    return backtest(RECIPE, VIEW, table, cut, WINDOWS, sliding_rows=sliding_rows, cores=cores)
+
+
+def test_each_origin_is_scored_by_a_fit_on_what_was_due_before_it() -> None:
+    table = rows()
+    # The second origin begins at row 100; labels are due two hours later, so rows up to 98 are its past.
+    model = fit_recipe(RECIPE, VIEW, table.iloc[:99], threads=1)
+    scored = table.iloc[100:]
+    expected = row_losses("mae", scored["y"].to_numpy(), model.predict(VIEW.matrix(scored))).mean()
+
+    assert run(table)[1].losses["all"] == pytest.approx(expected)
+
+
+def test_what_comes_after_an_origin_does_not_change_it() -> None:
+    table = rows()
+    changed = table.assign(y=table["y"].where(table.index < 100, 50.0))
+
+    assert run(changed)[0] == run(table)[0]
+
+
+def test_an_origin_whose_past_fits_the_sliding_window_has_one_loss() -> None:
+    assert [set(origin.losses) for origin in run(rows(), sliding_rows=90)] == [{"all"}, {"all", "sliding"}]
+
+
+def test_an_origin_says_what_it_scored() -> None:
+    first = run(rows())[0]
+
+    assert (first.rows, first.start, first.end) == (
+        20,
+        pd.Timestamp("2024-01-04 08:00", tz="UTC"),
+        pd.Timestamp("2024-01-05 03:00", tz="UTC"),
+    )
+    assert first.as_record()["start"] == "2024-01-04T08:00:00+00:00"
+
+
+def test_the_number_of_cores_changes_nothing() -> None:
+    assert run(rows(), cores=3) == run(rows(), cores=1)

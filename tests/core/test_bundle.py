@@ -1,0 +1,73 @@
+"""The predictor of a bundle: the winner's model, with its own preprocessing and dates."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.bundle import load_predictor
+from retrim.core.canonical import to_json
+from retrim.core.training import Recipe, fit_recipe
+from retrim.core.view import FeatureView
+
+VIEW = FeatureView({"x": "number", "group": "category"}, {"group": ("a", "b")}, "y", "regression", ())
+ROWS = pd.DataFrame({"x": np.arange(60) / 60, "group": pd.Series(["a", "b"] * 30, dtype="str"), "y": np.arange(60.0)})
+
+
+def recipe(rounds: int) -> Recipe:
+    return Recipe("gbm", "mae", {"num_leaves": 4, "min_child_samples": 2}, rounds, 7)
+
+
+def bundle(winner: str = "sliding") -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for kind, rounds in (("all", 3), ("sliding", 9)):
+        made = fit_recipe(recipe(rounds), VIEW, ROWS, threads=1)
+        files |= {f"models/{kind}/{name}": content for name, content in made.files().items()}
+        files[f"models/{kind}/fit.json"] = to_json(
+            {"recipe": recipe(rounds).as_record(), "from": f"2024-0{rounds // 3}-01T00:00:00+00:00"}
+        )
+    records: dict[str, Any] = {
+        "features/view.json": VIEW.as_record(),
+        "features/split.json": {
+            "used_until": "2024-04-01T00:00:00+00:00",
+            "judged_until": "2024-05-01T00:00:00+00:00",
+        },
+        "tuning/hyperparameters.json": {"hyperparameters": recipe(9).hyperparameters, "rounds": 9},
+        "verdict/verdict.json": {"winner": winner, "losses": {"all": 3.0, "sliding": 2.0}},
+    }
+    return files | {name: to_json(record) for name, record in records.items()}
+
+
+def test_the_winners_model_predicts() -> None:
+    expected = fit_recipe(recipe(9), VIEW, ROWS, threads=1).predict(VIEW.matrix(ROWS))
+
+    assert np.array_equal(load_predictor(bundle()).predict(ROWS), expected)
+
+
+def test_the_other_challenger_is_not_the_winner() -> None:
+    assert not np.array_equal(load_predictor(bundle("all")).predict(ROWS), load_predictor(bundle()).predict(ROWS))
+
+
+def test_a_predictor_knows_what_it_has_seen() -> None:
+    found = load_predictor(bundle())
+
+    assert (found.trained_from, found.used_until, found.judged_until) == tuple(
+        pd.Timestamp(f"2024-0{month}-01", tz="UTC") for month in (3, 4, 5)
+    )
+    assert (found.window, found.judged_loss) == ("sliding", 2.0)
+
+
+def test_its_recipe_refits_the_very_same_model() -> None:
+    found = load_predictor(bundle())
+
+    assert fit_recipe(found.recipe, found.view, ROWS, threads=1).files() == found.model.files()
+
+
+@pytest.mark.parametrize("missing", ["features/view.json", "models/sliding/fit.json", "models/sliding/model.txt"])
+def test_a_bundle_without_one_of_its_files_does_not_load(missing: str) -> None:
+    files = bundle()
+    del files[missing]
+
+    with pytest.raises(KeyError, match=missing.rpartition("/")[2]):
+        load_predictor(files)

@@ -1,0 +1,81 @@
+"""A recipe and its rows: windows, and work in parallel that no number of cores changes."""
+
+import threading
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from retrim.core.training import Recipe, TrainParams, distinct, in_parallel, training_rows
+
+PAST = np.array([0, 1, 3, 4, 7])
+
+
+def test_the_sliding_window_is_the_newest_past() -> None:
+    assert training_rows(PAST, "sliding", sliding_rows=2).tolist() == [4, 7]
+
+
+def test_the_window_of_all_is_all_the_past() -> None:
+    assert training_rows(PAST, "all", sliding_rows=2).tolist() == PAST.tolist()
+
+
+@pytest.mark.parametrize(
+    ("windows", "rows", "found"),
+    [
+        (("all", "sliding"), 11, ["all", "sliding"]),
+        (("all", "sliding"), 10, ["all"]),
+        (("sliding",), 5, ["sliding"]),
+        (("all",), 50, ["all"]),
+    ],
+)
+def test_windows_that_hold_the_same_rows_make_one_challenger(windows: tuple, rows: int, found: list[str]) -> None:
+    assert distinct(windows, rows, sliding_rows=10) == found
+
+
+def test_at_least_one_window_is_needed() -> None:
+    with pytest.raises(ValidationError):
+        TrainParams.model_validate({"model": "gbm", "windows": [], "seed": 1})
+
+
+def test_a_recipe_tells_all_that_a_fit_needs() -> None:
+    assert Recipe("gbm", "mae", {"num_leaves": 3}, 5, 7).as_record() == {
+        "model": "gbm",
+        "loss": "mae",
+        "hyperparameters": {"num_leaves": 3},
+        "rounds": 5,
+        "seed": 7,
+    }
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 8])
+def test_results_come_in_the_order_of_their_items(cores: int) -> None:
+    assert in_parallel(lambda item, threads: item * 2, range(7), cores=cores) == [0, 2, 4, 6, 8, 10, 12]
+
+
+@pytest.mark.parametrize(("items", "cores"), [(1, 4), (2, 4), (3, 4), (4, 4), (9, 4), (2, 1)])
+def test_work_times_threads_never_exceeds_the_cores(items: int, cores: int) -> None:
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work(item: int, threads: int) -> int:
+        nonlocal running, most
+        with lock:
+            running += threads
+            most = max(most, running)
+        with lock:
+            running -= threads
+        return threads
+
+    given = in_parallel(work, range(items), cores=cores)
+
+    assert most <= cores
+    assert all(threads >= 1 for threads in given)
+    assert given[0] * min(items, cores) <= cores
+
+
+def test_no_work_needs_no_cores() -> None:
+    assert in_parallel(lambda item, threads: item, [], cores=2) == []
+
+
+def test_a_failure_of_one_item_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        in_parallel(lambda item, threads: 1 // item, [1, 0], cores=2)

@@ -1,0 +1,90 @@
+"""Files and folders replaced whole, and the machine they are made on."""
+
+from pathlib import Path
+
+import pytest
+
+from retrim.errors import BadInputError
+from retrim.files import file_digest, folder_digest, read_folder, write_file, write_folder
+from retrim.machine import cores, platform_tag
+
+FILES = {"a.json": b"1", "deep/b.txt": b"2"}
+
+
+def test_a_folder_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    write_folder(tmp_path / "out", FILES)
+
+    assert read_folder(tmp_path / "out") == FILES
+
+
+def test_nothing_of_the_folder_before_is_left(tmp_path: Path) -> None:
+    write_folder(tmp_path / "out", {"old.json": b"0"})
+    write_folder(tmp_path / "out", FILES)
+
+    assert read_folder(tmp_path) == {f"out/{name}": content for name, content in FILES.items()}
+
+
+def test_what_a_kill_left_beside_the_folder_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / ".out.new").mkdir()
+    (tmp_path / ".out.new" / "torn.json").write_bytes(b"{")
+    write_folder(tmp_path / "out", FILES)
+
+    assert read_folder(tmp_path) == {f"out/{name}": content for name, content in FILES.items()}
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    write_file(tmp_path / "deep" / "out.json", b"long before")
+    write_file(tmp_path / "deep" / "out.json", b"now")
+
+    assert read_folder(tmp_path) == {"deep/out.json": b"now"}
+
+
+def test_the_digest_of_a_folder_is_of_names_and_content_alone(tmp_path: Path) -> None:
+    write_folder(tmp_path / "one", FILES)
+    write_folder(tmp_path / "two", dict(reversed(FILES.items())))
+
+    assert folder_digest(tmp_path / "one") == folder_digest(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    "other", [{**FILES, "a.json": b"3"}, {**FILES, "c": b""}, {"b.json": b"1", "deep/b.txt": b"2"}]
+)
+def test_another_byte_file_or_name_is_another_digest(tmp_path: Path, other: dict[str, bytes]) -> None:
+    write_folder(tmp_path / "one", FILES)
+    write_folder(tmp_path / "two", other)
+
+    assert folder_digest(tmp_path / "one") != folder_digest(tmp_path / "two")
+
+
+def test_the_digest_of_a_file_is_its_sha256(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+
+    # The example of FIPS 180-2, appendix B.1.
+    assert file_digest(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+# --- the machine
+
+
+def test_the_number_of_cores_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRIM_CORES", "3")
+
+    assert cores() == 3
+
+
+def test_without_a_setting_every_core_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RETRIM_CORES", raising=False)
+
+    assert cores() >= 1
+
+
+@pytest.mark.parametrize("wrong", ["0", "-2", "two", "1.5"])
+def test_a_number_of_cores_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("RETRIM_CORES", wrong)
+
+    with pytest.raises(BadInputError, match=f"RETRIM_CORES is '{wrong}'; give a whole number of 1 or more"):
+        cores()
+
+
+def test_the_platform_tag_names_the_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "-python3." in platform_tag()
