@@ -22,7 +22,7 @@ def monitor(now: str | None = None) -> dict[str, Any]:
     with sign_of_life(open_house()):
         maintain(at)
         checked = look(at)
-        outcome = start(checked["id"], at) if checked["outcome"] == "retrain" and checked["fresh"] else None
+        outcome = start(checked["id"], at) if checked["outcome"] == "retrain" and not _has_run(checked["id"]) else None
     return {"check": checked, "run": outcome}
 
 
@@ -31,6 +31,11 @@ def look(now: str) -> dict[str, Any]:
     """The check itself, recorded whether or not it acts; done once for a moment."""
     checked = check(open_house(), now=moment(now))
     return {**checked.as_record(), "fresh": checked.fresh}
+
+
+def _has_run(decision: str) -> bool:
+    """Whether the decision was carried out; one that a kill left without its run is carried out now."""
+    return open_house().store.run(f"run-{decision}") is not None
 
 
 def start(decision: str, now: str) -> dict[str, Any] | None:

@@ -14,8 +14,8 @@ from retrim.core.metrics import measure, row_losses
 from retrim.core.probe import Reading, probe
 from retrim.core.table import assemble, mature, overdue_labels
 from retrim.core.triggers import Decision, Evidence, decide
-from retrim.core.view import UNSEEN
 from retrim.datasets.landed import read_landed
+from retrim.errors import BadInputError
 from retrim.machine import cores
 from retrim.ops.champion import champion
 from retrim.ops.house import House
@@ -43,7 +43,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     """Looks at what has landed by `now` and decides; a check of the same moment is done once.
 
     Raises:
-        BadInputError: No rows have landed.
+        BadInputError: No rows have landed by then.
     """
     identity = f"{house.model}-{now:%Y%m%dT%H%M%SZ}"
     done = house.store.decision(identity)
@@ -53,6 +53,8 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     previous = past[-1] if past else None
     rows, labels = read_landed(house.landing.root)
     table = assemble(rows, labels, house.params.data, as_of=now)
+    if not len(table):
+        raise BadInputError(f"no rows had landed by {iso(now)}; land some with `retrim ingest FILE`, or check later")
     found = champion(house)
     record: dict[str, Any] = {
         "as_of": iso(now),
@@ -62,16 +64,22 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "metrics": None,
         "findings": [],
         "drifted": [],
+        "looked_until": None,
         "labels_overdue": overdue_labels(table, as_of=now),
         "counted_until": None,
+        "debited": [],
     }
-    account, price = EMPTY, house.params.account.price
+    account, price = EMPTY, price_now(house)
+    if previous is not None and pd.Timestamp(previous.as_of) > now:
+        record |= {"account": account.as_record(), "price": price, "said": []}
+        gone = Decision("none", f"the check of {previous.as_of} has looked already; checks go forward", ())
+        return _store(house, identity, gone, record, now)
     if found is not None:
         version, predictor = found
         score(house, now=now)
-        drift = _drift(house, table, predictor, version, since=_as_of(previous))
-        reading, metrics, counted = _performance(house, table, predictor, since=_counted_until(previous), now=now)
-        before, price = balance(house, version), price_now(house)
+        drift, looked_until = _drift(house, table, predictor, version, previous=previous, now=now)
+        reading, metrics, counted = _performance(house, table, predictor, version, previous=previous, now=now)
+        before = balance(house, version)
         account = before if reading is None else _deposit(house, before, reading)
         record |= {
             "champion": version,
@@ -80,7 +88,9 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             "metrics": metrics,
             "findings": [finding.as_record() for finding in drift[:SHOWN_FINDINGS]],
             "drifted": sorted({finding.column for finding in drift if finding.over}),
+            "looked_until": looked_until,
             "counted_until": iso(counted),
+            "debited": [run.id for run in _refused_since(house, previous)],
             "account_before": before.as_record(),
         }
     record |= {"account": account.as_record(), "price": price}
@@ -97,10 +107,17 @@ def balance(house: House, version: int) -> Account:
         return EMPTY
     newest = past[-1]
     account = Account(newest.record["account"]["balance"], newest.record["account"]["variance"])
-    for run in house.store.runs(house.model, state="refused"):
-        if run.as_of >= newest.as_of:
-            account = account.debit(newest.record["price"])
+    for _ in _refused_since(house, newest):
+        account = account.debit(newest.record["price"])
     return account
+
+
+def _refused_since(house: House, newest: Row | None) -> list[Row]:
+    """Runs refused since the newest check; one of its own moment that it has debited is not among them."""
+    if newest is None:
+        return []
+    refused = house.store.runs(house.model, state="refused")
+    return [run for run in refused if run.as_of >= newest.as_of and run.id not in newest.record["debited"]]
 
 
 def price_now(house: House) -> float:
@@ -118,38 +135,58 @@ def _deposit(house: House, account: Account, reading: Reading) -> Account:
 
 
 def _drift(
-    house: House, table: pd.DataFrame, predictor: Predictor, version: int, *, since: pd.Timestamp | None
-) -> list[Finding]:
-    """Findings on rows that came since the last check, against the champion's training rows; no label is read."""
+    house: House,
+    table: pd.DataFrame,
+    predictor: Predictor,
+    version: int,
+    *,
+    previous: Row | None,
+    now: pd.Timestamp,
+) -> tuple[list[Finding], str | None]:
+    """Findings on rows this champion was not yet seen with, against those it was made from; no label is read.
+
+    With too few of them nothing is said, and they are looked at with the next ones.
+    The second value is the moment until which rows have been looked at.
+    """
     known = table["_event"].between(predictor.trained_from, predictor.used_until)
-    newest = table["_event"] > predictor.used_until
+    newest = table["_event"] > predictor.judged_until
+    since = previous.record["looked_until"] if previous is not None and previous.record["champion"] == version else None
     if since is not None:
-        newest &= table["_arrived"] > since
+        newest &= table["_arrived"] > pd.Timestamp(since)
     score_known = table["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")
-    reference, current = table[known | score_known], table[newest]
     scores = score_column(house, version, table["_key"])
-    return findings(
-        reference.assign(_score=scores.where(score_known)),
-        current.assign(_score=scores),
+    # Scores go in before the cut: pandas lets a column fill up a frame without rows.
+    found = findings(
+        table.assign(_score=scores.where(score_known))[known | score_known],
+        table.assign(_score=scores)[newest],
         {name: kind for name, kind in predictor.view.features.items() if name in table.columns},
         house.params.drift,
         time="_event",
     )
+    return found, iso(now) if found else since
 
 
 def _performance(
-    house: House, table: pd.DataFrame, predictor: Predictor, *, since: pd.Timestamp | None, now: pd.Timestamp
+    house: House,
+    table: pd.DataFrame,
+    predictor: Predictor,
+    version: int,
+    *,
+    previous: Row | None,
+    now: pd.Timestamp,
 ) -> tuple[Reading | None, dict[str, float] | None, pd.Timestamp]:
-    """The probe on rows that matured since the last counted moment and that the champion has never used.
+    """The probe on rows that matured since the last counted moment, and since the champion was made.
 
     With too few of them nothing is said, and they are counted with the next ones.
     """
     params = house.params
     ripe = mature(table)
-    begin = since if since is not None else pd.Timestamp(0, tz="UTC")
+    made = house.store.version(house.model, version)
+    assert made is not None, version
+    begin = pd.Timestamp(made.as_of)
+    if previous is not None and previous.record["counted_until"] is not None:
+        begin = max(begin, pd.Timestamp(previous.record["counted_until"]))
     is_new = (ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)
-    if since is None:
-        is_new &= ripe["_event"] > predictor.judged_until
     newest = np.flatnonzero(is_new.to_numpy())
     if len(newest) < params.probe.min_rows:
         return None, None, begin
@@ -167,9 +204,7 @@ def _performance(
         block_rows=params.judge.block_rows,
         cores=cores(),
     )
-    seen = actual != UNSEEN if predictor.view.task == "multiclass" else np.ones(len(actual), dtype=bool)
-    metrics = measure(params.judge.metrics, actual[seen], predicted[seen], task=predictor.view.task)
-    return reading, metrics, now
+    return reading, measure(params.judge.metrics, actual, predicted, task=predictor.view.task), now
 
 
 def _evidence(
@@ -186,14 +221,16 @@ def _evidence(
     if ended:
         since_run = 1 + sum(each.as_of > ended[-1].as_of for each in past)
     until = runs[-1].detail["until"] if runs and runs[-1].state == "deferred" else None
-    same = [each.record["drifted"] for each in past if each.record["champion"] == record["champion"]]
+    same = [each.record for each in past if each.record["champion"] == record["champion"]]
+    looked = [each["drifted"] for each in (*same, record) if each["findings"]]
     return Evidence(
         now=now,
         champion=record["champion"],
         account=account,
         price=price,
         errors=house.params.account.errors,
-        drifted=tuple(tuple(columns) for columns in [*same, record["drifted"]]),
+        drifted=tuple(map(tuple, looked)),
+        looked=bool(record["findings"]),
         checks_since_run=since_run,
         refusals=refusals,
         deferred_until=None if until is None else pd.Timestamp(until),
@@ -214,13 +251,3 @@ def _store(house: House, identity: str, decision: Decision, record: dict[str, An
         }
     )
     return Checked(identity, decision.outcome, decision.reason, record, fresh=added)
-
-
-def _as_of(previous: Row | None) -> pd.Timestamp | None:
-    return None if previous is None else pd.Timestamp(previous.as_of)
-
-
-def _counted_until(previous: Row | None) -> pd.Timestamp | None:
-    if previous is None or previous.record["counted_until"] is None:
-        return None
-    return pd.Timestamp(previous.record["counted_until"])

@@ -11,9 +11,11 @@ from retrim.adapters.store import Row, iso
 from retrim.core.plan import Mode
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
+from retrim.errors import BadInputError
 from retrim.files import file_digest, folder_digest
 from retrim.ops.champion import champion
 from retrim.ops.house import House
+from retrim.ops.person import PERSON
 from retrim.ops.recover import clear_rooms
 from retrim.ops.release import promote
 from retrim.ops.rooms import Room, next_mode, open_room
@@ -56,23 +58,35 @@ def claim(house: House, decision: str, *, now: pd.Timestamp, mode: Mode | None =
 def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
     """Ends the run *deferred*, naming a date, if too few rows are mature to judge; else None.
 
+    A run that a check decided on needs rows that matured since the champion was judged, or
+    it would make the same model again; one that a person asked for may be judged on the
+    same rows, as long as the champion has not used them: the settings may be new.
+
     The date is when enough of the rows that have landed will be due; if even those do
     not suffice, it is extrapolated from the rate at which rows come.
+
+    Raises:
+        BadInputError: No rows had landed by the run's date.
     """
     as_of = pd.Timestamp(run.as_of)
     rows, labels = read_landed(house.landing.root)
     table = assemble(rows, labels, house.params.data, as_of=as_of)
     found = champion(house)
     ripe = mature(table)
-    used = found[1].used_until if found is not None else None
-    fresh = ripe if used is None else ripe[ripe["_event"] > used]
+    if not len(table):
+        raise BadInputError(f"no rows had landed by {run.as_of}; land some with `retrim ingest FILE`")
+    fresh = ripe
+    if found is not None:
+        asked = house.store.decision(run.decision)
+        by_person = asked is not None and asked.source == PERSON
+        fresh = ripe[ripe["_event"] > (found[1].used_until if by_person else found[1].judged_until)]
     # Version 1 also needs rows to train on: as many again as those that judge, three times over.
     needed = house.params.gate.min_rows if found is not None else house.params.split.judge_rows * 4
     if len(fresh) >= needed:
         return None
     missing = needed - len(fresh)
     until = _enough_at(table, missing, as_of)
-    reason = f"{len(fresh)} mature rows that no model has used, {needed} needed; enough by {iso(until)}"
+    reason = f"{len(fresh)} mature rows that no model has seen, {needed} needed; enough by {iso(until)}"
     detail = {"reason": reason, "until": iso(until), "missing": missing}
     house.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=detail)
     return Outcome(run.id, "deferred", reason, None)

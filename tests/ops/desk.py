@@ -1,0 +1,153 @@
+"""A house without servers for tests of the check: rows land as frames, a champion is made by the stages themselves.
+
+The stages' own `run` functions make the bundle in a plain folder; only the search is
+left out, its result is given. The registry is a shelf that knows where a bundle lies,
+all that a check asks of it.
+"""
+
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from retrim.adapters.store import iso
+from retrim.core.canonical import to_json
+from retrim.core.frames import to_parquet
+from retrim.core.table import assemble, mature, row_keys
+from retrim.datasets.landed import batch_id, read_landed
+from retrim.datasets.synthetic import data_section, generate
+from retrim.files import file_digest, folder_digest, write_file
+from retrim.ops.check import Checked, check
+from retrim.ops.house import House
+from retrim.ops.person import ask_for_run
+from retrim.ops.retrain import claim
+from retrim.paths import NO_CHAMPION, Paths, Workspace
+from retrim.settings import Env, Params
+from retrim.stages import compare, features, train
+
+REPOSITORY = Path(__file__).parents[2]
+START = pd.Timestamp("2024-01-01", tz="UTC")
+FEW: dict[str, dict[str, Any]] = {
+    "split": {"judge_rows": 48, "sliding_rows": 200},
+    "judge": {"draws": 100, "block_rows": 6},
+    "gate": {"min_rows": 24, "folds": 2, "season": "1D", "season_cells": 24, "floor": ["mean"]},
+    "probe": {"blocks": 1, "min_rows": 24},
+    "account": {"usual_rows": 48, "price": 1.0, "price_unit": "loss"},
+    "drift": {"min_rows": 24},
+}
+TUNED = {"hyperparameters": {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.2}, "rounds": 30}
+
+
+@dataclass
+class Shelf:
+    """Where the bundle of each version lies."""
+
+    folders: dict[int, Path]
+
+    def bundle_folder(self, version: int) -> Path:
+        return self.folders[version]
+
+
+@dataclass
+class Desk:
+    """A house, a stream of one row an hour, and a hand that lands and decides."""
+
+    house: House
+    stream: dict[str, Any]
+    shelf: Shelf = field(default_factory=lambda: Shelf({}))
+
+    def day(self, number: float) -> pd.Timestamp:
+        return START + pd.Timedelta(number, "D")
+
+    def rows(self, since: float, until: float) -> pd.DataFrame:
+        """Rows with an event in `[since, until)` days after the start."""
+        frame = generate(**{**self.stream, "start": START, "every": "1h", "rows": max(int(until * 24), 1)})
+        return frame[(frame["at"] >= self.day(since)) & (frame["at"] < self.day(until))].reset_index(drop=True)
+
+    def land(self, frame: pd.DataFrame, at: float, *, kind: str = "rows") -> None:
+        """Lands typed rows, or labels of them, at a day."""
+        data, landing = self.house.params.data, self.house.landing
+        digest = sha256(f"{kind} {at} {frame.to_csv()}".encode()).hexdigest()
+        keyed = frame.assign(_key=row_keys(frame, data.key, batch_id(digest)))
+        facts: dict[str, Any] = {"digest": digest, "arrived": self.day(at), "correction": False, "released": ""}
+        with landing.locked():
+            if kind == "rows":
+                landing.land_rows(keyed, **facts)
+            else:
+                landing.land_labels(keyed[["_key", data.target]].assign(label_time=self.day(at)), **facts)
+
+    def check(self, at: float) -> Checked:
+        return check(self.house, now=self.day(at))
+
+    def make_version(self, at: float, *, promote: bool = True, decision: str | None = None) -> int:
+        """A version as of a day, promoted or refused: of a check's decision, or else of a person's."""
+        now = self.day(at)
+        asked = decision or ask_for_run(self.house, as_of=now, reason="a test", now=now)
+        run = claim(self.house, asked, now=now)
+        version = len(self.shelf.folders) + 1
+        paths = self._bundle(now, version)
+        verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": promote, "reason": "as the test says"}
+        row = {"run": run.id, "tag": f"retrim/generated/v{version}", "as_of": iso(now), "made": iso(now)}
+        hashes = {"bundle": folder_digest(paths.candidate), "model_sha256": file_digest(paths.models / "all/model.txt")}
+        self.house.store.add_version(
+            {"model": self.house.model, "version": version, **row, **hashes, "lineage": {}, "verdict": verdict}
+        )
+        if promote:
+            past = self.house.store.releases(self.house.model)
+            release = {"model": self.house.model, "version": version, "action": "promote", "reason": "", "at": iso(now)}
+            self.house.store.add_release(release, expected=past[-1].version if past else None)
+        state = "promoted" if promote else "refused"
+        self.house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail={"reason": "a test"})
+        return version
+
+    def _bundle(self, now: pd.Timestamp, version: int) -> Paths:
+        params, paths = self.house.params, Paths(self.house.workspace.var / f"bundle-{version}")
+        ripe = mature(assemble(*read_landed(self.house.landing.root), params.data, as_of=now))
+        write_file(paths.table, to_parquet(ripe))
+        write_file(paths.champion / NO_CHAMPION, b"{}\n")
+        features.run(params.data, params.split, paths)
+        write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
+        train.run(params.train, params.judge, params.split, paths, cores=1)
+        compare.run(params.gate, params.judge, paths)
+        self.shelf.folders[version] = paths.candidate
+        return paths
+
+
+def make_desk(
+    folder: Path,
+    *,
+    task: str = "regression",
+    labels: str = "with_rows",
+    drift: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None,
+    changes: dict[str, dict[str, Any]] | None = None,
+) -> Desk:
+    """A desk in an empty folder; `drift`, `data` and `changes` dial the stream, its description and params.yaml."""
+    document = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    document["data"] = data_section(task, labels=labels, horizon="1h", suite="none.json") | (data or {})  # type: ignore[arg-type]
+    if document["data"]["task"] != "regression":
+        document["judge"] |= {"loss": "log_loss", "metrics": ["log_loss", "accuracy"]}
+    document["train"]["windows"] = ["all"]
+    for part in (FEW, changes or {}):
+        for section, values in part.items():
+            document[section] |= values
+    (folder / "var").mkdir(parents=True)
+    desk = Desk(
+        House(Workspace(folder), Params.model_validate(document), Env()),
+        {"task": task, "seed": 3, "kind": "none", "size": 0.0, "since": START, **(drift or {})},
+    )
+    desk.house.__dict__["registry"] = desk.shelf
+    return desk
+
+
+def with_params(desk: Desk, **sections: dict[str, Any]) -> Desk:
+    """The same desk after somebody edited params.yaml."""
+    document = desk.house.params.model_dump(mode="json")
+    for name, values in sections.items():
+        document[name] |= values
+    house = replace(desk.house, params=Params.model_validate(document))
+    house.__dict__["registry"] = desk.shelf
+    return Desk(house, desk.stream, desk.shelf)

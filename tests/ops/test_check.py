@@ -1,0 +1,463 @@
+"""A check: what it counts once, what it says, and that it is recorded whether or not it acts."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.adapters.store import iso
+from retrim.core.account import EMPTY
+from retrim.errors import BadInputError
+from retrim.ops.check import balance, price_now
+from retrim.ops.person import ask_for_run
+from retrim.ops.retrain import claim, defer
+from retrim.ops.score import score
+from tests.ops.desk import START, Desk, make_desk, with_params
+
+Make = Callable[..., Desk]
+CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
+SHIFT: dict[str, Any] = {"kind": "shift", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
+LOOK_AT_LEVEL = {"rules": ["drift"], "drift_columns": ["level"]}
+DEAR = {"account": {"price": 1000.0}}
+CHEAP = {"account": {"price": 0.05, "errors": 0.0}}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """A desk with ten days of rows and a version of them."""
+
+    def made(**dials: Any) -> Desk:
+        desk = make_desk(tmp_path / "house", **dials)
+        desk.land(desk.rows(0, 10), 10)
+        desk.make_version(10)
+        return desk
+
+    return made
+
+
+# --- before there is a champion -------------------------------------------------------------------
+
+
+def test_a_check_of_nothing_says_what_to_do(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "house")
+
+    with pytest.raises(BadInputError, match="retrim ingest FILE"):
+        desk.check(1)
+
+
+def test_a_check_before_the_first_arrival_says_so(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "house")
+    desk.land(desk.rows(0, 2), 2)
+
+    with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02"):
+        desk.check(1)
+
+
+def test_the_first_check_asks_for_version_1(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "house")
+    desk.land(desk.rows(0, 10), 10)
+    checked = desk.check(10)
+
+    assert (checked.outcome, checked.reason) == ("retrain", "no version is live: the first is made")
+    assert (checked.record["champion"], checked.record["reading"]) == (None, None)
+
+
+# --- what is counted ------------------------------------------------------------------------------
+
+
+def test_each_row_is_counted_once(make: Make) -> None:
+    desk = make()
+    counted = []
+    for day in (12, 13, 15):
+        desk.land(desk.rows({12: 10, 13: 12, 15: 13}[day], day), day)
+        counted.append(desk.check(day).record["reading"]["rows"])
+
+    # Labels are due an hour after the event, so all rows of a batch are mature when it arrives.
+    assert counted == [48, 24, 48]
+
+
+def test_rows_that_judged_the_champion_are_not_counted(make: Make) -> None:
+    desk = make()
+
+    assert desk.check(10.5).record["reading"] is None
+
+
+def test_too_few_rows_say_nothing_and_are_counted_with_the_next(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 10.5), 10.5)
+    few = desk.check(10.5)
+    desk.land(desk.rows(10.5, 11.25), 11.25)
+    more = desk.check(11.25)
+
+    assert few.record["reading"] is None
+    assert more.record["reading"]["rows"] == 12 + 18
+
+
+def test_a_check_without_new_rows_keeps_the_account(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    desk.land(desk.rows(10, 14), 14)
+    before = desk.check(14)
+    after = desk.check(15)
+
+    assert before.record["account"]["balance"] > 0
+    assert after.record["account"] == before.record["account"]
+
+
+def test_a_row_is_counted_when_its_late_label_has_come(make: Make) -> None:
+    desk = make(labels="later")
+    rows = desk.rows(10, 12)
+    desk.land(rows.assign(outcome=float("nan")), 12)
+    without = desk.check(12)
+    desk.land(rows.head(30), 13, kind="labels")
+    first = desk.check(13)
+    desk.land(rows.tail(18), 14, kind="labels")
+    desk.land(desk.rows(12, 12.5), 14)
+    second = desk.check(14)
+
+    assert (without.record["reading"], without.record["labels_overdue"]) == (None, 48)
+    assert [each.record["reading"]["rows"] for each in (first, second)] == [30, 18 + 12]
+
+
+def test_a_label_that_came_early_counts_when_it_was_due(make: Make) -> None:
+    desk = make(data={"label_horizon": "3D"})
+    desk.land(desk.rows(10, 12), 12)
+    counted = [desk.check(day).record["reading"]["rows"] for day in (12, 15)]
+
+    # At day 10 events up to 7:00:00 were due and made the champion, at day 12 those up to 9, at day 15 the rest.
+    assert counted == [48, 71]
+
+
+def test_rows_up_to_a_persons_version_do_not_enter_the_account(make: Make) -> None:
+    desk = make()
+    desk.check(10)
+    desk.land(desk.rows(10, 14), 14)
+    desk.make_version(14)
+    desk.land(desk.rows(14, 15.5), 15.5)
+    checked = desk.check(15.5)
+
+    assert (checked.record["champion"], checked.record["reading"]["rows"]) == (2, 36)
+
+
+# --- the account ----------------------------------------------------------------------------------
+
+
+def test_the_account_rises_while_the_concept_drifts(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    balances = []
+    for day in (14, 18, 22):
+        desk.land(desk.rows(day - 4, day), day)
+        balances.append(desk.check(day).record["account"]["balance"])
+
+    assert 0 <= balances[0] < balances[1] < balances[2]
+
+
+def test_a_deposit_is_the_gain_times_the_share_of_a_usual_check(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    for day in (14, 18):
+        desk.land(desk.rows(day - 4, day), day)
+        checked = desk.check(day)
+    record = checked.record
+
+    assert record["account"]["balance"] - record["account_before"]["balance"] == pytest.approx(
+        record["reading"]["gain"] * 96 / 48
+    )
+
+
+def test_the_account_pays_for_one_retraining(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP)
+    outcomes = {}
+    for day in range(12, 24, 2):
+        desk.land(desk.rows(day - 2, day), day)
+        outcomes[day] = desk.check(day).outcome
+
+    assert "retrain" in outcomes.values()
+
+
+def test_a_promotion_empties_the_account(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP)
+    _until_it_pays(desk)
+    desk.make_version(20, decision=_last_id(desk))
+
+    assert balance(desk.house, 2) == EMPTY
+
+
+def test_a_refusal_debits_the_price_once(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP)
+    paid = _until_it_pays(desk).record["account"]["balance"]
+    desk.make_version(20, promote=False, decision=_last_id(desk))
+    at_once = balance(desk.house, 1).balance
+    next_one, after = desk.check(21).record, desk.check(22).record
+
+    assert at_once == pytest.approx(paid - 0.05)
+    assert [next_one["account"]["balance"], after["account"]["balance"]] == pytest.approx([at_once, at_once])
+
+
+def test_a_persons_refusal_at_the_moment_of_a_check_is_debited_once(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes={"account": {"price": 0.05, "errors": 1000.0}})
+    paid = _until_it_pays(desk, outcome="none").record["account"]["balance"]
+    desk.make_version(21, promote=False)
+    balances = [desk.check(day).record["account"]["balance"] for day in (21, 22, 23)]
+
+    assert balances == pytest.approx([paid - 0.05] * 3)
+
+
+def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
+    desk = make(changes={"account": {"price": 1000.0}})
+    desk.check(10)
+    desk.make_version(11, promote=False)
+
+    assert balance(desk.house, 1) == EMPTY
+
+
+def test_a_price_in_the_unit_of_the_loss_is_taken_as_it_is(make: Make) -> None:
+    desk = make(changes={"account": {"price": 0.25, "price_unit": "loss"}})
+
+    assert price_now(desk.house) == 0.25
+
+
+def test_a_price_in_first_losses_is_a_multiple_of_what_version_1_was_judged_with(make: Make) -> None:
+    desk = make(changes={"account": {"price": 0.5, "price_unit": "first_loss"}})
+
+    assert price_now(desk.house) == 0.5 * 1.5
+
+
+# --- cooldown, hold, deferral ---------------------------------------------------------------------
+
+
+def test_a_refusal_starts_the_cooldown(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP)
+    _until_it_pays(desk)
+    desk.make_version(20, promote=False, decision=_last_id(desk))
+    said = []
+    for day in (22, 24, 26):
+        desk.land(desk.rows(day - 2, day), day)
+        said.append(desk.check(day))
+
+    assert [each.outcome for each in said] == ["none", "none", "retrain"]
+    assert said[1].reason.startswith("cooldown, check 2 of 2 after the last run (account: ")
+
+
+def test_two_refusals_running_go_to_a_human(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP | {"triggers": {"cooldown_checks": 0}})
+    _until_it_pays(desk)
+    desk.make_version(20, promote=False, decision=_last_id(desk))
+    desk.land(desk.rows(20, 22), 22)
+    desk.check(22)
+    desk.make_version(22, promote=False, decision=_last_id(desk))
+    desk.land(desk.rows(22, 24), 24)
+    checked = desk.check(24)
+
+    assert checked.outcome == "held"
+    assert "2 refusals running; a person has to release the next run" in checked.reason
+
+
+def test_a_deferred_run_neither_debits_nor_cools_nor_counts_as_a_refusal(make: Make) -> None:
+    desk = make(labels="later", drift=SHIFT, changes={"triggers": LOOK_AT_LEVEL | {"drift_checks": [1, 1]}})
+    rows = desk.rows(10, 12)
+    desk.land(rows.assign(outcome=float("nan")), 12)
+    checked = desk.check(12)
+    run = claim(desk.house, checked.id, now=desk.day(12))
+    deferred = defer(desk.house, run, now=desk.day(12))
+    desk.land(rows, 13, kind="labels")
+    waiting, awake = desk.check(12.5), desk.check(15)
+
+    assert deferred is not None
+    assert "0 mature rows that no model has seen, 24 needed; enough by 2024-01-1" in deferred.reason
+    assert waiting.reason.startswith("a deferred run waits for labels until 2024-01-1")
+    assert awake.outcome == "retrain"
+    assert awake.record["debited"] == []
+
+
+def test_a_person_may_judge_again_on_the_rows_that_judged_the_champion(make: Make) -> None:
+    desk = make()
+    asked = ask_for_run(desk.house, as_of=desk.day(10.5), reason="another space", now=desk.day(10.5))
+    run = claim(desk.house, asked, now=desk.day(10.5))
+
+    assert defer(desk.house, run, now=desk.day(10.5)) is None
+
+
+def test_a_run_as_of_before_the_first_arrival_says_so(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "house")
+    desk.land(desk.rows(0, 2), 2)
+    asked = ask_for_run(desk.house, as_of=desk.day(1), reason="too early", now=desk.day(3))
+    run = claim(desk.house, asked, now=desk.day(3))
+
+    with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02"):
+        defer(desk.house, run, now=desk.day(3))
+
+
+# --- drift ----------------------------------------------------------------------------------------
+
+
+def test_drift_in_m_of_n_checks_starts_a_retraining(make: Make) -> None:
+    desk = make(drift=SHIFT, changes={"triggers": LOOK_AT_LEVEL | {"drift_checks": [2, 3]}})
+    outcomes = []
+    for day in (12, 14):
+        desk.land(desk.rows(day - 2, day), day)
+        outcomes.append(desk.check(day + 0.1))
+    # Version 1 starts a cooldown of two checks; the third may act.
+    desk.land(desk.rows(14, 16), 16)
+    outcomes.append(desk.check(16.1))
+
+    assert [each.outcome for each in outcomes] == ["none", "none", "retrain"]
+    assert outcomes[2].reason == "drift: drift in 3 of the last 3 checks, 2 of 3 needed: level"
+
+
+def test_a_check_with_too_few_new_rows_is_no_check_without_drift(make: Make) -> None:
+    desk = make(drift=SHIFT, changes={"triggers": LOOK_AT_LEVEL | {"drift_checks": [2, 2], "cooldown_checks": 0}})
+    desk.land(desk.rows(10, 12), 12)
+    first, between = desk.check(12), desk.check(13)
+    desk.land(desk.rows(12, 14), 14)
+    second = desk.check(14)
+
+    assert (first.outcome, between.reason) == ("none", "drift: too few new rows to look at")
+    assert second.outcome == "retrain"
+
+
+def test_rows_too_few_to_look_at_are_looked_at_with_the_next(make: Make) -> None:
+    desk = make(drift=SHIFT)
+    looked = []
+    for since, until in ((10, 10.5), (10.5, 11), (11, 11.5)):
+        desk.land(desk.rows(since, until), until)
+        looked.append([finding["current"]["rows"] for finding in desk.check(until).record["findings"][:1]])
+
+    assert looked == [[], [24], []]
+
+
+def test_old_drift_starts_nothing_without_new_rows(make: Make) -> None:
+    desk = make(drift=SHIFT, changes={"triggers": LOOK_AT_LEVEL | {"drift_checks": [1, 1], "cooldown_checks": 1}})
+    desk.land(desk.rows(10, 12), 12)
+
+    assert [desk.check(day).outcome for day in (12, 13, 14)] == ["none", "none", "none"]
+
+
+def test_score_drift_reads_the_stored_predictions(make: Make) -> None:
+    desk = make(drift=SHIFT)
+    desk.land(desk.rows(10, 14), 14)
+    score(desk.house, now=desk.day(14))
+    desk.house.store.add_predictions(
+        [
+            {"model": desk.house.model, "key": str(key), "version": 2, "event": "", "at": "", "value": 1e9}
+            for key in range(240, 336)
+        ]
+    )
+    stored = desk.house.store.predictions(desk.house.model, version=1)
+    found = {(f["column"], f["test"]): f["effect"] for f in desk.check(14).record["findings"]}
+
+    assert len(stored) == 48 + 96  # the rows that judged it, and the new ones
+    assert found["_score", "ks"] > 0.15
+
+
+def test_no_feature_is_over_its_threshold_without_drift(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 30), 30)
+    record = desk.check(30).record
+
+    assert len(record["findings"]) == 13
+    assert set(record["drifted"]) <= {"_score"}  # the score is held against 48 judged rows alone
+
+
+# --- records --------------------------------------------------------------------------------------
+
+
+def test_a_check_of_the_same_moment_is_one_record(make: Make) -> None:
+    desk = make()
+    first = desk.check(12)
+    desk.land(desk.rows(10, 12), 12)
+    again = desk.check(12)
+
+    assert (first.fresh, again.fresh) == (True, False)
+    assert again.as_record() == first.as_record()
+    assert len(desk.house.store.decisions(desk.house.model, source="check")) == 1
+
+
+def test_a_check_of_an_earlier_moment_counts_nothing(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP)
+    desk.land(desk.rows(10, 14), 14)
+    later = desk.check(14)
+    earlier = desk.check(13)
+    after = desk.check(15)
+
+    assert earlier.reason == f"the check of {iso(desk.day(14))} has looked already; checks go forward"
+    assert after.record["account"] == later.record["account"]
+
+
+def test_every_check_keeps_what_each_rule_said(make: Make) -> None:
+    desk = make(changes={"triggers": {"rules": ["account", "drift"]}})
+    desk.land(desk.rows(10, 12), 12)
+
+    assert [said["rule"] for said in desk.check(12).record["said"]] == ["account", "drift"]
+
+
+def test_the_metrics_of_a_check_are_those_of_params_yaml(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 12), 12)
+    record = desk.check(12).record
+
+    assert list(record["metrics"]) == ["mae", "rmse", "r2"]
+    assert record["metrics"]["mae"] == pytest.approx(record["reading"]["champion_loss"])
+
+
+# --- tables that change ---------------------------------------------------------------------------
+
+
+def test_a_level_that_the_champion_never_saw_is_a_missing_value(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 12).assign(group="new"), 12)
+    record = desk.check(12).record
+
+    assert record["reading"]["rows"] == 48
+    assert "group" in record["drifted"]
+
+
+def _species(desk: Desk, since: float, until: float, *, of: tuple[str, ...]) -> pd.DataFrame:
+    rows = desk.rows(since, until)
+    place = pd.cut(rows["level"], [-99, -0.5, 0.5, 99], labels=False)
+    return rows.assign(outcome=pd.Series([of[int(each) % len(of)] for each in place], index=rows.index, dtype="str"))
+
+
+@pytest.mark.parametrize("come", [("a", "b", "c"), ("c",)], ids=["some", "all"])
+def test_a_class_that_the_champion_never_saw_costs_it_dearly(tmp_path: Path, come: tuple[str, ...]) -> None:
+    data = {"task": "multiclass", "columns": None}
+    desk = make_desk(tmp_path / "house", changes=DEAR, data=_multiclass(data))
+    desk.land(_species(desk, 0, 10, of=("a", "b")), 10)
+    desk.make_version(10)
+    desk.land(_species(desk, 10, 12, of=come), 12)
+    record = desk.check(12).record
+
+    assert record["reading"]["champion_loss"] > 5  # 27.6 nats for each row of the unseen class
+    assert record["metrics"]["accuracy"] < 0.9
+
+
+def _multiclass(data: dict[str, Any]) -> dict[str, Any]:
+    from retrim.datasets.synthetic import data_section
+
+    section = data_section("binary", labels="with_rows", horizon="1h", suite="none.json")
+    return data | {"columns": section["columns"], "positive": None}
+
+
+def test_edited_settings_hold_from_the_next_check_on(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    dear = _until_it_pays(desk, outcome="none")
+    cheap = with_params(desk, account={"price": 0.05, "errors": 0.0}).check(21)
+
+    assert (dear.outcome, cheap.outcome) == ("none", "retrain")
+
+
+def _until_it_pays(desk: Desk, *, outcome: str = "retrain") -> Any:
+    """Ten days of drift, a check every second day but the first that may act on day 20."""
+    for day in (12, 14, 16, 18, 20):
+        desk.land(desk.rows(day - 2, day), day)
+        if day in (12, 14):
+            desk.check(day)
+    checked = desk.check(20)
+
+    assert checked.outcome == outcome, checked.reason
+    assert checked.record["account"]["balance"] > 0.05
+    return checked
+
+
+def _last_id(desk: Desk) -> str:
+    return str(desk.house.store.decisions(desk.house.model, source="check")[-1].id)
