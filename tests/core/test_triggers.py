@@ -120,7 +120,7 @@ def test_no_rule_starts_a_run_while_it_cools_down(since: int | None, found: str)
 def test_a_cooldown_says_what_it_held_back() -> None:
     decision = decide(replace(FIRING, checks_since_run=1), params())
 
-    assert decision.reason.startswith("cooldown, check 1 of 2 after the last run (account:")
+    assert decision.reason.startswith("cooldown, check 1 of 2 after the last run (account 9")
 
 
 def test_two_refusals_running_go_to_a_person() -> None:
