@@ -1,5 +1,6 @@
 """The landing zone: whole or not at all, once, and the same wherever its files lie."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -157,6 +158,11 @@ def test_what_a_killed_landing_left_is_cleared_and_never_read(tmp_path: Path) ->
     assert len(landing.batches()) == 1
     with landing.locked():
         assert list(tmp_path.glob(".tmp-*")) == []
+
+
+def test_who_lands_keeps_others_from_landing(tmp_path: Path) -> None:
+    with Landing(tmp_path).locked(), (tmp_path / ".lock").open("w") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_processes_that_land_one_batch_at_once_land_it_once(tmp_path: Path) -> None:

@@ -207,6 +207,12 @@ def test_what_is_no_such_table_says_why(content: bytes, said: str | None, shop: 
     assert said is None or any(said in example.value for example in fault.examples)
 
 
+def test_rows_of_another_length_are_counted(shop: DataParams) -> None:
+    (fault,) = read_content(GOOD + b"1,2\n2024-01-01,3,1,1,NL,1\n1,2,3,4,5,6,7\n", shop, labels=False).faults
+
+    assert [(example.row, example.value) for example in fault.examples] == [(2, "1,2"), (4, "1,2,3,4,5,6,7")]
+
+
 def test_semicolons_are_named_in_the_cure(shop: DataParams) -> None:
     (fault,) = read_content(GOOD.replace(b",", b";"), shop, labels=False).faults
 
