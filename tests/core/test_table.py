@@ -240,6 +240,13 @@ def test_a_whole_number_has_one_spelling_in_a_key() -> None:
     assert row_keys(rows, ("number",), "b").fillna("none").tolist() == ["7", "none", "9007199254740991"]
 
 
+@given(st.lists(st.tuples(st.text("ab|\\", max_size=4), st.text("ab|\\", max_size=4)), min_size=1, unique=True))
+def test_different_rows_have_different_keys(pairs: list[tuple[str, str]]) -> None:
+    rows = pd.DataFrame(pairs, columns=["one", "two"], dtype="str")
+
+    assert row_keys(rows, ("one", "two"), "b").is_unique
+
+
 def test_without_a_key_batch_and_row_number_are_it() -> None:
     assert row_keys(pd.DataFrame({"x": [1, 2]}), (), "b").tolist() == ["b:0", "b:1"]
 

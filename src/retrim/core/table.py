@@ -100,7 +100,9 @@ class DataParams(Section):
 
 
 def row_keys(rows: pd.DataFrame, key: tuple[str, ...], batch: str) -> pd.Series:
-    """The key of each row as one string: values joined by `|`, times in ISO 8601.
+    r"""The key of each row as one string: values joined by `|`, times in ISO 8601.
+
+    A `|` within a value of several is written `\|`.
 
     Args:
         rows: Typed rows, shape (n, columns).
@@ -113,6 +115,9 @@ def row_keys(rows: pd.DataFrame, key: tuple[str, ...], batch: str) -> pd.Series:
     if not key:
         return pd.Series([f"{batch}:{number}" for number in range(len(rows))], index=rows.index, dtype="str")
     parts = [_as_text(rows[name]) for name in key]
+    if len(parts) > 1:
+        # Else ("a|b", "c") and ("a", "b|c") were one key.
+        parts = [part.str.replace("\\", "\\\\").str.replace("|", "\\|") for part in parts]
     joined = parts[0]
     for part in parts[1:]:
         joined = joined + "|" + part
