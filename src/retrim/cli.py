@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retrim.cli_base import AsJson, Now, Reason, as_time, flows_of, house_here
+from retrim.cli_base import AsJson, Now, Reason, as_time, flows_of, house_here, past_time
 from retrim.cli_quarantine import app as quarantine_app
 
 app = typer.Typer(
@@ -85,7 +85,7 @@ def ingest(
     house = house_here()
     land_it = land_labels if labels else land
     landed = land_it(
-        file, workspace=house.workspace, data=house.params.data, now=as_time(arrived), correction=correction
+        file, workspace=house.workspace, data=house.params.data, now=past_time(arrived), correction=correction
     )
     if as_json:
         screens.show_json(landed.as_record())

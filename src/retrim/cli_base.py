@@ -39,6 +39,16 @@ def as_time(text: str | None) -> "pd.Timestamp":
     return given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")
 
 
+def past_time(text: str | None) -> "pd.Timestamp":
+    """A time that is not in the future: arrivals only go forward, so a slip would block every later one."""
+    from retrim.errors import BadInputError
+
+    given = as_time(text)
+    if given > as_time(None):
+        raise BadInputError(f"{text!r} is in the future; a batch has arrived by now, or earlier")
+    return given
+
+
 @contextmanager
 def flows_of(house: "House") -> Iterator[None]:
     """Makes flows importable and a Prefect server reachable: one is started under var/ if none is, and stopped."""
@@ -48,4 +58,7 @@ def flows_of(house: "House") -> Iterator[None]:
         os.environ.update(prefect_server.settings(house.workspace.prefect, url))
         os.chdir(house.workspace.root)
         sys.path.insert(0, str(house.workspace.root))
-        yield
+        from flows.recovery import of_workspace
+
+        with of_workspace(house):
+            yield

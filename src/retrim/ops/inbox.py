@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from retrim.errors import RetrimError
 from retrim.ops.house import House
 from retrim.ops.ingest import Landed, land, land_labels
 
@@ -10,10 +9,10 @@ TAKEN = "taken"
 
 
 def take(house: House, *, now: pd.Timestamp) -> list[Landed]:
-    """Lands every file of the inbox, oldest name first, and moves it to `taken/`; a file begun with `.` is left alone.
+    """Lands every file of the inbox in order of name and moves it to `taken/`; a name begun with `.` is left alone.
 
     Raises:
-        RetrimError: A file could not be landed or quarantined; those before it were, it stays.
+        RetrimError: A file could be neither landed nor quarantined; those before it were, it stays.
     """
     inbox = house.workspace.inbox
     inbox.mkdir(parents=True, exist_ok=True)
@@ -22,10 +21,7 @@ def take(house: House, *, now: pd.Timestamp) -> list[Landed]:
         if not path.is_file() or path.name.startswith("."):
             continue
         land_it = land_labels if path.name.startswith("labels") else land
-        try:
-            landed.append(land_it(path, workspace=house.workspace, data=house.params.data, now=now, correction=False))
-        except RetrimError as error:
-            raise type(error)(f"{path.name}: {error}") from error
+        landed.append(land_it(path, workspace=house.workspace, data=house.params.data, now=now, correction=False))
         (inbox / TAKEN).mkdir(exist_ok=True)
         path.replace(inbox / TAKEN / path.name)
     return landed
