@@ -34,7 +34,7 @@ def main(run: Callable[..., None]) -> None:
 
 
 def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:
-    document = yaml.safe_load((paths.root / "params.yaml").read_text(encoding="utf-8"))
+    document = _read_params(paths.root / "params.yaml")
     given: dict[str, Any] = {}
     for name, parameter in inspect.signature(run).parameters.items():
         if name == "paths":
@@ -46,6 +46,16 @@ def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:
         else:
             given[name] = _section(parameter.annotation, name, document)
     return given
+
+
+def _read_params(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadInputError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise BadInputError(f"{path} holds a {type(document).__name__}; a mapping of sections is needed")
+    return document
 
 
 def _section(kind: type[Section], name: str, document: Mapping[str, Any]) -> Section:
@@ -90,8 +100,8 @@ def check_pins(paths: Paths) -> None:
         if not folder.is_dir() or folder_digest(folder) != pins[f"{name}_digest"]:
             raise BadInputError(
                 f"data/{name} is not the one pinned in data/pins.json. At a tag: `git checkout -- data/raw.dvc "
-                "data/champion.dvc`, as DVC has noted the other one there; `dvc checkout`; `dvc repro` again. In a "
-                "fresh clone `dvc pull data/raw.dvc data/champion.dvc` first. In a room made by hand: make another"
+                "data/champion.dvc`, as DVC has noted the other one there; then `dvc checkout` (in a clone `dvc pull "
+                "data/raw.dvc data/champion.dvc`); then `dvc repro` again. In a room made by hand: make another"
             )
 
 

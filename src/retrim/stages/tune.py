@@ -133,14 +133,14 @@ def _fingerprint(paths: Paths, tune: TuneParams, judge: JudgeParams, train: Trai
 
 
 def _read_log(log: Path) -> list[Trial]:
-    """Trials of an earlier run; a line that a kill tore in two ends the log."""
+    """Trials of an earlier run. A line that a kill tore is passed over: the run after it wrote that trial anew."""
     found: list[Trial] = []
     if log.exists():
-        for line in log.read_text(encoding="utf-8").splitlines():
+        for line in log.read_bytes().splitlines():
             try:
                 trial = Trial.from_record(json.loads(line))
-            except (ValueError, KeyError):
-                break
+            except (ValueError, KeyError, TypeError):
+                continue
             if trial.number == len(found):
                 found.append(trial)
     return found
@@ -148,8 +148,10 @@ def _read_log(log: Path) -> list[Trial]:
 
 def _append(log: Path, batch: Sequence[Trial]) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
+    torn = log.exists() and not log.read_bytes().endswith(b"\n")
+    lines = [json.dumps(trial.as_record(), sort_keys=True) + "\n" for trial in batch]
     with log.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(trial.as_record(), sort_keys=True) + "\n" for trial in batch)
+        file.write("\n" * torn + "".join(lines))
 
 
 if __name__ == "__main__":

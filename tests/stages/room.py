@@ -1,0 +1,175 @@
+"""A run room on a generated stream, small enough that a whole retraining takes a second."""
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.core.backtest import BacktestParams
+from retrim.core.canonical import to_json
+from retrim.core.frames import to_parquet
+from retrim.core.gate import GateParams
+from retrim.core.metrics import JudgeParams
+from retrim.core.table import DataParams, row_keys
+from retrim.core.training import TrainParams
+from retrim.core.tuning import TuneParams
+from retrim.core.windows import SplitParams
+from retrim.datasets.synthetic import data_section, generate
+from retrim.files import folder_digest, read_folder, write_file, write_folder
+from retrim.paths import NO_CHAMPION, Paths
+from retrim.stages import backtest, compare, features, train, tune
+
+START = pd.Timestamp("2024-01-01", tz="UTC")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "split": {"judge_rows": 80, "sliding_rows": 200},
+    "judge": {"loss": "mae", "metrics": ["mae"], "draws": 200, "block_rows": 8},
+    "train": {"model": "gbm", "windows": ["all", "sliding"], "seed": 7},
+    "backtest": {"origins": 2, "origin_rows": 40},
+    "gate": {
+        "min_rows": 40,
+        "min_gain": 0.0,
+        "confidence": 0.9,
+        "folds": 2,
+        "worst_fold": 0.5,
+        "floor": ["mean"],
+        "season": "1d",
+        "season_cells": 24,
+        "seed": 7,
+    },
+    "tune": {
+        "sampler": "tpe",
+        "options": {"n_startup_trials": 2},
+        "trials": 5,
+        "warm_trials": 3,
+        "batch": 2,
+        "folds": 2,
+        "fold_rows": 40,
+        "stop_share": 0.1,
+        "max_rounds": 20,
+        "patience": 5,
+        "seed": 7,
+        "space": {
+            "num_leaves": {"low": 4, "high": 16},
+            "learning_rate": {"low": 0.05, "high": 0.5, "log": True},
+            "bagging_fraction": {"low": 0.5, "high": 1.0},
+        },
+    },
+}
+
+
+def stream(rows: int, *, task: Any = "regression", horizon: str = "2h") -> pd.DataFrame:
+    """Mature rows in total order, as the stage validate writes them."""
+    made = generate(task=task, kind="none", size=0.0, since=START, start=START, every="1h", rows=rows, seed=3)
+    keys = row_keys(made.assign(number=made["number"].astype("int64")), ("number",), "b")
+    return made.assign(_key=keys, _event=made["at"], _due=made["at"] + pd.Timedelta(horizon))
+
+
+@dataclass(frozen=True)
+class Room:
+    """A run room and its settings."""
+
+    paths: Paths
+    task: Any
+    settings: dict[str, dict[str, Any]]
+
+    def section(self, name: str, kind: Callable[..., Any]) -> Any:
+        return kind(**self.settings[name])
+
+    @property
+    def data(self) -> DataParams:
+        document = data_section(self.task, labels="with_rows", horizon="2h", suite="expectations/generated.json")
+        return DataParams.model_validate(document)
+
+    @property
+    def trials(self) -> Path:
+        return self.paths.root / "var" / "trials"
+
+    @property
+    def log(self) -> Path:
+        (found,) = self.trials.glob("*.jsonl")
+        return found
+
+    def features(self) -> None:
+        features.run(self.data, self.section("split", SplitParams), self.paths)
+
+    def tune(self, *, cores: int = 1) -> None:
+        tune.run(
+            self.section("tune", TuneParams),
+            self.section("train", TrainParams),
+            self.section("judge", JudgeParams),
+            self.paths,
+            cores,
+            self.trials,
+        )
+
+    def train(self, *, cores: int = 1) -> None:
+        train.run(
+            self.section("train", TrainParams),
+            self.section("judge", JudgeParams),
+            self.section("split", SplitParams),
+            self.paths,
+            cores,
+        )
+
+    def backtest(self, *, cores: int = 1) -> None:
+        backtest.run(
+            self.section("backtest", BacktestParams),
+            self.section("train", TrainParams),
+            self.section("judge", JudgeParams),
+            self.section("split", SplitParams),
+            self.paths,
+            cores,
+        )
+
+    def compare(self) -> None:
+        compare.run(self.section("gate", GateParams), self.section("judge", JudgeParams), self.paths)
+
+    def run(self, *, cores: int = 1) -> "Room":
+        """All stages after validate."""
+        self.features()
+        self.tune(cores=cores)
+        self.train(cores=cores)
+        self.backtest(cores=cores)
+        self.compare()
+        return self
+
+    @property
+    def bundle(self) -> dict[str, bytes]:
+        return read_folder(self.paths.candidate)
+
+    def record(self, name: str) -> Any:
+        return json.loads(self.bundle[name])
+
+    @property
+    def view(self) -> pd.DataFrame:
+        return pd.read_parquet(self.paths.view)
+
+
+def make_room(
+    root: Path,
+    table: pd.DataFrame,
+    *,
+    mode: str = "search",
+    champion: dict[str, bytes] | None = None,
+    task: Any = "regression",
+    **changed: dict[str, Any],
+) -> Room:
+    """A room as it is after validate: the table, the champion's bundle, the pins."""
+    paths = Paths(root)
+    write_folder(paths.champion, champion or {NO_CHAMPION: to_json({"champion": None})})
+    write_folder(paths.raw, {"batch.parquet": to_parquet(table)})
+    write_file(paths.table, to_parquet(table))
+    (root / "requirements.lock").write_text("lightgbm==0\n", encoding="utf-8")
+    pins = {
+        "as_of": "2024-06-01T00:00:00+00:00",
+        "mode": mode,
+        "python": platform.python_version(),
+        "raw_digest": folder_digest(paths.raw),
+        "champion_digest": folder_digest(paths.champion),
+    }
+    write_file(paths.pins, to_json(pins))
+    return Room(paths, task, {name: {**section, **changed.get(name, {})} for name, section in SETTINGS.items()})

@@ -1,0 +1,333 @@
+"""A whole retraining, stage after stage: what is cut apart, what each mode does, what is refused, the same bytes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.bundle import load_predictor
+from retrim.core.canonical import to_json
+from retrim.core.view import order_digest
+from retrim.errors import BadInputError, RefusedError
+from tests.stages.room import Room, make_room, stream
+
+ROWS = 480
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """Version 1: searched, no champion."""
+    return make_room(tmp_path_factory.mktemp("first"), stream(ROWS)).run()
+
+
+@pytest.fixture(scope="module")
+def second(first: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """Version 2: refitted 60 rows later, against version 1."""
+    return make_room(tmp_path_factory.mktemp("second"), stream(ROWS + 60), mode="refit", champion=first.bundle).run()
+
+
+# --- what is cut apart
+
+
+def test_every_row_trains_judges_or_lies_in_the_embargo(first: Room) -> None:
+    assert first.record("features/split.json")["rows"] == {"train": 399, "embargo": 1, "judge": 80}
+    assert first.view["_part"].tolist() == ["train"] * 399 + ["embargo"] + ["judge"] * 80
+
+
+def test_no_training_label_was_due_after_the_first_judged_event(first: Room) -> None:
+    view = first.view
+    train, judged = (view[view["_part"] == part] for part in ("train", "judge"))
+
+    assert train["_due"].max() <= judged["_event"].min()
+
+
+def test_judging_rows_lie_after_what_the_champion_used(first: Room, second: Room) -> None:
+    judged = second.view[second.view["_part"] == "judge"]
+    used_until = pd.Timestamp(first.record("features/split.json")["used_until"])
+
+    assert judged["_event"].min() > used_until
+    assert len(judged) == 80
+
+
+def test_a_champion_that_used_newer_rows_leaves_fewer_to_judge(first: Room, tmp_path: Path) -> None:
+    champion = dict(first.bundle)
+    split = first.record("features/split.json") | {"used_until": stream(ROWS)["_event"].iloc[449].isoformat()}
+    champion["features/split.json"] = to_json(split)
+    room = make_room(tmp_path, stream(ROWS), mode="refit", champion=champion)
+    room.features()
+
+    assert room.view.loc[room.view["_part"] == "judge", "_key"].tolist() == [str(number) for number in range(450, 480)]
+
+
+def test_levels_are_learned_on_training_rows_alone(tmp_path: Path) -> None:
+    table = stream(ROWS)
+    table.loc[ROWS - 1, "group"] = "seen only by the judge"
+    room = make_room(tmp_path, table)
+    room.features()
+
+    assert room.record("features/view.json")["levels"] == {"group": ["a", "b", "c"]}
+
+
+def test_the_order_of_rows_is_recorded(first: Room) -> None:
+    assert first.record("features/split.json")["row_order"] == order_digest(stream(ROWS)["_key"])
+
+
+def test_a_forbidden_column_is_no_feature(first: Room) -> None:
+    assert "number" not in first.view.columns
+
+
+# --- what is made
+
+
+def test_each_challenger_says_what_it_was_fitted_on(first: Room) -> None:
+    made = {kind: first.record(f"models/{kind}/fit.json") for kind in ("all", "sliding")}
+
+    assert {kind: record["rows"] for kind, record in made.items()} == {"all": 399, "sliding": 200}
+    assert made["all"]["until"] == made["sliding"]["until"] == first.record("features/split.json")["used_until"]
+
+
+def test_the_winner_is_the_model_the_bundle_loads(first: Room) -> None:
+    judged = pd.read_parquet(first.paths.verdict / "judged.parquet")
+    rows = first.view[first.view["_part"] == "judge"]
+    winner = first.record("verdict/verdict.json")["winner"]
+
+    assert np.array_equal(load_predictor(first.bundle).predict(rows), judged[winner])
+
+
+def test_the_verdict_names_the_losses_of_all_that_were_compared(second: Room) -> None:
+    verdict = second.record("verdict/verdict.json")
+
+    assert set(verdict["losses"]) == {"all", "sliding", "champion", "mean"}
+    assert [check["name"] for check in verdict["checks"]] == ["rows", "gain", "worst fold", "floor: mean"]
+
+
+def test_the_champion_is_scored_with_its_own_preprocessing(tmp_path: Path) -> None:
+    # It knew the groups b, c and z: with the codes of today it would take a for b, and b for c.
+    past, table = stream(ROWS), stream(ROWS + 60)
+    champion = make_room(tmp_path / "past", past.assign(group=past["group"].replace("a", "z"))).run().bundle
+    found = make_room(tmp_path / "now", table, mode="refit", champion=champion).run()
+    judged = table.iloc[-80:]
+    loss = np.abs(load_predictor(champion).predict(judged) - judged["outcome"]).mean()
+
+    assert found.record("features/view.json")["levels"] == {"group": ["a", "b", "c"]}
+    assert found.record("verdict/verdict.json")["losses"]["champion"] == pytest.approx(loss)
+
+
+def test_the_backtest_looks_at_training_rows_alone(first: Room) -> None:
+    origins = first.record("backtest/backtest.json")["origins"]
+
+    assert max(origin["end"] for origin in origins) <= first.record("features/split.json")["used_until"]
+    assert [set(origin["losses"]) for origin in origins] == [{"all", "sliding"}] * 2
+
+
+@pytest.mark.parametrize("task", ["binary"])
+def test_a_task_of_classes_goes_the_same_way(task: str, tmp_path: Path) -> None:
+    room = make_room(
+        tmp_path,
+        stream(ROWS, task=task),
+        task=task,
+        judge={"loss": "log_loss", "metrics": ["auc", "accuracy"]},
+        gate={"floor": ["mean", "seasonal_mean"]},
+    ).run()
+    verdict = room.record("verdict/verdict.json")
+
+    assert verdict["promote"]
+    assert verdict["metrics"][verdict["winner"]]["auc"] > 0.8
+
+
+# --- modes
+
+
+def test_a_search_runs_all_its_trials(first: Room) -> None:
+    assert [trial["number"] for trial in first.record("tuning/trials.json")] == [0, 1, 2, 3, 4]
+
+
+def test_a_search_keeps_the_trial_with_the_least_loss(first: Room) -> None:
+    trials = first.record("tuning/trials.json")
+    chosen = first.record("tuning/hyperparameters.json")
+
+    assert chosen["loss"] == min(trial["loss"] for trial in trials)
+    assert chosen["hyperparameters"] == trials[chosen["trial"]]["hyperparameters"]
+
+
+def test_a_refit_takes_the_champions_hyperparameters_and_rounds(first: Room, second: Room) -> None:
+    before, after = (room.record("tuning/hyperparameters.json") for room in (first, second))
+
+    assert after == {key: before[key] for key in ("hyperparameters", "rounds")}
+    assert second.record("tuning/trials.json") == []
+
+
+def test_a_warm_start_tries_the_champions_hyperparameters_first(first: Room, tmp_path: Path) -> None:
+    room = make_room(tmp_path, stream(ROWS + 60), mode="warm", champion=first.bundle)
+    room.features()
+    room.tune()
+    trials = room.record("tuning/trials.json")
+
+    assert len(trials) == 3
+    assert trials[0]["hyperparameters"] == first.record("tuning/hyperparameters.json")["hyperparameters"]
+
+
+def test_a_refit_without_a_champion_is_refused(tmp_path: Path) -> None:
+    room = make_room(tmp_path, stream(ROWS), mode="refit")
+    room.features()
+
+    with pytest.raises(BadInputError, match="there is no champion"):
+        room.tune()
+
+
+# --- the trial log
+
+
+@pytest.fixture
+def tuned(tmp_path: Path) -> Room:
+    room = make_room(tmp_path, stream(ROWS))
+    room.features()
+    room.tune()
+    return room
+
+
+def numbers(room: Room) -> list[int]:
+    """The trials whose lines stand whole in the log."""
+    lines = room.log.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["number"] for line in lines if line.startswith("{") and '"rounds"' in line]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2, 3, 4, 5])
+def test_a_search_goes_on_from_its_log_to_the_same_answer(first: Room, tuned: Room, kept: int) -> None:
+    lines = tuned.log.read_text(encoding="utf-8").splitlines(keepends=True)
+    tuned.log.write_text("".join(lines[:kept]), encoding="utf-8")
+    tuned.tune()
+
+    assert tuned.record("tuning/trials.json") == first.record("tuning/trials.json")
+    assert tuned.record("tuning/hyperparameters.json") == first.record("tuning/hyperparameters.json")
+
+
+def test_a_search_that_is_done_evaluates_nothing_again(tuned: Room, capsys: pytest.CaptureFixture) -> None:
+    capsys.readouterr()
+    tuned.tune()
+
+    assert "loss" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "torn", ['{"hyperparameters": {"num_l', '{"number": 2}', "\x00\x00\x00", "[1, 2]", '{"number": 3, "hy']
+)
+def test_a_line_that_a_kill_tore_does_not_stop_the_log_for_ever(tuned: Room, torn: str) -> None:
+    whole = tuned.record("tuning/trials.json")
+    lines = tuned.log.read_text(encoding="utf-8").splitlines(keepends=True)
+    tuned.log.write_text("".join(lines[:2]) + torn, encoding="utf-8")
+    tuned.tune()
+    once = numbers(tuned)
+    tuned.tune()
+
+    assert tuned.record("tuning/trials.json") == whole
+    assert once == numbers(tuned) == [0, 1, 2, 3, 4]
+
+
+def test_a_log_torn_within_a_letter_is_read_up_to_there(tuned: Room) -> None:
+    whole = tuned.record("tuning/trials.json")
+    lines = tuned.log.read_bytes().splitlines(keepends=True)
+    tuned.log.write_bytes(b"".join(lines[:3]) + b'{"kind": "\xc3')
+    tuned.tune()
+
+    assert tuned.record("tuning/trials.json") == whole
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"tune": {"seed": 8}}, {"train": {"seed": 8}}, {"judge": {"loss": "mse"}}, {"tune": {"max_rounds": 19}}],
+    ids=["tune.seed", "train.seed", "judge.loss", "tune.max_rounds"],
+)
+def test_a_search_under_other_settings_has_a_log_of_its_own(tuned: Room, changed: dict) -> None:
+    table = stream(ROWS)
+    make_room(tuned.paths.root, table, **changed).tune()
+
+    assert len(list(tuned.trials.glob("*.jsonl"))) == 2
+
+
+def test_a_search_on_other_rows_has_a_log_of_its_own(tuned: Room) -> None:
+    other = make_room(tuned.paths.root, stream(ROWS + 1))
+    other.features()
+    other.tune()
+
+    assert len(list(tuned.trials.glob("*.jsonl"))) == 2
+
+
+# --- too few rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [(1, "1 mature rows leave 0 to train on"), (80, "80 mature rows leave 0 to train on")],
+)
+def test_too_few_rows_to_train_on_are_refused(tmp_path: Path, rows: int, message: str) -> None:
+    with pytest.raises(RefusedError, match=message):
+        make_room(tmp_path, stream(rows)).features()
+
+
+def test_too_few_rows_to_tune_on_are_refused(tmp_path: Path) -> None:
+    room = make_room(tmp_path, stream(86))
+    room.features()
+
+    with pytest.raises(
+        RefusedError, match=r"tune: 5 rows are too few for 2 folds; wait for more rows or lower tune\.folds"
+    ):
+        room.tune()
+
+
+def test_too_few_rows_for_the_backtest_are_refused(tmp_path: Path) -> None:
+    room = make_room(tmp_path, stream(ROWS), backtest={"origins": 300})
+    room.features()
+    room.tune()
+
+    with pytest.raises(RefusedError, match=r"backtest: 399 rows are too few for 300 folds; wait"):
+        room.backtest()
+
+
+def test_a_champion_that_used_every_row_leaves_a_verdict_that_says_what_is_missing(first: Room, tmp_path: Path) -> None:
+    champion = dict(first.bundle)
+    split = first.record("features/split.json") | {"used_until": "2030-01-01T00:00:00+00:00"}
+    champion["features/split.json"] = to_json(split)
+    verdict = make_room(tmp_path, stream(ROWS), mode="refit", champion=champion).run().record("verdict/verdict.json")
+
+    assert not verdict["promote"]
+    assert verdict["reason"] == "0 judging rows, at least 40 needed: 40 are missing"
+
+
+def test_a_champion_whose_feature_is_gone_is_refused(first: Room, second: Room, tmp_path: Path) -> None:
+    room = make_room(tmp_path, stream(ROWS + 60), mode="refit", champion=first.bundle).run()
+    pd.read_parquet(room.paths.table).drop(columns="slope").to_parquet(room.paths.table)
+
+    with pytest.raises(RefusedError, match="the champion needs slope, which the table no longer has"):
+        room.compare()
+
+
+# --- the same bytes
+
+
+def test_two_builds_are_equal_byte_for_byte(first: Room, tmp_path: Path) -> None:
+    assert make_room(tmp_path, stream(ROWS)).run().bundle == first.bundle
+
+
+def test_a_build_on_two_cores_is_equal_byte_for_byte(first: Room, tmp_path: Path) -> None:
+    assert make_room(tmp_path, stream(ROWS)).run(cores=2).bundle == first.bundle
+
+
+def test_one_altered_value_makes_another_model(first: Room, tmp_path: Path) -> None:
+    table = stream(ROWS)
+    table.loc[5, "level"] += 3.0
+    other = make_room(tmp_path, table).run().bundle
+
+    assert other["models/all/model.txt"] != first.bundle["models/all/model.txt"]
+
+
+def test_a_bundle_holds_text_and_tables_alone(second: Room) -> None:
+    assert {name.rpartition(".")[2] for name in second.bundle} == {"json", "txt", "parquet"}
+
+
+def test_a_bundle_does_not_tell_where_it_was_made(second: Room) -> None:
+    places = [str(second.paths.root).encode(), str(Path.home()).encode() + b"/"]
+
+    assert not [name for name, content in second.bundle.items() for place in places if place in content]

@@ -1,0 +1,174 @@
+"""A stage proves where it is before it runs: its code, its Python, its raw data, its champion, its settings."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import retrim
+from retrim.core.canonical import to_json
+from retrim.errors import BadInputError
+from retrim.files import write_file, write_folder
+from retrim.stages import backtest, compare, features, train, tune
+from retrim.stages._room import check_pins, main
+from tests.stages.room import Room, make_room, stream
+
+STAGES = [backtest, compare, features, train, tune]
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    """A room that holds the very code that runs."""
+    made = make_room(tmp_path, stream(480))
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "retrim").symlink_to(Path(retrim.__file__).parent)
+    document = {**made.settings, "data": made.data.model_dump(mode="json")}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    return made
+
+
+def pin(room: Room, **changed: Any) -> None:
+    write_file(room.paths.pins, to_json({**json.loads(room.paths.pins.read_bytes()), **changed}))
+
+
+def refusal(room: Room) -> str:
+    with pytest.raises(BadInputError) as caught:
+        check_pins(room.paths)
+    return str(caught.value)
+
+
+def test_a_room_as_it_was_pinned_passes(room: Room) -> None:
+    check_pins(room.paths)
+
+
+def test_other_raw_data_is_refused_with_the_cure(room: Room) -> None:
+    (room.paths.raw / "batch.parquet").write_bytes(b"another")
+
+    assert refusal(room).startswith("data/raw is not the one pinned in data/pins.json")
+    assert "dvc checkout" in refusal(room)
+
+
+@pytest.mark.parametrize("name", ["raw", "champion"])
+def test_a_folder_that_is_not_there_is_refused(room: Room, name: str) -> None:
+    (room.paths.root / "data" / name).rename(room.paths.root / "elsewhere")
+
+    assert refusal(room).startswith(f"data/{name} is not the one pinned")
+
+
+def test_one_more_batch_is_refused(room: Room) -> None:
+    (room.paths.raw / "late.parquet").write_bytes(b"")
+
+    assert refusal(room).startswith("data/raw is not the one pinned")
+
+
+def test_another_champion_is_refused(room: Room) -> None:
+    write_folder(room.paths.champion, {"tuning/hyperparameters.json": b"{}"})
+
+    assert refusal(room).startswith("data/champion is not the one pinned")
+
+
+def test_another_python_is_refused(room: Room) -> None:
+    pin(room, python="3.9.1")
+
+    assert "the version was made with 3.9.1" in refusal(room)
+
+
+def test_code_that_lies_elsewhere_is_refused(room: Room) -> None:
+    (room.paths.root / "src" / "retrim").unlink()
+
+    assert "not in this room; run the stage through `dvc repro`" in refusal(room)
+
+
+def test_a_folder_without_pins_is_no_room(room: Room) -> None:
+    room.paths.pins.unlink()
+
+    assert "this is no run room; make one with `retrim room --as-of DATE`" in refusal(room)
+
+
+# --- a stage as a process
+
+
+def run_here(room: Room, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of one stage in the room."""
+    monkeypatch.chdir(room.paths.root)
+    try:
+        main(run)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def test_stages_run_from_the_settings_of_their_room(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = [run_here(room, stage.run, monkeypatch) for stage in (features, tune, train, backtest, compare)]
+
+    assert codes == [0] * 5
+    assert (room.paths.verdict / "verdict.json").exists()
+    assert room.log.exists()
+
+
+def test_the_trial_log_lies_where_the_environment_says(
+    room: Room, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RETRIM_TRIALS", str(tmp_path / "shared"))
+    run_here(room, features.run, monkeypatch)
+    run_here(room, tune.run, monkeypatch)
+
+    assert len(list((tmp_path / "shared").glob("*.jsonl"))) == 1
+    assert not room.trials.exists()
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__.rpartition(".")[2])
+def test_no_stage_runs_with_a_champion_other_than_the_pinned_one(
+    stage: Any, room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    write_folder(room.paths.champion, {"other.json": b"{}"})
+
+    assert run_here(room, stage.run, monkeypatch) == 2
+    assert capsys.readouterr().err.startswith("error: data/champion is not the one pinned")
+
+
+def test_a_refusal_ends_with_1(room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    document = yaml.safe_load((room.paths.root / "params.yaml").read_text(encoding="utf-8"))
+    document["split"]["judge_rows"] = 480
+    (room.paths.root / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    assert run_here(room, features.run, monkeypatch) == 1
+    assert "480 mature rows leave 0 to train on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda document: document.pop("split"), "section 'split' is missing"),
+        (lambda document: document["split"].update(judge_rows=0), r"params.yaml: split.judge_rows: .*\(got 0\)"),
+        (lambda document: document["split"].update(judged=3), r"params.yaml: split.judged: extra inputs"),
+    ],
+    ids=["no section", "out of bounds", "unknown key"],
+)
+def test_a_fault_in_the_settings_ends_with_2(
+    change: Callable[[dict], Any],
+    message: str,
+    room: Room,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    document = yaml.safe_load((room.paths.root / "params.yaml").read_text(encoding="utf-8"))
+    change(document)
+    (room.paths.root / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    assert run_here(room, features.run, monkeypatch) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("content", ["split: [1, 2", "- split", ""], ids=["no YAML", "a list", "empty"])
+def test_settings_that_are_no_mapping_end_with_2(
+    room: Room, content: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (room.paths.root / "params.yaml").write_text(content, encoding="utf-8")
+
+    assert run_here(room, features.run, monkeypatch) == 2
+    assert "params.yaml" in capsys.readouterr().err
