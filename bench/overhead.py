@@ -1,0 +1,230 @@
+"""What a retraining costs beyond the bare script that does the same fits: one run, both sides, a table.
+
+    python bench/overhead.py [--rows 17000 1700000] [--trials 20]
+
+Bare: read one Parquet file with pandas, search with Optuna, fit with LightGBM, score. Ours: the retrain flow
+(run room, six DVC stages, MLflow, store) on the same rows, folds, trials, rounds and parameters, with the Prefect
+server warm. Both fit as many models at once as there are cores, one thread each.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TAKEN = ("src", "flows", "expectations", "dvc.yaml", "requirements.lock", ".dvc", ".dvcignore", ".gitignore", "data")
+IGNORED = shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.csv.gz")
+NOW = pd.Timestamp("2024-01-01", tz="UTC")
+
+
+def table(rows: int) -> pd.DataFrame:
+    """An hourly-like stream: ten numbers, two categories, a target with seasons and noise. Same rows, same values."""
+    draw = np.random.default_rng(7)
+    time_of = pd.date_range(end="2023-12-30", periods=rows, freq="1min" if rows > 100_000 else "1h", tz="UTC")
+    frame = pd.DataFrame({"at": time_of})
+    for place in range(10):
+        frame[f"x{place}"] = draw.normal(size=rows).round(6)
+    frame["shop"] = draw.choice([f"shop{n}" for n in range(20)], size=rows)
+    frame["weekday"] = time_of.day_name()
+    hour = time_of.hour.to_numpy()
+    frame["y"] = (
+        10 * np.sin(hour / 24 * 2 * np.pi) + 3 * frame["x0"] * frame["x1"] + frame["x2"] + draw.normal(size=rows)
+    ).round(6)
+    return frame
+
+
+def settings(rows: int, trials: int) -> dict[str, Any]:
+    """The project's params.yaml with this table's columns, so that nothing else is tuned for the benchmark."""
+    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    columns = {"at": {"type": "time", "role": "time"}, "y": {"type": "number", "role": "target"}}
+    columns |= {f"x{place}": {"type": "number", "role": "feature"} for place in range(10)}
+    columns |= {name: {"type": "category", "role": "feature"} for name in ("shop", "weekday")}
+    params["data"] |= {"model": "bench", "columns": columns, "key": ["at"], "suite": "expectations/bench.json"}
+    block = max(rows // 50, 336)
+    params["split"] = {"judge_rows": block, "sliding_rows": rows // 2}
+    params["tune"] |= {"trials": trials, "fold_rows": block, "max_rounds": 100 if rows > 100_000 else 400}
+    params["backtest"]["origin_rows"] = block
+    return params
+
+
+def bare(parquet: Path, params: dict[str, Any]) -> dict[str, float]:
+    """The same search, fits and scores in one script; gives seconds in all and in fits."""
+    started = time.perf_counter()
+    code = BARE.replace("@PARQUET@", str(parquet)).replace("@PARAMS@", json.dumps(params))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
+    return {"all": time.perf_counter() - started, **json.loads(done.stdout.splitlines()[-1])}
+
+
+BARE = r'''
+import json, os, time
+import lightgbm, numpy as np, optuna, pandas as pd
+from concurrent.futures import ThreadPoolExecutor
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+params = json.loads(r"""@PARAMS@""")
+tune, split, backtest = params["tune"], params["split"], params["backtest"]
+frame = pd.read_parquet("@PARQUET@").sort_values("at")
+names = [c for c in frame if c not in ("at", "y")]
+for name in ("shop", "weekday"):
+    frame[name] = frame[name].astype("category").cat.codes
+x, y = frame[names].to_numpy(dtype="float64"), frame["y"].to_numpy()
+n, cores = len(frame) - split["judge_rows"], len(os.sched_getaffinity(0))
+places = [names.index("shop"), names.index("weekday")]
+spent = []
+
+def fit(rows, given, rounds, stop=None):
+    began = time.perf_counter()
+    data = lightgbm.Dataset(x[rows], y[rows], categorical_feature=places)
+    fixed = {"objective": "l1", "bagging_freq": 1, "seed": 7, "deterministic": True, "force_row_wise": True}
+    fixed |= {"num_threads": 1, "verbosity": -1}
+    extra = {}
+    if stop is not None:
+        stopping = lightgbm.early_stopping(tune["patience"], first_metric_only=True, verbose=False)
+        extra = {"valid_sets": [data.create_valid(x[stop], y[stop])], "callbacks": [stopping]}
+    model = lightgbm.train({**given, **fixed}, data, num_boost_round=rounds, **extra)
+    spent.append(time.perf_counter() - began)
+    return model
+
+folds = []
+for number in range(tune["folds"]):
+    start = n - (tune["folds"] - number) * tune["fold_rows"]
+    cut = start - 1 - max(int((start - 1) * tune["stop_share"]), 1)
+    folds.append((np.arange(cut - 1), np.arange(cut, start - 1), np.arange(start, start + tune["fold_rows"])))
+
+def evaluate(given):
+    losses, rounds = [], []
+    for rows, stop, scored in folds:
+        model = fit(rows, given, tune["max_rounds"], stop)
+        losses.append(float(np.abs(y[scored] - model.predict(x[scored], num_threads=1)).mean()))
+        rounds.append(model.best_iteration)
+    return float(np.mean(losses)), int(np.median(rounds))
+
+space = {}
+for name, span in tune["space"].items():
+    whole = isinstance(span["low"], int)
+    kind = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
+    space[name] = kind(span["low"], span["high"], log=span.get("log", False))
+study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=7, **tune["options"]))
+best = None
+with ThreadPoolExecutor(cores) as pool:
+    for _ in range(tune["trials"] // tune["batch"]):
+        asked = [study.ask(space) for _ in range(tune["batch"])]
+        for trial, (loss, rounds) in zip(asked, pool.map(evaluate, [t.params for t in asked])):
+            study.tell(trial, loss)
+            if best is None or loss < best[0]:
+                best = loss, trial.params, rounds
+    loss, given, rounds = best
+    jobs = [np.arange(n), np.arange(n)[-split["sliding_rows"]:]]
+    for number in range(backtest["origins"]):
+        past = np.arange(n - (backtest["origins"] - number) * backtest["origin_rows"] - 1)
+        jobs += [past, past[-split["sliding_rows"]:]]
+    models = list(pool.map(lambda rows: fit(rows, given, rounds), jobs))
+judged = np.arange(n, len(frame))
+print([float(np.abs(y[judged] - m.predict(x[judged])).mean()) for m in models[:2]])
+print(json.dumps({"fits": sum(spent) / cores, "rounds": rounds}))
+'''
+
+
+def ours(parquet: Path, params: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The retrain flow in a workspace of its own; gives seconds in all and by task."""
+    for name in TAKEN:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(
+                source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.csv.gz")
+            )
+        else:
+            shutil.copyfile(source, folder / name)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    rules = [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": name}} for name in ("at", "y")]
+    suite = {"name": "bench", "expectations": rules, "meta": {}}
+    (folder / "expectations" / "bench.json").write_text(json.dumps(suite), encoding="utf-8")
+    author = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], [*author, "commit", "-q", "-m", "start"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    code = OURS.replace("@PARQUET@", str(parquet)).replace("@NOW@", NOW.isoformat())
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, env=environment()
+    )
+    if done.returncode:
+        raise SystemExit(done.stdout[-3000:] + done.stderr[-5000:])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+OURS = r"""
+import json, os, sys, time
+from pathlib import Path
+import pandas as pd
+from retrim.adapters import prefect_server
+from retrim.ops.house import open_house
+from retrim.ops.ingest import land
+from retrim.ops.person import ask_for_run
+house, now = open_house(Path.cwd()), pd.Timestamp("@NOW@")
+began = time.perf_counter()
+landed = land(Path("@PARQUET@"), workspace=house.workspace, data=house.params.data, now=now, correction=False)
+assert landed.outcome == "landed", landed.faults
+landing = time.perf_counter() - began
+with prefect_server.reachable(house.workspace.prefect, None) as url:
+    os.environ.update(prefect_server.settings(house.workspace.prefect, url))
+    sys.path.insert(0, str(Path.cwd()))
+    import flows.retrain as module
+    from prefect.client.orchestration import get_client
+    house.registry.aliases()
+    decision = ask_for_run(house, as_of=now, reason="benchmark", now=now)
+    began = time.perf_counter()
+    outcome = module.retrain(decision, now.isoformat())
+    spent = time.perf_counter() - began
+    with get_client(sync_client=True) as client:
+        tasks = {run.name: run.total_run_time.total_seconds() for run in client.read_task_runs(limit=200)}
+print(json.dumps({"all": spent, "landing": landing, "state": outcome["state"], "tasks": tasks}))
+"""
+
+
+def environment() -> dict[str, str]:
+    """One OpenMP policy for both, and bytecode kept, as a person would have it."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "OMP_WAIT_POLICY": "passive"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=[17_000, 1_700_000])
+    parser.add_argument("--trials", type=int, default=20)
+    given = parser.parse_args()
+    print(
+        f"| rows | bare, s | of it fits | ours, s | overhead, s | allowed (30 s + 10 % of fits) | landing, s |\n|{'---|' * 7}"
+    )
+    stages = []
+    for rows in given.rows:
+        with tempfile.TemporaryDirectory(prefix="retrim-bench-") as scratch:
+            parquet, params = Path(scratch) / "table.parquet", settings(rows, given.trials)
+            table(rows).to_parquet(parquet, index=False)
+            theirs = bare(parquet, params)
+            folder = Path(scratch) / "workspace"
+            folder.mkdir()
+            mine = ours(parquet, params, folder)
+        over = mine["all"] - theirs["all"]
+        print(
+            f"| {rows:,} | {theirs['all']:.1f} | {theirs['fits']:.1f} | {mine['all']:.1f} | {over:.1f} "
+            f"| {30 + 0.1 * theirs['fits']:.1f} | {mine['landing']:.1f} |",
+            flush=True,
+        )
+        stages.append((rows, mine["tasks"]))
+    for rows, tasks in stages:
+        named = ", ".join(f"{name} {seconds:.1f}" for name, seconds in sorted(tasks.items(), key=lambda item: -item[1]))
+        print(f"\n{rows:,} rows, seconds by task: {named}")
+
+
+if __name__ == "__main__":
+    main()
