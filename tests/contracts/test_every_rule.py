@@ -28,6 +28,7 @@ QUIET = Evidence(
     checks_since_run=None,
     refusals=0,
     deferred_until=None,
+    going_on=None,
 )
 LOUD = replace(QUIET, account=Account(1e6, 1.0), drifted=(("level",), ("level",)))
 

@@ -23,6 +23,7 @@ QUIET = Evidence(
     checks_since_run=None,
     refusals=0,
     deferred_until=None,
+    going_on=None,
 )
 FIRING = replace(QUIET, account=FULL)
 
@@ -183,3 +184,16 @@ def test_an_unknown_rule_is_refused_where_it_is_set() -> None:
 def test_m_of_n_has_to_be_possible(checks: list[int]) -> None:
     with pytest.raises(ValidationError, match="is no"):
         params(drift_checks=checks)
+
+
+# --- a run under way ------------------------------------------------------------------------------
+
+
+def test_no_run_is_started_beside_one_that_is_going_on() -> None:
+    decision = decide(replace(FIRING, going_on="run-7"), params())
+
+    assert (decision.outcome, "run-7" in decision.reason) == ("none", True)
+
+
+def test_the_first_version_is_asked_for_once() -> None:
+    assert outcome(replace(QUIET, champion=None, going_on="run-1")) == "none"

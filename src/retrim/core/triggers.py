@@ -55,6 +55,7 @@ class Evidence:
         checks_since_run: Checks since the last run that was promoted or refused, this one counted; None if none was.
         refusals: Runs refused one after the other, up to now.
         deferred_until: When a deferred run is to be tried again; None if none waits.
+        going_on: The run that is under way or is taken up again after a kill; None if there is none.
     """
 
     now: pd.Timestamp
@@ -67,6 +68,7 @@ class Evidence:
     checks_since_run: int | None
     refusals: int
     deferred_until: pd.Timestamp | None
+    going_on: str | None
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def decide(evidence: Evidence, params: TriggerParams) -> Decision:
     quiet = "; ".join(each.text for each in said) or "no rule is set"
     held_back = evidence.refusals >= params.refusals_to_hold
     hold = f"{evidence.refusals} refusals running; a person has to release the next run: `retrim retrain --reason ...`"
+    if evidence.going_on is not None:
+        return Decision("none", f"{evidence.going_on} is going on; what comes of it is judged first", said)
     if evidence.deferred_until is not None:
         if evidence.now < evidence.deferred_until:
             return Decision(

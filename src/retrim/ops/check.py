@@ -210,7 +210,9 @@ def _performance(
 def _evidence(
     house: House, *, now: pd.Timestamp, past: list[Row], record: dict[str, Any], account: Account, price: float
 ) -> Evidence:
-    runs = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused", "deferred")]
+    every = house.store.runs(house.model)
+    runs = [run for run in every if run.state in ("promoted", "refused", "deferred")]
+    going_on = [run.id for run in every if run.state in ("running", "crashed")]
     ended = [run for run in runs if run.state != "deferred"]
     refusals = 0
     for run in reversed(ended):
@@ -234,6 +236,7 @@ def _evidence(
         checks_since_run=since_run,
         refusals=refusals,
         deferred_until=None if until is None else pd.Timestamp(until),
+        going_on=going_on[-1] if going_on else None,
     )
 
 
