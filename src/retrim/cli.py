@@ -131,7 +131,8 @@ def retrain(
     """Retrain now, whatever the rules say: a run room, all stages, the gate. Also releases a held decision."""
     from retrim import screens
     from retrim.errors import UnknownNameError
-    from retrim.ops.person import ask_for_run
+    from retrim.ops.person import ask_for_run, decision_of
+    from retrim.ops.retrain import outcome_of
 
     if mode not in (None, "search", "warm", "refit"):
         raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
@@ -141,9 +142,15 @@ def retrain(
         from flows.retrain import retrain as flow
 
         with screens.progress():
-            maintain(at.isoformat())
-            decision = ask_for_run(house, as_of=at, reason=reason, now=as_time(None))
-            outcome = flow(decision, at.isoformat(), mode)
+            finished = maintain(at.isoformat())
+            decision = decision_of(house, at)
+            # One that was killed and asked for again with the same words has just been finished.
+            ended = outcome_of(house, decision) if decision in finished else None
+            if ended is None:
+                ask_for_run(house, as_of=at, reason=reason, now=as_time(None))
+                outcome = flow(decision, at.isoformat(), mode)
+            else:
+                outcome = ended.as_record()
     if as_json:
         screens.show_json(outcome)
     else:

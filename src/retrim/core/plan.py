@@ -14,6 +14,7 @@ class RetrainParams(Section):
 
     first_mode: Mode = Field(description="mode of version 1")
     mode: Mode = Field(description="mode of every later version")
+    attempts: int = Field(ge=1, description="times a run is started, the first and those after a kill")
 
 
 class RoomParams(Section):
