@@ -7,23 +7,22 @@ from prefect import flow
 
 from flows.moment import house as open_house
 from flows.moment import moment
-from flows.recovery import sign_of_life
+from flows.recovery import SIGNED
 from retrim.ops.alerts import alert
 from retrim.ops.inbox import take
 from retrim.ops.ingest import Landed, land
 
 
-@flow(name="ingest")
+@flow(name="ingest", **SIGNED)
 def ingest(file: str | None = None, now: str | None = None) -> list[dict[str, Any]]:
     """Lands `file`, or every file of the inbox; tells of each batch that was quarantined."""
     house, at = open_house(), moment(now)
-    with sign_of_life(house):
-        if file is None:
-            landed = take(house, now=at)
-        else:
-            landed = [land(Path(file), workspace=house.workspace, data=house.params.data, now=at, correction=False)]
-        for each in landed:
-            tell_quarantined(each, at.isoformat())
+    if file is None:
+        landed = take(house, now=at)
+    else:
+        landed = [land(Path(file), workspace=house.workspace, data=house.params.data, now=at, correction=False)]
+    for each in landed:
+        tell_quarantined(each, at.isoformat())
     return [each.as_record() for each in landed]
 
 

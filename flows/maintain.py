@@ -1,27 +1,30 @@
 """What has to be put right now and then: dead runs, and batches that did not come."""
 
+from contextlib import suppress
+
 from prefect import flow
 
 from flows.moment import house as open_house
 from flows.moment import moment
-from flows.recovery import mark_dead_flow_runs, sign_of_life
-from flows.retrain import retrain
+from flows.recovery import SIGNED, mark_dead_flow_runs
+from flows.start import start
+from retrim.errors import RetrimError
 from retrim.ops.alerts import alert
 from retrim.ops.ingest import overdue
 from retrim.ops.recover import recover
 
 
-@flow(name="maintain")
+@flow(name="maintain", **SIGNED)
 def maintain(now: str | None = None) -> list[str]:
-    """Marks dead runs crashed and finishes them, reports an overdue batch; gives the runs it finished."""
+    """Marks dead runs crashed and has them finished, reports an overdue batch; gives the decisions it started again."""
     house, at = open_house(), moment(now)
-    with sign_of_life(house):
-        mark_dead_flow_runs(house)
-        finished = []
-        for run in recover(house, now=at):
-            retrain(run.decision, at.isoformat())
-            finished.append(run.id)
-        late = overdue(workspace=house.workspace, data=house.params.data, now=at)
-        if late is not None:
-            alert(house, "batch overdue", f"a batch was due on {late.due.isoformat()} and has not come", now=at)
-        return finished
+    mark_dead_flow_runs(house)
+    started = []
+    for decision in recover(house, now=at):
+        with suppress(RetrimError):  # it is recorded as failed and was told; what is due now must not wait for it
+            start(decision, at.isoformat())
+        started.append(decision)
+    late = overdue(workspace=house.workspace, data=house.params.data, now=at)
+    if late is not None:
+        alert(house, "batch overdue", f"a batch was due on {late.due.isoformat()} and has not come", now=at)
+    return started

@@ -1,37 +1,115 @@
-"""Prefect's side of a kill: flow runs whose process is dead are forced to Crashed, so that none stays Running."""
+"""Prefect's side of a kill: flow runs whose process is dead are forced to Crashed, so that none stays Running.
+
+A flow run takes a sign of life when it begins and gives it back when Prefect knows how
+it ended. One that is left behind belongs to a process that was killed, or that could
+not reach the server any more. Flow runs of other workspaces have their signs elsewhere.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any, TextIO
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-from prefect.client.schemas.objects import StateType
-from prefect.runtime import flow_run
-from prefect.states import Crashed
+import pandas as pd
+from prefect import tags
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterParentFlowRunId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Crashed, State
 
+from flows.moment import house as open_house
 from retrim.ops.house import House
-from retrim.ops.recover import held, is_alive, was_held
+from retrim.ops.signs import clear, drop, left_behind, take, was_taken
+
+PREFIX = "flow-"
+OPEN = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+# Between its first state and its sign lie milliseconds. One that has none after so long never took it.
+GRACE = pd.Timedelta("10min")
+# Held until Prefect knows the end, which is after the flow's function has returned: so not on its stack.
+HELD: dict[str, TextIO] = {}
+
+
+def begin(flow: object, run: FlowRun, state: State) -> None:
+    """Takes the sign of life of a flow run."""
+    name = _name(run)
+    if name not in HELD:
+        HELD[name] = take(open_house(), name)
+
+
+def end(flow: object, run: FlowRun, state: State) -> None:
+    """Gives it back."""
+    name = _name(run)
+    if name in HELD:
+        drop(open_house(), name, HELD.pop(name))
+
+
+SIGNED: dict[str, Any] = {"on_running": [begin], "on_completion": [end], "on_failure": [end], "on_crashed": [end]}
+"""Arguments of every flow here."""
 
 
 @contextmanager
-def sign_of_life(house: House) -> Iterator[None]:
-    """Holds this flow run's sign of life while it runs."""
-    with held(house, _name(flow_run.id)):
+def of_workspace(house: House) -> Iterator[None]:
+    """Tags the flow runs that begin within as this workspace's."""
+    with tags(workspace_tag(house)):
         yield
+
+
+def workspace_tag(house: House) -> str:
+    """What flow runs of this workspace are tagged with, on a server that may serve others."""
+    return f"retrim-{sha256(str(house.workspace.root).encode()).hexdigest()[:12]}"
 
 
 def mark_dead_flow_runs(house: House) -> int:
     """Forces flow runs of this workspace to Crashed where their process has died; gives how many."""
-    running = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])))
     marked = 0
     with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=running):
-            name = _name(str(run.id))
-            if was_held(house, name) and not is_alive(house, name):
-                client.set_flow_run_state(run.id, Crashed(message="its process was killed"), force=True)
-                marked += 1
+        for name in left_behind(house, PREFIX):
+            try:
+                run = client.read_flow_run(name.removeprefix(PREFIX))  # type: ignore[arg-type]
+            except ObjectNotFound:  # on a server that was used before
+                continue
+            if run.state is None or not run.state.is_final():
+                marked += _crash(client, run)
+            clear(house, name)
+        for run in _open_runs(client, FlowRunFilter(tags=FlowRunFilterTags(all_=[workspace_tag(house)]))):
+            began = run.start_time or run.created
+            if not was_taken(house, _name(run)) and began is not None and pd.Timestamp.now("UTC") - began > GRACE:
+                marked += _crash(client, run)
     return marked
 
 
-def _name(flow_run_id: object) -> str:
-    return f"flow-{flow_run_id}"
+def _crash(client: SyncPrefectClient, run: FlowRun) -> int:
+    """Forces a flow run, its open tasks, and the flow runs inside it to Crashed; gives how many flow runs."""
+    dead = Crashed(message="its process was killed")
+    client.set_flow_run_state(run.id, dead, force=True)
+    count = 1
+    for inside in _open_runs(client, FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id]))):
+        count += _crash(client, inside)
+    open_tasks = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=OPEN)))
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+    for task in client.read_task_runs(flow_run_filter=of_run, task_run_filter=open_tasks):
+        client.set_task_run_state(task.id, dead, force=True)
+    return count
+
+
+def _open_runs(client: SyncPrefectClient, which: FlowRunFilter) -> list[FlowRun]:
+    which.state = FlowRunFilterState(type=FlowRunFilterStateType(any_=OPEN))
+    found: list[FlowRun] = []
+    while page := client.read_flow_runs(flow_run_filter=which, offset=len(found)):
+        found += page
+    return found
+
+
+def _name(run: FlowRun) -> str:
+    return f"{PREFIX}{run.id}"

@@ -9,35 +9,42 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.moment import house as open_house
 from flows.moment import moment
-from flows.recovery import sign_of_life
+from flows.recovery import SIGNED
 from retrim.adapters import pipeline
 from retrim.adapters.store import Row
 from retrim.core.plan import Mode
 from retrim.ops import retrain as op
 from retrim.ops.house import House
 from retrim.ops.progress import stage_teller
-from retrim.ops.recover import held
 from retrim.ops.rooms import Room, run_stage
-from retrim.ops.watch import failed, watching_trials
+from retrim.ops.signs import held
+from retrim.ops.watch import marked, watching_trials
 
 
-@flow(name="retrain", flow_run_name="retrain-{decision}")
+@flow(name="retrain", flow_run_name="retrain-{decision}", **SIGNED)
 def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
     """Carries out a decision to retrain; one decision is carried out once."""
     house, at = open_house(), moment(now)
-    with sign_of_life(house), held(house, f"run-{decision}"):
+    with held(house, f"run-{decision}"):
         run = op.claim(house, decision, now=at, mode=mode)
-        with failed(house, run, now=at):
-            deferred = op.defer(house, run, now=at)
+        with marked(house, run, now=at):
+            version = op.made_before(house, run)
+            deferred = op.defer(house, run, now=at) if version is None else None
             if deferred is not None:
                 return deferred.as_record()
             parent = open_run(house, run)
-            room = make_room(house, run)
-            names = pipeline.stages(room.folder)
-            for place, stage in enumerate(names):
-                reproduce.with_options(task_run_name=stage)(house, parent, room.folder, stage, place, len(names))
-            version = publish(house, run, room, parent, at)
+            if version is None:
+                version = build(house, run, parent, at)
             return conclude(house, run, version, parent, at).as_record()
+
+
+def build(house: House, run: Row, parent: str, now: pd.Timestamp) -> int:
+    """Makes a version: a room, every stage in it, the registry."""
+    room = make_room(house, run)
+    names = pipeline.stages(room.folder)
+    for place, stage in enumerate(names):
+        reproduce.with_options(task_run_name=stage)(house, parent, room.folder, stage, place, len(names))
+    return publish(house, run, room, parent, now)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)

@@ -6,15 +6,22 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from retrim.errors import BadInputError, RefusedError, RetrimError
 
-IDENTITY = ("-c", "user.name=retrim", "-c", "user.email=retrim@localhost", "-c", "commit.gpgsign=false")
+IDENTITY = (
+    *("-c", "user.name=retrim", "-c", "user.email=retrim@localhost"),
+    *("-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"),
+)
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 SECRET_NAMES = (
     ".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "id_rsa*", "id_ed25519*", "id_ecdsa*",
+    "config.local",
     ".netrc", ".pypirc", ".pgpass", "*credentials*", "*secret*.json", "*secret*.yaml", "*secret*.yml", "*token*.txt",
 )  # fmt: skip
 SECRET_TEXT = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b")
@@ -22,24 +29,29 @@ SECRET_TEXT = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A commit of everything git does not ignore, and the untracked files that are in it."""
+    """A commit of everything git does not ignore, and the untracked files that are in it, staged or not."""
 
     commit: str
     untracked: tuple[str, ...]
 
 
-def git(folder: Path, *arguments: str, index: Path | None = None) -> str:
-    """What one git command prints.
+def git(
+    folder: Path, *arguments: str, index: Path | None = None, extra: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """What one git command prints; no hook fires.
 
     Raises:
         RetrimError: It failed; the message is git's own.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= extra
     if index is not None:
         environment["GIT_INDEX_FILE"] = str(index)
-    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    command = ["git", *NO_HOOKS, *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RetrimError(f"git {' '.join(arguments[:3])} failed in {folder}: {done.stderr.strip()}")
+        said = arguments[len(IDENTITY) :] if arguments[: len(IDENTITY)] == IDENTITY else arguments
+        raise RetrimError(f"git {' '.join(said[:3])} failed in {folder}: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
@@ -65,10 +77,12 @@ def snapshot(root: Path, *, max_file_mb: float) -> Snapshot:
     """Commits everything git does not ignore, uncommitted edits included, onto no branch.
 
     Raises:
-        RefusedError: An untracked file is too large, or looks like a secret.
+        RefusedError: An untracked file is too large, looks like a secret, or is a repository of its own.
     """
     require_repository(root)
-    untracked = tuple(filter(None, git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")))
+    others = git(root, "ls-files", "--others", "--exclude-standard", "-z")
+    staged = git(root, "diff", "--cached", "--name-only", "--no-renames", "--diff-filter=A", "-z", "HEAD")
+    untracked = tuple(sorted(filter(None, f"{others}\0{staged}".split("\0"))))
     _refuse(root, untracked, max_file_mb)
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder) / "index"
@@ -85,6 +99,11 @@ def snapshot(root: Path, *, max_file_mb: float) -> Snapshot:
 def _refuse(root: Path, untracked: tuple[str, ...], max_file_mb: float) -> None:
     for name in untracked:
         path = root / name
+        if name.endswith("/"):
+            raise RefusedError(
+                f"untracked folder {name} is a git repository of its own, whose files no snapshot can hold; "
+                "add it to .gitignore"
+            )
         if not path.is_file() or path.is_symlink():
             continue
         size = path.stat().st_size / 1e6
@@ -110,21 +129,34 @@ def looks_secret(path: Path) -> bool:
 def add_worktree(root: Path, folder: Path, commit: str) -> None:
     """A worktree at `commit`, on no branch, without hooks."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    git(root, *NO_HOOKS, "worktree", "add", "-q", "--detach", "--force", str(folder), commit)
+    git(root, "worktree", "add", "-q", "--detach", "--force", str(folder), commit)
 
 
 def remove_worktree(root: Path, folder: Path) -> None:
     """Removes a worktree, whatever is in it; it may be gone already."""
     if folder.exists():
         shutil.rmtree(folder)
+    with suppress(
+        RetrimError
+    ):  # git locks a worktree while it makes it; one killed just then would stay listed for ever
+        git(root, "worktree", "unlock", str(folder))
     git(root, "worktree", "prune")
 
 
-def commit_files(folder: Path, names: list[str], message: str) -> str:
-    """Commits these files of a worktree, ignored ones too, and gives the commit."""
+def commit_files(folder: Path, names: list[str], message: str, *, date: str) -> str:
+    """Commits these files of a worktree, ignored ones too, and gives the commit.
+
+    The same files on the same snapshot with the same date are the same commit, whoever makes it when.
+    """
     git(folder, "add", "-f", "--", *names)
-    git(folder, *IDENTITY, *NO_HOOKS, "commit", "-q", "--no-verify", "--allow-empty", "-m", message)
-    return git(folder, "rev-parse", "HEAD")
+    tree = git(folder, "write-tree")
+    dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+    parent = git(folder, "rev-parse", "HEAD")
+    if tree == git(folder, "rev-parse", "HEAD^{tree}"):
+        return parent
+    commit = git(folder, *IDENTITY, "commit-tree", tree, "-p", parent, "-m", message, extra=dates)
+    git(folder, "reset", "-q", "--soft", commit)
+    return commit
 
 
 def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
@@ -138,6 +170,21 @@ def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
         git(root, *IDENTITY, "tag", "-a", name, commit, "-m", name)
     elif git(root, "diff", "--name-only", found, commit, "--", *same):
         raise RetrimError(f"tag {name} stands on {found[:12]}, not on {commit[:12]}; a released version is never moved")
+
+
+def clear_tag_locks(root: Path, prefix: str) -> None:
+    """Removes locks that a kill inside `git tag` left; only for one who knows that nobody is tagging."""
+    for lock in (root / git(root, "rev-parse", "--git-path", f"refs/tags/{prefix}")).glob("*.lock"):
+        lock.unlink(missing_ok=True)
+
+
+def has_commit(root: Path, commit: str) -> bool:
+    """Whether the repository still has a commit."""
+    try:
+        git(root, "cat-file", "-e", f"{commit}^{{commit}}")
+    except RetrimError:
+        return False
+    return True
 
 
 def find_tag(root: Path, name: str) -> str | None:

@@ -20,6 +20,7 @@ from retrim.errors import RetrimError
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 
 Say = Callable[[str], None]
+ROOM_VARIABLE = "RETRIM_ROOM"  # in the environment of all that works in a room
 COMMITTED = ["data/raw.dvc", "data/champion.dvc", "data/pins.json", "dvc.lock"]
 
 
@@ -164,7 +165,7 @@ def _follow(command: list[str], stage: str, room: Path, environment: Mapping[str
     process = subprocess.Popen(
         command,
         cwd=room,
-        env=environment,
+        env={**environment, ROOM_VARIABLE: str(room)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -192,7 +193,7 @@ def dvc(room: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=room,
-        env=_environment({}, Path(sys.executable)),
+        env=_environment({ROOM_VARIABLE: str(room)}, Path(sys.executable)),
         capture_output=True,
         text=True,
         check=False,
@@ -210,17 +211,25 @@ def has_remote(root: Path) -> bool:
 
 
 def end_survivors(room: Path) -> int:
-    """Kills processes that a killed run left working in its room; gives how many there were."""
+    """Kills what a killed run left working in its room, and waits until it is gone; gives how many processes.
+
+    They carry the room's name in their environment, so a person's shell in there lives on.
+    """
     found = 0
-    for process in psutil.process_iter():
-        try:
-            inside = Path(process.cwd()).is_relative_to(room)
-        except (psutil.Error, OSError):
-            continue
-        if inside and process.pid != os.getpid():
-            process.kill()
-            found += 1
+    while survivors := [process for process in psutil.process_iter() if _works_in(process, room)]:
+        for process in survivors:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(survivors, timeout=10)
+        found += len(survivors)
     return found
+
+
+def _works_in(process: psutil.Process, room: Path) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(ROOM_VARIABLE) == str(room)
+    except (psutil.Error, OSError):
+        return False
 
 
 def close_room(workspace: Workspace, folder: Path) -> None:

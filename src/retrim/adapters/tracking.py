@@ -219,6 +219,14 @@ class Tracking:
         with self.wrapped(f"end run {parent}"):
             self.client.set_terminated(parent, status)
 
+    def end_open(self, run_id: str, status: Literal["FAILED", "KILLED"]) -> None:
+        """Ends the run of a retraining, and its trials, where they still run; a run that never began is no error."""
+        with self.wrapped(f"end what is open of run {run_id}"):
+            for parent in self._search(f"tags.`{RUN}` = '{quotable(run_id)}'"):
+                for run in (*self._search(f"tags.`{PARENT}` = '{parent.info.run_id}'"), parent):
+                    if run.info.status == "RUNNING":
+                        self.client.set_terminated(run.info.run_id, status)
+
     def _search(self, condition: str) -> list["Run"]:
         return all_pages(lambda token: self.client.search_runs([self.experiment], condition, page_token=token))
 

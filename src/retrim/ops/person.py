@@ -9,13 +9,21 @@ from retrim.ops.house import House
 PERSON = "person"
 
 
+def decision_of(house: House, as_of: pd.Timestamp) -> str:
+    """The id of a person's decision to retrain as of a date."""
+    return f"{house.model}-{as_of:%Y%m%dT%H%M%SZ}-person"
+
+
 def ask_for_run(house: House, *, as_of: pd.Timestamp, reason: str, now: pd.Timestamp) -> str:
     """Records a person's decision to retrain as of a date, and gives its id.
 
     Raises:
-        RefusedError: A person has decided the same for the same moment already.
+        RefusedError: A run is going on, or a person has decided the same for the same moment already.
     """
-    identity = f"{house.model}-{as_of:%Y%m%dT%H%M%SZ}-person"
+    identity = decision_of(house, as_of)
+    going = house.store.runs(house.model, state="running")
+    if going:
+        raise RefusedError(f"run {going[0].id} is going on (process {going[0].pid}); wait for it: one at a time")
     row = {
         "id": identity,
         "model": house.model,

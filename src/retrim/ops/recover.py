@@ -1,73 +1,97 @@
-"""After a kill: ends what was left running, marks the run crashed, clears its room, finishes a half-made move."""
+"""After a kill: ends what was left running, marks the run crashed, clears its rooms, finishes a half-made move."""
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from pathlib import Path
 
 import pandas as pd
 
-from retrim.adapters import pipeline
+from retrim.adapters import git, pipeline
 from retrim.adapters.store import Row, iso
-from retrim.errors import RefusedError
+from retrim.ops.alerts import alert
 from retrim.ops.house import House
 from retrim.ops.release import live, sync_aliases
+from retrim.ops.signs import clear, is_alive, left_behind
+
+ROOM = re.compile(r"(run-.+)-(\d+)")
 
 
-@contextmanager
-def held(house: House, run: str) -> Iterator[None]:
-    """Holds the sign of life of a run: a file lock that the system frees when the process dies, however it dies.
+def recover(house: House, *, now: pd.Timestamp) -> list[str]:
+    """Marks dead runs crashed and clears their rooms; gives the decisions that still wait for their run to be finished.
 
-    Raises:
-        RefusedError: Another process holds it.
+    Those are the crashed ones, and the newest one if it says *retrain* and a kill came
+    before its run. A run that was killed as often as `retrain.attempts` says is not tried
+    again: it ends *failed*, with an alert.
     """
-    house.workspace.runs.mkdir(parents=True, exist_ok=True)
-    with _sign(house, run).open("w") as sign:
-        try:
-            fcntl.flock(sign, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RefusedError(f"{run} is going on in another process; wait for it") from error
-        yield
-        _sign(house, run).unlink(missing_ok=True)
-
-
-def is_alive(house: House, run: str) -> bool:
-    """Whether a process holds the run's sign of life."""
-    if not _sign(house, run).exists():
-        return False
-    with _sign(house, run).open("w") as sign:
-        try:
-            fcntl.flock(sign, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-def was_held(house: House, run: str) -> bool:
-    """Whether a run ever took its sign of life here, and did not end well since."""
-    return _sign(house, run).exists()
-
-
-def recover(house: House, *, now: pd.Timestamp) -> list[Row]:
-    """Marks dead runs crashed and clears their rooms; gives the crashed runs, which may be started again."""
     for run in house.store.runs(house.model, state="running"):
         if not is_alive(house, run.id):
-            house.store.end_run(run.id, state="crashed", ended=iso(now), version=None, detail={})
-            _sign(house, run.id).unlink(missing_ok=True)
-    crashed = house.store.runs(house.model, state="crashed")
-    for run in crashed:
-        clear_rooms(house, run.id)
+            house.registry.end_open(run.id, "KILLED")
+            _mark_dead(house, run, now=now)
+    for name in left_behind(house, "run-"):
+        clear(house, name)
+    if not house.store.runs(house.model, state="running"):
+        clear_rooms(house)
+        git.clear_tag_locks(house.workspace.root, f"retrim/{house.model}")
     if live(house) is not None:
         sync_aliases(house)
-    return crashed
+    return _waiting(house)
 
 
-def clear_rooms(house: House, run: str) -> None:
-    """Removes the rooms of a run, after ending what still works in them."""
-    for folder in sorted(house.workspace.runs.glob(f"{run}-*")):
-        pipeline.end_survivors(folder)
-        pipeline.close_room(house.workspace, folder)
+def mark_stopped(house: House, run: Row, *, why: str, now: pd.Timestamp) -> None:
+    """Marks a run crashed, which is the state in which it is taken up again."""
+    house.store.end_run(
+        run.id, state="crashed", ended=iso(now), version=None, detail={**_detail(house, run), "why": why}
+    )
 
 
-def _sign(house: House, run: str) -> Path:
-    return house.workspace.runs / f"{run}.lock"
+def clear_rooms(house: House) -> None:
+    """Removes the rooms of runs that are over, after ending what still works in them.
+
+    The last room of a failed run stays, to look at, until the model's next run has ended.
+    """
+    newest = max(house.store.runs(house.model), key=lambda run: (run.started, run.as_of), default=None)
+    for folder in sorted(house.workspace.runs.glob("run-*")):
+        named = ROOM.fullmatch(folder.name)
+        if named is None or not folder.is_dir():
+            continue
+        run = house.store.run(named[1])
+        if run is None or run.model != house.model or run.state == "running":
+            continue
+        if run.state == "failed" and newest is not None and run.id == newest.id and named[2] == str(run.attempt):
+            pipeline.end_survivors(folder)
+        else:
+            clear_room(house, folder)
+
+
+def clear_room(house: House, folder: Path) -> None:
+    """Removes one room, after ending what still works in it."""
+    pipeline.end_survivors(folder)
+    pipeline.close_room(house.workspace, folder)
+
+
+def rooms_of(house: House, run: str) -> list[Path]:
+    """The rooms of a run's attempts."""
+    found = [(ROOM.fullmatch(folder.name), folder) for folder in sorted(house.workspace.runs.glob(f"{run}-*"))]
+    return [folder for named, folder in found if named and named[1] == run and folder.is_dir()]
+
+
+def _mark_dead(house: House, run: Row, *, now: pd.Timestamp) -> None:
+    most = house.params.retrain.attempts
+    if run.attempt < most:
+        mark_stopped(house, run, why="its process was killed", now=now)
+        return
+    reason = f"its process was killed {run.attempt} times, retrain.attempts allows {most}: look for what kills it"
+    house.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
+    alert(house, "run failed", f"{run.id}: {reason}", now=now)
+
+
+def _detail(house: House, run: Row) -> dict[str, object]:
+    found = house.store.run(run.id)
+    return dict(found.detail) if found is not None else {}
+
+
+def _waiting(house: House) -> list[str]:
+    waiting = [str(run.decision) for run in house.store.runs(house.model, state="crashed")]
+    decisions = house.store.decisions(house.model)
+    if decisions and decisions[-1].outcome == "retrain" and house.store.run(f"run-{decisions[-1].id}") is None:
+        waiting.append(str(decisions[-1].id))
+    return waiting

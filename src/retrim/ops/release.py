@@ -39,9 +39,21 @@ def live(house: House, *, before: pd.Timestamp | None = None) -> Live | None:
     return Live(newest.version, newest.at, newest.reason, newest.action, newest.previous)
 
 
-def promote(house: House, version: int, *, reason: str, now: pd.Timestamp) -> None:
-    """Makes `version` the champion; the same again is a no-op."""
-    _move(house, version, action="promote", reason=reason, now=now)
+def promote(house: House, version: int, *, judged_against: int | None, reason: str, now: pd.Timestamp) -> None:
+    """Makes `version` the champion; once it was, the same again is a no-op, whatever is live since.
+
+    Raises:
+        RefusedError: What is live is not the champion that it was judged against.
+    """
+    if not any(row.version == version and row.action == "promote" for row in house.store.releases(house.model)):
+        now_live = live(house)
+        if (None if now_live is None else now_live.version) != judged_against:
+            raise RefusedError(
+                f"version {version} was judged against champion {judged_against or 'none'}, and by now "
+                f"{'none' if now_live is None else now_live.version} is live; retrain to judge against that"
+            )
+        _move(house, version, action="promote", reason=reason, now=now)
+    sync_aliases(house)
 
 
 def rollback(house: House, to: int | None, *, reason: str, now: pd.Timestamp) -> Live:

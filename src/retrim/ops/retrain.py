@@ -16,7 +16,7 @@ from retrim.files import file_digest, folder_digest
 from retrim.ops.champion import champion
 from retrim.ops.house import House
 from retrim.ops.person import PERSON
-from retrim.ops.recover import clear_rooms
+from retrim.ops.recover import clear_room, clear_rooms, rooms_of
 from retrim.ops.release import promote
 from retrim.ops.rooms import Room, next_mode, open_room
 from retrim.paths import Paths
@@ -33,6 +33,14 @@ class Outcome:
 
     def as_record(self) -> dict[str, Any]:
         return {"run": self.run, "state": self.state, "reason": self.reason, "version": self.version}
+
+
+def outcome_of(house: House, decision: str) -> Outcome | None:
+    """How the run of a decision ended; None if it has not, or did not end well."""
+    run = house.store.run(f"run-{decision}")
+    if run is None or run.state not in ("promoted", "refused", "deferred"):
+        return None
+    return Outcome(run.id, run.state, run.detail["reason"], run.version)
 
 
 def claim(house: House, decision: str, *, now: pd.Timestamp, mode: Mode | None = None) -> Row:
@@ -103,18 +111,29 @@ def _enough_at(table: pd.DataFrame, missing: int, as_of: pd.Timestamp) -> pd.Tim
 
 
 def make_room(house: House, run: Row) -> Room:
-    """The room of this attempt; a crashed room is never used again."""
-    clear = house.workspace.runs / f"{run.id}-{run.attempt}"
-    if clear.exists():
-        pipeline.end_survivors(clear)
-        pipeline.close_room(house.workspace, clear)
-    return open_room(house, clear.name, as_of=pd.Timestamp(run.as_of), mode=run.mode)
+    """The room of this attempt, from the snapshot of a killed one; a crashed room itself is never used again."""
+    for left in rooms_of(house, run.id):
+        clear_room(house, left)
+    kept = run.detail.get("snapshot")
+    taken = None
+    if kept is not None and git.has_commit(house.workspace.root, kept["commit"]):
+        taken = git.Snapshot(kept["commit"], tuple(kept["untracked"]))
+    name = f"{run.id}-{run.attempt}"
+    room = open_room(house, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken)
+    house.store.note_run(run.id, {"snapshot": {"commit": room.snapshot, "untracked": list(room.untracked)}})
+    return room
+
+
+def made_before(house: House, run: Row) -> int | None:
+    """The version that a killed attempt of this run has published already; only its conclusion is missing."""
+    found = house.store.version_of_run(run.id)
+    return None if found is None else int(found.version)
 
 
 def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestamp) -> int:
     """Commits the room, publishes its bundle to MLflow, tags it, records the version. Run twice, it adds nothing."""
     paths = Paths(room.folder)
-    commit = git.commit_files(room.folder, pipeline.COMMITTED, f"retrim: {run.id}")
+    commit = git.commit_files(room.folder, pipeline.COMMITTED, f"retrim: {run.id}", date=run.as_of)
     bundle = folder_digest(paths.candidate)
     verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
     lineage = {
@@ -167,12 +186,12 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     verdict = row.verdict
     state = "promoted" if verdict["promote"] else "refused"
     if verdict["promote"]:
-        promote(house, version, reason=verdict["reason"], now=now)
+        promote(house, version, judged_against=row.lineage["champion"], reason=verdict["reason"], now=now)
     house.registry.drop_alias("challenger")
     house.registry.finish(parent, "FINISHED")
     detail = {"reason": verdict["reason"]}
     house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
-    clear_rooms(house, run.id)
+    clear_rooms(house)
     return Outcome(run.id, state, verdict["reason"], version)
 
 

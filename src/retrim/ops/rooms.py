@@ -38,14 +38,16 @@ class Room:
         }
 
 
-def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode) -> Room:
+def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, taken: git.Snapshot | None) -> Room:
     """Makes the room `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
+
+    It is made from the snapshot `taken`, by default from one of the workspace as it is now.
 
     Raises:
         BadInputError: No batch had arrived by then, or a room of that name is there.
         RefusedError: The workspace holds a file that a tag must not publish, or the champion was altered.
     """
-    return _open(house, name, as_of=as_of, mode=mode, champion=live(house))
+    return _open(house, name, as_of=as_of, mode=mode, champion=live(house), taken=taken)
 
 
 def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -> Room:
@@ -56,7 +58,7 @@ def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -
     """
     champion = live(house, before=as_of)
     chosen = mode or _mode(house, champion)
-    return _open(house, f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}", as_of=as_of, mode=chosen, champion=champion)
+    return _open(house, f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}", as_of=as_of, mode=chosen, champion=champion, taken=None)
 
 
 def next_mode(house: House) -> Mode:
@@ -68,7 +70,9 @@ def _mode(house: House, champion: Live | None) -> Mode:
     return house.params.retrain.first_mode if champion is None else house.params.retrain.mode
 
 
-def _open(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, champion: Live | None) -> Room:
+def _open(
+    house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, champion: Live | None, taken: git.Snapshot | None
+) -> Room:
     folder = house.workspace.runs / name
     if folder.exists():
         raise BadInputError(
@@ -77,7 +81,8 @@ def _open(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, champion:
     batches = house.landing.batches(as_of)
     if not any(batch.kind == "rows" for batch in batches):
         raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
-    taken = git.snapshot(house.workspace.root, max_file_mb=house.params.room.max_file_mb)
+    if taken is None:
+        taken = git.snapshot(house.workspace.root, max_file_mb=house.params.room.max_file_mb)
     pins = {
         "model": house.model,
         "as_of": iso(as_of),

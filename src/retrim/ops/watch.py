@@ -3,30 +3,47 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Literal
 
 import pandas as pd
 
 from retrim.adapters.store import Row, iso
 from retrim.core.tuning import Trial
+from retrim.errors import RetrimError
 from retrim.ops.alerts import alert
 from retrim.ops.house import House
 from retrim.ops.progress import TRIAL_LOG
+from retrim.ops.recover import mark_stopped
 
 Say = Callable[[str], None]
 POLL_SECONDS = 0.5
 
 
 @contextmanager
-def failed(house: House, run: Row, *, now: pd.Timestamp) -> Iterator[None]:
-    """Marks the run failed, with the error, when what it wraps fails; the error goes on."""
+def marked(house: House, run: Row, *, now: pd.Timestamp) -> Iterator[None]:
+    """Marks the run when what it wraps does not end: failed after an error, crashed when it was stopped from outside.
+
+    A failed run is not tried again by itself, a crashed one is. The error goes on.
+    """
     try:
         yield
     except Exception as error:
         detail = {"reason": str(error)}
         house.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)
         alert(house, "run failed", f"{run.id}: {error}", now=now)
+        _mirror(house, run, "FAILED")
         raise
+    except BaseException:  # Ctrl-C, a signal to end, a cancelled flow run
+        mark_stopped(house, run, why="it was stopped", now=now)
+        _mirror(house, run, "KILLED")
+        raise
+
+
+def _mirror(house: House, run: Row, status: Literal["FAILED", "KILLED"]) -> None:
+    """Ends the run in MLflow too; that MLflow is not there must not hide the error."""
+    with suppress(RetrimError):
+        house.registry.end_open(run.id, status)
 
 
 @contextmanager
