@@ -172,8 +172,8 @@ def _follow(command: list[str], stage: str, room: Path, environment: Mapping[str
         start_new_session=True,
     )
     lines = []
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
             say(line.rstrip())
@@ -181,6 +181,7 @@ def _follow(command: list[str], stage: str, room: Path, environment: Mapping[str
             raise StageFailedError(stage, "".join(lines))
     finally:
         _end_group(process)
+        process.stdout.close()
     return "".join(lines)
 
 

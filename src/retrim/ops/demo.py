@@ -33,7 +33,7 @@ def make_workspace(house: House) -> House:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     git.git(folder, "init", "-q", "-b", "empty")
-    git.git(house.workspace.root, *git.NO_HOOKS, "push", "-q", str(folder), f"{taken.commit}:refs/heads/main")
+    git.git(house.workspace.root, "push", "-q", str(folder), f"{taken.commit}:refs/heads/main")
     git.git(folder, "checkout", "-q", "main")
     return open_house(folder)
 

@@ -15,6 +15,7 @@ from retrim.ops.house import House
 from retrim.paths import Paths
 
 Say = Callable[[str], None]
+INPUTS = ("dvc.yaml", "params.yaml", "requirements.lock", "expectations", "src")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Rebuilt:
 
 
 def reproduce(house: House, version: int, *, prove: bool, say: Say) -> Rebuilt:
-    """Rebuilds a version from its tag, its raw data and its champion; all stages run.
+    """Rebuilds a version from its recorded commit, its raw data and its champion; all stages run.
 
     Args:
         house: The house.
@@ -56,7 +57,7 @@ def reproduce(house: House, version: int, *, prove: bool, say: Say) -> Rebuilt:
 
     Raises:
         BadInputError: There is no such version, or this is another Python.
-        RefusedError: A stage refuses what it is given, such as altered raw data.
+        RefusedError: The recorded commit is gone, or a stage refuses what it is given, such as altered raw data.
     """
     row = house.store.version(house.model, version)
     if row is None:
@@ -69,11 +70,32 @@ def reproduce(house: House, version: int, *, prove: bool, say: Say) -> Rebuilt:
     folder = house.workspace.runs / f"reproduce-v{version}"
     pipeline.end_survivors(folder)
     pipeline.close_room(house.workspace, folder)
-    git.add_worktree(house.workspace.root, folder, row.tag)
+    git.add_worktree(house.workspace.root, folder, _recorded_commit(house, row))
     try:
         return _rebuild(house, row, folder, prove=prove, say=say)
     finally:
         pipeline.close_room(house.workspace, folder)
+
+
+def _recorded_commit(house: House, row: Row) -> str:
+    """The commit the version was released from: not its tag, which can be moved."""
+    commit = str(row.lineage["commit"])
+    if not git.has_commit(house.workspace.root, commit):
+        raise RefusedError(
+            f"commit {commit[:12]} of version {row.version} is not in this repository; "
+            f"fetch {row.tag} from where it was made"
+        )
+    return commit
+
+
+def _moved_tag(house: House, row: Row) -> list[str]:
+    """A line if the tag holds another lock or other inputs than those recorded: plain tools would rebuild that."""
+    commit, found = row.lineage["commit"], git.find_tag(house.workspace.root, row.tag)
+    back = f"set it back with `git tag -f {row.tag} {commit[:12]}`"
+    if found is None:
+        return [f"tag {row.tag} is gone; {back}"]
+    names = git.git(house.workspace.root, "diff", "--name-only", commit, found, "--", *pipeline.COMMITTED, *INPUTS)
+    return [f"tag {row.tag} was moved, and differs in {', '.join(names.split())}; {back}"] if names else []
 
 
 def _rebuild(house: House, row: Row, folder: Path, *, prove: bool, say: Say) -> Rebuilt:
@@ -90,7 +112,7 @@ def _rebuild(house: House, row: Row, folder: Path, *, prove: bool, say: Say) -> 
     except pipeline.StageFailedError as error:
         raise RefusedError(f"version {row.version} cannot be rebuilt: {error}") from error
     executed = pipeline.executed(printed)
-    differences = list(pipeline.lock_differences(folder))
+    differences = [*_moved_tag(house, row), *pipeline.lock_differences(folder)]
     missing = [stage for stage in pipeline.stages(folder) if stage not in executed]
     differences += [f"stage {stage} did not run" for stage in missing]
     if not differences and folder_digest(Paths(folder).candidate) != row.bundle:

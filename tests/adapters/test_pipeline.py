@@ -1,0 +1,319 @@
+"""Run rooms, with real git and DVC and a pipeline of shell commands."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from retrim.adapters import git, pipeline
+from retrim.adapters.pipeline import (
+    StageFailedError,
+    close_room,
+    end_survivors,
+    executed,
+    has_remote,
+    lock_differences,
+    open_room,
+    reproduce,
+    reproduce_all,
+    share_cache,
+)
+from retrim.errors import RetrimError
+from retrim.files import folder_digest
+from retrim.paths import Workspace
+
+pytestmark = pytest.mark.slow
+DATE = "2024-01-01T00:00:00+00:00"
+STAGES = {
+    "gather": {"cmd": "cat data/raw/*/* > gathered", "deps": ["data/raw"], "outs": ["gathered"]},
+    "double": {"cmd": "cat gathered gathered > doubled", "deps": ["gathered"], "outs": ["doubled"]},
+    "fail": {"cmd": "echo the reason; exit 3", "always_changed": True},
+    "leave": {"cmd": "sleep 600 > /dev/null 2>&1 & echo $! > left.pid", "always_changed": True},
+    "linger": {"cmd": "echo $$ > linger.pid; echo begun; sleep 600", "always_changed": True},
+    "surroundings": {"cmd": "env; command -v python", "always_changed": True},
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    root = tmp_path / "workspace"
+    (root / ".dvc").mkdir(parents=True)
+    (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n    autostage = false\n")
+    (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
+    (root / ".gitignore").write_text("var/\n/data/raw\n/data/champion\n/gathered\n/doubled\n")
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}, sort_keys=False))
+    git.git(root, "init", "-q", "-b", "main")
+    git.git(root, "add", "-A")
+    git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
+    return Workspace(root)
+
+
+@pytest.fixture
+def landed(workspace: Workspace) -> Path:
+    """One batch in the landing zone."""
+    batch = workspace.landing / "arrived=2024-01-01" / "rows-1.parquet"
+    batch.parent.mkdir(parents=True)
+    batch.write_bytes(b"rows\n")
+    return batch
+
+
+@pytest.fixture
+def make_room(workspace: Workspace, landed: Path) -> Callable[..., Path]:
+    def make(name: str = "one", champion: Path | None = None) -> Path:
+        folder = workspace.runs / name
+        commit = git.git(workspace.root, "rev-parse", "HEAD")
+        open_room(
+            workspace, folder, commit, raw=[landed], champion=champion, pins={"mode": "search"}, digest=folder_digest
+        )
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def room(make_room: Callable[..., Path]) -> Path:
+    return make_room()
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone, within ten seconds."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        os.sched_yield()
+    return False
+
+
+def quiet(_: str) -> None:
+    """Says nothing."""
+
+
+def run(stage: str, room: Path) -> str:
+    return reproduce(stage, room, environment={}, say=quiet)
+
+
+class TestARoom:
+    def test_holds_the_batches_in_their_partitions(self, room: Path) -> None:
+        assert (room / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
+
+    def test_leaves_the_landed_file_as_it_was(self, room: Path, landed: Path) -> None:
+        (room / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet").chmod(0o600)
+
+        assert (landed.read_bytes(), landed.stat().st_nlink) == (b"rows\n", 1)
+
+    def test_says_that_there_is_no_champion(self, room: Path) -> None:
+        assert json.loads((room / "data" / "champion" / "none.json").read_bytes()) == {"champion": None}
+
+    def test_holds_a_copy_of_the_champion(self, make_room: Callable[..., Path], tmp_path: Path) -> None:
+        bundle = tmp_path / "bundle"
+        (bundle / "models").mkdir(parents=True)
+        (bundle / "models" / "model.txt").write_text("tree\n")
+        room = make_room(champion=bundle)
+
+        assert folder_digest(room / "data" / "champion") == folder_digest(bundle)
+        assert (bundle / "models" / "model.txt").stat().st_nlink == 1
+
+    def test_pins_what_it_was_given_and_both_digests(self, room: Path) -> None:
+        assert json.loads((room / "data" / "pins.json").read_bytes()) == {
+            "mode": "search",
+            "raw_digest": folder_digest(room / "data" / "raw"),
+            "champion_digest": folder_digest(room / "data" / "champion"),
+        }
+
+    def test_has_its_inputs_noted_for_dvc(self, room: Path) -> None:
+        noted = yaml.safe_load((room / "data" / "raw.dvc").read_text())["outs"][0]
+
+        assert (noted["path"], noted["nfiles"]) == ("raw", 1)
+        assert (room / "data" / "champion.dvc").exists()
+
+    def test_is_made_of_the_commit_alone(self, workspace: Workspace, make_room: Callable[..., Path]) -> None:
+        (workspace.root / "dvc.yaml").write_text("stages: {}\n")
+
+        assert pipeline.stages(make_room()) == list(STAGES)
+
+    def test_changes_nothing_that_git_sees_in_the_workspace(self, workspace: Workspace, room: Path) -> None:
+        assert git.git(workspace.root, "status", "--porcelain") == ""
+
+    def test_keeps_dvcs_working_files_to_itself(self, room: Path) -> None:
+        assert f"core.site_cache_dir={room / '.dvc' / 'tmp' / 'site'}" in pipeline.dvc(room, "config", "--list")
+
+    def test_shares_the_cache(self, workspace: Workspace, make_room: Callable[..., Path]) -> None:
+        run("gather", make_room("one"))
+        again = run("gather", make_room("two"))
+
+        assert "Stage 'gather' is cached" in again
+        assert executed(again) == ()
+        assert (workspace.runs / "two" / "gathered").read_bytes() == b"rows\n"
+
+
+class TestTheUsersOwnSettings:
+    @pytest.fixture
+    def remote(self, workspace: Workspace, tmp_path: Path) -> Path:
+        """A remote that only config.local knows, with a password, at an address relative to it."""
+        (workspace.root / ".dvc" / "config.local").write_text(
+            "[core]\n    remote = store\n"
+            "['remote \"store\"']\n    url = ../../remote\n"
+            "['remote \"far\"']\n    url = https://example.invalid/store\n    password = hidden\n"
+        )
+        return tmp_path / "remote"
+
+    def test_come_along_with_credentials(self, remote: Path, make_room: Callable[..., Path]) -> None:
+        assert "remote.far.password=hidden" in pipeline.dvc(make_room(), "config", "--list")
+
+    def test_lead_from_the_room_to_the_same_remote(self, remote: Path, make_room: Callable[..., Path]) -> None:
+        pipeline.dvc(make_room(), "push", "-q", "data/raw.dvc")
+        digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
+
+        assert (remote / "files" / "md5" / digest[:2] / digest[2:]).read_bytes() == b"rows\n"
+
+    def test_are_never_committed(self, remote: Path, make_room: Callable[..., Path]) -> None:
+        room = make_room()
+        run("gather", room)
+        commit = git.commit_files(room, pipeline.COMMITTED, "done", date=DATE)
+
+        assert "config.local" not in git.git(room, "ls-tree", "-r", "--name-only", commit)
+
+    def test_keep_their_own_cache(self, workspace: Workspace, make_room: Callable[..., Path], tmp_path: Path) -> None:
+        (workspace.root / ".dvc" / "config.local").write_text("[cache]\n    dir = ../../elsewhere\n")
+        room = make_room()
+
+        assert (tmp_path / "elsewhere" / "files" / "md5").is_dir()
+        assert not (room / ".dvc" / "cache").exists()
+
+    def test_say_whether_there_is_a_remote(self, workspace: Workspace, remote: Path) -> None:
+        assert has_remote(workspace.root)
+
+    def test_may_name_no_remote(self, workspace: Workspace) -> None:
+        assert not has_remote(workspace.root)
+
+
+class TestAStage:
+    def test_runs_alone_and_gives_what_it_printed(self, room: Path) -> None:
+        printed = run("gather", room)
+
+        assert executed(printed) == ("gather",)
+        assert not (room / "doubled").exists()
+
+    def test_tells_each_line_as_it_comes(self, room: Path) -> None:
+        lines: list[str] = []
+        reproduce("gather", room, environment={}, say=lines.append)
+
+        assert "Running stage 'gather':" in lines
+
+    def test_that_fails_is_named_with_what_it_printed(self, room: Path) -> None:
+        with pytest.raises(StageFailedError, match=r"(?s)stage fail failed:.*the reason") as failed:
+            run("fail", room)
+        assert failed.value.stage == "fail"
+
+    def test_sees_nothing_of_the_callers_python_git_or_dvc(self, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_INDEX_FILE", "DVC_STAGE"):
+            monkeypatch.setenv(name, "/nowhere")
+        printed = reproduce("surroundings", room, environment={"RETRIM_CORES": "3"}, say=quiet)
+
+        assert "=/nowhere" not in printed
+        assert "RETRIM_CORES=3" in printed
+        assert printed.count(f"\n{Path(sys.executable).parent}/python\n") == 1
+
+    def test_leaves_no_process_behind(self, room: Path) -> None:
+        run("leave", room)
+
+        assert ended(int((room / "left.pid").read_text()))
+
+    def test_ends_with_its_processes_when_the_caller_is_interrupted(self, room: Path) -> None:
+        def interrupt(line: str) -> None:
+            if line == "begun":
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            reproduce("linger", room, environment={}, say=interrupt)
+        assert ended(int((room / "linger.pid").read_text()))
+
+
+def test_survivors_of_a_killed_run_are_ended(room: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from retrim.adapters.pipeline import reproduce; "
+        "reproduce('linger', Path(sys.argv[1]), environment={}, say=lambda line: print(line, flush=True))"
+    )
+    command = [sys.executable, "-c", program, str(room)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as caller:
+        assert caller.stdout is not None
+        while "begun" not in caller.stdout.readline():
+            assert caller.poll() is None
+        caller.send_signal(signal.SIGKILL)
+    survivor = int((room / "linger.pid").read_text())
+    assert psutil.pid_exists(survivor)
+
+    assert end_survivors(room) >= 1
+    assert ended(survivor)
+
+
+class TestAClosedRoom:
+    def test_is_gone_and_its_outputs_are_still_in_the_cache(
+        self, workspace: Workspace, make_room: Callable[..., Path]
+    ) -> None:
+        room = make_room()
+        run("gather", room)
+        close_room(workspace, room)
+
+        assert not room.exists()
+        assert git.git(workspace.root, "worktree", "list", "--porcelain").count("worktree ") == 1
+        assert "is cached" in run("gather", make_room("two"))
+
+    def test_may_be_closed_again(self, workspace: Workspace, room: Path) -> None:
+        close_room(workspace, room)
+        close_room(workspace, room)
+
+        assert not room.exists()
+
+
+class TestARebuild:
+    @pytest.fixture
+    def released(self, workspace: Workspace, room: Path) -> str:
+        """A commit of what a run has made."""
+        (workspace.root / "dvc.yaml").write_text(
+            yaml.safe_dump({"stages": {name: STAGES[name] for name in ("gather", "double")}}, sort_keys=False)
+        )
+        (room / "dvc.yaml").write_bytes((workspace.root / "dvc.yaml").read_bytes())
+        for stage in ("gather", "double"):
+            run(stage, room)
+        return git.commit_files(room, [*pipeline.COMMITTED, "dvc.yaml"], "done", date=DATE)
+
+    @pytest.fixture
+    def fresh(self, workspace: Workspace, released: str) -> Path:
+        folder = workspace.runs / "fresh"
+        git.add_worktree(workspace.root, folder, released)
+        share_cache(workspace, folder)
+        pipeline.dvc(folder, "checkout", "-q", "data/raw.dvc", "data/champion.dvc")
+        return folder
+
+    def test_runs_every_stage_though_all_is_cached(self, fresh: Path) -> None:
+        assert executed(reproduce_all(fresh, python=None, say=quiet)) == ("gather", "double")
+
+    def test_of_the_same_inputs_differs_in_nothing(self, fresh: Path) -> None:
+        reproduce_all(fresh, python=None, say=quiet)
+
+        assert lock_differences(fresh) == []
+
+    def test_of_other_inputs_names_stage_path_and_both_hashes(self, fresh: Path) -> None:
+        other = fresh / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet"
+        other.unlink()
+        other.write_bytes(b"other\n")
+        reproduce_all(fresh, python=None, say=quiet)
+        old, new = (hashlib.md5(text, usedforsecurity=False).hexdigest() for text in (b"rows\n", b"other\n"))
+
+        assert f"gather: gathered has {new}, recorded {old}" in lock_differences(fresh)
+
+
+def test_a_failed_dvc_command_ends_in_dvcs_own_words(room: Path) -> None:
+    with pytest.raises(RetrimError, match=r"dvc repro nowhere failed in one: .*nowhere"):
+        pipeline.dvc(room, "repro", "nowhere")
