@@ -10,6 +10,7 @@ from retrim.core.table import DataParams
 from retrim.datasets.catalogue import DATASETS
 from retrim.datasets.shipped import Shipped, batches
 from retrim.datasets.table import read_content, read_table
+from retrim.settings import load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 EACH = pytest.mark.parametrize("shipped", [entry.value for entry in DATASETS], ids=[entry.name for entry in DATASETS])
@@ -45,6 +46,12 @@ class TestEveryShippedTable:
 
             assert frame is not None
             assert frame[data.time].max() < piece.arrives
+
+    def test_its_settings_are_whole_and_name_its_suite(self, shipped: Shipped) -> None:
+        params = load_params(ROOT / shipped.data)
+
+        assert (ROOT / params.data.suite).is_file()
+        assert DATASETS[params.demo.dataset] is shipped
 
     def test_nothing_that_leaks_is_in_it(self, shipped: Shipped) -> None:
         assert {"casual", "registered", "duration", "season", "yr"}.isdisjoint(shipped.text(ROOT).columns)

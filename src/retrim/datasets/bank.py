@@ -2,4 +2,6 @@
 
 from retrim.datasets.shipped import DATASETS, Shipped
 
-BANK = DATASETS.register("bank")(Shipped(sample="data/samples/bank.csv.gz", data="data/samples/bank.yaml", time="date"))
+BANK = DATASETS.register("bank")(
+    Shipped(sample="data/samples/bank.csv.gz", data="data/samples/bank.params.yaml", time="date")
+)

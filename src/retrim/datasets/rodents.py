@@ -3,5 +3,5 @@
 from retrim.datasets.shipped import DATASETS, Shipped
 
 RODENTS = DATASETS.register("rodents")(
-    Shipped(sample="data/samples/rodents.csv.gz", data="data/samples/rodents.yaml", time="date")
+    Shipped(sample="data/samples/rodents.csv.gz", data="data/samples/rodents.params.yaml", time="date")
 )

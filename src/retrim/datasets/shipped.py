@@ -17,7 +17,7 @@ class Shipped:
 
     Args:
         sample: Its gzipped CSV, from the root of the workspace.
-        data: Its `data` section, as params.yaml would have it, from the root of the workspace.
+        data: Its settings, a whole params.yaml, from the root of the workspace.
         time: The column of the event time.
     """
 
