@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retrim.cli_base import AsJson, Now, Reason, as_time, flows_of, house_here, past_time
+from retrim.cli_base import AsJson, Now, Reason, as_time, flows_of, house_here, past_time, scheduler_of
 from retrim.cli_quarantine import app as quarantine_app
 
 app = typer.Typer(
@@ -294,7 +294,7 @@ def status(as_json: AsJson = False) -> None:
 def schedule() -> None:
     """Run the schedule of params.yaml here until stopped: a Prefect server, its deployments and a worker."""
     house = house_here()
-    with flows_of(house):
+    with scheduler_of(house) as server:
         from flows.deploy import run_schedule
 
-        run_schedule(house)
+        run_schedule(house, server)

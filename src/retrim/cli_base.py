@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from retrim.adapters.prefect_server import Server
     from retrim.ops.house import House
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
@@ -54,11 +55,35 @@ def flows_of(house: "House") -> Iterator[None]:
     """Makes flows importable and a Prefect server reachable: one is started under var/ if none is, and stopped."""
     from retrim.adapters import prefect_server
 
-    with prefect_server.reachable(house.workspace.prefect, house.env.prefect_url) as url:
-        os.environ.update(prefect_server.settings(house.workspace.prefect, url))
-        os.chdir(house.workspace.root)
-        sys.path.insert(0, str(house.workspace.root))
-        from flows.recovery import of_workspace
+    with prefect_server.reachable(house.workspace.prefect, house.env.prefect_url) as url, _flows_at(house, url):
+        yield
 
-        with of_workspace(house):
-            yield
+
+@contextmanager
+def scheduler_of(house: "House") -> "Iterator[Server | None]":
+    """As `flows_of`, once a workspace; gives the server if it is ours to mind."""
+    from retrim.adapters import prefect_server
+    from retrim.ops.signs import held
+
+    with ExitStack() as stack:
+        stack.enter_context(held(house, "schedule"))
+        server = None
+        if house.env.prefect_url is None:
+            server = stack.enter_context(prefect_server.own(house.workspace.prefect))
+            stack.enter_context(_flows_at(house, server.url))
+        else:
+            stack.enter_context(flows_of(house))
+        yield server
+
+
+@contextmanager
+def _flows_at(house: "House", url: str) -> Iterator[None]:
+    from retrim.adapters import prefect_server
+
+    os.environ.update(prefect_server.settings(house.workspace.prefect, url))
+    os.chdir(house.workspace.root)
+    sys.path.insert(0, str(house.workspace.root))
+    from flows.recovery import of_workspace
+
+    with of_workspace(house):
+        yield

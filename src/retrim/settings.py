@@ -66,7 +66,7 @@ class Params(Section):
 class Env(BaseSettings):
     """Where things are. Every address has an embedded default under `var/`; none changes a result."""
 
-    model_config = SettingsConfigDict(env_prefix="RETRIM_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="RETRIM_", env_ignore_empty=True, frozen=True)
 
     store_url: str | None = None
     mlflow_url: str | None = None

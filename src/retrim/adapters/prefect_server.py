@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from retrim.errors import RetrimError
 
 NOTE = "server.json"
@@ -36,13 +38,60 @@ def reachable(home: Path, url: str | None) -> Iterator[str]:
     if known is not None and answers(known):
         yield known
         return
-    process, started = start(home, free_port())
-    (home / NOTE).write_text(json.dumps({"url": started, "pid": process.pid}), encoding="utf-8")
+    with own(home) as server:
+        yield server.url
+
+
+@contextmanager
+def own(home: Path) -> "Iterator[Server]":
+    """A server of this process, noted under `home` for others and stopped at the end; an orphan found there is ended.
+
+    Raises:
+        RetrimError: It cannot be started.
+    """
+    _end_orphan(home)
+    server = Server(home, free_port())
     try:
-        yield started
+        server.revive()
+        yield server
     finally:
-        (home / NOTE).unlink(missing_ok=True)
-        stop(process)
+        server.close()
+
+
+class Server:
+    """A server on a port of its own; started again at the same address, it goes on from its database."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self.home, self.port = home, port
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api"
+
+    def revive(self) -> bool:
+        """Starts it if it does not run; whether it had to.
+
+        Raises:
+            RetrimError: It cannot be started.
+        """
+        if self.process is not None and self.process.poll() is None:
+            return False
+        if self.process is not None:
+            stop(self.process)  # what is left of its group
+        self.process, url = start(self.home, self.port)
+        note = {"url": url, "pid": self.process.pid, "owner": os.getpid()}
+        note |= {"began": _began(self.process.pid), "owner_began": _began(os.getpid())}
+        (self.home / NOTE).write_text(json.dumps(note), encoding="utf-8")
+        return True
+
+    def close(self) -> None:
+        """Stops it."""
+        if self.process is None:
+            return
+        if (_read_note(self.home) or {}).get("pid") == self.process.pid:
+            (self.home / NOTE).unlink(missing_ok=True)
+        stop(self.process)
 
 
 def start(home: Path, port: int) -> tuple[subprocess.Popen[bytes], str]:
@@ -91,6 +140,8 @@ def settings(home: Path, url: str) -> dict[str, str]:
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_CLI_PROMPT": "false",
+        # Leases of running flows outlive the server: kept in memory, a restart would cancel a retraining under way.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
 
 
@@ -103,12 +154,17 @@ def answers(url: str) -> bool:
         return False
 
 
-def next_run(home: Path, url: str | None) -> dict[str, str] | None:
-    """The next scheduled flow run, `flow` and `at`, if a server answers and has one; else None."""
+def next_run(home: Path, url: str | None, *, deployment: str) -> dict[str, str] | None:
+    """The next scheduled run, `flow` and `at`, of deployments so named; None if no server answers or has one."""
     url = url or _noted(home)
     if url is None or not answers(url):
         return None
-    wanted = {"sort": "EXPECTED_START_TIME_ASC", "limit": 1, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    wanted = {
+        "sort": "EXPECTED_START_TIME_ASC",
+        "limit": 1,
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        "deployments": {"name": {"any_": [deployment]}},
+    }
     with suppress(urllib.error.URLError, OSError, ValueError, KeyError, IndexError):
         run = _ask(f"{url}/flow_runs/filter", wanted)[0]
         return {"flow": str(_ask(f"{url}/flows/{run['flow_id']}")["name"]), "at": str(run["expected_start_time"])}
@@ -123,9 +179,35 @@ def _ask(address: str, body: dict[str, Any] | None = None) -> Any:
 
 
 def _noted(home: Path) -> str | None:
-    """The address of the server that was last started under `home`."""
-    with suppress(OSError, ValueError, KeyError):
-        return str(json.loads((home / NOTE).read_text(encoding="utf-8"))["url"])
+    """The address of the server that was started under `home`, if that process and the one that minds it still live."""
+    note = _read_note(home)
+    if note is None or _began(note["pid"]) != note["began"] or _began(note["owner"]) != note["owner_began"]:
+        return None
+    return str(note["url"])
+
+
+def _end_orphan(home: Path) -> None:
+    """Ends a server whose minder was killed."""
+    note = _read_note(home)
+    if note is None or _began(note["pid"]) != note["began"] or _began(note["owner"]) == note["owner_began"]:
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(note["pid"], signal.SIGKILL)
+
+
+def _read_note(home: Path) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError):
+        note = json.loads((home / NOTE).read_text(encoding="utf-8"))
+        if isinstance(note, dict) and {"url", "pid", "began", "owner", "owner_began"} <= note.keys():
+            return note
+    return None
+
+
+def _began(pid: int) -> float | None:
+    """When a process began, which tells it from a later one of the same number; None if it does not live."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     return None
 
 

@@ -1,11 +1,14 @@
 """When things run and how: the sections that flows, rooms and the demo read."""
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field
+import pandas as pd
+from pydantic import AfterValidator, Field
 
-from retrim.core.section import Section, Span
+from retrim.core.section import Section, Span, check_span
 
+CRON = re.compile(r"\S+( \S+){4}")
 Mode = Literal["search", "warm", "refit"]
 
 
@@ -23,13 +26,31 @@ class RoomParams(Section):
     max_file_mb: float = Field(gt=0, description="an untracked file above this, in MB, is refused")
 
 
-class ScheduleParams(Section):
-    """Cron expressions in UTC, one a deployment."""
+def _is_timetable(text: str) -> str:
+    """A cron expression, or a span: "15 0 * * *" or "6h"."""
+    if CRON.fullmatch(text):
+        return text
+    try:
+        every = pd.Timedelta(check_span(text))
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} is neither a cron expression of five fields such as '15 0 * * *' nor a span such as '6h'"
+        ) from error
+    if every < pd.Timedelta("1s"):
+        raise ValueError(f"{text!r} is shorter than a second")
+    return text
 
-    ingest: str
-    monitor: str
-    score: str
-    maintain: str
+
+Timetable = Annotated[str, AfterValidator(_is_timetable)]
+
+
+class ScheduleParams(Section):
+    """When each deployment runs: a cron expression in UTC, or a span counted from 1970."""
+
+    ingest: Timetable
+    monitor: Timetable
+    score: Timetable
+    maintain: Timetable
 
 
 class DemoParams(Section):

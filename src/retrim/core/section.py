@@ -13,7 +13,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
-def _is_span(text: str) -> str:
+def check_span(text: str) -> str:
     """A span such as "14D" or "1h", written as pandas reads it: it has deprecated "d" for "D"."""
     text = re.sub(r"(?<=[\d\s])d(?![a-z])", "D", text)
     try:
@@ -25,7 +25,7 @@ def _is_span(text: str) -> str:
     return text
 
 
-Span = Annotated[str, AfterValidator(_is_span)]
+Span = Annotated[str, AfterValidator(check_span)]
 
 
 def explain(error: ValidationError) -> str:

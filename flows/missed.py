@@ -1,0 +1,59 @@
+"""Scheduled runs that were planned and cut short: they are scheduled again, so that none is lost.
+
+What fell due while no worker ran stays *Late* and is picked up by itself. What a worker
+had taken, and a kill kept from its end, is put back here, with its own scheduled start:
+a flow takes that as its `now`, so that a second time changes nothing that was done.
+"""
+
+import pandas as pd
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.states import Scheduled
+
+from flows.recovery import mark_dead_flow_runs
+from retrim.ops.house import House
+
+# Times a scheduled run is begun in all.
+ATTEMPTS = 3
+# A worker that lives needs seconds from taking a run to starting it.
+TAKEN_BY_THE_DEAD = pd.Timedelta("5min")
+
+
+def take_up_again(house: House, *, at_start: bool) -> int:
+    """Schedules again what was cut short; gives how many.
+
+    Args:
+        house: The house.
+        at_start: Whether no worker of ours runs yet, so that whatever was taken was taken by a dead one.
+    """
+    mark_dead_flow_runs(house)
+    again = 0
+    with get_client(sync_client=True) as client:
+        for run in _cut_short(client, house.model):
+            assert run.state is not None
+            taken = run.state.type == StateType.PENDING
+            if taken and not at_start and pd.Timestamp.now("UTC") - run.state.timestamp < TAKEN_BY_THE_DEAD:
+                continue
+            if run.auto_scheduled and run.run_count < ATTEMPTS:
+                client.set_flow_run_state(run.id, Scheduled(scheduled_time=run.expected_start_time), force=True)
+                again += 1
+    return again
+
+
+def _cut_short(client: SyncPrefectClient, model: str) -> list[FlowRun]:
+    states = FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.PENDING])
+    found: list[FlowRun] = []
+    while page := client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=states)),
+        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[model])),
+        offset=len(found),
+    ):
+        found += page
+    return found

@@ -1,0 +1,50 @@
+"""Minds the schedule beside its worker: a server of ours that died is started again, what was cut short is put back."""
+
+import logging
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from flows.missed import take_up_again
+from retrim.adapters.prefect_server import Server
+from retrim.ops.house import House
+
+LOGGER = logging.getLogger("retrim.schedule")
+LOOK_SECONDS = 0.5
+TAKE_UP_SECONDS = 30.0
+
+
+class Watchman:
+    """A thread beside the worker.
+
+    Args:
+        house: The house.
+        server: The server, if it is ours to start again.
+    """
+
+    def __init__(self, house: House, server: Server | None) -> None:
+        self.house, self.server = house, server
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._mind, name="watchman", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _mind(self) -> None:
+        looked = time.monotonic()
+        while not self._over.wait(LOOK_SECONDS):
+            try:
+                revived = self.server is not None and self.server.revive()
+                if revived:
+                    print("the Prefect server had ended; it was started again", flush=True)
+                if revived or time.monotonic() - looked > TAKE_UP_SECONDS:
+                    looked = time.monotonic()
+                    take_up_again(self.house, at_start=False)
+            except Exception as error:  # noqa: BLE001  whatever it is: minding goes on
+                LOGGER.warning("minding the schedule failed, and is tried again: %s", error)

@@ -1,0 +1,226 @@
+"""The schedule for real: server, deployments and worker in one command, the server killed, and what our store says."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+
+from retrim.adapters import prefect_server
+from retrim.adapters.store import Row
+from tests.world import COMMAND, World, make_world
+
+pytestmark = pytest.mark.server
+
+EVERY = "15s"
+CONSECUTIVE = 3
+DEADLINE_SECONDS = 240
+QUICK = {
+    "RETRIM_PREFECT_URL": "",  # a server of its own
+    "PREFECT_WORKER_QUERY_SECONDS": "1",
+    "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
+}
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happened: flow runs as Prefect tells them, decisions and runs as our store does, and how it ended."""
+
+    scheduled: list[dict[str, Any]]
+    late: pd.Timestamp
+    late_runs: list[dict[str, Any]]
+    retrainings: list[dict[str, Any]]
+    killed: pd.Timestamp
+    decisions: list[Row]
+    runs: list[Row]
+    second_schedule: "subprocess.CompletedProcess[str]"
+    next_run: dict[str, str] | None
+    exit_code: int
+    output: str
+    left: list[str]
+
+    def rows_of(self, run: dict[str, Any]) -> list[Row]:
+        """Decisions of the moment a flow run was scheduled for."""
+        at = pd.Timestamp(run["expected_start_time"])
+        return [row for row in self.decisions if pd.Timestamp(row.as_of) == at]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    times = {"ingest": "1h", "monitor": EVERY, "score": "1h", "maintain": "1h"}
+    world = make_world(tmp_path_factory.mktemp("schedule"), server="", changes={"schedule": times})
+    world.land(world.day(25))
+    log = world.root / "schedule.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-c", COMMAND, "schedule"],
+            cwd=world.root,
+            env={**world.environment, **QUICK},
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        return _tell(world, process, log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        for left in _processes_of(world.root):
+            left.kill()
+
+
+def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
+    house = world.house
+    _until(lambda: "worker started" in log.read_text(encoding="utf-8"), log)
+    note = json.loads((house.workspace.prefect / prefect_server.NOTE).read_text(encoding="utf-8"))
+    api = str(note["url"])
+    late = (pd.Timestamp.now("UTC") - pd.Timedelta("1h")).floor("s")
+    deployment = _ask(f"{api}/deployments/name/monitor/{house.model}")
+    asked = {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": late.isoformat()}}}
+    late_ids = [_ask(f"{api}/deployments/{deployment['id']}/create_flow_run", asked)["id"] for _ in range(2)]
+    second_schedule = world.retrim("schedule", code=1, environment=QUICK)
+
+    def monitors() -> list[dict[str, Any]]:
+        runs = _ask(f"{api}/flow_runs/filter", {"deployments": {"id": {"any_": [deployment["id"]]}}})
+        return sorted(runs, key=lambda run: str(run["expected_start_time"]))
+
+    def planned() -> list[dict[str, Any]]:
+        return [run for run in monitors() if run["auto_scheduled"]][:CONSECUTIVE]
+
+    def is_done(run: dict[str, Any]) -> bool:
+        at = pd.Timestamp(run["expected_start_time"])
+        stored = [pd.Timestamp(row.as_of) for row in house.store.decisions(house.model)]
+        return run["state_type"] == "COMPLETED" and at in stored
+
+    _until(lambda: is_done(planned()[0]), log)
+    os.killpg(note["pid"], signal.SIGKILL)
+    killed = pd.Timestamp.now("UTC")
+    _until(lambda: "it was started again" in log.read_text(encoding="utf-8"), log)
+    _until(lambda: pd.Timestamp(planned()[-1]["expected_start_time"]) < pd.Timestamp.now("UTC"), log)
+    _ask(
+        f"{api}/deployments/{deployment['id']}", {"paused": True}, method="PATCH"
+    )  # a busy one falls behind
+    _until(lambda: all(is_done(run) for run in planned()), log)
+    _until(lambda: all(is_done(run) for run in monitors() if run["id"] in late_ids), log)
+    _until(lambda: any(run.ended for run in house.store.runs(house.model)), log)
+    scheduled, every = planned(), monitors()
+    wanted = {"deployments": {"name": {"any_": [house.model]}}, "flows": {"name": {"any_": ["retrain"]}}}
+    retrainings = _ask(f"{api}/flow_runs/filter", wanted)
+    next_run = world.ask("status")["next_run"]
+    process.send_signal(signal.SIGINT)
+    exit_code = process.wait(60)
+    return Story(
+        scheduled=scheduled,
+        late=late,
+        late_runs=[run for run in every if run["id"] in late_ids],
+        retrainings=retrainings,
+        killed=killed,
+        decisions=house.store.decisions(house.model),
+        runs=house.store.runs(house.model),
+        second_schedule=second_schedule,
+        next_run=next_run,
+        exit_code=exit_code,
+        output=log.read_text(encoding="utf-8"),
+        left=[" ".join(left.cmdline()) for left in _processes_of(world.root)],
+    )
+
+
+def test_each_scheduled_start_has_one_row_of_that_moment(story: Story) -> None:
+    assert [len(story.rows_of(run)) for run in story.scheduled] == [1] * CONSECUTIVE
+
+
+def test_the_scheduled_starts_are_consecutive(story: Story) -> None:
+    starts = pd.DatetimeIndex([run["expected_start_time"] for run in story.scheduled])
+
+    assert set(starts.diff()[1:]) == {pd.Timedelta(EVERY)}
+
+
+def test_the_server_was_killed_between_them(story: Story) -> None:
+    first, *_, last = [pd.Timestamp(run["expected_start_time"]) for run in story.scheduled]
+
+    assert first < story.killed < last
+
+
+def test_a_late_check_is_about_the_moment_it_was_scheduled_for(story: Story) -> None:
+    assert story.late.isoformat() in [row.as_of for row in story.decisions]
+
+
+def test_the_same_check_run_twice_is_one_row(story: Story) -> None:
+    rows = [row for row in story.decisions if pd.Timestamp(row.as_of) == story.late]
+
+    assert ([run["state_type"] for run in story.late_runs], len(rows)) == (["COMPLETED", "COMPLETED"], 1)
+
+
+def test_a_decision_to_retrain_starts_the_deployment_once(story: Story) -> None:
+    decided = sorted(row.id for row in story.decisions if row.outcome == "retrain")
+    started = sorted(run["parameters"]["decision"] for run in story.retrainings)
+
+    assert started == decided
+    assert len(decided) >= 1
+
+
+def test_the_retraining_ends_in_the_worker_promoted_or_refused(story: Story) -> None:
+    first = story.runs[0]
+    carried_out = next(run for run in story.retrainings if run["parameters"]["decision"] == first.decision)
+
+    assert first.state in ("promoted", "refused"), first
+    assert carried_out["state_type"] == "COMPLETED"
+
+
+def test_the_status_names_the_next_run(story: Story) -> None:
+    assert story.next_run is not None
+    assert story.next_run["flow"] in ("ingest", "monitor", "score", "maintain")
+
+
+def test_a_workspace_has_one_schedule_at_a_time(story: Story) -> None:
+    assert "error: schedule is going on in another process" in story.second_schedule.stderr
+
+
+def test_ctrl_c_ends_it_cleanly(story: Story) -> None:
+    assert (story.exit_code, story.output.splitlines()[-1]) == (0, "stopped")
+
+
+def test_no_process_is_left(story: Story) -> None:
+    assert story.left == []
+
+
+def _until(claim: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        try:
+            if claim():
+                return
+        except OSError:  # the server is away
+            pass
+        assert time.monotonic() < deadline, log.read_text(encoding="utf-8")[-6000:]
+        time.sleep(0.25)
+
+
+def _ask(address: str, body: dict[str, Any] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+
+
+def _processes_of(root: Path) -> list[psutil.Process]:
+    """Processes that work in the workspace, or whose Prefect keeps its state there."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            at_home = process.environ().get("PREFECT_HOME", "").startswith(str(root))
+            if process.status() != psutil.STATUS_ZOMBIE and (at_home or process.cwd().startswith(str(root))):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
