@@ -55,6 +55,12 @@ def test_a_refusal_dearer_than_the_balance_empties_it() -> None:
     assert Account(5.0, 1.0).debit(6.0) == EMPTY
 
 
+def test_its_record_makes_it_anew() -> None:
+    account = EMPTY.deposit(0.1, error=0.2, share=1 / 3)
+
+    assert Account(**account.as_record()) == account
+
+
 # --- when it pays
 
 

@@ -147,6 +147,18 @@ def test_one_row_is_refused_with_a_verdict() -> None:
     assert failed(found) == ["rows"]
 
 
+def test_a_verdict_is_written_with_every_check_it_made() -> None:
+    record = json.loads(to_json(verdict({"all": losses(8.0, seed=1)}, losses(10.0, seed=2)).as_record()))
+
+    assert (record["winner"], record["promote"], record["rows"]) == ("all", True, ROWS)
+    assert [check["name"] for check in record["checks"] if check["passed"]] == [
+        "rows",
+        "gain",
+        "worst fold",
+        "floor: mean",
+    ]
+
+
 # --- losses of zero
 
 

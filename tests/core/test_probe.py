@@ -195,6 +195,12 @@ def test_its_figures_are_means_over_all_judged_rows(remembering: Remembering) ->
     assert reading.gain == reading.champion_loss - reading.probe_loss
 
 
+def test_its_record_holds_gain_and_error() -> None:
+    record = Reading(rows=7, champion_loss=3.0, probe_loss=2.0, error=0.5).as_record()
+
+    assert record == {"rows": 7, "champion_loss": 3.0, "probe_loss": 2.0, "gain": 1.0, "error": 0.5}
+
+
 def test_the_number_of_cores_changes_nothing() -> None:
     table, newest = stream(300), np.arange(250, 300)
 

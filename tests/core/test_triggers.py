@@ -150,14 +150,6 @@ def test_a_first_version_refused_too_often_goes_to_a_person() -> None:
     assert outcome(replace(QUIET, champion=None, refusals=2)) == "held"
 
 
-def test_no_second_run_is_decided_on_while_one_goes_on() -> None:
-    # Not even a deferred one whose labels are due now.
-    decision = decide(replace(FIRING, going_on="run 7", deferred_until=NOW), params())
-
-    assert decision.outcome == "none"
-    assert decision.reason.startswith("run 7 is going on")
-
-
 # --- deferral
 
 

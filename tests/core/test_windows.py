@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.windows import folds, keep_back, past_of, spans
+from retrim.core.windows import folds, keep_back, part_of, past_of, spans
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 
@@ -163,6 +163,13 @@ def test_an_embargo_that_leaves_nothing_to_fit_on_is_said() -> None:
 
     with pytest.raises(ValueError, match="of 10 rows 1 had a label due before the 2 to stop on"):
         keep_back(event, event + pd.Timedelta("8D"), np.arange(10), share=0.2)
+
+
+def test_a_part_of_a_stored_view_is_numbered_anew() -> None:
+    view = pd.DataFrame({"x": [1, 2, 3, 4], "_part": ["train", "embargo", "train", "judge"]})
+
+    assert part_of(view, "train").to_dict("list") == {"x": [1, 3], "_part": ["train", "train"]}
+    assert part_of(view, "train").index.tolist() == [0, 1]
 
 
 # --- spans

@@ -1,0 +1,110 @@
+"""Landed batches to the table: as of the pinned date, checked once more, refused where nothing is mature."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.adapters.landing import Landing
+from retrim.core.canonical import to_json
+from retrim.core.table import row_keys
+from retrim.errors import BadInputError, RefusedError
+from retrim.files import write_file
+from retrim.stages import validate
+from tests.stages.room import START, Room, make_room, stream
+
+pytestmark = pytest.mark.slow  # Great Expectations takes seconds to import
+
+SUITE: dict[str, Any] = {
+    "name": "generated",
+    "expectations": [
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "_key"}},
+        {"type": "expect_column_values_to_be_between", "kwargs": {"column": "level", "min_value": -9, "max_value": 9}},
+    ],
+}
+
+
+def day(number: float) -> pd.Timestamp:
+    return START + pd.Timedelta(number, "D")
+
+
+def land(
+    room: Room, rows: pd.DataFrame, *, arrived: pd.Timestamp, correction: bool = False, released: str = ""
+) -> None:
+    own = rows[list(room.data.columns)]
+    digest = hashlib.sha256(repr((arrived, released)).encode()).hexdigest()
+    keyed = own.assign(_key=row_keys(own, ("number",), digest))
+    landing = Landing(room.paths.raw)
+    with landing.locked():
+        landing.land_rows(keyed, digest=digest, arrived=arrived, correction=correction, released=released)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    """Two days of rows, landed at the end of each."""
+    made = make_room(tmp_path, stream(4))
+    (made.paths.raw / "batch.parquet").unlink()
+    write_file(tmp_path / "expectations" / "generated.json", to_json(SUITE))
+    rows = stream(48)
+    land(made, rows.iloc[:24], arrived=day(1))
+    land(made, rows.iloc[24:], arrived=day(2))
+    return made
+
+
+def run(room: Room, *, as_of: pd.Timestamp) -> pd.DataFrame:
+    write_file(room.paths.pins, to_json({**json.loads(room.paths.pins.read_bytes()), "as_of": as_of.isoformat()}))
+    validate.run(room.data, room.paths)
+    return pd.read_parquet(room.paths.table)
+
+
+def test_the_table_holds_what_was_mature_at_the_pinned_date(room: Room) -> None:
+    # The second day had not landed; labels are due two hours after their event and known on arrival.
+    assert run(room, as_of=day(1.5))["_key"].tolist() == [str(number) for number in range(24)]
+
+
+def test_a_label_that_is_not_due_yet_is_left_out_and_counted(room: Room) -> None:
+    table = run(room, as_of=day(2))
+
+    assert table["_key"].tolist() == [str(number) for number in range(47)]
+    assert room.record("validation/report.json")["mature"] == 47
+    assert room.record("validation/report.json")["rows"] == 48
+
+
+def test_a_correction_that_has_arrived_is_in_the_table(room: Room) -> None:
+    land(room, stream(48).iloc[3:4].assign(level=5.0), arrived=day(3), correction=True)
+
+    assert run(room, as_of=day(4)).set_index("_key").loc["3", "level"] == 5.0
+    assert run(room, as_of=day(2.5)).set_index("_key").loc["3", "level"] != 5.0
+
+
+def test_rows_that_break_the_suite_are_refused(room: Room) -> None:
+    land(room, stream(60).iloc[48:].assign(level=50.0), arrived=day(3))
+
+    with pytest.raises(BadInputError, match=r"landed rows break expectations/generated\.json: level"):
+        run(room, as_of=day(4))
+
+
+def test_rows_that_a_person_released_are_let_through_with_the_reason(room: Room) -> None:
+    land(room, stream(60).iloc[48:].assign(level=50.0), arrived=day(3), released="the sensor was right")
+    table = run(room, as_of=day(4))
+
+    assert len(table) == 60
+    assert list(room.record("validation/report.json")["released"].values()) == ["the sensor was right"]
+
+
+def test_nothing_mature_is_a_refusal(room: Room) -> None:
+    with pytest.raises(
+        RefusedError, match=r"no row is mature as of 2024-01-01T12:00:00\+00:00; wait until labels are due"
+    ):
+        run(room, as_of=day(0.5))
+
+
+def test_no_landed_batch_is_bad_input(room: Room) -> None:
+    for path in room.paths.raw.rglob("*.parquet"):
+        path.unlink()
+
+    with pytest.raises(BadInputError, match="no rows have landed"):
+        run(room, as_of=day(4))
