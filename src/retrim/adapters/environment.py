@@ -31,10 +31,10 @@ def built_from(lock: Path, home: Path, *, say: Callable[[str], None]) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     say("building an environment from the recorded requirements.lock (a few minutes, once)")
-    _run([sys.executable, "-m", "venv", str(folder)])
+    _run([sys.executable, "-m", "venv", "--without-pip", str(folder)])
     # Packages are compiled when they are first imported: compiling all of them takes longer than installing them.
     install = ["install", "--quiet", "--no-deps", "--no-compile", "--require-hashes", "-r", str(lock)]
-    _run([str(python), "-m", "pip", *install])
+    _run([sys.executable, "-m", "pip", "--python", str(python), *install])
     (folder / COMPLETE).touch()
     return python
 
