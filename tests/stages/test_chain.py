@@ -122,12 +122,11 @@ def test_the_backtest_looks_at_training_rows_alone(first: Room) -> None:
     assert [set(origin["losses"]) for origin in origins] == [{"all", "sliding"}] * 2
 
 
-@pytest.mark.parametrize("task", ["binary"])
-def test_a_task_of_classes_goes_the_same_way(task: str, tmp_path: Path) -> None:
+def test_a_task_of_two_classes_goes_the_same_way(tmp_path: Path) -> None:
     room = make_room(
         tmp_path,
-        stream(ROWS, task=task),
-        task=task,
+        stream(ROWS, task="binary"),
+        task="binary",
         judge={"loss": "log_loss", "metrics": ["auc", "accuracy"]},
         gate={"floor": ["mean", "seasonal_mean"]},
     ).run()
@@ -135,6 +134,43 @@ def test_a_task_of_classes_goes_the_same_way(task: str, tmp_path: Path) -> None:
 
     assert verdict["promote"]
     assert verdict["metrics"][verdict["winner"]]["auc"] > 0.8
+
+
+def test_a_task_of_many_classes_goes_the_same_way_also_past_a_class_that_training_never_saw(tmp_path: Path) -> None:
+    table = stream(ROWS)
+    outcome = pd.cut(table["outcome"], [-np.inf, -1, 2, np.inf], labels=["low", "middle", "high"]).astype("str")
+    outcome.iloc[-1] = "new"
+    settings = {
+        "judge": {"loss": "log_loss", "metrics": ["accuracy"]},
+        "gate": {"floor": ["mean", "seasonal_mean"]},
+    }
+    first = make_room(tmp_path / "1", table.assign(outcome=outcome), task="multiclass", **settings).run()
+    later = stream(ROWS + 60)
+    table = later.assign(outcome=[*outcome, *["low"] * 60])
+    second = make_room(tmp_path / "2", table, task="multiclass", mode="refit", champion=first.bundle, **settings).run()
+
+    assert first.record("features/view.json")["classes"] == ["high", "low", "middle"]
+    assert first.record("verdict/verdict.json")["promote"]
+    assert set(second.record("verdict/verdict.json")["losses"]) == {
+        "all",
+        "sliding",
+        "champion",
+        "mean",
+        "seasonal_mean",
+    }
+
+
+def test_one_class_alone_is_refused(tmp_path: Path) -> None:
+    room = make_room(
+        tmp_path,
+        stream(ROWS).assign(outcome="low"),
+        task="multiclass",
+        judge={"loss": "log_loss", "metrics": ["accuracy"]},
+    )
+    room.features()
+
+    with pytest.raises(RefusedError, match="the training rows hold 1 class"):
+        room.tune()
 
 
 # --- modes
