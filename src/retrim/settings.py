@@ -62,6 +62,15 @@ class Params(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _enough_rows_judge(self) -> "Params":
+        if self.gate.min_rows > self.split.judge_rows:
+            raise ValueError(
+                f"gate.min_rows: {self.gate.min_rows} rows are asked for and split.judge_rows keeps back "
+                f"{self.split.judge_rows}, so the gate could never open; lower the first or raise the second"
+            )
+        return self
+
 
 class Env(BaseSettings):
     """Where things are. Every address has an embedded default under `var/`; none changes a result."""

@@ -39,3 +39,14 @@ def test_a_floor_that_is_no_baseline_of_the_task_is_refused_where_it_is_set(tmp_
 
     with pytest.raises(BadInputError, match=f"'{name}' is no baseline of a binary task; those are: mean, seasonal"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_a_gate_that_asks_for_more_rows_than_are_kept_back_is_refused(tmp_path: Path):
+    document = yaml.safe_load((WORKSPACE / "params.yaml").read_text(encoding="utf-8"))
+    document["gate"]["min_rows"] = document["split"]["judge_rows"] + 1
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    with pytest.raises(
+        BadInputError, match=r"gate\.min_rows: 337 rows are asked for and split\.judge_rows keeps back 336"
+    ):
+        load_params(tmp_path / "params.yaml")

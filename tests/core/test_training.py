@@ -37,6 +37,11 @@ def test_at_least_one_window_is_needed() -> None:
         TrainParams.model_validate({"model": "gbm", "windows": [], "seed": 1})
 
 
+def test_an_unknown_kind_of_model_is_refused_where_it_is_set() -> None:
+    with pytest.raises(ValidationError, match=r"unknown model 'gmb'; known: .*gbm"):
+        TrainParams.model_validate({"model": "gmb", "windows": ["all"], "seed": 1})
+
+
 def test_a_recipe_tells_all_that_a_fit_needs() -> None:
     assert Recipe("gbm", "mae", {"num_leaves": 3}, 5, 7).as_record() == {
         "model": "gbm",

@@ -7,11 +7,12 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from retrim.core.models import MODELS, Model
 from retrim.core.section import Section
 from retrim.core.view import FeatureView
+from retrim.errors import UnknownNameError
 
 WindowKind = Literal["all", "sliding"]
 Item = TypeVar("Item")
@@ -24,6 +25,15 @@ class TrainParams(Section):
     model: str = Field(description="kind of model")
     windows: tuple[WindowKind, ...] = Field(min_length=1, description="training windows that compete")
     seed: int = Field(ge=0)
+
+    @field_validator("model")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            MODELS.entry(name)
+        except UnknownNameError as wrong:
+            raise ValueError(str(wrong)) from wrong
+        return name
 
 
 @dataclass(frozen=True)
