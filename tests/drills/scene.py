@@ -1,0 +1,175 @@
+"""A world in which runs are killed one after another, and what must hold after each kill and after the next run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from flows.recovery import workspace_tag
+from retrim.adapters.pipeline import ROOM_VARIABLE
+from retrim.adapters.store import Row
+from retrim.ops.champion import predictor
+from retrim.ops.release import live
+from tests.world import World, make_world
+
+KILLED = Path(__file__).with_name("killed.py")
+FIRST = 25  # day of version 1
+CHANGE = 26  # day on which the table changes, so that a later challenger wins
+OPEN = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
+DEADLINE_SECONDS = 60
+
+
+class Scene:
+    """A world with a version 1, and the day up to which rows have landed."""
+
+    def __init__(self, folder: Path, server: str) -> None:
+        self.world: World = make_world(
+            folder,
+            server=server,
+            drift={"kind": "concept", "size": 3.0, "since": f"2024-01-{CHANGE:02d}T00:00:00+00:00"},
+            changes={
+                "tune": {"trials": 4, "batch": 2},
+                "retrain": {"mode": "search"},
+                "account": {"price": 0.0001, "price_unit": "loss", "errors": 0.0},
+                "triggers": {"cooldown_checks": 0, "refusals_to_hold": 50},
+            },
+        )
+        self.day = FIRST
+        self.world.land(self.world.day(FIRST))
+        self.world.retrim("retrain", "--as-of", self.world.day(FIRST))
+
+    def next_day(self) -> str:
+        """Lands ten days of rows the first time, when the table changes, then one more; gives the moment."""
+        before = self.day
+        self.day += 10 if before == FIRST else 1
+        self.world.land(self.world.day(self.day), since=self.world.day(before))
+        return self.world.day(self.day)
+
+    def kill(self, place: str, *arguments: str, sign: str = "SIGKILL") -> "subprocess.CompletedProcess[str]":
+        """Runs `retrim ...` until it is killed at `place`."""
+        process = subprocess.Popen(
+            [sys.executable, str(KILLED), sign, place, *arguments],
+            cwd=self.world.root,
+            env=self.world.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        out, err = process.communicate(timeout=300)
+        if sign == "SIGKILL":
+            assert process.returncode == -signal.SIGKILL, (
+                f"it was not killed at {place}: {process.returncode}\n{out}{err}"
+            )
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def run_of(self, at: str) -> Row | None:
+        """The run of the person's decision for a moment."""
+        runs = [run for run in self.world.house.store.runs("generated") if run.as_of == at]
+        return runs[-1] if runs else None
+
+
+def champion_is_whole(world: World) -> None:
+    """What is live, and what the alias points at, loads and answers."""
+    house = world.house
+    now_live = live(house)
+    assert now_live is not None
+    view = predictor(house, now_live.version).view
+    rows = world.rows(None, world.day(1)).head(5)
+    aliases = house.registry.aliases()
+    answers = house.registry.load("champion").predict(rows[list(view.features)])
+
+    assert len(answers) == 5
+    assert aliases["champion"] in {now_live.version, now_live.previous}
+
+
+def all_is_settled(world: World) -> None:
+    """Nothing runs any more, in no tool, and nothing lies about."""
+    house = world.house
+    now_live = live(house)
+    assert now_live is not None
+    numbers = [row.version for row in house.store.versions(house.model)]
+    parents = [run for run in mlflow_runs(world) if "mlflow.parentRunId" not in run.data.tags]
+
+    assert house.store.runs(house.model, state="running") == []
+    assert [run.info.run_name for run in mlflow_runs(world) if run.info.status == "RUNNING"] == []
+    assert eventually(lambda: prefect_open(world), []) == []
+    assert left_in_runs(world) == []
+    assert survivors(world) == []
+    # One version, one tag, one MLflow run each, and nobody's twice.
+    assert [version.number for version in house.registry.versions()] == numbers
+    assert sorted(world.run("git", "tag", "--list").split()) == sorted(
+        f"retrim/generated/v{number}" for number in numbers
+    )
+    runs = [run.data.tags["retrim.run"] for run in parents]
+    assert sorted(runs) == sorted(set(runs))
+    assert house.registry.aliases() == {
+        "champion": now_live.version,
+        **({} if now_live.previous is None else {"previous": now_live.previous}),
+    }
+
+
+def trials_are_those_of_the_bundle(world: World, version: int) -> None:
+    """MLflow shows each trial of a version's search once."""
+    house = world.house
+    row = house.store.version(house.model, version)
+    assert row is not None
+    told = json.loads((house.registry.bundle_folder(version) / "tuning" / "trials.json").read_bytes())
+    parent = next(run for run in mlflow_runs(world) if run.data.tags.get("retrim.run") == row.run)
+    children = [run for run in mlflow_runs(world) if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+
+    assert sorted(int(run.data.tags["retrim.trial"]) for run in children) == [trial["number"] for trial in told]
+
+
+def mlflow_runs(world: World) -> list[Any]:
+    registry = world.house.registry
+    return list(registry.client.search_runs([registry.experiment], "", max_results=1000))
+
+
+def prefect_open(world: World) -> list[str]:
+    """Flow runs and task runs of this workspace that Prefect thinks are going on."""
+    flow_runs = {"tags": {"all_": [workspace_tag(world.house)]}}
+    flows = ask_prefect(world, "flow_runs/filter", {"flow_runs": {**flow_runs, "state": OPEN}})
+    tasks = ask_prefect(world, "task_runs/filter", {"flow_runs": flow_runs, "task_runs": {"state": OPEN}})
+    return [f"{run['name']}: {run['state_name']}" for run in (*flows, *tasks)]
+
+
+def ask_prefect(world: World, what: str, wanted: dict[str, Any]) -> Any:
+    request = urllib.request.Request(
+        f"{world.server}/{what}", json.dumps(wanted).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def left_in_runs(world: World) -> list[str]:
+    return sorted(path.name for path in (world.root / "var" / "runs").iterdir())
+
+
+def survivors(world: World) -> list[int]:
+    """Processes that work in a room of this world."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            room = process.environ().get(ROOM_VARIABLE, "")
+        except (psutil.Error, OSError):
+            continue
+        if room.startswith(str(world.root)) and process.pid != os.getpid():
+            found.append(process.pid)
+    return found
+
+
+def eventually(look: Callable[[], Any], wanted: Any) -> Any:
+    """What `look` gives once it is `wanted`, or at the deadline: Prefect records the states of tasks a moment later."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while (found := look()) != wanted and time.monotonic() < deadline:
+        pass
+    return found

@@ -1,0 +1,82 @@
+"""SIGKILL to the process group of a real retraining, anywhere: the champion is whole, the next run finishes it."""
+
+import pytest
+
+from tests.drills.scene import Scene, all_is_settled, champion_is_whole, survivors, trials_are_those_of_the_bundle
+
+STAGES = ("validate", "features", "tune", "train", "backtest", "compare")
+STORE, REGISTRY = "retrim.adapters.store:Store", "retrim.adapters.registry:Registry"
+IN_TUNE = "retrim.ops.progress:tell:after:tune: loss \\S+ 2 4"
+IN_PUBLISH = f"{REGISTRY}._register:after"
+PLACES = {
+    # The first of them is promoted, as the table has changed since version 1.
+    "between release row and alias": f"{STORE}.add_release:after",
+    "once claimed": f"{STORE}.claim_run:after",
+    "in a half-made room": "retrim.adapters.git:add_worktree:after",
+    **{f"before {stage}": f"retrim.ops.rooms:run_stage:before: {stage}$" for stage in STAGES},
+    "after compare": "retrim.ops.rooms:run_stage:after: compare$",
+    "before MLflow": f"{REGISTRY}.publish:before",
+    "before registering": f"{REGISTRY}._register:before",
+    "once published": f"{REGISTRY}.publish:after",
+    "once challenger": f"{REGISTRY}.set_alias:after:challenger",
+    "once tagged": "retrim.adapters.git:tag:after",
+    "once recorded": f"{STORE}.add_version:after",
+    "once MLflow's run has ended": f"{REGISTRY}.finish:after",
+    "before the end": f"{STORE}.end_run:before:promoted|refused",
+    "after the end": f"{STORE}.end_run:after:promoted|refused",
+}
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, server: str) -> Scene:
+    return Scene(tmp_path_factory.mktemp("drills"), server)
+
+
+def drill(scene: Scene, place: str, *, attempts: int = 2) -> int:
+    """Kills a run, looks, asks for the same again, looks; the version it ends in."""
+    at = scene.next_day()
+    scene.kill(place, "retrain", "--as-of", at)
+    champion_is_whole(scene.world)
+    scene.world.retrim("retrain", "--as-of", at, code=(0, 1))
+    run = scene.run_of(at)
+    assert run is not None
+    assert run.state in ("promoted", "refused")
+    assert run.attempt == attempts
+    assert run.version is not None
+    champion_is_whole(scene.world)
+    all_is_settled(scene.world)
+    trials_are_those_of_the_bundle(scene.world, run.version)
+    return int(run.version)
+
+
+@pytest.mark.drill
+@pytest.mark.server
+@pytest.mark.parametrize("place", PLACES)
+def test_a_run_killed_anywhere_is_finished_by_the_next(scene: Scene, place: str) -> None:
+    drill(scene, PLACES[place], attempts=1 if place == "after the end" else 2)
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_a_search_killed_between_its_batches_ends_as_if_it_had_not_been(scene: Scene) -> None:
+    version = drill(scene, IN_TUNE)
+
+    assert scene.world.ask("reproduce", str(version))["identical"]
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_a_run_killed_inside_publish_is_published_once(scene: Scene) -> None:
+    drill(scene, IN_PUBLISH)
+
+
+@pytest.mark.drill
+@pytest.mark.server
+def test_a_stage_that_outlived_its_run_is_ended(scene: Scene) -> None:
+    at = scene.next_day()
+    scene.kill(IN_TUNE, "retrain", "--as-of", at)
+    outlived = survivors(scene.world)
+    scene.world.retrim("retrain", "--as-of", at, code=(0, 1))
+
+    assert outlived
+    assert survivors(scene.world) == []
