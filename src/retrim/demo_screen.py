@@ -58,6 +58,8 @@ def summarise(house: House, beats: "Sequence[Beat]") -> dict[str, Any]:
 
 
 def _sentence(house: House, summary: dict[str, Any]) -> str:
+    if not summary["rows"]:
+        return "No rows matured in the replayed time, so there is no loss to speak of."
     name = summary["loss"].upper()
     return (
         f"Over {summary['rows']:,} rows replayed, {name} was {summary['system']:.1f} with "
@@ -93,7 +95,7 @@ def _record(beat: "Beat") -> dict[str, Any]:
         "check": beat.check,
         "run": beat.run,
         "live": beat.live,
-        "system": beat.system.mean if beat.system.rows else None,
-        "frozen": beat.frozen.mean if beat.frozen.rows else None,
-        "always": beat.always.mean if beat.always.rows else None,
+        "system": beat.system.mean,
+        "frozen": beat.frozen.mean,
+        "always": beat.always.mean,
     }

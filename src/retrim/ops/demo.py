@@ -46,8 +46,8 @@ class Loss:
     rows: int
 
     @property
-    def mean(self) -> float:
-        return self.total / self.rows if self.rows else float("nan")
+    def mean(self) -> float | None:
+        return self.total / self.rows if self.rows else None
 
     def __add__(self, other: "Loss") -> "Loss":
         return Loss(self.total + other.total, self.rows + other.rows)

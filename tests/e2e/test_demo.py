@@ -1,0 +1,80 @@
+"""The demo on the first weeks of bike, through the real command."""
+
+import gzip
+import json
+import shutil
+from typing import Any
+
+import pytest
+import yaml
+
+from retrim.adapters import git
+from retrim.ops.demo import make_workspace
+from tests.world import COPIED, REPOSITORY, SMALL, World
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+ROWS = 1_500  # January, February and the first hours of March 2011
+CHANGED = {**SMALL, "tune": {**SMALL["tune"], "max_rounds": 60}, "demo": {"start": 1, "check_every": "14D"}}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
+    root = tmp_path_factory.mktemp("demo") / "workspace"
+    for name in (*COPIED, "expectations"):
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (REPOSITORY / name).is_dir():
+            shutil.copytree(REPOSITORY / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(REPOSITORY / name, target)
+    sample = "data/samples/bike.csv.gz"
+    lines = gzip.decompress((REPOSITORY / sample).read_bytes()).splitlines(keepends=True)
+    (root / sample).parent.mkdir(parents=True)
+    (root / sample).write_bytes(gzip.compress(b"".join(lines[: ROWS + 1]), mtime=0))
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in CHANGED.items():
+        params[section] |= values
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    git.git(root, "init", "-q", "-b", "main")
+    git.git(root, "add", "-A")
+    git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
+    (root / "notes.txt").write_text("a person's own, not committed", encoding="utf-8")
+    return World(root, server)
+
+
+@pytest.fixture(scope="module")
+def demo(world: World) -> dict[str, Any]:
+    make_workspace(world.house)  # what an earlier demo left is replaced
+    answer: dict[str, Any] = world.ask("demo")
+    return answer
+
+
+def test_it_replays_the_whole_table(demo: dict[str, Any]) -> None:
+    dates = [beat["date"] for beat in demo["beats"]]
+
+    assert dates == ["2011-02-01", "2011-02-15", "2011-03-01", "2011-03-15"]
+    assert sum(beat["rows"] for beat in demo["beats"]) == ROWS
+
+
+def test_it_makes_version_1_and_says_what_each_policy_lost(demo: dict[str, Any]) -> None:
+    summary = demo["summary"]
+
+    assert demo["beats"][0]["run"]["state"] == "promoted"
+    assert demo["beats"][0]["live"] == 1
+    assert summary["rows"] == sum(beat["check"]["reading"]["rows"] for beat in demo["beats"][1:])
+    assert min(summary["system"], summary["frozen"], summary["always"]) > 0
+
+
+def test_it_touches_neither_branch_nor_tags_nor_data_of_the_workspace(world: World, demo: dict[str, Any]) -> None:
+    assert git.git(world.root, "tag") == ""
+    assert git.git(world.root, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    assert git.git(world.root, "status", "--porcelain") == "?? notes.txt"
+    assert not (world.root / "var" / "landing").exists()
+
+
+def test_the_commands_it_names_work_in_its_folder(world: World, demo: dict[str, Any]) -> None:
+    inside = World(world.root / "var" / "demo", world.server)
+
+    assert inside.ask("versions")[0]["version"] == 1
+    assert json.loads(inside.retrim("why", "2011-02-15", "--json").stdout)["source"] == "check"
