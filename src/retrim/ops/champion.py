@@ -24,7 +24,8 @@ def stored_bundle(house: House, version: int) -> Path:
     if found != row.bundle:
         raise RefusedError(
             f"the stored bundle of version {version} has hash {found[:12]}, recorded is {row.bundle[:12]}; "
-            f"it was altered: rebuild it with `retrim reproduce {version}`"
+            f"it was altered. `git checkout {row.tag} && dvc checkout` lays the recorded one into data/candidate: "
+            f"copy it to {folder}"
         )
     return folder
 
