@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,12 +21,13 @@ from retrim.adapters.pipeline import (
     close_room,
     end_survivors,
     executed,
+    fetch_inputs,
     has_remote,
+    lay_inputs,
     lock_differences,
     open_room,
     reproduce,
     reproduce_all,
-    share_cache,
 )
 from retrim.errors import RetrimError
 from retrim.files import folder_digest
@@ -292,8 +294,7 @@ class TestARebuild:
     def fresh(self, workspace: Workspace, released: str) -> Path:
         folder = workspace.runs / "fresh"
         git.add_worktree(workspace.root, folder, released)
-        share_cache(workspace, folder)
-        pipeline.dvc(folder, "checkout", "-q", "data/raw.dvc", "data/champion.dvc")
+        lay_inputs(workspace, folder)
         return folder
 
     def test_runs_every_stage_though_all_is_cached(self, fresh: Path) -> None:
@@ -312,6 +313,32 @@ class TestARebuild:
         old, new = (hashlib.md5(text, usedforsecurity=False).hexdigest() for text in (b"rows\n", b"other\n"))
 
         assert f"gather: gathered has {new}, recorded {old}" in lock_differences(fresh)
+
+
+@pytest.mark.parametrize("lay", [lay_inputs, fetch_inputs])
+def test_inputs_that_the_cache_has_lost_come_from_the_remote(
+    workspace: Workspace, make_room: Callable[..., Path], tmp_path: Path, lay: Callable[[Workspace, Path], None]
+) -> None:
+    (workspace.root / ".dvc" / "config.local").write_text(
+        f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'remote'}\n"
+    )
+    room, folder = make_room(), workspace.runs / "fresh"
+    pipeline.dvc(room, "push", "-q")
+    commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
+    shutil.rmtree(workspace.root / ".dvc" / "cache")
+    git.add_worktree(workspace.root, folder, commit)
+    lay(workspace, folder)
+
+    assert (folder / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
+
+
+def test_inputs_that_are_nowhere_are_an_error(workspace: Workspace, room: Path) -> None:
+    commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
+    shutil.rmtree(workspace.root / ".dvc" / "cache")
+    git.add_worktree(workspace.root, workspace.runs / "fresh", commit)
+
+    with pytest.raises(RetrimError, match="data/raw"):
+        lay_inputs(workspace, workspace.runs / "fresh")
 
 
 def test_a_failed_dvc_command_ends_in_dvcs_own_words(room: Path) -> None:

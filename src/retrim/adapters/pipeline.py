@@ -21,7 +21,8 @@ from retrim.paths import NO_CHAMPION, Paths, Workspace
 
 Say = Callable[[str], None]
 ROOM_VARIABLE = "RETRIM_ROOM"  # in the environment of all that works in a room
-COMMITTED = ["data/raw.dvc", "data/champion.dvc", "data/pins.json", "dvc.lock"]
+INPUTS = ["data/raw.dvc", "data/champion.dvc"]
+COMMITTED = [*INPUTS, "data/pins.json", "dvc.lock"]
 
 
 class StageFailedError(RetrimError):
@@ -74,7 +75,7 @@ def open_room(
         shutil.copytree(champion, paths.champion, copy_function=shutil.copyfile)
     digests = {"raw_digest": digest(paths.raw), "champion_digest": digest(paths.champion)}
     paths.pins.write_bytes(to_json({**pins, **digests}))
-    dvc(folder, "add", "-q", "data/raw", "data/champion")
+    dvc(folder, "add", "data/raw", "data/champion")
 
 
 def share_cache(workspace: Workspace, folder: Path) -> None:
@@ -141,20 +142,43 @@ def lock_differences(room: Path) -> list[str]:
     return found
 
 
-def fetch_inputs(workspace: Workspace, room: Path) -> None:
-    """Lays raw data and champion into a room that shares no cache: from the workspace's cache, hashes checked.
+def lay_inputs(workspace: Workspace, room: Path) -> None:
+    """Lays raw data and champion into a room that shares the workspace's cache: from there, else from the remote.
 
     Raises:
-        RetrimError: They are in neither cache nor remote, or are not what was recorded.
+        RetrimError: They are in neither.
+    """
+    share_cache(workspace, room)
+    try:
+        dvc(room, "checkout", *INPUTS)
+    except RetrimError:
+        if not has_remote(room):
+            raise
+        dvc(room, "pull", *INPUTS)
+
+
+def fetch_inputs(workspace: Workspace, room: Path) -> None:
+    """Lays raw data and champion into a room that shares no cache: fetched from the workspace's, else from the remote.
+
+    Hashes are checked on the way.
+
+    Raises:
+        RetrimError: They are in neither, or are not what was recorded.
     """
     from dvc.config import Config
 
     local = Config(str(workspace.root / ".dvc")).read("local")
-    cache = local.get("cache", {}).get("dir") or str(workspace.root / ".dvc" / "cache")
+    cache = local.pop("cache", {}).get("dir") or str(workspace.root / ".dvc" / "cache")
     with Config(str(room / ".dvc"), validate=False).edit("local") as config:
+        config.update(local)
         config.setdefault("core", {})["site_cache_dir"] = str(room / ".dvc" / "tmp" / "site")
         config.setdefault("remote", {})["retrim-cache"] = {"url": cache, "verify": True}
-    dvc(room, "pull", "-q", "-r", "retrim-cache", "data/raw.dvc", "data/champion.dvc")
+    try:
+        dvc(room, "pull", "-r", "retrim-cache", *INPUTS)
+    except RetrimError:
+        if not has_remote(room):
+            raise
+        dvc(room, "pull", *INPUTS)
 
 
 def _hashes(facts: Mapping[str, Any], kind: str) -> dict[str, str]:

@@ -104,8 +104,7 @@ def _rebuild(house: House, row: Row, folder: Path, *, prove: bool, say: Say) -> 
         python = environment.built_from(folder / "requirements.lock", house.workspace.environments, say=say)
         pipeline.fetch_inputs(house.workspace, folder)
     else:
-        pipeline.share_cache(house.workspace, folder)
-        pipeline.dvc(folder, "checkout", "-q", "data/raw.dvc", "data/champion.dvc")
+        pipeline.lay_inputs(house.workspace, folder)
     shutil.rmtree(Paths(folder).candidate, ignore_errors=True)
     try:
         printed = pipeline.reproduce_all(folder, python=python, say=say)
