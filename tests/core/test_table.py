@@ -258,6 +258,7 @@ def test_without_a_key_batch_and_row_number_are_it() -> None:
     ("change", "said"),
     [
         ({"columns": {}}, "0 have the role 'target'"),
+        ({"columns": {" ": {"type": "number", "role": "feature"}}}, "a column has no name"),
         ({"columns": {"_x": {"type": "number", "role": "feature"}}}, "begins with '_'"),
         ({"columns": {"x": {"type": "time", "role": "feature"}}}, "'x' is a time"),
         ({"columns": {"weight": None}}, "none has the role 'feature'"),

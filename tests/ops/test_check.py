@@ -278,6 +278,16 @@ def test_a_person_may_judge_again_on_the_rows_that_judged_the_champion(make: Mak
     assert defer(desk.house, run, now=desk.day(10.5)) is None
 
 
+def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "house")
+    rows = desk.rows(0, 10)
+    desk.land(rows.assign(at=rows["at"] + pd.Timedelta(365 * 500, "D")), 10)
+    deferred = defer(desk.house, claim(desk.house, desk.check(10).id, now=desk.day(10)), now=desk.day(10))
+
+    assert deferred is not None
+    assert deferred.reason.endswith("enough by 2024-01-19T00:00:00+00:00")
+
+
 def test_a_run_as_of_before_the_first_arrival_says_so(tmp_path: Path) -> None:
     desk = make_desk(tmp_path / "house")
     desk.land(desk.rows(0, 2), 2)

@@ -35,5 +35,6 @@ def explain(error: ValidationError) -> str:
         place = ".".join(str(part) for part in fault["loc"])
         value = fault.get("input")
         shown = f" (got {value!r})" if isinstance(value, str | int | float | bool | None) else ""
-        found.append(f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}{shown}")
+        said = fault["msg"].removeprefix("Value error, ")
+        found.append(f"{place + ': ' if place else ''}{said[0].lower()}{said[1:]}{shown}")
     return "; ".join(found)

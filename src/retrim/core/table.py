@@ -50,6 +50,8 @@ class DataParams(Section):
             if len(self._with_role(role)) != 1:
                 raise ValueError(f"columns: {len(self._with_role(role))} have the role {role!r}; exactly 1 must")
         for name in self.columns:
+            if not name.strip():
+                raise ValueError("a column has no name; give it one, in the table too")
             if name.startswith("_"):
                 raise ValueError(f"column {name!r} begins with '_', which is kept for retrim's own; rename it")
         if (self.label_horizon is None) == (self.due is None):

@@ -21,6 +21,9 @@ from retrim.ops.release import promote
 from retrim.ops.rooms import Room, next_mode, open_room
 from retrim.paths import Paths
 
+A_SECOND = pd.Timedelta("1s")
+WAIT_AT_MOST = pd.Timedelta("365D")  # a wrong year in a few rows must not put a model to sleep for good
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -101,13 +104,15 @@ def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
 
 
 def _enough_at(table: pd.DataFrame, missing: int, as_of: pd.Timestamp) -> pd.Timestamp:
-    coming = table.loc[table["_matured"].isna() & (table["_due"] > as_of), "_due"].sort_values()
+    latest = as_of + WAIT_AT_MOST
+    coming = table.loc[table["_matured"].isna() & table["_due"].between(as_of, latest, inclusive="right"), "_due"]
+    coming = coming.sort_values()
     if len(coming) >= missing:
         return pd.Timestamp(coming.iloc[missing - 1])
     span = table["_event"].iloc[-1] - table["_event"].iloc[0]
     last = coming.iloc[-1] if len(coming) else as_of
     a_row = span / max(len(table) - 1, 1)
-    return pd.Timestamp(last + max(a_row, pd.Timedelta("1s")) * (missing - len(coming)))
+    return min(pd.Timestamp(last + min(max(a_row, A_SECOND), WAIT_AT_MOST) * (missing - len(coming))), latest)
 
 
 def make_room(house: House, run: Row) -> Room:
@@ -161,7 +166,7 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
     tag = f"retrim/{house.model}/v{version}"
     git.tag(house.workspace.root, tag, commit, same=pipeline.COMMITTED)
     if pipeline.has_remote(house.workspace.root):
-        pipeline.dvc(room.folder, "push", "-q")
+        pipeline.dvc(room.folder, "push")
     house.store.add_version(
         {
             "model": house.model,

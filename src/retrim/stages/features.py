@@ -19,7 +19,10 @@ def run(data: DataParams, split: SplitParams, paths: Paths) -> None:
     start = judging_start(table, split, champion_used_until(paths))
     train = past_of(table["_event"], table["_due"], start) if start < len(table) else table.index.to_numpy()
     if len(train) < 2:
-        raise RefusedError(f"{len(table)} mature rows leave {len(train)} to train on; wait for more or lower split")
+        raise RefusedError(
+            f"of {len(table)} mature rows {len(train)} had a label due before the {len(table) - start} that judge; "
+            "wait for more rows, or lower split.judge_rows"
+        )
     view = FeatureView.learn(table.iloc[train], data)
     part = pd.Series("embargo", index=table.index, dtype="str")
     part.iloc[train], part.iloc[start:] = "train", "judge"

@@ -59,6 +59,7 @@ class GbmKind:
     ) -> Fitted:
         import lightgbm
 
+        _check_target(actual)
         names = _safe_names(list(view.features))
         parameters = {
             "bagging_freq": 1,
@@ -90,6 +91,13 @@ class GbmKind:
 
         text = files[MODEL_FILE].decode()
         return Gbm(text, lightgbm.Booster(model_str=text), 1)
+
+
+def _check_target(actual: np.ndarray) -> None:
+    """LightGBM keeps targets in single precision; beyond it they are infinite without a word."""
+    largest = float(np.abs(actual).max(initial=0))
+    if largest > np.finfo(np.float32).max:
+        raise BadInputError(f"the target reaches {largest:.3g}; gbm holds up to 3.4e38; give it in a larger unit")
 
 
 def _objective(view: FeatureView, loss: str) -> dict[str, Any]:
