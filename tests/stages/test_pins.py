@@ -137,7 +137,7 @@ def test_a_refusal_ends_with_1(room: Room, monkeypatch: pytest.MonkeyPatch, caps
     (room.paths.root / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
     assert run_here(room, features.run, monkeypatch) == 1
-    assert "480 mature rows leave 0 to train on" in capsys.readouterr().err
+    assert "of 480 mature rows 0 had a label due before the 480 that judge" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
