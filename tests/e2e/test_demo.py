@@ -15,7 +15,12 @@ from tests.world import COPIED, REPOSITORY, SMALL, World
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 ROWS = 1_500  # January, February and the first hours of March 2011
-CHANGED = {**SMALL, "tune": {**SMALL["tune"], "max_rounds": 60}, "demo": {"start": 1, "check_every": "14D"}}
+CHANGED = {
+    **SMALL,
+    "tune": {**SMALL["tune"], "max_rounds": 60},
+    "gate": {**SMALL["gate"], "floor": ["mean"]},
+    "demo": {"start": 1, "check_every": "14D"},
+}
 
 
 @pytest.fixture(scope="module")
