@@ -45,9 +45,8 @@ STAGES = {
 }
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    root = tmp_path / "workspace"
+def a_workspace(folder: Path) -> Workspace:
+    root = folder / "workspace"
     (root / ".dvc").mkdir(parents=True)
     (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n    autostage = false\n")
     (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
@@ -59,31 +58,42 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(root)
 
 
-@pytest.fixture
-def landed(workspace: Workspace) -> Path:
+def a_batch(workspace: Workspace) -> Path:
     """One batch in the landing zone."""
     batch = workspace.landing / "arrived=2024-01-01" / "rows-1.parquet"
-    batch.parent.mkdir(parents=True)
+    batch.parent.mkdir(parents=True, exist_ok=True)
     batch.write_bytes(b"rows\n")
     return batch
 
 
-@pytest.fixture
-def make_room(workspace: Workspace, landed: Path) -> Callable[..., Path]:
-    def make(name: str = "one", champion: Path | None = None) -> Path:
-        folder = workspace.runs / name
-        commit = git.git(workspace.root, "rev-parse", "HEAD")
-        open_room(
-            workspace, folder, commit, raw=[landed], champion=champion, pins={"mode": "search"}, digest=folder_digest
-        )
-        return folder
-
-    return make
+def a_room(workspace: Workspace, name: str = "one", champion: Path | None = None) -> Path:
+    folder, commit, raw = workspace.runs / name, git.git(workspace.root, "rev-parse", "HEAD"), [a_batch(workspace)]
+    open_room(workspace, folder, commit, raw=raw, champion=champion, pins={"mode": "search"}, digest=folder_digest)
+    return folder
 
 
 @pytest.fixture
-def room(make_room: Callable[..., Path]) -> Path:
-    return make_room()
+def workspace(tmp_path: Path) -> Workspace:
+    return a_workspace(tmp_path)
+
+
+@pytest.fixture
+def room(workspace: Workspace) -> Path:
+    return a_room(workspace)
+
+
+@pytest.fixture(scope="module")
+def looked_at(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with the room `one`, for tests that only look."""
+    workspace = a_workspace(tmp_path_factory.mktemp("looked-at"))
+    a_room(workspace)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def worked_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A room for tests of stages that leave nothing that another would see."""
+    return a_room(a_workspace(tmp_path_factory.mktemp("worked-in")))
 
 
 def ended(pid: int) -> bool:
@@ -105,53 +115,57 @@ def run(stage: str, room: Path) -> str:
 
 
 class TestARoom:
-    def test_holds_the_batches_in_their_partitions(self, room: Path) -> None:
-        assert (room / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
+    @pytest.fixture
+    def one(self, looked_at: Workspace) -> Path:
+        return looked_at.runs / "one"
 
-    def test_leaves_the_landed_file_as_it_was(self, room: Path, landed: Path) -> None:
-        (room / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet").chmod(0o600)
+    def test_holds_the_batches_in_their_partitions(self, one: Path) -> None:
+        assert (one / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
 
-        assert (landed.read_bytes(), landed.stat().st_nlink) == (b"rows\n", 1)
+    def test_leaves_the_landed_file_as_it_was(self, looked_at: Workspace) -> None:
+        landed = looked_at.landing / "arrived=2024-01-01" / "rows-1.parquet"
 
-    def test_says_that_there_is_no_champion(self, room: Path) -> None:
-        assert json.loads((room / "data" / "champion" / "none.json").read_bytes()) == {"champion": None}
+        assert (landed.stat().st_nlink, landed.stat().st_mode & 0o200) == (1, 0o200)
 
-    def test_holds_a_copy_of_the_champion(self, make_room: Callable[..., Path], tmp_path: Path) -> None:
+    def test_says_that_there_is_no_champion(self, one: Path) -> None:
+        assert json.loads((one / "data" / "champion" / "none.json").read_bytes()) == {"champion": None}
+
+    def test_pins_what_it_was_given_and_both_digests(self, one: Path) -> None:
+        assert json.loads((one / "data" / "pins.json").read_bytes()) == {
+            "mode": "search",
+            "raw_digest": folder_digest(one / "data" / "raw"),
+            "champion_digest": folder_digest(one / "data" / "champion"),
+        }
+
+    def test_has_its_inputs_noted_for_dvc(self, one: Path) -> None:
+        noted = yaml.safe_load((one / "data" / "raw.dvc").read_text())["outs"][0]
+
+        assert (noted["path"], noted["nfiles"]) == ("raw", 1)
+        assert (one / "data" / "champion.dvc").exists()
+
+    def test_changes_nothing_that_git_sees_in_the_workspace(self, looked_at: Workspace) -> None:
+        assert git.git(looked_at.root, "status", "--porcelain") == ""
+
+    def test_keeps_dvcs_working_files_to_itself(self, one: Path) -> None:
+        assert f"core.site_cache_dir={one / '.dvc' / 'tmp' / 'site'}" in pipeline.dvc(one, "config", "--list")
+
+    def test_holds_a_copy_of_the_champion(self, workspace: Workspace, tmp_path: Path) -> None:
         bundle = tmp_path / "bundle"
         (bundle / "models").mkdir(parents=True)
         (bundle / "models" / "model.txt").write_text("tree\n")
-        room = make_room(champion=bundle)
+        room = a_room(workspace, champion=bundle)
 
         assert folder_digest(room / "data" / "champion") == folder_digest(bundle)
         assert (bundle / "models" / "model.txt").stat().st_nlink == 1
 
-    def test_pins_what_it_was_given_and_both_digests(self, room: Path) -> None:
-        assert json.loads((room / "data" / "pins.json").read_bytes()) == {
-            "mode": "search",
-            "raw_digest": folder_digest(room / "data" / "raw"),
-            "champion_digest": folder_digest(room / "data" / "champion"),
-        }
-
-    def test_has_its_inputs_noted_for_dvc(self, room: Path) -> None:
-        noted = yaml.safe_load((room / "data" / "raw.dvc").read_text())["outs"][0]
-
-        assert (noted["path"], noted["nfiles"]) == ("raw", 1)
-        assert (room / "data" / "champion.dvc").exists()
-
-    def test_is_made_of_the_commit_alone(self, workspace: Workspace, make_room: Callable[..., Path]) -> None:
+    def test_is_made_of_the_commit_alone(self, workspace: Workspace) -> None:
         (workspace.root / "dvc.yaml").write_text("stages: {}\n")
 
-        assert pipeline.stages(make_room()) == list(STAGES)
+        assert pipeline.stages(a_room(workspace)) == list(STAGES)
 
-    def test_changes_nothing_that_git_sees_in_the_workspace(self, workspace: Workspace, room: Path) -> None:
-        assert git.git(workspace.root, "status", "--porcelain") == ""
-
-    def test_keeps_dvcs_working_files_to_itself(self, room: Path) -> None:
-        assert f"core.site_cache_dir={room / '.dvc' / 'tmp' / 'site'}" in pipeline.dvc(room, "config", "--list")
-
-    def test_shares_the_cache(self, workspace: Workspace, make_room: Callable[..., Path]) -> None:
-        run("gather", make_room("one"))
-        again = run("gather", make_room("two"))
+    def test_shares_the_cache(self, workspace: Workspace) -> None:
+        run("gather", a_room(workspace, "one"))
+        again = run("gather", a_room(workspace, "two"))
 
         assert "Stage 'gather' is cached" in again
         assert executed(again) == ()
@@ -169,25 +183,25 @@ class TestTheUsersOwnSettings:
         )
         return tmp_path / "remote"
 
-    def test_come_along_with_credentials(self, remote: Path, make_room: Callable[..., Path]) -> None:
-        assert "remote.far.password=hidden" in pipeline.dvc(make_room(), "config", "--list")
+    def test_come_along_with_credentials(self, workspace: Workspace, remote: Path) -> None:
+        assert "remote.far.password=hidden" in pipeline.dvc(a_room(workspace), "config", "--list")
 
-    def test_lead_from_the_room_to_the_same_remote(self, remote: Path, make_room: Callable[..., Path]) -> None:
-        pipeline.dvc(make_room(), "push", "-q", "data/raw.dvc")
+    def test_lead_from_the_room_to_the_same_remote(self, workspace: Workspace, remote: Path) -> None:
+        pipeline.dvc(a_room(workspace), "push", "-q", "data/raw.dvc")
         digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
 
         assert (remote / "files" / "md5" / digest[:2] / digest[2:]).read_bytes() == b"rows\n"
 
-    def test_are_never_committed(self, remote: Path, make_room: Callable[..., Path]) -> None:
-        room = make_room()
+    def test_are_never_committed(self, workspace: Workspace, remote: Path) -> None:
+        room = a_room(workspace)
         run("gather", room)
         commit = git.commit_files(room, pipeline.COMMITTED, "done", date=DATE)
 
         assert "config.local" not in git.git(room, "ls-tree", "-r", "--name-only", commit)
 
-    def test_keep_their_own_cache(self, workspace: Workspace, make_room: Callable[..., Path], tmp_path: Path) -> None:
+    def test_keep_their_own_cache(self, workspace: Workspace, tmp_path: Path) -> None:
         (workspace.root / ".dvc" / "config.local").write_text("[cache]\n    dir = ../../elsewhere\n")
-        room = make_room()
+        room = a_room(workspace)
 
         assert (tmp_path / "elsewhere" / "files" / "md5").is_dir()
         assert not (room / ".dvc" / "cache").exists()
@@ -200,45 +214,43 @@ class TestTheUsersOwnSettings:
 
 
 class TestAStage:
-    def test_runs_alone_and_gives_what_it_printed(self, room: Path) -> None:
-        printed = run("gather", room)
+    def test_runs_alone_and_gives_what_it_printed(self, worked_in: Path) -> None:
+        lines: list[str] = []
+        printed = reproduce("gather", worked_in, environment={}, say=lines.append)
 
         assert executed(printed) == ("gather",)
-        assert not (room / "doubled").exists()
+        assert not (worked_in / "doubled").exists()
+        assert lines == printed.splitlines()
 
-    def test_tells_each_line_as_it_comes(self, room: Path) -> None:
-        lines: list[str] = []
-        reproduce("gather", room, environment={}, say=lines.append)
-
-        assert "Running stage 'gather':" in lines
-
-    def test_that_fails_is_named_with_what_it_printed(self, room: Path) -> None:
+    def test_that_fails_is_named_with_what_it_printed(self, worked_in: Path) -> None:
         with pytest.raises(StageFailedError, match=r"(?s)stage fail failed:.*the reason") as failed:
-            run("fail", room)
+            run("fail", worked_in)
         assert failed.value.stage == "fail"
 
-    def test_sees_nothing_of_the_callers_python_git_or_dvc(self, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_sees_nothing_of_the_callers_python_git_or_dvc(
+        self, worked_in: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         for name in ("PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_INDEX_FILE", "DVC_STAGE"):
             monkeypatch.setenv(name, "/nowhere")
-        printed = reproduce("surroundings", room, environment={"RETRIM_CORES": "3"}, say=quiet)
+        printed = reproduce("surroundings", worked_in, environment={"RETRIM_CORES": "3"}, say=quiet)
 
         assert "=/nowhere" not in printed
         assert "RETRIM_CORES=3" in printed
         assert printed.count(f"\n{Path(sys.executable).parent}/python\n") == 1
 
-    def test_leaves_no_process_behind(self, room: Path) -> None:
-        run("leave", room)
+    def test_leaves_no_process_behind(self, worked_in: Path) -> None:
+        run("leave", worked_in)
 
-        assert ended(int((room / "left.pid").read_text()))
+        assert ended(int((worked_in / "left.pid").read_text()))
 
-    def test_ends_with_its_processes_when_the_caller_is_interrupted(self, room: Path) -> None:
+    def test_ends_with_its_processes_when_the_caller_is_interrupted(self, worked_in: Path) -> None:
         def interrupt(line: str) -> None:
             if line == "begun":
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            reproduce("linger", room, environment={}, say=interrupt)
-        assert ended(int((room / "linger.pid").read_text()))
+            reproduce("linger", worked_in, environment={}, say=interrupt)
+        assert ended(int((worked_in / "linger.pid").read_text()))
 
 
 def test_survivors_of_a_killed_run_are_ended(room: Path) -> None:
@@ -260,16 +272,14 @@ def test_survivors_of_a_killed_run_are_ended(room: Path) -> None:
 
 
 class TestAClosedRoom:
-    def test_is_gone_and_its_outputs_are_still_in_the_cache(
-        self, workspace: Workspace, make_room: Callable[..., Path]
-    ) -> None:
-        room = make_room()
+    def test_is_gone_and_its_outputs_are_still_in_the_cache(self, workspace: Workspace) -> None:
+        room = a_room(workspace)
         run("gather", room)
         close_room(workspace, room)
 
         assert not room.exists()
         assert git.git(workspace.root, "worktree", "list", "--porcelain").count("worktree ") == 1
-        assert "is cached" in run("gather", make_room("two"))
+        assert "is cached" in run("gather", a_room(workspace, "two"))
 
     def test_may_be_closed_again(self, workspace: Workspace, room: Path) -> None:
         close_room(workspace, room)
@@ -317,12 +327,12 @@ class TestARebuild:
 
 @pytest.mark.parametrize("lay", [lay_inputs, fetch_inputs])
 def test_inputs_that_the_cache_has_lost_come_from_the_remote(
-    workspace: Workspace, make_room: Callable[..., Path], tmp_path: Path, lay: Callable[[Workspace, Path], None]
+    workspace: Workspace, tmp_path: Path, lay: Callable[[Workspace, Path], None]
 ) -> None:
     (workspace.root / ".dvc" / "config.local").write_text(
         f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'remote'}\n"
     )
-    room, folder = make_room(), workspace.runs / "fresh"
+    room, folder = a_room(workspace), workspace.runs / "fresh"
     pipeline.dvc(room, "push", "-q")
     commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
     shutil.rmtree(workspace.root / ".dvc" / "cache")
