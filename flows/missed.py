@@ -23,7 +23,7 @@ from retrim.ops.house import House
 # Times a scheduled run is begun in all.
 ATTEMPTS = 3
 # A worker that lives needs seconds from taking a run to starting it.
-TAKEN_BY_THE_DEAD = pd.Timedelta("5min")
+TAKEN_BY_THE_DEAD = pd.Timedelta("2min")
 
 
 def take_up_again(house: House, *, at_start: bool) -> int:

@@ -9,6 +9,7 @@ from flows.maintain import maintain
 from flows.moment import house as open_house
 from flows.moment import moment
 from flows.recovery import SIGNED
+from flows.retries import may_pass
 from flows.start import start
 from retrim.ops.check import check
 
@@ -23,7 +24,7 @@ def monitor(now: str | None = None) -> dict[str, Any]:
     return {"check": checked, "run": outcome}
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
 def look(now: str) -> dict[str, Any]:
     """The check itself, recorded whether or not it acts; done once for a moment."""
     checked = check(open_house(), now=moment(now))

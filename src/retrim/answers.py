@@ -85,9 +85,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         else {"id": last.id, "as_of": last.as_of, "outcome": last.outcome, "reason": last.reason},
         "held": last is not None and last.outcome == "held",
         "running": [_run_record(run) for run in running],
-        "next_run": prefect_server.next_run(
-            house.workspace.prefect, house.env.prefect_url, deployment=house.model
-        ),
+        "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url, deployment=house.model),
         "overdue": None if late is None else late.as_record(),
         "alerts": [{"at": row.at, "kind": row.kind, "text": row.text} for row in house.store.alerts(house.model)[-5:]],
         "now": iso(now),

@@ -3,54 +3,60 @@
 Exit codes: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed.
 """
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from retrim.cli_base import AsJson, Now, Reason, as_time, flows_of, house_here, past_time, scheduler_of
+from retrim.cli_base import (
+    AsJson,
+    Now,
+    Reason,
+    as_time,
+    example,
+    flows_of,
+    house_here,
+    past_time,
+    scheduler_of,
+    show_version,
+)
+from retrim.cli_errors import run
 from retrim.cli_quarantine import app as quarantine_app
+from retrim.cli_versions import app as versions_app
 
 app = typer.Typer(
     name="retrim",
-    help="Keeps a tabular model right while the world moves: retrains when it pays, promotes on proof, "
-    "rebuilds any version.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)
 
 
 def main() -> None:
-    """Runs a command and ends with its exit code."""
-    from retrim.errors import RetrimError
-
-    try:
-        app(standalone_mode=False)
-    except RetrimError as error:
-        _fail(str(error), error.exit_code)
-    except typer.Exit as ended:
-        sys.exit(ended.exit_code)
-    except Exception as error:
-        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # wrong use, told by the CLI library
-            _fail(error.format_message(), 2)
-        if type(error).__name__ == "Abort":
-            _fail("stopped", 3)
-        raise
+    """The entry point."""
+    run(app)
 
 
-def _fail(message: str, code: int) -> None:
-    sys.stderr.write(f"error: {message}\n")
-    sys.exit(code)
+@app.callback()
+def about(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Keeps a tabular model right while the world moves.
+
+    Retrains when it pays, promotes on proof, rebuilds any version.
+    Every command says more with --help. The first ones to try: demo, status, why.
+    """
 
 
-@app.command()
+@app.command(epilog=example("retrim demo"))
 def demo(as_json: AsJson = False) -> None:
-    """Replay two real years of bike rentals: train, check every two weeks, retrain when it pays. About 4 minutes.
+    """Replay two years of bike trips, in about 4 minutes.
 
+    Trains on the first months, checks every two weeks, retrains when it pays.
     Works in a clone of this workspace, var/demo/; your branch, tags and data stay as they are.
     """
     from retrim import screens
@@ -66,7 +72,7 @@ def demo(as_json: AsJson = False) -> None:
     show(house, beats, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=example("retrim ingest trips.csv --arrived 2012-03-01"))
 def ingest(
     file: Annotated[Path, typer.Argument(help="CSV, gzipped CSV or Parquet with the columns of params.yaml.")],
     labels: Annotated[bool, typer.Option("--labels", help="The file holds labels of rows landed before.")] = False,
@@ -78,7 +84,10 @@ def ingest(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Land a batch, or set it aside with a report if it breaks the contract. The same file twice changes nothing."""
+    """Land a batch, or set it aside if it breaks the contract.
+
+    A batch that is set aside ends with exit code 2 and a report. The same file twice changes nothing.
+    """
     from retrim import screens
     from retrim.ops.ingest import land, land_labels
 
@@ -99,9 +108,12 @@ def ingest(
     raise typer.Exit(2 if landed.outcome == "quarantined" else 0)
 
 
-@app.command()
+@app.command(epilog=example("retrim check --now 2012-03-01"))
 def check(now: Now = None, as_json: AsJson = False) -> None:
-    """Look at what has landed: drift, the champion's loss, the probe, the account. Retrains if the decision says so."""
+    """Look at what has landed, decide, and retrain if that says so.
+
+    Drift, the champion's loss, the probe, the account: what was seen is kept, see retrim why.
+    """
     from retrim import screens
     from retrim.answers import show_check
 
@@ -117,7 +129,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
         show_check(done)
 
 
-@app.command()
+@app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))
 def retrain(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="The moment the run pretends is now; default now.")
@@ -128,7 +140,10 @@ def retrain(
     reason: Reason = "asked for by a person",
     as_json: AsJson = False,
 ) -> None:
-    """Retrain now, whatever the rules say: a run room, all stages, the gate. Also releases a held decision."""
+    """Retrain now, whatever the rules say; releases a held decision.
+
+    A run room, all stages, the gate. Ends with exit code 1 if the new version is refused or has to wait for labels.
+    """
     from retrim import screens
     from retrim.errors import UnknownNameError
     from retrim.ops.person import ask_for_run, decision_of
@@ -160,9 +175,12 @@ def retrain(
     raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
 
 
-@app.command()
+@app.command(epilog=example("retrim score"))
 def score(now: Now = None, as_json: AsJson = False) -> None:
-    """Write the champion's predictions for landed rows into the store, each row once a version."""
+    """Write the champion's predictions into the store.
+
+    Of every landed row that it was not made from, once a version.
+    """
     from retrim import screens
     from retrim.ops.score import score as op
 
@@ -173,29 +191,15 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
         screens.OUT.print(f"version {scored.version}: {scored.written} predictions written", highlight=False)
 
 
-@app.command()
-def versions(as_json: AsJson = False) -> None:
-    """List the versions of the model: aliases, tag, as-of date, hash, and what the gate said."""
-    from retrim import screens
-    from retrim.answers import version_records
-
-    records = version_records(house_here())
-    if as_json:
-        screens.show_json(records)
-        return
-    rows = [
-        (r["version"], ", ".join(r["aliases"]), r["tag"], r["as_of"], r["model_sha256"][:12], r["verdict"])
-        for r in records
-    ]
-    screens.show_table(("version", "aliases", "tag", "as of", "model", "verdict"), rows)
-
-
-@app.command()
+@app.command(epilog=example("retrim why 2012-03-01"))
 def why(
     which: Annotated[str | None, typer.Argument(metavar="[DATE | DECISION]", help="Default: the last one.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a decision was taken: the evidence, what every rule said, and what came of it."""
+    """Say why a decision was taken, and what came of it.
+
+    The evidence, what every rule said, the gate's checks.
+    """
     from retrim import screens
     from retrim.answers import decision_record, show_decision
 
@@ -206,80 +210,12 @@ def why(
         show_decision(record)
 
 
-@app.command()
-def reproduce(
-    version: Annotated[int, typer.Argument(help="Number of the version.")],
-    prove: Annotated[
-        bool,
-        typer.Option(
-            "--prove", help="From raw data, without any cache, in an environment built from the recorded lock."
-        ),
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Rebuild a version in a fresh room and say whether it is identical, or what differs."""
-    from retrim import screens
-    from retrim.ops.reproduce import reproduce as op
-
-    def say(line: str) -> None:
-        if not as_json and line:
-            screens.ERR.print(line, style="dim", highlight=False, markup=False)
-
-    rebuilt = op(house_here(), version, prove=prove, say=say)
-    if as_json:
-        screens.show_json(rebuilt.as_record())
-    else:
-        how = "proved" if prove else "rebuilt"
-        answer = "identical" if rebuilt.identical else "different"
-        screens.OUT.print(f"version {version} {how}: {answer}; stages run: {', '.join(rebuilt.executed)}")
-        for difference in rebuilt.differences:
-            screens.OUT.print(f"  {difference}", highlight=False, markup=False)
-    raise typer.Exit(0 if rebuilt.identical else 1)
-
-
-@app.command()
-def rollback(
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the release.")],
-    to: Annotated[int | None, typer.Option("--to", metavar="N", help="Default: the version before.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make an earlier version live again, after its bundle was checked and loaded."""
-    from retrim import screens
-    from retrim.ops.release import rollback as op
-
-    moved = op(house_here(), to, reason=reason, now=as_time(None))
-    if as_json:
-        screens.show_json(moved.as_record())
-    else:
-        screens.OUT.print(f"version {moved.version} is live again, {moved.previous} was before", highlight=False)
-
-
-@app.command()
-def room(
-    as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="The moment the room pretends is now.")],
-    mode: Annotated[str | None, typer.Option(help="search, warm or refit; default as a run of then.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a run room of a date to work in by hand: cd into it and run `dvc repro`. Prints its path."""
-    from retrim import screens
-    from retrim.errors import UnknownNameError
-    from retrim.ops.rooms import open_room_by_hand
-
-    if mode not in (None, "search", "warm", "refit"):
-        raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
-    chosen: Any = mode
-    made = open_room_by_hand(house_here(), as_of=as_time(as_of), mode=chosen)
-    if as_json:
-        screens.show_json(made.as_record())
-        return
-    for name in made.untracked:
-        screens.ERR.print(f"untracked file taken along: {name}", highlight=False, markup=False)
-    print(made.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim room --as-of ...)"
-
-
-@app.command()
+@app.command(epilog=example("retrim status"))
 def status(as_json: AsJson = False) -> None:
-    """Say on one screen what is live since when, the last check, the account against the price, and what comes next."""
+    """Say on one screen what is live and what comes next.
+
+    Since when it is live, the last check, the account against the price, the last decision, the next scheduled run.
+    """
     from retrim import screens
     from retrim.answers import show_status, status_record
 
@@ -290,11 +226,18 @@ def status(as_json: AsJson = False) -> None:
         show_status(record)
 
 
-@app.command()
+@app.command(epilog=example("retrim schedule"))
 def schedule() -> None:
-    """Run the schedule of params.yaml here until stopped: a Prefect server, its deployments and a worker."""
+    """Run the schedule here until stopped with Ctrl-C.
+
+    A Prefect server, the deployments of params.yaml and a worker; a server that dies is started again.
+    """
     house = house_here()
     with scheduler_of(house) as server:
         from flows.deploy import run_schedule
 
         run_schedule(house, server)
+
+
+app.add_typer(versions_app)
+app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)

@@ -20,6 +20,30 @@ Now = Annotated[str | None, typer.Option("--now", metavar="TIME", help="Pretend 
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")]
 
 
+def example(command: str) -> str:
+    """What stands below a command's help."""
+    return f"For example: [bold]{command}[/]"
+
+
+def show_version(asked: bool) -> None:
+    if asked:
+        import retrim
+
+        print(f"retrim {retrim.__version__}")  # noqa: T201  the answer itself
+        raise typer.Exit
+
+
+def version_number(text: str | int) -> int:
+    from retrim.errors import BadInputError
+
+    if not str(text).isdecimal():
+        raise BadInputError(f"{text!r} is no number of a version; write 7, list them with `retrim versions`")
+    return int(text)
+
+
+Version = Annotated[int, typer.Argument(metavar="N", parser=version_number, help="Number of the version.")]
+
+
 def house_here() -> "House":
     from retrim.ops.house import open_house
 
@@ -33,10 +57,9 @@ def as_time(text: str | None) -> "pd.Timestamp":
 
     if text is None:
         return pd.Timestamp.now(tz="UTC").floor("s")
-    try:
-        given = pd.Timestamp(text)
-    except ValueError as error:
-        raise BadInputError(f"{text!r} is no time; write 2012-05-01 or 2012-05-01T12:00") from error
+    given = pd.to_datetime(text, errors="coerce")
+    if not isinstance(given, pd.Timestamp):
+        raise BadInputError(f"{text!r} is no time; write 2012-05-01 or 2012-05-01T12:00, in UTC")
     return given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")
 
 
@@ -52,11 +75,26 @@ def past_time(text: str | None) -> "pd.Timestamp":
 
 @contextmanager
 def flows_of(house: "House") -> Iterator[None]:
-    """Makes flows importable and a Prefect server reachable: one is started under var/ if none is, and stopped."""
-    from retrim.adapters import prefect_server
+    """Makes flows importable and a Prefect server reachable: one is started under var/ if none is, and stopped.
 
+    Raises:
+        RetrimError: No server can be reached or started, or it went away.
+    """
+    from retrim.adapters import prefect_server
+    from retrim.errors import RetrimError
+
+    # A flow's error goes to Prefect's log; here the command tells it, once and without a traceback.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with prefect_server.reachable(house.workspace.prefect, house.env.prefect_url) as url, _flows_at(house, url):
-        yield
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, RetrimError) or prefect_server.answers(url):
+                raise
+            raise RetrimError(
+                f"the Prefect server at {url} does not answer any more; the next `retrim check` or `retrim retrain` "
+                "finishes what was under way"
+            ) from error
 
 
 @contextmanager
@@ -72,7 +110,8 @@ def scheduler_of(house: "House") -> "Iterator[Server | None]":
             server = stack.enter_context(prefect_server.own(house.workspace.prefect))
             stack.enter_context(_flows_at(house, server.url))
         else:
-            stack.enter_context(flows_of(house))
+            url = stack.enter_context(prefect_server.reachable(house.workspace.prefect, house.env.prefect_url))
+            stack.enter_context(_flows_at(house, url))
         yield server
 
 
@@ -86,4 +125,9 @@ def _flows_at(house: "House", url: str) -> Iterator[None]:
     from flows.recovery import of_workspace
 
     with of_workspace(house):
-        yield
+        try:
+            yield
+        finally:
+            from prefect.logging.handlers import APILogHandler
+
+            APILogHandler().flush()  # while the server is there to take it

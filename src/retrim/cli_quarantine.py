@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from retrim.cli_base import AsJson, as_time, house_here
+from retrim.cli_base import AsJson, as_time, example, house_here
 
-app = typer.Typer(help="Batches that were set aside: look at them, land them anyway, or drop them.")
+app = typer.Typer(help="Batches that were set aside: list, show, release, drop.")
 Batch = Annotated[str, typer.Argument(help="The batch, as `retrim quarantine list` names it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the batch.")]
 
 
-@app.command("list")
+@app.command("list", epilog=example("retrim quarantine list"))
 def quarantine_list(as_json: AsJson = False) -> None:
     """List the batches in quarantine."""
     from retrim import screens
@@ -21,13 +21,19 @@ def quarantine_list(as_json: AsJson = False) -> None:
     if as_json:
         screens.show_json([entry.as_record() for entry in entries])
         return
+    if not entries:
+        screens.OUT.print("nothing was set aside", highlight=False)
+        return
     rows = [(e.batch, e.state, e.file, f"{e.arrived:%Y-%m-%d %H:%M}", "; ".join(map(str, e.faults))) for e in entries]
     screens.show_table(("batch", "state", "file", "arrived", "faults"), rows)
 
 
-@app.command("show")
+@app.command("show", epilog=example("retrim quarantine show 3f2a91c0"))
 def quarantine_show(batch: Batch, as_json: AsJson = False) -> None:
-    """Show what is wrong with a batch: column, rule, rows, values, and the cure."""
+    """Show what is wrong with a batch, and the cure.
+
+    Column, rule, rows and values.
+    """
     from retrim import screens
     from retrim.ops.ingest import quarantine_show as op
 
@@ -44,13 +50,16 @@ def quarantine_show(batch: Batch, as_json: AsJson = False) -> None:
         screens.OUT.print(f"  cure: {fault.cure}", highlight=False, markup=False)
 
 
-@app.command("release")
+@app.command("release", epilog=example("retrim quarantine release 3f2a91c0 --reason 'a true record'"))
 def quarantine_release(
     batch: Batch,
     reason: Reason,
     as_json: AsJson = False,
 ) -> None:
-    """Land a batch in spite of its faults; it arrives when it is released."""
+    """Land a batch in spite of its faults.
+
+    It arrives when it is released.
+    """
     from retrim import screens
     from retrim.ops.ingest import release as op
 
@@ -62,7 +71,7 @@ def quarantine_release(
         screens.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", highlight=False)
 
 
-@app.command("drop")
+@app.command("drop", epilog=example("retrim quarantine drop 3f2a91c0 --reason 'sent twice'"))
 def quarantine_drop(
     batch: Batch,
     reason: Reason,

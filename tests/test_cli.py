@@ -1,0 +1,267 @@
+"""The command line without a server: help, exit codes, errors, JSON, and what is not imported."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+import retrim
+from retrim import cli
+from tests.world import World, make_world
+
+HEAVY = {"prefect", "mlflow", "great_expectations", "lightgbm", "pandas", "sklearn", "scipy", "matplotlib"}
+TOOLS = {"prefect", "mlflow", "great_expectations"}
+COMMAND = """
+import atexit, json, sys
+from retrim.cli import main
+sys.argv = ["retrim", *json.loads(sys.argv[1])]
+atexit.register(lambda: open(ENDED, "w").write(json.dumps(sorted(sys.modules))))
+main()
+"""
+GROUPS = {"", "quarantine"}
+
+
+def commands() -> dict[str, Any]:
+    """Every command by its words, groups too; "" is `retrim` itself."""
+    found: dict[str, Any] = {}
+
+    def walk(command: Any, name: str) -> None:
+        found[name] = command
+        for own, below in getattr(command, "commands", {}).items():
+            walk(below, f"{name} {own}".strip())
+
+    walk(typer.main.get_command(cli.app), "")
+    return found
+
+
+def loaded(folder: Path, *arguments: str) -> set[str]:
+    """Modules that `retrim ...` had imported when it ended, in a process of its own."""
+    ended = folder / "modules.json"
+    code = COMMAND.replace("ENDED", repr(str(ended)))
+    subprocess.run([sys.executable, "-c", code, json.dumps(arguments)], cwd=folder, capture_output=True, check=False)
+    return set(json.loads(ended.read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code and both streams."""
+
+    code: int
+    out: str
+    err: str
+
+
+Ask = Callable[..., Ended]
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Calls `retrim ...` in a folder; in this process, as it is all the same here and much quicker."""
+
+    def call(folder: Path, *arguments: str) -> Ended:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["retrim", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), out, err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("cli"), server="http://127.0.0.1:9/api")
+
+
+@pytest.fixture(scope="module")
+def with_rows(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Ten days have landed, and a batch was set aside."""
+    world = make_world(tmp_path_factory.mktemp("rows"), server="http://127.0.0.1:9/api")
+    world.land(world.day(10))
+    (world.root / "broken.csv").write_text("at,level\n2024-02-01,1\n", encoding="utf-8")
+    world.retrim("ingest", "broken.csv", code=2)
+    return world
+
+
+@pytest.fixture
+def params(world: World, tmp_path: Path) -> dict[str, Any]:
+    """Settings of a workspace that has nothing else, to be broken and written to params.yaml."""
+    (tmp_path / "dvc.yaml").touch()
+    return dict(yaml.safe_load((world.root / "params.yaml").read_text(encoding="utf-8")))
+
+
+# --- help -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", commands())
+class TestEveryCommand:
+    def test_says_in_a_line_what_it_does(self, name: str) -> None:
+        first = (commands()[name].help or "").split("\n\n")[0].strip()
+
+        assert first.endswith(".")
+        assert len(first) <= 64  # a line of the table of commands, in a terminal of 80 columns
+
+    def test_shows_an_example_that_can_be_typed(self, name: str) -> None:
+        if name in GROUPS:
+            pytest.skip("a group is no command")
+        shown = re.sub(r"\[/?(bold)?\]", "", commands()[name].epilog or "")
+        call = shlex.split(re.sub(r".*?(retrim [^)]*).*", r"\1", shown.removeprefix("For example: ")))[1:]
+        options = {option for taken in commands()[name].params for option in taken.opts}
+
+        assert call[: len(name.split())] == name.split()
+        assert {word for word in call if word.startswith("--")} <= options
+
+    def test_says_what_every_option_means(self, name: str) -> None:
+        silent = [taken.name for taken in commands()[name].params if not getattr(taken, "help", None)]
+
+        assert silent == []
+
+
+def test_the_help_fits_a_screen(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = ask(tmp_path, "--help").out.splitlines()
+
+    assert (len(lines) <= 32, max(map(len, lines)) <= 80) == (True, True)
+
+
+@pytest.mark.parametrize("name", ["", "check", "quarantine show"])
+def test_the_help_loads_nothing_heavy(name: str, tmp_path: Path) -> None:
+    assert HEAVY & loaded(tmp_path, *name.split(), "--help") == set()
+
+
+@pytest.mark.parametrize("arguments", [(), ("quarantine",)])
+def test_nothing_asked_is_the_help(arguments: tuple[str, ...], ask: Ask, tmp_path: Path) -> None:
+    ended = ask(tmp_path, *arguments)
+
+    assert (ended.code, ended.err, "--help" in ended.out) == (0, "", True)
+    assert ended.out.count("Usage") == 1
+
+
+def test_the_version_is_printed(ask: Ask, tmp_path: Path) -> None:
+    assert ask(tmp_path, "--version").out == f"retrim {retrim.__version__}\n"
+
+
+# --- reading commands -----------------------------------------------------------------------------
+
+READING = ["status", "versions", "quarantine list"]
+
+
+@pytest.mark.parametrize("name", READING)
+class TestEveryReadingCommand:
+    def test_never_loads_the_tools(self, name: str, with_rows: World) -> None:
+        assert TOOLS & loaded(with_rows.root, *name.split()) == set()
+
+    def test_prints_json_and_nothing_else(self, name: str, ask: Ask, with_rows: World) -> None:
+        ended = ask(with_rows.root, *name.split(), "--json")
+
+        assert (ended.code, ended.err) == (0, "")
+        assert json.loads(ended.out) is not None
+
+
+def test_landing_never_loads_prefect_or_mlflow(with_rows: World) -> None:
+    assert {"prefect", "mlflow"} & loaded(with_rows.root, "ingest", "broken.csv") == set()
+
+
+def test_the_status_has_the_documented_keys(ask: Ask, with_rows: World) -> None:
+    record = json.loads(ask(with_rows.root, "status", "--json").out)
+
+    assert {"champion", "account", "price", "last_decision"} <= record.keys()
+
+
+def test_a_batch_set_aside_ends_with_2_and_names_the_cure(ask: Ask, with_rows: World) -> None:
+    ended = ask(with_rows.root, "ingest", "broken.csv")
+
+    assert ended.code == 2
+    assert "retrim quarantine show" in ended.err
+
+
+def test_a_batch_set_aside_is_a_record_too(ask: Ask, with_rows: World) -> None:
+    ended = ask(with_rows.root, "ingest", "broken.csv", "--json")
+
+    assert (ended.code, json.loads(ended.out)["outcome"]) == (2, "quarantined")
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+WRONG = {
+    "polish": "error: unknown command 'polish'; known: check, demo, ingest, ",
+    "staus": "Did you mean 'status'?",
+    "quarantine lst": "error: unknown command 'lst'; known: drop, list, release, show. Did you mean 'list'?",
+    "status --polish": "error: no such option: --polish; see `retrim status --help`",
+    "reproduce": "error: missing argument 'N'; see `retrim reproduce --help`",
+    "reproduce x": "error: 'x' is no number of a version; write 7, list them with `retrim versions`",
+    "reproduce 7": "error: generated has no version 7; list them with `retrim versions`",
+    "rollback": "error: missing option '--reason'; see `retrim rollback --help`",
+    "rollback --reason late": "error: generated has no champion; make version 1 with `retrim retrain`",
+    "check --now soon": "error: 'soon' is no time; write 2012-05-01 or 2012-05-01T12:00, in UTC",
+    "retrain --as-of nan": "error: 'nan' is no time; write ",
+    "retrain --mode fast": "error: unknown mode 'fast'; known: refit, search, warm.",
+    "room --as-of 2020-01-01": "error: no rows had landed by 2020-01-01T00:00:00+00:00; land some with `retrim ingest",
+    "why 2020-01-01": "error: nothing was decided yet; run `retrim check` or `retrim retrain`",
+    "ingest gone.csv": "error: gone.csv does not exist; name a file",
+    "ingest expectations": "error: expectations is a folder; name one file",
+    "quarantine show abc": "error: 'abc' names 0 batches in quarantine; there are: none",
+}
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_wrong_use_ends_with_2_and_says_what_to_do(call: str, ask: Ask, world: World) -> None:
+    ended = ask(world.root, *call.split())
+
+    assert (ended.code, ended.out) == (2, "")
+    assert WRONG[call] in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_no_workspace_is_wrong_use(ask: Ask, tmp_path: Path) -> None:
+    ended = ask(tmp_path, "status")
+
+    assert ended.code == 2
+    assert ended.err.startswith(f"error: {tmp_path} is in no retrim workspace")
+
+
+BROKEN = {
+    "gate.min_gain": (lambda params: params["gate"].update(min_gain="much"), "gate.min_gain"),
+    "an unknown key": (lambda params: params["gate"].update(late=1), "gate.late"),
+    "a missing section": (lambda params: params.pop("probe"), "probe"),
+    "a timetable": (
+        lambda params: params["schedule"].update(monitor="soon"),
+        "schedule.monitor: 'soon' is neither a cron expression",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_setting_is_named(fault: str, ask: Ask, params: dict[str, Any], tmp_path: Path) -> None:
+    change, named = BROKEN[fault]
+    change(params)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    ended = ask(tmp_path, "status")
+
+    assert ended.code == 2
+    assert ended.err.startswith(f"error: params.yaml: {named}")
+
+
+def test_params_that_are_no_yaml_are_wrong_use(ask: Ask, params: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("data: [", encoding="utf-8")
+    ended = ask(tmp_path, "status")
+
+    assert (ended.code, "cannot be read as YAML" in ended.err) == (2, True)
+
+
+def test_a_server_that_does_not_answer_ends_with_3(with_rows: World) -> None:
+    ended = with_rows.retrim("check", code=3)
+
+    assert ended.stderr == (
+        "error: no Prefect server answers at http://127.0.0.1:9/api; start it, or unset RETRIM_PREFECT_URL\n"
+    )
