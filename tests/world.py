@@ -124,9 +124,11 @@ class World:
         assert process.returncode in allowed, f"retrim {' '.join(arguments)}: {process.returncode}\n{out}\n{err}"
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def ask(self, *arguments: str, code: int | tuple[int, ...] = 0) -> Any:
+    def ask(
+        self, *arguments: str, code: int | tuple[int, ...] = 0, environment: Mapping[str, str] | None = None
+    ) -> Any:
         """The record that `retrim ... --json` printed."""
-        return json.loads(self.retrim(*arguments, "--json", code=code).stdout)
+        return json.loads(self.retrim(*arguments, "--json", code=code, environment=environment).stdout)
 
     def run(
         self, *command: str, folder: Path | None = None, code: int = 0, environment: Mapping[str, str] | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from retrim.adapters import environment, git, pipeline
 from retrim.adapters.store import Row
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest
 from retrim.machine import platform_tag
 from retrim.ops.house import House
@@ -27,7 +27,7 @@ class Rebuilt:
         identical: Every output has the recorded hash.
         differences: What differs, a line each; empty when identical.
         executed: Stages that were seen to run.
-        proved: Whether every stage ran from raw data in an environment made from the recorded lock.
+        proved: It is identical, and was made in an environment built from the recorded lock, with no cached output.
     """
 
     version: int
@@ -57,7 +57,7 @@ def reproduce(house: House, version: int, *, prove: bool, say: Say) -> Rebuilt:
 
     Raises:
         BadInputError: There is no such version, or this is another Python.
-        RefusedError: The recorded commit is gone, or a stage refuses what it is given, such as altered raw data.
+        RefusedError: The recorded commit is gone.
     """
     row = house.store.version(house.model, version)
     if row is None:
@@ -102,18 +102,20 @@ def _rebuild(house: House, row: Row, folder: Path, *, prove: bool, say: Say) -> 
     python = None
     if prove:
         python = environment.built_from(folder / "requirements.lock", house.workspace.environments, say=say)
-        pipeline.fetch_inputs(house.workspace, folder)
-    else:
-        pipeline.lay_inputs(house.workspace, folder)
-    shutil.rmtree(Paths(folder).candidate, ignore_errors=True)
     try:
+        (pipeline.fetch_inputs if prove else pipeline.lay_inputs)(house.workspace, folder)
+        shutil.rmtree(Paths(folder).candidate, ignore_errors=True)
         printed = pipeline.reproduce_all(folder, python=python, say=say)
     except pipeline.StageFailedError as error:
-        raise RefusedError(f"version {row.version} cannot be rebuilt: {error}") from error
+        return Rebuilt(row.version, False, (f"it cannot be rebuilt: {error}",), pipeline.executed(str(error)), False)
+    except RetrimError as error:
+        why = f"its raw data or champion is not there as recorded: {error}"
+        return Rebuilt(row.version, False, (why,), (), False)
     executed = pipeline.executed(printed)
     differences = [*_moved_tag(house, row), *pipeline.lock_differences(folder)]
     missing = [stage for stage in pipeline.stages(folder) if stage not in executed]
     differences += [f"stage {stage} did not run" for stage in missing]
     if not differences and folder_digest(Paths(folder).candidate) != row.bundle:
         differences.append("the bundle has another hash than the recorded one")
-    return Rebuilt(row.version, not differences, tuple(differences), executed, prove)
+    same = not differences
+    return Rebuilt(row.version, same, tuple(differences), executed, proved=prove and same)
