@@ -122,12 +122,8 @@ def _flows_at(house: "House", url: str) -> Iterator[None]:
     os.environ.update(prefect_server.settings(house.workspace.prefect, url))
     os.chdir(house.workspace.root)
     sys.path.insert(0, str(house.workspace.root))
+    from flows.logs import flushed
     from flows.recovery import of_workspace
 
-    with of_workspace(house):
-        try:
-            yield
-        finally:
-            from prefect.logging.handlers import APILogHandler
-
-            APILogHandler().flush()  # while the server is there to take it
+    with flushed(), of_workspace(house):
+        yield
