@@ -91,7 +91,10 @@ class Desk:
         paths = self._bundle(now, version)
         verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": promote, "reason": "as the test says"}
         row = {"run": run.id, "tag": f"retrim/generated/v{version}", "as_of": iso(now), "made": iso(now)}
-        hashes = {"bundle": folder_digest(paths.candidate), "model_sha256": file_digest(paths.models / "all/model.txt")}
+        hashes = {
+            "bundle": folder_digest(paths.candidate),
+            "model_sha256": file_digest(next(paths.models.glob("*/model.txt"))),
+        }
         self.house.store.add_version(
             {"model": self.house.model, "version": version, **row, **hashes, "lineage": {}, "verdict": verdict}
         )

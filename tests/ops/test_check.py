@@ -236,7 +236,7 @@ def test_a_refusal_starts_the_cooldown(make: Make) -> None:
         said.append(desk.check(day))
 
     assert [each.outcome for each in said] == ["none", "none", "retrain"]
-    assert said[1].reason.startswith("cooldown, check 2 of 2 after the last run (account: ")
+    assert said[1].reason.startswith("cooldown, check 2 of 2 after the last run (account ")
 
 
 def test_two_refusals_running_go_to_a_human(make: Make) -> None:
@@ -312,7 +312,7 @@ def test_drift_in_m_of_n_checks_starts_a_retraining(make: Make) -> None:
     outcomes.append(desk.check(16.1))
 
     assert [each.outcome for each in outcomes] == ["none", "none", "retrain"]
-    assert outcomes[2].reason == "drift: drift in 3 of the last 3 checks, 2 of 3 needed: level"
+    assert outcomes[2].reason == "drift in 3 of the last 3 checks, 2 of 3 needed: level"
 
 
 def test_a_check_with_too_few_new_rows_is_no_check_without_drift(make: Make) -> None:
@@ -322,7 +322,7 @@ def test_a_check_with_too_few_new_rows_is_no_check_without_drift(make: Make) -> 
     desk.land(desk.rows(12, 14), 14)
     second = desk.check(14)
 
-    assert (first.outcome, between.reason) == ("none", "drift: too few new rows to look at")
+    assert (first.outcome, between.reason) == ("none", "too few new rows to look at")
     assert second.outcome == "retrain"
 
 

@@ -68,6 +68,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "labels_overdue": overdue_labels(table, as_of=now),
         "counted_until": None,
         "debited": [],
+        "account_before": None,
     }
     account, price = EMPTY, price_now(house)
     if previous is not None and pd.Timestamp(previous.as_of) > now:
