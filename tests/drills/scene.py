@@ -47,9 +47,9 @@ class Scene:
         self.world.retrim("retrain", "--as-of", self.world.day(FIRST))
 
     def next_day(self) -> str:
-        """Lands ten days of rows the first time, when the table changes, then one more; gives the moment."""
+        """Lands twenty days of rows the first time, when the table changes, then one more; gives the moment."""
         before = self.day
-        self.day += 10 if before == FIRST else 1
+        self.day += 20 if before == FIRST else 1
         self.world.land(self.world.day(self.day), since=self.world.day(before))
         return self.world.day(self.day)
 

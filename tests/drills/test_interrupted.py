@@ -1,0 +1,71 @@
+"""What is not a kill: Ctrl-C, a second command beside the first, a Prefect server that goes away."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from retrim.adapters import prefect_server
+from tests.drills.scene import Scene, all_is_settled, champion_is_whole, eventually, mlflow_runs, survivors
+from tests.drills.test_killed_retraining import IN_TUNE
+
+pytestmark = [pytest.mark.drill, pytest.mark.server]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, server: str) -> Scene:
+    return Scene(tmp_path_factory.mktemp("drills"), server)
+
+
+def test_ctrl_c_ends_a_run_cleanly_and_the_next_finishes_it(scene: Scene) -> None:
+    at = scene.next_day()
+    stopped = scene.kill(IN_TUNE, "retrain", "--as-of", at, sign="SIGINT")
+    run = scene.run_of(at)
+    assert run is not None
+
+    assert stopped.returncode == 3
+    assert stopped.stderr.splitlines()[-1].startswith("error: stopped; ")
+    assert "Traceback" not in stopped.stderr
+    assert run.state == "crashed"
+    assert [each.info.status for each in mlflow_runs(scene.world)].count("RUNNING") == 0
+    assert survivors(scene.world) == []
+    scene.world.retrim("retrain", "--as-of", at, code=(0, 1))
+    all_is_settled(scene.world)
+    finished = scene.run_of(at)
+    assert finished is not None
+    assert finished.attempt == 2
+
+
+def test_of_two_retrainings_at_once_the_second_is_refused_with_who_runs(scene: Scene) -> None:
+    at, later = scene.next_day(), scene.next_day()
+    first = scene.world.start("retrain", "--as-of", at)
+    running = eventually(lambda: [run.state for run in scene.world.house.store.runs("generated")][-1], "running")
+    second = scene.world.retrim("retrain", "--as-of", later, code=1)
+    first.communicate()
+
+    assert running == "running"
+    assert f"(process {first.pid})" in second.stderr
+    assert first.returncode in (0, 1)
+    assert scene.run_of(later) is None
+    all_is_settled(scene.world)
+
+
+def test_a_run_whose_server_is_killed_says_so_and_the_next_run_finishes_it(scene: Scene, tmp_path: Path) -> None:
+    at = scene.next_day()
+    server, url = prefect_server.start(tmp_path, prefect_server.free_port())
+    process = scene.world.start("retrain", "--as-of", at, environment={"RETRIM_PREFECT_URL": url})
+    eventually(lambda: [run.state for run in scene.world.house.store.runs("generated")][-1], "running")
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+    _, err = process.communicate()
+    champion_is_whole(scene.world)
+
+    assert process.returncode == 3
+    assert f"error: the Prefect server at {url} " in err
+    assert "Traceback" not in err
+    scene.world.retrim("retrain", "--as-of", at, code=(0, 1))
+    run = scene.run_of(at)
+    assert run is not None
+    assert run.state in ("promoted", "refused")
+    all_is_settled(scene.world)
