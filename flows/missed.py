@@ -10,7 +10,10 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
@@ -18,10 +21,11 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Scheduled
 
 from flows.recovery import mark_dead_flow_runs
+from retrim.core.plan import ScheduleParams
 from retrim.ops.house import House
 
-# Times a scheduled run is begun in all.
-ATTEMPTS = 3
+# Times a scheduled run is begun in all; and for how long one that could not be begun is tried.
+ATTEMPTS, AGE = 3, pd.Timedelta("1D")
 # A worker that lives needs seconds from taking a run to starting it.
 TAKEN_BY_THE_DEAD = pd.Timedelta("2min")
 
@@ -41,17 +45,20 @@ def take_up_again(house: House, *, at_start: bool) -> int:
             taken = run.state.type == StateType.PENDING
             if taken and not at_start and pd.Timestamp.now("UTC") - run.state.timestamp < TAKEN_BY_THE_DEAD:
                 continue
-            if run.auto_scheduled and run.run_count < ATTEMPTS:
+            if run.run_count < ATTEMPTS:
                 client.set_flow_run_state(run.id, Scheduled(scheduled_time=run.expected_start_time), force=True)
                 again += 1
     return again
 
 
 def _cut_short(client: SyncPrefectClient, model: str) -> list[FlowRun]:
+    """Runs of the flows that have a timetable; a retraining belongs to its decision, and maintain takes it up."""
     states = FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.PENDING])
+    since = FlowRunFilterExpectedStartTime(after_=(pd.Timestamp.now("UTC") - AGE).to_pydatetime())
     found: list[FlowRun] = []
     while page := client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=states)),
+        flow_filter=FlowFilter(name=FlowFilterName(any_=list(ScheduleParams.model_fields))),
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=states), expected_start_time=since),
         deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[model])),
         offset=len(found),
     ):
