@@ -53,7 +53,7 @@ def settings(rows: int, trials: int) -> dict[str, Any]:
     params["data"] |= {"model": "bench", "columns": columns, "key": ["at"], "suite": "expectations/bench.json"}
     block = max(rows // 50, 336)
     params["split"] = {"judge_rows": block, "sliding_rows": rows // 2}
-    params["tune"] |= {"trials": trials, "fold_rows": block, "max_rounds": 100 if rows > 100_000 else 400}
+    params["tune"] |= {"trials": trials, "fold_rows": block, "max_rounds": 40 if rows > 100_000 else 400}
     params["backtest"]["origin_rows"] = block
     return params
 
