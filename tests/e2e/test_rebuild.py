@@ -16,6 +16,7 @@ import yaml
 from retrim.adapters import git
 from retrim.adapters.pipeline import executed
 from retrim.files import folder_digest
+from retrim.ops.signs import held
 from tests.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -188,11 +189,19 @@ def test_a_room_of_an_earlier_date_has_the_champion_and_the_mode_of_then(world: 
     assert (pins["champion"], pins["mode"]) == (None, "search")
 
 
-class TestReproduce:
-    def test_says_identical_also_on_one_core(self, world: World) -> None:
-        answer = world.ask("reproduce", "1", environment={"RETRIM_CORES": "1"})
+@pytest.fixture(scope="module")
+def reproduced(world: World) -> dict[str, object]:
+    record = world.ask("reproduce", "1", environment={"RETRIM_CORES": "1"})
+    assert isinstance(record, dict)
+    return record
 
-        assert answer == {**SAME, "version": 1, "proved": False}
+
+class TestReproduce:
+    def test_says_identical_also_on_one_core(self, reproduced: dict[str, object]) -> None:
+        assert reproduced == {**SAME, "version": 1, "proved": False}
+
+    def test_leaves_nothing_behind(self, world: World, reproduced: dict[str, object]) -> None:
+        assert list(world.house.workspace.runs.glob("reproduce-*")) == []
 
     def test_is_refused_by_the_stage_when_one_raw_byte_was_altered(self, world: World) -> None:
         with altered(cached(world, "retrim/generated/v1:data/raw.dvc")):
@@ -206,10 +215,11 @@ class TestReproduce:
 
         assert "generated has no version 9" in refused.stderr
 
-    def test_leaves_no_room_behind(self, world: World) -> None:
-        world.retrim("reproduce", "9", code=2)
+    def test_waits_for_nobody_who_rebuilds_the_same(self, world: World) -> None:
+        with held(world.house, "reproduce-v1"):
+            refused = world.retrim("reproduce", "1", code=1)
 
-        assert [room.name for room in world.house.workspace.runs.glob("reproduce-*")] == []
+        assert "reproduce-v1 is going on in another process" in refused.stderr
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest
 from retrim.machine import platform_tag
 from retrim.ops.house import House
+from retrim.ops.signs import held
 from retrim.paths import Paths
 
 Say = Callable[[str], None]
@@ -57,7 +58,7 @@ def reproduce(house: House, version: int, *, prove: bool, say: Say) -> Rebuilt:
 
     Raises:
         BadInputError: There is no such version, or this is another Python.
-        RefusedError: The recorded commit is gone.
+        RefusedError: The recorded commit is gone, or another process rebuilds this version just now.
     """
     row = house.store.version(house.model, version)
     if row is None:
@@ -68,13 +69,14 @@ def reproduce(house: House, version: int, *, prove: bool, say: Say) -> Rebuilt:
             f"version {version} was made with Python {recorded}; run retrim with that one to rebuild it"
         )
     folder = house.workspace.runs / f"reproduce-v{version}"
-    pipeline.end_survivors(folder)
-    pipeline.close_room(house.workspace, folder)
-    git.add_worktree(house.workspace.root, folder, _recorded_commit(house, row))
-    try:
-        return _rebuild(house, row, folder, prove=prove, say=say)
-    finally:
+    with held(house, folder.name):
+        pipeline.end_survivors(folder)
         pipeline.close_room(house.workspace, folder)
+        git.add_worktree(house.workspace.root, folder, _recorded_commit(house, row))
+        try:
+            return _rebuild(house, row, folder, prove=prove, say=say)
+        finally:
+            pipeline.close_room(house.workspace, folder)
 
 
 def _recorded_commit(house: House, row: Row) -> str:
