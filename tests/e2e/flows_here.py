@@ -1,0 +1,56 @@
+"""The real flows in this process, against the tests' Prefect server: saves a minute of start-ups a test."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.ops.person import ask_for_run
+from tests.world import World
+
+
+@contextmanager
+def at_work(world: World) -> Iterator[None]:
+    """Works in the world's folder, as a deployment would, with its server's address set."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    before = Path.cwd()
+    path = os.environ["PATH"]
+    os.environ["PATH"] = world.environment["PATH"]
+    os.chdir(world.root)
+    try:
+        with temporary_settings({PREFECT_API_URL: world.server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield
+    finally:
+        os.chdir(before)
+        os.environ["PATH"] = path
+
+
+def monitor(world: World, day: float) -> dict[str, Any]:
+    """What the monitor flow gave for a day: `check`, and `run` if one was started."""
+    return monitor_at(world, world.day(day))
+
+
+def monitor_at(world: World, moment: str) -> dict[str, Any]:
+    """The same for a moment."""
+    from flows.monitor import monitor as flow
+
+    with at_work(world):
+        return dict(flow(moment))
+
+
+def retrain(world: World, day: float, reason: str) -> dict[str, Any]:
+    """How the run ended that a person asked for as of a day."""
+    return retrain_at(world, world.day(day), reason)
+
+
+def retrain_at(world: World, moment: str, reason: str) -> dict[str, Any]:
+    """The same for a moment."""
+    from flows.retrain import retrain as flow
+
+    with at_work(world):
+        at = pd.Timestamp(moment)
+        return dict(flow(ask_for_run(world.house, as_of=at, reason=reason, now=at), moment))

@@ -1,0 +1,216 @@
+"""The loop as it runs: what is seen, decided, made, judged and released, through the real flows."""
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from retrim.ops.check import balance
+from retrim.ops.ingest import land, land_labels
+from tests.e2e.flows_here import monitor, retrain
+from tests.world import START, World, make_world
+
+pytestmark = pytest.mark.server
+
+
+def settings(world: World, **sections: dict[str, Any]) -> World:
+    """The world after a person edited its params.yaml."""
+    file = world.root / "params.yaml"
+    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for name, values in sections.items():
+        document[name] |= values
+    file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return replace(world)  # reads it anew
+
+
+def states(world: World) -> list[str]:
+    return [run.state for run in world.house.store.runs(world.house.model)]
+
+
+WIDE = {"psi": 1.0, "ks": 0.4, "chi2": 1.0, "psi_categories": 1.0, "missing_share": 0.5}  # 48 rows are noisy
+
+
+# --- a stream whose labels come later -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, Any]:
+    """What happened on a stream without labels: shift from day 24 on, labels due after two days."""
+    world = make_world(
+        tmp_path_factory.mktemp("unlabelled"),
+        server=server,
+        labels="later",
+        drift={"kind": "shift", "size": 3.0, "since": START + pd.Timedelta(24, "D")},
+        changes={
+            "data": {"label_horizon": "2D"},
+            "gate": {"min_rows": 40},
+            "triggers": {"rules": ["drift"], "drift_columns": ["level"], "drift_checks": [1, 1], "cooldown_checks": 0},
+            "drift": {"thresholds": WIDE},
+        },
+    )
+    first = world.rows(None, world.day(24))
+    hand_in(world, first.assign(outcome=first["outcome"].where(first["at"] < START + pd.Timedelta(22, "D"))), 24)
+    seen: dict[str, Any] = {"world": world, "first": retrain(world, 24, "version 1")}
+    seen["quiet"] = monitor(world, 24.5)
+    hand_in(world, world.rows(world.day(24), world.day(28)).drop(columns="outcome"), 28)
+    seen["drifted"] = monitor(world, 28)
+    seen["waiting"] = [monitor(world, 29)]
+    hand_in(world, world.rows(world.day(22), world.day(28))[["number", "outcome"]], 29.25, labels=True)
+    seen["waiting"].append(monitor(world, 29.5))
+    seen["states before"] = states(world)
+    seen["awake"] = monitor(world, 29.75)
+    seen["again"] = monitor(world, 29.75)
+    return seen
+
+
+def hand_in(world: World, frame: pd.DataFrame, day: float, *, labels: bool = False) -> None:
+    file = world.root / "var" / "arriving" / f"{'labels' if labels else 'rows'}-{day}.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(file, index=False)
+    use = land_labels if labels else land
+    house, now = world.house, pd.Timestamp(world.day(day))
+    landed = use(file, workspace=house.workspace, data=house.params.data, now=now, correction=False)
+
+    assert landed.outcome == "landed", landed.faults
+
+
+def test_a_shift_without_labels_crosses_the_threshold_and_starts_a_run(unlabelled: dict[str, Any]) -> None:
+    assert unlabelled["first"]["state"] == "promoted"
+    assert unlabelled["quiet"]["check"]["outcome"] == "none"
+    assert unlabelled["drifted"]["check"]["reason"] == "drift in 1 of the last 1 checks, 1 of 1 needed: level"
+    assert unlabelled["drifted"]["run"]["state"] == "deferred"
+
+
+def test_a_run_with_too_few_mature_rows_ends_deferred_naming_the_date(unlabelled: dict[str, Any]) -> None:
+    # Of what has landed, one row an hour comes due from day 28 on: the 40th on day 29 at 16:00.
+    assert unlabelled["drifted"]["run"]["reason"] == (
+        "0 mature rows that no model has seen, 40 needed; enough by 2024-01-30T16:00:00+00:00"
+    )
+
+
+def test_checks_before_that_date_do_nothing(unlabelled: dict[str, Any]) -> None:
+    assert [each["run"] for each in unlabelled["waiting"]] == [None, None]
+    assert unlabelled["states before"] == ["promoted", "deferred"]
+
+
+def test_the_first_check_after_that_date_opens_a_new_run_that_is_judged(unlabelled: dict[str, Any]) -> None:
+    awake = unlabelled["awake"]
+
+    assert awake["check"]["outcome"] == "retrain"
+    assert awake["run"]["state"] in ("promoted", "refused")
+    assert "gain over the " in awake["run"]["reason"]
+
+
+def test_no_human_was_asked_and_a_deferral_costs_nothing(unlabelled: dict[str, Any]) -> None:
+    decisions = unlabelled["world"].house.store.decisions("generated")
+
+    assert [row.source for row in decisions] == ["person"] + ["check"] * 5
+    assert [row.record["debited"] for row in decisions[1:]] == [[]] * 5
+
+
+def test_one_decision_starts_one_run_although_the_flow_runs_twice(unlabelled: dict[str, Any]) -> None:
+    world = unlabelled["world"]
+
+    assert unlabelled["again"]["check"]["id"] == unlabelled["awake"]["check"]["id"]
+    assert unlabelled["again"]["run"] is None
+    assert len(states(world)) == 3
+
+
+# --- a stream with labels -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, Any]:
+    """Three checks without drift, then the concept drifts, and three more."""
+    world = make_world(
+        tmp_path_factory.mktemp("labelled"),
+        server=server,
+        drift={"kind": "concept", "size": 4.0, "since": START + pd.Timedelta(32, "D")},
+        changes={
+            "train": {"windows": ["sliding"]},
+            "split": {"sliding_rows": 150},
+            "probe": {"blocks": 2},
+            "account": {"price": 1.0},  # dear enough that a challenger has seen the new concept when it is made
+        },
+    )
+    world.land(world.day(20))
+    retrain(world, 20, "version 1")
+    done = {day: _beat(world, day) for day in (24, 28, 32, 36, 40, 44)}
+    return {"world": world, "quiet": [done[day] for day in (24, 28, 32)], "all": done}
+
+
+def _beat(world: World, day: int) -> dict[str, Any]:
+    world.land(world.day(day), since=world.day(day - 4))
+    return monitor(world, day)
+
+
+def test_without_drift_nothing_is_retrained(labelled: dict[str, Any]) -> None:
+    assert [each["check"]["outcome"] for each in labelled["quiet"]] == ["none"] * 3
+
+
+def test_concept_drift_retrains_once_in_as_many_checks_and_promotes(labelled: dict[str, Any]) -> None:
+    runs = {day: each["run"] for day, each in labelled["all"].items() if each["run"]}
+
+    assert [run["state"] for run in runs.values()] == ["promoted"]
+    assert min(runs) > 32
+
+
+def test_it_retrained_because_the_account_exceeded_price_and_errors(labelled: dict[str, Any]) -> None:
+    record = next(each["check"] for each in labelled["all"].values() if each["run"])
+
+    assert record["account"]["balance"] > record["price"]
+    assert record["account"]["balance"] > 2 * record["account"]["variance"] ** 0.5
+
+
+def test_the_account_is_empty_after_the_promotion(labelled: dict[str, Any]) -> None:
+    checks = [each["check"] for each in labelled["all"].values()]
+    place = next(number for number, each in enumerate(checks) if each["outcome"] == "retrain")
+
+    assert checks[place + 1]["champion"] == 2
+    assert checks[place + 1]["account_before"]["balance"] == 0
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def refused(labelled: dict[str, Any]) -> dict[str, Any]:
+    """The same world with a gate that asks for the impossible, and drift that fires at every check."""
+    hard = settings(
+        labelled["world"],
+        gate={"min_gain": 0.99},
+        triggers={"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 1},
+        account={"price": 0.01, "price_unit": "loss"},
+        drift={"thresholds": {"psi": 1e-6, "ks": 1e-6, "chi2": 1e-6, "psi_categories": 1e-6, "missing_share": 1.0}},
+    )
+    world = replace(hard, table={**hard.table, "size": 6.0, "since": START + pd.Timedelta(44, "D")})
+    done = {day: _beat(world, day) for day in (48, 52, 56, 60)}
+    eased = settings(world, gate={"min_gain": 0.01})
+    released = eased.retrim("retrain", "--as-of", eased.day(60), "--reason", "the gate asked for too much")
+    return {"world": eased, "released": released.stdout, **done}
+
+
+def test_a_refusal_says_why_and_starts_the_cooldown(refused: dict[str, Any]) -> None:
+    assert refused[48]["run"]["state"] == "refused"
+    assert "(99.0% and 0 needed)" in refused[48]["run"]["reason"]
+    assert refused[52]["check"]["reason"].startswith("cooldown, check 1 of 1 after the last run (drift in ")
+
+
+def test_a_refusal_debits_the_price(refused: dict[str, Any]) -> None:
+    paid = refused[48]["check"]["account"]["balance"]
+
+    assert refused[52]["check"]["account_before"]["balance"] == pytest.approx(max(paid - 0.01, 0))
+    assert len(refused[52]["check"]["debited"]) == 1
+
+
+def test_two_refusals_running_are_held_until_a_person_releases_them(refused: dict[str, Any]) -> None:
+    world = refused["world"]
+
+    assert refused[56]["run"]["state"] == "refused"
+    assert refused[60]["check"]["outcome"] == "held"
+    assert refused[60]["run"] is None
+    assert refused["released"].startswith("promoted: ")
+    assert states(world)[-1] == "promoted"
+    assert balance(world.house, world.house.store.releases("generated")[-1].version).balance == 0

@@ -1,0 +1,66 @@
+"""A second table by configuration alone: a shipped classifier runs the loop through its params.yaml and its suite."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from retrim.datasets.catalogue import DATASETS
+from retrim.ops.ingest import land
+from tests.e2e.flows_here import monitor_at, retrain_at
+from tests.world import REPOSITORY, World, make_world
+
+pytestmark = pytest.mark.server
+
+QUICKER: dict[str, dict[str, Any]] = {
+    "tune": {"trials": 2, "batch": 2, "folds": 2, "max_rounds": 60, "options": {"n_startup_trials": 2}},
+    "judge": {"draws": 300},
+}
+"""All that a test has other than the shipped settings: fewer and shorter fits."""
+
+
+def make_shipped(folder: Path, server: str, name: str) -> World:
+    """A world whose params.yaml and suite are those that ship with a table."""
+    world = make_world(folder, server=server)
+    document = yaml.safe_load((REPOSITORY / DATASETS[name].data).read_text(encoding="utf-8"))
+    for section, values in QUICKER.items():
+        document[section] |= values
+    (world.root / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    suite = document["data"]["suite"]
+    shutil.copyfile(REPOSITORY / suite, world.root / suite)
+    return replace(world)
+
+
+def test_bank_runs_from_landing_to_a_judged_second_version(server: str, tmp_path: Path) -> None:
+    world = make_shipped(tmp_path, server, "bank")
+    pieces = DATASETS["bank"].pieces(REPOSITORY, start=6, every="90D")
+    first = _land(world, tmp_path, next(pieces))
+    made = retrain_at(world, first, "version 1")
+    checks = []
+    for piece in pieces:
+        checks.append(monitor_at(world, _land(world, tmp_path, piece)))
+        if checks[-1]["run"]:
+            break
+    house, run = world.house, checks[-1]["run"]
+    versions = house.store.versions("bank")
+
+    assert made["state"] == "promoted", made
+    assert [check["check"]["outcome"] for check in checks[:-1]] == ["none"] * (len(checks) - 1)
+    assert run["state"] in ("promoted", "refused")
+    assert run["reason"]
+    assert [version.tag for version in versions] == ["retrim/bank/v1", "retrim/bank/v2"]
+    assert set(versions[1].verdict["losses"]) >= {"champion", "mean", versions[1].verdict["winner"]}
+    assert all(0 <= value <= 1 for value in house.store.predictions("bank", version=1)["value"])
+
+
+def _land(world: World, folder: Path, piece: Any) -> str:
+    file = folder / f"{piece.arrives:%Y-%m-%d}.csv"
+    file.write_bytes(piece.content)
+    house = world.house
+    landed = land(file, workspace=house.workspace, data=house.params.data, now=piece.arrives, correction=False)
+
+    assert landed.outcome == "landed", landed.faults
+    return str(piece.arrives.isoformat())
