@@ -26,9 +26,12 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
 from flows.moment import house as open_house
+from retrim.adapters import prefect_server
+from retrim.errors import RetrimError
 from retrim.ops.house import House
 from retrim.ops.signs import clear, drop, left_behind, take, was_taken
 
@@ -87,6 +90,12 @@ def mark_dead_flow_runs(house: House) -> int:
             if not was_taken(house, _name(run)) and began is not None and pd.Timestamp.now("UTC") - began > GRACE:
                 marked += _crash(client, run)
     return marked
+
+
+def server_is_gone(error: Exception) -> bool:
+    """Whether an error is Prefect's, because its server does not answer any more."""
+    url = PREFECT_API_URL.value()
+    return not isinstance(error, RetrimError) and url is not None and not prefect_server.answers(url)
 
 
 def _crash(client: SyncPrefectClient, run: FlowRun) -> int:

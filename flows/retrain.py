@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.moment import house as open_house
 from flows.moment import moment
-from flows.recovery import SIGNED
+from flows.recovery import SIGNED, server_is_gone
 from retrim.adapters import pipeline
 from retrim.adapters.store import Row
 from retrim.core.plan import Mode
@@ -27,7 +27,7 @@ def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> 
     house, at = open_house(), moment(now)
     with held(house, f"run-{decision}"):
         run = op.claim(house, decision, now=at, mode=mode)
-        with marked(house, run, now=at):
+        with marked(house, run, now=at, from_outside=server_is_gone):
             version = op.made_before(house, run)
             deferred = op.defer(house, run, now=at) if version is None else None
             if deferred is not None:

@@ -21,14 +21,24 @@ POLL_SECONDS = 0.5
 
 
 @contextmanager
-def marked(house: House, run: Row, *, now: pd.Timestamp) -> Iterator[None]:
+def marked(house: House, run: Row, *, now: pd.Timestamp, from_outside: Callable[[Exception], bool]) -> Iterator[None]:
     """Marks the run when what it wraps does not end: failed after an error, crashed when it was stopped from outside.
 
     A failed run is not tried again by itself, a crashed one is. The error goes on.
+
+    Args:
+        house: The house.
+        run: The run.
+        now: The moment.
+        from_outside: Whether an error is none of the run's own: what the flow stands on went away.
     """
     try:
         yield
     except Exception as error:
+        if from_outside(error):
+            mark_stopped(house, run, why=f"{type(error).__name__}: {error}", now=now)
+            _mirror(house, run, "KILLED")
+            raise
         detail = {"reason": str(error)}
         house.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)
         alert(house, "run failed", f"{run.id}: {error}", now=now)
