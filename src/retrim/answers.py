@@ -13,6 +13,8 @@ from retrim.ops.house import House
 from retrim.ops.ingest import overdue
 from retrim.ops.release import live
 
+REASON = 150  # characters of a reason on the screen of the status: two lines of it
+
 
 def version_records(house: House) -> list[dict[str, Any]]:
     """Every version: `version`, `aliases`, `tag`, `as_of`, `model_sha256`, `made`, `promote`, `verdict`."""
@@ -94,7 +96,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
 
 def show_status(record: dict[str, Any]) -> None:
     """The status on one screen."""
-    champion, last, following = record["champion"], record["last_decision"], record["next_run"]
+    champion, last, late = record["champion"], record["last_decision"], record["overdue"]
     account = None
     if record["price"] is not None:
         share = record["account"] / record["price"]
@@ -102,19 +104,35 @@ def show_status(record: dict[str, Any]) -> None:
     screens.show_facts(
         [
             ("model", record["model"]),
-            ("live", f"version {champion['version']} since {champion['since']}" if champion else "nothing yet"),
-            ("because", champion["reason"] if champion else "make version 1: retrim retrain"),
-            ("last check", record["last_check"] or "none yet: retrim check"),
+            ("live", _live(champion)),
+            ("because", screens.brief(champion["reason"], REASON) if champion else "make version 1: retrim retrain"),
+            ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
-            ("last decision", f"{last['outcome']}: {last['reason']} (retrim why {last['id']})" if last else None),
+            ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),
+            ("because", screens.brief(last["reason"], REASON) if last else None),
+            ("all of it", f"retrim why {last['id']}" if last else None),
             ("held", "waits for a person: retrim retrain --reason ..." if record["held"] else None),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
-            ("next", f"{following['flow']} at {following['at']}" if following else "no schedule runs: retrim schedule"),
-            ("overdue", f"a batch was due on {record['overdue']['due']}" if record["overdue"] else None),
+            ("next", _next(record["next_run"])),
+            ("overdue", f"a batch was due on {screens.moment(late['due'])}" if late else None),
         ]
     )
-    for alert in record["alerts"]:
-        screens.OUT.print(f"  {alert['at']}  {alert['kind']}: {alert['text']}", highlight=False, markup=False)
+    rows = [(screens.moment(each["at"]), f"{each['kind']}: {each['text']}") for each in record["alerts"]]
+    if rows:
+        screens.show_table(("at", "what"), rows, title="Alerts", brief_last=True)
+
+
+def _live(champion: dict[str, Any] | None) -> str:
+    if champion is None:
+        return "nothing yet"
+    back = ", rolled back to" if champion["action"] == "rollback" else ""
+    return f"version {champion['version']}{back} since {screens.moment(champion['since'])}"
+
+
+def _next(following: dict[str, str] | None) -> str:
+    if following is None:
+        return "nothing is scheduled: retrim schedule"
+    return f"{following['flow']} at {screens.moment(following['at'])}"
 
 
 def show_decision(record: dict[str, Any]) -> None:
@@ -125,6 +143,7 @@ def show_decision(record: dict[str, Any]) -> None:
         [
             ("decision", record["id"]),
             ("outcome", record["outcome"]),
+            ("as of", screens.moment(record["as_of"])),
             ("reason", record["reason"]),
             ("live", facts.get("champion")),
             (

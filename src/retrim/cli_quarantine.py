@@ -25,7 +25,7 @@ def quarantine_list(as_json: AsJson = False) -> None:
         screens.OUT.print("nothing was set aside", highlight=False)
         return
     rows = [(e.batch, e.state, e.file, f"{e.arrived:%Y-%m-%d %H:%M}", "; ".join(map(str, e.faults))) for e in entries]
-    screens.show_table(("batch", "state", "file", "arrived", "faults"), rows)
+    screens.show_table(("batch", "state", "file", "arrived", "faults"), rows, brief_last=True)
 
 
 @app.command("show", epilog=example("retrim quarantine show 3f2a91c0"))

@@ -18,9 +18,12 @@ def show(house: House, beats: "Sequence[Beat]", *, as_json: bool) -> None:
         screens.show_json({"beats": [_record(beat) for beat in beats], "summary": summary})
         return
     screens.show_table(
-        ("date", "rows", "loss", "account", "decision and its reason", "live", "evidence"),
+        ("date", "rows", "loss", "account", "live", "decision and its reason"),
         [_line(beat) for beat in beats],
+        brief_last=True,
     )
+    screens.OUT.print()
+    screens.OUT.print("The evidence of a line, in var/demo: retrim why DATE", highlight=False)
     screens.OUT.print()
     screens.OUT.print(_sentence(house, summary), highlight=False)
     screens.OUT.print()
@@ -71,21 +74,14 @@ def _sentence(house: House, summary: dict[str, Any]) -> str:
 
 def _line(beat: "Beat") -> tuple[Any, ...]:
     check, run = beat.check, beat.run
-    came = "" if run is None else f" -> {run['state']}: {run['reason']}"
+    came = "" if run is None else f"{run['state']}: {run['reason']}"
     if check is None:
-        return beat.date, beat.rows, None, None, f"version 1{came}", beat.live, f"retrim why {beat.date}"
+        return beat.date, beat.rows, None, None, beat.live, f"version 1 {came}"
     reading = check["reading"]
     loss = None if reading is None else f"{reading['champion_loss']:.1f}"
     account = f"{check['account']['balance']:.1f} of {check['price']:.1f}"
-    return (
-        beat.date,
-        beat.rows,
-        loss,
-        account,
-        f"{check['outcome']}: {check['reason']}{came}",
-        beat.live,
-        f"retrim why {beat.date}",
-    )
+    said = f"{check['outcome']}, {came}" if came else f"{check['outcome']}: {check['reason']}"
+    return beat.date, beat.rows, loss, account, beat.live, said
 
 
 def _record(beat: "Beat") -> dict[str, Any]:

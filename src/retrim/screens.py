@@ -2,15 +2,23 @@
 
 import json
 import logging
+import os
+import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-OUT = Console()
+GAP, LEAST = 2, 20  # between columns; of a column that is cut
+LOG_WIDTH = 120  # where no terminal says how wide it is
+OUT = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH)
 ERR = Console(stderr=True)
 
 
@@ -19,19 +27,54 @@ def show_json(record: Any) -> None:
     print(json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True))  # noqa: T201  the answer itself
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
-    """A table; numbers are the caller's to format."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+def show_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None, brief_last: bool = False
+) -> None:
+    """A table; numbers are the caller's to format.
+
+    Args:
+        columns: Their names.
+        rows: Their cells.
+        title: Above it.
+        brief_last: Whether the last column is cut to the line it has, instead of being broken.
+    """
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if brief_last:
+        others = [max(len(row[place]) for row in (columns, *texts)) for place in range(len(columns) - 1)]
+        room = max(OUT.width - sum(others) - GAP * len(others), LEAST)
+        texts = [[*row[:-1], brief(row[-1], room)] for row in texts]
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*["" if cell is None else str(cell) for cell in row])
+        table.add_column(column, overflow="fold", no_wrap=brief_last)
+    for row in texts:
+        table.add_row(*map(Text, row))
+    if title is not None:
+        OUT.print(f"\n[bold]{escape(title)}[/]", highlight=False)
     OUT.print(table)
 
 
 def show_facts(facts: Sequence[tuple[str, Any]]) -> None:
     """Names and values, one a line."""
-    show_table(("", ""), [(f"[bold]{name}[/]", value) for name, value in facts if value is not None])
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        if value is not None:
+            table.add_row(name, Text(str(value)))
+    OUT.print(table)
+
+
+def moment(iso: str | None) -> str | None:
+    """A time as people read it, in UTC: to the minute, and without the hour at midnight."""
+    if iso is None:
+        return None
+    time = datetime.fromisoformat(iso).astimezone(UTC)
+    return f"{time:%Y-%m-%d}" if (time.hour, time.minute) == (0, 0) else f"{time:%Y-%m-%d %H:%M}"
+
+
+def brief(text: str, most: int) -> str:
+    """A text cut at a word, with three dots where something is left out; the whole stands in the record."""
+    return textwrap.shorten(text, most, placeholder=" ...")
 
 
 @contextmanager
