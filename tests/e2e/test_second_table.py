@@ -36,7 +36,7 @@ def make_shipped(folder: Path, server: str, name: str) -> World:
 
 def test_bank_runs_from_landing_to_a_judged_second_version(server: str, tmp_path: Path) -> None:
     world = make_shipped(tmp_path, server, "bank")
-    pieces = DATASETS["bank"].pieces(REPOSITORY, start=6, every="90D")
+    pieces = DATASETS["bank"].pieces(REPOSITORY, start=world.house.params.demo.start, every="90D")
     first = _land(world, tmp_path, next(pieces))
     made = retrain_at(world, first, "version 1")
     checks = []
