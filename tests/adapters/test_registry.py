@@ -314,6 +314,17 @@ def test_another_bundle_on_the_run_of_a_killed_attempt_is_published_too(made) ->
     assert data.metrics["judging_loss"] == 4.5
 
 
+def test_a_bundle_is_stored_without_files_of_the_one_before_it_on_its_run(made) -> None:
+    parent = made.registry.open_run("run-mended", "m", {})
+    wider = make_bundle(made.root / "wider", "regression", seed=4)
+    (wider / "models" / "all" / "extra.txt").write_text("of a window that was taken out", encoding="utf-8")
+    publish(made.registry, parent, wider, "mended-1")
+    other = make_bundle(made.root / "narrower", "regression", seed=5)
+    version = publish(made.registry, parent, other, "mended-2")
+
+    assert read_folder(made.registry.bundle_folder(version)) == read_folder(other)
+
+
 def test_a_trial_that_a_kill_left_half_written_is_written_anew(made) -> None:
     parent = made.registry.open_run("run-torn", "m", {})
     tags = {"mlflow.parentRunId": parent, "retrim.trial": "1"}

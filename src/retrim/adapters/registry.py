@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ import pandas as pd
 
 from retrim.adapters.exhibits import Exhibits
 from retrim.adapters.packaging import save_model
-from retrim.adapters.tracking import NOTE, PUBLISHED, RUN, Tracking, all_pages, quotable
+from retrim.adapters.tracking import BUNDLES, NOTE, PUBLISHED, RUN, Tracking, all_pages, quotable
 from retrim.core.bundle import VIEW
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 
@@ -62,6 +62,8 @@ class Registry(Tracking):
         Returns:
             Number of the version.
         """
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
         shown = Exhibits(bundle)
         with self.wrapped(f"publish bundle {bundle_id}"):
             run = self.client.get_run(parent)
@@ -75,6 +77,9 @@ class Registry(Tracking):
             with TemporaryDirectory(prefix="retrim-publish-") as made:
                 self._lay_out(Path(made), shown, lineage, example)
                 self.client.log_artifacts(parent, made)
+            if run.data.tags.get(BUNDLES, bundle_id) != bundle_id:  # files of another bundle lie there
+                delete: Callable[[str], None] = get_artifact_repository(run.info.artifact_uri).delete_artifacts
+                delete("bundle")
             self.client.log_artifacts(parent, str(bundle), "bundle")
             self.client.set_tag(parent, NOTE, _note(shown.verdict))
             self.client.set_tag(parent, LOGGED, _logged(run))

@@ -43,7 +43,7 @@ def promote(house: House, version: int, *, judged_against: int | None, reason: s
     """Makes `version` the champion; once it was, the same again is a no-op, whatever is live since.
 
     Raises:
-        RefusedError: What is live is not the champion that it was judged against.
+        RefusedError: What is live is not the champion that it was judged against, or its bundle was altered.
     """
     if not any(row.version == version and row.action == "promote" for row in house.store.releases(house.model)):
         now_live = live(house)
@@ -52,12 +52,13 @@ def promote(house: House, version: int, *, judged_against: int | None, reason: s
                 f"version {version} was judged against champion {judged_against or 'none'}, and by now "
                 f"{'none' if now_live is None else now_live.version} is live; retrain to judge against that"
             )
+        check_loads(house, version)
         _move(house, version, action="promote", reason=reason, now=now)
     sync_aliases(house)
 
 
 def rollback(house: House, to: int | None, *, reason: str, now: pd.Timestamp) -> Live:
-    """Makes an earlier version the champion again, after it was loaded and answered.
+    """Makes an earlier version the champion again, after it was loaded.
 
     Raises:
         BadInputError: There is no such version, or none before the champion.
@@ -82,14 +83,14 @@ def rollback(house: House, to: int | None, *, reason: str, now: pd.Timestamp) ->
 
 
 def check_loads(house: House, version: int) -> None:
-    """Loads a stored version, checks its hash, and asks it for the rows it was judged on.
+    """Loads a stored version, after its hash was checked.
 
     Raises:
         RefusedError: Its bundle is not the recorded one.
     """
-    from retrim.ops.champion import stored_bundle
+    from retrim.ops.champion import predictor
 
-    stored_bundle(house, version)
+    predictor(house, version)
 
 
 def sync_aliases(house: House) -> None:
