@@ -16,6 +16,8 @@ from retrim.ops.retrain import claim, defer
 from retrim.ops.score import score
 from tests.ops.desk import START, Desk, make_desk, with_params
 
+pytestmark = pytest.mark.slow  # half a second each: every test makes a champion with the stages
+
 Make = Callable[..., Desk]
 CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
 SHIFT: dict[str, Any] = {"kind": "shift", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
