@@ -342,6 +342,23 @@ def test_inputs_that_the_cache_has_lost_come_from_the_remote(
     assert (folder / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
 
 
+def test_an_altered_input_is_an_error_though_the_remote_has_it_whole(workspace: Workspace, tmp_path: Path) -> None:
+    (workspace.root / ".dvc" / "config.local").write_text(
+        f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'remote'}\n"
+    )
+    room, folder = a_room(workspace), workspace.runs / "fresh"
+    pipeline.dvc(room, "push")
+    commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
+    digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
+    kept = workspace.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
+    kept.chmod(0o600)
+    kept.write_bytes(b"rowz\n")
+    git.add_worktree(workspace.root, folder, commit)
+
+    with pytest.raises(RetrimError, match="data/raw"):
+        fetch_inputs(workspace, folder)
+
+
 def test_inputs_that_are_nowhere_are_an_error(workspace: Workspace, room: Path) -> None:
     commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
     shutil.rmtree(workspace.root / ".dvc" / "cache")

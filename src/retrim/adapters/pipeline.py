@@ -1,5 +1,6 @@
 """Run rooms: worktrees in which DVC rebuilds a model from the raw data that had arrived by a date."""
 
+import json
 import os
 import re
 import shutil
@@ -158,9 +159,9 @@ def lay_inputs(workspace: Workspace, room: Path) -> None:
 
 
 def fetch_inputs(workspace: Workspace, room: Path) -> None:
-    """Lays raw data and champion into a room that shares no cache: fetched from the workspace's, else from the remote.
+    """Lays raw data and champion into a room that shares no cache: from that of the workspace, or the remote.
 
-    Hashes are checked on the way.
+    Hashes are checked on the way. What the workspace's cache has but altered is an error, whatever the remote has.
 
     Raises:
         RetrimError: They are in neither, or are not what was recorded.
@@ -173,12 +174,19 @@ def fetch_inputs(workspace: Workspace, room: Path) -> None:
         config.update(local)
         config.setdefault("core", {})["site_cache_dir"] = str(room / ".dvc" / "tmp" / "site")
         config.setdefault("remote", {})["retrim-cache"] = {"url": cache, "verify": True}
-    try:
-        dvc(room, "pull", "-r", "retrim-cache", *INPUTS)
-    except RetrimError:
-        if not has_remote(room):
-            raise
-        dvc(room, "pull", *INPUTS)
+    lost = not all(_has(Path(cache), room / note) for note in INPUTS)
+    remote = [] if lost and has_remote(room) else ["-r", "retrim-cache"]
+    dvc(room, "pull", *remote, *INPUTS)
+
+
+def _has(cache: Path, note: Path) -> bool:
+    """Whether a cache has every file of the folder that a `.dvc` file notes, whatever is in it."""
+    digest = yaml.safe_load(note.read_text(encoding="utf-8"))["outs"][0]["md5"]
+    listing = cache / "files" / "md5" / digest[:2] / digest[2:]
+    if not listing.exists():
+        return False
+    digests = [entry["md5"] for entry in json.loads(listing.read_bytes())]
+    return all((cache / "files" / "md5" / each[:2] / each[2:]).exists() for each in digests)
 
 
 def _hashes(facts: Mapping[str, Any], kind: str) -> dict[str, str]:
