@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,10 @@ from tests.world import COMMAND, World, make_world
 
 pytestmark = pytest.mark.server
 
-EVERY = "15s"
+EVERY = "20s"
 CONSECUTIVE = 3
-DEADLINE_SECONDS = 240
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+DEADLINE_SECONDS, BUSY_SECONDS = 300, 30
 QUICK = {
     "RETRIM_PREFECT_URL": "",  # a server of its own
     "PREFECT_WORKER_QUERY_SECONDS": "1",
@@ -87,8 +90,10 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
     late = (pd.Timestamp.now("UTC") - pd.Timedelta("1h")).floor("s")
     deployment = _ask(f"{api}/deployments/name/monitor/{house.model}")
     asked = {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": late.isoformat()}}}
-    late_ids = [_ask(f"{api}/deployments/{deployment['id']}/create_flow_run", asked)["id"] for _ in range(2)]
-    second_schedule = world.retrim("schedule", code=1, environment=QUICK)
+    late_ids = [
+        _ask(f"{api}/deployments/{deployment['id']}/create_flow_run", {**asked, "idempotency_key": key})["id"]
+        for key in ("late", "again")
+    ]
 
     def monitors() -> list[dict[str, Any]]:
         runs = _ask(f"{api}/flow_runs/filter", {"deployments": {"id": {"any_": [deployment["id"]]}}})
@@ -102,20 +107,24 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
         stored = [pd.Timestamp(row.as_of) for row in house.store.decisions(house.model)]
         return run["state_type"] == "COMPLETED" and at in stored
 
-    _until(lambda: is_done(planned()[0]), log)
+    _until(lambda: any(_is_due(run) for run in planned()), log)
     os.killpg(note["pid"], signal.SIGKILL)
     killed = pd.Timestamp.now("UTC")
     _until(lambda: "it was started again" in log.read_text(encoding="utf-8"), log)
-    _until(lambda: pd.Timestamp(planned()[-1]["expected_start_time"]) < pd.Timestamp.now("UTC"), log)
-    _ask(
-        f"{api}/deployments/{deployment['id']}", {"paused": True}, method="PATCH"
-    )  # a busy one falls behind
+    _until(lambda: len(planned()) == CONSECUTIVE and all(_is_due(run) for run in planned()), log)
+    second_schedule = world.retrim("schedule", code=1, environment=QUICK)
+    pause = {"paused": True}  # a busy machine would fall ever further behind
+    _until(lambda: _ask(f"{api}/deployments/{deployment['id']}", pause, method="PATCH") is None, log)
     _until(lambda: all(is_done(run) for run in planned()), log)
     _until(lambda: all(is_done(run) for run in monitors() if run["id"] in late_ids), log)
-    _until(lambda: any(run.ended for run in house.store.runs(house.model)), log)
-    scheduled, every = planned(), monitors()
     wanted = {"deployments": {"name": {"any_": [house.model]}}, "flows": {"name": {"any_": ["retrain"]}}}
-    retrainings = _ask(f"{api}/flow_runs/filter", wanted)
+
+    def retrainings() -> list[dict[str, Any]]:
+        return list(_ask(f"{api}/flow_runs/filter", wanted))
+
+    _until(lambda: any(run["state_type"] in ENDED for run in retrainings()), log)
+    scheduled, every = planned(), monitors()
+    started = retrainings()
     next_run = world.ask("status")["next_run"]
     process.send_signal(signal.SIGINT)
     exit_code = process.wait(60)
@@ -123,7 +132,7 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
         scheduled=scheduled,
         late=late,
         late_runs=[run for run in every if run["id"] in late_ids],
-        retrainings=retrainings,
+        retrainings=started,
         killed=killed,
         decisions=house.store.decisions(house.model),
         runs=house.store.runs(house.model),
@@ -194,6 +203,10 @@ def test_no_process_is_left(story: Story) -> None:
     assert story.left == []
 
 
+def _is_due(run: dict[str, Any]) -> bool:
+    return pd.Timestamp(run["expected_start_time"]) < pd.Timestamp.now("UTC")
+
+
 def _until(claim: Callable[[], bool], log: Path) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
@@ -206,11 +219,19 @@ def _until(claim: Callable[[], bool], log: Path) -> None:
         time.sleep(0.25)
 
 
-def _ask(address: str, body: dict[str, Any] | None = None) -> Any:
+def _ask(address: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
+    """What the server answers; asked again while its database is busy."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
-        return json.load(response)
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"}, method=method)
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return json.loads(response.read() or "null")
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                raise
+        time.sleep(0.25)
 
 
 def _processes_of(root: Path) -> list[psutil.Process]:
