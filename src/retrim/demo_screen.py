@@ -66,10 +66,14 @@ def _sentence(house: House, summary: dict[str, Any]) -> str:
     name = summary["loss"].upper()
     return (
         f"Over {summary['rows']:,} rows replayed, {name} was {summary['system']:.1f} with "
-        f"{summary['retrainings']} retrainings ({summary['promoted']} promoted, {summary['refused']} refused), "
+        f"{_counted(summary['retrainings'])} ({summary['promoted']} promoted, {summary['refused']} refused), "
         f"{summary['frozen']:.1f} had version 1 stayed (0 retrainings), and {summary['always']:.1f} "
-        f"retraining at every check ({summary['checks']} retrainings, read off the probe's fits)."
+        f"retraining at every check ({_counted(summary['checks'])}, read off the probe's fits)."
     )
+
+
+def _counted(retrainings: int) -> str:
+    return f"{retrainings} retraining{'' if retrainings == 1 else 's'}"
 
 
 def _line(beat: "Beat") -> tuple[Any, ...]:
