@@ -64,7 +64,9 @@ class TestEveryDocument:
         assert targets_in(document) <= TARGETS
 
     def test_names_only_commands_that_exist(self, document: Path) -> None:
-        unknown = [call for call, words in typed(document) if words[0] not in ("--help", "--version") and named(words) is None]
+        unknown = [
+            call for call, words in typed(document) if words[0] not in ("--help", "--version") and named(words) is None
+        ]
 
         assert unknown == []
 
