@@ -38,6 +38,7 @@ class Scene:
             changes={
                 "tune": {"trials": 4, "batch": 2},
                 "retrain": {"mode": "search"},
+                "probe": {"blocks": 4},  # the later ones are fitted on rows after the change
                 "account": {"price": 0.0001, "price_unit": "loss", "errors": 0.0},
                 "triggers": {"cooldown_checks": 0, "refusals_to_hold": 50},
             },
