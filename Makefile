@@ -41,11 +41,11 @@ demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when
 
 .PHONY: test
 test: $(ready) ## Run the tests, with the coverage of core (10 minutes on 2 cores).
-	@$(python) -m pytest -m "not drill" --cov --cov-report=term --cov-fail-under=95
+	@$(python) -m pytest -n 2 --dist loadfile -m "not drill" --cov --cov-report=term --cov-fail-under=95
 
 .PHONY: quick
 quick: $(ready) ## Run the tests that start no server (1 minute).
-	@$(python) -m pytest -q -m "not server and not slow and not drill"
+	@$(python) -m pytest -q -n 2 --dist loadfile -m "not server and not slow and not drill"
 
 .PHONY: structure
 structure: $(ready) ## Run the structure tests alone: layers, stages, settings, documents (seconds).

@@ -96,7 +96,7 @@ class GbmKind:
 def _check_target(actual: np.ndarray) -> None:
     """LightGBM keeps targets in single precision; beyond it they are infinite without a word."""
     largest = float(np.abs(actual).max(initial=0))
-    if largest > np.finfo(np.float32).max:
+    if largest > float(np.finfo(np.float32).max):
         raise BadInputError(f"the target reaches {largest:.3g}; gbm holds up to 3.4e38; give it in a larger unit")
 
 
