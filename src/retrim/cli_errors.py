@@ -1,6 +1,7 @@
 """How a command ends: its exit code, and what it says on standard error when it did not get there."""
 
 import re
+import signal
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,10 +20,10 @@ def run(app: typer.Typer) -> NoReturn:
     """Runs a command and ends with its exit code: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed."""
     from retrim.errors import RetrimError
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: what was started is stopped
     try:
-        ended = app(
-            prog_name="retrim", standalone_mode=False
-        )  # gives back the code of a typer.Exit, and does not raise it
+        # It gives back the code of a typer.Exit, and does not raise it.
+        ended = app(prog_name="retrim", standalone_mode=False)
         if ended == INTERRUPTED:
             _fail(STOPPED, 3)
     except RetrimError as error:

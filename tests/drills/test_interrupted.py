@@ -18,9 +18,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory, server: str) -> Scene:
     return Scene(tmp_path_factory.mktemp("drills"), server)
 
 
-def test_ctrl_c_ends_a_run_cleanly_and_the_next_finishes_it(scene: Scene) -> None:
+@pytest.mark.parametrize("sign", ["SIGINT", "SIGTERM"])
+def test_a_polite_signal_ends_a_run_cleanly_and_the_next_finishes_it(scene: Scene, sign: str) -> None:
     at = scene.next_day()
-    stopped = scene.kill(IN_TUNE, "retrain", "--as-of", at, sign="SIGINT")
+    stopped = scene.kill(IN_TUNE, "retrain", "--as-of", at, sign=sign)
     run = scene.run_of(at)
     assert run is not None
 

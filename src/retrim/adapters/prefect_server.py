@@ -1,5 +1,6 @@
 """A Prefect server on loopback, as a process of its own, for commands that run flows where none is reachable."""
 
+import fcntl
 import json
 import os
 import signal
@@ -19,12 +20,15 @@ import psutil
 from retrim.errors import RetrimError
 
 NOTE = "server.json"
+GUESTS = "guests.lock"
 START_SECONDS = 120
 
 
 @contextmanager
 def reachable(home: Path, url: str | None) -> Iterator[str]:
     """The address of a server that answers: the one at `url`, else one started under `home` and stopped at the end.
+
+    A second command in the workspace is a guest of the first one's server, which stays until the guest is done.
 
     Raises:
         RetrimError: The server at `url` does not answer, or one cannot be started.
@@ -36,10 +40,14 @@ def reachable(home: Path, url: str | None) -> Iterator[str]:
         return
     known = _noted(home)
     if known is not None and answers(known):
-        yield known
+        with (home / GUESTS).open("w") as guests:
+            fcntl.flock(guests, fcntl.LOCK_SH)
+            yield known
         return
     with own(home) as server:
         yield server.url
+        with (home / GUESTS).open("w") as guests:
+            fcntl.flock(guests, fcntl.LOCK_EX)
 
 
 @contextmanager
