@@ -259,12 +259,14 @@ def test_survivors_of_a_killed_run_are_ended(room: Path) -> None:
         "reproduce('linger', Path(sys.argv[1]), environment={}, say=lambda line: print(line, flush=True))"
     )
     command = [sys.executable, "-c", program, str(room)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as caller:
-        assert caller.stdout is not None
-        while "begun" not in caller.stdout.readline():
+    noted, deadline = room / "linger.pid", time.monotonic() + 60
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as caller:
+        while not (noted.exists() and noted.read_text()):
             assert caller.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         caller.send_signal(signal.SIGKILL)
-    survivor = int((room / "linger.pid").read_text())
+    survivor = int(noted.read_text())
     assert psutil.pid_exists(survivor)
 
     assert end_survivors(room) >= 1

@@ -154,6 +154,7 @@ class TestAPublishedVersion:
         )
         environment = os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         environment["PYTHONPATH"] = str(Path(__file__).parents[2] / "src")
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # Python would put it beside the stored code
         run = subprocess.run(
             [sys.executable, "-c", code], cwd=made.cwd, env=environment, capture_output=True, text=True, check=False
         )

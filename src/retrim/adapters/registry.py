@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -201,7 +203,7 @@ class Registry(Tracking):
         from mlflow.pyfunc import load_model
 
         self.be_default()
-        with self.wrapped(f"load version {which}"):
+        with self.wrapped(f"load version {which}"), _no_bytecode():
             return load_model(f"models:/{self.model}/{which}")
 
     def _version(self, number: int) -> Version:
@@ -220,6 +222,16 @@ def _logged(run: "Run") -> str:
     at = pd.Timestamp(run.info.start_time, unit="ms").isoformat(sep=" ")
     made = {"artifact_path": "model", "run_id": run.info.run_id, "utc_time_created": at}
     return json.dumps([{**made, "flavors": {"python_function": {}}}])
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Lets Python write nothing beside the code it imports: a stored model stays as it was stored."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _note(verdict: Mapping[str, Any]) -> str:
