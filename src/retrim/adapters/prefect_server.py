@@ -22,6 +22,9 @@ from retrim.errors import RetrimError
 NOTE = "server.json"
 GUESTS = "guests.lock"
 START_SECONDS = 120
+# By default the server closes a connection after 5 idle seconds: a flow whose stage lasts that long meets a closed one
+# and waits 2 s before it asks again.
+KEEPALIVE_SECONDS = 120
 
 
 @contextmanager
@@ -136,7 +139,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def environment(home: Path, url: str) -> dict[str, str]:
     """Variables that make Prefect keep to `home` and to this server, quietly."""
-    return {**os.environ, **settings(home, url)}
+    return {**os.environ, **settings(home, url), "PREFECT_SERVER_API_KEEPALIVE_TIMEOUT": str(KEEPALIVE_SECONDS)}
 
 
 def settings(home: Path, url: str) -> dict[str, str]:

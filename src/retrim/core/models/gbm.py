@@ -1,7 +1,10 @@
 """LightGBM: gradient boosted trees, deterministic, stored as LightGBM's own text."""
 
 import re
+import sys
 from dataclasses import dataclass
+from importlib import import_module
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ OBJECTIVES = {
     "multiclass": {"log_loss": "multiclass", "brier": "multiclass", "error": "multiclass"},
 }
 MODEL_FILE = "model.txt"
+_IMPORTING = Lock()
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,7 @@ class GbmKind:
         seed: int,
         threads: int,
     ) -> Fitted:
-        import lightgbm
-
+        lightgbm = _lightgbm()
         _check_target(actual)
         names = _safe_names(list(view.features))
         parameters = {
@@ -87,10 +90,24 @@ class GbmKind:
         return Fitted(Gbm(text, booster, threads), kept)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Gbm:
-        import lightgbm
-
         text = files[MODEL_FILE].decode()
-        return Gbm(text, lightgbm.Booster(model_str=text), 1)
+        return Gbm(text, _lightgbm().Booster(model_str=text), 1)
+
+
+def _lightgbm() -> Any:
+    """LightGBM without its scikit-learn wrappers: nothing here uses them, and to import them takes twice as long.
+
+    Measured: 1.6 to 2.3 s with, 0.6 to 0.8 s without, in each of four stages. Where scikit-learn is there already,
+    LightGBM takes it along as ever.
+    """
+    with _IMPORTING:
+        if "lightgbm" not in sys.modules and "sklearn" not in sys.modules:
+            sys.modules["sklearn"] = None  # type: ignore[assignment]  how Python spells that a module is not there
+            try:
+                import_module("lightgbm")
+            finally:
+                del sys.modules["sklearn"]
+        return import_module("lightgbm")
 
 
 def _check_target(actual: np.ndarray) -> None:
