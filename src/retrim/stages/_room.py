@@ -105,5 +105,21 @@ def check_pins(paths: Paths) -> None:
             )
 
 
+def lightgbm_alone() -> None:
+    """Imports LightGBM without its scikit-learn wrappers, for stages that fit or load models.
+
+    Nothing here uses the wrappers, and with them the import takes twice as long: 1.6 to 2.3 s against 0.6 to 0.8 s,
+    in each of four stages. Where scikit-learn is there already, LightGBM takes it along as ever.
+    """
+    if "sklearn" in sys.modules:
+        return
+    hidden: dict[str, Any] = sys.modules
+    hidden["sklearn"] = None  # how Python spells that a module is not there
+    try:
+        import lightgbm  # noqa: F401  for its effect
+    finally:
+        del hidden["sklearn"]
+
+
 def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())

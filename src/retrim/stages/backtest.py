@@ -11,7 +11,7 @@ from retrim.core.windows import SplitParams, folds, part_of
 from retrim.errors import RefusedError
 from retrim.files import write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_json
+from retrim.stages._room import lightgbm_alone, main, read_json
 
 
 def run(
@@ -23,6 +23,7 @@ def run(
     cores: int,
 ) -> None:
     """Writes the loss of each training window at each origin."""
+    lightgbm_alone()
     rows = part_of(pd.read_parquet(paths.view), "train")
     tuned = read_json(paths.tuning / "hyperparameters.json")
     try:

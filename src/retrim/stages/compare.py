@@ -18,11 +18,12 @@ from retrim.core.windows import part_of
 from retrim.errors import RefusedError
 from retrim.files import read_folder, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_json
+from retrim.stages._room import lightgbm_alone, main, read_json
 
 
 def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
+    lightgbm_alone()
     rows = pd.read_parquet(paths.view)
     split = read_json(paths.features / "split.json")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))

@@ -10,11 +10,12 @@ from retrim.core.view import FeatureView
 from retrim.core.windows import SplitParams, part_of
 from retrim.files import write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_json
+from retrim.stages._room import lightgbm_alone, main, read_json
 
 
 def run(train: TrainParams, judge: JudgeParams, split: SplitParams, paths: Paths, cores: int) -> None:
     """Writes a folder a challenger; windows that hold the same rows make one."""
+    lightgbm_alone()
     rows = part_of(pd.read_parquet(paths.view), "train")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     tuned = read_json(paths.tuning / "hyperparameters.json")

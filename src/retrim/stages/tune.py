@@ -20,7 +20,7 @@ from retrim.core.windows import folds, keep_back, part_of
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_json, read_pins
+from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
 
 def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, cores: int, trials: Path) -> None:
@@ -32,6 +32,7 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
             raise BadInputError("mode 'refit' copies the champion's hyperparameters and there is no champion; search")
         write_folder(paths.tuning, {"hyperparameters.json": to_json(champion), "trials.json": to_json([])})
         return
+    lightgbm_alone()
     rows = part_of(pd.read_parquet(paths.view), "train")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     cuts = _cuts(rows, tune)
