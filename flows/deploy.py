@@ -20,7 +20,6 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.workers.process import ProcessWorker
 
 from flows.missed import take_up_again
-from flows.recovery import workspace_tag
 from flows.watchman import Watchman
 from retrim.adapters import prefect_server
 from retrim.core.plan import CRON
@@ -47,7 +46,6 @@ def deploy(house: House) -> list[str]:
             _load(house.workspace.root, name).deploy(
                 name=house.model,
                 work_pool_name=pool(house),
-                tags=[workspace_tag(house)],
                 schedule=_timetable(house, name),
                 concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
                 job_variables={"working_dir": str(house.workspace.root), "env": _environment(house)},

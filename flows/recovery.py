@@ -5,13 +5,10 @@ it ended. One that is left behind belongs to a process that was killed, or that 
 not reach the server any more. Flow runs of other workspaces have their signs elsewhere.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any, TextIO
 
 import pandas as pd
-from prefect import tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -44,10 +41,16 @@ HELD: dict[str, TextIO] = {}
 
 
 def begin(flow: object, run: FlowRun, state: State) -> None:
-    """Takes the sign of life of a flow run."""
-    name = _name(run)
+    """Takes the sign of life of a flow run, and tags it as this workspace's.
+
+    The tag is set on the run alone. Given by a context or a deployment its tasks would have it too, and for each
+    Prefect would look for a concurrency limit of that name: on SQLite many a time in vain, with 2 s to the next try.
+    """
+    name, house = _name(run), open_house()
     if name not in HELD:
-        HELD[name] = take(open_house(), name)
+        HELD[name] = take(house, name)
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(run.id, tags=[*run.tags, workspace_tag(house)])
 
 
 def end(flow: object, run: FlowRun, state: State) -> None:
@@ -59,13 +62,6 @@ def end(flow: object, run: FlowRun, state: State) -> None:
 
 SIGNED: dict[str, Any] = {"on_running": [begin], "on_completion": [end], "on_failure": [end], "on_crashed": [end]}
 """Arguments of every flow here."""
-
-
-@contextmanager
-def of_workspace(house: House) -> Iterator[None]:
-    """Tags the flow runs that begin within as this workspace's."""
-    with tags(workspace_tag(house)):
-        yield
 
 
 def workspace_tag(house: House) -> str:

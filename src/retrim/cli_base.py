@@ -123,7 +123,6 @@ def _flows_at(house: "House", url: str) -> Iterator[None]:
     os.chdir(house.workspace.root)
     sys.path.insert(0, str(house.workspace.root))
     from flows.logs import flushed
-    from flows.recovery import of_workspace
 
-    with flushed(), of_workspace(house):
+    with flushed():
         yield
