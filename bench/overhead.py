@@ -58,10 +58,14 @@ def settings(rows: int, trials: int) -> dict[str, Any]:
     return params
 
 
-def bare(parquet: Path, params: dict[str, Any]) -> dict[str, float]:
-    """The same search, fits and scores in one script; gives seconds in all and in fits."""
+def bare(parquet: Path, params: dict[str, Any], tried: list[dict[str, Any]]) -> dict[str, float]:
+    """The same search, fits and scores in one script; gives seconds in all and in fits.
+
+    The search is made to ask what ours asked (`tried`), so that both sides do the same fits.
+    """
     started = time.perf_counter()
-    code = BARE.replace("@PARQUET@", str(parquet)).replace("@PARAMS@", json.dumps(params))
+    given = json.dumps({**params, "tried": tried})
+    code = BARE.replace("@PARQUET@", str(parquet)).replace("@PARAMS@", given)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
     return {"all": time.perf_counter() - started, **json.loads(done.stdout.splitlines()[-1])}
 
@@ -78,9 +82,9 @@ names = [c for c in frame if c not in ("at", "y")]
 for name in ("shop", "weekday"):
     frame[name] = frame[name].astype("category").cat.codes
 x, y = frame[names].to_numpy(dtype="float64"), frame["y"].to_numpy()
-n, cores = len(frame) - split["judge_rows"], len(os.sched_getaffinity(0))
+n, cores = len(frame) - split["judge_rows"] - params["embargo"], len(os.sched_getaffinity(0))
 places = [names.index("shop"), names.index("weekday")]
-spent = []
+spent, embargo = [], params["embargo"]
 
 def fit(rows, given, rounds, stop=None):
     began = time.perf_counter()
@@ -98,8 +102,9 @@ def fit(rows, given, rounds, stop=None):
 folds = []
 for number in range(tune["folds"]):
     start = n - (tune["folds"] - number) * tune["fold_rows"]
-    cut = start - 1 - max(int((start - 1) * tune["stop_share"]), 1)
-    folds.append((np.arange(cut - 1), np.arange(cut, start - 1), np.arange(start, start + tune["fold_rows"])))
+    past = start - embargo
+    cut = past - max(int(past * tune["stop_share"]), 1)
+    folds.append((np.arange(cut - embargo), np.arange(cut, past), np.arange(start, start + tune["fold_rows"])))
 
 def evaluate(given):
     losses, rounds = [], []
@@ -115,6 +120,8 @@ for name, span in tune["space"].items():
     kind = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
     space[name] = kind(span["low"], span["high"], log=span.get("log", False))
 study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=7, **tune["options"]))
+for hyperparameters in params["tried"]:
+    study.enqueue_trial(hyperparameters)
 best = None
 with ThreadPoolExecutor(cores) as pool:
     for _ in range(tune["trials"] // tune["batch"]):
@@ -126,10 +133,10 @@ with ThreadPoolExecutor(cores) as pool:
     loss, given, rounds = best
     jobs = [np.arange(n), np.arange(n)[-split["sliding_rows"]:]]
     for number in range(backtest["origins"]):
-        past = np.arange(n - (backtest["origins"] - number) * backtest["origin_rows"] - 1)
+        past = np.arange(n - (backtest["origins"] - number) * backtest["origin_rows"] - embargo)
         jobs += [past, past[-split["sliding_rows"]:]]
     models = list(pool.map(lambda rows: fit(rows, given, rounds), jobs))
-judged = np.arange(n, len(frame))
+judged = np.arange(len(frame) - split["judge_rows"], len(frame))
 print([float(np.abs(y[judged] - m.predict(x[judged])).mean()) for m in models[:2]])
 print(json.dumps({"fits": sum(spent) / cores, "rounds": rounds}))
 '''
@@ -187,7 +194,9 @@ with prefect_server.reachable(house.workspace.prefect, None) as url:
     spent = time.perf_counter() - began
     with get_client(sync_client=True) as client:
         tasks = {run.name: run.total_run_time.total_seconds() for run in client.read_task_runs(limit=200)}
-print(json.dumps({"all": spent, "landing": landing, "state": outcome["state"], "tasks": tasks}))
+    trials = json.loads((house.registry.bundle_folder(outcome["version"]) / "tuning" / "trials.json").read_text())
+tried = [trial["hyperparameters"] for trial in trials]
+print(json.dumps({"all": spent, "landing": landing, "state": outcome["state"], "tasks": tasks, "tried": tried}))
 """
 
 
@@ -209,10 +218,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="retrim-bench-") as scratch:
             parquet, params = Path(scratch) / "table.parquet", settings(rows, given.trials)
             table(rows).to_parquet(parquet, index=False)
-            theirs = bare(parquet, params)
             folder = Path(scratch) / "workspace"
             folder.mkdir()
             mine = ours(parquet, params, folder)
+            embargo = {"embargo": 60 if rows > 100_000 else 1}  # rows in label_horizon, an hour
+            theirs = bare(parquet, params | embargo, mine["tried"])
         over = mine["all"] - theirs["all"]
         print(
             f"| {rows:,} | {theirs['all']:.1f} | {theirs['fits']:.1f} | {mine['all']:.1f} | {over:.1f} "
