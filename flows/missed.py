@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.states import Scheduled
+from prefect.states import Scheduled, State
 
 from flows.recovery import mark_dead_flow_runs
 from retrim.core.plan import ScheduleParams
@@ -53,7 +53,7 @@ def take_up_again(house: House, *, at_start: bool) -> int:
 
 def _cut_short(client: SyncPrefectClient, model: str) -> list[FlowRun]:
     """Runs of the flows that have a timetable; a retraining belongs to its decision, and maintain takes it up."""
-    states = FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.PENDING])
+    states = FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.PENDING, StateType.FAILED])
     since = FlowRunFilterExpectedStartTime(after_=(pd.Timestamp.now("UTC") - AGE).to_pydatetime())
     found: list[FlowRun] = []
     while page := client.read_flow_runs(
@@ -63,4 +63,9 @@ def _cut_short(client: SyncPrefectClient, model: str) -> list[FlowRun]:
         offset=len(found),
     ):
         found += page
-    return found
+    return [run for run in found if run.state is not None and _from_outside(run.state)]
+
+
+def _from_outside(state: State) -> bool:
+    """Whether a run was cut short: it failed, but only because its server was away just then; or did not get so far."""
+    return state.type != StateType.FAILED or "ConnectError" in (state.message or "")

@@ -6,7 +6,7 @@ SQLite under `var/` by default, any SQLAlchemy address in production. Times are 
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,9 +120,12 @@ class Store:
         self.url = url
         self._engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
         try:
-            try:
-                METADATA.create_all(self._engine)
-            except sa.exc.SQLAlchemyError:  # another process made the same tables just now, or it fails again
+            for _ in METADATA.tables:
+                # Another process may make the same tables just now: each try finds at least one more of them made.
+                with suppress(sa.exc.SQLAlchemyError):
+                    METADATA.create_all(self._engine)
+                    break
+            else:
                 METADATA.create_all(self._engine)
         except sa.exc.SQLAlchemyError as error:
             shown = sa.engine.make_url(url).render_as_string(hide_password=True)
@@ -141,8 +144,6 @@ class Store:
     def one(self, query: "sa.Select[Any]") -> Row | None:
         return next(iter(self.all(query.limit(1))), None)
 
-    # --- decisions ---------------------------------------------------------------------------------------------------
-
     def decision(self, identity: str) -> Row | None:
         return self.one(sa.select(DECISIONS).where(DECISIONS.c.id == identity))
 
@@ -156,8 +157,6 @@ class Store:
     def add_decision(self, row: dict[str, Any]) -> bool:
         """Records a decision; False if one of this model, source and date is there already."""
         return self._insert(DECISIONS, row)
-
-    # --- runs --------------------------------------------------------------------------------------------------------
 
     def run(self, identity: str) -> Row | None:
         return self.one(sa.select(RUNS).where(RUNS.c.id == identity))
@@ -210,8 +209,6 @@ class Store:
             change = sa.update(RUNS).where(RUNS.c.id == identity)
             connection.execute(change.values(state=state, ended=ended, version=version, detail=detail))
 
-    # --- versions and releases ---------------------------------------------------------------------------------------
-
     def add_version(self, row: dict[str, Any]) -> bool:
         """Records a version; False if it is there already."""
         return self._insert(VERSIONS, row)
@@ -242,8 +239,6 @@ class Store:
     def releases(self, model: str) -> list[Row]:
         """Releases of a model, oldest first; the last says what is live."""
         return self.all(sa.select(RELEASES).where(RELEASES.c.model == model).order_by(RELEASES.c.sequence))
-
-    # --- predictions and alerts --------------------------------------------------------------------------------------
 
     def add_predictions(self, rows: Sequence[dict[str, Any]]) -> int:
         """Adds predictions that are not there yet (model, key, version); gives how many were added."""
