@@ -41,7 +41,7 @@ demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when
 
 .PHONY: test
 test: $(ready) ## Run the tests, with the coverage of core (10 minutes on 2 cores).
-	@$(python) -m pytest -n 2 --dist loadfile -m "not drill" --cov --cov-report=term --cov-fail-under=95
+	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not drill" --cov --cov-report=term --cov-fail-under=95
 
 .PHONY: quick
 quick: $(ready) ## Run the tests that start no server (1 minute).

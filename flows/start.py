@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 from prefect.runtime import deployment as own_deployment
@@ -9,6 +10,7 @@ from prefect.states import Scheduled
 
 from flows.moment import house as open_house
 from flows.retrain import retrain
+from retrim.ops.recover import give_up
 
 
 def start(decision: str, now: str) -> dict[str, Any] | None:
@@ -16,6 +18,7 @@ def start(decision: str, now: str) -> dict[str, Any] | None:
 
     A deployment has one flow run a decision. Prefect's idempotency key gives that one
     again for ever, also when it crashed: then the same flow run is scheduled once more.
+    One that a person cancelled stays cancelled, and its run ends *failed*.
     """
     if own_deployment.id is None:
         return retrain(decision, now)
@@ -26,7 +29,9 @@ def start(decision: str, now: str) -> dict[str, Any] | None:
         timeout=0,
         as_subflow=False,  # it outlives this flow run
     )
-    if run.state is not None and run.state.is_final():
+    if run.state is not None and run.state.is_cancelled():
+        give_up(open_house(), decision, now=pd.Timestamp(now))
+    elif run.state is not None and run.state.is_final():
         with get_client(sync_client=True) as client:
             client.set_flow_run_state(run.id, Scheduled(), force=True)
     return None

@@ -40,7 +40,6 @@ from retrim.paths import Workspace
 from retrim.settings import Env, load_params
 
 REPOSITORY = Path(__file__).parents[1]
-COPIED = (".dvc/config", ".dvc/.gitignore", ".gitignore", "src", "flows", "dvc.yaml", "requirements.lock")
 SUITE = "expectations/generated.json"
 START = pd.Timestamp("2024-01-01", tz="UTC")
 COMMAND = "import sys; from retrim.cli import main; sys.argv[0] = 'retrim'; main()"
@@ -148,6 +147,15 @@ class World:
         return done.stdout
 
 
+def copy_repository(root: Path) -> None:
+    """Copies this repository as it lies here, with edits and new files, but for what git ignores."""
+    listed = git.git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPOSITORY / name, root / name)
+
+
 def make_world(
     folder: Path,
     *,
@@ -158,7 +166,7 @@ def make_world(
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 7,
 ) -> World:
-    """Makes a workspace in `folder`: the code and pipeline of this repository, a generated table, small settings.
+    """Makes a workspace in `folder`: all of this repository, but a generated table and small settings.
 
     Args:
         folder: Where; made if it is not there.
@@ -170,14 +178,7 @@ def make_world(
         seed: Of the table.
     """
     root = folder / "workspace"
-    for name in COPIED:
-        source, target = REPOSITORY / name, root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copyfile(source, target)
-    (root / "expectations").mkdir()
+    copy_repository(root)
     (root / SUITE).write_text(json.dumps(suite()), encoding="utf-8")
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     params["data"] = data_section(task, labels=labels, horizon="1h", suite=SUITE)  # type: ignore[arg-type]

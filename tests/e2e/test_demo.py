@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import shutil
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import yaml
 
 from retrim.adapters import git
 from retrim.ops.demo import make_workspace
-from tests.world import COPIED, REPOSITORY, SMALL, World
+from tests.world import REPOSITORY, SMALL, World, copy_repository
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -26,16 +25,9 @@ CHANGED = {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     root = tmp_path_factory.mktemp("demo") / "workspace"
-    for name in (*COPIED, "expectations"):
-        target = root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (REPOSITORY / name).is_dir():
-            shutil.copytree(REPOSITORY / name, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(REPOSITORY / name, target)
+    copy_repository(root)
     sample = "data/samples/bike.csv.gz"
     lines = gzip.decompress((REPOSITORY / sample).read_bytes()).splitlines(keepends=True)
-    (root / sample).parent.mkdir(parents=True)
     (root / sample).write_bytes(gzip.compress(b"".join(lines[: ROWS + 1]), mtime=0))
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     for section, values in CHANGED.items():

@@ -1,6 +1,5 @@
 """A second table by configuration alone: a shipped classifier runs the loop through its params.yaml and its suite."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,6 @@ def make_shipped(folder: Path, server: str, name: str) -> World:
     for section, values in QUICKER.items():
         document[section] |= values
     (world.root / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-    suite = document["data"]["suite"]
-    shutil.copyfile(REPOSITORY / suite, world.root / suite)
     return replace(world)
 
 

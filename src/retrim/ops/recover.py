@@ -43,6 +43,14 @@ def mark_stopped(house: House, run: Row, *, why: str, now: pd.Timestamp) -> None
     )
 
 
+def give_up(house: House, decision: str, *, now: pd.Timestamp) -> None:
+    """Ends the crashed run of a decision for good: a person cancelled it."""
+    run = house.store.run(f"run-{decision}")
+    if run is not None and run.state == "crashed":
+        detail = {**_detail(house, run), "reason": "a person cancelled it in Prefect"}
+        house.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)
+
+
 def clear_rooms(house: House) -> None:
     """Removes the rooms of runs that are over, after ending what still works in them.
 
