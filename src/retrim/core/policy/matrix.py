@@ -125,6 +125,18 @@ class LossMatrix:
         """What model `model` loses in each cell of a window that is not before it."""
         return np.asarray(self.sums[kind, model * self.cut.blocks, self.cut.window == window])
 
+    def mean_loss(self, model: int, kind: int, window: int) -> float:
+        """Mean loss of a model on the rows of a window that is not before it."""
+        return float(self.totals[kind, model, window] / self.share[window])
+
+    def part_means(self, model: int, kind: int, window: int) -> np.ndarray:
+        """Mean losses of a model on the parts of a window that are taken together when an error is computed."""
+        cells = self.cut.window == window
+        part, rows = self.cut.part[cells], self.cut.rows[cells]
+        return np.asarray(
+            np.bincount(part, weights=self.model_sums(window, kind, model)) / np.bincount(part, weights=rows)
+        )
+
     def reading(self, window: int, champion: np.ndarray, probe: np.ndarray) -> Reading:
         """The reading of a window, from the sums of champion and probe in each of its cells."""
         cells = self.cut.window == window
