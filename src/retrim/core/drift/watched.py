@@ -1,0 +1,172 @@
+"""The reference as it is watched: block means of the contrasts of all columns, their noise, how far a window strays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrim.core.drift.contrasts import Contrasts, contrasts
+from retrim.core.drift.longrun import LongRun, long_run
+from retrim.core.drift.profile import Profile
+
+PRIOR_ROWS = 20.0  # rows that a rare category needs before its own clustering outweighs its column's
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A reference of N blocks, watched by J contrasts in all.
+
+    Args:
+        columns: Contrasts by column.
+        means: Of each contrast over all rows, shape (J,).
+        strays: Of the sum of each block from what its rows would have at the mean, over `block_rows`, shape (N, J).
+        block_rows: Rows of a block on average.
+        long: How far sums of neighbouring blocks stray.
+        unit: Codes of `UNITS`, shape (J,).
+        column: Number of the column of each contrast, shape (J,).
+        budget: Share of all false alarms that each contrast may use; sums to 1, shape (J,).
+    """
+
+    columns: dict[str, Contrasts]
+    means: np.ndarray
+    strays: np.ndarray
+    block_rows: float
+    long: LongRun
+    unit: np.ndarray
+    column: np.ndarray
+    budget: np.ndarray
+
+    @property
+    def rows(self) -> float:
+        """Rows of the reference."""
+        return self.block_rows * len(self.strays)
+
+    @property
+    def reach(self) -> np.ndarray:
+        """Stretches of the history that know nothing of one another, for each contrast, shape (J,)."""
+        return self.long.freedom
+
+    def means_of(self, window: Mapping[str, np.ndarray], rows: float | np.ndarray) -> np.ndarray:
+        """The contrasts of one window, or of many, shape (..., J).
+
+        Args:
+            window: Rows in each cell by column, shape (..., cells + 1).
+            rows: Rows of the window.
+        """
+        return np.concatenate([window[name] @ each.weights for name, each in self.columns.items()], axis=-1) / rows
+
+
+def watch(profile: Profile, blocks: np.ndarray | None = None) -> Watched:
+    """What is watched of a profile.
+
+    Args:
+        profile: Of the reference.
+        blocks: Numbers of the blocks that make the reference, in order, repeated or left out as may be; None: all.
+    """
+    columns = {name: contrasts(column) for name, column in profile.columns.items()}
+    sums = np.concatenate([profile.columns[name].counts @ each.weights for name, each in columns.items()], axis=1)
+    rows = profile.blocks["rows"].to_numpy(dtype="float64")
+    if blocks is not None:
+        sums, rows = sums[blocks], rows[blocks]
+    means = sums.sum(axis=0) / rows.sum()
+    strays = (sums - rows[:, None] * means) / rows.mean()
+    many = [len(each.names) for each in columns.values()]
+    return Watched(
+        columns=columns,
+        means=means,
+        strays=strays,
+        block_rows=float(rows.mean()),
+        long=long_run(strays),
+        unit=np.concatenate([each.units for each in columns.values()]),
+        column=np.repeat(np.arange(len(columns)), many),
+        budget=np.concatenate([each.budget for each in columns.values()]) / len(columns),
+    )
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How far each contrast strays by itself.
+
+    Args:
+        variance: Of the mean of n rows, times n, shape (..., J).
+        freedom: Degrees of freedom that its measure is worth, shape (J,).
+        least: What independent rows give a share, below which no share is taken; 0 elsewhere, shape (J,).
+    """
+
+    variance: np.ndarray
+    freedom: np.ndarray
+    least: np.ndarray
+
+    def again(self, normal: np.ndarray) -> "Noise":
+        """What would be measured of other references of the same kind: variances are spread as chi-squared is.
+
+        Args:
+            normal: Standard normal numbers, one a contrast and reference, shape (..., J).
+
+        Source:
+            Wilson and Hilferty (1931), PNAS 17, 684-688.
+        """
+        error = 2 / (9 * self.freedom)
+        drawn = np.maximum(1 - error + normal * np.sqrt(error), 0.1) ** 3
+        return Noise(np.maximum(self.variance * drawn, self.least), self.freedom, self.least)
+
+
+def noise_of(watched: Watched, rows: float) -> Noise:
+    """The noise of windows of `rows` rows.
+
+    A share strays at least as that of independent rows does. That of a category too rare to show how its rows
+    cluster is taken to cluster as the others of its column do.
+    """
+    variance = watched.long.variance(rows / watched.block_rows) * watched.block_rows
+    share = watched.unit == "share"
+    p = np.clip(watched.means[share], 0.5 / watched.rows, 1 - 0.5 / watched.rows)
+    single = p * (1 - p)
+    column = watched.column[share]
+    clustered = np.bincount(column, variance[share]) / np.maximum(np.bincount(column, single), 1e-300)
+    seen = watched.rows * np.minimum(p, 1 - p)
+    least = np.zeros(len(variance))
+    least[share] = single
+    prior = PRIOR_ROWS * np.maximum(clustered[column], 1) * single
+    variance[share] = (seen * variance[share] + prior) / (seen + PRIOR_ROWS)
+    return Noise(np.maximum(variance, least), watched.long.freedom, least)
+
+
+def strayed(
+    watched: Watched, shift: np.ndarray, noise: Noise, rows: float, means: np.ndarray | None = None
+) -> np.ndarray:
+    """How far contrasts strayed: minus the logarithm of a p-value over the contrast's share of the budget, (..., J).
+
+    The p-value is that of a t test against the measured noise. A share is compared by the arcsine of counts that are
+    thinned by their clustering, so that few rows of a rare category are not taken for many; a spread by its cube root.
+
+    Args:
+        watched: The reference.
+        shift: From the reference's mean to the window's, shape (..., J).
+        noise: Of windows of so many rows.
+        rows: Of the window.
+        means: Of the reference, where it is not `watched.means`, shape (..., J).
+
+    Source:
+        Anscombe (1948), Biometrika 35, 246-254; Wilson and Hilferty (1931), PNAS 17, 684-688; t into z: Wallace (1959),
+        Annals of Mathematical Statistics 30, 1124-1130.
+    """
+    from scipy.special import log_ndtr
+
+    both = 1 + rows / watched.rows
+    moves = noise.variance > 0
+    error = np.sqrt(np.where(moves, noise.variance, 1) / rows * both)
+    spread, share = watched.unit == "spread", watched.unit == "share"
+    moved = shift.copy()
+    moved[..., spread] = 3 * (np.cbrt(np.maximum(1 + shift[..., spread], 0)) - 1)
+    z = np.where(moves, moved / error, np.where(np.abs(shift) > 1e-9, np.inf, 0))
+    old = np.clip((watched.means if means is None else means)[..., share], 0, 1)
+    new = np.clip(old + shift[..., share], 0, 1)
+    thinned = rows * np.maximum(old * (1 - old), 0.5 / watched.rows) / noise.variance[..., share]
+    angles = [np.arcsin(np.sqrt((x * thinned + 0.375) / (thinned + 0.75))) for x in (old, new)]
+    z[..., share] = 2 * np.sqrt((thinned + 0.5) / both) * (angles[1] - angles[0])
+    free = noise.freedom
+    normal = np.sqrt(free * np.log1p(z * z / free)) * (8 * free + 1) / (8 * free + 3)
+    return np.asarray(-log_ndtr(-np.minimum(normal, LARGEST)) - np.log(2) + np.log(watched.budget))
+
+
+LARGEST = 1e6  # standard errors; beyond, all is one
