@@ -79,3 +79,22 @@ class Sums:
     def __call__(self, model: int, first: int, last: int) -> float:
         of_kind = self.running[:, model, last] - self.running[:, model, first]
         return float(of_kind.min())
+
+
+def frontier(totals: np.ndarray, delays: Delays) -> list[tuple[int, float]]:
+    """Retrainings and loss of the best schedules in hindsight, over prices from free to too dear; fewest first.
+
+    Args:
+        totals: As `best` takes it.
+        delays: What keeps a model behind.
+    """
+    never = best(totals, delays, price=float("inf")).loss
+    free = best(totals, delays, price=0.0)
+    found = {0: never, len(free.checks): free.loss}
+    for price in np.geomspace(max(never - free.loss, 1e-12) / 1000, max(never - free.loss, 1e-12), FRONTIER_PRICES):
+        schedule = best(totals, delays, price=float(price))
+        found[len(schedule.checks)] = schedule.loss
+    return sorted(found.items())
+
+
+FRONTIER_PRICES = 25
