@@ -10,7 +10,8 @@ from retrim.core.drift.watched import Noise, Watched, noise_of, strayed
 
 TAIL = 0.1  # share of the drawn windows that the tail is fitted to
 LEAST_RUNS = 4  # a drawn window is made of so many runs at least, so that there are many different ones
-AT_ONCE = 100  # windows drawn together
+AT_ONCE = 100  # windows drawn together ...
+EACH = 5  # ... so many of them for each reference
 SEEN = 0.8  # probability with which the smallest shift is seen
 
 
@@ -156,8 +157,9 @@ def calibrate(watched: Watched, *, rows: int, draws: int, seed: int) -> Calibrat
         if rest:
             starts = rng.integers(0, n, size=AT_ONCE)
             window += sums[starts + rest] - sums[starts]
-        moved = rng.standard_normal((AT_ONCE, n)) @ of_mean * error
-        again = noise.again(rng.standard_normal((AT_ONCE, n)) @ of_noise)
+        references = rng.standard_normal((2, AT_ONCE // EACH, n))
+        moved = np.repeat(references[0] @ of_mean * error, EACH, axis=0)
+        again = noise.again(np.repeat(references[1] @ of_noise, EACH, axis=0))
         far = strayed(watched, window * scale - moved, again, rows, watched.means + moved)
         furthest.append(far.max(axis=-1))
     return Calibration(watched, noise, Null(np.sort(np.concatenate(furthest))), rows)

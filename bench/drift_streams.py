@@ -1,0 +1,159 @@
+"""Streams without drift, for false_alarms.py and power.py: 30 columns as counts, block by block.
+
+20 numeric columns in 20 quantile cells, every fourth of them with 1 % missing; 10 categorical ones of 2 to 10 categories,
+some of them rare. `iid`: independent rows. `ar`: every column is made from an AR(1) of 0.9 from row to row on a daily wave
+of 24 rows that has a third of the variance (the missing values too, so they come in bursts). A reference is 60 windows of
+8 blocks each; most windows are no whole number of days.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.signal import lfilter
+from scipy.special import ndtri
+
+from retrim.core.drift.cells import CategoryCells, NumericCells
+from retrim.core.drift.profile import ColumnProfile, Profile
+
+KINDS = ("iid", "ar")
+REFERENCE_WINDOWS, BLOCKS, CELLS = 60, 8, 20
+RHO, DAY, WAVE = 0.9, 24, 0.5
+NUMERIC = 20
+MISSING = 0.01
+SHARES = [
+    np.array(shares)
+    for shares in (
+        [0.5, 0.5],
+        [0.9, 0.1],
+        [0.4, 0.3, 0.2, 0.1],
+        [0.25] * 4,
+        [0.6, 0.3, 0.09, 0.01],
+        [0.2] * 5,
+        [0.1] * 10,
+        [0.5, 0.2, 0.15, 0.1, 0.04, 0.01],
+        [0.98, 0.02],
+        [0.3, 0.3, 0.2, 0.1, 0.05, 0.03, 0.015, 0.005],
+    )
+]
+GRID = 4096  # values are rounded to so many steps over 12 standard deviations: counting is a look-up then
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A reference, and windows that follow it."""
+
+    profile: Profile
+    later: dict[str, np.ndarray]  # by column, shape (windows, cells + 1)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to one column after the reference."""
+
+    column: int
+    shift: float = 0.0  # in standard deviations
+    unseen: float = 0.0  # share of rows with a new category
+    missing: float = MISSING  # share of rows missing
+
+
+def stream(kind: str, *, rows: int, later: int, seed: int, change: Change | None = None) -> Stream:
+    """30 columns; the windows after the reference may have one change."""
+    columns, after = {}, {}
+    for number in range(NUMERIC + len(SHARES)):
+        rng = np.random.default_rng([seed, number])
+        mine = change if change is not None and change.column == number else None
+        count = _independent if kind == "iid" else _autocorrelated
+        name, cells, shares = _column(number)
+        has_missing = number < NUMERIC and number % 4 == 0
+        counts, counted = count(rng, shares, rows, later, has_missing=has_missing, change=mine)
+        columns[name] = ColumnProfile("numeric" if number < NUMERIC else "categorical", cells, counts)
+        after[name] = counted
+    edges = _edges(rows * REFERENCE_WINDOWS, REFERENCE_WINDOWS * BLOCKS)
+    times = pd.Timestamp("2000-01-01", tz="UTC") + pd.to_timedelta(edges, unit="h")
+    blocks = pd.DataFrame({"first": times[:-1], "last": times[1:] - pd.Timedelta("1h"), "rows": np.diff(edges)})
+    return Stream(Profile(columns, blocks, pd.DataFrame()), after)
+
+
+def _column(number: int) -> tuple[str, NumericCells | CategoryCells, np.ndarray]:
+    """Name, cells and the true shares of its cells, missing not counted."""
+    if number < NUMERIC:
+        cells = NumericCells.cut(pd.Series(ndtri(np.linspace(0.0005, 0.9995, 2000))), cells=CELLS)
+        tail = 1e-7
+        inner = np.full(cells.size - 2, (1 - 2 * tail) / (cells.size - 2))
+        return f"x{number:02d}", cells, np.concatenate([[tail], inner, [tail]])
+    shares = SHARES[number - NUMERIC]
+    return f"c{number:02d}", CategoryCells(tuple(f"{k}" for k in range(len(shares))), 0), np.append(shares, 0.0)
+
+
+def _edges(rows: int, blocks: int) -> np.ndarray:
+    return np.linspace(0, rows, blocks + 1).astype(int)
+
+
+def _independent(
+    rng: np.random.Generator, shares: np.ndarray, rows: int, later: int, *, has_missing: bool, change: Change | None
+) -> tuple[np.ndarray, np.ndarray]:
+    whole = rows * REFERENCE_WINDOWS
+    sizes = np.diff(_edges(whole, REFERENCE_WINDOWS * BLOCKS))
+    before = np.append(shares * (1 - MISSING * has_missing), MISSING * has_missing)
+    after = before
+    if change is not None:
+        moved = _moved(shares, change.shift)
+        moved[-1] += change.unseen
+        moved[:-1] *= 1 - change.unseen
+        lost = change.missing * has_missing
+        after = np.append(moved * (1 - lost), lost)
+    return rng.multinomial(sizes, before), rng.multinomial(np.full(later, rows), after)
+
+
+def _moved(shares: np.ndarray, shift: float) -> np.ndarray:
+    """Shares of the same cells when the normal behind them has moved."""
+    from scipy.special import ndtr
+
+    if shift == 0:
+        return shares.copy()
+    upper = ndtr(ndtri(np.clip(np.cumsum(shares), 0, 1)) - shift)
+    return np.diff(np.concatenate([[0.0], upper[:-1], [1.0]]))
+
+
+def _autocorrelated(
+    rng: np.random.Generator, shares: np.ndarray, rows: int, later: int, *, has_missing: bool, change: Change | None
+) -> tuple[np.ndarray, np.ndarray]:
+    whole = rows * REFERENCE_WINDOWS
+    values = latent(rng, whole + rows * later)
+    sd = np.float32((1 + WAVE) ** 0.5)
+    values /= sd
+    size = len(shares)
+    if change is not None:
+        values[whole:] += np.float32(change.shift)
+    steps = ((np.arange(GRID) + 0.5) / GRID - 0.5) * 12
+    cell_of = np.searchsorted(ndtri(np.clip(np.cumsum(shares)[:-1], 0, 1)), steps, side="left").astype(np.int16)
+    place = cell_of[np.clip((values + 6) * (GRID / 12), 0, GRID - 1).astype(np.int16)]
+    if change is not None and change.unseen:
+        bursts = latent(rng, rows * later)
+        place[whole:][bursts > float(ndtri(1 - change.unseen)) * sd] = size - 1
+    if has_missing:
+        bursts = latent(rng, whole + rows * later)
+        share = np.full(len(bursts), MISSING, dtype=np.float32)
+        if change is not None:
+            share[whole:] = change.missing
+        place[bursts < ndtri(share) * sd] = size
+    return _count(place[:whole], REFERENCE_WINDOWS * BLOCKS, size + 1), _count(place[whole:], later, size + 1)
+
+
+def latent(rng: np.random.Generator, rows: int) -> np.ndarray:
+    """AR(1) of variance 1 and a daily wave of variance WAVE, float32, shape (rows,)."""
+    noise = rng.standard_normal(rows, dtype=np.float32)
+    noise *= np.float32((1 - RHO**2) ** 0.5)
+    noise[0] /= np.float32((1 - RHO**2) ** 0.5)
+    values = lfilter(np.array([1], np.float32), np.array([1, -RHO], np.float32), noise)
+    wave = (2 * WAVE) ** 0.5 * np.sin(2 * np.pi * (np.arange(DAY) / DAY + rng.random()))
+    values += np.resize(wave.astype(np.float32), rows)
+    return values
+
+
+def _count(place: np.ndarray, blocks: int, wide: int) -> np.ndarray:
+    sizes = np.diff(_edges(len(place), blocks))
+    offset = np.repeat(np.arange(blocks, dtype=np.int32) * wide, sizes)
+    offset += place
+    return np.bincount(offset, minlength=blocks * wide).reshape(blocks, wide)
