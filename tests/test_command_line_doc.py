@@ -11,6 +11,7 @@ import typer
 
 from retrim import cli, errors
 from retrim.answers import decision_record, status_record, version_records
+from retrim.core.price import MoneyParams, Price
 from retrim.ops.house import House
 from retrim.ops.ingest import Landed
 from retrim.ops.ingest import quarantine_list as set_aside
@@ -111,6 +112,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
         ("reproduce", Rebuilt(1, identical=True, differences=(), executed=(), proved=True)),
         ("retrain", Outcome("", "", "", None)),
         ("score", Scored(None, 0, 0)),
+        ("price", Price(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
         ("rollback", Live(1, "", "", "", None)),
         ("room", Room(Path(), "", (), None)),
         ("ingest", Landed("landed", "rows", "", 0, Path(), ())),

@@ -8,7 +8,7 @@ from retrim import screens
 from retrim.adapters import prefect_server
 from retrim.adapters.store import Row, iso
 from retrim.errors import BadInputError
-from retrim.ops.check import CHECK, balance, price_now
+from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.ingest import overdue
 from retrim.ops.release import live
@@ -81,6 +81,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "champion": None if now_live is None else now_live.as_record(),
         "account": None if now_live is None else balance(house, now_live.version).balance,
         "price": None if now_live is None else price_now(house),
+        "money": money_of(house),
         "last_check": checks[-1].as_of if checks else None,
         "last_decision": None
         if last is None
@@ -100,7 +101,8 @@ def show_status(record: dict[str, Any]) -> None:
     account = None
     if record["price"] is not None:
         share = record["account"] / record["price"]
-        account = f"{record['account']:.4g} of {record['price']:.4g}, the price of a retraining ({share:.0%})"
+        paid = account_in_words(record["account"], record["price"], record["money"])
+        account = f"{paid}, the price of a retraining ({share:.0%})"
     screens.show_facts(
         [
             ("model", record["model"]),
@@ -120,6 +122,14 @@ def show_status(record: dict[str, Any]) -> None:
     rows = [(screens.moment(each["at"]), f"{each['kind']}: {each['text']}") for each in record["alerts"]]
     if rows:
         screens.show_table(("at", "what"), rows, title="Alerts", brief_last=True)
+
+
+def account_in_words(balance: float, price: float, money: dict[str, Any] | None) -> str:
+    """The account against the price, in the loss, and in money where that is said."""
+    said = f"{balance:.4g} of {price:.4g}"
+    if money is None:
+        return said
+    return f"{said} ({balance * money['per_unit']:.2f} of {money['cost']:.2f} {money['currency']})"
 
 
 def _live(champion: dict[str, Any] | None) -> str:
@@ -152,7 +162,12 @@ def show_decision(record: dict[str, Any]) -> None:
                 if reading
                 else None,
             ),
-            ("account", f"{facts['account']['balance']:.4g} of {facts['price']:.4g}" if "account" in facts else None),
+            (
+                "account",
+                account_in_words(facts["account"]["balance"], facts["price"], facts.get("money"))
+                if "account" in facts
+                else None,
+            ),
             ("run", f"{run['state']}: {run['reason']}" if run else None),
         ]
     )

@@ -14,7 +14,7 @@ positive = st.floats(0, 100)
 
 def params(**changed: object) -> AccountParams:
     return AccountParams.model_validate(
-        {"price": 0.5, "price_unit": "first_loss", "usual_rows": 100, "errors": 2.0, **changed}
+        {"price": 0.5, "price_unit": "first_loss", "usual_rows": 100, "errors": 2.0, "money": None, **changed}
     )
 
 

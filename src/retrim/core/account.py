@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from retrim.core.price import MoneyParams, figure
 from retrim.core.section import Section
+
+ROUNDED = 1e-3  # how far a written price may be from what the money says
 
 
 class AccountParams(Section):
@@ -15,6 +18,19 @@ class AccountParams(Section):
     price_unit: Literal["loss", "first_loss"] = Field(description="units of the loss, or of version 1's judging loss")
     usual_rows: int = Field(ge=1, description="rows of a usual check")
     errors: float = Field(ge=0, description="standard errors of itself that the account must also exceed")
+    money: MoneyParams | None = Field(description="what the price was worked out from, by `retrim price`; or null")
+
+    @model_validator(mode="after")
+    def _agrees_with_money(self) -> "AccountParams":
+        if self.money is None:
+            return self
+        wanted = self.money.price
+        if self.price_unit != "loss" or abs(self.price - wanted) > ROUNDED * wanted:
+            raise ValueError(
+                f"price {self.price:g} in the unit {self.price_unit} is not what money says, {figure(wanted)} in the "
+                f"unit loss; write `price: {figure(wanted)}` and `price_unit: loss`, or `money: null`"
+            )
+        return self
 
     def price_in_loss(self, first_loss: float) -> float:
         """The price in units of the loss.

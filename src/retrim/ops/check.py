@@ -77,7 +77,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     account, price = EMPTY, price_now(house)
     band: Band | None = None
     if previous is not None and pd.Timestamp(previous.as_of) > now:
-        record |= {"account": account.as_record(), "price": price, "said": []}
+        record |= {"account": account.as_record(), "price": price, "money": money_of(house), "said": []}
         waits = tuple(previous.record.get("held", ()))
         seen_already = f"the check of {previous.as_of} has looked already; checks go forward"
         gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits)
@@ -101,7 +101,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             "debited": [run.id for run in _refused_since(house, previous)],
             "account_before": before.as_record(),
         }
-    record |= {"account": account.as_record(), "price": price}
+    record |= {"account": account.as_record(), "price": price, "money": money_of(house)}
     evidence = _evidence(house, now=now, past=past, record=record, account=account, band=band)
     decision = decide(evidence, house.params.triggers)
     record["said"] = [said.as_record() for said in decision.said]
@@ -135,6 +135,12 @@ def price_now(house: House) -> float:
         return house.params.account.price
     first = versions[0].verdict
     return house.params.account.price_in_loss(first["losses"][first["winner"]])
+
+
+def money_of(house: House) -> dict[str, Any] | None:
+    """What the price stands for, as it is kept with a check."""
+    money = house.params.account.money
+    return None if money is None else money.model_dump()
 
 
 def _deposit(house: House, account: Account, reading: Reading) -> Account:
