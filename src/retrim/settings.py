@@ -9,7 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrim.core.account import AccountParams
 from retrim.core.backtest import BacktestParams
-from retrim.core.drift import DriftParams
+from retrim.core.drift.params import DriftParams
+from retrim.core.drift.profile import ProfileParams
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams, require
 from retrim.core.models.baseline import BASELINES
@@ -32,6 +33,7 @@ class Params(Section):
     judge: JudgeParams
     tune: TuneParams
     train: TrainParams
+    profile: ProfileParams
     backtest: BacktestParams
     gate: GateParams
     probe: ProbeParams

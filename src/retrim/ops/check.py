@@ -8,8 +8,6 @@ import pandas as pd
 from retrim.adapters.store import Row, iso
 from retrim.core.account import EMPTY, Account
 from retrim.core.band import Band
-from retrim.core.bundle import Predictor
-from retrim.core.drift import Finding, findings
 from retrim.core.history import standing
 from retrim.core.probe import Reading
 from retrim.core.table import assemble, overdue_labels
@@ -17,13 +15,13 @@ from retrim.core.triggers import Decision, Evidence, decide
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
 from retrim.ops.champion import champion
+from retrim.ops.drift import look
 from retrim.ops.house import House
 from retrim.ops.realised import band_of, realise
-from retrim.ops.score import score, score_column
+from retrim.ops.score import score
 from retrim.ops.standing import past_check, past_of_store
 
 CHECK = "check"
-SHOWN_FINDINGS = 20
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,8 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "findings": [],
         "drifted": [],
         "looked_until": None,
+        "target_until": None,
+        "drift_note": None,
         "labels_overdue": overdue_labels(table, as_of=now),
         "counted_until": None,
         "labels_until": None,
@@ -85,7 +85,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     if found is not None:
         version, predictor = found
         score(house, now=now)
-        drift, looked_until = _drift(house, table, predictor, version, previous=previous, now=now)
+        looked = look(house, table, predictor, version, previous=previous, now=now)
         seen = realise(house, table, predictor, version, previous=previous, now=now)
         before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
@@ -95,9 +95,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             **seen.as_record(),
             "champion": version,
             "band": None if band is None else band.as_record(),
-            "findings": [finding.as_record() for finding in drift[:SHOWN_FINDINGS]],
-            "drifted": sorted({finding.column for finding in drift if finding.over}),
-            "looked_until": looked_until,
+            **looked.as_record(),
             "debited": [run.id for run in _refused_since(house, previous)],
             "account_before": before.as_record(),
         }
@@ -146,38 +144,6 @@ def money_of(house: House) -> dict[str, Any] | None:
 def _deposit(house: House, account: Account, reading: Reading) -> Account:
     share = reading.rows / house.params.account.usual_rows
     return account.deposit(reading.gain, error=reading.error, share=share)
-
-
-def _drift(
-    house: House,
-    table: pd.DataFrame,
-    predictor: Predictor,
-    version: int,
-    *,
-    previous: Row | None,
-    now: pd.Timestamp,
-) -> tuple[list[Finding], str | None]:
-    """Findings on rows this champion was not yet seen with, against those it was made from; no label is read.
-
-    With too few of them nothing is said, and they are looked at with the next ones.
-    The second value is the moment until which rows have been looked at.
-    """
-    known = table["_event"].between(predictor.trained_from, predictor.used_until)
-    newest = table["_event"] > predictor.judged_until
-    since = previous.record["looked_until"] if previous is not None and previous.record["champion"] == version else None
-    if since is not None:
-        newest &= table["_arrived"] > pd.Timestamp(since)
-    score_known = table["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")
-    scores = score_column(house, version, table["_key"])
-    # Scores go in before the cut: pandas lets a column fill up a frame without rows.
-    found = findings(
-        table.assign(_score=scores.where(score_known))[known | score_known],
-        table.assign(_score=scores)[newest],
-        {name: kind for name, kind in predictor.view.features.items() if name in table.columns},
-        house.params.drift,
-        time="_event",
-    )
-    return found, iso(now) if found else since
 
 
 def _evidence(
