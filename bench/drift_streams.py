@@ -1,9 +1,9 @@
 """Streams without drift, for false_alarms.py and power.py: 30 columns as counts, block by block.
 
-20 numeric columns in 20 quantile cells, every fourth of them with 1 % missing; 10 categorical ones of 2 to 10 categories,
-some of them rare. `iid`: independent rows. `ar`: every column is made from an AR(1) of 0.9 from row to row on a daily wave
-of 24 rows that has a third of the variance (the missing values too, so they come in bursts). A reference is 60 windows of
-8 blocks each; most windows are no whole number of days.
+20 numeric columns in 20 quantile cells, every fourth of them with 1 % missing; 10 categorical ones of 2 to 10
+categories, some of them rare. `iid`: independent rows. `ar`: every column is made from an AR(1) of 0.9 from row to row
+on a daily wave of 24 rows that has a third of the variance (the missing values too, so they come in bursts). A
+reference is 60 windows of 8 blocks each; most windows are no whole number of days.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from retrim.core.drift.cells import CategoryCells, NumericCells
 from retrim.core.drift.profile import ColumnProfile, Profile
@@ -49,30 +49,33 @@ class Stream:
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one column after the reference."""
+    """What happens to a column after the reference."""
 
-    column: int
     shift: float = 0.0  # in standard deviations
     unseen: float = 0.0  # share of rows with a new category
-    missing: float = MISSING  # share of rows missing
+    missing: float = MISSING  # share of rows missing, where there are any
 
 
-def stream(kind: str, *, rows: int, later: int, seed: int, change: Change | None = None) -> Stream:
-    """30 columns; the windows after the reference may have one change."""
+def stream(kind: str, *, rows: int, later: int, seed: int) -> Stream:
+    """30 columns, and so many windows after the reference."""
     columns, after = {}, {}
     for number in range(NUMERIC + len(SHARES)):
-        rng = np.random.default_rng([seed, number])
-        mine = change if change is not None and change.column == number else None
-        count = _independent if kind == "iid" else _autocorrelated
-        name, cells, shares = _column(number)
-        has_missing = number < NUMERIC and number % 4 == 0
-        counts, counted = count(rng, shares, rows, later, has_missing=has_missing, change=mine)
-        columns[name] = ColumnProfile("numeric" if number < NUMERIC else "categorical", cells, counts)
-        after[name] = counted
+        name, columns[name], after[name] = column(kind, number, rows=rows, later=later, seed=seed, change=Change())
     edges = _edges(rows * REFERENCE_WINDOWS, REFERENCE_WINDOWS * BLOCKS)
     times = pd.Timestamp("2000-01-01", tz="UTC") + pd.to_timedelta(edges, unit="h")
     blocks = pd.DataFrame({"first": times[:-1], "last": times[1:] - pd.Timedelta("1h"), "rows": np.diff(edges)})
     return Stream(Profile(columns, blocks, pd.DataFrame()), after)
+
+
+def column(
+    kind: str, number: int, *, rows: int, later: int, seed: int, change: Change
+) -> tuple[str, ColumnProfile, np.ndarray]:
+    """Name, reference and later windows of one column; the reference is the same whatever the change."""
+    rng = np.random.default_rng([seed, number])
+    count = _independent if kind == "iid" else _autocorrelated
+    name, cells, shares = _column(number)
+    counts, after = count(rng, shares, rows, later, change, has_missing=number < NUMERIC and number % 4 == 0)
+    return name, ColumnProfile("numeric" if number < NUMERIC else "categorical", cells, counts), after
 
 
 def _column(number: int) -> tuple[str, NumericCells | CategoryCells, np.ndarray]:
@@ -91,53 +94,45 @@ def _edges(rows: int, blocks: int) -> np.ndarray:
 
 
 def _independent(
-    rng: np.random.Generator, shares: np.ndarray, rows: int, later: int, *, has_missing: bool, change: Change | None
+    rng: np.random.Generator, shares: np.ndarray, rows: int, later: int, change: Change, *, has_missing: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     whole = rows * REFERENCE_WINDOWS
     sizes = np.diff(_edges(whole, REFERENCE_WINDOWS * BLOCKS))
     before = np.append(shares * (1 - MISSING * has_missing), MISSING * has_missing)
-    after = before
-    if change is not None:
-        moved = _moved(shares, change.shift)
-        moved[-1] += change.unseen
-        moved[:-1] *= 1 - change.unseen
-        lost = change.missing * has_missing
-        after = np.append(moved * (1 - lost), lost)
+    moved = _moved(shares, change.shift) * (1 - change.unseen)
+    moved[-1] += change.unseen
+    lost = change.missing * has_missing
+    after = np.append(moved * (1 - lost), lost)
     return rng.multinomial(sizes, before), rng.multinomial(np.full(later, rows), after)
 
 
 def _moved(shares: np.ndarray, shift: float) -> np.ndarray:
     """Shares of the same cells when the normal behind them has moved."""
-    from scipy.special import ndtr
-
     if shift == 0:
-        return shares.copy()
+        return shares
     upper = ndtr(ndtri(np.clip(np.cumsum(shares), 0, 1)) - shift)
     return np.diff(np.concatenate([[0.0], upper[:-1], [1.0]]))
 
 
 def _autocorrelated(
-    rng: np.random.Generator, shares: np.ndarray, rows: int, later: int, *, has_missing: bool, change: Change | None
+    rng: np.random.Generator, shares: np.ndarray, rows: int, later: int, change: Change, *, has_missing: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     whole = rows * REFERENCE_WINDOWS
     values = latent(rng, whole + rows * later)
     sd = np.float32((1 + WAVE) ** 0.5)
     values /= sd
     size = len(shares)
-    if change is not None:
-        values[whole:] += np.float32(change.shift)
+    values[whole:] += np.float32(change.shift)
     steps = ((np.arange(GRID) + 0.5) / GRID - 0.5) * 12
     cell_of = np.searchsorted(ndtri(np.clip(np.cumsum(shares)[:-1], 0, 1)), steps, side="left").astype(np.int16)
     place = cell_of[np.clip((values + 6) * (GRID / 12), 0, GRID - 1).astype(np.int16)]
-    if change is not None and change.unseen:
+    if change.unseen:
         bursts = latent(rng, rows * later)
         place[whole:][bursts > float(ndtri(1 - change.unseen)) * sd] = size - 1
     if has_missing:
         bursts = latent(rng, whole + rows * later)
-        share = np.full(len(bursts), MISSING, dtype=np.float32)
-        if change is not None:
-            share[whole:] = change.missing
-        place[bursts < ndtri(share) * sd] = size
+        limit = np.repeat(ndtri([MISSING, change.missing]).astype(np.float32) * sd, [whole, rows * later])
+        place[bursts < limit] = size
     return _count(place[:whole], REFERENCE_WINDOWS * BLOCKS, size + 1), _count(place[whole:], later, size + 1)
 
 

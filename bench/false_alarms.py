@@ -2,9 +2,9 @@
 
     python bench/false_alarms.py [--quick] [--rows 500,5000,50000] [--kinds iid,ar]
 
-50 references of 60 windows, 100 later windows each, 30 columns (bench/drift_streams.py). Beside the calibrated alarm, on
-the same counts: any column of KS or chi-squared with p < 0.05, the same after Bonferroni at 1 %, and PSI > 0.2 in any
-column. Intervals are by reference: the windows of one share its luck.
+50 references of 60 windows, 100 later windows each, 30 columns (bench/drift_streams.py). Beside the calibrated alarm,
+on the same counts: any column of KS or chi-squared with p < 0.05, the same after Bonferroni at 1 %, and PSI > 0.2 in
+any column. Intervals are by reference: the windows of one share its luck.
 """
 
 import argparse

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrim.core.drift.alarms import Alarm, promise
-from retrim.core.drift.watched import Noise, Watched, noise_of, strayed
+from retrim.core.drift.watched import Noise, Watched, noise_of, shift_of, strayed
 
 TAIL = 0.1  # share of the drawn windows that the tail is fitted to
 LEAST_RUNS = 4  # a drawn window is made of so many runs at least, so that there are many different ones
@@ -116,8 +116,7 @@ class Calibration:
         free = self.noise.freedom
         normal = -ndtri(np.minimum(p / 2, 0.5)) * (8 * free + 3) / (8 * free + 1)
         t = np.sqrt(free * np.expm1(np.minimum(normal**2 / free, 50)))
-        error = np.sqrt(self.noise.variance / self.rows * (1 + self.rows / self.watched.rows))
-        return np.asarray((t + ndtri(SEEN)) * error)
+        return shift_of(self.watched, t + float(ndtri(SEEN)), self.noise, self.rows)
 
 
 def calibrate(watched: Watched, *, rows: int, draws: int, seed: int) -> Calibration:

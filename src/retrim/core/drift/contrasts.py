@@ -11,6 +11,7 @@ import numpy as np
 from retrim.core.drift.cells import CategoryCells, NumericCells
 from retrim.core.drift.profile import ColumnProfile
 
+MISSING = "missing"
 GROUPS = 10  # shares of a numeric column that are watched one by one
 MOST_SHARES = 50  # of a categorical column; the rarest beyond are watched together
 
@@ -60,9 +61,9 @@ def _numeric(counts: np.ndarray) -> Contrasts:
     missing = _one(size, size)
     shares, names = _groups(known)
     if known.sum() == 0:
-        return _joined([("missing", "share", missing, 1.0)])
+        return _joined([(MISSING, "share", missing, 1.0)])
     scores, spread = _scores(known)
-    parts: list[tuple[str, Unit, np.ndarray, float]] = [("missing", "share", missing, 0.2)]
+    parts: list[tuple[str, Unit, np.ndarray, float]] = [(MISSING, "share", missing, 0.2)]
     if scores.any():
         parts += [("location", "sd", scores, 0.4), ("spread", "spread", spread, 0.2)]
     parts += [(name, "share", share, 0.2 / len(names)) for name, share in zip(names, shares, strict=True)]
@@ -115,7 +116,7 @@ def _categorical(cells: CategoryCells, counts: np.ndarray) -> Contrasts:
     frequent = sorted(sorted(known, key=lambda cell: (-counts[cell], cell))[:MOST_SHARES])
     rest = [cell for cell in known if cell not in frequent]
     named = [f"share of bucket {cell}" if cells.buckets else f"share of {cells.levels[cell]!r}" for cell in frequent]
-    parts: list[tuple[str, Unit, np.ndarray, float]] = [("missing", "share", _one(size, size), 0.2)]
+    parts: list[tuple[str, Unit, np.ndarray, float]] = [(MISSING, "share", _one(size, size), 0.2)]
     watched = [(name, _one(size, cell)) for name, cell in zip(named, frequent, strict=True)]
     if rest:
         watched.append(("share of rare categories", _one(size, *rest)))

@@ -40,35 +40,69 @@ class LongRun:
         return np.asarray(seen @ (new / carried) / seen.sum())
 
 
-def long_run(series: np.ndarray) -> LongRun:
+def long_run(series: np.ndarray, families: np.ndarray) -> LongRun:
     """Autocovariances of J series up to the lag at which each has forgotten itself.
 
     What a value takes over from the one before is taken out first, and put back in the end: that is most of what
-    there is where blocks are about as long as their memory.
+    there is where blocks are about as long as their memory. Series of one family are taken to carry over alike, as
+    far as they do not show otherwise.
 
     Args:
         series: Values of J series around their means, in time order, shape (N, J).
+        families: Number of the family of each series, shape (J,).
 
     Source:
-        Andrews and Monahan (1992), Econometrica 60(4), 953-966, taking out; Politis and Romano (1995), J. Time Series
+        Kendall (1954), Biometrika 41, 403-404, what a correlation is low by; Andrews and Monahan (1992), Econometrica
+        60(4), 953-966, taking out; Politis and Romano (1995), J. Time Series
         Analysis 16(1), 67-103: weight 1 up to the lag `m`, then falling to 0 at `2 m`, which leaves less bias than
         weights that fall at once.
     """
     n, wide = series.shape
     spread = autocovariance(series, 0)
-    carry = np.clip(autocovariance(series, 1) / np.where(spread > 0, spread, 1), -LARGEST_CARRY, LARGEST_CARRY)
+    alone = autocovariance(series, 1) / np.where(spread > 0, spread, 1)
+    carry, own = alone.copy(), np.ones(wide)
+    for family in np.unique(families):
+        mine = (families == family) & (spread > 0)
+        carry[mine], own[mine] = drawn_together(alone[mine], error=1 / n**0.5)
+    # Around its own mean a correlation is measured low. That of a series alone is left so: its larger error makes up.
+    carry = np.clip(carry + (1 - own) * (1 + 3 * carry) / n, -LARGEST_CARRY, LARGEST_CARRY)
     new = np.concatenate([series[:1] * np.sqrt(1 - carry**2), series[1:] - carry * series[:-1]])
     lags = memory(new)
     most = min(2 * int(lags.max(initial=1)) - 1, n - 1)
     weights = np.clip(2 - np.arange(most + 1)[:, None] / lags, 0, 1)
-    carried = (1 + np.maximum(carry, 0)) / (1 - np.maximum(carry, 0))
-    freedom = np.maximum(n / (1 + 2 * carried + 2 * (weights[2:] ** 2).sum(axis=0)), 1.0)
+    weights[1:2, lags == 1] = 0  # it is taken out already
+    whole = (1 + np.maximum(carry, 0)) / (1 - np.maximum(carry, 0))
+    freedom = np.maximum(n / (1 + 2 * own * whole + 2 * (weights[2:] ** 2).sum(axis=0)), 1.0)
     covariances = np.zeros((most + 1, wide))
     for lag in range(most + 1):
         heard = weights[lag] > 0
         covariances[lag, heard] = weights[lag, heard] * autocovariance(new[:, heard], lag)
-    taken = freedom / np.maximum(freedom - 1, 1.0)  # the mean was taken from the same values
+    taken = n / np.maximum(n - np.maximum(n / freedom, whole), n / 2)  # the mean was taken from the same values
     return LongRun(carry, covariances * taken, freedom)
+
+
+def drawn_together(values: np.ndarray, *, error: float) -> tuple[np.ndarray, float]:
+    """Measures of one kind, drawn towards their mean as far as their errors alone could have parted them.
+
+    None is moved by more than its error, so that the odd one out stays that.
+
+    Args:
+        values: Measures, shape (k,).
+        error: Standard error of each.
+
+    Returns:
+        The drawn values, and the share of its variance that each keeps of its own, 1 / k to 1.
+
+    Source:
+        Efron and Morris (1972), JASA 67, 130-139: James's and Stein's estimator with limited translation.
+    """
+    k = len(values)
+    if k < 4:
+        return values, 1.0
+    middle = values.mean()
+    own = max(1 - (k - 3) * error**2 / max(float(((values - middle) ** 2).sum()), 1e-300), 1 / k)
+    moved = np.clip((1 - own) * (middle - values), -error, error)
+    return values + moved, own
 
 
 def autocovariance(series: np.ndarray, lag: int) -> np.ndarray:

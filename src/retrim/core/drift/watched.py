@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrim.core.drift.contrasts import Contrasts, contrasts
+from retrim.core.drift.contrasts import MISSING, Contrasts, contrasts
 from retrim.core.drift.longrun import LongRun, long_run
 from retrim.core.drift.profile import Profile
 
+LEAST_OF_SHARE = 0.5  # of the variance of independent rows, that a share is given
+LARGEST = 1e6  # standard errors; beyond, all is one
 PRIOR_ROWS = 20.0  # rows that a rare category needs before its own clustering outweighs its column's
 
 
@@ -71,13 +73,17 @@ def watch(profile: Profile, blocks: np.ndarray | None = None) -> Watched:
     means = sums.sum(axis=0) / rows.sum()
     strays = (sums - rows[:, None] * means) / rows.mean()
     many = [len(each.names) for each in columns.values()]
+    unit = np.concatenate([each.units for each in columns.values()])
+    kind = np.repeat([column.kind for column in profile.columns.values()], many)
+    missing = np.concatenate([each.names for each in columns.values()]) == MISSING
+    families = np.unique(np.stack([unit, np.where(missing, MISSING, kind)]), axis=1, return_inverse=True)[1]
     return Watched(
         columns=columns,
         means=means,
         strays=strays,
         block_rows=float(rows.mean()),
-        long=long_run(strays),
-        unit=np.concatenate([each.units for each in columns.values()]),
+        long=long_run(strays, families),
+        unit=unit,
         column=np.repeat(np.arange(len(columns)), many),
         budget=np.concatenate([each.budget for each in columns.values()]) / len(columns),
     )
@@ -90,7 +96,7 @@ class Noise:
     Args:
         variance: Of the mean of n rows, times n, shape (..., J).
         freedom: Degrees of freedom that its measure is worth, shape (J,).
-        least: What independent rows give a share, below which no share is taken; 0 elsewhere, shape (J,).
+        least: What a share is given at least; 0 elsewhere, shape (J,).
     """
 
     variance: np.ndarray
@@ -114,8 +120,8 @@ class Noise:
 def noise_of(watched: Watched, rows: float) -> Noise:
     """The noise of windows of `rows` rows.
 
-    A share strays at least as that of independent rows does. That of a category too rare to show how its rows
-    cluster is taken to cluster as the others of its column do.
+    The share of a category too rare to show how its rows cluster is taken to cluster as the others of its column do,
+    and none strays by less than half the variance that it has in independent rows.
     """
     variance = watched.long.variance(rows / watched.block_rows) * watched.block_rows
     share = watched.unit == "share"
@@ -125,7 +131,7 @@ def noise_of(watched: Watched, rows: float) -> Noise:
     clustered = np.bincount(column, variance[share]) / np.maximum(np.bincount(column, single), 1e-300)
     seen = watched.rows * np.minimum(p, 1 - p)
     least = np.zeros(len(variance))
-    least[share] = single
+    least[share] = LEAST_OF_SHARE * single
     prior = PRIOR_ROWS * np.maximum(clustered[column], 1) * single
     variance[share] = (seen * variance[share] + prior) / (seen + PRIOR_ROWS)
     return Noise(np.maximum(variance, least), watched.long.freedom, least)
@@ -161,12 +167,32 @@ def strayed(
     z = np.where(moves, moved / error, np.where(np.abs(shift) > 1e-9, np.inf, 0))
     old = np.clip((watched.means if means is None else means)[..., share], 0, 1)
     new = np.clip(old + shift[..., share], 0, 1)
-    thinned = rows * np.maximum(old * (1 - old), 0.5 / watched.rows) / noise.variance[..., share]
-    angles = [np.arcsin(np.sqrt((x * thinned + 0.375) / (thinned + 0.75))) for x in (old, new)]
-    z[..., share] = 2 * np.sqrt((thinned + 0.5) / both) * (angles[1] - angles[0])
+    thinned = _thinned(watched, old, noise.variance[..., share], rows)
+    z[..., share] = 2 * np.sqrt((thinned + 0.5) / both) * (_angle(new, thinned) - _angle(old, thinned))
     free = noise.freedom
     normal = np.sqrt(free * np.log1p(z * z / free)) * (8 * free + 1) / (8 * free + 3)
     return np.asarray(-log_ndtr(-np.minimum(normal, LARGEST)) - np.log(2) + np.log(watched.budget))
 
 
-LARGEST = 1e6  # standard errors; beyond, all is one
+def shift_of(watched: Watched, z: np.ndarray, noise: Noise, rows: float) -> np.ndarray:
+    """The shift upwards that lies z standard errors from the reference, in the unit of each contrast, shape (J,)."""
+    both = 1 + rows / watched.rows
+    error = np.sqrt(noise.variance / rows * both)
+    spread, share = watched.unit == "spread", watched.unit == "share"
+    shift = z * error
+    shift[spread] = (1 + shift[spread] / 3) ** 3 - 1
+    old = np.clip(watched.means[share], 0, 1)
+    thinned = _thinned(watched, old, noise.variance[share], rows)
+    angle = _angle(old, thinned) + z[share] * np.sqrt(both / (thinned + 0.5)) / 2
+    new = (np.sin(np.minimum(angle, np.pi / 2)) ** 2 * (thinned + 0.75) - 0.375) / thinned
+    shift[share] = np.minimum(new, 1) - old
+    return shift
+
+
+def _thinned(watched: Watched, share: np.ndarray, variance: np.ndarray, rows: float) -> np.ndarray:
+    """How many independent rows tell as much of a share."""
+    return np.asarray(rows * np.maximum(share * (1 - share), 0.5 / watched.rows) / variance)
+
+
+def _angle(share: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return np.asarray(np.arcsin(np.sqrt((share * rows + 0.375) / (rows + 0.75))))
