@@ -82,6 +82,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "account": None if now_live is None else balance(house, now_live.version).balance,
         "price": None if now_live is None else price_now(house),
         "money": money_of(house),
+        "totals": checks[-1].record.get("totals") if checks else None,
         "last_check": checks[-1].as_of if checks else None,
         "last_decision": None
         if last is None
@@ -110,6 +111,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("because", screens.brief(champion["reason"], REASON) if champion else "make version 1: retrim retrain"),
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
+            ("cost so far", totals_in_words(record["totals"])),
             ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),
             ("because", screens.brief(last["reason"], REASON) if last else None),
             ("all of it", f"retrim why {last['id']}" if last else None),
@@ -130,6 +132,18 @@ def account_in_words(balance: float, price: float, money: dict[str, Any] | None)
     if money is None:
         return said
     return f"{said} ({balance * money['per_unit']:.2f} of {money['cost']:.2f} {money['currency']})"
+
+
+def totals_in_words(totals: dict[str, Any] | None) -> str | None:
+    """What the model has cost up to a check, with its probes and without."""
+    if totals is None or not totals["checks"]:
+        return None
+    count = totals["retrainings"]
+    return (
+        f"{totals['without_probes']:.4g} in {totals['checks']} checks: loss {totals['loss']:.4g}, "
+        f"{count} retraining{'' if count == 1 else 's'} {totals['retrainings_cost']:.4g}; "
+        f"{totals['with_probes']:.4g} with the probes, {totals['probes_cost']:.4g}"
+    )
 
 
 def _live(champion: dict[str, Any] | None) -> str:
@@ -156,9 +170,11 @@ def show_decision(record: dict[str, Any]) -> None:
             ("as of", screens.moment(record["as_of"])),
             ("reason", record["reason"]),
             ("live", facts.get("champion")),
+            ("loss", _loss_in_words(facts)),
             (
-                "loss",
+                "probe against it",
                 f"champion {reading['champion_loss']:.4g}, probe {reading['probe_loss']:.4g} on {reading['rows']} rows"
+                f", a gain of {reading['gain']:.4g} with a standard error of {reading['error']:.4g}"
                 if reading
                 else None,
             ),
@@ -168,12 +184,18 @@ def show_decision(record: dict[str, Any]) -> None:
                 if "account" in facts
                 else None,
             ),
+            ("probe", _probe_in_words(facts)),
+            ("cost so far", totals_in_words(facts.get("totals"))),
             ("run", f"{run['state']}: {run['reason']}" if run else None),
+            ("otherwise", facts.get("change") or None),
         ]
     )
     if facts.get("said"):
-        rows = [(said["rule"], "yes" if said["fires"] else "no", said["text"]) for said in facts["said"]]
-        screens.show_table(("rule", "fires", "because"), rows, title="Rules")
+        rows = [
+            (said["rule"], "yes" if said["fires"] else "no", said["text"], said.get("change", ""))
+            for said in facts["said"]
+        ]
+        screens.show_table(("rule", "fires", "because", "what would have changed that"), rows, title="Rules")
     if facts.get("findings"):
         found = [
             (f["column"], f["test"], f"{f['effect']:.3g}", f"{f['threshold']:.3g}", "over" if f["over"] else "")
@@ -183,6 +205,29 @@ def show_decision(record: dict[str, Any]) -> None:
     if record["verdict"]:
         checks = [("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["verdict"]["checks"]]
         screens.show_table(("", "check", "figures"), checks, title="Gate")
+
+
+def _loss_in_words(facts: dict[str, Any]) -> str | None:
+    """The champion's realised loss with its interval, and the band it is held against."""
+    if facts.get("loss") is None:
+        return None
+    said = f"{facts['loss']:.4g} on {facts['window']['rows']} rows"
+    if facts.get("interval"):
+        low, high = facts["interval"]
+        said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
+    band = facts.get("band")
+    return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
+
+
+def _probe_in_words(facts: dict[str, Any]) -> str | None:
+    cost = facts.get("probe")
+    if cost is None:
+        return None
+    return (
+        f"cost {cost['cost']:.4g}, {cost['work'] / cost['retraining']:.1%} of a retraining"
+        if cost["retraining"]
+        else None
+    )
 
 
 def show_check(done: dict[str, Any]) -> None:

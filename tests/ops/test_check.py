@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.store import iso
+from retrim.answers import decision_record, show_decision
 from retrim.core.account import EMPTY
 from retrim.errors import BadInputError
 from retrim.ops.check import balance, price_now
@@ -223,6 +224,87 @@ def test_a_price_in_first_losses_is_a_multiple_of_what_version_1_was_judged_with
     desk = make(changes={"account": {"price": 0.5, "price_unit": "first_loss"}})
 
     assert price_now(desk.house) == 0.5 * 1.5
+
+
+# --- the probe: when it is asked, and what it costs ------------------------------------------------
+
+
+def test_rows_that_no_probe_was_asked_about_wait_for_the_next_and_enter_the_account_once(make: Make) -> None:
+    desk = make(changes={"probe": {"when": "5D"}})
+    counted, measured = [], []
+    for day in (12, 14, 16, 18):
+        desk.land(desk.rows(day - 2, day), day)
+        record = desk.check(day).record
+        counted.append(None if record["reading"] is None else record["reading"]["rows"])
+        measured.append(record["window"]["rows"])
+
+    assert counted == [None, None, 144, None]
+    assert measured == [48, 48, 48, 48]
+
+
+def test_a_probe_costs_the_price_times_its_share_of_a_retrainings_work(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 12), 12)
+    record = desk.check(12).record
+    probed = record["probe"]
+
+    # One fit of 30 rounds on the 240 rows of ten days; the last was due at the very first new event.
+    assert probed["work"] == 240 * 30
+    assert probed["cost"] == pytest.approx(record["price"] * probed["work"] / probed["retraining"])
+
+
+def test_a_probe_on_a_sample_costs_less(make: Make) -> None:
+    desk = make(changes={"probe": {"sample_rows": 60}})
+    desk.land(desk.rows(10, 12), 12)
+
+    assert desk.check(12).record["probe"]["work"] == 60 * 30
+
+
+def test_the_sums_of_a_check_go_on_from_the_check_before(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    records = []
+    for day in (12, 14, 16):
+        desk.land(desk.rows(day - 2, day), day)
+        records.append(desk.check(day).record)
+    desk.make_version(16)
+    desk.land(desk.rows(16, 18), 18)
+    records.append(desk.check(18).record)
+    last = records[-1]["totals"]
+
+    assert last["loss"] == pytest.approx(sum(record["loss"] for record in records))
+    assert last["probes_cost"] == pytest.approx(sum(record["probe"]["cost"] for record in records))
+    assert (last["retrainings"], last["retrainings_cost"]) == (1, 1000.0)
+
+
+def test_the_interval_of_the_loss_holds_the_loss(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 14), 14)
+    record = desk.check(14).record
+
+    assert record["interval"][0] < record["loss"] < record["interval"][1] < 2 * record["loss"]
+
+
+# --- what would have changed the answer -----------------------------------------------------------
+
+
+def test_a_price_just_below_the_one_that_why_names_does_fire(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    quiet = _until_it_pays(desk, outcome="none")
+    named = float(quiet.record["said"][0]["change"].partition("at a price below ")[2].partition(",")[0])
+    again = with_params(desk, account={"price": named * 0.999}).check(21)
+
+    assert again.outcome == "retrain"
+
+
+def test_why_says_the_same_whatever_the_settings_have_become(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    _until_it_pays(desk, outcome="none")
+    told = []
+    for house in (desk.house, with_params(desk, account={"price": 0.01}, triggers={"rules": ["drift"]}).house):
+        show_decision(decision_record(house, None))
+        told.append(capsys.readouterr().out)
+
+    assert told[0] == told[1]
 
 
 # --- cooldown, hold, deferral ---------------------------------------------------------------------

@@ -11,6 +11,7 @@ from retrim.core.band import Band
 from retrim.core.history import standing
 from retrim.core.probe import Reading
 from retrim.core.table import assemble, overdue_labels
+from retrim.core.totals import NOTHING, Totals
 from retrim.core.triggers import Decision, Evidence, decide
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
@@ -62,6 +63,8 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "reading": None,
         "metrics": None,
         "loss": None,
+        "interval": None,
+        "probe": None,
         "band": None,
         "findings": [],
         "drifted": [],
@@ -69,6 +72,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "target_until": None,
         "drift_note": None,
         "labels_overdue": overdue_labels(table, as_of=now),
+        "measured_until": None,
         "counted_until": None,
         "labels_until": None,
         "debited": [],
@@ -78,6 +82,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     band: Band | None = None
     if previous is not None and pd.Timestamp(previous.as_of) > now:
         record |= {"account": account.as_record(), "price": price, "money": money_of(house), "said": []}
+        record["totals"] = previous.record.get("totals", NOTHING.as_record())
         waits = tuple(previous.record.get("held", ()))
         seen_already = f"the check of {previous.as_of} has looked already; checks go forward"
         gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits)
@@ -86,7 +91,8 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         version, predictor = found
         score(house, now=now)
         looked = look(house, table, predictor, version, previous=previous, now=now)
-        seen = realise(house, table, predictor, version, previous=previous, now=now)
+        drifted = any(finding.over for finding in looked.findings)
+        seen = realise(house, table, predictor, version, previous=previous, drifted=drifted, price=price, now=now)
         before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
         if seen.loss is not None:
@@ -100,6 +106,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             "account_before": before.as_record(),
         }
     record |= {"account": account.as_record(), "price": price, "money": money_of(house)}
+    record["totals"] = _totals(house, previous, record).as_record()
     evidence = _evidence(house, now=now, past=past, record=record, account=account, band=band)
     decision = decide(evidence, house.params.triggers)
     record["said"] = [said.as_record() for said in decision.said]
@@ -172,6 +179,22 @@ def _deposited(record: dict[str, Any], account: Account) -> Account | None:
         return None
     before = record["account_before"]
     return Account(account.balance - before["balance"], account.variance - before["variance"])
+
+
+def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Totals:
+    """The sums up to this check, from those of the check before."""
+    before = None if previous is None else previous.record.get("totals")
+    window, probed = record["window"], record["probe"]
+    releases = house.store.releases(house.model)
+    first = None if not releases else house.store.version(house.model, releases[0].version)
+    ended = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused")]
+    return (NOTHING if before is None else Totals.from_record(before)).after(
+        loss=record["loss"],
+        share=0.0 if window is None else window["rows"] / house.params.account.usual_rows,
+        probe_cost=None if probed is None else probed["cost"],
+        retrainings=0 if first is None else sum(run.as_of > first.as_of for run in ended),
+        price=record["price"],
+    )
 
 
 def _store(house: House, identity: str, decision: Decision, record: dict[str, Any], now: pd.Timestamp) -> Checked:

@@ -6,14 +6,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.store import Row
+from retrim.adapters.store import Row, iso
 from retrim.core.band import Band, reference_band
 from retrim.core.bundle import Predictor
 from retrim.core.metrics import measure, row_losses
-from retrim.core.probe import Reading, probe
+from retrim.core.probe import Reading, fitted_rows, probe
+from retrim.core.resample import mean_bound
 from retrim.core.table import mature
+from retrim.core.work import ProbeCost, retraining_work
 from retrim.machine import cores
 from retrim.ops.house import House
+
+CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90 %
 
 
 @dataclass(frozen=True)
@@ -21,30 +25,39 @@ class Realised:
     """What matured rows say.
 
     Args:
-        rows: Rows that matured since the last counted moment, and since the champion was made.
-        reading: The probe on them; None where they are too few.
+        rows: Rows that matured since the last measured moment, and since the champion was made.
+        loss: The champion's mean loss on them; None where they are too few.
+        interval: What that mean lies between, by a block bootstrap; None likewise.
         metrics: The champion on them, each of `judge.metrics`; None likewise.
-        loss: Its mean loss on them; None likewise.
-        counted_until: Until when rows have been counted, this check included.
+        reading: The probe on rows that matured since the last one; None where it was not asked or they are too few.
+        cost: What the probe cost; None where there was none.
+        measured_until: Until when rows have been measured, this check included.
+        counted_until: Until when rows have been probed, and entered the account.
         labels_until: When the newest label matured; None if none has.
     """
 
     rows: int
-    reading: Reading | None
-    metrics: dict[str, float] | None
     loss: float | None
+    interval: tuple[float, float] | None
+    metrics: dict[str, float] | None
+    reading: Reading | None
+    cost: ProbeCost | None
+    measured_until: pd.Timestamp
     counted_until: pd.Timestamp
     labels_until: pd.Timestamp | None
 
     def as_record(self) -> dict[str, Any]:
         """The fields of a check's record that stand for it."""
         return {
-            "window": None if self.reading is None else {"rows": self.reading.rows},
-            "reading": None if self.reading is None else self.reading.as_record(),
-            "metrics": self.metrics,
+            "window": None if self.loss is None else {"rows": self.rows},
             "loss": self.loss,
-            "counted_until": self.counted_until.tz_convert("UTC").isoformat(timespec="seconds"),
-            "labels_until": None if self.labels_until is None else self.labels_until.isoformat(),
+            "interval": None if self.interval is None else list(self.interval),
+            "metrics": self.metrics,
+            "reading": None if self.reading is None else self.reading.as_record(),
+            "probe": None if self.cost is None else self.cost.as_record(),
+            "measured_until": iso(self.measured_until),
+            "counted_until": iso(self.counted_until),
+            "labels_until": None if self.labels_until is None else iso(self.labels_until),
         }
 
 
@@ -55,31 +68,78 @@ def realise(
     version: int,
     *,
     previous: Row | None,
+    drifted: bool,
+    price: float,
     now: pd.Timestamp,
 ) -> Realised:
-    """The champion and the probe on rows that matured since the last counted moment, and since the champion was made.
+    """The champion on rows that matured since it was last measured, and the probe on those since the last probe.
 
-    With too few of them nothing is said, and they are counted with the next ones.
+    With too few of them nothing is said, and they are taken with the next ones. A row is measured once and probed once.
+
+    Args:
+        house: The house.
+        table: As of now.
+        predictor: The champion.
+        version: Its number.
+        previous: The check before; None at the first.
+        drifted: Whether this check found drift.
+        price: Of a retraining.
+        now: The moment of the check.
     """
-    params = house.params
-    ripe = mature(table)
+    params, ripe = house.params, mature(table)
+    measured, counted = (_since(house, version, previous, field) for field in ("measured_until", "counted_until"))
+    fresh, unprobed = (
+        np.flatnonzero(((ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)).to_numpy())
+        for begin in (measured, counted)
+    )
+    loss = interval = metrics = reading = cost = None
+    if len(fresh) >= params.probe.min_rows:
+        judged = ripe.iloc[fresh]
+        actual, predicted = predictor.view.actual(judged), predictor.predict(judged)
+        losses = row_losses(params.judge.loss, actual, predicted)
+        loss, interval = float(losses.mean()), _interval(house, losses)
+        metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
+        measured = now
+    if len(unprobed) >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
+        reading = _probe(house, ripe, unprobed, predictor)
+        cost = _cost(house, ripe, unprobed, predictor, price=price)
+        counted = now
+    labels_until = pd.Timestamp(ripe["_matured"].max()) if len(ripe) else None
+    return Realised(len(fresh), loss, interval, metrics, reading, cost, measured, counted, labels_until)
+
+
+def _since(house: House, version: int, previous: Row | None, field: str) -> pd.Timestamp:
+    """Until when rows have been taken: as the check before says, or since the champion was made."""
     made = house.store.version(house.model, version)
     assert made is not None, version
     begin = pd.Timestamp(made.as_of)
-    if previous is not None and previous.record["counted_until"] is not None:
-        begin = max(begin, pd.Timestamp(previous.record["counted_until"]))
-    labels_until = pd.Timestamp(ripe["_matured"].max()) if len(ripe) else None
-    is_new = (ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)
-    newest = np.flatnonzero(is_new.to_numpy())
-    if len(newest) < params.probe.min_rows:
-        return Realised(len(newest), None, None, None, begin, labels_until)
-    judged = ripe.iloc[newest]
-    actual, predicted = predictor.view.actual(judged), predictor.predict(judged)
-    losses = row_losses(params.judge.loss, actual, predicted)
-    reading = probe(
+    if previous is not None and previous.record.get(field) is not None:
+        begin = max(begin, pd.Timestamp(previous.record[field]))
+    return begin
+
+
+def _interval(house: House, losses: np.ndarray) -> tuple[float, float]:
+    judge = house.params.judge
+    low, high = (
+        sign
+        * mean_bound(
+            sign * losses,
+            confidence=CONFIDENCE,
+            block_rows=judge.block_rows,
+            draws=judge.draws,
+            seed=house.params.gate.seed,
+        )
+        for sign in (1, -1)
+    )
+    return low, high
+
+
+def _probe(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor) -> Reading:
+    params, judged = house.params, ripe.iloc[newest]
+    return probe(
         ripe,
         newest,
-        losses,
+        row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged)),
         replace(predictor.recipe, loss=params.judge.loss),
         params.data,
         params.probe,
@@ -88,8 +148,21 @@ def realise(
         block_rows=params.judge.block_rows,
         cores=cores(),
     )
-    metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
-    return Realised(len(newest), reading, metrics, float(losses.mean()), now, labels_until)
+
+
+def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float) -> ProbeCost:
+    params, rounds = house.params, predictor.recipe.rounds
+    pasts = fitted_rows(ripe, newest, params.probe, window=predictor.window, sliding_rows=params.split.sliding_rows)
+    retraining = retraining_work(
+        max(len(ripe) - params.split.judge_rows, 0),
+        rounds,
+        mode=params.retrain.mode,
+        windows=params.train.windows,
+        sliding_rows=params.split.sliding_rows,
+        backtest=params.backtest,
+        tune=params.tune,
+    )
+    return ProbeCost(rounds * sum(map(len, pasts)), retraining, price)
 
 
 def band_of(house: House, table: pd.DataFrame, predictor: Predictor, *, rows: int) -> Band | None:

@@ -20,9 +20,7 @@ class DriftParams(Section):
     numeric: Tests = Field(description="tests of each number and integer feature, and of such a target")
     categorical: Tests = Field(description="tests of each category feature, and of such a target or prediction")
     missing: Tests = Field(description="tests of each feature, of any type")
-    score: Tests = Field(
-        description="tests of the champion's predictions and confidence, where they are numbers"
-    )
+    score: Tests = Field(description="tests of the champion's predictions and confidence, where they are numbers")
     thresholds: dict[str, float] = Field(description="of each test, on its effect; above 0")
     min_rows: int = Field(ge=1, description="rows of the current window, at least")
 
