@@ -15,6 +15,7 @@ from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams, require
 from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
+from retrim.core.policy.params import PolicyParams
 from retrim.core.probe import ProbeParams
 from retrim.core.section import Section, explain
 from retrim.core.table import DataParams
@@ -40,6 +41,7 @@ class Params(Section):
     account: AccountParams
     drift: DriftParams
     triggers: TriggerParams
+    policy: PolicyParams
     retrain: RetrainParams
     room: RoomParams
     schedule: ScheduleParams

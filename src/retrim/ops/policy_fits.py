@@ -45,14 +45,14 @@ def all_scored(work: Work, kinds: tuple[WindowKind, ...], log: Path, *, cores: i
     done = read_log(log)
     every = jobs(work.cut, kinds)
     todo = [job for job in every if job not in done]
-    tell("policy: fits", len(every) - len(todo), len(every))
+    tell(f"policy: {len(every)} fits, {len(done)} of them made before")
     log.parent.mkdir(parents=True, exist_ok=True)
     _end_last_line(log)
     with log.open("ab", buffering=0) as out:
         for scored in _made(work, todo, cores=min(cores, len(todo))):
             out.write(_line(scored))  # one write of a file opened to append: whole or not at all
             done[scored.job] = scored
-            tell("policy: fits", len(done), len(every))
+            tell("policy: loss matrix", len(done), len(every))
     return [done[job] for job in every]
 
 
