@@ -10,6 +10,7 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
+from retrim.core.drift.lookup import count_between
 from retrim.errors import BadInputError
 
 LARGEST = float(np.finfo("float64").max)
@@ -77,7 +78,7 @@ class NumericCells:
 
     def count(self, values: pd.Series) -> np.ndarray:
         """Rows in each cell, the missing last: int64, shape (size + 1,)."""
-        return np.bincount(self.place(values), minlength=self.size + 1).astype("int64")
+        return count_between(as_floats(values), self.cuts, self.shares)
 
     def as_record(self) -> dict[str, Any]:
         """JSON types; `from_record` reads it back."""
@@ -132,7 +133,13 @@ class CategoryCells:
 
     def count(self, values: pd.Series) -> np.ndarray:
         """Rows in each cell, the missing last: int64, shape (size + 1,)."""
-        return np.bincount(self.place(values), minlength=self.size + 1).astype("int64")
+        rows = values.value_counts(sort=False, dropna=False)
+        known = rows.index.notna()
+        cells = np.full(len(rows), self.size)
+        cells[known] = self._cells_of([str(value) for value in rows.index[known]])
+        counts = np.zeros(self.size + 1, dtype="int64")
+        np.add.at(counts, cells, rows.to_numpy(dtype="int64"))
+        return counts
 
     def _cells_of(self, categories: list[str]) -> np.ndarray:
         if self.buckets:
@@ -168,6 +175,8 @@ class Counts:
 
 def as_floats(values: pd.Series) -> np.ndarray:
     """Numbers as float64, missing as NaN, shape (n,)."""
+    if values.dtype == np.dtype("float64"):
+        return values.to_numpy()  # as it is, without a copy
     return values.to_numpy(dtype="float64", na_value=np.nan)
 
 
