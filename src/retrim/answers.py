@@ -83,6 +83,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "price": None if now_live is None else price_now(house),
         "money": money_of(house),
         "totals": checks[-1].record.get("totals") if checks else None,
+        "estimates": checks[-1].record.get("estimates") if checks else None,
         "last_check": checks[-1].as_of if checks else None,
         "last_decision": None
         if last is None
@@ -112,6 +113,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
             ("cost so far", totals_in_words(record["totals"])),
+            ("estimates", quality_in_words(record["estimates"])),
             ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),
             ("because", screens.brief(last["reason"], REASON) if last else None),
             ("all of it", f"retrim why {last['id']}" if last else None),
@@ -132,6 +134,26 @@ def account_in_words(balance: float, price: float, money: dict[str, Any] | None)
     if money is None:
         return said
     return f"{said} ({balance * money['per_unit']:.2f} of {money['cost']:.2f} {money['currency']})"
+
+
+def estimate_in_words(facts: dict[str, Any]) -> str | None:
+    """The loss estimated without labels, and how good such estimates were up to then."""
+    said = facts.get("estimate")
+    if not said:
+        return quality_in_words(facts.get("estimates"))
+    text = f"{said['loss']:.4g} on {said['rows']} rows by the {said['by']}, without their labels"
+    good = quality_in_words(facts.get("estimates"))
+    return text if good is None else f"{text}; {good}"
+
+
+def quality_in_words(found: dict[str, float] | None) -> str | None:
+    """How far off the estimates were that labels have come for."""
+    if found is None:
+        return None
+    return (
+        f"{found['scored']} estimates were off by {found['off']:.0%} of the loss on average, "
+        f"taking it for unchanged by {found['naive_off']:.0%}"
+    )
 
 
 def totals_in_words(totals: dict[str, Any] | None) -> str | None:
@@ -171,6 +193,7 @@ def show_decision(record: dict[str, Any]) -> None:
             ("reason", record["reason"]),
             ("live", facts.get("champion")),
             ("loss", _loss_in_words(facts)),
+            ("estimated", estimate_in_words(facts)),
             (
                 "probe against it",
                 f"champion {reading['champion_loss']:.4g}, probe {reading['probe_loss']:.4g} on {reading['rows']} rows"

@@ -24,6 +24,7 @@ CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START + pd.T
 SHIFT: dict[str, Any] = {"kind": "shift", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
 LOOK_AT_LEVEL = {"rules": ["drift"], "drift_columns": ["level"]}
 DEAR = {"account": {"price": 1000.0}}
+JUDGED_ON_MORE = {"split": {"judge_rows": 96}}
 CHEAP = {"account": {"price": 0.05, "errors": 0.0}}
 
 
@@ -282,6 +283,47 @@ def test_the_interval_of_the_loss_holds_the_loss(make: Make) -> None:
     record = desk.check(14).record
 
     assert record["interval"][0] < record["loss"] < record["interval"][1] < 2 * record["loss"]
+
+
+# --- estimates before labels ------------------------------------------------------------------------
+
+
+def test_an_estimate_is_scored_once_when_its_labels_have_come(make: Make) -> None:
+    desk = make(labels="later", changes=JUDGED_ON_MORE)
+    rows = desk.rows(10, 12)
+    desk.land(rows.assign(outcome=float("nan")), 12)
+    said = desk.check(12).record
+    desk.land(rows.head(20), 13, kind="labels")
+    some = desk.check(13).record
+    desk.land(rows.tail(28), 14, kind="labels")
+    all_, after = desk.check(14).record, desk.check(15).record
+
+    assert (said["estimate"]["rows"], said["scored"], some["scored"], after["scored"]) == (48, [], [], [])
+    assert all_["scored"][0]["as_of"] == iso(desk.day(12))
+    assert all_["scored"][0]["estimated"] == said["estimate"]["loss"]
+    assert after["estimates"] == all_["estimates"]
+
+
+def test_rows_with_labels_are_estimated_as_if_they_had_none(make: Make) -> None:
+    desk = make(changes=JUDGED_ON_MORE)
+    desk.land(desk.rows(10, 12), 12)
+    record = desk.check(12).record
+
+    assert record["scored"][0]["realised"] == pytest.approx(record["loss"])
+    assert record["estimates"]["scored"] == 1
+
+
+def test_without_labels_for_long_the_estimate_is_asked_too(make: Make) -> None:
+    desk = make(
+        labels="later",
+        changes=JUDGED_ON_MORE
+        | {"triggers": {"max_wait": "3D", "band": {"unit": "iqr", "reach": 1e-6}, "cooldown_checks": 0}},
+    )
+    desk.land(desk.rows(10, 14).assign(outcome=float("nan"), level=9.0), 14)
+    checked = desk.check(14)
+
+    assert [said["rule"] for said in checked.record["said"]] == ["account", "estimate"]
+    assert checked.record["labels_until"] == iso(desk.day(10))
 
 
 # --- what would have changed the answer -----------------------------------------------------------

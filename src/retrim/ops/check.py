@@ -17,6 +17,7 @@ from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
 from retrim.ops.champion import champion
 from retrim.ops.drift import look
+from retrim.ops.estimate import estimate
 from retrim.ops.house import House
 from retrim.ops.realised import band_of, realise
 from retrim.ops.score import score
@@ -64,6 +65,9 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "metrics": None,
         "loss": None,
         "interval": None,
+        "estimate": None,
+        "scored": [],
+        "estimates": None,
         "probe": None,
         "band": None,
         "findings": [],
@@ -93,15 +97,17 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         looked = look(house, table, predictor, version, previous=previous, now=now)
         drifted = any(finding.over for finding in looked.findings)
         seen = realise(house, table, predictor, version, previous=previous, drifted=drifted, price=price, now=now)
+        guessed = estimate(house, table, predictor, version, past=past, now=now)
         before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
-        if seen.loss is not None:
-            band = band_of(house, table, predictor, rows=seen.rows)
+        rows_held = seen.rows if seen.loss is not None or guessed.estimate is None else guessed.estimate.rows
+        band = band_of(house, table, predictor, rows=rows_held)
         record |= {
             **seen.as_record(),
             "champion": version,
             "band": None if band is None else band.as_record(),
             **looked.as_record(),
+            **guessed.as_record(),
             "debited": [run.id for run in _refused_since(house, previous)],
             "account_before": before.as_record(),
         }
@@ -166,7 +172,7 @@ def _evidence(
         price=record["price"],
         errors=house.params.account.errors,
         loss=record["loss"],
-        estimate=None,
+        estimate=None if record["estimate"] is None else record["estimate"]["loss"],
         band=band,
         labels_until=None if until is None else pd.Timestamp(until),
         **standing(past_of_store(house, past), champion=checked.champion, drifted=checked.drifted),
