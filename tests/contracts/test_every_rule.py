@@ -32,6 +32,7 @@ QUIET = Evidence(
     deposited=None,
     price=1.0,
     errors=2.0,
+    ahead=0.0,
     drifted=((), ()),
     looked=True,
     loss=1.0,

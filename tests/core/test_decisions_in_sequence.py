@@ -62,6 +62,7 @@ class Life:
             deposited=None,
             price=5.0,
             errors=2.0,
+            ahead=0.0,
             loss=step["loss"],
             estimate=step["loss"],
             band=Band(1.0, 0.1, 0.1),

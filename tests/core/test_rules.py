@@ -50,14 +50,16 @@ def test_after_as_many_checks_as_it_says_the_account_pays_and_not_before(
     balance: float, variance: float, gain: float, noise: float, price: float
 ) -> None:
     account, deposited = Account(balance, variance), Account(gain, noise)
-    more = checks_until(account, deposited, price=price, errors=2.0)
-    grown = [Account(balance + k * gain, variance + k * noise).pays(price, errors=2.0) for k in range(1, 1001)]
+    more = checks_until(account, deposited, price=price, errors=2.0, ahead=0.0)
+    grown = [
+        Account(balance + k * gain, variance + k * noise).pays(price, errors=2.0, ahead=0.0) for k in range(1, 1001)
+    ]
 
     assert more == (grown.index(True) + 1 if True in grown else None)
 
 
 def test_checks_that_put_nothing_in_never_fill_it() -> None:
-    assert checks_until(Account(3.0, 1.0), Account(-1.0, 1.0), price=5.0, errors=2.0) is None
+    assert checks_until(Account(3.0, 1.0), Account(-1.0, 1.0), price=5.0, errors=2.0, ahead=0.0) is None
 
 
 def test_the_schedule_fires_when_its_span_is_over_and_not_a_moment_before() -> None:

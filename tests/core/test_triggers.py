@@ -20,6 +20,7 @@ QUIET = Evidence(
     deposited=None,
     price=5.0,
     errors=2.0,
+    ahead=0.0,
     drifted=((),),
     looked=True,
     loss=1.0,

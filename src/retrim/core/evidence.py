@@ -71,6 +71,7 @@ class Evidence:
         deposited: What this check put in: balance and variance, the balance possibly below zero; None if nothing.
         price: Of a retraining, in units of the loss.
         errors: Standard errors of itself that the account must exceed.
+        ahead: Checks like the newest ones that are added before it is held to the price.
         drifted: Columns over a threshold at each check that had rows to look at, oldest first.
         looked: Whether this check had, and so is the last of them.
         loss: The champion's mean loss on the rows that matured for this check; None if too few did.
@@ -94,6 +95,7 @@ class Evidence:
     deposited: Account | None
     price: float
     errors: float
+    ahead: float
     drifted: tuple[tuple[str, ...], ...]
     looked: bool
     loss: float | None

@@ -1,6 +1,6 @@
 """The rules: each says whether it asks for a retraining, why, and what would have changed its answer."""
 
-from retrim.core.account import Account
+from retrim.core.account import NEWEST, Account
 from retrim.core.evidence import RULES, Evidence, Said, TriggerParams
 from retrim.core.timetable import next_due
 
@@ -9,11 +9,12 @@ FAR = 1000  # checks: what takes longer is not worth a number
 
 @RULES.register("account", starts=True, repeats=False)
 def account_rule(evidence: Evidence, params: TriggerParams) -> Said:
-    """Fires when the account pays for a retraining and stands clear of its own noise."""
+    """Fires when the account, and a few more checks like the newest, pay for a retraining, and it is clear of noise."""
     account, price, errors = evidence.account, evidence.price, evidence.errors
-    fires = account.pays(price, errors=errors)
+    fires = account.pays(price, errors=errors, ahead=evidence.ahead)
+    more = account.expected(evidence.ahead) - account.balance
     text = (
-        f"account {account.balance:.4g} against price {price:.4g} "
+        f"account {account.balance:.4g}{f' and {more:.4g} to come' if more > 0 else ''} against price {price:.4g} "
         f"and {errors:g} standard errors ({errors * account.error:.4g})"
     )
     return Said("account", fires, text, _account_change(evidence, fires=fires))
@@ -21,32 +22,37 @@ def account_rule(evidence: Evidence, params: TriggerParams) -> Said:
 
 def _account_change(evidence: Evidence, *, fires: bool) -> str:
     account, price, errors = evidence.account, evidence.price, evidence.errors
+    expected = account.expected(evidence.ahead)
     if fires:
         clear = f", or at {account.balance / account.error:.3g} standard errors or more" if account.error > 0 else ""
-        return f"it would not have fired at a price of {account.balance:.4g} or more{clear}"
+        return f"it would not have fired at a price of {expected:.4g} or more{clear}"
     if account.balance <= 0:
         return "the account is empty: no price is low enough while a refit gains nothing"
     wanted = []
-    if account.balance <= price:
-        wanted.append(f"at a price below {account.balance:.4g}")
+    if expected <= price:
+        wanted.append(f"at a price below {expected:.4g}")
     if account.balance <= errors * account.error:
         wanted.append(f"at fewer than {account.balance / account.error:.3g} standard errors")
     said = f"it would have fired {' and '.join(wanted)}"
-    more = checks_until(account, evidence.deposited, price=price, errors=errors)
+    more = checks_until(account, evidence.deposited, price=price, errors=errors, ahead=evidence.ahead)
     if more is not None:
         said += f", or after about {more} more check{'' if more == 1 else 's'} like this"
     return said
 
 
-def checks_until(account: Account, deposited: Account | None, *, price: float, errors: float) -> int | None:
+def checks_until(
+    account: Account, deposited: Account | None, *, price: float, errors: float, ahead: float
+) -> int | None:
     """After how many more checks that put in the same the account would pay; None if that is far or never."""
     if deposited is None or deposited.balance <= 0:
         return None
     for more in range(1, FAR + 1):
         grown = Account(
-            account.balance + more * deposited.balance, account.variance + more * max(deposited.variance, 0.0)
+            account.balance + more * deposited.balance,
+            account.variance + more * max(deposited.variance, 0.0),
+            (*account.recent, *(deposited.balance for _ in range(min(more, NEWEST))))[-NEWEST:],
         )
-        if grown.pays(price, errors=errors):
+        if grown.pays(price, errors=errors, ahead=ahead):
             return more
     return None
 

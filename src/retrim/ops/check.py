@@ -125,7 +125,7 @@ def balance(house: House, version: int) -> Account:
     if not past or past[-1].record["champion"] != version:
         return EMPTY
     newest = past[-1]
-    account = Account(newest.record["account"]["balance"], newest.record["account"]["variance"])
+    account = Account.from_record(newest.record["account"])
     for _ in _refused_since(house, newest):
         account = account.debit(newest.record["price"])
     return account
@@ -171,6 +171,7 @@ def _evidence(
         deposited=_deposited(record, account),
         price=record["price"],
         errors=house.params.account.errors,
+        ahead=house.params.account.ahead,
         loss=record["loss"],
         estimate=None if record["estimate"] is None else record["estimate"]["loss"],
         band=band,

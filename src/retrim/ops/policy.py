@@ -158,6 +158,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         prices=prices,
         unit=unit,
         errors=params.account.errors,
+        ahead=params.account.ahead,
         counted=count_windows(table, params.data.features, edges, params.profile, chunks=CHUNKS),
         sliding_rows=params.split.sliding_rows,
         seed=params.policy.seed,

@@ -123,7 +123,13 @@ def _cost_by_price(house: House, tried: Tried) -> bytes:
     costs: dict[str, list[float]] = {"account at that price": []}
     for price, low in zip(prices, least, strict=True):
         asks = by_rules(
-            setting, triggers, price=price, errors=params.account.errors, drifted=None, seed=params.policy.seed
+            setting,
+            triggers,
+            price=price,
+            errors=params.account.errors,
+            ahead=params.account.ahead,
+            drifted=None,
+            seed=params.policy.seed,
         )
         costs["account at that price"].append(play(setting, asks, probes=True).cost(price) / low)
     for outcome in tried.outcomes:

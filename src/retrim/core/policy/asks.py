@@ -24,7 +24,14 @@ def every(number: int, windows: int) -> Asks:
 
 
 def by_rules(
-    setting: Setting, triggers: TriggerParams, *, price: float, errors: float, drifted: Drifted | None, seed: int
+    setting: Setting,
+    triggers: TriggerParams,
+    *,
+    price: float,
+    errors: float,
+    ahead: float,
+    drifted: Drifted | None,
+    seed: int,
 ) -> Asks:
     """Asks `retrim.core.triggers.decide`, as a check does.
 
@@ -35,6 +42,7 @@ def by_rules(
         triggers: The rules and what keeps them back.
         price: Of a retraining, in mean loss times checks.
         errors: Standard errors of itself that the account must exceed.
+        ahead: Checks like the newest ones that are added before it is held to the price.
         drifted: What the drift tests say; None where no rule looks at it.
         seed: Of the reference bands' draws.
     """
@@ -63,6 +71,7 @@ def by_rules(
             deposited=seen.deposited,
             price=price,
             errors=errors,
+            ahead=ahead,
             loss=loss,
             estimate=None,
             band=band,

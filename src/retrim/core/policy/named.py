@@ -32,6 +32,7 @@ class Wanted:
         prices: Those that the account is tried at, in the same units.
         unit: What 1 of these is in mean loss times checks.
         errors: Standard errors of itself that the account must exceed.
+        ahead: Checks like the newest ones that are added before it is held to the price.
         counted: The columns, window by window.
         sliding_rows: Rows of the sliding training window.
         seed: Of the reference bands.
@@ -43,6 +44,7 @@ class Wanted:
     prices: Sequence[float]
     unit: float
     errors: float
+    ahead: float
     counted: Counted
     sliding_rows: int
     seed: int
@@ -74,7 +76,13 @@ def _account(wanted: Wanted, price: float) -> Policy:
 
     def asks(setting: Setting) -> Asks:
         return by_rules(
-            setting, triggers, price=price * wanted.unit, errors=wanted.errors, drifted=None, seed=wanted.seed
+            setting,
+            triggers,
+            price=price * wanted.unit,
+            errors=wanted.errors,
+            ahead=wanted.ahead,
+            drifted=None,
+            seed=wanted.seed,
         )
 
     changes = {"triggers.rules": ["account"], "account.price": price}
@@ -95,7 +103,15 @@ def _rule(wanted: Wanted, name: str, rule: str, changes: dict[str, Any]) -> Poli
     triggers = TriggerParams.model_validate({**wanted.triggers.model_dump(), "rules": (rule,), **changes})
 
     def asks(setting: Setting) -> Asks:
-        return by_rules(setting, triggers, price=wanted.price, errors=wanted.errors, drifted=None, seed=wanted.seed)
+        return by_rules(
+            setting,
+            triggers,
+            price=wanted.price,
+            errors=wanted.errors,
+            ahead=wanted.ahead,
+            drifted=None,
+            seed=wanted.seed,
+        )
 
     return Policy(name, {"triggers.rules": [rule], **_dotted("triggers", changes)}, asks, probes=False)
 
@@ -112,7 +128,15 @@ def _drift(wanted: Wanted, name: str, over: Over, *, changes: dict[str, Any] | N
 
     def asks(setting: Setting) -> Asks:
         drifted = _looked(wanted, setting, over)
-        return by_rules(setting, triggers, price=wanted.price, errors=wanted.errors, drifted=drifted, seed=wanted.seed)
+        return by_rules(
+            setting,
+            triggers,
+            price=wanted.price,
+            errors=wanted.errors,
+            ahead=wanted.ahead,
+            drifted=drifted,
+            seed=wanted.seed,
+        )
 
     return Policy(name, changes, asks, probes=False)
 
