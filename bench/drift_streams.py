@@ -7,6 +7,7 @@ reference is 60 windows of 8 blocks each; most windows are no whole number of da
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,7 @@ SHARES = [
         [0.3, 0.3, 0.2, 0.1, 0.05, 0.03, 0.015, 0.005],
     )
 ]
+PIECE = DAY * 1000  # rows made at once
 GRID = 4096  # values are rounded to so many steps over 12 standard deviations: counting is a look-up then
 
 
@@ -117,38 +119,47 @@ def _moved(shares: np.ndarray, shift: float) -> np.ndarray:
 def _autocorrelated(
     rng: np.random.Generator, shares: np.ndarray, rows: int, later: int, change: Change, *, has_missing: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    whole = rows * REFERENCE_WINDOWS
-    values = latent(rng, whole + rows * later)
-    sd = np.float32((1 + WAVE) ** 0.5)
-    values /= sd
+    whole, after = rows * REFERENCE_WINDOWS, rows * later
     size = len(shares)
-    values[whole:] += np.float32(change.shift)
+    phase = rng.random()
     steps = ((np.arange(GRID) + 0.5) / GRID - 0.5) * 12
-    cell_of = np.searchsorted(ndtri(np.clip(np.cumsum(shares)[:-1], 0, 1)), steps, side="left").astype(np.int16)
-    place = cell_of[np.clip((values + 6) * (GRID / 12), 0, GRID - 1).astype(np.int16)]
+    cell_of = np.searchsorted(ndtri(np.clip(np.cumsum(shares)[:-1], 0, 1)), steps, side="left").astype(np.int8)
+    before = steps_of(rng, whole, shift=0, phase=phase)
+    then = steps_of(rng, after, shift=change.shift, phase=phase + whole / DAY)
+    place = np.concatenate([cell_of[before], cell_of[then]])
     if change.unseen:
-        bursts = latent(rng, rows * later)
-        place[whole:][bursts > float(ndtri(1 - change.unseen)) * sd] = size - 1
+        bursts = steps_of(rng, after, shift=0, phase=0)
+        place[whole:][(steps > ndtri(1 - change.unseen))[bursts]] = size - 1
     if has_missing:
-        bursts = latent(rng, whole + rows * later)
-        limit = np.repeat(ndtri([MISSING, change.missing]).astype(np.float32) * sd, [whole, rows * later])
-        place[bursts < limit] = size
+        bursts = steps_of(rng, whole + after, shift=0, phase=0)
+        place[:whole][(steps < ndtri(MISSING))[bursts[:whole]]] = size
+        place[whole:][(steps < ndtri(change.missing))[bursts[whole:]]] = size
     return _count(place[:whole], REFERENCE_WINDOWS * BLOCKS, size + 1), _count(place[whole:], later, size + 1)
 
 
-def latent(rng: np.random.Generator, rows: int) -> np.ndarray:
-    """AR(1) of variance 1 and a daily wave of variance WAVE, float32, shape (rows,)."""
-    noise = rng.standard_normal(rows, dtype=np.float32)
-    noise *= np.float32((1 - RHO**2) ** 0.5)
-    noise[0] /= np.float32((1 - RHO**2) ** 0.5)
-    values = lfilter(np.array([1], np.float32), np.array([1, -RHO], np.float32), noise)
-    wave = (2 * WAVE) ** 0.5 * np.sin(2 * np.pi * (np.arange(DAY) / DAY + rng.random()))
-    values += np.resize(wave.astype(np.float32), rows)
-    return values
+def steps_of(rng: np.random.Generator, rows: int, *, shift: float, phase: float) -> np.ndarray:
+    """Steps of the grid that a series takes: AR(1) on a daily wave, in its standard deviations; int16, (rows,)."""
+    ar = np.array([1, -RHO], np.float32)
+    lone = np.float32((1 - RHO**2) ** 0.5)
+    day = np.arange(DAY) / DAY + phase
+    wave = np.resize(((2 * WAVE) ** 0.5 * np.sin(2 * np.pi * day)).astype(np.float32), PIECE)
+    scale = np.float32(GRID / 12 / (1 + WAVE) ** 0.5)
+    middle = np.float32(GRID / 2 + shift * GRID / 12)
+    state = rng.standard_normal(1, dtype=np.float32) * np.float32(RHO)
+    made = np.empty(rows, dtype=np.int16)
+    for start in range(0, rows, PIECE):  # in pieces that stay in the cache
+        part = made[start : start + PIECE]
+        noise = rng.standard_normal(len(part), dtype=np.float32)
+        noise *= lone
+        values, state = lfilter(lone[None] / lone, ar, noise, zi=state)
+        values += wave[: len(part)]
+        values *= scale
+        values += middle
+        part[:] = np.clip(values, 0, GRID - 1, out=values)
+    return made
 
 
 def _count(place: np.ndarray, blocks: int, wide: int) -> np.ndarray:
-    sizes = np.diff(_edges(len(place), blocks))
-    offset = np.repeat(np.arange(blocks, dtype=np.int32) * wide, sizes)
-    offset += place
-    return np.bincount(offset, minlength=blocks * wide).reshape(blocks, wide)
+    edges = _edges(len(place), blocks)
+    counted = [np.bincount(place[start:end], minlength=wide) for start, end in pairwise(edges)]
+    return np.stack(counted)

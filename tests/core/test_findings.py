@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.drift.findings import Finding, findings
+from retrim.core.drift.alarms import Asked
+from retrim.core.drift.finding import Finding
+from retrim.core.drift.findings import findings
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams, make_profile
 from retrim.core.table import ColumnType
@@ -18,6 +20,7 @@ GIVEN: dict[str, Any] = {
     "missing": {"missing_share": {}},
     "score": {"ks": {}},
     "thresholds": {"psi": 0.2, "ks": 0.15, "chi2": 0.15, "missing_share": 0.05},
+    "alarms": None,
     "min_rows": 100,
 }
 COLUMNS: dict[str, ColumnType] = {"heat": "number", "hour": "integer", "kind": "category"}
@@ -48,7 +51,7 @@ def found(
     columns = {name: COLUMNS.get(name, "number") for name in before.columns if name != "_event"}
     profile = make_profile(before, columns, KEPT, time="_event")
     params = DriftParams(**{**GIVEN, **changed})
-    return findings(profile, after, params, time="_event", importances=importances or {})
+    return findings(profile, after, params, time="_event", importances=importances or {}, alarms=None)
 
 
 def test_each_column_meets_the_tests_of_its_type():
@@ -171,7 +174,11 @@ def test_a_record_holds_every_field():
         "p_value",
         "threshold",
         "over",
+        "contrast",
+        "shift",
         "seen",
+        "unit",
+        "promise",
         "rank",
         "reference",
         "current",
@@ -211,3 +218,48 @@ def test_a_window_without_times_is_refused() -> None:
 def test_settings_that_do_not_fit_are_refused(changed: dict[str, Any], message: str):
     with pytest.raises(ValidationError, match=message):
         DriftParams(**{**GIVEN, **changed})
+
+
+# --- calibrated
+
+
+def asked(rate: float = 0.01) -> Asked:
+    return Asked(rate=rate, share=1.0, draws=1000, seed=1)
+
+
+def calibrated_found(before: pd.DataFrame, after: pd.DataFrame, alarms: Asked) -> dict[tuple[str, str], Finding]:
+    profile = make_profile(before, COLUMNS, KEPT, time="_event")
+    params = DriftParams(**GIVEN)
+    every = findings(profile, after, params, time="_event", importances={}, alarms=alarms)
+    return {(finding.column, finding.test): finding for finding in every}
+
+
+def test_a_calibrated_finding_is_over_where_its_column_is_alarmed():
+    moved = AFTER.assign(heat=AFTER["heat"] + 0.5)
+    by_test = calibrated_found(BEFORE, moved, asked())
+
+    assert {key for key, finding in by_test.items() if finding.over} == {("heat", "psi"), ("heat", "ks")}
+
+
+def test_a_calibrated_finding_says_what_moved_by_how_much_and_what_could_have_been_seen():
+    finding = calibrated_found(BEFORE, AFTER.assign(heat=AFTER["heat"] + 0.5), asked())["heat", "ks"]
+
+    assert (finding.contrast, finding.unit, finding.promise) == ("location", "sd", "extrapolated")
+    assert finding.shift == pytest.approx(0.5, abs=0.1)
+    # 480 independent rows: 0.8 sd of the standard normal and the limit of 1 in 100 over some 40 contrasts
+    assert 0.15 < (finding.seen or 0) < 0.25
+
+
+def test_a_share_of_the_alarms_makes_p_values_larger():
+    whole = calibrated_found(BEFORE, AFTER, asked())["heat", "ks"]
+    part = calibrated_found(BEFORE, AFTER, Asked(rate=0.01, share=0.25, draws=1000, seed=1))["heat", "ks"]
+
+    assert part.p_value == pytest.approx(min(4 * (whole.p_value or 0), 1))
+
+
+def test_a_history_of_a_few_blocks_keeps_thresholds_and_promises_nothing():
+    short = BEFORE.iloc[:60]
+    finding = calibrated_found(short, AFTER.assign(heat=AFTER["heat"] + 5), asked())["heat", "ks"]
+
+    assert finding.over
+    assert (finding.p_value, finding.promise) == (None, "cannot be promised")

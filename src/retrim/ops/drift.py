@@ -7,7 +7,10 @@ import pandas as pd
 
 from retrim.adapters.store import Row, iso
 from retrim.core.bundle import Predictor
-from retrim.core.drift.findings import Finding, findings, ranked
+from retrim.core.drift.alarms import Asked
+from retrim.core.drift.finding import Finding
+from retrim.core.drift.findings import findings, ranked
+from retrim.core.drift.reference import Reference
 from retrim.core.drift.scores import TARGET
 from retrim.ops.champion import reference
 from retrim.ops.house import House
@@ -69,20 +72,33 @@ def look(
     since = _marks(previous, version)
     newest = table[(table["_event"] > predictor.judged_until) & _after(table["_arrived"], since["looked_until"])]
     importances = importances_of(predictor)
-    came = findings(kept.rows, newest, house.params.drift, time="_event", importances=importances)
+    drift, asked = house.params.drift, _asked(house, kept)
+    came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])
     if kept.scores is not None:
         scored = stored_scores(house, version, newest["_key"], predictor.view)
         scored = scored.assign(_event=newest["_event"])[scored.notna().all(axis=1)]
-        came += findings(kept.scores, scored, house.params.drift, time="_event", importances={})
+        came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked["scores"])
     ripe = table[(table["_event"] > predictor.judged_until) & _after(table["_matured"], since["target_until"])]
     labels = ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]})
-    matured = findings(kept.rows, labels, house.params.drift, time="_event", importances={})
+    matured = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked["target"])
     return Looked(
         findings=ranked([*came, *matured]),
         looked_until=iso(now) if came else since["looked_until"],
         target_until=iso(now) if matured else since["target_until"],
         note=None,
     )
+
+
+def _asked(house: House, kept: Reference) -> dict[str, Asked | None]:
+    """What features, predictions and target may use of the false alarms that are wanted: as much as they are columns."""
+    alarms = house.params.drift.alarms
+    scores = 0 if kept.scores is None else len(kept.scores.columns)
+    many = {"rows": len(kept.rows.columns) - 1, "scores": scores, "target": 1}
+    if alarms is None:
+        return dict.fromkeys(many)
+    rate = alarms.rate(pd.Timedelta(house.params.data.batch_every))
+    total = sum(many.values())
+    return {name: Asked(rate, max(n, 1) / total, alarms.draws, alarms.seed) for name, n in many.items()}
 
 
 def importances_of(predictor: Predictor) -> dict[str, float]:

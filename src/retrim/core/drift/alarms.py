@@ -1,7 +1,7 @@
 """Alarms: how many false ones are wanted, in words, and what a calibrated check says of a column."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 from pydantic import Field
@@ -44,6 +44,23 @@ class AlarmParams(Section):
         return found
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the columns that are looked at together.
+
+    Args:
+        rate: False alarms for each check, over all of its columns.
+        share: Of these, what these columns may use, above 0, at most 1.
+        draws: Windows drawn.
+        seed: Of the draws.
+    """
+
+    rate: float
+    share: float
+    draws: int
+    seed: int
+
+
 def promise(rate: float, reach: float) -> Promise:
     """Whether a history can keep a rate.
 
@@ -58,10 +75,11 @@ def promise(rate: float, reach: float) -> Promise:
 
 @dataclass(frozen=True)
 class Alarm:
-    """What calibration says of one column.
+    """What calibration says of one column: of its values, or of how many are missing.
 
     Args:
         column: Its name.
+        of: Which of the two.
         contrast: What strayed furthest, such as "location".
         unit: What `shift` and `smallest` are counted in: `sd` of the column, `spread` (growth of its variance)
             or `share` of rows.
@@ -75,6 +93,7 @@ class Alarm:
     """
 
     column: str
+    of: Literal["values", "missing"]
     contrast: str
     unit: str
     shift: float
@@ -83,7 +102,3 @@ class Alarm:
     alarmed: bool
     promise: Promise
     reach: float
-
-    def as_record(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}

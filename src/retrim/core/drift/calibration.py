@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from retrim.core.drift.alarms import Alarm, promise
+from retrim.core.drift.contrasts import MISSING
 from retrim.core.drift.watched import Noise, Watched, noise_of, shift_of, strayed
 
 TAIL = 0.1  # share of the drawn windows that the tail is fitted to
@@ -77,35 +79,43 @@ class Calibration:
         return strayed(self.watched, shift, self.noise, self.rows)
 
     def judge(self, window: Mapping[str, np.ndarray], *, rate: float) -> list[Alarm]:
-        """What each column of a window says by the contrast that strayed furthest.
+        """What the values of each column of a window say, and its missing ones, by the contrast that strayed furthest.
 
         Args:
             window: Rows in each cell by column, shape (cells + 1,).
             rate: Of false alarms, for the check and all columns together.
         """
+        watched = self.watched
         far = self.strayed(window)
-        shift = self.watched.means_of(window, self.rows) - self.watched.means
+        shift = watched.means_of(window, self.rows) - watched.means
         smallest = self.smallest(rate)
+        columns = list(watched.columns)
         alarms = []
-        for number, (name, each) in enumerate(self.watched.columns.items()):
-            of_column = np.flatnonzero(self.watched.column == number)
-            j = int(of_column[np.argmax(far[of_column])])
-            at = j - int(of_column[0])
-            p = float(self.null.p_value(far[j]))
-            reach = float(self.watched.reach[j])
-            alarms.append(
-                Alarm(
-                    column=name,
-                    contrast=each.names[at],
-                    unit=each.units[at],
-                    shift=float(shift[j]),
-                    smallest=float(smallest[j]),
-                    p_value=p,
-                    alarmed=p <= rate,
-                    promise=promise(rate, reach),
-                    reach=reach,
+        kinds: tuple[tuple[Literal["values", "missing"], np.ndarray], ...] = (
+            ("values", watched.name != MISSING),
+            ("missing", watched.name == MISSING),
+        )
+        for number, name in enumerate(columns):
+            for of, kind in kinds:
+                mine = np.flatnonzero((watched.column == number) & kind)
+                if not len(mine):
+                    continue
+                j = int(mine[np.argmax(far[mine])])
+                p, reach = float(self.null.p_value(far[j])), float(watched.reach[j])
+                alarms.append(
+                    Alarm(
+                        column=name,
+                        of=of,
+                        contrast=str(watched.name[j]),
+                        unit=str(watched.unit[j]),
+                        shift=float(shift[j]),
+                        smallest=float(smallest[j]),
+                        p_value=p,
+                        alarmed=p <= rate,
+                        promise=promise(rate, reach),
+                        reach=reach,
+                    )
                 )
-            )
         return alarms
 
     def smallest(self, rate: float) -> np.ndarray:

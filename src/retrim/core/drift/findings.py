@@ -1,75 +1,17 @@
 """Every column of a window through the drift tests that params.yaml names, against a profile of the reference."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
+from retrim.core.drift.alarms import Asked
+from retrim.core.drift.calibrated import alarms_of, calibrated
+from retrim.core.drift.finding import Extent, Finding
 from retrim.core.drift.params import DriftParams, Tests
 from retrim.core.drift.profile import ColumnProfile, Profile
 from retrim.core.drift.result import DRIFT_TESTS
 from retrim.core.drift.scores import CONFIDENCE, SCORE, TARGET
 from retrim.errors import BadInputError
-
-
-@dataclass(frozen=True)
-class Extent:
-    """What a window held: event time of its first and last row, and how many rows."""
-
-    first: pd.Timestamp
-    last: pd.Timestamp
-    rows: int
-
-    @classmethod
-    def of(cls, event: "pd.Series[pd.Timestamp]") -> "Extent":
-        """The extent of rows with these event times, 1 or more."""
-        return cls(event.min(), event.max(), len(event))
-
-    @classmethod
-    def of_profile(cls, profile: Profile) -> "Extent":
-        """The extent of a profile's rows."""
-        return cls(profile.blocks["first"].iloc[0], profile.blocks["last"].iloc[-1], profile.rows)
-
-    def as_record(self) -> dict[str, Any]:
-        return {"first": self.first.isoformat(), "last": self.last.isoformat(), "rows": self.rows}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one test said of one column.
-
-    Args:
-        column: A feature, `_score`, `_confidence` or `_target`.
-        test: Its name.
-        statistic: The test's own.
-        effect: How far the windows are apart.
-        p_value: For rows that know nothing of one another; None where the test has none.
-        threshold: On the effect.
-        over: Whether the effect exceeds it.
-        seen: The smallest effect that a window of these rows would most likely show; None where it is not known.
-        rank: Importance times effect over threshold: how much it is likely to hurt. A feature's importance is its
-            share of the champion's gain, 0 to 1; predictions and target have 1.
-        reference: The reference window.
-        current: The current one.
-    """
-
-    column: str
-    test: str
-    statistic: float
-    effect: float
-    p_value: float | None
-    threshold: float
-    over: bool
-    seen: float | None
-    rank: float
-    reference: Extent
-    current: Extent
-
-    def as_record(self) -> dict[str, Any]:
-        """The finding in plain JSON types, times in ISO 8601."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**plain, "reference": self.reference.as_record(), "current": self.current.as_record()}
 
 
 def findings(
@@ -79,6 +21,7 @@ def findings(
     *,
     time: str,
     importances: Mapping[str, float],
+    alarms: Asked | None,
 ) -> list[Finding]:
     """Every configured test of every column that the profile and the current window share.
 
@@ -88,6 +31,7 @@ def findings(
         params: Tests, thresholds, least rows.
         time: Name of the column of event times, such as `_event`.
         importances: Of the columns, 0 to 1; a column that is not named has 1.
+        alarms: How often these columns may raise a false alarm; None: they are over by the thresholds of params.yaml.
 
     Returns:
         In order of `ranked`. Empty when `current` has fewer than `params.min_rows` rows, or shares no column.
@@ -101,17 +45,20 @@ def findings(
         return []
     extents = Extent.of_profile(profile), Extent.of(current[time])
     found = []
-    for name, column in profile.columns.items():
-        if name not in current.columns:
-            continue
-        reference, window = column.window(), column.of(current[name])
+    shared = {name: column for name, column in profile.columns.items() if name in current.columns}
+    windows = {name: column.of(current[name]) for name, column in shared.items()}
+    for name, column in shared.items():
+        reference, window = column.window(), windows[name]
         for test, arguments in tests_of(name, column, params).items():
             result = DRIFT_TESTS[test](reference, window, **arguments)
             limit, effect = params.thresholds[test], float(result.effect)
             p_value = None if result.p_value is None else float(result.p_value)
             rank = importances.get(name, 1.0) * effect / limit
-            numbers = (float(result.statistic), effect, p_value, limit, effect > limit, None, rank)
-            found.append(Finding(name, test, *numbers, *extents))
+            numbers = (float(result.statistic), effect, p_value, limit, effect > limit)
+            found.append(Finding(name, test, *numbers, None, None, None, None, None, rank, *extents))
+    if alarms is not None:
+        counts = {name: window.rows for name, window in windows.items()}
+        found = calibrated(found, alarms_of(profile, counts, rows=len(current), asked=alarms))
     return ranked(found)
 
 

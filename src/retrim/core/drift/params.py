@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from retrim.core.drift import categorical as _categorical  # noqa: F401 - enters its tests in their table
 from retrim.core.drift import numeric as _numeric  # noqa: F401 - as above
+from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.result import DRIFT_TESTS
 from retrim.core.section import Section
 from retrim.errors import UnknownNameError
@@ -22,6 +23,7 @@ class DriftParams(Section):
     missing: Tests = Field(description="tests of each feature, of any type")
     score: Tests = Field(description="tests of the champion's predictions and confidence, where they are numbers")
     thresholds: dict[str, float] = Field(description="of each test, on its effect; above 0")
+    alarms: AlarmParams | None = Field(description="false alarms that are wanted; null: over is by thresholds")
     min_rows: int = Field(ge=1, description="rows of the current window, at least")
 
     @model_validator(mode="after")

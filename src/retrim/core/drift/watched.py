@@ -24,7 +24,8 @@ class Watched:
         strays: Of the sum of each block from what its rows would have at the mean, over `block_rows`, shape (N, J).
         block_rows: Rows of a block on average.
         long: How far sums of neighbouring blocks stray.
-        unit: Codes of `UNITS`, shape (J,).
+        name: What each contrast looks at, shape (J,).
+        unit: What it is counted in, shape (J,).
         column: Number of the column of each contrast, shape (J,).
         budget: Share of all false alarms that each contrast may use; sums to 1, shape (J,).
     """
@@ -34,6 +35,7 @@ class Watched:
     strays: np.ndarray
     block_rows: float
     long: LongRun
+    name: np.ndarray
     unit: np.ndarray
     column: np.ndarray
     budget: np.ndarray
@@ -65,8 +67,8 @@ def watch(profile: Profile, blocks: np.ndarray | None = None) -> Watched:
         profile: Of the reference.
         blocks: Numbers of the blocks that make the reference, in order, repeated or left out as may be; None: all.
     """
-    columns = {name: contrasts(column) for name, column in profile.columns.items()}
-    sums = np.concatenate([profile.columns[name].counts @ each.weights for name, each in columns.items()], axis=1)
+    columns = {column: contrasts(counted) for column, counted in profile.columns.items()}
+    sums = np.concatenate([profile.columns[column].counts @ each.weights for column, each in columns.items()], axis=1)
     rows = profile.blocks["rows"].to_numpy(dtype="float64")
     if blocks is not None:
         sums, rows = sums[blocks], rows[blocks]
@@ -75,14 +77,15 @@ def watch(profile: Profile, blocks: np.ndarray | None = None) -> Watched:
     many = [len(each.names) for each in columns.values()]
     unit = np.concatenate([each.units for each in columns.values()])
     kind = np.repeat([column.kind for column in profile.columns.values()], many)
-    missing = np.concatenate([each.names for each in columns.values()]) == MISSING
-    families = np.unique(np.stack([unit, np.where(missing, MISSING, kind)]), axis=1, return_inverse=True)[1]
+    name = np.concatenate([each.names for each in columns.values()])
+    families = np.unique(np.stack([unit, np.where(name == MISSING, MISSING, kind)]), axis=1, return_inverse=True)[1]
     return Watched(
         columns=columns,
         means=means,
         strays=strays,
         block_rows=float(rows.mean()),
         long=long_run(strays, families),
+        name=name,
         unit=unit,
         column=np.repeat(np.arange(len(columns)), many),
         budget=np.concatenate([each.budget for each in columns.values()]) / len(columns),
@@ -142,8 +145,8 @@ def strayed(
 ) -> np.ndarray:
     """How far contrasts strayed: minus the logarithm of a p-value over the contrast's share of the budget, (..., J).
 
-    The p-value is that of a t test against the measured noise. A share is compared by the arcsine of counts that are
-    thinned by their clustering, so that few rows of a rare category are not taken for many; a spread by its cube root.
+    The p-value is that of a t test against the measured noise. A share is compared by binomial counts, thinned by
+    their clustering, so that few rows of a rare category are not taken for many; a spread by its cube root.
 
     Args:
         watched: The reference.
@@ -153,8 +156,8 @@ def strayed(
         means: Of the reference, where it is not `watched.means`, shape (..., J).
 
     Source:
-        Anscombe (1948), Biometrika 35, 246-254; Wilson and Hilferty (1931), PNAS 17, 684-688; t into z: Wallace (1959),
-        Annals of Mathematical Statistics 30, 1124-1130.
+        Wilson and Hilferty (1931), PNAS 17, 684-688, cube roots; t into z: Wallace (1959), Annals of Mathematical
+        Statistics 30, 1124-1130.
     """
     from scipy.special import log_ndtr
 
@@ -165,17 +168,21 @@ def strayed(
     moved = shift.copy()
     moved[..., spread] = 3 * (np.cbrt(np.maximum(1 + shift[..., spread], 0)) - 1)
     z = np.where(moves, moved / error, np.where(np.abs(shift) > 1e-9, np.inf, 0))
-    old = np.clip((watched.means if means is None else means)[..., share], 0, 1)
+    old = (watched.means if means is None else means)[..., share]
     new = np.clip(old + shift[..., share], 0, 1)
-    thinned = _thinned(watched, old, noise.variance[..., share], rows)
-    z[..., share] = 2 * np.sqrt((thinned + 0.5) / both) * (_angle(new, thinned) - _angle(old, thinned))
+    old = np.clip(old, 1 / watched.rows, 1 - 1 / watched.rows)
+    z[..., share] = _of_counts(old, new, _thinned(watched, old, noise.variance[..., share], rows)) / np.sqrt(both)
     free = noise.freedom
     normal = np.sqrt(free * np.log1p(z * z / free)) * (8 * free + 1) / (8 * free + 3)
     return np.asarray(-log_ndtr(-np.minimum(normal, LARGEST)) - np.log(2) + np.log(watched.budget))
 
 
 def shift_of(watched: Watched, z: np.ndarray, noise: Noise, rows: float) -> np.ndarray:
-    """The shift upwards that lies z standard errors from the reference, in the unit of each contrast, shape (J,)."""
+    """The shift upwards that lies z standard errors from the reference, in the unit of each contrast, shape (J,).
+
+    Source:
+        Anscombe (1948), Biometrika 35, 246-254, for shares.
+    """
     both = 1 + rows / watched.rows
     error = np.sqrt(noise.variance / rows * both)
     spread, share = watched.unit == "spread", watched.unit == "share"
@@ -187,6 +194,24 @@ def shift_of(watched: Watched, z: np.ndarray, noise: Noise, rows: float) -> np.n
     new = (np.sin(np.minimum(angle, np.pi / 2)) ** 2 * (thinned + 0.75) - 0.375) / thinned
     shift[share] = np.minimum(new, 1) - old
     return shift
+
+
+def _of_counts(old: np.ndarray, new: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """How many standard errors a share of so many independent rows lies from the old one; 0 or more.
+
+    By the binomial probability of a share at least as far on its side: also where it is small, and lower is not
+    as far as higher.
+
+    Source:
+        Camp (1951), Annals of Mathematical Statistics 22(1), 130-131, with Paulson's approximation.
+    """
+    more = new > old
+    share, p = np.where(more, new, 1 - new), np.where(more, old, 1 - old)  # fewer of one are more of the other
+    count = np.maximum(share * rows, 1e-9)
+    rest = np.maximum(rows - count, 0) + 1
+    odds = np.cbrt(count * (1 - p) / (rest * p))
+    a, b = 1 / (9 * rest), 1 / (9 * count)
+    return np.asarray(np.maximum(((1 - b) * odds - 1 + a) / np.sqrt(b * odds**2 + a), 0))
 
 
 def _thinned(watched: Watched, share: np.ndarray, variance: np.ndarray, rows: float) -> np.ndarray:
