@@ -102,7 +102,7 @@ def test_it_reads_what_the_live_probe_reads(
     table: pd.DataFrame, whole: Cut, matrix: LossMatrix, kind: int, model: int, window: int
 ) -> None:
     setting = Setting(matrix, (0, 1), Delays(0, 0, 0), BLOCKS, [START] * (WINDOWS + 1), 0)
-    found = read(setting, Live(model, kind, model, model), window)
+    found = read(setting, Live(model, kind, model, model), window, kind=kind)
     live = live_reading(table, whole, model, KINDS[kind], window)
 
     assert found.rows == live.rows

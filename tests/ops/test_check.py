@@ -71,6 +71,27 @@ def test_the_first_check_asks_for_version_1(tmp_path: Path) -> None:
 # --- what is counted ------------------------------------------------------------------------------
 
 
+def test_the_training_window_counts_whose_refit_did_best_at_the_probe_before(make: Make) -> None:
+    both = {"train": {"windows": ["all", "sliding"]}, "split": {"sliding_rows": 48}, **DEAR}
+    desk = make(drift=CONCEPT, changes=both)
+    records = []
+    for day in (13, 16, 19):
+        desk.land(desk.rows(day - 3 if day > 13 else 10, day), day)
+        records.append(desk.check(day).record)
+
+    assert records[0]["refit_counts"] == "all"
+    assert [record["refit_counts"] for record in records[1:]] == [record["best_window"] for record in records[:2]]
+    assert "sliding" in {record["refit_counts"] for record in records}
+    assert all(record["reading"]["probe_loss"] == record["refits"][record["refit_counts"]] for record in records)
+
+
+def test_training_windows_of_the_same_rows_are_probed_once(make: Make) -> None:
+    desk = make(changes={"train": {"windows": ["all", "sliding"]}, "split": {"sliding_rows": 10_000}})
+    desk.land(desk.rows(10, 13), 13)
+
+    assert list(desk.check(13).record["refits"]) == ["all"]
+
+
 def test_each_row_is_counted_once(make: Make) -> None:
     desk = make()
     counted = []

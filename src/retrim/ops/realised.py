@@ -13,6 +13,7 @@ from retrim.core.metrics import measure, row_losses
 from retrim.core.probe import Reading, fitted_rows, probe
 from retrim.core.resample import mean_bound
 from retrim.core.table import mature
+from retrim.core.training import WindowKind, distinct
 from retrim.core.work import ProbeCost, retraining_work
 from retrim.machine import cores
 from retrim.ops.house import House
@@ -30,6 +31,9 @@ class Realised:
         interval: What that mean lies between, by a block bootstrap; None likewise.
         metrics: The champion on them, each of `judge.metrics`; None likewise.
         reading: The probe on rows that matured since the last one; None where it was not asked or they are too few.
+        refits: Mean loss of the probe's refits by training window; None likewise.
+        counts: The training window that `reading` is of: the one whose refit lost least at the probe before.
+        best: The training window whose refit lost least at the newest probe; None before the first.
         cost: What the probe cost; None where there was none.
         measured_until: Until when rows have been measured, this check included.
         counted_until: Until when rows have been probed, and entered the account.
@@ -41,6 +45,9 @@ class Realised:
     interval: tuple[float, float] | None
     metrics: dict[str, float] | None
     reading: Reading | None
+    refits: dict[WindowKind, float] | None
+    counts: WindowKind | None
+    best: WindowKind | None
     cost: ProbeCost | None
     measured_until: pd.Timestamp
     counted_until: pd.Timestamp
@@ -54,6 +61,9 @@ class Realised:
             "interval": None if self.interval is None else list(self.interval),
             "metrics": self.metrics,
             "reading": None if self.reading is None else self.reading.as_record(),
+            "refits": self.refits,
+            "refit_counts": self.counts,
+            "best_window": self.best,
             "probe": None if self.cost is None else self.cost.as_record(),
             "measured_until": iso(self.measured_until),
             "counted_until": iso(self.counted_until),
@@ -92,7 +102,8 @@ def realise(
         np.flatnonzero(((ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)).to_numpy())
         for begin in (measured, counted)
     )
-    loss = interval = metrics = reading = cost = None
+    loss = interval = metrics = reading = refits = counts = cost = None
+    best = None if previous is None else previous.record.get("best_window")
     if len(fresh) >= params.probe.min_rows:
         judged = ripe.iloc[fresh]
         actual, predicted = predictor.view.actual(judged), predictor.predict(judged)
@@ -101,11 +112,28 @@ def realise(
         metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
         measured = now
     if len(unprobed) >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
-        reading = _probe(house, ripe, unprobed, predictor)
+        readings = _probes(house, ripe, unprobed, predictor)
+        # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
+        counts = best if best in readings else next(iter(readings))
+        reading, refits = readings[counts], {kind: each.probe_loss for kind, each in readings.items()}
+        best = min(readings, key=lambda kind: readings[kind].probe_loss)
         cost = _cost(house, ripe, unprobed, predictor, price=price)
         counted = now
     labels_until = pd.Timestamp(ripe["_matured"].max()) if len(ripe) else None
-    return Realised(len(fresh), loss, interval, metrics, reading, cost, measured, counted, labels_until)
+    return Realised(
+        rows=len(fresh),
+        loss=loss,
+        interval=interval,
+        metrics=metrics,
+        reading=reading,
+        refits=refits,
+        counts=counts,
+        best=best,
+        cost=cost,
+        measured_until=measured,
+        counted_until=counted,
+        labels_until=labels_until,
+    )
 
 
 def _since(house: House, version: int, previous: Row | None, field: str) -> pd.Timestamp:
@@ -134,25 +162,40 @@ def _interval(house: House, losses: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
-def _probe(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor) -> Reading:
+def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[WindowKind]:
+    """The training windows that a retraining would try, the champion's first; those of the same rows count once."""
+    windows = (predictor.window, *(kind for kind in house.params.train.windows if kind != predictor.window))
+    return distinct(windows, len(ripe), sliding_rows=house.params.split.sliding_rows)
+
+
+def _probes(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor) -> dict[WindowKind, Reading]:
+    """The probe's reading with each training window."""
     params, judged = house.params, ripe.iloc[newest]
-    return probe(
-        ripe,
-        newest,
-        row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged)),
-        replace(predictor.recipe, loss=params.judge.loss),
-        params.data,
-        params.probe,
-        window=predictor.window,
-        sliding_rows=params.split.sliding_rows,
-        block_rows=params.judge.block_rows,
-        cores=cores(),
-    )
+    losses = row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged))
+    return {
+        window: probe(
+            ripe,
+            newest,
+            losses,
+            replace(predictor.recipe, loss=params.judge.loss),
+            params.data,
+            params.probe,
+            window=window,
+            sliding_rows=params.split.sliding_rows,
+            block_rows=params.judge.block_rows,
+            cores=cores(),
+        )
+        for window in _windows(house, ripe, predictor)
+    }
 
 
 def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float) -> ProbeCost:
     params, rounds = house.params, predictor.recipe.rounds
-    pasts = fitted_rows(ripe, newest, params.probe, window=predictor.window, sliding_rows=params.split.sliding_rows)
+    pasts = [
+        past
+        for window in _windows(house, ripe, predictor)
+        for past in fitted_rows(ripe, newest, params.probe, window=window, sliding_rows=params.split.sliding_rows)
+    ]
     retraining = retraining_work(
         max(len(ripe) - params.split.judge_rows, 0),
         rounds,

@@ -139,7 +139,7 @@ def play(setting: Setting, asks: Asks, *, probes: bool) -> Played:
             answer = asks(seen)
             walk.note(seen, answer, setting.moments[check])
             if answer.retrain and walk.coming is None and check + delays.deployment < matrix.windows:
-                kind = _best_kind(setting, window)
+                kind = best_kind(setting, window)
                 coming = Live(max(check - delays.age, 0), kind, check + delays.deployment, check)
                 walk.start(coming, answer.rules, setting.moments[check])
                 walk.fitted += sum(int(matrix.fitted_rows[k, coming.model * matrix.cut.blocks]) for k in setting.kinds)
@@ -164,6 +164,7 @@ class _Walk:
     past: list[PastCheck] = field(default_factory=list)
     checks: list[int] = field(default_factory=list)
     served: list[Live] = field(default_factory=list)
+    best: int | None = None
     probed: int = 0
     fitted: int = 0
 
@@ -190,20 +191,22 @@ def _look(setting: Setting, walk: _Walk, check: int, window: int | None, *, prob
     reading, account, deposited = None, walk.account, None
     if probes and window is not None and window >= walk.live.model:
         matrix = setting.matrix
-        reading = read(setting, walk.live, window)
+        # The training window that did best at the probe before: the best of several on the same rows were luck in part.
+        reading = read(setting, walk.live, window, kind=walk.live.kind if walk.best is None else walk.best)
         share = float(matrix.share[window])
         account = account.deposit(reading.gain, error=reading.error, share=share)
         deposited = Account(reading.gain * share, (reading.error * share) ** 2)
+        walk.best = best_kind(setting, window)
         walk.probed += probe_rows(setting, window)
     past = Past(tuple(walk.runs), tuple(walk.past), ())
     return Seen(check, window, walk.live, reading, account, deposited, past)
 
 
-def read(setting: Setting, live: Live, window: int) -> Reading:
-    """The probe's reading of a window: the live model against refits on what was due before each block."""
+def read(setting: Setting, live: Live, window: int, *, kind: int) -> Reading:
+    """The probe's reading of a window: the live model against refits of training window `kind` before each block."""
     matrix = setting.matrix
     champion = matrix.model_sums(window, live.kind, live.model)
-    refit = matrix.probe_sums(window, live.kind, labels=setting.delays.labels, blocks=setting.blocks)
+    refit = matrix.probe_sums(window, kind, labels=setting.delays.labels, blocks=setting.blocks)
     return matrix.reading(window, champion, refit)
 
 
@@ -215,7 +218,7 @@ def probe_rows(setting: Setting, window: int) -> int:
     return int(setting.matrix.fitted_rows[np.ix_(list(setting.kinds), origins.tolist())].sum())
 
 
-def _best_kind(setting: Setting, window: int) -> int:
+def best_kind(setting: Setting, window: int) -> int:
     """The training window that did best on the newest labelled window, as the gate would find."""
     if len(setting.kinds) == 1 or window < 0:
         return setting.kinds[0]
