@@ -70,7 +70,8 @@ def edit(text: str, changes: Mapping[str, Any]) -> tuple[str, dict[str, tuple[An
     Raises:
         RefusedError: A key has no line of its own, or the text would not say what it should.
     """
-    wanted, changed = yaml.safe_load(text), {}
+    before, wanted = yaml.safe_load(text), yaml.safe_load(text)
+    changed: dict[str, tuple[Any, Any]] = {}
     for dotted, value in changes.items():
         *way, last = dotted.split(".")
         inner = wanted
@@ -85,13 +86,20 @@ def edit(text: str, changes: Mapping[str, Any]) -> tuple[str, dict[str, tuple[An
     for dotted in changed:
         section, key, *_ = dotted.split(".")
         at = _line_of(lines, section, key)
-        lines[at] = _with(lines[at], wanted[section][key], dotted)
+        lines[at] = _with(lines[at], before[section][key], wanted[section][key], dotted)
     edited = "\n".join(lines)
-    if yaml.safe_load(edited) != wanted:
+    if not _says(edited, wanted):
         raise RefusedError(
             f"params.yaml is written in a way that is not understood here; change {', '.join(changed)} by hand"
         )
     return edited, changed
+
+
+def _says(text: str, wanted: Any) -> bool:
+    try:
+        return bool(yaml.safe_load(text) == wanted)
+    except yaml.YAMLError:
+        return False
 
 
 def _line_of(lines: list[str], section: str, key: str) -> int:
@@ -109,10 +117,10 @@ def _line_of(lines: list[str], section: str, key: str) -> int:
     return found[0]
 
 
-def _with(line: str, value: Any, dotted: str) -> str:
-    """The line with another value; its comment stays in its column where there is room."""
+def _with(line: str, old: Any, value: Any, dotted: str) -> str:
+    """The line with another value than the old one; its comment stays in its column where there is room."""
     parts = LINE.match(line)
-    if parts is None:
+    if parts is None or not _says(parts["value"], old):
         raise RefusedError(f"params.yaml: {dotted} is not on one line ({line.strip()!r}); change it by hand")
     written = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False)
     short = written.removesuffix("\n").removesuffix("\n...")
