@@ -31,7 +31,27 @@ class Report:
 
 
 def report(house: House, tried: Tried) -> Report:
-    """Writes pictures and page under `var/policy/`, and a run into MLflow; the same result writes the same again."""
+    """Writes pictures and page, and a run into MLflow; the same result writes the same again."""
+    page_at = write_page(house, tried)
+    record = tried.as_record()
+    settings = {name: str(record[name]) for name in ("price", "loss", "windows", "label_delay", "deployment_delay")}
+    metrics = {
+        f"{outcome.policy.name}/{name}": value
+        for outcome in tried.outcomes
+        for name, value in (("cost", outcome.cost), ("retrainings", outcome.played.retrainings))
+    }
+    run = record_backtest(
+        house.registry,
+        key=f"policy-{tried.digest}",
+        settings={**settings, "recommended": tried.choice.name},
+        metrics=metrics,
+        folder=page_at.parent,
+    )
+    return Report(page_at, run)
+
+
+def write_page(house: House, tried: Tried) -> Path:
+    """Writes pictures, record and page under `var/policy/`, and gives the page's place."""
     folder = house.workspace.policy / tried.digest
     totals = tried.setting.matrix.totals[list(tried.setting.kinds)]
     points = {outcome.policy.name: (outcome.played.retrainings, outcome.played.loss) for outcome in tried.outcomes}
@@ -39,8 +59,7 @@ def report(house: House, tried: Tried) -> Report:
         "loss_by_retrainings.png": loss_by_retrainings(points, frontier(totals, tried.setting.delays)),
         "cost_by_price.png": _cost_by_price(house, tried),
     }
-    record = tried.as_record()
-    files = {**pictures, "policies.json": to_json(record)}
+    files = {**pictures, "policies.json": to_json(tried.as_record())}
     files["policies.html"] = page(
         title=f"Policies for {house.model}",
         sentence=tried.choice.sentence,
@@ -55,20 +74,7 @@ def report(house: House, tried: Tried) -> Report:
     for name, content in files.items():
         write_file(folder / name, content)
     write_file(house.workspace.policy / NEWEST, files["policies.json"])
-    settings = {name: str(record[name]) for name in ("price", "loss", "windows", "label_delay", "deployment_delay")}
-    metrics = {
-        f"{outcome.policy.name}/{name}": value
-        for outcome in tried.outcomes
-        for name, value in (("cost", outcome.cost), ("retrainings", outcome.played.retrainings))
-    }
-    run = record_backtest(
-        house.registry,
-        key=f"policy-{tried.digest}",
-        settings={**settings, "recommended": tried.choice.name},
-        metrics=metrics,
-        folder=folder,
-    )
-    return Report(folder / "policies.html", run)
+    return folder / "policies.html"
 
 
 def lines(tried: Tried) -> list[tuple[str, ...]]:
