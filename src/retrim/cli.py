@@ -20,6 +20,7 @@ from retrim.cli_base import (
     scheduler_of,
     show_version,
 )
+from retrim.cli_drift import app as drift_app
 from retrim.cli_errors import run
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
@@ -241,6 +242,7 @@ def schedule() -> None:
         run_schedule(house, server)
 
 
+app.add_typer(drift_app, name="drift", no_args_is_help=True)
 app.add_typer(policy_app, name="policy", no_args_is_help=True)
 app.add_typer(price_app)
 app.add_typer(versions_app)

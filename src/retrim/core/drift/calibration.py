@@ -75,7 +75,10 @@ class Calibration:
         Args:
             window: Rows in each cell by column, shape (..., cells + 1), of `rows` rows.
         """
-        shift = self.watched.means_of(window, self.rows) - self.watched.means
+        return self.strayed_of(self.watched.means_of(window, self.rows) - self.watched.means)
+
+    def strayed_of(self, shift: np.ndarray) -> np.ndarray:
+        """The same, of contrasts that shifted by so much, shape (..., J)."""
         return strayed(self.watched, shift, self.noise, self.rows)
 
     def judge(self, window: Mapping[str, np.ndarray], *, rate: float) -> list[Alarm]:
