@@ -96,6 +96,7 @@ class Tried:
             "until": iso(moments[-1]),
             "label_delay": delays.labels,
             "deployment_delay": delays.deployment,
+            "held_back": delays.held_back,
             "digest": self.digest,
         }
 
@@ -144,7 +145,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     setting = Setting(
         matrix=LossMatrix.of(kinds, whole, scored, usual_rows=params.account.usual_rows),
         kinds=tuple(range(len(kinds))),
-        delays=Delays(delay, params.policy.deployment_delay, 0),
+        delays=Delays(delay, params.policy.deployment_delay, _held_back(table, edges, params.split.judge_rows)),
         blocks=params.probe.blocks,
         moments=moments,
         first_window=0,
@@ -203,6 +204,11 @@ def _label_delay(table: pd.DataFrame, span: pd.Timedelta, *, later: bool) -> int
     known = table["_matured"] if later else table["_due"]
     late = pd.Timedelta((known - table["_event"]).median())
     return int(max(np.ceil(late / span - ALMOST), 0))
+
+
+def _held_back(table: pd.DataFrame, edges: np.ndarray, judge_rows: int) -> int:
+    """Windows that a run keeps back to judge its models with, to the nearest whole."""
+    return round(judge_rows * (len(edges) - 1) / (len(table) - int(edges[0])))
 
 
 def _recipe(house: House, first: pd.DataFrame) -> Recipe:
