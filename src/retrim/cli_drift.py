@@ -16,13 +16,13 @@ def about() -> None:
 
 @app.command(epilog=example("retrim drift verify"))
 def verify(
-    splits: Annotated[int, typer.Option("--splits", metavar="N", min=2, help="Times the history is parted.")] = 20,
+    splits: Annotated[int, typer.Option("--splits", metavar="N", min=2, help="Parts that are held out.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Verify how often a check without drift raises an alarm.
 
-    Parts the champion's own history in two at random, calibrates on one part, looks at windows from the other,
-    and prints the rate asked (drift.alarms), the rate achieved, and its interval. Writes nothing.
+    Holds out parts of the champion's own history, calibrates on the rest, looks at windows from what was held out, and
+    prints the rate asked (drift.alarms), the rate achieved, and its interval. Writes nothing.
     """
     from retrim import screens
     from retrim.ops.verify import verify_alarms

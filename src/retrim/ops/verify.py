@@ -34,7 +34,7 @@ def verify_alarms(house: House, *, splits: int, checks: int) -> VerifiedAlarms:
 
     Args:
         house: The house.
-        splits: How often the reference is dealt into two halves.
+        splits: How often a part of the reference is held out.
         checks: Windows looked at for each.
 
     Raises:
