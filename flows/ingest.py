@@ -9,8 +9,8 @@ from flows.moment import house as open_house
 from flows.moment import moment
 from flows.recovery import SIGNED
 from retrim.ops.alerts import alert
-from retrim.ops.inbox import take
-from retrim.ops.ingest import Landed, land
+from retrim.ops.inbox import take, take_in
+from retrim.ops.ingest import Landed
 
 
 @flow(name="ingest", **SIGNED)
@@ -20,7 +20,7 @@ def ingest(file: str | None = None, now: str | None = None) -> list[dict[str, An
     if file is None:
         landed = take(house, now=at)
     else:
-        landed = [land(Path(file), workspace=house.workspace, data=house.params.data, now=at, correction=False)]
+        landed = [take_in(house, Path(file), now=at, labels=False, correction=False)]
     for each in landed:
         tell_quarantined(each, at.isoformat())
     return [each.as_record() for each in landed]

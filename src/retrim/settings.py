@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrim.core.account import AccountParams
 from retrim.core.backtest import BacktestParams
+from retrim.core.batches import BatchParams
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.gate import GateParams
@@ -30,6 +31,7 @@ class Params(Section):
     """All of params.yaml."""
 
     data: DataParams
+    batches: BatchParams
     split: SplitParams
     judge: JudgeParams
     tune: TuneParams

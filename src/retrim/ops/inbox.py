@@ -1,5 +1,7 @@
 """The inbox `var/inbox/`: the schedule lands what is dropped there, as labels where its name begins with `labels`."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from retrim.ops.house import House
@@ -20,8 +22,15 @@ def take(house: House, *, now: pd.Timestamp) -> list[Landed]:
     for path in sorted(inbox.iterdir()):
         if not path.is_file() or path.name.startswith("."):
             continue
-        land_it = land_labels if path.name.startswith("labels") else land
-        landed.append(land_it(path, workspace=house.workspace, data=house.params.data, now=now, correction=False))
+        landed.append(take_in(house, path, now=now, labels=path.name.startswith("labels"), correction=False))
         (inbox / TAKEN).mkdir(exist_ok=True)
         path.replace(inbox / TAKEN / path.name)
     return landed
+
+
+def take_in(house: House, path: Path, *, now: pd.Timestamp, labels: bool, correction: bool) -> Landed:
+    """Lands one file as rows or as labels, looked at as params.yaml says."""
+    workspace, params = house.workspace, house.params
+    if labels:
+        return land_labels(path, workspace=workspace, data=params.data, now=now, correction=correction)
+    return land(path, workspace=workspace, data=params.data, now=now, correction=correction, batches=params.batches)
