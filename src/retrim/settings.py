@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -66,6 +67,15 @@ class Params(Section):
                 raise ValueError(
                     f"gate.floor: {name!r} is no baseline of a {self.data.task} task; those are: {', '.join(fitting)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _alarms_fit_the_checks(self) -> "Params":
+        if self.drift.alarms is not None:
+            try:
+                self.drift.alarms.rate(pd.Timedelta(self.data.batch_every))
+            except BadInputError as wrong:
+                raise ValueError(str(wrong)) from wrong
         return self
 
     @model_validator(mode="after")
