@@ -160,7 +160,8 @@ def _turned(name: str, values: np.ndarray, history: NumericHistory) -> Concern |
     below, above = float((values < 0).mean()), float((values > 0).mean())
     if history.low < 0 or below <= FILLED or above > FEW_ABOVE * below:
         return None
-    return Concern("broken", name, f"{below:.0%} of the rows are below 0 and {above:.0%} above, none was below before")
+    text = f"as if with the other sign: {below:.0%} of the rows are below 0, {above:.0%} above, and none was before"
+    return Concern("broken", name, text)
 
 
 def _in_another_unit(name: str, quantiles: np.ndarray, history: NumericHistory, new: float) -> Concern | None:
