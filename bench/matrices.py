@@ -1,7 +1,6 @@
 """Loss matrices of the streams, kept in a folder so that reruns are cheap."""
 
 import json
-import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -67,7 +66,6 @@ _OF: dict[str, Stream] = {}
 
 
 def _start(stream: Stream) -> None:
-    os.nice(0)
     _OF["stream"] = stream
 
 

