@@ -1,0 +1,43 @@
+"""Alarms verified on a champion's own bundle."""
+
+from pathlib import Path
+
+import pytest
+
+from retrim.errors import BadInputError, RefusedError
+from retrim.ops.verify import verify_alarms
+from tests.ops.desk import Desk, make_desk, with_params
+
+pytestmark = pytest.mark.slow  # makes champions with the stages
+
+
+def of_days(folder: Path, days: float) -> Desk:
+    """A desk with a version of so many days of one row an hour; a check has two days of rows."""
+    desk = make_desk(folder, changes={"account": {"usual_rows": 48}})
+    desk.land(desk.rows(0, days), days)
+    desk.make_version(days)
+    return desk
+
+
+def test_a_stream_without_drift_has_the_rate_that_is_asked_in_its_interval(tmp_path: Path) -> None:
+    found = verify_alarms(of_days(tmp_path / "house", 80).house, splits=10, checks=50).found
+
+    assert found.asked == pytest.approx(7 / 365.25)
+    assert found.interval[0] <= found.asked <= found.interval[1]
+
+
+def test_a_champion_made_from_few_blocks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="train on a longer history"):
+        verify_alarms(of_days(tmp_path / "house", 10).house, splits=2, checks=5)
+
+
+def test_without_a_champion_there_is_nothing_to_verify_on(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="no version is live"):
+        verify_alarms(make_desk(tmp_path / "house").house, splits=2, checks=5)
+
+
+def test_without_a_rate_there_is_nothing_to_verify(tmp_path: Path) -> None:
+    desk = with_params(make_desk(tmp_path / "house"), drift={"alarms": None})
+
+    with pytest.raises(BadInputError, match="no rate is asked for"):
+        verify_alarms(desk.house, splits=2, checks=5)
