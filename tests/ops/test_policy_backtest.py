@@ -14,6 +14,7 @@ from retrim.ops.policy_fits import read_log
 from retrim.ops.policy_report import lines, write_page
 from retrim.ops.policy_set import set_policy
 from tests.ops.desk import START, Desk, make_desk
+from tests.test_command_line_doc import keys
 
 pytestmark = pytest.mark.slow  # some seconds: each makes the fits of a small matrix
 
@@ -90,6 +91,13 @@ def test_the_record_says_of_every_policy_what_it_costs(make: Make) -> None:
     for line in record["policies"]:
         assert line["cost"] == pytest.approx(line["loss"] + record["price"] * line["retrainings"])
         assert len(line["decided"]) == line["retrainings"]
+
+
+def test_the_document_names_the_keys_of_its_record(make: Make) -> None:
+    record = tried(make()).as_record()
+
+    assert keys("policy backtest") == record.keys()
+    assert keys("policies") == record["policies"][0].keys()
 
 
 def test_where_the_stream_turns_the_account_retrains_after_it(make: Make) -> None:
