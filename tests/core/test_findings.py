@@ -19,6 +19,7 @@ GIVEN: dict[str, Any] = {
     "categorical": {"chi2": {}},
     "missing": {"missing_share": {}},
     "score": {"ks": {}},
+    "joint": {"tests": {}, "windows": 20, "seed": 7},
     "thresholds": {"psi": 0.2, "ks": 0.15, "chi2": 0.15, "missing_share": 0.05},
     "alarms": None,
     "min_rows": 100,

@@ -93,7 +93,7 @@ def test_the_target_is_looked_at_when_its_labels_mature(make: Make) -> None:
     desk.land(rows, 15, kind="labels")
     labelled = desk.check(15).record
 
-    assert {column for column, _ in effects(without)} == {"level", "slope", "noise", "group", "_score"}
+    assert {column for column, _ in effects(without)} == {"level", "slope", "noise", "group", "_together", "_score"}
     assert {column for column, _ in effects(labelled)} == {"_target"}
     assert effects(labelled)["_target", "ks"] > 0.5
 
@@ -130,7 +130,7 @@ def test_a_classifier_has_its_confidence_looked_at(make: Make) -> None:
     desk.land(desk.rows(10, 14), 14)
     tested = {column for column, _ in effects(desk.check(14).record)}
 
-    assert tested == {"level", "slope", "noise", "group", "_score", "_confidence", "_target"}
+    assert tested == {"level", "slope", "noise", "group", "_together", "_score", "_confidence", "_target"}
 
 
 def test_the_profile_is_that_of_the_window_that_won(make: Make) -> None:

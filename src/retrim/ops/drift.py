@@ -12,6 +12,8 @@ from retrim.core.drift.finding import Finding
 from retrim.core.drift.findings import findings, ranked
 from retrim.core.drift.reference import Reference
 from retrim.core.drift.scores import TARGET
+from retrim.core.drift.together import together
+from retrim.machine import cores
 from retrim.ops.champion import reference
 from retrim.ops.house import House
 from retrim.ops.score import stored_scores
@@ -74,6 +76,7 @@ def look(
     importances = importances_of(predictor)
     drift, asked = house.params.drift, _asked(house, kept)
     came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])
+    came += together(kept.rows, newest, drift, time="_event", alarms=asked["together"], cores=cores())
     if kept.scores is not None:
         scored = stored_scores(house, version, newest["_key"], predictor.view)
         scored = scored.assign(_event=newest["_event"])[scored.notna().all(axis=1)]
@@ -90,10 +93,11 @@ def look(
 
 
 def _asked(house: House, kept: Reference) -> dict[str, Asked | None]:
-    """What features, predictions and target may use of the false alarms that are wanted: as much as they are columns."""
+    """What features, joint tests, predictions and target may use of the wanted false alarms: an equal part each."""
     alarms = house.params.drift.alarms
     scores = 0 if kept.scores is None else len(kept.scores.columns)
-    many = {"rows": len(kept.rows.columns) - 1, "scores": scores, "target": 1}
+    tests = len(house.params.drift.joint.tests)
+    many = {"rows": len(kept.rows.columns) - 1, "together": tests, "scores": scores, "target": 1}
     if alarms is None:
         return dict.fromkeys(many)
     rate = alarms.rate(pd.Timedelta(house.params.data.batch_every))

@@ -6,8 +6,10 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from retrim.core.drift import categorical as _categorical  # noqa: F401 - enters its tests in their table
+from retrim.core.drift import multivariate as _multivariate  # noqa: F401 - as above
 from retrim.core.drift import numeric as _numeric  # noqa: F401 - as above
 from retrim.core.drift.alarms import AlarmParams
+from retrim.core.drift.joint import JOINT_TESTS, JointParams
 from retrim.core.drift.result import DRIFT_TESTS
 from retrim.core.section import Section
 from retrim.errors import UnknownNameError
@@ -23,6 +25,7 @@ class DriftParams(Section):
     missing: Tests = Field(description="tests of each feature, of any type")
     score: Tests = Field(description="tests of the champion's predictions and confidence, where they are numbers")
     thresholds: dict[str, float] = Field(description="of each test, on its effect; above 0")
+    joint: JointParams = Field(description="tests of all features together")
     alarms: AlarmParams | None = Field(description="false alarms that are wanted; null: over is by thresholds")
     min_rows: int = Field(ge=1, description="rows of the current window, at least")
 
@@ -37,8 +40,12 @@ class DriftParams(Section):
         for section, columns in allowed.items():
             for name, arguments in getattr(self, section).items():
                 self._check(section, name, arguments, columns)
+        for name in self.joint.tests:
+            if name not in self.thresholds:
+                raise ValueError(f"joint.tests.{name} has no threshold; add thresholds.{name}, on its effect")
         for name, threshold in self.thresholds.items():
-            _check_known(name)
+            if name not in JOINT_TESTS:
+                _check_known(name)
             if not threshold > 0:
                 raise ValueError(f"thresholds.{name} is {threshold}; a threshold is above 0")
         return self
