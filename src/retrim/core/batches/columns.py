@@ -7,18 +7,18 @@ from retrim.core.batches.concern import Concern, Gravity
 SURELY = 20.0  # rows with another value that the least varied window promises: none of them is no chance
 LATELY = 8  # newest windows
 GONE = 0.95  # share missing from which a column is gone
-MORE_MISSING = 0.4  # share missing that came on top of the most there ever was
+MORE_MISSING = 0.4  # share missing that came on top of the most there was of late
 UNKNOWN, ALL_UNKNOWN = 0.5, 0.9  # share of rows with unseen categories, on top of the most there ever was
 SPELT = 0.05  # share of rows whose categories are known but for case, blanks and signs
 
 
 def missing_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> Concern | None:
     """A column whose values are gone, or mostly."""
-    share, most = float(values.isna().mean()), max(float(window.isna().mean()) for window in windows)
+    share, most = float(values.isna().mean()), max(float(window.isna().mean()) for window in windows[-LATELY:])
     if share <= most + MORE_MISSING:
         return None
     verdict: Gravity = "broken" if share >= GONE else "unsure"
-    return Concern(verdict, name, f"{share:.0%} of its values are missing, at most {most:.0%} before")
+    return Concern(verdict, name, f"{share:.0%} of its values are missing, at most {most:.0%} of late")
 
 
 def constant_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> Concern | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from retrim.core.batches.concern import Concern
 
-TOGETHER = 0.8  # correlation of a pair, by ranks, that every window of late had at least
+TOGETHER = 0.8  # correlation of a pair, by ranks, that every window of late but one had at least
 APART = 0.3  # correlation below which the pair does not go together any more
 AGAINST = -0.5  # ... and goes the other way
 TIED = 0.9  # correlation from which one column says what the other has to be
@@ -14,7 +14,7 @@ OFF, OFF_OF_LATE = 4.0, 3.0  # residual spreads that it is off by on average, an
 
 
 def pair_concerns(batch: np.ndarray, windows: Sequence[np.ndarray], names: Sequence[str]) -> list[Concern]:
-    """Pairs of numeric columns that went together in every window and do not in the batch.
+    """Pairs of numeric columns that went together in every window but one at most, and do not in the batch.
 
     Args:
         batch: Values, shape (n, columns), missing as NaN.
@@ -27,8 +27,10 @@ def pair_concerns(batch: np.ndarray, windows: Sequence[np.ndarray], names: Seque
     found: list[Concern] = []
     for one in range(len(names)):
         for other in range(one + 1, len(names)):
-            were, sign = before[:, one, other], float(np.sign(before[0, one, other]))
-            least, is_now = float((were * sign).min()), float(now[one, other] * sign)
+            were = before[:, one, other]
+            sign = float(np.sign(np.median(were)))
+            # a single window may be odd: a sensor that stood still for a day
+            least, is_now = float(np.sort(were * sign)[1]), float(now[one, other] * sign)
             if np.isnan(least) or np.isnan(is_now) or least < TOGETHER:
                 continue
             if is_now <= APART:
