@@ -12,6 +12,7 @@ from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
 from retrim.ops.release import live
+from retrim.ops.standing import waiting_rules
 
 REASON = 150  # characters of a reason on the screen of the status: two lines of it
 
@@ -88,7 +89,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "last_decision": None
         if last is None
         else {"id": last.id, "as_of": last.as_of, "outcome": last.outcome, "reason": last.reason},
-        "held": last is not None and last.outcome == "held",
+        "held": (last is not None and last.outcome == "held") or bool(waiting_rules(house, checks)),
         "running": [_run_record(run) for run in running],
         "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url, deployment=house.model),
         "overdue": None if late is None else late.as_record(),

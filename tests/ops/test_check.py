@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.store import iso
-from retrim.answers import decision_record, show_decision
+from retrim.answers import decision_record, show_decision, status_record
 from retrim.core.account import EMPTY
 from retrim.errors import BadInputError
 from retrim.ops.check import balance, price_now
@@ -510,6 +510,26 @@ def test_drift_in_m_of_n_checks_starts_a_retraining(make: Make) -> None:
 
     assert [each.outcome for each in outcomes] == ["none", "none", "retrain"]
     assert outcomes[2].reason == "drift in 3 of the last 3 checks, 2 of 3 needed: level"
+
+
+def test_drift_that_a_promotion_did_not_end_is_held_and_stays_so_in_the_status(make: Make) -> None:
+    rules = LOOK_AT_LEVEL | {"drift_checks": [1, 1], "cooldown_checks": 0}
+    desk = make(drift=SHIFT | {"since": START}, changes={"triggers": rules, "former": {"most": 0}})
+    wide = desk.rows(10, 12).assign(level=lambda rows: rows["level"] + 6)
+    desk.land(wide, 12)
+    first = desk.check(12)
+    desk.make_version(12, decision=first.id)
+    desk.land(desk.rows(12, 14).assign(level=lambda rows: rows["level"] - 6), 14)
+    again = desk.check(14)
+    quiet = desk.check(15)
+
+    assert (first.outcome, first.record["fired"]) == ("retrain", ["drift"])
+    assert (again.outcome, again.record["held"]) == ("held", ["drift"])
+    assert (quiet.outcome, status_record(desk.house, now=desk.day(15))["held"]) == ("none", True)
+
+    ask_for_run(desk.house, as_of=desk.day(15), reason="seen", now=desk.day(15))
+
+    assert not status_record(desk.house, now=desk.day(15))["held"]
 
 
 def test_a_check_with_too_few_new_rows_is_no_check_without_drift(make: Make) -> None:

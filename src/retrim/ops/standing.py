@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters.store import Row
-from retrim.core.history import Past, PastCheck, PastRun
+from retrim.core.history import Past, PastCheck, PastRun, standing
 from retrim.ops.house import House
 from retrim.ops.person import PERSON
 
@@ -24,6 +24,13 @@ def past_of_store(house: House, checks: Sequence[Row]) -> Past:
         checks=[past_check(row.as_of, row.record) for row in checks],
         asked=[pd.Timestamp(row.as_of) for row in decisions.values() if row.source == PERSON],
     )
+
+
+def waiting_rules(house: House, checks: Sequence[Row]) -> tuple[str, ...]:
+    """Rules whose alarm waits for a person now: what the newest check held, if no person has asked for a run since."""
+    past = past_of_store(house, checks)
+    held: tuple[str, ...] = standing(past, champion=None, drifted=None)["held"]
+    return held
 
 
 def past_check(as_of: str, record: dict[str, Any]) -> PastCheck:
