@@ -224,13 +224,21 @@ def show_decision(record: dict[str, Any]) -> None:
         screens.show_table(("rule", "fires", "because", "what would have changed that"), rows, title="Rules")
     if facts.get("findings"):
         found = [
-            (f["column"], f["test"], f"{f['effect']:.3g}", f"{f['threshold']:.3g}", "over" if f["over"] else "")
+            (f["column"], f["test"], f"{f['effect']:.3g}", _limit_in_words(f), "over" if f["over"] else "")
             for f in facts["findings"][:10]
         ]
-        screens.show_table(("column", "test", "effect", "threshold", ""), found, title="Drift, strongest first")
+        screens.show_table(("column", "test", "effect", "held against", ""), found, title="Drift, strongest first")
     if record["verdict"]:
         checks = [("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["verdict"]["checks"]]
         screens.show_table(("", "check", "figures"), checks, title="Gate")
+
+
+def _limit_in_words(finding: dict[str, Any]) -> str:
+    """What makes a finding over: how rarely a window without drift strays as far, or the threshold on its effect."""
+    if finding.get("promise") is None or finding["p_value"] is None:
+        return f"threshold {finding['threshold']:.3g}"
+    seen = "" if finding["seen"] is None else f"; {finding['seen']:.2g} {finding['unit']} would be seen"
+    return f"p {finding['p_value']:.2g} of all columns, {finding['promise']}{seen}"
 
 
 def _loss_in_words(facts: dict[str, Any]) -> str | None:

@@ -47,7 +47,7 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[st
             "data": {"label_horizon": "2D"},
             "gate": {"min_rows": 40},
             "triggers": {"rules": ["drift"], "drift_columns": ["level"], "drift_checks": [1, 1], "cooldown_checks": 0},
-            "drift": {"thresholds": WIDE},
+            "drift": {"thresholds": WIDE, "alarms": None},
         },
     )
     first = world.rows(None, world.day(24))
@@ -183,7 +183,10 @@ def refused(labelled: dict[str, Any]) -> dict[str, Any]:
         gate={"min_gain": 0.99},
         triggers={"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 1},
         account={"price": 0.01, "price_unit": "loss"},
-        drift={"thresholds": {"psi": 1e-6, "ks": 1e-6, "chi2": 1e-6, "psi_categories": 1e-6, "missing_share": 1.0}},
+        drift={
+            "thresholds": {"psi": 1e-6, "ks": 1e-6, "chi2": 1e-6, "psi_categories": 1e-6, "missing_share": 1.0},
+            "alarms": None,
+        },
     )
     world = replace(hard, table={**hard.table, "size": 6.0, "since": START + pd.Timedelta(44, "D")})
     done = {day: _beat(world, day) for day in (48, 52, 56, 60)}
