@@ -4,16 +4,39 @@
 
 One of 30 columns (bench/drift_streams.py) changes; seen is an alarm of that column. `known` is the same test told the
 truth: means, noise and threshold from all windows of all references, so that nothing is measured on a reference.
+Last a correlation of two columns that turns from 0.5 to -0.5 while each stays as it was, seen by the joint test
+`correlation` at its part of the rate (1 of 31), as params.yaml sets it; its truth is how far it strays over all windows
+without drift. Fewer references and windows here: rows are made and coded, not counts.
 """
 
 import argparse
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
-from drift_streams import KINDS, Change, Stream, column, stream
+import pandas as pd
+import yaml
+from drift_streams import (
+    GRID,
+    KINDS,
+    NUMERIC,
+    REFERENCE_WINDOWS,
+    SHARES,
+    Change,
+    Stream,
+    column,
+    steps_of,
+    stream,
+)
 from false_alarms import DRAWS, LATER, RATE, interval
+from scipy.special import ndtri
+from scipy.stats import beta
 
+from retrim.core.drift import multivariate as _tests  # noqa: F401 - enters the joint tests in their table
 from retrim.core.drift.calibration import Calibration, Null, calibrate
+from retrim.core.drift.joint import JOINT_TESTS, judge_joint
+from retrim.core.drift.profile import ProfileParams, make_profile
 from retrim.core.drift.watched import Noise, Watched, strayed, watch
 
 ROWS = 5_000
@@ -47,6 +70,52 @@ def seen(known: Calibration, number: int, threshold: float, counts: np.ndarray) 
     return float(np.mean(far.max(axis=1) > threshold))
 
 
+def rows_of(kind: str, rng: np.random.Generator, rows: int, correlation: float, phases: np.ndarray) -> pd.DataFrame:
+    """30 columns as rows, the first two of them correlated; waves keep their phases, which correlate columns too."""
+    size = NUMERIC + len(SHARES)
+    if kind == "iid":
+        values = rng.standard_normal((size, rows))
+    else:
+        made = (steps_of(rng, rows, shift=0, phase=phase) for phase in phases)
+        values = np.stack([(steps + 0.5) / GRID * 12 - 6 for steps in made])
+    values[1] = correlation * values[0] + (1 - correlation**2) ** 0.5 * values[1]
+    frame = {f"x{number:02d}": values[number] for number in range(NUMERIC)}
+    for number, shares in enumerate(SHARES, start=NUMERIC):
+        place = np.searchsorted(ndtri(np.cumsum(shares)[:-1]), values[number])
+        frame[f"c{number:02d}"] = np.array([f"{k}" for k in range(len(shares))])[place]
+    times = pd.date_range("2000-01-01", periods=rows, freq="h", tz="UTC")
+    return pd.DataFrame(frame).assign(_event=times)
+
+
+def joint(kind: str, references: int, windows: int) -> None:
+    """The row of the table for a correlation that turns."""
+    given = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
+    kept, held = ProfileParams(**given["profile"]), given["drift"]["joint"]["windows"]
+    test = partial(JOINT_TESTS["correlation"], seed=1)
+    still, turned, alarms, false = [], [], [], []
+    for seed in range(references):
+        rng = np.random.default_rng([seed, 99])
+        phases = rng.random(NUMERIC + len(SHARES))
+        before = rows_of(kind, rng, ROWS * REFERENCE_WINDOWS, 0.5, phases)
+        types = {name: "number" if name[0] == "x" else "category" for name in before.columns[:-1]}
+        profile = make_profile(before, types, kept, time="_event")
+        for correlation, strays, said in ((0.5, still, false), (-0.5, turned, alarms)):
+            after = rows_of(kind, rng, ROWS * windows, correlation, phases)
+            for start in range(0, len(after), ROWS):
+                part = after.iloc[start : start + ROWS]
+                result = judge_joint(test, profile, part, tuple(types), windows=held, seed=1, cores=1)
+                strays.append(result.statistic)
+                said.append(result.p_value <= RATE / (len(types) + 1))
+    limit = np.mean(still) + np.std(still) * -ndtri(RATE / 31)
+    known = float(np.mean(np.array(turned) > limit))
+    low, high = beta.ppf([0.025, 0.975], sum(alarms) + 0.5, len(alarms) - sum(alarms) + 0.5)
+    print(
+        f"| {kind} | correlation 0.5 to -0.5 | {np.mean(alarms):.3f} ({low:.3f} to {min(high, 1):.3f}) | {known:.3f} "
+        f"| {np.mean(alarms) / known:.0%} | (false: {sum(false)} of {len(false)}) |",
+        flush=True,
+    )
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--quick", action="store_true", help="8 references instead of 40")
@@ -77,6 +146,8 @@ def main() -> None:
                 f"| {mean / np.mean(theirs):.0%} | {np.mean(least):.3f} |",
                 flush=True,
             )
+
+        joint(kind, 2 if given.quick else 10, 10 if given.quick else 20)
 
 
 if __name__ == "__main__":
