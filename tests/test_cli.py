@@ -1,6 +1,7 @@
 """The command line without a server: help, exit codes, errors, JSON, and what is not imported."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -264,4 +265,64 @@ def test_a_server_that_does_not_answer_ends_with_3(with_rows: World) -> None:
 
     assert ended.stderr == (
         "error: no Prefect server answers at http://127.0.0.1:9/api; start it, or unset RETRIM_PREFECT_URL\n"
+    )
+
+
+# --- what is odd, and no fault of retrim ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["check --now", "retrain --as-of", "score --now", "ingest gone.csv --arrived"])
+def test_a_time_in_the_future_is_wrong_use(call: str, ask: Ask, world: World) -> None:
+    # A check or a run of the year 2999 would be the newest one for ever: no later one would ever act.
+    ended = ask(world.root, *call.split(), "2999-01-01")
+
+    assert (ended.code, "'2999-01-01' is in the future; give a time up to now" in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize("text", ["5", "10/11/2012", "May"])
+def test_a_time_is_not_guessed(text: str, ask: Ask, world: World) -> None:
+    ended = ask(world.root, "check", "--now", text)
+
+    assert (ended.code, f"{text!r} is no time" in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize("call", ["reproduce", "rollback --reason late --to"])
+def test_a_number_no_version_can_have_is_wrong_use(call: str, ask: Ask, world: World) -> None:
+    ended = ask(world.root, *call.split(), "9" * 30)
+
+    assert (ended.code, "is no number of a version" in ended.err) == (2, True)
+
+
+def test_a_file_name_that_is_not_utf8_is_set_aside_like_any_other(with_rows: World) -> None:
+    (with_rows.root / os.fsdecode(b"caf\xe9.csv")).write_text("a\n1\n", encoding="utf-8")
+    ended = with_rows.retrim("ingest", os.fsdecode(b"caf\xe9.csv"), code=2)
+
+    assert ended.stderr.startswith("quarantined: batch ")
+    assert r"caf\xe9.csv" in with_rows.retrim("quarantine", "list").stdout
+
+
+def test_brackets_in_a_file_name_are_shown(with_rows: World) -> None:
+    (with_rows.root / "rows[old].csv").write_text("a\n2\n", encoding="utf-8")
+
+    assert "rows[old].csv" in with_rows.retrim("ingest", "rows[old].csv", code=2).stderr
+
+
+def test_a_store_that_is_none_ends_with_2_and_keeps_the_password(with_rows: World) -> None:
+    url = "postgresql://me:hush@host:port/x"
+    ended = with_rows.retrim("status", code=2, environment={"RETRIM_STORE_URL": url})
+
+    assert ended.stderr.startswith("error: RETRIM_STORE_URL is no address of a database; write such as ")
+    assert "hush" not in ended.stderr
+
+
+def test_a_disk_that_cannot_be_written_is_told_without_a_traceback(
+    ask: Ask, params: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (tmp_path / "var").touch()  # a file where a folder has to be
+    ended = ask(tmp_path, "status")
+
+    assert ended.code == 3
+    assert (
+        ended.err == f"error: file exists at {tmp_path / 'var'}; look at the disk and its permissions, then try again\n"
     )

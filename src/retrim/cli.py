@@ -99,7 +99,7 @@ def ingest(
     if as_json:
         screens.show_json(landed.as_record())
     elif landed.outcome == "quarantined":
-        screens.ERR.print(f"quarantined: batch {landed.batch}, {file.name}", highlight=False)
+        screens.ERR.print(f"quarantined: batch {landed.batch}, {file.name}", highlight=False, markup=False)
         for fault in landed.faults:
             screens.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False)
         screens.ERR.print(f"look at it: retrim quarantine show {landed.batch}", highlight=False)
@@ -117,7 +117,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     from retrim import screens
     from retrim.answers import show_check
 
-    house, at = house_here(), as_time(now)
+    house, at = house_here(), past_time(now)
     with flows_of(house):
         from flows.monitor import monitor
 
@@ -151,7 +151,7 @@ def retrain(
 
     if mode not in (None, "search", "warm", "refit"):
         raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
-    house, at = house_here(), as_time(as_of)
+    house, at = house_here(), past_time(as_of)
     with flows_of(house):
         from flows.maintain import maintain
         from flows.retrain import retrain as flow
@@ -169,7 +169,7 @@ def retrain(
     if as_json:
         screens.show_json(outcome)
     else:
-        screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False)
+        screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False, markup=False)
         if outcome["version"] is not None:
             screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `make ui`", highlight=False)
     raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
@@ -184,7 +184,7 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     from retrim import screens
     from retrim.ops.score import score as op
 
-    scored = op(house_here(), now=as_time(now))
+    scored = op(house_here(), now=past_time(now))
     if as_json:
         screens.show_json(scored.as_record())
     else:

@@ -23,6 +23,7 @@ from retrim.errors import BadInputError, RetrimError
 
 State = Literal["held", "released", "dropped", "landed"]
 REPORT, SOURCE = "report.json", "source"
+LONGEST_SUFFIX = 40  # the name the bytes are kept under must fit, however long that of the file is
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Quarantine:
         folder = self.root / entry.batch
         aside = folder if folder.exists() else self.root / f"{ASIDE}{entry.batch}"
         aside.mkdir(exist_ok=True)
-        suffix = "".join(Path(entry.file).suffixes[-2:])
+        suffix = "".join(Path(entry.file).suffixes[-2:])[-LONGEST_SUFFIX:]
         _write(aside / f"{SOURCE}{suffix}", content)
         self._report(aside, entry)
         if aside != folder:

@@ -20,6 +20,7 @@ from retrim.core.table import DataParams, row_keys
 from retrim.datasets.landed import Kind, batch_id
 from retrim.datasets.table import KEY, LABEL_TIME, read_bytes, read_content
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import name_of
 from retrim.paths import Workspace
 
 log = logging.getLogger(__name__)
@@ -200,7 +201,7 @@ def _land(
             faults += validate(frame, asked)
         rows = 0 if frame is None else len(frame)
         if frame is None or faults:
-            entry = Entry(digest, kind, correction, path.name, len(content), now, faults, "held", "", None)
+            entry = Entry(digest, kind, correction, name_of(path), len(content), now, faults, "held", "", None)
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
             return Landed("quarantined", kind, digest, rows, folder, faults)
