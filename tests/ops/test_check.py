@@ -290,6 +290,20 @@ def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> N
     assert deferred.reason.endswith("enough by 2024-01-19T00:00:00+00:00")
 
 
+def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_many_as_it_needs(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "house", data={"label_horizon": "10D"})
+    desk.land(desk.rows(0, 40), 40)
+    too_early = defer(desk.house, claim(desk.house, desk.check(40).id, now=desk.day(40)), now=desk.day(40))
+    until = (pd.Timestamp(desk.house.store.runs("generated")[-1].detail["until"]) - START) / pd.Timedelta("1D")
+    desk.land(desk.rows(40, until), until)
+    again = desk.check(until)
+
+    assert too_early is not None
+    assert too_early.reason.startswith("too few of 721 mature rows to train on before those that judge (")
+    assert again.outcome == "retrain"
+    assert defer(desk.house, claim(desk.house, again.id, now=desk.day(until)), now=desk.day(until)) is None
+
+
 def test_a_run_as_of_before_the_first_arrival_says_so(tmp_path: Path) -> None:
     desk = make_desk(tmp_path / "house")
     desk.land(desk.rows(0, 2), 2)
