@@ -55,11 +55,18 @@ def _from_parquet(content: bytes, required: tuple[str, ...], optional: tuple[str
     try:
         file = pq.ParquetFile(io.BytesIO(content))
         _check_names(file.schema_arrow.names, required, optional)
-        return file.read()
+        table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise NoTableError(
             whole_file("is a whole Parquet file", value=str(error), cure="send the file again; it was cut or damaged")
         ) from error
+    try:
+        table.validate(full=True)
+    except pa.ArrowException as error:
+        raise NoTableError(
+            whole_file("holds text in UTF-8 and whole columns", value=str(error), cure="store text as UTF-8")
+        ) from error
+    return table
 
 
 def _checked_text(content: bytes) -> bytes:
