@@ -163,6 +163,8 @@ def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, 
         newer = late["_arrived"].notna() & (brought.isna() | (late["_arrived"] >= brought))
         table[target] = table[target].mask(newer, late[target])
     known = _first_known(rows, labels, target, as_of).reindex(table["_key"]).set_axis(table.index)
+    if labels is not None and len(labels):  # one that came before its row was known of no row until that came
+        known = known.clip(lower=_first(rows, as_of).reindex(table["_key"]).set_axis(table.index))
     table["_event"] = table[data.time]
     table["_due"] = table[data.due] if data.due else table[data.time] + pd.Timedelta(data.label_horizon or 0)
     table["_known"] = known.where(table[target].notna())
@@ -176,8 +178,12 @@ def _first_known(
 ) -> "pd.Series[pd.Timestamp]":
     """When a label of each key first arrived, by key."""
     parts = [frame.loc[frame[target].notna(), ["_key", "_arrived"]] for frame in (rows, labels) if frame is not None]
-    seen = pd.concat(parts)
-    seen = seen[seen["_arrived"] <= as_of].sort_values("_arrived", kind="stable")
+    return _first(pd.concat(parts), as_of)
+
+
+def _first(landed: pd.DataFrame, as_of: pd.Timestamp) -> "pd.Series[pd.Timestamp]":
+    """When each key first arrived, by key."""
+    seen = landed.loc[landed["_arrived"] <= as_of, ["_key", "_arrived"]].sort_values("_arrived", kind="stable")
     return seen.drop_duplicates("_key").set_index("_key")["_arrived"]
 
 
