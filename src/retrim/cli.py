@@ -93,9 +93,8 @@ def ingest(
 
     house = house_here()
     land_it = land_labels if labels else land
-    landed = land_it(
-        file, workspace=house.workspace, data=house.params.data, now=past_time(arrived), correction=correction
-    )
+    now = None if arrived is None else past_time(arrived)
+    landed = land_it(file, workspace=house.workspace, data=house.params.data, now=now, correction=correction)
     if as_json:
         screens.show_json(landed.as_record())
     elif landed.outcome == "quarantined":

@@ -21,6 +21,7 @@ from retrim.datasets.landed import Kind, batch_id
 from retrim.datasets.table import KEY, LABEL_TIME, read_bytes, read_content
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import name_of
+from retrim.ops.arrival import arrival, clock
 from retrim.paths import Workspace
 
 log = logging.getLogger(__name__)
@@ -81,14 +82,15 @@ class Overdue:
         return {"last": self.last.isoformat(), "due": self.due.isoformat(), "late": str(self.late)}
 
 
-def land(path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestamp, correction: bool) -> Landed:
+def land(path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestamp | None, correction: bool) -> Landed:
     """Lands the file at `path` as rows, arrived `now`, or quarantines it.
 
     Args:
         path: CSV, gzipped CSV or Parquet.
         workspace: Where landing zone, quarantine and suite lie.
         data: What the table is.
-        now: Arrival time, UTC; not before that of the last batch, and after it for a correction.
+        now: Arrival time, UTC; not before that of the last batch, and after it for a correction. None: by the
+            clock when its turn has come, so that of two that land at once neither is too early.
         correction: Whether its rows may replace rows with the same keys.
 
     Raises:
@@ -98,7 +100,9 @@ def land(path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestam
     return _land(path, "rows", workspace=workspace, data=data, now=now, correction=correction)
 
 
-def land_labels(path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestamp, correction: bool) -> Landed:
+def land_labels(
+    path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestamp | None, correction: bool
+) -> Landed:
     """The same for labels of rows that landed before. A correction may replace labels that are known."""
     return _land(path, "labels", workspace=workspace, data=data, now=now, correction=correction)
 
@@ -113,8 +117,8 @@ def quarantine_show(workspace: Workspace, name: str) -> Entry:
     return Quarantine(workspace.quarantine).get(name)
 
 
-def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timestamp, reason: str) -> Landed:
-    """Lands a quarantined batch in spite of its bounds; it arrives now.
+def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timestamp | None, reason: str) -> Landed:
+    """Lands a quarantined batch in spite of its bounds; it arrives `now`, or by the clock.
 
     Raises:
         RefusedError: It has faults that no reason cures, or was dropped.
@@ -126,12 +130,12 @@ def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timest
         entry = quarantine.get(name)
         before = landing.find(entry.digest)
         if before is not None:
-            _close_landed(quarantine, entry, before.released, now=now)
+            _close_landed(quarantine, entry, before.released, now=now or clock())
             return Landed("already", before.kind, before.digest, before.rows, before.path, ())
         content = quarantine.content(entry)
         if entry.state != "held" or content is None:
             raise RefusedError(f"batch {entry.batch} was {entry.state} ({entry.reason}); ingest {entry.file} again")
-        _check_arrival(landing, now, correction=entry.correction)
+        now = arrival(landing, now, correction=entry.correction)
         frame, faults = _examine(content, entry.kind, landing=landing, data=data, correction=entry.correction)
         stubborn = [fault for fault in faults if not fault.releasable]
         if stubborn or frame is None:
@@ -177,7 +181,7 @@ def overdue(*, workspace: Workspace, data: DataParams, now: pd.Timestamp) -> Ove
 
 
 def _land(
-    path: Path, kind: Kind, *, workspace: Workspace, data: DataParams, now: pd.Timestamp, correction: bool
+    path: Path, kind: Kind, *, workspace: Workspace, data: DataParams, now: pd.Timestamp | None, correction: bool
 ) -> Landed:
     if correction and not data.key and kind == "rows":
         raise BadInputError("rows without a key cannot be corrected; name key columns in params.yaml (data.key)")
@@ -190,16 +194,17 @@ def _land(
         before = landing.find(digest)
         if before is not None:
             if entry is not None:
-                _close_landed(quarantine, entry, before.released, now=now)
+                _close_landed(quarantine, entry, before.released, now=now or clock())
             return Landed("already", before.kind, digest, before.rows, before.path, ())
         if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
             return Landed("quarantined", kind, digest, 0, workspace.quarantine / entry.batch, entry.faults)
-        _check_arrival(landing, now, correction=correction)
+        arrival(landing, now, correction=correction)
         frame, faults = _examine(content, kind, landing=landing, data=data, correction=correction)
         if frame is not None and all(fault.releasable for fault in faults):
             asked = suite if kind == "rows" else for_columns(suite, frame.columns)
             faults += validate(frame, asked)
         rows = 0 if frame is None else len(frame)
+        now = arrival(landing, now, correction=correction)  # as late as can be: a check just now has not seen it
         if frame is None or faults:
             entry = Entry(digest, kind, correction, name_of(path), len(content), now, faults, "held", "", None)
             folder = quarantine.put(entry, content)
@@ -280,17 +285,6 @@ def _close_landed(quarantine: Quarantine, entry: Entry, released: str, *, now: p
     """Ends an entry whose bytes have landed: released with that reason, or else accepted when they came again."""
     state: State = "released" if released else "landed"
     quarantine.close(entry, state=state, reason=released or "accepted when it was ingested again", now=now)
-
-
-def _check_arrival(landing: Landing, now: pd.Timestamp, *, correction: bool) -> None:
-    """Arrival times go forward, or a table as of a past date would change after the fact."""
-    if now.tzinfo is None:
-        raise BadInputError(f"arrival time {now} has no time zone; give it in UTC")
-    last = max((file.arrived for file in landing.batches()), default=None)
-    if last is not None and (now < last or (correction and now == last)):
-        raise BadInputError(
-            f"arrival time {now} is not after that of the last batch, {last}; arrivals go forward, so give a later one"
-        )
 
 
 def _need_reason(reason: str) -> None:
