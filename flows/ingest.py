@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from prefect import flow
 
 from flows.moment import house as open_house
 from flows.moment import moment
 from flows.recovery import SIGNED
 from retrim.ops.alerts import alert
+from retrim.ops.house import House
 from retrim.ops.inbox import take
 from retrim.ops.ingest import Landed, land
 
@@ -17,13 +19,15 @@ from retrim.ops.ingest import Landed, land
 def ingest(file: str | None = None, now: str | None = None) -> list[dict[str, Any]]:
     """Lands `file`, or every file of the inbox; tells of each batch that was quarantined."""
     house, at = open_house(), moment(now)
-    if file is None:
-        landed = take(house, now=at)
-    else:
-        landed = [land(Path(file), workspace=house.workspace, data=house.params.data, now=at, correction=False)]
-    for each in landed:
+    records = []
+    for each in take(house, now=at) if file is None else [_land(house, Path(file), at)]:
         tell_quarantined(each, at.isoformat())
-    return [each.as_record() for each in landed]
+        records.append(each.as_record())
+    return records
+
+
+def _land(house: House, file: Path, at: pd.Timestamp) -> Landed:
+    return land(file, workspace=house.workspace, data=house.params.data, now=at, correction=False)
 
 
 def tell_quarantined(landed: Landed, now: str) -> None:
