@@ -233,6 +233,18 @@ def test_no_workspace_is_wrong_use(ask: Ask, tmp_path: Path) -> None:
 
 BROKEN = {
     "gate.min_gain": (lambda params: params["gate"].update(min_gain="much"), "gate.min_gain"),
+    "a suite outside of a version": (
+        lambda params: params["data"].update(suite="expectations/../mine.json"),
+        "data.suite: 'expectations/../mine.json' does not lie in expectations/",
+    ),
+    "an absolute suite": (
+        lambda params: params["data"].update(suite="/etc/mine.json"),
+        "data.suite: '/etc/mine.json' does not lie in expectations/",
+    ),
+    "a log scale from 0": (
+        lambda params: params["tune"]["space"].update(lambda_l1={"low": 0, "high": 9, "log": True}),
+        "tune.space.lambda_l1: log: true needs a low above 0 (got 0)",
+    ),
     "an unknown key": (lambda params: params["gate"].update(late=1), "gate.late"),
     "a missing section": (lambda params: params.pop("probe"), "probe"),
     "a timetable": (

@@ -1,6 +1,6 @@
 """params.yaml and the environment, read once. `Params` changes results; `Env` says where things are."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -50,6 +50,16 @@ class Params(Section):
             require(self.judge.metrics, task=self.data.task, rows=False)
         except BadInputError as wrong:
             raise ValueError(f"judge: {wrong}") from wrong
+        return self
+
+    @model_validator(mode="after")
+    def _suite_is_part_of_a_version(self) -> "Params":
+        path = PurePosixPath(self.data.suite)
+        if path.parts[:1] != ("expectations",) or ".." in path.parts:
+            raise ValueError(
+                f"data.suite: {self.data.suite!r} does not lie in expectations/, and only what lies there goes into "
+                "a version; move it, and write such as expectations/trips.json"
+            )
         return self
 
     @model_validator(mode="after")
