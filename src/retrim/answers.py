@@ -99,8 +99,8 @@ def show_status(record: dict[str, Any]) -> None:
     champion, last, late = record["champion"], record["last_decision"], record["overdue"]
     account = None
     if record["price"] is not None:
-        share = record["account"] / record["price"]
-        account = f"{record['account']:.4g} of {record['price']:.4g}, the price of a retraining ({share:.0%})"
+        share = f" ({record['account'] / record['price']:.0%})" if record["price"] else ""  # version 1 may be perfect
+        account = f"{record['account']:.4g} of {record['price']:.4g}, the price of a retraining{share}"
     screens.show_facts(
         [
             ("model", record["model"]),

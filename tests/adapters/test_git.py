@@ -280,3 +280,11 @@ def test_the_variables_of_the_caller_stay(repository: Path) -> None:
     snapshot(repository, max_file_mb=1)
 
     assert dict(os.environ) == before
+
+
+def test_a_file_whose_name_is_not_utf8_is_taken_along(repository: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    (repository / name).write_text("x", encoding="utf-8")
+    taken = snapshot(repository, max_file_mb=1)
+
+    assert name in taken.untracked

@@ -321,3 +321,17 @@ def test_a_store_that_breaks_later_says_where_it_is_and_what_to_do(tmp_path: Pat
 
     with pytest.raises(RetrimError, match=r"retrim\.db cannot be read: no such table: decisions; look at the database"):
         store.decisions("shop")
+
+
+def test_a_run_that_failed_is_started_again_in_the_mode_that_is_asked_for(store: Store) -> None:
+    store.claim_run(run(1))
+    store.end_run("run-d1-shop", state="failed", ended="2024-01-02T00:00:00+00:00", version=None, detail={})
+
+    assert store.claim_run(run(1) | {"mode": "refit"}, mode="refit").mode == "refit"
+
+
+def test_a_run_that_was_killed_goes_on_in_its_own_mode_when_none_is_asked_for(store: Store) -> None:
+    store.claim_run(run(1))
+    store.end_run("run-d1-shop", state="crashed", ended="2024-01-02T00:00:00+00:00", version=None, detail={})
+
+    assert store.claim_run(run(1) | {"mode": "refit"}).mode == "search"

@@ -55,7 +55,7 @@ def open_room(
         workspace: Whose code (at `commit`), cache and remote it is.
         folder: Where the room is made; must not exist.
         commit: The snapshot.
-        raw: Batch files that had arrived by the as-of date; linked, not copied.
+        raw: Batch files that had arrived by the as-of date; linked, or copied from another disk.
         champion: Folder of the champion's bundle, or None before version 1.
         pins: What the machine sets; the digests of raw and champion are added.
         digest: SHA-256 of a folder.
@@ -67,7 +67,10 @@ def open_room(
     for source in raw:
         target = paths.raw / source.parent.name / source.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.link(source, target)
+        try:
+            os.link(source, target)
+        except OSError:  # the landing zone lies on another disk, or on one without links
+            shutil.copyfile(source, target)
     shutil.rmtree(paths.champion, ignore_errors=True)
     if champion is None:
         paths.champion.mkdir(parents=True)

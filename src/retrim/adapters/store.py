@@ -158,8 +158,8 @@ class Store:
             query = query.where(RUNS.c.state == state)
         return self.all(query.order_by(RUNS.c.as_of, RUNS.c.started))
 
-    def claim_run(self, row: dict[str, Any]) -> Row:
-        """Starts a run of a decision, or starts a crashed one again.
+    def claim_run(self, row: dict[str, Any], *, mode: str | None = None) -> Row:
+        """Starts a run of a decision, or starts a crashed or failed one again: in its own mode, or in `mode`.
 
         Raises:
             RefusedError: The decision has had its run, or another run of the model is going on.
@@ -172,6 +172,7 @@ class Store:
                 sa.update(RUNS)
                 .where(RUNS.c.id == row["id"], RUNS.c.state.in_(("crashed", "failed")))
                 .values(state="running", pid=os.getpid(), attempt=RUNS.c.attempt + 1, ended=None)
+                .values(mode=RUNS.c.mode if mode is None else mode)
             )
             try:
                 claimed = connection.execute(again).rowcount

@@ -62,7 +62,8 @@ def claim(house: House, decision: str, *, now: pd.Timestamp, mode: Mode | None =
             "as_of": row.as_of,
             "mode": mode or next_mode(house),
             "started": iso(now),
-        }
+        },
+        mode=mode,
     )
 
 
