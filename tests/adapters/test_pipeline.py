@@ -78,6 +78,19 @@ def workspace(tmp_path: Path) -> Workspace:
     return a_workspace(tmp_path)
 
 
+@pytest.mark.parametrize("lay", [lay_inputs, fetch_inputs])
+def test_a_workspace_may_lie_in_a_folder_with_any_letters(
+    tmp_path: Path, lay: Callable[[Workspace, Path], None]
+) -> None:
+    workspace = a_workspace(tmp_path / "Jürgen ☂")
+    room, folder = a_room(workspace), workspace.runs / "fresh"
+    commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
+    git.add_worktree(workspace.root, folder, commit)
+    lay(workspace, folder)
+
+    assert (Paths(folder).raw / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
+
+
 def test_batches_on_another_disk_are_copied_into_the_room(workspace: Workspace) -> None:
     shared = Path("/dev/shm")  # noqa: S108  a disk of its own on Linux
     if not shared.is_dir() or shared.stat().st_dev == workspace.root.stat().st_dev:
