@@ -338,3 +338,11 @@ def test_a_disk_that_cannot_be_written_is_told_without_a_traceback(
     assert (
         ended.err == f"error: file exists at {tmp_path / 'var'}; look at the disk and its permissions, then try again\n"
     )
+
+
+def test_a_cell_that_would_write_on_the_terminal_is_spelled_out(with_rows: World) -> None:
+    (with_rows.root / "evil.csv").write_text("at,\x1b[2Jlevel\n2024-02-01,1\n", encoding="utf-8")
+    batch = with_rows.ask("ingest", "evil.csv", code=2)["batch"]
+    shown = with_rows.retrim("quarantine", "show", batch).stdout
+
+    assert ("\x1b" in shown, r"\x1b[2Jlevel" in shown) == (False, True)

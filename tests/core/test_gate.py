@@ -133,6 +133,11 @@ def test_a_gate_without_a_floor_is_refused() -> None:
         gate(floor=[])
 
 
+def test_a_season_of_no_length_is_refused() -> None:
+    with pytest.raises(ValidationError, match="'0h' is no time at all; write a span above 0"):
+        gate(season="0h")
+
+
 def test_no_rows_at_all_are_refused_with_a_verdict() -> None:
     found = verdict({"all": np.array([]), "sliding": np.array([])}, np.array([]))
 

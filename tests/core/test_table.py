@@ -278,6 +278,14 @@ def test_without_a_key_batch_and_row_number_are_it() -> None:
         ({"key": ["nothing"]}, "'nothing' is no column"),
         ({"key": ["price"]}, "'price' is the target"),
         ({"key": ["weight"]}, "'weight' is a number"),
+        (
+            {"columns": {"price": None, "label_time": {"type": "number", "role": "target"}}},
+            "'label_time' is what a file of labels calls another column",
+        ),
+        (
+            {"columns": {"label_time": {"type": "category", "role": "forbidden"}}, "key": ["label_time"]},
+            "'label_time' is what a file of labels calls another column",
+        ),
         ({"label_horizon": None}, "due time once"),
         ({"label_horizon": "-1d"}, "negative"),
         ({"label_horizon": "soon"}, "no span of time"),

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from retrim.core.resample import mean_bound
-from retrim.core.section import Section, Span
+from retrim.core.section import Section, SomeSpan
 from retrim.core.windows import spans
 
 SAYABLE = 1000.0
@@ -24,7 +24,7 @@ class GateParams(Section):
     folds: int = Field(ge=1, description="equal spans of the judging block")
     worst_fold: float = Field(ge=0, description="share that the challenger may lose to the champion in any of them")
     floor: tuple[str, ...] = Field(min_length=1, description="naive baselines a model must beat")
-    season: Span = Field(description="one season of the seasonal mean")
+    season: SomeSpan = Field(description="one season of the seasonal mean")
     season_cells: int = Field(ge=1, description="parts a season is cut into")
     seed: int = Field(ge=0, description="of the bootstrap")
 

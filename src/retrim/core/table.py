@@ -20,6 +20,7 @@ from retrim.core.section import Section, Span
 
 ColumnType = Literal["number", "integer", "category", "time"]
 Role = Literal["feature", "target", "time", "due", "forbidden"]
+LABEL_TIME = "label_time"
 OURS = ("_key", "_batch", "_arrived", "_correction")
 
 
@@ -71,6 +72,8 @@ class DataParams(Section):
 
     @model_validator(mode="after")
     def _agree_on_key(self) -> "DataParams":
+        if LABEL_TIME in (self.target, *self.key):
+            raise ValueError(f"{LABEL_TIME!r} is what a file of labels calls another column; rename this one")
         for name in self.key:
             if name not in self.columns:
                 raise ValueError(f"key: {name!r} is no column; columns: {', '.join(self.columns)}")

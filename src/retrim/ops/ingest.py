@@ -16,9 +16,9 @@ from retrim.adapters.landing import Landing
 from retrim.adapters.quarantine import Entry, Quarantine, State
 from retrim.adapters.validation import for_columns, read_suite, validate
 from retrim.core.fault import EXAMPLES_KEPT, Fault, of_rows
-from retrim.core.table import DataParams, row_keys
+from retrim.core.table import LABEL_TIME, DataParams, row_keys
 from retrim.datasets.landed import Kind, batch_id
-from retrim.datasets.table import KEY, LABEL_TIME, read_bytes, read_content
+from retrim.datasets.table import KEY, read_bytes, read_content
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import name_of
 from retrim.ops.arrival import arrival, clock
@@ -249,7 +249,7 @@ def _key_faults(frame: pd.DataFrame, kind: Kind, *, landing: Landing, correction
         faults += _of(frame, known, KEY, rule, releasable=False, cure=cure)
     if kind == "labels":
         strange = ~keys.isin(landing.known_keys())
-        cure = "land the rows first; or release the labels, which then wait for their rows"
+        cure = "land the rows, then release the labels; released before, they wait for their rows"
         faults += _of(frame, strange, KEY, "is the key of a row that has landed", releasable=True, cure=cure)
     return faults
 
