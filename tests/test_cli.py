@@ -184,6 +184,18 @@ def test_a_batch_set_aside_ends_with_2_and_names_the_cure(ask: Ask, with_rows: W
 
     assert ended.code == 2
     assert "retrim quarantine show" in ended.err
+    assert len(ended.err.splitlines()) == 3  # a fault is a line, however long
+
+
+def test_scoring_without_a_version_is_no_and_says_what_to_do(ask: Ask, with_rows: World) -> None:
+    ended = ask(with_rows.root, "score")
+
+    assert (ended.code, ended.err) == (1, "")
+    assert ended.out.startswith("no version is live, so nothing was scored; make version 1: retrim retrain")
+
+
+def test_the_status_of_an_empty_workspace_names_the_next_steps(ask: Ask, world: World) -> None:
+    assert "retrim ingest FILE; then make version 1: retrim retrain" in ask(world.root, "status").out
 
 
 def test_a_batch_set_aside_is_a_record_too(ask: Ask, with_rows: World) -> None:
@@ -241,6 +253,10 @@ BROKEN = {
         lambda params: params["data"].update(suite="/etc/mine.json"),
         "data.suite: '/etc/mine.json' does not lie in expectations/",
     ),
+    "a name with a space": (
+        lambda params: params["data"].update(model="my bikes"),
+        "data.model: write lower-case letters a to z, digits, '_' and '-', a letter first (got 'my bikes')",
+    ),
     "a log scale from 0": (
         lambda params: params["tune"]["space"].update(lambda_l1={"low": 0, "high": 9, "log": True}),
         "tune.space.lambda_l1: log: true needs a low above 0 (got 0)",
@@ -266,10 +282,11 @@ def test_a_broken_setting_is_named(fault: str, ask: Ask, params: dict[str, Any],
 
 
 def test_params_that_are_no_yaml_are_wrong_use(ask: Ask, params: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("data: [", encoding="utf-8")
+    (tmp_path / "params.yaml").write_text("data:\n\tmodel: bike\n", encoding="utf-8")
     ended = ask(tmp_path, "status")
 
-    assert (ended.code, "cannot be read as YAML" in ended.err) == (2, True)
+    assert (ended.code, len(ended.err.splitlines())) == (2, 1)
+    assert "params.yaml, line 2, column 1: cannot be read as YAML: " in ended.err
 
 
 def test_a_server_that_does_not_answer_ends_with_3(with_rows: World) -> None:

@@ -105,7 +105,8 @@ def show_status(record: dict[str, Any]) -> None:
         [
             ("model", record["model"]),
             ("live", _live(champion)),
-            ("because", screens.brief(champion["reason"], REASON) if champion else "make version 1: retrim retrain"),
+            ("because", screens.brief(champion["reason"], REASON) if champion else None),
+            ("to do", None if champion else "land rows: retrim ingest FILE; then make version 1: retrim retrain"),
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
             ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),

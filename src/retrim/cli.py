@@ -98,9 +98,11 @@ def ingest(
     if as_json:
         screens.show_json(landed.as_record())
     elif landed.outcome == "quarantined":
-        screens.ERR.print(f"quarantined: batch {landed.batch}, {file.name}", highlight=False, markup=False)
+        screens.ERR.print(
+            f"quarantined: batch {landed.batch}, {file.name}", highlight=False, markup=False, soft_wrap=True
+        )
         for fault in landed.faults:
-            screens.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False)
+            screens.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
         screens.ERR.print(f"look at it: retrim quarantine show {landed.batch}", highlight=False)
     else:
         screens.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", highlight=False)
@@ -186,8 +188,11 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     scored = op(house_here(), now=past_time(now))
     if as_json:
         screens.show_json(scored.as_record())
+    elif scored.version is None:
+        screens.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
     else:
         screens.OUT.print(f"version {scored.version}: {scored.written} predictions written", highlight=False)
+    raise typer.Exit(1 if scored.version is None else 0)
 
 
 @app.command(epilog=example("retrim why 2012-03-01"))

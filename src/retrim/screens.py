@@ -131,6 +131,8 @@ class _Bars(logging.Handler):
         if step is None:
             return
         lane = "checks" if step.what.startswith("checks") else "run"
+        if lane == "checks" and "run" in self.tasks:  # the run has ended; the next has a line and a clock of its own
+            self.bars.remove_task(self.tasks.pop("run"))
         if lane not in self.tasks:
             self.tasks[lane] = self.bars.add_task(step.what, total=step.total or None)
         self.bars.update(self.tasks[lane], description=step.what, completed=step.done, total=step.total or None)

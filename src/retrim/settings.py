@@ -110,8 +110,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping, read safely."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path} cannot be read as YAML: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise BadInputError(f"{path}{where}: cannot be read as YAML: {said}") from error
     if not isinstance(document, dict):
         raise BadInputError(f"{path} holds a {type(document).__name__}; a mapping of sections is needed")
     return document

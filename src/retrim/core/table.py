@@ -11,10 +11,11 @@ underscore, as no column of a person's may:
 `assemble` adds `_event`, `_due`, `_known` and `_matured` (all times, UTC).
 """
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from retrim.core.section import Section, Span
 
@@ -22,6 +23,13 @@ ColumnType = Literal["number", "integer", "category", "time"]
 Role = Literal["feature", "target", "time", "due", "forbidden"]
 LABEL_TIME = "label_time"
 OURS = ("_key", "_batch", "_arrived", "_correction")
+
+
+def check_model_name(text: str) -> str:
+    """A name that the registry, git tags and folders can carry."""
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", text):
+        raise ValueError("write lower-case letters a to z, digits, '_' and '-', a letter first")
+    return text
 
 
 class ColumnParams(Section):
@@ -34,7 +42,9 @@ class ColumnParams(Section):
 class DataParams(Section):
     """What the table is: its columns, its key, its label and when that is due."""
 
-    model: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="name of the model: registry, tags, records")
+    model: Annotated[str, AfterValidator(check_model_name)] = Field(
+        description="name of the model: registry, tags, records"
+    )
     columns: dict[str, ColumnParams] = Field(description="every column a batch must have, and no other")
     key: tuple[str, ...] = Field(description="columns that name a row; empty: batch digest and row number do")
     task: Literal["regression", "binary", "multiclass"]
