@@ -8,6 +8,7 @@ import pytest
 
 from retrim.adapters.git import (
     add_worktree,
+    clear_tag_locks,
     commit_files,
     find_tag,
     git,
@@ -170,6 +171,12 @@ class TestAWorkspace:
     def test_that_is_no_repository_is_told_how_to_become_one(self, tmp_path: Path, nameless: None) -> None:
         with pytest.raises(BadInputError, match=r"no git repository with a commit.*git init"):
             require_repository(tmp_path)
+
+    def test_that_is_no_repository_is_told_so_by_what_a_retraining_does_first(
+        self, tmp_path: Path, nameless: None
+    ) -> None:
+        with pytest.raises(BadInputError, match=r"no git repository with a commit.*git init"):
+            clear_tag_locks(tmp_path, "retrim/bike")
 
     def test_without_a_commit_is_told_to_make_one(self, tmp_path: Path, nameless: None) -> None:
         git(tmp_path, "init", "-q")

@@ -184,7 +184,12 @@ def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
 
 
 def clear_tag_locks(root: Path, prefix: str) -> None:
-    """Removes locks that a kill inside `git tag` left; only for one who knows that nobody is tagging."""
+    """Removes locks that a kill inside `git tag` left; only for one who knows that nobody is tagging.
+
+    Raises:
+        BadInputError: There is no repository to tag in.
+    """
+    require_repository(root)
     for lock in (root / git(root, "rev-parse", "--git-path", f"refs/tags/{prefix}")).glob("*.lock"):
         lock.unlink(missing_ok=True)
 
