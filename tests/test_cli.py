@@ -257,6 +257,10 @@ BROKEN = {
         lambda params: params["data"].update(model="my bikes"),
         "data.model: write lower-case letters a to z, digits, '_' and '-', a letter first (got 'my bikes')",
     ),
+    "a class that YAML takes for a truth value": (
+        lambda params: params["data"].update(task="binary", positive=True),
+        'data.positive: put it in quotes, as it stands in the table, such as "yes" or "1" (got True)',
+    ),
     "a log scale from 0": (
         lambda params: params["tune"]["space"].update(lambda_l1={"low": 0, "high": 9, "log": True}),
         "tune.space.lambda_l1: log: true needs a low above 0 (got 0)",

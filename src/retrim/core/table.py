@@ -15,7 +15,7 @@ import re
 from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from retrim.core.section import Section, Span
 
@@ -30,6 +30,13 @@ def check_model_name(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", text):
         raise ValueError("write lower-case letters a to z, digits, '_' and '-', a letter first")
     return text
+
+
+def check_text(value: object) -> object:
+    """A class as text: unquoted, YAML reads yes and no as truth values, and 1 as a number."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError('put it in quotes, as it stands in the table, such as "yes" or "1"')
+    return value
 
 
 class ColumnParams(Section):
@@ -48,7 +55,9 @@ class DataParams(Section):
     columns: dict[str, ColumnParams] = Field(description="every column a batch must have, and no other")
     key: tuple[str, ...] = Field(description="columns that name a row; empty: batch digest and row number do")
     task: Literal["regression", "binary", "multiclass"]
-    positive: str | None = Field(description="the class whose probability a binary model gives; else null")
+    positive: Annotated[str | None, BeforeValidator(check_text)] = Field(
+        description="the class whose probability a binary model gives; else null"
+    )
     labels: Literal["with_rows", "later"] = Field(description="with_rows: a missing target is a fault")
     label_horizon: Span | None = Field(description="due = event time + this span; null where a column says it")
     batch_every: Span = Field(description="span between batches, so that a missing one is noticed")
