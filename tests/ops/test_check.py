@@ -268,6 +268,7 @@ def test_a_deferred_run_neither_debits_nor_cools_nor_counts_as_a_refusal(make: M
 
     assert deferred is not None
     assert "0 mature rows that no model has seen, 24 needed; enough by 2024-01-1" in deferred.reason
+    assert deferred.reason.endswith(" labels were due and have not come, land them: retrim ingest FILE --labels")
     assert waiting.reason.startswith("a deferred run waits for labels until 2024-01-1")
     assert awake.outcome == "retrain"
     assert awake.record["debited"] == []

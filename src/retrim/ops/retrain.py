@@ -101,6 +101,9 @@ def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
         return None
     until = _enough_at(table, missing, as_of)
     reason = f"{reason}; enough by {iso(until)}"
+    silent = int((table["_matured"].isna() & (table["_due"] <= as_of)).sum())
+    if silent:
+        reason = f"{reason}; {silent} labels were due and have not come, land them: retrim ingest FILE --labels"
     detail = {"reason": reason, "until": iso(until), "missing": missing}
     house.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=detail)
     return Outcome(run.id, "deferred", reason, None)
