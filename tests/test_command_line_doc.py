@@ -11,6 +11,8 @@ import typer
 
 from retrim import cli, errors
 from retrim.answers import decision_record, status_record, version_records
+from retrim.core.drift.verify import Verified
+from retrim.core.price import MoneyParams, Price
 from retrim.ops.house import House
 from retrim.ops.ingest import Landed
 from retrim.ops.ingest import quarantine_list as set_aside
@@ -19,6 +21,7 @@ from retrim.ops.reproduce import Rebuilt
 from retrim.ops.retrain import Outcome
 from retrim.ops.rooms import Room
 from retrim.ops.score import Scored
+from retrim.ops.verify import VerifiedAlarms
 from tests.world import World, make_world
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
@@ -111,6 +114,8 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
         ("reproduce", Rebuilt(1, identical=True, differences=(), executed=(), proved=True)),
         ("retrain", Outcome("", "", "", None)),
         ("score", Scored(None, 0, 0)),
+        ("price", Price(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
+        ("drift verify", VerifiedAlarms(1, "", Verified(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0))),
         ("rollback", Live(1, "", "", "", None)),
         ("room", Room(Path(), "", (), None)),
         ("ingest", Landed("landed", "rows", "", 0, Path(), ())),

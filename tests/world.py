@@ -54,7 +54,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "backtest": {"origins": 1, "origin_rows": 48},
     "gate": {"min_rows": 48, "folds": 2, "season": "1D", "season_cells": 24},
     "probe": {"blocks": 1, "min_rows": 24},
-    "account": {"usual_rows": 96},
+    "account": {"usual_rows": 96, "ahead": 0.0},
     "drift": {"min_rows": 48},
 }  # fmt: skip
 """What the small params.yaml has other than the shipped one, section by section."""

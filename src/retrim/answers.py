@@ -8,7 +8,7 @@ from retrim import screens
 from retrim.adapters import prefect_server
 from retrim.adapters.store import Row, iso
 from retrim.errors import BadInputError
-from retrim.ops.check import CHECK, balance, price_now
+from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.ingest import overdue
 from retrim.ops.release import live
@@ -81,6 +81,9 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "champion": None if now_live is None else now_live.as_record(),
         "account": None if now_live is None else balance(house, now_live.version).balance,
         "price": None if now_live is None else price_now(house),
+        "money": money_of(house),
+        "totals": checks[-1].record.get("totals") if checks else None,
+        "estimates": checks[-1].record.get("estimates") if checks else None,
         "last_check": checks[-1].as_of if checks else None,
         "last_decision": None
         if last is None
@@ -100,7 +103,8 @@ def show_status(record: dict[str, Any]) -> None:
     account = None
     if record["price"] is not None:
         share = f" ({record['account'] / record['price']:.0%})" if record["price"] else ""  # version 1 may be perfect
-        account = f"{record['account']:.4g} of {record['price']:.4g}, the price of a retraining{share}"
+        paid = account_in_words(record["account"], record["price"], record["money"])
+        account = f"{paid}, the price of a retraining{share}"
     screens.show_facts(
         [
             ("model", record["model"]),
@@ -109,6 +113,8 @@ def show_status(record: dict[str, Any]) -> None:
             ("to do", None if champion else "land rows: retrim ingest FILE; then make version 1: retrim retrain"),
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
+            ("cost so far", totals_in_words(record["totals"])),
+            ("estimates", quality_in_words(record["estimates"])),
             ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),
             ("because", screens.brief(last["reason"], REASON) if last else None),
             ("all of it", f"retrim why {last['id']}" if last else None),
@@ -121,6 +127,46 @@ def show_status(record: dict[str, Any]) -> None:
     rows = [(screens.moment(each["at"]), f"{each['kind']}: {each['text']}") for each in record["alerts"]]
     if rows:
         screens.show_table(("at", "what"), rows, title="Alerts", brief_last=True)
+
+
+def account_in_words(balance: float, price: float, money: dict[str, Any] | None) -> str:
+    """The account against the price, in the loss, and in money where that is said."""
+    said = f"{balance:.4g} of {price:.4g}"
+    if money is None:
+        return said
+    return f"{said} ({balance * money['per_unit']:.2f} of {money['cost']:.2f} {money['currency']})"
+
+
+def estimate_in_words(facts: dict[str, Any]) -> str | None:
+    """The loss estimated without labels, and how good such estimates were up to then."""
+    said = facts.get("estimate")
+    if not said:
+        return quality_in_words(facts.get("estimates"))
+    text = f"{said['loss']:.4g} on {said['rows']} rows by the {said['by']}, without their labels"
+    good = quality_in_words(facts.get("estimates"))
+    return text if good is None else f"{text}; {good}"
+
+
+def quality_in_words(found: dict[str, float] | None) -> str | None:
+    """How far off the estimates were that labels have come for."""
+    if found is None:
+        return None
+    return (
+        f"{found['scored']} estimates were off by {found['off']:.0%} of the loss on average, "
+        f"taking it for unchanged by {found['naive_off']:.0%}"
+    )
+
+
+def totals_in_words(totals: dict[str, Any] | None) -> str | None:
+    """What the model has cost up to a check, with its probes and without."""
+    if totals is None or not totals["checks"]:
+        return None
+    count = totals["retrainings"]
+    return (
+        f"{totals['without_probes']:.4g} in {totals['checks']} checks: loss {totals['loss']:.4g}, "
+        f"{count} retraining{'' if count == 1 else 's'} {totals['retrainings_cost']:.4g}; "
+        f"{totals['with_probes']:.4g} with the probes, {totals['probes_cost']:.4g}"
+    )
 
 
 def _live(champion: dict[str, Any] | None) -> str:
@@ -147,19 +193,33 @@ def show_decision(record: dict[str, Any]) -> None:
             ("as of", screens.moment(record["as_of"])),
             ("reason", record["reason"]),
             ("live", facts.get("champion")),
+            ("loss", _loss_in_words(facts)),
+            ("estimated", estimate_in_words(facts)),
             (
-                "loss",
+                "probe against it",
                 f"champion {reading['champion_loss']:.4g}, probe {reading['probe_loss']:.4g} on {reading['rows']} rows"
+                f", a gain of {reading['gain']:.4g} with a standard error of {reading['error']:.4g}"
                 if reading
                 else None,
             ),
-            ("account", f"{facts['account']['balance']:.4g} of {facts['price']:.4g}" if "account" in facts else None),
+            (
+                "account",
+                account_in_words(facts["account"]["balance"], facts["price"], facts.get("money"))
+                if "account" in facts
+                else None,
+            ),
+            ("probe", _probe_in_words(facts)),
+            ("cost so far", totals_in_words(facts.get("totals"))),
             ("run", f"{run['state']}: {run['reason']}" if run else None),
+            ("otherwise", facts.get("change") or None),
         ]
     )
     if facts.get("said"):
-        rows = [(said["rule"], "yes" if said["fires"] else "no", said["text"]) for said in facts["said"]]
-        screens.show_table(("rule", "fires", "because"), rows, title="Rules")
+        rows = [
+            (said["rule"], "yes" if said["fires"] else "no", said["text"], said.get("change", ""))
+            for said in facts["said"]
+        ]
+        screens.show_table(("rule", "fires", "because", "what would have changed that"), rows, title="Rules")
     if facts.get("findings"):
         found = [
             (f["column"], f["test"], f"{f['effect']:.3g}", f"{f['threshold']:.3g}", "over" if f["over"] else "")
@@ -169,6 +229,29 @@ def show_decision(record: dict[str, Any]) -> None:
     if record["verdict"]:
         checks = [("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["verdict"]["checks"]]
         screens.show_table(("", "check", "figures"), checks, title="Gate")
+
+
+def _loss_in_words(facts: dict[str, Any]) -> str | None:
+    """The champion's realised loss with its interval, and the band it is held against."""
+    if facts.get("loss") is None:
+        return None
+    said = f"{facts['loss']:.4g} on {facts['window']['rows']} rows"
+    if facts.get("interval"):
+        low, high = facts["interval"]
+        said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
+    band = facts.get("band")
+    return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
+
+
+def _probe_in_words(facts: dict[str, Any]) -> str | None:
+    cost = facts.get("probe")
+    if cost is None:
+        return None
+    return (
+        f"cost {cost['cost']:.4g}, {cost['work'] / cost['retraining']:.1%} of a retraining"
+        if cost["retraining"]
+        else None
+    )
 
 
 def show_check(done: dict[str, Any]) -> None:

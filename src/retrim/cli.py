@@ -20,7 +20,10 @@ from retrim.cli_base import (
     scheduler_of,
     show_version,
 )
+from retrim.cli_drift import app as drift_app
 from retrim.cli_errors import run
+from retrim.cli_policy import app as policy_app
+from retrim.cli_price import app as price_app
 from retrim.cli_quarantine import app as quarantine_app
 from retrim.cli_versions import app as versions_app
 
@@ -243,5 +246,8 @@ def schedule() -> None:
         run_schedule(house, server)
 
 
+app.add_typer(drift_app, name="drift", no_args_is_help=True)
+app.add_typer(policy_app, name="policy", no_args_is_help=True)
+app.add_typer(price_app)
 app.add_typer(versions_app)
 app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)

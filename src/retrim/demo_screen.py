@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrim import screens
-from retrim.ops.demo import NO_LOSS
+from retrim.ops.demo import NO_LOSS, Loss
 from retrim.ops.house import House
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def summarise(house: House, beats: "Sequence[Beat]") -> dict[str, Any]:
         "system": system.mean,
         "frozen": frozen.mean,
         "always": always.mean,
+        "totals": _totals(house, beats, frozen=frozen, always=always, checks=checks),
         "retrainings": len(states) - 1,
         "promoted": states.count("promoted") - 1,
         "refused": states.count("refused"),
@@ -64,12 +65,33 @@ def _sentence(house: House, summary: dict[str, Any]) -> str:
     if not summary["rows"]:
         return "No rows matured in the replayed time, so there is no loss to speak of."
     name = summary["loss"].upper()
+    totals = summary["totals"]
     return (
         f"Over {summary['rows']:,} rows replayed, {name} was {summary['system']:.1f} with "
         f"{_counted(summary['retrainings'])} ({summary['promoted']} promoted, {summary['refused']} refused), "
         f"{summary['frozen']:.1f} had version 1 stayed (0 retrainings), and {summary['always']:.1f} "
-        f"retraining at every check ({_counted(summary['checks'])}, read off the probe's fits)."
+        f"retraining at every check ({_counted(summary['checks'])}, read off the probe's fits). "
+        f"At a price of {totals['price']:.1f} a retraining the whole cost, in mean loss x checks, was "
+        f"{totals['system']:.0f} ({totals['system_with_probes']:.0f} with the probes), {totals['frozen']:.0f} and "
+        f"{totals['always']:.0f}."
     )
+
+
+def _totals(
+    house: House, beats: "Sequence[Beat]", *, frozen: Loss, always: Loss, checks: int
+) -> dict[str, float] | None:
+    """Total cost in mean loss x checks: the system without and with its probes, version 1 kept, always retraining."""
+    last = next((beat.check for beat in reversed(beats) if beat.check is not None), None)
+    if last is None:
+        return None
+    usual, price, so_far = house.params.account.usual_rows, last["price"], last["totals"]
+    return {
+        "price": price,
+        "system": so_far["without_probes"],
+        "system_with_probes": so_far["with_probes"],
+        "frozen": frozen.total / usual,
+        "always": always.total / usual + price * checks,
+    }
 
 
 def _counted(retrainings: int) -> str:

@@ -60,6 +60,10 @@ class Workspace:
         return self.var / "trials"
 
     @property
+    def policy(self) -> Path:
+        return self.var / "policy"
+
+    @property
     def environments(self) -> Path:
         return self.var / "environments"
 

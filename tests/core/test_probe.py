@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from retrim.core.metrics import row_losses
 from retrim.core.models import MODELS, Fitted
 from retrim.core.plugins import Entry
-from retrim.core.probe import ProbeParams, Reading, probe
+from retrim.core.probe import ProbeParams, Reading, fitted_rows, probe
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, WindowKind, fit_recipe
 from retrim.core.view import FeatureView
@@ -111,7 +112,7 @@ def read(
         np.zeros(len(newest)) if champion_losses is None else champion_losses,
         recipe,
         data(),
-        ProbeParams(blocks=blocks, min_rows=2),
+        ProbeParams(blocks=blocks, min_rows=2, sample_rows=None, when="every"),
         window=window,
         sliding_rows=sliding_rows,
         block_rows=10,
@@ -205,3 +206,48 @@ def test_the_number_of_cores_changes_nothing() -> None:
     table, newest = stream(300), np.arange(250, 300)
 
     assert read(table, newest, TREES, cores=2) == read(table, newest, TREES, cores=1)
+
+
+# --- a sample, and when it is asked
+
+
+def test_a_sample_lies_evenly_over_the_past_and_holds_its_ends(remembering: Remembering) -> None:
+    table, newest = stream(40), np.arange(31, 40)
+    params = ProbeParams(blocks=1, min_rows=2, sample_rows=4, when="every")
+
+    assert [rows.tolist() for rows in fitted_rows(table, newest, params, window="all", sliding_rows=10)] == [
+        [0, 10, 20, 30]
+    ]
+
+
+def test_a_sample_larger_than_the_past_is_all_of_it() -> None:
+    params = ProbeParams(blocks=1, min_rows=2, sample_rows=99, when="every")
+    rows = fitted_rows(stream(40), np.arange(30, 40), params, window="all", sliding_rows=10)
+
+    assert rows[0].tolist() == list(range(30))
+
+
+@pytest.mark.parametrize(
+    ("when", "drifted", "days", "asked"),
+    [
+        ("every", False, 0, True),
+        ("drift", False, 99, False),
+        ("drift", True, 0, True),
+        ("28D", True, 27, False),
+        ("28D", False, 28, True),
+    ],
+)
+def test_a_probe_is_asked_at_every_check_or_by_drift_or_by_the_calendar(
+    when: str,
+    drifted: bool,  # noqa: FBT001  a parameter of the test
+    days: int,
+    asked: bool,  # noqa: FBT001  a parameter of the test
+) -> None:
+    params = ProbeParams(blocks=1, min_rows=2, sample_rows=None, when=when)
+
+    assert params.is_asked(drifted=drifted, waited=pd.Timedelta(days, "D")) == asked
+
+
+def test_a_word_that_is_no_span_is_no_time_to_probe() -> None:
+    with pytest.raises(ValidationError, match="is no span of time"):
+        ProbeParams(blocks=1, min_rows=2, sample_rows=None, when="sometimes")

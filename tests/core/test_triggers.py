@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from retrim.core.account import Account
+from retrim.core.band import Band
 from retrim.core.triggers import Evidence, TriggerParams, decide
 
 NOW = pd.Timestamp("2024-03-01", tz="UTC")
@@ -16,14 +17,25 @@ QUIET = Evidence(
     now=NOW,
     champion=3,
     account=EMPTY,
+    deposited=None,
     price=5.0,
     errors=2.0,
+    ahead=0.0,
     drifted=((),),
     looked=True,
+    loss=1.0,
+    estimate=None,
+    band=Band(centre=1.0, iqr=0.1, sd=0.1),
+    labels_until=NOW - pd.Timedelta("1D"),
+    last_run=NOW - pd.Timedelta("5D"),
     checks_since_run=None,
+    promoted_by=(),
     refusals=0,
     deferred_until=None,
+    deferred_by=(),
     going_on=None,
+    held=(),
+    spent=(),
 )
 FIRING = replace(QUIET, account=FULL)
 
@@ -33,8 +45,13 @@ def params(**changed: Any) -> TriggerParams:
         "rules": ["account", "drift"],
         "drift_columns": [],
         "drift_checks": [2, 3],
+        "every": "90D",
+        "band": {"unit": "iqr", "reach": 3.0},
         "cooldown_checks": 2,
+        "loop_checks": 5,
         "refusals_to_hold": 2,
+        "budget": {"runs": 2, "per": "30D"},
+        "max_wait": "60D",
     }
     return TriggerParams.model_validate({**settings, **changed})
 
@@ -197,3 +214,133 @@ def test_no_run_is_started_beside_one_that_is_going_on() -> None:
 
 def test_the_first_version_is_asked_for_once() -> None:
     assert outcome(replace(QUIET, champion=None, going_on="run-1")) == "none"
+
+
+# --- the loop breaker -----------------------------------------------------------------------------
+
+AGAIN = replace(QUIET, drifted=(("a",), ("a",)), checks_since_run=3, promoted_by=("drift",))
+
+
+def test_the_alarm_that_started_the_promoted_run_goes_to_a_person_when_it_is_up_again() -> None:
+    decision = decide(AGAIN, params())
+
+    assert (decision.outcome, decision.held) == ("held", ("drift",))
+    assert "drift started the run promoted 3 checks ago" in decision.reason
+
+
+def test_another_alarm_after_a_promotion_starts_a_run() -> None:
+    assert outcome(replace(AGAIN, promoted_by=("schedule",))) == "retrain"
+
+
+def test_the_same_alarm_long_after_a_promotion_is_a_new_one() -> None:
+    assert outcome(replace(AGAIN, checks_since_run=6)) == "retrain"
+
+
+def test_the_account_may_fire_again_after_its_own_promotion() -> None:
+    decision = decide(replace(AGAIN, account=FULL, promoted_by=("account", "drift")), params())
+
+    assert (decision.outcome, decision.fired, decision.held) == ("retrain", ("account",), ("drift",))
+
+
+def test_a_held_alarm_stays_held_when_the_promotion_is_long_past() -> None:
+    decision = decide(replace(AGAIN, checks_since_run=9, held=("drift",)), params())
+
+    assert (decision.outcome, decision.held) == ("held", ("drift",))
+    assert "drift waits for a person since an earlier check" in decision.reason
+
+
+def test_a_held_alarm_that_goes_quiet_is_not_forgotten() -> None:
+    assert decide(replace(QUIET, held=("drift",)), params()).held == ("drift",)
+
+
+# --- the budget -----------------------------------------------------------------------------------
+
+
+def test_a_used_up_budget_starts_nothing_and_says_until_when() -> None:
+    spent = (NOW - pd.Timedelta("20D"), NOW - pd.Timedelta("10D"))
+    decision = decide(replace(FIRING, spent=spent), params())
+
+    assert decision.outcome == "none"
+    assert decision.reason.startswith("budget: 2 of 2 retrainings in 30D are used up, until 2024-03-11T00:00:00+00:00")
+    assert decision.change == "a budget of more than 2 runs, or a check at or after 2024-03-11T00:00:00+00:00"
+
+
+@pytest.mark.parametrize("spent", [("30D", "10D"), ("10D",), ()])
+def test_runs_a_whole_span_ago_are_paid_off(spent: tuple[str, ...]) -> None:
+    assert outcome(replace(FIRING, spent=tuple(NOW - pd.Timedelta(each) for each in spent))) == "retrain"
+
+
+def test_a_deferred_run_is_taken_up_again_within_the_budget_only() -> None:
+    spent = (NOW - pd.Timedelta("2D"), NOW - pd.Timedelta("1D"))
+
+    assert outcome(replace(QUIET, deferred_until=NOW, spent=spent)) == "none"
+
+
+def test_without_a_budget_nothing_is_counted() -> None:
+    assert outcome(replace(FIRING, spent=(NOW,) * 50), budget=None) == "retrain"
+
+
+# --- manual ---------------------------------------------------------------------------------------
+
+
+def test_manual_hands_every_alarm_to_a_person() -> None:
+    decision = decide(FIRING, params(rules=["account", "manual"]))
+
+    assert decision.outcome == "held"
+    assert "manual is set: a person decides" in decision.reason
+
+
+def test_manual_hands_the_first_version_to_a_person() -> None:
+    assert outcome(replace(QUIET, champion=None), rules=["manual"]) == "held"
+
+
+def test_manual_takes_up_what_a_person_asked_for_and_labels_kept_waiting() -> None:
+    assert outcome(replace(QUIET, deferred_until=NOW), rules=["manual"]) == "retrain"
+
+
+# --- labels that do not come ----------------------------------------------------------------------
+
+SILENT = replace(QUIET, labels_until=NOW - pd.Timedelta("61D"), loss=None)
+
+
+def test_without_labels_for_long_the_estimated_loss_may_start_a_run() -> None:
+    decision = decide(replace(SILENT, estimate=1.4), params(rules=["account"]))
+
+    assert (decision.outcome, decision.fired) == ("retrain", ("estimate",))
+    assert decision.reason.startswith("no label has matured for 61 days, triggers.max_wait is 60D: estimated loss 1.4")
+
+
+def test_where_nothing_can_be_estimated_drift_may_start_it() -> None:
+    decision = decide(replace(SILENT, drifted=(("a",), ("a",))), params(rules=["account"]))
+
+    assert (decision.outcome, decision.fired) == ("retrain", ("drift",))
+    assert "triggers.max_wait is 60D: drift in 2" in decision.reason
+
+
+def test_an_estimate_within_the_band_keeps_drift_from_starting_one() -> None:
+    evidence = replace(SILENT, estimate=1.0, drifted=(("a",), ("a",)))
+
+    assert outcome(evidence, rules=["account"]) == "none"
+
+
+@pytest.mark.parametrize(("waited", "most"), [("60D", "60D"), ("90D", None)])
+def test_estimates_start_nothing_while_labels_come_or_are_waited_for(waited: str, most: str | None) -> None:
+    evidence = replace(SILENT, labels_until=NOW - pd.Timedelta(waited), estimate=9.0)
+
+    assert outcome(evidence, rules=["account"], max_wait=most) == "none"
+
+
+# --- what would have changed the answer -----------------------------------------------------------
+
+
+def test_a_quiet_decision_says_what_would_have_changed_each_rule() -> None:
+    change = decide(QUIET, params()).change
+
+    assert change.startswith("account: it would have fired at a price below 1")
+    assert "drift: it would have fired with drift in any column at 2 more of the last 3 checks" in change
+
+
+def test_a_cooldown_says_how_much_longer_it_lasts() -> None:
+    change = decide(replace(FIRING, checks_since_run=1), params()).change
+
+    assert change == "a cooldown of fewer than 1 checks, or waiting for 2 more"

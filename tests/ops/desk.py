@@ -113,7 +113,7 @@ class Desk:
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
         features.run(params.data, params.split, paths)
         write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
-        train.run(params.train, params.judge, params.split, paths, cores=1)
+        train.run(params.train, params.judge, params.split, params.profile, paths, cores=1)
         compare.run(params.gate, params.judge, paths)
         self.shelf.folders[version] = paths.candidate
         return paths

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.store import iso
+from retrim.answers import decision_record, show_decision
 from retrim.core.account import EMPTY
 from retrim.errors import BadInputError
 from retrim.ops.check import balance, price_now
@@ -24,6 +25,7 @@ CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START + pd.T
 SHIFT: dict[str, Any] = {"kind": "shift", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
 LOOK_AT_LEVEL = {"rules": ["drift"], "drift_columns": ["level"]}
 DEAR = {"account": {"price": 1000.0}}
+JUDGED_ON_MORE = {"split": {"judge_rows": 96}}
 CHEAP = {"account": {"price": 0.05, "errors": 0.0}}
 
 
@@ -68,6 +70,27 @@ def test_the_first_check_asks_for_version_1(tmp_path: Path) -> None:
 
 
 # --- what is counted ------------------------------------------------------------------------------
+
+
+def test_the_training_window_counts_whose_refit_did_best_at_the_probe_before(make: Make) -> None:
+    both = {"train": {"windows": ["all", "sliding"]}, "split": {"sliding_rows": 48}, **DEAR}
+    desk = make(drift=CONCEPT, changes=both)
+    records = []
+    for day in (13, 16, 19):
+        desk.land(desk.rows(day - 3 if day > 13 else 10, day), day)
+        records.append(desk.check(day).record)
+
+    assert records[0]["refit_counts"] == "all"
+    assert [record["refit_counts"] for record in records[1:]] == [record["best_window"] for record in records[:2]]
+    assert "sliding" in {record["refit_counts"] for record in records}
+    assert all(record["reading"]["probe_loss"] == record["refits"][record["refit_counts"]] for record in records)
+
+
+def test_training_windows_of_the_same_rows_are_probed_once(make: Make) -> None:
+    desk = make(changes={"train": {"windows": ["all", "sliding"]}, "split": {"sliding_rows": 10_000}})
+    desk.land(desk.rows(10, 13), 13)
+
+    assert list(desk.check(13).record["refits"]) == ["all"]
 
 
 def test_each_row_is_counted_once(make: Make) -> None:
@@ -224,6 +247,128 @@ def test_a_price_in_first_losses_is_a_multiple_of_what_version_1_was_judged_with
     desk = make(changes={"account": {"price": 0.5, "price_unit": "first_loss"}})
 
     assert price_now(desk.house) == 0.5 * 1.5
+
+
+# --- the probe: when it is asked, and what it costs ------------------------------------------------
+
+
+def test_rows_that_no_probe_was_asked_about_wait_for_the_next_and_enter_the_account_once(make: Make) -> None:
+    desk = make(changes={"probe": {"when": "5D"}})
+    counted, measured = [], []
+    for day in (12, 14, 16, 18):
+        desk.land(desk.rows(day - 2, day), day)
+        record = desk.check(day).record
+        counted.append(None if record["reading"] is None else record["reading"]["rows"])
+        measured.append(record["window"]["rows"])
+
+    assert counted == [None, None, 144, None]
+    assert measured == [48, 48, 48, 48]
+
+
+def test_a_probe_costs_the_price_times_its_share_of_a_retrainings_work(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 12), 12)
+    record = desk.check(12).record
+    probed = record["probe"]
+
+    # One fit of 30 rounds on the 240 rows of ten days; the last was due at the very first new event.
+    assert probed["work"] == 240 * 30
+    assert probed["cost"] == pytest.approx(record["price"] * probed["work"] / probed["retraining"])
+
+
+def test_a_probe_on_a_sample_costs_less(make: Make) -> None:
+    desk = make(changes={"probe": {"sample_rows": 60}})
+    desk.land(desk.rows(10, 12), 12)
+
+    assert desk.check(12).record["probe"]["work"] == 60 * 30
+
+
+def test_the_sums_of_a_check_go_on_from_the_check_before(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    records = []
+    for day in (12, 14, 16):
+        desk.land(desk.rows(day - 2, day), day)
+        records.append(desk.check(day).record)
+    desk.make_version(16)
+    desk.land(desk.rows(16, 18), 18)
+    records.append(desk.check(18).record)
+    last = records[-1]["totals"]
+
+    assert last["loss"] == pytest.approx(sum(record["loss"] for record in records))
+    assert last["probes_cost"] == pytest.approx(sum(record["probe"]["cost"] for record in records))
+    assert (last["retrainings"], last["retrainings_cost"]) == (1, 1000.0)
+
+
+def test_the_interval_of_the_loss_holds_the_loss(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 14), 14)
+    record = desk.check(14).record
+
+    assert record["interval"][0] < record["loss"] < record["interval"][1] < 2 * record["loss"]
+
+
+# --- estimates before labels ------------------------------------------------------------------------
+
+
+def test_an_estimate_is_scored_once_when_its_labels_have_come(make: Make) -> None:
+    desk = make(labels="later", changes=JUDGED_ON_MORE)
+    rows = desk.rows(10, 12)
+    desk.land(rows.assign(outcome=float("nan")), 12)
+    said = desk.check(12).record
+    desk.land(rows.head(20), 13, kind="labels")
+    some = desk.check(13).record
+    desk.land(rows.tail(28), 14, kind="labels")
+    all_, after = desk.check(14).record, desk.check(15).record
+
+    assert (said["estimate"]["rows"], said["scored"], some["scored"], after["scored"]) == (48, [], [], [])
+    assert all_["scored"][0]["as_of"] == iso(desk.day(12))
+    assert all_["scored"][0]["estimated"] == said["estimate"]["loss"]
+    assert after["estimates"] == all_["estimates"]
+
+
+def test_rows_with_labels_are_estimated_as_if_they_had_none(make: Make) -> None:
+    desk = make(changes=JUDGED_ON_MORE)
+    desk.land(desk.rows(10, 12), 12)
+    record = desk.check(12).record
+
+    assert record["scored"][0]["realised"] == pytest.approx(record["loss"])
+    assert record["estimates"]["scored"] == 1
+
+
+def test_without_labels_for_long_the_estimate_is_asked_too(make: Make) -> None:
+    desk = make(
+        labels="later",
+        changes=JUDGED_ON_MORE
+        | {"triggers": {"max_wait": "3D", "band": {"unit": "iqr", "reach": 1e-6}, "cooldown_checks": 0}},
+    )
+    desk.land(desk.rows(10, 14).assign(outcome=float("nan"), level=9.0), 14)
+    checked = desk.check(14)
+
+    assert [said["rule"] for said in checked.record["said"]] == ["account", "estimate"]
+    assert checked.record["labels_until"] == iso(desk.day(10))
+
+
+# --- what would have changed the answer -----------------------------------------------------------
+
+
+def test_a_price_just_below_the_one_that_why_names_does_fire(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    quiet = _until_it_pays(desk, outcome="none")
+    named = float(quiet.record["said"][0]["change"].partition("at a price below ")[2].partition(",")[0])
+    again = with_params(desk, account={"price": named * 0.999}).check(21)
+
+    assert again.outcome == "retrain"
+
+
+def test_why_says_the_same_whatever_the_settings_have_become(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    _until_it_pays(desk, outcome="none")
+    told = []
+    for house in (desk.house, with_params(desk, account={"price": 0.01}, triggers={"rules": ["drift"]}).house):
+        show_decision(decision_record(house, None))
+        told.append(capsys.readouterr().out)
+
+    assert told[0] == told[1]
 
 
 # --- cooldown, hold, deferral ---------------------------------------------------------------------
@@ -395,7 +540,7 @@ def test_no_feature_is_over_its_threshold_without_drift(make: Make) -> None:
     desk.land(desk.rows(10, 30), 30)
     record = desk.check(30).record
 
-    assert len(record["findings"]) == 13
+    assert len(record["findings"]) == 15  # three of each feature, one of the score, two of the target
     assert set(record["drifted"]) <= {"_score"}  # the score is held against 48 judged rows alone
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from retrim.core.backtest import BacktestParams
 from retrim.core.canonical import to_json
+from retrim.core.drift.profile import ProfileParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams
@@ -28,6 +29,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 80, "sliding_rows": 200},
     "judge": {"loss": "mae", "metrics": ["mae"], "draws": 200, "block_rows": 8},
     "train": {"model": "gbm", "windows": ["all", "sliding"], "seed": 7},
+    "profile": {
+        "cells": 20,
+        "levels": 50,
+        "buckets": 16,
+        "block": "1D",
+        "most_blocks": 50,
+        "block_rows": 10,
+        "sample_rows": 100,
+        "seed": 7,
+    },
     "backtest": {"origins": 2, "origin_rows": 40},
     "gate": {
         "min_rows": 40,
@@ -111,6 +122,7 @@ class Room:
             self.section("train", TrainParams),
             self.section("judge", JudgeParams),
             self.section("split", SplitParams),
+            self.section("profile", ProfileParams),
             self.paths,
             cores,
         )

@@ -1,11 +1,15 @@
 """The account: what retraining would have saved so far, in mean loss times checks, never below zero."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from retrim.core.price import MoneyParams, figure
 from retrim.core.section import Section
+
+NEWEST = 3  # deposits that tell what the next will be like: one alone is noise, many are the past
+ROUNDED = 1e-3  # how far a written price may be from what the money says
 
 
 class AccountParams(Section):
@@ -15,6 +19,20 @@ class AccountParams(Section):
     price_unit: Literal["loss", "first_loss"] = Field(description="units of the loss, or of version 1's judging loss")
     usual_rows: int = Field(ge=1, description="rows of a usual check")
     errors: float = Field(ge=0, description="standard errors of itself that the account must also exceed")
+    ahead: float = Field(ge=0, description="checks like the newest ones that are added before it is held to the price")
+    money: MoneyParams | None = Field(description="what the price was worked out from, by `retrim price`; or null")
+
+    @model_validator(mode="after")
+    def _agrees_with_money(self) -> "AccountParams":
+        if self.money is None:
+            return self
+        wanted = self.money.price
+        if self.price_unit != "loss" or abs(self.price - wanted) > ROUNDED * wanted:
+            raise ValueError(
+                f"price {self.price:g} in the unit {self.price_unit} is not what money says, {figure(wanted)} in the "
+                f"unit loss; write `price: {figure(wanted)}` and `price_unit: loss`, or `money: null`"
+            )
+        return self
 
     def price_in_loss(self, first_loss: float) -> float:
         """The price in units of the loss.
@@ -31,12 +49,18 @@ class Account:
 
     The sum of gains since it was last empty; a sum that falls below zero starts anew.
 
+    Args:
+        balance: The sum.
+        variance: Of the sum.
+        recent: Its newest deposits, at most 3, oldest first.
+
     Source:
         Page (1954), Continuous inspection schemes, Biometrika 41: the same sum, never below zero.
     """
 
     balance: float
     variance: float
+    recent: tuple[float, ...] = ()
 
     @property
     def error(self) -> float:
@@ -54,18 +78,28 @@ class Account:
         balance = self.balance + gain * share
         if balance <= 0:
             return EMPTY
-        return Account(balance, self.variance + (error * share) ** 2)
+        recent = (*self.recent, gain * share)[-NEWEST:]
+        return Account(balance, self.variance + (error * share) ** 2, recent)
 
     def debit(self, price: float) -> "Account":
         """The account after a refusal, which costs the price of a retraining and gives nothing."""
-        return Account(self.balance - price, self.variance) if self.balance > price else EMPTY
+        return replace(self, balance=self.balance - price) if self.balance > price else EMPTY
 
-    def pays(self, price: float, *, errors: float) -> bool:
-        """Whether the balance exceeds the price, and `errors` of its own standard errors."""
-        return self.balance > price and self.balance > errors * self.error
+    def expected(self, ahead: float) -> float:
+        """The balance after `ahead` more checks like the newest: what waiting that long for proof would let slip."""
+        usual = sum(self.recent) / len(self.recent) if self.recent else 0.0
+        return self.balance + ahead * max(usual, 0.0)
+
+    def pays(self, price: float, *, errors: float, ahead: float) -> bool:
+        """Whether what is expected exceeds the price, and the balance `errors` of its own standard errors."""
+        return self.expected(ahead) > price and self.balance > errors * self.error
 
     def as_record(self) -> dict[str, Any]:
-        return {"balance": self.balance, "variance": self.variance}
+        return {"balance": self.balance, "variance": self.variance, "recent": list(self.recent)}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Account":
+        return cls(record["balance"], record["variance"], tuple(record.get("recent", ())))
 
 
 EMPTY = Account(0.0, 0.0)

@@ -1,19 +1,25 @@
 """The probe: what a model retrained before the newest rows would have lost on them, against the champion."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from retrim.core.metrics import row_losses
 from retrim.core.resample import mean_error
-from retrim.core.section import Section
+from retrim.core.section import Section, check_span
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, WindowKind, fit_recipe, in_parallel, training_rows
 from retrim.core.view import FeatureView
 from retrim.core.windows import past_of, spans
+
+EVERY, DRIFT = "every", "drift"
+
+
+def _is_when(text: str) -> str:
+    return text if text in (EVERY, DRIFT) else check_span(text)
 
 
 class ProbeParams(Section):
@@ -21,6 +27,19 @@ class ProbeParams(Section):
 
     blocks: int = Field(ge=1, description="blocks of the newest window, each judged by a fit on what was due before it")
     min_rows: int = Field(ge=2, description="mature rows a check needs before it says anything")
+    sample_rows: int | None = Field(ge=2, description="rows that a refit is fitted on, at most; null: all of its past")
+    when: Annotated[str, AfterValidator(_is_when)] = Field(description="every, drift, or a span since the last probe")
+
+    def is_asked(self, *, drifted: bool, waited: pd.Timedelta) -> bool:
+        """Whether a check probes. Rows it does not probe wait for the next probe, and are counted then.
+
+        Args:
+            drifted: Whether this check found drift.
+            waited: Since the last probe, or since the champion was made.
+        """
+        if self.when in (EVERY, DRIFT):
+            return self.when == EVERY or drifted
+        return waited >= pd.Timedelta(self.when)
 
 
 @dataclass(frozen=True)
@@ -81,19 +100,42 @@ def probe(
         block_rows: Rows that belong together when the error is computed.
         cores: Cores to use; changes no result.
     """
+    parts = spans(len(newest), params.blocks)
+    pasts = fitted_rows(table, newest, params, window=window, sliding_rows=sliding_rows)
 
-    def losses_of(part: np.ndarray, threads: int) -> np.ndarray:
-        judged = table.iloc[newest[part]]
-        past = past_of(table["_event"], table["_due"], newest[part[0]])
-        fitted = table.iloc[training_rows(past, window, sliding_rows=sliding_rows)]
+    def losses_of(job: tuple[np.ndarray, np.ndarray], threads: int) -> np.ndarray:
+        part, past = job
+        judged, fitted = table.iloc[newest[part]], table.iloc[past]
         view = FeatureView.learn(fitted, data)
         model = fit_recipe(recipe, view, fitted, threads=threads)
         return row_losses(recipe.loss, view.actual(judged), model.predict(view.matrix(judged)))
 
-    losses = np.concatenate(in_parallel(losses_of, spans(len(newest), params.blocks), cores=cores))
+    losses = np.concatenate(in_parallel(losses_of, list(zip(parts, pasts, strict=True)), cores=cores))
     return Reading(
         rows=len(newest),
         champion_loss=float(champion_losses.mean()),
         probe_loss=float(losses.mean()),
         error=mean_error(champion_losses - losses, block_rows=block_rows),
     )
+
+
+def fitted_rows(
+    table: pd.DataFrame, newest: np.ndarray, params: ProbeParams, *, window: WindowKind, sliding_rows: int
+) -> list[np.ndarray]:
+    """The row numbers that each block's refit is fitted on; a sample of them lies evenly over the past.
+
+    Args:
+        table: As for `probe`.
+        newest: Likewise.
+        params: Blocks and sample.
+        window: The champion's training window.
+        sliding_rows: Rows of a sliding one.
+    """
+    pasts = []
+    for part in spans(len(newest), params.blocks):
+        past = past_of(table["_event"], table["_due"], newest[part[0]])
+        rows = training_rows(past, window, sliding_rows=sliding_rows)
+        if params.sample_rows is not None and len(rows) > params.sample_rows:
+            rows = rows[np.linspace(0, len(rows) - 1, params.sample_rows).round().astype("int64")]
+        pasts.append(rows)
+    return pasts

@@ -70,10 +70,10 @@ def _bars(values: Mapping[str, float], *, title: str, label: str) -> bytes:
         top.append((f"{len(rest)} others", sum(value for _, value in rest)))
     whole = sum(values.values())
     shares = [100 * value / whole if whole > 0 else 0.0 for _, value in top]
-    with _drawn(title, height=1.4 + 0.3 * max(len(top), 2)) as (axes, made):
+    with drawn(title, height=1.4 + 0.3 * max(len(top), 2)) as (axes, made):
         colours = [COLOURS[0]] * MOST_BARS + [COLOURS[-1]]
         axes.barh(range(len(top)), shares, color=colours[: len(top)], height=0.7)
-        axes.set_yticks(range(len(top)), [_plain(name) for name, _ in top])
+        axes.set_yticks(range(len(top)), [plain(name) for name, _ in top])
         for at, share in enumerate(shares):
             axes.annotate(f"{share:.1f}", (share, at), (4, 0), textcoords="offset points", va="center", color=MUTED)
         axes.set(xlabel=label, xlim=(0, 1.12 * max(shares, default=0) or 1), ylim=(len(top) - 0.4, -0.6))
@@ -99,7 +99,7 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray, task: Ta
 
 
 def _scatter(actual: np.ndarray, predicted: np.ndarray) -> bytes:
-    with _drawn("Predicted against actual", width=6.4, height=5.6) as (axes, made):
+    with drawn("Predicted against actual", width=6.4, height=5.6) as (axes, made):
         low, high = min(actual.min(), predicted.min()), max(actual.max(), predicted.max())
         room = 0.03 * (high - low) or 1.0
         limits = (low - room, high + room)
@@ -128,7 +128,7 @@ def _reliability(actual: np.ndarray, predicted: np.ndarray) -> bytes:
     said = np.array([predicted[part].mean() for part in parts])
     came = np.array([actual[part].mean() for part in parts])
     spread = np.array([2 * np.sqrt(came_ * (1 - came_) / len(part)) for came_, part in zip(came, parts, strict=True)])
-    with _drawn(f"Reliability ({len(actual):,} rows)", width=6.4, height=5.6) as (axes, made):
+    with drawn(f"Reliability ({len(actual):,} rows)", width=6.4, height=5.6) as (axes, made):
         axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle="--", label="perfectly calibrated")
         axes.errorbar(
             said,
@@ -159,7 +159,7 @@ def _confusion(actual: np.ndarray, predicted: np.ndarray) -> bytes:
     counts = counts[: len(rows)]
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 2.6 + 0.6 * min(counts.shape[1], 20)
-    with _drawn("Actual against predicted class", width=side + 1.4, height=side) as (axes, made):
+    with drawn("Actual against predicted class", width=side + 1.4, height=side) as (axes, made):
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
         axes.figure.colorbar(image, ax=axes, label="share of the actual class, %", pad=0.03)
         counted = counts.shape[1] <= 12
@@ -182,7 +182,7 @@ def loss_over_folds(folds: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *
         loss: Name of the loss, for the axis.
     """
     return _lines(
-        folds, title="Loss over folds", label=f"mean {_plain(loss)} of the fold", time="start of the fold (UTC)"
+        folds, title="Loss over folds", label=f"mean {plain(loss)} of the fold", time="start of the fold (UTC)"
     )
 
 
@@ -202,7 +202,7 @@ def loss_over_time(
     return _lines(
         checks,
         title="Loss over time",
-        label=f"mean {_plain(loss)} since the last check",
+        label=f"mean {plain(loss)} since the last check",
         time="time (UTC)",
         events=events,
     )
@@ -220,7 +220,7 @@ def _lines(
 
     points = sorted(points, key=lambda point: point[0])
     models = list(dict.fromkeys(name for _, losses in points for name in losses))
-    with _drawn(title, width=8.4, height=4.4) as (axes, made):
+    with drawn(title, width=8.4, height=4.4) as (axes, made):
         for number, model in enumerate(models):
             own = [(_naive(at), losses[model]) for at, losses in points if model in losses]
             axes.plot(
@@ -231,12 +231,12 @@ def _lines(
                 linewidth=1.6,
                 color=COLOURS[number % len(COLOURS)],
                 linestyle=("-", "--", ":")[number // len(COLOURS) % 3],
-                label=_plain(model),
+                label=plain(model),
             )
         for at, word in events:
             axes.axvline(_naive(at), color=MUTED, linewidth=0.9, linestyle=":")
             axes.annotate(
-                _plain(word),
+                plain(word),
                 (_naive(at), 1),
                 (3, -2),
                 xycoords=("data", "axes fraction"),
@@ -259,7 +259,7 @@ def _lines(
 
 
 @contextmanager
-def _drawn(title: str, *, height: float, width: float = 7.2) -> Iterator[tuple["Axes", BytesIO]]:
+def drawn(title: str, *, height: float, width: float = 7.2) -> Iterator[tuple["Axes", BytesIO]]:
     """One pair of axes to draw on, of so many inches; the bytes are there once the block ends."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -280,7 +280,7 @@ def _drawn(title: str, *, height: float, width: float = 7.2) -> Iterator[tuple["
             figure.savefig(made, format="png", metadata={"Software": None})
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """The name cut to what fits, with no mark that matplotlib would read as a formula."""
     return (name if len(name) <= 32 else name[:31] + "…").replace("$", r"\$")
 

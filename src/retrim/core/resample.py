@@ -52,10 +52,17 @@ def mean_bound(values: np.ndarray, *, confidence: float, block_rows: int, draws:
     return float(middle - wider * distance)
 
 
-def mean_error(values: np.ndarray, *, block_rows: int) -> float:
-    """Standard error of the mean of a series, from the spread of the means of its blocks.
+def error_parts(n: int, *, block_rows: int) -> list[np.ndarray]:
+    """The row numbers that are taken together when the error of a mean over `n` rows is computed.
 
-    Fewer than two blocks say nothing, so the rows themselves are the blocks then.
+    Fewer than two blocks say nothing, so the rows themselves are the parts then.
+    """
+    count = n // block_rows
+    return np.array_split(np.arange(n), count if count >= 2 else n)
+
+
+def mean_error(values: np.ndarray, *, block_rows: int) -> float:
+    """Standard error of the mean of a series, from the spread of the means of its parts.
 
     Args:
         values: One number a row, in time order, shape (n,).
@@ -67,7 +74,5 @@ def mean_error(values: np.ndarray, *, block_rows: int) -> float:
     n = len(values)
     if n < 2:
         return float("inf")
-    count = n // block_rows
-    parts = np.array_split(values, count) if count >= 2 else np.array_split(values, n)
-    means = np.array([part.mean() for part in parts])
+    means = np.array([values[part].mean() for part in error_parts(n, block_rows=block_rows)])
     return float(means.std(ddof=1) / np.sqrt(len(means)))

@@ -1,152 +1,169 @@
-"""The decision: rules look at the evidence, and the first that holds decides. Every answer has its reason."""
+"""The decision: every rule is asked, and what holds them back is looked at in turn. Every answer has its reason."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import pandas as pd
-from pydantic import Field, field_validator
 
-from retrim.core.account import Account
-from retrim.core.plugins import Registry
-from retrim.core.section import Section
-from retrim.errors import UnknownNameError
+from retrim.core import rules as _rules  # noqa: F401 - enters the rules in their table
+from retrim.core.evidence import RULES, BudgetParams, Evidence, Rule, Said, TriggerParams
 
+__all__ = ["RULES", "BudgetParams", "Decision", "Evidence", "Rule", "Said", "TriggerParams", "decide"]
 
-class TriggerParams(Section):
-    """Rules that may start a retraining."""
-
-    rules: tuple[str, ...] = Field(description="any one of them suffices")
-    drift_columns: tuple[str, ...] = Field(description="columns the drift rule looks at; empty: all, and the score")
-    drift_checks: tuple[int, int] = Field(description="m of the last n checks must have a finding over its threshold")
-    cooldown_checks: int = Field(ge=0, description="checks after a retraining or refusal without another")
-    refusals_to_hold: int = Field(ge=1, description="refusals running after which a person has to release the next")
-
-    @field_validator("rules")
-    @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            try:
-                RULES.entry(name)
-            except UnknownNameError as wrong:
-                raise ValueError(str(wrong)) from wrong
-        return names
-
-    @field_validator("drift_checks")
-    @classmethod
-    def _m_of_n(cls, checks: tuple[int, int]) -> tuple[int, int]:
-        if not 1 <= checks[0] <= checks[1]:
-            raise ValueError(f"{list(checks)} is no [m, n] with 1 <= m <= n")
-        return checks
+RELEASE = "`retrim retrain --reason ...`"
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """All that a decision rests on.
-
-    Args:
-        now: When it is taken.
-        champion: The live version; None before the first.
-        account: After this check's deposit.
-        price: Of a retraining, in units of the loss.
-        errors: Standard errors of itself that the account must exceed.
-        drifted: Columns over a threshold at each check that had rows to look at, oldest first.
-        looked: Whether this check had, and so is the last of them.
-        checks_since_run: Checks since the last run that was promoted or refused, this one counted; None if none was.
-        refusals: Runs refused one after the other, up to now.
-        deferred_until: When a deferred run is to be tried again; None if none waits.
-        going_on: The run that is under way or is taken up again after a kill; None if there is none.
-    """
-
-    now: pd.Timestamp
-    champion: int | None
-    account: Account
-    price: float
-    errors: float
-    drifted: tuple[tuple[str, ...], ...]
-    looked: bool
-    checks_since_run: int | None
-    refusals: int
-    deferred_until: pd.Timestamp | None
-    going_on: str | None
-
-
-@dataclass(frozen=True)
-class Said:
-    """What one rule said."""
-
-    rule: str
-    fires: bool
-    text: str
-
-    def as_record(self) -> dict[str, Any]:
-        return {"rule": self.rule, "fires": self.fires, "text": self.text}
+Outcome = Literal["none", "retrain", "held"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The answer: `none`, `retrain`, or `held` for a person; why; and what every rule said."""
+    """The answer.
 
-    outcome: Literal["none", "retrain", "held"]
+    Args:
+        outcome: `none`, `retrain`, or `held` for a person.
+        reason: Why, in a sentence.
+        said: What every rule said.
+        change: What would have changed the answer.
+        fired: The rules that start the run; empty where none of them did.
+        held: Rules whose alarm waits for a person from now on.
+    """
+
+    outcome: Outcome
     reason: str
     said: tuple[Said, ...]
-
-
-Rule = Callable[[Evidence, TriggerParams], Said]
-RULES: Registry[Rule] = Registry("trigger rule")
-
-
-@RULES.register("account")
-def account_rule(evidence: Evidence, params: TriggerParams) -> Said:
-    """Fires when the account pays for a retraining and stands clear of its own noise."""
-    account, price = evidence.account, evidence.price
-    fires = account.pays(price, errors=evidence.errors)
-    text = (
-        f"account {account.balance:.4g} against price {price:.4g} "
-        f"and {evidence.errors:g} standard errors ({evidence.errors * account.error:.4g})"
-    )
-    return Said("account", fires, text)
-
-
-@RULES.register("drift")
-def drift_rule(evidence: Evidence, params: TriggerParams) -> Said:
-    """Fires when m of the last n checks that had rows to look at found drift in the columns it looks at."""
-    m, n = params.drift_checks
-    if not evidence.looked:
-        return Said("drift", False, "too few new rows to look at")  # old findings start nothing a second time
-    seen = [
-        [column for column in columns if not params.drift_columns or column in params.drift_columns]
-        for columns in evidence.drifted[-n:]
-    ]
-    count = sum(bool(columns) for columns in seen)
-    named = ", ".join(sorted({column for columns in seen for column in columns})) or "no column"
-    return Said("drift", count >= m, f"drift in {count} of the last {len(seen)} checks, {m} of {n} needed: {named}")
+    change: str
+    fired: tuple[str, ...]
+    held: tuple[str, ...]
 
 
 def decide(evidence: Evidence, params: TriggerParams) -> Decision:
     """The decision, and what every rule said; all are asked, also when none could act."""
-    said = tuple(RULES[name](evidence, params) for name in params.rules)
-    firing = [each.text for each in said if each.fires]
-    quiet = "; ".join(each.text for each in said) or "no rule is set"
-    held_back = evidence.refusals >= params.refusals_to_hold
-    hold = f"{evidence.refusals} refusals running; a person has to release the next run: `retrim retrain --reason ...`"
-    if evidence.going_on is not None:
-        return Decision("none", f"{evidence.going_on} is going on; what comes of it is judged first", said)
-    if evidence.deferred_until is not None:
-        if evidence.now < evidence.deferred_until:
-            return Decision(
-                "none", f"a deferred run waits for labels until {evidence.deferred_until.isoformat()}", said
-            )
-        return Decision("retrain", f"labels awaited until {evidence.deferred_until.isoformat()} are due now", said)
-    if evidence.champion is None:
-        if held_back:
-            return Decision("held", hold, said)
-        return Decision("retrain", "no version is live: the first is made", said)
+    said = tuple(RULES[name](evidence, params) for name in asked(evidence, params))
+    quiet = Decision("none", "; ".join(each.text for each in said) or "no rule is set", said, "", (), evidence.held)
+    found = _without_rules(quiet, evidence, params)
+    if found is not None:
+        return found
+    firing = [each for each in said if each.fires]
     if not firing:
-        return Decision("none", quiet, said)
+        return replace(quiet, change=_changes(said))
+    return _with_alarms(quiet, firing, evidence, params)
+
+
+def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -> Decision | None:
+    """The decision where no rule has a say: a run is going on or is awaited, or there is no version yet."""
+    if evidence.going_on is not None:
+        going = f"{evidence.going_on} is going on; what comes of it is judged first"
+        return replace(quiet, reason=going, change="the end of that run")
+    if evidence.deferred_until is not None:
+        until = evidence.deferred_until.isoformat()
+        if evidence.now < evidence.deferred_until:
+            waits = f"a deferred run waits for labels until {until}"
+            return replace(quiet, reason=waits, change=f"a check at or after {until}, which tries it again")
+        due = replace(quiet, reason=f"labels awaited until {until} are due now", change=f"a check before {until}")
+        return _start(due, evidence, params, fired=evidence.deferred_by)
+    if evidence.champion is None:
+        if evidence.refusals >= params.refusals_to_hold:
+            return replace(quiet, outcome="held", reason=_refused_so_often(evidence), change=f"a person: {RELEASE}")
+        first = replace(quiet, reason="no version is live: the first is made", change="a live version")
+        return _start(first, evidence, params, fired=())
+    return None
+
+
+def _with_alarms(quiet: Decision, firing: list[Said], evidence: Evidence, params: TriggerParams) -> Decision:
+    """The decision where at least one rule asks for a retraining."""
+    texts = "; ".join(each.text for each in firing)
+    held_back = evidence.refusals >= params.refusals_to_hold
     if held_back:
-        return Decision("held", f"{'; '.join(firing)}; but {hold}", said)
+        reason = f"{texts}; but {_refused_so_often(evidence)}"
+        return replace(quiet, outcome="held", reason=reason, change=f"a person: {RELEASE}")
     if evidence.checks_since_run is not None and evidence.checks_since_run <= params.cooldown_checks:
         cooling = f"cooldown, check {evidence.checks_since_run} of {params.cooldown_checks} after the last run"
-        return Decision("none", f"{cooling} ({'; '.join(firing)})", said)
-    return Decision("retrain", "; ".join(firing), said)
+        left = params.cooldown_checks - evidence.checks_since_run + 1
+        change = f"a cooldown of fewer than {evidence.checks_since_run} checks, or waiting for {left} more"
+        return replace(quiet, reason=f"{cooling} ({texts})", change=change)
+    circling = _circling(evidence, firing, params)
+    held = tuple(sorted({*evidence.held, *circling}))
+    free = [each for each in firing if each.rule not in held]
+    if not free:
+        reason = f"{texts}; but {_why_held(evidence, firing, circling)}"
+        change = f"a person: {RELEASE}; or the account, on rows after the live version's last training row"
+        return replace(quiet, outcome="held", reason=reason, change=change, held=held)
+    reason = "; ".join(each.text for each in free)
+    late = _labels_late(evidence, params)
+    if late is not None and any(each.rule not in params.rules for each in free):
+        reason = f"{late}: {reason}"
+    alarm = replace(quiet, reason=reason, change=_changes(free), held=held)
+    return _start(alarm, evidence, params, fired=tuple(each.rule for each in free))
+
+
+def _start(alarm: Decision, evidence: Evidence, params: TriggerParams, *, fired: tuple[str, ...]) -> Decision:
+    """The decision to retrain; unless all alarms are a person's, or there is no budget left for it."""
+    awaited = evidence.deferred_until is not None  # what was decided before is only taken up again
+    if "manual" in params.rules and not awaited:
+        reason = f"{alarm.reason}; but manual is set: a person decides ({RELEASE})"
+        return replace(alarm, outcome="held", reason=reason, change=f"a person: {RELEASE}; or rules without manual")
+    over = _over_budget(evidence, params.budget)
+    if over is not None:
+        return replace(alarm, reason=f"{over[0]} ({alarm.reason})", change=over[1])
+    return replace(alarm, outcome="retrain", fired=fired)
+
+
+def asked(evidence: Evidence, params: TriggerParams) -> tuple[str, ...]:
+    """The rules that are asked: those of params.yaml; and while labels stay away, the estimated loss, else drift."""
+    if _labels_late(evidence, params) is None:
+        return params.rules
+    instead = "estimate" if evidence.estimate is not None and evidence.band is not None else "drift"
+    return params.rules if instead in params.rules else (*params.rules, instead)
+
+
+def _labels_late(evidence: Evidence, params: TriggerParams) -> str | None:
+    """A sentence where no label has matured for longer than may be waited; else None."""
+    since = evidence.labels_until
+    if params.max_wait is None or evidence.champion is None or since is None:
+        return None
+    waited = evidence.now - since
+    if waited <= pd.Timedelta(params.max_wait):
+        return None
+    return f"no label has matured for {waited.days} days, triggers.max_wait is {params.max_wait}"
+
+
+def _circling(evidence: Evidence, firing: list[Said], params: TriggerParams) -> list[str]:
+    """Alarms that started the run that was promoted just now, and are up again: another would not end them either."""
+    since = evidence.checks_since_run
+    if since is None or since > params.loop_checks:
+        return []
+    again = [each.rule for each in firing if each.rule in evidence.promoted_by]
+    return [name for name in again if RULES.entry(name).facts["repeats"]]
+
+
+def _refused_so_often(evidence: Evidence) -> str:
+    return f"{evidence.refusals} refusals running; a person has to release the next run: {RELEASE}"
+
+
+def _why_held(evidence: Evidence, firing: list[Said], circling: list[str]) -> str:
+    new = [name for name in circling if name not in evidence.held]
+    if new:
+        return (
+            f"{' and '.join(new)} started the run promoted {evidence.checks_since_run} checks ago, and another would "
+            f"go round in a circle; a person has to look: {RELEASE}"
+        )
+    waiting = " and ".join(sorted({each.rule for each in firing}))
+    return f"{waiting} waits for a person since an earlier check: {RELEASE}"
+
+
+def _over_budget(evidence: Evidence, budget: BudgetParams | None) -> tuple[str, str] | None:
+    """Why no run may be paid for now, and what would change that; None where one may."""
+    if budget is None:
+        return None
+    span = pd.Timedelta(budget.per)
+    within = [each for each in evidence.spent if each > evidence.now - span]
+    if len(within) < budget.runs:
+        return None
+    free = within[-budget.runs] + span
+    used = f"budget: {len(within)} of {budget.runs} retrainings in {budget.per} are used up, until {free.isoformat()}"
+    return used, f"a budget of more than {len(within)} runs, or a check at or after {free.isoformat()}"
+
+
+def _changes(said: "tuple[Said, ...] | list[Said]") -> str:
+    return "; ".join(f"{each.rule}: {each.change}" for each in said) or "a rule under triggers.rules"

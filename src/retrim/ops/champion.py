@@ -1,8 +1,10 @@
 """Stored versions: their bundles, checked against the recorded hash before anyone uses them."""
 
+import json
 from pathlib import Path
 
-from retrim.core.bundle import Predictor, load_predictor
+from retrim.core.bundle import VERDICT, Predictor, load_predictor
+from retrim.core.drift.reference import Reference, load_reference
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import folder_digest, read_folder
 from retrim.ops.house import House
@@ -33,6 +35,12 @@ def stored_bundle(house: House, version: int) -> Path:
 def predictor(house: House, version: int) -> Predictor:
     """A stored version, ready to predict."""
     return load_predictor(read_folder(stored_bundle(house, version)))
+
+
+def reference(house: House, version: int) -> Reference | None:
+    """The profiles of what a stored version was made from; None where its bundle is older than they are."""
+    files = read_folder(stored_bundle(house, version))
+    return load_reference(files, json.loads(files[VERDICT])["winner"])
 
 
 def champion(house: House) -> tuple[int, Predictor] | None:

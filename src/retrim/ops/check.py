@@ -1,28 +1,29 @@
 """One scheduled check: what drifted, how the champion does, what the probe says, and the decision. Always recorded."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from retrim.adapters.store import Row, iso
 from retrim.core.account import EMPTY, Account
-from retrim.core.bundle import Predictor
-from retrim.core.drift import Finding, findings
-from retrim.core.metrics import measure, row_losses
-from retrim.core.probe import Reading, probe
-from retrim.core.table import assemble, mature, overdue_labels
+from retrim.core.band import Band
+from retrim.core.history import standing
+from retrim.core.probe import Reading
+from retrim.core.table import assemble, overdue_labels
+from retrim.core.totals import NOTHING, Totals
 from retrim.core.triggers import Decision, Evidence, decide
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
-from retrim.machine import cores
 from retrim.ops.champion import champion
+from retrim.ops.drift import look
+from retrim.ops.estimate import estimate
 from retrim.ops.house import House
-from retrim.ops.score import score, score_column
+from retrim.ops.realised import band_of, realise
+from retrim.ops.score import score
+from retrim.ops.standing import past_check, past_of_store
 
 CHECK = "check"
-SHOWN_FINDINGS = 20
 
 
 @dataclass(frozen=True)
@@ -62,40 +63,60 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "window": None,
         "reading": None,
         "metrics": None,
+        "loss": None,
+        "interval": None,
+        "estimate": None,
+        "scored": [],
+        "estimates": None,
+        "refits": None,
+        "refit_counts": None,
+        "best_window": None if previous is None else previous.record.get("best_window"),
+        "probe": None,
+        "band": None,
         "findings": [],
         "drifted": [],
         "looked_until": None,
+        "target_until": None,
+        "drift_note": None,
         "labels_overdue": overdue_labels(table, as_of=now),
+        "measured_until": None,
         "counted_until": None,
+        "labels_until": None,
         "debited": [],
         "account_before": None,
     }
     account, price = EMPTY, price_now(house)
+    band: Band | None = None
     if previous is not None and pd.Timestamp(previous.as_of) > now:
-        record |= {"account": account.as_record(), "price": price, "said": []}
-        gone = Decision("none", f"the check of {previous.as_of} has looked already; checks go forward", ())
+        record |= {"account": account.as_record(), "price": price, "money": money_of(house), "said": []}
+        record["totals"] = previous.record.get("totals", NOTHING.as_record())
+        waits = tuple(previous.record.get("held", ()))
+        seen_already = f"the check of {previous.as_of} has looked already; checks go forward"
+        gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits)
         return _store(house, identity, gone, record, now)
     if found is not None:
         version, predictor = found
         score(house, now=now)
-        drift, looked_until = _drift(house, table, predictor, version, previous=previous, now=now)
-        reading, metrics, counted = _performance(house, table, predictor, version, previous=previous, now=now)
+        looked = look(house, table, predictor, version, previous=previous, now=now)
+        drifted = any(finding.over for finding in looked.findings)
+        seen = realise(house, table, predictor, version, previous=previous, drifted=drifted, price=price, now=now)
+        guessed = estimate(house, table, predictor, version, past=past, now=now)
         before = balance(house, version)
-        account = before if reading is None else _deposit(house, before, reading)
+        account = before if seen.reading is None else _deposit(house, before, seen.reading)
+        rows_held = seen.rows if seen.loss is not None or guessed.estimate is None else guessed.estimate.rows
+        band = band_of(house, table, predictor, rows=rows_held)
         record |= {
+            **seen.as_record(),
             "champion": version,
-            "window": None if reading is None else {"rows": reading.rows},
-            "reading": None if reading is None else reading.as_record(),
-            "metrics": metrics,
-            "findings": [finding.as_record() for finding in drift[:SHOWN_FINDINGS]],
-            "drifted": sorted({finding.column for finding in drift if finding.over}),
-            "looked_until": looked_until,
-            "counted_until": iso(counted),
+            "band": None if band is None else band.as_record(),
+            **looked.as_record(),
+            **guessed.as_record(),
             "debited": [run.id for run in _refused_since(house, previous)],
             "account_before": before.as_record(),
         }
-    record |= {"account": account.as_record(), "price": price}
-    evidence = _evidence(house, now=now, past=past, record=record, account=account, price=price)
+    record |= {"account": account.as_record(), "price": price, "money": money_of(house)}
+    record["totals"] = _totals(house, previous, record).as_record()
+    evidence = _evidence(house, now=now, past=past, record=record, account=account, band=band)
     decision = decide(evidence, house.params.triggers)
     record["said"] = [said.as_record() for said in decision.said]
     return _store(house, identity, decision, record, now)
@@ -107,7 +128,7 @@ def balance(house: House, version: int) -> Account:
     if not past or past[-1].record["champion"] != version:
         return EMPTY
     newest = past[-1]
-    account = Account(newest.record["account"]["balance"], newest.record["account"]["variance"])
+    account = Account.from_record(newest.record["account"])
     for _ in _refused_since(house, newest):
         account = account.debit(newest.record["price"])
     return account
@@ -130,118 +151,64 @@ def price_now(house: House) -> float:
     return house.params.account.price_in_loss(first["losses"][first["winner"]])
 
 
+def money_of(house: House) -> dict[str, Any] | None:
+    """What the price stands for, as it is kept with a check."""
+    money = house.params.account.money
+    return None if money is None else money.model_dump()
+
+
 def _deposit(house: House, account: Account, reading: Reading) -> Account:
     share = reading.rows / house.params.account.usual_rows
     return account.deposit(reading.gain, error=reading.error, share=share)
 
 
-def _drift(
-    house: House,
-    table: pd.DataFrame,
-    predictor: Predictor,
-    version: int,
-    *,
-    previous: Row | None,
-    now: pd.Timestamp,
-) -> tuple[list[Finding], str | None]:
-    """Findings on rows this champion was not yet seen with, against those it was made from; no label is read.
-
-    With too few of them nothing is said, and they are looked at with the next ones.
-    The second value is the moment until which rows have been looked at.
-    """
-    known = table["_event"].between(predictor.trained_from, predictor.used_until)
-    newest = table["_event"] > predictor.judged_until
-    since = previous.record["looked_until"] if previous is not None and previous.record["champion"] == version else None
-    if since is not None:
-        newest &= table["_arrived"] > pd.Timestamp(since)
-    score_known = table["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")
-    scores = score_column(house, version, table["_key"])
-    # Scores go in before the cut: pandas lets a column fill up a frame without rows.
-    found = findings(
-        table.assign(_score=scores.where(score_known))[known | score_known],
-        table.assign(_score=scores)[newest],
-        {name: kind for name, kind in predictor.view.features.items() if name in table.columns},
-        house.params.drift,
-        time="_event",
-    )
-    return found, iso(now) if found else since
-
-
-def _performance(
-    house: House,
-    table: pd.DataFrame,
-    predictor: Predictor,
-    version: int,
-    *,
-    previous: Row | None,
-    now: pd.Timestamp,
-) -> tuple[Reading | None, dict[str, float] | None, pd.Timestamp]:
-    """The probe on rows that matured since the last counted moment, and since the champion was made.
-
-    With too few of them nothing is said, and they are counted with the next ones.
-    """
-    params = house.params
-    ripe = mature(table)
-    made = house.store.version(house.model, version)
-    assert made is not None, version
-    begin = pd.Timestamp(made.as_of)
-    if previous is not None and previous.record["counted_until"] is not None:
-        begin = max(begin, pd.Timestamp(previous.record["counted_until"]))
-    is_new = (ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)
-    newest = np.flatnonzero(is_new.to_numpy())
-    if len(newest) < params.probe.min_rows:
-        return None, None, begin
-    judged = ripe.iloc[newest]
-    actual, predicted = predictor.view.actual(judged), predictor.predict(judged)
-    reading = probe(
-        ripe,
-        newest,
-        row_losses(params.judge.loss, actual, predicted),
-        replace(predictor.recipe, loss=params.judge.loss),
-        params.data,
-        params.probe,
-        window=predictor.window,
-        sliding_rows=params.split.sliding_rows,
-        block_rows=params.judge.block_rows,
-        cores=cores(),
-    )
-    return reading, measure(params.judge.metrics, actual, predicted, task=predictor.view.task), now
-
-
 def _evidence(
-    house: House, *, now: pd.Timestamp, past: list[Row], record: dict[str, Any], account: Account, price: float
+    house: House, *, now: pd.Timestamp, past: list[Row], record: dict[str, Any], account: Account, band: Band | None
 ) -> Evidence:
-    every = house.store.runs(house.model)
-    runs = [run for run in every if run.state in ("promoted", "refused", "deferred")]
-    going_on = [run.id for run in every if run.state in ("running", "crashed")]
-    ended = [run for run in runs if run.state != "deferred"]
-    refusals = 0
-    for run in reversed(ended):
-        if run.state != "refused":
-            break
-        refusals += 1
-    since_run = None
-    if ended:
-        since_run = 1 + sum(each.as_of > ended[-1].as_of for each in past)
-    until = runs[-1].detail["until"] if runs and runs[-1].state == "deferred" else None
-    same = [each.record for each in past if each.record["champion"] == record["champion"]]
-    looked = [each["drifted"] for each in (*same, record) if each["findings"]]
+    checked = past_check(iso(now), record)
+    until = record["labels_until"]
     return Evidence(
         now=now,
         champion=record["champion"],
         account=account,
-        price=price,
+        deposited=_deposited(record, account),
+        price=record["price"],
         errors=house.params.account.errors,
-        drifted=tuple(map(tuple, looked)),
-        looked=bool(record["findings"]),
-        checks_since_run=since_run,
-        refusals=refusals,
-        deferred_until=None if until is None else pd.Timestamp(until),
-        going_on=going_on[-1] if going_on else None,
+        ahead=house.params.account.ahead,
+        loss=record["loss"],
+        estimate=None if record["estimate"] is None else record["estimate"]["loss"],
+        band=band,
+        labels_until=None if until is None else pd.Timestamp(until),
+        **standing(past_of_store(house, past), champion=checked.champion, drifted=checked.drifted),
+    )
+
+
+def _deposited(record: dict[str, Any], account: Account) -> Account | None:
+    """What this check put into the account, which may be less than nothing; None where it had no reading."""
+    if record["reading"] is None:
+        return None
+    before = record["account_before"]
+    return Account(account.balance - before["balance"], account.variance - before["variance"])
+
+
+def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Totals:
+    """The sums up to this check, from those of the check before."""
+    before = None if previous is None else previous.record.get("totals")
+    window, probed = record["window"], record["probe"]
+    releases = house.store.releases(house.model)
+    first = None if not releases else house.store.version(house.model, releases[0].version)
+    ended = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused")]
+    return (NOTHING if before is None else Totals.from_record(before)).after(
+        loss=record["loss"],
+        share=0.0 if window is None else window["rows"] / house.params.account.usual_rows,
+        probe_cost=None if probed is None else probed["cost"],
+        retrainings=0 if first is None else sum(run.as_of > first.as_of for run in ended),
+        price=record["price"],
     )
 
 
 def _store(house: House, identity: str, decision: Decision, record: dict[str, Any], now: pd.Timestamp) -> Checked:
+    record |= {"change": decision.change, "fired": list(decision.fired), "held": list(decision.held)}
     added = house.store.add_decision(
         {
             "id": identity,

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters.store import iso
+from retrim.core.drift.scores import score_columns
 from retrim.core.table import assemble
+from retrim.core.view import FeatureView
 from retrim.datasets.landed import read_landed
 from retrim.ops.champion import champion
 from retrim.ops.house import House
@@ -48,11 +50,22 @@ def score(house: House, *, now: pd.Timestamp) -> Scored:
     return Scored(version, len(fresh), written)
 
 
-def score_column(house: House, version: int, keys: pd.Series) -> pd.Series:
-    """Stored predictions for these rows as one number each; missing where a row was not scored.
+def stored_scores(house: House, version: int, keys: pd.Series, view: FeatureView) -> pd.DataFrame:
+    """Stored predictions for these rows as the columns of `score_columns`; missing where a row was not scored.
 
-    For a multiclass task the number is the confidence, the largest of the probabilities.
+    Args:
+        house: The house.
+        version: Whose predictions.
+        keys: Of the rows, shape (n,).
+        view: Of that version.
+
+    Returns:
+        Shape (n, 1 or 2), index of `keys`.
     """
     stored = house.store.predictions(house.model, version=version)
-    values = {key: float(np.max(value)) for key, value in zip(stored["key"], stored["value"], strict=True)}
-    return keys.map(values).astype("float64")
+    stored = stored[stored["key"].isin(keys)]
+    values = stored["value"].tolist()
+    wide = view.task == "multiclass"
+    predicted = np.array(values, dtype="float64").reshape((len(values), len(view.classes)) if wide else -1)
+    columns = score_columns(predicted, view).set_index(pd.Index(stored["key"]))
+    return columns.reindex(keys).set_axis(keys.index)

@@ -1,9 +1,11 @@
-"""Every challenger, fitted on the training rows of its window."""
+"""Every challenger, fitted on the training rows of its window, and the profile of what it was made from."""
 
 import numpy as np
 import pandas as pd
 
 from retrim.core.canonical import to_json
+from retrim.core.drift.profile import ProfileParams
+from retrim.core.drift.reference import make_reference
 from retrim.core.metrics import JudgeParams
 from retrim.core.training import Recipe, TrainParams, distinct, fit_recipe, in_parallel, training_rows
 from retrim.core.view import FeatureView
@@ -13,10 +15,13 @@ from retrim.paths import Paths
 from retrim.stages._room import lightgbm_alone, main, read_json
 
 
-def run(train: TrainParams, judge: JudgeParams, split: SplitParams, paths: Paths, cores: int) -> None:
+def run(
+    train: TrainParams, judge: JudgeParams, split: SplitParams, profile: ProfileParams, paths: Paths, cores: int
+) -> None:
     """Writes a folder a challenger; windows that hold the same rows make one."""
     lightgbm_alone()
-    rows = part_of(pd.read_parquet(paths.view), "train")
+    table = pd.read_parquet(paths.view)
+    rows, judged = part_of(table, "train"), part_of(table, "judge")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     tuned = read_json(paths.tuning / "hyperparameters.json")
     recipe = Recipe(train.model, judge.loss, tuned["hyperparameters"], tuned["rounds"], train.seed)
@@ -38,6 +43,9 @@ def run(train: TrainParams, judge: JudgeParams, split: SplitParams, paths: Paths
         }
         files |= {f"{kind}/{name}": content for name, content in model.files().items()}
         files[f"{kind}/fit.json"] = to_json(made)
+        since = table[table["_event"] >= cut[kind]["_event"].iloc[0]]
+        kept = make_reference(since, judged, model.predict(view.matrix(judged)), view, profile)
+        files |= {f"{kind}/profile/{name}": content for name, content in kept.as_files().items()}
     write_folder(paths.models, files)
 
 

@@ -1,6 +1,5 @@
-"""Drift: whether a window still looks like the one the model was fitted to expect."""
+"""Drift: whether a window still looks like the one the model was fitted to expect.
 
-from retrim.core.drift.findings import DriftParams, Extent, Finding, findings
-from retrim.core.drift.result import DRIFT_TESTS, DriftResult, DriftTest
-
-__all__ = ["DRIFT_TESTS", "DriftParams", "DriftResult", "DriftTest", "Extent", "Finding", "findings"]
+A column is counted in `cells` cut from the reference; a `profile` holds the reference's counts block by block, and
+lies in the bundle; the tests in `numeric` and `categorical` are functions of counts; `findings` asks them all.
+"""

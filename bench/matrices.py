@@ -1,0 +1,78 @@
+"""Loss matrices of the streams, kept in a folder so that reruns are cheap."""
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from streams import Stream
+
+from retrim.core.policy.cut import Cut, cut, equal_rows
+from retrim.core.policy.fitting import Job, Scored, jobs, score_job
+from retrim.core.policy.matrix import LossMatrix
+from retrim.core.training import Recipe, WindowKind
+
+FIRST, WINDOWS, BLOCKS = 0.2, 50, 4
+KINDS: tuple[WindowKind, ...] = ("all", "sliding")
+HYPERPARAMETERS = {"num_leaves": 31, "learning_rate": 0.1, "min_child_samples": 20}
+ROUNDS = {"rodents": 30}  # of twelve classes: 30 rounds are 360 trees
+USUAL_ROUNDS = 100
+
+
+def recipe_of(stream: Stream) -> Recipe:
+    """LightGBM with its own defaults, the same for every stream but for the rounds of one with many classes."""
+    rounds = ROUNDS.get(stream.name.partition(",")[0], USUAL_ROUNDS)
+    return Recipe("gbm", stream.loss, HYPERPARAMETERS, rounds, 7)
+
+
+def cut_of(stream: Stream) -> Cut:
+    """50 windows of equal rows after the first 20 %, each in four blocks."""
+    n = len(stream.table)
+    return cut(equal_rows(n, first=round(n * FIRST), windows=WINDOWS), blocks=BLOCKS, block_rows=stream.block_rows)
+
+
+def matrix_of(stream: Stream, cache: Path, *, cores: int) -> LossMatrix:
+    """The loss matrix of a stream; fits that are in `cache` already are not made again."""
+    whole = cut_of(stream)
+    file = cache / f"{stream.name.replace(', ', '-')}.jsonl"
+    cache.mkdir(parents=True, exist_ok=True)
+    done = [_read(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    known = {each.job for each in done}
+    todo = [job for job in jobs(whole, KINDS) if job not in known]
+    if todo:
+        with ProcessPoolExecutor(cores, initializer=_start, initargs=(stream,)) as pool, file.open("a") as out:
+            for number, scored in enumerate(pool.map(_work, todo)):
+                done.append(scored)
+                line = {
+                    "kind": scored.job.kind,
+                    "origin": scored.job.origin,
+                    "sums": scored.sums.tolist(),
+                    "fitted_rows": scored.fitted_rows,
+                }
+                out.write(json.dumps(line) + "\n")
+                out.flush()
+                if number % 50 == 0:
+                    print(f"{stream.name}: fit {number + 1} of {len(todo)}", flush=True)
+    rows = (len(stream.table) - int(whole.starts[0])) / WINDOWS
+    return LossMatrix.of(KINDS, whole, done, usual_rows=rows)
+
+
+def _read(line: str) -> Scored:
+    stored = json.loads(line)
+    return Scored(Job(stored["kind"], stored["origin"]), np.array(stored["sums"]), stored["fitted_rows"])
+
+
+_OF: dict[str, Stream] = {}
+
+
+def _start(stream: Stream) -> None:
+    os.nice(0)
+    _OF["stream"] = stream
+
+
+def _work(job: Job) -> Scored:
+    stream = _OF["stream"]
+    sliding_rows = round(len(stream.table) * FIRST)
+    recipe = recipe_of(stream)
+    return score_job(job, stream.table, cut_of(stream), recipe, stream.data, sliding_rows=sliding_rows, threads=1)

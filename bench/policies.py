@@ -1,0 +1,257 @@
+"""What the account costs against the best schedule in hindsight, on six real streams; what it does on shuffled ones.
+
+    python bench/policies.py --cache FOLDER            # fits, an hour on one core; kept, so that a rerun takes a minute
+    python bench/policies.py --cache FOLDER --streams bike bank
+    python bench/policies.py --cache FOLDER --designs  # other settings of the account, and leaving one stream out
+
+50 windows after the first 20 % of rows; a price of 1/40 and of 1/15 of the gain, which is the loss of never retraining
+minus that of retraining at every window (where that is no gain, the larger one of the two training windows alone);
+labels at once and 2 windows late; all past rows, a sliding window of as many rows as the first part, and both.
+The account is the shipped one: rules and settings of params.yaml, asked through the code that runs live, without the
+budget of params.yaml, which counts calendar days.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matrices import KINDS, matrix_of
+from streams import NAMES, ROOT, Stream, load, shuffled
+
+from retrim.core.evidence import TriggerParams
+from retrim.core.policy.asks import at_checks, by_rules, every
+from retrim.core.policy.compare import usual_fit
+from retrim.core.policy.hindsight import best
+from retrim.core.policy.matrix import Delays, LossMatrix
+from retrim.core.policy.periodic import periodic
+from retrim.core.policy.play import Asks, Played, Setting, play
+from retrim.settings import load_params
+
+PARTS, LATE = (40, 15), (0, 2)
+RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)}
+LOW = 1e-4  # price on a stationary stream, of the loss summed over it without any retraining
+PARAMS = load_params(ROOT / "params.yaml")
+TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("account",), "budget": None})
+BAND: TriggerParams = TriggerParams.model_validate(
+    {
+        **TRIGGERS.model_dump(),
+        "rules": ("performance",),
+        "band": {"unit": "sd", "reach": 1.0},
+        "cooldown_checks": 0,
+        "loop_checks": 0,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One stream with its training windows, label delay and price."""
+
+    stream: str
+    windows: str
+    late: int
+    part: int
+    setting: Setting
+    price: float
+    least: float  # cost of the best schedule in hindsight
+    retrainings: int  # of it
+
+
+def setting_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int, *, blocks: int) -> Setting:
+    starts = matrix.cut.starts[:: matrix.cut.blocks]
+    moments = [*table["_event"].iloc[starts], table["_event"].iloc[-1]]
+    return Setting(matrix, RUNS[windows], Delays(late, 0, 0), blocks, moments, 0)
+
+
+def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) -> float:
+    """Loss of never retraining minus that of always; where that is no gain, the larger of the single windows."""
+
+    def gain(name: str) -> float:
+        setting = setting_of(matrix, table, name, late, blocks=PARAMS.probe.blocks)
+        never, always = (play(setting, asks, probes=False).loss for asks in (at_checks(()), every(1, matrix.windows)))
+        return never - always
+
+    own = gain(windows)
+    return own if own > 0 else max(gain("all"), gain("sliding"))
+
+
+def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int) -> list[Run]:
+    made = []
+    for windows, kinds in RUNS.items():
+        for late in LATE:
+            setting = setting_of(matrix, stream.table, windows, late, blocks=blocks)
+            gain = gain_of(matrix, stream.table, windows, late)
+            for part in PARTS:
+                found = best(matrix.totals[list(kinds)], setting.delays, price=gain / part)
+                cost = found.cost(gain / part)
+                made.append(Run(stream.name, windows, late, part, setting, gain / part, cost, len(found.checks)))
+    return made
+
+
+def account(run: Run, *, ahead: float = PARAMS.account.ahead, price: float | None = None) -> Asks:
+    held = run.price if price is None else price
+    return by_rules(run.setting, TRIGGERS, price=held, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
+
+
+POLICIES: dict[str, Callable[[Run], Asks]] = {
+    "account, as shipped": account,
+    "account, not looking ahead": lambda run: account(run, ahead=0.0),
+    "every 8 windows": lambda run: every(8, run.setting.matrix.windows),
+    "every 4 windows": lambda run: every(4, run.setting.matrix.windows),
+    "champion's loss > mean + 1 sd": lambda run: by_rules(
+        run.setting, BAND, price=run.price, errors=0.0, ahead=0.0, drifted=None, seed=7
+    ),
+    "never": lambda _: at_checks(()),
+    "always": lambda run: every(1, run.setting.matrix.windows),
+}
+
+
+def fits_of_a_retraining(run: Run, mode: str) -> float:
+    """Fits of a retraining for each training window, as shipped."""
+    trials = PARAMS.tune.trials * PARAMS.tune.folds if mode == "search" else 0
+    return 1 + PARAMS.backtest.origins + trials / len(run.setting.kinds)
+
+
+def probe_cost(run: Run, played: Played, mode: str) -> float:
+    return run.price * played.probed / (usual_fit(run.setting) * fits_of_a_retraining(run, mode))
+
+
+def records(runs: Sequence[Run]) -> pd.DataFrame:
+    """The account, run by run."""
+    lines: list[dict[str, Any]] = []
+    for run in runs:
+        played = play(run.setting, account(run), probes=True)
+        calendar = periodic(run.setting, played.retrainings, price=run.price)
+        cost = played.cost(run.price)
+        lines.append(
+            {
+                "stream": run.stream,
+                "windows": run.windows,
+                "late": run.late,
+                "price": f"1/{run.part}",
+                "retrainings": played.retrainings,
+                "in hindsight": run.retrainings,
+                "ratio": cost / run.least,
+                "with probe, refit": (cost + probe_cost(run, played, "refit")) / run.least,
+                "with probe, search": (cost + probe_cost(run, played, "search")) / run.least,
+                "periodic, median": calendar.median / run.least,
+                "periodic, best": calendar.best / run.least,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def show(frame: pd.DataFrame, digits: int = 3) -> None:
+    print("| " + " | ".join(frame.columns) + " |\n|" + "---|" * len(frame.columns))
+    for row in frame.itertuples(index=False):
+        print("| " + " | ".join(f"{cell:.{digits}f}" if isinstance(cell, float) else str(cell) for cell in row) + " |")
+    print(flush=True)
+
+
+def compared(runs: Sequence[Run]) -> pd.DataFrame:
+    """Mean and worst ratio of each policy."""
+    lines = []
+    for name, policy in POLICIES.items():
+        costs = [play(run.setting, policy(run), probes=name.startswith("account")).cost(run.price) for run in runs]
+        ratios = np.array([cost / run.least for cost, run in zip(costs, runs, strict=True)])
+        line: dict[str, Any] = {"policy": name}
+        for late in LATE:
+            for part in PARTS:
+                own = ratios[[run.late == late and run.part == part for run in runs]]
+                line[f"{late} late, 1/{part}"] = f"{own.mean():.3f} / {own.max():.2f}"
+        line["all runs"] = f"{ratios.mean():.3f} / {ratios.max():.2f}"
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def summary(told: pd.DataFrame) -> None:
+    for late, part in told.groupby("late"):
+        acted = part[part["retrainings"] > 0]
+        won = int((acted["ratio"] < acted["periodic, median"]).sum())
+        columns = ("ratio", "with probe, refit", "with probe, search", "periodic, median", "periodic, best")
+        means = "; ".join(f"{name} {part[name].mean():.3f} (worst {part[name].max():.3f})" for name in columns)
+        print(f"labels {late} late, {len(part)} runs: {means}; below the median phase in {won} of {len(acted)}")
+    for name in ("ratio", "with probe, refit", "with probe, search"):
+        print(f"all {len(told)} runs: {name} mean {told[name].mean():.3f}, worst {told[name].max():.3f}")
+    print(flush=True)
+
+
+def controls(stream: Stream, real: LossMatrix, matrix: LossMatrix, *, blocks: int) -> list[dict[str, Any]]:
+    """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
+    lines = []
+    for windows, kinds in RUNS.items():
+        for late in LATE:
+            setting = setting_of(matrix, stream.table, windows, late, blocks=blocks)
+            gain = gain_of(real, stream.table, windows, late)
+            never = play(setting, at_checks(()), probes=False).loss
+            prices = {f"1/{part}": gain / part for part in PARTS} | {"0.01 %": never * LOW}
+            for label, price in prices.items():
+                found = best(matrix.totals[list(kinds)], setting.delays, price=price)
+                run = Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
+                played = play(setting, account(run), probes=True)
+                line = {"stream": stream.name, "windows": windows, "late": late, "price": label}
+                lines.append({**line, "retrainings": played.retrainings, "in hindsight": run.retrainings})
+    return lines
+
+
+def designs(made: dict[str, tuple[Stream, LossMatrix]]) -> None:
+    """Other settings of the account: mean ratio by stream; then the best on five streams, shown on the sixth."""
+    table: dict[str, dict[str, float]] = {}
+    for blocks in (1, 2, 4):
+        for ahead in (0.0, 1.0, 2.0, 3.0):
+            ratios = {}
+            for name, (stream, matrix) in made.items():
+                runs = runs_of(stream, matrix, blocks=blocks)
+                costs = [play(run.setting, account(run, ahead=ahead), probes=True).cost(run.price) for run in runs]
+                ratios[name] = float(np.mean([cost / run.least for cost, run in zip(costs, runs, strict=True)]))
+            table[f"{blocks} blocks, {ahead:g} ahead"] = ratios
+    frame = pd.DataFrame(table).T
+    show(frame.assign(mean=frame.mean(axis=1)).reset_index(names="design"))
+    for name in frame:
+        chosen = str(frame.drop(columns=name).mean(axis=1).idxmin())
+        print(f"chosen without {name}: {chosen}, there {frame.loc[chosen, name]:.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--cache", type=Path, help="folder that keeps the fits; default: one that is removed")
+    parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
+    parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument("--designs", action="store_true")
+    parser.add_argument("--no-controls", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        cache = given.cache or Path(folder)
+        blocks = PARAMS.probe.blocks
+        made: dict[str, tuple[Stream, LossMatrix]] = {}
+        for name in given.streams:
+            stream = load(name, cache / "packages")
+            made[name] = (stream, matrix_of(stream, cache, cores=given.cores))
+        runs = [run for stream, matrix in made.values() for run in runs_of(stream, matrix, blocks=blocks)]
+        print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs\n")
+        show(compared(runs))
+        told = records(runs)
+        show(told)
+        summary(told)
+        if given.designs:
+            designs(made)
+        if given.no_controls:
+            return
+        lines = []
+        for stream, matrix in made.values():
+            mixed = shuffled(stream, seed=1)
+            lines += controls(mixed, matrix, matrix_of(mixed, cache, cores=given.cores), blocks=blocks)
+        frame = pd.DataFrame(lines)
+        show(frame)
+        over = frame[frame["retrainings"] > frame["in hindsight"] + 1]
+        slid = frame[frame["windows"] == "sliding"]["retrainings"].max()
+        print(f"shuffled: above hindsight + 1 in {len(over)} of {len(frame)}; sliding at most {slid} of 50")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Drift by command: verify the rate of false alarms."""
+
+from typing import Annotated
+
+import typer
+
+from retrim.cli_base import AsJson, example, house_here
+
+app = typer.Typer(help="Drift alarms: verify their rate.")
+
+
+@app.callback()
+def about() -> None:
+    """Drift alarms: verify their rate."""
+
+
+@app.command(epilog=example("retrim drift verify"))
+def verify(
+    splits: Annotated[int, typer.Option("--splits", metavar="N", min=2, help="Parts that are held out.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Verify how often a check without drift raises an alarm.
+
+    Holds out parts of the champion's own history, calibrates on the rest, looks at windows from what was held out, and
+    prints the rate asked (drift.alarms), the rate achieved, and its interval. Writes nothing.
+    """
+    from retrim import screens
+    from retrim.ops.verify import verify_alarms
+
+    done = verify_alarms(house_here(), splits=splits, checks=100)
+    if as_json:
+        screens.show_json(done.as_record())
+        return
+    found = done.found
+    low, high = found.interval
+    screens.OUT.print(
+        f"asked: {done.wanted}, which is {found.asked:.2%} of checks of {found.rows} rows\n"
+        f"achieved: {found.achieved:.2%}, 95 % interval {low:.2%} to {high:.2%}, in {found.checks} checks on the "
+        f"history of version {done.version}\n"
+        f"{found.promise}: that history covers 1 in {found.reach:.0f}",
+        highlight=False,
+    )

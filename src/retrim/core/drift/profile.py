@@ -1,0 +1,181 @@
+"""The profile: how the reference was distributed, block by block, so that a check needs none of its rows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from retrim.core.canonical import to_json
+from retrim.core.drift.cells import CategoryCells, Cells, Counts, NumericCells
+from retrim.core.frames import from_parquet, to_parquet
+from retrim.core.section import Section, Span
+from retrim.core.table import ColumnType
+from retrim.errors import BadInputError, EmptyWindowError
+
+FILES = ("profile.json", "counts.parquet", "blocks.parquet", "sample.parquet")
+LEAST_SPANS = 50  # fewer whole spans say too little of how one differs from the next
+
+
+class ProfileParams(Section):
+    """What is kept of the rows a model was made from."""
+
+    cells: int = Field(ge=2, le=10_000, description="quantile cells of a numeric column")
+    levels: int = Field(ge=1, description="a column with more categories than this is hashed")
+    buckets: int = Field(ge=2, description="cells of a hashed column")
+    block: Span = Field(description="blocks are whole spans of this length, where the history has enough of them")
+    most_blocks: int = Field(ge=1, description="blocks, at most")
+    block_rows: int = Field(ge=1, description="rows of a block on average, at least")
+    sample_rows: int = Field(ge=1, le=20_000, description="rows kept for the joint tests, at most")
+    seed: int = Field(ge=0, description="of the sample")
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """How a column was distributed in the reference, block by block.
+
+    Args:
+        kind: What it is.
+        cells: What it was counted in.
+        counts: Rows of each block in each cell, the missing last: int64, shape (blocks, cells.size + 1).
+    """
+
+    kind: Literal["numeric", "categorical"]
+    cells: Cells
+    counts: np.ndarray
+
+    def window(self, first: int = 0, last: int | None = None) -> Counts:
+        """The reference, or its blocks `[first, last)`, as one window."""
+        return Counts(self.cells, self.counts[first:last].sum(axis=0))
+
+    def of(self, values: pd.Series) -> Counts:
+        """Another window of the same column, counted in the same cells."""
+        return Counts(self.cells, self.cells.count(values))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The reference in short.
+
+    Args:
+        columns: Its columns by name.
+        blocks: A row a block, in time order: `first` and `last` event time, `rows`.
+        sample: Rows drawn from it, in time order: its columns and `_event`.
+    """
+
+    columns: dict[str, ColumnProfile]
+    blocks: pd.DataFrame
+    sample: pd.DataFrame
+
+    @property
+    def rows(self) -> int:
+        """Rows of the reference."""
+        return int(self.blocks["rows"].sum())
+
+    def as_files(self) -> dict[str, bytes]:
+        """Names and bytes of the files that hold it; same profile, same bytes."""
+        record = {
+            name: {"kind": column.kind, "cells": column.cells.as_record()} for name, column in self.columns.items()
+        }
+        counts = pd.DataFrame(
+            {
+                "column": pd.Series(list(self.columns), dtype="str"),
+                "counts": pd.Series([column.counts.ravel() for column in self.columns.values()], dtype="object"),
+            }
+        )
+        frames = (counts, self.blocks, self.sample)
+        written = {name: to_parquet(frame) for name, frame in zip(FILES[1:], frames, strict=True)}
+        return {FILES[0]: to_json({"columns": record, "order": list(self.columns)}), **written}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> "Profile":
+        """The profile that `as_files` wrote.
+
+        Raises:
+            KeyError: A file is missing.
+        """
+        record = json.loads(files[FILES[0]])
+        counts, blocks, sample = (from_parquet(files[name]) for name in FILES[1:])
+        flat = dict(zip(counts["column"], counts["counts"], strict=True))
+        columns = {}
+        for name in record["order"]:
+            kind, cells = record["columns"][name]["kind"], record["columns"][name]["cells"]
+            known: Cells = NumericCells.from_record(cells) if kind == "numeric" else CategoryCells.from_record(cells)
+            columns[name] = ColumnProfile(kind, known, np.asarray(flat[name]).reshape(len(blocks), known.size + 1))
+        return cls(columns, blocks, sample)
+
+
+def make_profile(rows: pd.DataFrame, columns: Mapping[str, ColumnType], params: ProfileParams, *, time: str) -> Profile:
+    """The profile of a reference.
+
+    Args:
+        rows: The reference, in order of time, shape (n, columns), n at least 1.
+        columns: Names and types of the columns to keep; one of type time moves with the calendar and is left out.
+        params: Cells, blocks, sample.
+        time: Name of the column of event times.
+
+    Raises:
+        EmptyWindowError: No rows.
+        BadInputError: A column is not there.
+    """
+    if len(rows) == 0:
+        raise EmptyWindowError("reference")
+    lacking = [name for name in (time, *columns) if name not in rows.columns]
+    if lacking:
+        raise BadInputError(f"the reference lacks the columns {', '.join(lacking)}; it must have every one")
+    kept = {name: kind for name, kind in columns.items() if kind != "time"}
+    starts = block_starts(rows[time], params)
+    sizes = np.diff(np.append(starts, len(rows)))
+    blocks = pd.DataFrame(
+        {
+            "first": rows[time].iloc[starts].array,
+            "last": rows[time].iloc[starts + sizes - 1].array,
+            "rows": sizes.astype("int64"),
+        }
+    )
+    block = np.repeat(np.arange(len(starts)), sizes)
+    drawn = np.random.default_rng(params.seed).permutation(len(rows))[: params.sample_rows]
+    sample = rows[list(kept)].iloc[np.sort(drawn)].assign(_event=rows[time].iloc[np.sort(drawn)])
+    profiles = {name: _column(rows[name], kind, block, len(starts), params) for name, kind in kept.items()}
+    return Profile(profiles, blocks, sample.reset_index(drop=True))
+
+
+def block_starts(event: pd.Series, params: ProfileParams) -> np.ndarray:
+    """Row numbers at which the blocks of a reference begin, the first of them 0.
+
+    A block is 1, 2, 4, ... spans `params.block`, counted from 1970, when that gives at least 50 blocks
+    within the bounds of `params`; else blocks have about equal rows.
+
+    Args:
+        event: Event times in order, shape (n,), n at least 1.
+        params: Bounds of a block.
+    """
+    n = len(event)
+    most = max(min(params.most_blocks, n // params.block_rows), 1)
+    span = pd.Timedelta(params.block)
+    if span > pd.Timedelta(0):
+        unit = ((event - pd.Timestamp(0, tz=event.dt.tz)) // span).to_numpy()
+        starts = np.arange(n)
+        width = 1
+        while len(starts) >= LEAST_SPANS:
+            starts = np.flatnonzero(np.append(True, np.diff(unit // width) > 0))
+            if LEAST_SPANS <= len(starts) <= most:
+                return starts
+            width *= 2
+    return np.array([part[0] for part in np.array_split(np.arange(n), most)])
+
+
+def _column(
+    values: pd.Series, kind: ColumnType, block: np.ndarray, blocks: int, params: ProfileParams
+) -> ColumnProfile:
+    cells: Cells
+    if kind == "category":
+        cells = CategoryCells.cut(values, levels=params.levels, buckets=params.buckets)
+    else:
+        cells = NumericCells.cut(values, cells=params.cells)
+    wide = cells.size + 1
+    counts = np.bincount(block * wide + cells.place(values), minlength=blocks * wide).reshape(blocks, wide)
+    return ColumnProfile("categorical" if kind == "category" else "numeric", cells, counts.astype("int64"))

@@ -1,0 +1,93 @@
+"""Verification: the rate of false alarms that calibration achieves on the reference's own history."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retrim.core.drift.alarms import Promise, promise
+from retrim.core.drift.calibration import calibrate
+from retrim.core.drift.profile import Profile
+from retrim.core.drift.watched import watch
+from retrim.errors import RefusedError
+
+LEAST_BLOCKS = 40  # a part of a history of fewer does not show how anything strays
+HELD_OUT = 5  # one part in so many is held out
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What verification found.
+
+    Args:
+        asked: False alarms for each check.
+        achieved: Share of the checks without drift that raised one.
+        interval: Of that share, 95 %: as many checks as the history holds windows count as independent.
+        checks: How many were made.
+        rows: Of a check.
+        promise: Whether the history can keep the rate.
+        reach: The history covers 1 in this many, by its median column.
+    """
+
+    asked: float
+    achieved: float
+    interval: tuple[float, float]
+    checks: int
+    rows: int
+    promise: Promise
+    reach: float
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "interval": list(self.interval)}
+
+
+def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int, checks: int, seed: int) -> Verified:
+    """How often windows from one part of a history raise an alarm against the rest of it.
+
+    A stretch of neighbouring blocks is held out at a random place, as long as a fifth of the history or as two windows;
+    thresholds are calibrated on the rest, and windows of neighbouring blocks are drawn from the stretch. Then anew. The
+    history is taken as a circle, so that every block is held out as often.
+
+    Args:
+        profile: Of the reference.
+        rows: Of a usual check.
+        rate: Of false alarms that is asked for, for each check.
+        draws: Windows drawn for each calibration.
+        splits: How often a stretch is held out.
+        checks: Windows for each.
+        seed: Same seed, same answer.
+
+    Raises:
+        RefusedError: The history has too few blocks, or is shorter than four windows.
+    """
+    from scipy.stats import beta
+
+    sizes = profile.blocks["rows"].to_numpy(dtype="float64")
+    n, window = len(sizes), max(round(rows / sizes.mean()), 1)
+    if n < LEAST_BLOCKS or 4 * window > n:
+        raise RefusedError(
+            f"the reference has {n} blocks ({sizes.sum():.0f} rows), a check {rows} rows; to be parted it needs "
+            f"{LEAST_BLOCKS} blocks and the rows of four checks: train on a longer history, or see profile.block"
+        )
+    rng = np.random.default_rng(seed)
+    held = max(n // HELD_OUT, 2 * window)
+    alarms, reach = [], []
+    for _ in range(splits):
+        circle = np.roll(np.arange(n), -int(rng.integers(0, n)))
+        watched = watch(profile, circle[held:])
+        reach.append(float(np.median(watched.reach)))
+        null = calibrate(watched, rows=rows, draws=draws, seed=int(rng.integers(2**31)))
+        starts = rng.integers(0, held - window + 1, size=checks)
+        taken = circle[starts[:, None] + np.arange(window)]
+        sums = np.concatenate(
+            [profile.columns[name].counts @ each.weights for name, each in watched.columns.items()], axis=1
+        )
+        means = sums[taken].sum(axis=1) / sizes[taken].sum(axis=1)[:, None]
+        far = null.strayed_of(means - watched.means).max(axis=1)
+        alarms.append(float(np.mean(null.null.p_value(far) <= rate)))
+    achieved, known = float(np.mean(alarms)), n / window
+    ends = beta.ppf([0.025, 0.975], achieved * known + 0.5, (1 - achieved) * known + 0.5)
+    low = 0.0 if achieved == 0 else float(ends[0])
+    covers = float(np.median(reach)) * n / (n - held)
+    return Verified(rate, achieved, (low, float(ends[1])), splits * checks, rows, promise(rate, covers), covers)

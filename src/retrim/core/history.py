@@ -1,0 +1,103 @@
+"""Evidence from the history of checks and runs: what the store, a replay or a backtest knows, put together alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+RUN_STATES = ("running", "crashed", "failed", "deferred", "promoted", "refused")
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run: as of when, how it stands (one of `RUN_STATES`), the rules that started it.
+
+    Args:
+        id: Its name.
+        as_of: The moment it pretended was now.
+        state: How it stands or ended.
+        rules: Rules that started it; empty for a person's and for version 1.
+        until: When a deferred one is to be tried again.
+    """
+
+    id: str
+    as_of: pd.Timestamp
+    state: str
+    rules: tuple[str, ...]
+    until: pd.Timestamp | None
+
+
+@dataclass(frozen=True)
+class PastCheck:
+    """A check: when, on which version, the columns over a threshold (None: too few rows to look at), what it held."""
+
+    as_of: pd.Timestamp
+    champion: int | None
+    drifted: tuple[str, ...] | None
+    held: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Past:
+    """All that went before a check, each in time order.
+
+    Args:
+        runs: Of every state.
+        checks: Those before.
+        asked: As-of dates of the runs that a person asked for.
+    """
+
+    runs: Sequence[PastRun]
+    checks: Sequence[PastCheck]
+    asked: Sequence[pd.Timestamp]
+
+
+def standing(past: Past, *, champion: int | None, drifted: tuple[str, ...] | None) -> dict[str, Any]:
+    """The fields of `Evidence` that follow from the past and from what this check found.
+
+    Args:
+        past: What went before.
+        champion: The live version at this check.
+        drifted: Columns over a threshold at this check; None where it had too few rows to look at.
+    """
+    over = [run for run in past.runs if run.state in ("promoted", "refused", "deferred")]
+    ended = [run for run in over if run.state != "deferred"]
+    going_on = [run.id for run in past.runs if run.state in ("running", "crashed")]
+    waits = over[-1] if over and over[-1].state == "deferred" else None
+    same = [check.drifted for check in past.checks if check.champion == champion and check.drifted is not None]
+    looked = same if drifted is None else [*same, drifted]
+    since = None
+    if ended:
+        since = 1 + sum(check.as_of > ended[-1].as_of for check in past.checks)
+    return {
+        "drifted": tuple(looked),
+        "looked": drifted is not None,
+        "last_run": ended[-1].as_of if ended else None,
+        "checks_since_run": since,
+        "promoted_by": ended[-1].rules if ended and ended[-1].state == "promoted" else (),
+        "refusals": _refusals(ended),
+        "deferred_until": None if waits is None else waits.until,
+        "deferred_by": () if waits is None else waits.rules,
+        "going_on": going_on[-1] if going_on else None,
+        "held": _held(past),
+        "spent": tuple(sorted(run.as_of for run in past.runs if run.state != "deferred")),
+    }
+
+
+def _refusals(ended: Sequence[PastRun]) -> int:
+    """How many runs were refused one after the other, up to now."""
+    count = 0
+    for run in reversed(ended):
+        if run.state != "refused":
+            break
+        count += 1
+    return count
+
+
+def _held(past: Past) -> tuple[str, ...]:
+    """The rules that the newest check left to a person, unless one has asked for a run since."""
+    if not past.checks:
+        return ()
+    newest = past.checks[-1]
+    return () if any(asked >= newest.as_of for asked in past.asked) else newest.held

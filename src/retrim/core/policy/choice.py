@@ -1,0 +1,122 @@
+"""Which policy to switch on: chosen on the first part of the history, reported on the rest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrim.core.policy.asks import at_checks
+from retrim.core.policy.compare import Outcome, Policy, compare
+from retrim.core.policy.hindsight import best
+from retrim.core.policy.play import Setting, play
+from retrim.core.resample import mean_bound
+
+CHOSEN_ON = 0.6  # of the windows
+NEVER = "never"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The policy that was cheapest on the first part, and what it did on the rest, which did not choose it.
+
+    Args:
+        name: Of the policy.
+        chosen_on: Windows of the first part.
+        windows: Windows of the rest.
+        retrainings: On the rest.
+        cost: On the rest, in mean loss times checks, the probe's own left out.
+        never: Cost on the rest of the model that was live when it began.
+        hindsight: Cost on the rest of the best schedule.
+        saved: What the policy saved a window, against never retraining.
+        low: Saved at least, with 97.5 % confidence.
+        high: Saved at most, with 97.5 % confidence.
+    """
+
+    name: str
+    chosen_on: int
+    windows: int
+    retrainings: int
+    cost: float
+    never: float
+    hindsight: float
+    saved: float
+    low: float
+    high: float
+
+    @property
+    def sentence(self) -> str:
+        """What to do, with the figures it rests on."""
+        first, rest = f"the first {self.chosen_on} windows", f"the last {self.windows}"
+        if self.name == NEVER:
+            could = f"the best schedule in hindsight would have cost {self.hindsight:.4g} on {rest}"
+            return f"Do not retrain: on {first} nothing was cheaper; {could}, never retraining {self.never:.4g}."
+        runs = f"{self.retrainings} retraining{'' if self.retrainings == 1 else 's'}"
+        saved = f"saved {self.saved:.3g} a window (95 % interval {self.low:.3g} to {self.high:.3g})"
+        figures = f"{self.cost:.4g} with {runs} against {self.never:.4g} without any; it {saved}"
+        proof = "" if self.low > 0 else ", so it is not proven that it pays"
+        return f"Use {self.name}, the cheapest on {first}: on {rest} it cost {figures}{proof}."
+
+
+def split_at(windows: int) -> int:
+    """Windows that choose; the others report."""
+    return max(min(round(windows * CHOSEN_ON), windows - 2), 1)
+
+
+def part_of(setting: Setting, first: int, last: int) -> Setting:
+    """The windows `[first, last)` as a history of their own, begun with the model made just before."""
+    return Setting(
+        matrix=setting.matrix.part(first, last),
+        kinds=setting.kinds,
+        delays=setting.delays,
+        blocks=setting.blocks,
+        moments=setting.moments[first : last + 1],
+        first_window=setting.first_window + first,
+    )
+
+
+def choose(
+    setting: Setting,
+    policies: Sequence[Policy],
+    *,
+    price: float,
+    fits_per_retraining: float,
+    block: int,
+    draws: int,
+    seed: int,
+) -> Choice:
+    """The policy to recommend; of those that cost the same on the first part the one that stands first.
+
+    Args:
+        setting: The whole history, at least 3 windows.
+        policies: Those that may be recommended; one of them is called `never`.
+        price: Of a retraining, in mean loss times checks.
+        fits_per_retraining: As `compare` takes it.
+        block: Windows that belong together in the bootstrap.
+        draws: Bootstrap draws.
+        seed: Of the bootstrap.
+    """
+    at, n = split_at(setting.matrix.windows), setting.matrix.windows
+    first, rest = part_of(setting, 0, at), part_of(setting, at, n)
+    outcomes = compare(first, policies, price=price, fits_per_retraining=fits_per_retraining)
+    chosen: Outcome = min(outcomes, key=lambda outcome: outcome.cost)
+    played = play(rest, chosen.policy.asks(rest), probes=chosen.policy.probes)
+    never = play(rest, at_checks(()), probes=False)
+    paid = np.zeros(n - at)
+    paid[[check + setting.delays.deployment for check in played.checks]] = price
+    saved = never.losses - played.losses - paid
+
+    def bound(values: np.ndarray) -> float:
+        return mean_bound(values, confidence=0.975, block_rows=block, draws=draws, seed=seed)
+
+    return Choice(
+        name=chosen.policy.name,
+        chosen_on=at,
+        windows=n - at,
+        retrainings=played.retrainings,
+        cost=played.cost(price),
+        never=never.loss,
+        hindsight=best(rest.matrix.totals[list(rest.kinds)], rest.delays, price=price).cost(price),
+        saved=float(saved.mean()),
+        low=bound(saved),
+        high=-bound(-saved),
+    )

@@ -1,0 +1,177 @@
+"""The policies a backtest tries, each with the settings that switch it on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from retrim.core.drift.cells import Counts
+from retrim.core.drift.findings import tests_of
+from retrim.core.drift.params import DriftParams
+from retrim.core.drift.profile import ColumnProfile
+from retrim.core.drift.result import DRIFT_TESTS
+from retrim.core.evidence import TriggerParams
+from retrim.core.policy.asks import Drifted, at_checks, by_rules, every
+from retrim.core.policy.compare import Policy
+from retrim.core.policy.counted import Counted, Over
+from retrim.core.policy.play import Asks, Live, Setting
+
+PERIODS = (2, 4, 8, 16)
+USUAL_PSI, USUAL_P = 0.2, 0.05  # the limits that PSI and KS are used with elsewhere
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the policies are made from.
+
+    Args:
+        triggers: As params.yaml has them.
+        drift: As params.yaml has it.
+        price: Of a retraining, in units of params.yaml.
+        prices: Those that the account is tried at, in the same units.
+        unit: What 1 of these is in mean loss times checks.
+        errors: Standard errors of itself that the account must exceed.
+        ahead: Checks like the newest ones that are added before it is held to the price.
+        counted: The columns, window by window.
+        sliding_rows: Rows of the sliding training window.
+        seed: Of the reference bands.
+    """
+
+    triggers: TriggerParams
+    drift: DriftParams
+    price: float
+    prices: Sequence[float]
+    unit: float
+    errors: float
+    ahead: float
+    counted: Counted
+    sliding_rows: int
+    seed: int
+
+
+def policies(wanted: Wanted, *, windows: int, window_span: pd.Timedelta) -> list[Policy]:
+    """Never, always, every k, drift rules, performance bands, and the account at several prices.
+
+    Args:
+        wanted: Settings and counts.
+        windows: Of the history.
+        window_span: Length of a usual window.
+    """
+    never = Policy("never", {"triggers.rules": []}, lambda _: at_checks(()), probes=False)
+    return [
+        never,
+        *(_account(wanted, price) for price in sorted({*wanted.prices, wanted.price})),
+        *(_calendar(period, window_span) for period in (*(p for p in PERIODS if p <= windows // 2), 1)),
+        _rule(wanted, "performance", "performance", {}),
+        _rule(wanted, "performance-1sd", "performance", {"band": {"unit": "sd", "reach": 1.0}}),
+        _drift(wanted, "drift", _by_settings(wanted.drift), changes={"triggers.rules": ["drift"]}),
+        _drift(wanted, "psi", _usual_psi, changes=None),
+        _drift(wanted, "ks", _usual_ks, changes=None),
+    ]
+
+
+def _account(wanted: Wanted, price: float) -> Policy:
+    triggers = wanted.triggers.model_copy(update={"rules": ("account",)})
+
+    def asks(setting: Setting) -> Asks:
+        return by_rules(
+            setting,
+            triggers,
+            price=price * wanted.unit,
+            errors=wanted.errors,
+            ahead=wanted.ahead,
+            drifted=None,
+            seed=wanted.seed,
+        )
+
+    changes = {"triggers.rules": ["account"], "account.price": price}
+    return Policy(f"account-{price:.6g}", changes, asks, probes=True)
+
+
+def _calendar(period: int, window_span: pd.Timedelta) -> Policy:
+    name = "always" if period == 1 else f"every-{period}"
+    span = (period * window_span).round("h")
+    hours = int(span / pd.Timedelta("1h"))
+    text = f"{hours // 24}D" if hours % 24 == 0 else f"{hours}h"
+    # A calendar's own alarm comes again whatever happened: the loop breaker would hold each of a short period.
+    changes = {"triggers.rules": ["schedule"], "triggers.every": text, "triggers.loop_checks": 0}
+    return Policy(name, changes, lambda setting: every(period, setting.matrix.windows), probes=False)
+
+
+def _rule(wanted: Wanted, name: str, rule: str, changes: dict[str, Any]) -> Policy:
+    triggers = TriggerParams.model_validate({**wanted.triggers.model_dump(), "rules": (rule,), **changes})
+
+    def asks(setting: Setting) -> Asks:
+        return by_rules(
+            setting,
+            triggers,
+            price=wanted.price,
+            errors=wanted.errors,
+            ahead=wanted.ahead,
+            drifted=None,
+            seed=wanted.seed,
+        )
+
+    return Policy(name, {"triggers.rules": [rule], **_dotted("triggers", changes)}, asks, probes=False)
+
+
+def _dotted(place: str, changes: dict[str, Any]) -> dict[str, Any]:
+    return {f"{place}.{key}.{name}": value for key, inner in changes.items() for name, value in inner.items()}
+
+
+def _drift(wanted: Wanted, name: str, over: Over, *, changes: dict[str, Any] | None) -> Policy:
+    update: dict[str, Any] = {"rules": ("drift",)}
+    if changes is None:  # as it is used elsewhere: every alarm retrains
+        update |= {"drift_checks": (1, 1), "drift_columns": (), "cooldown_checks": 0, "loop_checks": 0, "budget": None}
+    triggers = wanted.triggers.model_copy(update=update)
+
+    def asks(setting: Setting) -> Asks:
+        drifted = _looked(wanted, setting, over)
+        return by_rules(
+            setting,
+            triggers,
+            price=wanted.price,
+            errors=wanted.errors,
+            ahead=wanted.ahead,
+            drifted=drifted,
+            seed=wanted.seed,
+        )
+
+    return Policy(name, changes, asks, probes=False)
+
+
+def _looked(wanted: Wanted, setting: Setting, over: Over) -> Drifted:
+    shift = setting.first_window
+
+    def drifted(live: Live, window: int) -> tuple[str, ...] | None:
+        if setting.matrix.rows[window] < wanted.drift.min_rows:
+            return None
+        sliding = wanted.sliding_rows if setting.matrix.kinds[live.kind] == "sliding" else None
+        return wanted.counted.drifted(over, model=shift + live.model, window=shift + window, sliding_rows=sliding)
+
+    return drifted
+
+
+def _by_settings(params: DriftParams) -> Over:
+    def over(name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
+        tests = tests_of(name, column, params)
+        return any(
+            float(DRIFT_TESTS[test](reference, current, **arguments).effect) > params.thresholds[test]
+            for test, arguments in tests.items()
+        )
+
+    return over
+
+
+def _usual_psi(name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
+    if column.kind == "numeric":
+        return float(DRIFT_TESTS["psi"](reference, current, cells=10).effect) > USUAL_PSI
+    return float(DRIFT_TESTS["psi_categories"](reference, current).effect) > USUAL_PSI
+
+
+def _usual_ks(name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
+    if column.kind != "numeric":
+        return False
+    found = DRIFT_TESTS["ks"](reference, current).p_value
+    return found is not None and float(found) < USUAL_P

@@ -1,0 +1,70 @@
+"""Pictures of a policy backtest as PNG bytes: the same figures give the same bytes."""
+
+from collections.abc import Mapping, Sequence
+
+from retrim.core.report import COLOURS, INK, MUTED, drawn, plain
+
+MARKS = {"account": "o", "every": "s", "always": "s", "never": "X"}
+
+
+def loss_by_retrainings(points: Mapping[str, tuple[int, float]], frontier: Sequence[tuple[int, float]]) -> bytes:
+    """Each policy's loss against its number of retrainings, and the least that hindsight could have had with as many.
+
+    Args:
+        points: Retrainings and loss, mean loss times checks, by policy.
+        frontier: The same of the best schedules in hindsight, by number.
+    """
+    with drawn("Loss against retrainings", width=8.4, height=5.2) as (axes, made):
+        ordered = sorted(frontier)
+        axes.step(
+            [count for count, _ in ordered],
+            [loss for _, loss in ordered],
+            where="post",
+            color=MUTED,
+            linewidth=1.4,
+            label="best in hindsight with as many",
+        )
+        for name, (count, loss) in points.items():
+            stem = name.partition("-")[0]
+            colour = COLOURS[0] if stem == "account" else COLOURS[1] if stem in MARKS else COLOURS[3]
+            axes.scatter([count], [loss], s=42, color=colour, marker=MARKS.get(stem, "D"), zorder=3, linewidths=0)
+            axes.annotate(plain(name), (count, loss), (5, 4), textcoords="offset points", color=INK, fontsize=8)
+        axes.set(xlabel="retrainings", ylabel="loss summed over the windows, mean loss x checks")
+        axes.legend(loc="upper right")
+    return made.getvalue()
+
+
+def cost_by_price(costs: Mapping[str, Sequence[float]], prices: Sequence[float], *, price: float) -> bytes:
+    """Total cost of each policy over the price of a retraining, each over that of the best schedule at that price.
+
+    Args:
+        costs: Cost over that of hindsight at each price, 1 or more, by policy.
+        prices: Of a retraining, in mean loss times checks, ascending, above 0.
+        price: The one that params.yaml has.
+    """
+    with drawn("Total cost over the price of a retraining", width=8.4, height=4.8) as (axes, made):
+        for number, (name, values) in enumerate(costs.items()):
+            axes.plot(
+                prices,
+                values,
+                color=COLOURS[number % len(COLOURS)],
+                linestyle=("-", "--", ":")[number // len(COLOURS) % 3],
+                linewidth=1.6,
+                label=plain(name),
+            )
+        axes.axvline(price, color=MUTED, linewidth=0.9, linestyle=":")
+        axes.annotate(
+            "price now",
+            (price, 1),
+            (3, -2),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            va="top",
+            color=MUTED,
+            fontsize=9,
+        )
+        axes.set_xscale("log")
+        axes.set(xlabel="price of a retraining, mean loss x checks", ylabel="cost over that of the best in hindsight")
+        axes.set_ylim(0.98, min(max(max(values) for values in costs.values()) * 1.02, 3.0))
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return made.getvalue()

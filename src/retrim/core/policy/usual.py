@@ -1,0 +1,57 @@
+"""The recipe of a backtest where no version is live: the middle of the search space, and rounds by early stopping."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.models import MODELS
+from retrim.core.table import DataParams
+from retrim.core.training import Recipe, TrainParams
+from retrim.core.tuning import Dimension, TuneParams
+from retrim.core.view import FeatureView
+from retrim.core.windows import keep_back
+
+
+def usual_recipe(
+    first: pd.DataFrame, data: DataParams, tune: TuneParams, train: TrainParams, *, loss: str, threads: int
+) -> Recipe:
+    """A recipe from settings and the first rows alone.
+
+    Args:
+        first: Rows before the first window, in total order with `_event` and `_due`.
+        data: What the table is.
+        tune: The search space, its rounds, and what is kept back to stop on.
+        train: Kind of model, seed.
+        loss: Per-row loss.
+        threads: Of the fit; changes no result.
+
+    Raises:
+        ValueError: The first part is too short to stop on.
+    """
+    middle = {name: _middle(dimension) for name, dimension in tune.space.items()}
+    fit, stop = keep_back(first["_event"], first["_due"], np.arange(len(first)), share=tune.stop_share)
+    fitted, watched = first.iloc[fit], first.iloc[stop]
+    view = FeatureView.learn(fitted, data)
+    found = MODELS[train.model].fit(
+        view,
+        view.matrix(fitted),
+        view.actual(fitted),
+        loss=loss,
+        hyperparameters=middle,
+        rounds=tune.max_rounds,
+        stop=(view.matrix(watched), view.actual(watched)),
+        patience=tune.patience,
+        seed=train.seed,
+        threads=threads,
+    )
+    return Recipe(train.model, loss, middle, max(found.rounds, 1), train.seed)
+
+
+def _middle(dimension: Dimension) -> Any:
+    """The middle of a range, of its logarithms on a log scale; of choices the first."""
+    low, high = dimension.low, dimension.high
+    if dimension.choices is not None or low is None or high is None:
+        return (dimension.choices or (None,))[0]
+    middle = float(np.sqrt(low * high)) if dimension.log else (low + high) / 2
+    return round(middle) if isinstance(low, int) and isinstance(high, int) else middle

@@ -1,0 +1,122 @@
+"""The drift part of a check: rows that came, and labels that matured, against the profiles in the champion's bundle."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters.store import Row, iso
+from retrim.core.bundle import Predictor
+from retrim.core.drift.alarms import Asked
+from retrim.core.drift.finding import Finding
+from retrim.core.drift.findings import findings, ranked
+from retrim.core.drift.reference import Reference
+from retrim.core.drift.scores import TARGET
+from retrim.ops.champion import reference
+from retrim.ops.house import House
+from retrim.ops.score import stored_scores
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the drift tests said.
+
+    Args:
+        findings: Of all columns, as `ranked` orders them; empty where there were too few rows.
+        looked_until: Until when arrived rows have been looked at; None before the first look at this champion.
+        target_until: The same of matured labels.
+        note: Why nothing could be looked at; None where it could.
+    """
+
+    findings: list[Finding]
+    looked_until: str | None
+    target_until: str | None
+    note: str | None
+
+    def as_record(self) -> dict[str, Any]:
+        """The fields of a check's record that stand for it."""
+        return {
+            "findings": [finding.as_record() for finding in self.findings[:SHOWN]],
+            "drifted": sorted({finding.column for finding in self.findings if finding.over}),
+            "looked_until": self.looked_until,
+            "target_until": self.target_until,
+            "drift_note": self.note,
+        }
+
+
+def look(
+    house: House, table: pd.DataFrame, predictor: Predictor, version: int, *, previous: Row | None, now: pd.Timestamp
+) -> Looked:
+    """Findings on rows this champion was not yet looked at with; the reference is read from its bundle alone.
+
+    Features and predictions are looked at when rows come, the target when its labels have matured. With
+    too few of either nothing is said of them, and they are looked at with the next ones.
+
+    Args:
+        house: The house.
+        table: All rows that had landed by `now`.
+        predictor: The champion.
+        version: Its number.
+        previous: The check before; None if this is the first.
+        now: When this check looks.
+    """
+    kept = reference(house, version)
+    if kept is None:
+        text = (
+            f"version {version} was made before profiles were kept in the bundle, so drift has nothing to be held "
+            "against; the next retraining makes one: `retrim retrain --reason ...`"
+        )
+        return Looked([], None, None, text)
+    since = _marks(previous, version)
+    newest = table[(table["_event"] > predictor.judged_until) & _after(table["_arrived"], since["looked_until"])]
+    importances = importances_of(predictor)
+    drift, asked = house.params.drift, _asked(house, kept)
+    came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])
+    if kept.scores is not None:
+        scored = stored_scores(house, version, newest["_key"], predictor.view)
+        scored = scored.assign(_event=newest["_event"])[scored.notna().all(axis=1)]
+        came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked["scores"])
+    ripe = table[(table["_event"] > predictor.judged_until) & _after(table["_matured"], since["target_until"])]
+    labels = ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]})
+    matured = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked["target"])
+    return Looked(
+        findings=ranked([*came, *matured]),
+        looked_until=iso(now) if came else since["looked_until"],
+        target_until=iso(now) if matured else since["target_until"],
+        note=None,
+    )
+
+
+def _asked(house: House, kept: Reference) -> dict[str, Asked | None]:
+    """What features, predictions and target may use of the false alarms that are wanted: as much as they are columns."""
+    alarms = house.params.drift.alarms
+    scores = 0 if kept.scores is None else len(kept.scores.columns)
+    many = {"rows": len(kept.rows.columns) - 1, "scores": scores, "target": 1}
+    if alarms is None:
+        return dict.fromkeys(many)
+    rate = alarms.rate(pd.Timedelta(house.params.data.batch_every))
+    total = sum(many.values())
+    return {name: Asked(rate, max(n, 1) / total, alarms.draws, alarms.seed) for name, n in many.items()}
+
+
+def importances_of(predictor: Predictor) -> dict[str, float]:
+    """Each feature's share of the gain of the model's splits, 0 to 1; all alike for a model without a split."""
+    names, gains = list(predictor.view.features), predictor.model.gains()
+    total = float(gains.sum())
+    return {name: float(gain) / total if total else 1 / len(names) for name, gain in zip(names, gains, strict=True)}
+
+
+def _marks(previous: Row | None, version: int) -> dict[str, str | None]:
+    """Until when rows and labels have been looked at with this champion."""
+    same = previous is not None and previous.record["champion"] == version
+    return {
+        name: previous.record.get(name) if previous is not None and same else None
+        for name in ("looked_until", "target_until")
+    }
+
+
+def _after(times: "pd.Series[pd.Timestamp]", since: str | None) -> "pd.Series[bool]":
+    """Which times are known and, where there is one, after `since`."""
+    return times.notna() if since is None else times > pd.Timestamp(since)

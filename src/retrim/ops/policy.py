@@ -1,0 +1,249 @@
+"""Policies tried on the history that has landed, before one is switched on."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters.store import iso
+from retrim.core.canonical import to_json
+from retrim.core.policy.choice import Choice, choose
+from retrim.core.policy.compare import Outcome, compare
+from retrim.core.policy.counted import count_windows
+from retrim.core.policy.cut import Cut, cut, equal_rows, equal_spans
+from retrim.core.policy.matrix import Delays, LossMatrix
+from retrim.core.policy.named import Wanted, policies
+from retrim.core.policy.play import Setting
+from retrim.core.policy.usual import usual_recipe
+from retrim.core.table import assemble, mature
+from retrim.core.training import Recipe
+from retrim.datasets.landed import read_landed
+from retrim.errors import RefusedError
+from retrim.machine import cores
+from retrim.ops.champion import champion
+from retrim.ops.house import House
+from retrim.ops.policy_fits import Work, all_scored
+
+LEAST_ROWS = 20  # of a window
+CHUNKS = 10  # that the first part is counted in, so that a sliding reference can be told from it
+ALMOST = 0.1  # of a window: labels that come sooner count as immediate
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asked for; None where params.yaml says it.
+
+    Args:
+        windows: Windows after the first part.
+        since: Oldest event that counts.
+        prices: That the account is tried at, in the unit of params.yaml.
+        label_delay: In windows.
+    """
+
+    windows: int | None
+    since: pd.Timestamp | None
+    prices: tuple[float, ...] | None
+    label_delay: int | None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of it.
+
+    Args:
+        setting: Losses and delays.
+        outcomes: Every policy, the cheapest first.
+        choice: The one to recommend.
+        price: Of a retraining, in mean loss times checks.
+        unit: What 1 in the unit of params.yaml is in these.
+        loss: Name of the loss.
+        digest: Of all that the fits rest on.
+        recipe: What was fitted.
+        rows: Of the history.
+    """
+
+    setting: Setting
+    outcomes: tuple[Outcome, ...]
+    choice: Choice
+    price: float
+    unit: float
+    loss: str
+    digest: str
+    recipe: Recipe
+    rows: int
+
+    def as_record(self) -> dict[str, Any]:
+        """The record that `--json` prints."""
+        delays, moments = self.setting.delays, self.setting.moments
+        hindsight = self.outcomes[0].hindsight
+        return {
+            "policies": [self._line(outcome) for outcome in self.outcomes],
+            "hindsight": {
+                "retrainings": len(hindsight.checks),
+                "loss": hindsight.loss,
+                "cost": hindsight.cost(self.price),
+                "decided": [iso(moments[check]) for check in hindsight.checks],
+            },
+            "recommended": self.choice.name,
+            "sentence": self.choice.sentence,
+            "interval": [self.choice.low, self.choice.high],
+            "price": self.price,
+            "loss": self.loss,
+            "windows": self.setting.matrix.windows,
+            "from": iso(moments[0]),
+            "until": iso(moments[-1]),
+            "label_delay": delays.labels,
+            "deployment_delay": delays.deployment,
+            "held_back": delays.held_back,
+            "digest": self.digest,
+        }
+
+    def _line(self, outcome: Outcome) -> dict[str, Any]:
+        return {
+            "name": outcome.policy.name,
+            "retrainings": outcome.played.retrainings,
+            "loss": outcome.played.loss,
+            "cost": outcome.cost,
+            "ratio_to_hindsight": outcome.ratio,
+            "probe_cost": outcome.probe_cost,
+            "ratio_with_probe": outcome.ratio_with_probe,
+            "periodic_median": outcome.periodic.median,
+            "periodic_best": outcome.periodic.best,
+            "decided": [iso(self.setting.moments[check]) for check in outcome.played.checks],
+            "changes": None if outcome.policy.changes is None else dict(outcome.policy.changes),
+        }
+
+
+def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
+    """Tries every policy on what has landed and matured by `now`.
+
+    Fits that an earlier call made from the same rows and settings are not made again.
+
+    Raises:
+        RefusedError: The history is too short for the windows.
+    """
+    params = house.params
+    rows, labels = read_landed(house.landing.root)
+    table = mature(assemble(rows, labels, params.data, as_of=now))
+    if asked.since is not None:
+        table = table[table["_event"] >= asked.since].reset_index(drop=True)
+    edges = _edges(table, params.policy.first, asked.windows or params.policy.windows, by=params.policy.by)
+    moments = [*table["_event"].iloc[edges[:-1]], table["_event"].iloc[-1]]
+    span = (moments[-1] - moments[0]) / (len(edges) - 1)
+    later = params.data.labels == "later"
+    delay = _label_delay(table, span, later=later) if asked.label_delay is None else asked.label_delay
+    if delay:  # the delay in windows keeps the fits back; an embargo within the window would do so twice
+        table = table.assign(_due=table["_event"])
+    whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
+    recipe = _recipe(house, table.iloc[: edges[0]])
+    work = Work(table, whole, recipe, params.data, params.split.sliding_rows)
+    digest = _digest(house, work, table)
+    kinds = params.train.windows
+    scored = all_scored(work, kinds, house.workspace.policy / f"{digest}.jsonl", cores=cores())
+    setting = Setting(
+        matrix=LossMatrix.of(kinds, whole, scored, usual_rows=params.account.usual_rows),
+        kinds=tuple(range(len(kinds))),
+        delays=Delays(delay, params.policy.deployment_delay, _held_back(table, edges, params.split.judge_rows)),
+        blocks=params.probe.blocks,
+        moments=moments,
+        first_window=0,
+    )
+    unit = _unit(house, setting)
+    prices = asked.prices or tuple(factor * params.account.price for factor in params.policy.prices)
+    wanted = Wanted(
+        triggers=params.triggers,
+        drift=params.drift,
+        price=params.account.price,
+        prices=prices,
+        unit=unit,
+        errors=params.account.errors,
+        ahead=params.account.ahead,
+        counted=count_windows(table, params.data.features, edges, params.profile, chunks=CHUNKS),
+        sliding_rows=params.split.sliding_rows,
+        seed=params.policy.seed,
+    )
+    tried = policies(wanted, windows=setting.matrix.windows, window_span=span)
+    price, fits = params.account.price * unit, fits_of_a_retraining(house)
+    outcomes = compare(setting, tried, price=price, fits_per_retraining=fits)
+    choice = choose(
+        setting,
+        [policy for policy in tried if policy.changes is not None],
+        price=price,
+        fits_per_retraining=fits,
+        block=params.policy.block,
+        draws=params.policy.draws,
+        seed=params.policy.seed,
+    )
+    ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
+    return Tried(setting, ranked, choice, price, unit, params.judge.loss, digest, recipe, len(table))
+
+
+def fits_of_a_retraining(house: House) -> int:
+    """Fits of a retraining for each training window: the model, its backtest, and its share of a search."""
+    params = house.params
+    trials = {"search": params.tune.trials, "warm": params.tune.warm_trials, "refit": 0}[params.retrain.mode]
+    return 1 + params.backtest.origins + -(-trials * params.tune.folds // len(params.train.windows))
+
+
+def _edges(table: pd.DataFrame, share: float, windows: int, *, by: str) -> np.ndarray:
+    first = round(len(table) * share)
+    if len(table) - first < windows * LEAST_ROWS or first < 2:
+        raise RefusedError(
+            f"{len(table)} mature rows are too few for {windows} windows of {LEAST_ROWS} after the first {share:.0%}; "
+            "ask for fewer with --windows, or land more history"
+        )
+    if by == "time":
+        return equal_spans(table["_event"], first=first, windows=windows)
+    return equal_rows(len(table), first=first, windows=windows)
+
+
+def _label_delay(table: pd.DataFrame, span: pd.Timedelta, *, later: bool) -> int:
+    """Windows until labels are known: where they come with their rows, until they are due."""
+    known = table["_matured"] if later else table["_due"]
+    late = pd.Timedelta((known - table["_event"]).median())
+    return int(max(np.ceil(late / span - ALMOST), 0))
+
+
+def _held_back(table: pd.DataFrame, edges: np.ndarray, judge_rows: int) -> int:
+    """Windows that a run keeps back to judge its models with, to the nearest whole."""
+    return round(judge_rows * (len(edges) - 1) / (len(table) - int(edges[0])))
+
+
+def _recipe(house: House, first: pd.DataFrame) -> Recipe:
+    found = champion(house)
+    params = house.params
+    if found is not None:
+        made = found[1].recipe
+        return Recipe(made.model, params.judge.loss, made.hyperparameters, made.rounds, made.seed)
+    try:
+        return usual_recipe(first, params.data, params.tune, params.train, loss=params.judge.loss, threads=cores())
+    except ValueError as error:
+        raise RefusedError(f"the first part of the history is too short for a model: {error}") from error
+
+
+def _unit(house: House, setting: Setting) -> float:
+    """What a price of 1 in params.yaml is in mean loss times checks."""
+    versions = house.store.versions(house.model)
+    first = versions[0].verdict if versions else None
+    loss = setting.matrix.mean_loss(0, 0, 0) if first is None else first["losses"][first["winner"]]
+    return house.params.account.price_in_loss(loss) / house.params.account.price
+
+
+def _digest(house: House, work: Work, table: pd.DataFrame) -> str:
+    """Of all that the fits rest on: rows, cut, recipe, training windows' length."""
+    own = table[[*house.params.data.columns, "_key", "_event", "_due"]]
+    rows = hashlib.sha256(pd.util.hash_pandas_object(own, index=False).to_numpy().tobytes()).hexdigest()
+    facts = {
+        "rows": rows,
+        "cells": _numbers(work.cut),
+        "recipe": work.recipe.as_record(),
+        "data": house.params.data.model_dump(mode="json"),
+        "sliding_rows": work.sliding_rows,
+    }
+    return hashlib.sha256(to_json(facts)).hexdigest()[:16]
+
+
+def _numbers(whole: Cut) -> list[list[int]]:
+    return [whole.starts.tolist(), whole.cells.tolist()]

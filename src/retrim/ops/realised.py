@@ -1,0 +1,221 @@
+"""What the champion lost on rows that matured, what the probe says of them, and the band to hold the loss against."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters.store import Row, iso
+from retrim.core.band import Band, reference_band
+from retrim.core.bundle import Predictor
+from retrim.core.metrics import measure, row_losses
+from retrim.core.probe import Reading, fitted_rows, probe
+from retrim.core.resample import mean_bound
+from retrim.core.table import mature
+from retrim.core.training import WindowKind, distinct
+from retrim.core.work import ProbeCost, retraining_work
+from retrim.machine import cores
+from retrim.ops.house import House
+
+CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90 %
+
+
+@dataclass(frozen=True)
+class Realised:
+    """What matured rows say.
+
+    Args:
+        rows: Rows that matured since the last measured moment, and since the champion was made.
+        loss: The champion's mean loss on them; None where they are too few.
+        interval: What that mean lies between, by a block bootstrap; None likewise.
+        metrics: The champion on them, each of `judge.metrics`; None likewise.
+        reading: The probe on rows that matured since the last one; None where it was not asked or they are too few.
+        refits: Mean loss of the probe's refits by training window; None likewise.
+        counts: The training window that `reading` is of: the one whose refit lost least at the probe before.
+        best: The training window whose refit lost least at the newest probe; None before the first.
+        cost: What the probe cost; None where there was none.
+        measured_until: Until when rows have been measured, this check included.
+        counted_until: Until when rows have been probed, and entered the account.
+        labels_until: When the newest label matured; None if none has.
+    """
+
+    rows: int
+    loss: float | None
+    interval: tuple[float, float] | None
+    metrics: dict[str, float] | None
+    reading: Reading | None
+    refits: dict[WindowKind, float] | None
+    counts: WindowKind | None
+    best: WindowKind | None
+    cost: ProbeCost | None
+    measured_until: pd.Timestamp
+    counted_until: pd.Timestamp
+    labels_until: pd.Timestamp | None
+
+    def as_record(self) -> dict[str, Any]:
+        """The fields of a check's record that stand for it."""
+        return {
+            "window": None if self.loss is None else {"rows": self.rows},
+            "loss": self.loss,
+            "interval": None if self.interval is None else list(self.interval),
+            "metrics": self.metrics,
+            "reading": None if self.reading is None else self.reading.as_record(),
+            "refits": self.refits,
+            "refit_counts": self.counts,
+            "best_window": self.best,
+            "probe": None if self.cost is None else self.cost.as_record(),
+            "measured_until": iso(self.measured_until),
+            "counted_until": iso(self.counted_until),
+            "labels_until": None if self.labels_until is None else iso(self.labels_until),
+        }
+
+
+def realise(
+    house: House,
+    table: pd.DataFrame,
+    predictor: Predictor,
+    version: int,
+    *,
+    previous: Row | None,
+    drifted: bool,
+    price: float,
+    now: pd.Timestamp,
+) -> Realised:
+    """The champion on rows that matured since it was last measured, and the probe on those since the last probe.
+
+    With too few of them nothing is said, and they are taken with the next ones. A row is measured once and probed once.
+
+    Args:
+        house: The house.
+        table: As of now.
+        predictor: The champion.
+        version: Its number.
+        previous: The check before; None at the first.
+        drifted: Whether this check found drift.
+        price: Of a retraining.
+        now: The moment of the check.
+    """
+    params, ripe = house.params, mature(table)
+    measured, counted = (_since(house, version, previous, field) for field in ("measured_until", "counted_until"))
+    fresh, unprobed = (
+        np.flatnonzero(((ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)).to_numpy())
+        for begin in (measured, counted)
+    )
+    loss = interval = metrics = reading = refits = counts = cost = None
+    best = None if previous is None else previous.record.get("best_window")
+    if len(fresh) >= params.probe.min_rows:
+        judged = ripe.iloc[fresh]
+        actual, predicted = predictor.view.actual(judged), predictor.predict(judged)
+        losses = row_losses(params.judge.loss, actual, predicted)
+        loss, interval = float(losses.mean()), _interval(house, losses)
+        metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
+        measured = now
+    if len(unprobed) >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
+        readings = _probes(house, ripe, unprobed, predictor)
+        # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
+        counts = best if best in readings else next(iter(readings))
+        reading, refits = readings[counts], {kind: each.probe_loss for kind, each in readings.items()}
+        best = min(readings, key=lambda kind: readings[kind].probe_loss)
+        cost = _cost(house, ripe, unprobed, predictor, price=price)
+        counted = now
+    labels_until = pd.Timestamp(ripe["_matured"].max()) if len(ripe) else None
+    return Realised(
+        rows=len(fresh),
+        loss=loss,
+        interval=interval,
+        metrics=metrics,
+        reading=reading,
+        refits=refits,
+        counts=counts,
+        best=best,
+        cost=cost,
+        measured_until=measured,
+        counted_until=counted,
+        labels_until=labels_until,
+    )
+
+
+def _since(house: House, version: int, previous: Row | None, field: str) -> pd.Timestamp:
+    """Until when rows have been taken: as the check before says, or since the champion was made."""
+    made = house.store.version(house.model, version)
+    assert made is not None, version
+    begin = pd.Timestamp(made.as_of)
+    if previous is not None and previous.record.get(field) is not None:
+        begin = max(begin, pd.Timestamp(previous.record[field]))
+    return begin
+
+
+def _interval(house: House, losses: np.ndarray) -> tuple[float, float]:
+    judge = house.params.judge
+    low, high = (
+        sign
+        * mean_bound(
+            sign * losses,
+            confidence=CONFIDENCE,
+            block_rows=judge.block_rows,
+            draws=judge.draws,
+            seed=house.params.gate.seed,
+        )
+        for sign in (1, -1)
+    )
+    return low, high
+
+
+def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[WindowKind]:
+    """The training windows that a retraining would try, the champion's first; those of the same rows count once."""
+    windows = (predictor.window, *(kind for kind in house.params.train.windows if kind != predictor.window))
+    return distinct(windows, len(ripe), sliding_rows=house.params.split.sliding_rows)
+
+
+def _probes(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor) -> dict[WindowKind, Reading]:
+    """The probe's reading with each training window."""
+    params, judged = house.params, ripe.iloc[newest]
+    losses = row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged))
+    return {
+        window: probe(
+            ripe,
+            newest,
+            losses,
+            replace(predictor.recipe, loss=params.judge.loss),
+            params.data,
+            params.probe,
+            window=window,
+            sliding_rows=params.split.sliding_rows,
+            block_rows=params.judge.block_rows,
+            cores=cores(),
+        )
+        for window in _windows(house, ripe, predictor)
+    }
+
+
+def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float) -> ProbeCost:
+    params, rounds = house.params, predictor.recipe.rounds
+    pasts = [
+        past
+        for window in _windows(house, ripe, predictor)
+        for past in fitted_rows(ripe, newest, params.probe, window=window, sliding_rows=params.split.sliding_rows)
+    ]
+    retraining = retraining_work(
+        max(len(ripe) - params.split.judge_rows, 0),
+        rounds,
+        mode=params.retrain.mode,
+        windows=params.train.windows,
+        sliding_rows=params.split.sliding_rows,
+        backtest=params.backtest,
+        tune=params.tune,
+    )
+    return ProbeCost(rounds * sum(map(len, pasts)), retraining, price)
+
+
+def band_of(house: House, table: pd.DataFrame, predictor: Predictor, *, rows: int) -> Band | None:
+    """The band for a window of `rows` rows, from the rows that judged the champion; None where they are too few."""
+    if rows < 1:
+        return None
+    ripe = mature(table)
+    judging = ripe[ripe["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")]
+    losses = row_losses(house.params.judge.loss, predictor.view.actual(judging), predictor.predict(judging))
+    judge = house.params.judge
+    return reference_band(
+        losses, rows=rows, block_rows=judge.block_rows, draws=judge.draws, seed=house.params.gate.seed
+    )

@@ -1,0 +1,39 @@
+"""Where things stand: the store's rows as the records that the decision rests on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters.store import Row
+from retrim.core.history import Past, PastCheck, PastRun
+from retrim.ops.house import House
+from retrim.ops.person import PERSON
+
+
+def past_of_store(house: House, checks: Sequence[Row]) -> Past:
+    """What went before a check.
+
+    Args:
+        house: The house.
+        checks: The stored checks before it, oldest first.
+    """
+    decisions = {row.id: row for row in house.store.decisions(house.model)}
+    return Past(
+        runs=[_run(row, decisions) for row in house.store.runs(house.model)],
+        checks=[past_check(row.as_of, row.record) for row in checks],
+        asked=[pd.Timestamp(row.as_of) for row in decisions.values() if row.source == PERSON],
+    )
+
+
+def past_check(as_of: str, record: dict[str, Any]) -> PastCheck:
+    """A stored check. One that looked at drift has findings, whether or not any is over its threshold."""
+    drifted = tuple(record["drifted"]) if record["findings"] else None
+    return PastCheck(pd.Timestamp(as_of), record["champion"], drifted, tuple(record.get("held", ())))
+
+
+def _run(row: Row, decisions: dict[str, Row]) -> PastRun:
+    asked = decisions.get(row.decision)
+    rules = () if asked is None else tuple(asked.record.get("fired", ()))
+    until = row.detail.get("until") if row.state == "deferred" else None
+    return PastRun(row.id, pd.Timestamp(row.as_of), row.state, rules, None if until is None else pd.Timestamp(until))

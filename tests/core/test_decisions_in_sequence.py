@@ -1,0 +1,195 @@
+"""Random sequences of checks, runs and persons: what holds whatever comes. Histories are put together as in life."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from retrim.core.account import EMPTY, Account
+from retrim.core.band import Band
+from retrim.core.history import Past, PastCheck, PastRun, standing
+from retrim.core.triggers import Decision, Evidence, TriggerParams, decide
+
+START = pd.Timestamp("2024-01-01", tz="UTC")
+STEP = st.fixed_dictionaries(
+    {
+        "account": st.booleans(),
+        "drift": st.sampled_from([(), ("a",), ("a", "b"), None]),
+        "loss": st.sampled_from([None, 1.0, 9.0]),
+        "labels": st.booleans(),
+        "days": st.sampled_from([0.25, 1, 7, 40]),
+        "comes_of_it": st.sampled_from(["promoted", "refused", "deferred", "failed", "running", "crashed"]),
+        "ends": st.sampled_from(["promoted", "refused", "failed"]),
+        "person": st.booleans() | st.just(False),
+    }
+)
+STEPS = st.lists(STEP, min_size=5, max_size=40)
+RULES = st.lists(
+    st.sampled_from(["account", "drift", "schedule", "performance", "estimate", "manual"]), unique=True, max_size=6
+)
+
+
+@dataclass
+class Life:
+    """A model's life: checks come one after the other, runs come of them, and now and then a person asks for one."""
+
+    params: TriggerParams
+    now: pd.Timestamp = START
+    runs: list[PastRun] = field(default_factory=list)
+    checks: list[PastCheck] = field(default_factory=list)
+    asked: list[pd.Timestamp] = field(default_factory=list)
+    champion: int | None = None
+    labels_until: pd.Timestamp = START
+    decisions: list[tuple[pd.Timestamp, Decision, Evidence]] = field(default_factory=list)
+    most_going_on: int = 0
+
+    def step(self, step: dict[str, Any]) -> None:
+        self.now += pd.Timedelta(step["days"], "D")
+        if self._going():
+            self._end(step["ends"])  # the run that went on has come to its end by the next check, or the one after
+        if step["person"] and not self._going():
+            self.asked.append(self.now)
+            self._run((), step["comes_of_it"])
+            self.now += pd.Timedelta("1h")
+        if step["labels"]:
+            self.labels_until = self.now
+        evidence = Evidence(
+            now=self.now,
+            champion=self.champion,
+            account=Account(9.0, 1.0) if step["account"] else EMPTY,
+            deposited=None,
+            price=5.0,
+            errors=2.0,
+            ahead=0.0,
+            loss=step["loss"],
+            estimate=step["loss"],
+            band=Band(1.0, 0.1, 0.1),
+            labels_until=self.labels_until,
+            **standing(Past(self.runs, self.checks, self.asked), champion=self.champion, drifted=step["drift"]),
+        )
+        decision = decide(evidence, self.params)
+        self.decisions.append((self.now, decision, evidence))
+        self.checks.append(PastCheck(self.now, self.champion, step["drift"], decision.held))
+        if decision.outcome == "retrain":
+            self._run(decision.fired, step["comes_of_it"])
+
+    def _going(self) -> list[PastRun]:
+        return [run for run in self.runs if run.state in ("running", "crashed")]
+
+    def _run(self, rules: tuple[str, ...], state: str) -> None:
+        until = self.now + pd.Timedelta("10D") if state == "deferred" else None
+        self.runs.append(PastRun(f"run-{len(self.runs) + 1}", self.now, state, rules, until))
+        self.most_going_on = max(self.most_going_on, len(self._going()))
+        if state == "promoted":
+            self.champion = (self.champion or 0) + 1
+
+    def _end(self, state: str) -> None:
+        for place, run in enumerate(self.runs):
+            if run.state in ("running", "crashed"):
+                self.runs[place] = PastRun(run.id, run.as_of, state, run.rules, None)
+                if state == "promoted":
+                    self.champion = (self.champion or 0) + 1
+
+
+def live(steps: list[dict[str, Any]], rules: list[str], *, running_stays: bool = False) -> Life:
+    settings_ = {
+        "rules": rules,
+        "drift_columns": [],
+        "drift_checks": [1, 2],
+        "every": "20D",
+        "band": {"unit": "iqr", "reach": 3.0},
+        "cooldown_checks": 1,
+        "loop_checks": 4,
+        "refusals_to_hold": 2,
+        "budget": {"runs": 3, "per": "30D"},
+        "max_wait": "30D",
+    }
+    life = Life(TriggerParams.model_validate(settings_))
+    for step in steps:
+        life.step(step)
+    return life
+
+
+def by_check(life: Life) -> list[tuple[pd.Timestamp, Decision, Evidence]]:
+    return [each for each in life.decisions if each[1].outcome == "retrain"]
+
+
+lives = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@lives
+@given(steps=STEPS, rules=RULES)
+def test_no_two_runs_go_on_at_once(steps: list[dict[str, Any]], rules: list[str]) -> None:
+    assert live(steps, rules).most_going_on <= 1
+
+
+@lives
+@given(steps=STEPS, rules=RULES)
+def test_no_check_starts_a_run_over_the_budget(steps: list[dict[str, Any]], rules: list[str]) -> None:
+    life = live(steps, rules)
+    paid = [run.as_of for run in life.runs if run.state != "deferred"]
+
+    for now, _, _ in by_check(life):
+        assert sum(now - pd.Timedelta("30D") < each < now for each in paid) < 3
+
+
+@lives
+@given(steps=STEPS, rules=RULES)
+def test_after_two_refusals_no_check_starts_a_run_before_a_person_has(
+    steps: list[dict[str, Any]], rules: list[str]
+) -> None:
+    life = live(steps, rules)
+
+    for now, decision, evidence in life.decisions:
+        ended = [run for run in life.runs if run.as_of < now and run.state in ("promoted", "refused")]
+        if [run.state for run in ended[-2:]] == ["refused"] * 2 and evidence.deferred_until is None:
+            assert decision.outcome != "retrain"
+
+
+@lives
+@given(steps=STEPS, rules=RULES)
+def test_an_alarm_held_for_a_person_starts_nothing_until_one_has_asked(
+    steps: list[dict[str, Any]], rules: list[str]
+) -> None:
+    life = live(steps, rules)
+    held: set[str] = set()
+    before = START
+
+    for now, decision, evidence in life.decisions:
+        if any(before <= asked <= now for asked in life.asked):
+            held = set()
+        if evidence.deferred_until is None:
+            assert not held & set(decision.fired)
+        assert held <= set(decision.held)
+        held |= set(decision.held)
+        before = now
+
+
+@lives
+@given(steps=STEPS, rules=RULES)
+def test_a_repeating_alarm_never_starts_the_next_run_right_after_its_own_promotion(
+    steps: list[dict[str, Any]], rules: list[str]
+) -> None:
+    life = live(steps, rules)
+
+    for _, decision, evidence in by_check(life):
+        if evidence.checks_since_run is not None and evidence.checks_since_run <= 4 and not evidence.deferred_by:
+            assert not set(decision.fired) & set(evidence.promoted_by) - {"account"}
+
+
+@lives
+@given(steps=STEPS, rules=RULES)
+def test_while_everything_is_a_persons_no_check_starts_what_nobody_asked_for(
+    steps: list[dict[str, Any]], rules: list[str]
+) -> None:
+    life = live(steps, [*(rule for rule in rules if rule != "manual"), "manual"])
+
+    assert all(evidence.deferred_until is not None for _, _, evidence in by_check(life))
+
+
+@lives
+@given(steps=STEPS, rules=RULES)
+def test_the_same_life_is_decided_the_same(steps: list[dict[str, Any]], rules: list[str]) -> None:
+    assert live(steps, rules).decisions == live(steps, rules).decisions

@@ -1,0 +1,70 @@
+"""What follows from the history of checks and runs."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.core.history import Past, PastCheck, PastRun, standing
+
+START = pd.Timestamp("2024-01-01", tz="UTC")
+
+
+def day(number: float) -> pd.Timestamp:
+    return START + pd.Timedelta(number, "D")
+
+
+def run(on: float, state: str, *, rules: tuple[str, ...] = (), until: float | None = None) -> PastRun:
+    return PastRun(f"run-{on}", day(on), state, rules, None if until is None else day(until))
+
+
+def check(on: float, *, drifted: tuple[str, ...] | None = (), held: tuple[str, ...] = ()) -> PastCheck:
+    return PastCheck(day(on), 1, drifted, held)
+
+
+def stands(*, runs: Any = (), checks: Any = (), asked: Any = ()) -> dict[str, Any]:
+    return standing(Past(runs, checks, [day(each) for each in asked]), champion=1, drifted=())
+
+
+@pytest.mark.parametrize(("asked", "held"), [((), ("drift",)), ((2,), ("drift",)), ((3,), ()), ((4,), ())])
+def test_what_a_check_held_stays_held_until_a_person_asks(asked: tuple[float, ...], held: tuple[str, ...]) -> None:
+    assert stands(checks=[check(3, held=("drift",))], asked=asked)["held"] == held
+
+
+@pytest.mark.parametrize("state", ["promoted", "refused", "failed", "running", "crashed"])
+def test_every_run_but_a_deferred_one_is_paid_for(state: str) -> None:
+    assert stands(runs=[run(1, state), run(2, "deferred", until=5)])["spent"] == (day(1),)
+
+
+def test_only_a_promotion_names_the_rules_that_started_it() -> None:
+    promoted, refused = (stands(runs=[run(1, state, rules=("drift",))]) for state in ("promoted", "refused"))
+
+    assert (promoted["promoted_by"], refused["promoted_by"]) == (("drift",), ())
+
+
+def test_a_deferred_run_hands_its_rules_on() -> None:
+    found = stands(runs=[run(1, "promoted"), run(2, "deferred", rules=("schedule",), until=5)])
+
+    assert (found["deferred_until"], found["deferred_by"]) == (day(5), ("schedule",))
+
+
+def test_a_deferral_is_over_once_a_later_run_has_ended() -> None:
+    assert stands(runs=[run(1, "deferred", until=5), run(2, "refused")])["deferred_until"] is None
+
+
+def test_checks_are_counted_from_the_last_run_that_ended() -> None:
+    found = stands(runs=[run(1, "promoted"), run(3, "failed")], checks=[check(1), check(2), check(4)])
+
+    assert (found["checks_since_run"], found["last_run"]) == (3, day(1))
+
+
+def test_refusals_are_counted_back_to_the_last_promotion() -> None:
+    runs = [run(1, "refused"), run(2, "promoted"), run(3, "refused"), run(4, "failed"), run(5, "refused")]
+
+    assert stands(runs=runs)["refusals"] == 2
+
+
+def test_a_check_without_rows_to_look_at_is_left_out_of_the_drift() -> None:
+    found = stands(checks=[check(1, drifted=("a",)), check(2, drifted=None), check(3)])
+
+    assert found["drifted"] == (("a",), (), ())

@@ -1,0 +1,76 @@
+"""The loss matrix: what it reads off is what the live probe reads from the rows themselves."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.policy.cut import cut, equal_rows, equal_spans
+from retrim.core.policy.matrix import Delays, LossMatrix
+from retrim.core.policy.play import Live, Setting, read
+from retrim.errors import RefusedError
+from tests.core.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_reading, losses_of, matrix, rows_of, whole
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+@pytest.mark.parametrize(("model", "window"), [(0, 0), (0, 4), (1, 3), (5, 6)])
+def test_it_reads_what_the_live_probe_reads(kind: int, model: int, window: int) -> None:
+    setting = Setting(matrix(), (0, 1), Delays(0, 0, 0), BLOCKS, [START] * (WINDOWS + 1), 0)
+    found = read(setting, Live(model, kind, model, model), window, kind=kind)
+    live = live_reading(losses_of(model, KINDS[kind], rows_of(window)), KINDS[kind], window)
+
+    assert found.rows == live.rows
+    assert (found.champion_loss, found.probe_loss, found.error) == pytest.approx(
+        (live.champion_loss, live.probe_loss, live.error), rel=1e-9
+    )
+
+
+def test_its_totals_are_mean_losses_by_the_share_of_a_usual_check() -> None:
+    rows = rows_of(5)
+    by_hand = losses_of(1, "sliding", rows).mean() * len(rows) / USUAL
+
+    assert matrix().totals[1, 1, 5] == pytest.approx(by_hand, rel=1e-9)
+
+
+def test_a_window_before_its_model_has_no_loss() -> None:
+    before = np.arange(WINDOWS)[:, None] > np.arange(WINDOWS)
+
+    assert np.array_equal(np.isnan(matrix().totals[0]), before)
+
+
+def test_a_part_is_a_history_of_its_own() -> None:
+    part = matrix().part(1, 4)
+
+    np.testing.assert_array_equal(part.totals, matrix().totals[:, 1:4, 1:4])
+    np.testing.assert_array_equal(part.rows, matrix().rows[1:4])
+    np.testing.assert_array_equal(
+        part.probe_sums(2, 0, labels=0, blocks=2), matrix().probe_sums(3, 0, labels=0, blocks=2)
+    )
+
+
+def test_late_labels_make_the_probe_as_old() -> None:
+    # With labels one window late the first block of window 3 is judged by the model made before window 2.
+    late, older = matrix().probe_sums(3, 0, labels=1, blocks=1), matrix().model_sums(3, 0, 2)
+
+    np.testing.assert_array_equal(late, older)
+
+
+def test_a_missing_fit_is_noticed() -> None:
+    with pytest.raises(ValueError, match="missing"):
+        LossMatrix.of(KINDS, whole(), [], usual_rows=40)
+
+
+def test_windows_of_equal_time_hold_what_happened_in_it() -> None:
+    event = pd.Series(START + pd.to_timedelta([0, 1, 2, 3, 4, 5, 20, 21, 22, 40], unit="h"))
+
+    assert equal_spans(event, first=1, windows=3).tolist() == [1, 6, 9, 10]
+
+
+def test_a_span_without_rows_is_no_window() -> None:
+    event = pd.Series(START + pd.to_timedelta([0, 1, 2, 3, 40], unit="h"))
+
+    assert equal_spans(event, first=1, windows=4).tolist() == [1, 4, 5]
+
+
+def test_a_window_too_short_for_its_blocks_is_refused() -> None:
+    with pytest.raises(RefusedError, match="fewer than its 2 blocks"):
+        cut(equal_rows(93, first=90, windows=3), blocks=2, block_rows=5)

@@ -1,0 +1,148 @@
+"""A policy played over history: the very account and decision of the live path, and never below hindsight."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrim.core.account import EMPTY
+from retrim.core.evidence import Evidence, TriggerParams
+from retrim.core.history import Past, PastCheck, PastRun, standing
+from retrim.core.policy.asks import at_checks, by_rules, every
+from retrim.core.policy.hindsight import best
+from retrim.core.policy.matrix import Delays
+from retrim.core.policy.play import Setting, play
+from retrim.core.triggers import decide
+from tests.core.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_reading, losses_of, matrix, rows_of
+
+MOMENTS = [START + pd.Timedelta(number, "D") for number in range(WINDOWS + 1)]
+TRIGGERS = TriggerParams.model_validate(
+    {
+        "rules": ["account"],
+        "drift_columns": [],
+        "drift_checks": [1, 1],
+        "every": "2D",
+        "band": {"unit": "sd", "reach": 2.0},
+        "cooldown_checks": 1,
+        "loop_checks": 0,
+        "refusals_to_hold": 2,
+        "budget": None,
+        "max_wait": None,
+    }
+)
+ERRORS, AHEAD = 1.0, 1.0
+
+
+def setting(kinds: Sequence[int] = (0,), delays: Delays = Delays(0, 0, 0)) -> Setting:
+    return Setting(matrix(), tuple(kinds), delays, BLOCKS, MOMENTS, 0)
+
+
+def live_path(price: float) -> tuple[list[int], list[float]]:
+    """The checks that retrain and the balances, from the rows: the probe, the account and the decision as they are."""
+    account, model, version = EMPTY, 0, 1
+    runs, checks = [PastRun("1", MOMENTS[0], "promoted", (), None)], []
+    retrained, balances = [], [0.0]
+    for check in range(1, WINDOWS):
+        reading = live_reading(losses_of(model, "all", rows_of(check - 1)), "all", check - 1)
+        account = account.deposit(reading.gain, error=reading.error, share=reading.rows / USUAL)
+        evidence = Evidence(
+            now=MOMENTS[check],
+            champion=version,
+            account=account,
+            deposited=None,
+            price=price,
+            errors=ERRORS,
+            ahead=AHEAD,
+            loss=reading.champion_loss,
+            estimate=None,
+            band=None,
+            labels_until=MOMENTS[check],
+            **standing(Past(runs, checks, ()), champion=version, drifted=None),
+        )
+        decision = decide(evidence, TRIGGERS)
+        checks.append(PastCheck(MOMENTS[check], version, None, decision.held))
+        if decision.outcome == "retrain":
+            account, model, version = EMPTY, check, version + 1
+            runs.append(PastRun(str(version), MOMENTS[check], "promoted", decision.fired, None))
+            retrained.append(check)
+        balances.append(account.balance)
+    return retrained, balances
+
+
+@pytest.mark.parametrize("price", [0.05, 0.5, 2.0, 1000.0])
+def test_the_account_decides_as_the_live_path_does(price: float) -> None:
+    asks = by_rules(setting(), TRIGGERS, price=price, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
+    played = play(setting(), asks, probes=True)
+    retrained, balances = live_path(price)
+
+    assert list(played.checks) == retrained
+    assert played.balances.tolist() == pytest.approx(balances, rel=1e-9)
+
+
+def test_the_account_does_retrain_where_the_slope_turns() -> None:
+    # Or the test above would compare nothing: rows 150 on lie in window 3.
+    assert [check for check in live_path(2.0)[0] if check >= 4] != []
+
+
+@given(
+    checks=st.sets(st.integers(1, WINDOWS - 1)),
+    kinds=st.sampled_from([(0,), (1,), (0, 1)]),
+    labels=st.integers(0, 2),
+    deployment=st.integers(0, 2),
+    price=st.floats(0, 10),
+)
+@settings(max_examples=150, deadline=None)
+def test_nothing_is_cheaper_than_hindsight(
+    checks: set[int], kinds: tuple[int, ...], labels: int, deployment: int, price: float
+) -> None:
+    delays = Delays(labels, deployment, 0)
+    played = play(setting(kinds, delays), at_checks(checks), probes=False)
+    least = best(matrix().totals[list(kinds)], delays, price=price).cost(price)
+
+    assert played.cost(price) >= least - 1e-9
+
+
+def test_a_model_is_live_when_it_is_deployed_and_as_old_as_its_labels() -> None:
+    played = play(setting(delays=Delays(1, 2, 0)), at_checks([3]), probes=False)
+
+    assert [live.model for live in played.served] == [0, 0, 0, 0, 0, 2, 2]
+
+
+def test_while_a_model_is_on_its_way_no_other_is_made() -> None:
+    assert play(setting(delays=Delays(0, 2, 0)), at_checks([1, 2, 3]), probes=False).checks == (1, 3)
+
+
+def test_never_is_the_first_model_all_along() -> None:
+    played = play(setting(), at_checks(()), probes=False)
+
+    np.testing.assert_allclose(played.losses, matrix().totals[0, 0])
+
+
+def test_always_is_the_newest_model_everywhere() -> None:
+    played = play(setting(), every(1, WINDOWS), probes=False)
+
+    np.testing.assert_allclose(played.losses, np.diag(matrix().totals[0]))
+
+
+def test_of_two_training_windows_the_better_on_the_newest_labelled_window_is_made() -> None:
+    served = play(setting((0, 1)), at_checks([6]), probes=False).served[-1]
+    losses = [live_reading(losses_of(0, "all", rows_of(5)), kind, 5).probe_loss for kind in KINDS]
+
+    assert served.kind == int(np.argmin(losses))
+
+
+def test_a_drift_rule_that_is_held_by_the_loop_breaker_retrains_once() -> None:
+    rules = TRIGGERS.model_copy(update={"rules": ("drift",), "cooldown_checks": 0, "loop_checks": 5})
+    asks = by_rules(setting(), rules, price=1.0, errors=0.0, ahead=0.0, drifted=lambda live, window: ("x",), seed=7)
+
+    assert play(setting(), asks, probes=False).checks == (1,)
+
+
+def test_a_performance_rule_sees_the_turn() -> None:
+    rules = TRIGGERS.model_copy(update={"rules": ("performance",), "cooldown_checks": 0})
+    asks = by_rules(setting(), rules, price=1.0, errors=0.0, ahead=0.0, drifted=None, seed=7)
+
+    assert 4 in play(setting(), asks, probes=False).checks

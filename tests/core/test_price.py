@@ -1,0 +1,62 @@
+"""The price in money: worked by hand, said aloud, and read back from the lines it prints."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from retrim.core.account import AccountParams
+from retrim.core.price import MoneyParams, Price
+
+MONEY = MoneyParams(cost=40, per_unit=0.02, currency="EUR")
+amounts = st.floats(1e-6, 1e9)
+
+
+def account(**changed: object) -> AccountParams:
+    plain = {"price": 2000, "price_unit": "loss", "usual_rows": 100, "errors": 2.0, "money": MONEY}
+    return AccountParams.model_validate({**plain, **changed})
+
+
+def test_a_retraining_of_40_at_2_cents_a_unit_is_worth_2000_units() -> None:
+    assert MONEY.price == 2000
+
+
+def test_the_account_is_worth_its_loss_times_the_unit() -> None:
+    assert MONEY.worth(500) == 10
+
+
+def test_the_sentence_names_both_units() -> None:
+    assert Price(MONEY, "mae", None).sentence == (
+        "A retraining at 40 EUR pays once mean mae is smaller by 2000 for one usual check, or by 200 for ten of them."
+    )
+
+
+def test_with_a_version_the_price_is_also_a_multiple_of_its_loss() -> None:
+    price = Price(MONEY, "mae", 80.0)
+
+    assert price.first_losses == 25
+    assert price.sentence.endswith("version 1 was judged with 80, so that is 25 times it.")
+
+
+@given(cost=amounts, per_unit=amounts)
+def test_the_lines_it_prints_are_settings_that_are_taken(cost: float, per_unit: float) -> None:
+    price = Price(MoneyParams(cost=cost, per_unit=per_unit, currency="EUR"), "mae", None)
+    read = yaml.safe_load("\n".join(price.lines))
+    if read["price"] == 0:  # below what 12 digits after the point can say
+        return
+    taken = account(**read)
+
+    assert taken.price == pytest.approx(cost / per_unit, rel=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [{"price": 2100}, {"price_unit": "first_loss"}])
+def test_a_price_that_is_not_what_the_money_says_is_refused_with_the_right_one(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="write `price: 2000` and `price_unit: loss`, or `money: null`"):
+        account(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"cost": 0}, {"per_unit": -1}, {"currency": ""}])
+def test_amounts_are_above_zero(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        MoneyParams.model_validate({**MONEY.model_dump(), **wrong})

@@ -1,0 +1,86 @@
+"""What a bundle keeps of the rows its model was made from."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.drift.profile import ProfileParams
+from retrim.core.drift.reference import Reference, load_reference, make_reference
+from retrim.core.drift.scores import score_columns
+from retrim.core.view import FeatureView
+
+PARAMS = ProfileParams(
+    cells=12, levels=20, buckets=8, block="1D", most_blocks=100, block_rows=10, sample_rows=50, seed=7
+)
+TIMES = pd.date_range("2026-01-01", periods=300, freq="h", tz="UTC")
+ROWS = pd.DataFrame({"_event": TIMES, "x": np.arange(300.0), "y": np.arange(300.0) ** 2})
+JUDGED = ROWS.tail(100)
+NUMBER = FeatureView({"x": "number"}, {}, "y", "regression", ())
+MANY = FeatureView({"x": "number"}, {}, "y", "multiclass", ("a", "b", "c"))
+
+
+def reference(rows: pd.DataFrame = ROWS, judged: pd.DataFrame = JUDGED) -> Reference:
+    return make_reference(rows, judged, judged["x"].to_numpy(), NUMBER, PARAMS)
+
+
+def test_it_holds_features_and_target_of_all_rows() -> None:
+    kept = reference().rows
+
+    assert (list(kept.columns), kept.rows) == (["x", "_target"], 300)
+
+
+def test_it_holds_the_predictions_for_the_rows_that_judged() -> None:
+    kept = reference().scores
+
+    assert kept is not None
+    assert (list(kept.columns), kept.rows) == (["_score"], 100)
+
+
+def test_without_judging_rows_there_are_no_predictions() -> None:
+    assert reference(judged=ROWS.head(0)).scores is None
+
+
+def test_it_is_read_back_as_it_was() -> None:
+    for kept in (reference(), reference(judged=ROWS.head(0))):
+        files = kept.as_files()
+
+        assert Reference.from_files(files).as_files() == files
+
+
+def test_a_bundle_gives_the_reference_of_its_winner() -> None:
+    own, other = reference(), reference(ROWS.tail(200))
+    files = {f"models/{kind}/profile/{name}": content for kind, kept in (("all", own), ("sliding", other))
+             for name, content in kept.as_files().items()}  # fmt: skip
+    found = load_reference(files, "sliding")
+
+    assert found is not None
+    assert found.rows.rows == 200
+
+
+def test_a_bundle_that_is_older_has_none() -> None:
+    assert load_reference({"models/all/model.txt": b""}, "all") is None
+
+
+def test_a_reference_that_lacks_a_file_is_not_taken_for_an_older_one() -> None:
+    files = {f"models/all/profile/{name}": content for name, content in reference().as_files().items()}
+    del files["models/all/profile/scores/blocks.parquet"]
+
+    with pytest.raises(KeyError, match=r"scores/blocks\.parquet"):
+        load_reference(files, "all")
+
+
+def test_the_score_of_two_classes_is_a_probability_and_its_confidence() -> None:
+    view = FeatureView({"x": "number"}, {}, "y", "binary", ("not yes", "yes"))
+    found = score_columns(np.array([0.2, 0.9]), view)
+
+    assert found.to_dict("list") == {"_score": [0.2, 0.9], "_confidence": [0.8, 0.9]}
+
+
+def test_the_score_of_many_classes_is_the_likeliest_and_its_confidence() -> None:
+    found = score_columns(np.array([[0.2, 0.7, 0.1], [0.5, 0.2, 0.3]]), MANY)
+
+    assert found.to_dict("list") == {"_score": ["b", "a"], "_confidence": [0.7, 0.5]}
+
+
+def test_no_rows_have_no_scores() -> None:
+    assert score_columns(np.empty((0, 3)), MANY).shape == (0, 2)

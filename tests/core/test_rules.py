@@ -1,0 +1,108 @@
+"""Each rule alone: the figures it names, and that what it says would have changed its answer does change it."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrim.core.account import EMPTY, Account
+from retrim.core.band import Band
+from retrim.core.rules import (
+    account_rule,
+    checks_until,
+    drift_rule,
+    estimate_rule,
+    performance_rule,
+    schedule_rule,
+)
+from tests.contracts.test_every_rule import NOW, PARAMS, QUIET
+
+
+def test_the_account_names_the_price_and_the_checks_at_which_it_would_have_fired() -> None:
+    evidence = replace(QUIET, account=Account(3.1, 0.01), deposited=Account(2.5, 0.01), price=8.2)
+
+    assert account_rule(evidence, PARAMS).change == (
+        "it would have fired at a price below 3.1, or after about 3 more checks like this"
+    )
+
+
+def test_an_account_within_its_noise_names_the_errors_at_which_it_would_have_fired() -> None:
+    evidence = replace(QUIET, account=Account(3.0, 4.0), price=1.0)
+
+    assert account_rule(evidence, PARAMS).change == "it would have fired at fewer than 1.5 standard errors"
+
+
+def test_an_empty_account_fires_at_no_price() -> None:
+    assert "no price is low enough" in account_rule(replace(QUIET, account=EMPTY), PARAMS).change
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    balance=st.floats(0, 20),
+    variance=st.floats(0, 50),
+    gain=st.floats(0.01, 5),
+    noise=st.floats(0, 5),
+    price=st.floats(0.1, 30),
+)
+def test_after_as_many_checks_as_it_says_the_account_pays_and_not_before(
+    balance: float, variance: float, gain: float, noise: float, price: float
+) -> None:
+    account, deposited = Account(balance, variance), Account(gain, noise)
+    more = checks_until(account, deposited, price=price, errors=2.0, ahead=0.0)
+    grown = [
+        Account(balance + k * gain, variance + k * noise).pays(price, errors=2.0, ahead=0.0) for k in range(1, 1001)
+    ]
+
+    assert more == (grown.index(True) + 1 if True in grown else None)
+
+
+def test_checks_that_put_nothing_in_never_fill_it() -> None:
+    assert checks_until(Account(3.0, 1.0), Account(-1.0, 1.0), price=5.0, errors=2.0, ahead=0.0) is None
+
+
+def test_the_schedule_fires_when_its_span_is_over_and_not_a_moment_before() -> None:
+    last = NOW - pd.Timedelta("90D")
+    fires = [schedule_rule(replace(QUIET, last_run=last + pd.Timedelta(s, "s")), PARAMS).fires for s in (0, 1)]
+
+    assert fires == [True, False]
+
+
+def test_the_schedule_reads_cron() -> None:
+    weekly = PARAMS.model_copy(update={"every": "0 0 * * 5"})  # 1 March 2024 is a Friday
+    before, after = NOW - pd.Timedelta("1h"), NOW
+
+    assert schedule_rule(replace(QUIET, last_run=before), weekly).fires
+    assert not schedule_rule(replace(QUIET, last_run=after), weekly).fires
+
+
+def test_a_loss_above_its_band_names_the_reach_that_would_have_been_enough() -> None:
+    evidence = replace(QUIET, loss=1.5, band=Band(centre=1.0, iqr=0.2, sd=0.1))
+    said = performance_rule(evidence, PARAMS)
+
+    assert (said.fires, said.text) == (True, "loss 1.5 against 1.3, the top of the band (1 and 3 sd of 0.1)")
+    assert said.change == "it would not have fired at loss 1.3 or less, or with a reach of 5 or more"
+
+
+def test_a_loss_at_the_top_of_its_band_is_within() -> None:
+    band = Band(centre=1.0, iqr=0.2, sd=0.125)
+
+    assert not performance_rule(replace(QUIET, loss=band.top(PARAMS.band), band=band), PARAMS).fires
+
+
+def test_a_loss_below_its_band_is_no_alarm() -> None:
+    assert not performance_rule(replace(QUIET, loss=0.0), PARAMS).fires
+
+
+def test_an_estimate_is_held_against_the_same_band() -> None:
+    assert estimate_rule(replace(QUIET, estimate=1.31), PARAMS).fires
+    assert not estimate_rule(replace(QUIET, estimate=1.29), PARAMS).fires
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_drift_names_how_many_checks_were_missing(count: int) -> None:
+    wider = PARAMS.model_copy(update={"drift_checks": (2, 3)})
+    evidence = replace(QUIET, drifted=((), (), ("level",) * count))
+
+    assert f"at {2 - count} more of the last 3 checks" in drift_rule(evidence, wider).change

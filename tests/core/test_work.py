@@ -1,0 +1,51 @@
+"""Work and totals: rows times rounds worked by hand, and sums that agree with one another."""
+
+import pytest
+
+from retrim.core.backtest import BacktestParams
+from retrim.core.totals import NOTHING, Totals
+from retrim.core.tuning import TuneParams
+from retrim.core.work import ProbeCost, retraining_work
+from tests.architecture.test_settings import DOCUMENT
+
+TUNE = TuneParams.model_validate({**DOCUMENT["tune"], "trials": 5, "warm_trials": 2, "folds": 2, "fold_rows": 100})
+BACKTEST = BacktestParams(origins=2, origin_rows=100)
+
+
+def work(mode: str, **changed: object) -> int:
+    plain: dict = {"windows": ("all", "sliding"), "sliding_rows": 300, "backtest": BACKTEST, "tune": TUNE}
+    return retraining_work(1000, 10, mode=mode, **{**plain, **changed})
+
+
+def test_a_refit_is_the_challengers_and_the_origins_of_the_backtest() -> None:
+    # All past at three ends: 1000 + 900 + 800; sliding: 3 x 300; ten rounds each.
+    assert work("refit") == 10 * (2700 + 900)
+
+
+@pytest.mark.parametrize(("mode", "trials"), [("warm", 2), ("search", 5)])
+def test_trials_add_their_folds(mode: str, trials: int) -> None:
+    assert work(mode) - work("refit") == 10 * trials * (900 + 800)
+
+
+def test_a_probe_costs_its_share_of_the_price() -> None:
+    assert ProbeCost(work=250, retraining=1000, price=8.0).cost == 2.0
+
+
+def test_the_sums_hold_loss_retrainings_and_probes_apart() -> None:
+    first = NOTHING.after(loss=3.0, share=0.5, probe_cost=0.1, retrainings=0, price=8.0)
+    second = first.after(loss=None, share=0.0, probe_cost=None, retrainings=2, price=8.0)
+
+    assert second == Totals(1, 1.5, 2, 16.0, 1, 0.1)
+    assert (second.without_probes, second.with_probes) == (17.5, 17.6)
+
+
+def test_a_retraining_is_paid_for_at_the_price_of_its_time() -> None:
+    cheap = NOTHING.after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, price=2.0)
+
+    assert cheap.after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, price=9.0).retrainings_cost == 2.0
+
+
+def test_its_record_makes_it_anew() -> None:
+    sums = NOTHING.after(loss=0.1, share=1 / 3, probe_cost=0.2, retrainings=3, price=0.7)
+
+    assert Totals.from_record(sums.as_record()) == sums

@@ -1,0 +1,95 @@
+"""A stream whose slope turns round on the way, cut for a policy backtest, with a tiny model fitted for real."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.metrics import row_losses
+from retrim.core.policy.cut import Cut, cut, equal_rows
+from retrim.core.policy.fitting import jobs, score_job
+from retrim.core.policy.matrix import LossMatrix
+from retrim.core.probe import ProbeParams, Reading, probe
+from retrim.core.table import DataParams
+from retrim.core.training import Recipe, WindowKind, fit_recipe, training_rows
+from retrim.core.view import FeatureView
+from retrim.core.windows import past_of
+
+START = pd.Timestamp("2024-01-01", tz="UTC")
+TREES = Recipe("gbm", "mse", {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.2}, 8, 7)
+KINDS: tuple[WindowKind, ...] = ("all", "sliding")
+FIRST, WINDOWS, BLOCKS, BLOCK_ROWS, SLIDING, USUAL = 90, 7, 2, 5, 60, 20
+DATA = DataParams.model_validate(
+    {
+        "model": "stream",
+        "columns": {
+            "at": {"type": "time", "role": "time"},
+            "x": {"type": "number", "role": "feature"},
+            "y": {"type": "number", "role": "target"},
+        },
+        "key": ["at"],
+        "task": "regression",
+        "positive": None,
+        "labels": "with_rows",
+        "label_horizon": "3h",
+        "batch_every": "7d",
+        "batch_grace": "1d",
+        "suite": "expectations/stream.json",
+    }
+)
+
+
+@cache
+def table() -> pd.DataFrame:
+    """One row an hour; the slope turns round after 150."""
+    draw = np.random.default_rng(3)
+    n = 230
+    x = draw.normal(size=n)
+    event = START + pd.to_timedelta(np.arange(n), unit="h")
+    y = np.where(np.arange(n) < 150, 2.0, -2.0) * x + draw.normal(scale=0.3, size=n)
+    return pd.DataFrame({"_event": event, "_due": event + pd.Timedelta("3h"), "x": x, "y": y})
+
+
+@cache
+def whole() -> Cut:
+    return cut(equal_rows(len(table()), first=FIRST, windows=WINDOWS), blocks=BLOCKS, block_rows=BLOCK_ROWS)
+
+
+@cache
+def matrix() -> LossMatrix:
+    scored = [
+        score_job(job, table(), whole(), TREES, DATA, sliding_rows=SLIDING, threads=1)
+        for job in reversed(jobs(whole(), KINDS))
+    ]
+    return LossMatrix.of(KINDS, whole(), scored, usual_rows=USUAL)
+
+
+def rows_of(window: int) -> np.ndarray:
+    begins = np.append(whole().starts[:: whole().blocks], whole().cells[-1])
+    return np.arange(begins[window], begins[window + 1])
+
+
+def losses_of(model: int, kind: WindowKind, rows: np.ndarray) -> np.ndarray:
+    """Losses of the model made just before a window, fitted here by hand."""
+    past = past_of(table()["_event"], table()["_due"], int(rows_of(model)[0]))
+    fitted = table().iloc[training_rows(past, kind, sliding_rows=SLIDING)]
+    view = FeatureView.learn(fitted, DATA)
+    judged = table().iloc[rows]
+    predicted = fit_recipe(TREES, view, fitted, threads=1).predict(view.matrix(judged))
+    return row_losses("mse", view.actual(judged), predicted)
+
+
+def live_reading(champion_losses: np.ndarray, kind: WindowKind, window: int) -> Reading:
+    """What the live probe reads off a window, from its rows."""
+    return probe(
+        table(),
+        rows_of(window),
+        champion_losses,
+        TREES,
+        DATA,
+        ProbeParams(blocks=BLOCKS, min_rows=2, sample_rows=None, when="every"),
+        window=kind,
+        sliding_rows=SLIDING,
+        block_rows=BLOCK_ROWS,
+        cores=1,
+    )

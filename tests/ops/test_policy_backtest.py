@@ -1,0 +1,166 @@
+"""The policy backtest over a landed history: resumed, the same on any cores, and told in full."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.errors import RefusedError
+from retrim.ops.policy import Asked, Tried, backtest
+from retrim.ops.policy_fits import read_log
+from retrim.ops.policy_report import lines, write_page
+from retrim.ops.policy_set import set_policy
+from tests.ops.desk import START, Desk, make_desk
+
+pytestmark = pytest.mark.slow  # some seconds: each makes the fits of a small matrix
+
+SMALL: dict[str, dict[str, Any]] = {
+    "policy": {"windows": 6, "first": 0.4, "draws": 100},
+    "probe": {"blocks": 2},
+    "tune": {"max_rounds": 15, "patience": 5},
+    "train": {"windows": ["all", "sliding"]},
+}
+TURN = {"kind": "concept", "size": 4.0, "since": START + pd.Timedelta(16, "D")}
+NOTHING_ASKED = Asked(windows=None, since=None, prices=None, label_delay=None)
+Make = Callable[..., Desk]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """A desk with 25 days of rows, one an hour; what they say turns on day 16."""
+    monkeypatch.setenv("RETRIM_CORES", "1")
+
+    def made(**dials: Any) -> Desk:
+        changes = {**SMALL, **dials.pop("changes", {})}
+        desk = make_desk(tmp_path / f"house-{len(list(tmp_path.iterdir()))}", drift=TURN, changes=changes, **dials)
+        desk.land(desk.rows(0, 25), 25)
+        return desk
+
+    return made
+
+
+def tried(desk: Desk, asked: Asked = NOTHING_ASKED) -> Tried:
+    return backtest(desk.house, asked, now=desk.day(26))
+
+
+def log_of(desk: Desk, done: Tried) -> Path:
+    return desk.house.workspace.policy / f"{done.digest}.jsonl"
+
+
+def test_it_goes_on_where_it_was_killed(make: Make) -> None:
+    desk = make()
+    whole = tried(desk)
+    log = log_of(desk, whole)
+    content = log.read_bytes()
+    log.write_bytes(content[: len(content) // 3])  # cut in the middle of a line
+    kept = read_log(log)
+    again = tried(desk)
+
+    assert 0 < len(kept) < len(read_log(log)) == 6 * 2 * 2
+    assert again.as_record() == whole.as_record()
+
+
+def test_what_was_fitted_is_not_fitted_again(make: Make) -> None:
+    desk = make()
+    log = log_of(desk, tried(desk))
+    before = log.read_bytes()
+    tried(desk, Asked(windows=None, since=None, prices=(0.1, 7.0), label_delay=2))
+
+    assert log.read_bytes() == before
+
+
+def test_cores_change_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = tried(make())
+    monkeypatch.setenv("RETRIM_CORES", "2")
+
+    assert tried(make()).as_record() == alone.as_record()
+
+
+def test_the_record_says_of_every_policy_what_it_costs(make: Make) -> None:
+    record = json.loads(json.dumps(tried(make()).as_record()))
+    names = [line["name"] for line in record["policies"]]
+
+    assert {"never", "always", "every-2", "account-1", "drift", "psi", "ks", "performance"} <= set(names)
+    assert record["recommended"] in names
+    assert all(line["ratio_to_hindsight"] >= 1 - 1e-9 for line in record["policies"])
+    assert [line["cost"] for line in record["policies"]] == sorted(line["cost"] for line in record["policies"])
+    for line in record["policies"]:
+        assert line["cost"] == pytest.approx(line["loss"] + record["price"] * line["retrainings"])
+        assert len(line["decided"]) == line["retrainings"]
+
+
+def test_where_the_stream_turns_the_account_retrains_after_it(make: Make) -> None:
+    asked = Asked(windows=None, since=None, prices=(0.05,), label_delay=None)
+    line = next(line for line in tried(make(), asked).as_record()["policies"] if line["name"] == "account-0.05")
+
+    assert [date for date in line["decided"] if date > "2024-01-17"] != []
+
+
+def test_prices_that_are_asked_for_are_those_of_the_account(make: Make) -> None:
+    done = tried(make(), Asked(windows=None, since=None, prices=(0.5, 3.0), label_delay=None))
+
+    assert {line[0] for line in lines(done) if line[0].startswith("account")} == {
+        "account-0.5",
+        "account-1",
+        "account-3",
+    }
+
+
+def test_older_rows_are_left_out(make: Make) -> None:
+    desk = make()
+    done = tried(desk, Asked(windows=None, since=desk.day(10), prices=None, label_delay=None))
+
+    assert done.rows == 15 * 24
+    assert min(done.setting.moments) > desk.day(10)
+
+
+def test_labels_that_come_with_their_rows_are_late_by_their_horizon(make: Make) -> None:
+    # A window is 2.5 days: labels due after an hour are there at once, those due after 6 days 3 windows late.
+    soon, late = make(), make(data={"label_horizon": "6D"})
+
+    assert (tried(soon).setting.delays.labels, tried(late).setting.delays.labels) == (0, 3)
+
+
+def test_windows_of_equal_time_are_as_long(make: Make) -> None:
+    moments = tried(make(changes={"policy": {**SMALL["policy"], "by": "time"}})).setting.moments
+    gaps = pd.Series(moments).diff().dropna()
+
+    assert gaps.max() - gaps.min() <= pd.Timedelta("1h")
+
+
+def test_a_history_that_is_too_short_says_what_to_do(make: Make) -> None:
+    with pytest.raises(RefusedError, match="--windows"):
+        tried(make(), Asked(windows=50, since=None, prices=None, label_delay=None))
+
+
+def test_the_page_holds_the_answer_and_its_pictures(make: Make) -> None:
+    desk = make()
+    done = tried(desk)
+    page = write_page(desk.house, done)
+    text = page.read_text(encoding="utf-8")
+
+    assert done.choice.sentence.split(":")[0] in text
+    assert text.count("data:image/png;base64,") == 2
+    assert (page.parent / "loss_by_retrainings.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_result_writes_the_same_bytes(make: Make) -> None:
+    desk = make()
+    first = write_page(desk.house, tried(desk)).read_bytes()
+
+    assert write_page(desk.house, tried(desk)).read_bytes() == first
+
+
+def test_what_was_tried_can_be_set(make: Make) -> None:
+    desk = make()
+    shipped = Path(__file__).resolve().parents[2] / "params.yaml"
+    desk.house.workspace.params.write_bytes(shipped.read_bytes())
+    write_page(desk.house, tried(desk))
+    set_policy(desk.house, "every-2")
+    text = desk.house.workspace.params.read_text(encoding="utf-8")
+
+    assert "  rules: [schedule] " in text
+    assert "  every: 5D " in text  # two windows of two and a half days
