@@ -3,16 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from prefect import flow
 
 from flows.moment import house as open_house
 from flows.moment import moment
 from flows.recovery import SIGNED
 from retrim.ops.alerts import alert
-from retrim.ops.house import House
-from retrim.ops.inbox import take
-from retrim.ops.ingest import Landed, land
+from retrim.ops.inbox import take, take_in
+from retrim.ops.ingest import Landed
 
 
 @flow(name="ingest", **SIGNED)
@@ -20,14 +18,13 @@ def ingest(file: str | None = None, now: str | None = None) -> list[dict[str, An
     """Lands `file`, or every file of the inbox; tells of each batch that was quarantined."""
     house, at = open_house(), moment(now)
     records = []
-    for each in take(house, now=at) if file is None else [_land(house, Path(file), at)]:
+    landed = take(house, now=at)
+    if file is not None:
+        landed = iter([take_in(house, Path(file), now=at, labels=False, correction=False)])
+    for each in landed:
         tell_quarantined(each, at.isoformat())
         records.append(each.as_record())
     return records
-
-
-def _land(house: House, file: Path, at: pd.Timestamp) -> Landed:
-    return land(file, workspace=house.workspace, data=house.params.data, now=at, correction=False)
 
 
 def tell_quarantined(landed: Landed, now: str) -> None:

@@ -10,7 +10,7 @@ from flows.recovery import SIGNED, mark_dead_flow_runs
 from flows.start import start
 from retrim.errors import RetrimError
 from retrim.ops.alerts import alert
-from retrim.ops.ingest import overdue
+from retrim.ops.overdue import overdue
 from retrim.ops.recover import recover
 
 

@@ -89,8 +89,10 @@ class World:
         file = self.root / "var" / "arriving" / f"{pd.Timestamp(until):%Y%m%dT%H%M}.csv"
         file.parent.mkdir(parents=True, exist_ok=True)
         self.rows(since, until).to_csv(file, index=False)
-        data = self.house.params.data
-        return land(file, workspace=self.house.workspace, data=data, now=pd.Timestamp(until), correction=False)
+        params = self.house.params
+        now = pd.Timestamp(until)
+        place = self.house.workspace
+        return land(file, workspace=place, data=params.data, now=now, correction=False, batches=params.batches)
 
     @property
     def environment(self) -> dict[str, str]:

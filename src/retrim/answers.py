@@ -10,7 +10,7 @@ from retrim.adapters.store import Row, iso
 from retrim.errors import BadInputError
 from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
-from retrim.ops.ingest import overdue
+from retrim.ops.overdue import overdue
 from retrim.ops.release import live
 
 REASON = 150  # characters of a reason on the screen of the status: two lines of it

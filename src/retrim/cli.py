@@ -87,17 +87,16 @@ def ingest(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Land a batch, or set it aside if it breaks the contract.
+    """Land a batch, or set it aside: it breaks the contract, or is not what it looks like.
 
     A batch that is set aside ends with exit code 2 and a report. The same file twice changes nothing.
     """
     from retrim import screens
-    from retrim.ops.ingest import land, land_labels
+    from retrim.ops.inbox import take_in
 
     house = house_here()
-    land_it = land_labels if labels else land
     now = None if arrived is None else past_time(arrived)
-    landed = land_it(file, workspace=house.workspace, data=house.params.data, now=now, correction=correction)
+    landed = take_in(house, file, now=now, labels=labels, correction=correction)
     if as_json:
         screens.show_json(landed.as_record())
     elif landed.outcome == "quarantined":
@@ -108,7 +107,8 @@ def ingest(
             screens.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
         screens.ERR.print(f"look at it: retrim quarantine show {landed.batch}", highlight=False)
     else:
-        screens.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", highlight=False)
+        as_what = ", drifted from what landed before" if landed.verdict == "drifted" else ""
+        screens.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}{as_what}", highlight=False)
     raise typer.Exit(2 if landed.outcome == "quarantined" else 0)
 
 

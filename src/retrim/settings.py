@@ -3,12 +3,14 @@
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pandas as pd
 import yaml
 from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrim.core.account import AccountParams
 from retrim.core.backtest import BacktestParams
+from retrim.core.batches import BatchParams
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.gate import GateParams
@@ -30,6 +32,7 @@ class Params(Section):
     """All of params.yaml."""
 
     data: DataParams
+    batches: BatchParams
     split: SplitParams
     judge: JudgeParams
     tune: TuneParams
@@ -74,6 +77,15 @@ class Params(Section):
                 raise ValueError(
                     f"gate.floor: {name!r} is no baseline of a {self.data.task} task; those are: {', '.join(fitting)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _alarms_fit_the_checks(self) -> "Params":
+        if self.drift.alarms is not None:
+            try:
+                self.drift.alarms.rate(pd.Timedelta(self.data.batch_every))
+            except BadInputError as wrong:
+                raise ValueError(str(wrong)) from wrong
         return self
 
     @model_validator(mode="after")

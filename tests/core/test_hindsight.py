@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.policy.hindsight import best
+from retrim.core.policy.hindsight import best, frontier
 from retrim.core.policy.matrix import Delays
 
 WINDOWS = 6
@@ -102,3 +102,15 @@ def test_the_one_retraining_that_pays_is_found() -> None:
     totals[0, :4, 3:] = 5.0
 
     assert best(totals, Delays(0, 0, 0), price=1.0).checks == (4,)
+
+
+@given(seed=st.integers(0, 10_000), kinds=st.integers(1, 2), labels=st.integers(0, 2))
+@settings(max_examples=50, deadline=None)
+def test_the_frontier_goes_from_never_down_to_what_free_retrainings_leave(seed: int, kinds: int, labels: int) -> None:
+    totals, delays = random_totals(seed, kinds), Delays(labels, 0, 0)
+    found = frontier(totals, delays)
+    losses = [loss for _, loss in found]
+
+    assert found[0] == (0, pytest.approx(cost_of(totals, (), delays, 0.0)))
+    assert losses[-1] == pytest.approx(best(totals, delays, price=0.0).loss)
+    assert losses == sorted(losses, reverse=True)

@@ -6,7 +6,7 @@ import pytest
 from retrim.core.table import DataParams
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
-from retrim.ops.ingest import overdue
+from retrim.ops.overdue import overdue
 from tests.ops.counter import DAY, GOOD, HEAVY, NEXT, NOW, Counter
 
 

@@ -35,8 +35,9 @@ class Shipped:
         frame = self.text(root)
         events = pd.to_datetime(frame[self.time], format="ISO8601", utc=True).dt.as_unit("us")
         first = (events.min() + pd.DateOffset(months=start)).normalize()
+        over = events.max().floor("D") + pd.Timedelta("1D")  # the last piece comes when the table ends
         for end, rows in batches(frame, events, start=first, every=every):
-            yield Piece(end, len(rows), rows.to_csv(index=False, lineterminator="\n").encode("utf-8"))
+            yield Piece(min(end, over), len(rows), rows.to_csv(index=False, lineterminator="\n").encode("utf-8"))
 
 
 @dataclass(frozen=True)

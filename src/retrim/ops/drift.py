@@ -90,7 +90,7 @@ def look(
 
 
 def _asked(house: House, kept: Reference) -> dict[str, Asked | None]:
-    """What features, predictions and target may use of the false alarms that are wanted: as much as they are columns."""
+    """What features, predictions and target may use of the false alarms that are wanted: by their columns."""
     alarms = house.params.drift.alarms
     scores = 0 if kept.scores is None else len(kept.scores.columns)
     many = {"rows": len(kept.rows.columns) - 1, "scores": scores, "target": 1}

@@ -1,6 +1,7 @@
 """The inbox `var/inbox/`: the schedule lands what is dropped there, as labels where its name begins with `labels`."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 
@@ -26,9 +27,8 @@ def take(house: House, *, now: pd.Timestamp) -> Iterator[Landed]:
     now = max([now, *(file.arrived for file in house.landing.batches())])
     stay: list[RetrimError] = []
     for path in sorted(files, key=lambda path: (path.name.startswith(LABELS), path.name)):
-        land_it = land_labels if path.name.startswith(LABELS) else land
         try:
-            landed = land_it(path, workspace=house.workspace, data=house.params.data, now=now, correction=False)
+            landed = take_in(house, path, now=now, labels=path.name.startswith(LABELS), correction=False)
         except RetrimError as error:
             stay.append(error)
             continue
@@ -37,3 +37,11 @@ def take(house: House, *, now: pd.Timestamp) -> Iterator[Landed]:
         yield landed
     if stay:
         raise stay[0]
+
+
+def take_in(house: House, path: Path, *, now: pd.Timestamp | None, labels: bool, correction: bool) -> Landed:
+    """Lands one file as rows or as labels, looked at as params.yaml says; `now` as for `land`."""
+    workspace, params = house.workspace, house.params
+    if labels:
+        return land_labels(path, workspace=workspace, data=params.data, now=now, correction=correction)
+    return land(path, workspace=workspace, data=params.data, now=now, correction=correction, batches=params.batches)

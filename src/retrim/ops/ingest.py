@@ -15,6 +15,8 @@ import pandas as pd
 from retrim.adapters.landing import Landing
 from retrim.adapters.quarantine import Entry, Quarantine, State
 from retrim.adapters.validation import for_columns, read_suite, validate
+from retrim.core.batches import BatchParams
+from retrim.core.batches import Kind as Verdict
 from retrim.core.fault import EXAMPLES_KEPT, Fault, of_rows
 from retrim.core.table import LABEL_TIME, DataParams, row_keys
 from retrim.datasets.landed import Kind, batch_id
@@ -22,6 +24,7 @@ from retrim.datasets.table import KEY, read_bytes, read_content
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import name_of
 from retrim.ops.arrival import arrival, clock
+from retrim.ops.batch_look import look_at_batch
 from retrim.paths import Workspace
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,7 @@ class Landed:
         rows: Rows it has; 0 when it could not be read.
         path: The landed file, or the folder in quarantine.
         faults: Why it was quarantined; what was overridden, when it was released.
+        verdict: ok, drifted, unsure or broken, as it was looked at now; None where it was not.
     """
 
     outcome: Outcome
@@ -47,6 +51,7 @@ class Landed:
     rows: int
     path: Path
     faults: tuple[Fault, ...]
+    verdict: Verdict | None
 
     @property
     def batch(self) -> str:
@@ -61,28 +66,19 @@ class Landed:
             "rows": self.rows,
             "path": str(self.path),
             "faults": [fault.as_record() for fault in self.faults],
+            "verdict": self.verdict,
         }
 
 
-@dataclass(frozen=True)
-class Overdue:
-    """A batch that was due and has not come.
-
-    Args:
-        last: Arrival of the newest regular batch.
-        due: When the next one was due.
-        late: How late it is now.
-    """
-
-    last: pd.Timestamp
-    due: pd.Timestamp
-    late: pd.Timedelta
-
-    def as_record(self) -> dict[str, Any]:
-        return {"last": self.last.isoformat(), "due": self.due.isoformat(), "late": str(self.late)}
-
-
-def land(path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestamp | None, correction: bool) -> Landed:
+def land(
+    path: Path,
+    *,
+    workspace: Workspace,
+    data: DataParams,
+    now: pd.Timestamp | None,
+    correction: bool,
+    batches: BatchParams | None = None,
+) -> Landed:
     """Lands the file at `path` as rows, arrived `now`, or quarantines it.
 
     Args:
@@ -92,19 +88,21 @@ def land(path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestam
         now: Arrival time, UTC; not before that of the last batch, and after it for a correction. None: by the
             clock when its turn has come, so that of two that land at once neither is too early.
         correction: Whether its rows may replace rows with the same keys.
+        batches: How a batch that keeps its contract is looked at; None, and corrections: by the contract alone.
 
     Raises:
         BadInputError: There is no such file, the suite cannot be used, the arrival time goes
             backwards, or a table without a key is to be corrected.
     """
-    return _land(path, "rows", workspace=workspace, data=data, now=now, correction=correction)
+    look = None if correction else batches
+    return _land(path, "rows", workspace=workspace, data=data, now=now, correction=correction, batches=look)
 
 
 def land_labels(
     path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestamp | None, correction: bool
 ) -> Landed:
     """The same for labels of rows that landed before. A correction may replace labels that are known."""
-    return _land(path, "labels", workspace=workspace, data=data, now=now, correction=correction)
+    return _land(path, "labels", workspace=workspace, data=data, now=now, correction=correction, batches=None)
 
 
 def quarantine_list(workspace: Workspace) -> list[Entry]:
@@ -131,7 +129,7 @@ def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timest
         before = landing.find(entry.digest)
         if before is not None:
             _close_landed(quarantine, entry, before.released, now=now or clock())
-            return Landed("already", before.kind, before.digest, before.rows, before.path, ())
+            return Landed("already", before.kind, before.digest, before.rows, before.path, (), None)
         content = quarantine.content(entry)
         if entry.state != "held" or content is None:
             raise RefusedError(f"batch {entry.batch} was {entry.state} ({entry.reason}); ingest {entry.file} again")
@@ -144,7 +142,7 @@ def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timest
         path = _write(landing, entry.kind, frame, entry.digest, now=now, correction=entry.correction, released=reason)
         _close_landed(quarantine, entry, reason, now=now)
     log.info("batch released", extra={"batch": entry.batch, "reason": reason})
-    return Landed("landed", entry.kind, entry.digest, len(frame), path, entry.faults)
+    return Landed("landed", entry.kind, entry.digest, len(frame), path, entry.faults, None)
 
 
 def drop(name: str, *, workspace: Workspace, now: pd.Timestamp, reason: str) -> Entry:
@@ -165,23 +163,15 @@ def drop(name: str, *, workspace: Workspace, now: pd.Timestamp, reason: str) -> 
     return entry
 
 
-def overdue(*, workspace: Workspace, data: DataParams, now: pd.Timestamp) -> Overdue | None:
-    """The batch that is due and has not come; None while nothing is late or nothing has ever landed.
-
-    The next batch is due `batch_every` after the newest one arrived and late after
-    `batch_grace` more. Corrections, labels and what lies in quarantine do not count.
-    """
-    regular = [
-        file.arrived for file in Landing(workspace.landing).batches() if file.kind == "rows" and not file.correction
-    ]
-    if not regular:
-        return None
-    due = max(regular) + pd.Timedelta(data.batch_every)
-    return Overdue(max(regular), due, now - due) if now > due + pd.Timedelta(data.batch_grace) else None
-
-
 def _land(
-    path: Path, kind: Kind, *, workspace: Workspace, data: DataParams, now: pd.Timestamp | None, correction: bool
+    path: Path,
+    kind: Kind,
+    *,
+    workspace: Workspace,
+    data: DataParams,
+    now: pd.Timestamp | None,
+    correction: bool,
+    batches: BatchParams | None,
 ) -> Landed:
     if correction and not data.key and kind == "rows":
         raise BadInputError("rows without a key cannot be corrected; name key columns in params.yaml (data.key)")
@@ -195,26 +185,29 @@ def _land(
         if before is not None:
             if entry is not None:
                 _close_landed(quarantine, entry, before.released, now=now or clock())
-            return Landed("already", before.kind, digest, before.rows, before.path, ())
+            return Landed("already", before.kind, digest, before.rows, before.path, (), None)
         if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
-            return Landed("quarantined", kind, digest, 0, workspace.quarantine / entry.batch, entry.faults)
+            return Landed("quarantined", kind, digest, 0, workspace.quarantine / entry.batch, entry.faults, None)
         arrival(landing, now, correction=correction)
         frame, faults = _examine(content, kind, landing=landing, data=data, correction=correction)
         if frame is not None and all(fault.releasable for fault in faults):
             asked = suite if kind == "rows" else for_columns(suite, frame.columns)
             faults += validate(frame, asked)
+        verdict: Verdict | None = "broken" if frame is None or faults else None
+        if frame is not None and not faults and batches is not None and batches.look:
+            verdict, faults = look_at_batch(frame, landing=landing, data=data, params=batches, now=now or clock())
         rows = 0 if frame is None else len(frame)
         now = arrival(landing, now, correction=correction)  # as late as can be: a check just now has not seen it
         if frame is None or faults:
             entry = Entry(digest, kind, correction, name_of(path), len(content), now, faults, "held", "", None)
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
-            return Landed("quarantined", kind, digest, rows, folder, faults)
+            return Landed("quarantined", kind, digest, rows, folder, faults, verdict)
         landed = _write(landing, kind, frame, digest, now=now, correction=correction, released="")
         if entry is not None:
             _close_landed(quarantine, entry, "", now=now)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
-    return Landed("landed", kind, digest, rows, landed, ())
+    return Landed("landed", kind, digest, rows, landed, (), verdict)
 
 
 def _examine(

@@ -88,7 +88,7 @@ def frontier(totals: np.ndarray, delays: Delays) -> list[tuple[int, float]]:
         totals: As `best` takes it.
         delays: What keeps a model behind.
     """
-    never = best(totals, delays, price=float("inf")).loss
+    never = float(np.nansum(totals[:, 0], axis=1).min())
     free = best(totals, delays, price=0.0)
     found = {0: never, len(free.checks): free.loss}
     for price in np.geomspace(max(never - free.loss, 1e-12) / 1000, max(never - free.loss, 1e-12), FRONTIER_PRICES):

@@ -24,11 +24,25 @@ def loss_by_retrainings(points: Mapping[str, tuple[int, float]], frontier: Seque
             linewidth=1.4,
             label="best in hindsight with as many",
         )
-        for name, (count, loss) in points.items():
-            stem = name.partition("-")[0]
+        names: dict[tuple[int, float], list[str]] = {}
+        for name, point in points.items():
+            names.setdefault(point, []).append(name)
+        for number, (point, alike) in enumerate(sorted(names.items())):
+            stem = alike[0].partition("-")[0]
             colour = COLOURS[0] if stem == "account" else COLOURS[1] if stem in MARKS else COLOURS[3]
-            axes.scatter([count], [loss], s=42, color=colour, marker=MARKS.get(stem, "D"), zorder=3, linewidths=0)
-            axes.annotate(plain(name), (count, loss), (5, 4), textcoords="offset points", color=INK, fontsize=8)
+            axes.scatter(*point, s=42, color=colour, marker=MARKS.get(stem, "D"), zorder=3, linewidths=0)
+            # Names of points that lie close to one another go up and down in turn, and those far right to the left.
+            right = point[0] < 0.8 * max(count for count, _ in names)
+            axes.annotate(
+                plain(", ".join(alike)),
+                point,
+                (5 if right else -5, 6 if number % 2 else -6),
+                textcoords="offset points",
+                ha="left" if right else "right",
+                va="bottom" if number % 2 else "top",
+                color=INK,
+                fontsize=8,
+            )
         axes.set(xlabel="retrainings", ylabel="loss summed over the windows, mean loss x checks")
         axes.legend(loc="upper right")
     return made.getvalue()

@@ -1,0 +1,74 @@
+"""Columns of any type against earlier windows as long: gone constant, gone missing, categories nobody knows."""
+
+import pandas as pd
+
+from retrim.core.batches.concern import Concern, Gravity
+
+SURELY = 20.0  # rows with another value that the least varied window promises: none of them is no chance
+LATELY = 8  # newest windows
+GONE = 0.95  # share missing from which a column is gone
+MORE_MISSING = 0.4  # share missing that came on top of the most there ever was
+UNKNOWN, ALL_UNKNOWN = 0.5, 0.9  # share of rows with unseen categories, on top of the most there ever was
+SPELT = 0.05  # share of rows whose categories are known but for case, blanks and signs
+
+
+def missing_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> Concern | None:
+    """A column whose values are gone, or mostly."""
+    share, most = float(values.isna().mean()), max(float(window.isna().mean()) for window in windows)
+    if share <= most + MORE_MISSING:
+        return None
+    verdict: Gravity = "broken" if share >= GONE else "unsure"
+    return Concern(verdict, name, f"{share:.0%} of its values are missing, at most {most:.0%} before")
+
+
+def constant_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> Concern | None:
+    """A column that has one value, where every window of late had others among so many rows."""
+    present = values.dropna()
+    if len(present) == 0 or (present != present.iloc[0]).any():
+        return None
+    lately = windows[-LATELY:]
+    others = min(1 - float(window.value_counts(normalize=True, dropna=False).iloc[0]) for window in lately)
+    if others * len(present) < SURELY:
+        return None
+    text = f"all {len(present)} values are {present.iloc[0]!s}, at most {1 - others:.0%} alike of late"
+    return Concern("broken", name, text)
+
+
+def category_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> Concern | None:
+    """A category column whose categories are unknown, or spelt in another way."""
+    present = values.dropna().astype("str")
+    if len(present) == 0:
+        return None
+    known = {str(value) for window in windows for value in window.dropna().unique()}
+    unseen = present[~present.isin(known)]
+    if not len(unseen):
+        return None
+    plain = {_plain(value) for value in known}
+    spelt = unseen[unseen.map(_plain).isin(plain)]
+    if len(spelt) >= SPELT * len(present):
+        text = (
+            f"{len(spelt) / len(present):.0%} of its values are known but for their spelling, such as {spelt.iloc[0]!r}"
+        )
+        return Concern("broken", name, text)
+    share, most = len(unseen) / len(present), _most_unseen(windows)
+    if share <= most + UNKNOWN:
+        return Concern("drifted", name, f"{share:.0%} of its values are new") if share > 2 * most + 0.01 else None
+    verdict: Gravity = "broken" if share >= ALL_UNKNOWN else "unsure"
+    text = f"{share:.0%} of its values were never seen, such as {unseen.iloc[0]!r}; at most {most:.0%} before"
+    return Concern(verdict, name, text)
+
+
+def _most_unseen(windows: list[pd.Series]) -> float:
+    """The largest share of values, in any but the first windows, that no window before had."""
+    seen: set[str] = set()
+    most = 0.0
+    for number, window in enumerate(windows):
+        values = window.dropna().astype("str")
+        if number >= len(windows) // 4 and number > 0 and len(values):
+            most = max(most, float((~values.isin(seen)).mean()))
+        seen |= set(values.unique())
+    return most
+
+
+def _plain(value: str) -> str:
+    return "".join(sign for sign in value.casefold() if sign.isalnum())
