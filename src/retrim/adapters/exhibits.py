@@ -73,7 +73,7 @@ class Exhibits:
     def predicting(self) -> list[str]:
         """Names of the files that predicting takes."""
         folder = f"models/{self.winner}"
-        own = [f"{folder}/{path.name}" for path in sorted((self.bundle / folder).iterdir())]
+        own = [f"{folder}/{path.name}" for path in sorted((self.bundle / folder).iterdir()) if path.is_file()]
         return [VIEW, SPLIT, HYPERPARAMETERS, VERDICT, *own]
 
     def trials(self) -> list[Trial]:
