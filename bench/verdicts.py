@@ -77,6 +77,18 @@ def on_number(change: Callable[[pd.Series, np.random.Generator], pd.Series]) -> 
     return made
 
 
+def fahrenheit(
+    rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator
+) -> pd.DataFrame | None:
+    """In a column whose values could be degrees."""
+    names = [n for n in numbers(data, rows) if before[n].quantile(0.02) >= -60 and before[n].quantile(0.98) <= 60]
+    names = [n for n in names if data.columns[n].type == "number"]
+    if not names:
+        return None
+    name = str(draw.choice(names))
+    return rows.assign(**{name: rows[name] * 1.8 + 32})
+
+
 def codes(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame | None:
     names = categories(data)
     if not names:
@@ -142,7 +154,7 @@ def sentinel(values: pd.Series, draw: np.random.Generator) -> pd.Series:
 BROKEN: dict[str, Change] = {
     "x 1000": on_number(lambda v, _: v * 1000),
     "/ 100": on_number(lambda v, _: v / 100),
-    "F for C": on_number(lambda v, _: v * 1.8 + 32),
+    "F for C": fahrenheit,
     "other sign": on_number(lambda v, _: -v),
     "30 % are -999": on_number(sentinel),
     "column constant": constant,
@@ -253,7 +265,7 @@ def main() -> None:
         frames = [frame.sort_values(data.time, kind="stable") for frame in read if frame is not None]
         ends = [frame[data.time].max() for frame in frames]
         lags = [piece.arrives - end for piece, end in zip(pieces, ends, strict=True)]
-        places = np.unique(np.linspace(6, len(frames) - 1, asked.positions).round().astype(int))
+        places = np.unique(np.linspace(6, len(frames) - 2, asked.positions).round().astype(int))
         for place in places:
             before = pd.concat(frames[:place])
             counts = [len(frame) for frame in frames[:place]]

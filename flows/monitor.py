@@ -12,6 +12,7 @@ from flows.recovery import SIGNED
 from flows.retries import may_pass
 from flows.start import start
 from retrim.ops.check import check
+from retrim.ops.former import restore
 
 
 @flow(name="monitor", **SIGNED)
@@ -21,6 +22,8 @@ def monitor(now: str | None = None) -> dict[str, Any]:
     maintain(at)
     checked = look(at)
     outcome = start(checked["id"], at) if checked["outcome"] == "retrain" and not _has_run(checked["id"]) else None
+    if checked["outcome"] == "restore":
+        outcome = bring_back(checked["id"], at)
     return {"check": checked, "run": outcome}
 
 
@@ -29,6 +32,12 @@ def look(now: str) -> dict[str, Any]:
     """The check itself, recorded whether or not it acts; done once for a moment."""
     checked = check(open_house(), now=moment(now))
     return {**checked.as_record(), "fresh": checked.fresh}
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
+def bring_back(decision: str, now: str) -> dict[str, Any]:
+    """A former champion goes live again; asked twice, it is live already."""
+    return restore(open_house(), decision, now=moment(now))
 
 
 def _has_run(decision: str) -> bool:

@@ -208,8 +208,10 @@ def show_decision(record: dict[str, Any]) -> None:
                 if "account" in facts
                 else None,
             ),
+            ("former champions", _formers_in_words(facts.get("formers"))),
             ("probe", _probe_in_words(facts)),
             ("cost so far", totals_in_words(facts.get("totals"))),
+            ("mode", f"{facts['mode']['mode']}: {facts['mode']['reason']}" if facts.get("mode") else None),
             ("run", f"{run['state']}: {run['reason']}" if run else None),
             ("otherwise", facts.get("change") or None),
         ]
@@ -241,6 +243,13 @@ def _loss_in_words(facts: dict[str, Any]) -> str | None:
         said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
     band = facts.get("band")
     return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
+
+
+def _formers_in_words(found: dict[str, Any] | None) -> str | None:
+    if not found:
+        return None
+    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in found["losses"].items())
+    return f"{losses}; live {found['champion_loss']:.4g}, on {found['rows']} rows that none has seen"
 
 
 def _probe_in_words(facts: dict[str, Any]) -> str | None:

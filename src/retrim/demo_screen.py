@@ -45,7 +45,8 @@ def summarise(house: House, beats: "Sequence[Beat]") -> dict[str, Any]:
     system, frozen, always = NO_LOSS, NO_LOSS, NO_LOSS
     for beat in beats:
         system, frozen, always = system + beat.system, frozen + beat.frozen, always + beat.always
-    states = [beat.run["state"] for beat in beats if beat.run is not None]
+    ended = [beat.run["state"] for beat in beats if beat.run is not None]
+    states = [state for state in ended if state != "restored"]
     checks = sum(beat.check is not None and beat.check["reading"] is not None for beat in beats)
     return {
         "loss": house.params.judge.loss,
@@ -57,6 +58,7 @@ def summarise(house: House, beats: "Sequence[Beat]") -> dict[str, Any]:
         "retrainings": len(states) - 1,
         "promoted": states.count("promoted") - 1,
         "refused": states.count("refused"),
+        "restored": ended.count("restored"),
         "checks": checks,
     }
 

@@ -13,6 +13,7 @@ from retrim.core.backtest import BacktestParams
 from retrim.core.batches import BatchParams
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams
+from retrim.core.former import FormerParams
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams, require
 from retrim.core.models.baseline import BASELINES
@@ -45,6 +46,7 @@ class Params(Section):
     drift: DriftParams
     triggers: TriggerParams
     policy: PolicyParams
+    former: FormerParams
     retrain: RetrainParams
     room: RoomParams
     schedule: ScheduleParams

@@ -50,3 +50,12 @@ def test_a_gate_that_asks_for_more_rows_than_are_kept_back_is_refused(tmp_path: 
         BadInputError, match=r"gate\.min_rows: 337 rows are asked for and split\.judge_rows keeps back 336"
     ):
         load_params(tmp_path / "params.yaml")
+
+
+def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
+    document = yaml.safe_load((WORKSPACE / "params.yaml").read_text(encoding="utf-8"))
+    document["drift"]["alarms"] |= {"at_most": 3, "per": "month"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=r"3 per month is 1.4 for each check \(one every 14 days"):
+        load_params(tmp_path / "params.yaml")

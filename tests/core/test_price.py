@@ -14,7 +14,7 @@ amounts = st.floats(1e-6, 1e9)
 
 
 def account(**changed: object) -> AccountParams:
-    plain = {"price": 2000, "price_unit": "loss", "usual_rows": 100, "errors": 2.0, "money": MONEY}
+    plain = {"price": 2000, "price_unit": "loss", "usual_rows": 100, "errors": 2.0, "ahead": 0.0, "money": MONEY}
     return AccountParams.model_validate({**plain, **changed})
 
 

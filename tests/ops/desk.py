@@ -2,7 +2,7 @@
 
 The stages' own `run` functions make the bundle in a plain folder; only the search is
 left out, its result is given. The registry is a shelf that knows where a bundle lies,
-all that a check asks of it.
+and keeps aliases: all that a check and a move ask of it.
 """
 
 from dataclasses import dataclass, field, replace
@@ -43,9 +43,19 @@ TUNED = {"hyperparameters": {"num_leaves": 7, "min_child_samples": 5, "learning_
 
 @dataclass
 class Shelf:
-    """Where the bundle of each version lies."""
+    """Where the bundle of each version lies, and what it is called."""
 
     folders: dict[int, Path]
+    named: dict[str, int] = field(default_factory=dict)
+
+    def aliases(self) -> dict[str, int]:
+        return dict(self.named)
+
+    def set_alias(self, alias: str, version: int) -> None:
+        self.named[alias] = version
+
+    def drop_alias(self, alias: str) -> None:
+        self.named.pop(alias, None)
 
     def bundle_folder(self, version: int) -> Path:
         return self.folders[version]

@@ -13,6 +13,7 @@ from retrim.answers import decision_record, show_decision
 from retrim.core.account import EMPTY
 from retrim.errors import BadInputError
 from retrim.ops.check import balance, price_now
+from retrim.ops.former import restore
 from retrim.ops.person import ask_for_run
 from retrim.ops.retrain import claim, defer
 from retrim.ops.score import score
@@ -305,6 +306,55 @@ def test_the_interval_of_the_loss_holds_the_loss(make: Make) -> None:
     record = desk.check(14).record
 
     assert record["interval"][0] < record["loss"] < record["interval"][1] < 2 * record["loss"]
+
+
+# --- a regime that returns -------------------------------------------------------------------------
+
+
+def _returned(make: Make, **former: Any) -> tuple[Desk, list[Any]]:
+    """Ten days of a new concept, a version made of them, and the old concept again."""
+    desk = make(drift=CONCEPT | {"size": 6.0}, changes=DEAR | {"former": former})
+    desk.land(desk.rows(10, 20), 20)
+    desk.make_version(20)
+    desk.stream["size"] = 0.0
+    checks = []
+    for day in (22, 24, 26):
+        desk.land(desk.rows(day - 2, day), day)
+        checks.append(desk.check(day))
+    return desk, checks
+
+
+def test_a_former_champion_whose_regime_returned_is_restored_after_the_cooldown(make: Make) -> None:
+    desk, checks = _returned(make)
+
+    assert [each.outcome for each in checks] == ["none", "none", "restore"]
+    assert checks[2].reason.startswith("version 1, a former champion, is better again: all ")
+
+    done = [restore(desk.house, checks[2].id, now=desk.day(26)) for _ in range(2)]
+    releases = desk.house.store.releases(desk.house.model)
+
+    assert [row.action for row in releases] == ["promote", "promote", "restore"]
+    assert done[0] == done[1]
+    assert desk.check(27).record["champion"] == 1
+
+
+def test_former_champions_are_scored_also_where_none_may_be_restored(make: Make) -> None:
+    _, checks = _returned(make, restore=False)
+    found = checks[2].record["formers"]
+
+    assert checks[2].outcome == "none"
+    assert found["verdict"]["promote"]
+    assert found["losses"]["1"] < found["champion_loss"]
+
+
+def test_an_altered_bundle_is_not_restored(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    desk.land(desk.rows(10, 20), 20)
+    desk.make_version(20)
+    next((desk.shelf.folders[1] / "models").rglob("model.txt")).write_text("altered", encoding="utf-8")
+    desk.land(desk.rows(20, 22), 22)
+
+    assert desk.check(22).record["formers"] is None
 
 
 # --- estimates before labels ------------------------------------------------------------------------

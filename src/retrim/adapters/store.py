@@ -26,7 +26,7 @@ DECISIONS = sa.Table(
     sa.Column("source", sa.String, nullable=False),  # check or person
     sa.Column("as_of", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
-    sa.Column("outcome", sa.String, nullable=False),  # none, retrain, held
+    sa.Column("outcome", sa.String, nullable=False),  # none, retrain, restore, held
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("record", sa.JSON, nullable=False),
     sa.UniqueConstraint("model", "source", "as_of"),
@@ -71,7 +71,7 @@ RELEASES = sa.Table(
     sa.Column("sequence", sa.Integer, primary_key=True),  # 1, 2, ...: two movers of one model collide here
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("previous", sa.Integer),
-    sa.Column("action", sa.String, nullable=False),  # promote, rollback
+    sa.Column("action", sa.String, nullable=False),  # promote, rollback, restore
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
 )

@@ -16,7 +16,7 @@ class RetrainParams(Section):
     """How a version is made."""
 
     first_mode: Mode = Field(description="mode of version 1")
-    mode: Mode = Field(description="mode of every later version")
+    mode: Mode | Literal["auto"] = Field(description="mode of every later version; auto: as its runs say it pays")
     attempts: int = Field(ge=1, description="times a run is started, the first and those after a kill")
 
 

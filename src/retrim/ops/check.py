@@ -8,6 +8,7 @@ import pandas as pd
 from retrim.adapters.store import Row, iso
 from retrim.core.account import EMPTY, Account
 from retrim.core.band import Band
+from retrim.core.former import Formers, restore_instead
 from retrim.core.history import standing
 from retrim.core.probe import Reading
 from retrim.core.table import assemble, overdue_labels
@@ -18,7 +19,9 @@ from retrim.errors import BadInputError
 from retrim.ops.champion import champion
 from retrim.ops.drift import look
 from retrim.ops.estimate import estimate
+from retrim.ops.former import checks_since_release, led_before, score_formers
 from retrim.ops.house import House
+from retrim.ops.mode import mode_now
 from retrim.ops.realised import band_of, realise
 from retrim.ops.score import score
 from retrim.ops.standing import past_check, past_of_store
@@ -68,6 +71,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "estimate": None,
         "scored": [],
         "estimates": None,
+        "formers": None,
         "refits": None,
         "refit_counts": None,
         "best_window": None if previous is None else previous.record.get("best_window"),
@@ -87,6 +91,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     }
     account, price = EMPTY, price_now(house)
     band: Band | None = None
+    formers: Formers | None = None
     if previous is not None and pd.Timestamp(previous.as_of) > now:
         record |= {"account": account.as_record(), "price": price, "money": money_of(house), "said": []}
         record["totals"] = previous.record.get("totals", NOTHING.as_record())
@@ -101,6 +106,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         drifted = any(finding.over for finding in looked.findings)
         seen = realise(house, table, predictor, version, previous=previous, drifted=drifted, price=price, now=now)
         guessed = estimate(house, table, predictor, version, past=past, now=now)
+        formers = score_formers(house, table, predictor, version)
         before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
         rows_held = seen.rows if seen.loss is not None or guessed.estimate is None else guessed.estimate.rows
@@ -111,6 +117,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             "band": None if band is None else band.as_record(),
             **looked.as_record(),
             **guessed.as_record(),
+            "formers": None if formers is None else formers.as_record(),
             "debited": [run.id for run in _refused_since(house, previous)],
             "account_before": before.as_record(),
         }
@@ -118,6 +125,17 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     record["totals"] = _totals(house, previous, record).as_record()
     evidence = _evidence(house, now=now, past=past, record=record, account=account, band=band)
     decision = decide(evidence, house.params.triggers)
+    if formers is not None and house.params.former.restore and record["champion"] is not None:
+        reading = record["reading"]
+        decision = restore_instead(
+            decision,
+            formers,
+            probe_loss=None if reading is None else reading["probe_loss"],
+            led_before=led_before(previous, record["champion"], formers.best),
+            checks_since_release=checks_since_release(house, past),
+            cooldown_checks=house.params.triggers.cooldown_checks,
+            manual="manual" in house.params.triggers.rules,
+        )
     record["said"] = [said.as_record() for said in decision.said]
     return _store(house, identity, decision, record, now)
 
@@ -208,6 +226,7 @@ def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Total
 
 
 def _store(house: House, identity: str, decision: Decision, record: dict[str, Any], now: pd.Timestamp) -> Checked:
+    record["mode"] = mode_now(house).as_record() if decision.outcome == "retrain" else None
     record |= {"change": decision.change, "fired": list(decision.fired), "held": list(decision.held)}
     added = house.store.add_decision(
         {

@@ -183,7 +183,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
 def fits_of_a_retraining(house: House) -> int:
     """Fits of a retraining for each training window: the model, its backtest, and its share of a search."""
     params = house.params
-    trials = {"search": params.tune.trials, "warm": params.tune.warm_trials, "refit": 0}[params.retrain.mode]
+    trials = {"search": params.tune.trials, "warm": params.tune.warm_trials}.get(params.retrain.mode, 0)
     return 1 + params.backtest.origins + -(-trials * params.tune.folds // len(params.train.windows))
 
 

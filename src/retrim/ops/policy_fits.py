@@ -103,6 +103,7 @@ def _made(work: Work, todo: list[Job], *, cores: int) -> Iterator[Scored]:
                 future.cancel()
 
 
+# What a process of the pool makes all of its fits from: sent once, as it begins, and not with every job.
 _WORK: list[Work] = []
 
 

@@ -199,7 +199,7 @@ def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predi
     retraining = retraining_work(
         max(len(ripe) - params.split.judge_rows, 0),
         rounds,
-        mode=params.retrain.mode,
+        mode="refit" if params.retrain.mode == "auto" else params.retrain.mode,
         windows=params.train.windows,
         sliding_rows=params.split.sliding_rows,
         backtest=params.backtest,

@@ -88,6 +88,12 @@ def rollback(house: House, to: int | None, *, reason: str, now: pd.Timestamp) ->
     return moved
 
 
+def make_live(house: House, version: int, *, action: str, reason: str, now: pd.Timestamp) -> None:
+    """Makes a stored version the champion, after it was loaded; the release log says by which action and why."""
+    check_loads(house, version)
+    _move(house, version, action=action, reason=reason, now=now)
+
+
 def check_loads(house: House, version: int) -> None:
     """Loads a stored version, after its hash was checked.
 

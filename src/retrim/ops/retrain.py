@@ -16,10 +16,11 @@ from retrim.errors import BadInputError
 from retrim.files import file_digest, folder_digest
 from retrim.ops.champion import champion
 from retrim.ops.house import House
+from retrim.ops.mode import mode_now
 from retrim.ops.person import PERSON
 from retrim.ops.recover import clear_room, clear_rooms, rooms_of
 from retrim.ops.release import promote
-from retrim.ops.rooms import Room, next_mode, open_room
+from retrim.ops.rooms import Room, open_room
 from retrim.paths import Paths
 
 WAIT_AT_MOST = pd.Timedelta("365D")  # a wrong year in a few rows must not put a model to sleep for good
@@ -54,13 +55,14 @@ def claim(house: House, decision: str, *, now: pd.Timestamp, mode: Mode | None =
     """
     row = house.store.decision(decision)
     assert row is not None, decision
+    decided = (row.record.get("mode") or {}).get("mode")
     return house.store.claim_run(
         {
             "id": f"run-{decision}",
             "model": house.model,
             "decision": decision,
             "as_of": row.as_of,
-            "mode": mode or next_mode(house),
+            "mode": mode or decided or mode_now(house).mode,
             "started": iso(now),
         },
         mode=mode,

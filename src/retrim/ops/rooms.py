@@ -17,6 +17,7 @@ from retrim.files import folder_digest
 from retrim.machine import CORES_VARIABLE, platform_tag
 from retrim.ops.champion import stored_bundle
 from retrim.ops.house import House
+from retrim.ops.mode import mode_now
 from retrim.ops.release import Live, live
 
 
@@ -61,13 +62,8 @@ def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -
     return _open(house, f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}", as_of=as_of, mode=chosen, champion=champion, taken=None)
 
 
-def next_mode(house: House) -> Mode:
-    """How the next version is made: searched at first, then as `retrain.mode` says."""
-    return _mode(house, live(house))
-
-
 def _mode(house: House, champion: Live | None) -> Mode:
-    return house.params.retrain.first_mode if champion is None else house.params.retrain.mode
+    return house.params.retrain.first_mode if champion is None else mode_now(house).mode
 
 
 def _open(

@@ -14,10 +14,12 @@ LEAST_SCALE = 0.25  # of a column's spread: windows that differ by less are alik
 NOTICEABLE = 0.5  # of a column's spread: what is less new than that is nobody's mistake in the unit
 EXPLAINED = 0.25  # of the novelty: as much a unit may leave
 ALIKE = 1.35  # how many times wider or narrower than the window it is like a column may be in its own unit
+FEW_ABOVE = 0.05  # rows above 0 for each one below, where the sign was turned
+STEP = 0.5  # of a column's spread: as wide as that within
 FAR_SCALE = 4.0  # a spread that grew or shrank so many times at once, by no unit that is known
 FAR_PLACE = 8.0  # spreads by which a column's middle moved at once
 UNSURE_LEFT, UNSURE_ALIKE = 0.25, 1.12  # both tighter where growth could look like the unit
-FILLED, HEAVIER = 0.12, 1.5  # share of rows that one value took over, on top of and times what any ever had
+FILLED, HEAVIER = 0.12, 1.4  # share of rows that two values took over, on top of and times what any ever had
 STRANGE = 0.05  # share of rows with one value that lies far outside all that was seen
 OUTSIDE = 0.1  # of the range seen: as far, and a spread, beyond it is far
 MANY_VALUES = 20  # distinct values from which a column is no code
@@ -36,7 +38,7 @@ class NumericHistory:
         low: Least value seen.
         high: Largest.
         distinct: Distinct values seen.
-        heaviest: The largest share that one value had in any window.
+        heaviest: The largest share that two values together had in any window.
     """
 
     windows: np.ndarray
@@ -65,7 +67,7 @@ def history_of(windows: list[np.ndarray]) -> NumericHistory | None:
     low, high = np.quantile(every, [0.25, 0.75])
     scale = float((high - low) / 1.349) or float(every.std()) or float(abs(every[0])) or 1.0
     came = [_apart(quantiles[place], quantiles[:place]).min() / scale for place in range(1, len(quantiles))]
-    heaviest = max(float(np.unique(values, return_counts=True)[1].max() / len(values)) for values in windows)
+    heaviest = max(_of_two(values) for values in windows)
     return NumericHistory(
         quantiles,
         scale,
@@ -104,7 +106,8 @@ def numeric_concerns(
             continue
         found += [
             _filled(name, own, history),
-            _in_another_unit(name, quantiles[name], history, news[name])
+            _turned(name, own, history)
+            or _in_another_unit(name, quantiles[name], history, news[name])
             or _jumped(name, quantiles[name], history)
             or _drifted(name, quantiles[name], history, news[name], novelty=novelty),
         ]
@@ -124,12 +127,20 @@ def _filled(name: str, values: np.ndarray, history: NumericHistory) -> Concern |
         share = counts[place] / len(values)
         text = f"{share:.0%} of the rows are {found[place]:g}, {history.low:g} to {history.high:g} were seen before"
         return Concern("broken", name, text)
-    place = int(counts.argmax())
-    share = counts[place] / len(values)
+    # two, as what is filled in comes beside what was frequent before; a frequent value that moves is still one
+    share, two = _of_two(values), found[np.sort(counts.argsort(kind="stable")[-2:])]
     if history.distinct >= MANY_VALUES and share > max(history.heaviest + FILLED, HEAVIER * history.heaviest):
-        text = f"{share:.0%} of the rows are {found[place]:g}; no value ever had more than {history.heaviest:.0%}"
+        text = (
+            f"{share:.0%} of the rows are {two[0]:g} or {two[1]:g}; no two values ever had over {history.heaviest:.0%}"
+        )
         return Concern("unsure", name, text)
     return None
+
+
+def _of_two(values: np.ndarray) -> float:
+    """Share of the two most frequent values together."""
+    counts = np.unique(values, return_counts=True)[1]
+    return float(np.sort(counts)[-2:].sum() / len(values))
 
 
 def _swapped(strange: Mapping[str, np.ndarray], histories: Mapping[str, NumericHistory]) -> dict[str, str]:
@@ -144,6 +155,15 @@ def _swapped(strange: Mapping[str, np.ndarray], histories: Mapping[str, NumericH
     return pairs
 
 
+def _turned(name: str, values: np.ndarray, history: NumericHistory) -> Concern | None:
+    """A column that was never below 0 and is now hardly ever above it."""
+    below, above = float((values < 0).mean()), float((values > 0).mean())
+    if history.low < 0 or below <= FILLED or above > FEW_ABOVE * below:
+        return None
+    text = f"as if with the other sign: {below:.0%} of the rows are below 0, {above:.0%} above, and none was before"
+    return Concern("broken", name, text)
+
+
 def _in_another_unit(name: str, quantiles: np.ndarray, history: NumericHistory, new: float) -> Concern | None:
     """A column that is as it was of late, once a change of unit is undone: near a window, and as wide as that.
 
@@ -154,12 +174,16 @@ def _in_another_unit(name: str, quantiles: np.ndarray, history: NumericHistory, 
         return None
     for unit in UNITS:
         old = unit.undo(quantiles)
+        if old[0] < unit.between[0] or old[-1] > unit.between[1]:
+            continue
         windows = history.windows[-(LATELY if unit.sure else JUST_BEFORE) :]
         apart = _apart(old, windows) / history.scale
         near = int(apart.argmin())
         wide, was = _spread(old), _spread(windows[near])
         most_left, times = (1.5, ALIKE) if unit.sure else (UNSURE_LEFT, UNSURE_ALIKE)
         alike = wide == was if was == 0 else 1 / times <= wide / was <= times
+        # counts such as 0, 1, 2 widen by steps
+        alike = alike or (unit.sure and abs(wide - was) <= STEP * history.scale)
         left = float(apart[near])
         if not alike or left > most_left * history.usual:
             continue

@@ -14,12 +14,14 @@ class Unit:
         factor: Not 0.
         offset: Added after.
         sure: Whether hardly anything else does this to a column; growth by half again may be growth.
+        between: Bounds of what is measured so, in the old unit: air has no 100 degrees Celsius.
     """
 
     name: str
     factor: float
     offset: float
     sure: bool
+    between: tuple[float, float]
 
     def undo(self, quantiles: np.ndarray) -> np.ndarray:
         """Quantiles in the old unit, of a column with these in the new; ascending, on a symmetric grid."""
@@ -27,8 +29,12 @@ class Unit:
         return old[::-1] if self.factor < 0 else old
 
 
+ANY = (float("-inf"), float("inf"))
+CELSIUS, FAHRENHEIT, KELVIN = (-90.0, 60.0), (-130.0, 140.0), (183.0, 333.0)
+
+
 def _both(name: str, back: str, factor: float, *, sure: bool) -> list[Unit]:
-    return [Unit(name, factor, 0.0, sure), Unit(back, 1 / factor, 0.0, sure)]
+    return [Unit(name, factor, 0.0, sure, ANY), Unit(back, 1 / factor, 0.0, sure, ANY)]
 
 
 UNITS: tuple[Unit, ...] = (
@@ -46,9 +52,9 @@ UNITS: tuple[Unit, ...] = (
     *_both("times 2.2, as pounds for kilograms", "divided by 2.2, as kilograms for pounds", 2.20462, sure=False),
     *_both("times 1.61, as kilometres for miles", "divided by 1.61, as miles for kilometres", 1.609344, sure=False),
     *_both("times 28.35, as grams for ounces", "divided by 28.35, as ounces for grams", 28.3495, sure=True),
-    Unit("Fahrenheit for Celsius", 1.8, 32.0, sure=True),
-    Unit("Celsius for Fahrenheit", 1 / 1.8, -32 / 1.8, sure=True),
-    Unit("Kelvin for Celsius", 1.0, 273.15, sure=True),
-    Unit("Celsius for Kelvin", 1.0, -273.15, sure=True),
-    Unit("the other sign", -1.0, 0.0, sure=True),
+    Unit("Fahrenheit for Celsius", 1.8, 32.0, sure=True, between=CELSIUS),
+    Unit("Celsius for Fahrenheit", 1 / 1.8, -32 / 1.8, sure=True, between=FAHRENHEIT),
+    Unit("Kelvin for Celsius", 1.0, 273.15, sure=True, between=CELSIUS),
+    Unit("Celsius for Kelvin", 1.0, -273.15, sure=True, between=KELVIN),
+    Unit("the other sign", -1.0, 0.0, sure=True, between=ANY),
 )

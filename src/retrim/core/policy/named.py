@@ -91,7 +91,8 @@ def _account(wanted: Wanted, price: float) -> Policy:
 
 def _calendar(period: int, window_span: pd.Timedelta) -> Policy:
     name = "always" if period == 1 else f"every-{period}"
-    span = (period * window_span).round("h")
+    exact = period * window_span
+    span = exact.round("D" if exact > pd.Timedelta("3D") else "h")
     hours = int(span / pd.Timedelta("1h"))
     text = f"{hours // 24}D" if hours % 24 == 0 else f"{hours}h"
     # A calendar's own alarm comes again whatever happened: the loop breaker would hold each of a short period.

@@ -1,0 +1,44 @@
+"""How the next version of this house is made, from the history of its runs."""
+
+from retrim.core.mode import CHEAPEST_FIRST, Chosen, PastMode, choose_mode
+from retrim.core.work import retraining_work
+from retrim.ops.house import House
+from retrim.ops.release import live
+
+USUAL_ROUNDS = 100  # rounds are the same in every mode, so their number drops out of the shares
+
+
+def mode_now(house: House) -> Chosen:
+    """The mode of the next version: as params.yaml says, or for `auto` the cheapest whose gain covers its price."""
+    retrain = house.params.retrain
+    if live(house) is None:
+        return Chosen(retrain.first_mode, "retrain.first_mode, as no version is live")
+    if retrain.mode != "auto":
+        return Chosen(retrain.mode, "retrain.mode")
+    runs = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused") and run.version]
+    versions = {row.version: row for row in house.store.versions(house.model)}
+    checks = house.store.decisions(house.model, source="check")
+    judged = [(run, versions[run.version].verdict) for run in runs if run.version in versions]
+    past = [
+        PastMode(run.mode, verdict["losses"]["champion"] - verdict["losses"][verdict["winner"]])
+        for run, verdict in judged
+        if "champion" in verdict["losses"]
+    ]
+    newest = checks[-1].record if checks else None
+    rows = next((verdict["rows"] for _, verdict in reversed(judged)), house.params.split.judge_rows)
+    params = house.params
+    works = {
+        mode: retraining_work(
+            max(rows * 10, params.split.sliding_rows),
+            USUAL_ROUNDS,
+            mode=mode,
+            windows=params.train.windows,
+            sliding_rows=params.split.sliding_rows,
+            backtest=params.backtest,
+            tune=params.tune,
+        )
+        for mode in CHEAPEST_FIRST
+    }
+    promoted = max(sum(run.state == "promoted" for run in runs), 1)
+    price = float(newest["price"]) if newest is not None else params.account.price
+    return choose_mode(past, works, price=price, checks=max(len(checks) / promoted, 1.0))
