@@ -87,7 +87,7 @@ def ingest(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Land a batch, or set it aside: it breaks the contract, or is not what it looks like.
+    """Land a batch, or set it aside if it is broken or unsure.
 
     A batch that is set aside ends with exit code 2 and a report. The same file twice changes nothing.
     """
