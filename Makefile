@@ -36,7 +36,7 @@ setup: $(ready) ## Make .venv from requirements.lock and install retrim in it; e
 	@:
 
 .PHONY: demo
-demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when it pays, judge, promote (5 minutes).
+demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when it pays, judge, promote (4 minutes on 2 idle cores).
 	@$(bin)/retrim demo
 
 .PHONY: test

@@ -100,7 +100,7 @@ def account(run: Run, *, ahead: float = PARAMS.account.ahead, price: float | Non
 
 POLICIES: dict[str, Callable[[Run], Asks]] = {
     "account, as shipped": account,
-    "account, not looking ahead": lambda run: account(run, ahead=0.0),
+    "account, two checks ahead": lambda run: account(run, ahead=2.0),
     "every 8 windows": lambda run: every(8, run.setting.matrix.windows),
     "every 4 windows": lambda run: every(4, run.setting.matrix.windows),
     "champion's loss > mean + 1 sd": lambda run: by_rules(

@@ -17,13 +17,14 @@ from retrim.ops.ingest import Landed
 def ingest(file: str | None = None, now: str | None = None) -> list[dict[str, Any]]:
     """Lands `file`, or every file of the inbox; tells of each batch that was quarantined."""
     house, at = open_house(), moment(now)
-    if file is None:
-        landed = take(house, now=at)
-    else:
-        landed = [take_in(house, Path(file), now=at, labels=False, correction=False)]
+    records = []
+    landed = take(house, now=at)
+    if file is not None:
+        landed = iter([take_in(house, Path(file), now=at, labels=False, correction=False)])
     for each in landed:
         tell_quarantined(each, at.isoformat())
-    return [each.as_record() for each in landed]
+        records.append(each.as_record())
+    return records
 
 
 def tell_quarantined(landed: Landed, now: str) -> None:

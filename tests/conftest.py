@@ -11,6 +11,8 @@ from retrim.adapters import prefect_server
 from retrim.core.table import DataParams
 from retrim.paths import Workspace
 
+pytest.register_assert_rewrite("tests.world", "tests.drills.scene", "tests.e2e.flows_here")  # they say what they found
+
 SHOP: dict[str, Any] = {
     "model": "shop",
     "columns": {

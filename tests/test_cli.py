@@ -1,6 +1,7 @@
 """The command line without a server: help, exit codes, errors, JSON, and what is not imported."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -27,7 +28,7 @@ sys.argv = ["retrim", *json.loads(sys.argv[1])]
 atexit.register(lambda: open(ENDED, "w").write(json.dumps(sorted(sys.modules))))
 main()
 """
-GROUPS = {"", "quarantine"}
+GROUPS = {"", "drift", "policy", "quarantine"}
 
 
 def commands() -> dict[str, Any]:
@@ -183,6 +184,18 @@ def test_a_batch_set_aside_ends_with_2_and_names_the_cure(ask: Ask, with_rows: W
 
     assert ended.code == 2
     assert "retrim quarantine show" in ended.err
+    assert len(ended.err.splitlines()) == 3  # a fault is a line, however long
+
+
+def test_scoring_without_a_version_is_no_and_says_what_to_do(ask: Ask, with_rows: World) -> None:
+    ended = ask(with_rows.root, "score")
+
+    assert (ended.code, ended.err) == (1, "")
+    assert ended.out.startswith("no version is live, so nothing was scored; make version 1: retrim retrain")
+
+
+def test_the_status_of_an_empty_workspace_names_the_next_steps(ask: Ask, world: World) -> None:
+    assert "retrim ingest FILE; then make version 1: retrim retrain" in ask(world.root, "status").out
 
 
 def test_a_batch_set_aside_is_a_record_too(ask: Ask, with_rows: World) -> None:
@@ -194,7 +207,7 @@ def test_a_batch_set_aside_is_a_record_too(ask: Ask, with_rows: World) -> None:
 # --- errors ---------------------------------------------------------------------------------------
 
 WRONG = {
-    "polish": "error: unknown command 'polish'; known: check, demo, ingest, ",
+    "polish": "error: unknown command 'polish'; known: check, demo, drift, ingest, ",
     "staus": "Did you mean 'status'?",
     "quarantine lst": "error: unknown command 'lst'; known: drop, list, release, show. Did you mean 'list'?",
     "status --polish": "error: no such option: --polish; see `retrim status --help`",
@@ -232,6 +245,26 @@ def test_no_workspace_is_wrong_use(ask: Ask, tmp_path: Path) -> None:
 
 BROKEN = {
     "gate.min_gain": (lambda params: params["gate"].update(min_gain="much"), "gate.min_gain"),
+    "a suite outside of a version": (
+        lambda params: params["data"].update(suite="expectations/../mine.json"),
+        "data.suite: 'expectations/../mine.json' does not lie in expectations/",
+    ),
+    "an absolute suite": (
+        lambda params: params["data"].update(suite="/etc/mine.json"),
+        "data.suite: '/etc/mine.json' does not lie in expectations/",
+    ),
+    "a name with a space": (
+        lambda params: params["data"].update(model="my bikes"),
+        "data.model: write lower-case letters a to z, digits, '_' and '-', a letter first (got 'my bikes')",
+    ),
+    "a class that YAML takes for a truth value": (
+        lambda params: params["data"].update(task="binary", positive=True),
+        'data.positive: put it in quotes, as it stands in the table, such as "yes" or "1" (got True)',
+    ),
+    "a log scale from 0": (
+        lambda params: params["tune"]["space"].update(lambda_l1={"low": 0, "high": 9, "log": True}),
+        "tune.space.lambda_l1: log: true needs a low above 0 (got 0)",
+    ),
     "an unknown key": (lambda params: params["gate"].update(late=1), "gate.late"),
     "a missing section": (lambda params: params.pop("probe"), "probe"),
     "a timetable": (
@@ -253,10 +286,11 @@ def test_a_broken_setting_is_named(fault: str, ask: Ask, params: dict[str, Any],
 
 
 def test_params_that_are_no_yaml_are_wrong_use(ask: Ask, params: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("data: [", encoding="utf-8")
+    (tmp_path / "params.yaml").write_text("data:\n\tmodel: bike\n", encoding="utf-8")
     ended = ask(tmp_path, "status")
 
-    assert (ended.code, "cannot be read as YAML" in ended.err) == (2, True)
+    assert (ended.code, len(ended.err.splitlines())) == (2, 1)
+    assert "params.yaml, line 2, column 1: cannot be read as YAML: " in ended.err
 
 
 def test_a_server_that_does_not_answer_ends_with_3(with_rows: World) -> None:
@@ -265,3 +299,71 @@ def test_a_server_that_does_not_answer_ends_with_3(with_rows: World) -> None:
     assert ended.stderr == (
         "error: no Prefect server answers at http://127.0.0.1:9/api; start it, or unset RETRIM_PREFECT_URL\n"
     )
+
+
+# --- what is odd, and no fault of retrim ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["check --now", "retrain --as-of", "score --now", "ingest gone.csv --arrived"])
+def test_a_time_in_the_future_is_wrong_use(call: str, ask: Ask, world: World) -> None:
+    # A check or a run of the year 2999 would be the newest one for ever: no later one would ever act.
+    ended = ask(world.root, *call.split(), "2999-01-01")
+
+    assert (ended.code, "'2999-01-01' is in the future; give a time up to now" in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize("text", ["5", "10/11/2012", "May"])
+def test_a_time_is_not_guessed(text: str, ask: Ask, world: World) -> None:
+    ended = ask(world.root, "check", "--now", text)
+
+    assert (ended.code, f"{text!r} is no time" in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize("call", ["reproduce", "rollback --reason late --to"])
+def test_a_number_no_version_can_have_is_wrong_use(call: str, ask: Ask, world: World) -> None:
+    ended = ask(world.root, *call.split(), "9" * 30)
+
+    assert (ended.code, "is no number of a version" in ended.err) == (2, True)
+
+
+def test_a_file_name_that_is_not_utf8_is_set_aside_like_any_other(with_rows: World) -> None:
+    (with_rows.root / os.fsdecode(b"caf\xe9.csv")).write_text("a\n1\n", encoding="utf-8")
+    ended = with_rows.retrim("ingest", os.fsdecode(b"caf\xe9.csv"), code=2)
+
+    assert ended.stderr.startswith("quarantined: batch ")
+    assert r"caf\xe9.csv" in with_rows.retrim("quarantine", "list").stdout
+
+
+def test_brackets_in_a_file_name_are_shown(with_rows: World) -> None:
+    (with_rows.root / "rows[old].csv").write_text("a\n2\n", encoding="utf-8")
+
+    assert "rows[old].csv" in with_rows.retrim("ingest", "rows[old].csv", code=2).stderr
+
+
+def test_a_store_that_is_none_ends_with_2_and_keeps_the_password(with_rows: World) -> None:
+    url = "postgresql://me:hush@host:port/x"
+    ended = with_rows.retrim("status", code=2, environment={"RETRIM_STORE_URL": url})
+
+    assert ended.stderr.startswith("error: RETRIM_STORE_URL is no address of a database; write such as ")
+    assert "hush" not in ended.stderr
+
+
+def test_a_disk_that_cannot_be_written_is_told_without_a_traceback(
+    ask: Ask, params: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (tmp_path / "var").touch()  # a file where a folder has to be
+    ended = ask(tmp_path, "status")
+
+    assert ended.code == 3
+    assert (
+        ended.err == f"error: file exists at {tmp_path / 'var'}; look at the disk and its permissions, then try again\n"
+    )
+
+
+def test_a_cell_that_would_write_on_the_terminal_is_spelled_out(with_rows: World) -> None:
+    (with_rows.root / "evil.csv").write_text("at,\x1b[2Jlevel\n2024-02-01,1\n", encoding="utf-8")
+    batch = with_rows.ask("ingest", "evil.csv", code=2)["batch"]
+    shown = with_rows.retrim("quarantine", "show", batch).stdout
+
+    assert ("\x1b" in shown, r"\x1b[2Jlevel" in shown) == (False, True)

@@ -103,14 +103,15 @@ def show_status(record: dict[str, Any]) -> None:
     champion, last, late = record["champion"], record["last_decision"], record["overdue"]
     account = None
     if record["price"] is not None:
-        share = record["account"] / record["price"]
+        share = f" ({record['account'] / record['price']:.0%})" if record["price"] else ""  # version 1 may be perfect
         paid = account_in_words(record["account"], record["price"], record["money"])
-        account = f"{paid}, the price of a retraining ({share:.0%})"
+        account = f"{paid}, the price of a retraining{share}"
     screens.show_facts(
         [
             ("model", record["model"]),
             ("live", _live(champion)),
-            ("because", screens.brief(champion["reason"], REASON) if champion else "make version 1: retrim retrain"),
+            ("because", screens.brief(champion["reason"], REASON) if champion else None),
+            ("to do", None if champion else "land rows: retrim ingest FILE; then make version 1: retrim retrain"),
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
             ("cost so far", totals_in_words(record["totals"])),

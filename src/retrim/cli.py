@@ -87,7 +87,7 @@ def ingest(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Land a batch, or set it aside: it breaks the contract, or is not what it looks like.
+    """Land a batch, or set it aside if it is broken or unsure.
 
     A batch that is set aside ends with exit code 2 and a report. The same file twice changes nothing.
     """
@@ -95,13 +95,16 @@ def ingest(
     from retrim.ops.inbox import take_in
 
     house = house_here()
-    landed = take_in(house, file, now=past_time(arrived), labels=labels, correction=correction)
+    now = None if arrived is None else past_time(arrived)
+    landed = take_in(house, file, now=now, labels=labels, correction=correction)
     if as_json:
         screens.show_json(landed.as_record())
     elif landed.outcome == "quarantined":
-        screens.ERR.print(f"quarantined: batch {landed.batch}, {file.name}", highlight=False)
+        screens.ERR.print(
+            f"quarantined: batch {landed.batch}, {file.name}", highlight=False, markup=False, soft_wrap=True
+        )
         for fault in landed.faults:
-            screens.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False)
+            screens.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
         screens.ERR.print(f"look at it: retrim quarantine show {landed.batch}", highlight=False)
     else:
         as_what = ", drifted from what landed before" if landed.verdict == "drifted" else ""
@@ -118,7 +121,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     from retrim import screens
     from retrim.answers import show_check
 
-    house, at = house_here(), as_time(now)
+    house, at = house_here(), past_time(now)
     with flows_of(house):
         from flows.monitor import monitor
 
@@ -152,7 +155,7 @@ def retrain(
 
     if mode not in (None, "search", "warm", "refit"):
         raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
-    house, at = house_here(), as_time(as_of)
+    house, at = house_here(), past_time(as_of)
     with flows_of(house):
         from flows.maintain import maintain
         from flows.retrain import retrain as flow
@@ -170,7 +173,7 @@ def retrain(
     if as_json:
         screens.show_json(outcome)
     else:
-        screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False)
+        screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False, markup=False)
         if outcome["version"] is not None:
             screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `make ui`", highlight=False)
     raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
@@ -185,11 +188,14 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     from retrim import screens
     from retrim.ops.score import score as op
 
-    scored = op(house_here(), now=as_time(now))
+    scored = op(house_here(), now=past_time(now))
     if as_json:
         screens.show_json(scored.as_record())
+    elif scored.version is None:
+        screens.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
     else:
         screens.OUT.print(f"version {scored.version}: {scored.written} predictions written", highlight=False)
+    raise typer.Exit(1 if scored.version is None else 0)
 
 
 @app.command(epilog=example("retrim why 2012-03-01"))

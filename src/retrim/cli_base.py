@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from retrim.adapters.prefect_server import Server
     from retrim.ops.house import House
 
+LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
 Now = Annotated[str | None, typer.Option("--now", metavar="TIME", help="Pretend it is this moment (UTC), for replays.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")]
@@ -36,7 +38,7 @@ def show_version(asked: bool) -> None:
 def version_number(text: str | int) -> int:
     from retrim.errors import BadInputError
 
-    if not str(text).isdecimal():
+    if not str(text).isdecimal() or len(str(text)) > LONGEST:
         raise BadInputError(f"{text!r} is no number of a version; write 7, list them with `retrim versions`")
     return int(text)
 
@@ -57,19 +59,19 @@ def as_time(text: str | None) -> "pd.Timestamp":
 
     if text is None:
         return pd.Timestamp.now(tz="UTC").floor("s")
-    given = pd.to_datetime(text, errors="coerce")
+    given = pd.to_datetime(text, format="ISO8601", errors="coerce")  # read loosely, "5" is a day of this month
     if not isinstance(given, pd.Timestamp):
         raise BadInputError(f"{text!r} is no time; write 2012-05-01 or 2012-05-01T12:00, in UTC")
     return given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")
 
 
 def past_time(text: str | None) -> "pd.Timestamp":
-    """A time that is not in the future: arrivals only go forward, so a slip would block every later one."""
+    """A time that is not in the future: arrivals, checks and runs go forward, so a slip would block every later one."""
     from retrim.errors import BadInputError
 
-    given = as_time(text)
-    if given > as_time(None):
-        raise BadInputError(f"{text!r} is in the future; a batch has arrived by now, or earlier")
+    given, now = as_time(text), as_time(None)
+    if given > now:
+        raise BadInputError(f"{text!r} is in the future; give a time up to now, {now.isoformat()}")
     return given
 
 

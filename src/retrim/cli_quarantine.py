@@ -64,7 +64,7 @@ def quarantine_release(
     from retrim.ops.ingest import release as op
 
     house = house_here()
-    landed = op(batch, workspace=house.workspace, data=house.params.data, now=as_time(None), reason=reason)
+    landed = op(batch, workspace=house.workspace, data=house.params.data, now=None, reason=reason)
     if as_json:
         screens.show_json(landed.as_record())
     else:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retrim.cli_base import AsJson, Version, as_time, example, house_here
+from retrim.cli_base import AsJson, Version, as_time, example, house_here, version_number
 
 app = typer.Typer()
 
@@ -66,7 +66,9 @@ def reproduce(
 @app.command(epilog=example("retrim rollback --to 1 --reason 'complaints from the north'"))
 def rollback(
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the release.")],
-    to: Annotated[int | None, typer.Option("--to", metavar="N", help="Default: the version before.")] = None,
+    to: Annotated[
+        int | None, typer.Option("--to", metavar="N", parser=version_number, help="Default: the version before.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an earlier version live again.

@@ -1,6 +1,7 @@
 """Files and folders, read and replaced whole."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,11 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def name_of(path: Path) -> str:
+    """The name of a file as text that can be written: to the system it is bytes, and need not be UTF-8."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
 def folder_digest(folder: Path) -> str:

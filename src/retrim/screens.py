@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 GAP, LEAST = 2, 20  # between columns; of a column that is cut
 LOG_WIDTH = 120  # where no terminal says how wide it is
 OUT = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH)
@@ -47,7 +49,7 @@ def show_table(
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=brief_last)
     for row in texts:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(harmless(text)) for text in row))
     if title is not None:
         OUT.print(f"\n[bold]{escape(title)}[/]", highlight=False)
     OUT.print(table)
@@ -60,8 +62,13 @@ def show_facts(facts: Sequence[tuple[str, Any]]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts:
         if value is not None:
-            table.add_row(name, Text(str(value)))
+            table.add_row(name, Text(harmless(str(value))))
     OUT.print(table)
+
+
+def harmless(text: str) -> str:
+    """The text with control signs spelled out: a cell of a file could else write anything on a terminal."""
+    return CONTROL.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)
 
 
 def moment(iso: str | None) -> str | None:
@@ -124,6 +131,8 @@ class _Bars(logging.Handler):
         if step is None:
             return
         lane = "checks" if step.what.startswith("checks") else "run"
+        if lane == "checks" and "run" in self.tasks:  # the run has ended; the next has a line and a clock of its own
+            self.bars.remove_task(self.tasks.pop("run"))
         if lane not in self.tasks:
             self.tasks[lane] = self.bars.add_task(step.what, total=step.total or None)
         self.bars.update(self.tasks[lane], description=step.what, completed=step.done, total=step.total or None)

@@ -1,6 +1,6 @@
 """params.yaml and the environment, read once. `Params` changes results; `Env` says where things are."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -62,6 +62,16 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _suite_is_part_of_a_version(self) -> "Params":
+        path = PurePosixPath(self.data.suite)
+        if path.parts[:1] != ("expectations",) or ".." in path.parts:
+            raise ValueError(
+                f"data.suite: {self.data.suite!r} does not lie in expectations/, and only what lies there goes into "
+                "a version; move it, and write such as expectations/trips.json"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _floors_fit_the_task(self) -> "Params":
         for name in self.gate.floor:
             fitting = [entry.name for entry in BASELINES if self.data.task in entry.facts["tasks"]]
@@ -118,8 +128,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping, read safely."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path} cannot be read as YAML: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise BadInputError(f"{path}{where}: cannot be read as YAML: {said}") from error
     if not isinstance(document, dict):
         raise BadInputError(f"{path} holds a {type(document).__name__}; a mapping of sections is needed")
     return document

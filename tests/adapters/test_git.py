@@ -8,6 +8,7 @@ import pytest
 
 from retrim.adapters.git import (
     add_worktree,
+    clear_tag_locks,
     commit_files,
     find_tag,
     git,
@@ -171,6 +172,12 @@ class TestAWorkspace:
         with pytest.raises(BadInputError, match=r"no git repository with a commit.*git init"):
             require_repository(tmp_path)
 
+    def test_that_is_no_repository_is_told_so_by_what_a_retraining_does_first(
+        self, tmp_path: Path, nameless: None
+    ) -> None:
+        with pytest.raises(BadInputError, match=r"no git repository with a commit.*git init"):
+            clear_tag_locks(tmp_path, "retrim/bike")
+
     def test_without_a_commit_is_told_to_make_one(self, tmp_path: Path, nameless: None) -> None:
         git(tmp_path, "init", "-q")
 
@@ -280,3 +287,11 @@ def test_the_variables_of_the_caller_stay(repository: Path) -> None:
     snapshot(repository, max_file_mb=1)
 
     assert dict(os.environ) == before
+
+
+def test_a_file_whose_name_is_not_utf8_is_taken_along(repository: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    (repository / name).write_text("x", encoding="utf-8")
+    taken = snapshot(repository, max_file_mb=1)
+
+    assert name in taken.untracked

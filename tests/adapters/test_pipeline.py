@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -31,7 +32,7 @@ from retrim.adapters.pipeline import (
 )
 from retrim.errors import RetrimError
 from retrim.files import folder_digest
-from retrim.paths import Workspace
+from retrim.paths import Paths, Workspace
 
 pytestmark = pytest.mark.slow
 DATE = "2024-01-01T00:00:00+00:00"
@@ -75,6 +76,31 @@ def a_room(workspace: Workspace, name: str = "one", champion: Path | None = None
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return a_workspace(tmp_path)
+
+
+@pytest.mark.parametrize("lay", [lay_inputs, fetch_inputs])
+def test_a_workspace_may_lie_in_a_folder_with_any_letters(
+    tmp_path: Path, lay: Callable[[Workspace, Path], None]
+) -> None:
+    workspace = a_workspace(tmp_path / "Jürgen ☂")
+    room, folder = a_room(workspace), workspace.runs / "fresh"
+    commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
+    git.add_worktree(workspace.root, folder, commit)
+    lay(workspace, folder)
+
+    assert (Paths(folder).raw / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
+
+
+def test_batches_on_another_disk_are_copied_into_the_room(workspace: Workspace) -> None:
+    shared = Path("/dev/shm")  # noqa: S108  a disk of its own on Linux
+    if not shared.is_dir() or shared.stat().st_dev == workspace.root.stat().st_dev:
+        pytest.skip("there is no other disk here")
+    with TemporaryDirectory(dir=shared) as disk:
+        workspace.landing.parent.mkdir(exist_ok=True)
+        workspace.landing.symlink_to(disk)
+        room = a_room(workspace)
+
+        assert (Paths(room).raw / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
 
 
 @pytest.fixture

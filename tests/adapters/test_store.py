@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.store import Store, iso
-from retrim.errors import RefusedError, RetrimError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 # A process that says it is ready, waits for a line, tries one thing and prints what came of it.
@@ -43,7 +43,7 @@ def store(url: str) -> Iterator[Store]:
     for day in (1, 2, 3):
         store.add_decision(decision(day))
     yield store
-    store._engine.dispose()
+    store._database._engine.dispose()
 
 
 def decision(day: int, model: str = "shop") -> dict[str, Any]:
@@ -303,3 +303,35 @@ def test_decisions_and_runs_come_oldest_first(store: Store) -> None:
 
     assert [row.id for row in store.decisions("shop")] == ["d1-shop", "d2-shop", "d3-shop", "d4-shop", "d9-shop"]
     assert [row.id for row in store.decisions("shop", source="person")] == ["d4-shop"]
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nowhere://me:hush@host/x", "postgresql://me:hush@host:port/x"])
+def test_an_address_that_is_none_is_bad_input_and_its_password_is_not_told(url: str) -> None:
+    with pytest.raises(BadInputError, match="write such as sqlite:////") as raised:
+        Store(url)
+
+    assert "hush" not in str(raised.value)
+
+
+def test_a_store_that_breaks_later_says_where_it_is_and_what_to_do(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'retrim.db'}")
+    with sqlite3.connect(tmp_path / "retrim.db") as broken:
+        broken.execute("drop table decisions")
+    broken.close()
+
+    with pytest.raises(RetrimError, match=r"retrim\.db cannot be read: no such table: decisions; look at the database"):
+        store.decisions("shop")
+
+
+def test_a_run_that_failed_is_started_again_in_the_mode_that_is_asked_for(store: Store) -> None:
+    store.claim_run(run(1))
+    store.end_run("run-d1-shop", state="failed", ended="2024-01-02T00:00:00+00:00", version=None, detail={})
+
+    assert store.claim_run(run(1) | {"mode": "refit"}, mode="refit").mode == "refit"
+
+
+def test_a_run_that_was_killed_goes_on_in_its_own_mode_when_none_is_asked_for(store: Store) -> None:
+    store.claim_run(run(1))
+    store.end_run("run-d1-shop", state="crashed", ended="2024-01-02T00:00:00+00:00", version=None, detail={})
+
+    assert store.claim_run(run(1) | {"mode": "refit"}).mode == "search"

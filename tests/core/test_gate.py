@@ -133,6 +133,11 @@ def test_a_gate_without_a_floor_is_refused() -> None:
         gate(floor=[])
 
 
+def test_a_season_of_no_length_is_refused() -> None:
+    with pytest.raises(ValidationError, match="'0h' is no time at all; write a span above 0"):
+        gate(season="0h")
+
+
 def test_no_rows_at_all_are_refused_with_a_verdict() -> None:
     found = verdict({"all": np.array([]), "sliding": np.array([])}, np.array([]))
 
@@ -173,6 +178,17 @@ def test_nothing_is_promoted_over_a_perfect_champion() -> None:
 
     assert failed(found) == ["gain", "worst fold"]
     assert json.loads(to_json(found.as_record()))["promote"] is False
+
+
+@pytest.mark.parametrize("loss", [0.0, 1e-300])
+def test_a_loss_that_is_all_but_zero_is_told_in_losses_not_in_shares_of_it(loss: float) -> None:
+    found = verdict({"all": np.full(ROWS, 5.0)}, np.full(ROWS, loss), floor=loss)
+
+    assert "no gain over the champion: mean loss 5 against " in found.reason
+    assert "no gain over the naive mean: mean loss 5 against " in found.reason
+    assert "worst of 4 folds beyond +100000% against the champion's loss" in found.reason
+    assert "inf" not in found.reason
+    assert len(found.reason) < 300
 
 
 def test_a_perfect_challenger_is_promoted() -> None:

@@ -34,6 +34,7 @@ STRANGE: dict[str, Callable[[], bytes]] = {
     "no gain": lambda: report.importance(["hour", "weather"], [0.0, 0.0]),
     "200 features": lambda: report.importance([f"feature {n}" for n in range(200)], list(range(200))),
     "a very long name": lambda: report.importance(["n" * 300], [1.0]),
+    "letters that the font lacks": lambda: report.importance(["温度"], [1.0]),
     "markup in a name": lambda: report.importance(["price_$_and_$", "<b>"], [1.0, 2.0]),
     "one row": lambda: report.predicted_against_actual(np.array([3.0]), np.array([3.0]), "regression"),
     "constant": lambda: report.predicted_against_actual(np.full(2000, 3.0), np.full(2000, 3.0), "regression"),

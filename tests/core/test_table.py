@@ -98,6 +98,18 @@ def test_a_label_that_came_late_is_mature_when_it_came(shop_later: DataParams) -
     assert table["_matured"].tolist() == [day(6)]
 
 
+def test_a_label_that_came_before_its_row_is_mature_when_the_row_came(shop_later: DataParams) -> None:
+    rows, early = landed(("a", 0, 6, np.nan)), labels(("a", 2, 7.0))
+
+    assert assemble(rows, early, shop_later, as_of=day(8))["_matured"].tolist() == [day(6)]
+
+
+def test_a_corrected_row_with_a_label_matured_when_both_were_first_there(shop_later: DataParams) -> None:
+    rows = pd.concat([landed(("a", 0, 1, np.nan)), landed(("a", 0, 7, np.nan), batch="c")])
+
+    assert assemble(rows, labels(("a", 3, 7.0)), shop_later, as_of=day(8))["_matured"].tolist() == [day(3)]
+
+
 def test_a_corrected_label_matured_when_it_was_first_known(shop_later: DataParams) -> None:
     late = pd.concat([labels(("a", 3, 7.0)), labels(("a", 6, 8.0), batch="m")])
 
@@ -266,6 +278,14 @@ def test_without_a_key_batch_and_row_number_are_it() -> None:
         ({"key": ["nothing"]}, "'nothing' is no column"),
         ({"key": ["price"]}, "'price' is the target"),
         ({"key": ["weight"]}, "'weight' is a number"),
+        (
+            {"columns": {"price": None, "label_time": {"type": "number", "role": "target"}}},
+            "'label_time' is what a file of labels calls another column",
+        ),
+        (
+            {"columns": {"label_time": {"type": "category", "role": "forbidden"}}, "key": ["label_time"]},
+            "'label_time' is what a file of labels calls another column",
+        ),
         ({"label_horizon": None}, "due time once"),
         ({"label_horizon": "-1d"}, "negative"),
         ({"label_horizon": "soon"}, "no span of time"),

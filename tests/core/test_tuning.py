@@ -52,6 +52,22 @@ def test_a_range_upside_down_is_refused() -> None:
         Dimension.model_validate({"low": 3, "high": 2})
 
 
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"low": 0.0, "high": 10.0, "log": True}, "log: true needs a low above 0 .got 0.0."),
+        ({"low": 0, "high": 10, "log": True}, "log: true needs a low above 0"),
+        ({"choices": [1, 2], "log": True}, "log: true needs a low above 0"),
+        ({"low": 0.1, "high": float("inf")}, "one of them is not finite"),
+        ({"low": float("nan"), "high": 1.0}, "one of them is not finite"),
+        ({"choices": []}, "at least 1 item"),
+    ],
+)
+def test_a_dimension_that_no_sampler_could_draw_from_is_refused(form: dict, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Dimension.model_validate(form)
+
+
 def test_whole_bounds_give_whole_numbers() -> None:
     found = run(tune_params())
 

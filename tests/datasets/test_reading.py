@@ -152,6 +152,42 @@ def test_a_column_stored_as_another_type_is_a_fault(
     assert (fault.column, fault.examples[0].value) == (column, value)
 
 
+@pytest.mark.parametrize(
+    "text", ["0000-01-01", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00+14:00"], ids=["year 0", "after", "before"]
+)
+def test_a_time_beyond_the_calendar_is_a_fault(text: str, shop: DataParams) -> None:
+    (fault,) = read_content(GOOD.replace(b"2024-01-01T10:00:00Z", text.encode()), shop, labels=False).faults
+
+    assert (fault.column, fault.examples[0].value, "of the years 1 to 9999" in fault.cure) == ("at", text, True)
+
+
+@pytest.mark.parametrize(("unit", "ticks"), [("ms", 10**17), ("ms", -(2**62)), ("us", 253_402_300_800_000_000)])
+def test_a_stored_time_beyond_the_calendar_is_a_fault_and_does_not_wrap(
+    unit: str, ticks: int, shop: DataParams
+) -> None:
+    stored = parquet(at=pa.array([ticks, 0], pa.timestamp(unit, "UTC")))
+    (fault,) = read_content(stored, shop, labels=False).faults
+
+    assert (fault.column, fault.count, fault.examples[0].value) == ("at", 1, str(ticks))
+
+
+def test_the_first_and_the_last_second_of_the_calendar_are_times(shop: DataParams) -> None:
+    stored = parquet(at=pa.array([-62_135_596_800, 253_402_300_799], pa.timestamp("s", "UTC")))
+
+    assert [time.isoformat() for time in frame_of(stored, shop)["at"]] == [
+        "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", ["country", "weight"])
+def test_stored_text_that_is_not_utf8_is_a_fault(column: str, shop: DataParams) -> None:
+    ends = pa.py_buffer(np.array([0, 2, 4], dtype="int32").tobytes())
+    text = pa.Array.from_buffers(pa.string(), 2, [None, ends, pa.py_buffer(b"\xff\xfeab")])
+    (fault,) = read_content(parquet(**{column: text}), shop, labels=False).faults
+
+    assert fault.cure == "store text as UTF-8"
+
+
 @pytest.mark.parametrize("column", ["at", "order"])
 def test_a_row_needs_its_time_and_its_key(column: str, shop: DataParams) -> None:
     rows = pd.read_csv(io.BytesIO(GOOD), dtype="str")

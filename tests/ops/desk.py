@@ -140,7 +140,7 @@ def make_desk(
 ) -> Desk:
     """A desk in an empty folder; `drift`, `data` and `changes` dial the stream, its description and params.yaml."""
     document = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
-    document["data"] = data_section(task, labels=labels, horizon="1h", suite="none.json") | (data or {})  # type: ignore[arg-type]
+    document["data"] = data_section(task, labels=labels, horizon="1h", suite="expectations/none.json") | (data or {})  # type: ignore[arg-type]
     if document["data"]["task"] != "regression":
         document["judge"] |= {"loss": "log_loss", "metrics": ["log_loss", "accuracy"]}
     document["train"]["windows"] = ["all"]

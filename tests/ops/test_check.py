@@ -1,5 +1,6 @@
 """A check: what it counts once, what it says, and that it is recorded whether or not it acts."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -462,6 +463,7 @@ def test_a_deferred_run_neither_debits_nor_cools_nor_counts_as_a_refusal(make: M
 
     assert deferred is not None
     assert "0 mature rows that no model has seen, 24 needed; enough by 2024-01-1" in deferred.reason
+    assert deferred.reason.endswith(" labels were due and have not come, land them: retrim ingest FILE --labels")
     assert waiting.reason.startswith("a deferred run waits for labels until 2024-01-1")
     assert awake.outcome == "retrain"
     assert awake.record["debited"] == []
@@ -485,6 +487,20 @@ def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> N
     assert deferred.reason.endswith("enough by 2024-01-19T00:00:00+00:00")
 
 
+def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_many_as_it_needs(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "house", data={"label_horizon": "10D"})
+    desk.land(desk.rows(0, 40), 40)
+    too_early = defer(desk.house, claim(desk.house, desk.check(40).id, now=desk.day(40)), now=desk.day(40))
+    until = (pd.Timestamp(desk.house.store.runs("generated")[-1].detail["until"]) - START) / pd.Timedelta("1D")
+    desk.land(desk.rows(40, until), until)
+    again = desk.check(until)
+
+    assert too_early is not None
+    assert too_early.reason.startswith("too few of 721 mature rows to train on before those that judge (")
+    assert again.outcome == "retrain"
+    assert defer(desk.house, claim(desk.house, again.id, now=desk.day(until)), now=desk.day(until)) is None
+
+
 def test_a_run_as_of_before_the_first_arrival_says_so(tmp_path: Path) -> None:
     desk = make_desk(tmp_path / "house")
     desk.land(desk.rows(0, 2), 2)
@@ -493,6 +509,18 @@ def test_a_run_as_of_before_the_first_arrival_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02"):
         defer(desk.house, run, now=desk.day(3))
+
+
+def test_a_champion_that_needs_a_column_that_is_gone_says_which(make: Make) -> None:
+    desk = make()
+    columns = desk.house.params.data.model_dump(mode="json")["columns"]
+    columns.pop("level")
+    changed = with_params(desk, data={"columns": columns})
+    shutil.rmtree(desk.house.landing.root)
+    changed.land(changed.rows(0, 12).drop(columns="level"), 12)
+
+    with pytest.raises(BadInputError, match="the model needs level, which the table does not have; keep the column"):
+        changed.check(12)
 
 
 # --- drift ----------------------------------------------------------------------------------------
@@ -661,7 +689,7 @@ def test_a_class_that_the_champion_never_saw_costs_it_dearly(tmp_path: Path, com
 def _multiclass(data: dict[str, Any]) -> dict[str, Any]:
     from retrim.datasets.synthetic import data_section
 
-    section = data_section("binary", labels="with_rows", horizon="1h", suite="none.json")
+    section = data_section("binary", labels="with_rows", horizon="1h", suite="expectations/none.json")
     return data | {"columns": section["columns"], "positive": None}
 
 

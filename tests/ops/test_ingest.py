@@ -70,6 +70,15 @@ def test_arrivals_go_forward(counter: Counter, correction: bool) -> None:  # noq
 UNLABELLED = GOOD.replace(",9.5", ",").replace(",8\n", ",\n")
 
 
+def test_labels_landed_as_rows_are_told_how_to_land(counter_later: Counter) -> None:
+    counter_later.land(UNLABELLED)
+    labels = "order,price,label_time\n2,8,2024-01-03T00:00:00Z\n"
+    (fault,) = counter_later.land(labels).faults
+
+    assert "retrim ingest FILE --labels" in fault.cure
+    assert counter_later.land(labels, labels=True).outcome == "landed"
+
+
 def test_labels_that_come_later_fill_their_rows(counter_later: Counter) -> None:
     counter_later.land(UNLABELLED)
     landed = counter_later.land("order,price\n2,8\n", labels=True)

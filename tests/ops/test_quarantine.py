@@ -72,6 +72,17 @@ def test_an_unknown_batch_is_named_with_those_there_are(counter: Counter, name: 
         quarantine_show(counter.workspace, name)
 
 
+def test_too_few_digits_are_answered_with_the_batches_they_fit(counter: Counter) -> None:
+    batches = [counter.land(HEAVY + "\n" * number).batch for number in range(17)]  # two begin alike at least
+    first = next(batch[0] for batch in batches if sum(other[0] == batch[0] for other in batches) > 1)
+    fitting = sorted(batch for batch in batches if batch[0] == first)
+
+    with pytest.raises(BadInputError, match="give more digits") as error:
+        quarantine_show(counter.workspace, first)
+    named = str(error.value).split("give more digits: ")[1].split(", ")
+    assert sorted(named) == fitting
+
+
 def test_an_empty_reason_is_refused(counter: Counter) -> None:
     batch = counter.land(HEAVY).batch
 

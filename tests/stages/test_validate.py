@@ -54,6 +54,14 @@ def room(tmp_path: Path) -> Room:
     return made
 
 
+def test_what_a_suite_says_of_one_batch_is_not_asked_of_the_table_of_all(room: Room) -> None:
+    one_batch = {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1, "max_value": 24}}
+    suite = {**SUITE, "expectations": [*SUITE["expectations"], one_batch]}
+    write_file(room.paths.root / "expectations" / "generated.json", to_json(suite))
+
+    assert len(run(room, as_of=day(3))) == 48
+
+
 def run(room: Room, *, as_of: pd.Timestamp) -> pd.DataFrame:
     write_file(room.paths.pins, to_json({**json.loads(room.paths.pins.read_bytes()), "as_of": as_of.isoformat()}))
     validate.run(room.data, room.paths)

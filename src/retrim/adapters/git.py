@@ -48,7 +48,18 @@ def git(
     if index is not None:
         environment["GIT_INDEX_FILE"] = str(index)
     command = ["git", *NO_HOOKS, *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # names of files are bytes, and need not be UTF-8
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise RetrimError(f"git cannot be run in {folder} ({error.strerror}); install git") from error
     if done.returncode:
         said = arguments[len(IDENTITY) :] if arguments[: len(IDENTITY)] == IDENTITY else arguments
         raise RetrimError(f"git {' '.join(said[:3])} failed in {folder}: {done.stderr.strip()}")
@@ -173,7 +184,12 @@ def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
 
 
 def clear_tag_locks(root: Path, prefix: str) -> None:
-    """Removes locks that a kill inside `git tag` left; only for one who knows that nobody is tagging."""
+    """Removes locks that a kill inside `git tag` left; only for one who knows that nobody is tagging.
+
+    Raises:
+        BadInputError: There is no repository to tag in.
+    """
+    require_repository(root)
     for lock in (root / git(root, "rev-parse", "--git-path", f"refs/tags/{prefix}")).glob("*.lock"):
         lock.unlink(missing_ok=True)
 

@@ -55,7 +55,7 @@ def open_room(
         workspace: Whose code (at `commit`), cache and remote it is.
         folder: Where the room is made; must not exist.
         commit: The snapshot.
-        raw: Batch files that had arrived by the as-of date; linked, not copied.
+        raw: Batch files that had arrived by the as-of date; linked, or copied from another disk.
         champion: Folder of the champion's bundle, or None before version 1.
         pins: What the machine sets; the digests of raw and champion are added.
         digest: SHA-256 of a folder.
@@ -67,7 +67,10 @@ def open_room(
     for source in raw:
         target = paths.raw / source.parent.name / source.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.link(source, target)
+        try:
+            os.link(source, target)
+        except OSError:  # the landing zone lies on another disk, or on one without links
+            shutil.copyfile(source, target)
     shutil.rmtree(paths.champion, ignore_errors=True)
     if champion is None:
         paths.champion.mkdir(parents=True)
@@ -86,8 +89,13 @@ def share_cache(workspace: Workspace, folder: Path) -> None:
     local = Config(str(workspace.root / ".dvc")).read("local")
     with Config(str(folder / ".dvc"), validate=False).edit("local") as config:
         config.update(local)
-        config.setdefault("cache", {}).setdefault("dir", str(workspace.root / ".dvc" / "cache"))
-        config.setdefault("core", {})["site_cache_dir"] = str(folder / ".dvc" / "tmp" / "site")
+        config.setdefault("cache", {}).setdefault("dir", _in_ascii(workspace.root / ".dvc" / "cache", Path.cwd()))
+        config.setdefault("core", {})["site_cache_dir"] = _in_ascii(folder / ".dvc" / "tmp" / "site", folder)
+
+
+def _in_ascii(path: Path, start: Path) -> str:
+    """A path as DVC can write it: its settings are ASCII, so one with other letters is told as seen from `start`."""
+    return str(path) if str(path).isascii() else os.path.relpath(path, start)
 
 
 def reproduce(stage: str, room: Path, *, environment: Mapping[str, str], say: Say) -> str:
@@ -172,8 +180,8 @@ def fetch_inputs(workspace: Workspace, room: Path) -> None:
     cache = local.pop("cache", {}).get("dir") or str(workspace.root / ".dvc" / "cache")
     with Config(str(room / ".dvc"), validate=False).edit("local") as config:
         config.update(local)
-        config.setdefault("core", {})["site_cache_dir"] = str(room / ".dvc" / "tmp" / "site")
-        config.setdefault("remote", {})["retrim-cache"] = {"url": cache, "verify": True}
+        config.setdefault("core", {})["site_cache_dir"] = _in_ascii(room / ".dvc" / "tmp" / "site", room)
+        config.setdefault("remote", {})["retrim-cache"] = {"url": _in_ascii(Path(cache), Path.cwd()), "verify": True}
     lost = not all(_has(Path(cache), room / note) for note in INPUTS)
     remote = [] if lost and has_remote(room) else ["-r", "retrim-cache"]
     dvc(room, "pull", *remote, *INPUTS)

@@ -23,6 +23,7 @@ from retrim.errors import BadInputError, RetrimError
 
 State = Literal["held", "released", "dropped", "landed"]
 REPORT, SOURCE = "report.json", "source"
+LONGEST_SUFFIX = 40  # the name the bytes are kept under must fit, however long that of the file is
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Quarantine:
         folder = self.root / entry.batch
         aside = folder if folder.exists() else self.root / f"{ASIDE}{entry.batch}"
         aside.mkdir(exist_ok=True)
-        suffix = "".join(Path(entry.file).suffixes[-2:])
+        suffix = "".join(Path(entry.file).suffixes[-2:])[-LONGEST_SUFFIX:]
         _write(aside / f"{SOURCE}{suffix}", content)
         self._report(aside, entry)
         if aside != folder:
@@ -134,9 +135,9 @@ class Quarantine:
         known = [entry.batch for entry in self.entries()]
         found = [batch for batch in known if batch.startswith(name)]
         if len(found) != 1 or not name:
-            raise BadInputError(
-                f"{name!r} names {len(found)} batches in quarantine; there are: {', '.join(known) or 'none'}"
-            )
+            there, named = ("give more digits", found) if found and name else ("there are", known)
+            count = len(found) if name else 0
+            raise BadInputError(f"{name!r} names {count} batches in quarantine; {there}: {', '.join(named) or 'none'}")
         entry = self.find(found[0])
         assert entry is not None
         return entry

@@ -6,14 +6,15 @@ SQLite under `var/` by default, any SQLAlchemy address in production. Times are 
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
-from retrim.errors import RefusedError, RetrimError
+from retrim.adapters.database import Database
+from retrim.errors import RefusedError
 
 METADATA = sa.MetaData()
 
@@ -118,27 +119,16 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
-        try:
-            for _ in METADATA.tables:
-                # Another process may make the same tables just now: each try finds at least one more of them made.
-                with suppress(sa.exc.SQLAlchemyError):
-                    METADATA.create_all(self._engine)
-                    break
-            else:
-                METADATA.create_all(self._engine)
-        except sa.exc.SQLAlchemyError as error:
-            shown = sa.engine.make_url(url).render_as_string(hide_password=True)
-            raise RetrimError(f"the store at {shown} cannot be opened: {error}; set RETRIM_STORE_URL") from error
+        self._database = Database(url, METADATA)
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """A transaction: all of it, or nothing."""
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             yield connection
 
     def all(self, query: "sa.Select[Any]") -> list[Row]:
-        with self._engine.connect() as connection:
+        with self._database.connect() as connection:
             return [Row(dict(row._mapping)) for row in connection.execute(query)]  # noqa: SLF001  its public name
 
     def one(self, query: "sa.Select[Any]") -> Row | None:
@@ -168,8 +158,8 @@ class Store:
             query = query.where(RUNS.c.state == state)
         return self.all(query.order_by(RUNS.c.as_of, RUNS.c.started))
 
-    def claim_run(self, row: dict[str, Any]) -> Row:
-        """Starts a run of a decision, or starts a crashed one again.
+    def claim_run(self, row: dict[str, Any], *, mode: str | None = None) -> Row:
+        """Starts a run of a decision, or starts a crashed or failed one again: in its own mode, or in `mode`.
 
         Raises:
             RefusedError: The decision has had its run, or another run of the model is going on.
@@ -182,6 +172,7 @@ class Store:
                 sa.update(RUNS)
                 .where(RUNS.c.id == row["id"], RUNS.c.state.in_(("crashed", "failed")))
                 .values(state="running", pid=os.getpid(), attempt=RUNS.c.attempt + 1, ended=None)
+                .values(mode=RUNS.c.mode if mode is None else mode)
             )
             try:
                 claimed = connection.execute(again).rowcount

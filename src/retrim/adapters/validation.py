@@ -46,13 +46,20 @@ def read_suite(path: Path) -> dict[str, Any]:
 
 def for_columns(suite: dict[str, Any], columns: Collection[str]) -> dict[str, Any]:
     """The part of `suite` that is about these columns and no other."""
-
-    def about(kwargs: dict[str, Any]) -> set[str]:
-        named = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
-        return {*named, *kwargs.get("column_list", [])}
-
-    kept = [one for one in suite["expectations"] if about(one["kwargs"]) and about(one["kwargs"]) <= set(columns)]
+    kept = [one for one in suite["expectations"] if _about(one) and _about(one) <= set(columns)]
     return {**suite, "expectations": kept}
+
+
+def for_tables(suite: dict[str, Any]) -> dict[str, Any]:
+    """The part of `suite` that holds for many batches put together: not what counts the rows or columns of one."""
+    return {**suite, "expectations": [one for one in suite["expectations"] if _about(one)]}
+
+
+def _about(expectation: dict[str, Any]) -> set[str]:
+    """The columns that an expectation names."""
+    kwargs = expectation["kwargs"]
+    named = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
+    return {*named, *kwargs.get("column_list", [])}
 
 
 def validate(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_key") -> tuple[Fault, ...]:

@@ -10,6 +10,7 @@ import pandas as pd
 from retrim.core.models import MODELS, Model
 from retrim.core.training import Recipe, WindowKind
 from retrim.core.view import FeatureView
+from retrim.errors import BadInputError
 
 VIEW = "features/view.json"
 SPLIT = "features/split.json"
@@ -43,7 +44,17 @@ class Predictor:
     judged_loss: float
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
-        """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task."""
+        """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task.
+
+        Raises:
+            BadInputError: The rows lack a feature, as after params.yaml was changed.
+        """
+        lacking = [name for name in self.view.features if name not in rows.columns]
+        if lacking:
+            raise BadInputError(
+                f"the model needs {', '.join(lacking)}, which the table does not have; keep the column in data.columns "
+                "until a version without it is live (role: forbidden), or roll back to a version that does without"
+            )
         return self.model.predict(self.view.matrix(rows))
 
 

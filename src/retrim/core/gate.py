@@ -8,8 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from retrim.core.resample import mean_bound
-from retrim.core.section import Section, Span
+from retrim.core.section import Section, SomeSpan
 from retrim.core.windows import spans
+
+SAYABLE = 1000.0
+"""A share beyond this, or below minus it, is no figure for a sentence: the loss it is a share of is all but 0."""
 
 
 class GateParams(Section):
@@ -21,7 +24,7 @@ class GateParams(Section):
     folds: int = Field(ge=1, description="equal spans of the judging block")
     worst_fold: float = Field(ge=0, description="share that the challenger may lose to the champion in any of them")
     floor: tuple[str, ...] = Field(min_length=1, description="naive baselines a model must beat")
-    season: Span = Field(description="one season of the seasonal mean")
+    season: SomeSpan = Field(description="one season of the seasonal mean")
     season_cells: int = Field(ge=1, description="parts a season is cut into")
     seed: int = Field(ge=0, description="of the bootstrap")
 
@@ -144,17 +147,16 @@ def _gain(
         losses, champion, confidence=confidence, draws=draws, block_rows=block_rows, seed=gate.seed
     )
     passed = gain >= gate.min_gain and low > 0
-    text = (
-        f"gain over the champion {gain:.1%}, above {low:.1%} with {confidence:.1%} confidence "
-        f"({gate.min_gain:.1%} and 0 needed)"
-    )
+    said = _compared("the champion", gain, low, losses, champion, confidence=confidence)
+    text = f"{said} ({gate.min_gain:.1%} and 0 needed)"
     return Check("gain", passed, gain, gate.min_gain, text)
 
 
 def _worst_fold(losses: np.ndarray, champion: np.ndarray, gate: GateParams) -> Check:
     parts = spans(len(losses), gate.folds)
     worst = max(_share(float((losses[part] - champion[part]).mean()), float(champion[part].mean())) for part in parts)
-    text = f"worst of {len(parts)} folds {worst:+.1%} against the champion's loss, at most {gate.worst_fold:+.1%}"
+    shown = f"{worst:+.1%}" if worst <= SAYABLE else f"beyond {SAYABLE:+.0%}"
+    text = f"worst of {len(parts)} folds {shown} against the champion's loss, at most {gate.worst_fold:+.1%}"
     return Check("worst fold", worst <= gate.worst_fold, worst, gate.worst_fold, text)
 
 
@@ -170,8 +172,19 @@ def _floor(
 ) -> Check:
     gain, low = _relative_gain(losses, floor, confidence=confidence, draws=draws, block_rows=block_rows, seed=gate.seed)
     shown = name.replace("_", " ")
-    text = f"gain over the naive {shown} {gain:.1%}, above {low:.1%} with {confidence:.1%} confidence (0 needed)"
+    said = _compared(f"the naive {shown}", gain, low, losses, floor, confidence=confidence)
+    text = f"{said} (0 needed)"
     return Check(f"floor: {shown}", low > 0, low, 0.0, text)
+
+
+def _compared(
+    other: str, gain: float, low: float, losses: np.ndarray, its_losses: np.ndarray, *, confidence: float
+) -> str:
+    """Gain and bound in words; the losses themselves where the other's is so near 0 that a share of it says nothing."""
+    if max(abs(gain), abs(low)) <= SAYABLE:
+        return f"gain over {other} {gain:.1%}, above {low:.1%} with {confidence:.1%} confidence"
+    word = "no gain" if gain < 0 else "no certain gain"
+    return f"{word} over {other}: mean loss {losses.mean():.4g} against {its_losses.mean():.4g}"
 
 
 def _relative_gain(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from retrim.core.section import Section, Span, check_span
+from retrim.core.section import Section, SomeSpan, check_span
 
 CRON = re.compile(r"\S+( \S+){4}")
 Mode = Literal["search", "warm", "refit"]
@@ -58,4 +58,4 @@ class DemoParams(Section):
 
     dataset: str = Field(description="a shipped dataset")
     start: int = Field(ge=1, description="months of history that version 1 is trained on")
-    check_every: Span = Field(description="span between checks")
+    check_every: SomeSpan = Field(description="span between checks")

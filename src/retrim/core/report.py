@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 import pandas as pd
@@ -273,8 +274,10 @@ def drawn(title: str, *, height: float, width: float = 7.2) -> Iterator[tuple["A
         axes = figure.add_subplot()
         axes.set_title(title)
         yield axes, made
-        # without the writer's version, or an upgrade would change every picture's bytes
-        figure.savefig(made, format="png", metadata={"Software": None})
+        with catch_warnings():
+            filterwarnings("ignore", "Glyph ")  # a letter that the font lacks is drawn as a box
+            # without the writer's version, or an upgrade would change every picture's bytes
+            figure.savefig(made, format="png", metadata={"Software": None})
 
 
 def plain(name: str) -> str:

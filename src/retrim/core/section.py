@@ -25,7 +25,15 @@ def check_span(text: str) -> str:
     return text
 
 
+def check_above_zero(text: str) -> str:
+    """A span above 0."""
+    if pd.Timedelta(text) == pd.Timedelta(0):
+        raise ValueError(f"{text!r} is no time at all; write a span above 0, such as '1D'")
+    return text
+
+
 Span = Annotated[str, AfterValidator(check_span)]
+SomeSpan = Annotated[Span, AfterValidator(check_above_zero)]
 
 
 def explain(error: ValidationError) -> str:

@@ -11,16 +11,32 @@ underscore, as no column of a person's may:
 `assemble` adds `_event`, `_due`, `_known` and `_matured` (all times, UTC).
 """
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from retrim.core.section import Section, Span
 
 ColumnType = Literal["number", "integer", "category", "time"]
 Role = Literal["feature", "target", "time", "due", "forbidden"]
+LABEL_TIME = "label_time"
 OURS = ("_key", "_batch", "_arrived", "_correction")
+
+
+def check_model_name(text: str) -> str:
+    """A name that the registry, git tags and folders can carry."""
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", text):
+        raise ValueError("write lower-case letters a to z, digits, '_' and '-', a letter first")
+    return text
+
+
+def check_text(value: object) -> object:
+    """A class as text: unquoted, YAML reads yes and no as truth values, and 1 as a number."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError('put it in quotes, as it stands in the table, such as "yes" or "1"')
+    return value
 
 
 class ColumnParams(Section):
@@ -33,11 +49,15 @@ class ColumnParams(Section):
 class DataParams(Section):
     """What the table is: its columns, its key, its label and when that is due."""
 
-    model: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="name of the model: registry, tags, records")
+    model: Annotated[str, AfterValidator(check_model_name)] = Field(
+        description="name of the model: registry, tags, records"
+    )
     columns: dict[str, ColumnParams] = Field(description="every column a batch must have, and no other")
     key: tuple[str, ...] = Field(description="columns that name a row; empty: batch digest and row number do")
     task: Literal["regression", "binary", "multiclass"]
-    positive: str | None = Field(description="the class whose probability a binary model gives; else null")
+    positive: Annotated[str | None, BeforeValidator(check_text)] = Field(
+        description="the class whose probability a binary model gives; else null"
+    )
     labels: Literal["with_rows", "later"] = Field(description="with_rows: a missing target is a fault")
     label_horizon: Span | None = Field(description="due = event time + this span; null where a column says it")
     batch_every: Span = Field(description="span between batches, so that a missing one is noticed")
@@ -71,6 +91,8 @@ class DataParams(Section):
 
     @model_validator(mode="after")
     def _agree_on_key(self) -> "DataParams":
+        if LABEL_TIME in (self.target, *self.key):
+            raise ValueError(f"{LABEL_TIME!r} is what a file of labels calls another column; rename this one")
         for name in self.key:
             if name not in self.columns:
                 raise ValueError(f"key: {name!r} is no column; columns: {', '.join(self.columns)}")
@@ -163,6 +185,8 @@ def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, 
         newer = late["_arrived"].notna() & (brought.isna() | (late["_arrived"] >= brought))
         table[target] = table[target].mask(newer, late[target])
     known = _first_known(rows, labels, target, as_of).reindex(table["_key"]).set_axis(table.index)
+    if labels is not None and len(labels):  # one that came before its row was known of no row until that came
+        known = known.clip(lower=_first(rows, as_of).reindex(table["_key"]).set_axis(table.index))
     table["_event"] = table[data.time]
     table["_due"] = table[data.due] if data.due else table[data.time] + pd.Timedelta(data.label_horizon or 0)
     table["_known"] = known.where(table[target].notna())
@@ -176,8 +200,12 @@ def _first_known(
 ) -> "pd.Series[pd.Timestamp]":
     """When a label of each key first arrived, by key."""
     parts = [frame.loc[frame[target].notna(), ["_key", "_arrived"]] for frame in (rows, labels) if frame is not None]
-    seen = pd.concat(parts)
-    seen = seen[seen["_arrived"] <= as_of].sort_values("_arrived", kind="stable")
+    return _first(pd.concat(parts), as_of)
+
+
+def _first(landed: pd.DataFrame, as_of: pd.Timestamp) -> "pd.Series[pd.Timestamp]":
+    """When each key first arrived, by key."""
+    seen = landed.loc[landed["_arrived"] <= as_of, ["_key", "_arrived"]].sort_values("_arrived", kind="stable")
     return seen.drop_duplicates("_key").set_index("_key")["_arrived"]
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from inspect import isabstract
-from math import prod
+from math import inf, prod
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
@@ -34,14 +34,16 @@ class Dimension(Section):
     low: int | float | None = None
     high: int | float | None = None
     log: bool = False
-    choices: tuple[int | float | str | bool | None, ...] | None = None
+    choices: tuple[int | float | str | bool | None, ...] | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _one_form(self) -> "Dimension":
         if (self.choices is None) == (self.low is None or self.high is None):
             raise ValueError("give low and high, or choices")
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"low {self.low} is above high {self.high}")
+        if self.low is not None and self.high is not None and not -inf < self.low <= self.high < inf:
+            raise ValueError(f"low {self.low} is above high {self.high}, or one of them is not finite")
+        if self.log and (self.low is None or self.low <= 0):
+            raise ValueError(f"log: true needs a low above 0 (got {self.low}); raise it, or leave log out")
         return self
 
     def holds(self, value: Any) -> bool:
@@ -109,8 +111,7 @@ class Trial:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Trial":
-        score = Score(tuple(record["losses"]), tuple(record["rounds"]))
-        return cls(record["number"], record["hyperparameters"], score)
+        return cls(record["number"], record["hyperparameters"], Score(tuple(record["losses"]), tuple(record["rounds"])))
 
 
 def search(
@@ -232,9 +233,8 @@ def require_resumable(params: TuneParams, *, trials: int) -> None:
                 )
             for trial in asked:
                 toy = int.from_bytes(sha256(repr(trial.params).encode()).digest()[:4]) / 2**32
-                score = Score((toy,), (1,))
-                lived.tell(trial, score.loss)
-                history.append(Trial(len(history), dict(trial.params), score))
+                lived.tell(trial, toy)
+                history.append(Trial(len(history), dict(trial.params), Score((toy,), (1,))))
     except (ImportError, ValueError, RuntimeError) as error:
         raise BadInputError(f"tune.sampler: {params.sampler!r} cannot search tune.space: {error}") from error
 

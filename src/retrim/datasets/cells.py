@@ -15,6 +15,9 @@ from retrim.core.table import ColumnType
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d:?\d\d))?)?$"
 TOO_LARGE = 2.0**53
+YEARS = (1, 9999)  # what the standard library holds, in UTC
+SECONDS = (-62_135_596_800, 253_402_300_799)  # their ends, counted from 1970
+TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
 RULES: dict[ColumnType, str] = {
     "number": "is a finite decimal number or blank",
     "integer": "is a whole number below 2^53 or blank",
@@ -25,7 +28,7 @@ CURES: dict[ColumnType, str] = {
     "number": "correct the cells; leave a missing one blank",
     "integer": "correct the cells; declare the column a number, or a category if it is a long identifier",
     "category": "store the column as text, or declare it a number",
-    "time": "write times such as 2024-05-01T13:00:00Z",
+    "time": "write times such as 2024-05-01T13:00:00Z, of the years 1 to 9999; leave an unknown one blank",
 }
 
 
@@ -68,7 +71,7 @@ def _from_text(column: pa.ChunkedArray, name: str, kind: ColumnType) -> tuple[pd
     if kind == "time":
         text = pd.Series(kept.to_pandas(), dtype="str", name=name)
         values = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
-        good = values.notna().to_numpy()
+        good = values.dt.year.between(*YEARS).to_numpy()
     else:
         values = pd.Series(kept.cast(pa.float64()).to_pandas(), name=name, dtype="float64")
         good = _numbers_fit(values, kind)
@@ -84,8 +87,13 @@ def _from_storage(column: pa.ChunkedArray, name: str, kind: ColumnType) -> tuple
             return _stored_wrongly(column, name, kind, "datetime64[us, UTC]")
         if pa.types.is_date(stored):
             column = column.cast(pa.timestamp("ms"))
-        instants = column.cast(pa.timestamp("us", "UTC"), safe=False)
-        return pd.Series(instants.to_pandas(), name=name).dt.as_unit("us").dt.tz_convert("UTC"), ()
+        ticks = column.cast(pa.int64())
+        # Looked at as whole numbers: far away, the cast to microseconds would wrap without a word.
+        low, high = (int(np.clip(end * TICKS[column.type.unit], -(2**63), 2**63 - 1)) for end in SECONDS)
+        out = pc.fill_null(pc.or_(pc.less(ticks, low), pc.greater(ticks, high)), False)
+        instants = pc.if_else(out, None, column).cast(pa.timestamp("us", "UTC"), safe=False)
+        times = pd.Series(instants.to_pandas(), name=name).dt.as_unit("us").dt.tz_convert("UTC")
+        return times, _cells(out.to_numpy(), ticks, name, kind)
     if not (pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_decimal(stored)):
         return _stored_wrongly(column, name, kind, "float64")
     values = pd.Series(column.cast(pa.float64(), safe=False).to_pandas(), name=name, dtype="float64")

@@ -16,6 +16,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from retrim.core.fault import Example, Fault, of_rows, whole_file
+from retrim.core.table import LABEL_TIME
 
 GZIP, PARQUET, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"\xef\xbb\xbf"
 OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -55,11 +56,18 @@ def _from_parquet(content: bytes, required: tuple[str, ...], optional: tuple[str
     try:
         file = pq.ParquetFile(io.BytesIO(content))
         _check_names(file.schema_arrow.names, required, optional)
-        return file.read()
+        table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise NoTableError(
             whole_file("is a whole Parquet file", value=str(error), cure="send the file again; it was cut or damaged")
         ) from error
+    try:
+        table.validate(full=True)
+    except pa.ArrowException as error:
+        raise NoTableError(
+            whole_file("holds text in UTF-8 and whole columns", value=str(error), cure="store text as UTF-8")
+        ) from error
+    return table
 
 
 def _checked_text(content: bytes) -> bytes:
@@ -135,5 +143,7 @@ def _check_names(found: list[str], required: tuple[str, ...], optional: tuple[st
     cure = "send the file with these columns, or declare them in params.yaml (data.columns)"
     if len(found) == 1 and any(mark in found[0] for mark in ";\t|"):
         cure = f"separate the columns by commas; the header is {found[0][:60]!r}"
+    elif missing and LABEL_TIME not in optional and set(optional) & set(found) and set(extra) <= {LABEL_TIME}:
+        cure = f"if these are labels, land them as such: retrim ingest FILE --labels; else {cure}"
     rule = f"has the columns {', '.join(required)}" + (f" (and may have {', '.join(optional)})" if optional else "")
     raise NoTableError(Fault("", rule, len(examples), examples[:20], releasable=False, cure=cure))

@@ -12,12 +12,12 @@ import pandas as pd
 import pyarrow as pa
 
 from retrim.core.fault import Fault, of_rows, whole_file
-from retrim.core.table import ColumnType, DataParams
+from retrim.core.table import LABEL_TIME, ColumnType, DataParams
 from retrim.datasets.cells import typed
 from retrim.datasets.container import NoTableError, columns_of
 from retrim.errors import BadInputError
 
-KEY, LABEL_TIME = "_key", "label_time"
+KEY = "_key"
 
 
 @dataclass(frozen=True)

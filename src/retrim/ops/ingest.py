@@ -18,10 +18,12 @@ from retrim.adapters.validation import for_columns, read_suite, validate
 from retrim.core.batches import BatchParams
 from retrim.core.batches import Kind as Verdict
 from retrim.core.fault import EXAMPLES_KEPT, Fault, of_rows
-from retrim.core.table import DataParams, row_keys
+from retrim.core.table import LABEL_TIME, DataParams, row_keys
 from retrim.datasets.landed import Kind, batch_id
-from retrim.datasets.table import KEY, LABEL_TIME, read_bytes, read_content
+from retrim.datasets.table import KEY, read_bytes, read_content
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import name_of
+from retrim.ops.arrival import arrival, clock
 from retrim.ops.batch_look import look_at_batch
 from retrim.paths import Workspace
 
@@ -73,7 +75,7 @@ def land(
     *,
     workspace: Workspace,
     data: DataParams,
-    now: pd.Timestamp,
+    now: pd.Timestamp | None,
     correction: bool,
     batches: BatchParams | None = None,
 ) -> Landed:
@@ -83,7 +85,8 @@ def land(
         path: CSV, gzipped CSV or Parquet.
         workspace: Where landing zone, quarantine and suite lie.
         data: What the table is.
-        now: Arrival time, UTC; not before that of the last batch, and after it for a correction.
+        now: Arrival time, UTC; not before that of the last batch, and after it for a correction. None: by the
+            clock when its turn has come, so that of two that land at once neither is too early.
         correction: Whether its rows may replace rows with the same keys.
         batches: How a batch that keeps its contract is looked at; None, and corrections: by the contract alone.
 
@@ -95,7 +98,9 @@ def land(
     return _land(path, "rows", workspace=workspace, data=data, now=now, correction=correction, batches=look)
 
 
-def land_labels(path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestamp, correction: bool) -> Landed:
+def land_labels(
+    path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestamp | None, correction: bool
+) -> Landed:
     """The same for labels of rows that landed before. A correction may replace labels that are known."""
     return _land(path, "labels", workspace=workspace, data=data, now=now, correction=correction, batches=None)
 
@@ -110,8 +115,8 @@ def quarantine_show(workspace: Workspace, name: str) -> Entry:
     return Quarantine(workspace.quarantine).get(name)
 
 
-def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timestamp, reason: str) -> Landed:
-    """Lands a quarantined batch in spite of its bounds; it arrives now.
+def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timestamp | None, reason: str) -> Landed:
+    """Lands a quarantined batch in spite of its bounds; it arrives `now`, or by the clock.
 
     Raises:
         RefusedError: It has faults that no reason cures, or was dropped.
@@ -123,12 +128,12 @@ def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timest
         entry = quarantine.get(name)
         before = landing.find(entry.digest)
         if before is not None:
-            _close_landed(quarantine, entry, before.released, now=now)
+            _close_landed(quarantine, entry, before.released, now=now or clock())
             return Landed("already", before.kind, before.digest, before.rows, before.path, (), None)
         content = quarantine.content(entry)
         if entry.state != "held" or content is None:
             raise RefusedError(f"batch {entry.batch} was {entry.state} ({entry.reason}); ingest {entry.file} again")
-        _check_arrival(landing, now, correction=entry.correction)
+        now = arrival(landing, now, correction=entry.correction)
         frame, faults = _examine(content, entry.kind, landing=landing, data=data, correction=entry.correction)
         stubborn = [fault for fault in faults if not fault.releasable]
         if stubborn or frame is None:
@@ -164,7 +169,7 @@ def _land(
     *,
     workspace: Workspace,
     data: DataParams,
-    now: pd.Timestamp,
+    now: pd.Timestamp | None,
     correction: bool,
     batches: BatchParams | None,
 ) -> Landed:
@@ -179,21 +184,22 @@ def _land(
         before = landing.find(digest)
         if before is not None:
             if entry is not None:
-                _close_landed(quarantine, entry, before.released, now=now)
+                _close_landed(quarantine, entry, before.released, now=now or clock())
             return Landed("already", before.kind, digest, before.rows, before.path, (), None)
         if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
             return Landed("quarantined", kind, digest, 0, workspace.quarantine / entry.batch, entry.faults, None)
-        _check_arrival(landing, now, correction=correction)
+        arrival(landing, now, correction=correction)
         frame, faults = _examine(content, kind, landing=landing, data=data, correction=correction)
         if frame is not None and all(fault.releasable for fault in faults):
             asked = suite if kind == "rows" else for_columns(suite, frame.columns)
             faults += validate(frame, asked)
         verdict: Verdict | None = "broken" if frame is None or faults else None
         if frame is not None and not faults and batches is not None and batches.look:
-            verdict, faults = look_at_batch(frame, landing=landing, data=data, params=batches, now=now)
+            verdict, faults = look_at_batch(frame, landing=landing, data=data, params=batches, now=now or clock())
         rows = 0 if frame is None else len(frame)
+        now = arrival(landing, now, correction=correction)  # as late as can be: a check just now has not seen it
         if frame is None or faults:
-            entry = Entry(digest, kind, correction, path.name, len(content), now, faults, "held", "", None)
+            entry = Entry(digest, kind, correction, name_of(path), len(content), now, faults, "held", "", None)
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
             return Landed("quarantined", kind, digest, rows, folder, faults, verdict)
@@ -236,7 +242,7 @@ def _key_faults(frame: pd.DataFrame, kind: Kind, *, landing: Landing, correction
         faults += _of(frame, known, KEY, rule, releasable=False, cure=cure)
     if kind == "labels":
         strange = ~keys.isin(landing.known_keys())
-        cure = "land the rows first; or release the labels, which then wait for their rows"
+        cure = "land the rows, then release the labels; released before, they wait for their rows"
         faults += _of(frame, strange, KEY, "is the key of a row that has landed", releasable=True, cure=cure)
     return faults
 
@@ -272,17 +278,6 @@ def _close_landed(quarantine: Quarantine, entry: Entry, released: str, *, now: p
     """Ends an entry whose bytes have landed: released with that reason, or else accepted when they came again."""
     state: State = "released" if released else "landed"
     quarantine.close(entry, state=state, reason=released or "accepted when it was ingested again", now=now)
-
-
-def _check_arrival(landing: Landing, now: pd.Timestamp, *, correction: bool) -> None:
-    """Arrival times go forward, or a table as of a past date would change after the fact."""
-    if now.tzinfo is None:
-        raise BadInputError(f"arrival time {now} has no time zone; give it in UTC")
-    last = max((file.arrived for file in landing.batches()), default=None)
-    if last is not None and (now < last or (correction and now == last)):
-        raise BadInputError(
-            f"arrival time {now} is not after that of the last batch, {last}; arrivals go forward, so give a later one"
-        )
 
 
 def _need_reason(reason: str) -> None:

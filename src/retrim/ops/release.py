@@ -62,7 +62,7 @@ def rollback(house: House, to: int | None, *, reason: str, now: pd.Timestamp) ->
 
     Raises:
         BadInputError: There is no such version, or none before the champion.
-        RefusedError: It is live already, or does not load.
+        RefusedError: It is live already, was never live, or does not load.
     """
     champion = live(house)
     if champion is None:
@@ -75,6 +75,12 @@ def rollback(house: House, to: int | None, *, reason: str, now: pd.Timestamp) ->
     if house.store.version(house.model, target) is None:
         known = ", ".join(str(row.version) for row in house.store.versions(house.model))
         raise BadInputError(f"{house.model} has no version {target}; known: {known}")
+    was_live = {row.version for row in house.store.releases(house.model)}
+    if target not in was_live:
+        raise RefusedError(
+            f"version {target} was never live, as the gate refused it; those that were: "
+            f"{', '.join(map(str, sorted(was_live)))}. To have another look: retrim retrain --reason WHY"
+        )
     check_loads(house, target)
     _move(house, target, action="rollback", reason=reason, now=now)
     moved = live(house)

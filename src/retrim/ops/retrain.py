@@ -8,6 +8,7 @@ import pandas as pd
 
 from retrim.adapters import git, pipeline
 from retrim.adapters.store import Row, iso
+from retrim.core.enough import A_SECOND, cut_first, rows_missing
 from retrim.core.plan import Mode
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
@@ -22,7 +23,6 @@ from retrim.ops.release import promote
 from retrim.ops.rooms import Room, open_room
 from retrim.paths import Paths
 
-A_SECOND = pd.Timedelta("1s")
 WAIT_AT_MOST = pd.Timedelta("365D")  # a wrong year in a few rows must not put a model to sleep for good
 
 
@@ -64,7 +64,8 @@ def claim(house: House, decision: str, *, now: pd.Timestamp, mode: Mode | None =
             "as_of": row.as_of,
             "mode": mode or decided or mode_now(house).mode,
             "started": iso(now),
-        }
+        },
+        mode=mode,
     )
 
 
@@ -95,14 +96,30 @@ def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
         fresh = ripe[ripe["_event"] > (found[1].used_until if by_person else found[1].judged_until)]
     # Version 1 also needs rows to train on: as many again as those that judge, three times over.
     needed = house.params.gate.min_rows if found is not None else house.params.split.judge_rows * 4
-    if len(fresh) >= needed:
+    missing, reason = needed - len(fresh), f"{len(fresh)} mature rows that no model has seen, {needed} needed"
+    if missing <= 0 and found is None:
+        missing, reason = _too_few_to_train(house, ripe)
+    if missing <= 0:
         return None
-    missing = needed - len(fresh)
     until = _enough_at(table, missing, as_of)
-    reason = f"{len(fresh)} mature rows that no model has seen, {needed} needed; enough by {iso(until)}"
+    reason = f"{reason}; enough by {iso(until)}"
+    silent = int((table["_matured"].isna() & (table["_due"] <= as_of)).sum())
+    if silent:
+        reason = f"{reason}; {silent} labels were due and have not come, land them: retrim ingest FILE --labels"
     detail = {"reason": reason, "until": iso(until), "missing": missing}
     house.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=detail)
     return Outcome(run.id, "deferred", reason, None)
+
+
+def _too_few_to_train(house: House, ripe: pd.DataFrame) -> tuple[int, str]:
+    """Rows that are missing for a first version although there are many: a long horizon leaves few to fit on."""
+    event, due, params = ripe["_event"], ripe["_due"], house.params
+    try:
+        cut_first(event, due, params.split, params.tune, params.backtest)
+    except ValueError as error:
+        missing = max(rows_missing(event, due, params.split, params.tune, params.backtest), 1)
+        return missing, f"too few of {len(ripe)} mature rows to train on before those that judge ({error})"
+    return 0, ""
 
 
 def _enough_at(table: pd.DataFrame, missing: int, as_of: pd.Timestamp) -> pd.Timestamp:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from retrim.adapters.validation import read_suite, validate
+from retrim.adapters.validation import for_tables, read_suite, validate
 from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
 from retrim.core.table import DataParams, assemble, mature, overdue_labels
@@ -26,7 +26,7 @@ def run(data: DataParams, paths: Paths) -> None:
     exempt = table["_batch"].isin(list(released))
     if labels is not None:
         exempt |= table["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
-    faults = validate(table[~exempt], read_suite(paths.root / data.suite))
+    faults = validate(table[~exempt], for_tables(read_suite(paths.root / data.suite)))
     if faults:
         raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(str(fault) for fault in faults))
     ripe = mature(table)

@@ -1,0 +1,35 @@
+"""What may go live again: a version that was live, and no other."""
+
+import pytest
+
+from retrim.errors import RefusedError
+from retrim.ops.release import live, rollback
+from tests.ops.desk import Desk, make_desk
+
+pytestmark = pytest.mark.slow  # versions are made with the stages
+
+
+@pytest.fixture
+def desk(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Version 1 was live, 2 is; version 3 was refused by the gate."""
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
+    desk.land(desk.rows(0, 10), 10)
+    for day, promote in ((10, True), (11, True), (12, False)):
+        desk.make_version(day, promote=promote)
+    monkeypatch.setattr("retrim.ops.release.sync_aliases", lambda house: None)  # the shelf has none
+    return desk
+
+
+def test_the_version_before_goes_live_again(desk: Desk) -> None:
+    rollback(desk.house, None, reason="complaints", now=desk.day(13))
+    now_live = live(desk.house)
+
+    assert now_live is not None
+    assert (now_live.version, now_live.previous, now_live.action) == (1, 2, "rollback")
+
+
+def test_what_the_gate_refused_does_not_go_live_by_a_rollback(desk: Desk) -> None:
+    with pytest.raises(RefusedError, match="version 3 was never live, as the gate refused it; those that were: 1, 2"):
+        rollback(desk.house, 3, reason="a back door", now=desk.day(13))
+
+    assert len(desk.house.store.releases("generated")) == 2
