@@ -183,7 +183,7 @@ def _in_another_unit(name: str, quantiles: np.ndarray, history: NumericHistory, 
         most_left, times = (1.5, ALIKE) if unit.sure else (UNSURE_LEFT, UNSURE_ALIKE)
         alike = wide == was if was == 0 else 1 / times <= wide / was <= times
         # counts such as 0, 1, 2 widen by steps
-        alike = alike or (unit.sure and abs(wide - was) <= STEP * history.scale)
+        alike = alike or (unit.sure and was > 0 and abs(wide - was) <= STEP * history.scale)
         left = float(apart[near])
         if not alike or left > most_left * history.usual:
             continue
