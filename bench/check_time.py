@@ -1,0 +1,289 @@
+"""How long the drift part of a check takes, and its memory: 1,000,000 x 30 rows against a stored profile, and peers.
+
+    python bench/check_time.py [--rows 1000000] [--repeats 3] [--peers]
+
+Each line is a process of its own. Ours reads the profile and the current window, counts, tests and ranks; the others
+hold the reference in memory beside the current window, and what they do is timed without reading either. Times are the
+least of the repeats, the first beside it; processor seconds are the mean of the later ones, and tell more where others
+use the machine too. Memory is how far it rose during the first check, above what lay there before.
+With `--peers` Frouros, NannyML and Evidently are installed into environments of their own in a temporary folder.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = {
+    "frouros": "frouros==0.9.0",
+    "nannyml": "nannyml==0.13.1",
+    "evidently": "evidently==0.7.23",
+}
+NUMBERS, CATEGORIES = 20, 10
+Timed = Callable[[], Any]
+
+
+def table(rows: int, seed: int) -> Any:
+    """Ten normal columns, four with long tails, three of whole numbers, three half zero; ten of 12 to 50 categories."""
+    import numpy as np
+    import pandas as pd
+
+    random = np.random.default_rng(seed)
+    columns: dict[str, Any] = {"_event": pd.date_range("2025-01-01", periods=rows, freq="s", tz="UTC")}
+    for place in range(NUMBERS):
+        values = random.normal(size=rows)
+        if 10 <= place < 14:
+            values = np.exp(2 * values)
+        elif 14 <= place < 17:
+            values = np.floor(8 * np.abs(values))
+        elif place >= 17:
+            values = np.maximum(values, 0)
+        columns[f"x{place}"] = np.where(random.random(rows) < 0.02, np.nan, values)
+    for place in range(CATEGORIES):
+        names = np.array([f"level {number}" for number in range(50 if place == 0 else 12)])
+        columns[f"k{place}"] = pd.Series(names[random.integers(0, len(names), rows)], dtype="str")
+    return pd.DataFrame(columns)
+
+
+def prepare(folder: Path, rows: int) -> None:
+    """Both windows as Parquet, and the profile of the first as its files."""
+    import yaml
+
+    from retrim.core.drift.profile import ProfileParams, make_profile
+
+    reference = table(rows, 1)
+    reference.to_parquet(folder / "reference.parquet", index=False)
+    table(rows, 2).to_parquet(folder / "current.parquet", index=False)
+    params = ProfileParams(**yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["profile"])
+    kinds: dict[str, Any] = {f"x{place}": "number" for place in range(NUMBERS)}
+    kinds |= {f"k{place}": "category" for place in range(CATEGORIES)}
+    for name, content in make_profile(reference, kinds, params, time="_event").as_files().items():
+        (folder / name).write_bytes(content)
+
+
+def ours(folder: Path, kind: str = "tests") -> tuple[Timed, dict[str, float]]:
+    import yaml
+
+    from retrim.core.drift.alarms import Asked
+    from retrim.core.drift.findings import findings
+    from retrim.core.drift.params import DriftParams
+    from retrim.core.drift.profile import FILES, Profile
+    from retrim.core.drift.together import together
+
+    params = DriftParams(**yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["drift"])
+    asked = None if kind != "alarms" else Asked(0.01, 1.0, 4000, 7)
+    begin = time.perf_counter()
+    profile = Profile.from_files({name: (folder / name).read_bytes() for name in FILES})
+    loaded = time.perf_counter() - begin
+    current, read = _read(folder / "current.parquet")
+    window = float(current.memory_usage(deep=True).sum()) / 2**20
+
+    def check() -> Any:
+        if kind == "joint":
+            return together(profile, current, params, time="_event", alarms=None, cores=2)
+        return findings(profile, current, params, time="_event", importances={}, alarms=asked)
+
+    return check, {"read_s": read, "load_s": loaded, "window_mb": window}
+
+
+def scipy(folder: Path) -> tuple[Timed, dict[str, float]]:
+    import numpy as np
+    import pandas as pd
+    from scipy.stats import chi2_contingency, ks_2samp
+
+    reference, _ = _read(folder / "reference.parquet")
+    current, read = _read(folder / "current.parquet")
+
+    def check() -> Any:
+        found = [
+            ks_2samp(reference[f"x{place}"].dropna(), current[f"x{place}"].dropna(), method="asymp")
+            for place in range(NUMBERS)
+        ]
+        for place in range(CATEGORIES):
+            sides = [window[f"k{place}"].value_counts() for window in (reference, current)]
+            counts = pd.concat(sides, axis=1).fillna(0).to_numpy()
+            found.append(chi2_contingency(np.asarray(counts).T))
+        return found
+
+    return check, {"read_s": read, **_size(current)}
+
+
+def frouros(folder: Path) -> tuple[Timed, dict[str, float]]:
+    import numpy as np
+    from frouros.detectors.data_drift import PSI, ChiSquareTest, KSTest
+
+    reference, _ = _read(folder / "reference.parquet")
+    current, read = _read(folder / "current.parquet")
+
+    def check() -> Any:
+        found = []
+        for place in range(NUMBERS):
+            for kind in (KSTest, PSI) if folder.name == "both" else (KSTest,):
+                test = kind()
+                test.fit(X=reference[f"x{place}"].dropna().to_numpy())
+                found.append(test.compare(X=current[f"x{place}"].dropna().to_numpy())[0])
+        for place in range(CATEGORIES):
+            test = ChiSquareTest()
+            test.fit(X=np.asarray(reference[f"k{place}"].astype(object)))
+            found.append(test.compare(X=np.asarray(current[f"k{place}"].astype(object)))[0])
+        return found
+
+    return check, {"read_s": read, **_size(current)}
+
+
+def nannyml(folder: Path) -> tuple[Timed, dict[str, float]]:
+    import nannyml as nml
+
+    reference, _ = _read(folder / "reference.parquet")
+    current, read = _read(folder / "current.parquet")
+    names = [name for name in current.columns if name != "_event"]
+
+    def check() -> Any:
+        calculator = nml.UnivariateDriftCalculator(
+            column_names=names, continuous_methods=["kolmogorov_smirnov"], categorical_methods=["chi2"], chunk_number=1
+        )
+        calculator.fit(reference)
+        return calculator.calculate(current).to_df()
+
+    return check, {"read_s": read, **_size(current)}
+
+
+def evidently(folder: Path) -> tuple[Timed, dict[str, float]]:
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    reference, _ = _read(folder / "reference.parquet")
+    current, read = _read(folder / "current.parquet")
+    kinds = DataDefinition(
+        numerical_columns=[f"x{place}" for place in range(NUMBERS)],
+        categorical_columns=[f"k{place}" for place in range(CATEGORIES)],
+    )
+
+    plain = {f"k{place}": object for place in range(CATEGORIES)}
+
+    def check() -> Any:
+        sides = [
+            Dataset.from_pandas(window.drop(columns="_event").astype(plain), data_definition=kinds)
+            for window in (current, reference)
+        ]
+        return Report([DataDriftPreset()]).run(*sides).dict()
+
+    return check, {"read_s": read, **_size(current)}
+
+
+def ours_with_alarms(folder: Path) -> tuple[Timed, dict[str, float]]:
+    return ours(folder, "alarms")
+
+
+def ours_together(folder: Path) -> tuple[Timed, dict[str, float]]:
+    return ours(folder, "joint")
+
+
+SYSTEMS = {
+    "retrim": ours,
+    "retrim, calibrated alarms too": ours_with_alarms,
+    "retrim, joint tests alone": ours_together,
+    "scipy": scipy,
+    "frouros": frouros,
+    "nannyml": nannyml,
+    "evidently": evidently,
+}
+
+
+def measure(system: str, folder: Path, repeats: int) -> dict[str, float]:
+    """Seconds of the check, the least of the repeats, and MB that memory rose by during the first."""
+    check, facts = SYSTEMS[system](folder)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+    before = _memory("VmRSS")
+    first = _seconds(check)
+    peak = _memory("VmHWM") - before
+    used = time.process_time()
+    again = [_seconds(check) for _ in range(repeats - 1)]
+    used = (time.process_time() - used) / max(repeats - 1, 1)
+    return {
+        **facts,
+        "first_s": first,
+        "check_s": min([first, *again]),
+        "cpu_s": used,
+        "peak_mb": peak,
+        "before_mb": before,
+    }
+
+
+def _seconds(work: Timed) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def _memory(what: str) -> float:
+    """MB of this process: VmRSS now, VmHWM at most."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{what}:"))
+
+
+def _read(path: Path) -> tuple[Any, float]:
+    import pandas as pd
+
+    pd.read_parquet(path, columns=["_event"])  # imports what reading needs
+    begin = time.perf_counter()
+    frame = pd.read_parquet(path)
+    return frame, time.perf_counter() - begin
+
+
+def _size(frame: Any) -> dict[str, float]:
+    return {"window_mb": float(frame.memory_usage(deep=True).sum()) / 2**20}
+
+
+def environment(folder: Path, package: str) -> Path:
+    """The Python of a new environment with a peer and what it needs."""
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", package, "pyarrow"], check=True)
+    return python
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peers", action="store_true", help="installs and times Frouros, NannyML and Evidently too")
+    parser.add_argument("--system", choices=sorted(SYSTEMS), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.system:
+        print(json.dumps(measure(asked.system, asked.folder, asked.repeats)))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        prepare(folder, asked.rows)
+        print("| system | reading, s | check, s (first) | processor, s | window, MB | rose by, MB | window and rise |")
+        print("|---|---|---|---|---|---|---|")
+        for system in (name for name in SYSTEMS if name not in PEERS or asked.peers):
+            python = environment(folder / "env" / system, PEERS[system]) if system in PEERS else Path(sys.executable)
+            command = [python, __file__, "--system", system, "--folder", folder, "--repeats", str(asked.repeats)]
+            done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(f"| {system} | failed: {done.stderr.strip().splitlines()[-1]} |")
+                continue
+            found = json.loads(done.stdout.splitlines()[-1])
+            print(
+                f"| {system} | {found['read_s']:.2f} | {found['check_s']:.2f} ({found['first_s']:.2f}) "
+                f"| {found['cpu_s']:.2f} | {found['window_mb']:.0f} | {found['peak_mb']:.0f} "
+                f"| {1 + found['peak_mb'] / found['window_mb']:.2f} |",
+                flush=True,
+            )
+            if system == "retrim":
+                print(f"| of it not counted: loading the profile | {found['load_s']:.2f} | | | | | |")
+
+
+if __name__ == "__main__":
+    main()
