@@ -50,7 +50,10 @@ def domain(reference: Coded, current: Coded, *, rounds: int, leaves: int, folds:
         weight = np.repeat([len(joined) / len(fitted), 1.0], [len(fitted), len(joined)])
         booster = lightgbm.train(parameters, lightgbm.Dataset(matrix, known, weight=weight), num_boost_round=rounds)
         gains += booster.feature_importance(importance_type="gain")
-        told = [np.asarray(booster.predict(side, num_threads=1)) for side in (old[blocks_old == fold], new[blocks_new == fold])]
+        told = [
+            np.asarray(booster.predict(side, num_threads=1))
+            for side in (old[blocks_old == fold], new[blocks_new == fold])
+        ]
         areas.append(_area(*told))
     area = float(np.mean(areas))
     of_columns, of_turned = np.split(gains, [len(reference.names)])
