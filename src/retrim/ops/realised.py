@@ -13,7 +13,7 @@ from retrim.core.metrics import measure, row_losses
 from retrim.core.probe import Reading, fitted_rows, probe
 from retrim.core.resample import mean_bound
 from retrim.core.table import mature
-from retrim.core.training import WindowKind, distinct
+from retrim.core.training import WindowKind, distinct, in_parallel
 from retrim.core.work import ProbeCost, retraining_work
 from retrim.machine import cores
 from retrim.ops.house import House
@@ -169,11 +169,12 @@ def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[Win
 
 
 def _probes(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor) -> dict[WindowKind, Reading]:
-    """The probe's reading with each training window."""
+    """The probe's reading with each training window, side by side."""
     params, judged = house.params, ripe.iloc[newest]
     losses = row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged))
-    return {
-        window: probe(
+
+    def reading(window: WindowKind, threads: int) -> Reading:
+        return probe(
             ripe,
             newest,
             losses,
@@ -183,10 +184,11 @@ def _probes(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Pre
             window=window,
             sliding_rows=params.split.sliding_rows,
             block_rows=params.judge.block_rows,
-            cores=cores(),
+            cores=threads,
         )
-        for window in _windows(house, ripe, predictor)
-    }
+
+    windows = _windows(house, ripe, predictor)
+    return dict(zip(windows, in_parallel(reading, windows, cores=cores()), strict=True))
 
 
 def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float) -> ProbeCost:
