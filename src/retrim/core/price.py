@@ -84,4 +84,7 @@ def figure(value: float) -> str:
     text = f"{value:.6g}"
     if "e" not in text:
         return text
-    return f"{float(text):.12f}".rstrip("0").rstrip(".")  # YAML reads 1e+06 as text
+    if value >= 1:
+        return f"{float(text):.0f}"
+    digits, power = text.split("e")
+    return f"{digits if '.' in digits else digits + '.0'}e{power}"  # without the point YAML reads text
