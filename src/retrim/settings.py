@@ -28,6 +28,8 @@ from retrim.core.tuning import TuneParams
 from retrim.core.windows import SplitParams
 from retrim.errors import BadInputError
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C where PyYAML has it: settings are read often
+
 
 class Params(Section):
     """All of params.yaml."""
@@ -127,7 +129,7 @@ def load_params(path: Path) -> Params:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping, read safely."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), LOADER)  # noqa: S506  it is a safe one
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path} cannot be read as YAML: {error}") from error
     except yaml.YAMLError as error:

@@ -16,7 +16,7 @@ import psutil
 from flows.recovery import workspace_tag
 from retrim.adapters.pipeline import ROOM_VARIABLE
 from retrim.adapters.store import Row
-from retrim.ops.champion import predictor
+from retrim.ops.champion import stored
 from retrim.ops.release import live
 from tests.world import World, make_world
 
@@ -83,7 +83,7 @@ def champion_is_whole(world: World) -> None:
     house = world.house
     now_live = live(house)
     assert now_live is not None
-    view = predictor(house, now_live.version).view
+    view = stored(house, now_live.version).predictor.view
     rows = world.rows(None, world.day(1)).head(5)
     aliases = house.registry.aliases()
     answers = house.registry.load("champion").predict(rows[list(view.features)])

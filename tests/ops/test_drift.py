@@ -11,7 +11,7 @@ import pytest
 from retrim.core.table import assemble
 from retrim.datasets.landed import read_landed
 from retrim.files import folder_digest
-from retrim.ops.champion import predictor, reference
+from retrim.ops.champion import stored
 from retrim.ops.drift import importances_of, look
 from tests.ops.desk import START, Desk, make_desk
 
@@ -54,9 +54,9 @@ def test_findings_are_the_same_whether_or_not_the_old_rows_are_there(make: Make)
     desk = make(drift=SHIFT)
     desk.land(desk.rows(10, 14), 14)
     table = assemble(*read_landed(desk.house.landing.root), desk.house.params.data, as_of=desk.day(14))
-    champion = predictor(desk.house, 1)
-    alone = table[table["_event"] > champion.judged_until].reset_index(drop=True)
-    found = [look(desk.house, rows, champion, 1, previous=None, now=desk.day(14)).findings for rows in (table, alone)]
+    champion = stored(desk.house, 1)
+    alone = table[table["_event"] > champion.predictor.judged_until].reset_index(drop=True)
+    found = [look(desk.house, rows, champion, previous=None, now=desk.day(14)).findings for rows in (table, alone)]
 
     assert found[0] == found[1]
     assert found[0] != []
@@ -70,7 +70,7 @@ def test_a_champion_without_a_profile_is_not_looked_at_and_the_record_says_why(m
     desk.land(desk.rows(10, 14), 14)
     table = assemble(*read_landed(desk.house.landing.root), desk.house.params.data, as_of=desk.day(14))
     kept = _without_hash(desk)
-    looked = look(kept.house, table, predictor(kept.house, 1), 1, previous=None, now=desk.day(14))
+    looked = look(kept.house, table, stored(kept.house, 1), previous=None, now=desk.day(14))
 
     assert looked.findings == []
     assert looked.note is not None
@@ -119,7 +119,7 @@ def test_what_the_model_leans_on_comes_first(make: Make) -> None:
 
 def test_importances_are_shares_of_the_gain(make: Make) -> None:
     desk = make()
-    found = importances_of(predictor(desk.house, 1))
+    found = importances_of(stored(desk.house, 1).predictor)
 
     assert sum(found.values()) == pytest.approx(1)
     assert max(found, key=found.__getitem__) == "level"
@@ -135,7 +135,7 @@ def test_a_classifier_has_its_confidence_looked_at(make: Make) -> None:
 
 def test_the_profile_is_that_of_the_window_that_won(make: Make) -> None:
     desk = make()
-    kept = reference(desk.house, 1)
+    kept = stored(desk.house, 1).reference
 
     assert kept is not None
     assert kept.rows.rows == 240

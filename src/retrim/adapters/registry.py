@@ -159,7 +159,7 @@ class Registry(Tracking):
         Raises:
             BadInputError: There is no such version.
         """
-        self._version(version)
+        self._run_of(version)
         with self.wrapped(f"set alias {alias}"):
             self.client.set_registered_model_alias(self.model, alias, str(version))
 
@@ -176,7 +176,7 @@ class Registry(Tracking):
             BadInputError: There is no such version.
             RetrimError: Its bundle is gone.
         """
-        run = self._version(version).run
+        run = self._run_of(version)
         with self.wrapped(f"find the bundle of version {version}"):
             root = urlsplit(self.client.get_run(run).info.artifact_uri)
             if root.scheme in ("", "file"):
@@ -199,19 +199,25 @@ class Registry(Tracking):
             if which not in aliases:
                 raise UnknownNameError(f"alias of {self.model}", which, aliases)
             which = aliases[which]
-        self._version(which)
+        self._run_of(which)
         from mlflow.pyfunc import load_model
 
         self.be_default()
         with self.wrapped(f"load version {which}"), _no_bytecode():
             return load_model(f"models:/{self.model}/{which}")
 
-    def _version(self, number: int) -> Version:
-        versions = {version.number: version for version in self.versions()}
-        if number not in versions:
-            known = ", ".join(str(each) for each in versions) or "none yet"
-            raise BadInputError(f"{self.model} has no version {number}; versions: {known}")
-        return versions[number]
+    def _run_of(self, number: int) -> str:
+        """MLflow's id of the run that made a version."""
+        from mlflow.exceptions import MlflowException
+
+        with self.wrapped(f"find version {number}"):
+            try:
+                return str(self.client.get_model_version(self.model, str(number)).run_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+        known = ", ".join(str(each.number) for each in self.versions()) or "none yet"
+        raise BadInputError(f"{self.model} has no version {number}; versions: {known}")
 
     def _search_versions(self, condition: str) -> list[Any]:
         return all_pages(lambda token: self.client.search_model_versions(condition, page_token=token))

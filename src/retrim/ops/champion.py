@@ -1,6 +1,9 @@
 """Stored versions: their bundles, checked against the recorded hash before anyone uses them."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from retrim.core.bundle import VERDICT, Predictor, load_predictor
@@ -9,6 +12,29 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.files import folder_digest, read_folder
 from retrim.ops.house import House
 from retrim.ops.release import live
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored version, read once; what is in it is made when first asked for.
+
+    Args:
+        version: Its number.
+        files: Of its bundle, by relative name.
+    """
+
+    version: int
+    files: Mapping[str, bytes]
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The winning model with its own preprocessing."""
+        return load_predictor(self.files)
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """The profiles of what it was made from; None where its bundle is older than they are."""
+        return load_reference(self.files, json.loads(self.files[VERDICT])["winner"])
 
 
 def stored_bundle(house: House, version: int) -> Path:
@@ -32,18 +58,16 @@ def stored_bundle(house: House, version: int) -> Path:
     return folder
 
 
-def predictor(house: House, version: int) -> Predictor:
-    """A stored version, ready to predict."""
-    return load_predictor(read_folder(stored_bundle(house, version)))
+def stored(house: House, version: int) -> Stored:
+    """A stored version.
+
+    Raises:
+        As `stored_bundle`.
+    """
+    return Stored(version, read_folder(stored_bundle(house, version)))
 
 
-def reference(house: House, version: int) -> Reference | None:
-    """The profiles of what a stored version was made from; None where its bundle is older than they are."""
-    files = read_folder(stored_bundle(house, version))
-    return load_reference(files, json.loads(files[VERDICT])["winner"])
-
-
-def champion(house: House) -> tuple[int, Predictor] | None:
-    """The live version and its predictor; None before the first promotion."""
+def champion(house: House) -> Stored | None:
+    """The live version; None before the first promotion."""
     now_live = live(house)
-    return None if now_live is None else (now_live.version, predictor(house, now_live.version))
+    return None if now_live is None else stored(house, now_live.version)

@@ -23,7 +23,7 @@ from retrim.ops.former import checks_since_release, led_before, score_formers
 from retrim.ops.house import House
 from retrim.ops.mode import mode_now
 from retrim.ops.realised import band_of, realise
-from retrim.ops.score import score
+from retrim.ops.score import score_table
 from retrim.ops.standing import past_check, past_of_store
 
 CHECK = "check"
@@ -100,9 +100,9 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits)
         return _store(house, identity, gone, record, now)
     if found is not None:
-        version, predictor = found
-        score(house, now=now)
-        looked = look(house, table, predictor, version, previous=previous, now=now)
+        version, predictor = found.version, found.predictor
+        score_table(house, table, found, now=now)
+        looked = look(house, table, found, previous=previous, now=now)
         drifted = any(finding.over for finding in looked.findings)
         seen = realise(house, table, predictor, version, previous=previous, drifted=drifted, price=price, now=now)
         guessed = estimate(house, table, predictor, version, past=past, now=now)

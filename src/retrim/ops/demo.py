@@ -11,7 +11,7 @@ from retrim.core.metrics import row_losses
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
-from retrim.ops.champion import predictor
+from retrim.ops.champion import stored
 from retrim.ops.house import House, open_house
 
 
@@ -58,7 +58,7 @@ NO_LOSS = Loss(0.0, 0)
 
 def frozen_loss(house: House, version: int, *, since: pd.Timestamp | None, until: pd.Timestamp) -> Loss:
     """What a version that was never replaced would have lost on the rows that matured in `(since, until]`."""
-    frozen = predictor(house, version)
+    frozen = stored(house, version).predictor
     rows, labels = read_landed(house.landing.root)
     ripe = mature(assemble(rows, labels, house.params.data, as_of=until))
     fresh = ripe[ripe["_event"] > frozen.judged_until]

@@ -14,7 +14,7 @@ from retrim.core.drift.reference import Reference
 from retrim.core.drift.scores import TARGET
 from retrim.core.drift.together import together
 from retrim.machine import cores
-from retrim.ops.champion import reference
+from retrim.ops.champion import Stored
 from retrim.ops.house import House
 from retrim.ops.score import stored_scores
 
@@ -48,9 +48,7 @@ class Looked:
         }
 
 
-def look(
-    house: House, table: pd.DataFrame, predictor: Predictor, version: int, *, previous: Row | None, now: pd.Timestamp
-) -> Looked:
+def look(house: House, table: pd.DataFrame, champion: Stored, *, previous: Row | None, now: pd.Timestamp) -> Looked:
     """Findings on rows this champion was not yet looked at with; the reference is read from its bundle alone.
 
     Features and predictions are looked at when rows come, the target when its labels have matured. With
@@ -59,12 +57,11 @@ def look(
     Args:
         house: The house.
         table: All rows that had landed by `now`.
-        predictor: The champion.
-        version: Its number.
+        champion: The live version.
         previous: The check before; None if this is the first.
         now: When this check looks.
     """
-    kept = reference(house, version)
+    kept, version, predictor = champion.reference, champion.version, champion.predictor
     if kept is None:
         text = (
             f"version {version} was made before profiles were kept in the bundle, so drift has nothing to be held "

@@ -10,7 +10,7 @@ from retrim.core.former import Formers, judge_formers
 from retrim.core.metrics import row_losses
 from retrim.core.table import mature
 from retrim.errors import RefusedError
-from retrim.ops.champion import predictor as load
+from retrim.ops.champion import stored
 from retrim.ops.house import House
 from retrim.ops.release import live, make_live
 
@@ -31,7 +31,7 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
     losses = {}
     for number in numbers[: params.former.most]:
         try:
-            former = load(house, number)
+            former = stored(house, number).predictor
         except RefusedError:
             continue
         if set(former.view.features) <= set(judged.columns) and former.judged_until <= champion.judged_until:

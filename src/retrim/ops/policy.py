@@ -215,7 +215,7 @@ def _recipe(house: House, first: pd.DataFrame) -> Recipe:
     found = champion(house)
     params = house.params
     if found is not None:
-        made = found[1].recipe
+        made = found.predictor.recipe
         return Recipe(made.model, params.judge.loss, made.hyperparameters, made.rounds, made.seed)
     try:
         return usual_recipe(first, params.data, params.tune, params.train, loss=params.judge.loss, threads=cores())

@@ -100,9 +100,9 @@ def check_loads(house: House, version: int) -> None:
     Raises:
         RefusedError: Its bundle is not the recorded one.
     """
-    from retrim.ops.champion import predictor
+    from retrim.ops.champion import stored
 
-    predictor(house, version)
+    _ = stored(house, version).predictor
 
 
 def sync_aliases(house: House) -> None:

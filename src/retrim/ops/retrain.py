@@ -93,7 +93,7 @@ def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
     if found is not None:
         asked = house.store.decision(run.decision)
         by_person = asked is not None and asked.source == PERSON
-        fresh = ripe[ripe["_event"] > (found[1].used_until if by_person else found[1].judged_until)]
+        fresh = ripe[ripe["_event"] > (found.predictor.used_until if by_person else found.predictor.judged_until)]
     # Version 1 also needs rows to train on: as many again as those that judge, three times over.
     needed = house.params.gate.min_rows if found is not None else house.params.split.judge_rows * 4
     missing, reason = needed - len(fresh), f"{len(fresh)} mature rows that no model has seen, {needed} needed"

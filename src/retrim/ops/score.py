@@ -11,7 +11,7 @@ from retrim.core.drift.scores import score_columns
 from retrim.core.table import assemble
 from retrim.core.view import FeatureView
 from retrim.datasets.landed import read_landed
-from retrim.ops.champion import champion
+from retrim.ops.champion import Stored, champion
 from retrim.ops.house import House
 
 
@@ -32,9 +32,20 @@ def score(house: House, *, now: pd.Timestamp) -> Scored:
     found = champion(house)
     if found is None:
         return Scored(None, 0, 0)
-    version, predictor = found
     rows, labels = read_landed(house.landing.root)
-    table = assemble(rows, labels, house.params.data, as_of=now)
+    return score_table(house, assemble(rows, labels, house.params.data, as_of=now), found, now=now)
+
+
+def score_table(house: House, table: pd.DataFrame, champion: Stored, *, now: pd.Timestamp) -> Scored:
+    """The same for a table and a champion that are at hand.
+
+    Args:
+        house: The house.
+        table: All rows that had landed by `now`.
+        champion: The live version.
+        now: Noted with each prediction.
+    """
+    version, predictor = champion.version, champion.predictor
     fresh = table[table["_event"] > predictor.used_until]
     known = set(house.store.prediction_keys(house.model, version=version))
     fresh = fresh[~fresh["_key"].isin(known)]

@@ -9,9 +9,8 @@ from retrim.core.drift.profile import Profile
 from retrim.core.drift.scores import TARGET
 from retrim.core.drift.verify import Verified, verify
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops.champion import reference
+from retrim.ops.champion import champion
 from retrim.ops.house import House
-from retrim.ops.release import live
 
 DRAWS = 1000  # for each split; a check draws as many as drift.alarms.draws says
 
@@ -44,8 +43,8 @@ def verify_alarms(house: House, *, splits: int, checks: int) -> VerifiedAlarms:
     alarms = house.params.drift.alarms
     if alarms is None:
         raise BadInputError("drift.alarms is null, so no rate is asked for; set such as {at_most: 1, per: year}")
-    now_live = live(house)
-    kept = None if now_live is None else reference(house, now_live.version)
+    now_live = champion(house)
+    kept = None if now_live is None else now_live.reference
     if now_live is None or kept is None:
         what = "no version is live" if now_live is None else f"version {now_live.version} holds no profile"
         raise RefusedError(f"{what}, so there is no history to verify on; make one: `retrim retrain`")
