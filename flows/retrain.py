@@ -1,6 +1,5 @@
 """The retraining: a run room, one task a stage, the registry, the verdict."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,12 +10,13 @@ from flows.moment import house as open_house
 from flows.moment import moment
 from flows.recovery import SIGNED, server_is_gone
 from retrim.adapters import pipeline
+from retrim.adapters.dvc_session import DvcSession
 from retrim.adapters.store import Row
 from retrim.core.plan import Mode
 from retrim.ops import retrain as op
 from retrim.ops.house import House
 from retrim.ops.progress import stage_teller
-from retrim.ops.rooms import Room, run_stage
+from retrim.ops.rooms import Room, stages_of
 from retrim.ops.signs import held
 from retrim.ops.watch import marked, watching_trials
 
@@ -42,8 +42,9 @@ def build(house: House, run: Row, parent: str, now: pd.Timestamp) -> int:
     """Makes a version: a room, every stage in it, the registry."""
     room = make_room(house, run)
     names = pipeline.stages(room.folder)
-    for place, stage in enumerate(names):
-        reproduce.with_options(task_run_name=stage)(house, parent, room.folder, stage, place, len(names))
+    with stages_of(house, room) as dvc:
+        for place, stage in enumerate(names):
+            reproduce.with_options(task_run_name=stage)(house, dvc, parent, stage, place, len(names))
     return publish(house, run, room, parent, now)
 
 
@@ -61,10 +62,10 @@ def make_room(house: House, run: Row) -> Room:
 
 
 @task(cache_policy=NO_CACHE, retries=0, log_prints=True)
-def reproduce(house: House, parent: str, folder: Path, stage: str, place: int, total: int) -> None:
+def reproduce(house: House, dvc: DvcSession, parent: str, stage: str, place: int, total: int) -> None:
     """One DVC stage. DVC alone decides whether it is stale, so Prefect keeps no cache of its own."""
     with watching_trials(house, parent, stage) as watch:
-        print(run_stage(house, folder, stage, say=watch(stage_teller(stage, place, total))))
+        print(dvc.reproduce(stage, watch(stage_teller(stage, place, total))))
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)

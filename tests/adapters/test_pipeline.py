@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from retrim.adapters import git, pipeline
+from retrim.adapters.dvc_session import DvcSession, StageFailedError
 from retrim.adapters.pipeline import (
-    StageFailedError,
     close_room,
     end_survivors,
     executed,
@@ -27,7 +27,6 @@ from retrim.adapters.pipeline import (
     lay_inputs,
     lock_differences,
     open_room,
-    reproduce,
     reproduce_all,
 )
 from retrim.errors import RetrimError
@@ -137,7 +136,8 @@ def quiet(_: str) -> None:
 
 
 def run(stage: str, room: Path) -> str:
-    return reproduce(stage, room, environment={}, say=quiet)
+    with DvcSession(room, {}) as dvc:
+        return dvc.reproduce(stage, quiet)
 
 
 class TestARoom:
@@ -242,7 +242,8 @@ class TestTheUsersOwnSettings:
 class TestAStage:
     def test_runs_alone_and_gives_what_it_printed(self, worked_in: Path) -> None:
         lines: list[str] = []
-        printed = reproduce("gather", worked_in, environment={}, say=lines.append)
+        with DvcSession(worked_in, {}) as dvc:
+            printed = dvc.reproduce("gather", lines.append)
 
         assert executed(printed) == ("gather",)
         assert not (worked_in / "doubled").exists()
@@ -258,7 +259,8 @@ class TestAStage:
     ) -> None:
         for name in ("PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_INDEX_FILE", "DVC_STAGE"):
             monkeypatch.setenv(name, "/nowhere")
-        printed = reproduce("surroundings", worked_in, environment={"RETRIM_CORES": "3"}, say=quiet)
+        with DvcSession(worked_in, {"RETRIM_CORES": "3"}) as dvc:
+            printed = dvc.reproduce("surroundings", quiet)
 
         assert "=/nowhere" not in printed
         assert "RETRIM_CORES=3" in printed
@@ -274,15 +276,15 @@ class TestAStage:
             if line == "begun":
                 raise KeyboardInterrupt
 
-        with pytest.raises(KeyboardInterrupt):
-            reproduce("linger", worked_in, environment={}, say=interrupt)
+        with pytest.raises(KeyboardInterrupt), DvcSession(worked_in, {}) as dvc:
+            dvc.reproduce("linger", interrupt)
         assert ended(int((worked_in / "linger.pid").read_text()))
 
 
 def test_survivors_of_a_killed_run_are_ended(room: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from retrim.adapters.pipeline import reproduce; "
-        "reproduce('linger', Path(sys.argv[1]), environment={}, say=lambda line: print(line, flush=True))"
+        "import sys; from pathlib import Path; from retrim.adapters.dvc_session import DvcSession; "
+        "DvcSession(Path(sys.argv[1]), {}).reproduce('linger', lambda line: print(line, flush=True))"
     )
     command = [sys.executable, "-c", program, str(room)]
     noted, deadline = room / "linger.pid", time.monotonic() + 60

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -16,22 +15,13 @@ import psutil
 import yaml
 
 from retrim.adapters import git
+from retrim.adapters.dvc_session import ROOM_VARIABLE, Say, StageFailedError, clean_environment, end_group
 from retrim.core.canonical import to_json
 from retrim.errors import RetrimError
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 
-Say = Callable[[str], None]
-ROOM_VARIABLE = "RETRIM_ROOM"  # in the environment of all that works in a room
 INPUTS = ["data/raw.dvc", "data/champion.dvc"]
 COMMITTED = [*INPUTS, "data/pins.json", "dvc.lock"]
-
-
-class StageFailedError(RetrimError):
-    """A stage ended without its outputs."""
-
-    def __init__(self, stage: str, output: str) -> None:
-        super().__init__(f"stage {stage} failed:\n{output.strip()}")
-        self.stage = stage
 
 
 def stages(root: Path) -> list[str]:
@@ -98,22 +88,6 @@ def _in_ascii(path: Path, start: Path) -> str:
     return str(path) if str(path).isascii() else os.path.relpath(path, start)
 
 
-def reproduce(stage: str, room: Path, *, environment: Mapping[str, str], say: Say) -> str:
-    """Runs one stage through DVC in its own process group, and gives all it printed.
-
-    Args:
-        stage: A name of dvc.yaml.
-        room: The run room.
-        environment: Variables for the stage beside the inherited ones.
-        say: Called with each line as it comes.
-
-    Raises:
-        StageFailedError: It did not end well; carries what it printed.
-    """
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
-    return _follow(command, stage, room, _environment(environment, Path(sys.executable)), say)
-
-
 def reproduce_all(room: Path, *, python: Path | None, say: Say) -> str:
     """Runs every stage of a room, whatever is cached, with its own trial log; gives all that was printed.
 
@@ -126,7 +100,7 @@ def reproduce_all(room: Path, *, python: Path | None, say: Say) -> str:
         StageFailedError: A stage did not end well.
     """
     python = python or Path(sys.executable)
-    environment = _environment({"RETRIM_TRIALS": str(room / "var" / "trials")}, python)
+    environment = clean_environment({"RETRIM_TRIALS": str(room / "var" / "trials")}, python)
     command = [str(python), "-m", "dvc", "repro", "--force", "--no-run-cache"]
     return _follow(command, "repro", room, environment, say)
 
@@ -220,7 +194,7 @@ def _follow(command: list[str], stage: str, room: Path, environment: Mapping[str
         if process.wait():
             raise StageFailedError(stage, "".join(lines))
     finally:
-        _end_group(process)
+        end_group(process)
         process.stdout.close()
     return "".join(lines)
 
@@ -234,7 +208,7 @@ def dvc(room: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=room,
-        env=_environment({ROOM_VARIABLE: str(room)}, Path(sys.executable)),
+        env=clean_environment({ROOM_VARIABLE: str(room)}, Path(sys.executable)),
         capture_output=True,
         text=True,
         check=False,
@@ -248,7 +222,9 @@ def dvc(room: Path, *arguments: str) -> str:
 
 def has_remote(root: Path) -> bool:
     """Whether a default DVC remote is set."""
-    return "core.remote=" in dvc(root, "config", "--list")
+    from dvc.config import Config
+
+    return bool(Config(str(root / ".dvc"))["core"].get("remote"))
 
 
 def end_survivors(room: Path) -> int:
@@ -276,21 +252,3 @@ def _works_in(process: psutil.Process, room: Path) -> bool:
 def close_room(workspace: Workspace, folder: Path) -> None:
     """Removes a room; what DVC made in it stays in the cache."""
     git.remove_worktree(workspace.root, folder)
-
-
-def _environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
-    """The inherited environment, with `python` first and without what would change what runs."""
-    dropped = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"}
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in dropped and not name.startswith(("GIT_", "DVC_"))
-    }
-    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
-    return {**kept, "DVC_NO_ANALYTICS": "1", "PATH": path, **added}
-
-
-def _end_group(process: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

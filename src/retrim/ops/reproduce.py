@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from retrim.adapters import environment, git, pipeline
+from retrim.adapters.dvc_session import StageFailedError
 from retrim.adapters.store import Row
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest
@@ -108,7 +109,7 @@ def _rebuild(house: House, row: Row, folder: Path, *, prove: bool, say: Say) -> 
         (pipeline.fetch_inputs if prove else pipeline.lay_inputs)(house.workspace, folder)
         shutil.rmtree(Paths(folder).candidate, ignore_errors=True)
         printed = pipeline.reproduce_all(folder, python=python, say=say)
-    except pipeline.StageFailedError as error:
+    except StageFailedError as error:
         return Rebuilt(row.version, False, (f"it cannot be rebuilt: {error}",), pipeline.executed(str(error)), False)
     except RetrimError as error:
         why = f"its raw data or champion is not there as recorded: {error}"

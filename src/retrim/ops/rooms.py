@@ -2,7 +2,6 @@
 
 import os
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters import git, pipeline
+from retrim.adapters.dvc_session import DvcSession
 from retrim.adapters.store import iso
 from retrim.core.plan import Mode
 from retrim.errors import BadInputError
@@ -105,6 +105,6 @@ def stage_environment(house: House) -> dict[str, str]:
     return {"RETRIM_TRIALS": str(house.workspace.trials)} | ({CORES_VARIABLE: cores} if cores else {})
 
 
-def run_stage(house: House, folder: Path, stage: str, *, say: Callable[[str], None]) -> str:
-    """Runs one stage in a room; see `pipeline.reproduce`."""
-    return pipeline.reproduce(stage, folder, environment=stage_environment(house), say=say)
+def stages_of(house: House, room: Room) -> DvcSession:
+    """DVC, ready to run the stages of a room; a context, at whose end it ends with all that works for it."""
+    return DvcSession(room.folder, stage_environment(house))

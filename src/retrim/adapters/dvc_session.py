@@ -1,0 +1,105 @@
+"""DVC in a room, started once for all that a run asks of it: a start takes longer than most of its commands."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from retrim.errors import RetrimError
+
+Say = Callable[[str], None]
+ROOM_VARIABLE = "RETRIM_ROOM"  # in the environment of all that works in a room
+WORKER = Path(__file__).with_name("dvc_worker.py")
+
+
+class StageFailedError(RetrimError):
+    """A stage ended without its outputs."""
+
+    def __init__(self, stage: str, output: str) -> None:
+        super().__init__(f"stage {stage} failed:\n{output.strip()}")
+        self.stage = stage
+
+
+class DvcSession:
+    """A DVC process in a room, in a process group of its own that ends with the session.
+
+    Args:
+        room: The run room.
+        environment: Variables for the stages beside the inherited ones.
+    """
+
+    def __init__(self, room: Path, environment: Mapping[str, str]) -> None:
+        self.room = room
+        self._token = secrets.token_hex(16)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(WORKER), self._token],  # -P: what lies beside it are no modules of DVC's
+            cwd=room,
+            env={**clean_environment(environment, Path(sys.executable)), ROOM_VARIABLE: str(room)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end_group(self._process)
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(OSError):
+                pipe.close()
+
+    def reproduce(self, stage: str, say: Say) -> str:
+        """Runs one stage, and gives all it printed.
+
+        Args:
+            stage: A name of dvc.yaml.
+            say: Called with each line as it comes.
+
+        Raises:
+            StageFailedError: It did not end well; carries what it printed.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        lines = []
+        with suppress(BrokenPipeError):  # it was killed: there is nothing to read then, either
+            self._process.stdin.write(json.dumps(["repro", "--single-item", stage]) + "\n")
+            self._process.stdin.flush()
+        for read in self._process.stdout:
+            line, ended, code = read.partition(self._token)
+            if line:
+                lines.append(line)
+                say(line.rstrip())
+            if ended and int(code):
+                break
+            if ended:
+                return "".join(lines)
+        raise StageFailedError(stage, "".join(lines))
+
+
+def clean_environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
+    """The inherited environment, with `python` first and without what would change what runs."""
+    dropped = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in dropped and not name.startswith(("GIT_", "DVC_"))
+    }
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
+    return {**kept, "DVC_NO_ANALYTICS": "1", "PATH": path, **added}
+
+
+def end_group(process: subprocess.Popen[str]) -> None:
+    """Kills a process with all of its group, and waits for it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
