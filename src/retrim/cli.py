@@ -119,7 +119,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     Drift, the champion's loss, the probe, the account: what was seen is kept, see retrim why.
     """
     from retrim import screens
-    from retrim.answers import show_check
+    from retrim.decision_screen import show_check
 
     house, at = house_here(), past_time(now)
     with flows_of(house):
@@ -208,7 +208,8 @@ def why(
     The evidence, what every rule said, the gate's checks.
     """
     from retrim import screens
-    from retrim.answers import decision_record, show_decision
+    from retrim.answers import decision_record
+    from retrim.decision_screen import show_decision
 
     record = decision_record(house_here(), which)
     if as_json:
@@ -224,7 +225,8 @@ def status(as_json: AsJson = False) -> None:
     Since when it is live, the last check, the account against the price, the last decision, the next scheduled run.
     """
     from retrim import screens
-    from retrim.answers import show_status, status_record
+    from retrim.answers import status_record
+    from retrim.status_screen import show_status
 
     record = status_record(house_here(), now=as_time(None))
     if as_json:

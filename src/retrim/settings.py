@@ -21,6 +21,7 @@ from retrim.core.plan import DemoParams, RetrainParams, RoomParams, SchedulePara
 from retrim.core.policy.params import PolicyParams
 from retrim.core.probe import ProbeParams
 from retrim.core.section import Section, explain
+from retrim.core.slices import SliceParams
 from retrim.core.table import DataParams
 from retrim.core.training import TrainParams
 from retrim.core.triggers import TriggerParams
@@ -48,6 +49,7 @@ class Params(Section):
     drift: DriftParams
     triggers: TriggerParams
     policy: PolicyParams
+    slices: SliceParams
     former: FormerParams
     retrain: RetrainParams
     room: RoomParams

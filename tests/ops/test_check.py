@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.store import iso
-from retrim.answers import decision_record, show_decision, status_record
+from retrim.answers import decision_record, status_record
 from retrim.core.account import EMPTY
+from retrim.decision_screen import show_decision
 from retrim.errors import BadInputError
 from retrim.ops.check import balance, price_now
 from retrim.ops.former import restore
@@ -419,6 +420,29 @@ def test_why_says_the_same_whatever_the_settings_have_become(make: Make, capsys:
         told.append(capsys.readouterr().out)
 
     assert told[0] == told[1]
+
+
+def test_a_check_says_in_which_slices_the_champion_loses_more(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = make(drift=CONCEPT)
+    desk.land(desk.rows(10, 20), 20)
+    slices = desk.check(20).record["slices"]
+    show_decision(decision_record(desk.house, None))
+
+    assert slices[0]["clear"]
+    assert slices[0]["loss"] > 1.5 * slices[0]["before"]
+    assert "Where it loses more" in capsys.readouterr().out
+
+
+def test_without_drift_no_slice_is_told(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    desk = make(changes=JUDGED_ON_MORE)
+    desk.land(desk.rows(10, 20), 20)
+    record = desk.check(20).record
+    show_decision(decision_record(desk.house, None))
+
+    assert record["slices"] != []
+    assert "Where it loses more" not in capsys.readouterr().out
 
 
 # --- cooldown, hold, deferral ---------------------------------------------------------------------

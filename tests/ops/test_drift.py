@@ -141,3 +141,14 @@ def test_the_profile_is_that_of_the_window_that_won(make: Make) -> None:
     assert kept.rows.rows == 240
     assert kept.scores is not None
     assert kept.scores.rows == 48
+
+
+def test_a_shift_to_where_the_model_is_poor_is_ranked_by_what_it_costs(make: Make) -> None:
+    desk = make(drift=SHIFT, changes={"split": {"judge_rows": 96}})
+    desk.land(desk.rows(10, 20), 20)
+    found = desk.check(20).record["findings"]
+    costs = [each["loss_change"] for each in found if each["over"] and each["loss_change"] is not None]
+
+    assert {each["loss_change"] for each in found if each["column"].startswith("_")} <= {None}
+    assert costs == sorted(costs, reverse=True)
+    assert costs != []

@@ -22,11 +22,12 @@ from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
 from retrim.ops.house import House
 from retrim.ops.mode import mode_now
-from retrim.ops.realised import band_of, realise
+from retrim.ops.realised import band_of, change_of, judged_part, realise
 from retrim.ops.score import score_table
 from retrim.ops.standing import past_check, past_of_store
 
 CHECK = "check"
+SLICES = 10  # of them in a record, the worst first
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "looked_until": None,
         "target_until": None,
         "drift_note": None,
+        "slices": [],
         "labels_overdue": overdue_labels(table, as_of=now),
         "measured_until": None,
         "counted_until": None,
@@ -110,12 +112,15 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
         rows_held = seen.rows if seen.loss is not None or guessed.estimate is None else guessed.estimate.rows
-        band = band_of(house, table, predictor, rows=rows_held)
+        judged = judged_part(house, table, predictor)
+        band = band_of(house, judged, rows=rows_held)
+        changed = change_of(house, judged, seen.measured, predictor)
         record |= {
             **seen.as_record(),
             "champion": version,
             "band": None if band is None else band.as_record(),
-            **looked.as_record(),
+            **looked.with_losses(changed.shifted).as_record(),
+            "slices": [each.as_record() for each in changed.slices[:SLICES]],
             **guessed.as_record(),
             "formers": None if formers is None else formers.as_record(),
             "debited": [run.id for run in _refused_since(house, previous)],

@@ -1,6 +1,7 @@
 """The drift part of a check: rows that came, and labels that matured, against the profiles in the champion's bundle."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -36,6 +37,13 @@ class Looked:
     looked_until: str | None
     target_until: str | None
     note: str | None
+
+    def with_losses(self, shifted: Mapping[str, float]) -> "Looked":
+        """The same with the change of the loss that goes with each column's shift, ranked by it."""
+        return replace(
+            self,
+            findings=ranked(replace(each, loss_change=shifted.get(each.column)) for each in self.findings),
+        )
 
     def as_record(self) -> dict[str, Any]:
         """The fields of a check's record that stand for it."""

@@ -12,6 +12,7 @@ from retrim.core.bundle import Predictor
 from retrim.core.metrics import measure, row_losses
 from retrim.core.probe import Reading, fitted_rows, probe
 from retrim.core.resample import mean_bound
+from retrim.core.slices import LossChange, Part, loss_change
 from retrim.core.table import mature
 from retrim.core.training import WindowKind, distinct, in_parallel
 from retrim.core.work import ProbeCost, retraining_work
@@ -38,6 +39,7 @@ class Realised:
         measured_until: Until when rows have been measured, this check included.
         counted_until: Until when rows have been probed, and entered the account.
         labels_until: When the newest label matured; None if none has.
+        measured: The rows that were measured, with the loss on each; None where they are too few.
     """
 
     rows: int
@@ -52,6 +54,7 @@ class Realised:
     measured_until: pd.Timestamp
     counted_until: pd.Timestamp
     labels_until: pd.Timestamp | None
+    measured: Part | None
 
     def as_record(self) -> dict[str, Any]:
         """The fields of a check's record that stand for it."""
@@ -102,13 +105,13 @@ def realise(
         np.flatnonzero(((ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)).to_numpy())
         for begin in (measured, counted)
     )
-    loss = interval = metrics = reading = refits = counts = cost = None
+    loss = interval = metrics = reading = refits = counts = cost = part = None
     best = None if previous is None else previous.record.get("best_window")
     if len(fresh) >= params.probe.min_rows:
         judged = ripe.iloc[fresh]
         actual, predicted = predictor.view.actual(judged), predictor.predict(judged)
         losses = row_losses(params.judge.loss, actual, predicted)
-        loss, interval = float(losses.mean()), _interval(house, losses)
+        part, loss, interval = Part(judged, losses), float(losses.mean()), _interval(house, losses)
         metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
         measured = now
     if len(unprobed) >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
@@ -133,6 +136,7 @@ def realise(
         measured_until=measured,
         counted_until=counted,
         labels_until=labels_until,
+        measured=part,
     )
 
 
@@ -210,14 +214,28 @@ def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predi
     return ProbeCost(rounds * sum(map(len, pasts)), retraining, price)
 
 
-def band_of(house: House, table: pd.DataFrame, predictor: Predictor, *, rows: int) -> Band | None:
-    """The band for a window of `rows` rows, from the rows that judged the champion; None where they are too few."""
-    if rows < 1:
-        return None
+def judged_part(house: House, table: pd.DataFrame, predictor: Predictor) -> Part:
+    """The rows that judged the champion, as far as they are in the table, with its loss on each."""
     ripe = mature(table)
     judging = ripe[ripe["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")]
     losses = row_losses(house.params.judge.loss, predictor.view.actual(judging), predictor.predict(judging))
+    return Part(judging, losses)
+
+
+def band_of(house: House, judged: Part, *, rows: int) -> Band | None:
+    """The band for a window of `rows` rows, from the rows that judged the champion; None where they are too few."""
+    if rows < 1:
+        return None
     judge = house.params.judge
     return reference_band(
-        losses, rows=rows, block_rows=judge.block_rows, draws=judge.draws, seed=house.params.gate.seed
+        judged.losses, rows=rows, block_rows=judge.block_rows, draws=judge.draws, seed=house.params.gate.seed
+    )
+
+
+def change_of(house: House, judged: Part, measured: Part | None, predictor: Predictor) -> LossChange:
+    """The change of the champion's loss by column and slice; empty where too few rows were measured."""
+    if measured is None:
+        return LossChange({}, ())
+    return loss_change(
+        judged, measured, predictor.view.features, house.params.slices, block_rows=house.params.judge.block_rows
     )

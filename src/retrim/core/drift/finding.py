@@ -53,6 +53,8 @@ class Finding:
             share of the champion's gain, 0 to 1; predictions and target have 1.
         reference: The reference window.
         current: The current one.
+        loss_change: How the champion's mean loss would have changed by this column's shift alone, from the losses that
+            are known in each of its slices; 0 within noise, None where it is not known.
     """
 
     column: str
@@ -70,6 +72,7 @@ class Finding:
     rank: float
     reference: Extent
     current: Extent
+    loss_change: float | None = None
 
     def as_record(self) -> dict[str, Any]:
         """The finding in plain JSON types, times in ISO 8601."""

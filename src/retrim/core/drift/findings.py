@@ -63,8 +63,11 @@ def findings(
 
 
 def ranked(found: Iterable[Finding]) -> list[Finding]:
-    """Those over their threshold first, then by how much they are likely to hurt, then by effect over threshold."""
-    return sorted(found, key=lambda f: (not f.over, -f.rank, -f.effect / f.threshold, f.column, f.test))
+    """Those over their threshold first, then by what they cost, are likely to cost, and effect over threshold."""
+    return sorted(
+        found,
+        key=lambda f: (not f.over, -(f.loss_change or 0.0), -f.rank, -f.effect / f.threshold, f.column, f.test),
+    )
 
 
 def tests_of(name: str, column: ColumnProfile, params: DriftParams) -> Tests:

@@ -1,0 +1,126 @@
+"""A decision with its evidence, and a check that was just made."""
+
+from typing import Any
+
+from retrim import screens
+from retrim.words import account_in_words, estimate_in_words, totals_in_words
+
+
+def show_decision(record: dict[str, Any]) -> None:
+    """A decision: the evidence, the rules, the outcome, the verdict."""
+    facts, run = record["record"], record["run"]
+    reading = facts.get("reading")
+    screens.show_facts(
+        [
+            ("decision", record["id"]),
+            ("outcome", record["outcome"]),
+            ("as of", screens.moment(record["as_of"])),
+            ("reason", record["reason"]),
+            ("live", facts.get("champion")),
+            ("loss", _loss_in_words(facts)),
+            ("estimated", estimate_in_words(facts)),
+            (
+                "probe against it",
+                f"champion {reading['champion_loss']:.4g}, probe {reading['probe_loss']:.4g} on {reading['rows']} rows"
+                f", a gain of {reading['gain']:.4g} with a standard error of {reading['error']:.4g}"
+                if reading
+                else None,
+            ),
+            (
+                "account",
+                account_in_words(facts["account"]["balance"], facts["price"], facts.get("money"))
+                if "account" in facts
+                else None,
+            ),
+            ("former champions", _formers_in_words(facts.get("formers"))),
+            ("probe", _probe_in_words(facts)),
+            ("cost so far", totals_in_words(facts.get("totals"))),
+            ("mode", f"{facts['mode']['mode']}: {facts['mode']['reason']}" if facts.get("mode") else None),
+            ("run", f"{run['state']}: {run['reason']}" if run else None),
+            ("otherwise", facts.get("change") or None),
+        ]
+    )
+    if facts.get("said"):
+        rows = [
+            (said["rule"], "yes" if said["fires"] else "no", said["text"], said.get("change", ""))
+            for said in facts["said"]
+        ]
+        screens.show_table(("rule", "fires", "because", "what would have changed that"), rows, title="Rules")
+    if facts.get("findings"):
+        found = [
+            (f["column"], f["test"], f"{f['effect']:.3g}", _limit_in_words(f), _cost_in_words(f))
+            for f in facts["findings"][:10]
+        ]
+        screens.show_table(("column", "test", "effect", "held against", ""), found, title="Drift, costliest first")
+    if worse := [each for each in facts.get("slices", ()) if each["clear"] and each["added"] > 0]:
+        heads = ("column", "slice", "rows", "loss", "where it was judged", "adds to the mean")
+        screens.show_table(heads, [_slice_in_words(each) for each in worse[:5]], title="Where it loses more")
+    if record["verdict"]:
+        checks = [("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["verdict"]["checks"]]
+        screens.show_table(("", "check", "figures"), checks, title="Gate")
+
+
+def _cost_in_words(finding: dict[str, Any]) -> str:
+    """Whether a finding is over, and what the column's shift alone does to the loss, where that is known."""
+    said = ["over"] if finding["over"] else []
+    if finding.get("loss_change"):
+        said.append(f"loss {finding['loss_change']:+.3g}")
+    return ", ".join(said)
+
+
+def _slice_in_words(each: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        each["column"],
+        each["name"],
+        str(each["rows"]),
+        f"{each['loss']:.4g}",
+        f"{each['before']:.4g}",
+        f"{each['added']:.3g}",
+    )
+
+
+def _limit_in_words(finding: dict[str, Any]) -> str:
+    """What makes a finding over: how rarely a window without drift strays as far, or the threshold on its effect."""
+    if finding.get("promise") is None or finding["p_value"] is None:
+        return f"threshold {finding['threshold']:.3g}"
+    seen = "" if finding["seen"] is None else f"; {finding['seen']:.2g} {finding['unit']} would be seen"
+    return f"p {finding['p_value']:.2g} of all columns, {finding['promise']}{seen}"
+
+
+def _loss_in_words(facts: dict[str, Any]) -> str | None:
+    """The champion's realised loss with its interval, and the band it is held against."""
+    if facts.get("loss") is None:
+        return None
+    said = f"{facts['loss']:.4g} on {facts['window']['rows']} rows"
+    if facts.get("interval"):
+        low, high = facts["interval"]
+        said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
+    band = facts.get("band")
+    return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
+
+
+def _formers_in_words(found: dict[str, Any] | None) -> str | None:
+    if not found:
+        return None
+    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in found["losses"].items())
+    return f"{losses}; live {found['champion_loss']:.4g}, on {found['rows']} rows that none has seen"
+
+
+def _probe_in_words(facts: dict[str, Any]) -> str | None:
+    cost = facts.get("probe")
+    if cost is None:
+        return None
+    return (
+        f"cost {cost['cost']:.4g}, {cost['work'] / cost['retraining']:.1%} of a retraining"
+        if cost["retraining"]
+        else None
+    )
+
+
+def show_check(done: dict[str, Any]) -> None:
+    """A check that was just made, and the run it started."""
+    checked, run = done["check"], done["run"]
+    screens.OUT.print(f"{checked['outcome']}: {checked['reason']}", highlight=False, markup=False)
+    if run is not None:
+        screens.OUT.print(f"run {run['state']}: {run['reason']}", highlight=False, markup=False)
+    screens.OUT.print(f"evidence: retrim why {checked['id']}", highlight=False)

@@ -1,0 +1,53 @@
+"""The status on one screen."""
+
+from typing import Any
+
+from retrim import screens
+from retrim.words import account_in_words, quality_in_words, totals_in_words
+
+REASON = 150  # characters of a reason: two lines of it
+
+
+def show_status(record: dict[str, Any]) -> None:
+    """The status on one screen."""
+    champion, last, late = record["champion"], record["last_decision"], record["overdue"]
+    account = None
+    if record["price"] is not None:
+        share = f" ({record['account'] / record['price']:.0%})" if record["price"] else ""  # version 1 may be perfect
+        paid = account_in_words(record["account"], record["price"], record["money"])
+        account = f"{paid}, the price of a retraining{share}"
+    screens.show_facts(
+        [
+            ("model", record["model"]),
+            ("live", _live(champion)),
+            ("because", screens.brief(champion["reason"], REASON) if champion else None),
+            ("to do", None if champion else "land rows: retrim ingest FILE; then make version 1: retrim retrain"),
+            ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
+            ("account", account),
+            ("cost so far", totals_in_words(record["totals"])),
+            ("estimates", quality_in_words(record["estimates"])),
+            ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),
+            ("because", screens.brief(last["reason"], REASON) if last else None),
+            ("all of it", f"retrim why {last['id']}" if last else None),
+            ("held", "waits for a person: retrim retrain --reason ..." if record["held"] else None),
+            ("running", ", ".join(run["id"] for run in record["running"]) or None),
+            ("next", _next(record["next_run"])),
+            ("overdue", f"a batch was due on {screens.moment(late['due'])}" if late else None),
+        ]
+    )
+    rows = [(screens.moment(each["at"]), f"{each['kind']}: {each['text']}") for each in record["alerts"]]
+    if rows:
+        screens.show_table(("at", "what"), rows, title="Alerts", brief_last=True)
+
+
+def _live(champion: dict[str, Any] | None) -> str:
+    if champion is None:
+        return "nothing yet"
+    back = ", rolled back to" if champion["action"] == "rollback" else ""
+    return f"version {champion['version']}{back} since {screens.moment(champion['since'])}"
+
+
+def _next(following: dict[str, str] | None) -> str:
+    if following is None:
+        return "nothing is scheduled: retrim schedule"
+    return f"{following['flow']} at {screens.moment(following['at'])}"
