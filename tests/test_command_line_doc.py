@@ -17,6 +17,8 @@ from retrim.ops.house import House
 from retrim.ops.ingest import Landed
 from retrim.ops.ingest import quarantine_list as set_aside
 from retrim.ops.release import Live
+from retrim.ops.release_log import Verified as VerifiedLog
+from retrim.ops.release_log import release_log
 from retrim.ops.reproduce import Rebuilt
 from retrim.ops.retrain import Outcome
 from retrim.ops.rooms import Room
@@ -104,6 +106,13 @@ def test_names_the_keys_of_why(house: House) -> None:
     assert keys("why") == decision_record(house, None).keys()
 
 
+def test_names_the_keys_of_the_release_log(house: House) -> None:
+    row = {"model": house.model, "version": 1, "action": "promote", "reason": "", "at": NOW.isoformat()}
+    house.store.add_release(row, expected=None)
+
+    assert keys("log show") == release_log(house)[0].keys()
+
+
 def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
     assert keys("quarantine list") == set_aside(house.workspace)[0].as_record().keys()
 
@@ -116,6 +125,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
         ("score", Scored(None, 0, 0)),
         ("price", Price(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
         ("drift verify", VerifiedAlarms(1, "", Verified(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0))),
+        ("log verify", VerifiedLog(0, None)),
         ("rollback", Live(1, "", "", "", None)),
         ("room", Room(Path(), "", (), None)),
         ("ingest", Landed("landed", "rows", "", 0, Path(), (), None)),

@@ -25,6 +25,8 @@ from retrim.cli_errors import run
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
 from retrim.cli_quarantine import app as quarantine_app
+from retrim.cli_releases import app as releases_app
+from retrim.cli_releases import log_app
 from retrim.cli_versions import app as versions_app
 
 app = typer.Typer(
@@ -252,4 +254,6 @@ app.add_typer(drift_app, name="drift", no_args_is_help=True)
 app.add_typer(policy_app, name="policy", no_args_is_help=True)
 app.add_typer(price_app)
 app.add_typer(versions_app)
+app.add_typer(releases_app)
+app.add_typer(log_app, name="log", no_args_is_help=True)
 app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)

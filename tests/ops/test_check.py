@@ -422,9 +422,7 @@ def test_why_says_the_same_whatever_the_settings_have_become(make: Make, capsys:
     assert told[0] == told[1]
 
 
-def test_a_check_says_in_which_slices_the_champion_loses_more(
-    make: Make, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_check_says_in_which_slices_the_champion_loses_more(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     desk = make(drift=CONCEPT)
     desk.land(desk.rows(10, 20), 20)
     slices = desk.check(20).record["slices"]

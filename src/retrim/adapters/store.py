@@ -14,86 +14,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from retrim.adapters.database import Database
+from retrim.adapters.schema import ALERTS, DECISIONS, METADATA, PREDICTIONS, RELEASES, RUNS, SEALS, VERSIONS
+from retrim.core.chain import FIRST, seal
 from retrim.errors import RefusedError
-
-METADATA = sa.MetaData()
-
-DECISIONS = sa.Table(
-    "decisions",
-    METADATA,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("model", sa.String, nullable=False),
-    sa.Column("source", sa.String, nullable=False),  # check or person
-    sa.Column("as_of", sa.String, nullable=False),
-    sa.Column("at", sa.String, nullable=False),
-    sa.Column("outcome", sa.String, nullable=False),  # none, retrain, restore, held
-    sa.Column("reason", sa.String, nullable=False),
-    sa.Column("record", sa.JSON, nullable=False),
-    sa.UniqueConstraint("model", "source", "as_of"),
-)
-RUNS = sa.Table(
-    "runs",
-    METADATA,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("model", sa.String, nullable=False),
-    sa.Column("decision", sa.String, sa.ForeignKey("decisions.id"), nullable=False, unique=True),
-    sa.Column("as_of", sa.String, nullable=False),
-    sa.Column("mode", sa.String, nullable=False),
-    sa.Column("state", sa.String, nullable=False),  # running, crashed, failed, deferred, promoted, refused
-    sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("pid", sa.Integer, nullable=False),
-    sa.Column("started", sa.String, nullable=False),
-    sa.Column("ended", sa.String),
-    sa.Column("version", sa.Integer),
-    sa.Column("detail", sa.JSON, nullable=False),
-)
-# One run of a model at a time: the second is refused by the database, not by hope.
-RUNNING = RUNS.c.state == "running"
-sa.Index("one_running", RUNS.c.model, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
-VERSIONS = sa.Table(
-    "versions",
-    METADATA,
-    sa.Column("model", sa.String, primary_key=True),
-    sa.Column("version", sa.Integer, primary_key=True),
-    sa.Column("run", sa.String, nullable=False, unique=True),
-    sa.Column("tag", sa.String, nullable=False),
-    sa.Column("as_of", sa.String, nullable=False),
-    sa.Column("bundle", sa.String, nullable=False),
-    sa.Column("model_sha256", sa.String, nullable=False),
-    sa.Column("made", sa.String, nullable=False),
-    sa.Column("lineage", sa.JSON, nullable=False),
-    sa.Column("verdict", sa.JSON, nullable=False),
-)
-RELEASES = sa.Table(
-    "releases",
-    METADATA,
-    sa.Column("model", sa.String, primary_key=True),
-    sa.Column("sequence", sa.Integer, primary_key=True),  # 1, 2, ...: two movers of one model collide here
-    sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("previous", sa.Integer),
-    sa.Column("action", sa.String, nullable=False),  # promote, rollback, restore
-    sa.Column("reason", sa.String, nullable=False),
-    sa.Column("at", sa.String, nullable=False),
-)
-PREDICTIONS = sa.Table(
-    "predictions",
-    METADATA,
-    sa.Column("model", sa.String, primary_key=True),
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("version", sa.Integer, primary_key=True),
-    sa.Column("event", sa.String, nullable=False),
-    sa.Column("at", sa.String, nullable=False),
-    sa.Column("value", sa.JSON, nullable=False),
-)
-ALERTS = sa.Table(
-    "alerts",
-    METADATA,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("model", sa.String, nullable=False),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("at", sa.String, nullable=False),
-    sa.Column("text", sa.String, nullable=False),
-)
 
 
 def iso(time: pd.Timestamp) -> str:
@@ -221,15 +144,29 @@ class Store:
         Raises:
             RefusedError: Something else went live in the meantime.
         """
-        past = self.releases(row["model"])
+        past, seals = self.releases(row["model"]), self.seals(row["model"])
         live = past[-1].version if past else None
-        added = live == expected and self._insert(RELEASES, {**row, "previous": expected, "sequence": len(past) + 1})
-        if not added:
-            raise RefusedError(f"another version of {row['model']} went live in the meantime; look at `retrim status`")
+        sequence = len(past) + 1
+        entry = {**row, "previous": expected, "sequence": sequence}
+        sealed = seal(seals.get(sequence - 1, FIRST), entry)
+        try:
+            with self.begin() as connection:
+                if live == expected:
+                    connection.execute(sa.insert(RELEASES).values(**entry))
+                    connection.execute(sa.insert(SEALS).values(model=row["model"], sequence=sequence, seal=sealed))
+                    return
+        except sa.exc.IntegrityError:
+            pass
+        raise RefusedError(f"another version of {row['model']} went live in the meantime; look at `retrim status`")
 
     def releases(self, model: str) -> list[Row]:
         """Releases of a model, oldest first; the last says what is live."""
         return self.all(sa.select(RELEASES).where(RELEASES.c.model == model).order_by(RELEASES.c.sequence))
+
+    def seals(self, model: str) -> dict[int, str]:
+        """The seal of each release of a model, by its number."""
+        rows = self.all(sa.select(SEALS).where(SEALS.c.model == model))
+        return {row.sequence: row.seal for row in rows}
 
     def add_predictions(self, rows: Sequence[dict[str, Any]]) -> int:
         """Adds predictions that are not there yet (model, key, version); gives how many were added."""

@@ -1,0 +1,89 @@
+"""The tables of our own store."""
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+
+DECISIONS = sa.Table(
+    "decisions",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("source", sa.String, nullable=False),  # check or person
+    sa.Column("as_of", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("outcome", sa.String, nullable=False),  # none, retrain, restore, held
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("record", sa.JSON, nullable=False),
+    sa.UniqueConstraint("model", "source", "as_of"),
+)
+RUNS = sa.Table(
+    "runs",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("decision", sa.String, sa.ForeignKey("decisions.id"), nullable=False, unique=True),
+    sa.Column("as_of", sa.String, nullable=False),
+    sa.Column("mode", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),  # running, crashed, failed, deferred, promoted, refused
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("started", sa.String, nullable=False),
+    sa.Column("ended", sa.String),
+    sa.Column("version", sa.Integer),
+    sa.Column("detail", sa.JSON, nullable=False),
+)
+# One run of a model at a time: the second is refused by the database, not by hope.
+RUNNING = RUNS.c.state == "running"
+sa.Index("one_running", RUNS.c.model, unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
+VERSIONS = sa.Table(
+    "versions",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("run", sa.String, nullable=False, unique=True),
+    sa.Column("tag", sa.String, nullable=False),
+    sa.Column("as_of", sa.String, nullable=False),
+    sa.Column("bundle", sa.String, nullable=False),
+    sa.Column("model_sha256", sa.String, nullable=False),
+    sa.Column("made", sa.String, nullable=False),
+    sa.Column("lineage", sa.JSON, nullable=False),
+    sa.Column("verdict", sa.JSON, nullable=False),
+)
+RELEASES = sa.Table(
+    "releases",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),  # 1, 2, ...: two movers of one model collide here
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("previous", sa.Integer),
+    sa.Column("action", sa.String, nullable=False),  # promote, rollback, restore
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+)
+SEALS = sa.Table(  # of the releases: each hashed with the seal before it (core/chain.py)
+    "seals",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("seal", sa.String, nullable=False),
+)
+PREDICTIONS = sa.Table(
+    "predictions",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("event", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("value", sa.JSON, nullable=False),
+)
+ALERTS = sa.Table(
+    "alerts",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("text", sa.String, nullable=False),
+)

@@ -1,0 +1,62 @@
+"""The release log: every move of the champion, append-only and chained by hashes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from retrim.core.chain import first_broken
+from retrim.errors import RefusedError
+from retrim.ops.house import House
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A log that is what it was.
+
+    Args:
+        rows: Moves in it.
+        seal: Of the last one; None where there is none. Kept elsewhere, it proves that none was taken away since.
+    """
+
+    rows: int
+    seal: str | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {"rows": self.rows, "seal": self.seal}
+
+
+def release_log(house: House) -> list[dict[str, Any]]:
+    """Every move, oldest first: `sequence`, `version`, `previous`, `action`, `reason`, `at`, `seal`."""
+    seals = house.store.seals(house.model)
+    return [
+        {**{name: value for name, value in row.values.items() if name != "model"}, "seal": seals.get(row.sequence)}
+        for row in house.store.releases(house.model)
+    ]
+
+
+def verify_log(house: House, *, kept: str | None) -> Verified:
+    """Checks the whole log against its seals.
+
+    Args:
+        house: The house.
+        kept: A seal that was noted before and must be in it; None to ask for none.
+
+    Raises:
+        RefusedError: A row was changed, added or taken away; names the first.
+    """
+    seals = house.store.seals(house.model)
+    rows = [row.values for row in house.store.releases(house.model)]
+    broken = first_broken(rows, seals)
+    if broken is not None:
+        found = next((row for row in rows if row["sequence"] == broken), None)
+        what = "is gone" if found is None else f"(version {found['version']}, {found['action']} at {found['at']}) is"
+        said = what if found is None else f"{what} not what was sealed"
+        raise RefusedError(
+            f"the release log of {house.model} was altered: row {broken} {said}; restore the store from a backup of "
+            "before, and look who can write to it"
+        )
+    if kept is not None and kept not in seals.values():
+        raise RefusedError(
+            f"the seal {kept[:12]} is not in the release log of {house.model}: rows that were there when it was "
+            "noted are gone; restore the store from a backup"
+        )
+    return Verified(len(rows), seals.get(len(rows)))
