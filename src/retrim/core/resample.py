@@ -41,14 +41,14 @@ def mean_bound(values: np.ndarray, *, confidence: float, block_rows: int, draws:
         draws: Bootstrap draws.
         seed: Same seed, same bound.
     """
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit
 
     block = max(min(block_rows, len(values) // 2), 1)
     blocks = max(len(values) // block, 2)
     means = block_means(values, block_rows=block, draws=draws, seed=seed)
     middle = float(values.mean())
     distance = middle - float(np.quantile(means, 1 - confidence))
-    wider = float(t.ppf(confidence, blocks - 1) / norm.ppf(confidence)) * (blocks / (blocks - 1)) ** 0.5
+    wider = float(stdtrit(blocks - 1, confidence) / ndtri(confidence)) * (blocks / (blocks - 1)) ** 0.5
     return float(middle - wider * distance)
 
 

@@ -61,7 +61,7 @@ def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int,
     Raises:
         RefusedError: The history has too few blocks, or is shorter than four windows.
     """
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     sizes = profile.blocks["rows"].to_numpy(dtype="float64")
     n, window = len(sizes), max(round(rows / sizes.mean()), 1)
@@ -87,7 +87,7 @@ def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int,
         far = null.strayed_of(means - watched.means).max(axis=1)
         alarms.append(float(np.mean(null.null.p_value(far) <= rate)))
     achieved, known = float(np.mean(alarms)), n / window
-    ends = beta.ppf([0.025, 0.975], achieved * known + 0.5, (1 - achieved) * known + 0.5)
+    ends = betaincinv(achieved * known + 0.5, (1 - achieved) * known + 0.5, [0.025, 0.975])
     low = 0.0 if achieved == 0 else float(ends[0])
     covers = float(np.median(reach)) * n / (n - held)
     return Verified(rate, achieved, (low, float(ends[1])), splits * checks, rows, promise(rate, covers), covers)
