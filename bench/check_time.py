@@ -27,6 +27,8 @@ PEERS = {
     "evidently": "evidently==0.7.23",
 }
 NUMBERS, CATEGORIES = 20, 10
+PART = 20  # joint tests need a reference of many windows: they are timed on this part of the current one
+DOMAIN = {"rounds": 10, "leaves": 8, "folds": 2, "rows": 2000}
 Timed = Callable[[], Any]
 
 
@@ -56,6 +58,7 @@ def prepare(folder: Path, rows: int) -> None:
     """Both windows as Parquet, and the profile of the first as its files."""
     import yaml
 
+    from retrim.core.drift.keep import Usual, keep
     from retrim.core.drift.profile import ProfileParams, make_profile
 
     reference = table(rows, 1)
@@ -64,30 +67,52 @@ def prepare(folder: Path, rows: int) -> None:
     params = ProfileParams(**yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["profile"])
     kinds: dict[str, Any] = {f"x{place}": "number" for place in range(NUMBERS)}
     kinds |= {f"k{place}": "category" for place in range(CATEGORIES)}
-    for name, content in make_profile(reference, kinds, params, time="_event").as_files().items():
-        (folder / name).write_bytes(content)
+    profile, drift = make_profile(reference, kinds, params, time="_event"), _drift()
+    for name, usual, alone, together in (("whole", rows, True, False), ("part", rows // PART, False, True)):
+        begin = time.perf_counter()
+        asked = Usual(usual, drift.alarms if alone else None, drift.joint, cores=2)
+        columns = tuple(kinds)
+        kept = keep(profile, asked, alone=[columns], together=columns if together else ())
+        print(f"made at training for windows of {usual:,} rows: {time.perf_counter() - begin:.2f} s")
+        for file, content in kept.as_files().items():
+            (folder / name).mkdir(exist_ok=True)
+            (folder / name / file).write_bytes(content)
 
 
-def ours(folder: Path, kind: str = "tests") -> tuple[Timed, dict[str, float]]:
+def _drift() -> Any:
+    """The section `drift` of params.yaml, with the domain classifier whether it is on there or not."""
     import yaml
+
+    from retrim.core.drift.params import DriftParams
+
+    section = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["drift"]
+    section["joint"]["tests"] = {"domain": DOMAIN, **section["joint"]["tests"]}
+    return DriftParams(**section)
+
+
+def ours(folder: Path, kind: str = "kept") -> tuple[Timed, dict[str, float]]:
+    from dataclasses import replace
 
     from retrim.core.drift.alarms import Asked
     from retrim.core.drift.findings import findings
-    from retrim.core.drift.params import DriftParams
-    from retrim.core.drift.profile import FILES, Profile
+    from retrim.core.drift.null import NONE_KEPT
+    from retrim.core.drift.profile import Profile
     from retrim.core.drift.together import together
 
-    params = DriftParams(**yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["drift"])
-    asked = None if kind != "alarms" else Asked(0.01, 1.0, 4000, 7)
+    params, asked = _drift(), None if kind == "tests" else Asked(0.01, 1.0, 4000, 7)
     begin = time.perf_counter()
-    profile = Profile.from_files({name: (folder / name).read_bytes() for name in FILES})
+    files = (folder / ("part" if kind == "joint" else "whole")).iterdir()
+    profile = Profile.from_files({file.name: file.read_bytes() for file in files})
     loaded = time.perf_counter() - begin
+    if kind == "drawn":
+        profile = replace(profile, nulls=NONE_KEPT)
     current, read = _read(folder / "current.parquet")
     window = float(current.memory_usage(deep=True).sum()) / 2**20
+    newest = current.tail(len(current) // PART)
 
     def check() -> Any:
         if kind == "joint":
-            return together(profile, current, params, time="_event", alarms=None, cores=2)
+            return together(profile, newest, params, time="_event", alarms=asked, cores=2)
         return findings(profile, current, params, time="_event", importances={}, alarms=asked)
 
     return check, {"read_s": read, "load_s": loaded, "window_mb": window}
@@ -178,8 +203,12 @@ def evidently(folder: Path) -> tuple[Timed, dict[str, float]]:
     return check, {"read_s": read, **_size(current)}
 
 
-def ours_with_alarms(folder: Path) -> tuple[Timed, dict[str, float]]:
-    return ours(folder, "alarms")
+def ours_on_counts(folder: Path) -> tuple[Timed, dict[str, float]]:
+    return ours(folder, "tests")
+
+
+def ours_drawn(folder: Path) -> tuple[Timed, dict[str, float]]:
+    return ours(folder, "drawn")
 
 
 def ours_together(folder: Path) -> tuple[Timed, dict[str, float]]:
@@ -188,8 +217,9 @@ def ours_together(folder: Path) -> tuple[Timed, dict[str, float]]:
 
 SYSTEMS = {
     "retrim": ours,
-    "retrim, calibrated alarms too": ours_with_alarms,
-    "retrim, joint tests alone": ours_together,
+    "retrim, without alarms": ours_on_counts,
+    "retrim, 4,000 windows drawn anew": ours_drawn,
+    "retrim, joint tests, newest 1/20": ours_together,
     "scipy": scipy,
     "frouros": frouros,
     "nannyml": nannyml,

@@ -80,6 +80,37 @@ def column(
     return name, ColumnProfile("numeric" if number < NUMERIC else "categorical", cells, counts), after
 
 
+def rows_of_column(
+    kind: str, number: int, *, rows: int, later: int, seed: int, change: Change
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same column row by row, reference and later windows: what `column` has counted.
+
+    Returns:
+        Numbers, NaN where missing, float32; or codes of categories, int8, the one after the last for a new category.
+    """
+    rng, fine = np.random.default_rng([seed, number]), np.random.default_rng([seed, number, 1])
+    shares, numeric = _column(number)[2], number < NUMERIC
+    has_missing = numeric and number % 4 == 0
+    if kind == "ar":
+        place, steps = _places(rng, shares, rows, later, change, has_missing=has_missing)
+        values = (steps + fine.random(len(steps), dtype=np.float32)) / GRID * 12 - 6
+    else:
+        counts = _independent(rng, shares, rows, later, change, has_missing=has_missing)
+        blocks = [np.repeat(np.arange(len(block)), block) for side in counts for block in side]
+        place = np.concatenate([fine.permutation(block) for block in blocks])
+        values = np.zeros(len(place))
+        for part, shift in (
+            (slice(rows * REFERENCE_WINDOWS), 0.0),
+            (slice(rows * REFERENCE_WINDOWS, None), change.shift),
+        ):
+            below = np.concatenate([[0.0], np.cumsum(_moved(shares, shift)), [1.0]])
+            inside = np.append(_moved(shares, shift), 0.0)[place[part]] * fine.random(len(place[part]))
+            values[part] = ndtri(np.clip(below[place[part]] + inside, 1e-12, 1 - 1e-12)) + shift
+    whole = rows * REFERENCE_WINDOWS
+    made = np.where(place == len(shares), np.nan, values).astype(np.float32) if numeric else place.astype(np.int8)
+    return made[:whole], made[whole:]
+
+
 def _column(number: int) -> tuple[str, NumericCells | CategoryCells, np.ndarray]:
     """Name, cells and the true shares of its cells, missing not counted."""
     if number < NUMERIC:
@@ -119,6 +150,15 @@ def _moved(shares: np.ndarray, shift: float) -> np.ndarray:
 def _autocorrelated(
     rng: np.random.Generator, shares: np.ndarray, rows: int, later: int, change: Change, *, has_missing: bool
 ) -> tuple[np.ndarray, np.ndarray]:
+    place, _ = _places(rng, shares, rows, later, change, has_missing=has_missing)
+    whole, wide = rows * REFERENCE_WINDOWS, len(shares) + 1
+    return _count(place[:whole], REFERENCE_WINDOWS * BLOCKS, wide), _count(place[whole:], later, wide)
+
+
+def _places(
+    rng: np.random.Generator, shares: np.ndarray, rows: int, later: int, change: Change, *, has_missing: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The cell of each row, and its step on the grid; reference first, then the later windows."""
     whole, after = rows * REFERENCE_WINDOWS, rows * later
     size = len(shares)
     phase = rng.random()
@@ -134,7 +174,7 @@ def _autocorrelated(
         bursts = steps_of(rng, whole + after, shift=0, phase=0)
         place[:whole][(steps < ndtri(MISSING))[bursts[:whole]]] = size
         place[whole:][(steps < ndtri(change.missing))[bursts[whole:]]] = size
-    return _count(place[:whole], REFERENCE_WINDOWS * BLOCKS, size + 1), _count(place[whole:], later, size + 1)
+    return place, np.concatenate([before, then])
 
 
 def steps_of(rng: np.random.Generator, rows: int, *, shift: float, phase: float) -> np.ndarray:

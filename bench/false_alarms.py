@@ -1,17 +1,24 @@
 """False alarms: how often a check without drift raises one, asked for 1 in 100 checks.
 
-    python bench/false_alarms.py [--quick] [--rows 500,5000,50000] [--kinds iid,ar]
+    python bench/false_alarms.py [--quick] [--rows 500,5000,50000] [--kinds iid,ar] [--peers FOLDER [--only NAME ...]]
 
 50 references of 60 windows, 100 later windows each, 30 columns (bench/drift_streams.py). Beside the calibrated alarm,
 on the same counts: any column of KS or chi-squared with p < 0.05, the same after Bonferroni at 1 %, and PSI > 0.2 in
 any column. Intervals are by reference: the windows of one share its luck.
+
+With `--peers FOLDER` other systems instead, on the first of the same references and windows row by row
+(bench/peer_runs.py says how many, and bench/peers what their settings are): by their defaults, and by what their
+documentation has for the rate asked. FOLDER keeps their environments. Seconds are of a window with its share of
+reading the reference.
 """
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
-from drift_streams import KINDS, NUMERIC, Stream, stream
+from drift_streams import KINDS, NUMERIC, Change, Stream, stream
+from peer_runs import PEERS, asked_all
 from scipy.special import kolmogorov
 from scipy.stats import chi2, t
 
@@ -76,12 +83,28 @@ def cell(kind: str, rows: int, references: int) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in rates.items()}
 
 
+def peers(environments: Path, kinds: list[str], sizes: list[int], names: list[str]) -> None:
+    """The table of the others."""
+    print("| rows | window | system | setting | alarms (95 %) | references x windows | s a window |")
+    print("|---|---|---|---|---|---|---|")
+    for kind in kinds:
+        for rows in sizes:
+            for said in asked_all(environments, kind, rows=rows, column=None, change=Change(), rate=RATE, names=names):
+                line = f"{said[0].name} | failed: {said[1]} | | |" if isinstance(said, tuple) else f"{said} |"
+                print(f"| {kind} | {rows:,} | {line}", flush=True)
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--quick", action="store_true", help="8 references instead of 50")
     asked.add_argument("--rows", default="500,5000,50000")
     asked.add_argument("--kinds", default=",".join(KINDS))
+    asked.add_argument("--peers", type=Path, metavar="FOLDER", help="asks other systems; FOLDER keeps them")
+    asked.add_argument("--only", nargs="*", default=[peer.name for peer in PEERS], help="of the peers")
     given = asked.parse_args()
+    if given.peers:
+        peers(given.peers, given.kinds.split(","), [int(rows) for rows in given.rows.split(",")], given.only)
+        return
     references = 8 if given.quick else 50
     print(f"asked: {RATE:.1%} of checks; {references} references x {LATER} windows, 30 columns")
     print("| rows | window | calibrated (95 %) | sd, most of a reference | any p < 0.05 | Bonferroni | PSI > 0.2 | s |")

@@ -25,22 +25,29 @@ def recipe_of(stream: Stream) -> Recipe:
     return Recipe("gbm", stream.loss, HYPERPARAMETERS, rounds, 7)
 
 
-def cut_of(stream: Stream) -> Cut:
-    """50 windows of equal rows after the first 20 %, each in four blocks."""
+def cut_of(stream: Stream, blocks: int) -> Cut:
+    """50 windows of equal rows after the first 20 %, each in so many blocks."""
     n = len(stream.table)
-    return cut(equal_rows(n, first=round(n * FIRST), windows=WINDOWS), blocks=BLOCKS, block_rows=stream.block_rows)
+    return cut(equal_rows(n, first=round(n * FIRST), windows=WINDOWS), blocks=blocks, block_rows=stream.block_rows)
 
 
-def matrix_of(stream: Stream, cache: Path, *, cores: int) -> LossMatrix:
-    """The loss matrix of a stream; fits that are in `cache` already are not made again."""
-    whole = cut_of(stream)
+def matrix_of(stream: Stream, cache: Path, *, cores: int, blocks: int = BLOCKS) -> LossMatrix:
+    """The loss matrix of a stream; fits that are in `cache` already are not made again.
+
+    Args:
+        stream: Its name is that of the file in the cache.
+        cache: Folder.
+        cores: Fits at once.
+        blocks: Blocks of each window; 1 where no probe is asked, for a quarter of the fits.
+    """
+    whole = cut_of(stream, blocks)
     file = cache / f"{stream.name.replace(', ', '-')}.jsonl"
     cache.mkdir(parents=True, exist_ok=True)
     done = [_read(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
     known = {each.job for each in done}
     todo = [job for job in jobs(whole, KINDS) if job not in known]
     if todo:
-        with ProcessPoolExecutor(cores, initializer=_start, initargs=(stream,)) as pool, file.open("a") as out:
+        with ProcessPoolExecutor(cores, initializer=_start, initargs=(stream, whole)) as pool, file.open("a") as out:
             for number, scored in enumerate(pool.map(_work, todo)):
                 done.append(scored)
                 line = {
@@ -62,15 +69,15 @@ def _read(line: str) -> Scored:
     return Scored(Job(stored["kind"], stored["origin"]), np.array(stored["sums"]), stored["fitted_rows"])
 
 
-_OF: dict[str, Stream] = {}
+_OF: dict[str, tuple[Stream, Cut]] = {}
 
 
-def _start(stream: Stream) -> None:
-    _OF["stream"] = stream
+def _start(stream: Stream, whole: Cut) -> None:
+    _OF["stream"] = stream, whole
 
 
 def _work(job: Job) -> Scored:
-    stream = _OF["stream"]
+    stream, whole = _OF["stream"]
     sliding_rows = round(len(stream.table) * FIRST)
     recipe = recipe_of(stream)
-    return score_job(job, stream.table, cut_of(stream), recipe, stream.data, sliding_rows=sliding_rows, threads=1)
+    return score_job(job, stream.table, whole, recipe, stream.data, sliding_rows=sliding_rows, threads=1)

@@ -27,6 +27,7 @@ from retrim.core.evidence import TriggerParams
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.compare import usual_fit
 from retrim.core.policy.hindsight import best
+from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.periodic import periodic
 from retrim.core.policy.play import Asks, Played, Setting, play
@@ -37,6 +38,7 @@ RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)
 LOW = 1e-4  # price on a stationary stream, of the loss summed over it without any retraining
 PARAMS = load_params(ROOT / "params.yaml")
 TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("account",), "budget": None})
+GATE = PARAMS.gate.model_copy(update={"min_rows": 2})  # windows are as long as the stream makes them
 BAND: TriggerParams = TriggerParams.model_validate(
     {
         **TRIGGERS.model_dump(),
@@ -62,17 +64,21 @@ class Run:
     retrainings: int  # of it
 
 
-def setting_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int, *, blocks: int) -> Setting:
+def setting_of(
+    matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int, *, blocks: int, gated: bool
+) -> Setting:
+    """One history; with the gate, a model is made from what came before the newest window, which judges it."""
     starts = matrix.cut.starts[:: matrix.cut.blocks]
     moments = [*table["_event"].iloc[starts], table["_event"].iloc[-1]]
-    return Setting(matrix, RUNS[windows], Delays(late, 0, 0), blocks, moments, 0)
+    judging = Judging(GATE, round(matrix.usual_rows), PARAMS.judge.draws) if gated else None
+    return Setting(matrix, RUNS[windows], Delays(late, 0, int(gated)), blocks, moments, 0, judging)
 
 
 def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) -> float:
     """Loss of never retraining minus that of always; where that is no gain, the larger of the single windows."""
 
     def gain(name: str) -> float:
-        setting = setting_of(matrix, table, name, late, blocks=PARAMS.probe.blocks)
+        setting = setting_of(matrix, table, name, late, blocks=PARAMS.probe.blocks, gated=False)
         never, always = (play(setting, asks, probes=False).loss for asks in (at_checks(()), every(1, matrix.windows)))
         return never - always
 
@@ -80,11 +86,11 @@ def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) ->
     return own if own > 0 else max(gain("all"), gain("sliding"))
 
 
-def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int) -> list[Run]:
+def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: bool) -> list[Run]:
     made = []
     for windows, kinds in RUNS.items():
         for late in LATE:
-            setting = setting_of(matrix, stream.table, windows, late, blocks=blocks)
+            setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated)
             gain = gain_of(matrix, stream.table, windows, late)
             for part in PARTS:
                 found = best(matrix.totals[list(kinds)], setting.delays, price=gain / part)
@@ -135,6 +141,8 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
                 "late": run.late,
                 "price": f"1/{run.part}",
                 "retrainings": played.retrainings,
+                "refused": len(played.refused),
+                "waited": played.waited,
                 "in hindsight": run.retrainings,
                 "ratio": cost / run.least,
                 "with probe, refit": (cost + probe_cost(run, played, "refit")) / run.least,
@@ -169,6 +177,16 @@ def compared(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def by_stream(told: pd.DataFrame) -> pd.DataFrame:
+    """Means over the runs of each stream, and the worst of them."""
+    columns = ["retrainings", "refused", "waited", "in hindsight", "ratio", "with probe, refit", "with probe, search"]
+    frame = told.groupby("stream", sort=False)[[*columns, "periodic, median", "periodic, best"]].mean()
+    frame.loc["all"] = told[frame.columns].mean()
+    worst = told.groupby("stream")["ratio"].max()
+    frame.insert(5, "worst", [*worst[frame.index[:-1]], told["ratio"].max()])
+    return frame.reset_index(names="stream")
+
+
 def summary(told: pd.DataFrame) -> None:
     for late, part in told.groupby("late"):
         acted = part[part["retrainings"] > 0]
@@ -181,12 +199,12 @@ def summary(told: pd.DataFrame) -> None:
     print(flush=True)
 
 
-def controls(stream: Stream, real: LossMatrix, matrix: LossMatrix, *, blocks: int) -> list[dict[str, Any]]:
+def controls(stream: Stream, real: LossMatrix, matrix: LossMatrix, *, blocks: int, gated: bool) -> list[dict[str, Any]]:
     """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
     lines = []
     for windows, kinds in RUNS.items():
         for late in LATE:
-            setting = setting_of(matrix, stream.table, windows, late, blocks=blocks)
+            setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated)
             gain = gain_of(real, stream.table, windows, late)
             never = play(setting, at_checks(()), probes=False).loss
             prices = {f"1/{part}": gain / part for part in PARTS} | {"0.01 %": never * LOW}
@@ -194,19 +212,20 @@ def controls(stream: Stream, real: LossMatrix, matrix: LossMatrix, *, blocks: in
                 found = best(matrix.totals[list(kinds)], setting.delays, price=price)
                 run = Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
                 played = play(setting, account(run), probes=True)
-                line = {"stream": stream.name, "windows": windows, "late": late, "price": label}
-                lines.append({**line, "retrainings": played.retrainings, "in hindsight": run.retrainings})
+                line = {"stream": stream.name, "gate": gated, "windows": windows, "late": late, "price": label}
+                counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
+                lines.append({**line, **counts, "in hindsight": run.retrainings})
     return lines
 
 
-def designs(made: dict[str, tuple[Stream, LossMatrix]]) -> None:
+def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: bool) -> None:
     """Other settings of the account: mean ratio by stream; then the best on five streams, shown on the sixth."""
     table: dict[str, dict[str, float]] = {}
     for blocks in (1, 2, 4):
         for ahead in (0.0, 1.0, 2.0, 3.0):
             ratios = {}
             for name, (stream, matrix) in made.items():
-                runs = runs_of(stream, matrix, blocks=blocks)
+                runs = runs_of(stream, matrix, blocks=blocks, gated=gated)
                 costs = [play(run.setting, account(run, ahead=ahead), probes=True).cost(run.price) for run in runs]
                 ratios[name] = float(np.mean([cost / run.least for cost, run in zip(costs, runs, strict=True)]))
             table[f"{blocks} blocks, {ahead:g} ahead"] = ratios
@@ -232,20 +251,26 @@ def main() -> None:
         for name in given.streams:
             stream = load(name, cache / "packages")
             made[name] = (stream, matrix_of(stream, cache, cores=given.cores))
-        runs = [run for stream, matrix in made.values() for run in runs_of(stream, matrix, blocks=blocks)]
-        print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs\n")
-        show(compared(runs))
-        told = records(runs)
-        show(told)
-        summary(told)
-        if given.designs:
-            designs(made)
+        for gated in (False, True):
+            each = [runs_of(stream, matrix, blocks=blocks, gated=gated) for stream, matrix in made.values()]
+            runs = [run for own in each for run in own]
+            released = "what the gate passes is released" if gated else "every retraining is released"
+            print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs; {released}\n")
+            show(compared(runs))
+            told = records(runs)
+            show(told)
+            show(by_stream(told))
+            summary(told)
+            if given.designs:
+                designs(made, gated=gated)
         if given.no_controls:
             return
         lines = []
         for stream, matrix in made.values():
             mixed = shuffled(stream, seed=1)
-            lines += controls(mixed, matrix, matrix_of(mixed, cache, cores=given.cores), blocks=blocks)
+            shuffled_matrix = matrix_of(mixed, cache, cores=given.cores)
+            for gated in (False, True):
+                lines += controls(mixed, matrix, shuffled_matrix, blocks=blocks, gated=gated)
         frame = pd.DataFrame(lines)
         show(frame)
         over = frame[frame["retrainings"] > frame["in hindsight"] + 1]

@@ -1,12 +1,15 @@
 """Power: how often drift is seen by an alarm that is false in 1 of 100 checks, windows of 5,000 rows.
 
-    python bench/power.py [--quick] [--kinds iid,ar]
+    python bench/power.py [--quick] [--kinds iid,ar] [--joint] [--peers FOLDER [--only NAME ...]]
 
 One of 30 columns (bench/drift_streams.py) changes; seen is an alarm of that column. `known` is the same test told the
 truth: means, noise and threshold from all windows of all references, so that nothing is measured on a reference.
 Last a correlation of two columns that turns from 0.5 to -0.5 while each stays as it was, seen by the joint test
 `correlation` at its part of the rate (1 of 31), as params.yaml sets it; its truth is how far it strays over all windows
 without drift. Fewer references and windows here: rows are made and coded, not counts.
+
+With `--peers FOLDER` other systems instead (bench/peer_runs.py), given the changed column alone, on the first of the
+same references and windows.
 """
 
 import argparse
@@ -30,6 +33,7 @@ from drift_streams import (
     stream,
 )
 from false_alarms import DRAWS, LATER, RATE, interval
+from peer_runs import PEERS, asked_all
 from scipy.special import ndtri
 from scipy.stats import beta
 
@@ -116,11 +120,32 @@ def joint(kind: str, references: int, windows: int) -> None:
     )
 
 
+def peers(environments: Path, kinds: list[str], names: list[str]) -> None:
+    """What others see of the changes of one column; their best setting has one column's part of the rate."""
+    print("| rows | change | system | setting | seen (95 %) | references x windows | s a window |")
+    print("|---|---|---|---|---|---|---|")
+    for kind in kinds:
+        for name, (number, change) in CHANGES.items():
+            for said in asked_all(environments, kind, rows=ROWS, column=number, change=change, rate=RATE, names=names):
+                line = f"{said[0].name} | failed: {said[1]} | | |" if isinstance(said, tuple) else f"{said} |"
+                print(f"| {kind} | {name} | {line}", flush=True)
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--quick", action="store_true", help="8 references instead of 40")
     asked.add_argument("--kinds", default=",".join(KINDS))
+    asked.add_argument("--peers", type=Path, metavar="FOLDER", help="asks other systems; FOLDER keeps them")
+    asked.add_argument("--only", nargs="*", default=[peer.name for peer in PEERS], help="of the peers")
+    asked.add_argument("--joint", action="store_true", help="the correlation alone")
     given = asked.parse_args()
+    if given.peers:
+        peers(given.peers, given.kinds.split(","), given.only)
+        return
+    if given.joint:
+        for kind in given.kinds.split(","):
+            joint(kind, 2 if given.quick else 10, 10 if given.quick else 20)
+        return
     references = 8 if given.quick else 40
     print(f"false alarms asked: {RATE:.1%} of checks; {references} references x {LATER} windows of {ROWS:,} rows")
     print("| rows | change | seen (95 %) | truth known | share of it | smallest shift said |")

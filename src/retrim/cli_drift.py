@@ -40,3 +40,10 @@ def verify(
         f"{found.promise}: that history covers 1 in {found.reach:.0f}",
         highlight=False,
     )
+    for test in done.together:
+        low, high = test.interval
+        screens.OUT.print(
+            f"all features together, {test.test}: asked {test.asked:.2%}, achieved {test.achieved:.2%}, 95 % interval "
+            f"{low:.2%} to {high:.2%}, on {test.windows} windows of that history; {test.promise}",
+            highlight=False,
+        )

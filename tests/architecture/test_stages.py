@@ -88,6 +88,14 @@ def arguments(stage: str) -> set[str]:
     return {argument.arg for argument in (*taken.posonlyargs, *taken.args, *taken.kwonlyargs)}
 
 
+def annotation_of(key: list[str]) -> Any:
+    """The type of a section of params.yaml, or of one value in it."""
+    kind: Any = Params
+    for name in key:
+        kind = kind.model_fields[name].annotation
+    return kind
+
+
 def test_each_stage_is_a_module_and_each_module_a_stage() -> None:
     modules = {path.stem for path in (SRC / "retrim/stages").glob("*.py") if not path.stem.startswith("_")}
 
@@ -105,14 +113,14 @@ class TestEveryStage:
     def test_depends_on_the_sections_that_its_run_takes(self, stage: str) -> None:
         params = STAGES[stage].get("params", [])
 
-        assert set(params) == arguments(stage) - FROM_OUTSIDE
+        assert {key.replace(".", "__") for key in params} == arguments(stage) - FROM_OUTSIDE
 
     def test_takes_each_section_as_its_type(self, stage: str) -> None:
         module = __import__(f"retrim.stages.{stage}", fromlist=["run"])
         hints = get_type_hints(module.run)
 
         assert {name: hints[name] for name in arguments(stage) - FROM_OUTSIDE} == {
-            name: Params.model_fields[name].annotation for name in arguments(stage) - FROM_OUTSIDE
+            name: annotation_of(name.split("__")) for name in arguments(stage) - FROM_OUTSIDE
         }
 
     def test_has_no_default_for_an_argument(self, stage: str) -> None:

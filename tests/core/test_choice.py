@@ -29,7 +29,7 @@ def made(totals: np.ndarray) -> Setting:
     ]
     matrix = LossMatrix.of(("all",), whole, scored, usual_rows=ROWS)
     moments = [START + pd.Timedelta(number, "D") for number in range(WINDOWS + 1)]
-    return Setting(matrix, (0,), Delays(0, 0, 0), 1, moments, 0)
+    return Setting(matrix, (0,), Delays(0, 0, 0), 1, moments, 0, None)
 
 
 def aging(rate: float) -> Setting:

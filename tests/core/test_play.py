@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from retrim.core.account import EMPTY
 from retrim.core.evidence import Evidence, TriggerParams
+from retrim.core.gate import GateParams
 from retrim.core.history import Past, PastCheck, PastRun, standing
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.hindsight import best
+from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays
 from retrim.core.policy.play import Setting, play
 from retrim.core.triggers import decide
@@ -34,10 +36,23 @@ TRIGGERS = TriggerParams.model_validate(
     }
 )
 ERRORS, AHEAD = 1.0, 1.0
+OPEN = GateParams.model_validate(
+    {
+        "min_rows": 2,
+        "min_gain": 0.0,
+        "confidence": 0.6,
+        "folds": 1,
+        "worst_fold": 1.0,
+        "floor": ["mean"],
+        "season": "1D",
+        "season_cells": 4,
+        "seed": 7,
+    }
+)
 
 
-def setting(kinds: Sequence[int] = (0,), delays: Delays = Delays(0, 0, 0)) -> Setting:
-    return Setting(matrix(), tuple(kinds), delays, BLOCKS, MOMENTS, 0)
+def setting(kinds: Sequence[int] = (0,), delays: Delays = Delays(0, 0, 0), judging: Judging | None = None) -> Setting:
+    return Setting(matrix(), tuple(kinds), delays, BLOCKS, MOMENTS, 0, judging)
 
 
 def live_path(price: float) -> tuple[list[int], list[float]]:
@@ -93,13 +108,20 @@ def test_the_account_does_retrain_where_the_slope_turns() -> None:
     labels=st.integers(0, 2),
     deployment=st.integers(0, 2),
     price=st.floats(0, 10),
+    gated=st.booleans(),
 )
 @settings(max_examples=150, deadline=None)
 def test_nothing_is_cheaper_than_hindsight(
-    checks: set[int], kinds: tuple[int, ...], labels: int, deployment: int, price: float
+    checks: set[int],
+    kinds: tuple[int, ...],
+    labels: int,
+    deployment: int,
+    price: float,
+    gated: bool,  # noqa: FBT001 - drawn by hypothesis
 ) -> None:
-    delays = Delays(labels, deployment, 0)
-    played = play(setting(kinds, delays), at_checks(checks), probes=False)
+    delays = Delays(labels, deployment, int(gated))
+    judging = Judging(OPEN, USUAL, 100) if gated else None
+    played = play(setting(kinds, delays, judging), at_checks(checks), probes=False)
     least = best(matrix().totals[list(kinds)], delays, price=price).cost(price)
 
     assert played.cost(price) >= least - 1e-9

@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.core.drift.alarms import AlarmParams
+from retrim.core.drift.joint import JointParams
+from retrim.core.drift.keep import Usual
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.drift.reference import Reference, load_reference, make_reference
 from retrim.core.drift.scores import score_columns
@@ -19,8 +22,12 @@ NUMBER = FeatureView({"x": "number"}, {}, "y", "regression", ())
 MANY = FeatureView({"x": "number"}, {}, "y", "multiclass", ("a", "b", "c"))
 
 
+ALARMS = AlarmParams(at_most=1, per="year", draws=1000, seed=7)
+USUAL = Usual(24, ALARMS, JointParams(tests={"correlation": {}}, windows=8, seed=7), cores=1)
+
+
 def reference(rows: pd.DataFrame = ROWS, judged: pd.DataFrame = JUDGED) -> Reference:
-    return make_reference(rows, judged, judged["x"].to_numpy(), NUMBER, PARAMS)
+    return make_reference(rows, judged, judged["x"].to_numpy(), NUMBER, PARAMS, USUAL)
 
 
 def test_it_holds_features_and_target_of_all_rows() -> None:

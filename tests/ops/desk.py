@@ -123,7 +123,12 @@ class Desk:
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
         features.run(params.data, params.split, paths)
         write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
-        train.run(params.train, params.judge, params.split, params.profile, paths, cores=1)
+        usual = {
+            "account__usual_rows": params.account.usual_rows,
+            "drift__alarms": params.drift.alarms,
+            "drift__joint": params.drift.joint,
+        }
+        train.run(params.train, params.judge, params.split, params.profile, **usual, paths=paths, cores=1)
         compare.run(params.gate, params.judge, paths)
         self.shelf.folders[version] = paths.candidate
         return paths

@@ -8,6 +8,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.ops.verify import verify_alarms
 from tests.ops.desk import Desk, make_desk, with_params
 
+JOINT = {"joint": {"tests": {"correlation": {}}, "windows": 20, "seed": 7}}
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
 
@@ -23,6 +24,15 @@ def test_a_stream_without_drift_has_the_rate_that_is_asked_in_its_interval(tmp_p
     found = verify_alarms(of_days(tmp_path / "house", 80).house, splits=10, checks=50).found
 
     assert found.asked == pytest.approx(7 / 365.25)
+    assert found.interval[0] <= found.asked <= found.interval[1]
+
+
+def test_joint_tests_are_verified_on_the_same_history(tmp_path: Path) -> None:
+    desk = with_params(of_days(tmp_path / "house", 80), drift=JOINT)
+    (found,) = verify_alarms(desk.house, splits=2, checks=5).together
+
+    assert (found.test, found.windows) == ("correlation", 40)
+    assert found.asked < 7 / 365.25
     assert found.interval[0] <= found.asked <= found.interval[1]
 
 

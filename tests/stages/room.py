@@ -11,6 +11,8 @@ import pandas as pd
 
 from retrim.core.backtest import BacktestParams
 from retrim.core.canonical import to_json
+from retrim.core.drift.alarms import AlarmParams
+from retrim.core.drift.joint import JointParams
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
@@ -69,6 +71,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "bagging_fraction": {"low": 0.5, "high": 1.0},
         },
     },
+    "account": {"usual_rows": 40},
+    "drift": {
+        "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
+        "joint": {"tests": {"correlation": {}}, "windows": 8, "seed": 7},
+    },
 }
 
 
@@ -123,6 +130,9 @@ class Room:
             self.section("judge", JudgeParams),
             self.section("split", SplitParams),
             self.section("profile", ProfileParams),
+            self.settings["account"]["usual_rows"],
+            AlarmParams(**self.settings["drift"]["alarms"]),
+            JointParams(**self.settings["drift"]["joint"]),
             self.paths,
             cores,
         )

@@ -79,7 +79,7 @@ def look(house: House, table: pd.DataFrame, champion: Stored, *, previous: Row |
     since = _marks(previous, version)
     newest = table[(table["_event"] > predictor.judged_until) & _after(table["_arrived"], since["looked_until"])]
     importances = importances_of(predictor)
-    drift, asked = house.params.drift, _asked(house, kept)
+    drift, asked = house.params.drift, asked_of(house, kept)
     came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])
     came += together(kept.rows, newest, drift, time="_event", alarms=asked["together"], cores=cores())
     if kept.scores is not None:
@@ -97,7 +97,7 @@ def look(house: House, table: pd.DataFrame, champion: Stored, *, previous: Row |
     )
 
 
-def _asked(house: House, kept: Reference) -> dict[str, Asked | None]:
+def asked_of(house: House, kept: Reference) -> dict[str, Asked | None]:
     """What features, joint tests, predictions and target may use of the wanted false alarms: an equal part each."""
     alarms = house.params.drift.alarms
     scores = 0 if kept.scores is None else len(kept.scores.columns)

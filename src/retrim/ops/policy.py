@@ -13,6 +13,7 @@ from retrim.core.policy.choice import Choice, choose
 from retrim.core.policy.compare import Outcome, compare
 from retrim.core.policy.counted import count_windows
 from retrim.core.policy.cut import Cut, cut, equal_rows, equal_spans
+from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.named import Wanted, policies
 from retrim.core.policy.play import Setting
@@ -104,6 +105,8 @@ class Tried:
         return {
             "name": outcome.policy.name,
             "retrainings": outcome.played.retrainings,
+            "refused": len(outcome.played.refused),
+            "waited": outcome.played.waited,
             "loss": outcome.played.loss,
             "cost": outcome.cost,
             "ratio_to_hindsight": outcome.ratio,
@@ -149,6 +152,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         blocks=params.probe.blocks,
         moments=moments,
         first_window=0,
+        judging=Judging(params.gate, params.split.judge_rows, params.judge.draws),
     )
     unit = _unit(house, setting)
     prices = asked.prices or tuple(factor * params.account.price for factor in params.policy.prices)
@@ -207,8 +211,8 @@ def _label_delay(table: pd.DataFrame, span: pd.Timedelta, *, later: bool) -> int
 
 
 def _held_back(table: pd.DataFrame, edges: np.ndarray, judge_rows: int) -> int:
-    """Windows that a run keeps back to judge its models with, to the nearest whole."""
-    return round(judge_rows * (len(edges) - 1) / (len(table) - int(edges[0])))
+    """Windows that a run keeps back to judge its models with, to the nearest whole, at least one."""
+    return max(round(judge_rows * (len(edges) - 1) / (len(table) - int(edges[0]))), 1)
 
 
 def _recipe(house: House, first: pd.DataFrame) -> Recipe:

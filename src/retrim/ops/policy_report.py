@@ -19,7 +19,17 @@ from retrim.ops.policy_set import NEWEST
 
 FACTORS = np.geomspace(1 / 16, 16, 9)  # of the price now, that costs are drawn over
 DRAWN = ("never", "always", "every-4", "every-8", "performance", "drift")
-COLUMNS = ("policy", "retrainings", "mean loss", "cost", "of hindsight", "with probe", "periodic, median", "best")
+COLUMNS = (
+    "policy",
+    "retrainings",
+    "refused",
+    "mean loss",
+    "cost",
+    "of hindsight",
+    "with probe",
+    "periodic, median",
+    "best",
+)
 
 
 @dataclass(frozen=True)
@@ -82,13 +92,24 @@ def lines(tried: Tried) -> list[tuple[str, ...]]:
     share = float(tried.setting.matrix.share.sum())
     hindsight = tried.outcomes[0].hindsight
     cost = hindsight.cost(tried.price)
-    first = ("hindsight", str(len(hindsight.checks)), f"{hindsight.loss / share:.4g}", f"{cost:.4g}", "1", "", "", "")
+    first = (
+        "hindsight",
+        str(len(hindsight.checks)),
+        "",
+        f"{hindsight.loss / share:.4g}",
+        f"{cost:.4g}",
+        "1",
+        "",
+        "",
+        "",
+    )
     return [
         first,
         *(
             (
                 outcome.policy.name,
                 str(outcome.played.retrainings),
+                str(len(outcome.played.refused)),
                 f"{outcome.played.loss / share:.4g}",
                 f"{outcome.cost:.4g}",
                 f"{outcome.ratio:.3f}",
@@ -112,7 +133,7 @@ def facts(tried: Tried) -> list[str]:
     terms = (
         f"price of a retraining {tried.price:.4g}, in mean {tried.loss} times checks; labels known "
         f"{delays.labels} windows later, a model live {delays.deployment} windows after the decision, "
-        f"the newest {delays.held_back} kept back from its training to judge it"
+        f"the newest {delays.held_back} kept back from its training for the gate, which judges it there"
     )
     words = (
         "cost: loss summed over the windows and the price of each retraining; of hindsight: over the cost of the best "

@@ -1,15 +1,17 @@
 """The rate of false alarms, verified on what the champion was made from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from retrim.core.drift.profile import Profile
 from retrim.core.drift.scores import TARGET
 from retrim.core.drift.verify import Verified, verify
+from retrim.core.drift.verify_together import VerifiedTest, verify_together
 from retrim.errors import BadInputError, RefusedError
+from retrim.machine import cores
 from retrim.ops.champion import champion
+from retrim.ops.drift import asked_of
 from retrim.ops.house import House
 
 DRAWS = 1000  # for each split; a check draws as many as drift.alarms.draws says
@@ -22,10 +24,12 @@ class VerifiedAlarms:
     version: int
     wanted: str
     found: Verified
+    together: list[VerifiedTest]
 
     def as_record(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {"version": self.version, "wanted": self.wanted, **self.found.as_record()}
+        together = [test.as_record() for test in self.together]
+        return {"version": self.version, "wanted": self.wanted, **self.found.as_record(), "together": together}
 
 
 def verify_alarms(house: House, *, splits: int, checks: int) -> VerifiedAlarms:
@@ -48,17 +52,18 @@ def verify_alarms(house: House, *, splits: int, checks: int) -> VerifiedAlarms:
     if now_live is None or kept is None:
         what = "no version is live" if now_live is None else f"version {now_live.version} holds no profile"
         raise RefusedError(f"{what}, so there is no history to verify on; make one: `retrim retrain`")
+    features = {name: column for name, column in kept.rows.columns.items() if name != TARGET}
+    usual, asked = house.params.account.usual_rows, asked_of(house, kept)["together"]
     found = verify(
-        Profile(
-            {name: column for name, column in kept.rows.columns.items() if name != TARGET},
-            kept.rows.blocks,
-            kept.rows.sample,
-        ),
-        rows=house.params.account.usual_rows,
+        replace(kept.rows, columns=features),
+        rows=usual,
         rate=alarms.rate(pd.Timedelta(house.params.data.batch_every)),
         draws=DRAWS,
         splits=splits,
         checks=checks,
         seed=alarms.seed,
     )
-    return VerifiedAlarms(now_live.version, f"{alarms.at_most:g} per {alarms.per}", found)
+    rate = 0.0 if asked is None else asked.rate * asked.share
+    joint = house.params.drift.joint
+    tests = verify_together(kept.rows, tuple(features), joint, rows=usual, rate=rate, cores=cores())
+    return VerifiedAlarms(now_live.version, f"{alarms.at_most:g} per {alarms.per}", found, tests)

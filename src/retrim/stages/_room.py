@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 import retrim
-from retrim.core.section import Section, explain
+from retrim.core.section import explain
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import folder_digest
 from retrim.machine import cores
@@ -44,7 +44,7 @@ def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:
         elif name == "trials":
             given[name] = Path(os.environ.get(TRIALS_VARIABLE) or paths.root / "var" / "trials")
         else:
-            given[name] = _section(parameter.annotation, name, document)
+            given[name] = _setting(parameter.annotation, name.replace("__", "."), document)
     return given
 
 
@@ -58,13 +58,18 @@ def _read_params(path: Path) -> dict[str, Any]:
     return document
 
 
-def _section(kind: type[Section], name: str, document: Mapping[str, Any]) -> Section:
+def _setting(kind: Any, key: str, document: Mapping[str, Any]) -> Any:
+    """A section of params.yaml, or one value in it, such as `drift.joint`, as what `run` takes it for."""
+    found: Any = document
+    for name in key.split("."):
+        if not isinstance(found, Mapping) or name not in found:
+            what = f"{key!r}" if "." in key else f"section {key!r}"
+            raise BadInputError(f"params.yaml: {what} is missing; add it")
+        found = found[name]
     try:
-        return kind.model_validate(document[name])
-    except KeyError as error:
-        raise BadInputError(f"params.yaml: section {name!r} is missing; add it") from error
+        return TypeAdapter(kind).validate_python(found)
     except ValidationError as error:
-        raise BadInputError(f"params.yaml: {name}.{explain(error)}") from error
+        raise BadInputError(f"params.yaml: {key}.{explain(error)}") from error
 
 
 def read_pins(paths: Paths) -> dict[str, Any]:

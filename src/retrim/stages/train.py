@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.canonical import to_json
+from retrim.core.drift.alarms import AlarmParams
+from retrim.core.drift.joint import JointParams
+from retrim.core.drift.keep import Usual
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.drift.reference import make_reference
 from retrim.core.metrics import JudgeParams
@@ -16,7 +19,15 @@ from retrim.stages._room import lightgbm_alone, main, read_json
 
 
 def run(
-    train: TrainParams, judge: JudgeParams, split: SplitParams, profile: ProfileParams, paths: Paths, cores: int
+    train: TrainParams,
+    judge: JudgeParams,
+    split: SplitParams,
+    profile: ProfileParams,
+    account__usual_rows: int,
+    drift__alarms: AlarmParams | None,
+    drift__joint: JointParams,
+    paths: Paths,
+    cores: int,
 ) -> None:
     """Writes a folder a challenger; windows that hold the same rows make one."""
     lightgbm_alone()
@@ -32,6 +43,7 @@ def run(
     models = in_parallel(
         lambda kind, threads: fit_recipe(recipe, view, cut[kind], threads=threads), windows, cores=cores
     )
+    usual = Usual(account__usual_rows, drift__alarms, drift__joint, cores)
     files: dict[str, bytes] = {}
     for kind, model in zip(windows, models, strict=True):
         made = {
@@ -44,7 +56,7 @@ def run(
         files |= {f"{kind}/{name}": content for name, content in model.files().items()}
         files[f"{kind}/fit.json"] = to_json(made)
         since = table[table["_event"] >= cut[kind]["_event"].iloc[0]]
-        kept = make_reference(since, judged, model.predict(view.matrix(judged)), view, profile)
+        kept = make_reference(since, judged, model.predict(view.matrix(judged)), view, profile, usual)
         files |= {f"{kind}/profile/{name}": content for name, content in kept.as_files().items()}
     write_folder(paths.models, files)
 

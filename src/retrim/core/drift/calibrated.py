@@ -6,15 +6,17 @@ from dataclasses import replace
 import numpy as np
 
 from retrim.core.drift.alarms import LEAST_STRETCHES, Alarm, Asked
-from retrim.core.drift.calibration import calibrate
+from retrim.core.drift.calibration import Calibration, calibrate
 from retrim.core.drift.finding import Finding
 from retrim.core.drift.profile import Profile
 from retrim.core.drift.result import DRIFT_TESTS
-from retrim.core.drift.watched import watch
+from retrim.core.drift.watched import noise_of, watch
 
 
 def alarms_of(profile: Profile, windows: Mapping[str, np.ndarray], *, rows: int, asked: Asked) -> list[Alarm]:
     """What calibration says of the columns of a window.
+
+    By the null that the profile keeps, where its windows are about as long; else one is drawn.
 
     Args:
         profile: Of the reference.
@@ -30,7 +32,11 @@ def alarms_of(profile: Profile, windows: Mapping[str, np.ndarray], *, rows: int,
     if not known or len(profile.blocks) < LEAST_STRETCHES:
         return []
     watched = watch(Profile(known, profile.blocks, profile.sample))
-    found = calibrate(watched, rows=rows, draws=asked.draws, seed=asked.seed)
+    null = next((kept.null for kept in profile.nulls.alone if kept.serves(tuple(known), rows)), None)
+    if null is None:
+        found = calibrate(watched, rows=rows, draws=asked.draws, seed=asked.seed)
+    else:
+        found = Calibration(watched, noise_of(watched, rows), null, rows)
     alarms = found.judge(windows, rate=asked.rate * asked.share)
     return [replace(alarm, p_value=min(alarm.p_value / asked.share, 1.0)) for alarm in alarms]
 

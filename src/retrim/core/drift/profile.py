@@ -11,12 +11,14 @@ from pydantic import Field
 
 from retrim.core.canonical import to_json
 from retrim.core.drift.cells import CategoryCells, Cells, Counts, NumericCells
+from retrim.core.drift.null import NONE_KEPT, Nulls
 from retrim.core.frames import from_parquet, to_parquet
 from retrim.core.section import Section, Span
 from retrim.core.table import ColumnType
 from retrim.errors import BadInputError, EmptyWindowError
 
 FILES = ("profile.json", "counts.parquet", "blocks.parquet", "sample.parquet")
+NULLS = "nulls.json"  # beside them, where some are kept
 LEAST_SPANS = 50  # fewer whole spans say too little of how one differs from the next
 
 
@@ -64,11 +66,13 @@ class Profile:
         columns: Its columns by name.
         blocks: A row a block, in time order: `first` and `last` event time, `rows`.
         sample: Rows drawn from it, in time order: its columns and `_event`.
+        nulls: How far windows without drift stray, as far as that was worked out when the profile was made.
     """
 
     columns: dict[str, ColumnProfile]
     blocks: pd.DataFrame
     sample: pd.DataFrame
+    nulls: Nulls = NONE_KEPT
 
     @property
     def rows(self) -> int:
@@ -88,6 +92,8 @@ class Profile:
         )
         frames = (counts, self.blocks, self.sample)
         written = {name: to_parquet(frame) for name, frame in zip(FILES[1:], frames, strict=True)}
+        if self.nulls != NONE_KEPT:
+            written[NULLS] = to_json(self.nulls.as_record())
         return {FILES[0]: to_json({"columns": record, "order": list(self.columns)}), **written}
 
     @classmethod
@@ -105,7 +111,8 @@ class Profile:
             kind, cells = record["columns"][name]["kind"], record["columns"][name]["cells"]
             known: Cells = NumericCells.from_record(cells) if kind == "numeric" else CategoryCells.from_record(cells)
             columns[name] = ColumnProfile(kind, known, np.asarray(flat[name]).reshape(len(blocks), known.size + 1))
-        return cls(columns, blocks, sample)
+        nulls = Nulls.from_record(json.loads(files[NULLS])) if NULLS in files else NONE_KEPT
+        return cls(columns, blocks, sample, nulls)
 
 
 def make_profile(rows: pd.DataFrame, columns: Mapping[str, ColumnType], params: ProfileParams, *, time: str) -> Profile:

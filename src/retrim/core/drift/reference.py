@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retrim.core.drift.profile import FILES, Profile, ProfileParams, make_profile
+from retrim.core.drift.keep import Usual, keep
+from retrim.core.drift.profile import FILES, NULLS, Profile, ProfileParams, make_profile
 from retrim.core.drift.scores import TARGET, score_columns, score_types
 from retrim.core.table import ColumnType
 from retrim.core.view import FeatureView
@@ -40,7 +41,7 @@ class Reference:
         Raises:
             KeyError: A file is missing.
         """
-        rows, scores = ({name: files.get(f"{part}/{name}") for name in FILES} for part in ("rows", "scores"))
+        rows, scores = ({name: files.get(f"{part}/{name}") for name in (*FILES, NULLS)} for part in ("rows", "scores"))
         return cls(_whole(rows, "rows"), _whole(scores, "scores") if any(scores.values()) else None)
 
 
@@ -52,7 +53,12 @@ def _whole(files: Mapping[str, bytes | None], part: str) -> Profile:
 
 
 def make_reference(
-    rows: pd.DataFrame, judged: pd.DataFrame, predicted: np.ndarray, view: FeatureView, params: ProfileParams
+    rows: pd.DataFrame,
+    judged: pd.DataFrame,
+    predicted: np.ndarray,
+    view: FeatureView,
+    params: ProfileParams,
+    usual: Usual,
 ) -> Reference:
     """The reference of a model.
 
@@ -62,15 +68,19 @@ def make_reference(
         predicted: Its predictions for that block.
         view: Its own.
         params: What is kept.
+        usual: What later checks will ask.
     """
     target: ColumnType = "number" if view.task == "regression" else "category"
     kept = make_profile(
         rows.assign(**{TARGET: rows[view.target]}), {**view.features, TARGET: target}, params, time=TIME
     )
+    features = tuple(name for name in kept.columns if name != TARGET)
+    kept = keep(kept, usual, alone=(features, (TARGET,)), together=features)
     if not len(judged):
         return Reference(kept, None)
     scores = score_columns(predicted, view).assign(**{TIME: judged[TIME].array})
-    return Reference(kept, make_profile(scores, score_types(view), params, time=TIME))
+    scored = make_profile(scores, score_types(view), params, time=TIME)
+    return Reference(kept, keep(scored, usual, alone=(tuple(scored.columns),), together=()))
 
 
 def load_reference(files: Mapping[str, bytes], winner: str) -> Reference | None:

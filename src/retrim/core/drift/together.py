@@ -6,7 +6,7 @@ import pandas as pd
 
 from retrim.core.drift.alarms import Asked, promise
 from retrim.core.drift.finding import Extent, Finding
-from retrim.core.drift.joint import JOINT_TESTS, TOGETHER, judge_joint
+from retrim.core.drift.joint import JOINT_TESTS, TOGETHER, judge_joint, thinned_rows
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import Profile
 from retrim.core.drift.scores import TARGET
@@ -38,8 +38,20 @@ def together(
     extents = Extent.of_profile(profile), Extent.of(current[time])
     joint, found = params.joint, []
     for name, arguments in joint.tests.items():
-        test = partial(JOINT_TESTS[name], **arguments, seed=joint.seed)
-        result = judge_joint(test, profile, ordered, columns, windows=joint.windows, seed=joint.seed, cores=cores)
+        given = {**arguments, "seed": joint.seed}
+        test = partial(JOINT_TESTS[name], **given)
+        rows = thinned_rows(profile, len(current)) or 0
+        usual = (kept.strayed for kept in profile.nulls.together if kept.serves(name, given, columns, rows))
+        result = judge_joint(
+            test,
+            profile,
+            ordered,
+            columns,
+            windows=joint.windows,
+            seed=joint.seed,
+            cores=cores,
+            usual=next(usual, None),
+        )
         if result is None:
             continue
         limit, p_value, told = params.thresholds[name], result.p_value, None

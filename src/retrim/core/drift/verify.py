@@ -8,6 +8,7 @@ import numpy as np
 from retrim.core.drift.alarms import Promise, promise
 from retrim.core.drift.calibration import calibrate
 from retrim.core.drift.profile import Profile
+from retrim.core.drift.verify_together import interval_of
 from retrim.core.drift.watched import watch
 from retrim.errors import RefusedError
 
@@ -61,8 +62,6 @@ def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int,
     Raises:
         RefusedError: The history has too few blocks, or is shorter than four windows.
     """
-    from scipy.stats import beta
-
     sizes = profile.blocks["rows"].to_numpy(dtype="float64")
     n, window = len(sizes), max(round(rows / sizes.mean()), 1)
     if n < LEAST_BLOCKS or 4 * window > n:
@@ -87,7 +86,5 @@ def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int,
         far = null.strayed_of(means - watched.means).max(axis=1)
         alarms.append(float(np.mean(null.null.p_value(far) <= rate)))
     achieved, known = float(np.mean(alarms)), n / window
-    ends = beta.ppf([0.025, 0.975], achieved * known + 0.5, (1 - achieved) * known + 0.5)
-    low = 0.0 if achieved == 0 else float(ends[0])
     covers = float(np.median(reach)) * n / (n - held)
-    return Verified(rate, achieved, (low, float(ends[1])), splits * checks, rows, promise(rate, covers), covers)
+    return Verified(rate, achieved, interval_of(achieved, known), splits * checks, rows, promise(rate, covers), covers)

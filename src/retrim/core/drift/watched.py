@@ -161,6 +161,26 @@ def strayed(
     """
     from scipy.special import log_ndtr
 
+    normal = _normal(watched, shift, noise, rows, watched.means if means is None else means)
+    return np.asarray(-log_ndtr(-normal) - np.log(2) + np.log(watched.budget))
+
+
+def furthest(watched: Watched, shift: np.ndarray, noise: Noise, rows: float, means: np.ndarray) -> np.ndarray:
+    """What `strayed` gives of the contrast that strayed furthest, in less time, shape (...,).
+
+    Of contrasts with the same budget the one with the largest standard error is it.
+    """
+    from scipy.special import log_ndtr
+
+    normal = _normal(watched, shift, noise, rows, means)
+    order = np.argsort(watched.budget, kind="stable")
+    budgets, first = np.unique(watched.budget[order], return_index=True)
+    largest = np.maximum.reduceat(normal[..., order], first, axis=-1)
+    return np.asarray((-log_ndtr(-largest) + np.log(budgets)).max(axis=-1) - np.log(2))
+
+
+def _normal(watched: Watched, shift: np.ndarray, noise: Noise, rows: float, means: np.ndarray) -> np.ndarray:
+    """The standard normal number that is as rare as each shift, 0 or more, shape (..., J)."""
     both = 1 + rows / watched.rows
     moves = noise.variance > 0
     error = np.sqrt(np.where(moves, noise.variance, 1) / rows * both)
@@ -168,13 +188,13 @@ def strayed(
     moved = shift.copy()
     moved[..., spread] = 3 * (np.cbrt(np.maximum(1 + shift[..., spread], 0)) - 1)
     z = np.where(moves, moved / error, np.where(np.abs(shift) > 1e-9, np.inf, 0))
-    old = (watched.means if means is None else means)[..., share]
+    old = means[..., share]
     new = np.clip(old + shift[..., share], 0, 1)
     old = np.clip(old, 1 / watched.rows, 1 - 1 / watched.rows)
     z[..., share] = _of_counts(old, new, _thinned(watched, old, noise.variance[..., share], rows)) / np.sqrt(both)
     free = noise.freedom
     normal = np.sqrt(free * np.log1p(z * z / free)) * (8 * free + 1) / (8 * free + 3)
-    return np.asarray(-log_ndtr(-np.minimum(normal, LARGEST)) - np.log(2) + np.log(watched.budget))
+    return np.asarray(np.minimum(normal, LARGEST))
 
 
 def shift_of(watched: Watched, z: np.ndarray, noise: Noise, rows: float) -> np.ndarray:

@@ -35,7 +35,7 @@ def by_rules(
 ) -> Asks:
     """Asks `retrim.core.triggers.decide`, as a check does.
 
-    Nothing is refused or deferred in a backtest, no loss is estimated, and nobody releases what is held.
+    No loss is estimated in a backtest, and nobody releases what is held.
 
     Args:
         setting: What the policy is played under.
@@ -79,7 +79,14 @@ def by_rules(
             **standing(seen.past, champion=version, drifted=found),
         )
         decision = decide(evidence, triggers)
-        return Answer(decision.outcome == "retrain", decision.fired, decision.held, found)
+        return Answer(
+            retrain=decision.outcome == "retrain",
+            waits=decision.outcome == "held",
+            debit=price,
+            rules=decision.fired,
+            held=decision.held,
+            drifted=found,
+        )
 
     return ask
 

@@ -71,6 +71,7 @@ def part_of(setting: Setting, first: int, last: int) -> Setting:
         blocks=setting.blocks,
         moments=setting.moments[first : last + 1],
         first_window=setting.first_window + first,
+        judging=setting.judging,
     )
 
 

@@ -137,6 +137,11 @@ class LossMatrix:
             np.bincount(part, weights=self.model_sums(window, kind, model)) / np.bincount(part, weights=rows)
         )
 
+    def part_rows(self, window: int) -> np.ndarray:
+        """Rows of each of these parts."""
+        cells = self.cut.window == window
+        return np.bincount(self.cut.part[cells], weights=self.cut.rows[cells])
+
     def reading(self, window: int, champion: np.ndarray, probe: np.ndarray) -> Reading:
         """The reading of a window, from the sums of champion and probe in each of its cells."""
         cells = self.cut.window == window

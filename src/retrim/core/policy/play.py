@@ -8,6 +8,7 @@ import pandas as pd
 
 from retrim.core.account import EMPTY, Account
 from retrim.core.history import Past, PastCheck, PastRun
+from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.probe import Reading
 
@@ -40,6 +41,7 @@ class Setting:
         blocks: Blocks of the probe.
         moments: When each window begins, and the last ends: a check is at the end of each.
         first_window: Place of its first window in the whole history.
+        judging: The gate that a retraining has to pass; None: every one is released.
     """
 
     matrix: LossMatrix
@@ -48,6 +50,7 @@ class Setting:
     blocks: int
     moments: Sequence[pd.Timestamp]
     first_window: int
+    judging: Judging | None
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,20 @@ class Seen:
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether a check starts a retraining, and what is remembered of it."""
+    """Whether a check starts a retraining, and what is remembered of it.
+
+    Args:
+        retrain: Whether it does.
+        waits: Whether it is a person's to start.
+        debit: What a refusal takes from the account.
+        rules: Rules that start it.
+        held: Rules whose alarm waits for a person.
+        drifted: Columns that drifted; None where there was nothing to look at.
+    """
 
     retrain: bool
+    waits: bool = False
+    debit: float = 0.0
     rules: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     drifted: tuple[str, ...] | None = None
@@ -91,7 +105,9 @@ class Played:
     """What came of a policy.
 
     Args:
-        checks: Those that started a retraining, ascending.
+        checks: Those that started a retraining that was paid for, ascending: promoted or refused.
+        refused: Those whose retraining the gate refused.
+        waited: Checks at which a retraining was a person's to start, and nobody was there.
         served: The model that served each window, shape (windows,).
         losses: Mean loss times share of each window, shape (windows,).
         balances: The account after each check, shape (windows,); the first stands before any check.
@@ -100,6 +116,8 @@ class Played:
     """
 
     checks: tuple[int, ...]
+    refused: tuple[int, ...]
+    waited: int
     served: tuple[Live, ...]
     losses: np.ndarray
     balances: np.ndarray
@@ -139,16 +157,20 @@ def play(setting: Setting, asks: Asks, *, probes: bool) -> Played:
             answer = asks(seen)
             walk.note(seen, answer, setting.moments[check])
             if answer.retrain and walk.coming is None and check + delays.deployment < matrix.windows:
-                kind = best_kind(setting, window)
-                coming = Live(max(check - delays.age, 0), kind, check + delays.deployment, check)
-                walk.start(coming, answer.rules, setting.moments[check])
-                walk.fitted += sum(int(matrix.fitted_rows[k, coming.model * matrix.cut.blocks]) for k in setting.kinds)
-                if coming.since == check:
-                    walk.promote()
+                _retrain(setting, walk, check, answer)
         losses[check] = matrix.totals[walk.live.kind, walk.live.model, check]
         balances[check] = walk.account.balance
         walk.served.append(walk.live)
-    return Played(tuple(walk.checks), tuple(walk.served), losses, balances, walk.probed, walk.fitted)
+    return Played(
+        checks=tuple(walk.checks),
+        refused=tuple(walk.refused),
+        waited=walk.waited,
+        served=tuple(walk.served),
+        losses=losses,
+        balances=balances,
+        probed=walk.probed,
+        fitted=walk.fitted,
+    )
 
 
 @dataclass
@@ -163,6 +185,8 @@ class _Walk:
     runs: list[PastRun] = field(default_factory=list)
     past: list[PastCheck] = field(default_factory=list)
     checks: list[int] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+    waited: int = 0
     served: list[Live] = field(default_factory=list)
     best: int | None = None
     probed: int = 0
@@ -171,10 +195,10 @@ class _Walk:
     def __post_init__(self) -> None:
         self.runs.append(PastRun("1", self.begun, "promoted", (), None))
 
-    def start(self, coming: Live, rules: tuple[str, ...], moment: pd.Timestamp) -> None:
-        self.coming = coming
-        self.checks.append(coming.decided)
-        self.runs.append(PastRun(str(self.version + 1), moment, "running", rules, None))
+    def note_run(
+        self, state: str, rules: tuple[str, ...], moment: pd.Timestamp, until: pd.Timestamp | None = None
+    ) -> None:
+        self.runs.append(PastRun(str(len(self.runs) + 1), moment, state, rules, until))
 
     def promote(self) -> None:
         assert self.coming is not None
@@ -184,7 +208,34 @@ class _Walk:
 
     def note(self, seen: Seen, answer: Answer, moment: pd.Timestamp) -> None:
         self.account = seen.account
+        self.waited += answer.waits
         self.past.append(PastCheck(moment, self.version, answer.drifted, answer.held))
+
+
+def _retrain(setting: Setting, walk: _Walk, check: int, answer: Answer) -> None:
+    """A run as of a check: deferred where too few rows have come to judge it, refused by the gate, or on its way."""
+    matrix, delays, judging = setting.matrix, setting.delays, setting.judging
+    moment, known, model = setting.moments[check], check - delays.labels, max(check - delays.age, 0)
+    kind, passed = best_kind(setting, known - 1), True
+    if judging is not None:
+        until = judging.deferred(matrix, delays, judged=walk.live.decided, check=check)
+        if until is not None:
+            walk.note_run("deferred", answer.rules, moment, setting.moments[until])
+            return
+        champion = (walk.live.model, walk.live.kind)
+        verdict = judging.verdict(matrix, setting.kinds, champion, model=model, until=known)
+        kind, passed = matrix.kinds.index(verdict.winner), verdict.promote
+    walk.checks.append(check)
+    walk.fitted += sum(int(matrix.fitted_rows[each, model * matrix.cut.blocks]) for each in setting.kinds)
+    if not passed:
+        walk.note_run("refused", answer.rules, moment)
+        walk.refused.append(check)
+        walk.account = walk.account.debit(answer.debit)
+        return
+    walk.note_run("running", answer.rules, moment)
+    walk.coming = Live(model, kind, check + delays.deployment, check)
+    if walk.coming.since == check:
+        walk.promote()
 
 
 def _look(setting: Setting, walk: _Walk, check: int, window: int | None, *, probes: bool) -> Seen:

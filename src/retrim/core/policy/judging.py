@@ -1,0 +1,89 @@
+"""The gate in a backtest: challengers and champion on rows that neither has seen, read off the loss matrix."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrim.core.gate import GateParams, Verdict, judge
+from retrim.core.policy.matrix import Delays, LossMatrix
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How a retraining is judged before it is released.
+
+    The matrix has losses by part and not by row: the gate is given the mean loss of each part (as many rows as are
+    taken together when an error is computed), and each is a block of its bootstrap. The naive floors are left out:
+    the matrix does not know them.
+
+    Args:
+        gate: Thresholds.
+        rows: Newest rows that judge, at most: `split.judge_rows`.
+        draws: Bootstrap draws.
+    """
+
+    gate: GateParams
+    rows: int
+    draws: int
+
+    def verdict(
+        self, matrix: LossMatrix, kinds: Sequence[int], champion: tuple[int, int], *, model: int, until: int
+    ) -> Verdict:
+        """The gate's verdict on model `model` of the best of some training windows.
+
+        Args:
+            matrix: Losses.
+            kinds: Places of the training windows that compete; those of the same rows count once.
+            champion: Model and place of the training window of the one that is live.
+            model: The challengers' place: their training rows end where this window begins.
+            until: Windows before this one have labels.
+        """
+        live, live_kind = champion
+        begin = max(model, live)
+        own: dict[int, int] = {}
+        for kind in kinds:
+            own.setdefault(int(matrix.fitted_rows[kind, model * matrix.cut.blocks]), kind)
+        parts = self._newest(matrix, begin, until)
+
+        def losses(of: int, kind: int) -> np.ndarray:
+            means = [matrix.part_means(of, kind, window) for window in range(begin, until)]
+            return np.concatenate(means)[-parts:] if parts else np.empty(0)
+
+        return judge(
+            {matrix.kinds[kind]: losses(model, kind) for kind in own.values()},
+            losses(live, live_kind),
+            {},
+            self.gate.model_copy(update={"min_rows": 2}),  # of parts; rows are asked for before a run is judged
+            draws=self.draws,
+            block_rows=1,
+        )
+
+    def deferred(self, matrix: LossMatrix, delays: Delays, *, judged: int, check: int) -> int | None:
+        """The check to which a run is put off until `gate.min_rows` labelled rows have come since the last one.
+
+        Args:
+            matrix: Losses.
+            delays: What keeps labels behind.
+            judged: Check as of which the champion was judged.
+            check: The run's.
+
+        Returns:
+            The first check that has them, or the number of windows where none has; None where this one has.
+        """
+        come = np.concatenate([[0.0], np.cumsum(matrix.rows)])
+        since = come[max(judged - delays.labels, 0)]
+
+        def enough(at: int) -> bool:
+            return bool(come[max(at - delays.labels, 0)] - since >= self.gate.min_rows)
+
+        if enough(check):
+            return None
+        return next((each for each in range(check + 1, matrix.windows) if enough(each)), matrix.windows)
+
+    def _newest(self, matrix: LossMatrix, begin: int, until: int) -> int:
+        """Parts of windows `[begin, until)` that are judged: those that lie for the most part in the newest rows."""
+        if begin >= until:
+            return 0
+        own = np.concatenate([matrix.part_rows(window) for window in range(begin, until)])[::-1]
+        return int((np.cumsum(own) - own / 2 <= self.rows).sum())

@@ -1,0 +1,113 @@
+"""The gate in a backtest: what rows would say, from the losses of parts; and what a refusal costs."""
+
+import numpy as np
+import pytest
+
+from retrim.core.gate import GateParams, judge
+from retrim.core.policy.asks import at_checks, by_rules, every
+from retrim.core.policy.judging import Judging
+from retrim.core.policy.matrix import Delays
+from retrim.core.policy.play import Played, Setting, play
+from tests.core.test_play import ERRORS, MOMENTS, TRIGGERS
+from tests.core.turning import BLOCK_ROWS, BLOCKS, KINDS, WINDOWS, losses_of, matrix, rows_of
+
+GATE = GateParams.model_validate(
+    {
+        "min_rows": 2,
+        "min_gain": 0.01,
+        "confidence": 0.95,
+        "folds": 2,
+        "worst_fold": 0.5,
+        "floor": ["mean"],
+        "season": "1D",
+        "season_cells": 4,
+        "seed": 7,
+    }
+)
+AGED = Delays(0, 0, 1)
+
+
+def judging(rows: int = 20, **dials: float) -> Judging:
+    return Judging(GATE.model_copy(update=dials), rows, 400)
+
+
+def setting(gate: Judging | None, kinds: tuple[int, ...] = (0,)) -> Setting:
+    return Setting(matrix(), kinds, AGED, BLOCKS, MOMENTS, 0, gate)
+
+
+@pytest.mark.parametrize("check", range(2, WINDOWS))
+def test_it_says_what_the_gate_says_of_the_rows(check: int) -> None:
+    rows = rows_of(check - 1)
+    challengers = {kind: losses_of(check - 1, kind, rows) for kind in KINDS}
+    by_rows = judge(challengers, losses_of(0, "all", rows), {}, GATE, draws=400, block_rows=BLOCK_ROWS)
+    by_parts = judging().verdict(matrix(), (0, 1), (0, 0), model=check - 1, until=check)
+    figures = [{each.name: each.figure for each in verdict.checks} for verdict in (by_rows, by_parts)]
+
+    assert (by_parts.winner, by_parts.promote) == (by_rows.winner, by_rows.promote)
+    assert figures[1]["gain"] == pytest.approx(figures[0]["gain"], abs=1e-9)
+    assert figures[1]["worst fold"] == pytest.approx(figures[0]["worst fold"], abs=1e-9)
+
+
+def test_only_the_newest_rows_judge() -> None:
+    newest = judging(rows=10).verdict(matrix(), (0,), (0, 0), model=5, until=6)
+    half = losses_of(0, "all", rows_of(5)[-10:]).mean()
+
+    assert newest.losses["champion"] == pytest.approx(half)
+
+
+def test_rows_that_a_challenger_was_trained_on_never_judge() -> None:
+    verdict = judging(rows=1000).verdict(matrix(), (0,), (0, 0), model=5, until=6)
+
+    assert verdict.losses["champion"] == pytest.approx(losses_of(0, "all", rows_of(5)).mean())
+
+
+def test_training_windows_of_the_same_rows_compete_as_one() -> None:
+    verdict = judging().verdict(matrix(), (0, 0), (0, 0), model=5, until=6)
+
+    assert "95.0% confidence" in next(check.text for check in verdict.checks if check.name == "gain")
+
+
+def played(min_gain: float, price: float = 0.05, triggers: dict[str, int] | None = None) -> Played:
+    gated = setting(judging(min_gain=min_gain))
+    rules = TRIGGERS.model_copy(update={"cooldown_checks": 0, **(triggers or {})})
+    asks = by_rules(gated, rules, price=price, errors=ERRORS, ahead=0.0, drifted=None, seed=7)
+    return play(gated, asks, probes=True)
+
+
+def test_a_refused_retraining_is_paid_for_and_changes_nothing() -> None:
+    refused = play(setting(judging(min_gain=0.99)), every(1, WINDOWS), probes=False)
+
+    assert refused.refused == refused.checks == tuple(range(1, WINDOWS))
+    np.testing.assert_allclose(refused.losses, matrix().totals[0, 0])
+    assert refused.cost(2.0) == pytest.approx(refused.loss + 2.0 * (WINDOWS - 1))
+
+
+def test_one_that_passes_is_made_from_the_rows_before_those_that_judged_it() -> None:
+    served = play(setting(judging()), at_checks([6]), probes=False).served[-1]
+
+    assert served.model == 5
+
+
+def test_a_refusal_debits_the_account() -> None:
+    once = played(min_gain=0.99, triggers={"refusals_to_hold": 1})
+    check = once.refused[0]
+    untouched = by_rules(setting(None), TRIGGERS, price=1e9, errors=ERRORS, ahead=0.0, drifted=None, seed=7)
+    free = play(setting(None), untouched, probes=True).balances
+
+    assert once.balances[check] == pytest.approx(max(free[check] - 0.05, 0.0))
+
+
+def test_after_so_many_refusals_running_a_person_would_have_to_start_the_next() -> None:
+    held = played(min_gain=0.99, triggers={"refusals_to_hold": 2})
+
+    assert len(held.refused) == 2
+    assert held.waited > 0
+
+
+def test_a_run_waits_for_rows_enough_and_is_then_taken_up_again_without_being_paid_for_twice() -> None:
+    waiting = setting(judging(min_rows=50))  # windows have 20
+    asks = by_rules(waiting, TRIGGERS, price=0.05, errors=0.0, ahead=0.0, drifted=None, seed=7)
+    done = play(waiting, asks, probes=True)
+
+    assert min(done.checks) >= 3
+    assert len(done.checks) <= 2
