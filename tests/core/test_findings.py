@@ -183,6 +183,7 @@ def test_a_record_holds_every_field():
         "rank",
         "reference",
         "current",
+        "loss_change",
     ]
 
 
