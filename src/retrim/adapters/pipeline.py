@@ -18,20 +18,24 @@ import yaml
 from retrim.adapters import git
 from retrim.core.canonical import to_json
 from retrim.errors import RetrimError
+from retrim.files import link
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 
 Say = Callable[[str], None]
 ROOM_VARIABLE = "RETRIM_ROOM"  # in the environment of all that works in a room
+EXITED = re.compile(r"failed to run: .*, exited with (\d+)")
 INPUTS = ["data/raw.dvc", "data/champion.dvc"]
 COMMITTED = [*INPUTS, "data/pins.json", "dvc.lock"]
 
 
 class StageFailedError(RetrimError):
-    """A stage ended without its outputs."""
+    """A stage ended without its outputs. Its exit code is the stage's own: 1 the answer is no, 2 bad input, else 3."""
 
     def __init__(self, stage: str, output: str) -> None:
         super().__init__(f"stage {stage} failed:\n{output.strip()}")
         self.stage = stage
+        said = EXITED.findall(output)  # DVC's own code says only that a stage failed
+        self.exit_code = int(said[-1]) if said and said[-1] in ("1", "2") else RetrimError.exit_code
 
 
 def stages(root: Path) -> list[str]:
@@ -65,12 +69,7 @@ def open_room(
     paths = Paths(folder)
     shutil.rmtree(paths.raw, ignore_errors=True)
     for source in raw:
-        target = paths.raw / source.parent.name / source.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:  # the landing zone lies on another disk, or on one without links
-            shutil.copyfile(source, target)
+        link(source, paths.raw / source.parent.name / source.name)
     shutil.rmtree(paths.champion, ignore_errors=True)
     if champion is None:
         paths.champion.mkdir(parents=True)
