@@ -12,9 +12,20 @@ from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
 from retrim.ops.release import live
-from retrim.ops.standing import waiting_rules
-
-REASON = 150  # characters of a reason on the screen of the status: two lines of it
+from retrim.ops.settle import answer_to, settlement_now
+from retrim.ops.standing import is_held
+from retrim.words import (
+    REASON,
+    account_in_words,
+    answer_in_words,
+    estimate_in_words,
+    formers_in_words,
+    limit_in_words,
+    loss_in_words,
+    probe_in_words,
+    quality_in_words,
+    totals_in_words,
+)
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
@@ -66,6 +77,7 @@ def decision_record(house: House, which: str | None) -> dict[str, Any]:
         "record": row.record,
         "run": None if run is None else _run_record(run),
         "verdict": None if run is None or run.version is None else _verdict(house, run.version),
+        "answered": answer_to(house, row),
     }
 
 
@@ -89,7 +101,8 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "last_decision": None
         if last is None
         else {"id": last.id, "as_of": last.as_of, "outcome": last.outcome, "reason": last.reason},
-        "held": (last is not None and last.outcome == "held") or bool(waiting_rules(house, checks)),
+        "held": is_held(house, decisions),
+        "settled": settlement_now(house),
         "running": [_run_record(run) for run in running],
         "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url, deployment=house.model),
         "overdue": None if late is None else late.as_record(),
@@ -119,7 +132,8 @@ def show_status(record: dict[str, Any]) -> None:
             ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),
             ("because", screens.brief(last["reason"], REASON) if last else None),
             ("all of it", f"retrim why {last['id']}" if last else None),
-            ("held", "waits for a person: retrim retrain --reason ..." if record["held"] else None),
+            ("held", "waits for a person: retrim retrain or settle --reason ..." if record["held"] else None),
+            ("settled", answer_in_words(record["settled"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
             ("next", _next(record["next_run"])),
             ("overdue", f"a batch was due on {screens.moment(late['due'])}" if late else None),
@@ -128,46 +142,6 @@ def show_status(record: dict[str, Any]) -> None:
     rows = [(screens.moment(each["at"]), f"{each['kind']}: {each['text']}") for each in record["alerts"]]
     if rows:
         screens.show_table(("at", "what"), rows, title="Alerts", brief_last=True)
-
-
-def account_in_words(balance: float, price: float, money: dict[str, Any] | None) -> str:
-    """The account against the price, in the loss, and in money where that is said."""
-    said = f"{balance:.4g} of {price:.4g}"
-    if money is None:
-        return said
-    return f"{said} ({balance * money['per_unit']:.2f} of {money['cost']:.2f} {money['currency']})"
-
-
-def estimate_in_words(facts: dict[str, Any]) -> str | None:
-    """The loss estimated without labels, and how good such estimates were up to then."""
-    said = facts.get("estimate")
-    if not said:
-        return quality_in_words(facts.get("estimates"))
-    text = f"{said['loss']:.4g} on {said['rows']} rows by the {said['by']}, without their labels"
-    good = quality_in_words(facts.get("estimates"))
-    return text if good is None else f"{text}; {good}"
-
-
-def quality_in_words(found: dict[str, float] | None) -> str | None:
-    """How far off the estimates were that labels have come for."""
-    if found is None:
-        return None
-    return (
-        f"{found['scored']} estimates were off by {found['off']:.0%} of the loss on average, "
-        f"taking it for unchanged by {found['naive_off']:.0%}"
-    )
-
-
-def totals_in_words(totals: dict[str, Any] | None) -> str | None:
-    """What the model has cost up to a check, with its probes and without."""
-    if totals is None or not totals["checks"]:
-        return None
-    count = totals["retrainings"]
-    return (
-        f"{totals['without_probes']:.4g} in {totals['checks']} checks: loss {totals['loss']:.4g}, "
-        f"{count} retraining{'' if count == 1 else 's'} {totals['retrainings_cost']:.4g}; "
-        f"{totals['with_probes']:.4g} with the probes, {totals['probes_cost']:.4g}"
-    )
 
 
 def _live(champion: dict[str, Any] | None) -> str:
@@ -194,7 +168,7 @@ def show_decision(record: dict[str, Any]) -> None:
             ("as of", screens.moment(record["as_of"])),
             ("reason", record["reason"]),
             ("live", facts.get("champion")),
-            ("loss", _loss_in_words(facts)),
+            ("loss", loss_in_words(facts)),
             ("estimated", estimate_in_words(facts)),
             (
                 "probe against it",
@@ -209,11 +183,14 @@ def show_decision(record: dict[str, Any]) -> None:
                 if "account" in facts
                 else None,
             ),
-            ("former champions", _formers_in_words(facts.get("formers"))),
-            ("probe", _probe_in_words(facts)),
+            ("former champions", formers_in_words(facts.get("formers"))),
+            ("probe", probe_in_words(facts)),
             ("cost so far", totals_in_words(facts.get("totals"))),
             ("mode", f"{facts['mode']['mode']}: {facts['mode']['reason']}" if facts.get("mode") else None),
             ("run", f"{run['state']}: {run['reason']}" if run else None),
+            ("answered", answer_in_words(record["answered"])),
+            ("by", facts.get("by")),
+            ("answers", f"retrim why {facts['answers']}" if "answers" in facts else None),
             ("otherwise", facts.get("change") or None),
         ]
     )
@@ -225,51 +202,13 @@ def show_decision(record: dict[str, Any]) -> None:
         screens.show_table(("rule", "fires", "because", "what would have changed that"), rows, title="Rules")
     if facts.get("findings"):
         found = [
-            (f["column"], f["test"], f"{f['effect']:.3g}", _limit_in_words(f), "over" if f["over"] else "")
+            (f["column"], f["test"], f"{f['effect']:.3g}", limit_in_words(f), "over" if f["over"] else "")
             for f in facts["findings"][:10]
         ]
         screens.show_table(("column", "test", "effect", "held against", ""), found, title="Drift, strongest first")
     if record["verdict"]:
         checks = [("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["verdict"]["checks"]]
         screens.show_table(("", "check", "figures"), checks, title="Gate")
-
-
-def _limit_in_words(finding: dict[str, Any]) -> str:
-    """What makes a finding over: how rarely a window without drift strays as far, or the threshold on its effect."""
-    if finding.get("promise") is None or finding["p_value"] is None:
-        return f"threshold {finding['threshold']:.3g}"
-    seen = "" if finding["seen"] is None else f"; {finding['seen']:.2g} {finding['unit']} would be seen"
-    return f"p {finding['p_value']:.2g} of all columns, {finding['promise']}{seen}"
-
-
-def _loss_in_words(facts: dict[str, Any]) -> str | None:
-    """The champion's realised loss with its interval, and the band it is held against."""
-    if facts.get("loss") is None:
-        return None
-    said = f"{facts['loss']:.4g} on {facts['window']['rows']} rows"
-    if facts.get("interval"):
-        low, high = facts["interval"]
-        said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
-    band = facts.get("band")
-    return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
-
-
-def _formers_in_words(found: dict[str, Any] | None) -> str | None:
-    if not found:
-        return None
-    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in found["losses"].items())
-    return f"{losses}; live {found['champion_loss']:.4g}, on {found['rows']} rows that none has seen"
-
-
-def _probe_in_words(facts: dict[str, Any]) -> str | None:
-    cost = facts.get("probe")
-    if cost is None:
-        return None
-    return (
-        f"cost {cost['cost']:.4g}, {cost['work'] / cost['retraining']:.1%} of a retraining"
-        if cost["retraining"]
-        else None
-    )
 
 
 def show_check(done: dict[str, Any]) -> None:

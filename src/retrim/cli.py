@@ -26,6 +26,7 @@ from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
 from retrim.cli_quarantine import app as quarantine_app
 from retrim.cli_replay import app as replay_app
+from retrim.cli_settle import app as settle_app
 from retrim.cli_versions import app as versions_app
 
 app = typer.Typer(
@@ -251,5 +252,6 @@ app.add_typer(drift_app, name="drift", no_args_is_help=True)
 app.add_typer(policy_app, name="policy", no_args_is_help=True)
 app.add_typer(price_app)
 app.add_typer(replay_app)
+app.add_typer(settle_app)
 app.add_typer(versions_app)
 app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)

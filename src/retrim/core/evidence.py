@@ -87,6 +87,7 @@ class Evidence:
         going_on: The run that is under way or is taken up again after a kill; None if there is none.
         held: Rules whose alarm waits for a person.
         spent: As-of dates of the runs that were paid for, oldest first.
+        settled: Rules whose alarm a person has settled; it is answered for as long as it stays up.
     """
 
     now: pd.Timestamp
@@ -111,6 +112,7 @@ class Evidence:
     going_on: str | None
     held: tuple[str, ...]
     spent: tuple[pd.Timestamp, ...]
+    settled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,9 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     if previous is not None and pd.Timestamp(previous.as_of) > now:
         record |= {"account": account.as_record(), "price": price, "money": money_of(house), "said": []}
         record["totals"] = previous.record.get("totals", NOTHING.as_record())
-        waits = tuple(previous.record.get("held", ()))
+        waits, settled = (tuple(previous.record.get(name, ())) for name in ("held", "settled"))
         seen_already = f"the check of {previous.as_of} has looked already; checks go forward"
-        gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits)
+        gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits, settled)
         return _store(house, identity, gone, record, now)
     if found is not None:
         version, predictor = found
@@ -228,6 +228,7 @@ def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Total
 def _store(house: House, identity: str, decision: Decision, record: dict[str, Any], now: pd.Timestamp) -> Checked:
     record["mode"] = mode_now(house).as_record() if decision.outcome == "retrain" else None
     record |= {"change": decision.change, "fired": list(decision.fired), "held": list(decision.held)}
+    record["settled"] = list(decision.settled)
     added = house.store.add_decision(
         {
             "id": identity,

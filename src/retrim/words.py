@@ -1,0 +1,94 @@
+"""Figures of a record in words, as the answers show them."""
+
+from typing import Any
+
+from retrim import screens
+
+REASON = 150  # characters of a reason on the screen of the status: two lines of it
+
+
+def account_in_words(balance: float, price: float, money: dict[str, Any] | None) -> str:
+    """The account against the price, in the loss, and in money where that is said."""
+    said = f"{balance:.4g} of {price:.4g}"
+    if money is None:
+        return said
+    return f"{said} ({balance * money['per_unit']:.2f} of {money['cost']:.2f} {money['currency']})"
+
+
+def estimate_in_words(facts: dict[str, Any]) -> str | None:
+    """The loss estimated without labels, and how good such estimates were up to then."""
+    said = facts.get("estimate")
+    if not said:
+        return quality_in_words(facts.get("estimates"))
+    text = f"{said['loss']:.4g} on {said['rows']} rows by the {said['by']}, without their labels"
+    good = quality_in_words(facts.get("estimates"))
+    return text if good is None else f"{text}; {good}"
+
+
+def quality_in_words(found: dict[str, float] | None) -> str | None:
+    """How far off the estimates were that labels have come for."""
+    if found is None:
+        return None
+    return (
+        f"{found['scored']} estimates were off by {found['off']:.0%} of the loss on average, "
+        f"taking it for unchanged by {found['naive_off']:.0%}"
+    )
+
+
+def totals_in_words(totals: dict[str, Any] | None) -> str | None:
+    """What the model has cost up to a check, with its probes and without."""
+    if totals is None or not totals["checks"]:
+        return None
+    count = totals["retrainings"]
+    return (
+        f"{totals['without_probes']:.4g} in {totals['checks']} checks: loss {totals['loss']:.4g}, "
+        f"{count} retraining{'' if count == 1 else 's'} {totals['retrainings_cost']:.4g}; "
+        f"{totals['with_probes']:.4g} with the probes, {totals['probes_cost']:.4g}"
+    )
+
+
+def answer_in_words(answer: dict[str, Any] | None) -> str | None:
+    """What a person said to what was held."""
+    if answer is None:
+        return None
+    what = "settled" if answer["outcome"] == "settled" else "a run"
+    by = "a person" if answer["by"] is None else answer["by"]
+    return f"{what} by {by} on {screens.moment(answer['as_of'])}: {screens.brief(answer['reason'], REASON)}"
+
+
+def limit_in_words(finding: dict[str, Any]) -> str:
+    """What makes a finding over: how rarely a window without drift strays as far, or the threshold on its effect."""
+    if finding.get("promise") is None or finding["p_value"] is None:
+        return f"threshold {finding['threshold']:.3g}"
+    seen = "" if finding["seen"] is None else f"; {finding['seen']:.2g} {finding['unit']} would be seen"
+    return f"p {finding['p_value']:.2g} of all columns, {finding['promise']}{seen}"
+
+
+def loss_in_words(facts: dict[str, Any]) -> str | None:
+    """The champion's realised loss with its interval, and the band it is held against."""
+    if facts.get("loss") is None:
+        return None
+    said = f"{facts['loss']:.4g} on {facts['window']['rows']} rows"
+    if facts.get("interval"):
+        low, high = facts["interval"]
+        said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
+    band = facts.get("band")
+    return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
+
+
+def formers_in_words(found: dict[str, Any] | None) -> str | None:
+    if not found:
+        return None
+    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in found["losses"].items())
+    return f"{losses}; live {found['champion_loss']:.4g}, on {found['rows']} rows that none has seen"
+
+
+def probe_in_words(facts: dict[str, Any]) -> str | None:
+    cost = facts.get("probe")
+    if cost is None:
+        return None
+    return (
+        f"cost {cost['cost']:.4g}, {cost['work'] / cost['retraining']:.1%} of a retraining"
+        if cost["retraining"]
+        else None
+    )
