@@ -70,6 +70,8 @@ class Life:
             price=5.0,
             errors=2.0,
             ahead=0.0,
+            pending=0.0,
+            preview=None,
             loss=step["loss"],
             estimate=step["loss"],
             band=Band(1.0, 0.1, 0.1),

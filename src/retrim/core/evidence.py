@@ -11,6 +11,7 @@ from retrim.core.account import Account
 from retrim.core.band import Band, BandParams
 from retrim.core.plan import Timetable
 from retrim.core.plugins import Registry
+from retrim.core.preview import Preview
 from retrim.core.section import Section, Span
 from retrim.core.timetable import next_due
 from retrim.errors import UnknownNameError
@@ -72,6 +73,8 @@ class Evidence:
         price: Of a retraining, in units of the loss.
         errors: Standard errors of itself that the account must exceed.
         ahead: Checks like the newest ones that are added before it is held to the price.
+        pending: Usual checks that the rows count for whose labels are not due yet.
+        preview: What the gate would say of the newest refits; None where that is not known.
         drifted: Columns over a threshold at each check that had rows to look at, oldest first.
         looked: Whether this check had, and so is the last of them.
         loss: The champion's mean loss on the rows that matured for this check; None if too few did.
@@ -97,6 +100,8 @@ class Evidence:
     price: float
     errors: float
     ahead: float
+    pending: float
+    preview: Preview | None
     drifted: tuple[tuple[str, ...], ...]
     looked: bool
     loss: float | None

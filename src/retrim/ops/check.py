@@ -10,6 +10,7 @@ from retrim.core.account import EMPTY, Account
 from retrim.core.band import Band
 from retrim.core.former import Formers, restore_instead
 from retrim.core.history import standing
+from retrim.core.preview import Preview
 from retrim.core.probe import Reading
 from retrim.core.table import assemble, overdue_labels
 from retrim.core.totals import NOTHING, Totals
@@ -75,6 +76,8 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "refits": None,
         "refit_counts": None,
         "best_window": None if previous is None else previous.record.get("best_window"),
+        "preview": None,
+        "pending": 0,
         "probe": None,
         "band": None,
         "findings": [],
@@ -193,6 +196,8 @@ def _evidence(
         price=record["price"],
         errors=house.params.account.errors,
         ahead=house.params.account.ahead,
+        pending=record["pending"] / house.params.account.usual_rows,
+        preview=None if record["preview"] is None else Preview(**record["preview"]),
         loss=record["loss"],
         estimate=None if record["estimate"] is None else record["estimate"]["loss"],
         band=band,
