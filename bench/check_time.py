@@ -1,6 +1,6 @@
 """How long the drift part of a check takes, and its memory: 1,000,000 x 30 rows against a stored profile, and peers.
 
-    python bench/check_time.py [--rows 1000000] [--repeats 3] [--peers]
+    python bench/check_time.py [--rows 1000000] [--repeats 3] [--peers] [--only NAME ...]
 
 Each line is a process of its own. Ours reads the profile and the current window, counts, tests and ranks; the others
 hold the reference in memory beside the current window, and what they do is timed without reading either. Times are the
@@ -22,9 +22,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = {
-    "frouros": "frouros==0.9.0",
-    "nannyml": "nannyml==0.13.1",
-    "evidently": "evidently==0.7.23",
+    "frouros": ("frouros==0.9.0", "pandas==2.3.3"),
+    "nannyml": ("nannyml==0.13.1", "statsmodels==0.15.0"),  # which it imports and does not ask for
+    "evidently": ("evidently==0.7.23", "pandas==2.3.3"),  # breaks with pandas 3
 }
 NUMBERS, CATEGORIES = 20, 10
 PART = 20  # joint tests need a reference of many windows: they are timed on this part of the current one
@@ -272,11 +272,11 @@ def _size(frame: Any) -> dict[str, float]:
     return {"window_mb": float(frame.memory_usage(deep=True).sum()) / 2**20}
 
 
-def environment(folder: Path, package: str) -> Path:
+def environment(folder: Path, needs: tuple[str, ...]) -> Path:
     """The Python of a new environment with a peer and what it needs."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", package, "pyarrow"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", *needs, "pyarrow"], check=True)
     return python
 
 
@@ -286,6 +286,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peers", action="store_true", help="installs and times Frouros, NannyML and Evidently too")
+    parser.add_argument("--only", nargs="*", default=list(SYSTEMS), metavar="NAME", help="these alone")
     parser.add_argument("--system", choices=sorted(SYSTEMS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -297,7 +298,7 @@ def main() -> None:
         prepare(folder, asked.rows)
         print("| system | reading, s | check, s (first) | processor, s | window, MB | rose by, MB | window and rise |")
         print("|---|---|---|---|---|---|---|")
-        for system in (name for name in SYSTEMS if name not in PEERS or asked.peers):
+        for system in (name for name in asked.only if name not in PEERS or asked.peers):
             python = environment(folder / "env" / system, PEERS[system]) if system in PEERS else Path(sys.executable)
             command = [python, __file__, "--system", system, "--folder", folder, "--repeats", str(asked.repeats)]
             done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)

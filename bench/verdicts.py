@@ -116,8 +116,8 @@ def look_over(
             for name, change in changes.items():
                 draw = np.random.default_rng([int(place), len(name)])
                 made = change(frames[place], before, data, draw)
-                if made is None:
-                    continue
+                if made is None or (name != "as it came" and made.equals(frames[place])):
+                    continue  # there is no such column, or nothing to be changed in it
                 if by_contract(made, data):
                     lines.setdefault((kind, name), {}).setdefault(stream, []).append("contract")
                     continue

@@ -23,6 +23,7 @@ from retrim.ops.reproduce import Rebuilt
 from retrim.ops.retrain import Outcome
 from retrim.ops.rooms import Room
 from retrim.ops.score import Scored
+from retrim.ops.settle import Settled
 from retrim.ops.verify import VerifiedAlarms
 from tests.world import World, make_world
 
@@ -123,6 +124,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
         ("reproduce", Rebuilt(1, identical=True, differences=(), executed=(), proved=True)),
         ("retrain", Outcome("", "", "", None)),
         ("score", Scored(None, 0, 0)),
+        ("settle", Settled("", "", "", "", (), "")),
         ("price", Price(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
         ("drift verify", VerifiedAlarms(1, "", Verified(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0), [])),
         ("log verify", VerifiedLog(0, None)),

@@ -11,7 +11,8 @@ from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
 from retrim.ops.release import live
-from retrim.ops.standing import waiting_rules
+from retrim.ops.settle import answer_to, settlement_now
+from retrim.ops.standing import is_held
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
@@ -63,6 +64,7 @@ def decision_record(house: House, which: str | None) -> dict[str, Any]:
         "record": row.record,
         "run": None if run is None else _run_record(run),
         "verdict": None if run is None or run.version is None else _verdict(house, run.version),
+        "answered": answer_to(house, row),
     }
 
 
@@ -86,7 +88,8 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "last_decision": None
         if last is None
         else {"id": last.id, "as_of": last.as_of, "outcome": last.outcome, "reason": last.reason},
-        "held": (last is not None and last.outcome == "held") or bool(waiting_rules(house, checks)),
+        "held": is_held(house, decisions),
+        "settled": settlement_now(house),
         "running": [_run_record(run) for run in running],
         "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url, deployment=house.model),
         "overdue": None if late is None else late.as_record(),

@@ -27,6 +27,8 @@ from retrim.cli_price import app as price_app
 from retrim.cli_quarantine import app as quarantine_app
 from retrim.cli_releases import app as releases_app
 from retrim.cli_releases import log_app
+from retrim.cli_replay import app as replay_app
+from retrim.cli_settle import app as settle_app
 from retrim.cli_versions import app as versions_app
 
 app = typer.Typer(
@@ -253,6 +255,8 @@ def schedule() -> None:
 app.add_typer(drift_app, name="drift", no_args_is_help=True)
 app.add_typer(policy_app, name="policy", no_args_is_help=True)
 app.add_typer(price_app)
+app.add_typer(replay_app)
+app.add_typer(settle_app)
 app.add_typer(versions_app)
 app.add_typer(releases_app)
 app.add_typer(log_app, name="log", no_args_is_help=True)

@@ -3,7 +3,16 @@
 from typing import Any
 
 from retrim import screens
-from retrim.words import account_in_words, estimate_in_words, totals_in_words
+from retrim.words import (
+    account_in_words,
+    answer_in_words,
+    estimate_in_words,
+    formers_in_words,
+    limit_in_words,
+    loss_in_words,
+    probe_in_words,
+    totals_in_words,
+)
 
 
 def show_decision(record: dict[str, Any]) -> None:
@@ -17,7 +26,7 @@ def show_decision(record: dict[str, Any]) -> None:
             ("as of", screens.moment(record["as_of"])),
             ("reason", record["reason"]),
             ("live", facts.get("champion")),
-            ("loss", _loss_in_words(facts)),
+            ("loss", loss_in_words(facts)),
             ("estimated", estimate_in_words(facts)),
             (
                 "probe against it",
@@ -32,11 +41,14 @@ def show_decision(record: dict[str, Any]) -> None:
                 if "account" in facts
                 else None,
             ),
-            ("former champions", _formers_in_words(facts.get("formers"))),
-            ("probe", _probe_in_words(facts)),
+            ("former champions", formers_in_words(facts.get("formers"))),
+            ("probe", probe_in_words(facts)),
             ("cost so far", totals_in_words(facts.get("totals"))),
             ("mode", f"{facts['mode']['mode']}: {facts['mode']['reason']}" if facts.get("mode") else None),
             ("run", f"{run['state']}: {run['reason']}" if run else None),
+            ("answered", answer_in_words(record["answered"])),
+            ("by", facts.get("by")),
+            ("answers", f"retrim why {facts['answers']}" if "answers" in facts else None),
             ("otherwise", facts.get("change") or None),
         ]
     )
@@ -48,7 +60,7 @@ def show_decision(record: dict[str, Any]) -> None:
         screens.show_table(("rule", "fires", "because", "what would have changed that"), rows, title="Rules")
     if facts.get("findings"):
         found = [
-            (f["column"], f["test"], f"{f['effect']:.3g}", _limit_in_words(f), _cost_in_words(f))
+            (f["column"], f["test"], f"{f['effect']:.3g}", limit_in_words(f), _cost_in_words(f))
             for f in facts["findings"][:10]
         ]
         screens.show_table(("column", "test", "effect", "held against", ""), found, title="Drift, costliest first")
@@ -76,44 +88,6 @@ def _slice_in_words(each: dict[str, Any]) -> tuple[str, ...]:
         f"{each['loss']:.4g}",
         f"{each['before']:.4g}",
         f"{each['added']:.3g}",
-    )
-
-
-def _limit_in_words(finding: dict[str, Any]) -> str:
-    """What makes a finding over: how rarely a window without drift strays as far, or the threshold on its effect."""
-    if finding.get("promise") is None or finding["p_value"] is None:
-        return f"threshold {finding['threshold']:.3g}"
-    seen = "" if finding["seen"] is None else f"; {finding['seen']:.2g} {finding['unit']} would be seen"
-    return f"p {finding['p_value']:.2g} of all columns, {finding['promise']}{seen}"
-
-
-def _loss_in_words(facts: dict[str, Any]) -> str | None:
-    """The champion's realised loss with its interval, and the band it is held against."""
-    if facts.get("loss") is None:
-        return None
-    said = f"{facts['loss']:.4g} on {facts['window']['rows']} rows"
-    if facts.get("interval"):
-        low, high = facts["interval"]
-        said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
-    band = facts.get("band")
-    return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
-
-
-def _formers_in_words(found: dict[str, Any] | None) -> str | None:
-    if not found:
-        return None
-    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in found["losses"].items())
-    return f"{losses}; live {found['champion_loss']:.4g}, on {found['rows']} rows that none has seen"
-
-
-def _probe_in_words(facts: dict[str, Any]) -> str | None:
-    cost = facts.get("probe")
-    if cost is None:
-        return None
-    return (
-        f"cost {cost['cost']:.4g}, {cost['work'] / cost['retraining']:.1%} of a retraining"
-        if cost["retraining"]
-        else None
     )
 
 

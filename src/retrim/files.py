@@ -33,6 +33,15 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     }
 
 
+def link(source: Path, target: Path) -> None:
+    """Lays a file that never changes at `target` too: linked, or copied to another disk or one without links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Replaces `folder` by these files, whole: they are written beside it first."""
     fresh = folder.with_name(f".{folder.name}.new")

@@ -75,6 +75,10 @@ class Workspace:
     def demo(self) -> Path:
         return self.var / "demo"
 
+    @property
+    def replays(self) -> Path:
+        return self.var / "replay"
+
 
 @dataclass(frozen=True)
 class Paths:

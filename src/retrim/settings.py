@@ -4,7 +4,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
-import yaml
 from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -28,8 +27,7 @@ from retrim.core.triggers import TriggerParams
 from retrim.core.tuning import TuneParams
 from retrim.core.windows import SplitParams
 from retrim.errors import BadInputError
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C where PyYAML has it: settings are read often
+from retrim.mapping import read_yaml
 
 
 class Params(Section):
@@ -121,24 +119,16 @@ def load_params(path: Path) -> Params:
     Raises:
         BadInputError: The file is missing, no YAML, or a section is wrong; names key, value and what is allowed.
     """
-    document = read_yaml(path)
+    return parse_params(read_yaml(path), path.name)
+
+
+def parse_params(document: dict[str, Any], name: str) -> Params:
+    """The settings in what a params.yaml called `name` holds.
+
+    Raises:
+        BadInputError: A section is wrong; names key, value and what is allowed.
+    """
     try:
         return Params.model_validate(document)
     except ValidationError as error:
-        raise BadInputError(f"{path.name}: {explain(error)}") from error
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping, read safely."""
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), LOADER)  # noqa: S506  it is a safe one
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path} cannot be read as YAML: {error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
-        said = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise BadInputError(f"{path}{where}: cannot be read as YAML: {said}") from error
-    if not isinstance(document, dict):
-        raise BadInputError(f"{path} holds a {type(document).__name__}; a mapping of sections is needed")
-    return document
+        raise BadInputError(f"{name}: {explain(error)}") from error

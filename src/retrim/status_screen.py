@@ -3,9 +3,7 @@
 from typing import Any
 
 from retrim import screens
-from retrim.words import account_in_words, quality_in_words, totals_in_words
-
-REASON = 150  # characters of a reason: two lines of it
+from retrim.words import REASON, account_in_words, answer_in_words, quality_in_words, totals_in_words
 
 
 def show_status(record: dict[str, Any]) -> None:
@@ -29,7 +27,8 @@ def show_status(record: dict[str, Any]) -> None:
             ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),
             ("because", screens.brief(last["reason"], REASON) if last else None),
             ("all of it", f"retrim why {last['id']}" if last else None),
-            ("held", "waits for a person: retrim retrain --reason ..." if record["held"] else None),
+            ("held", "waits for a person: retrim retrain or settle --reason ..." if record["held"] else None),
+            ("settled", answer_in_words(record["settled"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
             ("next", _next(record["next_run"])),
             ("overdue", f"a batch was due on {screens.moment(late['due'])}" if late else None),

@@ -1,6 +1,10 @@
-"""Figures of a record in words: account, estimates, cost."""
+"""Figures of a record in words, as the answers show them."""
 
 from typing import Any
+
+from retrim import screens
+
+REASON = 150  # characters of a reason on the screen of the status: two lines of it
 
 
 def account_in_words(balance: float, price: float, money: dict[str, Any] | None) -> str:
@@ -40,4 +44,51 @@ def totals_in_words(totals: dict[str, Any] | None) -> str | None:
         f"{totals['without_probes']:.4g} in {totals['checks']} checks: loss {totals['loss']:.4g}, "
         f"{count} retraining{'' if count == 1 else 's'} {totals['retrainings_cost']:.4g}; "
         f"{totals['with_probes']:.4g} with the probes, {totals['probes_cost']:.4g}"
+    )
+
+
+def answer_in_words(answer: dict[str, Any] | None) -> str | None:
+    """What a person said to what was held."""
+    if answer is None:
+        return None
+    what = "settled" if answer["outcome"] == "settled" else "a run"
+    by = "a person" if answer["by"] is None else answer["by"]
+    return f"{what} by {by} on {screens.moment(answer['as_of'])}: {screens.brief(answer['reason'], REASON)}"
+
+
+def limit_in_words(finding: dict[str, Any]) -> str:
+    """What makes a finding over: how rarely a window without drift strays as far, or the threshold on its effect."""
+    if finding.get("promise") is None or finding["p_value"] is None:
+        return f"threshold {finding['threshold']:.3g}"
+    seen = "" if finding["seen"] is None else f"; {finding['seen']:.2g} {finding['unit']} would be seen"
+    return f"p {finding['p_value']:.2g} of all columns, {finding['promise']}{seen}"
+
+
+def loss_in_words(facts: dict[str, Any]) -> str | None:
+    """The champion's realised loss with its interval, and the band it is held against."""
+    if facts.get("loss") is None:
+        return None
+    said = f"{facts['loss']:.4g} on {facts['window']['rows']} rows"
+    if facts.get("interval"):
+        low, high = facts["interval"]
+        said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
+    band = facts.get("band")
+    return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
+
+
+def formers_in_words(found: dict[str, Any] | None) -> str | None:
+    if not found:
+        return None
+    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in found["losses"].items())
+    return f"{losses}; live {found['champion_loss']:.4g}, on {found['rows']} rows that none has seen"
+
+
+def probe_in_words(facts: dict[str, Any]) -> str | None:
+    cost = facts.get("probe")
+    if cost is None:
+        return None
+    return (
+        f"cost {cost['cost']:.4g}, {cost['work'] / cost['retraining']:.1%} of a retraining"
+        if cost["retraining"]
+        else None
     )

@@ -39,6 +39,8 @@ STAGES = {
     "gather": {"cmd": "cat data/raw/*/* > gathered", "deps": ["data/raw"], "outs": ["gathered"]},
     "double": {"cmd": "cat gathered gathered > doubled", "deps": ["gathered"], "outs": ["doubled"]},
     "fail": {"cmd": "echo the reason; exit 3", "always_changed": True},
+    "refuse": {"cmd": "echo no; exit 1", "always_changed": True},
+    "misread": {"cmd": "echo what; exit 2", "always_changed": True},
     "leave": {"cmd": "sleep 600 > /dev/null 2>&1 & echo $! > left.pid", "always_changed": True},
     "linger": {"cmd": "echo $$ > linger.pid; echo begun; sleep 600", "always_changed": True},
     "surroundings": {"cmd": "env; command -v python", "always_changed": True},
@@ -253,6 +255,13 @@ class TestAStage:
         with pytest.raises(StageFailedError, match=r"(?s)stage fail failed:.*the reason") as failed:
             run("fail", worked_in)
         assert failed.value.stage == "fail"
+
+    @pytest.mark.parametrize(("stage", "code"), [("refuse", 1), ("misread", 2), ("fail", 3)])
+    def test_that_fails_ends_the_run_with_its_own_exit_code(self, worked_in: Path, stage: str, code: int) -> None:
+        with pytest.raises(StageFailedError) as failed:
+            run(stage, worked_in)
+
+        assert failed.value.exit_code == code
 
     def test_sees_nothing_of_the_callers_python_git_or_dvc(
         self, worked_in: Path, monkeypatch: pytest.MonkeyPatch

@@ -233,3 +233,10 @@ class TestEveryMulticlassModel:
         )
 
         assert predicted.sum(axis=1) == pytest.approx(np.ones(ROWS))
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in MODELS])
+def test_a_hyperparameter_that_a_model_would_pass_over_is_refused(name: str) -> None:
+    MODELS[name].check_space(SETTINGS[name])
+    with pytest.raises(BadInputError, match=r"tune\.space: 'no_such_name' is no parameter"):
+        MODELS[name].check_space([*SETTINGS[name], "no_such_name"])

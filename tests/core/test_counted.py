@@ -3,8 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.cells import Counts
+from retrim.core.drift.joint import JointParams
+from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ColumnProfile, ProfileParams
+from retrim.core.policy.alarmed import Alarmed
 from retrim.core.policy.counted import Counted, count_windows
 from retrim.core.policy.named import _usual_ks, _usual_psi
 
@@ -15,21 +19,23 @@ PARAMS = ProfileParams(
 )
 
 
-def counted(shift_from: int) -> Counted:
+def counted(shift_from: int, *, parts: int = 1) -> Counted:
     """A number and a category; both change for good from a window on."""
     draw = np.random.default_rng(4)
     n = int(EDGES[-1])
     late = np.arange(n) >= EDGES[shift_from]
+    times = pd.date_range("2024-01-01", periods=n, freq="h", tz="UTC")
     rows = pd.DataFrame(
         {
             "x": draw.normal(size=n) + 2.0 * late,
             "kind": pd.Series(np.where(late, draw.choice(["a", "c"], n), draw.choice(["a", "b"], n)), dtype="str"),
             "calm": draw.normal(size=n),
-            "at": pd.date_range("2024-01-01", periods=n, freq="h", tz="UTC"),
+            "at": times,
+            "_event": times,
         }
     )
     features = {"x": "number", "kind": "category", "calm": "number", "at": "time"}
-    return count_windows(rows, features, EDGES, PARAMS, chunks=CHUNKS)  # type: ignore[arg-type]
+    return count_windows(rows, features, EDGES, PARAMS, chunks=CHUNKS * parts, parts=parts)  # type: ignore[arg-type]
 
 
 def test_a_window_that_changed_is_seen_against_all_the_past() -> None:
@@ -70,3 +76,52 @@ def test_every_row_is_counted_once() -> None:
 
     assert int(column.counts.sum()) == int(EDGES[-1])
     assert history.rows.tolist() == column.counts.sum(axis=1).tolist() == [200] * 5 + [ROWS] * WINDOWS
+
+
+SETTINGS = DriftParams(
+    numeric={"ks": {}},
+    categorical={"chi2": {}},
+    missing={},
+    score={},
+    joint=JointParams(tests={}, windows=20, seed=7),
+    thresholds={"ks": 0.05, "chi2": 0.01},
+    alarms=AlarmParams(at_most=1, per="year", draws=1000, seed=7),
+    min_rows=10,
+)
+EVERY = pd.Timedelta(hours=ROWS)
+
+
+def test_parts_of_a_window_are_counted_and_add_up_to_it() -> None:
+    whole, parted = counted(shift_from=3), counted(shift_from=3, parts=4)
+
+    assert len(parted.rows) == 4 * len(whole.rows)
+    for name, column in whole.columns.items():
+        at = parted.of_window(2)
+        assert parted.columns[name].window(*at).rows.tolist() == column.window(*whole.of_window(2)).rows.tolist()
+
+
+def test_calibrated_alarms_see_what_changed_and_nothing_else() -> None:
+    looked = Alarmed(counted(shift_from=3, parts=4), SETTINGS, EVERY)
+
+    assert looked(3, 3, None) == ("x", "kind")
+    assert [looked(2, window, None) for window in range(3)] == [()] * 3
+
+
+def test_thresholds_that_noise_passes_raise_no_alarm() -> None:
+    history = counted(shift_from=7, parts=4)
+    by_alarms = Alarmed(history, SETTINGS, EVERY)
+    by_thresholds = Alarmed(history, SETTINGS.model_copy(update={"alarms": None}), EVERY)
+
+    assert [by_alarms(2, window, None) for window in range(2, 7)] == [()] * 5
+    assert [by_thresholds(2, window, None) for window in range(2, 7)] != [()] * 5
+
+
+def test_a_model_of_few_parts_is_held_to_the_thresholds() -> None:
+    history = counted(shift_from=7)
+    with_alarms, without = (
+        Alarmed(history, SETTINGS.model_copy(update=changed), EVERY) for changed in ({}, {"alarms": None})
+    )
+
+    assert [with_alarms(2, window, None) for window in range(2, 7)] == [
+        without(2, window, None) for window in range(2, 7)
+    ]

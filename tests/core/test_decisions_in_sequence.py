@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from retrim.core.account import EMPTY, Account
 from retrim.core.band import Band
-from retrim.core.history import Past, PastCheck, PastRun, standing
+from retrim.core.history import Past, PastCheck, PastRun, Settlement, standing
 from retrim.core.triggers import Decision, Evidence, TriggerParams, decide
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -23,6 +23,7 @@ STEP = st.fixed_dictionaries(
         "comes_of_it": st.sampled_from(["promoted", "refused", "deferred", "failed", "running", "crashed"]),
         "ends": st.sampled_from(["promoted", "refused", "failed"]),
         "person": st.booleans() | st.just(False),
+        "settles": st.booleans() | st.just(False),
     }
 )
 STEPS = st.lists(STEP, min_size=5, max_size=40)
@@ -40,6 +41,7 @@ class Life:
     runs: list[PastRun] = field(default_factory=list)
     checks: list[PastCheck] = field(default_factory=list)
     asked: list[pd.Timestamp] = field(default_factory=list)
+    settled: list[Settlement] = field(default_factory=list)
     champion: int | None = None
     labels_until: pd.Timestamp = START
     decisions: list[tuple[pd.Timestamp, Decision, Evidence]] = field(default_factory=list)
@@ -53,6 +55,11 @@ class Life:
             self.asked.append(self.now)
             self._run((), step["comes_of_it"])
             self.now += pd.Timedelta("1h")
+        if step["settles"] and self.checks:
+            last = self.decisions[-1][1]
+            up = [said.rule for said in last.said if said.fires]
+            self.settled.append(Settlement(self.now, tuple(rule for rule in last.held if rule in up)))
+            self.now += pd.Timedelta("1h")
         if step["labels"]:
             self.labels_until = self.now
         evidence = Evidence(
@@ -63,15 +70,19 @@ class Life:
             price=5.0,
             errors=2.0,
             ahead=0.0,
+            pending=0.0,
+            preview=None,
             loss=step["loss"],
             estimate=step["loss"],
             band=Band(1.0, 0.1, 0.1),
             labels_until=self.labels_until,
-            **standing(Past(self.runs, self.checks, self.asked), champion=self.champion, drifted=step["drift"]),
+            **standing(
+                Past(self.runs, self.checks, self.asked, self.settled), champion=self.champion, drifted=step["drift"]
+            ),
         )
         decision = decide(evidence, self.params)
         self.decisions.append((self.now, decision, evidence))
-        self.checks.append(PastCheck(self.now, self.champion, step["drift"], decision.held))
+        self.checks.append(PastCheck(self.now, self.champion, step["drift"], decision.held, decision.settled))
         if decision.outcome == "retrain":
             self._run(decision.fired, step["comes_of_it"])
 
@@ -144,13 +155,14 @@ def test_after_two_refusals_no_check_starts_a_run_before_a_person_has(
 
     for now, decision, evidence in life.decisions:
         ended = [run for run in life.runs if run.as_of < now and run.state in ("promoted", "refused")]
-        if [run.state for run in ended[-2:]] == ["refused"] * 2 and evidence.deferred_until is None:
+        settled = any(ended and ended[-2:][0].as_of <= each.at <= now for each in life.settled)
+        if [run.state for run in ended[-2:]] == ["refused"] * 2 and evidence.deferred_until is None and not settled:
             assert decision.outcome != "retrain"
 
 
 @lives
 @given(steps=STEPS, rules=RULES)
-def test_an_alarm_held_for_a_person_starts_nothing_until_one_has_asked(
+def test_an_alarm_held_for_a_person_starts_nothing_until_one_has_answered(
     steps: list[dict[str, Any]], rules: list[str]
 ) -> None:
     life = live(steps, rules)
@@ -158,13 +170,32 @@ def test_an_alarm_held_for_a_person_starts_nothing_until_one_has_asked(
     before = START
 
     for now, decision, evidence in life.decisions:
-        if any(before <= asked <= now for asked in life.asked):
+        if any(before <= at <= now for at in (*life.asked, *(each.at for each in life.settled))):
             held = set()
         if evidence.deferred_until is None:
             assert not held & set(decision.fired)
         assert held <= set(decision.held)
         held |= set(decision.held)
         before = now
+
+
+@lives
+@given(steps=STEPS, rules=RULES)
+def test_a_settled_alarm_starts_nothing_while_it_stays_up(steps: list[dict[str, Any]], rules: list[str]) -> None:
+    life = live(steps, rules)
+    answered: set[str] = set()
+    before: tuple[pd.Timestamp, int | None] = (START, None)
+
+    for now, decision, evidence in life.decisions:
+        if evidence.champion != before[1]:
+            answered = set()
+        else:
+            answered |= {rule for each in life.settled if before[0] <= each.at <= now for rule in each.rules}
+        answered &= {said.rule for said in decision.said if said.fires}
+        if evidence.deferred_until is None:
+            assert not answered & set(decision.fired)
+        assert set(decision.settled) == answered
+        before = (now, evidence.champion)
 
 
 @lives

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.core.history import Past, PastCheck, PastRun, standing
+from retrim.core.history import Past, PastCheck, PastRun, Settlement, standing
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 
@@ -18,17 +18,45 @@ def run(on: float, state: str, *, rules: tuple[str, ...] = (), until: float | No
     return PastRun(f"run-{on}", day(on), state, rules, None if until is None else day(until))
 
 
-def check(on: float, *, drifted: tuple[str, ...] | None = (), held: tuple[str, ...] = ()) -> PastCheck:
-    return PastCheck(day(on), 1, drifted, held)
+def check(
+    on: float, *, drifted: tuple[str, ...] | None = (), held: tuple[str, ...] = (), settled: tuple[str, ...] = ()
+) -> PastCheck:
+    return PastCheck(day(on), 1, drifted, held, settled)
 
 
-def stands(*, runs: Any = (), checks: Any = (), asked: Any = ()) -> dict[str, Any]:
-    return standing(Past(runs, checks, [day(each) for each in asked]), champion=1, drifted=())
+def stands(*, runs: Any = (), checks: Any = (), asked: Any = (), settled: Any = ()) -> dict[str, Any]:
+    answers = [Settlement(day(each), ("drift",)) for each in settled]
+    return standing(Past(runs, checks, [day(each) for each in asked], answers), champion=1, drifted=())
 
 
 @pytest.mark.parametrize(("asked", "held"), [((), ("drift",)), ((2,), ("drift",)), ((3,), ()), ((4,), ())])
 def test_what_a_check_held_stays_held_until_a_person_asks(asked: tuple[float, ...], held: tuple[str, ...]) -> None:
     assert stands(checks=[check(3, held=("drift",))], asked=asked)["held"] == held
+
+
+@pytest.mark.parametrize(("settled", "held"), [((2,), ("drift",)), ((3,), ()), ((4,), ())])
+def test_what_a_person_settles_is_held_no_longer(settled: tuple[float, ...], held: tuple[str, ...]) -> None:
+    assert stands(checks=[check(3, held=("drift",))], settled=settled)["held"] == held
+
+
+def test_a_settled_alarm_is_answered_while_checks_carry_it_on() -> None:
+    settled = stands(checks=[check(3, held=("drift",))], settled=[3])["settled"]
+    carried = stands(checks=[check(3, held=("drift",)), check(4, settled=("drift",))], settled=[3])["settled"]
+    gone = stands(checks=[check(3, held=("drift",)), check(4)], settled=[3])["settled"]
+
+    assert (settled, carried, gone) == (("drift",), ("drift",), ())
+
+
+def test_a_settled_alarm_of_another_version_is_none() -> None:
+    past = Past((), [PastCheck(day(3), 2, (), (), ("drift",))], ())
+
+    assert standing(past, champion=1, drifted=())["settled"] == ()
+
+
+def test_refusals_that_were_settled_count_no_longer() -> None:
+    runs = [run(1, "refused"), run(2, "refused"), run(5, "refused")]
+
+    assert [stands(runs=runs, settled=each)["refusals"] for each in ((), (3,), (5,))] == [3, 1, 0]
 
 
 @pytest.mark.parametrize("state", ["promoted", "refused", "failed", "running", "crashed"])

@@ -7,7 +7,7 @@ from retrim.core.gate import GateParams, judge
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays
-from retrim.core.policy.play import Played, Setting, play
+from retrim.core.policy.play import Answer, Seen, Setting, play
 from tests.core.test_play import ERRORS, MOMENTS, TRIGGERS
 from tests.core.turning import BLOCK_ROWS, BLOCKS, KINDS, WINDOWS, losses_of, matrix, rows_of
 
@@ -67,13 +67,6 @@ def test_training_windows_of_the_same_rows_compete_as_one() -> None:
     assert "95.0% confidence" in next(check.text for check in verdict.checks if check.name == "gain")
 
 
-def played(min_gain: float, price: float = 0.05, triggers: dict[str, int] | None = None) -> Played:
-    gated = setting(judging(min_gain=min_gain))
-    rules = TRIGGERS.model_copy(update={"cooldown_checks": 0, **(triggers or {})})
-    asks = by_rules(gated, rules, price=price, errors=ERRORS, ahead=0.0, drifted=None, seed=7)
-    return play(gated, asks, probes=True)
-
-
 def test_a_refused_retraining_is_paid_for_and_changes_nothing() -> None:
     refused = play(setting(judging(min_gain=0.99)), every(1, WINDOWS), probes=False)
 
@@ -89,19 +82,46 @@ def test_one_that_passes_is_made_from_the_rows_before_those_that_judged_it() -> 
 
 
 def test_a_refusal_debits_the_account() -> None:
-    once = played(min_gain=0.99, triggers={"refusals_to_hold": 1})
-    check = once.refused[0]
-    untouched = by_rules(setting(None), TRIGGERS, price=1e9, errors=ERRORS, ahead=0.0, drifted=None, seed=7)
-    free = play(setting(None), untouched, probes=True).balances
+    def asks(seen: Seen) -> Answer:
+        return Answer(retrain=seen.check == 5, debit=0.05)
 
-    assert once.balances[check] == pytest.approx(max(free[check] - 0.05, 0.0))
+    once = play(setting(judging(min_gain=0.99)), asks, probes=True)
+    free = play(setting(None), at_checks(()), probes=True).balances
+
+    assert once.refused == (5,)
+    assert free[5] > 0.05
+    assert once.balances[5] == pytest.approx(free[5] - 0.05)
 
 
 def test_after_so_many_refusals_running_a_person_would_have_to_start_the_next() -> None:
-    held = played(min_gain=0.99, triggers={"refusals_to_hold": 2})
+    gated = setting(judging(min_gain=0.99))
+    rules = TRIGGERS.model_copy(update={"rules": ("schedule",), "cooldown_checks": 0, "refusals_to_hold": 2})
+    held = play(gated, by_rules(gated, rules, price=1.0, errors=0.0, ahead=0.0, drifted=None, seed=7), probes=False)
 
     assert len(held.refused) == 2
     assert held.waited > 0
+
+
+def test_the_account_starts_nothing_that_the_gate_would_refuse() -> None:
+    gated = setting(judging(min_gain=0.99))
+    asks = by_rules(gated, TRIGGERS, price=0.05, errors=ERRORS, ahead=0.0, drifted=None, seed=7)
+    done = play(gated, asks, probes=True)
+
+    assert done.balances.max() > 0.05
+    assert done.checks == ()
+
+
+@pytest.mark.parametrize("check", range(2, WINDOWS))
+def test_where_a_run_judges_the_rows_of_the_probe_the_preview_is_its_verdict(check: int) -> None:
+    said = judging().preview(matrix(), (0, 1), (0, 0), window=check - 1, labels=0, blocks=1)
+    verdict = judging().verdict(matrix(), (0, 1), (0, 0), model=check - 1, until=check)
+
+    assert said is not None
+    assert (said.passes, said.reason) == (verdict.promote, verdict.reason)
+
+
+def test_with_fewer_rows_than_the_gate_judges_on_nothing_is_said_beforehand() -> None:
+    assert judging(min_rows=21).preview(matrix(), (0,), (0, 0), window=5, labels=0, blocks=1) is None
 
 
 def test_a_run_waits_for_rows_enough_and_is_then_taken_up_again_without_being_paid_for_twice() -> None:

@@ -98,3 +98,24 @@ def test_a_hyperparameter_out_of_range_is_the_persons_mistake() -> None:
 def test_an_unknown_kind_of_model_is_refused_with_those_there_are() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown model 'gmb'; known: .*gbm"):
         MODELS["gmb"]
+
+
+# --- the search space
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["num_leavs"], r"'num_leavs' is no parameter of LightGBM, .*; did you mean 'num_leaves'\?"),
+        (["learning_rate", "zzzzzz"], "'zzzzzz' is no parameter of LightGBM, which passes it over$"),
+        (["num_boost_round"], "'num_boost_round' is not searched, as tune.max_rounds"),
+        (["learning_rate", "eta"], "'learning_rate' and 'eta' are both learning_rate; keep one"),
+    ],
+)
+def test_a_space_that_lightgbm_would_pass_over_in_part_is_refused(names: list[str], said: str) -> None:
+    with pytest.raises(BadInputError, match=said):
+        MODELS["gbm"].check_space(names)
+
+
+def test_another_name_of_a_parameter_is_taken() -> None:
+    MODELS["gbm"].check_space(["eta", "min_data_in_leaf", "reg_lambda"])

@@ -71,6 +71,8 @@ def live_path(price: float) -> tuple[list[int], list[float]]:
             price=price,
             errors=ERRORS,
             ahead=AHEAD,
+            pending=0.0,
+            preview=None,
             loss=reading.champion_loss,
             estimate=None,
             band=None,

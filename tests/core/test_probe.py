@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from retrim.core.metrics import row_losses
 from retrim.core.models import MODELS, Fitted
 from retrim.core.plugins import Entry
-from retrim.core.probe import ProbeParams, Reading, fitted_rows, probe
+from retrim.core.probe import ProbeParams, Reading, fitted_rows, reading_of, refit_losses
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, WindowKind, fit_recipe
 from retrim.core.view import FeatureView
@@ -106,18 +106,9 @@ def read(
     sliding_rows: int = 10,
     cores: int = 1,
 ) -> Reading:
-    return probe(
-        table,
-        newest,
-        np.zeros(len(newest)) if champion_losses is None else champion_losses,
-        recipe,
-        data(),
-        ProbeParams(blocks=blocks, min_rows=2, sample_rows=None, when="every"),
-        window=window,
-        sliding_rows=sliding_rows,
-        block_rows=10,
-        cores=cores,
-    )
+    params = ProbeParams(blocks=blocks, min_rows=2, sample_rows=None, when="every")
+    losses = refit_losses(table, newest, recipe, data(), params, window=window, sliding_rows=sliding_rows, cores=cores)
+    return reading_of(np.zeros(len(newest)) if champion_losses is None else champion_losses, losses, block_rows=10)
 
 
 MEMORY = Recipe("memory", "mae", {}, 1, 7)

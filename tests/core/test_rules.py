@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from retrim.core.account import EMPTY, Account
 from retrim.core.band import Band
+from retrim.core.preview import Preview
 from retrim.core.rules import (
     account_rule,
     checks_until,
@@ -36,6 +37,28 @@ def test_an_account_within_its_noise_names_the_errors_at_which_it_would_have_fir
 
 def test_an_empty_account_fires_at_no_price() -> None:
     assert "no price is low enough" in account_rule(replace(QUIET, account=EMPTY), PARAMS).change
+
+
+def test_rows_without_labels_yet_count_as_checks_like_the_newest() -> None:
+    evidence = replace(QUIET, account=Account(3.0, 0.01, (1.0, 2.0)), price=5.0)
+    fires = [account_rule(replace(evidence, pending=checks), PARAMS).fires for checks in (0.0, 1.0, 2.0)]
+
+    assert fires == [False, False, True]  # 1.5 a check
+
+
+def test_what_the_gate_would_refuse_is_not_started_and_the_gate_says_why() -> None:
+    evidence = replace(QUIET, account=Account(9.0, 0.01), price=5.0)
+    said = [account_rule(replace(evidence, preview=Preview(p, "gain 0.2%")), PARAMS) for p in (True, False)]
+
+    assert [each.fires for each in said] == [True, False]
+    assert "the gate would refuse it: gain 0.2%" in said[1].text
+    assert "passed the gate" in said[1].change
+
+
+def test_the_gate_is_not_named_while_the_account_does_not_pay() -> None:
+    evidence = replace(QUIET, account=Account(3.0, 0.01), price=5.0, preview=Preview(False, "gain 0.2%"))
+
+    assert "gate" not in account_rule(evidence, PARAMS).text
 
 
 @settings(max_examples=100, deadline=None)

@@ -21,6 +21,8 @@ QUIET = Evidence(
     price=5.0,
     errors=2.0,
     ahead=0.0,
+    pending=0.0,
+    preview=None,
     drifted=((),),
     looked=True,
     loss=1.0,
@@ -251,6 +253,23 @@ def test_a_held_alarm_stays_held_when_the_promotion_is_long_past() -> None:
 
 def test_a_held_alarm_that_goes_quiet_is_not_forgotten() -> None:
     assert decide(replace(QUIET, held=("drift",)), params()).held == ("drift",)
+
+
+def test_a_settled_alarm_that_stays_up_starts_nothing_and_waits_for_nobody() -> None:
+    decision = decide(replace(AGAIN, checks_since_run=9, settled=("drift",)), params())
+
+    assert (decision.outcome, decision.held, decision.settled) == ("none", (), ("drift",))
+    assert decision.reason.endswith("; drift was settled by a person, and is up ever since")
+
+
+def test_a_settled_alarm_that_goes_quiet_is_settled_no_longer() -> None:
+    assert decide(replace(QUIET, settled=("drift",)), params()).settled == ()
+
+
+def test_beside_a_settled_alarm_the_account_may_fire() -> None:
+    decision = decide(replace(AGAIN, account=FULL, settled=("drift",)), params())
+
+    assert (decision.outcome, decision.fired, decision.settled) == ("retrain", ("account",), ("drift",))
 
 
 # --- the budget -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from retrim.core.metrics import row_losses
 from retrim.core.policy.cut import Cut, cut, equal_rows
 from retrim.core.policy.fitting import jobs, score_job
 from retrim.core.policy.matrix import LossMatrix
-from retrim.core.probe import ProbeParams, Reading, probe
+from retrim.core.probe import ProbeParams, Reading, reading_of, refit_losses
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, WindowKind, fit_recipe, training_rows
 from retrim.core.view import FeatureView
@@ -81,15 +81,6 @@ def losses_of(model: int, kind: WindowKind, rows: np.ndarray) -> np.ndarray:
 
 def live_reading(champion_losses: np.ndarray, kind: WindowKind, window: int) -> Reading:
     """What the live probe reads off a window, from its rows."""
-    return probe(
-        table(),
-        rows_of(window),
-        champion_losses,
-        TREES,
-        DATA,
-        ProbeParams(blocks=BLOCKS, min_rows=2, sample_rows=None, when="every"),
-        window=kind,
-        sliding_rows=SLIDING,
-        block_rows=BLOCK_ROWS,
-        cores=1,
-    )
+    params = ProbeParams(blocks=BLOCKS, min_rows=2, sample_rows=None, when="every")
+    losses = refit_losses(table(), rows_of(window), TREES, DATA, params, window=kind, sliding_rows=SLIDING, cores=1)
+    return reading_of(champion_losses, losses, block_rows=BLOCK_ROWS)

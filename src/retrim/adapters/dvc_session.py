@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -15,15 +16,18 @@ from retrim.errors import RetrimError
 
 Say = Callable[[str], None]
 ROOM_VARIABLE = "RETRIM_ROOM"  # in the environment of all that works in a room
+EXITED = re.compile(r"failed to run: .*, exited with (\d+)")
 WORKER = Path(__file__).with_name("dvc_worker.py")
 
 
 class StageFailedError(RetrimError):
-    """A stage ended without its outputs."""
+    """A stage ended without its outputs. Its exit code is the stage's own: 1 the answer is no, 2 bad input, else 3."""
 
     def __init__(self, stage: str, output: str) -> None:
         super().__init__(f"stage {stage} failed:\n{output.strip()}")
         self.stage = stage
+        said = EXITED.findall(output)  # DVC's own code says only that a stage failed
+        self.exit_code = int(said[-1]) if said and said[-1] in ("1", "2") else RetrimError.exit_code
 
 
 class DvcSession:

@@ -18,6 +18,7 @@ from retrim.adapters import git
 from retrim.adapters.dvc_session import ROOM_VARIABLE, Say, StageFailedError, clean_environment, end_group
 from retrim.core.canonical import to_json
 from retrim.errors import RetrimError
+from retrim.files import link
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 
 INPUTS = ["data/raw.dvc", "data/champion.dvc"]
@@ -55,12 +56,7 @@ def open_room(
     paths = Paths(folder)
     shutil.rmtree(paths.raw, ignore_errors=True)
     for source in raw:
-        target = paths.raw / source.parent.name / source.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:  # the landing zone lies on another disk, or on one without links
-            shutil.copyfile(source, target)
+        link(source, paths.raw / source.parent.name / source.name)
     shutil.rmtree(paths.champion, ignore_errors=True)
     if champion is None:
         paths.champion.mkdir(parents=True)

@@ -9,10 +9,10 @@ DECISIONS = sa.Table(
     METADATA,
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("model", sa.String, nullable=False),
-    sa.Column("source", sa.String, nullable=False),  # check or person
+    sa.Column("source", sa.String, nullable=False),  # check, person, settlement
     sa.Column("as_of", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
-    sa.Column("outcome", sa.String, nullable=False),  # none, retrain, restore, held
+    sa.Column("outcome", sa.String, nullable=False),  # none, retrain, restore, held, settled
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("record", sa.JSON, nullable=False),
     sa.UniqueConstraint("model", "source", "as_of"),

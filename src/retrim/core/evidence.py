@@ -11,6 +11,7 @@ from retrim.core.account import Account
 from retrim.core.band import Band, BandParams
 from retrim.core.plan import Timetable
 from retrim.core.plugins import Registry
+from retrim.core.preview import Preview
 from retrim.core.section import Section, Span
 from retrim.core.timetable import next_due
 from retrim.errors import UnknownNameError
@@ -72,6 +73,8 @@ class Evidence:
         price: Of a retraining, in units of the loss.
         errors: Standard errors of itself that the account must exceed.
         ahead: Checks like the newest ones that are added before it is held to the price.
+        pending: Usual checks that the rows count for whose labels are not due yet.
+        preview: What the gate would say of the newest refits; None where that is not known.
         drifted: Columns over a threshold at each check that had rows to look at, oldest first.
         looked: Whether this check had, and so is the last of them.
         loss: The champion's mean loss on the rows that matured for this check; None if too few did.
@@ -87,6 +90,7 @@ class Evidence:
         going_on: The run that is under way or is taken up again after a kill; None if there is none.
         held: Rules whose alarm waits for a person.
         spent: As-of dates of the runs that were paid for, oldest first.
+        settled: Rules whose alarm a person has settled; it is answered for as long as it stays up.
     """
 
     now: pd.Timestamp
@@ -96,6 +100,8 @@ class Evidence:
     price: float
     errors: float
     ahead: float
+    pending: float
+    preview: Preview | None
     drifted: tuple[tuple[str, ...], ...]
     looked: bool
     loss: float | None
@@ -111,6 +117,7 @@ class Evidence:
     going_on: str | None
     held: tuple[str, ...]
     spent: tuple[pd.Timestamp, ...]
+    settled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,29 @@ class PastRun:
 
 @dataclass(frozen=True)
 class PastCheck:
-    """A check: when, on which version, the columns over a threshold (None: too few rows to look at), what it held."""
+    """A check: when, on which version, and what it left behind.
+
+    Args:
+        as_of: When.
+        champion: The live version.
+        drifted: Columns over a threshold; None where there were too few rows to look at.
+        held: Rules whose alarm it left to a person.
+        settled: Rules whose alarm a person had settled before, and that was still up.
+    """
 
     as_of: pd.Timestamp
     champion: int | None
     drifted: tuple[str, ...] | None
     held: tuple[str, ...]
+    settled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """A person's word that what was held needs no run: when, and the rules whose alarm was up and is answered by it."""
+
+    at: pd.Timestamp
+    rules: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -46,11 +63,13 @@ class Past:
         runs: Of every state.
         checks: Those before.
         asked: As-of dates of the runs that a person asked for.
+        settled: What a person settled without a run, in time order.
     """
 
     runs: Sequence[PastRun]
     checks: Sequence[PastCheck]
     asked: Sequence[pd.Timestamp]
+    settled: Sequence[Settlement] = ()
 
 
 def standing(past: Past, *, champion: int | None, drifted: tuple[str, ...] | None) -> dict[str, Any]:
@@ -76,11 +95,12 @@ def standing(past: Past, *, champion: int | None, drifted: tuple[str, ...] | Non
         "last_run": ended[-1].as_of if ended else None,
         "checks_since_run": since,
         "promoted_by": ended[-1].rules if ended and ended[-1].state == "promoted" else (),
-        "refusals": _refusals(ended),
+        "refusals": _refusals([run for run in ended if not any(each.at >= run.as_of for each in past.settled)]),
         "deferred_until": None if waits is None else waits.until,
         "deferred_by": () if waits is None else waits.rules,
         "going_on": going_on[-1] if going_on else None,
         "held": _held(past),
+        "settled": _settled(past, champion),
         "spent": tuple(sorted(run.as_of for run in past.runs if run.state != "deferred")),
     }
 
@@ -96,8 +116,18 @@ def _refusals(ended: Sequence[PastRun]) -> int:
 
 
 def _held(past: Past) -> tuple[str, ...]:
-    """The rules that the newest check left to a person, unless one has asked for a run since."""
+    """The rules that the newest check left to a person, unless one has asked for a run or settled them since."""
     if not past.checks:
         return ()
     newest = past.checks[-1]
-    return () if any(asked >= newest.as_of for asked in past.asked) else newest.held
+    answers = (*past.asked, *(each.at for each in past.settled))
+    return () if any(at >= newest.as_of for at in answers) else newest.held
+
+
+def _settled(past: Past, champion: int | None) -> tuple[str, ...]:
+    """The rules whose alarm a person has settled: it is answered until it goes quiet, or another version is live."""
+    if not past.checks or past.checks[-1].champion != champion:
+        return ()
+    newest = past.checks[-1]
+    since = [rule for each in past.settled if each.at >= newest.as_of for rule in each.rules]
+    return tuple(sorted({*newest.settled, *since}))

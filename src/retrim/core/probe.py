@@ -73,31 +73,43 @@ class Reading:
         }
 
 
-def probe(
+def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, block_rows: int) -> Reading:
+    """The reading, from the loss of champion and refits on each row, both shape (n,), n at least 1.
+
+    Args:
+        champion_losses: The champion's.
+        losses: The refits'.
+        block_rows: Rows that belong together when the error is computed.
+    """
+    return Reading(
+        rows=len(losses),
+        champion_loss=float(champion_losses.mean()),
+        probe_loss=float(losses.mean()),
+        error=mean_error(champion_losses - losses, block_rows=block_rows),
+    )
+
+
+def refit_losses(
     table: pd.DataFrame,
     newest: np.ndarray,
-    champion_losses: np.ndarray,
     recipe: Recipe,
     data: DataParams,
     params: ProbeParams,
     *,
     window: WindowKind,
     sliding_rows: int,
-    block_rows: int,
     cores: int,
-) -> Reading:
-    """Refits the champion's recipe block by block through the newest rows and judges it there.
+) -> np.ndarray:
+    """Refits the champion's recipe block by block through the newest rows, and gives its loss on each, shape (n,).
 
     Args:
         table: Mature rows in total order with `_event` and `_due`.
         newest: Row numbers of the rows to judge, ascending, shape (n,), n at least 1.
-        champion_losses: The champion's loss on each of them, shape (n,).
         recipe: The champion's.
         data: What the table is; the view is learned anew, as a retraining would.
         params: Blocks.
         window: The champion's training window.
         sliding_rows: Rows of a sliding one.
-        block_rows: Rows that belong together when the error is computed.
         cores: Cores to use; changes no result.
     """
     parts = spans(len(newest), params.blocks)
@@ -110,13 +122,7 @@ def probe(
         model = fit_recipe(recipe, view, fitted, threads=threads)
         return row_losses(recipe.loss, view.actual(judged), model.predict(view.matrix(judged)))
 
-    losses = np.concatenate(in_parallel(losses_of, list(zip(parts, pasts, strict=True)), cores=cores))
-    return Reading(
-        rows=len(newest),
-        champion_loss=float(champion_losses.mean()),
-        probe_loss=float(losses.mean()),
-        error=mean_error(champion_losses - losses, block_rows=block_rows),
-    )
+    return np.concatenate(in_parallel(losses_of, list(zip(parts, pasts, strict=True)), cores=cores))
 
 
 def fitted_rows(
@@ -125,7 +131,7 @@ def fitted_rows(
     """The row numbers that each block's refit is fitted on; a sample of them lies evenly over the past.
 
     Args:
-        table: As for `probe`.
+        table: As for `refit_losses`.
         newest: Likewise.
         params: Blocks and sample.
         window: The champion's training window.

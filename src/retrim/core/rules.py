@@ -9,21 +9,32 @@ FAR = 1000  # checks: what takes longer is not worth a number
 
 @RULES.register("account", starts=True, repeats=False)
 def account_rule(evidence: Evidence, params: TriggerParams) -> Said:
-    """Fires when the account, and a few more checks like the newest, pay for a retraining, and it is clear of noise."""
+    """Fires when the account pays for a retraining, is clear of noise, and the gate would let the newest refit pass.
+
+    What the account is held to the price with is its balance, and what the rows without labels
+    and a few more checks would add if they are like the newest.
+    """
     account, price, errors = evidence.account, evidence.price, evidence.errors
-    fires = account.pays(price, errors=errors, ahead=evidence.ahead)
-    more = account.expected(evidence.ahead) - account.balance
+    ahead = evidence.ahead + evidence.pending
+    pays = account.pays(price, errors=errors, ahead=ahead)
+    refuses = pays and evidence.preview is not None and not evidence.preview.passes
+    more = account.expected(ahead) - account.balance
     text = (
         f"account {account.balance:.4g}{f' and {more:.4g} to come' if more > 0 else ''} against price {price:.4g} "
         f"and {errors:g} standard errors ({errors * account.error:.4g})"
     )
-    return Said("account", fires, text, _account_change(evidence, fires=fires))
+    if refuses and evidence.preview is not None:
+        text += f"; but the gate would refuse it: {evidence.preview.reason}"
+    return Said("account", pays and not refuses, text, _account_change(evidence, pays=pays, refuses=refuses))
 
 
-def _account_change(evidence: Evidence, *, fires: bool) -> str:
+def _account_change(evidence: Evidence, *, pays: bool, refuses: bool) -> str:
     account, price, errors = evidence.account, evidence.price, evidence.errors
-    expected = account.expected(evidence.ahead)
-    if fires:
+    ahead = evidence.ahead + evidence.pending
+    expected = account.expected(ahead)
+    if refuses:
+        return "it would have fired had a refit passed the gate on the newest rows"
+    if pays:
         clear = f", or at {account.balance / account.error:.3g} standard errors or more" if account.error > 0 else ""
         return f"it would not have fired at a price of {expected:.4g} or more{clear}"
     if account.balance <= 0:
@@ -34,7 +45,7 @@ def _account_change(evidence: Evidence, *, fires: bool) -> str:
     if account.balance <= errors * account.error:
         wanted.append(f"at fewer than {account.balance / account.error:.3g} standard errors")
     said = f"it would have fired {' and '.join(wanted)}"
-    more = checks_until(account, evidence.deposited, price=price, errors=errors, ahead=evidence.ahead)
+    more = checks_until(account, evidence.deposited, price=price, errors=errors, ahead=ahead)
     if more is not None:
         said += f", or after about {more} more check{'' if more == 1 else 's'} like this"
     return said

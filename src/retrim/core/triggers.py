@@ -10,7 +10,7 @@ from retrim.core.evidence import RULES, BudgetParams, Evidence, Rule, Said, Trig
 
 __all__ = ["RULES", "BudgetParams", "Decision", "Evidence", "Rule", "Said", "TriggerParams", "decide"]
 
-RELEASE = "`retrim retrain --reason ...`"
+RELEASE = "`retrim retrain --reason ...`, or without a run `retrim settle --reason ...`"
 
 
 Outcome = Literal["none", "retrain", "restore", "held"]
@@ -27,6 +27,7 @@ class Decision:
         change: What would have changed the answer.
         fired: The rules that start the run; empty where none of them did.
         held: Rules whose alarm waits for a person from now on.
+        settled: Rules whose alarm a person has settled, and that is still up.
     """
 
     outcome: Outcome
@@ -35,19 +36,25 @@ class Decision:
     change: str
     fired: tuple[str, ...]
     held: tuple[str, ...]
+    settled: tuple[str, ...] = ()
 
 
 def decide(evidence: Evidence, params: TriggerParams) -> Decision:
     """The decision, and what every rule said; all are asked, also when none could act."""
     said = tuple(RULES[name](evidence, params) for name in asked(evidence, params))
-    quiet = Decision("none", "; ".join(each.text for each in said) or "no rule is set", said, "", (), evidence.held)
+    settled = tuple(each.rule for each in said if each.fires and each.rule in evidence.settled)
+    texts = "; ".join(each.text for each in said) or "no rule is set"
+    quiet = Decision("none", texts, said, "", (), evidence.held, settled)
     found = _without_rules(quiet, evidence, params)
     if found is not None:
         return found
-    firing = [each for each in said if each.fires]
-    if not firing:
-        return replace(quiet, change=_changes(said))
-    return _with_alarms(quiet, firing, evidence, params)
+    firing = [each for each in said if each.fires and each.rule not in settled]
+    if firing:
+        return _with_alarms(quiet, firing, evidence, params)
+    if settled:
+        reason = f"{texts}; {' and '.join(settled)} was settled by a person, and is up ever since"
+        return replace(quiet, reason=reason, change="the alarm going quiet and coming up again; `retrim retrain`")
+    return replace(quiet, change=_changes(said))
 
 
 def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -> Decision | None:

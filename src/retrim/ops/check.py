@@ -10,6 +10,7 @@ from retrim.core.account import EMPTY, Account
 from retrim.core.band import Band
 from retrim.core.former import Formers, restore_instead
 from retrim.core.history import standing
+from retrim.core.preview import Preview
 from retrim.core.probe import Reading
 from retrim.core.table import assemble, overdue_labels
 from retrim.core.totals import NOTHING, Totals
@@ -76,6 +77,8 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "refits": None,
         "refit_counts": None,
         "best_window": None if previous is None else previous.record.get("best_window"),
+        "preview": None,
+        "pending": 0,
         "probe": None,
         "band": None,
         "findings": [],
@@ -97,9 +100,9 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     if previous is not None and pd.Timestamp(previous.as_of) > now:
         record |= {"account": account.as_record(), "price": price, "money": money_of(house), "said": []}
         record["totals"] = previous.record.get("totals", NOTHING.as_record())
-        waits = tuple(previous.record.get("held", ()))
+        waits, settled = (tuple(previous.record.get(name, ())) for name in ("held", "settled"))
         seen_already = f"the check of {previous.as_of} has looked already; checks go forward"
-        gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits)
+        gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits, settled)
         return _store(house, identity, gone, record, now)
     if found is not None:
         version, predictor = found.version, found.predictor
@@ -198,6 +201,8 @@ def _evidence(
         price=record["price"],
         errors=house.params.account.errors,
         ahead=house.params.account.ahead,
+        pending=record["pending"] / house.params.account.usual_rows,
+        preview=None if record["preview"] is None else Preview(**record["preview"]),
         loss=record["loss"],
         estimate=None if record["estimate"] is None else record["estimate"]["loss"],
         band=band,
@@ -233,6 +238,7 @@ def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Total
 def _store(house: House, identity: str, decision: Decision, record: dict[str, Any], now: pd.Timestamp) -> Checked:
     record["mode"] = mode_now(house).as_record() if decision.outcome == "retrain" else None
     record |= {"change": decision.change, "fired": list(decision.fired), "held": list(decision.held)}
+    record["settled"] = list(decision.settled)
     added = house.store.add_decision(
         {
             "id": identity,

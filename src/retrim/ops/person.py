@@ -6,7 +6,7 @@ from retrim.adapters.store import iso
 from retrim.errors import RefusedError
 from retrim.ops.house import House
 
-PERSON = "person"
+PERSON, SETTLEMENT = "person", "settlement"  # sources of decisions
 
 
 def decision_of(house: House, as_of: pd.Timestamp) -> str:

@@ -28,7 +28,7 @@ from retrim.ops.house import House
 from retrim.ops.policy_fits import Work, all_scored
 
 LEAST_ROWS = 20  # of a window
-CHUNKS = 10  # that the first part is counted in, so that a sliding reference can be told from it
+PARTS = 8  # of a window that are counted apart, and of as many rows before: their series shows how far windows stray
 ALMOST = 0.1  # of a window: labels that come sooner count as immediate
 
 
@@ -156,6 +156,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     )
     unit = _unit(house, setting)
     prices = asked.prices or tuple(factor * params.account.price for factor in params.policy.prices)
+    before = max(round(PARTS * edges[0] * (len(edges) - 1) / (edges[-1] - edges[0])), PARTS)
     wanted = Wanted(
         triggers=params.triggers,
         drift=params.drift,
@@ -164,7 +165,8 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         unit=unit,
         errors=params.account.errors,
         ahead=params.account.ahead,
-        counted=count_windows(table, params.data.features, edges, params.profile, chunks=CHUNKS),
+        every=pd.Timedelta(params.data.batch_every),
+        counted=count_windows(table, params.data.features, edges, params.profile, chunks=before, parts=PARTS),
         sliding_rows=params.split.sliding_rows,
         seed=params.policy.seed,
     )

@@ -10,7 +10,8 @@ from retrim.adapters.store import Row, iso
 from retrim.core.band import Band, reference_band
 from retrim.core.bundle import Predictor
 from retrim.core.metrics import measure, row_losses
-from retrim.core.probe import Reading, fitted_rows, probe
+from retrim.core.preview import Preview, preview
+from retrim.core.probe import Reading, fitted_rows, reading_of, refit_losses
 from retrim.core.resample import mean_bound
 from retrim.core.slices import LossChange, Part, loss_change
 from retrim.core.table import mature
@@ -35,6 +36,8 @@ class Realised:
         refits: Mean loss of the probe's refits by training window; None likewise.
         counts: The training window that `reading` is of: the one whose refit lost least at the probe before.
         best: The training window whose refit lost least at the newest probe; None before the first.
+        preview: What the gate would say of these refits; None where it cannot judge on so few rows.
+        pending: Rows that the champion has not seen and whose labels are not due yet.
         cost: What the probe cost; None where there was none.
         measured_until: Until when rows have been measured, this check included.
         counted_until: Until when rows have been probed, and entered the account.
@@ -50,6 +53,8 @@ class Realised:
     refits: dict[WindowKind, float] | None
     counts: WindowKind | None
     best: WindowKind | None
+    preview: Preview | None
+    pending: int
     cost: ProbeCost | None
     measured_until: pd.Timestamp
     counted_until: pd.Timestamp
@@ -67,6 +72,8 @@ class Realised:
             "refits": self.refits,
             "refit_counts": self.counts,
             "best_window": self.best,
+            "preview": None if self.preview is None else self.preview.as_record(),
+            "pending": self.pending,
             "probe": None if self.cost is None else self.cost.as_record(),
             "measured_until": iso(self.measured_until),
             "counted_until": iso(self.counted_until),
@@ -105,7 +112,7 @@ def realise(
         np.flatnonzero(((ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)).to_numpy())
         for begin in (measured, counted)
     )
-    loss = interval = metrics = reading = refits = counts = cost = part = None
+    loss = interval = metrics = reading = refits = counts = said = cost = part = None
     best = None if previous is None else previous.record.get("best_window")
     if len(fresh) >= params.probe.min_rows:
         judged = ripe.iloc[fresh]
@@ -115,7 +122,7 @@ def realise(
         metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
         measured = now
     if len(unprobed) >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
-        readings = _probes(house, ripe, unprobed, predictor)
+        readings, said = _probes(house, ripe, unprobed, predictor)
         # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
         counts = best if best in readings else next(iter(readings))
         reading, refits = readings[counts], {kind: each.probe_loss for kind, each in readings.items()}
@@ -132,6 +139,8 @@ def realise(
         refits=refits,
         counts=counts,
         best=best,
+        preview=said,
+        pending=int(((table["_due"] > now) & (table["_event"] > predictor.used_until)).sum()),
         cost=cost,
         measured_until=measured,
         counted_until=counted,
@@ -172,27 +181,37 @@ def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[Win
     return distinct(windows, len(ripe), sliding_rows=house.params.split.sliding_rows)
 
 
-def _probes(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor) -> dict[WindowKind, Reading]:
-    """The probe's reading with each training window, side by side."""
+def _probes(
+    house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor
+) -> tuple[dict[WindowKind, Reading], Preview | None]:
+    """The probe's reading with each training window, side by side; and what the gate would say of their refits."""
     params, judged = house.params, ripe.iloc[newest]
-    losses = row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged))
+    champion = row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged))
 
-    def reading(window: WindowKind, threads: int) -> Reading:
-        return probe(
+    def refit(window: WindowKind, threads: int) -> np.ndarray:
+        return refit_losses(
             ripe,
             newest,
-            losses,
             replace(predictor.recipe, loss=params.judge.loss),
             params.data,
             params.probe,
             window=window,
             sliding_rows=params.split.sliding_rows,
-            block_rows=params.judge.block_rows,
             cores=threads,
         )
 
-    windows = _windows(house, ripe, predictor)
-    return dict(zip(windows, in_parallel(reading, windows, cores=cores()), strict=True))
+    windows, block_rows = _windows(house, ripe, predictor), params.judge.block_rows
+    losses = dict(zip(windows, in_parallel(refit, windows, cores=cores()), strict=True))
+    kept = slice(-params.split.judge_rows, None)
+    said = preview(
+        {kind: each[kept] for kind, each in losses.items()},
+        champion[kept],
+        params.gate,
+        rows=len(champion[kept]),
+        draws=params.judge.draws,
+        block_rows=block_rows,
+    )
+    return {kind: reading_of(champion, each, block_rows=block_rows) for kind, each in losses.items()}, said
 
 
 def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float) -> ProbeCost:

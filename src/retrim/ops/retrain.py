@@ -9,6 +9,7 @@ import pandas as pd
 from retrim.adapters import git, pipeline
 from retrim.adapters.store import Row, iso
 from retrim.core.enough import A_SECOND, cut_first, rows_missing
+from retrim.core.models import MODELS
 from retrim.core.plan import Mode
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
@@ -138,6 +139,8 @@ def make_room(house: House, run: Row) -> Room:
     """The room of this attempt, from the snapshot of a killed one; a crashed room itself is never used again."""
     for left in rooms_of(house, run.id):
         clear_room(house, left)
+    if run.mode != "refit":  # said at once, not after the stages before the search
+        MODELS[house.params.train.model].check_space(house.params.tune.space)
     kept = run.detail.get("snapshot")
     taken = None
     if kept is not None and git.has_commit(house.workspace.root, kept["commit"]):

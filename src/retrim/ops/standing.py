@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters.store import Row
-from retrim.core.history import Past, PastCheck, PastRun, standing
+from retrim.core.history import Past, PastCheck, PastRun, Settlement, standing
 from retrim.ops.house import House
-from retrim.ops.person import PERSON
+from retrim.ops.person import PERSON, SETTLEMENT
 
 
 def past_of_store(house: House, checks: Sequence[Row]) -> Past:
@@ -23,20 +23,41 @@ def past_of_store(house: House, checks: Sequence[Row]) -> Past:
         runs=[_run(row, decisions) for row in house.store.runs(house.model)],
         checks=[past_check(row.as_of, row.record) for row in checks],
         asked=[pd.Timestamp(row.as_of) for row in decisions.values() if row.source == PERSON],
+        settled=[
+            Settlement(pd.Timestamp(row.as_of), tuple(row.record["rules"]))
+            for row in decisions.values()
+            if row.source == SETTLEMENT
+        ],
     )
 
 
 def waiting_rules(house: House, checks: Sequence[Row]) -> tuple[str, ...]:
-    """Rules whose alarm waits for a person now: what the newest check held, if no person has asked for a run since."""
+    """Rules whose alarm waits for a person now: what the newest check held, if no person has answered since."""
     past = past_of_store(house, checks)
     held: tuple[str, ...] = standing(past, champion=None, drifted=None)["held"]
     return held
 
 
+def is_held(house: House, decisions: Sequence[Row]) -> bool:
+    """Whether something waits for a person: the newest check was held, or left an alarm to one, and nobody answered.
+
+    Args:
+        house: The house.
+        decisions: All of the model, oldest first.
+    """
+    checks = [row for row in decisions if row.source not in (PERSON, SETTLEMENT)]
+    if not checks:
+        return False
+    newest = checks[-1]
+    answered = any(row.source in (PERSON, SETTLEMENT) and row.as_of >= newest.as_of for row in decisions)
+    return not answered and (newest.outcome == "held" or bool(waiting_rules(house, checks)))
+
+
 def past_check(as_of: str, record: dict[str, Any]) -> PastCheck:
     """A stored check. One that looked at drift has findings, whether or not any is over its threshold."""
     drifted = tuple(record["drifted"]) if record["findings"] else None
-    return PastCheck(pd.Timestamp(as_of), record["champion"], drifted, tuple(record.get("held", ())))
+    held, settled = (tuple(record.get(name, ())) for name in ("held", "settled"))
+    return PastCheck(pd.Timestamp(as_of), record["champion"], drifted, held, settled)
 
 
 def _run(row: Row, decisions: dict[str, Row]) -> PastRun:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 import retrim
@@ -17,6 +16,7 @@ from retrim.core.section import explain
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import folder_digest
 from retrim.machine import cores
+from retrim.mapping import read_yaml
 from retrim.paths import Paths
 
 TRIALS_VARIABLE = "RETRIM_TRIALS"
@@ -34,7 +34,7 @@ def main(run: Callable[..., None]) -> None:
 
 
 def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:
-    document = _read_params(paths.root / "params.yaml")
+    document = read_yaml(paths.root / "params.yaml")
     given: dict[str, Any] = {}
     for name, parameter in inspect.signature(run).parameters.items():
         if name == "paths":
@@ -46,16 +46,6 @@ def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:
         else:
             given[name] = _setting(parameter.annotation, name.replace("__", "."), document)
     return given
-
-
-def _read_params(path: Path) -> dict[str, Any]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInputError(f"{path} cannot be read as YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise BadInputError(f"{path} holds a {type(document).__name__}; a mapping of sections is needed")
-    return document
 
 
 def _setting(kind: Any, key: str, document: Mapping[str, Any]) -> Any:

@@ -33,6 +33,7 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
         write_folder(paths.tuning, {"hyperparameters.json": to_json(champion), "trials.json": to_json([])})
         return
     lightgbm_alone()
+    MODELS[train.model].check_space(tune.space)
     rows = part_of(pd.read_parquet(paths.view), "train")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     cuts = _cuts(rows, tune)

@@ -9,6 +9,7 @@ LATELY = 8  # newest windows
 GONE = 0.95  # share missing from which a column is gone
 MORE_MISSING = 0.4  # share missing that came on top of the most there was of late
 UNKNOWN, ALL_UNKNOWN = 0.5, 0.9  # share of rows with unseen categories, on top of the most there ever was
+FEW = 20  # values, in a column that is mostly missing: the first of its kind is all of them, and says nothing
 SPELT = 0.05  # share of rows whose categories are known but for case, blanks and signs
 
 
@@ -50,6 +51,8 @@ def category_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> 
             f"{len(spelt) / len(present):.0%} of its values are known but for their spelling, such as {spelt.iloc[0]!r}"
         )
         return Concern("broken", name, text)
+    if len(present) < FEW:
+        return None
     share, most = len(unseen) / len(present), _most_unseen(windows)
     if share <= most + UNKNOWN:
         return Concern("drifted", name, f"{share:.0%} of its values are new") if share > 2 * most + 0.01 else None
@@ -59,12 +62,12 @@ def category_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> 
 
 
 def _most_unseen(windows: list[pd.Series]) -> float:
-    """The largest share of values, in any but the first windows, that no window before had."""
+    """The largest share of values, in any but the first windows, that no window before had; few values do not count."""
     seen: set[str] = set()
     most = 0.0
     for number, window in enumerate(windows):
         values = window.dropna().astype("str")
-        if number >= len(windows) // 4 and number > 0 and len(values):
+        if number >= len(windows) // 4 and number > 0 and len(values) >= FEW:
             most = max(most, float((~values.isin(seen)).mean()))
         seen |= set(values.unique())
     return most

@@ -8,6 +8,7 @@ import numpy as np
 
 from retrim.core.batches.concern import Concern, Gravity
 from retrim.core.batches.units import UNITS
+from retrim.core.batches.zeros import NotZero, gone_concern, not_zero, unit_concern
 
 GRID = np.linspace(0.05, 0.95, 19)  # symmetric, so that the other sign is the same grid backwards
 LEAST_SCALE = 0.25  # of a column's spread: windows that differ by less are alike
@@ -39,6 +40,7 @@ class NumericHistory:
         high: Largest.
         distinct: Distinct values seen.
         heaviest: The largest share that two values together had in any window.
+        rest: What is not 0, in a column that mostly is; None for any other.
     """
 
     windows: np.ndarray
@@ -48,6 +50,7 @@ class NumericHistory:
     high: float
     distinct: int
     heaviest: float
+    rest: NotZero | None
 
     def novelty(self, quantiles: np.ndarray) -> float:
         """How far the nearest earlier window lies from these quantiles, in spreads."""
@@ -76,6 +79,7 @@ def history_of(windows: list[np.ndarray]) -> NumericHistory | None:
         float(every.max()),
         len(np.unique(every)),
         heaviest,
+        not_zero(windows),
     )
 
 
@@ -107,7 +111,9 @@ def numeric_concerns(
         found += [
             _filled(name, own, history),
             _turned(name, own, history)
+            or (unit_concern(name, own, history.rest) if history.rest is not None else None)
             or _in_another_unit(name, quantiles[name], history, news[name])
+            or (gone_concern(name, own, history.rest) if history.rest is not None else None)
             or _jumped(name, quantiles[name], history)
             or _drifted(name, quantiles[name], history, news[name], novelty=novelty),
         ]
@@ -172,7 +178,7 @@ def _in_another_unit(name: str, quantiles: np.ndarray, history: NumericHistory, 
     spread, spreads = _spread(quantiles), _spread(history.windows[-LATELY:])
     if new <= NOTICEABLE and not 0 < spread < spreads.min() / FAR_SCALE:
         return None
-    for unit in UNITS:
+    for unit in UNITS if history.rest is None else (unit for unit in UNITS if unit.offset):
         old = unit.undo(quantiles)
         if old[0] < unit.between[0] or old[-1] > unit.between[1]:
             continue

@@ -1,5 +1,6 @@
 """Kinds of model by name. A kind fits and loads; a model predicts and gives its files."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,6 +52,13 @@ class ModelKind(Protocol):
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Model:
         """The model that `Model.files` described."""
+
+    def check_space(self, names: Iterable[str]) -> None:
+        """Refuses hyperparameters that it would pass over without a word.
+
+        Raises:
+            BadInputError: A name is none of its own, is set by retrim, or stands there twice under two names.
+        """
 
 
 MODELS: Registry[ModelKind] = Registry("model")

@@ -1,7 +1,9 @@
 """LightGBM: gradient boosted trees, deterministic, stored as LightGBM's own text."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,18 @@ OBJECTIVES = {
     "multiclass": {"log_loss": "multiclass", "brier": "multiclass", "error": "multiclass"},
 }
 MODEL_FILE = "model.txt"
+SET_BY_RETRIM = {
+    "objective": "judge.loss says it",
+    "num_class": "the table says it",
+    "num_iterations": "tune.max_rounds and early stopping say it",
+    "early_stopping_round": "tune.patience says it",
+    "seed": "train.seed says it",
+    "num_threads": "it changes no result",
+    "deterministic": "a version is rebuilt byte for byte",
+    "force_row_wise": "a version is rebuilt byte for byte",
+    "verbosity": "it changes no result",
+}
+"""Parameters that a search may not have, and why."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,24 @@ class GbmKind:
 
         text = files[MODEL_FILE].decode()
         return Gbm(text, lightgbm.Booster(model_str=text), 1)
+
+    def check_space(self, names: Iterable[str]) -> None:
+        from lightgbm.basic import _ConfigAliases
+
+        table = _ConfigAliases._get_all_param_aliases()  # noqa: SLF001  the only list of them that it has
+        known = {alias: name for name, aliases in table.items() for alias in (name, *aliases)}
+        meant: dict[str, str] = {}
+        for name in names:
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise BadInputError(f"tune.space: {name!r} is no parameter of LightGBM, which passes it over{hint}")
+            own = known[name]
+            if own in SET_BY_RETRIM:
+                raise BadInputError(f"tune.space: {name!r} is not searched, as {SET_BY_RETRIM[own]}; leave it out")
+            if own in meant:
+                raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} are both {own}; keep one")
+            meant[own] = name
 
 
 def _check_target(actual: np.ndarray) -> None:

@@ -72,6 +72,8 @@ def by_rules(
             price=price,
             errors=errors,
             ahead=ahead,
+            pending=float(setting.matrix.share[0 if window is None else window + 1 : seen.check].sum()),
+            preview=seen.preview,
             loss=loss,
             estimate=None,
             band=band,

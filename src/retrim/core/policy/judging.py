@@ -7,6 +7,7 @@ import numpy as np
 
 from retrim.core.gate import GateParams, Verdict, judge
 from retrim.core.policy.matrix import Delays, LossMatrix
+from retrim.core.preview import Preview, preview
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,6 @@ class Judging:
         """
         live, live_kind = champion
         begin = max(model, live)
-        own: dict[int, int] = {}
-        for kind in kinds:
-            own.setdefault(int(matrix.fitted_rows[kind, model * matrix.cut.blocks]), kind)
         parts = self._newest(matrix, begin, until)
 
         def losses(of: int, kind: int) -> np.ndarray:
@@ -51,10 +49,44 @@ class Judging:
             return np.concatenate(means)[-parts:] if parts else np.empty(0)
 
         return judge(
-            {matrix.kinds[kind]: losses(model, kind) for kind in own.values()},
+            {matrix.kinds[kind]: losses(model, kind) for kind in self._apart(matrix, kinds, model)},
             losses(live, live_kind),
             {},
             self.gate.model_copy(update={"min_rows": 2}),  # of parts; rows are asked for before a run is judged
+            draws=self.draws,
+            block_rows=1,
+        )
+
+    def preview(
+        self,
+        matrix: LossMatrix,
+        kinds: Sequence[int],
+        champion: tuple[int, int],
+        *,
+        window: int,
+        labels: int,
+        blocks: int,
+    ) -> Preview | None:
+        """What the gate would say of the probe's refits on the newest rows of a window.
+
+        Args:
+            matrix: Losses.
+            kinds: Places of the training windows.
+            champion: As for `verdict`.
+            window: Newest window whose labels are known.
+            labels: Windows until labels are known.
+            blocks: Blocks of the probe.
+        """
+        parts = self._newest(matrix, window, window + 1)
+        sums = {
+            matrix.kinds[kind]: matrix.probe_sums(window, kind, labels=labels, blocks=blocks)
+            for kind in self._apart(matrix, kinds, max(window - labels, 0))
+        }
+        return preview(
+            {kind: matrix.means_of_parts(window, each)[-parts:] for kind, each in sums.items()},
+            matrix.part_means(*champion, window)[-parts:],
+            self.gate,
+            rows=int(min(matrix.rows[window], self.rows)),
             draws=self.draws,
             block_rows=1,
         )
@@ -80,6 +112,13 @@ class Judging:
         if enough(check):
             return None
         return next((each for each in range(check + 1, matrix.windows) if enough(each)), matrix.windows)
+
+    def _apart(self, matrix: LossMatrix, kinds: Sequence[int], model: int) -> list[int]:
+        """The training windows whose models were made from different rows: of the same rows the first."""
+        own: dict[int, int] = {}
+        for kind in kinds:
+            own.setdefault(int(matrix.fitted_rows[kind, model * matrix.cut.blocks]), kind)
+        return list(own.values())
 
     def _newest(self, matrix: LossMatrix, begin: int, until: int) -> int:
         """Parts of windows `[begin, until)` that are judged: those that lie for the most part in the newest rows."""

@@ -131,11 +131,12 @@ class LossMatrix:
 
     def part_means(self, model: int, kind: int, window: int) -> np.ndarray:
         """Mean losses of a model on the parts of a window that are taken together when an error is computed."""
-        cells = self.cut.window == window
-        part, rows = self.cut.part[cells], self.cut.rows[cells]
-        return np.asarray(
-            np.bincount(part, weights=self.model_sums(window, kind, model)) / np.bincount(part, weights=rows)
-        )
+        return self.means_of_parts(window, self.model_sums(window, kind, model))
+
+    def means_of_parts(self, window: int, sums: np.ndarray) -> np.ndarray:
+        """The same from losses summed over each of its cells."""
+        part = self.cut.part[self.cut.window == window]
+        return np.asarray(np.bincount(part, weights=sums) / self.part_rows(window))
 
     def part_rows(self, window: int) -> np.ndarray:
         """Rows of each of these parts."""

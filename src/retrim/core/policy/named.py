@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from retrim.core.drift.cells import Counts
-from retrim.core.drift.findings import tests_of
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ColumnProfile
 from retrim.core.drift.result import DRIFT_TESTS
 from retrim.core.evidence import TriggerParams
+from retrim.core.policy.alarmed import Alarmed, Looked
 from retrim.core.policy.asks import Drifted, at_checks, by_rules, every
 from retrim.core.policy.compare import Policy
 from retrim.core.policy.counted import Counted, Over
@@ -33,6 +33,7 @@ class Wanted:
         unit: What 1 of these is in mean loss times checks.
         errors: Standard errors of itself that the account must exceed.
         ahead: Checks like the newest ones that are added before it is held to the price.
+        every: Time between two checks.
         counted: The columns, window by window.
         sliding_rows: Rows of the sliding training window.
         seed: Of the reference bands.
@@ -45,6 +46,7 @@ class Wanted:
     unit: float
     errors: float
     ahead: float
+    every: pd.Timedelta
     counted: Counted
     sliding_rows: int
     seed: int
@@ -58,6 +60,7 @@ def policies(wanted: Wanted, *, windows: int, window_span: pd.Timedelta) -> list
         windows: Of the history.
         window_span: Length of a usual window.
     """
+    alarmed = Alarmed(wanted.counted, wanted.drift, wanted.every)
     never = Policy("never", {"triggers.rules": []}, lambda _: at_checks(()), probes=False)
     return [
         never,
@@ -65,9 +68,9 @@ def policies(wanted: Wanted, *, windows: int, window_span: pd.Timedelta) -> list
         *(_calendar(period, window_span) for period in (*(p for p in PERIODS if p <= windows // 2), 1)),
         _rule(wanted, "performance", "performance", {}),
         _rule(wanted, "performance-1sd", "performance", {"band": {"unit": "sd", "reach": 1.0}}),
-        _drift(wanted, "drift", _by_settings(wanted.drift), changes={"triggers.rules": ["drift"]}),
-        _drift(wanted, "psi", _usual_psi, changes=None),
-        _drift(wanted, "ks", _usual_ks, changes=None),
+        _drift(wanted, "drift", alarmed, changes={"triggers.rules": ["drift"]}),
+        _drift(wanted, "psi", _by(wanted.counted, _usual_psi), changes=None),
+        _drift(wanted, "ks", _by(wanted.counted, _usual_ks), changes=None),
     ]
 
 
@@ -121,14 +124,14 @@ def _dotted(place: str, changes: dict[str, Any]) -> dict[str, Any]:
     return {f"{place}.{key}.{name}": value for key, inner in changes.items() for name, value in inner.items()}
 
 
-def _drift(wanted: Wanted, name: str, over: Over, *, changes: dict[str, Any] | None) -> Policy:
+def _drift(wanted: Wanted, name: str, looked: Looked, *, changes: dict[str, Any] | None) -> Policy:
     update: dict[str, Any] = {"rules": ("drift",)}
     if changes is None:  # as it is used elsewhere: every alarm retrains
         update |= {"drift_checks": (1, 1), "drift_columns": (), "cooldown_checks": 0, "loop_checks": 0, "budget": None}
     triggers = wanted.triggers.model_copy(update=update)
 
     def asks(setting: Setting) -> Asks:
-        drifted = _looked(wanted, setting, over)
+        drifted = _looked(wanted, setting, looked)
         return by_rules(
             setting,
             triggers,
@@ -142,27 +145,20 @@ def _drift(wanted: Wanted, name: str, over: Over, *, changes: dict[str, Any] | N
     return Policy(name, changes, asks, probes=False)
 
 
-def _looked(wanted: Wanted, setting: Setting, over: Over) -> Drifted:
+def _looked(wanted: Wanted, setting: Setting, looked: Looked) -> Drifted:
     shift = setting.first_window
 
     def drifted(live: Live, window: int) -> tuple[str, ...] | None:
         if setting.matrix.rows[window] < wanted.drift.min_rows:
             return None
         sliding = wanted.sliding_rows if setting.matrix.kinds[live.kind] == "sliding" else None
-        return wanted.counted.drifted(over, model=shift + live.model, window=shift + window, sliding_rows=sliding)
+        return looked(shift + live.model, shift + window, sliding)
 
     return drifted
 
 
-def _by_settings(params: DriftParams) -> Over:
-    def over(name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
-        tests = tests_of(name, column, params)
-        return any(
-            float(DRIFT_TESTS[test](reference, current, **arguments).effect) > params.thresholds[test]
-            for test, arguments in tests.items()
-        )
-
-    return over
+def _by(counted: Counted, over: Over) -> Looked:
+    return lambda model, window, sliding: counted.drifted(over, model=model, window=window, sliding_rows=sliding)
 
 
 def _usual_psi(name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:

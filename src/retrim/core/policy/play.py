@@ -10,6 +10,7 @@ from retrim.core.account import EMPTY, Account
 from retrim.core.history import Past, PastCheck, PastRun
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
+from retrim.core.preview import Preview
 from retrim.core.probe import Reading
 
 
@@ -62,6 +63,7 @@ class Seen:
         window: The newest window whose labels are known; None while there is none.
         live: The model that serves.
         reading: What the probe read; None where it was not asked or nothing had matured.
+        preview: What the gate would say of its refits; None likewise, and where every retraining is released.
         account: After the deposit.
         deposited: What was put in.
         past: Runs and checks before.
@@ -71,6 +73,7 @@ class Seen:
     window: int | None
     live: Live
     reading: Reading | None
+    preview: Preview | None
     account: Account
     deposited: Account | None
     past: Past
@@ -239,7 +242,7 @@ def _retrain(setting: Setting, walk: _Walk, check: int, answer: Answer) -> None:
 
 
 def _look(setting: Setting, walk: _Walk, check: int, window: int | None, *, probes: bool) -> Seen:
-    reading, account, deposited = None, walk.account, None
+    reading, said, account, deposited = None, None, walk.account, None
     if probes and window is not None and window >= walk.live.model:
         matrix = setting.matrix
         # The training window that did best at the probe before: the best of several on the same rows were luck in part.
@@ -248,9 +251,14 @@ def _look(setting: Setting, walk: _Walk, check: int, window: int | None, *, prob
         account = account.deposit(reading.gain, error=reading.error, share=share)
         deposited = Account(reading.gain * share, (reading.error * share) ** 2)
         walk.best = best_kind(setting, window)
+        if setting.judging is not None:
+            champion = (walk.live.model, walk.live.kind)
+            said = setting.judging.preview(
+                matrix, setting.kinds, champion, window=window, labels=setting.delays.labels, blocks=setting.blocks
+            )
         walk.probed += probe_rows(setting, window)
     past = Past(tuple(walk.runs), tuple(walk.past), ())
-    return Seen(check, window, walk.live, reading, account, deposited, past)
+    return Seen(check, window, walk.live, reading, said, account, deposited, past)
 
 
 def read(setting: Setting, live: Live, window: int, *, kind: int) -> Reading:

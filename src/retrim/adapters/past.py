@@ -1,0 +1,39 @@
+"""A store begun from another's past: what was decided, run, made and released before a moment."""
+
+import sqlalchemy as sa
+
+from retrim.adapters.schema import DECISIONS, RELEASES, RUNS, SEALS, VERSIONS
+from retrim.adapters.store import Row, Store
+
+ENDED = ("deferred", "promoted", "refused", "failed")
+
+
+def copy_past(source: Store, target: Store, model: str, *, before: str) -> list[Row]:
+    """Copies a model's past into an empty store; gives its versions, first to last.
+
+    Predictions and alerts are left behind: no decision looks at them.
+
+    Args:
+        source: The store with the history; it is only read.
+        target: The empty one.
+        model: Name of the model.
+        before: Moment, as the store spells it: a decision counts by its as-of date, a release by when it was made.
+    """
+    decisions = [row for row in source.decisions(model) if row.as_of < before]
+    known = {row.id for row in decisions}
+    runs = [row for row in source.runs(model) if row.decision in known and row.state in ENDED]
+    made = {row.id for row in runs}
+    versions = [row for row in source.versions(model) if row.run in made]
+    releases = [row for row in source.releases(model) if row.at < before]
+    seals = [
+        {"model": model, "sequence": row.sequence, "seal": sealed}
+        for row in releases
+        if (sealed := source.seals(model).get(row.sequence)) is not None
+    ]
+    copied = {DECISIONS: decisions, RUNS: runs, VERSIONS: versions, RELEASES: releases}
+    rows = {table: [row.values for row in some] for table, some in copied.items()} | {SEALS: seals}
+    with target.begin() as connection:
+        for table, values in rows.items():
+            if values:
+                connection.execute(sa.insert(table), values)
+    return versions

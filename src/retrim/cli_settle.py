@@ -1,0 +1,48 @@
+"""A person's answer by command: what is held needs no retraining."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from retrim.cli_base import AsJson, Now, example, house_here, past_time
+
+app = typer.Typer()
+
+
+@app.command(epilog=example("retrim settle --reason 'a fair in town, over by Monday'"))
+def settle(
+    reason: Annotated[str, typer.Option("--reason", help="Why nothing has to be retrained; it is kept.")],
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: the login.")] = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Settle what is held, without a retraining.
+
+    A held alarm is answered until it goes quiet; one that comes up again later is a new one. Refused runs are counted
+    anew. Who, when and why is kept: retrim why. Ends with exit code 1 if nothing is held.
+    """
+    from retrim import screens
+    from retrim.ops.settle import settle as op
+
+    done = op(house_here(), reason=reason, by=login() if by is None else by, now=past_time(now))
+    if as_json:
+        screens.show_json(done.as_record())
+        return
+    what = f"{' and '.join(done.rules)} is answered while it stays up" if done.rules else "checks go on"
+    screens.OUT.print(f"settled by {done.by}: {what}", highlight=False, markup=False)
+    screens.OUT.print(f"kept as: retrim why {done.id}", highlight=False)
+
+
+def login() -> str:
+    """The login name of whoever runs this.
+
+    Raises:
+        BadInputError: The system knows none.
+    """
+    from retrim.errors import BadInputError
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError) as error:
+        raise BadInputError("this system knows no login name; say who settles it: --by NAME") from error

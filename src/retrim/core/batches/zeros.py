@@ -1,0 +1,82 @@
+"""Columns that are mostly 0, as rain an hour is: their unit shows in the few values that are not."""
+
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from retrim.core.batches.concern import Concern, Gravity
+from retrim.core.batches.units import UNITS
+
+MOSTLY = 0.5  # share of zeros from which quantiles say nothing about a unit
+FEW = 0.05  # of the least share of zeros that any window had: fewer are hardly left
+CHANCE = 1e-6  # that so many values lie beyond all earlier ones without a cause
+
+
+@dataclass(frozen=True)
+class NotZero:
+    """The values of a column, in all earlier windows, that are not 0.
+
+    Args:
+        count: How many.
+        low: The least; of sizes, where some are below 0.
+        high: The largest, likewise.
+        sizes: Whether signs are left out, as there were both.
+        zeros: The least share of zeros in any window.
+    """
+
+    count: int
+    low: float
+    high: float
+    sizes: bool
+    zeros: float
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """What is not 0 among these values, as it is looked at."""
+        rest = values[values != 0]
+        return np.asarray(np.abs(rest) if self.sizes else rest)
+
+
+def not_zero(windows: list[np.ndarray]) -> NotZero | None:
+    """What is not 0 in a column that mostly is; None for any other, and where nothing is."""
+    values = np.concatenate(windows)
+    rest = values[values != 0]
+    if len(rest) == 0 or len(rest) > (1 - MOSTLY) * len(values):
+        return None
+    sizes = bool((rest < 0).any())
+    rest = np.abs(rest) if sizes else rest
+    zeros = min(float((window == 0).mean()) for window in windows)
+    return NotZero(len(rest), float(rest.min()), float(rest.max()), sizes, zeros)
+
+
+def gone_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | None:
+    """Hardly a 0 left, where most values of every window were 0."""
+    share = float((values == 0).mean())
+    if known.zeros < MOSTLY or share > FEW * known.zeros:
+        return None
+    return Concern("unsure", name, f"{share:.0%} of its values are 0, at least {known.zeros:.0%} before")
+
+
+def unit_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | None:
+    """Values beyond all that were not 0 before, on one side of them: in another unit, or unsure.
+
+    That k of m values without a cause lie all beyond n earlier ones, on a given side, has about the chance
+    (m over k) / (n + 1)^k.
+
+    Args:
+        name: Of the column.
+        values: Of the batch, without the missing ones.
+        known: What was not 0 before.
+    """
+    rest = known.of(values)
+    beyond = rest < known.low if (rest < known.low).sum() > (rest > known.high).sum() else rest > known.high
+    k, m = int(beyond.sum()), len(rest)
+    if 2 * k < m or m == 0 or comb(m, k) / float(known.count + 1) ** k > CHANCE:
+        return None
+    was = f"{k} of {m} values that are not 0 lie beyond all {known.count} before, {known.low:.4g} to {known.high:.4g}"
+    for unit in UNITS:
+        old = rest / unit.factor
+        if unit.offset == 0 and known.low <= old.min() and old.max() <= known.high:
+            verdict: Gravity = "broken" if unit.sure else "unsure"
+            return Concern(verdict, name, f"as if in another unit, {unit.name}: {was}")
+    return Concern("unsure", name, was)

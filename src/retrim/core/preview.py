@@ -1,0 +1,57 @@
+"""What the gate would say of the newest refits: a run that it would refuse is not worth its price."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retrim.core.gate import GateParams, judge
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The gate's answer on the rows that the probe judged, without the naive floors.
+
+    Args:
+        passes: Whether the best refit would be promoted.
+        reason: What decides, in a sentence.
+    """
+
+    passes: bool
+    reason: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {"passes": self.passes, "reason": self.reason}
+
+
+def preview(
+    refits: Mapping[str, np.ndarray],
+    champion: np.ndarray,
+    gate: GateParams,
+    *,
+    rows: int,
+    draws: int,
+    block_rows: int,
+) -> Preview | None:
+    """What the gate would say, had these refits been the challengers of a run.
+
+    A run judges its challengers on the newest mature rows; where the probe's window is as long as
+    `split.judge_rows`, and a run refits, these are the same rows and the same models.
+
+    Args:
+        refits: Losses of the probe's refits by training window, each shape (n,), in time order.
+        champion: The same of the champion.
+        gate: Thresholds.
+        rows: Rows behind these losses, which may be means over several.
+        draws: Bootstrap draws.
+        block_rows: Losses of a bootstrap block.
+
+    Returns:
+        None where the rows are fewer than the gate judges on.
+    """
+    if rows < gate.min_rows:
+        return None
+    means = gate.model_copy(update={"min_rows": 2})
+    verdict = judge(refits, champion, {}, means, draws=draws, block_rows=block_rows)
+    return Preview(verdict.promote, verdict.reason)

@@ -1,0 +1,155 @@
+"""A replay's workspace: a clone of this one under `var/replay/`, with its past up to a date, and other settings."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from retrim.adapters import git, pipeline
+from retrim.adapters.adoption import adopt
+from retrim.adapters.past import copy_past
+from retrim.adapters.store import Row, iso
+from retrim.core.replay.settings import Change, changes
+from retrim.errors import BadInputError
+from retrim.files import link
+from retrim.mapping import read_yaml
+from retrim.ops.champion import stored_bundle
+from retrim.ops.house import House
+from retrim.ops.release import sync_aliases
+from retrim.paths import Workspace
+from retrim.settings import Env, Params, parse_params
+
+# What a column is, and what a row is called, stands in what has landed: it cannot be otherwise afterwards.
+FIXED = ("model", "columns", "key", "task", "positive", "labels")
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A replay that is ready to run.
+
+    Args:
+        here: The house with the history.
+        there: The clone's.
+        since: From when on it decides anew.
+        until: The last moment of history that it repeats.
+        moments: What history did in `[since, until]`, oldest first: decisions, and releases of a person.
+        changed: Settings that differ.
+    """
+
+    here: House
+    there: House
+    since: pd.Timestamp
+    until: pd.Timestamp
+    moments: tuple[Row, ...]
+    changed: tuple[Change, ...]
+
+
+def make_replay(
+    house: House, *, since: pd.Timestamp, until: pd.Timestamp | None, other: Path | None, url: str | None
+) -> Replay:
+    """Clones the workspace, uncommitted edits included, and lays into it what was known and live before `since`.
+
+    Args:
+        house: The workspace with the history; it is only read.
+        since: Decisions before it are kept as they are, those from it on are taken anew.
+        until: Nothing after it is repeated; None: all of history.
+        other: A params.yaml, whole or only with the sections and keys that differ; None: the settings as they are now.
+        url: Address of the Prefect server that the replay uses; None: one of its own.
+
+    Raises:
+        BadInputError: There is no history to replay, or the other settings are none, or of another table.
+    """
+    moments = tuple(
+        row
+        for row in house.store.decisions(house.model)
+        if row.as_of >= iso(since) and (until is None or row.as_of <= iso(until))
+    )
+    if not any(row.source == "check" for row in moments):
+        raise BadInputError(_no_history(house, since))
+    text, params = _settings(house, other)
+    folder = house.workspace.replays / f"{since:%Y%m%dT%H%M%S}-{sha256(text.encode()).hexdigest()[:8]}"
+    _clone(house, folder)
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    its_own = Env(store_url=None, mlflow_url=None, mlflow_artifacts=None, prefect_url=url)  # not the environment's
+    there = House(Workspace(folder), params, its_own)
+    lay_batches(house, there, after=None, until=since - pd.Timedelta("1us"))
+    _adopt_past(house, there, since)
+    changed = changes(house.params.model_dump(mode="json"), params.model_dump(mode="json"))
+    last = pd.Timestamp(moments[-1].as_of)
+    return Replay(house, there, since, last, moments, changed)
+
+
+def lay_batches(here: House, there: House, *, after: pd.Timestamp | None, until: pd.Timestamp) -> None:
+    """Lets what arrived in `(after, until]` land in the replay too, with its arrival time: the very files, linked."""
+    for batch in here.landing.batches(until):
+        if after is None or batch.arrived > after:
+            link(batch.path, there.landing.root / batch.path.relative_to(here.landing.root))
+
+
+def _no_history(house: House, since: pd.Timestamp) -> str:
+    checks = house.store.decisions(house.model, source="check")
+    if not checks:
+        return "nothing was checked yet, so there is no history to replay; first `retrim check` or `retrim schedule`"
+    return (
+        f"no check was made at or after {iso(since)} in the span to replay; checks go from {checks[0].as_of} to "
+        f"{checks[-1].as_of}: give an earlier --from"
+    )
+
+
+def _settings(house: House, other: Path | None) -> tuple[str, Params]:
+    """The replay's params.yaml and what it says."""
+    text = house.workspace.params.read_text(encoding="utf-8")
+    if other is None:
+        return text, house.params
+    wanted = read_yaml(other)
+    document = read_yaml(house.workspace.params)
+    for section, values in wanted.items():
+        mapping = isinstance(values, dict) and isinstance(document.get(section), dict)
+        document[section] = {**document[section], **values} if mapping else values
+    params = parse_params(document, other.name)
+    for name in FIXED:
+        if getattr(params.data, name) != getattr(house.params.data, name):
+            raise BadInputError(
+                f"{other.name}: data.{name} differs from that of params.yaml, and what has landed is as that says; "
+                "leave the section data out, or as it is there"
+            )
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True), params
+
+
+def _clone(house: House, folder: Path) -> None:
+    taken = git.snapshot(house.workspace.root, max_file_mb=house.params.room.max_file_mb)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    git.git(folder, "init", "-q", "-b", "empty")
+    git.git(house.workspace.root, "push", "-q", str(folder), f"{taken.commit}:refs/heads/main")
+    git.git(folder, "checkout", "-q", "main")
+    if "core.remote=" in pipeline.dvc(folder, "config", "--project", "--list"):
+        pipeline.dvc(folder, "remote", "default", "--unset")  # what a replay makes is nobody's to fetch
+
+
+def _adopt_past(here: House, there: House, since: pd.Timestamp) -> None:
+    """Lays the store's past and the bundles of the versions that were live into the replay, under the same numbers."""
+    there.workspace.var.mkdir(exist_ok=True)
+    versions = {row.version: row for row in copy_past(here.store, there.store, here.model, before=iso(since))}
+    was_live = {row.version for row in there.store.releases(there.model)}
+    for number in range(1, max(versions, default=0) + 1):
+        row = versions.get(number)
+        adopt(
+            there.registry,
+            number,
+            stored_bundle(here, number) if number in was_live else None,
+            run=f"lost-{number}" if row is None else row.run,
+            bundle_id=None if row is None else row.bundle,
+        )
+    sync_aliases(there)
+
+
+def alone() -> None:
+    """Forgets where this process was told that store and models are: a replay keeps its own, and touches no other."""
+    for name in ("RETRIM_STORE_URL", "RETRIM_MLFLOW_URL", "RETRIM_MLFLOW_ARTIFACTS"):
+        os.environ.pop(name, None)

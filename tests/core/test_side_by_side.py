@@ -1,0 +1,177 @@
+"""A replay beside history: what is paired, what counts as a difference, why, and what both sides lost."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.replay.served import losses_as_served
+from retrim.core.replay.settings import Change, changes
+from retrim.core.replay.sides import Moment, Side, pair
+from retrim.core.replay.summary import Cost, Summary
+from retrim.core.replay.why import UNKNOWN, explain
+
+START = pd.Timestamp("2024-01-01", tz="UTC")
+PRICE = Change("account.price", 0.5, 0.25)
+
+
+def said(rule: str, text: str, *, fires: bool) -> dict[str, Any]:
+    return {"rule": rule, "fires": fires, "text": text, "change": ""}
+
+
+def side(outcome: str, *rules: dict[str, Any], state: str | None = None, **record: Any) -> Side:
+    facts = {"champion": 1, "account_before": {"balance": 2.0}, **record, "said": list(rules)}
+    return Side(outcome, f"because {outcome}", False, state, f"came {state}", 1, "2024", facts)
+
+
+QUIET = side("none", said("account", "2 against 4", fires=False))
+FIRED = side("retrain", said("account", "2 against 1", fires=True), state="promoted")
+
+
+def why(history: Side, replay: Side, *changed: Change) -> tuple[str, ...]:
+    return explain(Moment("2024", history, replay), changed)
+
+
+# --- settings
+
+
+def test_the_keys_that_differ_are_named_with_both_values() -> None:
+    before = {"account": {"price": 0.5, "money": None}, "triggers": {"rules": ["account"]}}
+    after = {"account": {"price": 0.25, "money": None}, "triggers": {"rules": ["account", "drift"]}}
+
+    assert changes(before, after) == (PRICE, Change("triggers.rules", ["account"], ["account", "drift"]))
+
+
+def test_a_key_that_is_on_one_side_only_is_null_on_the_other() -> None:
+    assert changes({"tune": {"space": {"a": 1}}}, {"tune": {"space": {"b": 2}}}) == (
+        Change("tune.space.a", 1, None),
+        Change("tune.space.b", None, 2),
+    )
+
+
+def test_equal_settings_differ_in_nothing() -> None:
+    assert changes({"a": {"b": (1, 2)}}, {"a": {"b": [1, 2]}}) == ()
+
+
+# --- pairs
+
+
+def test_moments_are_paired_and_a_check_comes_before_a_person() -> None:
+    person = replace(QUIET, by_person=True, outcome="retrain")
+    found = pair([("1", person), ("1", QUIET), ("2", person)], [("1", FIRED)])
+
+    assert found == (Moment("1", QUIET, FIRED), Moment("1", person, None), Moment("2", person, None))
+
+
+def test_what_a_person_did_is_no_difference() -> None:
+    assert not Moment("1", replace(QUIET, by_person=True, outcome="retrain"), None).differs
+
+
+@pytest.mark.parametrize(("other", "differs"), [(QUIET, False), (FIRED, True), (replace(QUIET, reason="else"), False)])
+def test_decisions_differ_by_outcome_and_by_how_the_run_ended(other: Side, differs: bool) -> None:  # noqa: FBT001
+    assert Moment("1", QUIET, other).differs == differs
+
+
+# --- why
+
+
+def test_a_rule_that_answered_otherwise_is_told_with_the_setting_that_bears_on_it() -> None:
+    assert why(QUIET, FIRED, PRICE, Change("drift.min_rows", 1, 2)) == (
+        "account: history says no (2 against 4); the replay says yes (2 against 1)",
+        "account.price is 0.5 in history and 0.25 in the replay",
+    )
+
+
+def test_a_rule_that_one_side_did_not_ask_is_told_with_the_list_of_rules() -> None:
+    drift = side("retrain", said("account", "2 against 4", fires=False), said("drift", "3 of 3", fires=True))
+    rules = Change("triggers.rules", ["account"], ["account", "drift"])
+
+    assert why(QUIET, drift, rules) == ("drift was asked in the replay only: yes (3 of 3)", rules.sentence)
+
+
+def test_what_held_a_run_back_is_told_where_every_rule_answered_alike() -> None:
+    cooling = side("none", said("account", "2 against 1", fires=True))
+    cooldown = Change("triggers.cooldown_checks", 2, 0)
+
+    assert why(cooling, FIRED, cooldown, PRICE) == (
+        "history says none: because none",
+        "the replay says retrain: because retrain",
+        cooldown.sentence,
+    )
+
+
+def test_runs_that_ended_otherwise_are_told_with_what_makes_and_judges_them() -> None:
+    refused = replace(FIRED, state="refused", came="came refused")
+    gate = Change("gate.min_gain", 0.01, 0.99)
+
+    assert why(FIRED, refused, gate, PRICE) == (
+        "the run of history was promoted: came promoted; that of the replay refused: came refused",
+        gate.sentence,
+    )
+
+
+def test_another_version_and_another_account_are_causes_without_a_setting() -> None:
+    later = side("retrain", said("account", "9 against 4", fires=True), champion=2, account_before={"balance": 7.0})
+
+    assert why(QUIET, later)[1:] == (
+        "by then version 1 was live in history, version 2 in the replay",
+        "before it the account held 2 in history and 7 in the replay",
+    )
+
+
+def test_a_difference_that_nothing_accounts_for_is_said_to_be_one() -> None:
+    assert why(QUIET, FIRED, Change("demo.start", 1, 2))[-1] == UNKNOWN
+
+
+def test_equal_decisions_need_no_explanation() -> None:
+    assert why(QUIET, QUIET, PRICE) == ()
+
+
+# --- what was lost
+
+
+def test_a_row_is_the_business_of_the_version_that_was_live_when_it_happened() -> None:
+    rows = pd.DataFrame({"_event": START + pd.to_timedelta([0, 1, 2, 3, 4], unit="D")})
+    releases = [(START + pd.Timedelta("1D"), 1), (START + pd.Timedelta("3D"), 2), (START + pd.Timedelta("3D"), 3)]
+    found = losses_as_served(rows, releases, lambda version, part: np.full(len(part), float(version)))
+
+    np.testing.assert_array_equal(found, [np.nan, 1, 1, 3, 3])
+
+
+SUMMARY = Summary(
+    since=START,
+    until=START + pd.Timedelta("10D"),
+    loss="mae",
+    rows=240,
+    usual_rows=48,
+    price=2.0,
+    history=Cost(loss=480.0, promoted=0, refused=0, restored=0, held=1, probes=0.5),
+    replay=Cost(loss=240.0, promoted=1, refused=1, restored=1, held=0, probes=0.75),
+    compared=5,
+    differing=3,
+)
+
+
+def test_the_cost_is_loss_in_checks_and_each_retraining_at_the_price() -> None:
+    record = SUMMARY.as_record()
+
+    assert (record["history"]["cost"], record["replay"]["cost"]) == (480 / 48, 240 / 48 + 2 * 2.0)
+    assert record["replay"]["cost_with_probes"] == record["replay"]["cost"] + 0.75
+
+
+def test_the_sentence_has_the_figures_of_both_sides() -> None:
+    assert SUMMARY.sentence == (
+        "From 2024-01-01 to 2024-01-11, over 240 rows, mae was 2 in history with 0 retrainings, and 1 in the replay "
+        "with 2 retrainings (1 promoted, 1 refused) and 1 restored. At a price of 2 a retraining the whole cost, in "
+        "mean loss x checks, was 10 and 9: 1 less in the replay (10.5 and 9.75 with the probes). Decisions differ at "
+        "3 of 5 moments."
+    )
+
+
+def test_without_rows_there_is_no_loss_to_speak_of() -> None:
+    assert replace(SUMMARY, rows=0).sentence == (
+        "Decisions differ at 3 of 5 moments; no row both happened and matured in the replayed time, so there is no "
+        "loss."
+    )

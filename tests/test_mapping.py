@@ -1,0 +1,49 @@
+"""YAML mappings: each key once, and errors that say where."""
+
+from pathlib import Path
+
+import pytest
+
+from retrim.errors import BadInputError
+from retrim.mapping import read_yaml
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "line 3: 'a' stands in line 1 already"),
+        ("account:\n  price: 1\n  errors: 2\n  price: 3\n", "line 4: 'price' stands in line 2 already"),
+        ("a: {x: 1, x: 2}\n", "line 1: 'x' stands in line 1 already"),
+        ("- {x: 1, x: 2}\n", "line 1: 'x' stands in line 1 already"),
+        ("1: a\n1: b\n", "line 2: 1 stands in line 1 already"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(BadInputError, match=said):
+        read_yaml(written(tmp_path, text))
+
+
+def test_the_same_key_in_two_mappings_is_no_second_one(tmp_path: Path) -> None:
+    assert read_yaml(written(tmp_path, "a: {x: 1}\nb: {x: 2}\n")) == {"a": {"x": 1}, "b": {"x": 2}}
+
+
+def test_a_key_that_overrides_what_is_merged_in_is_no_second_one(tmp_path: Path) -> None:
+    text = "base: &base {x: 1, y: 2}\nmine: {<<: *base, x: 3}\n"
+
+    assert read_yaml(written(tmp_path, text))["mine"] == {"x": 3, "y": 2}
+
+
+def test_what_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="holds a list; a mapping of sections is needed"):
+        read_yaml(written(tmp_path, "- 1\n"))
+
+
+def test_what_is_no_yaml_is_refused_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"params\.yaml, line 2, column 1: cannot be read as YAML"):
+        read_yaml(written(tmp_path, "a: {b\n"))
