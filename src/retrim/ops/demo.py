@@ -1,22 +1,21 @@
-"""The demo's workspace: a clone of this one under `var/demo/`, so that branch, tags and data here stay untouched."""
+"""The demo's workspace, a clone of this one, and what a version that stays would have lost in it."""
 
-import shutil
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from retrim.adapters import git
 from retrim.core.metrics import row_losses
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
 from retrim.ops.champion import stored
+from retrim.ops.clones import clone
 from retrim.ops.house import House, open_house
 
 
 def make_workspace(house: House) -> House:
-    """Clones the workspace, uncommitted edits included, into an empty `var/demo/`.
+    """Clones the workspace, uncommitted edits included, into `var/demo/`.
 
     Raises:
         BadInputError: params.yaml describes another table than the demo's.
@@ -27,15 +26,8 @@ def make_workspace(house: House) -> House:
             f"params.yaml describes {house.model!r}, and the demo replays {wanted!r} with the settings it ships with; "
             "run `make demo` in a fresh clone"
         )
-    taken = git.snapshot(house.workspace.root, max_file_mb=house.params.room.max_file_mb)
-    folder = house.workspace.demo
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    git.git(folder, "init", "-q", "-b", "empty")
-    git.git(house.workspace.root, "push", "-q", str(folder), f"{taken.commit}:refs/heads/main")
-    git.git(folder, "checkout", "-q", "main")
-    return open_house(folder)
+    clone(house, house.workspace.demo)
+    return open_house(house.workspace.demo)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """A replay's workspace: a clone of this one under `var/replay/`, with its past up to a date, and other settings."""
 
 import os
-import shutil
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from retrim.adapters import git, pipeline
+from retrim.adapters import pipeline
 from retrim.adapters.adoption import adopt
 from retrim.adapters.past import copy_past
 from retrim.adapters.store import Row, iso
@@ -18,6 +17,7 @@ from retrim.errors import BadInputError
 from retrim.files import link
 from retrim.mapping import read_yaml
 from retrim.ops.champion import stored_bundle
+from retrim.ops.clones import clone
 from retrim.ops.house import House
 from retrim.ops.release import sync_aliases
 from retrim.paths import Workspace
@@ -72,7 +72,7 @@ def make_replay(
         raise BadInputError(_no_history(house, since))
     text, params = _settings(house, other)
     folder = house.workspace.replays / f"{since:%Y%m%dT%H%M%S}-{sha256(text.encode()).hexdigest()[:8]}"
-    _clone(house, folder)
+    _clone_without_remote(house, folder)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     its_own = Env(store_url=None, mlflow_url=None, mlflow_artifacts=None, prefect_url=url)  # not the environment's
     there = House(Workspace(folder), params, its_own)
@@ -120,14 +120,8 @@ def _settings(house: House, other: Path | None) -> tuple[str, Params]:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True), params
 
 
-def _clone(house: House, folder: Path) -> None:
-    taken = git.snapshot(house.workspace.root, max_file_mb=house.params.room.max_file_mb)
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    git.git(folder, "init", "-q", "-b", "empty")
-    git.git(house.workspace.root, "push", "-q", str(folder), f"{taken.commit}:refs/heads/main")
-    git.git(folder, "checkout", "-q", "main")
+def _clone_without_remote(house: House, folder: Path) -> None:
+    clone(house, folder)
     if "core.remote=" in pipeline.dvc(folder, "config", "--project", "--list"):
         pipeline.dvc(folder, "remote", "default", "--unset")  # what a replay makes is nobody's to fetch
 
