@@ -46,13 +46,13 @@ class Peer:
 SMALL, MIDDLE, LARGE = {500: (5, 40)}, {5_000: (1, 10)}, {50_000: (1, 5)}
 RIVER = ("river==0.26.1", "pandas==2.3.3")
 PEERS = (
-    Peer("Frouros", "by_frouros.py", ("frouros==0.9.0", "pandas==2.3.3"), SMALL | MIDDLE | LARGE, (1, 10)),
-    Peer("alibi-detect", "by_alibi_detect.py", ("alibi-detect==0.13.0",), SMALL | MIDDLE, (1, 10)),
-    Peer("NannyML", "by_nannyml.py", ("nannyml==0.13.1", "statsmodels==0.15.0"), SMALL | MIDDLE | LARGE, (1, 10)),
+    Peer("Frouros", "by_frouros.py", ("frouros==0.9.0", "pandas==2.3.3"), SMALL | MIDDLE | LARGE, (5, 20)),
+    Peer("alibi-detect", "by_alibi_detect.py", ("alibi-detect==0.13.0",), SMALL | MIDDLE, (5, 20)),
+    Peer("NannyML", "by_nannyml.py", ("nannyml==0.13.1", "statsmodels==0.15.0"), SMALL | MIDDLE | LARGE, (5, 20)),
     Peer(
         "Evidently", "by_evidently.py", ("evidently==0.7.23", "pandas==2.3.3"), {500: (3, 10), 5_000: (1, 3)}, (1, 10)
     ),
-    Peer("river ADWIN", "by_adwin.py", RIVER, SMALL | MIDDLE | LARGE, (1, 10)),
+    Peer("river ADWIN", "by_adwin.py", RIVER, SMALL | MIDDLE | LARGE, (5, 20)),
     Peer("river KSWIN", "by_kswin.py", RIVER, {500: (1, 10)}, (1, 3)),
 )
 
