@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from drift_streams import KINDS, NUMERIC, Change, Stream, stream
-from peer_runs import PEERS, asked_all
+from peer_runs import PEERS, Case, ask
 from scipy.special import kolmogorov
 from scipy.stats import chi2, t
 
@@ -83,17 +83,6 @@ def cell(kind: str, rows: int, references: int) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in rates.items()}
 
 
-def peers(environments: Path, kinds: list[str], sizes: list[int], names: list[str]) -> None:
-    """The table of the others."""
-    print("| rows | window | system | setting | alarms (95 %) | references x windows | s a window |")
-    print("|---|---|---|---|---|---|---|")
-    for kind in kinds:
-        for rows in sizes:
-            for said in asked_all(environments, kind, rows=rows, column=None, change=Change(), rate=RATE, names=names):
-                line = f"{said[0].name} | failed: {said[1]} | | |" if isinstance(said, tuple) else f"{said} |"
-                print(f"| {kind} | {rows:,} | {line}", flush=True)
-
-
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--quick", action="store_true", help="8 references instead of 50")
@@ -103,7 +92,12 @@ def main() -> None:
     asked.add_argument("--only", nargs="*", default=[peer.name for peer in PEERS], help="of the peers")
     given = asked.parse_args()
     if given.peers:
-        peers(given.peers, given.kinds.split(","), [int(rows) for rows in given.rows.split(",")], given.only)
+        sizes = [int(rows) for rows in given.rows.split(",")]
+        cases = [
+            Case(f"{kind} | {rows:,}", kind, rows, None, Change()) for kind in given.kinds.split(",") for rows in sizes
+        ]
+        for line in ask(given.peers, cases, rate=RATE, names=given.only):
+            print(line, flush=True)
         return
     references = 8 if given.quick else 50
     print(f"asked: {RATE:.1%} of checks; {references} references x {LATER} windows, 30 columns")

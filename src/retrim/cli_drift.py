@@ -22,12 +22,16 @@ def verify(
     """Verify how often a check without drift raises an alarm.
 
     Holds out parts of the champion's own history, calibrates on the rest, looks at windows from what was held out, and
-    prints the rate asked (drift.alarms), the rate achieved, and its interval. Writes nothing.
+    prints the rate asked (drift.alarms), the rate achieved, and its interval. A page with pictures is written under
+    var/drift/.
     """
     from retrim import screens
     from retrim.ops.verify import verify_alarms
+    from retrim.ops.verify_page import write_page
 
-    done = verify_alarms(house_here(), splits=splits, checks=100)
+    house = house_here()
+    done = verify_alarms(house, splits=splits, checks=100)
+    page = write_page(house, done)
     if as_json:
         screens.show_json(done.as_record())
         return
@@ -47,3 +51,4 @@ def verify(
             f"{low:.2%} to {high:.2%}, on {test.windows} windows of that history; {test.promise}",
             highlight=False,
         )
+    screens.OUT.print(f"the page: {page.relative_to(house.workspace.root)}", highlight=False, markup=False)

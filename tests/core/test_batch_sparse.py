@@ -100,3 +100,9 @@ def test_codes_where_a_name_was_missing_break_the_batch() -> None:
     codes = NOW["holiday"].notna().map({True: "c0", False: "c-1"}).astype("str")
 
     assert verdict(NOW.assign(holiday=codes)).kind == "broken"
+
+
+def test_a_new_name_in_a_fifth_of_the_rows_is_drift_where_names_are_mostly_missing() -> None:
+    named = NOW["holiday"].mask(np.arange(WEEK) % 5 == 0, "festival")
+
+    assert verdict(NOW.assign(holiday=named)).kind == "drifted"

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from retrim.core.drift.verify import Verified
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops.verify import verify_alarms
+from retrim.ops.verify import VerifiedAlarms, verify_alarms
+from retrim.ops.verify_page import sentence, write_page
 from tests.ops.desk import Desk, make_desk, with_params
 
 JOINT = {"joint": {"tests": {"correlation": {}}, "windows": 20, "seed": 7}}
@@ -51,3 +53,28 @@ def test_without_a_rate_there_is_nothing_to_verify(tmp_path: Path) -> None:
 
     with pytest.raises(BadInputError, match="no rate is asked for"):
         verify_alarms(desk.house, splits=2, checks=5)
+
+
+def test_the_page_has_the_answer_its_pictures_and_nothing_of_another_place(tmp_path: Path) -> None:
+    desk = of_days(tmp_path / "house", 80)
+    done = verify_alarms(desk.house, splits=3, checks=20)
+    page = write_page(desk.house, done)
+    text = page.read_text(encoding="utf-8")
+
+    assert page.relative_to(desk.house.workspace.root) == Path("var/drift/v1/verify.html")
+    assert f"achieved {done.found.achieved:.2%}" in text
+    assert text.count("data:image/png;base64,") == 2
+    assert "http" not in text
+    assert write_page(desk.house, done).read_bytes() == page.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("interval", "begins"),
+    [((0.0, 0.05), "The rate is kept"), ((0.03, 0.05), "More false alarms"), ((0.0, 0.01), "Fewer false alarms")],
+)
+def test_the_sentence_says_on_which_side_of_the_interval_the_rate_lies(
+    interval: tuple[float, float], begins: str
+) -> None:
+    found = Verified(0.02, 0.02, interval, 10, 48, "promised", 99.0, {}, (), 20.0)
+
+    assert sentence(VerifiedAlarms(1, "1 per year", found, [])).startswith(begins)

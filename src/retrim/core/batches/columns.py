@@ -53,7 +53,9 @@ def category_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> 
         return Concern("broken", name, text)
     if len(present) < FEW:
         return None
-    share, most = len(unseen) / len(present), _most_unseen(windows)
+    # Where hardly any name was ever expected, what is new stands where nothing stood: it counts among all rows.
+    expected = min(float(window.notna().mean()) for window in windows[-LATELY:]) * len(values)
+    share, most = len(unseen) / len(present if expected >= FEW else values), _most_unseen(windows)
     if share <= most + UNKNOWN:
         return Concern("drifted", name, f"{share:.0%} of its values are new") if share > 2 * most + 0.01 else None
     verdict: Gravity = "broken" if share >= ALL_UNKNOWN else "unsure"

@@ -1,5 +1,6 @@
 """Verification: the rate of false alarms that calibration achieves on the reference's own history."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,12 @@ from retrim.core.drift.alarms import Promise, promise
 from retrim.core.drift.calibration import calibrate
 from retrim.core.drift.profile import Profile
 from retrim.core.drift.verify_together import interval_of
-from retrim.core.drift.watched import watch
+from retrim.core.drift.watched import Watched, watch
 from retrim.errors import RefusedError
 
 LEAST_BLOCKS = 40  # a part of a history of fewer does not show how anything strays
 HELD_OUT = 5  # one part in so many is held out
+DRAWN_ONLY = ("p_values", "known")  # what a picture needs, and a record does not
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Verified:
         rows: Of a check.
         promise: Whether the history can keep the rate.
         reach: The history covers 1 in this many, by its median column.
+        columns: Share of the checks in which each column strayed so far that it alone raised an alarm; most first.
+        p_values: Of the column that strayed furthest, one a check.
+        known: Windows that the history holds.
     """
 
     asked: float
@@ -37,10 +42,19 @@ class Verified:
     rows: int
     promise: Promise
     reach: float
+    columns: Mapping[str, float]
+    p_values: tuple[float, ...]
+    known: float
+
+    def achieved_at(self, rate: float) -> tuple[float, tuple[float, float]]:
+        """The share of the checks that would have raised an alarm at another rate, and its 95 % interval."""
+        share = float(np.mean(np.asarray(self.p_values) <= rate))
+        return share, interval_of(share, self.known)
 
     def as_record(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "interval": list(self.interval)}
+        shown = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in DRAWN_ONLY}
+        return {**shown, "interval": list(self.interval), "columns": dict(self.columns)}
 
 
 def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int, checks: int, seed: int) -> Verified:
@@ -71,7 +85,9 @@ def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int,
         )
     rng = np.random.default_rng(seed)
     held = max(n // HELD_OUT, 2 * window)
-    alarms, reach = [], []
+    seen: list[np.ndarray] = []
+    alone: dict[str, list[float]] = {name: [] for name in profile.columns}
+    reach = []
     for _ in range(splits):
         circle = np.roll(np.arange(n), -int(rng.integers(0, n)))
         watched = watch(profile, circle[held:])
@@ -83,8 +99,33 @@ def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int,
             [profile.columns[name].counts @ each.weights for name, each in watched.columns.items()], axis=1
         )
         means = sums[taken].sum(axis=1) / sizes[taken].sum(axis=1)[:, None]
-        far = null.strayed_of(means - watched.means).max(axis=1)
-        alarms.append(float(np.mean(null.null.p_value(far) <= rate)))
-    achieved, known = float(np.mean(alarms)), n / window
+        far = null.strayed_of(means - watched.means)
+        seen.append(null.null.p_value(far.max(axis=1)))
+        for name, p_values in _by_column(watched, far, null.null.p_value).items():
+            alone[name].append(float(np.mean(p_values <= rate)))
+    p_values, known = np.concatenate(seen), n / window
+    achieved = float(np.mean(p_values <= rate))
     covers = float(np.median(reach)) * n / (n - held)
-    return Verified(rate, achieved, interval_of(achieved, known), splits * checks, rows, promise(rate, covers), covers)
+    shares = {name: float(np.mean(each)) for name, each in alone.items() if each}
+    return Verified(
+        asked=rate,
+        achieved=achieved,
+        interval=interval_of(achieved, known),
+        checks=splits * checks,
+        rows=rows,
+        promise=promise(rate, covers),
+        reach=covers,
+        columns=dict(sorted(shares.items(), key=lambda item: (-item[1], item[0]))),
+        p_values=tuple(p_values.tolist()),
+        known=known,
+    )
+
+
+def _by_column(watched: Watched, far: np.ndarray, p_value: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+    """The p-value of each column in each window, as one of all that are looked at: shape (windows,) each."""
+    found, begin = {}, 0
+    for name, column in watched.columns.items():
+        end = begin + column.weights.shape[1]
+        found[name] = p_value(far[:, begin:end].max(axis=1))
+        begin = end
+    return found
