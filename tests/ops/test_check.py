@@ -564,7 +564,8 @@ def test_drift_in_m_of_n_checks_starts_a_retraining(make: Make) -> None:
 
 def test_drift_that_a_promotion_did_not_end_is_held_and_stays_so_in_the_status(make: Make) -> None:
     rules = LOOK_AT_LEVEL | {"drift_checks": [1, 1], "cooldown_checks": 0}
-    desk = make(drift=SHIFT | {"since": START}, changes={"triggers": rules, "former": {"most": 0}})
+    by_effect = {"drift": {"alarms": None}}  # two days of 12 that strayed are no history to promise a rate on
+    desk = make(drift=SHIFT | {"since": START}, changes={"triggers": rules, "former": {"most": 0}, **by_effect})
     wide = desk.rows(10, 12).assign(level=lambda rows: rows["level"] + 6)
     desk.land(wide, 12)
     first = desk.check(12)
