@@ -19,6 +19,10 @@ WINDOWS, ROWS = 20, 10
 NEVER = Policy("never", {}, lambda _: at_checks(()), probes=False)
 ALWAYS = Policy("always", {}, lambda setting: every(1, setting.matrix.windows), probes=False)
 
+WAITING = Policy(  # starts nothing in the first 12 windows
+    "waiting", {}, lambda setting: at_checks((2, 5) if setting.first_window else ()), probes=False
+)
+
 
 def made(totals: np.ndarray) -> Setting:
     """A history whose model i loses `totals[i, j]` a row in window j."""
@@ -38,8 +42,17 @@ def aging(rate: float) -> Setting:
     return made(1.0 + rate * np.maximum(age, 0))
 
 
-def chosen(setting: Setting, price: float) -> Choice:
-    return choose(setting, [NEVER, ALWAYS], price=price, fits_per_retraining=1.0, block=2, draws=200, seed=1)
+def chosen(setting: Setting, price: float, *, shipped: str = "never") -> Choice:
+    return choose(
+        setting,
+        [NEVER, ALWAYS, WAITING],
+        shipped=shipped,
+        price=price,
+        fits_per_retraining=1.0,
+        block=2,
+        draws=200,
+        seed=1,
+    )
 
 
 def test_where_nothing_ages_it_says_do_not_retrain() -> None:
@@ -57,12 +70,21 @@ def test_where_all_ages_and_retraining_is_cheap_it_is_switched_on() -> None:
     assert "not proven" not in choice.sentence
 
 
-def test_the_rest_does_not_choose() -> None:
-    # Nothing ages in the first 12 windows; from there on always would be far cheaper.
+def aging_late() -> Setting:
+    """Nothing ages in the first 12 windows; from there on always would be far cheaper."""
     age = np.maximum(np.arange(WINDOWS) - np.maximum(np.arange(WINDOWS)[:, None], 12), 0)
-    choice = chosen(made(1.0 + 5.0 * age), price=0.1)
+    return made(1.0 + 5.0 * age)
 
-    assert choice.name == "never"
+
+def test_the_rest_does_not_choose() -> None:
+    assert chosen(aging_late(), price=0.1).name == "never"
+
+
+def test_where_nothing_was_cheaper_the_shipped_policy_that_waited_stays() -> None:
+    choice = chosen(aging_late(), price=0.1, shipped="waiting")
+
+    assert (choice.name, choice.waited, choice.retrainings) == ("waiting", True, 2)
+    assert choice.sentence.startswith("Keep waiting: on the first 12 windows nothing was cheaper than no retraining")
 
 
 def test_its_figures_are_of_the_rest_alone() -> None:

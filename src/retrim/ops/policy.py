@@ -15,7 +15,7 @@ from retrim.core.policy.counted import count_windows
 from retrim.core.policy.cut import Cut, cut, equal_rows, equal_spans
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
-from retrim.core.policy.named import Wanted, policies
+from retrim.core.policy.named import Wanted, account_name, policies
 from retrim.core.policy.play import Setting
 from retrim.core.policy.usual import usual_recipe
 from retrim.core.table import assemble, mature
@@ -176,6 +176,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     choice = choose(
         setting,
         [policy for policy in tried if policy.changes is not None],
+        shipped=account_name(params.account.price),
         price=price,
         fits_per_retraining=fits,
         block=params.policy.block,

@@ -1,4 +1,9 @@
-"""Which policy to switch on: chosen on the first part of the history, reported on the rest."""
+"""Which policy to switch on: chosen on the first part of the history, reported on the rest.
+
+A policy that waits for evidence and started no run on the first part cost there what never retraining did. It is not
+chosen over never for what it did on the rest; where it is the one that is switched on as shipped, it stays, if it
+ever started a run at all.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +35,7 @@ class Choice:
         saved: What the policy saved a window, against never retraining.
         low: Saved at least, with 97.5 % confidence.
         high: Saved at most, with 97.5 % confidence.
+        waited: Whether nothing was cheaper than never retraining on the first part, and the policy started no run.
     """
 
     name: str
@@ -42,6 +48,7 @@ class Choice:
     saved: float
     low: float
     high: float
+    waited: bool
 
     @property
     def sentence(self) -> str:
@@ -54,6 +61,9 @@ class Choice:
         saved = f"saved {self.saved:.3g} a window (95 % interval {self.low:.3g} to {self.high:.3g})"
         figures = f"{self.cost:.4g} with {runs} against {self.never:.4g} without any; it {saved}"
         proof = "" if self.low > 0 else ", so it is not proven that it pays"
+        if self.waited:
+            why = f"on {first} nothing was cheaper than no retraining, and it started none"
+            return f"Keep {self.name}: {why}; on {rest} it cost {figures}{proof}."
         return f"Use {self.name}, the cheapest on {first}: on {rest} it cost {figures}{proof}."
 
 
@@ -79,6 +89,7 @@ def choose(
     setting: Setting,
     policies: Sequence[Policy],
     *,
+    shipped: str,
     price: float,
     fits_per_retraining: float,
     block: int,
@@ -90,6 +101,7 @@ def choose(
     Args:
         setting: The whole history, at least 3 windows.
         policies: Those that may be recommended; one of them is called `never`.
+        shipped: Name of the policy that params.yaml switches on where nobody chose another.
         price: Of a retraining, in mean loss times checks.
         fits_per_retraining: As `compare` takes it.
         block: Windows that belong together in the bootstrap.
@@ -100,6 +112,11 @@ def choose(
     first, rest = part_of(setting, 0, at), part_of(setting, at, n)
     outcomes = compare(first, policies, price=price, fits_per_retraining=fits_per_retraining)
     chosen: Outcome = min(outcomes, key=lambda outcome: outcome.cost)
+    waiting = next((each for each in outcomes if each.policy.name == shipped), None)
+    waited = False
+    if chosen.policy.name == NEVER and waiting is not None and not waiting.played.checks:
+        waited = bool(play(rest, waiting.policy.asks(rest), probes=waiting.policy.probes).checks)
+        chosen = waiting if waited else chosen
     played = play(rest, chosen.policy.asks(rest), probes=chosen.policy.probes)
     never = play(rest, at_checks(()), probes=False)
     paid = np.zeros(n - at)
@@ -120,4 +137,5 @@ def choose(
         saved=float(saved.mean()),
         low=bound(saved),
         high=-bound(-saved),
+        waited=waited,
     )

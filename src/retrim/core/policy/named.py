@@ -74,6 +74,11 @@ def policies(wanted: Wanted, *, windows: int, window_span: pd.Timedelta) -> list
     ]
 
 
+def account_name(price: float) -> str:
+    """Name of the account at a price in units of params.yaml."""
+    return f"account-{price:.6g}"
+
+
 def _account(wanted: Wanted, price: float) -> Policy:
     triggers = wanted.triggers.model_copy(update={"rules": ("account",)})
 
@@ -89,7 +94,7 @@ def _account(wanted: Wanted, price: float) -> Policy:
         )
 
     changes = {"triggers.rules": ["account"], "account.price": price}
-    return Policy(f"account-{price:.6g}", changes, asks, probes=True)
+    return Policy(account_name(price), changes, asks, probes=True)
 
 
 def _calendar(period: int, window_span: pd.Timedelta) -> Policy:
