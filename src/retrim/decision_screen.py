@@ -69,6 +69,8 @@ def show_decision(record: dict[str, Any]) -> None:
         screens.show_table(heads, [_slice_in_words(each) for each in worse[:5]], title="Where it loses more")
     if record["verdict"]:
         checks = [("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["verdict"]["checks"]]
+        if seen := record["verdict"].get("detectable"):  # older versions do not have it
+            checks.append(("", "could be seen", seen["text"]))
         screens.show_table(("", "check", "figures"), checks, title="Gate")
 
 

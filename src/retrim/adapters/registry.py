@@ -243,6 +243,8 @@ def _no_bytecode() -> Iterator[None]:
 def _note(verdict: Mapping[str, Any]) -> str:
     word = "Passed" if verdict["promote"] else "Refused by"
     lines = [f"- {'passed' if check['passed'] else '**failed**'}: {check['text']}" for check in verdict["checks"]]
+    seen = verdict.get("detectable")  # older bundles do not have it
+    lines += [f"- could be seen: {seen['text']}"] if seen else []
     return f"{word} the gate: challenger {verdict['winner']} on {verdict['rows']} judging rows.\n\n" + "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
+from retrim.core.detectable import detectable
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
 from retrim.core.gate import judge as judge_losses
@@ -32,15 +33,24 @@ def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
     predictions = _challengers(view, judged, read_folder(paths.models))
     season = pd.Timedelta(gate.season)
     floors = {name: BASELINES[name](view, train, judged, season=season, cells=gate.season_cells) for name in gate.floor}
+    losses = {name: row_losses(judge.loss, actual, predicted) for name, predicted in predictions.items()}
+    champion = _champion_losses(paths, judged["_key"], judge)
     verdict = judge_losses(
-        {name: row_losses(judge.loss, actual, predicted) for name, predicted in predictions.items()},
-        _champion_losses(paths, judged["_key"], judge),
+        losses,
+        champion,
         {name: row_losses(judge.loss, actual, predicted) for name, predicted in floors.items()},
         gate,
         draws=judge.draws,
         block_rows=judge.block_rows,
     )
     record = verdict.as_record() | {"judged_from": split["judged_from"], "judged_until": split["judged_until"]}
+    seen = None
+    if champion is not None:
+        events = judged["_event"]
+        seen = detectable(
+            losses, verdict.winner, champion, events, gate, draws=judge.draws, block_rows=judge.block_rows
+        )
+    record["detectable"] = None if seen is None else seen.as_record()
     record["metrics"] = {
         name: measure(judge.metrics, actual, predicted, task=view.task)
         for name, predicted in predictions.items()

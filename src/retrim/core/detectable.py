@@ -1,0 +1,93 @@
+"""The smallest gain that the gate could have seen: what a refusal means, and when a smaller one will show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.gate import GateParams
+from retrim.core.resample import mean_bound
+
+POWER = 0.8  # "seen" is: four times in five
+MORE = 4  # times as many rows halve the noise
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """What a block of judged rows can tell apart.
+
+    Args:
+        rows: Judged rows.
+        gain: The smallest relative gain over the champion that would pass four times in five.
+        more_rows: Four times as many.
+        more_gain: The smallest that those would see.
+        by: When so many rows will have come, at the pace of these; None where they have no span.
+    """
+
+    rows: int
+    gain: float
+    more_rows: int
+    more_gain: float
+    by: pd.Timestamp | None
+
+    @property
+    def text(self) -> str:
+        """The sentence for a person."""
+        when = "" if self.by is None else f", by {self.by:%Y-%m-%d}"
+        return (
+            f"{self.rows} rows show a gain of {self.gain:.1%} or more; "
+            f"{self.more_rows} rows{when}, would show {self.more_gain:.1%}"
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain JSON types; `text` is the sentence."""
+        plain = {name: getattr(self, name) for name in ("rows", "gain", "more_rows", "more_gain", "text")}
+        return {**plain, "by": None if self.by is None else self.by.isoformat()}
+
+
+def detectable(
+    challengers: Mapping[str, np.ndarray],
+    winner: str,
+    champion: np.ndarray,
+    events: "pd.Series[pd.Timestamp]",
+    gate: GateParams,
+    *,
+    draws: int,
+    block_rows: int,
+) -> Detectable | None:
+    """The smallest gain that the gate sees four times in five on rows as noisy as these.
+
+    A gain passes when it is at least `gate.min_gain` and its lower bound is above zero. The bound lies a margin
+    below the gain; the noise of the gain is that margin over the quantile it was made with.
+
+    Args:
+        challengers: Loss of each judged row, a challenger each, shape (n,), in time order.
+        winner: The one that was judged.
+        champion: The champion's.
+        events: Event times of these rows.
+        gate: Thresholds.
+        draws: Bootstrap draws.
+        block_rows: Rows of a bootstrap block.
+
+    Returns:
+        None below 2 rows, or where the champion has no loss to gain on.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    n, base = len(champion), float(champion.mean()) if len(champion) else 0.0
+    if n < 2 or base <= 0:
+        return None
+    saved = champion - challengers[winner]
+    confidence = 1 - (1 - gate.confidence) / len(challengers)
+    low = mean_bound(saved, confidence=confidence, block_rows=block_rows, draws=draws, seed=gate.seed)
+    margin = (float(saved.mean()) - low) / base
+    blocks = max(n // max(min(block_rows, n // 2), 1), 2)
+    noise = margin / float(stdtrit(blocks - 1, confidence))
+    smallest, smaller = (
+        max(margin * part, gate.min_gain) + float(ndtri(POWER)) * noise * part for part in (1, MORE**-0.5)
+    )
+    span = events.iloc[-1] - events.iloc[0]
+    by = events.iloc[-1] + span * (MORE - 1) if span > pd.Timedelta(0) else None
+    return Detectable(n, smallest, n * MORE, smaller, by)
