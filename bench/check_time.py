@@ -11,6 +11,7 @@ With `--peers` Frouros, NannyML and Evidently are installed into environments of
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -301,7 +302,8 @@ def main() -> None:
         for system in (name for name in asked.only if name not in PEERS or asked.peers):
             python = environment(folder / "env" / system, PEERS[system]) if system in PEERS else Path(sys.executable)
             command = [python, __file__, "--system", system, "--folder", folder, "--repeats", str(asked.repeats)]
-            done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+            quiet = {**os.environ, "DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
+            done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, env=quiet)
             if done.returncode:
                 print(f"| {system} | failed: {done.stderr.strip().splitlines()[-1]} |")
                 continue

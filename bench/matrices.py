@@ -61,7 +61,7 @@ def matrix_of(stream: Stream, cache: Path, *, cores: int, blocks: int = BLOCKS) 
                 if number % 50 == 0:
                     print(f"{stream.name}: fit {number + 1} of {len(todo)}", flush=True)
     rows = (len(stream.table) - int(whole.starts[0])) / WINDOWS
-    return LossMatrix.of(KINDS, whole, done, usual_rows=rows)
+    return LossMatrix.of(KINDS, whole, done, usual_rows=rows, back=0)
 
 
 def _read(line: str) -> Scored:

@@ -43,7 +43,7 @@ class Peer:
     power: tuple[int, int]
 
 
-SMALL, MIDDLE, LARGE = {500: (5, 40)}, {5_000: (1, 10)}, {50_000: (1, 5)}
+SMALL, MIDDLE, LARGE = {500: (5, 40)}, {5_000: (3, 10)}, {50_000: (1, 5)}
 RIVER = ("river==0.26.1", "pandas==2.3.3")
 PEERS = (
     Peer("Frouros", "by_frouros.py", ("frouros==0.9.0", "pandas==2.3.3"), SMALL | MIDDLE | LARGE, (5, 20)),
@@ -119,6 +119,8 @@ def ask(environments: Path, cases: Sequence[Case], *, rate: float, names: Sequen
     with tempfile.TemporaryDirectory() as temporary:
         for peer in (peer for peer in PEERS if peer.name in names):
             chosen = [case for case in cases if case.column is not None or case.rows in peer.counts]
+            if not chosen:
+                continue
             counts = [peer.counts[case.rows] if case.column is None else peer.power for case in chosen]
             folders = []
             for case, (references, windows) in zip(chosen, counts, strict=True):

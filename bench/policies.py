@@ -14,13 +14,13 @@ budget of params.yaml, which counts calendar days.
 import argparse
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matrices import KINDS, matrix_of
+from matrices import BLOCKS, KINDS, matrix_of
 from policy_peers import beside
 from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
 
@@ -35,6 +35,7 @@ from retrim.core.policy.play import Asks, Played, Setting, play
 from retrim.settings import load_params
 
 PARTS, LATE = (40, 15), (0, 2)
+GATED = (0.0, 1.0, 0.5)  # windows that a run keeps back for the gate; 0: every retraining is released
 RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)}
 LOW = 1e-4  # price on a stationary stream, of the loss summed over it without any retraining
 PARAMS = load_params(ROOT / "params.yaml")
@@ -66,20 +67,22 @@ class Run:
 
 
 def setting_of(
-    matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int, *, blocks: int, gated: bool
+    matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int, *, blocks: int, gated: float
 ) -> Setting:
-    """One history; with the gate, a model is made from what came before the newest window, which judges it."""
+    """One history; with the gate, a model leaves out so much of the newest window, and is judged on it."""
     starts = matrix.cut.starts[:: matrix.cut.blocks]
     moments = [*table["_event"].iloc[starts], table["_event"].iloc[-1]]
-    judging = Judging(GATE, round(matrix.usual_rows), PARAMS.judge.draws) if gated else None
-    return Setting(matrix, RUNS[windows], Delays(late, 0, int(gated)), blocks, moments, 0, judging)
+    whole, part = divmod(round(gated * BLOCKS), BLOCKS)
+    judging = Judging(GATE, round(matrix.usual_rows * gated), PARAMS.judge.draws) if gated else None
+    made, probed = replace(matrix, back=part), max(blocks, BLOCKS // part if part else 1)
+    return Setting(made, RUNS[windows], Delays(late, 0, whole), probed, moments, 0, judging)
 
 
 def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) -> float:
     """Loss of never retraining minus that of always; where that is no gain, the larger of the single windows."""
 
     def gain(name: str) -> float:
-        setting = setting_of(matrix, table, name, late, blocks=PARAMS.probe.blocks, gated=False)
+        setting = setting_of(matrix, table, name, late, blocks=PARAMS.probe.blocks, gated=0.0)
         never, always = (play(setting, asks, probes=False).loss for asks in (at_checks(()), every(1, matrix.windows)))
         return never - always
 
@@ -87,33 +90,27 @@ def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) ->
     return own if own > 0 else max(gain("all"), gain("sliding"))
 
 
-def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: bool) -> list[Run]:
+def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float) -> list[Run]:
     made = []
     for windows, kinds in RUNS.items():
         for late in LATE:
             setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated)
             gain = gain_of(matrix, stream.table, windows, late)
             for part in PARTS:
-                found = best(matrix.totals[list(kinds)], setting.delays, price=gain / part)
+                found = best(setting.matrix.totals[list(kinds)], setting.delays, price=gain / part)
                 cost = found.cost(gain / part)
                 made.append(Run(stream.name, windows, late, part, setting, gain / part, cost, len(found.checks)))
     return made
 
 
-def account(run: Run, *, ahead: float = PARAMS.account.ahead, price: float | None = None) -> Asks:
-    held = run.price if price is None else price
-    return by_rules(run.setting, TRIGGERS, price=held, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
-
-
-def asked_at(setting: Setting, price: float) -> Asks:
+def asked_at(setting: Setting, price: float, ahead: float = PARAMS.account.ahead) -> Asks:
     """The account as shipped, on any history."""
-    errors, ahead = PARAMS.account.errors, PARAMS.account.ahead
-    return by_rules(setting, TRIGGERS, price=price, errors=errors, ahead=ahead, drifted=None, seed=7)
+    return by_rules(setting, TRIGGERS, price=price, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
 
 
 POLICIES: dict[str, Callable[[Run], Asks]] = {
-    "account, as shipped": account,
-    "account, two checks ahead": lambda run: account(run, ahead=2.0),
+    "account, as shipped": lambda run: asked_at(run.setting, run.price),
+    "account, two checks ahead": lambda run: asked_at(run.setting, run.price, 2.0),
     "every 8 windows": lambda run: every(8, run.setting.matrix.windows),
     "every 4 windows": lambda run: every(4, run.setting.matrix.windows),
     "champion's loss > mean + 1 sd": lambda run: by_rules(
@@ -138,7 +135,7 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
     """The account, run by run."""
     lines: list[dict[str, Any]] = []
     for run in runs:
-        played = play(run.setting, account(run), probes=True)
+        played = play(run.setting, asked_at(run.setting, run.price), probes=True)
         calendar = periodic(run.setting, played.retrainings, price=run.price)
         cost = played.cost(run.price)
         lines.append(
@@ -206,7 +203,9 @@ def summary(told: pd.DataFrame) -> None:
     print(flush=True)
 
 
-def controls(stream: Stream, real: LossMatrix, matrix: LossMatrix, *, blocks: int, gated: bool) -> list[dict[str, Any]]:
+def controls(
+    stream: Stream, real: LossMatrix, matrix: LossMatrix, *, blocks: int, gated: float
+) -> list[dict[str, Any]]:
     """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
     lines = []
     for windows, kinds in RUNS.items():
@@ -216,16 +215,16 @@ def controls(stream: Stream, real: LossMatrix, matrix: LossMatrix, *, blocks: in
             never = play(setting, at_checks(()), probes=False).loss
             prices = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01 %": never * LOW}
             for label, price in prices.items():
-                found = best(matrix.totals[list(kinds)], setting.delays, price=price)
+                found = best(setting.matrix.totals[list(kinds)], setting.delays, price=price)
                 run = Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
-                played = play(setting, account(run), probes=True)
+                played = play(setting, asked_at(run.setting, run.price), probes=True)
                 line = {"stream": stream.name, "gate": gated, "windows": windows, "late": late, "price": label}
                 counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
                 lines.append({**line, **counts, "in hindsight": run.retrainings})
     return lines
 
 
-def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: bool) -> None:
+def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None:
     """Other settings of the account: mean ratio by stream; then the best on five streams, shown on the sixth."""
     table: dict[str, dict[str, float]] = {}
     for blocks in (1, 2, 4):
@@ -233,7 +232,10 @@ def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: bool) -> None:
             ratios = {}
             for name, (stream, matrix) in made.items():
                 runs = runs_of(stream, matrix, blocks=blocks, gated=gated)
-                costs = [play(run.setting, account(run, ahead=ahead), probes=True).cost(run.price) for run in runs]
+                costs = [
+                    play(run.setting, asked_at(run.setting, run.price, ahead), probes=True).cost(run.price)
+                    for run in runs
+                ]
                 ratios[name] = float(np.mean([cost / run.least for cost, run in zip(costs, runs, strict=True)]))
             table[f"{blocks} blocks, {ahead:g} ahead"] = ratios
     frame = pd.DataFrame(table).T
@@ -259,20 +261,23 @@ def main() -> None:
         for name in given.streams:
             stream = load(name, cache / "packages")
             made[name] = (stream, matrix_of(stream, cache, cores=given.cores))
-        for gated in (False, True):
-            each = [runs_of(stream, matrix, blocks=blocks, gated=gated) for stream, matrix in made.values()]
-            runs = [run for own in each for run in own]
-            released = "what the gate passes is released" if gated else "every retraining is released"
+        fresh = None
+        for gated in GATED:
+            runs = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=gated)]
+            released = f"gate on {gated:g} of a window" if gated else "every retraining is released"
             print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs; {released}\n")
             show(compared(runs))
             told = records(runs)
             show(told)
             show(by_stream(told))
             summary(told)
+            own = np.array([run.least for run in runs])
+            fresh = own if fresh is None else fresh
+            print(f"over hindsight with models that keep nothing back: {(told['ratio'] * own / fresh).mean():.3f}\n")
             if given.designs:
                 designs(made, gated=gated)
         if given.peers:
-            free = [run for own in made.values() for run in runs_of(*own, blocks=blocks, gated=False)]
+            free = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=0.0)]
             alone = [(run.stream, run.setting, run.price) for run in free if not run.late and run.windows != "both"]
             show(beside(alone, asked_at, given.peers))
         if given.no_controls:
@@ -282,11 +287,10 @@ def main() -> None:
         still.append((real, matrix_of(real, cache, cores=given.cores)))
         lines = []
         for stream, matrix in still:
-            own = matrix_of(stream, cache, cores=given.cores)
-            for gated in (False, True):
-                lines += controls(stream, matrix, own, blocks=blocks, gated=gated)
-        frame = pd.DataFrame(lines)
-        show(frame)
+            still_matrix = matrix_of(stream, cache, cores=given.cores)
+            for gated in GATED:
+                lines += controls(stream, matrix, still_matrix, blocks=blocks, gated=gated)
+        show(frame := pd.DataFrame(lines))
         over = frame[frame["retrainings"] > frame["in hindsight"] + 1]
         slid = frame[frame["windows"] == "sliding"]["retrainings"].max()
         print(f"stationary: above hindsight + 1 in {len(over)} of {len(frame)}; sliding at most {slid} of 50")

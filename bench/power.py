@@ -39,7 +39,7 @@ from scipy.stats import beta
 
 from retrim.core.drift import multivariate as _tests  # noqa: F401 - enters the joint tests in their table
 from retrim.core.drift.calibration import Calibration, Null, calibrate
-from retrim.core.drift.joint import JOINT_TESTS, judge_joint
+from retrim.core.drift.joint import JOINT_TESTS, code, judge_joint, thinned_rows, usual_strays
 from retrim.core.drift.profile import ProfileParams, make_profile
 from retrim.core.drift.watched import Noise, Watched, strayed, watch
 
@@ -103,11 +103,17 @@ def joint(kind: str, references: int, windows: int) -> None:
         before = rows_of(kind, rng, ROWS * REFERENCE_WINDOWS, 0.5, phases)
         types = {name: "number" if name[0] == "x" else "category" for name in before.columns[:-1]}
         profile = make_profile(before, types, kept, time="_event")
+        rows = thinned_rows(profile, ROWS)
+        assert rows is not None
+        sample = code(profile, profile.sample, tuple(types))
+        usual = usual_strays(test, sample, rows=rows, windows=held, cores=1).tolist()  # as a bundle keeps them
         for correlation, strays, said in ((0.5, still, false), (-0.5, turned, alarms)):
             after = rows_of(kind, rng, ROWS * windows, correlation, phases)
             for start in range(0, len(after), ROWS):
                 part = after.iloc[start : start + ROWS]
-                result = judge_joint(test, profile, part, tuple(types), windows=held, seed=1, cores=1)
+                result = judge_joint(test, profile, part, tuple(types), windows=held, seed=1, cores=1, usual=usual)
+                assert result is not None
+                assert result.p_value is not None
                 strays.append(result.statistic)
                 said.append(result.p_value <= RATE / (len(types) + 1))
     limit = np.mean(still) + np.std(still) * -ndtri(RATE / 31)

@@ -44,6 +44,12 @@ def verify(
         f"{found.promise}: that history covers 1 in {found.reach:.0f}",
         highlight=False,
     )
+    if low > found.asked:
+        screens.OUT.print(
+            "more than asked: parts of that history do not look like the others (a season, a trend, a break), and rows "
+            "like them will raise alarms as often",
+            highlight=False,
+        )
     for test in done.together:
         low, high = test.interval
         screens.OUT.print(

@@ -29,8 +29,9 @@ def quality_in_words(found: dict[str, float] | None) -> str | None:
     """How far off the estimates were that labels have come for."""
     if found is None:
         return None
+    count = found["scored"]
     return (
-        f"{found['scored']} estimates were off by {found['off']:.0%} of the loss on average, "
+        f"{count} estimate{' was' if count == 1 else 's were'} off by {found['off']:.0%} of the loss on average, "
         f"taking it for unchanged by {found['naive_off']:.0%}"
     )
 
@@ -39,9 +40,9 @@ def totals_in_words(totals: dict[str, Any] | None) -> str | None:
     """What the model has cost up to a check, with its probes and without."""
     if totals is None or not totals["checks"]:
         return None
-    count = totals["retrainings"]
+    count, checks = totals["retrainings"], totals["checks"]
     return (
-        f"{totals['without_probes']:.4g} in {totals['checks']} checks: loss {totals['loss']:.4g}, "
+        f"{totals['without_probes']:.4g} in {checks} check{'' if checks == 1 else 's'}: loss {totals['loss']:.4g}, "
         f"{count} retraining{'' if count == 1 else 's'} {totals['retrainings_cost']:.4g}; "
         f"{totals['with_probes']:.4g} with the probes, {totals['probes_cost']:.4g}"
     )

@@ -31,7 +31,7 @@ def made(totals: np.ndarray) -> Setting:
         Scored(Job("all", origin), totals[origin, whole.window[whole.first_cell(origin) :]] * 2.0, 10)
         for origin in range(WINDOWS)
     ]
-    matrix = LossMatrix.of(("all",), whole, scored, usual_rows=ROWS)
+    matrix = LossMatrix.of(("all",), whole, scored, usual_rows=ROWS, back=0)
     moments = [START + pd.Timedelta(number, "D") for number in range(WINDOWS + 1)]
     return Setting(matrix, (0,), Delays(0, 0, 0), 1, moments, 0, None)
 

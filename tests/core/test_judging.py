@@ -1,15 +1,17 @@
 """The gate in a backtest: what rows would say, from the losses of parts; and what a refusal costs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from retrim.core.gate import GateParams, judge
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.judging import Judging
-from retrim.core.policy.matrix import Delays
+from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.play import Answer, Seen, Setting, play
 from tests.core.test_play import ERRORS, MOMENTS, TRIGGERS
-from tests.core.turning import BLOCK_ROWS, BLOCKS, KINDS, WINDOWS, losses_of, matrix, rows_of
+from tests.core.turning import BLOCK_ROWS, BLOCKS, KINDS, USUAL, WINDOWS, losses_before, losses_of, matrix, rows_of
 
 GATE = GateParams.model_validate(
     {
@@ -29,6 +31,28 @@ AGED = Delays(0, 0, 1)
 
 def judging(rows: int = 20, **dials: float) -> Judging:
     return Judging(GATE.model_copy(update=dials), rows, 400)
+
+
+def halved() -> LossMatrix:
+    """Models leave out half of the window before."""
+    return replace(matrix(), back=1)
+
+
+def test_a_model_may_leave_out_part_of_a_window_and_is_judged_on_it() -> None:
+    half = rows_of(5)[-10:]
+    verdict = judging(rows=1000).verdict(halved(), (0,), (0, 0), model=6, until=6)
+    made = losses_before(half[0], "all", half)
+
+    assert verdict.losses["champion"] == pytest.approx(losses_of(0, "all", half).mean())
+    assert verdict.losses["all"] == pytest.approx(made.mean())
+
+
+def test_what_is_made_in_the_middle_of_a_window_serves_the_next() -> None:
+    later = Setting(halved(), (0,), Delays(0, 0, 0), BLOCKS, MOMENTS, 0, None)
+    played = play(later, at_checks([5]), probes=False)
+    begin = rows_of(4)[10]
+
+    assert played.losses[5] == pytest.approx(losses_before(begin, "all", rows_of(5)).sum() / USUAL)
 
 
 def setting(gate: Judging | None, kinds: tuple[int, ...] = (0,)) -> Setting:

@@ -61,7 +61,7 @@ def matrix() -> LossMatrix:
         score_job(job, table(), whole(), TREES, DATA, sliding_rows=SLIDING, threads=1)
         for job in reversed(jobs(whole(), KINDS))
     ]
-    return LossMatrix.of(KINDS, whole(), scored, usual_rows=USUAL)
+    return LossMatrix.of(KINDS, whole(), scored, usual_rows=USUAL, back=0)
 
 
 def rows_of(window: int) -> np.ndarray:
@@ -71,7 +71,12 @@ def rows_of(window: int) -> np.ndarray:
 
 def losses_of(model: int, kind: WindowKind, rows: np.ndarray) -> np.ndarray:
     """Losses of the model made just before a window, fitted here by hand."""
-    past = past_of(table()["_event"], table()["_due"], int(rows_of(model)[0]))
+    return losses_before(int(rows_of(model)[0]), kind, rows)
+
+
+def losses_before(begin: int, kind: WindowKind, rows: np.ndarray) -> np.ndarray:
+    """Losses of a model made just before a row."""
+    past = past_of(table()["_event"], table()["_due"], begin)
     fitted = table().iloc[training_rows(past, kind, sliding_rows=SLIDING)]
     view = FeatureView.learn(fitted, DATA)
     judged = table().iloc[rows]

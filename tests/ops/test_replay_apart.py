@@ -41,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="module")
 def replay(world: World) -> Replay:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RETRIM_STORE_URL", world.house.store.url)  # as where the store is a server
+        patch.setenv("RETRIM_STORE_URL", f"sqlite:///{world.root / 'var' / 'server.db'}")  # as where it is a server
         return make_replay(world.house, since=SINCE, until=None, other=None, url=None)
 
 

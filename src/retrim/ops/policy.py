@@ -75,6 +75,12 @@ class Tried:
     recipe: Recipe
     rows: int
 
+    @property
+    def held_back(self) -> float:
+        """Windows that a run keeps back from training."""
+        matrix = self.setting.matrix
+        return self.setting.delays.held_back + matrix.back / matrix.cut.blocks
+
     def as_record(self) -> dict[str, Any]:
         """The record that `--json` prints."""
         delays, moments = self.setting.delays, self.setting.moments
@@ -97,7 +103,7 @@ class Tried:
             "until": iso(moments[-1]),
             "label_delay": delays.labels,
             "deployment_delay": delays.deployment,
-            "held_back": delays.held_back,
+            "held_back": self.held_back,
             "digest": self.digest,
         }
 
@@ -144,11 +150,12 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     work = Work(table, whole, recipe, params.data, params.split.sliding_rows)
     digest = _digest(house, work, table)
     kinds = params.train.windows
+    kept = _kept_back(whole, params.split.judge_rows)
     scored = all_scored(work, kinds, house.workspace.policy / f"{digest}.jsonl", cores=cores())
     setting = Setting(
-        matrix=LossMatrix.of(kinds, whole, scored, usual_rows=params.account.usual_rows),
+        matrix=LossMatrix.of(kinds, whole, scored, usual_rows=params.account.usual_rows, back=kept % whole.blocks),
         kinds=tuple(range(len(kinds))),
-        delays=Delays(delay, params.policy.deployment_delay, _held_back(table, edges, params.split.judge_rows)),
+        delays=Delays(delay, params.policy.deployment_delay, kept // whole.blocks),
         blocks=params.probe.blocks,
         moments=moments,
         first_window=0,
@@ -213,9 +220,9 @@ def _label_delay(table: pd.DataFrame, span: pd.Timedelta, *, later: bool) -> int
     return int(max(np.ceil(late / span - ALMOST), 0))
 
 
-def _held_back(table: pd.DataFrame, edges: np.ndarray, judge_rows: int) -> int:
-    """Windows that a run keeps back to judge its models with, to the nearest whole, at least one."""
-    return max(round(judge_rows * (len(edges) - 1) / (len(table) - int(edges[0]))), 1)
+def _kept_back(whole: Cut, judge_rows: int) -> int:
+    """Blocks that a run keeps back to judge its models on, to the nearest whole, at least one."""
+    return max(round(judge_rows * len(whole.starts) / float(whole.rows.sum())), 1)
 
 
 def _recipe(house: House, first: pd.DataFrame) -> Recipe:

@@ -133,7 +133,7 @@ def facts(tried: Tried) -> list[str]:
     terms = (
         f"price of a retraining {tried.price:.4g}, in mean {tried.loss} times checks; labels known "
         f"{delays.labels} windows later, a model live {delays.deployment} windows after the decision, "
-        f"the newest {delays.held_back} kept back from its training for the gate, which judges it there"
+        f"the newest {tried.held_back:g} kept back from its training for the gate, which judges it there"
     )
     words = (
         "cost: loss summed over the windows and the price of each retraining; of hindsight: over the cost of the best "

@@ -9,7 +9,8 @@ from retrim.core.batches.concern import Concern, Gravity
 from retrim.core.batches.units import UNITS
 
 MOSTLY = 0.5  # share of zeros from which quantiles say nothing about a unit
-FEW = 0.05  # of the least share of zeros that any window had: fewer are hardly left
+EXPECTED = 20.0  # zeros that the least share of any window promises: hardly one of them left is no chance
+FEW = 0.05  # of these: hardly one
 CHANCE = 1e-6  # that so many values lie beyond all earlier ones without a cause
 
 
@@ -50,9 +51,9 @@ def not_zero(windows: list[np.ndarray]) -> NotZero | None:
 
 
 def gone_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | None:
-    """Hardly a 0 left, where most values of every window were 0."""
+    """Hardly a 0 left, where every window had its share of them."""
     share = float((values == 0).mean())
-    if known.zeros < MOSTLY or share > FEW * known.zeros:
+    if known.zeros * len(values) < EXPECTED or share > FEW * known.zeros:
         return None
     return Concern("unsure", name, f"{share:.0%} of its values are 0, at least {known.zeros:.0%} before")
 

@@ -87,5 +87,5 @@ def compare(setting: Setting, policies: Sequence[Policy], *, price: float, fits_
 
 def usual_fit(setting: Setting) -> float:
     """Rows that a model of each training window is made from, on average over the windows, summed."""
-    cut = setting.matrix.cut
-    return float(np.mean(setting.matrix.fitted_rows[list(setting.kinds), :: cut.blocks], axis=1).sum())
+    matrix = setting.matrix
+    return float(np.mean(matrix.fitted_rows[np.ix_(list(setting.kinds), matrix.origins.tolist())], axis=1).sum())

@@ -41,16 +41,15 @@ class Judging:
             until: Windows before this one have labels.
         """
         live, live_kind = champion
-        begin = max(model, live)
-        parts = self._newest(matrix, begin, until)
-
-        def losses(of: int, kind: int) -> np.ndarray:
-            means = [matrix.part_means(of, kind, window) for window in range(begin, until)]
-            return np.concatenate(means)[-parts:] if parts else np.empty(0)
-
+        begin = int(matrix.cut.starts[max(matrix.origin(model), matrix.origin(live))])
+        cells = self._newest(matrix, np.flatnonzero((matrix.cut.window < until) & (matrix.cut.cells[:-1] >= begin)))
+        sums = {
+            matrix.kinds[kind]: matrix.sums[kind, matrix.origin(model), cells]
+            for kind in self._apart(matrix, kinds, matrix.origin(model))
+        }
         return judge(
-            {matrix.kinds[kind]: losses(model, kind) for kind in self._apart(matrix, kinds, model)},
-            losses(live, live_kind),
+            {kind: matrix.means_of_parts(cells, each) for kind, each in sums.items()},
+            matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
             {},
             self.gate.model_copy(update={"min_rows": 2}),  # of parts; rows are asked for before a run is judged
             draws=self.draws,
@@ -77,14 +76,17 @@ class Judging:
             labels: Windows until labels are known.
             blocks: Blocks of the probe.
         """
-        parts = self._newest(matrix, window, window + 1)
+        of_window = np.flatnonzero(matrix.cut.window == window)
+        cells = self._newest(matrix, of_window)
+        kept = np.isin(of_window, cells)
         sums = {
-            matrix.kinds[kind]: matrix.probe_sums(window, kind, labels=labels, blocks=blocks)
-            for kind in self._apart(matrix, kinds, max(window - labels, 0))
+            matrix.kinds[kind]: matrix.probe_sums(window, kind, labels=labels, blocks=blocks)[kept]
+            for kind in self._apart(matrix, kinds, max(window - labels, 0) * matrix.cut.blocks)
         }
+        live, live_kind = champion
         return preview(
-            {kind: matrix.means_of_parts(window, each)[-parts:] for kind, each in sums.items()},
-            matrix.part_means(*champion, window)[-parts:],
+            {kind: matrix.means_of_parts(cells, each) for kind, each in sums.items()},
+            matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
             self.gate,
             rows=int(min(matrix.rows[window], self.rows)),
             draws=self.draws,
@@ -113,16 +115,14 @@ class Judging:
             return None
         return next((each for each in range(check + 1, matrix.windows) if enough(each)), matrix.windows)
 
-    def _apart(self, matrix: LossMatrix, kinds: Sequence[int], model: int) -> list[int]:
+    def _apart(self, matrix: LossMatrix, kinds: Sequence[int], origin: int) -> list[int]:
         """The training windows whose models were made from different rows: of the same rows the first."""
         own: dict[int, int] = {}
         for kind in kinds:
-            own.setdefault(int(matrix.fitted_rows[kind, model * matrix.cut.blocks]), kind)
+            own.setdefault(int(matrix.fitted_rows[kind, origin]), kind)
         return list(own.values())
 
-    def _newest(self, matrix: LossMatrix, begin: int, until: int) -> int:
-        """Parts of windows `[begin, until)` that are judged: those that lie for the most part in the newest rows."""
-        if begin >= until:
-            return 0
-        own = np.concatenate([matrix.part_rows(window) for window in range(begin, until)])[::-1]
-        return int((np.cumsum(own) - own / 2 <= self.rows).sum())
+    def _newest(self, matrix: LossMatrix, cells: np.ndarray) -> np.ndarray:
+        """Those of some cells, ascending, that lie for the most part in their newest rows."""
+        own = matrix.cut.rows[cells][::-1]
+        return cells[len(cells) - int((np.cumsum(own) - own / 2 <= self.rows).sum()) :]

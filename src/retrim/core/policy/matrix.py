@@ -37,7 +37,7 @@ class Delays:
 class LossMatrix:
     """Losses of every fit on every later cell.
 
-    Model `i` is the one made just before window `i`, counted from 0: the first is made from the first part alone.
+    Model `i` is made `back` blocks before window `i`, counted from 0: the first is made from the first part alone.
 
     Args:
         kinds: Training windows.
@@ -45,6 +45,7 @@ class LossMatrix:
         sums: Loss summed over each cell's rows; NaN before a fit's origin; shape (kinds, windows * blocks, cells).
         fitted_rows: Rows each fit was made from, shape (kinds, windows * blocks).
         usual_rows: Rows of a usual check: a window of n rows counts n / usual_rows.
+        back: Blocks before a window that its model leaves out, for the gate to judge it on.
     """
 
     kinds: tuple[WindowKind, ...]
@@ -52,10 +53,11 @@ class LossMatrix:
     sums: np.ndarray
     fitted_rows: np.ndarray
     usual_rows: float
+    back: int
 
     @classmethod
     def of(
-        cls, kinds: tuple[WindowKind, ...], cut: Cut, scored: Iterable[Scored], *, usual_rows: float
+        cls, kinds: tuple[WindowKind, ...], cut: Cut, scored: Iterable[Scored], *, usual_rows: float, back: int
     ) -> "LossMatrix":
         """The matrix of all jobs of `cut`, in any order.
 
@@ -70,7 +72,7 @@ class LossMatrix:
             fitted[place, each.job.origin] = each.fitted_rows
         if not np.isfinite(sums[:, :, -1]).all():
             raise ValueError("a fit of the loss matrix is missing")
-        return cls(kinds, cut, sums, fitted, usual_rows)
+        return cls(kinds, cut, sums, fitted, usual_rows, back)
 
     @property
     def windows(self) -> int:
@@ -86,11 +88,20 @@ class LossMatrix:
         """Usual checks that each window counts for, shape (windows,)."""
         return self.rows / self.usual_rows
 
+    def origin(self, model: int) -> int:
+        """The block, counted through all windows, that a model's training rows end before."""
+        return max(model * self.cut.blocks - self.back, 0)
+
+    @property
+    def origins(self) -> np.ndarray:
+        """That of every model, shape (windows,)."""
+        return np.maximum(np.arange(self.windows) * self.cut.blocks - self.back, 0)
+
     @cached_property
     def totals(self) -> np.ndarray:
         """Mean loss times share of model i on window j, shape (kinds, windows, windows); NaN where j is before i."""
         begins = np.searchsorted(self.cut.window, np.arange(self.windows))
-        by_window = np.add.reduceat(self.sums[:, :: self.cut.blocks], begins, axis=2)
+        by_window = np.add.reduceat(self.sums[:, self.origins], begins, axis=2)
         return np.asarray(by_window / self.usual_rows)
 
     def part(self, first: int, last: int) -> "LossMatrix":
@@ -105,7 +116,8 @@ class LossMatrix:
             block=self.cut.block[kept],
             part=self.cut.part[kept],
         )
-        return LossMatrix(self.kinds, inner, self.sums[:, blocks, kept], self.fitted_rows[:, blocks], self.usual_rows)
+        fitted = self.fitted_rows[:, blocks]
+        return LossMatrix(self.kinds, inner, self.sums[:, blocks, kept], fitted, self.usual_rows, self.back)
 
     def probe_sums(self, window: int, kind: int, *, labels: int, blocks: int) -> np.ndarray:
         """What a probe of a window loses in each of its cells, each block judged by a fit on what was due before it.
@@ -123,7 +135,7 @@ class LossMatrix:
 
     def model_sums(self, window: int, kind: int, model: int) -> np.ndarray:
         """What model `model` loses in each cell of a window that is not before it."""
-        return np.asarray(self.sums[kind, model * self.cut.blocks, self.cut.window == window])
+        return np.asarray(self.sums[kind, self.origin(model), self.cut.window == window])
 
     def mean_loss(self, model: int, kind: int, window: int) -> float:
         """Mean loss of a model on the rows of a window that is not before it."""
@@ -131,17 +143,13 @@ class LossMatrix:
 
     def part_means(self, model: int, kind: int, window: int) -> np.ndarray:
         """Mean losses of a model on the parts of a window that are taken together when an error is computed."""
-        return self.means_of_parts(window, self.model_sums(window, kind, model))
+        return self.means_of_parts(np.flatnonzero(self.cut.window == window), self.model_sums(window, kind, model))
 
-    def means_of_parts(self, window: int, sums: np.ndarray) -> np.ndarray:
-        """The same from losses summed over each of its cells."""
-        part = self.cut.part[self.cut.window == window]
-        return np.asarray(np.bincount(part, weights=sums) / self.part_rows(window))
-
-    def part_rows(self, window: int) -> np.ndarray:
-        """Rows of each of these parts."""
-        cells = self.cut.window == window
-        return np.bincount(self.cut.part[cells], weights=self.cut.rows[cells])
+    def means_of_parts(self, cells: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """The same from losses summed over each of some cells, ascending; of a part that lies in them partly, that."""
+        named = self.cut.window[cells] * len(self.cut.window) + self.cut.part[cells]
+        place = np.unique(named, return_inverse=True)[1]
+        return np.asarray(np.bincount(place, weights=sums) / np.bincount(place, weights=self.cut.rows[cells]))
 
     def reading(self, window: int, champion: np.ndarray, probe: np.ndarray) -> Reading:
         """The reading of a window, from the sums of champion and probe in each of its cells."""

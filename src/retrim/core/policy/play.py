@@ -229,7 +229,7 @@ def _retrain(setting: Setting, walk: _Walk, check: int, answer: Answer) -> None:
         verdict = judging.verdict(matrix, setting.kinds, champion, model=model, until=known)
         kind, passed = matrix.kinds.index(verdict.winner), verdict.promote
     walk.checks.append(check)
-    walk.fitted += sum(int(matrix.fitted_rows[each, model * matrix.cut.blocks]) for each in setting.kinds)
+    walk.fitted += sum(int(matrix.fitted_rows[each, matrix.origin(model)]) for each in setting.kinds)
     if not passed:
         walk.note_run("refused", answer.rules, moment)
         walk.refused.append(check)

@@ -6,7 +6,7 @@ from typing import Any
 
 # Where the settings stand that a rule's answer hangs on, beside those of the models it looks at.
 BEAR_ON: dict[str, tuple[str, ...]] = {
-    "account": ("account.", "probe.", "judge."),
+    "account": ("account.", "probe.", "judge.", "gate."),  # it asks what the gate would say
     "drift": ("drift.", "profile.", "triggers.drift_", "data.batch_every"),
     "schedule": ("triggers.every",),
     "performance": ("triggers.band", "probe.min_rows", "judge.", "gate.seed"),

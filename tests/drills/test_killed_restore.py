@@ -1,0 +1,83 @@
+"""A killed restore: before anything moved the next check decides it again; after the release row the alias follows."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from retrim.adapters.store import Row
+from retrim.ops.release import live
+from tests.drills.scene import Scene, all_is_settled, champion_is_whole
+from tests.world import START, World, make_world
+
+LATER = START + pd.Timedelta(1000, "D")
+
+
+class Returning(Scene):
+    """A world whose concept changed on day 20, so that version 2 was made, and changed back on day 40."""
+
+    def __init__(self, folder: Path, server: str) -> None:
+        changed: World = make_world(
+            folder,
+            server=server,
+            drift={"kind": "concept", "size": 4.0, "since": START + pd.Timedelta(20, "D")},
+            changes={
+                "account": {"price": 1e6, "price_unit": "loss"},  # nothing is trained by itself
+                "triggers": {"cooldown_checks": 0},
+                "retrain": {"mode": "refit"},
+            },
+        )
+        changed.land(changed.day(20))
+        changed.retrim("retrain", "--as-of", changed.day(20))
+        changed.land(changed.day(40), since=changed.day(20))
+        changed.retrim("retrain", "--as-of", changed.day(40))
+        self.world, self.day = replace(changed, table={**changed.table, "since": LATER}), 40
+
+    def next_day(self) -> str:
+        """Lands four more days of rows; gives the moment."""
+        before, self.day = self.day, self.day + 4
+        self.world.land(self.world.day(self.day), since=self.world.day(before))
+        return self.world.day(self.day)
+
+    def decided(self, at: str) -> Row | None:
+        """The check of a moment."""
+        return self.world.house.store.decision(f"generated-{pd.Timestamp(at):%Y%m%dT%H%M%SZ}")
+
+    def live(self) -> tuple[int, int]:
+        """The version that the store says is live, and the one that the alias points at."""
+        now_live = live(self.world.house)
+        assert now_live is not None
+        return now_live.version, self.world.house.registry.aliases()["champion"]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, server: str) -> Returning:
+    return Returning(tmp_path_factory.mktemp("returning"), server)
+
+
+@pytest.mark.drill
+@pytest.mark.server
+def test_a_restore_killed_before_anything_moved_is_decided_again_by_the_next_check(scene: Returning) -> None:
+    assert scene.live() == (2, 2)
+    scene.world.retrim("check", "--now", scene.next_day())  # the former champion leads for the first time
+    killed_at = scene.next_day()
+    scene.kill("retrim.ops.release:make_live:before", "check", "--now", killed_at)
+    champion_is_whole(scene.world)
+    kept = scene.decided(killed_at)
+    assert kept is not None
+    assert kept.outcome == "restore"
+    assert scene.live() == (2, 2)
+
+    again_at = scene.next_day()
+    scene.kill("retrim.adapters.store:Store.add_release:after", "check", "--now", again_at)
+    champion_is_whole(scene.world)
+    again = scene.decided(again_at)
+    assert again is not None
+    assert again.outcome == "restore"
+    assert scene.live() == (1, 2)
+
+    scene.world.retrim("check", "--now", again_at)
+    assert scene.live() == (1, 1)
+    champion_is_whole(scene.world)
+    all_is_settled(scene.world)
