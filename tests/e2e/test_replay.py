@@ -12,7 +12,7 @@ from retrim.adapters import git
 from retrim.core.metrics import row_losses
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
-from retrim.ops.champion import predictor
+from retrim.ops.champion import stored
 from tests.e2e.flows_here import monitor, retrain
 from tests.test_command_line_doc import keys
 from tests.world import START, World, make_world
@@ -112,7 +112,7 @@ def test_both_sides_are_judged_on_the_same_rows_by_what_was_live(world: World, r
     table = assemble(*read_landed(world.house.landing.root), world.house.params.data, as_of=pd.Timestamp(world.day(40)))
     ripe = mature(table)
     rows = ripe[(ripe["_event"] >= world.day(FROM)) & (ripe["_event"] < world.day(40))]
-    first = predictor(world.house, 1)
+    first = stored(world.house, 1).predictor
     losses = row_losses("mae", first.view.actual(rows), first.predict(rows))
 
     assert replayed["summary"]["rows"] == len(rows)
