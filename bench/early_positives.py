@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matrices import FIRST, WINDOWS, matrix_of
-from policies import PARAMS, PARTS, RUNS, Run, account, gain_of, setting_of
+from policies import PARAMS, PARTS, RUNS, asked_at, gain_of, setting_of
 from streams import Stream, load
 
 from retrim.core.policy.asks import at_checks, every
@@ -89,25 +89,23 @@ def lines(stream: Stream, matrix: LossMatrix, early: LossMatrix, late: int) -> N
     """A line of the table for each training window."""
     for windows in RUNS:
         at_once, due = (
-            setting_of(matrix, stream.table, windows, n, blocks=PARAMS.probe.blocks, gated=False) for n in (0, late)
+            setting_of(matrix, stream.table, windows, n, blocks=PARAMS.probe.blocks, gated=0.0) for n in (0, late)
         )
         biased = replace(at_once, matrix=early, blocks=1)  # made from arrived rows, which are never older than a check
         never = play(due, at_checks(()), probes=False).loss / WINDOWS
         always = [play(setting, every(1, WINDOWS), probes=False).loss / WINDOWS for setting in (at_once, due, biased)]
         losses = [f"{never:.3f}", f"{always[0]:.3f}", *(f"{loss:.3f} ({loss / always[0]:.2f})" for loss in always[1:])]
         gain = gain_of(matrix, stream.table, windows, late)
-        told = [
-            _account(due, biased, gain / part, Run(stream.name, windows, late, part, due, 0, 0, 0)) for part in PARTS
-        ]
+        told = [_account(due, biased, gain / part) for part in PARTS]
         cells = [stream.name, str(late), windows, *losses, *(", ".join(cell) for cell in zip(*told, strict=True))]
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def _account(due: Setting, biased: Setting, price: float, run: Run) -> tuple[str, str, str]:
+def _account(due: Setting, biased: Setting, price: float) -> tuple[str, str, str]:
     """Its cost over that of hindsight, its retrainings and those of hindsight, and its schedule on arrived rows."""
     found = best(due.matrix.totals[list(due.kinds)], due.delays, price=price)
     least = found.cost(price)
-    played = play(due, account(replace(run, price=price, least=least)), probes=True)
+    played = play(due, asked_at(due, price), probes=True)
     same = play(biased, at_checks(played.checks), probes=False).cost(price)
     counts = f"{played.retrainings} ({len(found.checks)})"
     return f"{played.cost(price) / least:.3f}", counts, f"{same / least:.2f}"

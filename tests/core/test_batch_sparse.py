@@ -52,9 +52,9 @@ PAST = [hours(week, wet=(0.12, 0.25)[week % 2], heavy=(0.1, 0.4)[week % 2]) for 
 NOW = hours(WEEKS, wet=0.2, heavy=0.2)
 
 
-def verdict(batch: pd.DataFrame) -> BatchVerdict:
-    ends = [week["at"].max() for week in PAST]
-    history = History(pd.concat(PAST), ends, [HOUR] * WEEKS, [WEEK] * WEEKS)
+def verdict(batch: pd.DataFrame, past: list[pd.DataFrame] = PAST) -> BatchVerdict:
+    ends = [week["at"].max() for week in past]
+    history = History(pd.concat(past), ends, [HOUR] * WEEKS, [WEEK] * WEEKS)
     return look_at(batch, history, DATA, PARAMS, arrives=ends[-1] + (WEEK + 1) * HOUR)
 
 
@@ -79,11 +79,17 @@ def test_a_handful_of_values_is_enough_to_know_another_unit() -> None:
     assert verdict(NOW.assign(rain=few / 1000)).kind == "broken"
 
 
-def test_zeros_that_are_gone_hold_the_batch() -> None:
+def test_zeros_that_have_become_another_value_hold_the_batch() -> None:
     made = verdict(NOW.assign(rain=NOW["rain"] * 0.1 + 0.2))
 
     assert made.kind == "unsure"
     assert "at least" in made.concerns[0].text
+
+
+def test_wet_hours_alone_are_let_in() -> None:
+    often = [week.assign(rain=week["rain"].where(week["rain"] == 0, 0.5)) for week in PAST]
+
+    assert not verdict(NOW.assign(rain=0.5), often).holds
 
 
 def test_rain_with_the_other_sign_breaks_the_batch() -> None:

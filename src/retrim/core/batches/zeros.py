@@ -11,6 +11,7 @@ from retrim.core.batches.units import UNITS
 MOSTLY = 0.5  # share of zeros from which quantiles say nothing about a unit
 EXPECTED = 20.0  # zeros that the least share of any window promises: hardly one of them left is no chance
 FEW = 0.05  # of these: hardly one
+FREQUENT = 0.05  # share of a window from which a value is frequent
 CHANCE = 1e-6  # that so many values lie beyond all earlier ones without a cause
 
 
@@ -24,6 +25,7 @@ class NotZero:
         high: The largest, likewise.
         sizes: Whether signs are left out, as there were both.
         zeros: The least share of zeros in any window.
+        frequent: Values that were frequent in any window.
     """
 
     count: int
@@ -31,6 +33,7 @@ class NotZero:
     high: float
     sizes: bool
     zeros: float
+    frequent: frozenset[float]
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """What is not 0 among these values, as it is looked at."""
@@ -47,15 +50,24 @@ def not_zero(windows: list[np.ndarray]) -> NotZero | None:
     sizes = bool((rest < 0).any())
     rest = np.abs(rest) if sizes else rest
     zeros = min(float((window == 0).mean()) for window in windows)
-    return NotZero(len(rest), float(rest.min()), float(rest.max()), sizes, zeros)
+    frequent: set[float] = set()
+    for window in windows:
+        found, counts = np.unique(window, return_counts=True)
+        frequent.update(found[counts >= FREQUENT * len(window)].tolist())
+    return NotZero(len(rest), float(rest.min()), float(rest.max()), sizes, zeros, frozenset(frequent))
 
 
 def gone_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | None:
-    """Hardly a 0 left, where every window had its share of them."""
+    """Hardly a 0 left, where every window had its share of them, and a value that was rare in their place."""
     share = float((values == 0).mean())
     if known.zeros * len(values) < EXPECTED or share > FEW * known.zeros:
         return None
-    return Concern("unsure", name, f"{share:.0%} of its values are 0, at least {known.zeros:.0%} before")
+    found, counts = np.unique(values, return_counts=True)
+    value, taken = float(found[counts.argmax()]), float(counts.max() / len(values))
+    if value in known.frequent or taken < max(known.zeros, FREQUENT):
+        return None
+    text = f"{share:.0%} of its values are 0, at least {known.zeros:.0%} before; {taken:.0%} are {value:g} now"
+    return Concern("unsure", name, text)
 
 
 def unit_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | None:
