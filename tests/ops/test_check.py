@@ -193,6 +193,30 @@ def test_a_deposit_is_the_gain_times_the_share_of_a_usual_check(make: Make) -> N
     )
 
 
+def test_a_check_keeps_what_the_gate_would_say_of_its_refits(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    for day in (14, 16, 18):  # of as many rows as judge
+        desk.land(desk.rows(day - 2, day), day)
+        record = desk.check(day).record
+    gain = record["reading"]["gain"] / record["reading"]["champion_loss"]
+
+    assert record["preview"]["passes"]
+    assert f"gain over the champion {gain:.1%}" in record["preview"]["reason"]
+    assert record["pending"] == 0
+
+
+def test_what_the_gate_would_refuse_is_not_started(make: Make) -> None:
+    strict = CHEAP | {"gate": {**CHEAP.get("gate", {}), "min_gain": 0.99}}
+    desk = make(drift=CONCEPT, changes=strict)
+    for day in (14, 18, 22):
+        desk.land(desk.rows(day - 4, day), day)
+        checked = desk.check(day)
+
+    assert checked.record["account"]["balance"] > checked.record["price"]
+    assert checked.outcome == "none"
+    assert "the gate would refuse it" in checked.reason
+
+
 def test_the_account_pays_for_one_retraining(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=CHEAP)
     outcomes = {}
