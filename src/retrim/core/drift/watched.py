@@ -193,7 +193,7 @@ def _normal(watched: Watched, shift: np.ndarray, noise: Noise, rows: float, mean
     new = np.clip(old + shift[..., share], 0, 1)
     old = np.clip(old, 1 / watched.rows, 1 - 1 / watched.rows)
     thinned = _thinned(watched, old, noise.variance[..., share], rows)
-    room = np.where(new > old, 1 - old, old) / np.maximum(np.abs(new - old), 1e-300)
+    room = (1 - old) / np.maximum(new - old, 1e-300)
     skew = np.minimum(_skew_of_bursts(rows / thinned, old), room)  # what fills a window is no rare kind any more
     stretched = np.clip(old + skew * (new - old), 0, 1)
     z[..., share] = _of_counts(old, stretched, thinned / skew**2) / np.sqrt(both)
