@@ -21,6 +21,7 @@ from retrim.core.section import Section
 from retrim.core.table import ColumnType
 
 ERRORS = 3.0  # standard errors that make a change clear: many slices are looked at
+MOST = 0.5  # share of the rows: a larger slice is nearly all of them, and says nothing of where
 
 
 class SliceParams(Section):
@@ -79,7 +80,7 @@ class LossChange:
     Args:
         shifted: The change of the mean loss that goes with each column's shift, were the loss in each of its slices
             what it was; 0 where that is within 3 standard errors.
-        slices: What is clear first, then what adds most.
+        slices: What is clear first, then what adds most; of those that hold at most half of the rows.
     """
 
     shifted: dict[str, float]
@@ -110,7 +111,7 @@ def loss_change(
         shifted[column] = _shift(known[places[0]], known[places[1]], block_rows=block_rows)
         for cell in np.unique(places[1]):
             inside = now.losses[places[1] == cell]
-            if len(inside) >= params.least_rows:
+            if params.least_rows <= len(inside) <= MOST * len(now.losses):
                 was = before.losses[places[0] == cell]
                 compared = was if len(was) >= params.least_rows else before.losses
                 change = float(inside.mean() - compared.mean())
