@@ -70,6 +70,15 @@ def test_where_all_ages_and_retraining_is_cheap_it_is_switched_on() -> None:
     assert "not proven" not in choice.sentence
 
 
+def test_what_saved_nothing_on_the_rest_is_not_recommended() -> None:
+    # All ages in the first 12 windows, and nothing after: there always pays its price for nothing.
+    age = np.minimum(np.arange(WINDOWS), 12) - np.minimum(np.arange(WINDOWS)[:, None], 12)
+    choice = chosen(made(1.0 + 5.0 * np.maximum(age, 0)), price=0.1)
+
+    assert (choice.name, choice.recommended) == ("always", "never")
+    assert choice.sentence.startswith("Do not retrain yet: always was the cheapest on the first 12 windows, and cost")
+
+
 def aging_late() -> Setting:
     """Nothing ages in the first 12 windows; from there on always would be far cheaper."""
     age = np.maximum(np.arange(WINDOWS) - np.maximum(np.arange(WINDOWS)[:, None], 12), 0)

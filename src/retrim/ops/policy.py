@@ -93,7 +93,7 @@ class Tried:
                 "cost": hindsight.cost(self.price),
                 "decided": [iso(moments[check]) for check in hindsight.checks],
             },
-            "recommended": self.choice.name,
+            "recommended": self.choice.recommended,
             "sentence": self.choice.sentence,
             "interval": [self.choice.low, self.choice.high],
             "price": self.price,

@@ -53,7 +53,7 @@ def report(house: House, tried: Tried) -> Report:
     run = record_backtest(
         house.registry,
         key=f"policy-{tried.digest}",
-        settings={**settings, "recommended": tried.choice.name},
+        settings={**settings, "recommended": tried.choice.recommended},
         metrics=metrics,
         folder=page_at.parent,
     )

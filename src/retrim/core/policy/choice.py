@@ -51,6 +51,11 @@ class Choice:
     waited: bool
 
     @property
+    def recommended(self) -> str:
+        """The policy to switch on: never retraining, where the chosen one saved nothing on the rest."""
+        return self.name if self.saved > 0 else NEVER
+
+    @property
     def sentence(self) -> str:
         """What to do, with the figures it rests on."""
         first, rest = f"the first {self.chosen_on} windows", f"the last {self.windows}"
@@ -58,6 +63,9 @@ class Choice:
             could = f"the best schedule in hindsight would have cost {self.hindsight:.4g} on {rest}"
             return f"Do not retrain: on {first} nothing was cheaper; {could}, never retraining {self.never:.4g}."
         runs = f"{self.retrainings} retraining{'' if self.retrainings == 1 else 's'}"
+        if self.saved <= 0:
+            cost = f"{self.cost:.4g} with {runs} on {rest}, {self.never:.4g} without any"
+            return f"Do not retrain yet: {self.name} was the cheapest on {first}, and cost {cost}."
         saved = f"saved {self.saved:.3g} a window (95 % interval {self.low:.3g} to {self.high:.3g})"
         figures = f"{self.cost:.4g} with {runs} against {self.never:.4g} without any; it {saved}"
         proof = "" if self.low > 0 else ", so it is not proven that it pays"
