@@ -127,7 +127,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
         ("settle", Settled("", "", "", "", (), "")),
         ("price", Price(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
         ("drift verify", VerifiedAlarms(1, "", Verified(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, (), 1.0), [])),
-        ("log verify", VerifiedLog(0, None)),
+        ("log verify", VerifiedLog(0, 0, None)),
         ("rollback", Live(1, "", "", "", None)),
         ("room", Room(Path(), "", (), None)),
         ("ingest", Landed("landed", "rows", "", 0, Path(), (), None)),

@@ -75,4 +75,5 @@ def log_verify(
         screens.show_json(found.as_record())
     else:
         last = f"; the last seal is {found.seal}" if found.seal else ""
-        screens.OUT.print(f"{found.rows} rows, as they were sealed{last}", highlight=False, soft_wrap=True)
+        older = f", the first {found.unsealed} before there were seals" if found.unsealed else ""
+        screens.OUT.print(f"{found.rows} rows, as they were sealed{older}{last}", highlight=False, soft_wrap=True)

@@ -42,6 +42,7 @@ STAGES = {
     "refuse": {"cmd": "echo no; exit 1", "always_changed": True},
     "misread": {"cmd": "echo what; exit 2", "always_changed": True},
     "leave": {"cmd": "sleep 600 > /dev/null 2>&1 & echo $! > left.pid", "always_changed": True},
+    "babble": {"cmd": "printf '\\377\\376 no text'", "always_changed": True},
     "linger": {"cmd": "echo $$ > linger.pid; echo begun; sleep 600", "always_changed": True},
     "surroundings": {"cmd": "env; command -v python", "always_changed": True},
 }
@@ -274,6 +275,9 @@ class TestAStage:
         assert "=/nowhere" not in printed
         assert "RETRIM_CORES=3" in printed
         assert printed.count(f"\n{Path(sys.executable).parent}/python\n") == 1
+
+    def test_may_print_what_is_no_text_and_no_end_of_line(self, worked_in: Path) -> None:
+        assert "\\xff\\xfe no text" in run("babble", worked_in)
 
     def test_leaves_no_process_behind(self, worked_in: Path) -> None:
         run("leave", worked_in)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.core.batches import BatchParams, BatchVerdict, History, look_at
+from retrim.core.batches.zeros import not_zero, unit_concern
 from retrim.core.table import DataParams
 from tests.architecture.test_settings import DOCUMENT
 
@@ -112,3 +113,14 @@ def test_a_new_name_in_a_fifth_of_the_rows_is_drift_where_names_are_mostly_missi
     named = NOW["holiday"].mask(np.arange(WEEK) % 5 == 0, "festival")
 
     assert verdict(NOW.assign(holiday=named)).kind == "drifted"
+
+
+@pytest.mark.parametrize("factor", [10.0, 1000.0])
+def test_as_many_values_as_may_come_are_judged(factor: float) -> None:
+    draw = np.random.default_rng(3)
+    past = [np.where(draw.random(720) < 0.3, draw.gamma(2, 1, 720) + 0.5, 0.0) for _ in range(10)]
+    known = not_zero(past)
+    assert known is not None
+    found = unit_concern("rain", np.where(draw.random(7200) < 0.3, known.high * factor, 0.0), known)
+
+    assert found is not None

@@ -43,6 +43,13 @@ def test_an_entry_that_is_gone_breaks_at_its_number(gone: int) -> None:
     assert first_broken(entries, seals) == gone
 
 
+def test_seals_that_are_gone_from_the_beginning_do_not_hide_a_change_after_them() -> None:
+    entries, seals = chained(3)
+    del seals[1]
+
+    assert first_broken(entries, seals) == 2
+
+
 def test_an_entry_that_was_added_without_a_seal_breaks_at_its_number() -> None:
     entries, seals = chained(2)
 
@@ -55,3 +62,11 @@ def test_an_entry_resealed_alone_breaks_the_one_after() -> None:
     seals[2] = seal(seals[1], entries[1])
 
     assert first_broken(entries, seals) == 3
+
+
+def test_entries_before_the_first_seal_are_older_than_the_seals() -> None:
+    entries, _ = chained(3)
+    seals = {3: seal(FIRST, entries[2])}
+
+    assert first_broken(entries, seals) is None
+    assert first_broken([*entries[:2], {**entries[2], "version": 99}], seals) == 3

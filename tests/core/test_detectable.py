@@ -65,3 +65,10 @@ def test_says_nothing_of_a_champion_without_loss() -> None:
     events = pd.Series(pd.date_range("2024-01-01", periods=5, freq="1h", tz="UTC"))
 
     assert detectable({"all": np.ones(5)}, "all", np.zeros(5), events, GATE, draws=100, block_rows=1) is None
+
+
+def test_says_nothing_of_a_champion_with_next_to_no_loss() -> None:
+    events = pd.Series(pd.date_range("2024-01-01", periods=6, freq="1h", tz="UTC"))
+    tiny = np.array([0.0, 0.0, 1e-300, 0.0, 0.0, 0.0])
+
+    assert detectable({"all": np.ones(6) * np.arange(6)}, "all", tiny, events, GATE, draws=100, block_rows=1) is None

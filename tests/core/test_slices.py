@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from retrim.core.slices import LossChange, Part, Slice, SliceParams, loss_change
 
-PARAMS = SliceParams(cells=4, levels=5, least_rows=20)
+PARAMS = SliceParams(cells=4, levels=5, least_rows=20, most_share=0.5, errors=3.0, kept=10)
 COLUMNS = {"size": "number", "kind": "category"}
 
 
@@ -92,13 +92,27 @@ def test_a_value_that_fills_a_cell_is_named_alone() -> None:
     assert {each.name for each in found.slices if each.column == "size"} == {"0", "1"}
 
 
+def test_values_where_there_were_none_have_a_slice_of_their_own() -> None:
+    blank = pd.DataFrame({"size": [np.nan] * 400, "kind": "a"})
+    half = pd.DataFrame({"size": [np.nan, 1.0] * 200, "kind": "a"})
+    found = change(Part(blank, np.ones(400)), Part(half, np.ones(400)))
+
+    assert {each.name for each in found.slices if each.column == "size"} == {"missing", "any value"}
+
+
+def test_a_slice_of_nearly_all_rows_is_left_out() -> None:
+    found = change(part("aab", SAME), part("aab", {"a": 5.0, "b": 3.0}, seed=2))
+
+    assert [each.name for each in found.slices if each.column == "kind"] == ["b"]
+
+
 def test_nothing_is_said_of_few_rows() -> None:
     assert change(part("a", SAME, rows=19), part("a", SAME)) == LossChange({}, ())
     assert change(part("a", SAME), part("a", SAME, rows=19)) == LossChange({}, ())
 
 
 def test_a_column_of_too_many_categories_is_left_out() -> None:
-    few = SliceParams(cells=4, levels=1, least_rows=20)
+    few = PARAMS.model_copy(update={"levels": 1})
 
     assert "kind" not in change(part("aab", SAME), part("aab", SAME), params=few).shifted
 

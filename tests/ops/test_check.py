@@ -235,6 +235,16 @@ def test_a_promotion_empties_the_account(make: Make) -> None:
     assert balance(desk.house, 2) == EMPTY
 
 
+def test_what_the_gate_would_refuse_is_not_started_at_a_check_without_new_rows_either(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes={**CHEAP, "gate": {"min_gain": 0.99}})
+    seen = _until_it_pays(desk, outcome="none").record
+    after = desk.check(21)
+
+    assert not seen["preview"]["passes"]
+    assert (after.outcome, after.record["preview"]) == ("none", seen["preview"])
+    assert "but the gate would refuse it" in after.reason
+
+
 def test_a_refusal_debits_the_price_once(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=CHEAP)
     paid = _until_it_pays(desk).record["account"]["balance"]

@@ -61,6 +61,21 @@ def test_misses_a_seal_that_was_noted_before_the_last_rows_were_taken_away(desk:
         verify_log(desk.house, kept=noted)
 
 
+def test_a_store_from_before_the_seals_goes_on_with_them(desk: Desk) -> None:
+    altered(desk, "DELETE FROM seals")
+    desk.make_version(13)
+    found = verify_log(desk.house, kept=None)
+
+    assert (found.rows, found.unsealed) == (4, 3)
+
+
+def test_the_next_move_after_the_last_row_was_taken_away_says_so(desk: Desk) -> None:
+    altered(desk, "DELETE FROM releases WHERE sequence = 3")
+
+    with pytest.raises(RefusedError, match="was altered: row 3 is gone, its seal is there"):
+        desk.make_version(13)
+
+
 def test_a_mover_that_comes_second_adds_neither_row_nor_seal(desk: Desk) -> None:
     row = {
         "model": "generated",

@@ -102,6 +102,18 @@ def run_here(room: Room, run: Callable[..., None], monkeypatch: pytest.MonkeyPat
     return 0
 
 
+def test_a_fault_of_a_stage_ends_with_3_and_its_traceback(
+    room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run() -> None:
+        raise KeyError("a fault of ours")
+
+    code = run_here(room, run, monkeypatch)
+
+    assert code == 3
+    assert "KeyError: 'a fault of ours'" in capsys.readouterr().err
+
+
 def test_stages_run_from_the_settings_of_their_room(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     codes = [run_here(room, stage.run, monkeypatch) for stage in (features, tune, train, backtest, compare)]
 

@@ -48,7 +48,8 @@ class DvcSession:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",  # a stage may print what is no text
             start_new_session=True,
         )
 

@@ -178,7 +178,8 @@ def _follow(command: list[str], stage: str, room: Path, environment: Mapping[str
         env={**environment, ROOM_VARIABLE: str(room)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",  # a stage may print what is no text
         start_new_session=True,
     )
     lines = []

@@ -156,7 +156,11 @@ class Store:
                     connection.execute(sa.insert(SEALS).values(model=row["model"], sequence=sequence, seal=sealed))
                     return
         except sa.exc.IntegrityError:
-            pass
+            if sequence in seals:
+                raise RefusedError(
+                    f"the release log of {row['model']} was altered: row {sequence} is gone, its seal is there; "
+                    "`retrim log verify` says more"
+                ) from None
         raise RefusedError(f"another version of {row['model']} went live in the meantime; look at `retrim status`")
 
     def releases(self, model: str) -> list[Row]:

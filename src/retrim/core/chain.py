@@ -23,14 +23,17 @@ def first_broken(entries: Sequence[Mapping[str, Any]], seals: Mapping[int, str])
     """The number of the first entry that is not what was sealed; None where all are.
 
     An entry that is missing in between breaks the chain at its own number. The last ones, taken away with their
-    seals, are missed only by who has kept a later seal.
+    seals, are missed only by who has kept a later seal. Entries before the first seal were made before there were
+    any: the chain begins after them.
 
     Args:
         entries: In order, each with its number under `sequence`, from 1.
         seals: By number.
     """
     before = FIRST
-    for number in range(1, max([len(entries), *seals]) + 1):
+    if not seals:
+        return None
+    for number in range(min(seals), max([len(entries), *seals]) + 1):
         entry = entries[number - 1] if number <= len(entries) else None
         if entry is None or entry["sequence"] != number or seals.get(number) != seal(before, entry):
             return number

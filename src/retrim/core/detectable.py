@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.core.gate import GateParams
+from retrim.core.gate import SAYABLE, GateParams
 from retrim.core.resample import mean_bound
 
 POWER = 0.8  # "seen" is: four times in five
@@ -72,7 +72,7 @@ def detectable(
         block_rows: Rows of a bootstrap block.
 
     Returns:
-        None below 2 rows, or where the champion has no loss to gain on.
+        None below 2 rows, or where the champion's loss is so near 0 that a share of it says nothing.
     """
     from scipy.special import ndtri, stdtrit
 
@@ -88,6 +88,8 @@ def detectable(
     smallest, smaller = (
         max(margin * part, gate.min_gain) + float(ndtri(POWER)) * noise * part for part in (1, MORE**-0.5)
     )
+    if not smallest <= SAYABLE:
+        return None
     span = events.iloc[-1] - events.iloc[0]
     by = events.iloc[-1] + span * (MORE - 1) if span > pd.Timedelta(0) else None
     return Detectable(n, smallest, n * MORE, smaller, by)

@@ -20,9 +20,6 @@ from retrim.core.resample import mean_error
 from retrim.core.section import Section
 from retrim.core.table import ColumnType
 
-ERRORS = 3.0  # standard errors that make a change clear: many slices are looked at
-MOST = 0.5  # share of the rows: a larger slice is nearly all of them, and says nothing of where
-
 
 class SliceParams(Section):
     """Parts of the table in which the loss is looked at alone."""
@@ -30,6 +27,9 @@ class SliceParams(Section):
     cells: int = Field(ge=2, description="quantile cells of a numeric column")
     levels: int = Field(ge=1, description="categories; a column with more is left out")
     least_rows: int = Field(ge=2, description="rows of a slice; with fewer nothing is said of it")
+    most_share: float = Field(gt=0, le=1, description="of the rows; a larger slice is nearly all of them")
+    errors: float = Field(gt=0, description="standard errors that make a change clear: many slices are looked at")
+    kept: int = Field(ge=1, description="slices in the record of a check, the clearest first")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Slice:
         rows_before: Rows in it where the champion was judged.
         before: Mean loss there; on all of those rows, where the slice had too few.
         added: What it adds to the mean loss of all rows: share of the rows times loss minus before.
-        clear: Whether the change exceeds 3 of its standard errors.
+        clear: Whether the change exceeds `errors` of its standard errors.
     """
 
     column: str
@@ -79,8 +79,8 @@ class LossChange:
 
     Args:
         shifted: The change of the mean loss that goes with each column's shift, were the loss in each of its slices
-            what it was; 0 where that is within 3 standard errors.
-        slices: What is clear first, then what adds most; of those that hold at most half of the rows.
+            what it was; 0 where that is within `errors` standard errors.
+        slices: What is clear first, then what adds most.
     """
 
     shifted: dict[str, float]
@@ -108,10 +108,10 @@ def loss_change(
             continue
         places = cells.place(before.rows[column]), cells.place(now.rows[column])
         known = _means(places[0], before.losses, cells.size + 1, params.least_rows)
-        shifted[column] = _shift(known[places[0]], known[places[1]], block_rows=block_rows)
+        shifted[column] = _shift(known[places[0]], known[places[1]], params, block_rows=block_rows)
         for cell in np.unique(places[1]):
             inside = now.losses[places[1] == cell]
-            if params.least_rows <= len(inside) <= MOST * len(now.losses):
+            if params.least_rows <= len(inside) <= params.most_share * len(now.losses):
                 was = before.losses[places[0] == cell]
                 compared = was if len(was) >= params.least_rows else before.losses
                 change = float(inside.mean() - compared.mean())
@@ -119,7 +119,7 @@ def loss_change(
                 added = change * len(inside) / len(now.losses)
                 name = _name(cells, int(cell))
                 figures = len(inside), float(inside.mean()), len(was), float(compared.mean()), added
-                slices.append(Slice(column, name, *figures, clear=bool(abs(change) > ERRORS * error)))
+                slices.append(Slice(column, name, *figures, clear=bool(abs(change) > params.errors * error)))
     return LossChange(shifted, tuple(sorted(slices, key=lambda s: (not s.clear, -s.added, s.column, s.name))))
 
 
@@ -138,10 +138,10 @@ def _means(places: np.ndarray, losses: np.ndarray, size: int, least_rows: int) -
     return np.where(rows >= least_rows, sums / np.maximum(rows, 1), losses.mean())
 
 
-def _shift(before: np.ndarray, now: np.ndarray, *, block_rows: int) -> float:
+def _shift(before: np.ndarray, now: np.ndarray, params: SliceParams, *, block_rows: int) -> float:
     """The difference of the means of two series of known losses; 0 where it is within its noise."""
     change = float(now.mean() - before.mean())
-    return change if abs(change) > ERRORS * _error(before, now, block_rows=block_rows) else 0.0
+    return change if abs(change) > params.errors * _error(before, now, block_rows=block_rows) else 0.0
 
 
 def _error(*series: np.ndarray, block_rows: int) -> float:
@@ -154,6 +154,8 @@ def _name(cells: NumericCells | CategoryCells, cell: int) -> str:
         return "missing"
     if isinstance(cells, CategoryCells):
         return "not seen before" if cell == cells.unseen else cells.levels[cell]
+    if cells.sd == 0 and not cells.shares.any():
+        return "any value"  # there was none before
     low, high = ([None, *cells.cuts.tolist(), None][place] for place in (cell, cell + 1))
     if low is None or high is None:  # the outermost cells hold what lies beyond all that was seen
         return f"below {_told(high)}" if low is None else f"above {_told(low)}"
@@ -162,4 +164,4 @@ def _name(cells: NumericCells | CategoryCells, cell: int) -> str:
 
 def _told(cut: float) -> str:
     """A cut as a person reads it: one that lies a bit below a value stands for that value."""
-    return f"{float(np.float32(cut)) + 0.0:.4g}"
+    return f"{0.0 if abs(cut) < np.finfo(float).tiny else cut:.4g}"

@@ -28,7 +28,6 @@ from retrim.ops.score import score_table
 from retrim.ops.standing import past_check, past_of_store
 
 CHECK = "check"
-SLICES = 10  # of them in a record, the worst first
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             "champion": version,
             "band": None if band is None else band.as_record(),
             **looked.with_losses(changed.shifted).as_record(),
-            "slices": [each.as_record() for each in changed.slices[:SLICES]],
+            "slices": [each.as_record() for each in changed.slices[: house.params.slices.kept]],
             **guessed.as_record(),
             "formers": None if formers is None else formers.as_record(),
             "debited": [run.id for run in _refused_since(house, previous)],

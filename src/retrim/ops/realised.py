@@ -112,7 +112,8 @@ def realise(
         np.flatnonzero(((ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)).to_numpy())
         for begin in (measured, counted)
     )
-    loss = interval = metrics = reading = refits = counts = said = cost = part = None
+    loss = interval = metrics = reading = refits = counts = cost = part = None
+    said = _said_before(previous, version)
     best = None if previous is None else previous.record.get("best_window")
     if len(fresh) >= params.probe.min_rows:
         judged = ripe.iloc[fresh]
@@ -157,6 +158,13 @@ def _since(house: House, version: int, previous: Row | None, field: str) -> pd.T
     if previous is not None and previous.record.get(field) is not None:
         begin = max(begin, pd.Timestamp(previous.record[field]))
     return begin
+
+
+def _said_before(previous: Row | None, version: int) -> Preview | None:
+    """What the gate would have said at the newest probe of this champion: it holds until the next one."""
+    if previous is None or previous.record["champion"] != version or not previous.record.get("preview"):
+        return None
+    return Preview(**previous.record["preview"])
 
 
 def _interval(house: House, losses: np.ndarray) -> tuple[float, float]:

@@ -14,14 +14,16 @@ class Verified:
 
     Args:
         rows: Moves in it.
+        unsealed: The first of them, which were made before there were seals.
         seal: Of the last one; None where there is none. Kept elsewhere, it proves that none was taken away since.
     """
 
     rows: int
+    unsealed: int
     seal: str | None
 
     def as_record(self) -> dict[str, Any]:
-        return {"rows": self.rows, "seal": self.seal}
+        return {"rows": self.rows, "unsealed": self.unsealed, "seal": self.seal}
 
 
 def release_log(house: House) -> list[dict[str, Any]]:
@@ -59,4 +61,4 @@ def verify_log(house: House, *, kept: str | None) -> Verified:
             f"the seal {kept[:12]} is not in the release log of {house.model}: rows that were there when it was "
             "noted are gone; restore the store from a backup"
         )
-    return Verified(len(rows), seals.get(len(rows)))
+    return Verified(len(rows), min(seals, default=len(rows) + 1) - 1, seals.get(len(rows)))

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ def main(run: Callable[..., None]) -> None:
     except RetrimError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
+    except Exception:  # noqa: BLE001  Python would end with 1, which says that the answer is no
+        traceback.print_exc()
+        sys.exit(RetrimError.exit_code)
 
 
 def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Columns that are mostly 0, as rain an hour is: their unit shows in the few values that are not."""
 
+import math
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 
@@ -84,7 +84,7 @@ def unit_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | Non
     rest = known.of(values)
     beyond = rest < known.low if (rest < known.low).sum() > (rest > known.high).sum() else rest > known.high
     k, m = int(beyond.sum()), len(rest)
-    if 2 * k < m or m == 0 or comb(m, k) / float(known.count + 1) ** k > CHANCE:
+    if 2 * k < m or m == 0 or _chance(k, m, known.count) > math.log(CHANCE):
         return None
     was = f"{k} of {m} values that are not 0 lie beyond all {known.count} before, {known.low:.4g} to {known.high:.4g}"
     for unit in UNITS:
@@ -93,3 +93,8 @@ def unit_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | Non
             verdict: Gravity = "broken" if unit.sure else "unsure"
             return Concern(verdict, name, f"as if in another unit, {unit.name}: {was}")
     return Concern("unsure", name, was)
+
+
+def _chance(k: int, m: int, n: int) -> float:
+    """Logarithm of (m over k) / (n + 1)^k: either alone is more than a number holds."""
+    return math.lgamma(m + 1) - math.lgamma(k + 1) - math.lgamma(m - k + 1) - k * math.log(n + 1)
