@@ -36,6 +36,7 @@ class Wanted:
         every: Time between two checks.
         counted: The columns, window by window.
         sliding_rows: Rows of the sliding training window.
+        task: Of the model.
         seed: Of the reference bands.
     """
 
@@ -49,6 +50,7 @@ class Wanted:
     every: pd.Timedelta
     counted: Counted
     sliding_rows: int
+    task: str
     seed: int
 
 
@@ -60,7 +62,7 @@ def policies(wanted: Wanted, *, windows: int, window_span: pd.Timedelta) -> list
         windows: Of the history.
         window_span: Length of a usual window.
     """
-    alarmed = Alarmed(wanted.counted, wanted.drift, wanted.every)
+    alarmed = Alarmed(wanted.counted, wanted.drift, wanted.every, task=wanted.task)
     never = Policy("never", {"triggers.rules": []}, lambda _: at_checks(()), probes=False)
     return [
         never,
