@@ -39,6 +39,29 @@ def test_a_key_that_overrides_what_is_merged_in_is_no_second_one(tmp_path: Path)
     assert read_yaml(written(tmp_path, text))["mine"] == {"x": 3, "y": 2}
 
 
+def test_what_is_merged_in_may_have_merged_the_same_keys_itself(tmp_path: Path) -> None:
+    text = "base: &base {rate: 1}\ns: {inner: &a {<<: *base, rate: 2}}\nb: {<<: *a, rows: 3}\n"
+
+    assert read_yaml(written(tmp_path, text)) == {
+        "base": {"rate": 1},
+        "s": {"inner": {"rate": 2}},
+        "b": {"rate": 2, "rows": 3},
+    }
+
+
+def test_a_key_that_stands_twice_beside_a_merge_is_refused(tmp_path: Path) -> None:
+    text = "base: &base {x: 1}\ns: {inner: &a {<<: *base, y: 2, y: 3}}\nb: {<<: *a}\n"
+
+    with pytest.raises(BadInputError, match="line 2: 'y' stands in line 2 already"):
+        read_yaml(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("value", ["2012-13-45", "2012-02-30 10:00:00", "!!int x", "!!bool perhaps", "!!timestamp x"])
+def test_a_value_that_cannot_be_read_is_refused_with_its_place(tmp_path: Path, value: str) -> None:
+    with pytest.raises(BadInputError, match=r"params\.yaml, line 2, column 6: cannot be read as YAML: '.* is no "):
+        read_yaml(written(tmp_path, f"a:\n  b: {value}\n"))
+
+
 def test_what_is_no_mapping_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="holds a list; a mapping of sections is needed"):
         read_yaml(written(tmp_path, "- 1\n"))

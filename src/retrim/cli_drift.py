@@ -31,9 +31,9 @@ def verify(
 
     house = house_here()
     done = verify_alarms(house, splits=splits, checks=100)
-    page = write_page(house, done)
     if as_json:
         screens.show_json(done.as_record())
+        write_page(house, done)
         return
     found = done.found
     low, high = found.interval
@@ -57,4 +57,5 @@ def verify(
             f"{low:.2%} to {high:.2%}, on {test.windows} windows of that history; {test.promise}",
             highlight=False,
         )
+    page = write_page(house, done)
     screens.OUT.print(f"the page: {page.relative_to(house.workspace.root)}", highlight=False, markup=False)

@@ -28,6 +28,7 @@ from retrim.adapters.pipeline import (
     lock_differences,
     open_room,
     reproduce_all,
+    without_remote,
 )
 from retrim.errors import RetrimError
 from retrim.files import folder_digest
@@ -400,6 +401,23 @@ def test_an_altered_input_is_an_error_though_the_remote_has_it_whole(workspace: 
 
     with pytest.raises(RetrimError, match="data/raw"):
         fetch_inputs(workspace, folder)
+
+
+def test_a_room_has_no_remote_where_the_workspace_is_to_have_none(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "home" / ".config" / "dvc" / "config"  # a person's own settings
+    own.parent.mkdir(parents=True)
+    own.write_text(f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'remote'}\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    before = has_remote(workspace.root)
+    without_remote(workspace.root)
+    room = a_room(workspace)
+
+    assert (before, has_remote(workspace.root), has_remote(room)) == (True, False, False)
+    with pytest.raises(RetrimError, match="no remote specified"):
+        pipeline.dvc(room, "push")
 
 
 def test_inputs_that_are_nowhere_are_an_error(workspace: Workspace, room: Path) -> None:

@@ -101,7 +101,7 @@ def test_parts_of_a_window_are_counted_and_add_up_to_it() -> None:
 
 
 def test_calibrated_alarms_see_what_changed_and_nothing_else() -> None:
-    looked = Alarmed(counted(shift_from=3, parts=4), SETTINGS, EVERY)
+    looked = Alarmed(counted(shift_from=3, parts=4), SETTINGS, EVERY, task="regression")
 
     assert looked(3, 3, None) == ("x", "kind")
     assert [looked(2, window, None) for window in range(3)] == [()] * 3
@@ -109,8 +109,8 @@ def test_calibrated_alarms_see_what_changed_and_nothing_else() -> None:
 
 def test_thresholds_that_noise_passes_raise_no_alarm() -> None:
     history = counted(shift_from=7, parts=4)
-    by_alarms = Alarmed(history, SETTINGS, EVERY)
-    by_thresholds = Alarmed(history, SETTINGS.model_copy(update={"alarms": None}), EVERY)
+    by_alarms = Alarmed(history, SETTINGS, EVERY, task="regression")
+    by_thresholds = Alarmed(history, SETTINGS.model_copy(update={"alarms": None}), EVERY, task="regression")
 
     assert [by_alarms(2, window, None) for window in range(2, 7)] == [()] * 5
     assert [by_thresholds(2, window, None) for window in range(2, 7)] != [()] * 5
@@ -119,7 +119,8 @@ def test_thresholds_that_noise_passes_raise_no_alarm() -> None:
 def test_a_model_of_few_parts_is_held_to_the_thresholds() -> None:
     history = counted(shift_from=7)
     with_alarms, without = (
-        Alarmed(history, SETTINGS.model_copy(update=changed), EVERY) for changed in ({}, {"alarms": None})
+        Alarmed(history, SETTINGS.model_copy(update=changed), EVERY, task="regression")
+        for changed in ({}, {"alarms": None})
     )
 
     assert [with_alarms(2, window, None) for window in range(2, 7)] == [

@@ -57,8 +57,9 @@ class Life:
             self.now += pd.Timedelta("1h")
         if step["settles"] and self.checks:
             last = self.decisions[-1][1]
-            up = [said.rule for said in last.said if said.fires]
-            self.settled.append(Settlement(self.now, tuple(rule for rule in last.held if rule in up)))
+            up = [said.rule for said in last.said if said.fires and said.rule != "account"]
+            waits = up if last.outcome == "held" else last.held
+            self.settled.append(Settlement(self.now, tuple(rule for rule in up if rule in waits)))
             self.now += pd.Timedelta("1h")
         if step["labels"]:
             self.labels_until = self.now
@@ -191,11 +192,22 @@ def test_a_settled_alarm_starts_nothing_while_it_stays_up(steps: list[dict[str, 
             answered = set()
         else:
             answered |= {rule for each in life.settled if before[0] <= each.at <= now for rule in each.rules}
-        answered &= {said.rule for said in decision.said if said.fires}
+        answered &= {said.rule for said in decision.said if said.fires and said.rule != "schedule"}
         if evidence.deferred_until is None:
             assert not answered & set(decision.fired)
         assert set(decision.settled) == answered
         before = (now, evidence.champion)
+
+
+@lives
+@given(steps=STEPS, rules=RULES)
+def test_a_settled_timetable_is_not_due_before_its_span_is_over(steps: list[dict[str, Any]], rules: list[str]) -> None:
+    life = live(steps, rules)
+    settled = [each.at for each in life.settled if "schedule" in each.rules]
+
+    for now, decision, _ in life.decisions:
+        fires = any(said.rule == "schedule" and said.fires for said in decision.said)
+        assert not (fires and any(at <= now < at + pd.Timedelta("20D") for at in settled))
 
 
 @lives

@@ -53,6 +53,13 @@ def test_a_settled_alarm_of_another_version_is_none() -> None:
     assert standing(past, champion=1, drifted=())["settled"] == ()
 
 
+def test_a_settled_timetable_is_counted_anew_and_not_silenced() -> None:
+    settled = [Settlement(day(3), ("schedule",)), Settlement(day(4), ("drift",))]
+    found = standing(Past((), [check(2)], (), settled), champion=1, drifted=())
+
+    assert (found["timetable_settled"], found["settled"]) == (day(3), ("drift",))
+
+
 def test_refusals_that_were_settled_count_no_longer() -> None:
     runs = [run(1, "refused"), run(2, "refused"), run(5, "refused")]
 

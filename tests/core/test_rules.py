@@ -92,6 +92,21 @@ def test_the_schedule_fires_when_its_span_is_over_and_not_a_moment_before() -> N
     assert fires == [True, False]
 
 
+def test_a_settled_timetable_is_counted_from_the_settlement_and_due_again_in_its_time() -> None:
+    settled = [NOW - pd.Timedelta(days, "D") for days in (89, 90)]
+    evidence = replace(QUIET, last_run=NOW - pd.Timedelta("200D"))
+    said = [schedule_rule(replace(evidence, timetable_settled=at), PARAMS) for at in settled]
+
+    assert [each.fires for each in said] == [False, True]
+    assert said[0].text.startswith(f"a person settled it at {settled[0].isoformat()}, the next is due at ")
+
+
+def test_a_run_after_a_settlement_is_what_the_timetable_counts_from() -> None:
+    evidence = replace(QUIET, last_run=NOW - pd.Timedelta("1D"), timetable_settled=NOW - pd.Timedelta("200D"))
+
+    assert not schedule_rule(evidence, PARAMS).fires
+
+
 def test_the_schedule_reads_cron() -> None:
     weekly = PARAMS.model_copy(update={"every": "0 0 * * 5"})  # 1 March 2024 is a Friday
     before, after = NOW - pd.Timedelta("1h"), NOW

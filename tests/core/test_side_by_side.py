@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from retrim.core.replay.served import losses_as_served
-from retrim.core.replay.settings import Change, changes
+from retrim.core.replay.settings import Change, changes, merged
 from retrim.core.replay.sides import Moment, Side, pair
 from retrim.core.replay.summary import Cost, Summary
 from retrim.core.replay.why import UNKNOWN, explain
@@ -53,6 +53,22 @@ def test_a_key_that_is_on_one_side_only_is_null_on_the_other() -> None:
 
 def test_equal_settings_differ_in_nothing() -> None:
     assert changes({"a": {"b": (1, 2)}}, {"a": {"b": [1, 2]}}) == ()
+
+
+def test_settings_are_merged_at_every_depth() -> None:
+    whole = {"tune": {"space": {"a": {"low": 1, "high": 2}, "b": {"low": 3}}, "trials": 9}, "seed": 7}
+
+    assert merged(whole, {"tune": {"space": {"a": {"high": 4}}}}) == {
+        "tune": {"space": {"a": {"low": 1, "high": 4}, "b": {"low": 3}}, "trials": 9},
+        "seed": 7,
+    }
+
+
+@pytest.mark.parametrize("value", [{}, None, 3, [1]])
+def test_what_is_no_mapping_of_keys_takes_the_place_of_one(value: Any) -> None:
+    assert merged({"drift": {"alarms": {"per": "year"}, "seed": 7}}, {"drift": {"alarms": value}}) == {
+        "drift": {"alarms": value, "seed": 7}
+    }
 
 
 # --- pairs
@@ -138,6 +154,12 @@ def test_a_row_is_the_business_of_the_version_that_was_live_when_it_happened() -
     found = losses_as_served(rows, releases, lambda version, part: np.full(len(part), float(version)))
 
     np.testing.assert_array_equal(found, [np.nan, 1, 1, 3, 3])
+
+
+def test_where_nothing_ever_went_live_no_loss_is_known() -> None:
+    rows = pd.DataFrame({"_event": [START]})
+
+    assert np.isnan(losses_as_served(rows, [], lambda version, part: np.zeros(len(part)))).all()
 
 
 SUMMARY = Summary(

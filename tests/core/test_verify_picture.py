@@ -6,6 +6,7 @@ import pytest
 
 from retrim.core.drift.verify import Verified, verify
 from retrim.core.drift.verify_picture import alarms_by_column, asked_and_achieved
+from retrim.core.drift.verify_together import interval_of
 from tests.core.drift_worlds import world
 
 PNG = b"\x89PNG"
@@ -43,6 +44,8 @@ def test_an_alarm_is_that_of_at_least_one_column(found: Verified) -> None:
     [
         {},
         {"achieved": 0.0, "interval": (0.0, 0.03), "p_values": (0.9,) * 20},
+        {"achieved": 1.0, "interval": (0.78, 0.99995), "p_values": (0.0,) * 20},
+        {"achieved": 1e-5, "interval": interval_of(1e-5, 20.0), "p_values": (0.0,) + (0.9,) * 99_999},  # low end above
         {"columns": {}},
         {"columns": {f"a very long name of a column, number {n}": 0.0 for n in range(40)}},
     ],

@@ -54,3 +54,10 @@ def test_no_alarm_in_many_checks_still_leaves_an_interval() -> None:
 
     assert low == 0
     assert high == pytest.approx(0.049, abs=0.002)  # Jeffreys, Brown, Cai and DasGupta (2001)
+
+
+def test_an_alarm_in_every_check_leaves_an_interval_that_ends_at_all() -> None:
+    low, high = interval_of(1.0, 50)
+
+    assert high == 1
+    assert low == pytest.approx(0.951, abs=0.002)

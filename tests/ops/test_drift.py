@@ -5,14 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.core.policy.alarmed import Alarmed
+from retrim.core.policy.counted import count_windows
 from retrim.core.table import assemble
 from retrim.datasets.landed import read_landed
 from retrim.files import folder_digest
 from retrim.ops.champion import stored
-from retrim.ops.drift import importances_of, look
+from retrim.ops.drift import asked_of, importances_of, look
 from tests.ops.desk import START, Desk, make_desk
 
 pytestmark = pytest.mark.slow  # every test makes a champion with the stages
@@ -152,3 +155,18 @@ def test_a_shift_to_where_the_model_is_poor_is_ranked_by_what_it_costs(make: Mak
     assert {each["loss_change"] for each in found if each["column"].startswith("_")} <= {None}
     assert costs == sorted(costs, reverse=True)
     assert costs != []
+
+
+@pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
+def test_a_backtest_gives_the_features_the_part_of_the_rate_that_a_check_gives_them(make: Make, task: str) -> None:
+    desk = make(task=task)
+    house, kept = desk.house, stored(desk.house, 1).reference
+    assert kept is not None
+    live = asked_of(house, kept)["rows"]
+    rows = assemble(*read_landed(house.landing.root), house.params.data, as_of=desk.day(10))
+    edges, data = np.array([100, 170, 240]), house.params.data
+    counted = count_windows(rows, data.features, edges, house.params.profile, chunks=2, parts=1)
+    backtest = Alarmed(counted, house.params.drift, pd.Timedelta(data.batch_every), task=data.task)
+
+    assert live is not None
+    assert backtest.rate == pytest.approx(live.rate * live.share)

@@ -1,11 +1,13 @@
 """A replay's workspace: what it takes along, and that it stands apart from the one it was made from."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from retrim.adapters import git
+from retrim.adapters.pipeline import has_remote
 from retrim.adapters.store import Store, iso
 from retrim.errors import BadInputError
 from retrim.ops.replay import Replay, lay_batches, make_replay
@@ -28,14 +30,24 @@ def decide(store: Store, day: float, *, run: str | None = None) -> None:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Six days of checks without a version, a batch a day, and a DVC remote that things are pushed to."""
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Six days of checks without a version, a batch a day, and a DVC remote that things are pushed to.
+
+    There is another, which the person's own DVC settings name for every repository.
+    """
+    home = tmp_path_factory.mktemp("home")
+    own = home / ".config" / "dvc" / "config"
+    own.parent.mkdir(parents=True)
+    own.write_text(f"[core]\n    remote = own\n['remote \"own\"']\n    url = {home / 'remote'}\n", encoding="utf-8")
     made = make_world(tmp_path_factory.mktemp("apart"), server="http://127.0.0.1:9/api")
     for day in range(1, 7):
         made.land(made.day(day), since=made.day(day - 1))
         decide(made.house.store, day, run="deferred" if day in (2, 5) else "crashed" if day == 3 else None)
     made.run("dvc", "remote", "add", "--default", "shared", "../shared")
-    return made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.delenv("XDG_CONFIG_HOME", raising=False)
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +89,9 @@ def test_it_decides_at_the_checks_from_the_date_on(replay: Replay) -> None:
 
 
 def test_what_it_makes_is_pushed_nowhere(world: World, replay: Replay) -> None:
-    assert "core.remote=" not in world.run("dvc", "config", "--list", folder=replay.there.workspace.root)
-    assert "core.remote=shared" in world.run("dvc", "config", "--list")
+    assert "core.remote=own" in world.run("dvc", "config", "--list", "--global")
+    assert (has_remote(world.root), has_remote(replay.there.workspace.root)) == (True, False)
+    assert "no remote specified" in world.run("dvc", "push", folder=replay.there.workspace.root, code=1)
 
 
 def test_it_has_the_uncommitted_edits_and_no_tags(world: World, replay: Replay) -> None:
@@ -96,6 +109,20 @@ def test_settings_that_differ_are_those_of_the_file(world: World, tmp_path: Path
     assert [change.key for change in made.changed] == ["account.price"]
     assert made.there.params.account.price == 0.25
     assert made.there.params.tune == world.house.params.tune
+
+
+def test_a_setting_deep_in_a_section_leaves_those_beside_it(world: World, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("tune: {space: {num_leaves: {high: 31}}}\n", encoding="utf-8")
+    made = make_replay(world.house, since=SINCE, until=None, other=other, url=None)
+
+    assert [change.key for change in made.changed] == ["tune.space.num_leaves.high"]
+
+
+def test_another_span_of_the_same_settings_leaves_the_evidence_of_the_first(world: World, replay: Replay) -> None:
+    shorter = make_replay(world.house, since=SINCE, until=SINCE + pd.Timedelta("1D"), other=None, url=None)
+
+    assert shorter.there.workspace.root != replay.there.workspace.root
 
 
 def test_a_setting_that_nobody_knows_is_refused_with_the_files_name(world: World, tmp_path: Path) -> None:

@@ -87,6 +87,39 @@ def test_an_alarm_that_comes_up_again_is_a_new_one(desk: Desk) -> None:
     assert (again.outcome, again.record["held"]) == ("held", ["drift"])
 
 
+def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Path) -> None:
+    desk = make_desk(
+        tmp_path / "manual",
+        changes={
+            "triggers": LEVEL | {"rules": ["drift", "manual"]},
+            "former": {"most": 0, "restore": False},
+            "drift": {"min_rows": 24, "alarms": None, "thresholds": WIDE, "joint": NO_JOINT},
+        },
+    )
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    held = beat(desk, 12, level=6)
+    settle(desk.house, reason="a fair in town", by="ines", now=desk.day(12))
+    after = beat(desk, 14, level=6)
+
+    assert (held.outcome, held.record["held"]) == ("held", [])  # no rule is named: everything is a person's
+    assert (after.outcome, after.record["settled"]) == ("none", ["drift"])
+
+
+def test_a_timetable_settled_after_refusals_is_due_again_a_span_later(tmp_path: Path) -> None:
+    desk = make_desk(
+        tmp_path / "timetable",
+        changes={"triggers": LEVEL | {"rules": ["schedule"], "every": "3D", "refusals_to_hold": 1}},
+    )
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    desk.make_version(11, promote=False)
+    held = beat(desk, 14, level=0)
+    settle(desk.house, reason="the gate was right", by="ines", now=desk.day(14))
+
+    assert [held.outcome, *(beat(desk, day, level=0).outcome for day in (16, 18))] == ["held", "none", "retrain"]
+
+
 def test_refused_runs_are_counted_anew(tmp_path: Path) -> None:
     desk = make_desk(
         tmp_path / "refused",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from retrim import cli_drift
 from retrim.core.drift.verify import Verified
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.verify import VerifiedAlarms, verify_alarms
@@ -66,6 +67,22 @@ def test_the_page_has_the_answer_its_pictures_and_nothing_of_another_place(tmp_p
     assert text.count("data:image/png;base64,") == 2
     assert "http" not in text
     assert write_page(desk.house, done).read_bytes() == page.read_bytes()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_was_found_is_printed_also_where_no_page_can_be_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    as_json: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    desk = of_days(tmp_path / "house", 80)
+    (desk.house.workspace.var / "drift").write_text("a file where the folder of the pages belongs", encoding="utf-8")
+    monkeypatch.setattr(cli_drift, "house_here", lambda: desk.house)
+
+    with pytest.raises(OSError, match="drift"):
+        cli_drift.verify(splits=2, as_json=as_json)
+    assert "achieved" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

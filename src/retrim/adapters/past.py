@@ -11,24 +11,27 @@ ENDED = ("deferred", "promoted", "refused", "failed")
 def copy_past(source: Store, target: Store, model: str, *, before: str) -> list[Row]:
     """Copies a model's past into an empty store; gives its versions, first to last.
 
-    Predictions and alerts are left behind: no decision looks at them.
+    Predictions and alerts are left behind: no decision looks at them. So is a run that had not
+    ended by then, with the version it made; its decision stays.
 
     Args:
         source: The store with the history; it is only read.
         target: The empty one.
         model: Name of the model.
-        before: Moment, as the store spells it: a decision counts by its as-of date, a release by when it was made.
+        before: Moment, as the store spells it: a decision counts by its as-of date, a release by when it was made,
+            a run by both.
     """
     decisions = [row for row in source.decisions(model) if row.as_of < before]
     known = {row.id for row in decisions}
-    runs = [row for row in source.runs(model) if row.decision in known and row.state in ENDED]
+    runs = [row for row in source.runs(model) if row.decision in known and _ended(row, before)]
     made = {row.id for row in runs}
     versions = [row for row in source.versions(model) if row.run in made]
     releases = [row for row in source.releases(model) if row.at < before]
+    sealed = source.seals(model)
     seals = [
-        {"model": model, "sequence": row.sequence, "seal": sealed}
+        {"model": model, "sequence": row.sequence, "seal": sealed[row.sequence]}
         for row in releases
-        if (sealed := source.seals(model).get(row.sequence)) is not None
+        if row.sequence in sealed
     ]
     copied = {DECISIONS: decisions, RUNS: runs, VERSIONS: versions, RELEASES: releases}
     rows = {table: [row.values for row in some] for table, some in copied.items()} | {SEALS: seals}
@@ -37,3 +40,7 @@ def copy_past(source: Store, target: Store, model: str, *, before: str) -> list[
             if values:
                 connection.execute(sa.insert(table), values)
     return versions
+
+
+def _ended(run: Row, before: str) -> bool:
+    return run.state in ENDED and run.ended is not None and run.ended < before

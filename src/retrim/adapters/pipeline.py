@@ -224,6 +224,17 @@ def has_remote(root: Path) -> bool:
     return bool(Config(str(root / ".dvc"))["core"].get("remote"))
 
 
+def without_remote(root: Path) -> None:
+    """Lets a repository, and the rooms made from it, have no default remote, whatever DVC's other settings say.
+
+    Those of the project, the person and the machine stay as they are: DVC reads the local ones last.
+    """
+    from dvc.config import Config
+
+    with Config(str(root / ".dvc"), validate=False).edit("local", validate=False) as config:
+        config.setdefault("core", {})["remote"] = ""
+
+
 def end_survivors(room: Path) -> int:
     """Kills what a killed run left working in its room, and waits until it is gone; gives how many processes.
 

@@ -91,6 +91,7 @@ class Evidence:
         held: Rules whose alarm waits for a person.
         spent: As-of dates of the runs that were paid for, oldest first.
         settled: Rules whose alarm a person has settled; it is answered for as long as it stays up.
+        timetable_settled: When a person last settled the timetable's alarm; None if nobody has.
     """
 
     now: pd.Timestamp
@@ -118,6 +119,7 @@ class Evidence:
     held: tuple[str, ...]
     spent: tuple[pd.Timestamp, ...]
     settled: tuple[str, ...] = ()
+    timetable_settled: pd.Timestamp | None = None
 
 
 @dataclass(frozen=True)

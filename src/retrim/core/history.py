@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+TIMETABLE = "schedule"  # a rule whose alarm never goes quiet by itself
 RUN_STATES = ("running", "crashed", "failed", "deferred", "promoted", "refused")
 
 
@@ -101,6 +102,7 @@ def standing(past: Past, *, champion: int | None, drifted: tuple[str, ...] | Non
         "going_on": going_on[-1] if going_on else None,
         "held": _held(past),
         "settled": _settled(past, champion),
+        "timetable_settled": max((each.at for each in past.settled if TIMETABLE in each.rules), default=None),
         "spent": tuple(sorted(run.as_of for run in past.runs if run.state != "deferred")),
     }
 
@@ -125,9 +127,12 @@ def _held(past: Past) -> tuple[str, ...]:
 
 
 def _settled(past: Past, champion: int | None) -> tuple[str, ...]:
-    """The rules whose alarm a person has settled: it is answered until it goes quiet, or another version is live."""
+    """The rules whose alarm a person has settled: it is answered until it goes quiet, or another version is live.
+
+    The timetable is not among them: it is counted anew from the settlement, and is due again in its time.
+    """
     if not past.checks or past.checks[-1].champion != champion:
         return ()
     newest = past.checks[-1]
     since = [rule for each in past.settled if each.at >= newest.as_of for rule in each.rules]
-    return tuple(sorted({*newest.settled, *since}))
+    return tuple(sorted({*newest.settled, *since} - {TIMETABLE}))

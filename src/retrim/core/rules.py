@@ -93,11 +93,13 @@ def drift_rule(evidence: Evidence, params: TriggerParams) -> Said:
 
 @RULES.register("schedule", starts=True, repeats=True)
 def schedule_rule(evidence: Evidence, params: TriggerParams) -> Said:
-    """Fires when the timetable is due, counted from the last run that was promoted or refused."""
+    """Fires when the timetable is due, counted from the last run promoted or refused, or from its settlement since."""
     if evidence.last_run is None:
         return Said("schedule", False, "no run yet to count from", "a first run, from which the timetable is counted")
-    due = next_due(params.every, evidence.last_run)
-    since = f"the last run was as of {evidence.last_run.isoformat()}, the next is due at {due.isoformat()}"
+    start = max(evidence.last_run, evidence.timetable_settled or evidence.last_run)
+    due = next_due(params.every, start)
+    what = "the last run was as of" if start == evidence.last_run else "a person settled it at"
+    since = f"{what} {start.isoformat()}, the next is due at {due.isoformat()}"
     fires = evidence.now >= due
     moment = "at any check before" if fires else "at the first check at or after"
     not_ = " not" if fires else ""

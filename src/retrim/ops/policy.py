@@ -175,6 +175,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         every=pd.Timedelta(params.data.batch_every),
         counted=count_windows(table, params.data.features, edges, params.profile, chunks=before, parts=PARTS),
         sliding_rows=params.split.sliding_rows,
+        task=params.data.task,
         seed=params.policy.seed,
     )
     tried = policies(wanted, windows=setting.matrix.windows, window_span=span)

@@ -12,7 +12,7 @@ from retrim.adapters import pipeline
 from retrim.adapters.adoption import adopt
 from retrim.adapters.past import copy_past
 from retrim.adapters.store import Row, iso
-from retrim.core.replay.settings import Change, changes
+from retrim.core.replay.settings import Change, changes, merged
 from retrim.errors import BadInputError
 from retrim.files import link
 from retrim.mapping import read_yaml
@@ -36,7 +36,7 @@ class Replay:
         there: The clone's.
         since: From when on it decides anew.
         until: The last moment of history that it repeats.
-        moments: What history did in `[since, until]`, oldest first: decisions, and releases of a person.
+        moments: Decisions of history in `[since, until]`, a person's included, oldest first.
         changed: Settings that differ.
     """
 
@@ -71,8 +71,10 @@ def make_replay(
     if not any(row.source == "check" for row in moments):
         raise BadInputError(_no_history(house, since))
     text, params = _settings(house, other)
-    folder = house.workspace.replays / f"{since:%Y%m%dT%H%M%S}-{sha256(text.encode()).hexdigest()[:8]}"
-    _clone_without_remote(house, folder)
+    asked = f"{text}\n{'' if until is None else iso(until)}"  # another span or other settings: another folder
+    folder = house.workspace.replays / f"{since:%Y%m%dT%H%M%S}-{sha256(asked.encode()).hexdigest()[:8]}"
+    clone(house, folder)
+    pipeline.without_remote(folder)  # what a replay makes is nobody's to fetch
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     its_own = Env(store_url=None, mlflow_url=None, mlflow_artifacts=None, prefect_url=url)  # not the environment's
     there = House(Workspace(folder), params, its_own)
@@ -105,11 +107,7 @@ def _settings(house: House, other: Path | None) -> tuple[str, Params]:
     text = house.workspace.params.read_text(encoding="utf-8")
     if other is None:
         return text, house.params
-    wanted = read_yaml(other)
-    document = read_yaml(house.workspace.params)
-    for section, values in wanted.items():
-        mapping = isinstance(values, dict) and isinstance(document.get(section), dict)
-        document[section] = {**document[section], **values} if mapping else values
+    document = merged(read_yaml(house.workspace.params), read_yaml(other))
     params = parse_params(document, other.name)
     for name in FIXED:
         if getattr(params.data, name) != getattr(house.params.data, name):
@@ -118,12 +116,6 @@ def _settings(house: House, other: Path | None) -> tuple[str, Params]:
                 "leave the section data out, or as it is there"
             )
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True), params
-
-
-def _clone_without_remote(house: House, folder: Path) -> None:
-    clone(house, folder)
-    if "core.remote=" in pipeline.dvc(folder, "config", "--project", "--list"):
-        pipeline.dvc(folder, "remote", "default", "--unset")  # what a replay makes is nobody's to fetch
 
 
 def _adopt_past(here: House, there: House, since: pd.Timestamp) -> None:

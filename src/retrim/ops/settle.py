@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters.store import Row, iso
+from retrim.core.triggers import RULES
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.check import CHECK
 from retrim.ops.house import House
@@ -22,7 +23,8 @@ class Settled:
         as_of: When.
         by: Who.
         reason: Why.
-        rules: Whose alarm is up, and answered for as long as it stays so; empty where something else held.
+        rules: Whose alarm is up, and answered for as long as it stays so; empty where something else held. Never the
+            account: what it fires on are new rows.
         answers: Id of the check that was answered.
     """
 
@@ -48,7 +50,7 @@ def settle(house: House, *, reason: str, by: str, now: pd.Timestamp) -> Settled:
     """Answers what is held: nothing is retrained, and checks go on.
 
     Alarms that wait for a person are answered until they go quiet; one that comes up again is a new one. Refused
-    runs are counted anew from here.
+    runs and the timetable are counted anew from here.
 
     Raises:
         BadInputError: No reason or nobody is named, or a check has been made after `now`.
@@ -65,7 +67,8 @@ def settle(house: House, *, reason: str, by: str, now: pd.Timestamp) -> Settled:
     if iso(now) < newest.as_of:
         raise BadInputError(f"{iso(now)} is before the check that is held, of {newest.as_of}; answers go forward")
     up = [said["rule"] for said in newest.record["said"] if said["fires"]]
-    rules = tuple(rule for rule in waiting_rules(house, checks) if rule in up)
+    waits = up if newest.outcome == "held" else waiting_rules(house, checks)
+    rules = tuple(rule for rule in up if rule in waits and RULES.entry(rule).facts["repeats"])
     made = Settled(f"{house.model}-{now:%Y%m%dT%H%M%SZ}-settled", iso(now), by, reason, rules, newest.id)
     house.store.add_decision(
         {
@@ -83,16 +86,25 @@ def settle(house: House, *, reason: str, by: str, now: pd.Timestamp) -> Settled:
 
 
 def answer_to(house: House, check: Row) -> dict[str, Any] | None:
-    """How a person answered a held check, by a run or by settling it; None while nobody has.
+    """How a person answered a check that held, or left an alarm to one; None while nobody has.
+
+    A settlement names the check that it answers. A run answers every check that waited since the last that did not;
+    one asked for after a check with nothing left to answer is another matter.
 
     Returns:
         `id`, `as_of`, `by` (null where it is not known), `outcome` and `reason`.
     """
     decisions = house.store.decisions(house.model)
-    people = [row for row in decisions if row.source in (PERSON, SETTLEMENT) and row.as_of >= check.as_of]
-    if check.outcome != "held" or not people:
+    if not _waited(check):
         return None
-    return _answer(people[0])
+    quiet = (row.as_of for row in decisions if row.source == CHECK and row.as_of > check.as_of and not _waited(row))
+    over = next(quiet, None)
+    for row in decisions:
+        settles = row.source == SETTLEMENT and row.record["answers"] == check.id
+        asks = row.source == PERSON and row.as_of >= check.as_of and (over is None or row.as_of <= over)
+        if settles or asks:
+            return _answer(row)
+    return None
 
 
 def settlement_now(house: House) -> dict[str, Any] | None:
@@ -103,6 +115,11 @@ def settlement_now(house: House) -> dict[str, Any] | None:
     if not settled or (checks[-1].as_of > settled[-1].as_of and not checks[-1].record.get("settled")):
         return None
     return {**_answer(settled[-1]), "rules": settled[-1].record["rules"]}
+
+
+def _waited(check: Row) -> bool:
+    """Whether a check held, or left an alarm to a person."""
+    return check.outcome == "held" or bool(check.record.get("held"))
 
 
 def _answer(row: Row) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def make_reference(
     if not len(judged):
         return Reference(kept, None)
     scores = score_columns(predicted, view).assign(**{TIME: judged[TIME].array})
-    scored = make_profile(scores, score_types(view), params, time=TIME)
+    scored = make_profile(scores, score_types(view.task), params, time=TIME)
     return Reference(kept, keep(scored, usual, alone=(tuple(scored.columns),), together=()))
 
 

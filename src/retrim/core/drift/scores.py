@@ -9,11 +9,11 @@ from retrim.core.view import FeatureView
 SCORE, CONFIDENCE, TARGET = "_score", "_confidence", "_target"
 
 
-def score_types(view: FeatureView) -> dict[str, ColumnType]:
-    """Names and types of the columns that `score_columns` gives."""
-    if view.task == "regression":
+def score_types(task: str) -> dict[str, ColumnType]:
+    """Names and types of the columns that `score_columns` gives for a model of a task."""
+    if task == "regression":
         return {SCORE: "number"}
-    return {SCORE: "category" if view.task == "multiclass" else "number", CONFIDENCE: "number"}
+    return {SCORE: "category" if task == "multiclass" else "number", CONFIDENCE: "number"}
 
 
 def score_columns(predicted: np.ndarray, view: FeatureView) -> pd.DataFrame:

@@ -40,7 +40,7 @@ def asked_and_achieved(found: Verified) -> bytes:
         axes.errorbar(
             [100 * found.asked],
             [middle],
-            yerr=[[middle - bottom], [top - middle]],
+            yerr=[[max(middle - bottom, 0.0)], [max(top - middle, 0.0)]],  # the interval need not hold the share
             fmt="o",
             color=COLOURS[1],
             capsize=4,

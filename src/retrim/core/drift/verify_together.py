@@ -81,7 +81,10 @@ def verify_together(
 
 
 def interval_of(achieved: float, checks: float) -> tuple[float, float]:
-    """What a rate lies between with 95 % confidence, after so many independent checks; its low end is 0 where none was.
+    """What a rate lies between with 95 % confidence, after so many independent checks.
+
+    Its low end is 0 where no check raised an alarm, and its high end 1 where each did. It need not hold a rate close
+    to either: one alarm in very many checks lies below its low end.
 
     Source:
         Jeffreys's interval: Brown, Cai and DasGupta (2001), Statistical Science 16(2), 101-133.
@@ -89,4 +92,4 @@ def interval_of(achieved: float, checks: float) -> tuple[float, float]:
     from scipy.special import betaincinv
 
     ends = betaincinv(achieved * checks + 0.5, (1 - achieved) * checks + 0.5, [0.025, 0.975])
-    return 0.0 if achieved == 0 else float(ends[0]), float(ends[1])
+    return 0.0 if achieved == 0 else float(ends[0]), 1.0 if achieved == 1 else float(ends[1])

@@ -11,6 +11,7 @@ from retrim.core.drift.findings import tests_of
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ColumnProfile
 from retrim.core.drift.result import DRIFT_TESTS
+from retrim.core.drift.scores import score_types
 from retrim.core.drift.watched import watch
 from retrim.core.policy.counted import Counted
 
@@ -23,12 +24,18 @@ class Alarmed:
 
     Predictions, target and joint tests are not looked at; the features have the part of the rate that a check gives
     them.
+
+    Args:
+        counted: The columns, window by window.
+        params: Of the drift tests.
+        every: Time between two checks.
+        task: Of the model: it says how many columns the predictions are.
     """
 
-    def __init__(self, counted: Counted, params: DriftParams, every: pd.Timedelta) -> None:
+    def __init__(self, counted: Counted, params: DriftParams, every: pd.Timedelta, *, task: str) -> None:
         self._counted, self._params = counted, params
         features = len(counted.columns)
-        share = features / (features + len(params.joint.tests) + 2)
+        share = features / (features + len(params.joint.tests) + len(score_types(task)) + 1)  # 1: the target
         self._rate = None if params.alarms is None else params.alarms.rate(every) * share
         self._known: dict[tuple[int, int, int], Calibration] = {}
         self._seen = {
@@ -36,6 +43,11 @@ class Alarmed:
             for name, column in counted.columns.items()
             for tests in [tests_of(name, column, params)]
         }
+
+    @property
+    def rate(self) -> float | None:
+        """False alarms of all features together for each check; None where thresholds are asked."""
+        return self._rate
 
     def __call__(self, model: int, window: int, sliding: int | None) -> tuple[str, ...]:
         first, last = self._counted.behind(model=model, sliding_rows=sliding)

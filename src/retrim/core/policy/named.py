@@ -1,6 +1,6 @@
 """The policies a backtest tries, each with the settings that switch it on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,13 @@ from retrim.core.drift.profile import ColumnProfile
 from retrim.core.drift.result import DRIFT_TESTS
 from retrim.core.evidence import TriggerParams
 from retrim.core.policy.alarmed import Alarmed, Looked
-from retrim.core.policy.asks import Drifted, at_checks, by_rules, every
+from retrim.core.policy.asks import Drifted, at_checks, by_rules
 from retrim.core.policy.compare import Policy
 from retrim.core.policy.counted import Counted, Over
 from retrim.core.policy.play import Asks, Live, Setting
 
 PERIODS = (2, 4, 8, 16)
+EARLY = 0.5  # of a window that a calendar is due early in a backtest: its windows are not equally long
 USUAL_PSI, USUAL_P = 0.2, 0.05  # the limits that PSI and KS are used with elsewhere
 
 
@@ -36,6 +37,7 @@ class Wanted:
         every: Time between two checks.
         counted: The columns, window by window.
         sliding_rows: Rows of the sliding training window.
+        task: Of the model.
         seed: Of the reference bands.
     """
 
@@ -49,6 +51,7 @@ class Wanted:
     every: pd.Timedelta
     counted: Counted
     sliding_rows: int
+    task: str
     seed: int
 
 
@@ -60,12 +63,12 @@ def policies(wanted: Wanted, *, windows: int, window_span: pd.Timedelta) -> list
         windows: Of the history.
         window_span: Length of a usual window.
     """
-    alarmed = Alarmed(wanted.counted, wanted.drift, wanted.every)
+    alarmed = Alarmed(wanted.counted, wanted.drift, wanted.every, task=wanted.task)
     never = Policy("never", {"triggers.rules": []}, lambda _: at_checks(()), probes=False)
     return [
         never,
         *(_account(wanted, price) for price in sorted({*wanted.prices, wanted.price})),
-        *(_calendar(period, window_span) for period in (*(p for p in PERIODS if p <= windows // 2), 1)),
+        *(_calendar(wanted, period, window_span) for period in (*(p for p in PERIODS if p <= windows // 2), 1)),
         _rule(wanted, "performance", "performance", {}),
         _rule(wanted, "performance-1sd", "performance", {"band": {"unit": "sd", "reach": 1.0}}),
         _drift(wanted, "drift", alarmed, changes={"triggers.rules": ["drift"]}),
@@ -97,20 +100,27 @@ def _account(wanted: Wanted, price: float) -> Policy:
     return Policy(account_name(price), changes, asks, probes=True)
 
 
-def _calendar(period: int, window_span: pd.Timedelta) -> Policy:
+def _calendar(wanted: Wanted, period: int, window_span: pd.Timedelta) -> Policy:
     name = "always" if period == 1 else f"every-{period}"
     exact = period * window_span
     span = exact.round("D" if exact > pd.Timedelta("3D") else "h")
     hours = int(span / pd.Timedelta("1h"))
     text = f"{hours // 24}D" if hours % 24 == 0 else f"{hours}h"
-    # A calendar's own alarm comes again whatever happened: the loop breaker would hold each of a short period.
-    changes = {"triggers.rules": ["schedule"], "triggers.every": text, "triggers.loop_checks": 0}
-    return Policy(name, changes, lambda setting: every(period, setting.matrix.windows), probes=False)
+    # A calendar's own alarm comes again whatever happened: loop breaker and cooldown would make a short period longer.
+    switched = {"rules": ["schedule"], "every": text, "cooldown_checks": 0, "loop_checks": 0}
+    seconds = max(int((period - EARLY) * window_span / pd.Timedelta("1s")), 1)
+    triggers = TriggerParams.model_validate({**wanted.triggers.model_dump(), **switched, "every": f"{seconds}s"})
+    changes = {f"triggers.{key}": value for key, value in switched.items()}
+    return Policy(name, changes, _asks(wanted, triggers), probes=False)
 
 
 def _rule(wanted: Wanted, name: str, rule: str, changes: dict[str, Any]) -> Policy:
     triggers = TriggerParams.model_validate({**wanted.triggers.model_dump(), "rules": (rule,), **changes})
+    switched = {"triggers.rules": [rule], **_dotted("triggers", changes)}
+    return Policy(name, switched, _asks(wanted, triggers), probes=False)
 
+
+def _asks(wanted: Wanted, triggers: TriggerParams) -> Callable[[Setting], Asks]:
     def asks(setting: Setting) -> Asks:
         return by_rules(
             setting,
@@ -122,7 +132,7 @@ def _rule(wanted: Wanted, name: str, rule: str, changes: dict[str, Any]) -> Poli
             seed=wanted.seed,
         )
 
-    return Policy(name, {"triggers.rules": [rule], **_dotted("triggers", changes)}, asks, probes=False)
+    return asks
 
 
 def _dotted(place: str, changes: dict[str, Any]) -> dict[str, Any]:

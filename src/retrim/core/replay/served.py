@@ -47,11 +47,11 @@ def losses_as_served(
         losses: What a version loses on rows: shape (m,) for m of them.
 
     Returns:
-        Shape (n,); NaN where nothing was live yet.
+        Shape (n,); NaN where nothing was live yet, which is everywhere where nothing ever went live.
     """
     found = np.full(len(rows), np.nan)
     event = rows["_event"]
-    ends = [at for at, _ in releases[1:]] + [None]
+    ends = [*(at for at, _ in releases[1:]), None][: len(releases)]
     for (at, version), end in zip(releases, ends, strict=True):
         mine = (event >= at) if end is None else (event >= at) & (event < end)
         place = np.flatnonzero(mine.to_numpy())

@@ -55,6 +55,25 @@ def changes(history: Mapping[str, Any], replay: Mapping[str, Any]) -> tuple[Chan
     )
 
 
+def merged(settings: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with those keys of others that stand there, at every depth; a list is one value.
+
+    An empty mapping stands for itself: it empties what was there.
+
+    Args:
+        settings: The whole, as a file has it.
+        other: A whole, or only what differs.
+    """
+    made = dict(settings)
+    for name, value in other.items():
+        before = made.get(name)
+        if isinstance(before, Mapping) and isinstance(value, Mapping) and value:
+            made[name] = merged(before, value)
+        else:
+            made[name] = value
+    return made
+
+
 def bearing(found: Iterable[Change], prefixes: tuple[str, ...]) -> tuple[Change, ...]:
     """Those whose key begins with one of the prefixes."""
     return tuple(change for change in found if change.key.startswith(prefixes))

@@ -1,0 +1,68 @@
+"""A store begun from another's past: what was known at a moment, and nothing of it by halves."""
+
+from pathlib import Path
+
+import pytest
+
+from retrim.adapters.past import copy_past
+from retrim.adapters.store import Store
+
+MODEL = "generated"
+
+
+def at(day: int) -> str:
+    return f"2024-01-{day:02d}T00:00:00+00:00"
+
+
+def promote(store: Store, version: int, *, decided: int, ended: int) -> None:
+    """A check, the run it started, and the version that went live at its end."""
+    name = f"run-{version}"
+    decision = {"id": f"check-{version}", "model": MODEL, "source": "check", "as_of": at(decided), "at": at(decided)}
+    store.add_decision({**decision, "outcome": "retrain", "reason": "", "record": {}})
+    run = {"id": name, "model": MODEL, "decision": f"check-{version}", "as_of": at(decided), "mode": "refit"}
+    store.claim_run({**run, "started": at(decided)})
+    row = {"model": MODEL, "version": version, "run": name, "tag": f"v{version}", "as_of": at(decided)}
+    store.add_version({**row, "bundle": "", "model_sha256": "", "made": at(ended), "lineage": {}, "verdict": {}})
+    release = {"model": MODEL, "version": version, "action": "promote", "reason": "", "at": at(ended)}
+    store.add_release(release, expected=version - 1 or None)
+    store.end_run(name, state="promoted", ended=at(ended), version=version, detail={})
+
+
+class Asked(Store):
+    """A store that counts how often it is asked for its seals."""
+
+    times = 0
+
+    def seals(self, model: str) -> dict[int, str]:
+        self.times += 1
+        return super().seals(model)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Asked:
+    """Three versions; the run of the third was decided on day 7 and ended on day 9."""
+    store = Asked(f"sqlite:///{tmp_path / 'source.db'}")
+    for version, decided, ended in ((1, 1, 1), (2, 4, 5), (3, 7, 9)):
+        promote(store, version, decided=decided, ended=ended)
+    store.times = 0
+    return store
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Store:
+    return Store(f"sqlite:///{tmp_path / 'target.db'}")
+
+
+def test_a_run_that_ended_later_is_left_behind_with_its_version(source: Store, target: Store) -> None:
+    given = copy_past(source, target, MODEL, before=at(8))
+
+    assert [row.id for row in target.decisions(MODEL)] == ["check-1", "check-2", "check-3"]
+    assert [row.id for row in target.runs(MODEL)] == ["run-1", "run-2"]
+    assert [row.version for row in target.versions(MODEL)] == [row.version for row in given] == [1, 2]
+    assert [row.version for row in target.releases(MODEL)] == [1, 2]
+
+
+def test_releases_come_with_their_seals_asked_for_once(source: Asked, target: Store) -> None:
+    copy_past(source, target, MODEL, before=at(10))
+
+    assert (target.seals(MODEL), source.times) == (Store(source.url).seals(MODEL), 1)
