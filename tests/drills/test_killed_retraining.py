@@ -6,6 +6,7 @@ from tests.drills.scene import Scene, all_is_settled, champion_is_whole, survivo
 
 STAGES = ("validate", "features", "tune", "train", "backtest", "compare")
 STORE, REGISTRY = "retrim.adapters.store:Store", "retrim.adapters.registry:Registry"
+DVC = "retrim.adapters.dvc_session:DvcSession"
 IN_TUNE = "retrim.ops.progress:tell:after:tune: loss \\S+ 2 4"
 IN_PUBLISH = f"{REGISTRY}._register:after"
 PLACES = {
@@ -13,8 +14,8 @@ PLACES = {
     "between release row and alias": f"{STORE}.add_release:after",
     "once claimed": f"{STORE}.claim_run:after",
     "in a half-made room": "retrim.adapters.git:add_worktree:after",
-    **{f"before {stage}": f"retrim.ops.rooms:run_stage:before: {stage} <" for stage in STAGES},
-    "after compare": "retrim.ops.rooms:run_stage:after: compare <",
+    **{f"before {stage}": f"{DVC}.reproduce:before: {stage} <" for stage in STAGES},
+    "after compare": f"{DVC}.reproduce:after: compare <",
     "before MLflow": f"{REGISTRY}.publish:before",
     "before registering": f"{REGISTRY}._register:before",
     "once published": f"{REGISTRY}.publish:after",
