@@ -15,12 +15,12 @@ from retrim.core.training import Recipe, WindowKind
 FIRST, WINDOWS, BLOCKS = 0.2, 50, 4
 KINDS: tuple[WindowKind, ...] = ("all", "sliding")
 HYPERPARAMETERS = {"num_leaves": 31, "learning_rate": 0.1, "min_child_samples": 20}
-ROUNDS = {"rodents": 30}  # of twelve classes: 30 rounds are 360 trees
+ROUNDS = {"rodents": 30, "abrupt": 50}  # of twelve classes 30 rounds are 360 trees; abrupt ones are small
 USUAL_ROUNDS = 100
 
 
 def recipe_of(stream: Stream) -> Recipe:
-    """LightGBM with its own defaults, the same for every stream but for the rounds of one with many classes."""
+    """LightGBM with its own defaults, the same for every stream but for the rounds of some."""
     rounds = ROUNDS.get(stream.name.partition(",")[0], USUAL_ROUNDS)
     return Recipe("gbm", stream.loss, HYPERPARAMETERS, rounds, 7)
 
