@@ -1,9 +1,9 @@
-"""A clone of the workspace under its own `var/`, so that branch, tags and data here stay untouched."""
+"""A clone of the workspace under its own `var/`: branch, tags, data and DVC remote here stay untouched."""
 
 import shutil
 from pathlib import Path
 
-from retrim.adapters import git
+from retrim.adapters import git, pipeline
 from retrim.ops.house import House
 
 
@@ -20,3 +20,4 @@ def clone(house: House, folder: Path) -> None:
     git.git(folder, "init", "-q", "-b", "empty")
     git.git(house.workspace.root, "push", "-q", str(folder), f"{taken.commit}:refs/heads/main")
     git.git(folder, "checkout", "-q", "main")
+    pipeline.without_remote(folder)  # what is made in there is nobody's to fetch

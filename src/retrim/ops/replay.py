@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from retrim.adapters import pipeline
 from retrim.adapters.adoption import adopt
 from retrim.adapters.past import copy_past
 from retrim.adapters.store import Row, iso
@@ -74,7 +73,6 @@ def make_replay(
     asked = f"{text}\n{'' if until is None else iso(until)}"  # another span or other settings: another folder
     folder = house.workspace.replays / f"{since:%Y%m%dT%H%M%S}-{sha256(asked.encode()).hexdigest()[:8]}"
     clone(house, folder)
-    pipeline.without_remote(folder)  # what a replay makes is nobody's to fetch
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     its_own = Env(store_url=None, mlflow_url=None, mlflow_artifacts=None, prefect_url=url)  # not the environment's
     there = House(Workspace(folder), params, its_own)
