@@ -210,6 +210,23 @@ def test_a_release_needs_what_was_live_to_be_live_still(store: Store) -> None:
 
 
 @pytest.mark.slow
+def test_what_becomes_known_of_a_version_is_added_once_and_told_in_order(store: Store) -> None:
+    later, sooner = "2026-02-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00"
+    added = [
+        store.add_to_envelope("bike", 1, kind="proof", name="a", at=later, record={"proved": True}),
+        store.add_to_envelope("bike", 1, kind="approval", name="a", at=sooner, record={"by": "user"}),
+        store.add_to_envelope("bike", 1, kind="proof", name="a", at=later, record={"proved": False}),
+    ]
+
+    assert added == [True, True, False]
+    assert [(row.kind, row.record) for row in store.envelope("bike", 1)] == [
+        ("approval", {"by": "user"}),
+        ("proof", {"proved": True}),
+    ]
+    assert [row.kind for row in store.envelope("bike", 1, kind="proof")] == ["proof"]
+    assert store.envelope("bike", 2) == []
+
+
 def test_of_two_processes_that_move_the_champion_one_does(store: Store, url: str) -> None:
     store.add_release(release(1), expected=None)
     said = at_once(url, *[f"store.add_release({release(version)!r}, expected=1)" for version in (2, 3, 4)])

@@ -68,6 +68,16 @@ SEALS = sa.Table(  # of the releases: each hashed with the seal before it (core/
     sa.Column("sequence", sa.Integer, primary_key=True),
     sa.Column("seal", sa.String, nullable=False),
 )
+ENVELOPES = sa.Table(  # what is known of a version only after it was made: added, never changed
+    "envelopes",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),  # such as approval, proof
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("record", sa.JSON, nullable=False),
+)
 PREDICTIONS = sa.Table(
     "predictions",
     METADATA,

@@ -14,7 +14,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from retrim.adapters.database import Database
-from retrim.adapters.schema import ALERTS, DECISIONS, METADATA, PREDICTIONS, RELEASES, RUNS, SEALS, VERSIONS
+from retrim.adapters.schema import ALERTS, DECISIONS, ENVELOPES, METADATA, PREDICTIONS, RELEASES, RUNS, SEALS, VERSIONS
 from retrim.core.chain import FIRST, seal
 from retrim.errors import RefusedError
 
@@ -137,6 +137,20 @@ class Store:
     def versions(self, model: str) -> list[Row]:
         """Versions of a model, first to last."""
         return self.all(sa.select(VERSIONS).where(VERSIONS.c.model == model).order_by(VERSIONS.c.version))
+
+    def add_to_envelope(
+        self, model: str, version: int, *, kind: str, name: str, at: str, record: dict[str, Any]
+    ) -> bool:
+        """Adds what has become known of a version, such as an approval; False if it is there already."""
+        row = {"model": model, "version": version, "kind": kind, "id": name, "at": at, "record": record}
+        return self._insert(ENVELOPES, row)
+
+    def envelope(self, model: str, version: int, *, kind: str | None = None) -> list[Row]:
+        """What has become known of a version since it was made, oldest first: of one kind, or all."""
+        query = sa.select(ENVELOPES).where(ENVELOPES.c.model == model, ENVELOPES.c.version == version)
+        if kind is not None:
+            query = query.where(ENVELOPES.c.kind == kind)
+        return self.all(query.order_by(ENVELOPES.c.at, ENVELOPES.c.kind, ENVELOPES.c.id))
 
     def add_release(self, row: dict[str, Any], *, expected: int | None) -> None:
         """Adds a release if `expected` is still what is live (compare and swap).
