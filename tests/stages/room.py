@@ -25,6 +25,7 @@ from retrim.datasets.synthetic import data_section, generate
 from retrim.files import folder_digest, read_folder, write_file, write_folder
 from retrim.paths import NO_CHAMPION, Paths
 from retrim.stages import backtest, compare, features, train, tune
+from tests.gates import settings as gate_settings
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -42,17 +43,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "seed": 7,
     },
     "backtest": {"origins": 2, "origin_rows": 40},
-    "gate": {
-        "min_rows": 40,
-        "min_gain": 0.0,
-        "confidence": 0.9,
-        "folds": 2,
-        "worst_fold": 0.5,
-        "floor": ["mean"],
-        "season": "1d",
-        "season_cells": 24,
-        "seed": 7,
-    },
+    "gate": gate_settings(
+        min_rows=40, min_gain=0.0, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
+    ),
     "tune": {
         "sampler": "tpe",
         "options": {"n_startup_trials": 2},

@@ -1,6 +1,7 @@
 """The stored challengers and the champion on the judging block; names one winner and gives the verdict."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,7 @@ from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
 from retrim.core.detectable import detectable
 from retrim.core.frames import to_parquet
-from retrim.core.gate import GateParams
-from retrim.core.gate import judge as judge_losses
+from retrim.core.gate import GateParams, Judged, Scored, Verdict, judge_models, score
 from retrim.core.metrics import JudgeParams, measure, row_losses
 from retrim.core.models import MODELS
 from retrim.core.models.baseline import BASELINES
@@ -25,44 +25,45 @@ from retrim.stages._room import lightgbm_alone, main, read_json
 def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
     lightgbm_alone()
-    rows = pd.read_parquet(paths.view)
-    split = read_json(paths.features / "split.json")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
-    judged, train = part_of(rows, "judge"), part_of(rows, "train")
-    actual = view.actual(judged)
-    predictions = _challengers(view, judged, read_folder(paths.models))
-    season = pd.Timedelta(gate.season)
-    floors = {name: BASELINES[name](view, train, judged, season=season, cells=gate.season_cells) for name in gate.floor}
-    losses = {name: row_losses(judge.loss, actual, predicted) for name, predicted in predictions.items()}
-    champion = _champion_losses(paths, judged["_key"], judge)
-    verdict = judge_losses(
-        losses,
-        champion,
-        {name: row_losses(judge.loss, actual, predicted) for name, predicted in floors.items()},
-        gate,
-        draws=judge.draws,
-        block_rows=judge.block_rows,
-    )
+    judged = _judged(paths, view, gate, judge)
+    verdict = judge_models(judged, gate, draws=judge.draws, block_rows=judge.block_rows)
+    split = read_json(paths.features / "split.json")
     record = verdict.as_record() | {"judged_from": split["judged_from"], "judged_until": split["judged_until"]}
-    seen = None
-    if champion is not None:
-        events = judged["_event"]
-        seen = detectable(
-            losses, verdict.winner, champion, events, gate, draws=judge.draws, block_rows=judge.block_rows
-        )
-    record["detectable"] = None if seen is None else seen.as_record()
+    record["detectable"] = _detectable(judged, verdict, gate, judge)
     record["metrics"] = {
-        name: measure(judge.metrics, actual, predicted, task=view.task)
-        for name, predicted in predictions.items()
-        if len(judged)
+        name: measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
+        for name, scored in judged.challengers.items()
+        if len(judged.rows)
     }
-    scored = judged[["_key", "_event"]].assign(actual=actual)
-    for name, predicted in predictions.items():
-        scored = scored.assign(**_columns(name, predicted))
+    scored = judged.rows[["_key", "_event"]].assign(actual=view.actual(judged.rows))
+    for name, challenger in judged.challengers.items():
+        scored = scored.assign(**_columns(name, challenger.predicted))
     write_folder(paths.verdict, {"verdict.json": to_json(record), "judged.parquet": to_parquet(scored)})
 
 
-def _challengers(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes]) -> dict[str, np.ndarray]:
+def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParams) -> Judged:
+    """The judging block with all models on it; its rows are whole, as the champion's features may be others."""
+    parts = pd.read_parquet(paths.view)
+    keys, train = part_of(parts, "judge")["_key"], part_of(parts, "train")
+    rows = pd.read_parquet(paths.table).set_index("_key").loc[keys].reset_index()
+    champion = _champion(paths, rows, judge)
+    season, actual = pd.Timedelta(gate.season), view.actual(rows)
+    floors = {name: BASELINES[name](view, train, rows, season=season, cells=gate.season_cells) for name in gate.floor}
+    return Judged(
+        rows=rows,
+        features=view.features,
+        task=view.task,
+        challengers={
+            name: score(view, rows, predicted, loss=judge.loss, residuals=None)
+            for name, predicted in _predictions(view, rows, read_folder(paths.models)).items()
+        },
+        champion=champion,
+        floors={name: row_losses(judge.loss, actual, predicted) for name, predicted in floors.items()},
+    )
+
+
+def _predictions(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes]) -> dict[str, np.ndarray]:
     """Predictions of each stored challenger, loaded from its files."""
     predictions = {}
     for kind in sorted({name.split("/")[0] for name in files}):
@@ -72,16 +73,30 @@ def _challengers(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes
     return predictions
 
 
-def _champion_losses(paths: Paths, keys: pd.Series, judge: JudgeParams) -> np.ndarray | None:
-    """The champion's loss on each judged row, from the whole table: its features may be others than today's."""
+def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored | None:
+    """The champion on the judged rows, with its own view and bundle."""
     if not paths.has_champion:
         return None
     champion = load_predictor(read_folder(paths.champion))
-    judged = pd.read_parquet(paths.table).set_index("_key").loc[keys].reset_index()
     missing = sorted(set(champion.view.features) - set(judged.columns))
     if missing:
         raise RefusedError(f"the champion needs {', '.join(missing)}, which the table no longer has; keep the columns")
-    return row_losses(judge.loss, champion.view.actual(judged), champion.predict(judged))
+    return score(champion.view, judged, champion.predict(judged), loss=judge.loss, residuals=None)
+
+
+def _detectable(judged: Judged, verdict: Verdict, gate: GateParams, judge: JudgeParams) -> dict[str, Any] | None:
+    if judged.champion is None:
+        return None
+    seen = detectable(
+        {name: scored.losses for name, scored in judged.challengers.items()},
+        verdict.winner,
+        judged.champion.losses,
+        judged.rows["_event"],
+        gate,
+        draws=judge.draws,
+        block_rows=judge.block_rows,
+    )
+    return None if seen is None else seen.as_record()
 
 
 def _columns(name: str, predicted: np.ndarray) -> dict[str, np.ndarray]:
