@@ -17,6 +17,7 @@ from retrim.core.drift.profile import ProfileParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams
+from retrim.core.slices import SliceParams
 from retrim.core.table import DataParams, row_keys
 from retrim.core.training import TrainParams
 from retrim.core.tuning import TuneParams
@@ -42,7 +43,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "sample_rows": 100,
         "seed": 7,
     },
-    "backtest": {"origins": 2, "origin_rows": 40},
+    "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
+    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
     "gate": gate_settings(
         min_rows=40, min_gain=0.0, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
     ),
@@ -141,7 +143,12 @@ class Room:
         )
 
     def compare(self) -> None:
-        compare.run(self.section("gate", GateParams), self.section("judge", JudgeParams), self.paths)
+        compare.run(
+            self.section("gate", GateParams),
+            self.section("judge", JudgeParams),
+            self.section("slices", SliceParams),
+            self.paths,
+        )
 
     def run(self, *, cores: int = 1) -> "Room":
         """All stages after validate."""
