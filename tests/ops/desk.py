@@ -129,7 +129,9 @@ class Desk:
             "drift__joint": params.drift.joint,
         }
         train.run(params.train, params.judge, params.split, params.profile, **usual, paths=paths, cores=1)
-        compare.run(params.gate, params.judge, paths)
+        write_file(paths.backtest / "backtest.json", to_json({"origins": []}))
+        write_file(paths.pins, to_json({"judged": []}))
+        compare.run(params.gate, params.judge, params.slices, paths)
         self.shelf.folders[version] = paths.candidate
         return paths
 
