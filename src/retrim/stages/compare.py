@@ -1,19 +1,23 @@
 """The stored challengers and the champion on the judging block; names one winner and gives the verdict."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
+from retrim.core.contributions import ExplainParams, importance
 from retrim.core.detectable import detectable
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
 from retrim.core.gate import judge as judge_losses
 from retrim.core.metrics import JudgeParams, measure, row_losses
-from retrim.core.models import MODELS
+from retrim.core.models import MODELS, Model
 from retrim.core.models.baseline import BASELINES
+from retrim.core.slice_table import slice_table
+from retrim.core.slices import SliceParams
 from retrim.core.view import FeatureView
 from retrim.core.windows import part_of
 from retrim.errors import RefusedError
@@ -22,7 +26,7 @@ from retrim.paths import Paths
 from retrim.stages._room import lightgbm_alone, main, read_json
 
 
-def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
+def run(gate: GateParams, judge: JudgeParams, slices: SliceParams, explain: ExplainParams, paths: Paths) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
     lightgbm_alone()
     rows = pd.read_parquet(paths.view)
@@ -59,7 +63,25 @@ def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
     scored = judged[["_key", "_event"]].assign(actual=actual)
     for name, predicted in predictions.items():
         scored = scored.assign(**_columns(name, predicted))
-    write_folder(paths.verdict, {"verdict.json": to_json(record), "judged.parquet": to_parquet(scored)})
+    if champion is not None:
+        scored = scored.assign(_champion_loss=champion)
+    files = {"verdict.json": to_json(record), "judged.parquet": to_parquet(scored)}
+    own = losses[verdict.winner]
+    sliced = slice_table(
+        judged, own, champion, view.features, slices, confidence=explain.confidence, block_rows=judge.block_rows
+    )
+    files["slices.json"] = to_json({"loss": judge.loss, "slices": [each.as_record() for each in sliced]})
+    files["importance.json"] = to_json(_importance(paths, view, judged, verdict.winner, explain))
+    write_folder(paths.verdict, files)
+
+
+def _importance(
+    paths: Paths, view: FeatureView, judged: pd.DataFrame, winner: str, explain: ExplainParams
+) -> dict[str, Any] | None:
+    """How much each feature weighs in the winner's predictions of the judged rows; None where nobody can say."""
+    model = _load(view, read_folder(paths.models / winner))
+    found = importance(model, view, judged, most=explain.rows)
+    return None if found is None else found.as_record()
 
 
 def _challengers(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes]) -> dict[str, np.ndarray]:
@@ -67,9 +89,13 @@ def _challengers(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes
     predictions = {}
     for kind in sorted({name.split("/")[0] for name in files}):
         own = {name.removeprefix(f"{kind}/"): content for name, content in files.items() if name.startswith(f"{kind}/")}
-        made = json.loads(own["fit.json"])
-        predictions[kind] = MODELS[made["recipe"]["model"]].load(view, own).predict(view.matrix(judged))
+        predictions[kind] = _load(view, own).predict(view.matrix(judged))
     return predictions
+
+
+def _load(view: FeatureView, files: dict[str, bytes]) -> Model:
+    """A stored challenger, from the files of its folder."""
+    return MODELS[json.loads(files["fit.json"])["recipe"]["model"]].load(view, files)
 
 
 def _champion_losses(paths: Paths, keys: pd.Series, judge: JudgeParams) -> np.ndarray | None:
