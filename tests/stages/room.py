@@ -11,12 +11,14 @@ import pandas as pd
 
 from retrim.core.backtest import BacktestParams
 from retrim.core.canonical import to_json
+from retrim.core.contributions import ExplainParams
 from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.joint import JointParams
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams
+from retrim.core.slices import SliceParams
 from retrim.core.table import DataParams, row_keys
 from retrim.core.training import TrainParams
 from retrim.core.tuning import TuneParams
@@ -65,6 +67,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "account": {"usual_rows": 40},
+    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
+    "explain": {"rows": 50, "confidence": 0.95},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
         "joint": {"tests": {"correlation": {}}, "windows": 8, "seed": 7},
@@ -141,7 +145,13 @@ class Room:
         )
 
     def compare(self) -> None:
-        compare.run(self.section("gate", GateParams), self.section("judge", JudgeParams), self.paths)
+        compare.run(
+            self.section("gate", GateParams),
+            self.section("judge", JudgeParams),
+            self.section("slices", SliceParams),
+            self.section("explain", ExplainParams),
+            self.paths,
+        )
 
     def run(self, *, cores: int = 1) -> "Room":
         """All stages after validate."""
