@@ -33,7 +33,7 @@ START = pd.Timestamp("2024-01-01", tz="UTC")
 SETTINGS: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 80, "sliding_rows": 200},
     "judge": {"loss": "mae", "metrics": ["mae"], "draws": 200, "block_rows": 8},
-    "train": {"model": "gbm", "windows": ["all", "sliding"], "seed": 7},
+    "train": {"model": "gbm", "windows": ["all", "sliding"], "recipes": ["found", "champion"], "seed": 7},
     "profile": {
         "cells": 20,
         "levels": 50,
