@@ -27,6 +27,7 @@ from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 from retrim.settings import Env, Params
 from retrim.stages import compare, features, train
+from tests.proved import pass_checks
 
 REPOSITORY = Path(__file__).parents[2]
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -109,6 +110,7 @@ class Desk:
             {"model": self.house.model, "version": version, **row, **hashes, "lineage": {}, "verdict": verdict}
         )
         if promote:
+            pass_checks(self.house.store, self.house.model, version, at=iso(now))
             past = self.house.store.releases(self.house.model)
             release = {"model": self.house.model, "version": version, "action": "promote", "reason": "", "at": iso(now)}
             self.house.store.add_release(release, expected=past[-1].version if past else None)
@@ -129,7 +131,7 @@ class Desk:
             "drift__joint": params.drift.joint,
         }
         train.run(params.train, params.judge, params.split, params.profile, **usual, paths=paths, cores=1)
-        compare.run(params.gate, params.judge, paths)
+        compare.run(params.gate, params.judge, 32, paths)
         self.shelf.folders[version] = paths.candidate
         return paths
 

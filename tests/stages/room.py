@@ -148,7 +148,7 @@ class Room:
         )
 
     def compare(self) -> None:
-        compare.run(self.section("gate", GateParams), self.section("judge", JudgeParams), self.paths)
+        compare.run(self.section("gate", GateParams), self.section("judge", JudgeParams), 32, self.paths)
 
     def run(self, *, cores: int = 1) -> "Room":
         """All stages after validate."""

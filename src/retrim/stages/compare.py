@@ -14,6 +14,7 @@ from retrim.core.gate import judge as judge_losses
 from retrim.core.metrics import JudgeParams, measure, row_losses
 from retrim.core.models import MODELS
 from retrim.core.models.baseline import BASELINES
+from retrim.core.reference_rows import with_answers
 from retrim.core.view import FeatureView
 from retrim.core.windows import part_of
 from retrim.errors import RefusedError
@@ -22,7 +23,7 @@ from retrim.paths import Paths
 from retrim.stages._room import lightgbm_alone, main, read_json
 
 
-def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
+def run(gate: GateParams, judge: JudgeParams, release__reference_rows: int, paths: Paths) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
     lightgbm_alone()
     rows = pd.read_parquet(paths.view)
@@ -59,7 +60,9 @@ def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
     scored = judged[["_key", "_event"]].assign(actual=actual)
     for name, predicted in predictions.items():
         scored = scored.assign(**_columns(name, predicted))
-    write_folder(paths.verdict, {"verdict.json": to_json(record), "judged.parquet": to_parquet(scored)})
+    reference = with_answers(judged, view, predictions[verdict.winner], most=release__reference_rows)
+    files = {"judged.parquet": to_parquet(scored), "reference.parquet": to_parquet(reference)}
+    write_folder(paths.verdict, {"verdict.json": to_json(record), **files})
 
 
 def _challengers(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes]) -> dict[str, np.ndarray]:
