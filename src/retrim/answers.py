@@ -18,7 +18,7 @@ from retrim.ops.standing import is_held
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
-    """Every version: number, `aliases`, `tag`, `as_of`, `model_sha256`, `made`, `promote`, `verdict`, `release_checks`."""
+    """Every version: its number, aliases, tag, as-of date, model's hash, the gate's word and the release checks."""
     now_live = live(house)
     aliases: dict[int | None, list[str]] = {}
     if now_live is not None:
