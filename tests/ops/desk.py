@@ -5,6 +5,7 @@ left out, its result is given. The registry is a shelf that knows where a bundle
 and keeps aliases: all that a check and a move ask of it.
 """
 
+import shutil
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -161,6 +162,16 @@ def make_desk(
     )
     desk.house.__dict__["registry"] = desk.shelf
     return desk
+
+
+def copy_of(desk: Desk, folder: Path) -> Desk:
+    """The same desk as it is now, in an empty folder: what is made once can be spoilt by every test."""
+    root = desk.house.workspace.root
+    shutil.copytree(root, folder)
+    there = {version: folder / path.relative_to(root) for version, path in desk.shelf.folders.items()}
+    house = House(Workspace(folder), desk.house.params, Env())
+    shelf = house.__dict__["registry"] = Shelf(there, dict(desk.shelf.named))
+    return Desk(house, desk.stream, shelf)
 
 
 def with_params(desk: Desk, **sections: dict[str, Any]) -> Desk:
