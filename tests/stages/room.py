@@ -148,6 +148,7 @@ class Room:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
+            32,
             self.section("slices", SliceParams),
             self.section("explain", ExplainParams),
             self.paths,

@@ -15,6 +15,7 @@ from retrim.core.gate import GateParams, Judged, Scored, Stated, Used, judge_mod
 from retrim.core.metrics import JudgeParams, measure, row_losses
 from retrim.core.models import MODELS, Model
 from retrim.core.models.baseline import BASELINES
+from retrim.core.reference_rows import with_answers
 from retrim.core.slice_table import slice_table
 from retrim.core.slices import SliceParams
 from retrim.core.view import FeatureView
@@ -25,7 +26,14 @@ from retrim.paths import Paths
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
 
-def run(gate: GateParams, judge: JudgeParams, slices: SliceParams, explain: ExplainParams, paths: Paths) -> None:
+def run(
+    gate: GateParams,
+    judge: JudgeParams,
+    release__reference_rows: int,
+    slices: SliceParams,
+    explain: ExplainParams,
+    paths: Paths,
+) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
     lightgbm_alone()
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
@@ -43,6 +51,8 @@ def run(gate: GateParams, judge: JudgeParams, slices: SliceParams, explain: Expl
     files = {"verdict.json": to_json(record), "judged.parquet": to_parquet(_scored(judged, view))}
     files["slices.json"] = to_json(_slices(judged, verdict.winner, judge, slices, explain))
     files["importance.json"] = to_json(_importance(paths, view, judged.rows, verdict.winner, explain))
+    won = judged.challengers[verdict.winner].predicted
+    files["reference.parquet"] = to_parquet(with_answers(judged.rows, view, won, most=release__reference_rows))
     write_folder(paths.verdict, files)
 
 
