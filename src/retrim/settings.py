@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from retrim.core.account import AccountParams
 from retrim.core.backtest import BacktestParams
 from retrim.core.batches import BatchParams
+from retrim.core.contributions import ExplainParams
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.former import FormerParams
@@ -19,6 +20,7 @@ from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
 from retrim.core.probe import ProbeParams
+from retrim.core.release_checks import ReleaseParams
 from retrim.core.section import Section, explain
 from retrim.core.slices import SliceParams
 from retrim.core.table import DataParams
@@ -48,8 +50,10 @@ class Params(Section):
     triggers: TriggerParams
     policy: PolicyParams
     slices: SliceParams
+    explain: ExplainParams
     former: FormerParams
     retrain: RetrainParams
+    release: ReleaseParams
     room: RoomParams
     schedule: ScheduleParams
     demo: DemoParams

@@ -11,6 +11,7 @@ import pandas as pd
 
 from retrim.core.backtest import BacktestParams
 from retrim.core.canonical import to_json
+from retrim.core.contributions import ExplainParams
 from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.joint import JointParams
 from retrim.core.drift.profile import ProfileParams
@@ -32,7 +33,7 @@ START = pd.Timestamp("2024-01-01", tz="UTC")
 SETTINGS: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 80, "sliding_rows": 200},
     "judge": {"loss": "mae", "metrics": ["mae"], "draws": 200, "block_rows": 8},
-    "train": {"model": "gbm", "windows": ["all", "sliding"], "seed": 7},
+    "train": {"model": "gbm", "windows": ["all", "sliding"], "recipes": ["found", "champion"], "seed": 7},
     "profile": {
         "cells": 20,
         "levels": 50,
@@ -67,6 +68,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "account": {"usual_rows": 40},
+    "explain": {"rows": 50, "confidence": 0.95},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
         "joint": {"tests": {"correlation": {}}, "windows": 8, "seed": 7},
@@ -146,7 +148,9 @@ class Room:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
+            32,
             self.section("slices", SliceParams),
+            self.section("explain", ExplainParams),
             self.paths,
         )
 

@@ -10,7 +10,7 @@ from retrim.core.gate.blocks import block_of, cell_sums, flips
 from retrim.core.gate.params import GateSliceParams
 from retrim.core.gate.relative import SAYABLE, Resampling, share
 from retrim.core.gate.verdict import Check
-from retrim.core.slices import SliceParams, cell_name, cut_column
+from retrim.core.slices import SliceParams, cells_of, slice_name
 from retrim.core.table import ColumnType
 
 ROUNDING = 1e-9  # a statistic that all flips reach exceeds none of them
@@ -94,13 +94,13 @@ def _cut(
     names: list[str] = []
     sums: list[tuple[np.ndarray, np.ndarray]] = []
     for column, kind, most in _columns(rows, features, limit, cut):
-        cells = cut_column(rows[column], kind, cut)
+        cells = cells_of(rows[column], kind, cut)
         if cells is None:
             continue
         places = cells.place(rows[column])
         counts = np.bincount(places, minlength=cells.size + 1)
         kept = np.flatnonzero((counts >= cut.least_rows) & (counts <= most * len(rows)))
-        names += [f"{column} {cell_name(cells, int(cell))}" for cell in kept]
+        names += [f"{column} {slice_name(cells, int(cell))}" for cell in kept]
         both = (cell_sums(values, places, cells.size + 1, blocks)[:, kept] for values in (added, base))
         sums.append((next(both), next(both)))
     nothing = np.empty((int(blocks[-1]) + 1 if len(blocks) else 0, 0))
