@@ -59,7 +59,7 @@ class Kind:
         return self.loss != "mae"
 
 
-KINDS = tuple(Kind(loss, sticks) for loss in ("log_loss", "error", "mae") for sticks in (False, True))
+KINDS = (*(Kind(loss, sticks) for loss in ("log_loss", "mae") for sticks in (False, True)), Kind("error", False))
 
 
 def wander(draw: np.random.Generator, n: int, *, sticks: bool) -> np.ndarray:
