@@ -10,13 +10,15 @@ from retrim.errors import BadInputError
 from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
+from retrim.ops.receipts import last_proofs
 from retrim.ops.release import live
 from retrim.ops.settle import answer_to, settlement_now
 from retrim.ops.standing import is_held
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
-    """Every version: `version`, `aliases`, `tag`, `as_of`, `model_sha256`, `made`, `promote`, `verdict`."""
+    """Every version: what it is, what points at it, when it was last proved or found different, the gate's word."""
+    proofs = last_proofs(house)
     now_live = live(house)
     aliases: dict[int | None, list[str]] = {}
     if now_live is not None:
@@ -32,6 +34,8 @@ def version_records(house: House) -> list[dict[str, Any]]:
             "made": row.made,
             "promote": row.verdict["promote"],
             "verdict": row.verdict["reason"],
+            "last_proved": proofs.get(row.version, {}).get("proved"),
+            "last_differed": proofs.get(row.version, {}).get("differed"),
         }
         for row in house.store.versions(house.model)
     ]

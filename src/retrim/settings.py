@@ -19,6 +19,7 @@ from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
 from retrim.core.probe import ProbeParams
+from retrim.core.proof import ProofParams
 from retrim.core.section import Section, explain
 from retrim.core.slices import SliceParams
 from retrim.core.table import DataParams
@@ -51,6 +52,7 @@ class Params(Section):
     former: FormerParams
     retrain: RetrainParams
     room: RoomParams
+    proof: ProofParams
     schedule: ScheduleParams
     demo: DemoParams
 
