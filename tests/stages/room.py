@@ -68,6 +68,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "account": {"usual_rows": 40},
+    "release": {"reference_rows": 32},
     "explain": {"rows": 50, "confidence": 0.95},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
@@ -148,7 +149,7 @@ class Room:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
-            32,
+            self.settings["release"]["reference_rows"],
             self.section("slices", SliceParams),
             self.section("explain", ExplainParams),
             self.paths,
