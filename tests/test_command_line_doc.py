@@ -25,6 +25,7 @@ from retrim.ops.rooms import Room
 from retrim.ops.score import Scored
 from retrim.ops.settle import Settled
 from retrim.ops.verify import VerifiedAlarms
+from tests.proved import pass_checks
 from tests.world import World, make_world
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
@@ -109,6 +110,7 @@ def test_names_the_keys_of_why(house: House) -> None:
 
 def test_names_the_keys_of_the_release_log(house: House) -> None:
     row = {"model": house.model, "version": 1, "action": "promote", "reason": "", "at": NOW.isoformat()}
+    pass_checks(house.store, house.model, 1, at=NOW.isoformat())
     house.store.add_release(row, expected=None)
 
     assert keys("log show") == release_log(house)[0].keys()

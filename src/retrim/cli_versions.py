@@ -23,10 +23,16 @@ def versions(as_json: AsJson = False) -> None:
         screens.OUT.print("no version yet; make the first: retrim retrain", highlight=False)
         return
     rows = [
-        (r["version"], ", ".join(r["aliases"]), screens.moment(r["as_of"]), r["model_sha256"][:8], r["verdict"])
+        (r["version"], ", ".join(r["aliases"]), screens.moment(r["as_of"]), r["model_sha256"][:8], _word_on(r))
         for r in records
     ]
     screens.show_table(("version", "alias", "as of", "model", "verdict"), rows, brief_last=True)
+
+
+def _word_on(record: dict[str, Any]) -> str:
+    """The gate's word; that of the release checks where they refused what the gate let pass."""
+    checks = record["release_checks"]
+    return str(record["verdict"] if checks is None or checks["passed"] else checks["reason"])
 
 
 @app.command(epilog=example("retrim reproduce 1 --prove"))

@@ -20,6 +20,7 @@ from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
 from retrim.core.probe import ProbeParams
+from retrim.core.release_checks import ReleaseParams
 from retrim.core.section import Section, explain
 from retrim.core.slices import SliceParams
 from retrim.core.table import DataParams
@@ -52,6 +53,7 @@ class Params(Section):
     explain: ExplainParams
     former: FormerParams
     retrain: RetrainParams
+    release: ReleaseParams
     room: RoomParams
     schedule: ScheduleParams
     demo: DemoParams

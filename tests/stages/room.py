@@ -27,12 +27,13 @@ from retrim.datasets.synthetic import data_section, generate
 from retrim.files import folder_digest, read_folder, write_file, write_folder
 from retrim.paths import NO_CHAMPION, Paths
 from retrim.stages import backtest, compare, features, train, tune
+from tests.gates import settings as gate_settings
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 SETTINGS: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 80, "sliding_rows": 200},
     "judge": {"loss": "mae", "metrics": ["mae"], "draws": 200, "block_rows": 8},
-    "train": {"model": "gbm", "windows": ["all", "sliding"], "seed": 7},
+    "train": {"model": "gbm", "windows": ["all", "sliding"], "recipes": ["found", "champion"], "seed": 7},
     "profile": {
         "cells": 20,
         "levels": 50,
@@ -43,18 +44,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "sample_rows": 100,
         "seed": 7,
     },
-    "backtest": {"origins": 2, "origin_rows": 40},
-    "gate": {
-        "min_rows": 40,
-        "min_gain": 0.0,
-        "confidence": 0.9,
-        "folds": 2,
-        "worst_fold": 0.5,
-        "floor": ["mean"],
-        "season": "1d",
-        "season_cells": 24,
-        "seed": 7,
-    },
+    "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
+    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
+    "gate": gate_settings(
+        min_rows=40, min_gain=0.0, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
+    ),
     "tune": {
         "sampler": "tpe",
         "options": {"n_startup_trials": 2},
@@ -74,7 +68,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "account": {"usual_rows": 40},
-    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
     "explain": {"rows": 50, "confidence": 0.95},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
@@ -155,6 +148,7 @@ class Room:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
+            32,
             self.section("slices", SliceParams),
             self.section("explain", ExplainParams),
             self.paths,

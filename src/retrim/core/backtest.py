@@ -1,15 +1,17 @@
 """The recipe refitted at earlier origins: what it would have given, had it been used before."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from retrim.core.challengers import Challenger, challengers_of
 from retrim.core.metrics import row_losses
 from retrim.core.section import Section
-from retrim.core.training import Recipe, WindowKind, distinct, fit_recipe, in_parallel, training_rows
+from retrim.core.training import Recipe, RecipeKind, WindowKind, fit_recipe, in_parallel, training_rows
 from retrim.core.view import FeatureView
 from retrim.core.windows import Fold
 
@@ -19,16 +21,21 @@ class BacktestParams(Section):
 
     origins: int = Field(ge=1, description="how many origins")
     origin_rows: int = Field(ge=2, description="rows that each origin scores")
+    interval: float = Field(gt=0, lt=1, description="share of rows that a regression's stated interval is to hold")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """One origin: the events of the first and the last row scored, and the mean loss of each training window."""
+    """One origin: the events of the first and the last row scored, and the mean loss of each challenger.
+
+    `away` is actual minus predicted of each row scored, by challenger; empty but for a regression.
+    """
 
     start: pd.Timestamp
     end: pd.Timestamp
     rows: int
     losses: dict[str, float]
+    away: dict[str, np.ndarray] = field(compare=False)
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -40,7 +47,7 @@ class Origin:
 
 
 def backtest(
-    recipe: Recipe,
+    recipes: Mapping[RecipeKind, Recipe],
     view: FeatureView,
     rows: pd.DataFrame,
     folds: list[Fold],
@@ -49,10 +56,10 @@ def backtest(
     sliding_rows: int,
     cores: int,
 ) -> list[Origin]:
-    """Mean loss of the recipe at each origin, a value a training window (windows of the same rows make one).
+    """Mean loss of each recipe at each origin, a value a training window (windows of the same rows make one).
 
     Args:
-        recipe: Refitted at each origin on that origin's past alone.
+        recipes: Refitted at each origin on that origin's past alone.
         view: Gives matrix and targets.
         rows: Training rows in total order with `_event`; the judging block is not among them.
         folds: Row numbers of each origin.
@@ -61,21 +68,54 @@ def backtest(
         cores: Cores to use; changes no result.
     """
 
-    def score(job: tuple[Fold, WindowKind], threads: int) -> float:
-        fold, kind = job
-        fitted, scored = rows.iloc[training_rows(fold.fit, kind, sliding_rows=sliding_rows)], rows.iloc[fold.score]
-        model = fit_recipe(recipe, view, fitted, threads=threads)
+    def score(job: tuple[Fold, Challenger], threads: int) -> tuple[float, np.ndarray]:
+        fold, challenger = job
+        fitted = rows.iloc[training_rows(fold.fit, challenger.window, sliding_rows=sliding_rows)]
+        scored = rows.iloc[fold.score]
+        model = fit_recipe(challenger.recipe, view, fitted, threads=threads)
         predicted = model.predict(view.matrix(scored))
-        return float(np.mean(row_losses(recipe.loss, view.actual(scored), predicted)))
+        actual = view.actual(scored)
+        away = actual - predicted if view.task == "regression" else np.empty(0)
+        return float(np.mean(row_losses(challenger.recipe.loss, actual, predicted))), away
 
-    jobs = [(fold, kind) for fold in folds for kind in distinct(windows, len(fold.fit), sliding_rows=sliding_rows)]
-    losses = in_parallel(score, jobs, cores=cores)
+    jobs = [
+        (fold, challenger)
+        for fold in folds
+        for challenger in challengers_of(recipes, windows, len(fold.fit), sliding_rows=sliding_rows)
+    ]
+    scores = in_parallel(score, jobs, cores=cores)
     return [
         Origin(
             start=rows["_event"].iloc[fold.score[0]],
             end=rows["_event"].iloc[fold.score[-1]],
             rows=len(fold.score),
-            losses={kind: loss for (origin, kind), loss in zip(jobs, losses, strict=True) if origin is fold},
+            losses={each.name: loss for (origin, each), (loss, _) in zip(jobs, scores, strict=True) if origin is fold},
+            away={each.name: away for (origin, each), (_, away) in zip(jobs, scores, strict=True) if origin is fold},
         )
         for fold in folds
     ]
+
+
+def stated_interval(origins: Sequence[Origin], *, level: float) -> dict[str, Any] | None:
+    """What a regression promises of its errors, from rows that its refits had not seen.
+
+    Args:
+        origins: As backtested.
+        level: Share of the rows that the interval is to hold, as many left out below as above.
+
+    Returns:
+        `level`, and under `residuals` by training window what actual minus predicted lay between,
+        in units of the target; None but for a regression.
+    """
+    ends = (1 - level) / 2, (1 + level) / 2
+    pooled: dict[str, list[np.ndarray]] = {}
+    for origin in origins:
+        for kind, away in origin.away.items():
+            pooled.setdefault(kind, []).append(away)
+    found = {kind: np.concatenate(parts) for kind, parts in pooled.items()}
+    if not any(len(away) for away in found.values()):
+        return None
+    return {
+        "level": level,
+        "residuals": {kind: [float(end) for end in np.quantile(away, ends)] for kind, away in sorted(found.items())},
+    }
