@@ -238,6 +238,11 @@ class Store:
         query = sa.select(PREDICTIONS.c.key).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
         return [row.key for row in self.all(query)]
 
+    def prediction(self, model: str, *, key: str, version: int) -> Row | None:
+        """The stored prediction of one row by a version."""
+        query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
+        return self.one(query.where(PREDICTIONS.c.key == key))
+
     def add_alert(self, row: dict[str, Any]) -> bool:
         """Records an alert; False if it was told before."""
         return self._insert(ALERTS, row)
