@@ -9,6 +9,7 @@ import pandas as pd
 from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
 from retrim.core.detectable import detectable
+from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams, Judged, Scored, Verdict, judge_models, score
 from retrim.core.metrics import JudgeParams, measure, row_losses
@@ -19,18 +20,22 @@ from retrim.core.windows import part_of
 from retrim.errors import RefusedError
 from retrim.files import read_folder, write_folder
 from retrim.paths import Paths
+from retrim.stages._fairness import look_by_group
 from retrim.stages._room import lightgbm_alone, main, read_json
 
 
-def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
+def run(gate: GateParams, judge: JudgeParams, fairness: FairnessParams, paths: Paths) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
     lightgbm_alone()
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     judged = _judged(paths, view, gate, judge)
     verdict = judge_models(judged, gate, draws=judge.draws, block_rows=judge.block_rows)
+    by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
+    verdict = verdict.with_checks(by_group.checks)
     split = read_json(paths.features / "split.json")
     record = verdict.as_record() | {"judged_from": split["judged_from"], "judged_until": split["judged_until"]}
     record["detectable"] = _detectable(judged, verdict, gate, judge)
+    record["notes"] = by_group.notes
     record["metrics"] = {
         name: measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
         for name, scored in judged.challengers.items()
@@ -39,7 +44,10 @@ def run(gate: GateParams, judge: JudgeParams, paths: Paths) -> None:
     scored = judged.rows[["_key", "_event"]].assign(actual=view.actual(judged.rows))
     for name, challenger in judged.challengers.items():
         scored = scored.assign(**_columns(name, challenger.predicted))
-    write_folder(paths.verdict, {"verdict.json": to_json(record), "judged.parquet": to_parquet(scored)})
+    files = {"verdict.json": to_json(record), "judged.parquet": to_parquet(scored)}
+    if by_group.record is not None:
+        files["fairness.json"] = to_json(by_group.record)
+    write_folder(paths.verdict, files)
 
 
 def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParams) -> Judged:
