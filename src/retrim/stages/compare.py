@@ -8,13 +8,16 @@ import pandas as pd
 
 from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
+from retrim.core.contributions import ExplainParams, importance
 from retrim.core.detectable import detectable
 from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams, Judged, Scored, Verdict, judge_models, score
 from retrim.core.metrics import JudgeParams, measure, row_losses
-from retrim.core.models import MODELS
+from retrim.core.models import MODELS, Model
 from retrim.core.models.baseline import BASELINES
+from retrim.core.slice_table import slice_table
+from retrim.core.slices import SliceParams
 from retrim.core.view import FeatureView
 from retrim.core.windows import part_of
 from retrim.errors import RefusedError
@@ -24,7 +27,14 @@ from retrim.stages._fairness import look_by_group
 from retrim.stages._room import lightgbm_alone, main, read_json
 
 
-def run(gate: GateParams, judge: JudgeParams, fairness: FairnessParams, paths: Paths) -> None:
+def run(
+    gate: GateParams,
+    judge: JudgeParams,
+    slices: SliceParams,
+    explain: ExplainParams,
+    fairness: FairnessParams,
+    paths: Paths,
+) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
     lightgbm_alone()
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
@@ -41,13 +51,47 @@ def run(gate: GateParams, judge: JudgeParams, fairness: FairnessParams, paths: P
         for name, scored in judged.challengers.items()
         if len(judged.rows)
     }
-    scored = judged.rows[["_key", "_event"]].assign(actual=view.actual(judged.rows))
-    for name, challenger in judged.challengers.items():
-        scored = scored.assign(**_columns(name, challenger.predicted))
-    files = {"verdict.json": to_json(record), "judged.parquet": to_parquet(scored)}
+    files = {"verdict.json": to_json(record), "judged.parquet": to_parquet(_scored(judged, view))}
+    files["slices.json"] = to_json(_slices(judged, verdict.winner, judge, slices, explain))
+    files["importance.json"] = to_json(_importance(paths, view, judged.rows, verdict.winner, explain))
     if by_group.record is not None:
         files["fairness.json"] = to_json(by_group.record)
     write_folder(paths.verdict, files)
+
+
+def _scored(judged: Judged, view: FeatureView) -> pd.DataFrame:
+    """What every model said of each judged row, what came, and the champion's loss."""
+    scored = judged.rows[["_key", "_event"]].assign(actual=view.actual(judged.rows))
+    for name, challenger in judged.challengers.items():
+        scored = scored.assign(**_columns(name, challenger.predicted))
+    return scored if judged.champion is None else scored.assign(_champion_loss=judged.champion.losses)
+
+
+def _slices(
+    judged: Judged, winner: str, judge: JudgeParams, slices: SliceParams, explain: ExplainParams
+) -> dict[str, Any]:
+    """The losses of the winner and the champion, slice by slice."""
+    champion = None if judged.champion is None else judged.champion.losses
+    own = judged.challengers[winner].losses
+    sliced = slice_table(
+        judged.rows,
+        own,
+        champion,
+        judged.features,
+        slices,
+        confidence=explain.confidence,
+        block_rows=judge.block_rows,
+    )
+    return {"loss": judge.loss, "slices": [each.as_record() for each in sliced]}
+
+
+def _importance(
+    paths: Paths, view: FeatureView, judged: pd.DataFrame, winner: str, explain: ExplainParams
+) -> dict[str, Any] | None:
+    """How much each feature weighs in the winner's predictions of the judged rows; None where nobody can say."""
+    model = _load(view, read_folder(paths.models / winner))
+    found = importance(model, view, judged, most=explain.rows)
+    return None if found is None else found.as_record()
 
 
 def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParams) -> Judged:
@@ -76,9 +120,13 @@ def _predictions(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes
     predictions = {}
     for kind in sorted({name.split("/")[0] for name in files}):
         own = {name.removeprefix(f"{kind}/"): content for name, content in files.items() if name.startswith(f"{kind}/")}
-        made = json.loads(own["fit.json"])
-        predictions[kind] = MODELS[made["recipe"]["model"]].load(view, own).predict(view.matrix(judged))
+        predictions[kind] = _load(view, own).predict(view.matrix(judged))
     return predictions
+
+
+def _load(view: FeatureView, files: dict[str, bytes]) -> Model:
+    """A stored challenger, from the files of its folder."""
+    return MODELS[json.loads(files["fit.json"])["recipe"]["model"]].load(view, files)
 
 
 def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored | None:
