@@ -28,7 +28,7 @@ sys.argv = ["retrim", *json.loads(sys.argv[1])]
 atexit.register(lambda: open(ENDED, "w").write(json.dumps(sorted(sys.modules))))
 main()
 """
-GROUPS = {"", "drift", "log", "policy", "quarantine"}
+GROUPS = {"", "drift", "log", "policy", "quarantine", "receipt"}
 
 
 def commands() -> dict[str, Any]:

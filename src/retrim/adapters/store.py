@@ -153,6 +153,11 @@ class Store:
             query = query.where(ENVELOPES.c.kind == kind)
         return self.all(query.order_by(ENVELOPES.c.at, ENVELOPES.c.kind, ENVELOPES.c.id))
 
+    def envelopes(self, model: str, *, kind: str) -> list[Row]:
+        """Of all versions of a model, what has become known of one kind, oldest first."""
+        of_kind = sa.select(ENVELOPES).where(ENVELOPES.c.model == model, ENVELOPES.c.kind == kind)
+        return self.all(of_kind.order_by(ENVELOPES.c.at, ENVELOPES.c.version, ENVELOPES.c.id))
+
     def add_release(self, row: dict[str, Any], *, expected: int | None) -> None:
         """Adds a release if `expected` is still what is live (compare and swap), whoever asks for it.
 
