@@ -11,6 +11,7 @@ from retrim.errors import BadInputError
 from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
+from retrim.ops.receipts import last_proofs
 from retrim.ops.release import live
 from retrim.ops.release_checks import FIRST
 from retrim.ops.settle import answer_to, settlement_now
@@ -18,7 +19,8 @@ from retrim.ops.standing import is_held, rolled_back
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
-    """Every version: its number, aliases, tag, as-of date, model's hash, the gate's word and the release checks."""
+    """Every version: what it is, what points at it, its last proof, what gate and release checks said."""
+    proofs = last_proofs(house)
     now_live = live(house)
     aliases: dict[int | None, list[str]] = {}
     if now_live is not None:
@@ -35,6 +37,8 @@ def version_records(house: House) -> list[dict[str, Any]]:
             "promote": row.verdict["promote"],
             "verdict": row.verdict["reason"],
             "release_checks": _release_checks(house, row.version),
+            "last_proved": proofs.get(row.version, {}).get("proved"),
+            "last_differed": proofs.get(row.version, {}).get("differed"),
         }
         for row in house.store.versions(house.model)
     ]

@@ -20,6 +20,7 @@ from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
 from retrim.core.probe import ProbeParams
+from retrim.core.proof import ProofParams
 from retrim.core.release_checks import ReleaseParams
 from retrim.core.section import Section, explain
 from retrim.core.slices import SliceParams
@@ -55,6 +56,7 @@ class Params(Section):
     retrain: RetrainParams
     release: ReleaseParams
     room: RoomParams
+    proof: ProofParams
     schedule: ScheduleParams
     demo: DemoParams
 

@@ -168,6 +168,11 @@ class Registry(Tracking):
                 raise
         return {name: int(number) for name, number in found.items()}
 
+    def tag_version(self, version: int, name: str, value: str) -> None:
+        """Notes a fact with a version, for whoever looks at it in MLflow."""
+        with self.wrapped(f"tag version {version}"):
+            self.client.set_model_version_tag(self.model, str(version), name, value)
+
     def set_alias(self, alias: str, version: int) -> None:
         """Points an alias at a version; the caller holds the lock of a promotion.
 

@@ -153,6 +153,11 @@ class Store:
             query = query.where(ENVELOPES.c.kind == kind)
         return self.all(query.order_by(ENVELOPES.c.at, ENVELOPES.c.kind, ENVELOPES.c.id))
 
+    def envelopes(self, model: str, *, kind: str) -> list[Row]:
+        """Of all versions of a model, what has become known of one kind, oldest first."""
+        of_kind = sa.select(ENVELOPES).where(ENVELOPES.c.model == model, ENVELOPES.c.kind == kind)
+        return self.all(of_kind.order_by(ENVELOPES.c.at, ENVELOPES.c.version, ENVELOPES.c.id))
+
     def add_release(self, row: dict[str, Any], *, expected: int | None) -> None:
         """Adds a release if `expected` is still what is live (compare and swap), whoever asks for it.
 
@@ -232,6 +237,11 @@ class Store:
         """Keys of the rows that a version has predicted."""
         query = sa.select(PREDICTIONS.c.key).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
         return [row.key for row in self.all(query)]
+
+    def prediction(self, model: str, *, key: str, version: int) -> Row | None:
+        """The stored prediction of one row by a version."""
+        query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
+        return self.one(query.where(PREDICTIONS.c.key == key))
 
     def add_alert(self, row: dict[str, Any]) -> bool:
         """Records an alert; False if it was told before."""
