@@ -11,7 +11,7 @@ app = typer.Typer()
 
 @app.command(epilog=example("retrim versions --json"))
 def versions(as_json: AsJson = False) -> None:
-    """List the versions: alias, date, hash, last proof, the gate's word."""
+    """List the versions: alias, date, hash, last proof, gate's word."""
     from retrim import screens
     from retrim.answers import version_records
 

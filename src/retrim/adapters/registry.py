@@ -265,6 +265,7 @@ def _note(verdict: Mapping[str, Any]) -> str:
     lines = _lines(verdict)
     seen = verdict.get("detectable")  # older bundles do not have it
     lines += [f"- could be seen: {seen['text']}"] if seen else []
+    lines += [f"- note: {text}" for text in verdict.get("notes", [])]
     return f"{word} the gate: challenger {verdict['winner']} on {verdict['rows']} judging rows.\n\n" + "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
 from retrim.core.contributions import ExplainParams, importance
 from retrim.core.detectable import detectable
+from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams, Judged, Scored, Stated, Used, judge_models, recency, score, uses
 from retrim.core.metrics import JudgeParams, measure, row_losses
@@ -23,6 +24,7 @@ from retrim.core.windows import part_of
 from retrim.errors import RefusedError
 from retrim.files import read_folder, write_folder
 from retrim.paths import Paths
+from retrim.stages._fairness import look_by_group
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
 
@@ -32,6 +34,7 @@ def run(
     release__reference_rows: int,
     slices: SliceParams,
     explain: ExplainParams,
+    fairness: FairnessParams,
     paths: Paths,
 ) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
@@ -40,9 +43,12 @@ def run(
     judged = _judged(paths, view, gate, judge)
     times = uses(_used(paths), judged.rows["_event"])
     verdict = judge_models(judged, gate, slices, draws=judge.draws, block_rows=judge.block_rows, uses=times)
+    by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
+    verdict = verdict.with_checks(by_group.checks)
     split = read_json(paths.features / "split.json")
     record = verdict.as_record() | {"judged_from": split["judged_from"], "judged_until": split["judged_until"]}
     record["detectable"] = _detectable(judged, verdict.winner, gate, judge, uses=times)
+    record["notes"] = by_group.notes
     record["metrics"] = {
         name: measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
         for name, scored in judged.challengers.items()
@@ -53,6 +59,8 @@ def run(
     files["importance.json"] = to_json(_importance(paths, view, judged.rows, verdict.winner, explain))
     won = judged.challengers[verdict.winner].predicted
     files["reference.parquet"] = to_parquet(with_answers(judged.rows, view, won, most=release__reference_rows))
+    if by_group.record is not None:
+        files["fairness.json"] = to_json(by_group.record)
     write_folder(paths.verdict, files)
 
 
