@@ -132,6 +132,8 @@ class Desk:
             "drift__joint": params.drift.joint,
         }
         train.run(params.train, params.judge, params.split, params.profile, **usual, paths=paths, cores=1)
+        write_file(paths.backtest / "backtest.json", to_json({"origins": []}))
+        write_file(paths.pins, to_json({"judged": []}))
         compare.run(params.gate, params.judge, 32, params.slices, params.explain, paths)
         self.shelf.folders[version] = paths.candidate
         return paths
