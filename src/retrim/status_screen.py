@@ -3,7 +3,7 @@
 from typing import Any
 
 from retrim import screens
-from retrim.words import REASON, account_in_words, answer_in_words, quality_in_words, totals_in_words
+from retrim.words import REASON, account_in_words, answer_in_words, back_in_words, quality_in_words, totals_in_words
 
 
 def show_status(record: dict[str, Any]) -> None:
@@ -28,6 +28,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("because", screens.brief(last["reason"], REASON) if last else None),
             ("all of it", f"retrim why {last['id']}" if last else None),
             ("held", "waits for a person: retrim retrain or settle --reason ..." if record["held"] else None),
+            ("because", back_in_words(record["rolled_back"])),
             ("settled", answer_in_words(record["settled"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
             ("next", _next(record["next_run"])),

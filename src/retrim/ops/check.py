@@ -12,6 +12,7 @@ from retrim.core.former import Formers, restore_instead
 from retrim.core.history import standing
 from retrim.core.preview import Preview
 from retrim.core.probe import Reading
+from retrim.core.rolled_back import after_rollback
 from retrim.core.table import assemble, overdue_labels
 from retrim.core.totals import NOTHING, Totals
 from retrim.core.triggers import Decision, Evidence, decide
@@ -25,7 +26,7 @@ from retrim.ops.house import House
 from retrim.ops.mode import mode_now
 from retrim.ops.realised import band_of, change_of, judged_part, realise
 from retrim.ops.score import score_table
-from retrim.ops.standing import past_check, past_of_store
+from retrim.ops.standing import past_check, past_of_store, rolled_back
 
 CHECK = "check"
 
@@ -92,6 +93,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "labels_until": None,
         "debited": [],
         "account_before": None,
+        "rolled_back": None,
     }
     account, price = EMPTY, price_now(house)
     band: Band | None = None
@@ -143,6 +145,9 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             cooldown_checks=house.params.triggers.cooldown_checks,
             manual="manual" in house.params.triggers.rules,
         )
+    back = rolled_back(house, house.store.decisions(house.model), table)
+    decision = after_rollback(decision, back)
+    record["rolled_back"] = None if back is None else back.as_record()
     record["said"] = [said.as_record() for said in decision.said]
     return _store(house, identity, decision, record, now)
 
