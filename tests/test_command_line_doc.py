@@ -13,6 +13,7 @@ from retrim import cli, errors
 from retrim.answers import decision_record, status_record, version_records
 from retrim.core.drift.verify import Verified
 from retrim.core.price import MoneyParams, Price
+from retrim.ops.gc import Pruned
 from retrim.ops.house import House
 from retrim.ops.ingest import Landed
 from retrim.ops.ingest import quarantine_list as set_aside
@@ -124,6 +125,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
     ("record", "example"),
     [
         ("reproduce", Rebuilt(1, identical=True, differences=(), executed=(), proved=True)),
+        ("gc", Pruned(dry=True, pieces=())),
         ("receipt verify", ValidReceipt(RECEIPT, "", "ours")),
         ("retrain", Outcome("", "", "", None)),
         ("score", Scored(None, 0, 0)),

@@ -218,9 +218,14 @@ def has_commit(root: Path, commit: str) -> bool:
     return True
 
 
-def find_tag(root: Path, name: str) -> str | None:
-    """The commit a tag stands on, or None."""
+def commit_of(root: Path, name: str) -> str | None:
+    """The commit a ref leads to; None where it leads to something else or nothing."""
     try:
-        return git(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}")
+        return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     except RetrimError:
         return None
+
+
+def find_tag(root: Path, name: str) -> str | None:
+    """The commit a tag stands on, or None."""
+    return commit_of(root, f"refs/tags/{name}")

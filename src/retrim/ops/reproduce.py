@@ -13,6 +13,7 @@ from retrim.adapters.store import Row
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest
 from retrim.machine import platform_tag
+from retrim.ops.cache_lock import using_cache
 from retrim.ops.house import House
 from retrim.ops.signs import held
 from retrim.paths import Paths
@@ -103,7 +104,7 @@ def rebuilding(house: House, version: int, *, prove: bool, gently: bool, say: Sa
             f"version {version} was made with Python {recorded}; run retrim with that one to rebuild it"
         )
     folder = house.workspace.runs / f"reproduce-v{version}"
-    with held(house, folder.name):
+    with held(house, folder.name), using_cache(house):
         pipeline.end_survivors(folder)
         pipeline.close_room(house.workspace, folder)
         make = git.clone_commit if prove else git.add_worktree

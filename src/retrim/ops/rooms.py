@@ -15,6 +15,7 @@ from retrim.core.plan import Mode
 from retrim.errors import BadInputError
 from retrim.files import folder_digest
 from retrim.machine import CORES_VARIABLE, platform_tag
+from retrim.ops.cache_lock import using_cache
 from retrim.ops.champion import stored_bundle
 from retrim.ops.house import House
 from retrim.ops.mode import mode_now
@@ -59,7 +60,9 @@ def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -
     """
     champion = live(house, before=as_of)
     chosen = mode or _mode(house, champion)
-    return _open(house, f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}", as_of=as_of, mode=chosen, champion=champion, taken=None)
+    name = f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}"
+    with using_cache(house):
+        return _open(house, name, as_of=as_of, mode=chosen, champion=champion, taken=None)
 
 
 def _mode(house: House, champion: Live | None) -> Mode:
