@@ -207,7 +207,7 @@ def test_a_batch_set_aside_is_a_record_too(ask: Ask, with_rows: World) -> None:
 # --- errors ---------------------------------------------------------------------------------------
 
 WRONG = {
-    "polish": "error: unknown command 'polish'; known: check, demo, drift, ingest, ",
+    "polish": "error: unknown command 'polish'; known: ",
     "staus": "Did you mean 'status'?",
     "quarantine lst": "error: unknown command 'lst'; known: drop, list, release, show. Did you mean 'list'?",
     "status --polish": "error: no such option: --polish; see `retrim status --help`",

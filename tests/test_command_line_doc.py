@@ -13,8 +13,10 @@ from retrim import cli, errors
 from retrim.answers import decision_record, status_record, version_records
 from retrim.core.drift.verify import Verified
 from retrim.core.price import MoneyParams, Price
+from retrim.ops.export import Exported
 from retrim.ops.gc import Pruned
 from retrim.ops.house import House
+from retrim.ops.imports import Imported
 from retrim.ops.ingest import Landed
 from retrim.ops.ingest import quarantine_list as set_aside
 from retrim.ops.receipts import ValidReceipt
@@ -27,6 +29,7 @@ from retrim.ops.rooms import Room
 from retrim.ops.score import Scored
 from retrim.ops.settle import Settled
 from retrim.ops.verify import VerifiedAlarms
+from tests.proved import pass_checks
 from tests.world import World, make_world
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
@@ -112,6 +115,7 @@ def test_names_the_keys_of_why(house: House) -> None:
 
 def test_names_the_keys_of_the_release_log(house: House) -> None:
     row = {"model": house.model, "version": 1, "action": "promote", "reason": "", "at": NOW.isoformat()}
+    pass_checks(house.store, house.model, 1, at=NOW.isoformat())
     house.store.add_release(row, expected=None)
 
     assert keys("log show") == release_log(house)[0].keys()
@@ -126,6 +130,8 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
     [
         ("reproduce", Rebuilt(1, identical=True, differences=(), executed=(), proved=True)),
         ("gc", Pruned(dry=True, pieces=())),
+        ("export", Exported(1, Path(), "", 0, proved=False)),
+        ("import", Imported("deferred", None, "", {}, (), "")),
         ("receipt verify", ValidReceipt(RECEIPT, "", "ours")),
         ("retrain", Outcome("", "", "", None)),
         ("score", Scored(None, 0, 0)),

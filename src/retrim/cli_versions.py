@@ -11,7 +11,7 @@ app = typer.Typer()
 
 @app.command(epilog=example("retrim versions --json"))
 def versions(as_json: AsJson = False) -> None:
-    """List the versions: aliases, tag, date, hash, last proof, the gate's word."""
+    """List the versions: alias, date, hash, last proof, the gate's word."""
     from retrim import screens
     from retrim.answers import version_records
 
@@ -29,11 +29,17 @@ def versions(as_json: AsJson = False) -> None:
             screens.moment(r["as_of"]),
             r["model_sha256"][:8],
             "differed" if r["last_differed"] else screens.moment(r["last_proved"]) or "never",
-            r["verdict"],
+            _word_on(r),
         )
         for r in records
     ]
     screens.show_table(("version", "alias", "as of", "model", "last proved", "verdict"), rows, brief_last=True)
+
+
+def _word_on(record: dict[str, Any]) -> str:
+    """The gate's word; that of the release checks where they refused what the gate let pass."""
+    checks = record["release_checks"]
+    return str(record["verdict"] if checks is None or checks["passed"] else checks["reason"])
 
 
 @app.command(epilog=example("retrim reproduce 1 --prove"))

@@ -229,3 +229,16 @@ def commit_of(root: Path, name: str) -> str | None:
 def find_tag(root: Path, name: str) -> str | None:
     """The commit a tag stands on, or None."""
     return commit_of(root, f"refs/tags/{name}")
+
+
+def file_at(root: Path, commit: str, name: str) -> bytes:
+    """A file of a commit, byte for byte.
+
+    Raises:
+        RetrimError: The commit does not have it.
+    """
+    command = ["git", *NO_HOOKS, "cat-file", "blob", f"{commit}:{name}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    if done.returncode:
+        raise RetrimError(f"{name} is not in commit {commit[:12]}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout

@@ -11,6 +11,7 @@ from retrim.adapters.dvc_cache import cache_folder, entries, named_in_commit, na
 from retrim.errors import RefusedError, RetrimError
 from retrim.ops.gc_piece import Piece, unlink
 from retrim.ops.house import House
+from retrim.ops.origin import origin_of
 
 
 def needed(house: House) -> dict[str, set[str]]:
@@ -21,6 +22,8 @@ def needed(house: House) -> dict[str, set[str]]:
     """
     root, found = house.workspace.root, dict[str, set[str]]()
     for row in house.store.all_versions():
+        if origin_of(row) is not None:  # nothing of it but its bundle lies here
+            continue
         commit = str(row.lineage.get("commit", row.tag))
         try:
             found[f"{row.model} version {row.version}"] = named_in_commit(root, commit)

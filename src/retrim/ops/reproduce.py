@@ -15,6 +15,7 @@ from retrim.files import folder_digest
 from retrim.machine import platform_tag
 from retrim.ops.cache_lock import using_cache
 from retrim.ops.house import House
+from retrim.ops.origin import refuse_rebuild
 from retrim.ops.signs import held
 from retrim.paths import Paths
 
@@ -98,6 +99,7 @@ def rebuilding(house: House, version: int, *, prove: bool, gently: bool, say: Sa
         RefusedError: The recorded commit is gone, or another process rebuilds this version just now.
     """
     row = version_row(house, version)
+    refuse_rebuild(row)
     recorded = str(row.lineage["platform"]).rpartition("-python")[2]
     if recorded != platform_tag().rpartition("-python")[2]:
         raise BadInputError(
