@@ -22,7 +22,9 @@ from retrim.cli_base import (
 )
 from retrim.cli_drift import app as drift_app
 from retrim.cli_errors import run
+from retrim.cli_exchange import app as exchange_app
 from retrim.cli_explain import app as explain_app
+from retrim.cli_gc import app as gc_app
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
 from retrim.cli_quarantine import app as quarantine_app
@@ -262,6 +264,8 @@ app.add_typer(settle_app)
 app.add_typer(versions_app)
 app.add_typer(receipts_app, name="receipt", no_args_is_help=True)
 app.add_typer(releases_app)
+app.add_typer(exchange_app)
 app.add_typer(explain_app)
+app.add_typer(gc_app)
 app.add_typer(log_app, name="log", no_args_is_help=True)
 app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)

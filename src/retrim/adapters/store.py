@@ -139,6 +139,14 @@ class Store:
         """Versions of a model, first to last."""
         return self.all(sa.select(VERSIONS).where(VERSIONS.c.model == model).order_by(VERSIONS.c.version))
 
+    def all_versions(self) -> list[Row]:
+        """Versions of every model, first to last."""
+        return self.all(sa.select(VERSIONS).order_by(VERSIONS.c.model, VERSIONS.c.version))
+
+    def all_runs(self, *, state: str) -> list[Row]:
+        """Runs of every model in a state."""
+        return self.all(sa.select(RUNS).where(RUNS.c.state == state).order_by(RUNS.c.id))
+
     def add_to_envelope(
         self, model: str, version: int, *, kind: str, name: str, at: str, record: dict[str, Any]
     ) -> bool:

@@ -8,6 +8,7 @@ from hashlib import sha256
 import numpy as np
 import pandas as pd
 
+from retrim.core.bundle_format import format_of
 from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.models import MODELS, Model
 from retrim.core.training import Recipe, WindowKind
@@ -97,8 +98,10 @@ def load_predictor(files: Mapping[str, bytes]) -> Predictor:
     """The predictor of a bundle, from the bytes of its files by relative name.
 
     Raises:
+        BadInputError: Its format is newer than what this retrim reads.
         KeyError: A file of the bundle is missing.
     """
+    format_of(files)
     view = FeatureView.from_record(json.loads(files[VIEW]))
     split = json.loads(files[SPLIT])
     verdict = json.loads(files[VERDICT])
