@@ -10,14 +10,15 @@ from retrim.errors import BadInputError
 from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
+from retrim.ops.probation import probation_ends, probation_now
 from retrim.ops.release import live
 from retrim.ops.settle import answer_to, settlement_now
 from retrim.ops.standing import is_held
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
-    """Every version: `version`, `aliases`, `tag`, `as_of`, `model_sha256`, `made`, `promote`, `verdict`."""
-    now_live = live(house)
+    """Every version: `version`, `aliases`, `tag`, `as_of`, `model_sha256`, `made`, and what gate and probation said."""
+    now_live, ends = live(house), probation_ends(house)
     aliases: dict[int | None, list[str]] = {}
     if now_live is not None:
         aliases.setdefault(now_live.version, []).append("champion")
@@ -32,6 +33,7 @@ def version_records(house: House) -> list[dict[str, Any]]:
             "made": row.made,
             "promote": row.verdict["promote"],
             "verdict": row.verdict["reason"],
+            "probation": ends.get(row.version),
         }
         for row in house.store.versions(house.model)
     ]
@@ -90,6 +92,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         else {"id": last.id, "as_of": last.as_of, "outcome": last.outcome, "reason": last.reason},
         "held": is_held(house, decisions),
         "settled": settlement_now(house),
+        "probation": probation_now(house),
         "running": [_run_record(run) for run in running],
         "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url, deployment=house.model),
         "overdue": None if late is None else late.as_record(),

@@ -23,10 +23,17 @@ def versions(as_json: AsJson = False) -> None:
         screens.OUT.print("no version yet; make the first: retrim retrain", highlight=False)
         return
     rows = [
-        (r["version"], ", ".join(r["aliases"]), screens.moment(r["as_of"]), r["model_sha256"][:8], r["verdict"])
+        (
+            r["version"],
+            ", ".join(r["aliases"]),
+            screens.moment(r["as_of"]),
+            r["model_sha256"][:8],
+            r["probation"] or "",
+            r["verdict"],
+        )
         for r in records
     ]
-    screens.show_table(("version", "alias", "as of", "model", "verdict"), rows, brief_last=True)
+    screens.show_table(("version", "alias", "as of", "model", "probation", "verdict"), rows, brief_last=True)
 
 
 @app.command(epilog=example("retrim reproduce 1 --prove"))

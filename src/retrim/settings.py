@@ -19,6 +19,7 @@ from retrim.core.metrics import JudgeParams, require
 from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
+from retrim.core.probation import ProbationParams
 from retrim.core.probe import ProbeParams
 from retrim.core.section import Section, explain
 from retrim.core.slices import SliceParams
@@ -51,6 +52,7 @@ class Params(Section):
     slices: SliceParams
     explain: ExplainParams
     former: FormerParams
+    probation: ProbationParams
     retrain: RetrainParams
     room: RoomParams
     schedule: ScheduleParams

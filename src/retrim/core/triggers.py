@@ -13,7 +13,7 @@ __all__ = ["RULES", "BudgetParams", "Decision", "Evidence", "Rule", "Said", "Tri
 RELEASE = "`retrim retrain --reason ...`, or without a run `retrim settle --reason ...`"
 
 
-Outcome = Literal["none", "retrain", "restore", "held"]
+Outcome = Literal["none", "retrain", "restore", "rollback", "held"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Decision:
     """The answer.
 
     Args:
-        outcome: `none`, `retrain`, `restore` (a former champion), or `held` for a person.
+        outcome: `none`, `retrain`, `restore` (a former champion), `rollback` (a probation), or `held` for a person.
         reason: Why, in a sentence.
         said: What every rule said.
         change: What would have changed the answer.

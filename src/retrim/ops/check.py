@@ -11,6 +11,7 @@ from retrim.core.band import Band
 from retrim.core.former import Formers, restore_instead
 from retrim.core.history import standing
 from retrim.core.preview import Preview
+from retrim.core.probation import roll_back_instead
 from retrim.core.probe import Reading
 from retrim.core.table import assemble, overdue_labels
 from retrim.core.totals import NOTHING, Totals
@@ -23,6 +24,7 @@ from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
 from retrim.ops.house import House
 from retrim.ops.mode import mode_now
+from retrim.ops.probation import Found, is_to_act, look_at_probation
 from retrim.ops.realised import band_of, change_of, judged_part, realise
 from retrim.ops.score import score_table
 from retrim.ops.standing import past_check, past_of_store
@@ -73,6 +75,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "scored": [],
         "estimates": None,
         "formers": None,
+        "probation": None,
         "refits": None,
         "refit_counts": None,
         "best_window": None if previous is None else previous.record.get("best_window"),
@@ -96,6 +99,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     account, price = EMPTY, price_now(house)
     band: Band | None = None
     formers: Formers | None = None
+    probation: Found | None = None
     if previous is not None and pd.Timestamp(previous.as_of) > now:
         record |= {"account": account.as_record(), "price": price, "money": money_of(house), "said": []}
         record["totals"] = previous.record.get("totals", NOTHING.as_record())
@@ -111,6 +115,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         seen = realise(house, table, predictor, version, previous=previous, drifted=drifted, price=price, now=now)
         guessed = estimate(house, table, predictor, version, past=past, now=now)
         formers = score_formers(house, table, predictor, version)
+        probation = look_at_probation(house, table, predictor, previous=previous, now=now)
         before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
         rows_held = seen.rows if seen.loss is not None or guessed.estimate is None else guessed.estimate.rows
@@ -125,6 +130,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             "slices": [each.as_record() for each in changed.slices[: house.params.slices.kept]],
             **guessed.as_record(),
             "formers": None if formers is None else formers.as_record(),
+            "probation": None if probation is None else probation.as_record(),
             "debited": [run.id for run in _refused_since(house, previous)],
             "account_before": before.as_record(),
         }
@@ -143,6 +149,9 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             cooldown_checks=house.params.triggers.cooldown_checks,
             manual="manual" in house.params.triggers.rules,
         )
+    if probation is not None and is_to_act(probation, previous):
+        manual, against = "manual" in house.params.triggers.rules, probation.watch.against
+        decision = roll_back_instead(decision, probation.judged, against=against, said=probation.said, manual=manual)
     record["said"] = [said.as_record() for said in decision.said]
     return _store(house, identity, decision, record, now)
 
