@@ -123,10 +123,13 @@ class Watch:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Watch":
-        sums = {name: Sums(**record[name]) for name in ("worse", "fine")}
-        plain = ("version", "against", "checks", "rows", "new", "previous")
         held, new, previous = record["waiting"]
-        return cls(**{name: record[name] for name in plain}, **sums, waiting=(held, new, previous))
+        return cls(
+            **{name: record[name] for name in ("version", "against", "checks", "rows", "new", "previous")},
+            worse=Sums(**record["worse"]),
+            fine=Sums(**record["fine"]),
+            waiting=(held, new, previous),
+        )
 
 
 @dataclass(frozen=True)
