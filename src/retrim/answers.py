@@ -8,6 +8,7 @@ from retrim.adapters import prefect_server
 from retrim.adapters.store import Row, iso
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
+from retrim.ops.approval import WAITING, answer_of, waiting
 from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
@@ -38,6 +39,7 @@ def version_records(house: House) -> list[dict[str, Any]]:
             "promote": row.verdict["promote"],
             "verdict": row.verdict["reason"],
             "probation": ends.get(row.version),
+            "approval": _approval(house, row),
             "release_checks": _release_checks(house, row.version),
             "last_proved": proofs.get(row.version, {}).get("proved"),
             "last_differed": proofs.get(row.version, {}).get("differed"),
@@ -101,12 +103,21 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "held": is_held(house, decisions),
         "settled": settlement_now(house),
         "probation": probation_now(house),
+        "waiting": waiting(house),
         "running": [_run_record(run) for run in running],
         "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url, deployment=house.model),
         "overdue": None if late is None else late.as_record(),
         "alerts": [{"at": row.at, "kind": row.kind, "text": row.text} for row in house.store.alerts(house.model)[-5:]],
         "now": iso(now),
     }
+
+
+def _approval(house: House, version: Row) -> dict[str, Any] | None:
+    """What a person said to a version, or that it waits for that; None where nobody was asked."""
+    answer, run = answer_of(house, version.version), house.store.run(version.run)
+    if answer is not None:
+        return answer.as_record()
+    return {"answer": WAITING} if run is not None and run.state == WAITING else None
 
 
 def _run_record(run: Row) -> dict[str, Any]:

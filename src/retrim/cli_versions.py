@@ -40,8 +40,10 @@ def versions(as_json: AsJson = False) -> None:
 
 
 def _word_on(record: dict[str, Any]) -> str:
-    """The gate's word; that of the release checks where they refused what the gate let pass."""
-    checks = record["release_checks"]
+    """The gate's word; that of the release checks, or of a person, where they refused what the gate let pass."""
+    checks, asked = record["release_checks"], record["approval"]
+    if asked is not None and asked["answer"] != "approved":
+        return f"{asked['answer']}: {asked.get('reason', 'for a person to approve or reject')}"
     return str(record["verdict"] if checks is None or checks["passed"] else checks["reason"])
 
 

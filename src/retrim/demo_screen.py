@@ -56,7 +56,7 @@ def summarise(house: House, beats: "Sequence[Beat]") -> dict[str, Any]:
         "always": always.mean,
         "totals": _totals(house, beats, frozen=frozen, always=always, checks=checks),
         "retrainings": len(states) - 1,
-        "promoted": states.count("promoted") - 1,
+        "promoted": states.count("promoted") + states.count("waiting") - 1,
         "refused": states.count("refused"),
         "restored": ended.count("restored"),
         "rolled_back": ended.count("rolled back"),

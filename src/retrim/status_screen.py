@@ -10,6 +10,7 @@ from retrim.words import (
     probation_in_words,
     quality_in_words,
     totals_in_words,
+    waits_in_words,
 )
 
 
@@ -35,6 +36,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),
             ("because", screens.brief(last["reason"], REASON) if last else None),
             ("all of it", f"retrim why {last['id']}" if last else None),
+            ("waits", waits_in_words(record["waiting"])),
             ("held", "waits for a person: retrim retrain or settle --reason ..." if record["held"] else None),
             ("settled", answer_in_words(record["settled"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),

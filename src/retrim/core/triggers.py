@@ -62,6 +62,11 @@ def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -
     if evidence.going_on is not None:
         going = f"{evidence.going_on} is going on; what comes of it is judged first"
         return replace(quiet, reason=going, change="the end of that run")
+    if evidence.waiting is not None:
+        waits = f"the version of {evidence.waiting} waits for a person's approval; no other run is started meanwhile"
+        return replace(
+            quiet, reason=waits, change="an answer: `retrim approve` or `retrim reject`; or `retrim retrain`"
+        )
     if evidence.deferred_until is not None:
         until = evidence.deferred_until.isoformat()
         if evidence.now < evidence.deferred_until:

@@ -7,24 +7,25 @@ import pandas as pd
 
 from retrim.adapters.store import Row, iso
 from retrim.core.account import EMPTY, Account
+from retrim.core.approval import ask_to_restore
 from retrim.core.band import Band
 from retrim.core.former import Formers, restore_instead
 from retrim.core.history import standing
 from retrim.core.preview import Preview
-from retrim.core.probation import roll_back_instead
 from retrim.core.probe import Reading
 from retrim.core.table import assemble, overdue_labels
 from retrim.core.totals import NOTHING, Totals
 from retrim.core.triggers import Decision, Evidence, decide
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
+from retrim.ops.approval import end_waiting
 from retrim.ops.champion import champion
 from retrim.ops.drift import look
 from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
 from retrim.ops.house import House
 from retrim.ops.mode import mode_now
-from retrim.ops.probation import Found, is_to_act, look_at_probation
+from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
 from retrim.ops.score import score_table
 from retrim.ops.standing import past_check, past_of_store
@@ -56,6 +57,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     done = house.store.decision(identity)
     if done is not None:
         return Checked(done.id, done.outcome, done.reason, done.record, fresh=False)
+    end_waiting(house, now=now)
     past = house.store.decisions(house.model, source=CHECK)
     previous = past[-1] if past else None
     rows, labels = read_landed(house.landing.root)
@@ -149,9 +151,8 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             cooldown_checks=house.params.triggers.cooldown_checks,
             manual="manual" in house.params.triggers.rules,
         )
-    if probation is not None and is_to_act(probation, previous):
-        manual, against = "manual" in house.params.triggers.rules, probation.watch.against
-        decision = roll_back_instead(decision, probation.judged, against=against, said=probation.said, manual=manual)
+        decision = ask_to_restore(decision, formers.best, house.params.release.approval)
+    decision = rolled_back_instead(house, decision, probation, previous)
     record["said"] = [said.as_record() for said in decision.said]
     return _store(house, identity, decision, record, now)
 
@@ -169,11 +170,17 @@ def balance(house: House, version: int) -> Account:
 
 
 def _refused_since(house: House, newest: Row | None) -> list[Row]:
-    """Runs refused since the newest check; one of its own moment that it has debited is not among them."""
+    """Runs refused since the newest check; one of its own moment that it has debited is not among them.
+
+    A version may wait for a person through several checks: then its end counts, not its beginning.
+    """
     if newest is None:
         return []
     refused = house.store.runs(house.model, state="refused")
-    return [run for run in refused if run.as_of >= newest.as_of and run.id not in newest.record["debited"]]
+    since = [
+        run for run in refused if run.as_of >= newest.as_of or ("answer" in run.detail and run.ended >= newest.as_of)
+    ]
+    return [run for run in since if run.id not in newest.record["debited"]]
 
 
 def price_now(house: House) -> float:
@@ -233,7 +240,7 @@ def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Total
     window, probed = record["window"], record["probe"]
     releases = house.store.releases(house.model)
     first = None if not releases else house.store.version(house.model, releases[0].version)
-    ended = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused")]
+    ended = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused", "waiting")]
     return (NOTHING if before is None else Totals.from_record(before)).after(
         loss=record["loss"],
         share=0.0 if window is None else window["rows"] / house.params.account.usual_rows,

@@ -8,8 +8,9 @@ import pandas as pd
 from retrim.adapters.store import Row, iso
 from retrim.core.bundle import Predictor
 from retrim.core.metrics import row_losses
-from retrim.core.probation import Judged, Watch, in_words
+from retrim.core.probation import Judged, Watch, in_words, roll_back_instead
 from retrim.core.table import mature
+from retrim.core.triggers import Decision
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.alerts import alert
 from retrim.ops.champion import stored
@@ -112,7 +113,15 @@ def look_at_probation(
     return found
 
 
-def is_to_act(found: Found, previous: Row | None) -> bool:
+def rolled_back_instead(house: House, decision: Decision, found: Found | None, previous: Row | None) -> Decision:
+    """The decision to roll back where a probation asks for that now, else what was decided."""
+    if found is None or not _is_to_act(found, previous):
+        return decision
+    manual, against = "manual" in house.params.triggers.rules, found.watch.against
+    return roll_back_instead(decision, found.judged, against=against, said=found.said, manual=manual)
+
+
+def _is_to_act(found: Found, previous: Row | None) -> bool:
     """Whether a probation that ended worse is to be acted on now.
 
     It ended at this check, or a kill or a refusal came between the check before and its rollback. What was
