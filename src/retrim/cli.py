@@ -22,6 +22,7 @@ from retrim.cli_base import (
 )
 from retrim.cli_drift import app as drift_app
 from retrim.cli_errors import run
+from retrim.cli_fairness import app as fairness_app
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
 from retrim.cli_quarantine import app as quarantine_app
@@ -198,7 +199,10 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     elif scored.version is None:
         screens.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
     else:
-        screens.OUT.print(f"version {scored.version}: {scored.written} predictions written", highlight=False)
+        decided = (
+            "" if scored.selected is None else f", {scored.selected} rows selected by the thresholds of their groups"
+        )
+        screens.OUT.print(f"version {scored.version}: {scored.written} predictions written{decided}", highlight=False)
     raise typer.Exit(1 if scored.version is None else 0)
 
 
@@ -254,6 +258,7 @@ def schedule() -> None:
 
 app.add_typer(drift_app, name="drift", no_args_is_help=True)
 app.add_typer(policy_app, name="policy", no_args_is_help=True)
+app.add_typer(fairness_app)
 app.add_typer(price_app)
 app.add_typer(replay_app)
 app.add_typer(settle_app)

@@ -26,7 +26,7 @@ from retrim.ops.person import ask_for_run
 from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 from retrim.settings import Env, Params
-from retrim.stages import compare, features, train
+from retrim.stages import backtest, compare, features, train
 
 REPOSITORY = Path(__file__).parents[2]
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -121,15 +121,22 @@ class Desk:
         ripe = mature(assemble(*read_landed(self.house.landing.root), params.data, as_of=now))
         write_file(paths.table, to_parquet(ripe))
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
-        features.run(params.data, params.split, paths)
+        fairness = params.fairness
+        proxies = fairness.forbidden, fairness.proxies, fairness.confidence
+        features.run(params.data, params.split, *proxies, paths)
         write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
         usual = {
             "account__usual_rows": params.account.usual_rows,
             "drift__alarms": params.drift.alarms,
             "drift__joint": params.drift.joint,
+            "fairness__groups": fairness.groups,
+            "fairness__mitigate": fairness.mitigate,
         }
         train.run(params.train, params.judge, params.split, params.profile, **usual, paths=paths, cores=1)
-        compare.run(params.gate, params.judge, params.slices, params.explain, paths)
+        if fairness.mitigate == "thresholds":
+            groups = fairness.groups, fairness.mitigate, fairness.threshold, fairness.equalise
+            backtest.run(params.backtest, params.train, params.judge, params.split, *groups, paths, 1)
+        compare.run(params.gate, params.judge, params.slices, params.explain, fairness, paths)
         self.shelf.folders[version] = paths.candidate
         return paths
 

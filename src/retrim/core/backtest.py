@@ -1,7 +1,7 @@
 """The recipe refitted at earlier origins: what it would have given, had it been used before."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,11 @@ class Origin:
     end: pd.Timestamp
     rows: int
     losses: dict[str, float]
+    predicted: dict[str, np.ndarray] = field(compare=False)
+
+    def of(self, name: str) -> np.ndarray:
+        """What a challenger predicted here; one whose window held all rows of this past competed as the other."""
+        return self.predicted[name if name in self.predicted else name.replace("sliding", "all")]
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -63,26 +68,27 @@ def backtest(
         cores: Cores to use; changes no result.
     """
 
-    def score(job: tuple[Fold, Challenger], threads: int) -> float:
+    def score(job: tuple[Fold, Challenger], threads: int) -> tuple[float, np.ndarray]:
         fold, challenger = job
         fitted = rows.iloc[training_rows(fold.fit, challenger.window, sliding_rows=sliding_rows)]
         scored = rows.iloc[fold.score]
         model = fit_recipe(challenger.recipe, view, fitted, threads=threads)
         predicted = model.predict(view.matrix(scored))
-        return float(np.mean(row_losses(challenger.recipe.loss, view.actual(scored), predicted)))
+        return float(np.mean(row_losses(challenger.recipe.loss, view.actual(scored), predicted))), predicted
 
     jobs = [
         (fold, challenger)
         for fold in folds
         for challenger in challengers_of(recipes, windows, len(fold.fit), sliding_rows=sliding_rows)
     ]
-    losses = in_parallel(score, jobs, cores=cores)
+    scored = list(zip(jobs, in_parallel(score, jobs, cores=cores), strict=True))
     return [
         Origin(
             start=rows["_event"].iloc[fold.score[0]],
             end=rows["_event"].iloc[fold.score[-1]],
             rows=len(fold.score),
-            losses={each.name: loss for (origin, each), loss in zip(jobs, losses, strict=True) if origin is fold},
+            losses={each.name: loss for (origin, each), (loss, _) in scored if origin is fold},
+            predicted={each.name: predicted for (origin, each), (_, predicted) in scored if origin is fold},
         )
         for fold in folds
     ]
