@@ -22,6 +22,8 @@ from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
 from retrim.core.probe import ProbeParams
+from retrim.core.proof import ProofParams
+from retrim.core.release_checks import ReleaseParams
 from retrim.core.section import Section, explain
 from retrim.core.slices import SliceParams
 from retrim.core.table import DataParams
@@ -55,7 +57,9 @@ class Params(Section):
     explain: ExplainParams
     former: FormerParams
     retrain: RetrainParams
+    release: ReleaseParams
     room: RoomParams
+    proof: ProofParams
     schedule: ScheduleParams
     demo: DemoParams
 

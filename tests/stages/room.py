@@ -46,7 +46,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "sample_rows": 100,
         "seed": 7,
     },
-    "backtest": {"origins": 2, "origin_rows": 40},
+    "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
+    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
     "gate": gate_settings(
         min_rows=40, min_gain=0.0, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
     ),
@@ -70,7 +71,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "account": {"usual_rows": 40},
-    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
+    "release": {"reference_rows": 32},
     "explain": {"rows": 50, "confidence": 0.95},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
@@ -171,6 +172,7 @@ class Room:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
+            self.settings["release"]["reference_rows"],
             self.section("slices", SliceParams),
             self.section("explain", ExplainParams),
             self.fairness,

@@ -51,7 +51,11 @@ def run(
         sliding_rows=split.sliding_rows,
         cores=cores,
     )
-    record = {"loss": judge.loss, "origins": [origin.as_record() for origin in origins]}
+    record = {
+        "loss": judge.loss,
+        "origins": [origin.as_record() for origin in origins],
+        "interval": rolling.stated_interval(origins, level=backtest.interval),
+    }
     files = {"backtest.json": to_json(record)}
     if fairness__mitigate == "thresholds":
         scored = rows.iloc[np.concatenate([fold.score for fold in cut])]
