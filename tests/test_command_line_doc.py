@@ -134,7 +134,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
         ("import", Imported("deferred", None, "", {}, (), "")),
         ("receipt verify", ValidReceipt(RECEIPT, "", "ours")),
         ("retrain", Outcome("", "", "", None)),
-        ("score", Scored(None, 0, 0)),
+        ("score", Scored(None, 0, 0, None)),
         ("settle", Settled("", "", "", "", (), "")),
         ("price", Price(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
         ("drift verify", VerifiedAlarms(1, "", Verified(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, (), 1.0), [])),

@@ -25,6 +25,7 @@ from retrim.cli_drift import app as drift_app
 from retrim.cli_errors import run
 from retrim.cli_exchange import app as exchange_app
 from retrim.cli_explain import app as explain_app
+from retrim.cli_fairness import app as fairness_app
 from retrim.cli_gc import app as gc_app
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
@@ -204,7 +205,10 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     elif scored.version is None:
         screens.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
     else:
-        screens.OUT.print(f"version {scored.version}: {scored.written} predictions written", highlight=False)
+        decided = (
+            "" if scored.selected is None else f", {scored.selected} rows selected by the thresholds of their groups"
+        )
+        screens.OUT.print(f"version {scored.version}: {scored.written} predictions written{decided}", highlight=False)
     raise typer.Exit(1 if scored.version is None else 0)
 
 
@@ -260,6 +264,7 @@ def schedule() -> None:
 
 app.add_typer(drift_app, name="drift", no_args_is_help=True)
 app.add_typer(policy_app, name="policy", no_args_is_help=True)
+app.add_typer(fairness_app)
 app.add_typer(price_app)
 app.add_typer(replay_app)
 app.add_typer(settle_app)

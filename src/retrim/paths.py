@@ -6,6 +6,8 @@ from pathlib import Path
 from retrim.errors import BadInputError
 
 NO_CHAMPION = "none.json"
+BEFORE_FILE = "mitigation/before.parquet"
+"""In the folder of a challenger fitted on weighted rows: what it would have predicted without weights."""
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,21 @@ class Predictor:
             )
         return self.model.predict(self.view.matrix(rows))
 
+    def decide(self, rows: pd.DataFrame, predicted: np.ndarray) -> np.ndarray | None:
+        """Whether each row is selected, by its probability and its group's threshold, shape (n,).
+
+        Args:
+            rows: Of the table, with the columns that make groups.
+            predicted: Their probabilities, as `predict` gave them.
+
+        Returns:
+            None for a version that predicts and does not decide.
+
+        Raises:
+            BadInputError: The rows lack a column that makes groups.
+        """
+        return None if self.thresholds is None else predicted >= self.thresholds.of(rows)
+
 
 def load_predictor(files: Mapping[str, bytes]) -> Predictor:
     """The predictor of a bundle, from the bytes of its files by relative name.
