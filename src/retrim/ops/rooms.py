@@ -18,7 +18,7 @@ from retrim.files import folder_digest
 from retrim.machine import CORES_VARIABLE, platform_tag
 from retrim.ops.champion import stored_bundle
 from retrim.ops.house import House
-from retrim.ops.live import Live, live
+from retrim.ops.live import Live, live, trusted_live
 from retrim.ops.mode import mode_now
 
 
