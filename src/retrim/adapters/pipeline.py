@@ -15,6 +15,7 @@ import psutil
 import yaml
 
 from retrim.adapters import git
+from retrim.adapters.dvc_cache import cache_folder
 from retrim.adapters.dvc_session import ROOM_VARIABLE, Say, StageFailedError, clean_environment, end_group
 from retrim.adapters.environment import GENTLE
 from retrim.core.canonical import to_json
@@ -161,13 +162,14 @@ def fetch_inputs(workspace: Workspace, room: Path) -> None:
     from dvc.config import Config
 
     local = Config(str(workspace.root / ".dvc")).read("local")
-    cache = local.pop("cache", {}).get("dir") or str(workspace.root / ".dvc" / "cache")
+    cache = cache_folder(workspace.root)
     with Config(str(room / ".dvc"), validate=False).edit("local") as config:
         config.update(local)
-        config["cache"] = {"dir": "cache"}  # its own, beside this file, whatever DVC's other settings share
+        own = _in_ascii(room / ".dvc" / "cache", Path.cwd())
+        config["cache"] = {"dir": own}  # whatever DVC's other settings share
         config.setdefault("core", {})["site_cache_dir"] = _in_ascii(room / ".dvc" / "tmp" / "site", room)
-        config.setdefault("remote", {})["retrim-cache"] = {"url": _in_ascii(Path(cache), Path.cwd()), "verify": True}
-    lost = not all(_has(Path(cache), room / note) for note in INPUTS)
+        config.setdefault("remote", {})["retrim-cache"] = {"url": _in_ascii(cache, Path.cwd()), "verify": True}
+    lost = not all(_has(cache, room / note) for note in INPUTS)
     remote = [] if lost and has_remote(room) else ["-r", "retrim-cache"]
     dvc(room, "pull", *remote, *INPUTS)
 
