@@ -41,7 +41,9 @@ def file(staging: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def production(staging: World, tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     key = str(Keys(staging.house.workspace.keys).public)
     folder = tmp_path_factory.mktemp("production")
-    made = make_world(folder, server=server, drift=dict(staging.table), changes={"proof": {"trusted_keys": [key]}})
+    drift = {name: staging.table[name] for name in ("kind", "size", "since")}
+    changes = {"proof": {"trusted_keys": [key]}, "gate": {"floor": ["last_value"]}}
+    made = make_world(folder, server=server, drift=drift, changes=changes)
     made.land(made.day(OWN))
     made.retrim("retrain", "--as-of", made.day(OWN))
     return made
