@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from retrim.cli_approval import app as approval_app
 from retrim.cli_base import (
     AsJson,
     Now,
@@ -154,7 +155,8 @@ def retrain(
 ) -> None:
     """Retrain now, whatever the rules say; releases a held decision.
 
-    A run room, all stages, the gate. Ends with exit code 1 if the new version is refused or has to wait for labels.
+    A run room, all stages, the gate. Ends with exit code 1 if the new version is refused, or has to wait for labels or
+    for a person's approval.
     """
     from retrim import screens
     from retrim.errors import UnknownNameError
@@ -261,6 +263,7 @@ app.add_typer(policy_app, name="policy", no_args_is_help=True)
 app.add_typer(price_app)
 app.add_typer(replay_app)
 app.add_typer(settle_app)
+app.add_typer(approval_app)
 app.add_typer(versions_app)
 app.add_typer(receipts_app, name="receipt", no_args_is_help=True)
 app.add_typer(releases_app)

@@ -169,7 +169,7 @@ def _of_judged(judged: pd.DataFrame, view: Mapping[str, Any], winner: str, *, lo
         losses = {winner: row_losses(loss, actual, predicted), "champion": judged[CHAMPION_LOSS].to_numpy()}
         blocks = []
         for part in spans(len(judged), min(BLOCKS, len(judged))):
-            middle = judged["_event"].iloc[part].mean()
+            middle = pd.Timestamp(judged["_event"].iloc[part].mean())
             blocks.append((middle, {name: float(each[part].mean()) for name, each in losses.items()}))
         made["challenger_against_champion.png"] = report.loss_over_blocks(blocks, loss=loss, challenger=winner)
     return made

@@ -3,21 +3,54 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import pandas as pd
 
 from retrim.core.bundle_format import format_of
+from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.models import MODELS, Model
 from retrim.core.training import Recipe, WindowKind
 from retrim.core.view import FeatureView
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
 
 VIEW = "features/view.json"
 SPLIT = "features/split.json"
 HYPERPARAMETERS = "tuning/hyperparameters.json"
 TRIALS = "tuning/trials.json"
 VERDICT = "verdict/verdict.json"
+THRESHOLDS = "backtest/thresholds.json"
+
+
+DIGESTS = "digests.json"
+"""Beside the files that predicting takes, where they are served without the rest: the SHA-256 of each."""
+
+
+def digests_of(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The SHA-256 of each file, by name."""
+    return {name: sha256(content).hexdigest() for name, content in files.items()}
+
+
+def refuse_altered(files: Mapping[str, bytes]) -> None:
+    """Refuses files that are not what `digests.json` among them says; where that is not among them, it is older.
+
+    Raises:
+        RefusedError: Names the first that was altered, added or taken away.
+    """
+    if DIGESTS not in files:
+        return
+    found = digests_of({name: content for name, content in files.items() if name != DIGESTS})
+    try:
+        noted = dict(json.loads(files[DIGESTS]))
+    except (TypeError, ValueError):
+        noted = {}
+    for name in sorted({*found, *noted}):
+        if found.get(name) != noted.get(name):
+            raise RefusedError(
+                f"{name} of the stored model was altered since it was published, or {DIGESTS} was; copy them from the "
+                "bundle of its run, whose hash `retrim score` checks, or restore MLflow's artifacts from a backup"
+            )
 
 
 @dataclass(frozen=True)
@@ -33,6 +66,7 @@ class Predictor:
         trained_from: Event time of the oldest row it was fitted on.
         judged_until: Event time of the newest row it was judged on.
         judged_loss: Its mean loss on the rows it was judged on.
+        thresholds: How its probability becomes a decision; None where none is made.
     """
 
     view: FeatureView
@@ -43,6 +77,7 @@ class Predictor:
     trained_from: pd.Timestamp
     judged_until: pd.Timestamp
     judged_loss: float
+    thresholds: Thresholds | None = None
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task.
@@ -87,4 +122,13 @@ def load_predictor(files: Mapping[str, bytes]) -> Predictor:
         trained_from=pd.Timestamp(made["from"]),
         judged_until=pd.Timestamp(split["judged_until"]),
         judged_loss=verdict["losses"][winner],
+        thresholds=_thresholds(files, winner),
     )
+
+
+def _thresholds(files: Mapping[str, bytes], winner: str) -> Thresholds | None:
+    """The winner's thresholds; None where fairness.mitigate does not say so, and in older bundles."""
+    if THRESHOLDS not in files:
+        return None
+    found = json.loads(files[THRESHOLDS]).get(winner)
+    return None if found is None else Thresholds.from_record(found)

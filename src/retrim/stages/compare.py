@@ -10,6 +10,7 @@ from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
 from retrim.core.contributions import ExplainParams, importance
 from retrim.core.detectable import detectable
+from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams, Judged, Scored, Stated, Used, judge_models, recency, score, uses
 from retrim.core.metrics import JudgeParams, measure, row_losses
@@ -23,6 +24,7 @@ from retrim.core.windows import part_of
 from retrim.errors import RefusedError
 from retrim.files import read_folder, write_folder
 from retrim.paths import Paths
+from retrim.stages._fairness import look_by_group
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
 
@@ -32,6 +34,7 @@ def run(
     release__reference_rows: int,
     slices: SliceParams,
     explain: ExplainParams,
+    fairness: FairnessParams,
     paths: Paths,
 ) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
@@ -40,9 +43,12 @@ def run(
     judged = _judged(paths, view, gate, judge)
     times = uses(_used(paths), judged.rows["_event"])
     verdict = judge_models(judged, gate, slices, draws=judge.draws, block_rows=judge.block_rows, uses=times)
+    by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
+    verdict = verdict.with_checks(by_group.checks)
     split = read_json(paths.features / "split.json")
     record = verdict.as_record() | {"judged_from": split["judged_from"], "judged_until": split["judged_until"]}
     record["detectable"] = _detectable(judged, verdict.winner, gate, judge, uses=times)
+    record["notes"] = by_group.notes
     record["metrics"] = {
         name: measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
         for name, scored in judged.challengers.items()
@@ -53,6 +59,8 @@ def run(
     files["importance.json"] = to_json(_importance(paths, view, judged.rows, verdict.winner, explain))
     won = judged.challengers[verdict.winner].predicted
     files["reference.parquet"] = to_parquet(with_answers(judged.rows, view, won, most=release__reference_rows))
+    if by_group.record is not None:
+        files["fairness.json"] = to_json(by_group.record)
     write_folder(paths.verdict, files)
 
 
@@ -96,6 +104,8 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
     parts = pd.read_parquet(paths.view)
     keys, train = part_of(parts, "judge")["_key"], part_of(parts, "train")
     rows = pd.read_parquet(paths.table).set_index("_key").loc[keys].reset_index()
+    used_until = read_json(paths.features / "split.json")["used_until"]
+    _check_unused(rows["_event"], pd.Timestamp(used_until), by="the challengers")
     champion = _champion(paths, rows, judge)
     backtest = read_json(paths.backtest / "backtest.json")
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
@@ -133,11 +143,21 @@ def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored 
         return None
     files = read_folder(paths.champion)
     champion = load_predictor(files)
+    _check_unused(judged["_event"], champion.used_until, by="the champion")
     missing = sorted(set(champion.view.features) - set(judged.columns))
     if missing:
         raise RefusedError(f"the champion needs {', '.join(missing)}, which the table no longer has; keep the columns")
     stated = _stated(json.loads(files.get("backtest/backtest.json", b"{}")), champion.window)
     return score(champion.view, judged, champion.predict(judged), loss=judge.loss, stated=stated)
+
+
+def _check_unused(events: "pd.Series[pd.Timestamp]", used_until: pd.Timestamp, *, by: str) -> None:
+    """Refuses rows that a model was fitted, tuned or stopped on as its judges; the stage features never leaves any."""
+    if len(events) and events.iloc[0] <= used_until:
+        raise RefusedError(
+            f"the judging rows begin at {events.iloc[0].isoformat()}, and rows up to {used_until.isoformat()} were "
+            f"used to make {by}; judge on later rows alone"
+        )
 
 
 def _used(paths: Paths) -> list[Used]:
