@@ -22,6 +22,7 @@ from retrim.core.metrics import JudgeParams, require
 from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
+from retrim.core.probation import ProbationParams
 from retrim.core.probe import ProbeParams
 from retrim.core.proof import ProofParams
 from retrim.core.release_checks import ReleaseParams
@@ -58,6 +59,7 @@ class Params(Section):
     explain: ExplainParams
     card: CardParams
     former: FormerParams
+    probation: ProbationParams
     retrain: RetrainParams
     release: ReleaseParams
     room: RoomParams
