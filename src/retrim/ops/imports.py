@@ -18,6 +18,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.files import file_digest, folder_digest, write_folder
 from retrim.machine import platform_tag
 from retrim.ops.approval import ANSWER, APPROVAL, answer_of
+from retrim.ops.card import keep_card
 from retrim.ops.champion import champion as live_version
 from retrim.ops.export import BUNDLE, FORMAT, KIND, MADE_FROM, MANIFEST, RECEIPT
 from retrim.ops.house import House
@@ -246,6 +247,7 @@ def _register(
     )
     row = house.store.version(house.model, version)
     assert row is not None
+    keep_card(house, version, now=now)
     return row
 
 
