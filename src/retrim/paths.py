@@ -128,6 +128,11 @@ class Paths:
         return self.root / "data" / "candidate"
 
     @property
+    def format(self) -> Path:
+        """The number of the bundle's format."""
+        return self.candidate / "format.json"
+
+    @property
     def validation(self) -> Path:
         return self.candidate / "validation"
 
