@@ -17,7 +17,7 @@ from retrim.ops.receipts import last_proofs
 from retrim.ops.release import live
 from retrim.ops.release_checks import FIRST
 from retrim.ops.settle import answer_to, settlement_now
-from retrim.ops.standing import is_held
+from retrim.ops.standing import is_held, rolled_back
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
@@ -88,6 +88,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
     running = house.store.runs(house.model, state="running")
     late = overdue(workspace=house.workspace, data=house.params.data, now=now)
     last = decisions[-1] if decisions else None
+    back = rolled_back(house, decisions, None)
     return {
         "model": house.model,
         "champion": None if now_live is None else now_live.as_record(),
@@ -101,6 +102,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         if last is None
         else {"id": last.id, "as_of": last.as_of, "outcome": last.outcome, "reason": last.reason},
         "held": is_held(house, decisions),
+        "rolled_back": None if back is None else back.as_record(),
         "settled": settlement_now(house),
         "probation": probation_now(house),
         "waiting": waiting(house),

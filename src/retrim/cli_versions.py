@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retrim.cli_base import AsJson, Version, as_time, example, house_here, version_number
+from retrim.cli_base import AsJson, Now, Version, as_time, example, house_here, past_time, version_number
 
 app = typer.Typer()
 
@@ -124,16 +124,19 @@ def rollback(
     to: Annotated[
         int | None, typer.Option("--to", metavar="N", parser=version_number, help="Default: the version before.")
     ] = None,
+    now: Now = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an earlier version live again.
 
-    Its stored bundle is checked against the recorded hash before.
+    Before, its stored bundle is checked against the recorded hash, loaded in a fresh process and asked its reference
+    rows. After it nothing starts by itself, until a person says so (retrim retrain, retrim settle) or enough rows
+    have matured.
     """
     from retrim import screens
     from retrim.ops.release import rollback as op
 
-    moved = op(house_here(), to, reason=reason, now=as_time(None))
+    moved = op(house_here(), to, reason=reason, now=past_time(now))
     if as_json:
         screens.show_json(moved.as_record())
     else:

@@ -48,6 +48,16 @@ def totals_in_words(totals: dict[str, Any] | None) -> str | None:
     )
 
 
+def back_in_words(record: dict[str, Any] | None) -> str | None:
+    """That a rollback keeps anything from starting by itself; None where it does not."""
+    if record is None or not record["holds"]:
+        return None
+    return (
+        f"rolled back from version {record['left']}: nothing starts by itself until {record['needed']} rows have "
+        f"matured since (at the last check {record['rows']} had), or a person says so"
+    )
+
+
 def answer_in_words(answer: dict[str, Any] | None) -> str | None:
     """What a person said to what was held."""
     if answer is None:

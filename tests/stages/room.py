@@ -49,7 +49,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
     "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
     "gate": gate_settings(
-        min_rows=40, min_gain=0.0, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
+        min_rows=40, min_gain=0.0, harm=None, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
     ),
     "fairness": fairness_settings(),
     "tune": {

@@ -218,6 +218,33 @@ def has_commit(root: Path, commit: str) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class ChangedFile:
+    """A file that differs between two commits: lines added and taken away; None for one that is no text."""
+
+    name: str
+    added: int | None
+    removed: int | None
+
+
+def changed_files(root: Path, older: str, newer: str) -> tuple[ChangedFile, ...]:
+    """Every file that differs between two commits, by name; one that was renamed is gone and new."""
+    listed = git(root, "diff", "--numstat", "--no-renames", "-z", older, newer)
+    found = []
+    for line in filter(None, listed.split("\0")):
+        added, removed, name = line.split("\t", 2)
+        found.append(ChangedFile(name, *(None if count == "-" else int(count) for count in (added, removed))))
+    return tuple(sorted(found, key=lambda each: each.name))
+
+
+def file_at(root: Path, commit: str, name: str) -> str | None:
+    """The text of a file as a commit has it; None where it has none."""
+    try:
+        return git(root, "show", f"{commit}:{name}")
+    except RetrimError:
+        return None
+
+
 def find_tag(root: Path, name: str) -> str | None:
     """The commit a tag stands on, or None."""
     try:

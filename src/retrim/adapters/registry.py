@@ -17,8 +17,10 @@ import pandas as pd
 from retrim.adapters.exhibits import Exhibits
 from retrim.adapters.packaging import save_model
 from retrim.adapters.tracking import BUNDLES, NOTE, PUBLISHED, RUN, Tracking, all_pages, quotable
-from retrim.core.bundle import VIEW
+from retrim.core.bundle import DIGESTS, VIEW, digests_of
+from retrim.core.canonical import to_json
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
+from retrim.files import read_folder
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -116,6 +118,7 @@ class Registry(Tracking):
         for name in shown.predicting:
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(shown.bundle / name, part / name)
+        (part / DIGESTS).write_bytes(to_json(digests_of(read_folder(part))))
         save_model(folder / "model", part, shown.read(VIEW), example)
         shutil.rmtree(part)
 

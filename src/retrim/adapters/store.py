@@ -17,7 +17,7 @@ from retrim.adapters.database import Database
 from retrim.adapters.schema import ALERTS, DECISIONS, ENVELOPES, METADATA, PREDICTIONS, RELEASES, RUNS, SEALS, VERSIONS
 from retrim.core.chain import FIRST, seal
 from retrim.core.release_checks import RELEASE_CHECKS
-from retrim.errors import RefusedError
+from retrim.errors import RefusedError, RetrimError
 
 
 def iso(time: pd.Timestamp) -> str:
@@ -200,6 +200,23 @@ class Store:
         """The seal of each release of a model, by its number."""
         rows = self.all(sa.select(SEALS).where(SEALS.c.model == model))
         return {row.sequence: row.seal for row in rows}
+
+    def stray_seals(self) -> list[int]:
+        """Numbers of seals, of any model, that seal no release."""
+        same = (SEALS.c.model == RELEASES.c.model) & (SEALS.c.sequence == RELEASES.c.sequence)
+        query = sa.select(SEALS.c.sequence).outerjoin_from(SEALS, RELEASES, same).where(RELEASES.c.version.is_(None))
+        return [int(row.sequence) for row in self.all(query)]
+
+    def unreadable_release(self, model: str) -> int | None:
+        """The number of the first release that cannot be read, or whose seal cannot: it is no text any more."""
+        numbers = self.all(sa.select(RELEASES.c.sequence).where(RELEASES.c.model == model))
+        for number in sorted(int(row.sequence) for row in numbers):
+            for table in (RELEASES, SEALS):
+                try:
+                    self.all(sa.select(table).where(table.c.model == model, table.c.sequence == number))
+                except RetrimError:
+                    return number
+        return None
 
     def add_predictions(self, rows: Sequence[dict[str, Any]]) -> int:
         """Adds predictions that are not there yet (model, key, version); gives how many were added."""

@@ -13,6 +13,7 @@ from retrim.core.former import Formers, restore_instead
 from retrim.core.history import standing
 from retrim.core.preview import Preview
 from retrim.core.probe import Reading
+from retrim.core.rolled_back import after_rollback
 from retrim.core.table import assemble, overdue_labels
 from retrim.core.totals import NOTHING, Totals
 from retrim.core.triggers import Decision, Evidence, decide
@@ -28,7 +29,7 @@ from retrim.ops.mode import mode_now
 from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
 from retrim.ops.score import score_table
-from retrim.ops.standing import past_check, past_of_store
+from retrim.ops.standing import past_check, past_of_store, rolled_back
 
 CHECK = "check"
 
@@ -97,6 +98,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "labels_until": None,
         "debited": [],
         "account_before": None,
+        "rolled_back": None,
     }
     account, price = EMPTY, price_now(house)
     band: Band | None = None
@@ -113,8 +115,16 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         version, predictor = found.version, found.predictor
         score_table(house, table, found, now=now)
         looked = look(house, table, found, previous=previous, now=now)
-        drifted = any(finding.over for finding in looked.findings)
-        seen = realise(house, table, predictor, version, previous=previous, drifted=drifted, price=price, now=now)
+        seen = realise(
+            house,
+            table,
+            predictor,
+            version,
+            previous=previous,
+            drifted=any(finding.over for finding in looked.findings),
+            price=price,
+            now=now,
+        )
         guessed = estimate(house, table, predictor, version, past=past, now=now)
         formers = score_formers(house, table, predictor, version)
         probation = look_at_probation(house, table, predictor, previous=previous, now=now)
@@ -152,7 +162,9 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             manual="manual" in house.params.triggers.rules,
         )
         decision = ask_to_restore(decision, formers.best, house.params.release.approval)
-    decision = rolled_back_instead(house, decision, probation, previous)
+    back = rolled_back(house, house.store.decisions(house.model), table)
+    record["rolled_back"] = None if back is None else back.as_record()
+    decision = rolled_back_instead(house, after_rollback(decision, back), probation, previous)
     record["said"] = [said.as_record() for said in decision.said]
     return _store(house, identity, decision, record, now)
 
