@@ -31,7 +31,7 @@ from retrim.ops.person import ask_for_run
 from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 from retrim.settings import Env, Params
-from retrim.stages import compare, features, train
+from retrim.stages import backtest, compare, features, train
 from tests.proved import pass_checks
 
 REPOSITORY = Path(__file__).parents[2]
@@ -138,6 +138,8 @@ class Desk:
         write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
         _run(train.run, params, paths)
         write_file(paths.backtest / "backtest.json", to_json({"loss": params.judge.loss, "origins": []}))
+        if params.fairness.mitigate == "thresholds":
+            _run(backtest.run, params, paths)
         _run(compare.run, params, paths)
         self.shelf.folders[version] = paths.candidate
         return paths

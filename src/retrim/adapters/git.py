@@ -237,17 +237,27 @@ def changed_files(root: Path, older: str, newer: str) -> tuple[ChangedFile, ...]
     return tuple(sorted(found, key=lambda each: each.name))
 
 
-def file_at(root: Path, commit: str, name: str) -> str | None:
-    """The text of a file as a commit has it; None where it has none."""
+def commit_of(root: Path, name: str) -> str | None:
+    """The commit a ref leads to; None where it leads to something else or nothing."""
     try:
-        return git(root, "show", f"{commit}:{name}")
+        return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     except RetrimError:
         return None
 
 
 def find_tag(root: Path, name: str) -> str | None:
     """The commit a tag stands on, or None."""
-    try:
-        return git(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}")
-    except RetrimError:
-        return None
+    return commit_of(root, f"refs/tags/{name}")
+
+
+def file_at(root: Path, commit: str, name: str) -> bytes:
+    """A file of a commit, byte for byte.
+
+    Raises:
+        RetrimError: The commit does not have it.
+    """
+    command = ["git", *NO_HOOKS, "cat-file", "blob", f"{commit}:{name}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    if done.returncode:
+        raise RetrimError(f"{name} is not in commit {commit[:12]}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout

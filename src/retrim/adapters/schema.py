@@ -88,6 +88,14 @@ PREDICTIONS = sa.Table(
     sa.Column("at", sa.String, nullable=False),
     sa.Column("value", sa.JSON, nullable=False),
 )
+SELECTIONS = sa.Table(  # what was decided on a predicted probability, where a version decides by group
+    "selections",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("selected", sa.Boolean, nullable=False),
+)
 ALERTS = sa.Table(
     "alerts",
     METADATA,

@@ -149,24 +149,32 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     record |= {"account": account.as_record(), "price": price, "money": money_of(house)}
     record["totals"] = _totals(house, previous, record).as_record()
     evidence = _evidence(house, now=now, past=past, record=record, account=account, band=band)
-    decision = decide(evidence, house.params.triggers)
-    if formers is not None and house.params.former.restore and record["champion"] is not None:
-        reading = record["reading"]
-        decision = restore_instead(
-            decision,
-            formers,
-            probe_loss=None if reading is None else reading["probe_loss"],
-            led_before=led_before(previous, record["champion"], formers.best),
-            checks_since_release=checks_since_release(house, past),
-            cooldown_checks=house.params.triggers.cooldown_checks,
-            manual="manual" in house.params.triggers.rules,
-        )
-        decision = ask_to_restore(decision, formers.best, house.params.release.approval)
     back = rolled_back(house, house.store.decisions(house.model), table)
     record["rolled_back"] = None if back is None else back.as_record()
-    decision = rolled_back_instead(house, after_rollback(decision, back), probation, previous)
+    decision = after_rollback(_decide(house, evidence, formers, record, past=past), back)
+    decision = rolled_back_instead(house, decision, probation, previous)
     record["said"] = [said.as_record() for said in decision.said]
     return _store(house, identity, decision, record, now)
+
+
+def _decide(
+    house: House, evidence: Evidence, formers: Formers | None, record: dict[str, Any], *, past: list[Row]
+) -> Decision:
+    """What the rules say; restoring a former champion where one has led and costs no training."""
+    decision = decide(evidence, house.params.triggers)
+    if formers is None or not house.params.former.restore or record["champion"] is None:
+        return decision
+    reading = record["reading"]
+    decision = restore_instead(
+        decision,
+        formers,
+        probe_loss=None if reading is None else reading["probe_loss"],
+        led_before=led_before(past[-1] if past else None, record["champion"], formers.best),
+        checks_since_release=checks_since_release(house, past),
+        cooldown_checks=house.params.triggers.cooldown_checks,
+        manual="manual" in house.params.triggers.rules,
+    )
+    return ask_to_restore(decision, formers.best, house.params.release.approval)
 
 
 def balance(house: House, version: int) -> Account:

@@ -11,6 +11,7 @@ from retrim.adapters.store import Row, iso
 from retrim.core.bundle import SPLIT
 from retrim.core.contrast import changes, feature_changes, flat, packages
 from retrim.datasets.landed import BatchFile
+from retrim.errors import RetrimError
 from retrim.mapping import parse_yaml
 from retrim.ops.champion import Stored, stored
 from retrim.ops.common_rows import compare_on_common_rows
@@ -169,8 +170,10 @@ def _files(house: House, sides: list[Side], name: str, what: str, notes: list[st
     commits = _commits(house, sides, what, notes)
     if commits is None:
         return None
-    texts = [git.file_at(house.workspace.root, commit, name) for commit in commits]
-    for side, text in zip(sides, texts, strict=True):
-        if text is None:
+    texts = []
+    for side, commit in zip(sides, commits, strict=True):
+        try:
+            texts.append(git.file_at(house.workspace.root, commit, name).decode(errors="replace"))
+        except RetrimError:
             notes.append(f"{what}: the commit of version {side.number} has no {name}, so this cannot be told")
-    return None if None in texts else [text for text in texts if text is not None]
+    return texts if len(texts) == len(sides) else None
