@@ -50,7 +50,7 @@ app = typer.Typer(
 PANELS = {
     "Every day": "demo ingest check retrain score status schedule quarantine",
     "Deciding": "why price policy drift replay settle",
-    "Versions": "versions live rollback approve reject explain diff fairness",
+    "Versions": "versions live rollback approve reject card explain diff fairness",
     "Proof": "reproduce receipt log export import gc room",
 }
 """Where each command stands in the help."""
