@@ -25,8 +25,6 @@ TOOLS = {"prefect", "mlflow", "great_expectations"}
 COMMAND = """
 import atexit, json, sys
 from retrim.cli import main
-from retrim.cli_panels import PANELS
-from retrim.cli_panels import PANELS
 sys.argv = ["retrim", *json.loads(sys.argv[1])]
 atexit.register(lambda: open(ENDED, "w").write(json.dumps(sorted(sys.modules))))
 main()
