@@ -77,13 +77,13 @@ def main() -> None:
         fresh.append(float(done.stdout))
     bare_code = BARE.format(url=house.mlflow_url, model=house.model, champion=pair[0], previous=pair[1])
     bare = [timed([sys.executable, "-c", bare_code], root) for _ in range(given.times)]
-    print("| what | tries | median, s | slowest, s |\n|---|---|---|---|")  # noqa: T201  the answer itself
+    print("| what | tries | median, s | slowest, s |\n|---|---|---|---|")
     for name, times in (
         ("`retrim rollback`, the whole command", ours),
         ("of it the fresh process that loads and answers", fresh),
         ("a bare script that moves two aliases", bare),
     ):
-        print(f"| {name} | {len(times)} | {statistics.median(times):.2f} | {max(times):.2f} |")  # noqa: T201
+        print(f"| {name} | {len(times)} | {statistics.median(times):.2f} | {max(times):.2f} |")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ from retrim.adapters import prefect_server
 from retrim.adapters.store import Row, iso
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
+from retrim.ops.approval import WAITING, answer_of, waiting
 from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
+from retrim.ops.probation import probation_ends, probation_now
 from retrim.ops.receipts import last_proofs
 from retrim.ops.release import live
 from retrim.ops.release_checks import FIRST
@@ -19,9 +21,9 @@ from retrim.ops.standing import is_held, rolled_back
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
-    """Every version: what it is, what points at it, its last proof, what gate and release checks said."""
+    """Every version: what it is, what points at it, its last proof, what gate, checks and probation said."""
     proofs = last_proofs(house)
-    now_live = live(house)
+    now_live, ends = live(house), probation_ends(house)
     aliases: dict[int | None, list[str]] = {}
     if now_live is not None:
         aliases.setdefault(now_live.version, []).append("champion")
@@ -36,6 +38,8 @@ def version_records(house: House) -> list[dict[str, Any]]:
             "made": row.made,
             "promote": row.verdict["promote"],
             "verdict": row.verdict["reason"],
+            "probation": ends.get(row.version),
+            "approval": _approval(house, row),
             "release_checks": _release_checks(house, row.version),
             "last_proved": proofs.get(row.version, {}).get("proved"),
             "last_differed": proofs.get(row.version, {}).get("differed"),
@@ -100,12 +104,22 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "held": is_held(house, decisions),
         "rolled_back": None if back is None else back.as_record(),
         "settled": settlement_now(house),
+        "probation": probation_now(house),
+        "waiting": waiting(house),
         "running": [_run_record(run) for run in running],
         "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url, deployment=house.model),
         "overdue": None if late is None else late.as_record(),
         "alerts": [{"at": row.at, "kind": row.kind, "text": row.text} for row in house.store.alerts(house.model)[-5:]],
         "now": iso(now),
     }
+
+
+def _approval(house: House, version: Row) -> dict[str, Any] | None:
+    """What a person said to a version, or that it waits for that; None where nobody was asked."""
+    answer, run = answer_of(house, version.version), house.store.run(version.run)
+    if answer is not None:
+        return answer.as_record()
+    return {"answer": WAITING} if run is not None and run.state == WAITING else None
 
 
 def _run_record(run: Row) -> dict[str, Any]:

@@ -41,3 +41,26 @@ def explain(
         screens.show_json(record)
     else:
         show_explanation(record, top=top)
+
+
+@app.command(epilog=example("retrim diff 1 2"))
+def diff(
+    older: Annotated[int, typer.Argument(metavar="N", parser=version_number, help="A version ...")],
+    newer: Annotated[int, typer.Argument(metavar="M", parser=version_number, help="... and another.")],
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Rows shown, those that moved most.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Say what changed between two versions.
+
+    Data, code, parameters, features, packages; then metrics by slice and the rows that moved most, both on the newest
+    judging block that neither was trained on. What cannot be told is said.
+    """
+    from retrim import screens
+    from retrim.diff_screen import show_diff
+    from retrim.ops.diff import diff as op
+
+    record = op(house_here(), older, newer, top=top, now=as_time(None))
+    if as_json:
+        screens.show_json(record)
+    else:
+        show_diff(record)

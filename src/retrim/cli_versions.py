@@ -29,16 +29,21 @@ def versions(as_json: AsJson = False) -> None:
             screens.moment(r["as_of"]),
             r["model_sha256"][:8],
             "differed" if r["last_differed"] else screens.moment(r["last_proved"]) or "never",
+            r["probation"] or "",
             _word_on(r),
         )
         for r in records
     ]
-    screens.show_table(("version", "alias", "as of", "model", "last proved", "verdict"), rows, brief_last=True)
+    screens.show_table(
+        ("version", "alias", "as of", "model", "last proved", "probation", "verdict"), rows, brief_last=True
+    )
 
 
 def _word_on(record: dict[str, Any]) -> str:
-    """The gate's word; that of the release checks where they refused what the gate let pass."""
-    checks = record["release_checks"]
+    """The gate's word; that of the release checks, or of a person, where they refused what the gate let pass."""
+    checks, asked = record["release_checks"], record["approval"]
+    if asked is not None and asked["answer"] != "approved":
+        return f"{asked['answer']}: {asked.get('reason', 'for a person to approve or reject')}"
     return str(record["verdict"] if checks is None or checks["passed"] else checks["reason"])
 
 

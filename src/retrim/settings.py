@@ -21,6 +21,7 @@ from retrim.core.metrics import JudgeParams, require
 from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
+from retrim.core.probation import ProbationParams
 from retrim.core.probe import ProbeParams
 from retrim.core.proof import ProofParams
 from retrim.core.release_checks import ReleaseParams
@@ -56,6 +57,7 @@ class Params(Section):
     slices: SliceParams
     explain: ExplainParams
     former: FormerParams
+    probation: ProbationParams
     retrain: RetrainParams
     release: ReleaseParams
     room: RoomParams

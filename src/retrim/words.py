@@ -94,6 +94,24 @@ def formers_in_words(found: dict[str, Any] | None) -> str | None:
     return f"{losses}; live {found['champion_loss']:.4g}, on {found['rows']} rows that none has seen"
 
 
+def waits_in_words(found: list[dict[str, Any]]) -> str | None:
+    """The versions that wait for a person, and what to type."""
+    said = [
+        f"version {each['version']} for a person, until {screens.moment(each['expires'])}: "
+        f"retrim approve {each['version']} --reason ..., or reject"
+        for each in found
+    ]
+    return "; ".join(said) or None
+
+
+def probation_in_words(found: dict[str, Any] | None) -> str | None:
+    """How a champion's probation stands or ended."""
+    if not found:
+        return None
+    ended = found["outcome"] if found["ended"] is None else f"{found['outcome']} on {screens.moment(found['ended'])}"
+    return f"{ended}: {found['said']}"
+
+
 def probe_in_words(facts: dict[str, Any]) -> str | None:
     cost = facts.get("probe")
     if cost is None:

@@ -16,7 +16,7 @@ from tests.drills.instants import ROOM
 from tests.world import World, make_world
 
 SCRIPT = Path(__file__).with_name("instants.py")
-KILLS, SEED = int(os.environ.get('RETRIM_KILLS', '100')), 20
+KILLS, SEED = int(os.environ.get("RETRIM_KILLS", "100")), 20
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""One flipped byte in any stored artefact: whoever would serve or use it refuses, names the place, says the cure."""
+"""One flipped byte in any stored artefact: whoever would use it refuses, names the place, and says the cure."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,7 +58,7 @@ def flipped(path: Path, place: int = 0) -> Iterator[None]:
 
 
 def bundle_file(world: World, version: int) -> Path:
-    return next(iter(sorted(world.house.registry.bundle_folder(version).glob("models/*/model.txt"))))
+    return min(world.house.registry.bundle_folder(version).glob("models/*/model.txt"))
 
 
 def batch_file(world: World) -> Path:
@@ -128,7 +128,7 @@ def test_in_the_release_log(world: World, use: str) -> None:
     with house.store.begin() as connection:
         connection.execute(third.values(version=3))
     try:
-        with pytest.raises(RefusedError, match=r"release log of generated was altered: row 2 .* restore the store"):
+        with pytest.raises(RefusedError, match=r"the release log of generated was altered: row 2 .* restore the store"):
             USES[use](world)
     finally:
         with house.store.begin() as connection:

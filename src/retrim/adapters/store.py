@@ -14,7 +14,18 @@ import pandas as pd
 import sqlalchemy as sa
 
 from retrim.adapters.database import Database
-from retrim.adapters.schema import ALERTS, DECISIONS, ENVELOPES, METADATA, PREDICTIONS, RELEASES, RUNS, SEALS, VERSIONS
+from retrim.adapters.schema import (
+    ALERTS,
+    DECISIONS,
+    ENVELOPES,
+    METADATA,
+    PREDICTIONS,
+    RELEASES,
+    RUNS,
+    SEALS,
+    SELECTIONS,
+    VERSIONS,
+)
 from retrim.core.chain import FIRST, seal
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import RefusedError, RetrimError
@@ -139,6 +150,14 @@ class Store:
         """Versions of a model, first to last."""
         return self.all(sa.select(VERSIONS).where(VERSIONS.c.model == model).order_by(VERSIONS.c.version))
 
+    def all_versions(self) -> list[Row]:
+        """Versions of every model, first to last."""
+        return self.all(sa.select(VERSIONS).order_by(VERSIONS.c.model, VERSIONS.c.version))
+
+    def all_runs(self, *, state: str) -> list[Row]:
+        """Runs of every model in a state."""
+        return self.all(sa.select(RUNS).where(RUNS.c.state == state).order_by(RUNS.c.id))
+
     def add_to_envelope(
         self, model: str, version: int, *, kind: str, name: str, at: str, record: dict[str, Any]
     ) -> bool:
@@ -220,27 +239,34 @@ class Store:
 
     def add_predictions(self, rows: Sequence[dict[str, Any]]) -> int:
         """Adds predictions that are not there yet (model, key, version); gives how many were added."""
+        return self._add_scored(PREDICTIONS, rows)
+
+    def add_selections(self, rows: Sequence[dict[str, Any]]) -> int:
+        """Adds what was decided on predictions, likewise."""
+        return self._add_scored(SELECTIONS, rows)
+
+    def _add_scored(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> int:
         while True:
             try:
-                return self._add_missing(rows)
+                return self._add_missing(table, rows)
             except sa.exc.IntegrityError:  # another process added some of them since we looked: look again
                 continue
 
-    def _add_missing(self, rows: Sequence[dict[str, Any]]) -> int:
+    def _add_missing(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> int:
         added = 0
         with self.begin() as connection:
             for start in range(0, len(rows), 500):
                 part = rows[start : start + 500]
                 keys = [row["key"] for row in part]
-                known = sa.select(PREDICTIONS.c.key).where(
-                    PREDICTIONS.c.model == part[0]["model"],
-                    PREDICTIONS.c.version == part[0]["version"],
-                    PREDICTIONS.c.key.in_(keys),
+                known = sa.select(table.c.key).where(
+                    table.c.model == part[0]["model"],
+                    table.c.version == part[0]["version"],
+                    table.c.key.in_(keys),
                 )
                 there = set(connection.execute(known).scalars())
                 fresh = [row for row in part if row["key"] not in there]
                 if fresh:
-                    connection.execute(sa.insert(PREDICTIONS), fresh)
+                    connection.execute(sa.insert(table), fresh)
                 added += len(fresh)
         return added
 
@@ -249,6 +275,11 @@ class Store:
         query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
         rows = [row.values for row in self.all(query)]
         return pd.DataFrame(rows, columns=[column.name for column in PREDICTIONS.columns])
+
+    def selections(self, model: str, *, version: int) -> dict[str, bool]:
+        """What a version decided, by key of the row; empty for one that only predicts."""
+        query = sa.select(SELECTIONS).where(SELECTIONS.c.model == model, SELECTIONS.c.version == version)
+        return {row.key: row.selected for row in self.all(query)}
 
     def prediction_keys(self, model: str, *, version: int) -> list[str]:
         """Keys of the rows that a version has predicted."""

@@ -8,6 +8,7 @@ from hashlib import sha256
 import numpy as np
 import pandas as pd
 
+from retrim.core.bundle_format import format_of
 from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.models import MODELS, Model
 from retrim.core.training import Recipe, WindowKind
@@ -92,13 +93,30 @@ class Predictor:
             )
         return self.model.predict(self.view.matrix(rows))
 
+    def decide(self, rows: pd.DataFrame, predicted: np.ndarray) -> np.ndarray | None:
+        """Whether each row is selected, by its probability and its group's threshold, shape (n,).
+
+        Args:
+            rows: Of the table, with the columns that make groups.
+            predicted: Their probabilities, as `predict` gave them.
+
+        Returns:
+            None for a version that predicts and does not decide.
+
+        Raises:
+            BadInputError: The rows lack a column that makes groups.
+        """
+        return None if self.thresholds is None else predicted >= self.thresholds.of(rows)
+
 
 def load_predictor(files: Mapping[str, bytes]) -> Predictor:
     """The predictor of a bundle, from the bytes of its files by relative name.
 
     Raises:
+        BadInputError: Its format is newer than what this retrim reads.
         KeyError: A file of the bundle is missing.
     """
+    format_of(files)
     view = FeatureView.from_record(json.loads(files[VIEW]))
     split = json.loads(files[SPLIT])
     verdict = json.loads(files[VERDICT])

@@ -21,6 +21,7 @@ from retrim.machine import platform_tag
 from retrim.ops.alerts import alert
 from retrim.ops.champion import stored
 from retrim.ops.house import House
+from retrim.ops.origin import origin_of
 from retrim.ops.receipts import PROOF
 from retrim.ops.reproduce import Rebuilding, Rebuilt, Say, rebuilding, version_row
 from retrim.paths import Paths
@@ -103,6 +104,9 @@ def prove_chain(
     proved = {row.version for row in house.store.envelopes(house.model, kind=PROOF) if _holds(house, row)}
     todo = [number for number in ancestors(house, version) if not (skip_proved and number in proved)]
     before = []
+    for number in [each for each in todo if origin_of(version_row(house, each))]:
+        say(f"version {number} was imported: its bundle is held to the signed hash, and it is proved where it was made")
+        todo.remove(number)
     for number in todo:
         say(f"proving version {number}, an ancestor of version {version}")
         before.append(prove(house, number, reason=f"ancestor of version {version}", now=now, gently=False, say=say))
@@ -122,7 +126,7 @@ def ancestors(house: House, version: int) -> list[int]:
 
 
 def _parents(row: Row) -> list[int]:
-    champion = row.lineage["champion"]
+    champion = None if origin_of(row) else row.lineage["champion"]  # an imported one has its ancestors elsewhere
     return [] if champion is None else [int(champion)]
 
 
@@ -140,7 +144,7 @@ def prove_scheduled(house: House, *, now: pd.Timestamp, say: Say) -> Proof | Non
     Raises:
         RefusedError: A retraining is going on; ask again later.
     """
-    versions = [row.version for row in house.store.versions(house.model)]
+    versions = [row.version for row in house.store.versions(house.model) if origin_of(row) is None]
     reason = f"scheduled for {iso(now)}"
     done = any(row.record["reason"] == reason for row in house.store.envelopes(house.model, kind=PROOF))
     if not house.params.proof.scheduled or not versions or done:

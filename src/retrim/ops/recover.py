@@ -8,6 +8,7 @@ import pandas as pd
 from retrim.adapters import git, pipeline
 from retrim.adapters.store import Row, iso
 from retrim.ops.alerts import alert
+from retrim.ops.approval import end_waiting
 from retrim.ops.house import House
 from retrim.ops.person import PERSON
 from retrim.ops.release import live, sync_aliases
@@ -35,6 +36,7 @@ def recover(house: House, *, now: pd.Timestamp) -> list[str]:
         git.clear_tag_locks(house.workspace.root, f"retrim/{house.model}")
     if live(house) is not None:
         sync_aliases(house)
+    end_waiting(house, now=now)
     return _waiting(house, now=now)
 
 

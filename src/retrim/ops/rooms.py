@@ -16,6 +16,7 @@ from retrim.datasets.landed import check_whole
 from retrim.errors import BadInputError
 from retrim.files import folder_digest
 from retrim.machine import CORES_VARIABLE, platform_tag
+from retrim.ops.cache_lock import using_cache
 from retrim.ops.champion import stored_bundle
 from retrim.ops.house import House
 from retrim.ops.live import Live, live, trusted_live
@@ -62,7 +63,8 @@ def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -
     champion = live(house, before=as_of)
     chosen = mode or _mode(house, champion)
     name = f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}"
-    return _open(house, name, as_of=as_of, mode=chosen, champion=champion, judged_before=as_of, taken=None)
+    with using_cache(house):
+        return _open(house, name, as_of=as_of, mode=chosen, champion=champion, judged_before=as_of, taken=None)
 
 
 def _mode(house: House, champion: Live | None) -> Mode:
