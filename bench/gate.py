@@ -40,7 +40,7 @@ BLOCK = 24
 LEAN = {"mae": 1.0, "log_loss": 2.5, "error": 2.5}  # how far either model leans: in sd of the noise, or log-odds
 STICKS = 0.8  # from row to row, where errors follow one another
 CLASSES = ("no", "yes")
-FEATURES = {**{f"x{place}": "number" for place in range(6)}, "k0": "category", "k1": "category"}
+FEATURES = {**{f"x{place}": "number" for place in range(4)}, "k0": "category", "k1": "category"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def models(
     kind: Kind, n: int, leaning: float, draw: np.random.Generator
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
     """Rows, targets, and what challenger and champion predict; the truth lies `leaning`, -1 to 1, to the challenger."""
-    rows = pd.DataFrame({f"x{place}": wander(draw, n, sticks=kind.sticks) for place in range(6)})
+    rows = pd.DataFrame({f"x{place}": wander(draw, n, sticks=kind.sticks) for place in range(4)})
     rows["k0"] = draw.choice(list("abcd"), size=n)
     rows["k1"] = draw.choice(list("efghij"), size=n, p=[0.4, 0.2, 0.2, 0.1, 0.05, 0.05])
     rows["_event"] = pd.date_range("2024-01-01", periods=n, freq="1h", tz="UTC")
@@ -90,15 +90,32 @@ def models(
     return rows, (norm.cdf(noise) < truth).astype("int64"), own, its
 
 
-def leaning_of(kind: Kind, gain: float, *, seed: int) -> float:
-    """Where the truth lies for a relative gain, found on 400,000 rows."""
+def leaning_of(kind: Kind, gain: float) -> float:
+    """Where the truth lies for a relative gain, from the expected losses themselves."""
 
     def away(leaning: float) -> float:
-        _, actual, own, its = models(kind, 400_000, leaning, np.random.default_rng(seed))
-        losses = [row_losses(kind.loss, actual, each).mean() for each in (own, its)]
-        return float(1 - losses[0] / losses[1] - gain)
+        own, its = expected(kind, leaning), expected(kind, -leaning)
+        return 1 - own / its - gain
 
-    return float(brentq(away, -1.0, 1.0, xtol=1e-4))
+    return float(brentq(away, -1.0, 1.0, xtol=1e-6))
+
+
+def expected(kind: Kind, leaning: float) -> float:
+    """Expected loss of the model that the truth leans to: on 90 % of rows both are right, on the others it is off."""
+    if not kind.binary:
+        off = (1 - leaning) * LEAN[kind.loss]
+        same, other = (2 * norm.pdf(each) + each * (1 - 2 * norm.cdf(-each)) for each in (0.0, off))
+        return float(0.9 * same + 0.1 * other)
+    given = 1 / (1 + np.exp(-LEAN[kind.loss]))
+    truth = (1 + leaning) / 2 * given + (1 - leaning) / 2 * (1 - given)
+    places = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    chances = 1 / (1 + np.exp(-1.5 * places))
+    if kind.loss == "error":
+        same, other = np.minimum(chances, 1 - chances).mean(), 1 - truth
+    else:
+        same = -(chances * np.log(chances) + (1 - chances) * np.log(1 - chances)).mean()
+        other = -(truth * np.log(given) + (1 - truth) * np.log(1 - given))
+    return float(0.9 * same + 0.1 * other)
 
 
 def judged(kind: Kind, n: int, leaning: float, draw: np.random.Generator) -> Judged:
@@ -172,7 +189,7 @@ def rows_of(
 ) -> Iterator[dict[str, str]]:
     twice = 2 * seen(kind, n, gate, draws=draws, seed=seed)
     for name, gain in (("equal", 0.0), ("worse", -gate.min_gain), ("better", twice)):
-        leaning = leaning_of(kind, gain, seed=seed) if gain else 0.0
+        leaning = leaning_of(kind, gain) if gain else 0.0
         found = play(kind, n, leaning, gate, slices, trials=trials, draws=draws, seed=seed)
         yield {
             "kind": kind.name,

@@ -135,6 +135,13 @@ def test_the_help_fits_a_screen(ask: Ask, tmp_path: Path, monkeypatch: pytest.Mo
     assert (len(lines) <= 60, max(map(len, lines)) <= 80) == (True, True)
 
 
+def test_the_help_lists_each_command_in_a_panel_and_no_other(ask: Ask, tmp_path: Path) -> None:
+    named = sorted(name for names in cli.PANELS.values() for name in names.split())
+
+    assert named == sorted({name.split()[0] for name in commands() if name})
+    assert "More" not in ask(tmp_path, "--help").out.split()
+
+
 @pytest.mark.parametrize("name", ["", "check", "quarantine show"])
 def test_the_help_loads_nothing_heavy(name: str, tmp_path: Path) -> None:
     assert HEAVY & loaded(tmp_path, *name.split(), "--help") == set()

@@ -5,25 +5,19 @@ SQLite under `var/` by default, any SQLAlchemy address in production. Times are 
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 import sqlalchemy as sa
 
-from retrim.adapters.database import Database
+from retrim.adapters.predictions import Predictions
+from retrim.adapters.rows import Row, iso
 from retrim.adapters.schema import (
     ALERTS,
     DECISIONS,
     ENVELOPES,
-    METADATA,
-    PREDICTIONS,
     RELEASES,
     RUNS,
     SEALS,
-    SELECTIONS,
     VERSIONS,
 )
 from retrim.core.chain import FIRST, seal
@@ -31,43 +25,8 @@ from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import RefusedError, RetrimError
 
 
-def iso(time: pd.Timestamp) -> str:
-    """A time as the store spells it."""
-    return time.tz_convert("UTC").isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a table, its columns as attributes of `values`."""
-
-    values: dict[str, Any]
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.values[name]
-        except KeyError as error:
-            raise AttributeError(name) from error
-
-
-class Store:
+class Store(Predictions):
     """The store at an address; its tables are made at first use."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._database = Database(url, METADATA)
-
-    @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
-        """A transaction: all of it, or nothing."""
-        with self._database.begin() as connection:
-            yield connection
-
-    def all(self, query: "sa.Select[Any]") -> list[Row]:
-        with self._database.connect() as connection:
-            return [Row(dict(row._mapping)) for row in connection.execute(query)]  # noqa: SLF001  its public name
-
-    def one(self, query: "sa.Select[Any]") -> Row | None:
-        return next(iter(self.all(query.limit(1))), None)
 
     def decision(self, identity: str) -> Row | None:
         return self.one(sa.select(DECISIONS).where(DECISIONS.c.id == identity))
@@ -237,60 +196,6 @@ class Store:
                     return number
         return None
 
-    def add_predictions(self, rows: Sequence[dict[str, Any]]) -> int:
-        """Adds predictions that are not there yet (model, key, version); gives how many were added."""
-        return self._add_scored(PREDICTIONS, rows)
-
-    def add_selections(self, rows: Sequence[dict[str, Any]]) -> int:
-        """Adds what was decided on predictions, likewise."""
-        return self._add_scored(SELECTIONS, rows)
-
-    def _add_scored(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> int:
-        while True:
-            try:
-                return self._add_missing(table, rows)
-            except sa.exc.IntegrityError:  # another process added some of them since we looked: look again
-                continue
-
-    def _add_missing(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> int:
-        added = 0
-        with self.begin() as connection:
-            for start in range(0, len(rows), 500):
-                part = rows[start : start + 500]
-                keys = [row["key"] for row in part]
-                known = sa.select(table.c.key).where(
-                    table.c.model == part[0]["model"],
-                    table.c.version == part[0]["version"],
-                    table.c.key.in_(keys),
-                )
-                there = set(connection.execute(known).scalars())
-                fresh = [row for row in part if row["key"] not in there]
-                if fresh:
-                    connection.execute(sa.insert(table), fresh)
-                added += len(fresh)
-        return added
-
-    def predictions(self, model: str, *, version: int) -> pd.DataFrame:
-        """Stored predictions of a version: key, event, at, value."""
-        query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
-        rows = [row.values for row in self.all(query)]
-        return pd.DataFrame(rows, columns=[column.name for column in PREDICTIONS.columns])
-
-    def selections(self, model: str, *, version: int) -> dict[str, bool]:
-        """What a version decided, by key of the row; empty for one that only predicts."""
-        query = sa.select(SELECTIONS).where(SELECTIONS.c.model == model, SELECTIONS.c.version == version)
-        return {row.key: row.selected for row in self.all(query)}
-
-    def prediction_keys(self, model: str, *, version: int) -> list[str]:
-        """Keys of the rows that a version has predicted."""
-        query = sa.select(PREDICTIONS.c.key).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
-        return [row.key for row in self.all(query)]
-
-    def prediction(self, model: str, *, key: str, version: int) -> Row | None:
-        """The stored prediction of one row by a version."""
-        query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
-        return self.one(query.where(PREDICTIONS.c.key == key))
-
     def add_alert(self, row: dict[str, Any]) -> bool:
         """Records an alert; False if it was told before."""
         return self._insert(ALERTS, row)
@@ -299,10 +204,5 @@ class Store:
         """Alerts of a model, oldest first."""
         return self.all(sa.select(ALERTS).where(ALERTS.c.model == model).order_by(ALERTS.c.at, ALERTS.c.id))
 
-    def _insert(self, table: sa.Table, row: dict[str, Any]) -> bool:
-        try:
-            with self.begin() as connection:
-                connection.execute(sa.insert(table).values(**row))
-        except sa.exc.IntegrityError:
-            return False
-        return True
+
+__all__ = ["Row", "Store", "iso"]
