@@ -53,6 +53,7 @@ class Shelf:
 
     folders: dict[int, Path]
     named: dict[str, int] = field(default_factory=dict)
+    beside: dict[int, dict[str, bytes]] = field(default_factory=dict)
 
     def aliases(self) -> dict[str, int]:
         return dict(self.named)
@@ -62,6 +63,15 @@ class Shelf:
 
     def drop_alias(self, alias: str) -> None:
         self.named.pop(alias, None)
+
+    def run_of(self, version: int) -> str:
+        return f"run{version}"
+
+    def pictures(self, version: int) -> dict[str, bytes]:
+        return {}
+
+    def add_files(self, version: int, files: dict[str, bytes]) -> None:
+        self.beside.setdefault(version, {}).update(files)
 
     def bundle_folder(self, version: int) -> Path:
         return self.folders[version]

@@ -213,5 +213,5 @@ def test_in_a_replay_what_waits_goes_live(desk: Desk) -> None:
     ("moves", "against", "asks"),
     [((), 1, False), (("promote",), 1, True), (("promote",), None, False), (("first",), None, True)],
 )
-def test_which_moves_are_asked_for(moves: Any, against: int | None, asks: Any) -> None:
+def test_which_moves_are_asked_for(*, moves: Any, against: int | None, asks: bool) -> None:
     assert ApprovalParams(moves=moves, expires="7D").asks(against) is asks
