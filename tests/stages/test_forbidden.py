@@ -6,20 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.core.frames import from_parquet
-from tests.stages.unfair import GROUPS, VALUES, UnfairRoom, make_unfair_room, unfair_stream
+from tests.stages.unfair import GROUPS, VALUES, UnfairRoom, holds, make_unfair_room, unfair_stream
 
 BY_GROUP = {"verdict/fairness.json", "verdict/verdict.json", "backtest/thresholds.json"}
 """Where groups stand that a person has declared: by name, never row by row."""
-
-
-def holds(content: bytes, name: str) -> bool:
-    """Whether a file holds a value of the column, or its name as one of a frame's."""
-    if name.endswith(".parquet"):
-        frame = from_parquet(content)
-        text = frame.to_csv()
-        return any(value in text for value in VALUES) or "sex" in frame.columns
-    return any(value.encode() in content for value in VALUES)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrim.core.frames import from_parquet
 from retrim.core.table import DataParams
 from tests.fairness import settings as fairness_settings
 from tests.stages.room import Room, make_room, stream
@@ -76,3 +77,12 @@ def make_unfair_room(
     made = make_room(root, table, task="binary", champion=champion, **sections)
     fairness = fairness_settings(**{"groups": GROUPS, "forbidden": ["sex"], **changed})
     return UnfairRoom(made.paths, made.task, {**made.settings, "fairness": fairness})
+
+
+def holds(content: bytes, name: str) -> bool:
+    """Whether a file holds a value of the column, or its name as one of a frame's."""
+    if name.endswith(".parquet"):
+        frame = from_parquet(content)
+        text = frame.to_csv()
+        return any(value in text for value in VALUES) or "sex" in frame.columns
+    return any(value.encode() in content for value in VALUES)
