@@ -29,12 +29,15 @@ def gc(
         screens.show_json(record)
         return
     for title, pieces in (("Would go" if dry_run else "Removed", record["removed"]), ("Kept", record["kept"])):
-        groups: dict[tuple[str, str], list[int]] = {}
+        groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
         for piece in pieces:
-            groups.setdefault((piece["what"], piece["why"]), []).append(piece["bytes"])
-        rows = [(what, len(sizes), _size(sum(sizes)), why) for (what, why), sizes in groups.items()]
+            groups.setdefault((piece["what"], piece["why"]), []).append((piece["name"], piece["bytes"]))
+        rows = [
+            (what, found[0][0] if len(found) == 1 else len(found), _size(sum(size for _, size in found)), why)
+            for (what, why), found in groups.items()
+        ]
         if rows:
-            screens.show_table(("what", "how many", "size", "why"), rows, title=title, brief_last=True)
+            screens.show_table(("what", "which or how many", "size", "why"), rows, title=title, brief_last=True)
     word = "would be freed" if dry_run else "freed"
     screens.OUT.print(f"\n{_size(record['freed'])} {word}", highlight=False)
 

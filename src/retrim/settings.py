@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from retrim.core.account import AccountParams
 from retrim.core.backtest import BacktestParams
 from retrim.core.batches import BatchParams
+from retrim.core.card import CardParams
 from retrim.core.contributions import ExplainParams
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams
@@ -56,6 +57,7 @@ class Params(Section):
     policy: PolicyParams
     slices: SliceParams
     explain: ExplainParams
+    card: CardParams
     former: FormerParams
     probation: ProbationParams
     retrain: RetrainParams

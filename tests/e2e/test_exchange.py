@@ -5,6 +5,8 @@ trusts staging's key.
 """
 
 import json
+import shutil
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from retrim.adapters.signing import Keys
 from retrim.core.canonical import to_json
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.ops.export import export
-from retrim.ops.imports import import_version, open_parcel
+from retrim.ops.house import House
+from retrim.ops.imports import Word, import_version, open_parcel
 from retrim.ops.live import live
 from tests.world import World, make_world
 
@@ -41,7 +44,9 @@ def file(staging: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def production(staging: World, tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     key = str(Keys(staging.house.workspace.keys).public)
     folder = tmp_path_factory.mktemp("production")
-    made = make_world(folder, server=server, drift=dict(staging.table), changes={"proof": {"trusted_keys": [key]}})
+    drift = {name: staging.table[name] for name in ("kind", "size", "since")}
+    changes = {"proof": {"trusted_keys": [key]}, "gate": {"floor": ["mean"]}}
+    made = make_world(folder, server=server, drift=drift, changes=changes)
     made.land(made.day(OWN))
     made.retrim("retrain", "--as-of", made.day(OWN))
     return made
@@ -164,7 +169,7 @@ class TestAFileThatIsNotRight:
         sent = folder / "sent.tar"
         sent.write_bytes(pack(files))
         with pytest.raises((BadInputError, RefusedError)) as error:
-            import_version(production.house, sent, now=pd.Timestamp("2024-06-01", tz="UTC"))
+            import_version(production.house, sent, word=None, now=pd.Timestamp("2024-06-01", tz="UTC"))
         return str(error.value)
 
     def test_is_refused_for_one_altered_byte_of_a_file(
@@ -233,6 +238,29 @@ class TestAFileThatIsNotRight:
 
         with pytest.raises(RefusedError, match="neither the key of this workspace"):
             open_parcel(house, file)
+
+
+def test_where_a_person_has_to_approve_it_waits_until_one_does(
+    production: World, file: Path, imported: Any, tmp_path: Path
+) -> None:
+    """On a copy of the store as it was before the import went live."""
+    house = production.house
+    release = house.params.release
+    approval = release.approval.model_copy(update={"moves": ("first", "promote")})
+    params = house.params.model_copy(update={"release": release.model_copy(update={"approval": approval})})
+    store = tmp_path / "retrim.db"
+    shutil.copyfile(house.workspace.var / "retrim.db", store)
+    with sqlite3.connect(store) as copy:
+        copy.execute("delete from releases where action = 'import'")
+        copy.execute("delete from seals where sequence = 2")
+    asking = House(house.workspace, params, house.env.model_copy(update={"store_url": f"sqlite:///{store}"}))
+    now = pd.Timestamp("2024-06-01", tz="UTC")
+    before = import_version(asking, file, word=None, now=now)
+    after = import_version(asking, file, word=Word("Ines", "looked at it"), now=now)
+    answer = asking.store.envelope("generated", 2, kind="approval")[0].record
+
+    assert (before.state, after.state) == ("waiting", "promoted")
+    assert (answer["by"], answer["reason"]) == ("Ines", "looked at it")
 
 
 def test_another_platform_or_lock_is_said(production: World, staging: World, file: Path, tmp_path: Path) -> None:

@@ -34,10 +34,10 @@ class Entry:
 
 
 def cache_folder(root: Path) -> Path:
-    """Where the DVC cache of a repository lies, as DVC's settings say."""
+    """Where the DVC cache of a repository and its rooms lies: as its local settings say, else in the repository."""
     from dvc.config import Config
 
-    given = Config(str(root / ".dvc"))["cache"].get("dir")
+    given = Config(str(root / ".dvc")).read("local").get("cache", {}).get("dir")
     return Path(given) if given else root / ".dvc" / "cache"
 
 
@@ -80,7 +80,7 @@ def named_in_folder(folder: Path, names: Iterable[str]) -> set[str]:
     """
     found: set[str] = set()
     for name in filter(_is_note, names):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, IsADirectoryError):
             found |= _named((folder / name).read_text(encoding="utf-8"), str(folder / name))
     return found
 

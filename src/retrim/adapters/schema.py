@@ -57,7 +57,7 @@ RELEASES = sa.Table(
     sa.Column("sequence", sa.Integer, primary_key=True),  # 1, 2, ...: two movers of one model collide here
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("previous", sa.Integer),
-    sa.Column("action", sa.String, nullable=False),  # promote, rollback, restore
+    sa.Column("action", sa.String, nullable=False),  # promote, rollback, restore, import
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
 )

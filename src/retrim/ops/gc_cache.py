@@ -102,4 +102,5 @@ def _kept(house: House, cache: Path, named: Mapping[str, set[str]]) -> dict[str,
 
 
 def _named_in_room(room: Path) -> set[str]:
-    return named_in_folder(room, [*(path.relative_to(room).as_posix() for path in room.rglob("*.dvc")), "dvc.lock"])
+    notes = [*room.rglob("*.dvc"), *room.rglob("dvc.lock")]
+    return named_in_folder(room, [path.relative_to(room).as_posix() for path in notes if path.is_file()])

@@ -17,6 +17,8 @@ from retrim.core.release_checks import hold_to
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import file_digest, folder_digest, write_folder
 from retrim.machine import platform_tag
+from retrim.ops.approval import ANSWER, APPROVAL, answer_of
+from retrim.ops.card import keep_card
 from retrim.ops.champion import champion as live_version
 from retrim.ops.export import BUNDLE, FORMAT, KIND, MADE_FROM, MANIFEST, RECEIPT
 from retrim.ops.house import House
@@ -36,7 +38,7 @@ class Imported:
     """What came of an import.
 
     Args:
-        state: promoted, refused or deferred.
+        state: promoted, refused, waiting for a person, or deferred.
         version: Its number here; None where it is deferred: then nothing of it is kept.
         reason: In a sentence.
         origin: Where it is from.
@@ -81,10 +83,24 @@ class Parcel:
     proof: str
 
 
-def import_version(house: House, file: Path, *, now: pd.Timestamp) -> Imported:
+@dataclass(frozen=True)
+class Word:
+    """A person's word for an import, where `release.approval` asks for one."""
+
+    by: str
+    reason: str
+
+
+def import_version(house: House, file: Path, *, word: Word | None, now: pd.Timestamp) -> Imported:
     """Checks an export, judges it on the rows here, registers it, and makes it live if it passed.
 
     Asked again, with the same file, it gives the same answer or finishes what a kill left.
+
+    Args:
+        house: The house.
+        file: The export.
+        word: Who approves and why; None where nobody has said so: then it waits where a person has to.
+        now: Rows count that had landed and were mature by then.
 
     Raises:
         BadInputError: The file is no export, is too large, or of a newer format or another model.
@@ -95,7 +111,7 @@ def import_version(house: House, file: Path, *, now: pd.Timestamp) -> Imported:
     with held(house, "import"), tempfile.TemporaryDirectory(prefix="retrim-import-") as made:
         known = _known(house, parcel.manifest["bundle"])
         if known is not None:
-            return _finish(house, known, parcel, now=now)
+            return _finish(house, known, parcel, word=word, now=now)
         folder = Path(made) / "bundle"
         write_folder(folder, parcel.bundle)
         if folder_digest(folder) != parcel.manifest["bundle"]:
@@ -107,7 +123,7 @@ def import_version(house: House, file: Path, *, now: pd.Timestamp) -> Imported:
         if judged.verdict is None:
             return _result("deferred", None, judged.deferred, parcel)
         row = _register(house, folder, parcel, judged, against=against, now=now)
-    return _finish(house, row, parcel, now=now)
+    return _finish(house, row, parcel, word=word, now=now)
 
 
 def open_parcel(house: House, file: Path) -> Parcel:
@@ -231,16 +247,20 @@ def _register(
     )
     row = house.store.version(house.model, version)
     assert row is not None
+    keep_card(house, version, now=now)
     return row
 
 
-def _finish(house: House, row: Row, parcel: Parcel, *, now: pd.Timestamp) -> Imported:
+def _finish(house: House, row: Row, parcel: Parcel, *, word: Word | None, now: pd.Timestamp) -> Imported:
     """Acts on the verdict: the version goes live, or does not and the reason is given."""
     if not row.verdict["promote"]:
         return _result("refused", row.version, row.verdict["reason"], parcel)
     if not any(each.version == row.version for each in house.store.releases(house.model)):
         if ORIGIN not in row.lineage:
             raise RefusedError(f"this bundle is version {row.version} here already, which was made here")
+        if house.params.release.approval.asks(row.lineage["champion"]) and not _approved(house, row, word, now=now):
+            said = f"{row.verdict['reason']}; release.approval asks a person: import it again with --reason"
+            return _result("waiting", row.version, said, parcel)
         reason = f"imported from {parcel.origin['signer'][:12]}: {row.verdict['reason']}"
         make_live(house, row.version, action="import", expected=row.lineage["champion"], reason=reason, now=now)
     now_live = live(house)
@@ -248,8 +268,17 @@ def _finish(house: House, row: Row, parcel: Parcel, *, now: pd.Timestamp) -> Imp
     return _result("promoted", row.version, row.verdict["reason"] + stays, parcel)
 
 
+def _approved(house: House, row: Row, word: Word | None, *, now: pd.Timestamp) -> bool:
+    """Whether a person has approved it, now or before; their word is kept in its envelope, the first one for good."""
+    if word is not None:
+        record = {"answer": "approved", "by": word.by, "reason": word.reason, "at": iso(now)}
+        house.store.add_to_envelope(house.model, row.version, kind=APPROVAL, name=ANSWER, at=iso(now), record=record)
+    answer = answer_of(house, row.version)
+    return answer is not None and answer.answer == "approved"
+
+
 def _result(state: str, version: int | None, reason: str, parcel: Parcel) -> Imported:
     return Imported(state, version, reason, parcel.origin, parcel.environment, parcel.proof)
 
 
-__all__ = ["Imported", "import_version", "open_parcel"]
+__all__ = ["Imported", "Word", "import_version", "open_parcel"]

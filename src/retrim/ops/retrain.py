@@ -16,6 +16,7 @@ from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
 from retrim.files import file_digest, folder_digest
 from retrim.ops.approval import let_wait
+from retrim.ops.card import keep_card
 from retrim.ops.champion import champion
 from retrim.ops.house import House
 from retrim.ops.mode import mode_now
@@ -212,6 +213,7 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     """Acts on the verdict and the release checks: the alias moves, or it does not and the reason is kept."""
     row = house.store.version(house.model, version)
     assert row is not None
+    keep_card(house, version, now=now)
     promotes, reason = bool(row.verdict["promote"]), str(row.verdict["reason"])
     if promotes:
         checks = release_checks(house, version, now=now).record
