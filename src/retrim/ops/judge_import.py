@@ -16,6 +16,7 @@ from retrim.core.windows import past_of
 from retrim.datasets.landed import read_landed
 from retrim.errors import RefusedError
 from retrim.ops.champion import Stored
+from retrim.ops.group_checks import forbidden_in, group_checks
 from retrim.ops.house import House
 
 BACKTEST = "backtest/backtest.json"
@@ -76,7 +77,7 @@ def judge_import(house: House, files: Mapping[str, bytes], champion: Stored | No
         draws=params.judge.draws,
         block_rows=params.judge.block_rows,
         uses=uses(_used(house), rows["_event"]),
-    )
+    ).with_checks(group_checks(house, imported, rows))
     actual, predicted = imported.view.actual(rows), imported.predict(rows)
     record = verdict.as_record() | {
         "judged_from": rows["_event"].iloc[0].isoformat(),
@@ -94,7 +95,7 @@ def _ripe(house: House, now: pd.Timestamp) -> pd.DataFrame | None:
 
 
 def _fits(house: House, imported: Predictor) -> None:
-    """Refuses a model of another target or task, or that needs columns which are not here."""
+    """Refuses a model of another target or task, or that needs columns which are not here or are forbidden."""
     data, view = house.params.data, imported.view
     missing = sorted(set(view.features) - set(data.columns))
     if view.target != data.target or view.task != data.task or missing:
@@ -103,6 +104,9 @@ def _fits(house: House, imported: Predictor) -> None:
             f"it predicts {view.target!r} ({view.task}); here that is {data.target!r} ({data.task}){lacks}; it is for "
             "another table"
         )
+    forbidden = forbidden_in(house, list(view.features))
+    if forbidden:
+        raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden forbids here; import one without")
 
 
 def _judged(
