@@ -14,6 +14,7 @@ from retrim.core.canonical import to_json
 from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.joint import JointParams
 from retrim.core.drift.profile import ProfileParams
+from retrim.core.former import FormerParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams
@@ -72,6 +73,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "account": {"usual_rows": 40},
+    "former": {"most": 3, "restore": True, "judged": 2},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
         "joint": {"tests": {"correlation": {}}, "windows": 8, "seed": 7},
@@ -148,7 +150,12 @@ class Room:
         )
 
     def compare(self) -> None:
-        compare.run(self.section("gate", GateParams), self.section("judge", JudgeParams), self.paths)
+        compare.run(
+            self.section("gate", GateParams),
+            self.section("judge", JudgeParams),
+            self.section("former", FormerParams),
+            self.paths,
+        )
 
     def run(self, *, cores: int = 1) -> "Room":
         """All stages after validate."""
@@ -177,12 +184,14 @@ def make_room(
     *,
     mode: str = "search",
     champion: dict[str, bytes] | None = None,
+    former: dict[str, bytes] | None = None,
     task: Any = "regression",
     **changed: dict[str, Any],
 ) -> Room:
     """A room as it is after validate: the table, the champion's bundle, the pins."""
     paths = Paths(root)
     write_folder(paths.champion, champion or {NO_CHAMPION: to_json({"champion": None})})
+    write_folder(paths.former, former or {NO_CHAMPION: to_json({"former": None})})
     write_folder(paths.raw, {"batch.parquet": to_parquet(table)})
     write_file(paths.table, to_parquet(table))
     (root / "requirements.lock").write_text("lightgbm==0\n", encoding="utf-8")
@@ -192,6 +201,7 @@ def make_room(
         "python": platform.python_version(),
         "raw_digest": folder_digest(paths.raw),
         "champion_digest": folder_digest(paths.champion),
+        "former_digest": folder_digest(paths.former),
     }
     write_file(paths.pins, to_json(pins))
     return Room(paths, task, {name: {**section, **changed.get(name, {})} for name, section in SETTINGS.items()})

@@ -58,6 +58,13 @@ class Predictor:
         return self.model.predict(self.view.matrix(rows))
 
 
+def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of a bundle that `load_predictor` reads, and no others."""
+    folder = f"models/{json.loads(files[VERDICT])['winner']}/"
+    own = {name for name in files if name.startswith(folder) and "/" not in name.removeprefix(folder)}
+    return {name: content for name, content in files.items() if name in own | {VIEW, SPLIT, HYPERPARAMETERS, VERDICT}}
+
+
 def load_predictor(files: Mapping[str, bytes]) -> Predictor:
     """The predictor of a bundle, from the bytes of its files by relative name.
 

@@ -56,6 +56,7 @@ def detectable(
     *,
     draws: int,
     block_rows: int,
+    rivals: int = 0,
 ) -> Detectable | None:
     """The smallest gain that the gate sees four times in five on rows as noisy as these.
 
@@ -70,6 +71,7 @@ def detectable(
         gate: Thresholds.
         draws: Bootstrap draws.
         block_rows: Rows of a bootstrap block.
+        rivals: Others that compete on the same rows, as in the gate.
 
     Returns:
         None below 2 rows, or where the champion's loss is so near 0 that a share of it says nothing.
@@ -80,7 +82,7 @@ def detectable(
     if n < 2 or base <= 0:
         return None
     saved = champion - challengers[winner]
-    confidence = 1 - (1 - gate.confidence) / len(challengers)
+    confidence = 1 - (1 - gate.confidence) / (len(challengers) + rivals)
     low = mean_bound(saved, confidence=confidence, block_rows=block_rows, draws=draws, seed=gate.seed)
     margin = (float(saved.mean()) - low) / base
     blocks = max(n // max(min(block_rows, n // 2), 1), 2)

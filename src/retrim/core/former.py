@@ -13,10 +13,11 @@ from retrim.core.triggers import Decision
 
 
 class FormerParams(Section):
-    """Former champions, scored at each check."""
+    """Former champions, scored at checks and in runs."""
 
     most: int = Field(ge=0, description="former champions that are scored, the newest; 0: none")
     restore: bool = Field(description="whether one that passes the gate is promoted again")
+    judged: int = Field(ge=1, description="of them, those that are judged in a run beside its challengers, at most")
 
 
 @dataclass(frozen=True)

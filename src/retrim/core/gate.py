@@ -97,6 +97,7 @@ def judge(
     *,
     draws: int,
     block_rows: int,
+    rivals: int = 0,
 ) -> Verdict:
     """The verdict on the best challenger.
 
@@ -110,11 +111,12 @@ def judge(
         gate: Thresholds.
         draws: Bootstrap draws.
         block_rows: Rows of a bootstrap block.
+        rivals: Others that compete on the same rows and are not among `challengers`: they count in k.
     """
     means = {name: float(np.mean(losses)) if len(losses) else float("inf") for name, losses in challengers.items()}
     winner = min(sorted(means), key=lambda name: means[name])
     losses = challengers[winner]
-    confidence = 1 - (1 - gate.confidence) / len(challengers)
+    confidence = 1 - (1 - gate.confidence) / (len(challengers) + rivals)
     checks = [_enough_rows(len(losses), gate)]
     every = dict(floors) if champion is None else {"champion": champion, **floors}
     if len(losses):

@@ -1,11 +1,12 @@
-"""Former champions of this house: scored at each check, and promoted again when a check decides so."""
+"""Former champions of this house: scored at checks and in runs, and promoted again when one of them decides so."""
 
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.store import Row
-from retrim.core.bundle import Predictor
+from retrim.adapters.store import Row, iso
+from retrim.core.bundle import Predictor, predicting
 from retrim.core.former import Formers, judge_formers
 from retrim.core.metrics import row_losses
 from retrim.core.table import mature
@@ -38,6 +39,28 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
             losses[number] = row_losses(params.judge.loss, former.view.actual(judged), former.predict(judged))
     own = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))
     return judge_formers(losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows)
+
+
+def files_for_run(house: House, champion: int | None, *, before: pd.Timestamp | None) -> dict[str, bytes]:
+    """What predicting with the former champions takes, for a run's room: `v3/features/view.json` and so on.
+
+    One whose stored bundle was altered is left out, as at a check. Whether it has seen
+    rows that judge, or lacks a column, `compare` finds out.
+
+    Args:
+        house: The house.
+        champion: The version that is live for the run; it is none of them.
+        before: As things stood just before this moment; None for now.
+    """
+    params = house.params.former
+    releases = [row for row in house.store.releases(house.model) if before is None or row.at < iso(before)]
+    numbers = [number for number in dict.fromkeys(row.version for row in reversed(releases)) if number != champion]
+    files: dict[str, bytes] = {}
+    for number in numbers[: params.most if params.restore else 0]:
+        with suppress(RefusedError):
+            own = predicting(stored(house, number).files)
+            files |= {f"v{number}/{name}": content for name, content in own.items()}
+    return files
 
 
 def led_before(previous: Row | None, champion: int, version: int) -> bool:

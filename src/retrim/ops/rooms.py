@@ -16,6 +16,7 @@ from retrim.errors import BadInputError
 from retrim.files import folder_digest
 from retrim.machine import CORES_VARIABLE, platform_tag
 from retrim.ops.champion import stored_bundle
+from retrim.ops.former import files_for_run
 from retrim.ops.house import House
 from retrim.ops.mode import mode_now
 from retrim.ops.release import Live, live
@@ -48,7 +49,7 @@ def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, taken
         BadInputError: No batch had arrived by then, or a room of that name is there.
         RefusedError: The workspace holds a file that a tag must not publish, or the champion was altered.
     """
-    return _open(house, name, as_of=as_of, mode=mode, champion=live(house), taken=taken)
+    return _open(house, name, as_of=as_of, mode=mode, champion=live(house), before=None, taken=taken)
 
 
 def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -> Room:
@@ -59,7 +60,8 @@ def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -
     """
     champion = live(house, before=as_of)
     chosen = mode or _mode(house, champion)
-    return _open(house, f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}", as_of=as_of, mode=chosen, champion=champion, taken=None)
+    name = f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}"
+    return _open(house, name, as_of=as_of, mode=chosen, champion=champion, before=as_of, taken=None)
 
 
 def _mode(house: House, champion: Live | None) -> Mode:
@@ -67,7 +69,14 @@ def _mode(house: House, champion: Live | None) -> Mode:
 
 
 def _open(
-    house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, champion: Live | None, taken: git.Snapshot | None
+    house: House,
+    name: str,
+    *,
+    as_of: pd.Timestamp,
+    mode: Mode,
+    champion: Live | None,
+    before: pd.Timestamp | None,
+    taken: git.Snapshot | None,
 ) -> Room:
     folder = house.workspace.runs / name
     if folder.exists():
@@ -93,6 +102,7 @@ def _open(
         taken.commit,
         raw=[batch.path for batch in batches],
         champion=None if champion is None else stored_bundle(house, champion.version),
+        former=files_for_run(house, None if champion is None else champion.version, before=before),
         pins=pins,
         digest=folder_digest,
     )
