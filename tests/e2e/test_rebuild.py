@@ -133,7 +133,7 @@ def rebuilt(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 class TestAFreshClone:
-    """`dvc pull data/raw.dvc data/champion.dvc data/former.dvc && dvc repro` with nothing but git and the DVC remote."""
+    """`dvc pull` of the three inputs `&& dvc repro` with nothing but git and the DVC remote."""
 
     def test_runs_all_six_stages(self, rebuilt: tuple[Path, str]) -> None:
         assert executed(rebuilt[1]) == ALL

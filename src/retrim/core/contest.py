@@ -1,15 +1,25 @@
 """Former champions in a run, beside its challengers: who competes, and whether one of them comes back instead."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from retrim.core.bundle import Predictor
 from retrim.core.gate import Check, Verdict
 from retrim.core.metrics import row_losses
+from retrim.core.section import Section
+
+
+class FormerParams(Section):
+    """Former champions, scored at checks and in runs."""
+
+    most: int = Field(ge=0, description="former champions that are scored, the newest; 0: none")
+    restore: bool = Field(description="whether one that passes the gate is promoted again")
+    judged: int = Field(ge=1, description="of them, those that are judged in a run beside its challengers, at most")
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,6 @@ def settle(
     else:
         passes = "passes the gate, but loses more" if of_formers.promote else "does not pass the gate"
         text = f"the best of {len(means)} former champions, version {best}, {passes}: {said}"
-    check = Check("former champion", not back, means[best], new, text)
+    check = Check("former champion", not back, means[best], new, text, None)
     contest = Contest(left_out, means, of_formers, best if back else None)
-    return replace(verdict, checks=(*verdict.checks, check)), contest
+    return verdict.with_checks([check]), contest

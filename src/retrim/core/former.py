@@ -5,19 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from retrim.core.gate import GateParams, Verdict, judge
-from retrim.core.section import Section
 from retrim.core.triggers import Decision
-
-
-class FormerParams(Section):
-    """Former champions, scored at checks and in runs."""
-
-    most: int = Field(ge=0, description="former champions that are scored, the newest; 0: none")
-    restore: bool = Field(description="whether one that passes the gate is promoted again")
-    judged: int = Field(ge=1, description="of them, those that are judged in a run beside its challengers, at most")
 
 
 @dataclass(frozen=True)

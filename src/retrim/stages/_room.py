@@ -99,9 +99,9 @@ def check_pins(paths: Paths) -> None:
     for name, folder in (("raw", paths.raw), ("champion", paths.champion), ("former", paths.former)):
         if not folder.is_dir() or folder_digest(folder) != pins[f"{name}_digest"]:
             raise BadInputError(
-                f"data/{name} is not the one pinned in data/pins.json. At a tag: `git checkout -- {INPUTS}`, as DVC has "
-                f"noted the other one there; then `dvc checkout` (in a clone `dvc pull {INPUTS}`); then `dvc repro` "
-                "again. In a room made by hand: make another"
+                f"data/{name} is not the one pinned in data/pins.json. At a tag: `git checkout -- {INPUTS}`, as DVC "
+                f"has noted the other one there; then `dvc checkout` (in a clone `dvc pull {INPUTS}`); then "
+                "`dvc repro` again. In a room made by hand: make another"
             )
 
 
