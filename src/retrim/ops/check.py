@@ -160,11 +160,15 @@ def balance(house: House, version: int) -> Account:
 
 
 def _refused_since(house: House, newest: Row | None) -> list[Row]:
-    """Runs refused since the newest check; one of its own moment that it has debited is not among them."""
+    """Runs refused since the newest check; one of its own moment that it has debited is not among them.
+
+    Nor is one that brought a former champion back: it was refused only because that was better still.
+    """
     if newest is None:
         return []
     refused = house.store.runs(house.model, state="refused")
-    return [run for run in refused if run.as_of >= newest.as_of and run.id not in newest.record["debited"]]
+    mine = [run for run in refused if run.detail.get("restored") is None]
+    return [run for run in mine if run.as_of >= newest.as_of and run.id not in newest.record["debited"]]
 
 
 def price_now(house: House) -> float:

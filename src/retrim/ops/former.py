@@ -82,11 +82,34 @@ def restore(house: House, decision: str, *, now: pd.Timestamp) -> dict[str, Any]
     row = house.store.decision(decision)
     assert row is not None, decision
     version, against = int(row.record["formers"]["best"]), row.record["champion"]
+    _bring_back(house, version, against=against, reason=row.reason, now=now)
+    return {"state": "restored", "version": version, "reason": row.reason, "run": None}
+
+
+def restore_after_run(house: House, made: Row, *, now: pd.Timestamp) -> int | None:
+    """Carries out a run's verdict that a former champion is to go live again; gives its version, or None.
+
+    Args:
+        house: The house.
+        made: The version that the run made, and that was refused for it.
+        now: The moment.
+    """
+    found = made.verdict.get("formers")
+    if not found or found["restore"] is None:
+        return None
+    version = int(found["restore"])
+    reason = next(check["text"] for check in made.verdict["checks"] if check["name"] == "former champion")
+    said = f"{reason}; judged beside version {made.version}"
+    _bring_back(house, version, against=made.lineage["champion"], reason=said, now=now)
+    return version
+
+
+def _bring_back(house: House, version: int, *, against: int, reason: str, now: pd.Timestamp) -> None:
+    """Makes a former champion live again, if what it was judged against still is; once it is live, a no-op."""
     now_live = live(house)
     if now_live is not None and now_live.version == version:
-        return {"state": "restored", "version": version, "reason": row.reason, "run": None}
+        return
     if now_live is None or now_live.version != against:
         shown = "none" if now_live is None else now_live.version
         raise RefusedError(f"version {version} was judged against {against}, and by now {shown} is live; check again")
-    make_live(house, version, action="restore", reason=row.reason, now=now)
-    return {"state": "restored", "version": version, "reason": row.reason, "run": None}
+    make_live(house, version, action="restore", reason=reason, now=now)

@@ -16,6 +16,7 @@ from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
 from retrim.files import file_digest, folder_digest
 from retrim.ops.champion import champion
+from retrim.ops.former import restore_after_run
 from retrim.ops.house import House
 from retrim.ops.mode import mode_now
 from retrim.ops.person import PERSON
@@ -207,16 +208,20 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
 
 
 def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Timestamp) -> Outcome:
-    """Acts on the verdict: the alias moves, or it does not and the reason is kept."""
+    """Acts on the verdict: the alias moves, or it does not and the reason is kept.
+
+    Where a former champion won, that one goes live again and the new version is refused: nothing is registered twice.
+    """
     row = house.store.version(house.model, version)
     assert row is not None
     verdict = row.verdict
     state = "promoted" if verdict["promote"] else "refused"
     if verdict["promote"]:
         promote(house, version, judged_against=row.lineage["champion"], reason=verdict["reason"], now=now)
+    back = restore_after_run(house, row, now=now)
     house.registry.drop_alias("challenger")
     house.registry.finish(parent, "FINISHED")
-    detail = {"reason": verdict["reason"]}
+    detail = {"reason": verdict["reason"]} | ({} if back is None else {"restored": back})
     house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
     clear_rooms(house)
     return Outcome(run.id, state, verdict["reason"], version)

@@ -64,4 +64,5 @@ def _run(row: Row, decisions: dict[str, Row]) -> PastRun:
     asked = decisions.get(row.decision)
     rules = () if asked is None else tuple(asked.record.get("fired", ()))
     until = row.detail.get("until") if row.state == "deferred" else None
-    return PastRun(row.id, pd.Timestamp(row.as_of), row.state, rules, None if until is None else pd.Timestamp(until))
+    state = "restored" if row.detail.get("restored") is not None else row.state
+    return PastRun(row.id, pd.Timestamp(row.as_of), state, rules, None if until is None else pd.Timestamp(until))

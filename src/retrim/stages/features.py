@@ -24,6 +24,7 @@ def run(data: DataParams, split: SplitParams, paths: Paths) -> None:
             "wait for more rows, or lower split.judge_rows"
         )
     view = FeatureView.learn(table.iloc[train], data)
+    _require_classes(view, table.iloc[train])
     part = pd.Series("embargo", index=table.index, dtype="str")
     part.iloc[train], part.iloc[start:] = "train", "judge"
     kept = table[["_key", "_event", "_due", *view.features, view.target]].assign(_part=part)
@@ -36,6 +37,19 @@ def run(data: DataParams, split: SplitParams, paths: Paths) -> None:
         "row_order": order_digest(table["_key"]),
     }
     write_folder(paths.features, {"view.json": to_json(view.as_record()), "split.json": to_json(cut)})
+
+
+def _require_classes(view: FeatureView, train: pd.DataFrame) -> None:
+    """Refuses training rows of one class alone: there is nothing to tell apart. A window within them may hold one."""
+    if view.task == "regression":
+        return
+    found = sorted(train[view.target].dropna().astype("str").unique())
+    kinds = len(set(view.actual(train).tolist()))
+    if kinds < 2:
+        raise RefusedError(
+            f"the training rows hold {kinds} class ({', '.join(found[:3])}); a {view.task} model needs at least 2; "
+            "wait until rows of another are mature"
+        )
 
 
 def champion_used_until(paths: Paths) -> pd.Timestamp | None:
