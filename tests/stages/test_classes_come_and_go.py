@@ -8,6 +8,7 @@ alone are refused; a window or a batch of one class is fitted and judged like an
 import math
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from retrim.adapters.exhibits import Exhibits
 from retrim.core.bundle import load_predictor
 from retrim.core.metrics.classes import CLIP
-from retrim.errors import RetrimError
+from retrim.errors import RefusedError, RetrimError
 from retrim.files import write_folder
 from tests.stages.room import Room, make_room, stream
 
@@ -85,17 +86,10 @@ STREAM = st.lists(SEGMENT, min_size=2, max_size=4)
 def test_any_coming_and_going_of_classes_ends_in_a_verdict_or_a_refusal(first: list, later: list) -> None:
     outcomes = [names[place % len(names)] for names, rows in first for place in range(rows)]
     more = [names[place % len(names)] for names, rows in later for place in range(rows)]
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            champion = made(Path(folder) / "1", outcomes, task="multiclass")
-        except RetrimError as refused:
-            assert "class" in str(refused) or "too few" in str(refused) or "rows" in str(refused)
-            return
+    with tempfile.TemporaryDirectory() as folder, suppress(RefusedError):
+        champion = made(Path(folder) / "1", outcomes, task="multiclass")
         assert_whole(champion)
-        try:
-            assert_whole(made(Path(folder) / "2", outcomes + more, task="multiclass", champion=champion, mode="warm"))
-        except RetrimError as refused:
-            assert "rows" in str(refused)
+        assert_whole(made(Path(folder) / "2", outcomes + more, task="multiclass", champion=champion, mode="warm"))
 
 
 class TestAClassThatTrainingNeverSaw:
