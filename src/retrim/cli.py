@@ -22,9 +22,11 @@ from retrim.cli_base import (
 )
 from retrim.cli_drift import app as drift_app
 from retrim.cli_errors import run
+from retrim.cli_explain import app as explain_app
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
 from retrim.cli_quarantine import app as quarantine_app
+from retrim.cli_receipts import app as receipts_app
 from retrim.cli_releases import app as releases_app
 from retrim.cli_releases import log_app
 from retrim.cli_replay import app as replay_app
@@ -178,6 +180,10 @@ def retrain(
         screens.show_json(outcome)
     else:
         screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False, markup=False)
+        if outcome.get("refit"):
+            sequel = outcome["refit"]
+            said = f"fitted once more, version {sequel['version']} is {sequel['state']}: {sequel['reason']}"
+            screens.OUT.print(said, highlight=False, markup=False)
         if outcome["version"] is not None:
             screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `make ui`", highlight=False)
     raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
@@ -258,6 +264,8 @@ app.add_typer(price_app)
 app.add_typer(replay_app)
 app.add_typer(settle_app)
 app.add_typer(versions_app)
+app.add_typer(receipts_app, name="receipt", no_args_is_help=True)
 app.add_typer(releases_app)
+app.add_typer(explain_app)
 app.add_typer(log_app, name="log", no_args_is_help=True)
 app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)

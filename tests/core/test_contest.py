@@ -40,7 +40,7 @@ def compete(*formers: Predictor, columns: tuple[str, ...] = ("x", "y"), judged_f
 
 
 def verdict(loss: float, *, passed: bool, winner: str = "all") -> Verdict:
-    return Verdict(winner, (Check("gain", passed, 0.1, 0.0, "a gain", None),), {winner: loss}, 20)
+    return Verdict(winner, (Check("gain", passed, 0.1, 0.0, "a gain", None),), {winner: loss}, 20, None)
 
 
 def settled(new: Verdict, old: float | None, *, passed: bool = True) -> tuple[Verdict, Any]:

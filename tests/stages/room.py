@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from retrim.core.agreement import AgreementParams
 from retrim.core.backtest import BacktestParams
 from retrim.core.canonical import to_json
 from retrim.core.contest import FormerParams
@@ -16,6 +17,7 @@ from retrim.core.contributions import ExplainParams
 from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.joint import JointParams
 from retrim.core.drift.profile import ProfileParams
+from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams
@@ -28,6 +30,7 @@ from retrim.datasets.synthetic import data_section, generate
 from retrim.files import folder_digest, read_folder, write_file, write_folder
 from retrim.paths import NO_CHAMPION, Paths
 from retrim.stages import backtest, compare, features, train, tune
+from tests.fairness import settings as fairness_settings
 from tests.gates import settings as gate_settings
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -45,10 +48,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "sample_rows": 100,
         "seed": 7,
     },
-    "backtest": {"origins": 2, "origin_rows": 40},
+    "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
     "gate": gate_settings(
         min_rows=40, min_gain=0.0, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
     ),
+    "fairness": fairness_settings(),
     "tune": {
         "sampler": "tpe",
         "options": {"n_startup_trials": 2},
@@ -70,6 +74,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "account": {"usual_rows": 40},
     "former": {"most": 3, "restore": True, "judged": 2},
     "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
+    "release": {"reference_rows": 32},
+    "retrain": {"agreement": {"difference": 0.25, "loss": 0.05}},
     "explain": {"rows": 50, "confidence": 0.95},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
@@ -111,7 +117,15 @@ class Room:
         return found
 
     def features(self) -> None:
-        features.run(self.data, self.section("split", SplitParams), self.paths)
+        fairness = self.section("fairness", FairnessParams)
+        features.run(
+            self.data,
+            self.section("split", SplitParams),
+            fairness.forbidden,
+            fairness.proxies,
+            fairness.confidence,
+            self.paths,
+        )
 
     def tune(self, *, cores: int = 1) -> None:
         tune.run(
@@ -151,8 +165,11 @@ class Room:
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
             self.section("former", FormerParams),
+            self.settings["release"]["reference_rows"],
             self.section("slices", SliceParams),
             self.section("explain", ExplainParams),
+            self.section("fairness", FairnessParams),
+            AgreementParams(**self.settings["retrain"]["agreement"]),
             self.paths,
         )
 
@@ -197,6 +214,7 @@ def make_room(
     pins = {
         "as_of": "2024-06-01T00:00:00+00:00",
         "mode": mode,
+        "champion": None if champion is None else 1,
         "python": platform.python_version(),
         "raw_digest": folder_digest(paths.raw),
         "champion_digest": folder_digest(paths.champion),

@@ -10,6 +10,7 @@ from retrim.core.account import EMPTY, Account
 from retrim.core.band import Band
 from retrim.core.former import Formers, restore_instead
 from retrim.core.history import standing
+from retrim.core.modes import FINAL
 from retrim.core.preview import Preview
 from retrim.core.probe import Reading
 from retrim.core.table import assemble, overdue_labels
@@ -114,7 +115,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
         rows_held = seen.rows if seen.loss is not None or guessed.estimate is None else guessed.estimate.rows
-        judged = judged_part(house, table, predictor)
+        judged = judged_part(house, table, found)
         band = band_of(house, judged, rows=rows_held)
         changed = change_of(house, judged, seen.measured, predictor)
         record |= {
@@ -162,12 +163,13 @@ def balance(house: House, version: int) -> Account:
 def _refused_since(house: House, newest: Row | None) -> list[Row]:
     """Runs refused since the newest check; one of its own moment that it has debited is not among them.
 
-    Nor is one that brought a former champion back: it was refused only because that was better still.
+    Nor is one that brought a former champion back, as it was refused only because that was better still, or one
+    that fitted a promoted recipe once more: nobody paid for a search in vain.
     """
     if newest is None:
         return []
     refused = house.store.runs(house.model, state="refused")
-    mine = [run for run in refused if run.detail.get("restored") is None]
+    mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
     return [run for run in mine if run.as_of >= newest.as_of and run.id not in newest.record["debited"]]
 
 
@@ -228,7 +230,8 @@ def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Total
     window, probed = record["window"], record["probe"]
     releases = house.store.releases(house.model)
     first = None if not releases else house.store.version(house.model, releases[0].version)
-    ended = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused")]
+    runs = [run for run in house.store.runs(house.model) if run.mode != FINAL]  # a sequel is no retraining of its own
+    ended = [run for run in runs if run.state in ("promoted", "refused")]
     return (NOTHING if before is None else Totals.from_record(before)).after(
         loss=record["loss"],
         share=0.0 if window is None else window["rows"] / house.params.account.usual_rows,

@@ -13,7 +13,8 @@ from retrim.core.table import mature
 from retrim.errors import RefusedError
 from retrim.ops.champion import stored
 from retrim.ops.house import House
-from retrim.ops.release import live, make_live
+from retrim.ops.live import Live, live
+from retrim.ops.release import make_live
 
 
 def score_formers(house: House, table: pd.DataFrame, champion: Predictor, version: int) -> Formers | None:
@@ -41,7 +42,7 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
     return judge_formers(losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows)
 
 
-def files_for_run(house: House, champion: int | None, *, before: pd.Timestamp | None) -> dict[str, bytes]:
+def files_for_run(house: House, champion: Live | None, *, before: pd.Timestamp | None) -> dict[str, bytes]:
     """What predicting with the former champions takes, for a run's room: `v3/features/view.json` and so on.
 
     One whose stored bundle was altered is left out, as at a check. Whether it has seen
@@ -53,8 +54,10 @@ def files_for_run(house: House, champion: int | None, *, before: pd.Timestamp | 
         before: As things stood just before this moment; None for now.
     """
     params = house.params.former
+    if champion is None:
+        return {}
     releases = [row for row in house.store.releases(house.model) if before is None or row.at < iso(before)]
-    numbers = [number for number in dict.fromkeys(row.version for row in reversed(releases)) if number != champion]
+    numbers = [each for each in dict.fromkeys(row.version for row in reversed(releases)) if each != champion.version]
     files: dict[str, bytes] = {}
     for number in numbers[: params.most if params.restore else 0]:
         with suppress(RefusedError):
@@ -112,4 +115,4 @@ def _bring_back(house: House, version: int, *, against: int, reason: str, now: p
     if now_live is None or now_live.version != against:
         shown = "none" if now_live is None else now_live.version
         raise RefusedError(f"version {version} was judged against {against}, and by now {shown} is live; check again")
-    make_live(house, version, action="restore", reason=reason, now=now)
+    make_live(house, version, action="restore", expected=against, reason=reason, now=now)

@@ -9,6 +9,8 @@ from retrim.adapters import git, pipeline
 from retrim.adapters.store import Row, iso
 from retrim.ops.alerts import alert
 from retrim.ops.house import House
+from retrim.ops.person import REFIT
+from retrim.ops.refit_after import refit_waiting
 from retrim.ops.release import live, sync_aliases
 from retrim.ops.signs import clear, is_alive, left_behind
 
@@ -18,9 +20,9 @@ ROOM = re.compile(r"(run-.+)-(\d+)")
 def recover(house: House, *, now: pd.Timestamp) -> list[str]:
     """Marks dead runs crashed and clears their rooms; gives the decisions that still wait for their run to be finished.
 
-    Those are the crashed ones, and the newest one if it says *retrain* and a kill came
-    before its run. A run that was killed as often as `retrain.attempts` says is not tried
-    again: it ends *failed*, with an alert.
+    Those are the crashed ones, and the newest one if it says *retrain* and a kill came before
+    its run; likewise that to fit the live version's recipe once more. A run that was killed as
+    often as `retrain.attempts` says is not tried again: it ends *failed*, with an alert.
     """
     for run in house.store.runs(house.model, state="running"):
         if not is_alive(house, run.id):
@@ -99,7 +101,10 @@ def _detail(house: House, run: Row) -> dict[str, object]:
 
 def _waiting(house: House) -> list[str]:
     waiting = [str(run.decision) for run in house.store.runs(house.model, state="crashed")]
-    decisions = house.store.decisions(house.model)
+    decisions = [row for row in house.store.decisions(house.model) if row.source != REFIT]
     if decisions and decisions[-1].outcome == "retrain" and house.store.run(f"run-{decisions[-1].id}") is None:
         waiting.append(str(decisions[-1].id))
+    sequel = refit_waiting(house)
+    if sequel is not None and sequel not in waiting:
+        waiting.append(sequel)
     return waiting

@@ -10,7 +10,7 @@ from retrim.adapters import git, pipeline
 from retrim.adapters.store import Row, iso
 from retrim.core.enough import A_SECOND, cut_first, rows_missing
 from retrim.core.models import MODELS
-from retrim.core.plan import Mode
+from retrim.core.modes import FINAL, Mode
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
@@ -18,10 +18,13 @@ from retrim.files import file_digest, folder_digest
 from retrim.ops.champion import champion
 from retrim.ops.former import restore_after_run
 from retrim.ops.house import House
+from retrim.ops.live import live
 from retrim.ops.mode import mode_now
 from retrim.ops.person import PERSON
 from retrim.ops.recover import clear_room, clear_rooms, rooms_of
-from retrim.ops.release import promote
+from retrim.ops.refit_after import ask_for_refit
+from retrim.ops.release import promote, show_challenger
+from retrim.ops.release_checks import release_checks
 from retrim.ops.rooms import Room, open_room
 from retrim.paths import Paths
 
@@ -84,6 +87,8 @@ def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
     Raises:
         BadInputError: No rows had landed by the run's date.
     """
+    if run.mode == FINAL:
+        return _over(house, run, now=now)
     as_of = pd.Timestamp(run.as_of)
     rows, labels = read_landed(house.landing.root)
     table = assemble(rows, labels, house.params.data, as_of=as_of)
@@ -110,6 +115,17 @@ def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
         reason = f"{reason}; {silent} labels were due and have not come, land them: retrim ingest FILE --labels"
     detail = {"reason": reason, "until": iso(until), "missing": missing}
     house.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=detail)
+    return Outcome(run.id, "deferred", reason, None)
+
+
+def _over(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
+    """Ends a run that was to fit a recipe once more, if its version is no longer live; it needs no new rows."""
+    asked, now_live = house.store.decision(run.decision), live(house)
+    assert asked is not None
+    if now_live is not None and now_live.version == asked.record["of"]:
+        return None
+    reason = f"version {asked.record['of']} is no longer live: its recipe is not fitted once more"
+    house.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail={"reason": reason})
     return Outcome(run.id, "deferred", reason, None)
 
 
@@ -140,7 +156,7 @@ def make_room(house: House, run: Row) -> Room:
     """The room of this attempt, from the snapshot of a killed one; a crashed room itself is never used again."""
     for left in rooms_of(house, run.id):
         clear_room(house, left)
-    if run.mode != "refit":  # said at once, not after the stages before the search
+    if run.mode in ("warm", "search"):  # said at once, not after the stages before the search
         MODELS[house.params.train.model].check_space(house.params.tune.space)
     kept = run.detail.get("snapshot")
     taken = None
@@ -185,7 +201,7 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
         params={"mode": run.mode, "as_of": run.as_of},
         example=_example(paths),
     )
-    house.registry.set_alias("challenger", version)
+    show_challenger(house, version)
     tag = f"retrim/{house.model}/v{version}"
     git.tag(house.workspace.root, tag, commit, same=pipeline.COMMITTED)
     if pipeline.has_remote(house.workspace.root):
@@ -208,23 +224,28 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
 
 
 def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Timestamp) -> Outcome:
-    """Acts on the verdict: the alias moves, or it does not and the reason is kept.
+    """Acts on the verdict and the release checks: the alias moves, or it does not and the reason is kept.
 
     Where a former champion won, that one goes live again and the new version is refused: nothing is registered twice.
     """
     row = house.store.version(house.model, version)
     assert row is not None
-    verdict = row.verdict
-    state = "promoted" if verdict["promote"] else "refused"
-    if verdict["promote"]:
-        promote(house, version, judged_against=row.lineage["champion"], reason=verdict["reason"], now=now)
+    promotes, reason = bool(row.verdict["promote"]), str(row.verdict["reason"])
+    if promotes:
+        checks = release_checks(house, version, now=now).record
+        house.registry.add_to_note(parent, version, row.verdict, checks)
+        promotes, reason = checks["passed"], reason if checks["passed"] else str(checks["reason"])
+    if promotes:
+        promote(house, version, judged_against=row.lineage["champion"], reason=reason, now=now)
+        ask_for_refit(house, run, version, now=now)
     back = restore_after_run(house, row, now=now)
-    house.registry.drop_alias("challenger")
+    show_challenger(house, None)
     house.registry.finish(parent, "FINISHED")
-    detail = {"reason": verdict["reason"]} | ({} if back is None else {"restored": back})
+    state = "promoted" if promotes else "refused"
+    detail = {"reason": reason} | ({} if back is None else {"restored": back})
     house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
     clear_rooms(house)
-    return Outcome(run.id, state, verdict["reason"], version)
+    return Outcome(run.id, state, reason, version)
 
 
 def _example(paths: Paths) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from retrim.adapters import git, pipeline
 from retrim.adapters.dvc_session import DvcSession
 from retrim.adapters.store import iso
-from retrim.core.plan import Mode
+from retrim.core.modes import FINAL, Mode, RunMode
 from retrim.errors import BadInputError
 from retrim.files import folder_digest
 from retrim.machine import CORES_VARIABLE, platform_tag
@@ -40,7 +40,7 @@ class Room:
         }
 
 
-def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, taken: git.Snapshot | None) -> Room:
+def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: RunMode, taken: git.Snapshot | None) -> Room:
     """Makes the room `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
 
     It is made from the snapshot `taken`, by default from one of the workspace as it is now.
@@ -49,7 +49,7 @@ def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, taken
         BadInputError: No batch had arrived by then, or a room of that name is there.
         RefusedError: The workspace holds a file that a tag must not publish, or the champion was altered.
     """
-    return _open(house, name, as_of=as_of, mode=mode, champion=live(house), before=None, taken=taken)
+    return _open(house, name, as_of=as_of, mode=mode, champion=live(house), judged_before=None, taken=taken)
 
 
 def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -> Room:
@@ -61,11 +61,25 @@ def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -
     champion = live(house, before=as_of)
     chosen = mode or _mode(house, champion)
     name = f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}"
-    return _open(house, name, as_of=as_of, mode=chosen, champion=champion, before=as_of, taken=None)
+    return _open(house, name, as_of=as_of, mode=chosen, champion=champion, judged_before=as_of, taken=None)
 
 
 def _mode(house: House, champion: Live | None) -> Mode:
     return house.params.retrain.first_mode if champion is None else mode_now(house).mode
+
+
+def _judged(house: House, *, before: pd.Timestamp | None) -> list[dict[str, Any]]:
+    """The rows that earlier verdicts were given on, as event times: the gate grows stricter with each.
+
+    Those of runs before a date, for a room that a person has made as of it; of all runs by default.
+    """
+    return [
+        {"version": row.version, "from": row.verdict["judged_from"], "until": row.verdict["judged_until"]}
+        for row in house.store.versions(house.model)
+        if row.verdict.get("judged_from") is not None
+        and row.verdict.get("agreement") is None  # that chose nothing
+        and (before is None or pd.Timestamp(row.as_of) < before)
+    ]
 
 
 def _open(
@@ -73,9 +87,9 @@ def _open(
     name: str,
     *,
     as_of: pd.Timestamp,
-    mode: Mode,
+    mode: RunMode,
     champion: Live | None,
-    before: pd.Timestamp | None,
+    judged_before: pd.Timestamp | None,
     taken: git.Snapshot | None,
 ) -> Room:
     folder = house.workspace.runs / name
@@ -93,6 +107,7 @@ def _open(
         "as_of": iso(as_of),
         "mode": mode,
         "champion": None if champion is None else champion.version,
+        "judged": _judged(house, before=judged_before),
         "python": platform.python_version(),
         "platform": platform_tag(),
     }
@@ -102,7 +117,7 @@ def _open(
         taken.commit,
         raw=[batch.path for batch in batches],
         champion=None if champion is None else stored_bundle(house, champion.version),
-        former=files_for_run(house, None if champion is None else champion.version, before=before),
+        former={} if mode == FINAL else files_for_run(house, champion, before=judged_before),
         pins=pins,
         digest=folder_digest,
     )

@@ -7,8 +7,9 @@ import pandas as pd
 
 from retrim.adapters.store import Row
 from retrim.core.history import Past, PastCheck, PastRun, Settlement, standing
+from retrim.core.modes import FINAL
 from retrim.ops.house import House
-from retrim.ops.person import PERSON, SETTLEMENT
+from retrim.ops.person import PERSON, REFIT, SETTLEMENT
 
 
 def past_of_store(house: House, checks: Sequence[Row]) -> Past:
@@ -20,7 +21,7 @@ def past_of_store(house: House, checks: Sequence[Row]) -> Past:
     """
     decisions = {row.id: row for row in house.store.decisions(house.model)}
     return Past(
-        runs=[_run(row, decisions) for row in house.store.runs(house.model)],
+        runs=[_run(row, decisions) for row in house.store.runs(house.model) if not _is_sequel(row)],
         checks=[past_check(row.as_of, row.record) for row in checks],
         asked=[pd.Timestamp(row.as_of) for row in decisions.values() if row.source == PERSON],
         settled=[
@@ -45,7 +46,7 @@ def is_held(house: House, decisions: Sequence[Row]) -> bool:
         house: The house.
         decisions: All of the model, oldest first.
     """
-    checks = [row for row in decisions if row.source not in (PERSON, SETTLEMENT)]
+    checks = [row for row in decisions if row.source not in (PERSON, SETTLEMENT, REFIT)]
     if not checks:
         return False
     newest = checks[-1]
@@ -58,6 +59,11 @@ def past_check(as_of: str, record: dict[str, Any]) -> PastCheck:
     drifted = tuple(record["drifted"]) if record["findings"] else None
     held, settled = (tuple(record.get(name, ())) for name in ("held", "settled"))
     return PastCheck(pd.Timestamp(as_of), record["champion"], drifted, held, settled)
+
+
+def _is_sequel(row: Row) -> bool:
+    """Whether a run that is over only fitted a promoted recipe once more: no rule asked for it, and none counts it."""
+    return bool(row.mode == FINAL and row.state not in ("running", "crashed"))
 
 
 def _run(row: Row, decisions: dict[str, Row]) -> PastRun:

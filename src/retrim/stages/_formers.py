@@ -28,7 +28,7 @@ def formers_on(
     able, unable = may_compete(laid, columns=list(judged.columns), judged_from=judged["_event"].iloc[0])
     kept, passed_over = shortlist(able, _before(paths), loss=judge.loss, most=former.judged, rows=len(judged))
     scored = {
-        version: score(each.view, judged, each.predict(judged), loss=judge.loss, residuals=None)
+        version: score(each.view, judged, each.predict(judged), loss=judge.loss, stated=None)
         for version, each in kept.items()
     }
     return scored, unable | passed_over

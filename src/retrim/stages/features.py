@@ -1,21 +1,63 @@
 """Mature rows to the feature view, and the cut between training rows and judging block."""
 
+import numpy as np
 import pandas as pd
 
 from retrim.core.canonical import to_json
+from retrim.core.fairness.params import ProxyParams
+from retrim.core.fairness.proxies import proxies
 from retrim.core.frames import to_parquet
+from retrim.core.modes import FINAL
 from retrim.core.table import DataParams
 from retrim.core.view import FeatureView, order_digest
 from retrim.core.windows import SplitParams, past_of
-from retrim.errors import RefusedError
+from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_json
+from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
 
-def run(data: DataParams, split: SplitParams, paths: Paths) -> None:
+def run(
+    data: DataParams,
+    split: SplitParams,
+    fairness__forbidden: tuple[str, ...],
+    fairness__proxies: ProxyParams,
+    fairness__confidence: float,
+    paths: Paths,
+) -> None:
     """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
     table = pd.read_parquet(paths.table)
+    final = read_pins(paths)["mode"] == FINAL
+    train, judge = _all_rows(table, paths) if final else _apart(table, split, paths)
+    view = FeatureView.learn(table.iloc[train], data)
+    _require_classes(view, table.iloc[train])
+    part = pd.Series("embargo", index=table.index, dtype="str")
+    part.iloc[train], part.iloc[judge] = "train", "judge"
+    part.iloc[np.intersect1d(train, judge)] = "both"
+    kept = table[["_key", "_event", "_due", *view.features, view.target]].assign(_part=part)
+    write_file(paths.view, to_parquet(kept))
+    cut = {
+        "rows": part.value_counts().to_dict(),
+        "used_until": table["_event"].iloc[train[-1]].isoformat(),
+        "judged_from": table["_event"].iloc[judge[0]].isoformat() if len(judge) else None,
+        "judged_until": table["_event"].iloc[-1].isoformat(),
+        "row_order": order_digest(table["_key"]),
+    }
+    files = {"view.json": to_json(view.as_record()), "split.json": to_json(cut)}
+    if fairness__forbidden:
+        lightgbm_alone()
+        rows = table.iloc[train]
+        found = [
+            proxy.as_record()
+            for name in fairness__forbidden
+            for proxy in proxies(name, rows[name], rows, view, fairness__proxies, confidence=fairness__confidence)
+        ]
+        files["proxies.json"] = to_json({"rows": len(rows), "proxies": found})
+    write_folder(paths.features, files)
+
+
+def _apart(table: pd.DataFrame, split: SplitParams, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers that train, and those that judge: no row is both."""
     start = judging_start(table, split, champion_used_until(paths))
     train = past_of(table["_event"], table["_due"], start) if start < len(table) else table.index.to_numpy()
     if len(train) < 2:
@@ -23,20 +65,15 @@ def run(data: DataParams, split: SplitParams, paths: Paths) -> None:
             f"of {len(table)} mature rows {len(train)} had a label due before the {len(table) - start} that judge; "
             "wait for more rows, or lower split.judge_rows"
         )
-    view = FeatureView.learn(table.iloc[train], data)
-    _require_classes(view, table.iloc[train])
-    part = pd.Series("embargo", index=table.index, dtype="str")
-    part.iloc[train], part.iloc[start:] = "train", "judge"
-    kept = table[["_key", "_event", "_due", *view.features, view.target]].assign(_part=part)
-    write_file(paths.view, to_parquet(kept))
-    cut = {
-        "rows": part.value_counts().to_dict(),
-        "used_until": table["_event"].iloc[train[-1]].isoformat(),
-        "judged_from": table["_event"].iloc[start].isoformat() if start < len(table) else None,
-        "judged_until": table["_event"].iloc[-1].isoformat(),
-        "row_order": order_digest(table["_key"]),
-    }
-    write_folder(paths.features, {"view.json": to_json(view.as_record()), "split.json": to_json(cut)})
+    return train, np.arange(start, len(table))
+
+
+def _all_rows(table: pd.DataFrame, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
+    """All row numbers, and among them those that judged the champion, whose recipe is fitted once more."""
+    if not paths.has_champion:
+        raise BadInputError("mode 'final' fits the champion's recipe once more and there is no champion; search")
+    judged = pd.read_parquet(paths.champion / "verdict" / "judged.parquet", columns=["_key"])["_key"]
+    return np.arange(len(table)), np.flatnonzero(table["_key"].isin(judged).to_numpy())
 
 
 def _require_classes(view: FeatureView, train: pd.DataFrame) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.canonical import to_json
-from retrim.core.challengers import challengers_of, recipes_of
+from retrim.core.challengers import challengers_of, recipes_of, windows_of
 from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.joint import JointParams
 from retrim.core.drift.keep import Usual
@@ -35,9 +35,9 @@ def run(
     table = pd.read_parquet(paths.view)
     rows, judged = part_of(table, "train"), part_of(table, "judge")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
-    recipes = recipes_of(read_json(paths.tuning / "hyperparameters.json"), train, loss=judge.loss)
-    competing = challengers_of(recipes, train.windows, len(rows), sliding_rows=split.sliding_rows)
-    past = np.arange(len(rows))
+    tuned, past = read_json(paths.tuning / "hyperparameters.json"), np.arange(len(rows))
+    recipes, windows = recipes_of(tuned, train, loss=judge.loss), windows_of(tuned, train)
+    competing = challengers_of(recipes, windows, len(rows), sliding_rows=split.sliding_rows)
     cut = {
         each.window: rows.iloc[training_rows(past, each.window, sliding_rows=split.sliding_rows)] for each in competing
     }
