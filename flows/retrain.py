@@ -14,6 +14,7 @@ from retrim.adapters.dvc_session import DvcSession
 from retrim.adapters.store import Row
 from retrim.core.modes import Mode
 from retrim.ops import retrain as op
+from retrim.ops.cache_lock import using_cache
 from retrim.ops.house import House
 from retrim.ops.progress import stage_teller
 from retrim.ops.refit_after import refit_waiting
@@ -35,7 +36,7 @@ def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> 
 
 def carry_out(house: House, decision: str, mode: Mode | None, at: pd.Timestamp) -> dict[str, Any]:
     """One run, from its claim to its outcome."""
-    with held(house, f"run-{decision}"):
+    with held(house, f"run-{decision}"), using_cache(house):
         run = op.claim(house, decision, now=at, mode=mode)
         with marked(house, run, now=at, from_outside=server_is_gone):
             version = op.made_before(house, run)

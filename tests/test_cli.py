@@ -132,7 +132,14 @@ def test_the_help_fits_a_screen(ask: Ask, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("COLUMNS", "80")
     lines = ask(tmp_path, "--help").out.splitlines()
 
-    assert (len(lines) <= 40, max(map(len, lines)) <= 80) == (True, True)
+    assert (len(lines) <= 60, max(map(len, lines)) <= 80) == (True, True)
+
+
+def test_the_help_lists_each_command_in_a_panel_and_no_other(ask: Ask, tmp_path: Path) -> None:
+    named = sorted(name for names in cli.PANELS.values() for name in names.split())
+
+    assert named == sorted({name.split()[0] for name in commands() if name})
+    assert "More" not in ask(tmp_path, "--help").out.split()
 
 
 @pytest.mark.parametrize("name", ["", "check", "quarantine show"])

@@ -6,6 +6,8 @@ from pathlib import Path
 from retrim.errors import BadInputError
 
 NO_CHAMPION = "none.json"
+BEFORE_FILE = "mitigation/before.parquet"
+"""In the folder of a challenger fitted on weighted rows: what it would have predicted without weights."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Paths:
     @property
     def has_formers(self) -> bool:
         """Whether former champions were laid into the room."""
-        return not (self.former / NO_CHAMPION).exists()
+        return self.former.is_dir() and not (self.former / NO_CHAMPION).exists()
 
     @property
     def table(self) -> Path:
@@ -134,6 +136,11 @@ class Paths:
     @property
     def candidate(self) -> Path:
         return self.root / "data" / "candidate"
+
+    @property
+    def format(self) -> Path:
+        """The number of the bundle's format."""
+        return self.candidate / "format.json"
 
     @property
     def validation(self) -> Path:

@@ -5,7 +5,6 @@ costs the most that its loss has (27.6 nats of log loss, 1 added to the Brier sc
 alone are refused; a window or a batch of one class is fitted and judged like any other.
 """
 
-import math
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,14 +17,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from retrim.adapters.exhibits import Exhibits
-from retrim.core.bundle import load_predictor
-from retrim.core.metrics.classes import CLIP
 from retrim.errors import RefusedError, RetrimError
-from retrim.files import write_folder
 from tests.stages.room import Room, make_room, stream
+from tests.stages.whole import DEAREST, assert_whole
 
-DEAREST = -math.log(CLIP)
 SMALL: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 30, "sliding_rows": 40},
     "judge": {"loss": "log_loss", "metrics": ["log_loss", "brier", "accuracy", "f1", "recall"], "draws": 50},
@@ -43,33 +38,6 @@ def made(
     table = stream(len(outcomes)).assign(outcome=pd.Series(outcomes, dtype="str"))
     before = None if champion is None else champion.bundle
     return make_room(folder, table, mode=mode, champion=before, task=task, **SMALL).run()
-
-
-def numbers(record: Any) -> list[float]:
-    """Every number in a record."""
-    if isinstance(record, dict):
-        return [number for value in record.values() for number in numbers(value)]
-    if isinstance(record, list):
-        return [number for value in record for number in numbers(value)]
-    return [float(record)] if isinstance(record, int | float) else []
-
-
-def assert_whole(room: Room) -> None:
-    """All that the run says is finite, its losses lie within their bounds, and its pictures can be drawn."""
-    verdict = room.record("verdict/verdict.json")
-    judged = pd.read_parquet(room.paths.verdict / "judged.parquet").select_dtypes("number").to_numpy()
-    rows = room.view[room.view["_part"] == "judge"]
-    predicted = load_predictor(room.bundle).predict(rows)
-    classes = room.record("features/view.json")["classes"]
-
-    assert all(map(math.isfinite, numbers(verdict)))
-    assert np.isfinite(judged).all()
-    assert all(0 <= loss <= DEAREST + 1e-6 for loss in verdict["losses"].values())
-    assert predicted.shape == ((len(rows), len(classes)) if predicted.ndim == 2 else (len(rows),))
-    assert ((predicted >= 0) & (predicted <= 1)).all()
-    assert predicted.ndim == 1 or np.allclose(predicted.sum(axis=1), 1)
-    write_folder(room.paths.root / "shown", room.bundle)
-    assert all(content.startswith(b"\x89PNG") for content in Exhibits(room.paths.root / "shown").pictures().values())
 
 
 SEGMENT = st.tuples(st.sampled_from(["a", "b", "c", "ab", "abc", "cd"]), st.integers(10, 60))

@@ -21,7 +21,7 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
     """Former champions on the newest mature rows that neither they nor the live version have seen.
 
     Each is loaded from its stored bundle, whose hash is checked; one that was altered, or
-    whose features the table no longer has, is left out.
+    whose features the table no longer has, is left out, and so is one that uses a column that is forbidden by now.
     """
     params = house.params
     releases = house.store.releases(house.model)
@@ -36,7 +36,10 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
             former = stored(house, number).predictor
         except RefusedError:
             continue
-        if set(former.view.features) <= set(judged.columns) and former.judged_until <= champion.judged_until:
+        uses = set(former.view.features)
+        if uses & set(params.fairness.forbidden):
+            continue
+        if uses <= set(judged.columns) and former.judged_until <= champion.judged_until:
             losses[number] = row_losses(params.judge.loss, former.view.actual(judged), former.predict(judged))
     own = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))
     return judge_formers(losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows)
@@ -45,15 +48,15 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
 def files_for_run(house: House, champion: Live | None, *, before: pd.Timestamp | None) -> dict[str, bytes]:
     """What predicting with the former champions takes, for a run's room: `v3/features/view.json` and so on.
 
-    One whose stored bundle was altered is left out, as at a check. Whether it has seen
-    rows that judge, or lacks a column, `compare` finds out.
+    One whose stored bundle was altered, or that uses a column that is forbidden by now, is left
+    out, as at a check. Whether it has seen rows that judge, or lacks a column, `compare` finds out.
 
     Args:
         house: The house.
         champion: The version that is live for the run; it is none of them.
         before: As things stood just before this moment; None for now.
     """
-    params = house.params.former
+    params, forbidden = house.params.former, set(house.params.fairness.forbidden)
     if champion is None:
         return {}
     releases = [row for row in house.store.releases(house.model) if before is None or row.at < iso(before)]
@@ -61,8 +64,9 @@ def files_for_run(house: House, champion: Live | None, *, before: pd.Timestamp |
     files: dict[str, bytes] = {}
     for number in numbers[: params.most if params.restore else 0]:
         with suppress(RefusedError):
-            own = predicting(stored(house, number).files)
-            files |= {f"v{number}/{name}": content for name, content in own.items()}
+            found = stored(house, number)
+            if not forbidden & set(found.predictor.view.features):
+                files |= {f"v{number}/{name}": content for name, content in predicting(found.files).items()}
     return files
 
 

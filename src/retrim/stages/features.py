@@ -27,7 +27,7 @@ def run(
 ) -> None:
     """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
     table = pd.read_parquet(paths.table)
-    final = read_pins(paths)["mode"] == FINAL
+    final = read_pins(paths).get("mode") == FINAL
     train, judge = _all_rows(table, paths) if final else _apart(table, split, paths)
     view = FeatureView.learn(table.iloc[train], data)
     _require_classes(view, table.iloc[train])
