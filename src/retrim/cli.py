@@ -27,6 +27,7 @@ from retrim.cli_exchange import app as exchange_app
 from retrim.cli_explain import app as explain_app
 from retrim.cli_fairness import app as fairness_app
 from retrim.cli_gc import app as gc_app
+from retrim.cli_panels import arrange
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
 from retrim.cli_quarantine import app as quarantine_app
@@ -45,15 +46,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-PANELS = {
-    "Every day": "demo ingest check retrain score status schedule quarantine",
-    "Deciding": "why price policy drift replay settle",
-    "Versions": "versions live rollback approve reject explain diff fairness",
-    "Proof": "reproduce receipt log export import gc room",
-}
-"""Where each command stands in the help."""
 
 
 def main() -> None:
@@ -291,18 +283,4 @@ app.add_typer(gc_app)
 app.add_typer(log_app, name="log", no_args_is_help=True)
 app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)
 
-
-def _arrange(within: typer.Typer) -> None:
-    """Puts each command of an app, and of the apps in it that have no name, into its panel of the help."""
-    panels = {name: panel for panel, names in PANELS.items() for name in names.split()}
-    for command in within.registered_commands:
-        assert command.callback is not None
-        command.rich_help_panel = panels.get(command.name or command.callback.__name__, "More")
-    for group in within.registered_groups:
-        if isinstance(group.name, str):
-            group.rich_help_panel = panels.get(group.name, "More")
-        elif group.typer_instance is not None:
-            _arrange(group.typer_instance)
-
-
-_arrange(app)
+arrange(app)

@@ -24,6 +24,7 @@ from retrim.core.table import assemble, mature, row_keys
 from retrim.datasets.landed import batch_id, read_landed
 from retrim.datasets.synthetic import data_section, generate
 from retrim.files import file_digest, folder_digest, write_file
+from retrim.ops.approval import let_wait
 from retrim.ops.check import Checked, check
 from retrim.ops.house import House
 from retrim.ops.person import ask_for_run
@@ -107,8 +108,8 @@ class Desk:
     def check(self, at: float) -> Checked:
         return check(self.house, now=self.day(at))
 
-    def make_version(self, at: float, *, promote: bool = True, decision: str | None = None) -> int:
-        """A version as of a day, promoted or refused: of a check's decision, or else of a person's."""
+    def make_version(self, at: float, *, promote: bool = True, decision: str | None = None, waits: bool = False) -> int:
+        """A version as of a day: promoted, refused or waiting; of a check's decision, or else a person's."""
         now = self.day(at)
         asked = decision or ask_for_run(self.house, as_of=now, reason="a test", now=now)
         run = claim(self.house, asked, now=now)
@@ -120,12 +121,17 @@ class Desk:
             "bundle": folder_digest(paths.candidate),
             "model_sha256": file_digest(next(paths.models.glob("*/model.txt"))),
         }
+        past = self.house.store.releases(self.house.model)
+        lineage = {"champion": past[-1].version if past else None}
         self.house.store.add_version(
-            {"model": self.house.model, "version": version, **row, **hashes, "lineage": {}, "verdict": verdict}
+            {"model": self.house.model, "version": version, **row, **hashes, "lineage": lineage, "verdict": verdict}
         )
         if promote:
             pass_checks(self.house.store, self.house.model, version, at=iso(now))
-            past = self.house.store.releases(self.house.model)
+        if waits:
+            let_wait(self.house, run, version, reason="as the test says", now=now)
+            return version
+        if promote:
             release = {"model": self.house.model, "version": version, "action": "promote", "reason": "", "at": iso(now)}
             self.house.store.add_release(release, expected=past[-1].version if past else None)
         state = "promoted" if promote else "refused"

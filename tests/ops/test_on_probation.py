@@ -8,8 +8,9 @@ import pytest
 from retrim.answers import decision_record, status_record, version_records
 from retrim.errors import RefusedError
 from retrim.ops.check import Checked, check
-from retrim.ops.probation import ROLLED_BACK, carry_out
+from retrim.ops.probation import carry_out
 from retrim.ops.release import live, rollback
+from retrim.ops.standing import PROBATION_ROLLBACK
 from tests.ops.desk import Desk, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
@@ -81,7 +82,7 @@ def test_one_that_is_worse_is_rolled_back_with_the_figures(worse: dict[str, Any]
 
     assert checked.outcome == "rollback"
     assert moved is not None
-    assert (worse["before"].version, moved.version, moved.action) == (2, 1, ROLLED_BACK)
+    assert (worse["before"].version, moved.version, moved.action) == (2, 1, PROBATION_ROLLBACK)
     assert "evidence" in moved.reason
     assert "version 2 against 1" in moved.reason
 
@@ -98,7 +99,7 @@ def test_a_rollback_is_told_and_kept_in_the_envelope(worse: dict[str, Any]) -> N
     kept = house.store.envelope(house.model, 2, kind="probation")
 
     assert [row.record["outcome"] for row in kept] == ["worse"]
-    assert [row.kind for row in house.store.alerts(house.model)] == [ROLLED_BACK]
+    assert [row.kind for row in house.store.alerts(house.model)] == [PROBATION_ROLLBACK]
 
 
 def test_a_rollback_that_was_killed_is_carried_out_once(worse: dict[str, Any]) -> None:

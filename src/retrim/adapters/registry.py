@@ -15,6 +15,7 @@ from urllib.request import url2pathname
 import pandas as pd
 
 from retrim.adapters.exhibits import Exhibits
+from retrim.adapters.notes import check_lines, verdict_note
 from retrim.adapters.packaging import save_model
 from retrim.adapters.tracking import BUNDLES, NOTE, PUBLISHED, RUN, Tracking, all_pages, quotable
 from retrim.core.bundle import DIGESTS, VIEW, digests_of
@@ -85,7 +86,7 @@ class Registry(Tracking):
                 delete: Callable[[str], None] = get_artifact_repository(run.info.artifact_uri).delete_artifacts
                 delete("bundle")
             self.client.log_artifacts(parent, str(bundle), "bundle")
-            self.client.set_tag(parent, NOTE, _note(shown.verdict))
+            self.client.set_tag(parent, NOTE, verdict_note(shown.verdict))
             self.client.set_tag(parent, LOGGED, _logged(run))
             if number is None:
                 number = self._register(parent, run.data.tags.get(RUN, parent), bundle_id, shown.verdict)
@@ -102,7 +103,7 @@ class Registry(Tracking):
             checks: Record of the release checks.
         """
         word = "Passed" if checks["passed"] else "Refused by"
-        note = f"{_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(_lines(checks))
+        note = f"{verdict_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(check_lines(checks))
         with self.wrapped(f"note the release checks of version {version}"):
             self.client.set_tag(parent, NOTE, note)
             self.client.update_model_version(self.model, str(version), note)
@@ -138,7 +139,7 @@ class Registry(Tracking):
         tags = {"bundle": bundle_id, "run": run_id, "verdict": "promote" if verdict["promote"] else "refuse"}
         root = self.client.get_run(parent).info.artifact_uri
         made = self.client.create_model_version(
-            self.model, source=f"{root}/model", run_id=parent, tags=tags, description=_note(verdict)
+            self.model, source=f"{root}/model", run_id=parent, tags=tags, description=verdict_note(verdict)
         )
         return int(made.version)
 
@@ -293,20 +294,6 @@ def _no_bytecode() -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = before
-
-
-def _note(verdict: Mapping[str, Any]) -> str:
-    word = "Passed" if verdict["promote"] else "Refused by"
-    lines = _lines(verdict)
-    seen = verdict.get("detectable")  # older bundles do not have it
-    lines += [f"- could be seen: {seen['text']}"] if seen else []
-    lines += [f"- note: {text}" for text in verdict.get("notes", [])]
-    return f"{word} the gate: challenger {verdict['winner']} on {verdict['rows']} judging rows.\n\n" + "\n".join(lines)
-
-
-def _lines(record: Mapping[str, Any]) -> list[str]:
-    """A line a check of a verdict or of the release checks."""
-    return [f"- {'passed' if check['passed'] else '**failed**'}: {check['text']}" for check in record["checks"]]
 
 
 __all__ = ["Registry", "Version"]

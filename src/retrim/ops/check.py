@@ -116,8 +116,16 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         version, predictor = found.version, found.predictor
         score_table(house, table, found, now=now)
         looked = look(house, table, found, previous=previous, now=now)
-        drifted = any(finding.over for finding in looked.findings)
-        seen = realise(house, table, predictor, version, previous=previous, drifted=drifted, price=price, now=now)
+        seen = realise(
+            house,
+            table,
+            predictor,
+            version,
+            previous=previous,
+            drifted=any(finding.over for finding in looked.findings),
+            price=price,
+            now=now,
+        )
         guessed = estimate(house, table, predictor, version, past=past, now=now)
         formers = score_formers(house, table, predictor, version)
         probation = look_at_probation(house, table, predictor, previous=previous, now=now)

@@ -16,9 +16,9 @@ from retrim.ops.alerts import alert
 from retrim.ops.champion import stored
 from retrim.ops.house import House
 from retrim.ops.release import live, make_live
+from retrim.ops.standing import PROBATION_ROLLBACK
 
 PROBATION = "probation"
-ROLLED_BACK = "probation rollback"
 WATCHED = ("promote", "restore", "import")
 """Moves of the champion that begin a probation; a rollback is a person's word, or this one's."""
 
@@ -154,11 +154,11 @@ def carry_out(house: House, decision: str, *, now: pd.Timestamp) -> dict[str, An
     if now_live.version != version:
         raise RefusedError(f"version {version} was on probation, and by now {now_live.version} is live; check again")
     try:
-        make_live(house, against, action=ROLLED_BACK, expected=version, reason=row.reason, now=now)
+        make_live(house, against, action=PROBATION_ROLLBACK, expected=version, reason=row.reason, now=now)
     except RefusedError as error:
         alert(house, "rollback refused", f"version {version} is worse on probation and stays: {error}", now=now)
         raise
-    alert(house, ROLLED_BACK, f"version {against} is live again: {row.reason}", now=now)
+    alert(house, PROBATION_ROLLBACK, f"version {against} is live again: {row.reason}", now=now)
     return done
 
 

@@ -12,7 +12,9 @@ from retrim.core.rolled_back import RolledBack
 from retrim.ops.house import House
 from retrim.ops.person import PERSON, REFIT, SETTLEMENT
 
-ROLLBACK = "rollback"  # as the release log calls it
+PROBATION_ROLLBACK = "probation rollback"
+ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
+"""What the release log calls a move back: a person's, and that of a probation."""
 
 
 def past_of_store(house: House, checks: Sequence[Row]) -> Past:
@@ -51,7 +53,7 @@ def rolled_back(house: House, decisions: Sequence[Row], table: pd.DataFrame | No
         table: As assembled now; None to go by what the newest check has counted.
     """
     releases = house.store.releases(house.model)
-    if not releases or releases[-1].action != ROLLBACK:
+    if not releases or releases[-1].action not in ROLLBACKS:
         return None
     newest = releases[-1]
     if any(row.source in (PERSON, SETTLEMENT) and row.as_of > newest.at for row in decisions):
