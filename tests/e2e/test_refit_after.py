@@ -9,13 +9,11 @@ from tests.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 FIRST, NEXT = 25, 30
-WIDE = {"retrain": {"refit_after": True, "agreement": {"difference": 2.0, "loss": 0.05}}}
-"""Models of 20 rounds on a few hundred rows move a lot when a sixth of the rows is added."""
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
-    made = make_world(tmp_path_factory.mktemp("refit-after"), server=server, changes=WIDE)
+    made = make_world(tmp_path_factory.mktemp("refit-after"), server=server, changes={"retrain": {"refit_after": True}})
     made.land(made.day(FIRST))
     return made
 
