@@ -20,19 +20,39 @@ Columns = Annotated[list[str] | None, typer.Option(metavar="COL")]
 
 @app.command("init", epilog=example("retrim init --data deliveries.csv --target minutes --yes"))
 def init(
-    data: Annotated[str, typer.Option("--data", metavar="PATH", help="A file, a folder of files, or an address (s3://).")],
+    data: Annotated[
+        str, typer.Option("--data", metavar="PATH", help="A file, a folder of files, or an address (s3://).")
+    ],
     target: Annotated[str, typer.Option("--target", metavar="COL", help="The column to predict.")],
-    event_time: Annotated[str | None, typer.Option("--event-time", metavar="COL", help="When a row's event happened.")] = None,
-    label_time: Annotated[str | None, typer.Option("--label-time", metavar="COL", help="When its answer was known.")] = None,
-    label_due: Annotated[str | None, typer.Option("--label-due", metavar="COL", help="When it had to be known.")] = None,
-    horizon: Annotated[str | None, typer.Option("--horizon", metavar="SPAN", help="Or: so long after its event, as 30D.")] = None,
-    entity: Annotated[str | None, typer.Option("--entity", metavar="COL", help="What rows are about: a shop, a person.")] = None,
+    event_time: Annotated[
+        str | None, typer.Option("--event-time", metavar="COL", help="When a row's event happened.")
+    ] = None,
+    label_time: Annotated[
+        str | None, typer.Option("--label-time", metavar="COL", help="When its answer was known.")
+    ] = None,
+    label_due: Annotated[
+        str | None, typer.Option("--label-due", metavar="COL", help="When it had to be known.")
+    ] = None,
+    horizon: Annotated[
+        str | None, typer.Option("--horizon", metavar="SPAN", help="Or: so long after its event, as 30D.")
+    ] = None,
+    entity: Annotated[
+        str | None, typer.Option("--entity", metavar="COL", help="What rows are about: a shop, a person.")
+    ] = None,
     task: Annotated[str | None, typer.Option("--task", help="regression, binary or multiclass.")] = None,
-    positive: Annotated[str | None, typer.Option("--positive", help="The class whose probability is predicted.")] = None,
+    positive: Annotated[
+        str | None, typer.Option("--positive", help="The class whose probability is predicted.")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="MODEL", help="Of the model; else the file's.")] = None,
-    forbid: Annotated[list[str] | None, typer.Option("--forbid", metavar="COL", help="No model sees it (repeat).")] = None,
-    keep: Annotated[list[str] | None, typer.Option("--keep", metavar="COL", help="Looks personal, is used (repeat).")] = None,
-    allow_leak: Annotated[list[str] | None, typer.Option("--allow-leak", metavar="COL", help="Used in spite of a probe.")] = None,
+    forbid: Annotated[
+        list[str] | None, typer.Option("--forbid", metavar="COL", help="No model sees it (repeat).")
+    ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", metavar="COL", help="Looks personal, is used (repeat).")
+    ] = None,
+    allow_leak: Annotated[
+        list[str] | None, typer.Option("--allow-leak", metavar="COL", help="Used in spite of a probe.")
+    ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why a leak is none; kept in params.yaml.")] = "",
     land: Annotated[bool, typer.Option("--land/--no-land", help="Land the history, as it would have come.")] = True,
     yes: Annotated[bool, typer.Option("--yes", help="Decide, and say so, instead of asking.")] = False,
@@ -128,14 +148,22 @@ def _show(looked: "Looked") -> None:
             sign = "! " if note.weight == "warn" else "  "
             screens.OUT.print(screens.harmless(f"{sign}{note}"), highlight=False, markup=False, soft_wrap=True)
     for leak in drafted.allowed:
-        screens.OUT.print(screens.harmless(f"! leak allowed: {leak.text}"), highlight=False, markup=False, soft_wrap=True)
+        screens.OUT.print(
+            screens.harmless(f"! leak allowed: {leak.text}"), highlight=False, markup=False, soft_wrap=True
+        )
     dropped = [draft for draft in drafted.suite if not draft.kept]
     kept = len(drafted.suite) - len(dropped)
     batches = drafted.suite[0].batches if drafted.suite else 0
-    screens.OUT.print(f"  suite: {kept} expectations, none of which blocks any of {batches} held-out past batches", highlight=False)
+    screens.OUT.print(
+        f"  suite: {kept} expectations, none of which blocks any of {batches} held-out past batches", highlight=False
+    )
     for draft in dropped:
         kwargs = draft.expectation["kwargs"]
-        screens.OUT.print(screens.harmless(f"  dropped: {kwargs} would have blocked {draft.blocked} of {draft.batches}"), highlight=False, markup=False)
+        screens.OUT.print(
+            screens.harmless(f"  dropped: {kwargs} would have blocked {draft.blocked} of {draft.batches}"),
+            highlight=False,
+            markup=False,
+        )
 
 
 def _show_written(written: "Written") -> None:

@@ -65,9 +65,7 @@ def quarantine_release(
 
     house = house_here()
     params = house.params
-    landed = op(
-        batch, workspace=house.workspace, data=params.data, now=None, reason=reason, reading=params.reading
-    )
+    landed = op(batch, workspace=house.workspace, data=params.data, now=None, reason=reason, reading=params.reading)
     if as_json:
         screens.show_json(landed.as_record())
     else:

@@ -24,8 +24,9 @@ def edited(text: str, changes: Mapping[tuple[str, ...], Choice]) -> str:
         for part in place[:-1]:
             parent = parent[part]
         name = place[-1]
+        moved = isinstance(choice.value, int) and parent.get(name) != choice.value
         parent[name] = _as_written(choice.value, deep=place == ("data", "columns"))
-        if choice.why:
+        if choice.why or moved:
             _say_why(parent, name, choice.why)
     out = io.StringIO()
     yaml.dump(document, out)
@@ -54,9 +55,15 @@ def _as_written(value: Any, *, deep: bool) -> Any:
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     if isinstance(value, str):
-        return value if re.fullmatch(r"[A-Za-z][\w ./-]*[\w.]", value) and value.lower() not in WORDS else DoubleQuotedScalarString(value)
+        return (
+            value
+            if re.fullmatch(r"[A-Za-z][\w ./-]*[\w.]|\d+(D|h|min|s)", value) and value.lower() not in WORDS
+            else DoubleQuotedScalarString(value)
+        )
     if isinstance(value, Mapping):
-        made = CommentedMap({_as_written(key, deep=False): _as_written(inner, deep=False) for key, inner in value.items()})
+        made = CommentedMap(
+            {_as_written(key, deep=False): _as_written(inner, deep=False) for key, inner in value.items()}
+        )
         if not deep:
             made.fa.set_flow_style()
         return made
@@ -79,6 +86,6 @@ def _say_why(parent: Any, name: str, why: str) -> None:
     kept = re.sub(r"\s*\([^()]*\)\s*$", "", first.strip())
     if rest.strip():
         return  # a comment of several lines belongs to what follows too
-    parent.yaml_add_eol_comment(f"{kept} ({why})".strip(), name, column=COMMENT_COLUMN)
+    parent.yaml_add_eol_comment(f"{kept} ({why})".strip() if why else kept, name, column=COMMENT_COLUMN)
     if rest or old.endswith("\n\n"):
         parent.ca.items[name][2].value += "\n" * old.count("\n")

@@ -37,8 +37,12 @@ class ReadingParams(Section):
     thousands: Literal["", ",", ".", " ", "'"] = Field(description="sign between groups of three digits; empty: none")
     missing: tuple[str, ...] = Field(description="words that mean a missing cell, beside a blank one")
     trim: bool = Field(description="whether blanks around the text of a category are cut off")
-    dates: dict[str, tuple[str, ...]] = Field(description="formats of a time column, as strptime has them; none: ISO 8601")
-    zone: Annotated[str, AfterValidator(_known_zone)] = Field(description="of times that name none, and of the calendar")
+    dates: dict[str, tuple[str, ...]] = Field(
+        description="formats of a time column, as strptime has them; none: ISO 8601"
+    )
+    zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        description="of times that name none, and of the calendar"
+    )
     skip: tuple[str, ...] = Field(description="columns that a file may have and that are never kept")
     arrival: str | None = Field(description="the time column, where files have none: filled in, in order of arrival")
     calendar: dict[str, CalendarPart] = Field(description="feature columns made from the event time")

@@ -133,7 +133,9 @@ def _times(column: pa.ChunkedArray, name: str, reading: ReadingParams) -> tuple[
 
 def _parsed(text: pd.Series, form: str, zone: str) -> pd.Series:
     if form in UNIX:
-        ticks = pd.to_numeric(text.where(text.str.fullmatch(NUMBER).fillna(value=False).astype("bool")), errors="coerce")
+        ticks = pd.to_numeric(
+            text.where(text.str.fullmatch(NUMBER).fillna(value=False).astype("bool")), errors="coerce"
+        )
         return pd.to_datetime(ticks.astype("float64"), unit=UNIX[form], utc=True, errors="coerce").dt.as_unit("us")
     found = pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form)
     return found.dt.as_unit("us") if "%z" in form else _placed(found.dt.as_unit("us").dt.tz_localize("UTC"), zone)

@@ -69,7 +69,9 @@ Check = Callable[[list[str]], list[str]]
 """Checks the names of a file's columns, and gives those to read."""
 
 
-def _stored(what: str, read: Callable[[Check], pa.Table], required: tuple[str, ...], optional: tuple[str, ...]) -> pa.Table:
+def _stored(
+    what: str, read: Callable[[Check], pa.Table], required: tuple[str, ...], optional: tuple[str, ...]
+) -> pa.Table:
     def wanted(found: list[str]) -> list[str]:
         _check_names(found, required, optional)
         return found

@@ -89,7 +89,9 @@ def open_raw(where: str) -> RawTable:
             return _folder(path)
         return read_raw(path.read_bytes(), str(path))
     except FileNotFoundError as error:
-        raise BadInputError(f"{where} does not exist; name a file ({KINDS}), a folder of them, or an address") from error
+        raise BadInputError(
+            f"{where} does not exist; name a file ({KINDS}), a folder of them, or an address"
+        ) from error
     except (OSError, ValueError) as error:
         raise BadInputError(f"{where} cannot be read ({error}); name a file that you may read") from error
 
@@ -101,7 +103,9 @@ def _fetch(where: str) -> bytes:
         with fsspec.open(where, "rb") as file:
             content = file.read()
     except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
-        raise BadInputError(f"{where} cannot be read ({type(error).__name__}: {error}); name a file that you may read") from error
+        raise BadInputError(
+            f"{where} cannot be read ({type(error).__name__}: {error}); name a file that you may read"
+        ) from error
     return bytes(content)
 
 
@@ -114,13 +118,19 @@ def _folder(path: Path) -> RawTable:
     for file, table in zip(files, read, strict=True):
         if table.columns.column_names != first.columns.column_names:
             odd = sorted(set(table.columns.column_names) ^ set(first.columns.column_names)) or ["their order"]
-            raise BadInputError(f"{file} has other columns than {files[0]} ({', '.join(odd[:5])}); all of a folder need the same")
+            raise BadInputError(
+                f"{file} has other columns than {files[0]} ({', '.join(odd[:5])}); all of a folder need the same"
+            )
         if (table.kind, table.separator, table.encoding) != (first.kind, first.separator, first.encoding):
-            raise BadInputError(f"{file} is written otherwise than {files[0]} ({table.kind}, separator {table.separator!r}); name them one by one")
+            raise BadInputError(
+                f"{file} is written otherwise than {files[0]} ({table.kind}, separator {table.separator!r}); name them one by one"
+            )
     try:
         columns = pa.concat_tables([table.columns for table in read], promote_options="permissive")
     except pa.ArrowException as error:
-        raise BadInputError(f"{path}: its files hold columns of different types ({error}); name them one by one") from error
+        raise BadInputError(
+            f"{path}: its files hold columns of different types ({error}); name them one by one"
+        ) from error
     return replace(first, columns=columns, ragged=sum(table.ragged for table in read), files=len(read))
 
 
@@ -140,10 +150,14 @@ def read_raw(content: bytes, where: str) -> RawTable:
         text, encoding = _decoded(content, where)
         if JSON_LINE.match(text):
             options = pajson.ReadOptions(use_threads=False, block_size=min(BLOCK, len(text) + 1))
-            return _checked(RawTable("json", encoding, ",", pajson.read_json(io.BytesIO(text), read_options=options), 0, 1), where)
+            return _checked(
+                RawTable("json", encoding, ",", pajson.read_json(io.BytesIO(text), read_options=options), 0, 1), where
+            )
         return _checked(_csv(text, encoding, where), where)
     except (pa.ArrowException, OSError, csv.Error) as error:
-        raise BadInputError(f"{where} cannot be read as a table ({' '.join(str(error).split())[:200]}); send {KINDS}") from error
+        raise BadInputError(
+            f"{where} cannot be read as a table ({' '.join(str(error).split())[:200]}); send {KINDS}"
+        ) from error
 
 
 def _checked(raw: RawTable, where: str) -> RawTable:
@@ -158,7 +172,9 @@ def _checked(raw: RawTable, where: str) -> RawTable:
     try:
         raw.columns.validate(full=True)
     except pa.ArrowException as error:
-        raise BadInputError(f"{where} holds text that is not UTF-8, or broken columns ({error}); store it anew") from error
+        raise BadInputError(
+            f"{where} holds text that is not UTF-8, or broken columns ({error}); store it anew"
+        ) from error
     return raw
 
 
@@ -174,10 +190,23 @@ def _unpacked(content: bytes, where: str) -> bytes:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
                 if len(names) != 1:
-                    raise BadInputError(f"{where} is a zip of {len(names)} files ({', '.join(names[:4])}); unpack it and name one of them, or their folder")
+                    raise BadInputError(
+                        f"{where} is a zip of {len(names)} files ({', '.join(names[:4])}); unpack it and name one of them, or their folder"
+                    )
                 return archive.read(names[0])
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise BadInputError(f"{where} is no whole compressed file ({error}); it was cut or damaged: send it again") from error
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
+        raise BadInputError(
+            f"{where} is no whole compressed file ({error}); it was cut or damaged: send it again"
+        ) from error
     return content
 
 
@@ -191,7 +220,9 @@ def _decoded(content: bytes, where: str) -> tuple[bytes, str]:
         except UnicodeError as error:
             raise BadInputError(f"{where} is marked as UTF-16 and is not ({error}); save it as CSV in UTF-8") from error
     if b"\0" in content:
-        raise BadInputError(f"{where} is binary (a zero byte at {content.index(0)}) and none of {KINDS}; save it as one of them")
+        raise BadInputError(
+            f"{where} is binary (a zero byte at {content.index(0)}) and none of {KINDS}; save it as one of them"
+        )
     if not content.strip():
         raise BadInputError(f"{where} is empty; a table with rows is needed")
     try:

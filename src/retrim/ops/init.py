@@ -55,7 +55,9 @@ def look(workspace: Workspace, where: str, wishes: Wishes, *, ask: Ask) -> Looke
     return Looked(raw, drafted)
 
 
-def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: bool, overwrite: bool, where: str) -> Written:
+def settle(
+    workspace: Workspace, looked: Looked, *, reason: str, land_history: bool, overwrite: bool, where: str
+) -> Written:
     """Writes the draft and lands the history.
 
     Args:
@@ -73,7 +75,9 @@ def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: b
     suite = workspace.root / looked.drafted.data.suite
     lost = unsaved(workspace, suite)
     if lost and not overwrite:
-        raise RefusedError(f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this again")
+        raise RefusedError(
+            f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this again"
+        )
     return write(workspace, looked.drafted, looked.raw, reason=reason, land_history=land_history, where=where)
 
 

@@ -181,11 +181,23 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     season = season_of(labelled["_event"], _numbers(labelled, data), rhythm) if time in desk.values else None
     rows = judging_rows(len(labelled), rhythm, aim)
     desk.notes += _crossing_notes(table, data, wishes.entity, rows)
-    worth = None if leaks else first_fit(labelled, data, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
+    worth = (
+        None
+        if leaks
+        else first_fit(labelled, data, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
+    )
     if not leaks:
         desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence)
     block = alike_rows(worth.model, most=max(rows // 8, 1)) if worth is not None else max(rows // 20, 1)
-    choices = sizes(len(labelled), rhythm, aim, judge_rows=rows, block_rows=max(block, 1), season=season, features=len(data.features))
+    choices = sizes(
+        len(labelled),
+        rhythm,
+        aim,
+        judge_rows=rows,
+        block_rows=max(block, 1),
+        season=season,
+        features=len(data.features),
+    )
     suite = _suite(table, data, reading, rhythm)
     desk.notes.append(Note("loss", data.target, aim.why, f"judge.loss: {aim.loss}"))
     return Drafted(data, reading, choices, aim, rhythm, suite, desk.notes, leaks, allowed, frame, worth, season)
@@ -196,12 +208,33 @@ def _desk(raw: RawTable, wishes: Wishes, ask: Ask) -> _Desk:
     spelling = spelling_of(looks)
     plans, notes = plan_columns(looks, spelling)
     if raw.separator != ",":
-        notes.insert(0, Note("separator", "", f"cells are separated by {raw.separator!r}", f"declared, reading.separator: {raw.separator!r}"))
+        notes.insert(
+            0,
+            Note(
+                "separator",
+                "",
+                f"cells are separated by {raw.separator!r}",
+                f"declared, reading.separator: {raw.separator!r}",
+            ),
+        )
     if raw.encoding != "utf-8":
-        notes.insert(0, Note("encoding", "", f"text is in {raw.encoding}", f"declared, reading.encoding: {raw.encoding}"))
+        notes.insert(
+            0, Note("encoding", "", f"text is in {raw.encoding}", f"declared, reading.encoding: {raw.encoding}")
+        )
     if raw.ragged:
-        notes.insert(0, Note("ragged", "", f"{raw.ragged} lines have too many or too few cells", "left out here; landing sets a file with such lines aside", "warn"))
-    return _Desk(raw, wishes, ask, {look.name: look for look in looks}, {plan.name: plan for plan in plans}, spelling, notes)
+        notes.insert(
+            0,
+            Note(
+                "ragged",
+                "",
+                f"{raw.ragged} lines have too many or too few cells",
+                "left out here; landing sets a file with such lines aside",
+                "warn",
+            ),
+        )
+    return _Desk(
+        raw, wishes, ask, {look.name: look for look in looks}, {plan.name: plan for plan in plans}, spelling, notes
+    )
 
 
 def _check_columns(desk: _Desk) -> None:
@@ -226,9 +259,13 @@ def _check_columns(desk: _Desk) -> None:
         if not name.strip():
             raise BadInputError("a column of the table has no name; give it one in the file")
         if name.startswith("_"):
-            raise BadInputError(f"column {name!r} begins with '_', which is kept for retrim's own; rename it in the file")
+            raise BadInputError(
+                f"column {name!r} begins with '_', which is kept for retrim's own; rename it in the file"
+            )
         if name == ARRIVAL and not wishes.event_time:
-            raise BadInputError(f"column {name!r} is called as the column that retrim makes where no event time is named; rename it, or name it: --event-time")
+            raise BadInputError(
+                f"column {name!r} is called as the column that retrim makes where no event time is named; rename it, or name it: --event-time"
+            )
     for name in wishes.forbid:
         desk.plans[name] = replace(desk.plans[name], role="forbidden", type=desk.plans[name].type)
     for name in wishes.keep:
@@ -270,23 +307,43 @@ def _aim(desk: _Desk) -> Aim:
     if isinstance(made, str):
         raise RefusedError(made)
     if made.unsure:
-        desk.notes.append(Note("unsure", name, f"{made.unsure}" if made.task == "binary" else f"{len(words)} distinct whole numbers: they could be classes", f"taken as {made.positive or made.task!r}; say otherwise: {'--positive' if made.task == 'binary' else '--task'}", "warn"))
+        desk.notes.append(
+            Note(
+                "unsure",
+                name,
+                f"{made.unsure}"
+                if made.task == "binary"
+                else f"{len(words)} distinct whole numbers: they could be classes",
+                f"taken as {made.positive or made.task!r}; say otherwise: {'--positive' if made.task == 'binary' else '--task'}",
+                "warn",
+            )
+        )
         if made.task == "regression" and wishes.task is None:
-            chosen = desk.ask(f"is {name!r} a number to be met, or one of {len(words)} classes?", "regression", ("regression", "multiclass"))
+            chosen = desk.ask(
+                f"is {name!r} a number to be met, or one of {len(words)} classes?",
+                "regression",
+                ("regression", "multiclass"),
+            )
             if chosen == "multiclass":
                 again = aim_of(look, kind, words, numbers, "multiclass")
                 made = again if isinstance(again, Aim) else made
     if made.task == "binary":
         positive = wishes.positive if wishes.positive is not None else made.positive
         if made.unsure and wishes.positive is None:
-            positive = desk.ask(f"which class of {name!r} is the probability of?", str(made.positive), tuple(map(str, words.index)))
+            positive = desk.ask(
+                f"which class of {name!r} is the probability of?", str(made.positive), tuple(map(str, words.index))
+            )
         if positive not in set(words.index):
             raise UnknownNameError(f"class of {name!r}", str(positive), map(str, words.index))
         if look.stored == "number":
-            raise BadInputError(f"the target {name!r} has 2 values and is stored as floating numbers, which no class can be; store it as whole numbers or text")
+            raise BadInputError(
+                f"the target {name!r} has 2 values and is stored as floating numbers, which no class can be; store it as whole numbers or text"
+            )
         made = replace(made, positive=positive)
     if made.task == "multiclass" and look.stored == "number":
-        raise BadInputError(f"the target {name!r} is stored as floating numbers, which no class can be; store it as whole numbers or text")
+        raise BadInputError(
+            f"the target {name!r} is stored as floating numbers, which no class can be; store it as whole numbers or text"
+        )
     desk.plans[name] = replace(plan, type=made.type, role="target", skip=False, dates=None)
     return made
 
@@ -297,12 +354,22 @@ def _event_time(desk: _Desk) -> str:
     taken = {wishes.label_time, wishes.label_due, wishes.target}
     name = wishes.event_time
     if name is None:
-        times = [plan.name for plan in plans.values() if plan.type == "time" and plan.name not in taken and not plan.skip]
-        times.sort(key=lambda one: (TIME_NAMES.index(one.lower()) if one.lower() in TIME_NAMES else len(TIME_NAMES)))
+        times = [
+            plan.name for plan in plans.values() if plan.type == "time" and plan.name not in taken and not plan.skip
+        ]
+        times.sort(key=lambda one: TIME_NAMES.index(one.lower()) if one.lower() in TIME_NAMES else len(TIME_NAMES))
         name = times[0] if times else None
         if len(times) > 1 and name is not None:
             name = desk.ask("when did a row's event happen?", name, tuple(times))
-            desk.notes.append(Note("event time", name, f"{len(times)} columns are times: {', '.join(times[:6])}", f"taken: {name}; say otherwise: --event-time", "warn"))
+            desk.notes.append(
+                Note(
+                    "event time",
+                    name,
+                    f"{len(times)} columns are times: {', '.join(times[:6])}",
+                    f"taken: {name}; say otherwise: --event-time",
+                    "warn",
+                )
+            )
         elif name is not None:
             desk.notes.append(Note("event time", name, "the only column of times", "taken as the event time"))
     for role, column in (("event time", name), ("label time", wishes.label_time), ("due time", wishes.label_due)):
@@ -315,7 +382,9 @@ def _event_time(desk: _Desk) -> str:
         plans[wishes.label_due] = replace(plans[wishes.label_due], role="due", skip=False)
     plan = plans[name]
     if plan.dates is not None and plan.dates.unsure:
-        chosen = desk.ask(f"how does {name!r} spell a day?", plan.dates.formats[0], (plan.dates.formats[0], plan.dates.unsure))
+        chosen = desk.ask(
+            f"how does {name!r} spell a day?", plan.dates.formats[0], (plan.dates.formats[0], plan.dates.unsure)
+        )
         plans[name] = replace(plan, dates=DateSpelling((chosen,), plan.dates.zones, plan.dates.naive, ""))
     return name
 
@@ -326,12 +395,27 @@ def _as_time(desk: _Desk, name: str, role: str) -> None:
         desk.plans[name] = replace(plan, role="forbidden", skip=False)
         return
     if plan.unix:
-        desk.plans[name] = replace(plan, type="time", role="forbidden", skip=False, dates=DateSpelling((plan.unix,), (), naive=False, unsure=""))
-        desk.notes.append(Note("dates", name, f"whole numbers that are {'seconds' if plan.unix == 'unix' else 'milliseconds'} since 1970", f"declared, reading.dates: [{plan.unix}]"))
+        desk.plans[name] = replace(
+            plan,
+            type="time",
+            role="forbidden",
+            skip=False,
+            dates=DateSpelling((plan.unix,), (), naive=False, unsure=""),
+        )
+        desk.notes.append(
+            Note(
+                "dates",
+                name,
+                f"whole numbers that are {'seconds' if plan.unix == 'unix' else 'milliseconds'} since 1970",
+                f"declared, reading.dates: [{plan.unix}]",
+            )
+        )
         return
     look = desk.looks[name]
     shown = repr(str(look.counts.index[0])[:40]) if look.distinct else "nothing"
-    raise BadInputError(f"the {role} {name!r} holds {shown}, which is no time that is known; write times such as 2024-05-01T13:00:00Z")
+    raise BadInputError(
+        f"the {role} {name!r} holds {shown}, which is no time that is known; write times such as 2024-05-01T13:00:00Z"
+    )
 
 
 def _reading(desk: _Desk, time: str) -> ReadingParams:
@@ -344,7 +428,11 @@ def _reading(desk: _Desk, time: str) -> ReadingParams:
         thousands=desk.spelling.thousands,
         missing=desk.spelling.missing,
         trim=padded,
-        dates={plan.name: plan.dates.formats for plan in plans if plan.type == "time" and not plan.skip and plan.dates and plan.dates.formats},
+        dates={
+            plan.name: plan.dates.formats
+            for plan in plans
+            if plan.type == "time" and not plan.skip and plan.dates and plan.dates.formats
+        },
         zone=desk.zone,
         skip=tuple(plan.name for plan in plans if plan.skip),
         arrival=ARRIVAL if time == ARRIVAL else None,
@@ -376,7 +464,15 @@ def _settle(desk: _Desk, reading: ReadingParams, aim: Aim, time: str) -> None:
 
 
 def _place_in(desk: _Desk, zone: str, reading: ReadingParams) -> None:
-    desk.notes.append(Note("daylight saving", "", f"an hour is missing in spring or doubled in autumn, as clocks in {zone} have it", f"declared, reading.zone: {zone}; of an hour that comes twice the earlier is taken", "warn"))
+    desk.notes.append(
+        Note(
+            "daylight saving",
+            "",
+            f"an hour is missing in spring or doubled in autumn, as clocks in {zone} have it",
+            f"declared, reading.zone: {zone}; of an hour that comes twice the earlier is taken",
+            "warn",
+        )
+    )
     desk.zone = desk.ask("in which zone are these times?", zone, ())
     placed = ReadingParams.model_validate({**reading.model_dump(), "zone": desk.zone})
     for name, plan in desk.plans.items():
@@ -402,7 +498,15 @@ def _rows(desk: _Desk, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series]:
     for name in [one for one in (time, desk.wishes.label_due) if one in desk.values]:
         blank = desk.values[name].isna().to_numpy()
         if blank.any():
-            desk.notes.append(Note("missing", name, f"{int(blank.sum())} rows have no such time", "left out: landing takes none of them", "warn"))
+            desk.notes.append(
+                Note(
+                    "missing",
+                    name,
+                    f"{int(blank.sum())} rows have no such time",
+                    "left out: landing takes none of them",
+                    "warn",
+                )
+            )
             keep &= ~blank
     if not keep.any():
         raise RefusedError(f"no row has a {time!r}; name another column: --event-time")
@@ -410,7 +514,14 @@ def _rows(desk: _Desk, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series]:
     if target.isna().all():
         raise RefusedError(f"no row has a {desk.wishes.target!r}; a model needs rows whose answer is known")
     if target.isna().any():
-        desk.notes.append(Note("labels", desk.wishes.target, f"{int(target.isna().sum())} rows have none yet", "declared, labels: later"))
+        desk.notes.append(
+            Note(
+                "labels",
+                desk.wishes.target,
+                f"{int(target.isna().sum())} rows have none yet",
+                "declared, labels: later",
+            )
+        )
     return np.flatnonzero(keep), target
 
 
@@ -442,21 +553,39 @@ def _calendar(desk: _Desk, rhythm: Rhythm) -> dict[str, Any]:
             name = part if part not in desk.plans else f"{part} of event"
             made[name] = part
     if made:
-        desk.notes.append(Note("calendar", "", f"features of the event time: {', '.join(made)}", "declared, reading.calendar"))
+        desk.notes.append(
+            Note("calendar", "", f"features of the event time: {', '.join(made)}", "declared, reading.calendar")
+        )
     return made
 
 
 def _note_delays(desk: _Desk, delays: pd.Series, target: pd.Series) -> None:
     early = delays[delays < pd.Timedelta(0)]
     if len(early):
-        desk.notes.append(Note("label time", str(desk.wishes.label_time), f"{len(early)} labels are older than their event", "look at both columns", "warn"))
+        desk.notes.append(
+            Note(
+                "label time",
+                str(desk.wishes.label_time),
+                f"{len(early)} labels are older than their event",
+                "look at both columns",
+                "warn",
+            )
+        )
     answers = target.reindex(delays.index)
     if answers.nunique() != 2:
         return
     medians = delays.groupby(answers).median()
     short, long = medians.min(), medians.max()
     if long > 2 * max(short, pd.Timedelta("1min")):
-        desk.notes.append(Note("label delay", str(desk.wishes.label_time), f"depends on the answer: {medians.idxmin()!r} is known after {short}, {medians.idxmax()!r} after {long} (medians)", "the horizon holds for both: only rows whose label was due are used, not those whose label came", "warn"))
+        desk.notes.append(
+            Note(
+                "label delay",
+                str(desk.wishes.label_time),
+                f"depends on the answer: {medians.idxmin()!r} is known after {short}, {medians.idxmax()!r} after {long} (medians)",
+                "the horizon holds for both: only rows whose label was due are used, not those whose label came",
+                "warn",
+            )
+        )
 
 
 def _horizon(desk: _Desk, rhythm: Rhythm, delays: pd.Series | None, *, timed: bool) -> str | None:
@@ -470,14 +599,20 @@ def _horizon(desk: _Desk, rhythm: Rhythm, delays: pd.Series | None, *, timed: bo
         check_span(span)
     except ValueError as error:
         raise BadInputError(f"the horizon: {error}") from error
-    desk.notes.append(Note("horizon", "", f"label_horizon {span}", why, "warn" if why.startswith("assumed") else "tell"))
+    desk.notes.append(
+        Note("horizon", "", f"label_horizon {span}", why, "warn" if why.startswith("assumed") else "tell")
+    )
     return span
 
 
 def _key(desk: _Desk, kept: np.ndarray, time: str) -> list[str]:
     """Columns that name a row, if some do: an id, the time, or entity and time together."""
     entity = desk.wishes.entity
-    tried = [[name] for name, plan in desk.plans.items() if plan.unique and not plan.skip and plan.type in ("integer", "category") and plan.role == "forbidden"]
+    tried = [
+        [name]
+        for name, plan in desk.plans.items()
+        if plan.unique and not plan.skip and plan.type in ("integer", "category") and plan.role == "forbidden"
+    ]
     tried += [[time]] if time in desk.values else []
     tried += [[entity, time]] if entity and time in desk.values and not desk.plans[entity].skip else []
     for names in tried:
@@ -489,12 +624,37 @@ def _key(desk: _Desk, kept: np.ndarray, time: str) -> list[str]:
     whole = pd.DataFrame({name: values.iloc[kept] for name, values in desk.values.items()})
     twice = int(whole.duplicated().sum())
     if twice:
-        desk.notes.append(Note("duplicates", "", f"{twice} rows are there more than once, cell for cell", "kept: without a key none can be told from a row that happened twice", "warn"))
-    desk.notes.append(Note("key", "", "no column names a row", "a row is named by its batch and number; a row sent twice is not noticed, and corrections are not possible"))
+        desk.notes.append(
+            Note(
+                "duplicates",
+                "",
+                f"{twice} rows are there more than once, cell for cell",
+                "kept: without a key none can be told from a row that happened twice",
+                "warn",
+            )
+        )
+    desk.notes.append(
+        Note(
+            "key",
+            "",
+            "no column names a row",
+            "a row is named by its batch and number; a row sent twice is not noticed, and corrections are not possible",
+        )
+    )
     return []
 
 
-def _data(desk: _Desk, aim: Aim, time: str, reading: ReadingParams, rhythm: Rhythm, horizon: str | None, key: list[str], *, missing: bool) -> DataParams:
+def _data(
+    desk: _Desk,
+    aim: Aim,
+    time: str,
+    reading: ReadingParams,
+    rhythm: Rhythm,
+    horizon: str | None,
+    key: list[str],
+    *,
+    missing: bool,
+) -> DataParams:
     columns: dict[str, dict[str, Any]] = {}
     if reading.arrival is not None:
         columns[reading.arrival] = {"type": "time", "role": "time"}
@@ -503,7 +663,9 @@ def _data(desk: _Desk, aim: Aim, time: str, reading: ReadingParams, rhythm: Rhyt
             columns[name] = {"type": plan.type, "role": plan.role}
     columns |= {name: {"type": "integer", "role": "feature"} for name in reading.calendar}
     if not any(column["role"] == "feature" for column in columns.values()):
-        raise RefusedError("no column is left to predict from: " + "; ".join(str(note) for note in desk.notes if note.column)[:600])
+        raise RefusedError(
+            "no column is left to predict from: " + "; ".join(str(note) for note in desk.notes if note.column)[:600]
+        )
     every = pd.Timedelta(rhythm.batch_every)
     return DataParams.model_validate(
         {
@@ -544,7 +706,9 @@ def _crossing_notes(table: pd.DataFrame, data: DataParams, entity: str | None, j
         notes.append(Note("duplicates", "", seen, "the judged loss is too good by that much", "warn"))
     if counted.get("shared"):
         seen = f"{counted['shared']} of {judge_rows} judging rows are of entities that training has seen"
-        notes.append(Note("entity", str(entity), seen, "the figures hold for entities that are known, not for new ones"))
+        notes.append(
+            Note("entity", str(entity), seen, "the figures hold for entities that are known, not for new ones")
+        )
     return notes
 
 

@@ -106,7 +106,9 @@ def new_params(text: str, drafted: Drafted, *, reason: str, name: str) -> str:
     return document
 
 
-def write(house_root: Workspace, drafted: Drafted, raw: RawTable, *, reason: str, land_history: bool, where: str) -> Written:
+def write(
+    house_root: Workspace, drafted: Drafted, raw: RawTable, *, reason: str, land_history: bool, where: str
+) -> Written:
     """Writes params.yaml and the suite, whole, and lands the history.
 
     Raises:
@@ -115,11 +117,15 @@ def write(house_root: Workspace, drafted: Drafted, raw: RawTable, *, reason: str
     """
     workspace = house_root
     read_yaml(workspace.params)
-    document = new_params(workspace.params.read_text(encoding="utf-8"), drafted, reason=reason, name=workspace.params.name)
+    document = new_params(
+        workspace.params.read_text(encoding="utf-8"), drafted, reason=reason, name=workspace.params.name
+    )
     suite = workspace.root / drafted.data.suite
     drafts = suite_of(drafted.data.model, drafted.suite)
     lines = ",\n".join("    " + json.dumps(one, ensure_ascii=False) for one in drafts["expectations"])
-    head = f'{{\n  "name": {json.dumps(drafts["name"])},\n  "meta": {json.dumps(drafts["meta"])},\n  "expectations": [\n'
+    head = (
+        f'{{\n  "name": {json.dumps(drafts["name"])},\n  "meta": {json.dumps(drafts["meta"])},\n  "expectations": [\n'
+    )
     write_file(suite, f"{head}{lines}\n  ]\n}}\n".encode())
     write_file(workspace.params, document.encode("utf-8"))
     landed: list[Landed] = []
@@ -134,7 +140,9 @@ def write(house_root: Workspace, drafted: Drafted, raw: RawTable, *, reason: str
                     f"the history's batch {one.batch} was set aside: {'; '.join(map(str, one.faults))}; "
                     f"look at it: retrim quarantine show {one.batch}"
                 )
-    return Written(workspace.params, suite, tuple(landed), arrivals[0] if arrivals else None, arrivals[-1] if arrivals else None)
+    return Written(
+        workspace.params, suite, tuple(landed), arrivals[0] if arrivals else None, arrivals[-1] if arrivals else None
+    )
 
 
 def _land(house: House, drafted: Drafted, raw: RawTable) -> Iterator[tuple[pd.Timestamp, Landed]]:
@@ -146,7 +154,15 @@ def _land(house: House, drafted: Drafted, raw: RawTable) -> Iterator[tuple[pd.Ti
         params = house.params
         yield (
             arrives,
-            land(file, workspace=house.workspace, data=params.data, now=arrives, correction=False, batches=None, reading=params.reading),
+            land(
+                file,
+                workspace=house.workspace,
+                data=params.data,
+                now=arrives,
+                correction=False,
+                batches=None,
+                reading=params.reading,
+            ),
         )
         file.unlink()
 
@@ -167,7 +183,9 @@ def pieces(drafted: Drafted, *, now: pd.Timestamp) -> Iterator[tuple[pd.Timestam
         return
     event = frame[data.time].sort_values(kind="stable")
     every = pd.Timedelta(data.batch_every)
-    start = event.iloc[min(int(len(event) * FIRST_SHARE), len(event) - 1)].floor("D" if every >= pd.Timedelta("1D") else "h")
+    start = event.iloc[min(int(len(event) * FIRST_SHARE), len(event) - 1)].floor(
+        "D" if every >= pd.Timedelta("1D") else "h"
+    )
     left = max(event.iloc[-1] - start, pd.Timedelta("1s"))
     every = every * max(int(np.ceil(left / every / MOST_BATCHES)), 1)
     number = np.maximum(((frame[data.time] - start) // every).to_numpy(), -1)

@@ -14,7 +14,9 @@ from retrim.core.init.spelling import Spelling, number_pattern
 from retrim.core.table import ColumnType, Role
 
 BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"})
-ID_NAME = re.compile(r"(^|[ _-])(id|uuid|guid|key|code|no|nr|number|zip|postcode|plz|sku|isbn|ean|index|serial)$|^(id|zip)[ _-]", re.I)
+ID_NAME = re.compile(
+    r"(^|[ _-])(id|uuid|guid|key|code|no|nr|number|zip|postcode|plz|sku|isbn|ean|index|serial)$|^(id|zip)[ _-]", re.I
+)
 ROW_NAME = re.compile(r"^(unnamed: ?0|rownames?|row[ _-]?(id|no|number)?|index|)$", re.I)
 LEVELS_SHARE, LEVELS_MANY = 0.5, 50
 """A text of more distinct cells than this share of the rows, and than this many, names rows or is prose."""
@@ -58,14 +60,37 @@ def _plan(look: Look, spelling: Spelling, notes: list[Note]) -> ColumnPlan:
     unique = look.filled == look.rows == look.distinct and look.rows > 1
     whose = personal(look)
 
-    def plan(kind: ColumnType, role: Role = "feature", *, skip: bool = False, dates: DateSpelling | None = None, unix: str = "") -> ColumnPlan:
+    def plan(
+        kind: ColumnType,
+        role: Role = "feature",
+        *,
+        skip: bool = False,
+        dates: DateSpelling | None = None,
+        unix: str = "",
+    ) -> ColumnPlan:
         if whose and not skip:
-            notes.append(Note("personal", look.name, f"looks like {whose}", "left out: no model, record or report sees it (--keep if it has to stay)", "warn"))
+            notes.append(
+                Note(
+                    "personal",
+                    look.name,
+                    f"looks like {whose}",
+                    "left out: no model, record or report sees it (--keep if it has to stay)",
+                    "warn",
+                )
+            )
             skip = True
         return ColumnPlan(look.name, kind, "forbidden" if skip else role, skip, dates, unix, unique, whose)
 
     if look.stored == "other":
-        notes.append(Note("nested", look.name, "holds lists, records or bytes", "left out; give its parts columns of their own", "warn"))
+        notes.append(
+            Note(
+                "nested",
+                look.name,
+                "holds lists, records or bytes",
+                "left out; give its parts columns of their own",
+                "warn",
+            )
+        )
         return plan("category", skip=True)
     if not look.filled:
         notes.append(Note("empty", look.name, "has no cell with anything in it", "left out of the features"))
@@ -93,14 +118,31 @@ def _plan(look: Look, spelling: Spelling, notes: list[Note]) -> ColumnPlan:
     share = share_of(words, numeric)
     if share > 0.5:
         odd = words[~numeric.to_numpy(dtype=bool)]
-        notes.append(Note("mixed", look.name, f"{1 - share:.1%} of its cells are no numbers, such as {odd.index[0][:40]!r}", "a category; correct the cells if it is a number", "warn"))
+        notes.append(
+            Note(
+                "mixed",
+                look.name,
+                f"{1 - share:.1%} of its cells are no numbers, such as {odd.index[0][:40]!r}",
+                "a category; correct the cells if it is a number",
+                "warn",
+            )
+        )
     return plan("category", _text_role(look, words, notes))
 
 
-def _numeric_text(look: Look, words: "pd.Series[int]", spelling: Spelling, unique: bool, notes: list[Note], plan) -> ColumnPlan:  # type: ignore[no-untyped-def]
+def _numeric_text(
+    look: Look, words: "pd.Series[int]", spelling: Spelling, unique: bool, notes: list[Note], plan
+) -> ColumnPlan:  # type: ignore[no-untyped-def]
     text = words.index.to_series()
     if text.str.fullmatch(r"0\d+").any():
-        notes.append(Note("id", look.name, f"has leading zeros, such as {text[text.str.fullmatch(r'0[0-9]+')].iloc[0]!r}: it names, and does not count", "a category"))
+        notes.append(
+            Note(
+                "id",
+                look.name,
+                f"has leading zeros, such as {text[text.str.fullmatch(r'0[0-9]+')].iloc[0]!r}: it names, and does not count",
+                "a category",
+            )
+        )
         return plan("category", _text_role(look, words, notes))
     dates = spelling_of_dates(words.index) if text.str.fullmatch(r"(19|20)\d{6}").all() else None
     if dates is not None:
@@ -108,7 +150,9 @@ def _numeric_text(look: Look, words: "pd.Series[int]", spelling: Spelling, uniqu
     plain = text
     if spelling.thousands:
         plain = plain.str.replace(spelling.thousands, "", regex=False)
-    numbers = pd.Series(pd.to_numeric(plain.str.replace(spelling.decimal, ".", regex=False), errors="coerce").repeat(words.to_numpy()))
+    numbers = pd.Series(
+        pd.to_numeric(plain.str.replace(spelling.decimal, ".", regex=False), errors="coerce").repeat(words.to_numpy())
+    )
     kind, role = _number(look, numbers, unique, notes)
     return plan(kind, role, unix=unix_format(numbers))
 
@@ -121,23 +165,36 @@ def _number(look: Look, numbers: pd.Series, unique: bool, notes: list[Note]) -> 
     if float(numbers.abs().max()) >= EXACT:
         if look.stored == "number":
             return "number", "feature"
-        notes.append(Note("id", look.name, "has whole numbers of 2^53 and above, which no float holds", "a category; left out"))
+        notes.append(
+            Note("id", look.name, "has whole numbers of 2^53 and above, which no float holds", "a category; left out")
+        )
         return "category", "forbidden"
     names_row = unique and (ROW_NAME.search(look.name) or ID_NAME.search(look.name) or numbers.is_monotonic_increasing)
     if names_row:
-        notes.append(Note("id", look.name, "is another whole number in every row", "it names the row: forbidden to the model"))
+        notes.append(
+            Note("id", look.name, "is another whole number in every row", "it names the row: forbidden to the model")
+        )
         return "integer", "forbidden"
     if ID_NAME.search(look.name) and look.distinct > 2:
         many = look.distinct > max(LEVELS_MANY, 0.2 * look.filled)
         done = "a category; left out, as hardly one comes twice" if many else "a category, not a count"
-        notes.append(Note("id", look.name, f"is called as names are, and has {look.distinct} distinct whole numbers", done))
+        notes.append(
+            Note("id", look.name, f"is called as names are, and has {look.distinct} distinct whole numbers", done)
+        )
         return ("category", "forbidden") if many else ("category", "feature")
     return "integer", "feature"
 
 
 def _text_role(look: Look, words: "pd.Series[int]", notes: list[Note]) -> Role:
     if len(words) > LEVELS_MANY and len(words) > LEVELS_SHARE * look.filled:
-        notes.append(Note("many levels", look.name, f"{len(words)} distinct texts in {look.filled} cells", "forbidden to the model: it names rows, or is prose"))
+        notes.append(
+            Note(
+                "many levels",
+                look.name,
+                f"{len(words)} distinct texts in {look.filled} cells",
+                "forbidden to the model: it names rows, or is prose",
+            )
+        )
         return "forbidden"
     return "feature"
 
@@ -146,7 +203,10 @@ def _note_spelling(looks: Sequence[Look], plans: Sequence[ColumnPlan], spelling:
     """What the table spells otherwise than landing takes by default, with the columns that show it."""
     texts = [(look, plan) for look, plan in zip(looks, plans, strict=True) if look.stored == "text"]
     numeric = [look for look, plan in texts if plan.type in ("number", "integer")]
-    for about, sign, key in (("decimal comma", ",", spelling.decimal), ("thousands separator", spelling.thousands, spelling.thousands)):
+    for about, sign, key in (
+        ("decimal comma", ",", spelling.decimal),
+        ("thousands separator", spelling.thousands, spelling.thousands),
+    ):
         if key == sign and sign:
             shown = [look for look in numeric if look.words.index.str.contains(sign, regex=False).any()]
             for look in shown[:5]:
@@ -156,12 +216,21 @@ def _note_spelling(looks: Sequence[Look], plans: Sequence[ColumnPlan], spelling:
     for word in spelling.missing:
         holds = [look for look, _ in texts if word in look.words.index]
         cells = sum(int(look.words[word]) for look in holds)
-        notes.append(Note("missing", holds[0].name if len(holds) == 1 else "", f"{word!r} stands for a missing cell {cells} times", f"declared, reading.missing: [{word!r}]"))
+        notes.append(
+            Note(
+                "missing",
+                holds[0].name if len(holds) == 1 else "",
+                f"{word!r} stands for a missing cell {cells} times",
+                f"declared, reading.missing: [{word!r}]",
+            )
+        )
     for look, plan in texts:
         padded = look.counts.index.astype("str")
         if plan.type == "category" and not plan.skip and (padded != padded.str.strip()).any():
             cells = int(look.counts[padded != padded.str.strip()].sum())
-            notes.append(Note("padded", look.name, f"{cells} cells have blanks around their text", "cut off, reading.trim: true"))
+            notes.append(
+                Note("padded", look.name, f"{cells} cells have blanks around their text", "cut off, reading.trim: true")
+            )
         if plan.dates is not None:
             _note_dates(look, plan.dates, notes)
 
@@ -174,7 +243,23 @@ def _note_dates(look: Look, dates: DateSpelling, notes: list[Note]) -> None:
         else:
             notes.append(Note("dates", look.name, f"times such as {look.words.index[0]!r}", done))
     if dates.unsure:
-        notes.append(Note("dates", look.name, f"day and month could be exchanged: {dates.unsure} fits as well", f"read as {dates.formats[0]}; change reading.dates if that is wrong", "warn"))
+        notes.append(
+            Note(
+                "dates",
+                look.name,
+                f"day and month could be exchanged: {dates.unsure} fits as well",
+                f"read as {dates.formats[0]}; change reading.dates if that is wrong",
+                "warn",
+            )
+        )
     if len(dates.zones) > 1 or (dates.zones and dates.naive):
         named = ", ".join(dates.zones) + (" and none" if dates.naive else "")
-        notes.append(Note("mixed zones", look.name, f"times name different zones: {named}", "all become UTC; those that name none are taken in reading.zone", "warn"))
+        notes.append(
+            Note(
+                "mixed zones",
+                look.name,
+                f"times name different zones: {named}",
+                "all become UTC; those that name none are taken in reading.zone",
+                "warn",
+            )
+        )

@@ -74,7 +74,9 @@ def _fits(text: pd.Series, form: str) -> pd.Series:
 
 def _best(text: pd.Series, found: Sequence[str]) -> str | None:
     """The format that most of these cells have, and which does not read day and month the other way round."""
-    day_first = any("%d" in form and form.index("%d") < form.index("%m") for form in found if "%m" in form and "%Y%m" not in form)
+    day_first = any(
+        "%d" in form and form.index("%d") < form.index("%m") for form in found if "%m" in form and "%Y%m" not in form
+    )
     month_first = any(form.startswith("%m") for form in found)
     counted: dict[str, int] = {}
     for day in DAYS:

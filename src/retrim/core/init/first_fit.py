@@ -17,8 +17,20 @@ from retrim.core.view import FeatureView
 
 JUDGED = 0.25
 MOST_FITTED, MOST_JUDGED = 50_000, 20_000
-MODEL = {"num_leaves": 31, "learning_rate": 0.05, "min_child_samples": 20, "feature_fraction": 0.8, "bagging_fraction": 0.8}
-RULE = {"num_leaves": 8, "learning_rate": 1.0, "min_child_samples": 20, "feature_fraction": 1.0, "bagging_fraction": 1.0}
+MODEL = {
+    "num_leaves": 31,
+    "learning_rate": 0.05,
+    "min_child_samples": 20,
+    "feature_fraction": 0.8,
+    "bagging_fraction": 0.8,
+}
+RULE = {
+    "num_leaves": 8,
+    "learning_rate": 1.0,
+    "min_child_samples": 20,
+    "feature_fraction": 1.0,
+    "bagging_fraction": 1.0,
+}
 ROUNDS, PATIENCE = 400, 30
 DRAWS = 1000
 
@@ -48,7 +60,14 @@ class FirstFit:
 
 
 def first_fit(
-    table: pd.DataFrame, data: DataParams, *, loss: str, season: Season | None, confidence: float, seed: int, threads: int
+    table: pd.DataFrame,
+    data: DataParams,
+    *,
+    loss: str,
+    season: Season | None,
+    confidence: float,
+    seed: int,
+    threads: int,
 ) -> FirstFit | None:
     """Fits on the older three quarters and judges on the rest; None where too little is left to do so.
 
@@ -106,16 +125,35 @@ def first_fit(
 def worth_notes(fit: FirstFit | None, *, loss: str, confidence: float) -> list[Note]:
     """Whether a model is the right tool, in sentences."""
     if fit is None:
-        return [Note("wrong tool", "", "too few labelled rows for a first model in order of time", "nothing is known of what a model would be worth", "warn")]
+        return [
+            Note(
+                "wrong tool",
+                "",
+                "too few labelled rows for a first model in order of time",
+                "nothing is known of what a model would be worth",
+                "warn",
+            )
+        ]
     naive = [name for name in fit.useless if name != "rule"]
-    said = {name: f"{fit.gains[name]:.1%} (above {fit.bounds[name]:.1%} with {confidence:.0%} confidence)" for name in fit.gains}
+    said = {
+        name: f"{fit.gains[name]:.1%} (above {fit.bounds[name]:.1%} with {confidence:.0%} confidence)"
+        for name in fit.gains
+    }
     if naive:
         best = min(fit.others, key=lambda name: float(fit.others[name].mean()))
         if "mean" in naive and fit.gains["mean"] <= 0.005:
             seen = f"no signal beyond chance: a first model's {loss} gains {said['mean']} over the mean"
         else:
             seen = f"the naive {naive[0].replace('_', ' ')} does as well: a first model's {loss} gains {said[naive[0]]} over it"
-        return [Note("wrong tool", "", seen, f"a model is the wrong tool until that changes (least loss: {best.replace('_', ' ')}); the gate will refuse it", "warn")]
+        return [
+            Note(
+                "wrong tool",
+                "",
+                seen,
+                f"a model is the wrong tool until that changes (least loss: {best.replace('_', ' ')}); the gate will refuse it",
+                "warn",
+            )
+        ]
     if "rule" in fit.useless:
         seen = f"one rule of at most 8 cases does as well: a first model's {loss} gains {said['rule']} over it"
         return [Note("wrong tool", "", seen, "a rule may be the better tool: it can be read", "warn")]

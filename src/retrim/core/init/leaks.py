@@ -97,7 +97,13 @@ def _sums(rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> list[Leak]:
         others = [other for other in columns if other != place]
         if others and _exact(matrix[:, others], goal, spread) is not None:
             columns = others
-    return [Leak(tuple(names[place] for place in columns), "sum", f"{'a weighted sum of them' if len(columns) > 1 else 'a multiple of it'} is the target in every row")]
+    return [
+        Leak(
+            tuple(names[place] for place in columns),
+            "sum",
+            f"{'a weighted sum of them' if len(columns) > 1 else 'a multiple of it'} is the target in every row",
+        )
+    ]
 
 
 def _exact(matrix: np.ndarray, goal: np.ndarray, spread: float) -> list[int] | None:
@@ -140,7 +146,9 @@ def _alone(name: str, rows: pd.DataFrame, data: DataParams, goal: np.ndarray) ->
     share = _explained(values, goal, cut, classes=data.task != "regression")
     if share < ALONE:
         return None
-    return Leak((name,), "alone", f"explains {share:.1%} of the target by itself, on rows after those it was learned from")
+    return Leak(
+        (name,), "alone", f"explains {share:.1%} of the target by itself, on rows after those it was learned from"
+    )
 
 
 def _codes(values: pd.Series) -> np.ndarray:
@@ -158,12 +166,16 @@ def _explained(values: np.ndarray, goal: np.ndarray, cut: int, *, classes: bool)
     column = values.reshape(-1, 1).astype("float32")
     leaf = max(cut // 2000, 2)
     if classes:
-        tree = DecisionTreeClassifier(max_leaf_nodes=256, min_samples_leaf=leaf, random_state=0).fit(column[:cut], goal[:cut])
+        tree = DecisionTreeClassifier(max_leaf_nodes=256, min_samples_leaf=leaf, random_state=0).fit(
+            column[:cut], goal[:cut]
+        )
         shares = {kind: float(np.mean(goal[cut:] == kind)) for kind in np.unique(goal[:cut])}
         usual = 1 - max(shares.values())
         wrong = float(np.mean(tree.predict(column[cut:]) != goal[cut:]))
         return 1 - wrong / usual if usual > 0 else 0.0
-    regressor = DecisionTreeRegressor(max_leaf_nodes=2048, min_samples_leaf=leaf, random_state=0).fit(column[:cut], goal[:cut])
+    regressor = DecisionTreeRegressor(max_leaf_nodes=2048, min_samples_leaf=leaf, random_state=0).fit(
+        column[:cut], goal[:cut]
+    )
     left = goal[cut:] - regressor.predict(column[cut:])
     total = float(np.var(goal[cut:]))
     return 1 - float(np.mean(left**2)) / total if total > 0 else 0.0

@@ -87,7 +87,14 @@ def _tie_notes(times: pd.Series, distinct: pd.Series) -> list[Note]:
     if not tied:
         return []
     seen = f"{tied} of {len(times)} rows share their time with an earlier one ({len(distinct)} distinct times)"
-    return [Note("ties", "", seen, "rows of one time are never cut apart in what they may know: a label counts from its due time on")]
+    return [
+        Note(
+            "ties",
+            "",
+            seen,
+            "rows of one time are never cut apart in what they may know: a label counts from its due time on",
+        )
+    ]
 
 
 def _gap_notes(distinct: pd.Series, steps: pd.Series, rhythm: Rhythm) -> list[Note]:
@@ -105,7 +112,14 @@ def _unit_notes(event: pd.Series) -> list[Note]:
     if event.is_monotonic_increasing or len(event) < 3:
         return []
     back = float((event.diff().dropna() < pd.Timedelta(0)).mean())
-    return [Note("order", "", f"{back:.1%} of the rows come before their neighbour above", "put in order of event time wherever order counts")]
+    return [
+        Note(
+            "order",
+            "",
+            f"{back:.1%} of the rows come before their neighbour above",
+            "put in order of event time wherever order counts",
+        )
+    ]
 
 
 def daylight_saving(walls: pd.Series, zones: Sequence[str]) -> str:
@@ -127,7 +141,11 @@ def daylight_saving(walls: pd.Series, zones: Sequence[str]) -> str:
     best, most = "", 1
     for zone in zones:
         skipped, twice = _changes(zone, seen[0], seen[-1])
-        around = [hour for hour in skipped if hour - pd.Timedelta("1h") in counts.index and hour + pd.Timedelta("1h") in counts.index]
+        around = [
+            hour
+            for hour in skipped
+            if hour - pd.Timedelta("1h") in counts.index and hour + pd.Timedelta("1h") in counts.index
+        ]
         empty = sum(hour not in counts.index for hour in around)
         doubled = sum(counts.get(hour, 0) >= 1.9 * usual for hour in twice)
         if empty == len(around) and empty + doubled > most and (doubled or not _common(counts)):
@@ -146,7 +164,9 @@ def _changes(zone: str, first: pd.Timestamp, last: pd.Timestamp) -> tuple[list[p
     hours = pd.date_range(first.floor("D"), last.ceil("D"), freq="h", tz="UTC")
     walls = hours.tz_convert(zone).tz_localize(None)
     steps = walls[1:] - walls[:-1]
-    skipped = [wall + pd.Timedelta("1h") for wall, step in zip(walls[:-1], steps, strict=True) if step == pd.Timedelta("2h")]
+    skipped = [
+        wall + pd.Timedelta("1h") for wall, step in zip(walls[:-1], steps, strict=True) if step == pd.Timedelta("2h")
+    ]
     twice = [wall for wall, step in zip(walls[:-1], steps, strict=True) if step == pd.Timedelta(0)]
     return skipped, twice
 

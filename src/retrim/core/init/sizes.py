@@ -37,7 +37,9 @@ def judging_rows(n: int, rhythm: Rhythm, aim: Aim) -> int:
     return int(np.clip(wanted, 24, max(n // 8, 24)))
 
 
-def sizes(n: int, rhythm: Rhythm, aim: Aim, *, judge_rows: int, block_rows: int, season: Season | None, features: int) -> Choices:
+def sizes(
+    n: int, rhythm: Rhythm, aim: Aim, *, judge_rows: int, block_rows: int, season: Season | None, features: int
+) -> Choices:
     """Every value that depends on the number of rows, by its place in params.yaml.
 
     Args:
@@ -60,7 +62,9 @@ def sizes(n: int, rhythm: Rhythm, aim: Aim, *, judge_rows: int, block_rows: int,
         ("split", "sliding_rows"): Choice(max(n // 4, 4 * judge_rows), f"a quarter of {n}"),
         ("judge", "loss"): Choice(aim.loss, ""),
         ("judge", "metrics"): Choice(list(aim.metrics), ""),
-        ("judge", "block_rows"): Choice(block_rows, "the autocorrelation of a first model's errors falls below 0.2 there"),
+        ("judge", "block_rows"): Choice(
+            block_rows, "the autocorrelation of a first model's errors falls below 0.2 there"
+        ),
         ("tune", "fold_rows"): Choice(judge_rows, ""),
         ("tune", "max_rounds"): Choice(rounds, ""),
         ("tune", "space", "num_leaves"): Choice({"low": leaves[0], "high": leaves[1], "log": True}, ""),
@@ -88,8 +92,16 @@ def horizon_of(rhythm: Rhythm, delays: pd.Series | None) -> tuple[str, str]:
     """
     if delays is not None and len(delays):
         latest = max(pd.Timedelta(delays.quantile(0.99)), pd.Timedelta("1min"))
-        unit = pd.Timedelta("1D") if latest > pd.Timedelta("1D") else pd.Timedelta("1h") if latest > pd.Timedelta("1h") else pd.Timedelta("1min")
+        unit = (
+            pd.Timedelta("1D")
+            if latest > pd.Timedelta("1D")
+            else pd.Timedelta("1h")
+            if latest > pd.Timedelta("1h")
+            else pd.Timedelta("1min")
+        )
         return span_text(-(-latest // unit) * unit), "99 % of the labels were known by then"
     if rhythm.regular and rhythm.step <= pd.Timedelta("1D"):
-        return span_text(rhythm.step), "one step of the table: the answer is taken to be known when the next row is (--horizon says otherwise)"
+        return span_text(
+            rhythm.step
+        ), "one step of the table: the answer is taken to be known when the next row is (--horizon says otherwise)"
     return "1D", "assumed: nothing in the table says when the answer is known (--horizon says otherwise)"

@@ -15,7 +15,23 @@ WAYS: tuple[tuple[Decimal, Thousands], ...] = (
     (".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"),
 )  # fmt: skip
 """Decimal sign and sign between thousands, the likelier first where a table fits several."""
-SAID_MISSING = {"null", "none", "nan", "na", "n/a", "#n/a", "nil", "\\n", "-", "--", ".", "?", "missing", "(null)", "<na>"}
+SAID_MISSING = {
+    "null",
+    "none",
+    "nan",
+    "na",
+    "n/a",
+    "#n/a",
+    "nil",
+    "\\n",
+    "-",
+    "--",
+    ".",
+    "?",
+    "missing",
+    "(null)",
+    "<na>",
+}
 """Words for a missing cell, in small letters."""
 SURE_MISSING = {"null", "nan", "#n/a", "\\n", "(null)", "<na>", "n/a", "?"}
 """Those that hardly name a category: `none` may be an answer, and `NA` a country."""
@@ -66,7 +82,11 @@ def spelling_of(looks: Sequence[Look]) -> Spelling:
 def _grouped_only(texts: Iterable[Look]) -> bool:
     """Whether what stands after a comma is always three digits: 1,234 is one number or the other."""
     with_comma = [
-        word for look in texts if numeric_share(look, ".", ",") >= NUMERIC_SHARE for word in look.words.index if "," in word
+        word
+        for look in texts
+        if numeric_share(look, ".", ",") >= NUMERIC_SHARE
+        for word in look.words.index
+        if "," in word
     ]
     return all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", word) for word in with_comma)
 

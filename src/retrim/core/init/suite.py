@@ -26,7 +26,10 @@ MEANT: tuple[tuple[str, float | None, float | None, str], ...] = (
     (r"(^|[_ -])humidity($|[_ -])", 0, 100, "relative humidity is a share"),
 )
 """What a name says of a number, where the older rows agree."""
-COUNTS = re.compile(r"(^|[_ -])(count|number|num|qty|quantity|volume|distance|duration|weight|height|length|price|amount|speed|pressure|trips|rides|sales|visits)s?($|[_ -])", re.I)
+COUNTS = re.compile(
+    r"(^|[_ -])(count|number|num|qty|quantity|volume|distance|duration|weight|height|length|price|amount|speed|pressure|trips|rides|sales|visits)s?($|[_ -])",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,9 @@ class Draft:
         return {**self.expectation, "blocked": self.blocked, "batches": self.batches, "kept": self.kept}
 
 
-def draft_suite(older: pd.DataFrame, held_out: Sequence[pd.DataFrame], data: DataParams, reading: ReadingParams) -> list[Draft]:
+def draft_suite(
+    older: pd.DataFrame, held_out: Sequence[pd.DataFrame], data: DataParams, reading: ReadingParams
+) -> list[Draft]:
     """Expectations drafted from the older rows, each tried on every later batch.
 
     Args:
@@ -72,7 +77,9 @@ def draft_suite(older: pd.DataFrame, held_out: Sequence[pd.DataFrame], data: Dat
         if column.type in ("number", "integer"):
             drafted += _bounds(name, older[name].dropna(), reading)
         elif column.role == "target" and older[name].nunique() == 2:
-            drafted.append(_expect("be_in_set", name, value_set=sorted(older[name].dropna().unique()), source="one of two answers"))
+            drafted.append(
+                _expect("be_in_set", name, value_set=sorted(older[name].dropna().unique()), source="one of two answers")
+            )
     return [Draft(one, sum(breaks(batch, one) for batch in held_out), len(held_out)) for one in drafted]
 
 
@@ -110,7 +117,10 @@ def breaks(batch: pd.DataFrame, expectation: Mapping[str, Any]) -> bool:
     present = values.dropna()
     if kind == "be_between":
         low, high = kwargs.get("min_value"), kwargs.get("max_value")
-        return bool(((present < low).any() if low is not None else False) or ((present > high).any() if high is not None else False))
+        return bool(
+            ((present < low).any() if low is not None else False)
+            or ((present > high).any() if high is not None else False)
+        )
     if kind == "be_in_set":
         return bool((~present.isin(kwargs["value_set"])).any())
     return False
@@ -125,6 +135,8 @@ def suite_of(name: str, drafts: Sequence[Draft]) -> dict[str, Any]:
             kept.append({**draft.expectation, "meta": meta} if draft.batches else draft.expectation)
     return {
         "name": name,
-        "meta": {"binds": "types, keys and physical bounds; never the distribution or the levels of a reference window"},
+        "meta": {
+            "binds": "types, keys and physical bounds; never the distribution or the levels of a reference window"
+        },
         "expectations": kept,
     }

@@ -11,7 +11,24 @@ from retrim.core.init.notes import Note
 from retrim.core.table import ColumnType
 
 Task = Literal["regression", "binary", "multiclass"]
-POSITIVE = ("yes", "true", "1", "1.0", "y", "t", "positive", "pos", "on", "ja", "oui", "default", "churn", "fraud", "late", "rain")
+POSITIVE = (
+    "yes",
+    "true",
+    "1",
+    "1.0",
+    "y",
+    "t",
+    "positive",
+    "pos",
+    "on",
+    "ja",
+    "oui",
+    "default",
+    "churn",
+    "fraud",
+    "late",
+    "rain",
+)
 MOST_CLASSES = 50
 FEW_WHOLE = 10
 """Whole numbers that a target may have, at most, to be asked about: they may be classes."""
@@ -45,7 +62,9 @@ class Aim:
     rarest: float | None
 
 
-def aim_of(look: Look, kind: ColumnType, words: "pd.Series[int]", numbers: np.ndarray | None, wanted: Task | None) -> Aim | str:
+def aim_of(
+    look: Look, kind: ColumnType, words: "pd.Series[int]", numbers: np.ndarray | None, wanted: Task | None
+) -> Aim | str:
     """What a target asks for; a sentence where it can be none.
 
     Args:
@@ -57,14 +76,18 @@ def aim_of(look: Look, kind: ColumnType, words: "pd.Series[int]", numbers: np.nd
     """
     distinct = len(words)
     if distinct < 2:
-        return f"the target {look.name!r} has {distinct} distinct value; nothing can be learned of one that never varies"
+        return (
+            f"the target {look.name!r} has {distinct} distinct value; nothing can be learned of one that never varies"
+        )
     if kind == "time":
         return f"the target {look.name!r} is a time; name a number, a yes or no, or a class"
     task: Task = wanted or ("binary" if distinct == 2 else "regression" if numbers is not None else "multiclass")
     if task == "regression":
         if numbers is None:
             return f"the target {look.name!r} is text, such as {str(words.index[0])[:40]!r}, and a regression predicts a number; choose another task or target"
-        return _regression(kind, numbers, unsure="multiclass" if wanted is None and kind == "integer" and distinct <= FEW_WHOLE else "")
+        return _regression(
+            kind, numbers, unsure="multiclass" if wanted is None and kind == "integer" and distinct <= FEW_WHOLE else ""
+        )
     if task == "binary" and distinct != 2:
         return f"the target {look.name!r} has {distinct} distinct values, and a binary task has 2; choose --task multiclass or regression"
     if task == "multiclass" and distinct > MOST_CLASSES:
@@ -93,4 +116,13 @@ def _classes(task: Task, words: "pd.Series[int]") -> Aim:
     naive = max(share, 1 - share)
     why = f"{share:.1%} are {positive!r}: who always says the commoner is right in {naive:.1%}, so accuracy says little; log loss judges the probabilities"
     metrics = ("log_loss", "brier", "auc", "average_precision") if share < RARE else ("log_loss", "brier", "auc")
-    return Aim("binary", "category", positive, "log_loss", metrics, why, "" if len(known) == 1 else f"the positive class could be {str(words.idxmax())!r}", rarest)
+    return Aim(
+        "binary",
+        "category",
+        positive,
+        "log_loss",
+        metrics,
+        why,
+        "" if len(known) == 1 else f"the positive class could be {str(words.idxmax())!r}",
+        rarest,
+    )
