@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from retrim.core.account import AccountParams
 from retrim.core.backtest import BacktestParams
 from retrim.core.batches import BatchParams
+from retrim.core.contributions import ExplainParams
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.former import FormerParams
@@ -51,6 +52,7 @@ class Params(Section):
     triggers: TriggerParams
     policy: PolicyParams
     slices: SliceParams
+    explain: ExplainParams
     former: FormerParams
     retrain: RetrainParams
     room: RoomParams

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.core.contributions import check_sums
 from retrim.core.metrics import row_losses
-from retrim.core.models import MODELS, Fitted, ModelKind
+from retrim.core.models import MODELS, Fitted, ModelKind, outputs
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError
 
@@ -189,6 +190,32 @@ class TestEveryModel:
         assert gains.shape == (3,)
         assert (gains >= 0).all()
         assert gains.argmax() == 0
+
+    @pytest.mark.parametrize("odd", ["rows", "missing", "none", "far"])
+    def test_says_exactly_what_each_feature_adds(
+        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted, odd: str
+    ):
+        known = view_of(task).matrix(rows)
+        matrix = {"rows": known, "missing": np.full((2, 3), np.nan), "none": known[:0], "far": known * 1e6}[odd]
+        added, scores = fitted.model.contributions(matrix), fitted.model.scores(matrix)
+
+        assert added.shape == (len(matrix), 3 if task == "multiclass" else 1, 4)
+        assert np.abs(added.sum(axis=-1) - scores).max(initial=0) < 1e-9
+        check_sums(added, scores)
+
+    def test_gives_scores_that_its_link_turns_into_predictions(
+        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted
+    ):
+        matrix = view_of(task).matrix(rows)
+        said = outputs(fitted.model.scores(matrix), fitted.model.link)
+
+        assert said == pytest.approx(fitted.model.predict(matrix), abs=1e-12)
+
+    def test_says_the_same_of_a_row_after_it_was_stored(self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted):
+        matrix = view_of(task).matrix(rows)
+        stored = MODELS[name].load(view_of(task), fitted.model.files())
+
+        assert np.array_equal(stored.contributions(matrix), fitted.model.contributions(matrix))
 
     def test_leaves_its_inputs_as_they_are(self, name: str, task: str, rows: pd.DataFrame):
         matrix, actual = view_of(task).matrix(rows), actual_of(rows, task)

@@ -1,5 +1,7 @@
 """The backtest: each origin is scored by fits on its own past alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,7 +26,7 @@ def rows(n: int = 120) -> pd.DataFrame:
 
 def run(table: pd.DataFrame, *, count: int = 2, sliding_rows: int = 40, cores: int = 1) -> list[Origin]:
     cut = folds(table["_event"], table["_due"], count=count, rows=20)
-    return backtest(RECIPE, VIEW, table, cut, WINDOWS, sliding_rows=sliding_rows, cores=cores)
+    return backtest({"found": RECIPE}, VIEW, table, cut, WINDOWS, sliding_rows=sliding_rows, cores=cores)
 
 
 def test_each_origin_is_scored_by_a_fit_on_what_was_due_before_it() -> None:
@@ -46,6 +48,17 @@ def test_what_comes_after_an_origin_does_not_change_it() -> None:
 
 def test_an_origin_whose_past_fits_the_sliding_window_has_one_loss() -> None:
     assert [set(origin.losses) for origin in run(rows(), sliding_rows=90)] == [{"all"}, {"all", "sliding"}]
+
+
+def test_each_recipe_is_refitted_on_each_window() -> None:
+    table = rows()
+    cut = folds(table["_event"], table["_due"], count=1, rows=20)
+    other = replace(RECIPE, rounds=3)
+    both = backtest({"found": RECIPE, "champion": other}, VIEW, table, cut, WINDOWS, sliding_rows=40, cores=1)
+    alone = backtest({"found": other}, VIEW, table, cut, WINDOWS, sliding_rows=40, cores=1)
+
+    assert set(both[0].losses) == {"all", "sliding", "refit-all", "refit-sliding"}
+    assert both[0].losses["refit-all"] == alone[0].losses["all"] != both[0].losses["all"]
 
 
 def test_an_origin_says_what_it_scored() -> None:

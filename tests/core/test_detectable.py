@@ -6,13 +6,9 @@ import pytest
 
 from retrim.core.detectable import Detectable, detectable
 from retrim.core.gate import GateParams, judge
+from tests.gates import make_gate
 
-GATE = GateParams.model_validate(
-    {
-        "min_rows": 100, "min_gain": 0.0, "confidence": 0.95, "folds": 1, "worst_fold": 10.0, "floor": ["mean"],
-        "season": "7D", "season_cells": 7, "seed": 7,
-    }
-)  # fmt: skip
+GATE = make_gate(min_rows=100, min_gain=0.0, folds=1, worst_fold=10.0)
 
 
 def drawn(gain: float, *, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from retrim.core.former import Formers, judge_formers, restore_instead
-from retrim.core.gate import GateParams
 from retrim.core.triggers import Decision
-from tests.architecture.test_settings import DOCUMENT
+from tests.gates import make_gate
 
-GATE = GateParams.model_validate({**DOCUMENT["gate"], "min_rows": 100})
+GATE = make_gate(min_rows=100)
 DRAW = np.random.default_rng(7)
 LIVE = DRAW.gamma(4, 1, 400)
 

@@ -10,23 +10,13 @@ from pydantic import ValidationError
 from retrim.core.canonical import to_json
 from retrim.core.gate import GateParams, Verdict, judge
 from retrim.core.resample import mean_error
+from tests.gates import make_gate
 
 ROWS = 400
-SETTINGS: dict[str, Any] = {
-    "min_rows": 100,
-    "min_gain": 0.01,
-    "confidence": 0.95,
-    "folds": 4,
-    "worst_fold": 0.25,
-    "floor": ["mean"],
-    "season": "7d",
-    "season_cells": 7,
-    "seed": 7,
-}
 
 
 def gate(**changed: Any) -> GateParams:
-    return GateParams.model_validate({**SETTINGS, **changed})
+    return make_gate(**{"min_rows": 100, "min_gain": 0.01, "folds": 4, "worst_fold": 0.25, **changed})
 
 
 def losses(mean: float, *, seed: int, rows: int = ROWS, noise: float = 0.2) -> np.ndarray:

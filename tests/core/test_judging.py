@@ -5,27 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrim.core.gate import GateParams, judge
+from retrim.core.gate import judge
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.play import Answer, Seen, Setting, play
 from tests.core.test_play import ERRORS, MOMENTS, TRIGGERS
 from tests.core.turning import BLOCK_ROWS, BLOCKS, KINDS, USUAL, WINDOWS, losses_before, losses_of, matrix, rows_of
+from tests.gates import make_gate
 
-GATE = GateParams.model_validate(
-    {
-        "min_rows": 2,
-        "min_gain": 0.01,
-        "confidence": 0.95,
-        "folds": 2,
-        "worst_fold": 0.5,
-        "floor": ["mean"],
-        "season": "1D",
-        "season_cells": 4,
-        "seed": 7,
-    }
-)
+GATE = make_gate(min_rows=2, min_gain=0.01, folds=2, worst_fold=0.5)
 AGED = Delays(0, 0, 1)
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from retrim.core.account import EMPTY
 from retrim.core.evidence import Evidence, TriggerParams
-from retrim.core.gate import GateParams
 from retrim.core.history import Past, PastCheck, PastRun, standing
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.hindsight import best
@@ -19,6 +18,7 @@ from retrim.core.policy.matrix import Delays
 from retrim.core.policy.play import Setting, play
 from retrim.core.triggers import decide
 from tests.core.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_reading, losses_of, matrix, rows_of
+from tests.gates import make_gate
 
 MOMENTS = [START + pd.Timedelta(number, "D") for number in range(WINDOWS + 1)]
 TRIGGERS = TriggerParams.model_validate(
@@ -36,19 +36,7 @@ TRIGGERS = TriggerParams.model_validate(
     }
 )
 ERRORS, AHEAD = 1.0, 1.0
-OPEN = GateParams.model_validate(
-    {
-        "min_rows": 2,
-        "min_gain": 0.0,
-        "confidence": 0.6,
-        "folds": 1,
-        "worst_fold": 1.0,
-        "floor": ["mean"],
-        "season": "1D",
-        "season_cells": 4,
-        "seed": 7,
-    }
-)
+OPEN = make_gate(min_rows=2, min_gain=0.0, confidence=0.6, folds=1, worst_fold=1.0)
 
 
 def setting(kinds: Sequence[int] = (0,), delays: Delays = Delays(0, 0, 0), judging: Judging | None = None) -> Setting:

@@ -13,7 +13,13 @@ BACKTEST = BacktestParams(origins=2, origin_rows=100)
 
 
 def work(mode: str, **changed: object) -> int:
-    plain: dict = {"windows": ("all", "sliding"), "sliding_rows": 300, "backtest": BACKTEST, "tune": TUNE}
+    plain: dict = {
+        "windows": ("all", "sliding"),
+        "recipes": ("found",),
+        "sliding_rows": 300,
+        "backtest": BACKTEST,
+        "tune": TUNE,
+    }
     return retraining_work(1000, 10, mode=mode, **{**plain, **changed})
 
 
@@ -25,6 +31,13 @@ def test_a_refit_is_the_challengers_and_the_origins_of_the_backtest() -> None:
 @pytest.mark.parametrize(("mode", "trials"), [("warm", 2), ("search", 5)])
 def test_trials_add_their_folds(mode: str, trials: int) -> None:
     assert work(mode) - work("refit") == 10 * trials * (900 + 800)
+
+
+@pytest.mark.parametrize(("mode", "fitted"), [("refit", 3600), ("warm", 7200), ("search", 7200)])
+def test_a_second_recipe_is_fitted_where_there_are_trials(mode: str, fitted: int) -> None:
+    trials = work(mode) - work("refit")
+
+    assert work(mode, recipes=("found", "champion")) - trials == 10 * fitted
 
 
 def test_a_probe_costs_its_share_of_the_price() -> None:

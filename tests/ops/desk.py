@@ -129,7 +129,7 @@ class Desk:
             "drift__joint": params.drift.joint,
         }
         train.run(params.train, params.judge, params.split, params.profile, **usual, paths=paths, cores=1)
-        compare.run(params.gate, params.judge, paths)
+        compare.run(params.gate, params.judge, params.slices, params.explain, paths)
         self.shelf.folders[version] = paths.candidate
         return paths
 

@@ -11,12 +11,14 @@ import pandas as pd
 
 from retrim.core.backtest import BacktestParams
 from retrim.core.canonical import to_json
+from retrim.core.contributions import ExplainParams
 from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.joint import JointParams
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams
+from retrim.core.slices import SliceParams
 from retrim.core.table import DataParams, row_keys
 from retrim.core.training import TrainParams
 from retrim.core.tuning import TuneParams
@@ -25,12 +27,13 @@ from retrim.datasets.synthetic import data_section, generate
 from retrim.files import folder_digest, read_folder, write_file, write_folder
 from retrim.paths import NO_CHAMPION, Paths
 from retrim.stages import backtest, compare, features, train, tune
+from tests.gates import settings as gate_settings
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 SETTINGS: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 80, "sliding_rows": 200},
     "judge": {"loss": "mae", "metrics": ["mae"], "draws": 200, "block_rows": 8},
-    "train": {"model": "gbm", "windows": ["all", "sliding"], "seed": 7},
+    "train": {"model": "gbm", "windows": ["all", "sliding"], "recipes": ["found", "champion"], "seed": 7},
     "profile": {
         "cells": 20,
         "levels": 50,
@@ -42,17 +45,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "seed": 7,
     },
     "backtest": {"origins": 2, "origin_rows": 40},
-    "gate": {
-        "min_rows": 40,
-        "min_gain": 0.0,
-        "confidence": 0.9,
-        "folds": 2,
-        "worst_fold": 0.5,
-        "floor": ["mean"],
-        "season": "1d",
-        "season_cells": 24,
-        "seed": 7,
-    },
+    "gate": gate_settings(
+        min_rows=40, min_gain=0.0, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
+    ),
     "tune": {
         "sampler": "tpe",
         "options": {"n_startup_trials": 2},
@@ -72,6 +67,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "account": {"usual_rows": 40},
+    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
+    "explain": {"rows": 50, "confidence": 0.95},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
         "joint": {"tests": {"correlation": {}}, "windows": 8, "seed": 7},
@@ -148,7 +145,13 @@ class Room:
         )
 
     def compare(self) -> None:
-        compare.run(self.section("gate", GateParams), self.section("judge", JudgeParams), self.paths)
+        compare.run(
+            self.section("gate", GateParams),
+            self.section("judge", JudgeParams),
+            self.section("slices", SliceParams),
+            self.section("explain", ExplainParams),
+            self.paths,
+        )
 
     def run(self, *, cores: int = 1) -> "Room":
         """All stages after validate."""

@@ -291,3 +291,41 @@ def test_a_bundle_does_not_tell_where_it_was_made(second: Room) -> None:
     places = [str(second.paths.root).encode(), str(Path.home()).encode() + b"/"]
 
     assert not [name for name, content in second.bundle.items() for place in places if place in content]
+
+
+# --- what else is kept of the judged rows
+
+
+def judged_rows(room: Room) -> pd.DataFrame:
+    return pd.read_parquet(room.paths.verdict / "judged.parquet")
+
+
+def test_the_champions_loss_is_kept_of_every_judged_row(first: Room, second: Room) -> None:
+    judged, verdict = judged_rows(second), second.record("verdict/verdict.json")
+
+    assert judged["_champion_loss"].mean() == pytest.approx(verdict["losses"]["champion"])
+    assert "_champion_loss" not in judged_rows(first)
+
+
+def test_every_slice_says_what_both_models_lost_in_it(second: Room) -> None:
+    judged, view = judged_rows(second), second.view[second.view["_part"] == "judge"].reset_index(drop=True)
+    told = second.record("verdict/slices.json")["slices"]
+    winner = second.record("verdict/verdict.json")["winner"]
+    (a,) = [each for each in told if (each["column"], each["name"]) == ("group", "a")]
+    inside = (view["group"] == "a").to_numpy()
+
+    assert a["rows"] == inside.sum()
+    assert a["loss"] == pytest.approx((judged[winner] - judged["actual"])[inside].abs().mean())
+    assert a["saved"][0] == pytest.approx(a["other"] - a["loss"])
+
+
+def test_the_importance_is_the_mean_absolute_contribution_on_judged_rows(second: Room) -> None:
+    kept = second.record("verdict/importance.json")
+    rows = second.view[second.view["_part"] == "judge"].iloc[np.linspace(0, 79, 50).round().astype(int)]
+    model = load_predictor(second.bundle)
+    added = model.model.contributions(model.view.matrix(rows))
+
+    assert kept["weights"] == pytest.approx(
+        dict(zip(model.view.features, np.abs(added[:, 0, :-1]).mean(axis=0), strict=True))
+    )
+    assert (kept["rows"], kept["of"]) == (50, 80)

@@ -81,14 +81,15 @@ class Exhibits:
 
     def parameters(self) -> dict[str, str]:
         """Hyperparameters under their own names; windows and rows."""
-        tuned, split, fit = self.read(HYPERPARAMETERS), self.read(SPLIT), self.read(f"models/{self.winner}/fit.json")
-        found = {name: str(value) for name, value in tuned["hyperparameters"].items()}
+        split, fit = self.read(SPLIT), self.read(f"models/{self.winner}/fit.json")
+        found = {name: str(value) for name, value in fit["recipe"]["hyperparameters"].items()}
         return found | {
-            "rounds": str(tuned["rounds"]),
+            "rounds": str(fit["recipe"]["rounds"]),
             "model": fit["recipe"]["model"],
             "loss": fit["recipe"]["loss"],
             "seed": str(fit["recipe"]["seed"]),
-            "window": self.winner,
+            "window": fit.get("window", self.winner),
+            "recipe": fit.get("recipe_of", "found"),
             "rows.trained": str(fit["rows"]),
             "rows.mature": str(split["rows"]),
             "rows.judged": str(self.verdict["rows"]),

@@ -1,5 +1,6 @@
 """The recipe refitted at earlier origins: what it would have given, had it been used before."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,9 +8,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from retrim.core.challengers import Challenger, challengers_of
 from retrim.core.metrics import row_losses
 from retrim.core.section import Section
-from retrim.core.training import Recipe, WindowKind, distinct, fit_recipe, in_parallel, training_rows
+from retrim.core.training import Recipe, RecipeKind, WindowKind, fit_recipe, in_parallel, training_rows
 from retrim.core.view import FeatureView
 from retrim.core.windows import Fold
 
@@ -23,7 +25,7 @@ class BacktestParams(Section):
 
 @dataclass(frozen=True)
 class Origin:
-    """One origin: the events of the first and the last row scored, and the mean loss of each training window."""
+    """One origin: the events of the first and the last row scored, and the mean loss of each challenger."""
 
     start: pd.Timestamp
     end: pd.Timestamp
@@ -40,7 +42,7 @@ class Origin:
 
 
 def backtest(
-    recipe: Recipe,
+    recipes: Mapping[RecipeKind, Recipe],
     view: FeatureView,
     rows: pd.DataFrame,
     folds: list[Fold],
@@ -49,10 +51,10 @@ def backtest(
     sliding_rows: int,
     cores: int,
 ) -> list[Origin]:
-    """Mean loss of the recipe at each origin, a value a training window (windows of the same rows make one).
+    """Mean loss of each recipe at each origin, a value a training window (windows of the same rows make one).
 
     Args:
-        recipe: Refitted at each origin on that origin's past alone.
+        recipes: Refitted at each origin on that origin's past alone.
         view: Gives matrix and targets.
         rows: Training rows in total order with `_event`; the judging block is not among them.
         folds: Row numbers of each origin.
@@ -61,21 +63,26 @@ def backtest(
         cores: Cores to use; changes no result.
     """
 
-    def score(job: tuple[Fold, WindowKind], threads: int) -> float:
-        fold, kind = job
-        fitted, scored = rows.iloc[training_rows(fold.fit, kind, sliding_rows=sliding_rows)], rows.iloc[fold.score]
-        model = fit_recipe(recipe, view, fitted, threads=threads)
+    def score(job: tuple[Fold, Challenger], threads: int) -> float:
+        fold, challenger = job
+        fitted = rows.iloc[training_rows(fold.fit, challenger.window, sliding_rows=sliding_rows)]
+        scored = rows.iloc[fold.score]
+        model = fit_recipe(challenger.recipe, view, fitted, threads=threads)
         predicted = model.predict(view.matrix(scored))
-        return float(np.mean(row_losses(recipe.loss, view.actual(scored), predicted)))
+        return float(np.mean(row_losses(challenger.recipe.loss, view.actual(scored), predicted)))
 
-    jobs = [(fold, kind) for fold in folds for kind in distinct(windows, len(fold.fit), sliding_rows=sliding_rows)]
+    jobs = [
+        (fold, challenger)
+        for fold in folds
+        for challenger in challengers_of(recipes, windows, len(fold.fit), sliding_rows=sliding_rows)
+    ]
     losses = in_parallel(score, jobs, cores=cores)
     return [
         Origin(
             start=rows["_event"].iloc[fold.score[0]],
             end=rows["_event"].iloc[fold.score[-1]],
             rows=len(fold.score),
-            losses={kind: loss for (origin, kind), loss in zip(jobs, losses, strict=True) if origin is fold},
+            losses={each.name: loss for (origin, each), loss in zip(jobs, losses, strict=True) if origin is fold},
         )
         for fold in folds
     ]

@@ -26,7 +26,7 @@ class Predictor:
     Args:
         view: How rows become numbers.
         model: The winning model.
-        recipe: What it was fitted with.
+        recipe: What it was fitted with: of several that competed, the one that won.
         window: The training window that won.
         used_until: Event time of the newest row it was fitted, tuned or stopped on.
         trained_from: Event time of the oldest row it was fitted on.
@@ -67,28 +67,21 @@ def load_predictor(files: Mapping[str, bytes]) -> Predictor:
     view = FeatureView.from_record(json.loads(files[VIEW]))
     split = json.loads(files[SPLIT])
     verdict = json.loads(files[VERDICT])
-    tuned = json.loads(files[HYPERPARAMETERS])
-    window = verdict["winner"]
-    made = json.loads(files[f"models/{window}/fit.json"])
-    recipe = Recipe(
-        model=made["recipe"]["model"],
-        loss=made["recipe"]["loss"],
-        hyperparameters=tuned["hyperparameters"],
-        rounds=tuned["rounds"],
-        seed=made["recipe"]["seed"],
-    )
+    winner = verdict["winner"]
+    made = json.loads(files[f"models/{winner}/fit.json"])
+    recipe = Recipe(**made["recipe"])
     model_files = {
-        name.removeprefix(f"models/{window}/"): content
+        name.removeprefix(f"models/{winner}/"): content
         for name, content in files.items()
-        if name.startswith(f"models/{window}/")
+        if name.startswith(f"models/{winner}/")
     }
     return Predictor(
         view=view,
         model=MODELS[recipe.model].load(view, model_files),
         recipe=recipe,
-        window=window,
+        window=made.get("window", winner),  # a bundle without the key is older than recipes that compete
         used_until=pd.Timestamp(split["used_until"]),
         trained_from=pd.Timestamp(made["from"]),
         judged_until=pd.Timestamp(split["judged_until"]),
-        judged_loss=verdict["losses"][window],
+        judged_loss=verdict["losses"][winner],
     )

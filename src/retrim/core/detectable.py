@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.core.gate import SAYABLE, GateParams
+from retrim.core.gate import SAYABLE, GateParams, confidence_of
 from retrim.core.resample import mean_bound
 
 POWER = 0.8  # "seen" is: four times in five
@@ -80,7 +80,7 @@ def detectable(
     if n < 2 or base <= 0:
         return None
     saved = champion - challengers[winner]
-    confidence = 1 - (1 - gate.confidence) / len(challengers)
+    confidence = confidence_of(gate, len(challengers))
     low = mean_bound(saved, confidence=confidence, block_rows=block_rows, draws=draws, seed=gate.seed)
     margin = (float(saved.mean()) - low) / base
     blocks = max(n // max(min(block_rows, n // 2), 1), 2)

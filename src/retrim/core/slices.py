@@ -103,7 +103,7 @@ def loss_change(
     if min(len(before.losses), len(now.losses)) < params.least_rows:
         return LossChange({}, ())
     for column, kind in columns.items():
-        cells = _cells(before.rows[column], kind, params)
+        cells = cells_of(before.rows[column], kind, params)
         if cells is None:
             continue
         places = cells.place(before.rows[column]), cells.place(now.rows[column])
@@ -117,13 +117,13 @@ def loss_change(
                 change = float(inside.mean() - compared.mean())
                 error = _error(inside, compared, block_rows=block_rows)
                 added = change * len(inside) / len(now.losses)
-                name = _name(cells, int(cell))
+                name = slice_name(cells, int(cell))
                 figures = len(inside), float(inside.mean()), len(was), float(compared.mean()), added
                 slices.append(Slice(column, name, *figures, clear=bool(abs(change) > params.errors * error)))
     return LossChange(shifted, tuple(sorted(slices, key=lambda s: (not s.clear, -s.added, s.column, s.name))))
 
 
-def _cells(values: pd.Series, kind: ColumnType, params: SliceParams) -> NumericCells | CategoryCells | None:
+def cells_of(values: pd.Series, kind: ColumnType, params: SliceParams) -> NumericCells | CategoryCells | None:
     """What a column is cut into; None for one of too many categories to look at each."""
     if kind in ("number", "integer"):
         return NumericCells.cut(values, cells=params.cells)
@@ -149,7 +149,7 @@ def _error(*series: np.ndarray, block_rows: int) -> float:
     return math.hypot(*(max(mean_error(each, block_rows=n) for n in (1, block_rows)) for each in series))
 
 
-def _name(cells: NumericCells | CategoryCells, cell: int) -> str:
+def slice_name(cells: NumericCells | CategoryCells, cell: int) -> str:
     if cell == cells.size:
         return "missing"
     if isinstance(cells, CategoryCells):

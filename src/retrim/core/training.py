@@ -15,6 +15,7 @@ from retrim.core.view import FeatureView
 from retrim.errors import UnknownNameError
 
 WindowKind = Literal["all", "sliding"]
+RecipeKind = Literal["found", "champion"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -24,7 +25,15 @@ class TrainParams(Section):
 
     model: str = Field(description="kind of model")
     windows: tuple[WindowKind, ...] = Field(min_length=1, description="training windows that compete")
+    recipes: tuple[RecipeKind, ...] = Field(min_length=1, description="recipes that compete in a search or warm start")
     seed: int = Field(ge=0)
+
+    @field_validator("recipes")
+    @classmethod
+    def _with_what_was_found(cls, kinds: tuple[RecipeKind, ...]) -> tuple[RecipeKind, ...]:
+        if "found" not in kinds:
+            raise ValueError("found is missing: a search whose result does not compete is for nothing; add it")
+        return kinds
 
     @field_validator("model")
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any
 
 from retrim.core.backtest import BacktestParams
 from retrim.core.plan import Mode
-from retrim.core.training import WindowKind
+from retrim.core.training import RecipeKind, WindowKind
 from retrim.core.tuning import TuneParams
 
 
@@ -43,6 +43,7 @@ def retraining_work(
     *,
     mode: Mode,
     windows: Sequence[WindowKind],
+    recipes: Sequence[RecipeKind],
     sliding_rows: int,
     backtest: BacktestParams,
     tune: TuneParams,
@@ -54,6 +55,7 @@ def retraining_work(
         rounds: Boosting rounds of a fit.
         mode: A refit makes no trial.
         windows: Training windows that compete.
+        recipes: Recipes that compete where there are trials; a refit has one.
         sliding_rows: Rows of the sliding one.
         backtest: Origins.
         tune: Trials and folds.
@@ -62,4 +64,4 @@ def retraining_work(
     fitted = sum(min(past, sliding_rows) if kind == "sliding" else past for past in pasts for kind in windows)
     trials = {"refit": 0, "warm": tune.warm_trials, "search": tune.trials}[mode]
     folds = sum(max(rows - number * tune.fold_rows, 0) for number in range(1, tune.folds + 1))
-    return rounds * (fitted + trials * folds)
+    return rounds * (fitted * (len(recipes) if trials else 1) + trials * folds)

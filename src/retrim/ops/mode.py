@@ -33,6 +33,7 @@ def mode_now(house: House) -> Chosen:
             USUAL_ROUNDS,
             mode=mode,
             windows=params.train.windows,
+            recipes=params.train.recipes,
             sliding_rows=params.split.sliding_rows,
             backtest=params.backtest,
             tune=params.tune,

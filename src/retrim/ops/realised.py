@@ -234,6 +234,7 @@ def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predi
         rounds,
         mode="refit" if params.retrain.mode == "auto" else params.retrain.mode,
         windows=params.train.windows,
+        recipes=params.train.recipes,
         sliding_rows=params.split.sliding_rows,
         backtest=params.backtest,
         tune=params.tune,

@@ -4,8 +4,9 @@ import pandas as pd
 
 from retrim.core import backtest as rolling
 from retrim.core.canonical import to_json
+from retrim.core.challengers import recipes_of
 from retrim.core.metrics import JudgeParams
-from retrim.core.training import Recipe, TrainParams
+from retrim.core.training import TrainParams
 from retrim.core.view import FeatureView
 from retrim.core.windows import SplitParams, folds, part_of
 from retrim.errors import RefusedError
@@ -22,16 +23,16 @@ def run(
     paths: Paths,
     cores: int,
 ) -> None:
-    """Writes the loss of each training window at each origin."""
+    """Writes the loss of each challenger at each origin."""
     lightgbm_alone()
     rows = part_of(pd.read_parquet(paths.view), "train")
-    tuned = read_json(paths.tuning / "hyperparameters.json")
+    recipes = recipes_of(read_json(paths.tuning / "hyperparameters.json"), train, loss=judge.loss)
     try:
         cut = folds(rows["_event"], rows["_due"], count=backtest.origins, rows=backtest.origin_rows)
     except ValueError as error:
         raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
     origins = rolling.backtest(
-        Recipe(train.model, judge.loss, tuned["hyperparameters"], tuned["rounds"], train.seed),
+        recipes,
         FeatureView.from_record(read_json(paths.features / "view.json")),
         rows,
         cut,

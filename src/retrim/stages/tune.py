@@ -65,6 +65,7 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
         "importance": importance(tune, found),
         "importance_by": "PED-ANOVA",
         "folds": [rows["_event"].iloc[scored[0]].isoformat() for _, _, scored in cuts],
+        "champion": champion if "champion" in train.recipes else None,
     }
     write_folder(
         paths.tuning,
@@ -73,10 +74,12 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
 
 
 def _champion(paths: Paths) -> dict[str, Any] | None:
+    """What the champion was fitted with: the recipe that won, which need not be the one its own run had found."""
     if not paths.has_champion:
         return None
-    record = read_json(paths.champion / "tuning" / "hyperparameters.json")
-    return {"hyperparameters": record["hyperparameters"], "rounds": record["rounds"]}
+    winner = read_json(paths.champion / "verdict" / "verdict.json")["winner"]
+    recipe = read_json(paths.champion / "models" / winner / "fit.json")["recipe"]
+    return {"hyperparameters": recipe["hyperparameters"], "rounds": recipe["rounds"]}
 
 
 Cut = tuple[np.ndarray, np.ndarray, np.ndarray]

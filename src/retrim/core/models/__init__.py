@@ -2,16 +2,23 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from retrim.core.plugins import Registry
 from retrim.core.view import FeatureView
 
+Link = Literal["identity", "log odds", "log shares"]
+"""What raw scores are: the prediction itself, the log odds of the positive class, or logs of shares of the classes."""
+
 
 class Model(Protocol):
     """A fitted model."""
+
+    @property
+    def link(self) -> Link:
+        """What its raw scores are."""
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """Predictions: shape (n,) for a regression or binary task, (n, classes) for a multiclass one."""
@@ -21,6 +28,29 @@ class Model(Protocol):
 
     def gains(self) -> np.ndarray:
         """How much each feature helped, shape (features,), 0 or more."""
+
+    def scores(self, matrix: np.ndarray) -> np.ndarray:
+        """Raw scores: shape (n, 1), or (n, classes) for a multiclass task. `outputs` makes predictions of them."""
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        """What each feature adds to each raw score of a row, exactly: the sum over the last axis is `scores`.
+
+        Returns:
+            Shape (n, 1 or classes, features + 1); the last is the base value, the score of the average training row.
+
+        Raises:
+            RefusedError: A model of these hyperparameters has no exact contributions.
+        """
+
+
+def outputs(scores: np.ndarray, link: Link) -> np.ndarray:
+    """Predictions of raw scores: shape (n,), or (n, classes) where the link is `log shares`."""
+    if link == "identity":
+        return np.asarray(scores[:, 0])
+    if link == "log odds":
+        return np.asarray(1 / (1 + np.exp(-scores[:, 0])))
+    grown = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
+    return np.asarray(grown / grown.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -65,4 +95,4 @@ MODELS: Registry[ModelKind] = Registry("model")
 
 from retrim.core.models import gbm as _gbm  # noqa: E402  registers itself
 
-__all__ = ["MODELS", "Fitted", "Model", "ModelKind", "_gbm"]
+__all__ = ["MODELS", "Fitted", "Link", "Model", "ModelKind", "_gbm", "outputs"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from retrim.core.models import MODELS, Fitted
+from retrim.core.models import MODELS, Fitted, Link
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
 
@@ -17,6 +17,7 @@ OBJECTIVES = {
     "binary": {"log_loss": "binary", "brier": "binary", "error": "binary"},
     "multiclass": {"log_loss": "multiclass", "brier": "multiclass", "error": "multiclass"},
 }
+LINKS: dict[str, Link] = {"regression": "identity", "binary": "log odds", "multiclass": "log shares"}
 MODEL_FILE = "model.txt"
 SET_BY_RETRIM = {
     "objective": "judge.loss says it",
@@ -39,6 +40,7 @@ class Gbm:
     text: str
     booster: Any
     threads: int
+    link: Link
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         return np.asarray(self.booster.predict(matrix, num_threads=self.threads))
@@ -48,6 +50,34 @@ class Gbm:
 
     def gains(self) -> np.ndarray:
         return np.asarray(self.booster.feature_importance(importance_type="gain"))
+
+    def scores(self, matrix: np.ndarray) -> np.ndarray:
+        raw = np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=self.threads))
+        return (raw if raw.ndim == 2 else raw[:, None]) / self._averaged
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        """Exact TreeSHAP values.
+
+        Source:
+            Lundberg et al. (2020), From local explanations to global understanding with explainable AI for trees,
+            Nature Machine Intelligence 2, 56-67: the path-dependent form, as LightGBM computes it.
+        """
+        import lightgbm
+
+        width = self.booster.num_feature() + 1
+        if not len(matrix):
+            return np.empty((0, self.booster.num_model_per_iteration(), width))
+        try:
+            added = self.booster.predict(matrix, pred_contrib=True, num_threads=self.threads)
+        except lightgbm.basic.LightGBMError as error:
+            raise RefusedError(f"LightGBM gives no exact contributions for this model: {str(error).strip()}") from error
+        return np.asarray(added).reshape(len(matrix), -1, width) / self._averaged
+
+    @property
+    def _averaged(self) -> int:
+        """Trees that a random forest (boosting: rf) averages over: LightGBM's raw scores are their sums."""
+        forest = "\naverage_output\n" in self.text.partition("\nTree=")[0]
+        return int(self.booster.current_iteration()) if forest else 1
 
 
 class GbmKind:
@@ -98,13 +128,13 @@ class GbmKind:
             ) from error
         kept = rounds if stop is None else booster.best_iteration
         text = re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", booster.model_to_string(num_iteration=kept))
-        return Fitted(Gbm(text, booster, threads), kept)
+        return Fitted(Gbm(text, booster, threads, LINKS[view.task]), kept)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Gbm:
         import lightgbm
 
         text = files[MODEL_FILE].decode()
-        return Gbm(text, lightgbm.Booster(model_str=text), 1)
+        return Gbm(text, lightgbm.Booster(model_str=text), 1, LINKS[view.task])
 
     def check_space(self, names: Iterable[str]) -> None:
         from lightgbm.basic import _ConfigAliases

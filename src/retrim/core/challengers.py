@@ -1,0 +1,54 @@
+"""Who competes in a run: recipes times training windows, each pair once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from retrim.core.training import Recipe, RecipeKind, TrainParams, WindowKind, distinct
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """One recipe on one training window.
+
+    Args:
+        recipe: What it is fitted with.
+        kind: Where that came from: found by this run's mode, or the champion's own, refitted.
+        window: Rows it is fitted on.
+    """
+
+    recipe: Recipe
+    kind: RecipeKind
+    window: WindowKind
+
+    @property
+    def name(self) -> str:
+        """Its folder in the bundle, and its name in the verdict: `all`, or `refit-all` with the champion's recipe."""
+        return self.window if self.kind == "found" else f"refit-{self.window}"
+
+
+def recipes_of(tuned: Mapping[str, Any], train: TrainParams, *, loss: str) -> dict[RecipeKind, Recipe]:
+    """The recipes that compete, from what `tune` wrote; two that are the same are one.
+
+    Args:
+        tuned: Record of tuning/hyperparameters.json. `champion` in it is the champion's recipe, where it competes.
+        train: Kind of model and seed.
+        loss: That a model is fitted for.
+    """
+    own = tuned.get("champion")
+    given: dict[RecipeKind, Any] = {"found": tuned} | ({} if own is None else {"champion": own})
+    made = {
+        kind: Recipe(train.model, loss, record["hyperparameters"], record["rounds"], train.seed)
+        for kind, record in given.items()
+    }
+    if made.get("champion") == made["found"]:
+        del made["champion"]
+    return made
+
+
+def challengers_of(
+    recipes: Mapping[RecipeKind, Recipe], windows: Sequence[WindowKind], rows: int, *, sliding_rows: int
+) -> list[Challenger]:
+    """Every recipe on every window that differs on a past of `rows` rows."""
+    kept = distinct(windows, rows, sliding_rows=sliding_rows)
+    return [Challenger(recipe, kind, window) for kind, recipe in recipes.items() for window in kept]

@@ -1,0 +1,71 @@
+"""What the gate looks at: the judged rows, and every model on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.metrics import row_losses
+from retrim.core.table import ColumnType
+from retrim.core.view import FeatureView
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One model on the judged rows, as its own feature view codes them.
+
+    Args:
+        predicted: Numbers or probabilities of the positive class, shape (n,); a multiclass task: (n, classes).
+        actual: Targets in this model's own coding, shape (n,); -1 for a class that it never saw.
+        classes: Its classes by code; empty for a regression.
+        losses: Shape (n,).
+        residuals: What actual minus predicted lay between for the stated share of rows that it had not seen, when it
+            was made; None for a task with classes, and where its bundle does not say.
+    """
+
+    predicted: np.ndarray
+    actual: np.ndarray
+    classes: tuple[str, ...]
+    losses: np.ndarray
+    residuals: tuple[float, float] | None
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The class it calls each row, as text, so that models of different classes compare: shape (n,)."""
+        codes = (self.predicted >= 0.5).astype(int) if self.predicted.ndim == 1 else self.predicted.argmax(axis=1)
+        return np.asarray(np.array(self.classes, dtype=object)[codes])
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The judging block.
+
+    Args:
+        rows: Whole rows of the table in time order, with `_key` and `_event`: columns that are no features too.
+        features: The feature columns of today's view and their types.
+        task: regression, binary or multiclass.
+        challengers: By training window.
+        champion: None before the first version.
+        floors: Loss of each row of the naive baselines, shape (n,).
+    """
+
+    rows: pd.DataFrame
+    features: Mapping[str, ColumnType]
+    task: str
+    challengers: Mapping[str, Scored]
+    champion: Scored | None
+    floors: Mapping[str, np.ndarray]
+
+
+def score(
+    view: FeatureView,
+    rows: pd.DataFrame,
+    predicted: np.ndarray,
+    *,
+    loss: str,
+    residuals: tuple[float, float] | None,
+) -> Scored:
+    """A model's predictions for judged rows, held against what its own view makes of their targets."""
+    actual = view.actual(rows)
+    return Scored(predicted, actual, view.classes, row_losses(loss, actual, predicted), residuals)

@@ -1,0 +1,83 @@
+"""One model's losses beside another's: the gain as a share, its bounds, and how it is told."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrim.core.resample import mean_interval
+
+SAYABLE = 1000.0
+"""A share beyond this, or below minus it, is no figure for a sentence: the loss it is a share of is all but 0."""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How uncertainty is drawn.
+
+    Args:
+        draws: Bootstrap draws.
+        block_rows: Rows of a block, which are drawn together.
+        seed: Same seed, same bounds.
+    """
+
+    draws: int
+    block_rows: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Gain over another model as a share of that one's mean loss, and its bounds.
+
+    Args:
+        figure: The share.
+        low: What it lies above with the confidence.
+        high: What it lies below with the confidence.
+        confidence: One-sided, of either bound.
+    """
+
+    figure: float
+    low: float
+    high: float
+    confidence: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return self.low, self.high
+
+
+def relative_gain(losses: np.ndarray, other: np.ndarray, *, confidence: float, resampling: Resampling) -> Gain:
+    """Gain of `losses` over `other`, paired.
+
+    Args:
+        losses: One loss a row, in time order, shape (n,), n at least 1.
+        other: The other model's on the same rows, shape (n,).
+        confidence: One-sided.
+        resampling: Draws, blocks, seed.
+    """
+    saved = other - losses
+    low, high = mean_interval(
+        saved,
+        confidence=confidence,
+        block_rows=resampling.block_rows,
+        draws=resampling.draws,
+        seed=resampling.seed,
+    )
+    base = float(other.mean())
+    return Gain(share(float(saved.mean()), base), share(low, base), share(high, base), confidence)
+
+
+def compared(other: str, gain: Gain, losses: np.ndarray, its_losses: np.ndarray) -> str:
+    """Gain and bound in words; the losses themselves where the other's is so near 0 that a share of it says nothing."""
+    if max(abs(gain.figure), abs(gain.low)) <= SAYABLE:
+        return f"gain over {other} {gain.figure:.1%}, above {gain.low:.1%} with {gain.confidence:.1%} confidence"
+    word = "no gain" if gain.figure < 0 else "no certain gain"
+    return f"{word} over {other}: mean loss {losses.mean():.4g} against {its_losses.mean():.4g}"
+
+
+def share(part: float, whole: float) -> float:
+    """`part` of `whole`, within what a float holds: a loss of 0 is as much as any number above it."""
+    if part == 0:
+        return 0.0
+    largest = float(np.finfo(float).max)
+    return float(np.clip(part / whole if whole else np.sign(part) * largest, -largest, largest))

@@ -1,0 +1,38 @@
+"""Who competes: recipes from what was tuned, each on every window that differs."""
+
+from typing import Any
+
+import pytest
+
+from retrim.core.challengers import challengers_of, recipes_of
+from retrim.core.training import TrainParams
+
+TRAIN = TrainParams(model="gbm", windows=("all", "sliding"), recipes=("found", "champion"), seed=7)
+FOUND: dict[str, Any] = {"hyperparameters": {"num_leaves": 4}, "rounds": 9}
+
+
+@pytest.mark.parametrize(
+    ("champion", "kinds"),
+    [
+        (None, ["found"]),
+        ({"hyperparameters": {"num_leaves": 4}, "rounds": 8}, ["found", "champion"]),
+        ({"hyperparameters": {"num_leaves": 5}, "rounds": 9}, ["found", "champion"]),
+        ({"hyperparameters": {"num_leaves": 4}, "rounds": 9}, ["found"]),
+    ],
+)
+def test_the_champions_recipe_competes_if_it_is_another(champion: Any, kinds: list[str]) -> None:
+    assert list(recipes_of(FOUND | {"champion": champion}, TRAIN, loss="mae")) == kinds
+
+
+def test_what_a_refit_or_an_older_run_tuned_is_one_recipe() -> None:
+    assert list(recipes_of(FOUND, TRAIN, loss="mae")) == ["found"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"), [(11, ["all", "sliding", "refit-all", "refit-sliding"]), (10, ["all", "refit-all"])]
+)
+def test_every_recipe_is_fitted_on_every_window_that_differs(rows: int, names: list[str]) -> None:
+    recipes = recipes_of(FOUND | {"champion": FOUND | {"rounds": 3}}, TRAIN, loss="mae")
+    found = challengers_of(recipes, TRAIN.windows, rows, sliding_rows=10)
+
+    assert [each.name for each in found] == names

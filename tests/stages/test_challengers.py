@@ -1,0 +1,90 @@
+"""Recipes that compete: what a search found beside the champion's own, refitted; the bundle follows the winner."""
+
+from pathlib import Path
+
+import pytest
+
+from retrim.core.bundle import load_predictor
+from tests.stages.room import SETTINGS, Room, make_room, stream
+
+ROWS = 480
+POOR = {**SETTINGS["tune"]["space"], "learning_rate": {"low": 1e-4, "high": 2e-4}}
+"""A space in which every trial hardly learns: the champion's recipe must win over what is found there."""
+FOUR = {"all", "sliding", "refit-all", "refit-sliding"}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """Version 1: searched, no champion."""
+    return make_room(tmp_path_factory.mktemp("first"), stream(ROWS)).run()
+
+
+@pytest.fixture(scope="module")
+def second(first: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """Version 2: a warm start in a space where nothing good is, against version 1."""
+    folder = tmp_path_factory.mktemp("second")
+    poor = {"space": POOR, "warm_trials": 4}
+    table = stream(ROWS + 60)
+    room = make_room(folder, table, mode="search", champion=first.bundle, tune=poor, gate={"worst_fold": 5.0})
+    return room.run()
+
+
+def winner(room: Room) -> str:
+    return str(room.record("verdict/verdict.json")["winner"])
+
+
+def hyperparameters(room: Room) -> dict:
+    return dict(room.record(f"models/{winner(room)}/fit.json")["recipe"]["hyperparameters"])
+
+
+def test_without_a_champion_there_is_one_recipe(first: Room) -> None:
+    assert {name.split("/")[1] for name in first.bundle if name.startswith("models/")} == {"all", "sliding"}
+
+
+def test_the_champions_recipe_competes_on_every_window(second: Room) -> None:
+    assert {name.split("/")[1] for name in second.bundle if name.startswith("models/")} == FOUR
+    assert set(second.record("verdict/verdict.json")["losses"]) == FOUR | {"champion", "mean"}
+
+
+def test_the_champions_recipe_is_backtested_too(second: Room) -> None:
+    assert [set(origin["losses"]) for origin in second.record("backtest/backtest.json")["origins"]] == [FOUR] * 2
+
+
+def test_it_wins_where_the_search_found_nothing_as_good(second: Room) -> None:
+    assert winner(second).startswith("refit-")
+
+
+def test_hyperparameters_of_the_bundle_are_those_of_the_recipe_that_won(first: Room, second: Room) -> None:
+    found = load_predictor(second.bundle).recipe
+
+    assert found.hyperparameters == hyperparameters(first)
+    assert found.hyperparameters != second.record("tuning/hyperparameters.json")["hyperparameters"]
+
+
+def test_the_next_refit_takes_the_recipe_that_won(second: Room, tmp_path: Path) -> None:
+    third = make_room(tmp_path, stream(ROWS + 120), mode="refit", champion=second.bundle)
+    third.features()
+    third.tune()
+
+    assert third.record("tuning/hyperparameters.json")["hyperparameters"] == hyperparameters(second)
+
+
+def test_all_of_them_make_the_gate_stricter(first: Room, second: Room, tmp_path: Path) -> None:
+    alone = make_room(tmp_path, stream(ROWS + 60), mode="refit", champion=first.bundle).run()
+    said = [
+        next(check["text"] for check in room.record("verdict/verdict.json")["checks"] if check["name"] == "gain")
+        for room in (alone, second)
+    ]
+
+    # Bonferroni at 90 %: two challengers ask for 95 %, four for 97.5 %.
+    assert "95.0% confidence" in said[0]
+    assert "97.5% confidence" in said[1]
+
+
+def test_a_setting_keeps_the_champions_recipe_out(first: Room, tmp_path: Path) -> None:
+    alone = {"recipes": ["found"]}
+    room = make_room(tmp_path, stream(ROWS + 60), mode="warm", champion=first.bundle, train=alone)
+    for stage in (room.features, room.tune, room.train):
+        stage()
+
+    assert {name.split("/")[1] for name in room.bundle if name.startswith("models/")} == {"all", "sliding"}
