@@ -10,12 +10,10 @@ import typer
 from retrim.cli_base import AsJson, example
 
 if TYPE_CHECKING:
-    from retrim.ops.init import Looked
-    from retrim.ops.init_write import Written
+    from retrim.ops.init.use import Looked
+    from retrim.ops.init.write import Written
 
 app = typer.Typer()
-Column = Annotated[str | None, typer.Option(metavar="COL")]
-Columns = Annotated[list[str] | None, typer.Option(metavar="COL")]
 
 
 @app.command("init", epilog=example("retrim init --data deliveries.csv --target minutes --yes"))
@@ -54,7 +52,7 @@ def init(
         list[str] | None, typer.Option("--allow-leak", metavar="COL", help="Used in spite of a probe.")
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why a leak is none; kept in params.yaml.")] = "",
-    land: Annotated[bool, typer.Option("--land/--no-land", help="Land the history, as it would have come.")] = True,
+    no_land: Annotated[bool, typer.Option("--no-land", help="Leave the rows where they are.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Decide, and say so, instead of asking.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +62,9 @@ def init(
     """
     from retrim import screens
     from retrim.errors import UnknownNameError
-    from retrim.ops.init import Wishes, look, model_name, settle, unsaved
+    from retrim.ops.init.desk import Wishes
+    from retrim.ops.init.use import look, model_name, settle
+    from retrim.ops.init.write import unsaved
     from retrim.paths import Workspace
 
     if task not in (None, "regression", "binary", "multiclass"):
@@ -92,10 +92,10 @@ def init(
         _show(looked)
         lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
         saying = f"overwrite {', '.join(lost)}, not committed as it is," if lost else "write params.yaml and the suite"
-        overwrite = typer.confirm(f"{saying} and land the rows?" if land else f"{saying}?", default=not lost)
+        overwrite = typer.confirm(f"{saying} and land the rows?" if not no_land else f"{saying}?", default=not lost)
         if not overwrite:
             raise typer.Exit(1)
-    written = settle(workspace, looked, reason=reason, land_history=land, overwrite=overwrite, where=data)
+    written = settle(workspace, looked, reason=reason, land_history=not no_land, overwrite=overwrite)
     if as_json:
         screens.show_json({**looked.as_record(), "written": written.as_record()})
         return
@@ -180,3 +180,30 @@ def _show_written(written: "Written") -> None:
         screens.OUT.print("next: retrim retrain", highlight=False)
     else:
         screens.OUT.print("next: retrim ingest FILE, then retrim retrain", highlight=False)
+
+
+@app.command("new", epilog=example("retrim new ~/deliveries"))
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, outside any repository.")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--source", metavar="CHECKOUT", help="A checkout of retrim, if it was not run from one."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lay a workspace for a model of your own.
+
+    A git repository with settings, suites, DVC and a copy of the code, which is what its runs run. Then: retrim init.
+    """
+    from retrim import screens
+    from retrim.ops.new import lay
+
+    made = lay(folder, source=source)
+    if as_json:
+        screens.show_json(made.as_record())
+        return
+    where = screens.harmless(str(folder))
+    screens.OUT.print(f"laid: {made.files} files, commit {made.commit[:12]}", highlight=False)
+    screens.OUT.print(
+        f"next: cd {where}; retrim init --data TABLE --target COL", highlight=False, markup=False, soft_wrap=True
+    )

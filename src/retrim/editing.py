@@ -8,6 +8,7 @@ from typing import Any
 from retrim.core.init.sizes import Choice
 
 COMMENT_COLUMN = 35
+PLAIN = re.compile(r"[A-Za-z][\w ./-]*[\w.]|\d+(D|h|min|s)")
 
 
 def edited(text: str, changes: Mapping[tuple[str, ...], Choice]) -> str:
@@ -50,16 +51,12 @@ def _null(representer: Any, _value: None) -> Any:
 
 
 def _as_written(value: Any, *, deep: bool) -> Any:
-    """Mappings and lists on one line, but for the columns of the table, which have a line each; text in quotes if need be."""
+    """Mappings and lists on one line, but for the columns, which have a line each; text in quotes if need be."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     if isinstance(value, str):
-        return (
-            value
-            if re.fullmatch(r"[A-Za-z][\w ./-]*[\w.]|\d+(D|h|min|s)", value) and value.lower() not in WORDS
-            else DoubleQuotedScalarString(value)
-        )
+        return value if PLAIN.fullmatch(value) and value.lower() not in WORDS else DoubleQuotedScalarString(value)
     if isinstance(value, Mapping):
         made = CommentedMap(
             {_as_written(key, deep=False): _as_written(inner, deep=False) for key, inner in value.items()}

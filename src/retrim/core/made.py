@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.reading import CalendarPart, ReadingParams
-from retrim.core.table import ColumnType, DataParams
+from retrim.core.table import LABEL_TIME, ColumnType, DataParams
 
 APART = pd.Timedelta("1ms")
 """Between the made times of two rows of a file: all its rows came at once, and their order is all that is known."""
@@ -46,30 +46,41 @@ def calendar_part(times: pd.Series, part: CalendarPart, *, zone: str) -> pd.Seri
     there = times.dt.tz_convert(zone).dt
     values = {
         "hour": lambda: there.hour,
-        "weekday": lambda: there.dayofweek,
+        "weekday": lambda: there.day_of_week,
         "month": lambda: there.month,
         "day_of_month": lambda: there.day,
-        "day_of_year": lambda: there.dayofyear,
+        "day_of_year": lambda: there.day_of_year,
     }[part]()
-    return values.astype("float64")
+    return pd.Series(values.astype("float64"))
 
 
 def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
     """Where the two sections disagree, in sentences."""
-    found = []
     types: dict[str, ColumnType] = {name: column.type for name, column in data.columns.items()}
-    for name in reading.dates:
-        if types.get(name) != "time" and name != "label_time":
-            found.append(f"reading.dates: {name!r} is no time column of data.columns")
-    for name in reading.skip:
-        if name in types:
-            found.append(f"reading.skip: {name!r} stands in data.columns too; keep it in one of the two")
-    if reading.arrival is not None and reading.arrival != data.time:
-        found.append(f"reading.arrival: {reading.arrival!r} is not the column with the role 'time', {data.time!r}")
-    for name in reading.calendar:
-        if data.features.get(name) != "integer":
-            found.append(f"reading.calendar: {name!r} has to be an integer with the role 'feature' in data.columns")
-    for name in reading.made:
-        if name in data.key:
-            found.append(f"reading: {name!r} is made when a file lands, so it cannot name a row (data.key)")
-    return found
+    return [
+        *(
+            f"reading.dates: {name!r} is no time column of data.columns"
+            for name in reading.dates
+            if types.get(name) != "time" and name != LABEL_TIME
+        ),
+        *(
+            f"reading.skip: {name!r} stands in data.columns too; keep it in one of the two"
+            for name in reading.skip
+            if name in types
+        ),
+        *(
+            f"reading.arrival: {name!r} is not the column with the role 'time', {data.time!r}"
+            for name in (reading.arrival,)
+            if name not in (None, data.time)
+        ),
+        *(
+            f"reading.calendar: {name!r} has to be an integer with the role 'feature' in data.columns"
+            for name in reading.calendar
+            if data.features.get(name) != "integer"
+        ),
+        *(
+            f"reading: {name!r} is made when a file lands, so it cannot name a row (data.key)"
+            for name in reading.made
+            if name in data.key
+        ),
+    ]

@@ -1,4 +1,4 @@
-"""How the files of a table spell what their cells say: declared in params.yaml, obeyed when a file lands, never guessed."""
+"""How files spell what their cells say: declared in params.yaml, obeyed when a file lands, never guessed."""
 
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo

@@ -136,9 +136,16 @@ def _parsed(text: pd.Series, form: str, zone: str) -> pd.Series:
         ticks = pd.to_numeric(
             text.where(text.str.fullmatch(NUMBER).fillna(value=False).astype("bool")), errors="coerce"
         )
-        return pd.to_datetime(ticks.astype("float64"), unit=UNIX[form], utc=True, errors="coerce").dt.as_unit("us")
+        return _since_1970(ticks * TICKS["us"] / TICKS[UNIX[form]])
     found = pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form)
     return found.dt.as_unit("us") if "%z" in form else _placed(found.dt.as_unit("us").dt.tz_localize("UTC"), zone)
+
+
+def _since_1970(micro: pd.Series) -> pd.Series:
+    """Instants of microseconds since 1970, missing where one is not known or far away."""
+    known = (micro.abs() < TOO_LARGE).to_numpy()
+    ticks = np.where(known, micro.where(known, 0).round().to_numpy(), 0).astype("int64").view("datetime64[us]")
+    return pd.Series(ticks, index=micro.index).where(known).dt.tz_localize("UTC")
 
 
 def _placed(walls: pd.Series, zone: str) -> pd.Series:
@@ -147,7 +154,8 @@ def _placed(walls: pd.Series, zone: str) -> pd.Series:
         return walls
     bare = walls.dt.tz_localize(None)
     earlier = np.ones(len(bare), dtype=bool)
-    return bare.dt.tz_localize(zone, ambiguous=earlier, nonexistent="shift_forward").dt.tz_convert("UTC")
+    there = bare.dt.tz_localize(zone, ambiguous=earlier, nonexistent="shift_forward")
+    return pd.Series(there.dt.tz_convert("UTC"))
 
 
 def _from_storage(

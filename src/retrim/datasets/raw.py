@@ -13,19 +13,18 @@ from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.feather as paf
 import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
-from retrim.core.init.looks import Look, Stored
+from retrim.core.init.looks import Look
 from retrim.datasets.container import ARROW, BLOCK, GZIP, JSON_LINE, PARQUET, UTF8_MARK
+from retrim.datasets.raw_csv import read_csv
+from retrim.datasets.raw_look import look_of
 from retrim.errors import BadInputError
 
 Kind = Literal["csv", "json", "parquet", "arrow"]
 SUFFIXES: dict[Kind, str] = {"csv": ".csv", "json": ".jsonl", "parquet": ".parquet", "arrow": ".parquet"}
-SEPARATORS = (",", ";", "\t", "|")
 KINDS = "CSV, JSON lines, Parquet or Arrow"
 MOST_COLUMNS = 10_000
 
@@ -102,7 +101,7 @@ def _fetch(where: str) -> bytes:
     try:
         with fsspec.open(where, "rb") as file:
             content = file.read()
-    except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
+    except Exception as error:  # each kind of address has errors of its own
         raise BadInputError(
             f"{where} cannot be read ({type(error).__name__}: {error}); name a file that you may read"
         ) from error
@@ -123,7 +122,8 @@ def _folder(path: Path) -> RawTable:
             )
         if (table.kind, table.separator, table.encoding) != (first.kind, first.separator, first.encoding):
             raise BadInputError(
-                f"{file} is written otherwise than {files[0]} ({table.kind}, separator {table.separator!r}); name them one by one"
+                f"{file} is written otherwise than {files[0]} ({table.kind}, separator "
+                f"{table.separator!r}); name them one by one"
             )
     try:
         columns = pa.concat_tables([table.columns for table in read], promote_options="permissive")
@@ -153,7 +153,8 @@ def read_raw(content: bytes, where: str) -> RawTable:
             return _checked(
                 RawTable("json", encoding, ",", pajson.read_json(io.BytesIO(text), read_options=options), 0, 1), where
             )
-        return _checked(_csv(text, encoding, where), where)
+        table, separator, ragged = read_csv(text, where)
+        return _checked(RawTable("csv", encoding, separator, table, ragged, 1), where)
     except (pa.ArrowException, OSError, csv.Error) as error:
         raise BadInputError(
             f"{where} cannot be read as a table ({' '.join(str(error).split())[:200]}); send {KINDS}"
@@ -191,7 +192,8 @@ def _unpacked(content: bytes, where: str) -> bytes:
                 names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
                 if len(names) != 1:
                     raise BadInputError(
-                        f"{where} is a zip of {len(names)} files ({', '.join(names[:4])}); unpack it and name one of them, or their folder"
+                        f"{where} is a zip of {len(names)} files ({', '.join(names[:4])}); unpack it "
+                        "and name one of them, or their folder"
                     )
                 return archive.read(names[0])
     except (
@@ -232,92 +234,7 @@ def _decoded(content: bytes, where: str) -> tuple[bytes, str]:
             return content.decode("cp1252").encode("utf-8"), "cp1252"
         except UnicodeDecodeError:
             raise BadInputError(
-                f"{where} is neither UTF-8 (byte 0x{content[error.start]:02x} at {error.start}) nor cp1252; save it as CSV in UTF-8"
+                f"{where} is neither UTF-8 (byte 0x{content[error.start]:02x} at {error.start}) nor "
+                "cp1252; save it as CSV in UTF-8"
             ) from error
     return content, "utf-8"
-
-
-def _csv(text: bytes, encoding: str, where: str) -> RawTable:
-    text = text.lstrip(b"\r\n")
-    separator = _separator(text)
-    header = _header(text, separator)
-    if not any(name.strip() for name in header):
-        raise BadInputError(f"{where} has no names of columns in its first line; put them there")
-    if b"\n" not in text:
-        text += b"\n"
-    ragged: list[int] = []
-
-    def note(row: pacsv.InvalidRow) -> str:
-        ragged.append(1)
-        return "skip"
-
-    names = list(dict.fromkeys(header))
-    table = pacsv.read_csv(
-        io.BytesIO(text),
-        read_options=pacsv.ReadOptions(use_threads=False, block_size=min(BLOCK, len(text) + 1)),
-        parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note),
-        convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
-        ),
-    )
-    return RawTable("csv", encoding, separator, table, len(ragged), 1)
-
-
-def _header(text: bytes, separator: str) -> list[str]:
-    line = text.splitlines()[0].decode("utf-8") if text else ""
-    csv.field_size_limit(131_072)
-    return next(csv.reader([line], delimiter=separator), [])
-
-
-def _separator(text: bytes) -> str:
-    """The sign that cuts the first lines into most cells, as many in each; a comma where none does."""
-    lines = [line.decode("utf-8", "replace") for line in text[: 1 << 16].splitlines()[:20] if line.strip()]
-    if len(text) > 1 << 16 and len(lines) > 1:
-        lines = lines[:-1]
-    best, most = ",", 1
-    for separator in SEPARATORS:
-        try:
-            widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
-        except csv.Error:
-            continue
-        usual = widths[0] if widths else 0
-        if usual > most and sum(width == usual for width in widths) >= 0.9 * len(widths):
-            best, most = separator, usual
-    return best
-
-
-def look_of(name: str, column: pa.ChunkedArray) -> Look:
-    """A column at a glance; cells with nothing but blanks are missing."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
-    if pa.types.is_null(kind):
-        column, kind = column.cast(pa.string()), pa.string()
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column)
-        return Look(name, "text", pd.Series(column.to_pandas(), dtype="str", name=name))
-    stored = _stored(kind)
-    if stored == "boolean":
-        return Look(name, stored, pd.Series(column.cast(pa.string()).to_pandas(), dtype="str", name=name))
-    if stored in ("number", "integer"):
-        numbers = column.cast(pa.float64(), safe=False).to_pandas()
-        return Look(name, stored, pd.Series(numbers, dtype="float64", name=name))
-    if stored == "time":
-        # Counted, not converted: far away it would not fit.
-        ticks = column.cast(pa.timestamp("ms") if pa.types.is_date(kind) else kind).cast(pa.int64())
-        return Look(name, stored, pd.Series(ticks.to_pandas(), dtype="float64", name=name))
-    empty = pd.Series(["nested"] * len(column), dtype="str", name=name)
-    return Look(name, "other", empty)
-
-
-def _stored(kind: pa.DataType) -> Stored:
-    if pa.types.is_boolean(kind):
-        return "boolean"
-    if pa.types.is_integer(kind):
-        return "integer"
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number"
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return "time"
-    return "other"

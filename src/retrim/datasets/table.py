@@ -116,7 +116,9 @@ def read_content(content: bytes, data: DataParams, *, labels: bool, reading: Rea
 def _missing(frame: pd.DataFrame, data: DataParams, *, labels: bool) -> list[Fault]:
     """Faults of blank cells that a row cannot do without: key, event time, due time, the target of a label."""
     needed = [*data.key] or ([KEY] if labels else [])
-    needed += [data.target] if labels else [name for name in (data.time, data.due) if name in frame]
+    needed += (
+        [data.target] if labels else [name for name in (data.time, data.due) if name is not None and name in frame]
+    )
     faults = []
     for name in dict.fromkeys(needed):
         blank = frame.index[frame[name].isna()]

@@ -10,15 +10,17 @@ from retrim.core.init.dates import DateSpelling, spelling_of_dates, unix_format
 from retrim.core.init.looks import Look, share_of
 from retrim.core.init.notes import Note
 from retrim.core.init.personal import personal
-from retrim.core.init.spelling import Spelling, number_pattern
+from retrim.core.init.spelling import Spelling, number_pattern, plain_numbers
 from retrim.core.table import ColumnType, Role
 
 BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"})
 ID_NAME = re.compile(
-    r"(^|[ _-])(id|uuid|guid|key|code|no|nr|number|zip|postcode|plz|sku|isbn|ean|index|serial)$|^(id|zip)[ _-]", re.I
+    r"(^|[ " r"_-])(id|uuid|guid|key|code|no|nr|number|zip|postcode|plz|sku|isbn|ean|index|serial)$|^(id|zip)[ _-]",
+    re.IGNORECASE,
 )
-ROW_NAME = re.compile(r"^(unnamed: ?0|rownames?|row[ _-]?(id|no|number)?|index|)$", re.I)
-LEVELS_SHARE, LEVELS_MANY = 0.5, 50
+ROW_NAME = re.compile(r"^(unnamed: ?0|rownames?|row[ _-]?(id|no|number)?|index|)$", re.IGNORECASE)
+LEVELS_SHARE, LEVELS_MANY, MANY_IDS = 0.5, 50, 0.2
+MIXED_SHARE = 0.5
 """A text of more distinct cells than this share of the rows, and than this many, names rows or is prose."""
 EXACT = 2.0**53
 
@@ -56,145 +58,112 @@ def plan_columns(looks: Sequence[Look], spelling: Spelling) -> tuple[list[Column
     return plans, notes
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What a column's cells are, before it is asked whose they are."""
+
+    type: ColumnType
+    role: Role = "feature"
+    skip: bool = False
+    dates: DateSpelling | None = None
+    unix: str = ""
+
+
 def _plan(look: Look, spelling: Spelling, notes: list[Note]) -> ColumnPlan:
     unique = look.filled == look.rows == look.distinct and look.rows > 1
+    kind = _kind(look, spelling, notes, unique=unique)
     whose = personal(look)
+    skip = kind.skip or bool(whose)
+    if whose and not kind.skip:
+        done = "left out: no model, record or report sees it (--keep if it has to stay)"
+        notes.append(Note("personal", look.name, f"looks like {whose}", done, "warn"))
+    role: Role = "forbidden" if skip else kind.role
+    return ColumnPlan(look.name, kind.type, role, skip, kind.dates, kind.unix, unique, whose)
 
-    def plan(
-        kind: ColumnType,
-        role: Role = "feature",
-        *,
-        skip: bool = False,
-        dates: DateSpelling | None = None,
-        unix: str = "",
-    ) -> ColumnPlan:
-        if whose and not skip:
-            notes.append(
-                Note(
-                    "personal",
-                    look.name,
-                    f"looks like {whose}",
-                    "left out: no model, record or report sees it (--keep if it has to stay)",
-                    "warn",
-                )
-            )
-            skip = True
-        return ColumnPlan(look.name, kind, "forbidden" if skip else role, skip, dates, unix, unique, whose)
 
+def _kind(look: Look, spelling: Spelling, notes: list[Note], *, unique: bool) -> _Kind:
+    name = look.name
     if look.stored == "other":
-        notes.append(
-            Note(
-                "nested",
-                look.name,
-                "holds lists, records or bytes",
-                "left out; give its parts columns of their own",
-                "warn",
-            )
-        )
-        return plan("category", skip=True)
-    if not look.filled:
-        notes.append(Note("empty", look.name, "has no cell with anything in it", "left out of the features"))
-        return plan("category", "forbidden")
-    if look.stored == "time":
-        return plan("time", "forbidden")
-    if look.stored == "boolean":
-        notes.append(Note("boolean", look.name, "holds true and false", "a category of two"))
-        return plan("category")
-    if look.stored in ("number", "integer"):
-        return plan(*_number(look, look.cells.dropna(), unique, notes), unix=unix_format(look.counts.index.to_series()))
-    words = look.words[~look.words.index.isin(spelling.missing)]
+        done = "left out; give its parts columns of their own"
+        notes.append(Note("nested", name, "holds lists, records or bytes", done, "warn"))
+        return _Kind("category", skip=True)
+    words = look.words[~look.words.index.isin(spelling.missing)] if look.stored == "text" else look.counts
     if not len(words):
-        notes.append(Note("empty", look.name, "has nothing but words for a missing cell", "left out of the features"))
-        return plan("category", "forbidden")
+        notes.append(Note("empty", name, "has no cell with anything in it", "left out of the features"))
+        return _Kind("category", "forbidden")
+    if look.stored == "time":
+        return _Kind("time", "forbidden")
+    if look.stored == "boolean":
+        notes.append(Note("boolean", name, "holds true and false", "a category of two"))
+        return _Kind("category")
+    if look.stored in ("number", "integer"):
+        kind, role = _number(look, look.cells.dropna(), notes, unique=unique)
+        return _Kind(kind, role, unix=unix_format(look.counts.index.to_series()))
+    return _text(look, words, spelling, notes, unique=unique)
+
+
+def _text(look: Look, words: "pd.Series[int]", spelling: Spelling, notes: list[Note], *, unique: bool) -> _Kind:
+    name = look.name
     numeric = words.index.to_series().str.fullmatch(number_pattern(spelling.decimal, spelling.thousands))
     if numeric.all():
-        return _numeric_text(look, words, spelling, unique, notes, plan)
+        return _numeric_text(look, words, spelling, notes, unique=unique)
     dates = spelling_of_dates(words.index)
     if dates is not None:
-        return plan("time", "forbidden", dates=dates)
+        return _Kind("time", "forbidden", dates=dates)
     if set(words.index.str.lower()) in BOOLEANS:
-        notes.append(Note("boolean", look.name, f"says {' and '.join(map(repr, words.index))}", "a category of two"))
-        return plan("category")
+        notes.append(Note("boolean", name, f"says {' and '.join(map(repr, words.index))}", "a category of two"))
+        return _Kind("category")
     share = share_of(words, numeric)
-    if share > 0.5:
+    if share > MIXED_SHARE:
         odd = words[~numeric.to_numpy(dtype=bool)]
-        notes.append(
-            Note(
-                "mixed",
-                look.name,
-                f"{1 - share:.1%} of its cells are no numbers, such as {odd.index[0][:40]!r}",
-                "a category; correct the cells if it is a number",
-                "warn",
-            )
-        )
-    return plan("category", _text_role(look, words, notes))
+        seen = f"{1 - share:.1%} of its cells are no numbers, such as {odd.index[0][:40]!r}"
+        notes.append(Note("mixed", name, seen, "a category; correct the cells if it is a number", "warn"))
+    return _Kind("category", _text_role(look, words, notes))
 
 
-def _numeric_text(
-    look: Look, words: "pd.Series[int]", spelling: Spelling, unique: bool, notes: list[Note], plan
-) -> ColumnPlan:  # type: ignore[no-untyped-def]
+def _numeric_text(look: Look, words: "pd.Series[int]", spelling: Spelling, notes: list[Note], *, unique: bool) -> _Kind:
     text = words.index.to_series()
-    if text.str.fullmatch(r"0\d+").any():
-        notes.append(
-            Note(
-                "id",
-                look.name,
-                f"has leading zeros, such as {text[text.str.fullmatch(r'0[0-9]+')].iloc[0]!r}: it names, and does not count",
-                "a category",
-            )
-        )
-        return plan("category", _text_role(look, words, notes))
+    zeros = text[text.str.fullmatch(r"0[0-9]+")]
+    if len(zeros):
+        seen = f"has leading zeros, such as {zeros.iloc[0][:40]!r}: it names, and does not count"
+        notes.append(Note("id", look.name, seen, "a category"))
+        return _Kind("category", _text_role(look, words, notes))
     dates = spelling_of_dates(words.index) if text.str.fullmatch(r"(19|20)\d{6}").all() else None
     if dates is not None:
-        return plan("time", "forbidden", dates=dates)
-    plain = text
-    if spelling.thousands:
-        plain = plain.str.replace(spelling.thousands, "", regex=False)
-    numbers = pd.Series(
-        pd.to_numeric(plain.str.replace(spelling.decimal, ".", regex=False), errors="coerce").repeat(words.to_numpy())
-    )
-    kind, role = _number(look, numbers, unique, notes)
-    return plan(kind, role, unix=unix_format(numbers))
+        return _Kind("time", "forbidden", dates=dates)
+    numbers = plain_numbers(words, spelling)
+    kind, role = _number(look, numbers, notes, unique=unique)
+    return _Kind(kind, role, unix=unix_format(numbers))
 
 
-def _number(look: Look, numbers: pd.Series, unique: bool, notes: list[Note]) -> tuple[ColumnType, Role]:
+def _number(look: Look, numbers: pd.Series, notes: list[Note], *, unique: bool) -> tuple[ColumnType, Role]:
     """Type and role of a column of numbers: some only name, though they look like counts."""
-    whole = bool((numbers % 1 == 0).all())
-    if not whole:
+    if not bool((numbers % 1 == 0).all()):
         return "number", "feature"
     if float(numbers.abs().max()) >= EXACT:
         if look.stored == "number":
             return "number", "feature"
-        notes.append(
-            Note("id", look.name, "has whole numbers of 2^53 and above, which no float holds", "a category; left out")
-        )
+        seen = "has whole numbers of 2^53 and above, which no float holds"
+        notes.append(Note("id", look.name, seen, "a category; left out of the features"))
         return "category", "forbidden"
-    names_row = unique and (ROW_NAME.search(look.name) or ID_NAME.search(look.name) or numbers.is_monotonic_increasing)
-    if names_row:
-        notes.append(
-            Note("id", look.name, "is another whole number in every row", "it names the row: forbidden to the model")
-        )
+    named = ROW_NAME.search(look.name) or ID_NAME.search(look.name)
+    if unique and (named or look.cells.dropna().is_monotonic_increasing or numbers.is_monotonic_increasing):
+        seen = "is another whole number in every row"
+        notes.append(Note("id", look.name, seen, "it names the row: forbidden to the model"))
         return "integer", "forbidden"
     if ID_NAME.search(look.name) and look.distinct > 2:
-        many = look.distinct > max(LEVELS_MANY, 0.2 * look.filled)
+        many = look.distinct > max(LEVELS_MANY, MANY_IDS * look.filled)
         done = "a category; left out, as hardly one comes twice" if many else "a category, not a count"
-        notes.append(
-            Note("id", look.name, f"is called as names are, and has {look.distinct} distinct whole numbers", done)
-        )
+        seen = f"is called as names are, and has {look.distinct} distinct whole numbers"
+        notes.append(Note("id", look.name, seen, done))
         return ("category", "forbidden") if many else ("category", "feature")
     return "integer", "feature"
 
 
 def _text_role(look: Look, words: "pd.Series[int]", notes: list[Note]) -> Role:
     if len(words) > LEVELS_MANY and len(words) > LEVELS_SHARE * look.filled:
-        notes.append(
-            Note(
-                "many levels",
-                look.name,
-                f"{len(words)} distinct texts in {look.filled} cells",
-                "forbidden to the model: it names rows, or is prose",
-            )
-        )
+        seen = f"{len(words)} distinct texts in {look.filled} cells"
+        notes.append(Note("many levels", look.name, seen, "forbidden to the model: it names rows, or is prose"))
         return "forbidden"
     return "feature"
 

@@ -144,13 +144,17 @@ def worth_notes(fit: FirstFit | None, *, loss: str, confidence: float) -> list[N
         if "mean" in naive and fit.gains["mean"] <= 0.005:
             seen = f"no signal beyond chance: a first model's {loss} gains {said['mean']} over the mean"
         else:
-            seen = f"the naive {naive[0].replace('_', ' ')} does as well: a first model's {loss} gains {said[naive[0]]} over it"
+            seen = (
+                f"the naive {naive[0].replace('_', ' ')} does as well: a first model's {loss} gains "
+                f"{said[naive[0]]} over it"
+            )
         return [
             Note(
                 "wrong tool",
                 "",
                 seen,
-                f"a model is the wrong tool until that changes (least loss: {best.replace('_', ' ')}); the gate will refuse it",
+                f"a model is the wrong tool until that changes (least loss: {best.replace('_', ' ')}); "
+                "the gate will refuse it",
                 "warn",
             )
         ]
@@ -158,5 +162,8 @@ def worth_notes(fit: FirstFit | None, *, loss: str, confidence: float) -> list[N
         seen = f"one rule of at most 8 cases does as well: a first model's {loss} gains {said['rule']} over it"
         return [Note("wrong tool", "", seen, "a rule may be the better tool: it can be read", "warn")]
     worst = min(fit.bounds, key=lambda name: fit.bounds[name])
-    seen = f"a first model on {fit.rows} newest rows: {loss} {fit.model.mean():.4g}, gain over the {worst.replace('_', ' ')} {said[worst]}"
+    seen = (
+        f"a first model on {fit.rows} newest rows: {loss} {fit.model.mean():.4g}, gain over the "
+        f"{worst.replace('_', ' ')} {said[worst]}"
+    )
     return [Note("worth", "", seen, "a model is worth making")]

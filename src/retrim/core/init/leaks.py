@@ -130,7 +130,10 @@ def _later(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) 
         for name in data.features:
             blank = table[name].isna().to_numpy()
             if blank[without].mean() >= KNOWN_LATER and blank[rest].mean() <= EARLY_SHARE:
-                seen = f"is blank in {blank[without].mean():.0%} of the {what} and in {blank[rest].mean():.0%} of the others: it is known only after the event"
+                seen = (
+                    f"is blank in {blank[without].mean():.0%} of the {what} and in "
+                    f"{blank[rest].mean():.0%} of the others: it is known only after the event"
+                )
                 found.append(Leak((name,), "known later", seen))
         break
     return found

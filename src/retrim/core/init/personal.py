@@ -2,10 +2,15 @@
 
 import re
 
+import pandas as pd
+
+from retrim.core.init.dates import spelling_of_dates
 from retrim.core.init.looks import Look
 
 NAMES = {
-    "a person's name": r"(first|last|full|family|given|middle|sur|user|customer|client|patient|contact)[ _-]?name|surname|forename",
+    "a person's name": (
+        r"(first|last|full|family|given|middle|sur|user|customer|client|patient|contact)[ _-]?name|surname|forename"
+    ),
     "a mail address": r"e[ _-]?mail|mail[ _-]?address",
     "a telephone number": r"(tele)?phone([ _-]?(no|number))?|mobile([ _-]?(no|number))?|cell[ _-]?phone",
     "a card or account number": r"(credit[ _-]?)?card[ _-]?(no|num|number)|iban|account[ _-]?(no|number)|pan",
@@ -18,7 +23,10 @@ LOOKS = {
     "a mail address": r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}",
     "a telephone number": r"(\+\d{1,3}[ .-]?)?(\(\d{2,4}\)[ .-]?)?\d{2,4}([ .-]\d{2,4}){2,4}",
     "an address on the net": r"\d{1,3}(\.\d{1,3}){3}",
-    "an address": r"\d+[A-Za-z]? \w[\w ]+ (st|street|ave|avenue|rd|road|lane|ln|blvd|drive|dr|way|court|ct)\.?|.+(stra(ß|ss)e|weg|platz) \d+\w?",
+    "an address": (
+        r"\d+[A-Za-z]? \w[\w ]+ (st|street|ave|avenue|rd|road|lane|ln|blvd|drive|dr|way|court|ct)\.?"
+        r"|.+(stra(ß|ss)e|weg|platz) \d+\w?"
+    ),
 }
 SHARE = 0.8
 CARD = re.compile(r"(?:\d[ -]?){13,19}")
@@ -36,7 +44,7 @@ def personal(look: Look) -> str:
         return ""
     words = look.words.index[:500].to_series()
     for what, pattern in LOOKS.items():
-        if words.str.fullmatch(pattern, case=False).mean() >= SHARE and not _is_date_like(words):
+        if words.str.fullmatch(pattern, case=False).mean() >= SHARE and not _are_dates(words):
             return what
     cards = [word for word in words if CARD.fullmatch(word)]
     if len(cards) >= SHARE * len(words) and all(_luhn(word) for word in cards):
@@ -44,12 +52,8 @@ def personal(look: Look) -> str:
     return ""
 
 
-def _is_date_like(words: "object") -> bool:
-    from pandas import Index
-
-    from retrim.core.init.dates import spelling_of_dates
-
-    return spelling_of_dates(Index(words)) is not None
+def _are_dates(words: pd.Series) -> bool:
+    return spelling_of_dates(pd.Index(words, dtype="str")) is not None
 
 
 def _luhn(text: str) -> bool:

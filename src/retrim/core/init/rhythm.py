@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.init.notes import Note
+from retrim.core.models.baseline import season_cell
 
 BATCH_SPANS = ("1h", "6h", "1D", "7D", "14D", "30D", "60D", "90D", "180D", "365D")
 """Spans between batches, from which the smallest is taken that holds enough rows."""
@@ -103,8 +104,12 @@ def _gap_notes(distinct: pd.Series, steps: pd.Series, rhythm: Rhythm) -> list[No
     wide = steps[steps > GAP * rhythm.step]
     if not len(wide):
         return []
-    largest = wide.idxmax()
-    seen = f"{len(wide)} gaps of more than {GAP:g} steps of {span_text(rhythm.step)}, the longest {span_text(wide.max())} from {distinct[largest - 1]:%Y-%m-%d}"
+    largest = int(wide.to_numpy().argmax())
+    before = distinct[steps.index[(steps > GAP * rhythm.step).to_numpy()][largest] - 1]
+    seen = (
+        f"{len(wide)} gaps of more than {GAP:g} steps of {span_text(rhythm.step)}, the longest "
+        f"{span_text(wide.max())} from {before:%Y-%m-%d}"
+    )
     return [Note("gaps", "", seen, "kept as they are; a batch that is missing is reported, and no row is made up")]
 
 
@@ -156,7 +161,7 @@ def daylight_saving(walls: pd.Series, zones: Sequence[str]) -> str:
 def _common(counts: "pd.Series[int]") -> bool:
     """Whether hours without rows are common, so that a missing one says nothing."""
     hours = (counts.index[-1] - counts.index[0]) / pd.Timedelta("1h") + 1
-    return len(counts) < 0.98 * hours
+    return bool(len(counts) < 0.98 * hours)
 
 
 def _changes(zone: str, first: pd.Timestamp, last: pd.Timestamp) -> tuple[list[pd.Timestamp], list[pd.Timestamp]]:
@@ -186,7 +191,7 @@ def season_of(event: pd.Series, target: np.ndarray, rhythm: Rhythm) -> Season | 
         if rhythm.step > pd.Timedelta(finest) or rhythm.span < pd.Timedelta(least) or cut < 4 * cells:
             continue
         length = pd.Timedelta(span)
-        cell = ((event - pd.Timestamp(0, tz="UTC")) % length / length * cells).astype("int64").to_numpy()
+        cell = season_cell(event, length, cells)
         sums, counts = np.bincount(cell[:cut], target[:cut], cells), np.bincount(cell[:cut], minlength=cells)
         means = np.where(counts > 0, sums / np.maximum(counts, 1), target[:cut].mean())[cell[cut:]]
         ahead = target[cut:] - target[cut:].mean()

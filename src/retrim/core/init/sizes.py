@@ -91,7 +91,7 @@ def horizon_of(rhythm: Rhythm, delays: pd.Series | None) -> tuple[str, str]:
         delays: From event to label, none missing; None where label times are not known.
     """
     if delays is not None and len(delays):
-        latest = max(pd.Timedelta(delays.quantile(0.99)), pd.Timedelta("1min"))
+        latest = max(pd.Timedelta(float(delays.dt.total_seconds().quantile(0.99)), "s"), pd.Timedelta("1min"))
         unit = (
             pd.Timedelta("1D")
             if latest > pd.Timedelta("1D")

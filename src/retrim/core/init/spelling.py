@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from retrim.core.init.looks import Look, share_of
@@ -55,6 +56,15 @@ def number_pattern(decimal: Decimal, thousands: Thousands) -> str:
     point, apart = re.escape(decimal), re.escape(thousands)
     plain = rf"[+-]?([0-9]+{point}?[0-9]*|{point}[0-9]+)([eE][+-]?[0-9]+)?"
     return plain if not thousands else rf"{plain}|[+-]?[0-9]{{1,3}}({apart}[0-9]{{3}})+({point}[0-9]*)?"
+
+
+def plain_numbers(words: "pd.Series[int]", spelling: "Spelling") -> pd.Series:
+    """The numbers of a column's distinct words, each as often as it stands there: float64, shape (cells,)."""
+    text = pd.Series(words.index, dtype="str")
+    if spelling.thousands:
+        text = text.str.replace(spelling.thousands, "", regex=False)
+    numbers = pd.to_numeric(text.str.replace(spelling.decimal, ".", regex=False), errors="coerce").astype("float64")
+    return pd.Series(np.repeat(numbers.to_numpy(), words.to_numpy()))
 
 
 def is_missing_word(words: pd.Index) -> pd.Series:

@@ -1,4 +1,4 @@
-"""A draft of what must be true of every row: types, keys and bounds that a column's meaning sets, never what merely was so."""
+"""A draft of what must be true of every row: types, keys, and bounds that a column's meaning sets."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,8 +27,9 @@ MEANT: tuple[tuple[str, float | None, float | None, str], ...] = (
 )
 """What a name says of a number, where the older rows agree."""
 COUNTS = re.compile(
-    r"(^|[_ -])(count|number|num|qty|quantity|volume|distance|duration|weight|height|length|price|amount|speed|pressure|trips|rides|sales|visits)s?($|[_ -])",
-    re.I,
+    r"(^|[_ -])(count|number|num|qty|quantity|volume|distance|duration|weight|height|length|price|amount|speed|pressure"
+    r"|trips|rides|sales|visits)s?($|[_ -])",
+    re.IGNORECASE,
 )
 
 
@@ -97,7 +98,7 @@ def _bounds(name: str, values: pd.Series, reading: ReadingParams) -> list[dict[s
     if not len(values):
         return []
     for pattern, low_, high_, source in MEANT:
-        if re.search(pattern, name, re.I) and values.between(low_ or -np.inf, high_ or np.inf).all():
+        if re.search(pattern, name, re.IGNORECASE) and values.between(low_ or -np.inf, high_ or np.inf).all():
             return [_expect("be_between", name, min_value=low_, max_value=high_, source=source)]
     if COUNTS.search(name) and (values >= 0).all():
         return [_expect("be_between", name, min_value=0, source="its name says that it counts or measures from 0")]

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.init.looks import Look
-from retrim.core.init.notes import Note
 from retrim.core.table import ColumnType
 
 Task = Literal["regression", "binary", "multiclass"]
@@ -84,21 +83,33 @@ def aim_of(
     task: Task = wanted or ("binary" if distinct == 2 else "regression" if numbers is not None else "multiclass")
     if task == "regression":
         if numbers is None:
-            return f"the target {look.name!r} is text, such as {str(words.index[0])[:40]!r}, and a regression predicts a number; choose another task or target"
+            return (
+                f"the target {look.name!r} is text, such as {str(words.index[0])[:40]!r}, and a "
+                "regression predicts a number; choose another task or target"
+            )
         return _regression(
             kind, numbers, unsure="multiclass" if wanted is None and kind == "integer" and distinct <= FEW_WHOLE else ""
         )
     if task == "binary" and distinct != 2:
-        return f"the target {look.name!r} has {distinct} distinct values, and a binary task has 2; choose --task multiclass or regression"
+        return (
+            f"the target {look.name!r} has {distinct} distinct values, and a binary task has 2; "
+            "choose --task multiclass or regression"
+        )
     if task == "multiclass" and distinct > MOST_CLASSES:
-        return f"the target {look.name!r} has {distinct} distinct texts; at most {MOST_CLASSES} classes can be told apart: is it the target?"
+        return (
+            f"the target {look.name!r} has {distinct} distinct texts; at most {MOST_CLASSES} classes "
+            "can be told apart: is it the target?"
+        )
     return _classes(task, words)
 
 
 def _regression(kind: ColumnType, numbers: np.ndarray, *, unsure: str) -> Aim:
     zeros = float(np.mean(numbers == 0))
     if zeros > ZEROS:
-        why = f"{zeros:.0%} of the targets are 0, so that the absolute error would be least at 0 for every row: squared error, which is least at the mean"
+        why = (
+            f"{zeros:.0%} of the targets are 0, so that the absolute error would be least at 0 for "
+            "every row: squared error, which is least at the mean"
+        )
         return Aim("regression", kind, None, "mse", ("mae", "rmse", "r2"), why, unsure, None)
     why = "in the target's own unit, and no single row outweighs the others as it would squared"
     return Aim("regression", kind, None, "mae", ("mae", "rmse", "r2"), why, unsure, None)
@@ -108,13 +119,19 @@ def _classes(task: Task, words: "pd.Series[int]") -> Aim:
     shares = words / words.sum()
     rarest = float(shares.min())
     if task == "multiclass":
-        why = f"{len(words)} classes, the commonest {shares.max():.0%}: log loss judges the probabilities, accuracy would not see a rare class"
+        why = (
+            f"{len(words)} classes, the commonest {shares.max():.0%}: log loss judges the "
+            "probabilities, accuracy would not see a rare class"
+        )
         return Aim("multiclass", "category", None, "log_loss", ("log_loss", "accuracy", "f1"), why, "", rarest)
     known = [word for word in words.index if str(word).lower() in POSITIVE]
     positive = str(known[0] if len(known) == 1 else words.idxmin())
     share = float(shares[positive])
     naive = max(share, 1 - share)
-    why = f"{share:.1%} are {positive!r}: who always says the commoner is right in {naive:.1%}, so accuracy says little; log loss judges the probabilities"
+    why = (
+        f"{share:.1%} are {positive!r}: who always says the commoner is right in {naive:.1%}, so "
+        "accuracy says little; log loss judges the probabilities"
+    )
     metrics = ("log_loss", "brier", "auc", "average_precision") if share < RARE else ("log_loss", "brier", "auc")
     return Aim(
         "binary",

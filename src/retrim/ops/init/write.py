@@ -20,7 +20,7 @@ from retrim.mapping import read_yaml
 from retrim.ops.arrival import clock
 from retrim.ops.house import House
 from retrim.ops.ingest import Landed, land
-from retrim.ops.init_look import Drafted
+from retrim.ops.init.draft import Drafted
 from retrim.paths import Workspace
 from retrim.settings import Env, load_params, parse_params
 
@@ -58,8 +58,8 @@ class Written:
         }
 
 
-def require_free(workspace: Workspace, env: Env) -> None:
-    """Checks that the workspace holds no other model's rows or versions.
+def require_free(workspace: Workspace) -> None:
+    """Checks that the workspace holds no other table's rows.
 
     Raises:
         RefusedError: It does: one model a workspace.
@@ -67,7 +67,8 @@ def require_free(workspace: Workspace, env: Env) -> None:
     there = sorted(workspace.landing.rglob("*.parquet")) if workspace.landing.is_dir() else []
     if there:
         raise RefusedError(
-            f"{len(there)} batches have landed in this workspace as its params.yaml describes them, and one model a workspace "
+            f"{len(there)} batches have landed in this workspace as its params.yaml describes them, and "
+            "one model a workspace "
             "is all there is; make another: retrim new DIR"
         )
 
@@ -85,7 +86,7 @@ def unsaved(workspace: Workspace, suite: Path) -> list[str]:
 def changes_of(drafted: Drafted, allowed_reason: str) -> dict[tuple[str, ...], Choice]:
     """Every value of params.yaml that is set, by its place."""
     data, reading = drafted.data.model_dump(mode="json"), drafted.reading.model_dump(mode="json")
-    changes = {("data", name): Choice(value, "") for name, value in data.items()}
+    changes: dict[tuple[str, ...], Choice] = {("data", name): Choice(value, "") for name, value in data.items()}
     for leak in drafted.allowed:
         why = f"leak allowed, {leak.probe}: {allowed_reason}"
         changes[("data", "columns")] = Choice(data["columns"], why)
@@ -106,16 +107,13 @@ def new_params(text: str, drafted: Drafted, *, reason: str, name: str) -> str:
     return document
 
 
-def write(
-    house_root: Workspace, drafted: Drafted, raw: RawTable, *, reason: str, land_history: bool, where: str
-) -> Written:
+def write(workspace: Workspace, drafted: Drafted, raw: RawTable, *, reason: str, land_history: bool) -> Written:
     """Writes params.yaml and the suite, whole, and lands the history.
 
     Raises:
         BadInputError: The draft does not fit the settings.
         RefusedError: A batch of the history was set aside.
     """
-    workspace = house_root
     read_yaml(workspace.params)
     document = new_params(
         workspace.params.read_text(encoding="utf-8"), drafted, reason=reason, name=workspace.params.name

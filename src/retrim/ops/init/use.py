@@ -6,13 +6,13 @@ from pathlib import PurePath
 from typing import Any
 
 from retrim.datasets.raw import RawTable, open_raw
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import RefusedError
 from retrim.machine import cores
 from retrim.mapping import read_yaml
-from retrim.ops.init_look import Ask, Drafted, Wishes, draft
-from retrim.ops.init_write import Written, new_params, require_free, unsaved, write
+from retrim.ops.init.desk import Ask, Wishes
+from retrim.ops.init.draft import Drafted, draft
+from retrim.ops.init.write import Written, require_free, unsaved, write
 from retrim.paths import Workspace
-from retrim.settings import Env
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ def look(workspace: Workspace, where: str, wishes: Wishes, *, ask: Ask) -> Looke
     return Looked(raw, drafted)
 
 
-def settle(
-    workspace: Workspace, looked: Looked, *, reason: str, land_history: bool, overwrite: bool, where: str
-) -> Written:
+def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: bool, overwrite: bool) -> Written:
     """Writes the draft and lands the history.
 
     Args:
@@ -66,19 +64,15 @@ def settle(
         reason: Why a leak was allowed.
         land_history: Whether the table's rows land now.
         overwrite: Whether edits that are not committed may be overwritten.
-        where: The table, for the record.
 
     Raises:
         RefusedError: Something that is not committed would be lost, or rows of another table have landed.
     """
-    require_free(workspace, Env())
+    require_free(workspace)
     suite = workspace.root / looked.drafted.data.suite
     lost = unsaved(workspace, suite)
     if lost and not overwrite:
         raise RefusedError(
             f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this again"
         )
-    return write(workspace, looked.drafted, looked.raw, reason=reason, land_history=land_history, where=where)
-
-
-__all__ = ["BadInputError", "Looked", "Wishes", "look", "model_name", "new_params", "settle", "unsaved"]
+    return write(workspace, looked.drafted, looked.raw, reason=reason, land_history=land_history)
