@@ -26,7 +26,7 @@ from retrim.core.plan import CRON
 from retrim.errors import BadInputError, RetrimError
 from retrim.ops.house import House
 
-FLOWS = ("ingest", "monitor", "score", "maintain", "retrain")
+FLOWS = ("ingest", "monitor", "score", "maintain", "prove", "retrain")
 # Spans are counted from here, so that a restart does not move what was planned.
 ANCHOR = datetime(1970, 1, 1, tzinfo=UTC)
 

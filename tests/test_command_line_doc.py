@@ -16,6 +16,7 @@ from retrim.core.price import MoneyParams, Price
 from retrim.ops.house import House
 from retrim.ops.ingest import Landed
 from retrim.ops.ingest import quarantine_list as set_aside
+from retrim.ops.receipts import ValidReceipt
 from retrim.ops.release import Live
 from retrim.ops.release_log import Verified as VerifiedLog
 from retrim.ops.release_log import release_log
@@ -25,9 +26,11 @@ from retrim.ops.rooms import Room
 from retrim.ops.score import Scored
 from retrim.ops.settle import Settled
 from retrim.ops.verify import VerifiedAlarms
+from tests.proved import pass_checks
 from tests.world import World, make_world
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
+RECEIPT = {"model": "", "version": 1, "identical": True, "predictions": {"largest_difference": 0}, "proved_at": ""}
 NOW = pd.Timestamp("2024-02-01", tz="UTC")
 
 
@@ -109,6 +112,7 @@ def test_names_the_keys_of_why(house: House) -> None:
 
 def test_names_the_keys_of_the_release_log(house: House) -> None:
     row = {"model": house.model, "version": 1, "action": "promote", "reason": "", "at": NOW.isoformat()}
+    pass_checks(house.store, house.model, 1, at=NOW.isoformat())
     house.store.add_release(row, expected=None)
 
     assert keys("log show") == release_log(house)[0].keys()
@@ -122,6 +126,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
     ("record", "example"),
     [
         ("reproduce", Rebuilt(1, identical=True, differences=(), executed=(), proved=True)),
+        ("receipt verify", ValidReceipt(RECEIPT, "", "ours")),
         ("retrain", Outcome("", "", "", None)),
         ("score", Scored(None, 0, 0)),
         ("settle", Settled("", "", "", "", (), "")),

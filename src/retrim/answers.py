@@ -6,17 +6,21 @@ import pandas as pd
 
 from retrim.adapters import prefect_server
 from retrim.adapters.store import Row, iso
+from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
 from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
+from retrim.ops.receipts import last_proofs
 from retrim.ops.release import live
+from retrim.ops.release_checks import FIRST
 from retrim.ops.settle import answer_to, settlement_now
 from retrim.ops.standing import is_held
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
-    """Every version: `version`, `aliases`, `tag`, `as_of`, `model_sha256`, `made`, `promote`, `verdict`."""
+    """Every version: what it is, what points at it, its last proof, what gate and release checks said."""
+    proofs = last_proofs(house)
     now_live = live(house)
     aliases: dict[int | None, list[str]] = {}
     if now_live is not None:
@@ -32,6 +36,9 @@ def version_records(house: House) -> list[dict[str, Any]]:
             "made": row.made,
             "promote": row.verdict["promote"],
             "verdict": row.verdict["reason"],
+            "release_checks": _release_checks(house, row.version),
+            "last_proved": proofs.get(row.version, {}).get("proved"),
+            "last_differed": proofs.get(row.version, {}).get("differed"),
         }
         for row in house.store.versions(house.model)
     ]
@@ -64,6 +71,7 @@ def decision_record(house: House, which: str | None) -> dict[str, Any]:
         "record": row.record,
         "run": None if run is None else _run_record(run),
         "verdict": None if run is None or run.version is None else _verdict(house, run.version),
+        "release_checks": None if run is None or run.version is None else _release_checks(house, run.version),
         "answered": answer_to(house, row),
     }
 
@@ -108,6 +116,12 @@ def _run_record(run: Row) -> dict[str, Any]:
         "version": run.version,
         "reason": run.detail.get("reason", ""),
     }
+
+
+def _release_checks(house: House, version: int) -> dict[str, Any] | None:
+    """What a version showed before it went live; None where the gate refused it, or it is older than these checks."""
+    rows = house.store.envelope(house.model, version, kind=RELEASE_CHECKS)
+    return next((row.record for row in rows if row.id == FIRST), None)
 
 
 def _verdict(house: House, version: int) -> dict[str, Any] | None:

@@ -22,10 +22,12 @@ from retrim.cli_base import (
 )
 from retrim.cli_drift import app as drift_app
 from retrim.cli_errors import run
+from retrim.cli_explain import app as explain_app
 from retrim.cli_init import app as init_app
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
 from retrim.cli_quarantine import app as quarantine_app
+from retrim.cli_receipts import app as receipts_app
 from retrim.cli_releases import app as releases_app
 from retrim.cli_releases import log_app
 from retrim.cli_replay import app as replay_app
@@ -260,6 +262,8 @@ app.add_typer(price_app)
 app.add_typer(replay_app)
 app.add_typer(settle_app)
 app.add_typer(versions_app)
+app.add_typer(receipts_app, name="receipt", no_args_is_help=True)
 app.add_typer(releases_app)
+app.add_typer(explain_app)
 app.add_typer(log_app, name="log", no_args_is_help=True)
 app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)

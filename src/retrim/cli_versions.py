@@ -1,4 +1,4 @@
-"""Versions by command: list them, rebuild one, go back to one, work on the next by hand."""
+"""Versions by command: list them, rebuild or prove one, go back to one, work on the next by hand."""
 
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ app = typer.Typer()
 
 @app.command(epilog=example("retrim versions --json"))
 def versions(as_json: AsJson = False) -> None:
-    """List the versions: aliases, tag, date, hash, the gate's word."""
+    """List the versions: alias, date, hash, last proof, gate's word."""
     from retrim import screens
     from retrim.answers import version_records
 
@@ -23,10 +23,23 @@ def versions(as_json: AsJson = False) -> None:
         screens.OUT.print("no version yet; make the first: retrim retrain", highlight=False)
         return
     rows = [
-        (r["version"], ", ".join(r["aliases"]), screens.moment(r["as_of"]), r["model_sha256"][:8], r["verdict"])
+        (
+            r["version"],
+            ", ".join(r["aliases"]),
+            screens.moment(r["as_of"]),
+            r["model_sha256"][:8],
+            "differed" if r["last_differed"] else screens.moment(r["last_proved"]) or "never",
+            _word_on(r),
+        )
         for r in records
     ]
-    screens.show_table(("version", "alias", "as of", "model", "verdict"), rows, brief_last=True)
+    screens.show_table(("version", "alias", "as of", "model", "last proved", "verdict"), rows, brief_last=True)
+
+
+def _word_on(record: dict[str, Any]) -> str:
+    """The gate's word; that of the release checks where they refused what the gate let pass."""
+    checks = record["release_checks"]
+    return str(record["verdict"] if checks is None or checks["passed"] else checks["reason"])
 
 
 @app.command(epilog=example("retrim reproduce 1 --prove"))
@@ -38,29 +51,66 @@ def reproduce(
             "--prove", help="From raw data, without any cache, in an environment built from the recorded lock."
         ),
     ] = False,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="With --prove: its champion first, that one's, and so on to version 1.")
+    ] = False,
+    skip_proved: Annotated[
+        bool, typer.Option("--skip-proved", help="With --chain: leave out those that were proved here before.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild a version; say whether it is identical.
 
-    In a fresh room. Ends with exit code 1 if anything differs, and says what.
+    In a fresh room. Ends with exit code 1 if anything differs, and says what. A proof ends with a signed receipt.
     """
     from retrim import screens
+    from retrim.errors import BadInputError
+    from retrim.ops.proof import PERSON, prove_chain
+    from retrim.ops.proof import prove as prove_one
     from retrim.ops.reproduce import reproduce as op
 
     def say(line: str) -> None:
         if not as_json and line:
             screens.ERR.print(line, style="dim", highlight=False, markup=False)
 
-    rebuilt = op(house_here(), version, prove=prove, say=say)
-    if as_json:
-        screens.show_json(rebuilt.as_record())
+    if (chain and not prove) or (skip_proved and not chain):
+        raise BadInputError(
+            "--chain proves, and --skip-proved is for chains; write `retrim reproduce N --prove --chain`"
+        )
+    house, now = house_here(), as_time(None)
+    if not prove:
+        rebuilt = op(house, version, say=say)
+        record = rebuilt.as_record()
+        all_identical = rebuilt.identical
+    elif chain:
+        proof, before = prove_chain(house, version, skip_proved=skip_proved, now=now, say=say)
+        record = {**proof.as_record(), "ancestors": [each.as_record() for each in before]}
+        all_identical = all(each.rebuilt.identical for each in (proof, *before))
     else:
-        how = "proved" if prove else "rebuilt"
-        answer = "identical" if rebuilt.identical else "different"
-        screens.OUT.print(f"version {version} {how}: {answer}; stages run: {', '.join(rebuilt.executed)}")
-        for difference in rebuilt.differences:
-            screens.OUT.print(f"  {difference}", highlight=False, markup=False)
-    raise typer.Exit(0 if rebuilt.identical else 1)
+        proof = prove_one(house, version, reason=PERSON, now=now, gently=False, say=say)
+        record = {**proof.as_record(), "ancestors": []}
+        all_identical = proof.rebuilt.identical
+    if as_json:
+        screens.show_json(record)
+    else:
+        for each in (*record.get("ancestors", ()), record):
+            _show_rebuilt(each, prove=prove)
+    raise typer.Exit(0 if all_identical else 1)
+
+
+def _show_rebuilt(record: dict[str, Any], *, prove: bool) -> None:
+    from retrim import screens
+
+    answer = "identical" if record["identical"] else "different"
+    said = f"version {record['version']} {'proved' if prove else 'rebuilt'}: {answer}"
+    screens.OUT.print(f"{said}; stages run: {', '.join(record['executed']) or 'none'}", highlight=False)
+    for difference in record["differences"]:
+        screens.OUT.print(f"  {difference}", highlight=False, markup=False)
+    if prove:
+        largest = record["largest_difference"]
+        shown = "not known" if largest is None else f"{largest:g}"
+        screens.OUT.print(f"  largest difference of predictions on the judged rows: {shown}", highlight=False)
+        screens.OUT.print(f"  receipt: {record['receipt']}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(epilog=example("retrim rollback --to 1 --reason 'complaints from the north'"))

@@ -72,6 +72,11 @@ def show_decision(record: dict[str, Any]) -> None:
         if seen := record["verdict"].get("detectable"):  # older versions do not have it
             checks.append(("", "could be seen", seen["text"]))
         screens.show_table(("", "check", "figures"), checks, title="Gate")
+    if record["release_checks"]:
+        passed = [
+            ("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["release_checks"]["checks"]
+        ]
+        screens.show_table(("", "check", "figures"), passed, title="Release checks")
 
 
 def _cost_in_words(finding: dict[str, Any]) -> str:

@@ -26,6 +26,11 @@ def folder_digest(folder: Path) -> str:
     return digest_of({name: file_digest(path) for name, path in names.items()})
 
 
+def digest_of_files(files: Mapping[str, bytes]) -> str:
+    """The same of a folder that was read: what `folder_digest` gives of it."""
+    return digest_of({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
+
+
 def read_folder(folder: Path) -> dict[str, bytes]:
     """All files of a folder by relative name."""
     return {

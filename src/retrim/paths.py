@@ -68,6 +68,14 @@ class Workspace:
         return self.var / "environments"
 
     @property
+    def keys(self) -> Path:
+        return self.var / "keys"
+
+    @property
+    def receipts(self) -> Path:
+        return self.var / "receipts"
+
+    @property
     def prefect(self) -> Path:
         return self.var / "prefect"
 

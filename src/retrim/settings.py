@@ -13,6 +13,8 @@ from retrim.core.batches import BatchParams
 from retrim.core.contributions import ExplainParams
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams
+from retrim.core.fairness.fits import require_fit
+from retrim.core.fairness.params import FairnessParams
 from retrim.core.former import FormerParams
 from retrim.core.gate import GateParams
 from retrim.core.made import faults_of
@@ -21,7 +23,9 @@ from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
 from retrim.core.probe import ProbeParams
+from retrim.core.proof import ProofParams
 from retrim.core.reading import ReadingParams
+from retrim.core.release_checks import ReleaseParams
 from retrim.core.section import Section, explain
 from retrim.core.slices import SliceParams
 from retrim.core.table import DataParams
@@ -46,6 +50,7 @@ class Params(Section):
     profile: ProfileParams
     backtest: BacktestParams
     gate: GateParams
+    fairness: FairnessParams
     probe: ProbeParams
     account: AccountParams
     drift: DriftParams
@@ -55,7 +60,9 @@ class Params(Section):
     explain: ExplainParams
     former: FormerParams
     retrain: RetrainParams
+    release: ReleaseParams
     room: RoomParams
+    proof: ProofParams
     schedule: ScheduleParams
     demo: DemoParams
 
@@ -93,6 +100,14 @@ class Params(Section):
                 raise ValueError(
                     f"gate.floor: {name!r} is no baseline of a {self.data.task} task; those are: {', '.join(fitting)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _fairness_fits_the_table(self) -> "Params":
+        try:
+            require_fit(self.fairness, self.data)
+        except BadInputError as wrong:
+            raise ValueError(str(wrong)) from wrong
         return self
 
     @model_validator(mode="after")

@@ -55,7 +55,7 @@ def test_holds_what_the_lock_says(tmp_path: Path) -> None:
     path, digest = wheel(tmp_path)
     (tmp_path / "lock").write_text(f"tiny-answer @ {path.as_uri()} --hash=sha256:{digest}\n")
 
-    assert answer(built_from(tmp_path / "lock", tmp_path / "home", say=quiet)) == "42\n"
+    assert answer(built_from(tmp_path / "lock", tmp_path / "home", gently=False, say=quiet)) == "42\n"
 
 
 def test_refuses_a_package_with_another_hash(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_refuses_a_package_with_another_hash(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text(f"tiny-answer @ {path.as_uri()} --hash=sha256:{'0' * 64}\n")
 
     with pytest.raises(RetrimError, match=r"(?s)the environment could not be built: .*HASHES"):
-        built_from(tmp_path / "lock", tmp_path / "home", say=quiet)
+        built_from(tmp_path / "lock", tmp_path / "home", gently=False, say=quiet)
 
 
 def test_refuses_a_package_without_a_hash(tmp_path: Path) -> None:
@@ -71,11 +71,11 @@ def test_refuses_a_package_without_a_hash(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text(f"tiny-answer @ {path.as_uri()}\n")
 
     with pytest.raises(RetrimError, match=r"(?s)the environment could not be built: .*[Hh]ash"):
-        built_from(tmp_path / "lock", tmp_path / "home", say=quiet)
+        built_from(tmp_path / "lock", tmp_path / "home", gently=False, say=quiet)
 
 
 def test_holds_nothing_of_the_caller(empty_lock: Path, tmp_path: Path) -> None:
-    python = built_from(empty_lock, tmp_path / "home", say=quiet)
+    python = built_from(empty_lock, tmp_path / "home", gently=False, say=quiet)
     found = subprocess.run([str(python), "-c", "import numpy"], capture_output=True, text=True, check=False)
 
     assert "No module named 'numpy'" in found.stderr
@@ -83,8 +83,8 @@ def test_holds_nothing_of_the_caller(empty_lock: Path, tmp_path: Path) -> None:
 
 def test_is_built_once_and_kept_by_lock_and_python(empty_lock: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    first = built_from(empty_lock, tmp_path / "home", say=said.append)
-    again = built_from(empty_lock, tmp_path / "home", say=said.append)
+    first = built_from(empty_lock, tmp_path / "home", gently=False, say=said.append)
+    again = built_from(empty_lock, tmp_path / "home", gently=False, say=said.append)
 
     assert first == again
     assert len(said) == 1
@@ -92,19 +92,19 @@ def test_is_built_once_and_kept_by_lock_and_python(empty_lock: Path, tmp_path: P
 
 
 def test_another_lock_has_another_environment(empty_lock: Path, tmp_path: Path) -> None:
-    first = built_from(empty_lock, tmp_path / "home", say=quiet)
+    first = built_from(empty_lock, tmp_path / "home", gently=False, say=quiet)
     empty_lock.write_text("# another\n")
 
-    assert built_from(empty_lock, tmp_path / "home", say=quiet) != first
+    assert built_from(empty_lock, tmp_path / "home", gently=False, say=quiet) != first
 
 
 def test_that_was_interrupted_is_built_anew(empty_lock: Path, tmp_path: Path) -> None:
-    python = built_from(empty_lock, tmp_path / "home", say=quiet)
+    python = built_from(empty_lock, tmp_path / "home", gently=False, say=quiet)
     folder = python.parents[1]
     (folder / "complete").unlink()
     (folder / "half-written").touch()
     python.unlink()
-    built_from(empty_lock, tmp_path / "home", say=quiet)
+    built_from(empty_lock, tmp_path / "home", gently=False, say=quiet)
 
     assert python.exists()
     assert not (folder / "half-written").exists()

@@ -6,6 +6,7 @@ import pytest
 
 from retrim.adapters.past import copy_past
 from retrim.adapters.store import Store
+from tests.proved import pass_checks
 
 MODEL = "generated"
 
@@ -22,7 +23,10 @@ def promote(store: Store, version: int, *, decided: int, ended: int) -> None:
     run = {"id": name, "model": MODEL, "decision": f"check-{version}", "as_of": at(decided), "mode": "refit"}
     store.claim_run({**run, "started": at(decided)})
     row = {"model": MODEL, "version": version, "run": name, "tag": f"v{version}", "as_of": at(decided)}
-    store.add_version({**row, "bundle": "", "model_sha256": "", "made": at(ended), "lineage": {}, "verdict": {}})
+    store.add_version(
+        {**row, "bundle": "", "model_sha256": "", "made": at(ended), "lineage": {}, "verdict": {"promote": True}}
+    )
+    pass_checks(store, MODEL, version, at=at(ended))
     release = {"model": MODEL, "version": version, "action": "promote", "reason": "", "at": at(ended)}
     store.add_release(release, expected=version - 1 or None)
     store.end_run(name, state="promoted", ended=at(ended), version=version, detail={})
@@ -60,6 +64,7 @@ def test_a_run_that_ended_later_is_left_behind_with_its_version(source: Store, t
     assert [row.id for row in target.runs(MODEL)] == ["run-1", "run-2"]
     assert [row.version for row in target.versions(MODEL)] == [row.version for row in given] == [1, 2]
     assert [row.version for row in target.releases(MODEL)] == [1, 2]
+    assert [len(target.envelope(MODEL, version)) for version in (1, 2, 3)] == [1, 1, 0]
 
 
 def test_releases_come_with_their_seals_asked_for_once(source: Asked, target: Store) -> None:

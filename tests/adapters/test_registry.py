@@ -82,7 +82,9 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
     }
     files = {name: to_json(record) for name, record in records.items()}
     files |= {f"models/all/{name}": content for name, content in model.files().items()}
-    files["verdict/judged.parquet"] = to_parquet(pd.DataFrame({"actual": view.actual(judged), **said}))
+    files["verdict/judged.parquet"] = to_parquet(
+        pd.DataFrame({"_event": pd.date_range(start, end, periods=40), "actual": view.actual(judged), **said})
+    )
     write_folder(folder, files)
     return folder
 
@@ -230,7 +232,10 @@ class TestTheRun:
 
     def test_has_its_pictures(self, made) -> None:
         names = {item.path for item in made.registry.client.list_artifacts(made.parent, "pictures")}
-        stems = ("hyperparameter_importance", "importance", "loss_over_folds", "predicted_against_actual")
+        stems = (
+            *("calibration", "hyperparameter_importance", "importance", "loss_over_folds"),
+            *("predicted_against_actual", "residuals"),
+        )
 
         assert names == {f"pictures/{stem}.png" for stem in stems}
 

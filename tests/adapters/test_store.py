@@ -14,6 +14,7 @@ import pytest
 
 from retrim.adapters.store import Store, iso
 from retrim.errors import BadInputError, RefusedError, RetrimError
+from tests.proved import pass_checks
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 # A process that says it is ready, waits for a line, tries one thing and prints what came of it.
@@ -67,6 +68,16 @@ def end(store: Store, day: int, state: str) -> None:
 def release(version: int) -> dict[str, Any]:
     at = "2024-02-01T00:00:00+00:00"
     return {"model": "shop", "version": version, "action": "promote", "reason": "better", "at": at}
+
+
+def proved(store: Store, *versions: int) -> None:
+    """Versions that the gate promotes, with release checks that passed."""
+    for number in versions:
+        at = f"2024-01-{number:02d}T00:00:00+00:00"
+        made = {"model": "shop", "version": number, "run": f"run-{number}", "tag": "", "as_of": at, "made": at}
+        more = {"bundle": "", "model_sha256": "", "lineage": {}, "verdict": {"promote": True}}
+        store.add_version({**made, **more})
+        pass_checks(store, "shop", number, at=at)
 
 
 def prediction(key: str, version: int = 1) -> dict[str, Any]:
@@ -201,12 +212,40 @@ def test_a_check_of_one_moment_is_recorded_once(store: Store, url: str) -> None:
 
 
 def test_a_release_needs_what_was_live_to_be_live_still(store: Store) -> None:
+    proved(store, 1, 2, 3)
     store.add_release(release(1), expected=None)
     store.add_release(release(2), expected=1)
 
     with pytest.raises(RefusedError, match="another version of shop went live"):
         store.add_release(release(3), expected=1)
     assert [(row.sequence, row.version, row.previous) for row in store.releases("shop")] == [(1, 1, None), (2, 2, 1)]
+
+
+@pytest.mark.parametrize("verdict", [{"promote": False}, {}])
+def test_no_version_goes_live_without_a_verdict_that_promotes_it(store: Store, verdict: dict[str, bool]) -> None:
+    at = "2024-01-01T00:00:00+00:00"
+    made = {"model": "shop", "version": 1, "run": "run-1", "tag": "", "as_of": at, "made": at, "lineage": {}}
+    store.add_version({**made, "bundle": "", "model_sha256": "", "verdict": verdict})
+    pass_checks(store, "shop", 1, at=at)
+
+    with pytest.raises(RefusedError, match="version 1 of shop has no verdict that promotes it"):
+        store.add_release(release(1), expected=None)
+    assert store.releases("shop") == []
+
+
+@pytest.mark.parametrize("checks", [(), ({"passed": False},)])
+def test_no_version_goes_live_without_release_checks_that_passed(
+    store: Store, checks: tuple[dict[str, bool], ...]
+) -> None:
+    at = "2024-01-01T00:00:00+00:00"
+    made = {"model": "shop", "version": 1, "run": "run-1", "tag": "", "as_of": at, "made": at, "lineage": {}}
+    store.add_version({**made, "bundle": "", "model_sha256": "", "verdict": {"promote": True}})
+    for record in checks:
+        store.add_to_envelope("shop", 1, kind="release_checks", name="first", at=at, record=record)
+
+    with pytest.raises(RefusedError, match="version 1 of shop has not passed its release checks"):
+        store.add_release(release(1), expected=None)
+    assert store.releases("shop") == []
 
 
 @pytest.mark.slow
@@ -228,6 +267,7 @@ def test_what_becomes_known_of_a_version_is_added_once_and_told_in_order(store: 
 
 
 def test_of_two_processes_that_move_the_champion_one_does(store: Store, url: str) -> None:
+    proved(store, 1, 2, 3, 4)
     store.add_release(release(1), expected=None)
     said = at_once(url, *[f"store.add_release({release(version)!r}, expected=1)" for version in (2, 3, 4)])
 

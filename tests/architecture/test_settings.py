@@ -81,6 +81,8 @@ def names_read() -> set[str]:
         nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
         attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
         found |= attributes
+        taken = [node.arg for node in nodes if isinstance(node, ast.arg)]  # by a stage, as `drift__joint`
+        found |= {name.partition("__")[2] for name in taken if not name.startswith("_")}
         if "model_dump" in attributes:
             found |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return found

@@ -20,7 +20,7 @@ def drawn(gain: float, *, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]
 def seen(gain: float = 0.0, *, rows: int = 600, seed: int = 1, gate: GateParams = GATE) -> Detectable:
     champion, challenger = drawn(gain, rows=rows, seed=seed)
     events = pd.Series(pd.date_range("2024-01-01", periods=rows, freq="1h", tz="UTC"))
-    found = detectable({"all": challenger}, "all", champion, events, gate, draws=500, block_rows=10)
+    found = detectable(challenger, champion, events, gate, challengers=1, uses=0.0, draws=500, block_rows=10)
     assert found is not None
     return found
 
@@ -31,7 +31,9 @@ def test_a_gain_of_just_that_size_passes_four_times_in_five(rows: int) -> None:
     passed = 0
     for seed in range(300):
         champion, challenger = drawn(gain, rows=rows, seed=1000 + seed)
-        passed += judge({"all": challenger}, champion, {}, GATE, draws=300, block_rows=10).promote
+        passed += judge(
+            {"all": challenger}, champion, {}, GATE, draws=300, block_rows=10, uses=0.0, weights=None
+        ).promote
 
     assert passed / 300 == pytest.approx(0.8, abs=0.07)
 
@@ -60,11 +62,14 @@ def test_more_rows_come_at_the_pace_of_these() -> None:
 def test_says_nothing_of_a_champion_without_loss() -> None:
     events = pd.Series(pd.date_range("2024-01-01", periods=5, freq="1h", tz="UTC"))
 
-    assert detectable({"all": np.ones(5)}, "all", np.zeros(5), events, GATE, draws=100, block_rows=1) is None
+    assert detectable(np.ones(5), np.zeros(5), events, GATE, challengers=1, uses=0.0, draws=100, block_rows=1) is None
 
 
 def test_says_nothing_of_a_champion_with_next_to_no_loss() -> None:
     events = pd.Series(pd.date_range("2024-01-01", periods=6, freq="1h", tz="UTC"))
     tiny = np.array([0.0, 0.0, 1e-300, 0.0, 0.0, 0.0])
 
-    assert detectable({"all": np.ones(6) * np.arange(6)}, "all", tiny, events, GATE, draws=100, block_rows=1) is None
+    assert (
+        detectable(np.ones(6) * np.arange(6), tiny, events, GATE, challengers=1, uses=0.0, draws=100, block_rows=1)
+        is None
+    )

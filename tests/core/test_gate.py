@@ -32,10 +32,21 @@ def verdict(
     params: GateParams | None = None,
     draws: int = 500,
     block_rows: int = 10,
+    uses: float = 0.0,
+    weights: np.ndarray | None = None,
 ) -> Verdict:
     rows = len(next(iter(challengers.values())))
     floors = {"mean": np.full(rows, floor)}
-    return judge(challengers, champion, floors, params or gate(), draws=draws, block_rows=block_rows)
+    return judge(
+        challengers,
+        champion,
+        floors,
+        params or gate(),
+        draws=draws,
+        block_rows=block_rows,
+        uses=uses,
+        weights=weights,
+    )
 
 
 def failed(found: Verdict) -> list[str]:
@@ -46,7 +57,7 @@ def test_a_challenger_that_is_better_everywhere_is_promoted() -> None:
     found = verdict({"all": losses(8.0, seed=1)}, losses(10.0, seed=2))
 
     assert found.promote
-    assert [check.name for check in found.checks] == ["rows", "gain", "worst fold", "floor: mean"]
+    assert [check.name for check in found.checks] == ["rows", "gain", "harm", "worst fold", "floor: mean"]
 
 
 # --- each check alone
@@ -96,7 +107,7 @@ def test_a_model_no_better_than_a_naive_one_is_refused() -> None:
 def test_every_check_runs_also_after_one_has_failed() -> None:
     found = verdict({"all": losses(30.0, seed=1, rows=50)}, losses(10.0, seed=2, rows=50))
 
-    assert failed(found) == ["rows", "gain", "worst fold", "floor: mean"]
+    assert failed(found) == ["rows", "gain", "harm", "worst fold", "floor: mean"]
 
 
 def test_the_reason_holds_every_check_that_failed_and_no_other() -> None:
@@ -149,6 +160,7 @@ def test_a_verdict_is_written_with_every_check_it_made() -> None:
     assert [check["name"] for check in record["checks"] if check["passed"]] == [
         "rows",
         "gain",
+        "harm",
         "worst fold",
         "floor: mean",
     ]
@@ -166,7 +178,7 @@ def test_two_perfect_models_are_equal_and_nothing_is_promoted() -> None:
 def test_nothing_is_promoted_over_a_perfect_champion() -> None:
     found = verdict({"all": losses(5.0, seed=1)}, np.zeros(ROWS))
 
-    assert failed(found) == ["gain", "worst fold"]
+    assert failed(found) == ["gain", "harm", "worst fold"]
     assert json.loads(to_json(found.as_record()))["promote"] is False
 
 
@@ -178,7 +190,7 @@ def test_a_loss_that_is_all_but_zero_is_told_in_losses_not_in_shares_of_it(loss:
     assert "no gain over the naive mean: mean loss 5 against " in found.reason
     assert "worst of 4 folds beyond +100000% against the champion's loss" in found.reason
     assert "inf" not in found.reason
-    assert len(found.reason) < 300
+    assert len(found.reason) < 400
 
 
 def test_a_perfect_challenger_is_promoted() -> None:

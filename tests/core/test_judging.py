@@ -14,7 +14,7 @@ from tests.core.test_play import ERRORS, MOMENTS, TRIGGERS
 from tests.core.turning import BLOCK_ROWS, BLOCKS, KINDS, USUAL, WINDOWS, losses_before, losses_of, matrix, rows_of
 from tests.gates import make_gate
 
-GATE = make_gate(min_rows=2, min_gain=0.01, folds=2, worst_fold=0.5)
+GATE = make_gate(min_rows=2, min_gain=0.01, harm_confidence=0.95, folds=2, worst_fold=0.5)
 AGED = Delays(0, 0, 1)
 
 
@@ -52,7 +52,9 @@ def setting(gate: Judging | None, kinds: tuple[int, ...] = (0,)) -> Setting:
 def test_it_says_what_the_gate_says_of_the_rows(check: int) -> None:
     rows = rows_of(check - 1)
     challengers = {kind: losses_of(check - 1, kind, rows) for kind in KINDS}
-    by_rows = judge(challengers, losses_of(0, "all", rows), {}, GATE, draws=400, block_rows=BLOCK_ROWS)
+    by_rows = judge(
+        challengers, losses_of(0, "all", rows), {}, GATE, draws=400, block_rows=BLOCK_ROWS, uses=0.0, weights=None
+    )
     by_parts = judging().verdict(matrix(), (0, 1), (0, 0), model=check - 1, until=check)
     figures = [{each.name: each.figure for each in verdict.checks} for verdict in (by_rows, by_parts)]
 

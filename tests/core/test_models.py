@@ -30,6 +30,7 @@ def fit(of: FeatureView, matrix: np.ndarray, actual: np.ndarray, *, loss: str = 
             loss=loss,
             hyperparameters={"num_leaves": 7, "min_child_samples": 5, **hyperparameters},
             rounds=20,
+            weights=None,
             stop=None,
             patience=1,
             seed=7,

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from retrim.core import report
+from retrim.core.report.calibration import curve_of
 
 RANDOM = np.random.default_rng(1)
 VALUES = RANDOM.gamma(2, 100, 2000)
@@ -19,13 +20,29 @@ SHARES = RANDOM.dirichlet(np.ones(4), 300)
 TIMES = pd.date_range("2012-01-01", periods=6, freq="14D", tz="UTC")
 POINTS = [(at, {"all": 50.0 + n, "sliding": 45.0 - n}) for n, at in enumerate(TIMES)]
 
+HOURS = pd.date_range("2012-01-01", periods=2000, freq="1h", tz="UTC")
+SLICED = [
+    {"column": "hour", "name": f"{n}", "rows": 10 + n, "loss": 2.0 + n, "interval": [1.0 + n, 3.5 + n], "other": 3.0}
+    for n in range(4)
+]
+
 PICTURES: dict[str, Callable[[], bytes]] = {
     "importance": lambda: report.importance(["hour", "weather"], [5.0, 2.0]),
     "hyperparameters": lambda: report.hyperparameter_importance({"num_leaves": 0.7, "learning_rate": 0.3}),
-    "few rows": lambda: report.predicted_against_actual(VALUES[:200], VALUES[:200] * 1.1, "regression"),
-    "many rows": lambda: report.predicted_against_actual(VALUES, VALUES * 1.1, "regression"),
-    "binary": lambda: report.predicted_against_actual((CHANCE > 0.5).astype(int), CHANCE, "binary"),
-    "multiclass": lambda: report.predicted_against_actual(SHARES.argmax(axis=1), SHARES, "multiclass"),
+    "contributions": lambda: report.importance_by_contributions(
+        {"hour": 5.0, "weather": 2.0}, {"hour": 1.0, "weather": 2.0}, rows=100
+    ),
+    "few rows": lambda: report.predicted_against_actual(VALUES[:200], VALUES[:200] * 1.1),
+    "many rows": lambda: report.predicted_against_actual(VALUES, VALUES * 1.1),
+    "two classes": lambda: report.confusion((CHANCE > 0.5).astype(int), CHANCE, ["not yes", "yes"]),
+    "four classes": lambda: report.confusion(SHARES.argmax(axis=1), SHARES, list("abcd")),
+    "calibration of two": lambda: report.calibration((CHANCE > 0.5).astype(int), CHANCE, "binary", loss="log_loss"),
+    "calibration of four": lambda: report.calibration(SHARES.argmax(axis=1), SHARES, "multiclass", loss="log_loss"),
+    "coverage": lambda: report.calibration(VALUES, VALUES * 1.1 - 9, "regression", loss="pinball@0.9"),
+    "mean residual": lambda: report.calibration(VALUES, VALUES * 1.1 - 9, "regression", loss="mse"),
+    "residuals": lambda: report.residuals(list(HOURS), VALUES, VALUES[::-1]),
+    "slices": lambda: report.slices(SLICED, loss="mae", mean=3.0),
+    "blocks": lambda: report.loss_over_blocks(POINTS, loss="mae", challenger="all"),
     "folds": lambda: report.loss_over_folds(POINTS, loss="mae"),
     "time": lambda: report.loss_over_time(POINTS, loss="mae", events=[(TIMES[2], "v2")]),
 }
@@ -36,12 +53,31 @@ STRANGE: dict[str, Callable[[], bytes]] = {
     "a very long name": lambda: report.importance(["n" * 300], [1.0]),
     "letters that the font lacks": lambda: report.importance(["温度"], [1.0]),
     "markup in a name": lambda: report.importance(["price_$_and_$", "<b>"], [1.0, 2.0]),
-    "one row": lambda: report.predicted_against_actual(np.array([3.0]), np.array([3.0]), "regression"),
-    "constant": lambda: report.predicted_against_actual(np.full(2000, 3.0), np.full(2000, 3.0), "regression"),
-    "one positive": lambda: report.predicted_against_actual(np.array([1]), np.array([0.2]), "binary"),
-    "one class": lambda: report.predicted_against_actual(np.zeros(3, int), np.ones((3, 1)), "multiclass"),
-    "all unseen": lambda: report.predicted_against_actual(np.full(300, 9), SHARES, "multiclass"),
-    "40 classes": lambda: report.predicted_against_actual(np.arange(40), np.eye(40), "multiclass"),
+    "no weight": lambda: report.importance_by_contributions({"a": 0.0}, {"a": 0.0}, rows=1),
+    "200 weights": lambda: report.importance_by_contributions(
+        {f"feature {n}": float(n) for n in range(200)}, {f"feature {n}": float(n % 7) for n in range(200)}, rows=9
+    ),
+    "one row": lambda: report.predicted_against_actual(np.array([3.0]), np.array([3.0])),
+    "constant": lambda: report.predicted_against_actual(np.full(2000, 3.0), np.full(2000, 3.0)),
+    "one positive": lambda: report.calibration(np.array([1]), np.array([0.2]), "binary", loss="log_loss"),
+    "one class": lambda: report.confusion(np.zeros(3, int), np.ones((3, 1)), ["only"]),
+    "all unseen": lambda: report.confusion(np.full(300, 9), SHARES, list("abcd")),
+    "40 classes": lambda: report.confusion(np.arange(40), np.eye(40), [f"class {n}" for n in range(40)]),
+    "long names of classes": lambda: report.confusion(CHANCE.astype(int), CHANCE, ["n" * 60, "$" * 60]),
+    "one residual": lambda: report.residuals([TIMES[0]], np.array([3.0]), np.array([1.0])),
+    "residuals of a constant": lambda: report.residuals([TIMES[0]] * 9, np.full(9, 3.0), np.full(9, 3.0)),
+    "calibration of a constant": lambda: report.calibration(np.ones(9), np.ones(9), "regression", loss="mae"),
+    "90 slices": lambda: report.slices(
+        [
+            {**SLICED[0], "column": "c" * 50, "name": f"{n}" * 9, "loss": float(n), "interval": [n - 1.0, n + 2.0]}
+            for n in range(90)
+        ],
+        loss="mae",
+        mean=3.0,
+    ),
+    "no slices": lambda: report.slices([], loss="mae", mean=0.0),
+    "slices without a champion": lambda: report.slices([{**SLICED[0], "other": None}], loss="mae", mean=3.0),
+    "one block": lambda: report.loss_over_blocks(POINTS[:1], loss="mae", challenger="all"),
     "no folds": lambda: report.loss_over_folds([], loss="mae"),
     "one fold": lambda: report.loss_over_folds(POINTS[:1], loss="mae"),
     "a model absent": lambda: report.loss_over_folds([*POINTS, (TIMES[0], {"floor": 90.0})], loss="mae"),
@@ -127,3 +163,39 @@ def test_the_order_of_folds_does_not_matter():
 def test_every_feature_needs_its_gain():
     with pytest.raises(ValueError, match="argument 2 is shorter"):
         report.importance(["hour", "weather"], [1.0])
+
+
+# --- what the calibration curve is ------------------------------------------------------------------
+
+
+def test_a_median_that_is_one_lies_above_half_of_the_rows() -> None:
+    noise = np.random.default_rng(5).normal(size=20_000)
+    curve = curve_of(noise, np.zeros(20_000) + np.linspace(-1e-9, 1e-9, 20_000), "regression", loss="mae")
+
+    assert curve.ideal == 0.5
+    assert curve.came == pytest.approx(np.full(10, 0.5), abs=0.04)  # sd of a share of 2,000: 0.011
+    assert (curve.low < 0.5).all() or ((curve.low > 0.5) | (curve.high < 0.5)).sum() <= 2
+
+
+def test_a_probability_that_is_one_lies_within_the_interval_of_what_came() -> None:
+    draw = np.random.default_rng(6)
+    chance = draw.random(20_000)
+    curve = curve_of((draw.random(20_000) < chance).astype(int), chance, "binary", loss="log_loss")
+
+    assert (np.abs(curve.came - curve.said) < 0.05).all()
+    assert ((curve.low <= curve.said) & (curve.said <= curve.high)).sum() >= 8  # of 10, each with 95 %
+
+
+def test_a_share_of_all_rows_still_has_a_width() -> None:
+    curve = curve_of(np.ones(40, int), np.full(40, 0.9), "binary", loss="log_loss")
+
+    assert (curve.came == 1).all()
+    assert (curve.low < 0.7).all()
+    assert (curve.high >= 1).all()
+
+
+def test_the_mean_residual_is_that_of_the_tenth() -> None:
+    curve = curve_of(np.arange(100.0) + 3, np.arange(100.0), "regression", loss="mse")
+
+    assert curve.came == pytest.approx(np.full(10, 3.0))
+    assert curve.said == pytest.approx(np.arange(10) * 10 + 4.5)

@@ -54,6 +54,7 @@ def test_a_recipe_tells_all_that_a_fit_needs() -> None:
         "hyperparameters": {"num_leaves": 3},
         "rounds": 5,
         "seed": 7,
+        "reweight": False,
     }
 
 

@@ -63,7 +63,9 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     times = {"ingest": "1h", "monitor": EVERY, "score": "1h", "maintain": "1h"}
-    world = make_world(tmp_path_factory.mktemp("schedule"), server="", changes={"schedule": times})
+    world = make_world(
+        tmp_path_factory.mktemp("schedule"), server="", changes={"schedule": times, "proof": {"scheduled": False}}
+    )
     world.land(world.day(25))
     log = world.root / "schedule.log"
     with log.open("wb") as out:
@@ -190,7 +192,7 @@ def test_the_retraining_ends_in_the_worker_promoted_or_refused(story: Story) -> 
 
 def test_the_status_names_the_next_run(story: Story) -> None:
     assert story.next_run is not None
-    assert story.next_run["flow"] in ("ingest", "monitor", "score", "maintain")
+    assert story.next_run["flow"] in ("ingest", "monitor", "score", "maintain", "prove")
 
 
 def test_a_workspace_has_one_schedule_at_a_time(story: Story) -> None:

@@ -5,6 +5,7 @@ left out, its result is given. The registry is a shelf that knows where a bundle
 and keeps aliases: all that a check and a move ask of it.
 """
 
+import shutil
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +28,7 @@ from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 from retrim.settings import Env, Params
 from retrim.stages import compare, features, train
+from tests.proved import pass_checks
 
 REPOSITORY = Path(__file__).parents[2]
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -109,6 +111,7 @@ class Desk:
             {"model": self.house.model, "version": version, **row, **hashes, "lineage": {}, "verdict": verdict}
         )
         if promote:
+            pass_checks(self.house.store, self.house.model, version, at=iso(now))
             past = self.house.store.releases(self.house.model)
             release = {"model": self.house.model, "version": version, "action": "promote", "reason": "", "at": iso(now)}
             self.house.store.add_release(release, expected=past[-1].version if past else None)
@@ -129,7 +132,7 @@ class Desk:
             "drift__joint": params.drift.joint,
         }
         train.run(params.train, params.judge, params.split, params.profile, **usual, paths=paths, cores=1)
-        compare.run(params.gate, params.judge, params.slices, params.explain, paths)
+        compare.run(params.gate, params.judge, 32, params.slices, params.explain, paths)
         self.shelf.folders[version] = paths.candidate
         return paths
 
@@ -159,6 +162,16 @@ def make_desk(
     )
     desk.house.__dict__["registry"] = desk.shelf
     return desk
+
+
+def copy_of(desk: Desk, folder: Path) -> Desk:
+    """The same desk as it is now, in an empty folder: what is made once can be spoilt by every test."""
+    root = desk.house.workspace.root
+    shutil.copytree(root, folder)
+    there = {version: folder / path.relative_to(root) for version, path in desk.shelf.folders.items()}
+    house = House(Workspace(folder), desk.house.params, Env())
+    shelf = house.__dict__["registry"] = Shelf(there, dict(desk.shelf.named))
+    return Desk(house, desk.stream, shelf)
 
 
 def with_params(desk: Desk, **sections: dict[str, Any]) -> Desk:

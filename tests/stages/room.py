@@ -15,6 +15,7 @@ from retrim.core.contributions import ExplainParams
 from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.joint import JointParams
 from retrim.core.drift.profile import ProfileParams
+from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams
@@ -27,6 +28,7 @@ from retrim.datasets.synthetic import data_section, generate
 from retrim.files import folder_digest, read_folder, write_file, write_folder
 from retrim.paths import NO_CHAMPION, Paths
 from retrim.stages import backtest, compare, features, train, tune
+from tests.fairness import settings as fairness_settings
 from tests.gates import settings as gate_settings
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -44,10 +46,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "sample_rows": 100,
         "seed": 7,
     },
-    "backtest": {"origins": 2, "origin_rows": 40},
+    "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
+    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
     "gate": gate_settings(
         min_rows=40, min_gain=0.0, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
     ),
+    "fairness": fairness_settings(),
     "tune": {
         "sampler": "tpe",
         "options": {"n_startup_trials": 2},
@@ -67,7 +71,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "account": {"usual_rows": 40},
-    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
+    "release": {"reference_rows": 32},
     "explain": {"rows": 50, "confidence": 0.95},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
@@ -109,7 +113,15 @@ class Room:
         return found
 
     def features(self) -> None:
-        features.run(self.data, self.section("split", SplitParams), self.paths)
+        fairness = self.section("fairness", FairnessParams)
+        features.run(
+            self.data,
+            self.section("split", SplitParams),
+            fairness.forbidden,
+            fairness.proxies,
+            fairness.confidence,
+            self.paths,
+        )
 
     def tune(self, *, cores: int = 1) -> None:
         tune.run(
@@ -148,8 +160,10 @@ class Room:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
+            self.settings["release"]["reference_rows"],
             self.section("slices", SliceParams),
             self.section("explain", ExplainParams),
+            self.section("fairness", FairnessParams),
             self.paths,
         )
 

@@ -99,7 +99,17 @@ def test_the_verdict_names_the_losses_of_all_that_were_compared(second: Room) ->
     verdict = second.record("verdict/verdict.json")
 
     assert set(verdict["losses"]) == {"all", "sliding", "champion", "mean"}
-    assert [check["name"] for check in verdict["checks"]] == ["rows", "gain", "worst fold", "floor: mean"]
+    assert [check["name"] for check in verdict["checks"]] == [
+        "rows",
+        "gain",
+        "worst fold",
+        "floor: mean",
+        "re-use",
+        "worst slice",
+        "churn",
+        "calibration",
+        "calibration kept",
+    ]
 
 
 def test_the_champion_is_scored_with_its_own_preprocessing(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """What a run shows of its bundle: parameters, metrics and pictures, read from the bundle's files."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -10,12 +12,18 @@ import pandas as pd
 
 from retrim.core import report
 from retrim.core.bundle import HYPERPARAMETERS, SPLIT, TRIALS, VERDICT, VIEW
-from retrim.core.metrics import Task
+from retrim.core.metrics import Task, row_losses
 from retrim.core.tuning import Trial
+from retrim.core.windows import spans
 from retrim.errors import BadInputError
 
 BACKTEST = "backtest/backtest.json"
 JUDGED = "verdict/judged.parquet"
+SLICES = "verdict/slices.json"
+IMPORTANCE = "verdict/importance.json"
+CHAMPION_LOSS = "_champion_loss"
+BLOCKS = 12
+"""Blocks of the judging rows in the picture of challenger and champion over time."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,10 @@ class Exhibits:
             return json.loads((self.bundle / name).read_bytes())
         except (OSError, ValueError) as error:
             raise self._torn(name, error) from error
+
+    def optional(self, name: str) -> Any:
+        """A JSON file that older bundles do not have; None where it is not there, or says nothing."""
+        return self.read(name) if (self.bundle / name).is_file() else None
 
     def judged(self) -> pd.DataFrame:
         """The judged rows: what was predicted, what came.
@@ -113,12 +125,11 @@ class Exhibits:
         return points
 
     def pictures(self) -> dict[str, bytes]:
-        """PNG files by name."""
+        """PNG files by name; those that a bundle of before has no figures for are left out."""
         view, verdict, tuned = self.read(VIEW), self.verdict, self.read(HYPERPARAMETERS)
-        gains = self.read(f"models/{verdict['winner']}/fit.json")["gains"]
         backtest = self.read(BACKTEST)
         made = {
-            "importance.png": report.importance(list(gains), list(gains.values())),
+            "importance.png": self._importance(),
             "loss_over_folds.png": report.loss_over_folds(
                 [(pd.Timestamp(origin["start"]), origin["losses"]) for origin in backtest["origins"]],
                 loss=backtest["loss"],
@@ -126,18 +137,47 @@ class Exhibits:
         }
         judged = self.judged()
         if len(judged):
-            made["predicted_against_actual.png"] = report.predicted_against_actual(
-                judged["actual"].to_numpy(), _predicted(judged, verdict["winner"]), cast("Task", view["task"])
-            )
+            made |= _of_judged(judged, view, verdict["winner"], loss=backtest["loss"])
+            sliced = self.optional(SLICES)
+            if sliced is not None and sliced["slices"]:
+                mean = verdict["losses"][verdict["winner"]]
+                made["slices.png"] = report.slices(sliced["slices"], loss=sliced["loss"], mean=mean)
         if tuned.get("importance"):
             made["hyperparameter_importance.png"] = report.hyperparameter_importance(tuned["importance"])
         return made
 
+    def _importance(self) -> bytes:
+        gains = self.read(f"models/{self.winner}/fit.json")["gains"]
+        exact = self.optional(IMPORTANCE)
+        if exact is None:
+            return report.importance(list(gains), list(gains.values()))
+        return report.importance_by_contributions(gains, exact["weights"], rows=exact["rows"])
 
-def _predicted(judged: pd.DataFrame, model: str) -> np.ndarray:
+
+def _of_judged(judged: pd.DataFrame, view: Mapping[str, Any], winner: str, *, loss: str) -> dict[str, bytes]:
+    """What the judged rows show of a task: calibration, confusion or residuals, challenger against champion."""
+    actual, predicted, task = judged["actual"].to_numpy(), predicted_of(judged, winner), cast("Task", view["task"])
+    made = {"calibration.png": report.calibration(actual, predicted, task, loss=loss)}
+    if task == "regression":
+        made["predicted_against_actual.png"] = report.predicted_against_actual(actual, predicted)
+        made["residuals.png"] = report.residuals(list(judged["_event"]), actual, predicted)
+    else:
+        made["confusion.png"] = report.confusion(actual, predicted, view["classes"])
+    if CHAMPION_LOSS in judged:
+        losses = {winner: row_losses(loss, actual, predicted), "champion": judged[CHAMPION_LOSS].to_numpy()}
+        blocks = []
+        for part in spans(len(judged), min(BLOCKS, len(judged))):
+            middle = pd.Timestamp(judged["_event"].iloc[part].mean())
+            blocks.append((middle, {name: float(each[part].mean()) for name, each in losses.items()}))
+        made["challenger_against_champion.png"] = report.loss_over_blocks(blocks, loss=loss, challenger=winner)
+    return made
+
+
+def predicted_of(judged: pd.DataFrame, model: str) -> np.ndarray:
+    """Predictions of one of the judged models: shape (n,), or (n, classes)."""
     if model in judged:
         return judged[model].to_numpy()
-    places = sum(name.startswith(f"{model}_") for name in judged.columns)
+    places = sum(re.fullmatch(rf"{re.escape(model)}_\d+", name) is not None for name in judged.columns)
     return judged[[f"{model}_{place}" for place in range(places)]].to_numpy()
 
 

@@ -143,6 +143,21 @@ def add_worktree(root: Path, folder: Path, commit: str) -> None:
     git(root, "worktree", "add", "-q", "--detach", "--force", str(folder), commit)
 
 
+def clone_commit(root: Path, folder: Path, commit: str) -> None:
+    """A fresh clone of one commit and its past: each object is sent, and hashed anew where it arrives.
+
+    Unlike a worktree it shares nothing: not the objects, of which git checks no hash when it lays out files, nor the
+    settings, filters and hooks of the repository.
+
+    Raises:
+        RetrimError: An object is missing or altered.
+    """
+    folder.mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "empty")
+    git(root, "push", "-q", str(folder), f"{commit}:refs/heads/rebuilt")
+    git(folder, "-c", "advice.detachedHead=false", "checkout", "-q", "--detach", commit)
+
+
 def remove_worktree(root: Path, folder: Path) -> None:
     """Removes a worktree, whatever is in it; it may be gone already."""
     if folder.exists():

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from retrim.adapters.schema import DECISIONS, RELEASES, RUNS, SEALS, VERSIONS
+from retrim.adapters.schema import DECISIONS, ENVELOPES, RELEASES, RUNS, SEALS, VERSIONS
 from retrim.adapters.store import Row, Store
 
 ENDED = ("deferred", "promoted", "refused", "failed")
@@ -18,8 +18,8 @@ def copy_past(source: Store, target: Store, model: str, *, before: str) -> list[
         source: The store with the history; it is only read.
         target: The empty one.
         model: Name of the model.
-        before: Moment, as the store spells it: a decision counts by its as-of date, a release by when it was made,
-            a run by both.
+        before: Moment, as the store spells it: a decision counts by its as-of date, a release, and what
+            became known of a version, by when it was made, a run by both.
     """
     decisions = [row for row in source.decisions(model) if row.as_of < before]
     known = {row.id for row in decisions}
@@ -33,7 +33,8 @@ def copy_past(source: Store, target: Store, model: str, *, before: str) -> list[
         for row in releases
         if row.sequence in sealed
     ]
-    copied = {DECISIONS: decisions, RUNS: runs, VERSIONS: versions, RELEASES: releases}
+    known_of = [each for row in versions for each in source.envelope(model, row.version) if each.at < before]
+    copied = {DECISIONS: decisions, RUNS: runs, VERSIONS: versions, ENVELOPES: known_of, RELEASES: releases}
     rows = {table: [row.values for row in some] for table, some in copied.items()} | {SEALS: seals}
     with target.begin() as connection:
         for table, values in rows.items():

@@ -16,7 +16,9 @@ import yaml
 
 from retrim.adapters import git
 from retrim.adapters.dvc_session import ROOM_VARIABLE, Say, StageFailedError, clean_environment, end_group
+from retrim.adapters.environment import GENTLE
 from retrim.core.canonical import to_json
+from retrim.core.proof import Output
 from retrim.errors import RetrimError
 from retrim.files import link
 from retrim.paths import NO_CHAMPION, Paths, Workspace
@@ -84,12 +86,13 @@ def _in_ascii(path: Path, start: Path) -> str:
     return str(path) if str(path).isascii() else os.path.relpath(path, start)
 
 
-def reproduce_all(room: Path, *, python: Path | None, say: Say) -> str:
+def reproduce_all(room: Path, *, python: Path | None, gently: bool, say: Say) -> str:
     """Runs every stage of a room, whatever is cached, with its own trial log; gives all that was printed.
 
     Args:
         room: A room at the tag of a version.
         python: Interpreter to run with; None for this one.
+        gently: Whether everything else goes first.
         say: Called with each line as it comes.
 
     Raises:
@@ -98,7 +101,7 @@ def reproduce_all(room: Path, *, python: Path | None, say: Say) -> str:
     python = python or Path(sys.executable)
     environment = clean_environment({"RETRIM_TRIALS": str(room / "var" / "trials")}, python)
     command = [str(python), "-m", "dvc", "repro", "--force", "--no-run-cache"]
-    return _follow(command, "repro", room, environment, say)
+    return _follow(command, "repro", room, environment, gently=gently, say=say)
 
 
 def executed(printed: str) -> tuple[str, ...]:
@@ -118,6 +121,17 @@ def lock_differences(room: Path) -> list[str]:
             found += [f"{stage}: {path} has {new.get(path)}, recorded {old.get(path)}" for path in changed]
     if not found and git.git(room, "status", "--porcelain", "--", "dvc.lock"):
         found.append("dvc.lock differs from the recorded one")
+    return found
+
+
+def outputs(room: Path) -> list[Output]:
+    """Every output of every stage, in run order: its hash in the room's commit, and as it lies there now."""
+    recorded = yaml.safe_load(git.git(room, "show", "HEAD:dvc.lock"))["stages"]
+    rebuilt = yaml.safe_load((room / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    found = []
+    for stage in stages(room):
+        old, new = (_hashes(each.get(stage, {}), "outs") for each in (recorded, rebuilt))
+        found += [Output(stage, path, old.get(path), new.get(path)) for path in sorted(old.keys() | new.keys())]
     return found
 
 
@@ -150,6 +164,7 @@ def fetch_inputs(workspace: Workspace, room: Path) -> None:
     cache = local.pop("cache", {}).get("dir") or str(workspace.root / ".dvc" / "cache")
     with Config(str(room / ".dvc"), validate=False).edit("local") as config:
         config.update(local)
+        config["cache"] = {"dir": "cache"}  # its own, beside this file, whatever DVC's other settings share
         config.setdefault("core", {})["site_cache_dir"] = _in_ascii(room / ".dvc" / "tmp" / "site", room)
         config.setdefault("remote", {})["retrim-cache"] = {"url": _in_ascii(Path(cache), Path.cwd()), "verify": True}
     lost = not all(_has(Path(cache), room / note) for note in INPUTS)
@@ -171,7 +186,9 @@ def _hashes(facts: Mapping[str, Any], kind: str) -> dict[str, str]:
     return {entry["path"]: entry["md5"] for entry in facts.get(kind, [])}
 
 
-def _follow(command: list[str], stage: str, room: Path, environment: Mapping[str, str], say: Say) -> str:
+def _follow(
+    command: list[str], stage: str, room: Path, environment: Mapping[str, str], *, gently: bool, say: Say
+) -> str:
     process = subprocess.Popen(
         command,
         cwd=room,
@@ -184,6 +201,9 @@ def _follow(command: list[str], stage: str, room: Path, environment: Mapping[str
     )
     lines = []
     assert process.stdout is not None
+    if gently:
+        with suppress(psutil.Error):  # it has ended already
+            psutil.Process(process.pid).nice(GENTLE)
     try:
         for line in process.stdout:
             lines.append(line)

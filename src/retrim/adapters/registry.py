@@ -90,6 +90,21 @@ class Registry(Tracking):
             self.client.set_tag(parent, PUBLISHED, bundle_id)
             return number
 
+    def add_to_note(self, parent: str, version: int, verdict: Mapping[str, Any], checks: Mapping[str, Any]) -> None:
+        """Lists the release checks below the gate's, in the notes of a run and of its version; twice is once.
+
+        Args:
+            parent: MLflow's id of the run.
+            version: Number of the version.
+            verdict: Record of the gate's verdict.
+            checks: Record of the release checks.
+        """
+        word = "Passed" if checks["passed"] else "Refused by"
+        note = f"{_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(_lines(checks))
+        with self.wrapped(f"note the release checks of version {version}"):
+            self.client.set_tag(parent, NOTE, note)
+            self.client.update_model_version(self.model, str(version), note)
+
     def _lay_out(self, folder: Path, shown: Exhibits, lineage: Mapping[str, Any], example: pd.DataFrame) -> None:
         """Writes what a run keeps beside its bundle: pictures, verdict, lineage, model."""
         (folder / "pictures").mkdir()
@@ -152,6 +167,11 @@ class Registry(Tracking):
                     return {}
                 raise
         return {name: int(number) for name, number in found.items()}
+
+    def tag_version(self, version: int, name: str, value: str) -> None:
+        """Notes a fact with a version, for whoever looks at it in MLflow."""
+        with self.wrapped(f"tag version {version}"):
+            self.client.set_model_version_tag(self.model, str(version), name, value)
 
     def set_alias(self, alias: str, version: int) -> None:
         """Points an alias at a version; the caller holds the lock of a promotion.
@@ -242,10 +262,16 @@ def _no_bytecode() -> Iterator[None]:
 
 def _note(verdict: Mapping[str, Any]) -> str:
     word = "Passed" if verdict["promote"] else "Refused by"
-    lines = [f"- {'passed' if check['passed'] else '**failed**'}: {check['text']}" for check in verdict["checks"]]
+    lines = _lines(verdict)
     seen = verdict.get("detectable")  # older bundles do not have it
     lines += [f"- could be seen: {seen['text']}"] if seen else []
+    lines += [f"- note: {text}" for text in verdict.get("notes", [])]
     return f"{word} the gate: challenger {verdict['winner']} on {verdict['rows']} judging rows.\n\n" + "\n".join(lines)
+
+
+def _lines(record: Mapping[str, Any]) -> list[str]:
+    """A line a check of a verdict or of the release checks."""
+    return [f"- {'passed' if check['passed'] else '**failed**'}: {check['text']}" for check in record["checks"]]
 
 
 __all__ = ["Registry", "Version"]

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from retrim.adapters.database import Database
 from retrim.adapters.schema import ALERTS, DECISIONS, ENVELOPES, METADATA, PREDICTIONS, RELEASES, RUNS, SEALS, VERSIONS
 from retrim.core.chain import FIRST, seal
+from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import RefusedError
 
 
@@ -152,12 +153,19 @@ class Store:
             query = query.where(ENVELOPES.c.kind == kind)
         return self.all(query.order_by(ENVELOPES.c.at, ENVELOPES.c.kind, ENVELOPES.c.id))
 
+    def envelopes(self, model: str, *, kind: str) -> list[Row]:
+        """Of all versions of a model, what has become known of one kind, oldest first."""
+        of_kind = sa.select(ENVELOPES).where(ENVELOPES.c.model == model, ENVELOPES.c.kind == kind)
+        return self.all(of_kind.order_by(ENVELOPES.c.at, ENVELOPES.c.version, ENVELOPES.c.id))
+
     def add_release(self, row: dict[str, Any], *, expected: int | None) -> None:
-        """Adds a release if `expected` is still what is live (compare and swap).
+        """Adds a release if `expected` is still what is live (compare and swap), whoever asks for it.
 
         Raises:
-            RefusedError: Something else went live in the meantime.
+            RefusedError: Something else went live in the meantime; or the version has no verdict that promotes, or no
+                release checks that passed.
         """
+        self._refuse_unproved(row["model"], row["version"])
         past, seals = self.releases(row["model"]), self.seals(row["model"])
         live = past[-1].version if past else None
         sequence = len(past) + 1
@@ -176,6 +184,13 @@ class Store:
                     "`retrim log verify` says more"
                 ) from None
         raise RefusedError(f"another version of {row['model']} went live in the meantime; look at `retrim status`")
+
+    def _refuse_unproved(self, model: str, version: int) -> None:
+        row = self.version(model, version)
+        if row is None or not row.verdict.get("promote"):
+            raise RefusedError(f"version {version} of {model} has no verdict that promotes it, and cannot go live")
+        if not any(each.record["passed"] for each in self.envelope(model, version, kind=RELEASE_CHECKS)):
+            raise RefusedError(f"version {version} of {model} has not passed its release checks, and cannot go live")
 
     def releases(self, model: str) -> list[Row]:
         """Releases of a model, oldest first; the last says what is live."""
@@ -222,6 +237,11 @@ class Store:
         """Keys of the rows that a version has predicted."""
         query = sa.select(PREDICTIONS.c.key).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
         return [row.key for row in self.all(query)]
+
+    def prediction(self, model: str, *, key: str, version: int) -> Row | None:
+        """The stored prediction of one row by a version."""
+        query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
+        return self.one(query.where(PREDICTIONS.c.key == key))
 
     def add_alert(self, row: dict[str, Any]) -> bool:
         """Records an alert; False if it was told before."""

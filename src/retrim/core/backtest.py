@@ -1,7 +1,7 @@
 """The recipe refitted at earlier origins: what it would have given, had it been used before."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,16 +21,21 @@ class BacktestParams(Section):
 
     origins: int = Field(ge=1, description="how many origins")
     origin_rows: int = Field(ge=2, description="rows that each origin scores")
+    interval: float = Field(gt=0, lt=1, description="share of rows that a regression's stated interval is to hold")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """One origin: the events of the first and the last row scored, and the mean loss of each challenger."""
+    """One origin: the events of the first and the last row scored, and the mean loss of each challenger.
+
+    `away` is actual minus predicted of each row scored, by challenger; empty but for a regression.
+    """
 
     start: pd.Timestamp
     end: pd.Timestamp
     rows: int
     losses: dict[str, float]
+    away: dict[str, np.ndarray] = field(compare=False)
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -63,26 +68,54 @@ def backtest(
         cores: Cores to use; changes no result.
     """
 
-    def score(job: tuple[Fold, Challenger], threads: int) -> float:
+    def score(job: tuple[Fold, Challenger], threads: int) -> tuple[float, np.ndarray]:
         fold, challenger = job
         fitted = rows.iloc[training_rows(fold.fit, challenger.window, sliding_rows=sliding_rows)]
         scored = rows.iloc[fold.score]
         model = fit_recipe(challenger.recipe, view, fitted, threads=threads)
         predicted = model.predict(view.matrix(scored))
-        return float(np.mean(row_losses(challenger.recipe.loss, view.actual(scored), predicted)))
+        actual = view.actual(scored)
+        away = actual - predicted if view.task == "regression" else np.empty(0)
+        return float(np.mean(row_losses(challenger.recipe.loss, actual, predicted))), away
 
     jobs = [
         (fold, challenger)
         for fold in folds
         for challenger in challengers_of(recipes, windows, len(fold.fit), sliding_rows=sliding_rows)
     ]
-    losses = in_parallel(score, jobs, cores=cores)
+    scores = in_parallel(score, jobs, cores=cores)
     return [
         Origin(
             start=rows["_event"].iloc[fold.score[0]],
             end=rows["_event"].iloc[fold.score[-1]],
             rows=len(fold.score),
-            losses={each.name: loss for (origin, each), loss in zip(jobs, losses, strict=True) if origin is fold},
+            losses={each.name: loss for (origin, each), (loss, _) in zip(jobs, scores, strict=True) if origin is fold},
+            away={each.name: away for (origin, each), (_, away) in zip(jobs, scores, strict=True) if origin is fold},
         )
         for fold in folds
     ]
+
+
+def stated_interval(origins: Sequence[Origin], *, level: float) -> dict[str, Any] | None:
+    """What a regression promises of its errors, from rows that its refits had not seen.
+
+    Args:
+        origins: As backtested.
+        level: Share of the rows that the interval is to hold, as many left out below as above.
+
+    Returns:
+        `level`, and under `residuals` by training window what actual minus predicted lay between,
+        in units of the target; None but for a regression.
+    """
+    ends = (1 - level) / 2, (1 + level) / 2
+    pooled: dict[str, list[np.ndarray]] = {}
+    for origin in origins:
+        for kind, away in origin.away.items():
+            pooled.setdefault(kind, []).append(away)
+    found = {kind: np.concatenate(parts) for kind, parts in pooled.items()}
+    if not any(len(away) for away in found.values()):
+        return None
+    return {
+        "level": level,
+        "residuals": {kind: [float(end) for end in np.quantile(away, ends)] for kind, away in sorted(found.items())},
+    }

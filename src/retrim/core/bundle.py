@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.models import MODELS, Model
 from retrim.core.training import Recipe, WindowKind
 from retrim.core.view import FeatureView
@@ -17,6 +18,7 @@ SPLIT = "features/split.json"
 HYPERPARAMETERS = "tuning/hyperparameters.json"
 TRIALS = "tuning/trials.json"
 VERDICT = "verdict/verdict.json"
+THRESHOLDS = "backtest/thresholds.json"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Predictor:
         trained_from: Event time of the oldest row it was fitted on.
         judged_until: Event time of the newest row it was judged on.
         judged_loss: Its mean loss on the rows it was judged on.
+        thresholds: How its probability becomes a decision; None where none is made.
     """
 
     view: FeatureView
@@ -42,6 +45,7 @@ class Predictor:
     trained_from: pd.Timestamp
     judged_until: pd.Timestamp
     judged_loss: float
+    thresholds: Thresholds | None = None
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task.
@@ -84,4 +88,13 @@ def load_predictor(files: Mapping[str, bytes]) -> Predictor:
         trained_from=pd.Timestamp(made["from"]),
         judged_until=pd.Timestamp(split["judged_until"]),
         judged_loss=verdict["losses"][winner],
+        thresholds=_thresholds(files, winner),
     )
+
+
+def _thresholds(files: Mapping[str, bytes], winner: str) -> Thresholds | None:
+    """The winner's thresholds; None where fairness.mitigate does not say so, and in older bundles."""
+    if THRESHOLDS not in files:
+        return None
+    found = json.loads(files[THRESHOLDS]).get(winner)
+    return None if found is None else Thresholds.from_record(found)

@@ -1,13 +1,12 @@
 """The smallest gain that the gate could have seen: what a refusal means, and when a smaller one will show."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from retrim.core.gate import SAYABLE, GateParams, confidence_of
+from retrim.core.gate import SAYABLE, GateParams, confidence_of, harm_confidence_of
 from retrim.core.resample import mean_bound
 
 POWER = 0.8  # "seen" is: four times in five
@@ -48,26 +47,29 @@ class Detectable:
 
 
 def detectable(
-    challengers: Mapping[str, np.ndarray],
-    winner: str,
+    losses: np.ndarray,
     champion: np.ndarray,
     events: "pd.Series[pd.Timestamp]",
     gate: GateParams,
     *,
+    challengers: int,
+    uses: float,
     draws: int,
     block_rows: int,
 ) -> Detectable | None:
     """The smallest gain that the gate sees four times in five on rows as noisy as these.
 
-    A gain passes when it is at least `gate.min_gain` and its lower bound is above zero. The bound lies a margin
-    below the gain; the noise of the gain is that margin over the quantile it was made with.
+    A gain passes when it is at least `gate.min_gain`, its lower bound is above zero, and its surer lower bound above
+    minus `gate.min_gain`. A bound lies a margin below the gain; the noise of the gain is that margin over
+    the quantile it was made with.
 
     Args:
-        challengers: Loss of each judged row, a challenger each, shape (n,), in time order.
-        winner: The one that was judged.
+        losses: The judged challenger's loss of each judged row, shape (n,), in time order; weighed, if rows are.
         champion: The champion's.
         events: Event times of these rows.
         gate: Thresholds.
+        challengers: How many there were to choose from.
+        uses: How often these rows have judged before.
         draws: Bootstrap draws.
         block_rows: Rows of a bootstrap block.
 
@@ -79,14 +81,18 @@ def detectable(
     n, base = len(champion), float(champion.mean()) if len(champion) else 0.0
     if n < 2 or base <= 0:
         return None
-    saved = champion - challengers[winner]
-    confidence = confidence_of(gate, len(challengers))
-    low = mean_bound(saved, confidence=confidence, block_rows=block_rows, draws=draws, seed=gate.seed)
-    margin = (float(saved.mean()) - low) / base
+    saved = champion - losses
+    margins = {}
+    for confidence in (confidence_of, harm_confidence_of):
+        asked = confidence(gate, challengers, uses=uses)
+        low = mean_bound(saved, confidence=asked, block_rows=block_rows, draws=draws, seed=gate.seed)
+        margins[confidence] = (float(saved.mean()) - low) / base
+    margin, safe = margins[confidence_of], margins[harm_confidence_of]
     blocks = max(n // max(min(block_rows, n // 2), 1), 2)
-    noise = margin / float(stdtrit(blocks - 1, confidence))
+    noise = margin / float(stdtrit(blocks - 1, confidence_of(gate, challengers, uses=uses)))
     smallest, smaller = (
-        max(margin * part, gate.min_gain) + float(ndtri(POWER)) * noise * part for part in (1, MORE**-0.5)
+        max(margin * part, safe * part - gate.min_gain, gate.min_gain) + float(ndtri(POWER)) * noise * part
+        for part in (1, MORE**-0.5)
     )
     if not smallest <= SAYABLE:
         return None

@@ -51,6 +51,7 @@ class ScheduleParams(Section):
     monitor: Timetable
     score: Timetable
     maintain: Timetable
+    prove: Timetable
 
 
 class DemoParams(Section):

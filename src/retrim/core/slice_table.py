@@ -11,6 +11,8 @@ from retrim.core.resample import error_parts, mean_error
 from retrim.core.slices import SliceParams, cells_of, slice_name
 from retrim.core.table import ColumnType
 
+LEAST_PARTS = 6
+
 
 @dataclass(frozen=True)
 class SliceLoss:
@@ -90,7 +92,8 @@ def slice_table(
 def mean_interval(values: np.ndarray, *, confidence: float, block_rows: int) -> tuple[float, float, float]:
     """A mean and its two-sided interval, by Student's t with as many parts as the error was computed from.
 
-    Rows of a slice have gaps, so they are taken alone or in blocks, whichever says less.
+    Rows of a slice have gaps, so they are taken alone or in blocks, whichever says less. A block is shorter than
+    `block_rows` where there would be fewer than `LEAST_PARTS` of them: two blocks do not know their own spread.
 
     Args:
         values: In time order, shape (n,), n at least 2.
@@ -100,7 +103,7 @@ def mean_interval(values: np.ndarray, *, confidence: float, block_rows: int) -> 
     from scipy.special import stdtrit
 
     half = 0.0
-    for size in (1, block_rows):
+    for size in (1, max(min(block_rows, len(values) // LEAST_PARTS), 1)):
         parts = len(error_parts(len(values), block_rows=size))
         half = max(half, float(stdtrit(parts - 1, (1 + confidence) / 2)) * mean_error(values, block_rows=size))
     mean = float(values.mean())

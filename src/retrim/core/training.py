@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
+from retrim.core.fairness.reweight import GROUP, reweighting
 from retrim.core.models import MODELS, Model
 from retrim.core.section import Section
 from retrim.core.view import FeatureView
@@ -47,13 +48,14 @@ class TrainParams(Section):
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a fit needs but the rows."""
+    """All that a fit needs but the rows; `reweight` says whether these are weighted by group and label."""
 
     model: str
     loss: str
     hyperparameters: dict[str, Any]
     rounds: int
     seed: int
+    reweight: bool = False
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -62,6 +64,7 @@ class Recipe:
             "hyperparameters": self.hyperparameters,
             "rounds": self.rounds,
             "seed": self.seed,
+            "reweight": self.reweight,
         }
 
 
@@ -78,16 +81,21 @@ def distinct(windows: Sequence[WindowKind], rows: int, *, sliding_rows: int) -> 
 
 
 def fit_recipe(recipe: Recipe, view: FeatureView, rows: pd.DataFrame, *, threads: int) -> Model:
-    """The recipe's model, fitted on all of `rows` for all of its rounds."""
+    """The recipe's model, fitted on all of `rows` for all of its rounds.
+
+    A recipe that reweights finds the group of each row in the column `GROUP`.
+    """
+    actual = view.actual(rows)
     return (
         MODELS[recipe.model]
         .fit(
             view,
             view.matrix(rows),
-            view.actual(rows),
+            actual,
             loss=recipe.loss,
             hyperparameters=recipe.hyperparameters,
             rounds=recipe.rounds,
+            weights=reweighting(rows[GROUP].to_numpy(), actual) if recipe.reweight else None,
             stop=None,
             patience=0,
             seed=recipe.seed,

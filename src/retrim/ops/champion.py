@@ -11,7 +11,7 @@ from retrim.core.drift.reference import Reference, load_reference
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import folder_digest, read_folder
 from retrim.ops.house import House
-from retrim.ops.release import live
+from retrim.ops.live import live
 
 
 @dataclass(frozen=True)

@@ -65,5 +65,5 @@ def restore(house: House, decision: str, *, now: pd.Timestamp) -> dict[str, Any]
     if now_live is None or now_live.version != against:
         shown = "none" if now_live is None else now_live.version
         raise RefusedError(f"version {version} was judged against {against}, and by now {shown} is live; check again")
-    make_live(house, version, action="restore", reason=row.reason, now=now)
+    make_live(house, version, action="restore", expected=against, reason=row.reason, now=now)
     return {"state": "restored", "version": version, "reason": row.reason, "run": None}

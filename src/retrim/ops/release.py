@@ -1,68 +1,34 @@
 """What is live: the one place where a champion changes. The store's release row decides; MLflow's aliases follow."""
 
-from dataclasses import dataclass
-from typing import Any
-
 import pandas as pd
 
 from retrim.adapters.store import iso
 from retrim.errors import BadInputError, RefusedError
+from retrim.ops.champion import stored_bundle
 from retrim.ops.house import House
+from retrim.ops.live import Live, live
+from retrim.ops.release_checks import check_stored, record_checks, release_checks
 
-
-@dataclass(frozen=True)
-class Live:
-    """The version that is live, since when, why, and the one before it."""
-
-    version: int
-    since: str
-    reason: str
-    action: str
-    previous: int | None
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "since": self.since,
-            "reason": self.reason,
-            "action": self.action,
-            "previous": self.previous,
-        }
-
-
-def live(house: House, *, before: pd.Timestamp | None = None) -> Live | None:
-    """What is live now, or was just before a moment, from the release rows; None before the first promotion."""
-    rows = [row for row in house.store.releases(house.model) if before is None or row.at < iso(before)]
-    if not rows:
-        return None
-    newest = rows[-1]
-    return Live(newest.version, newest.at, newest.reason, newest.action, newest.previous)
+__all__ = ["Live", "live", "make_live", "promote", "rollback", "show_challenger", "sync_aliases"]
 
 
 def promote(house: House, version: int, *, judged_against: int | None, reason: str, now: pd.Timestamp) -> None:
     """Makes `version` the champion; once it was, the same again is a no-op, whatever is live since.
 
     Raises:
-        RefusedError: What is live is not the champion that it was judged against, or its bundle was altered.
+        RefusedError: What is live is not the champion that it was judged against, or as `make_live`.
     """
     if not any(row.version == version and row.action == "promote" for row in house.store.releases(house.model)):
-        now_live = live(house)
-        if (None if now_live is None else now_live.version) != judged_against:
-            raise RefusedError(
-                f"version {version} was judged against champion {judged_against or 'none'}, and by now "
-                f"{'none' if now_live is None else now_live.version} is live; retrain to judge against that"
-            )
-        check_loads(house, version)
-        _move(house, version, action="promote", reason=reason, now=now)
+        make_live(house, version, action="promote", expected=judged_against, reason=reason, now=now)
     sync_aliases(house)
 
 
 def rollback(house: House, to: int | None, *, reason: str, now: pd.Timestamp) -> Live:
-    """Makes an earlier version the champion again, after it was loaded.
+    """Makes an earlier version the champion again, after it was loaded and has answered its reference rows.
 
     Raises:
         BadInputError: There is no such version, or none before the champion.
-        RefusedError: It is live already, was never live, or does not load.
+        RefusedError: It is live already, was never live, or as `make_live`.
     """
     champion = live(house)
     if champion is None:
@@ -75,52 +41,97 @@ def rollback(house: House, to: int | None, *, reason: str, now: pd.Timestamp) ->
     if house.store.version(house.model, target) is None:
         known = ", ".join(str(row.version) for row in house.store.versions(house.model))
         raise BadInputError(f"{house.model} has no version {target}; known: {known}")
-    was_live = {row.version for row in house.store.releases(house.model)}
+    was_live = _were_live(house)
     if target not in was_live:
         raise RefusedError(
             f"version {target} was never live, as the gate refused it; those that were: "
             f"{', '.join(map(str, sorted(was_live)))}. To have another look: retrim retrain --reason WHY"
         )
-    check_loads(house, target)
-    _move(house, target, action="rollback", reason=reason, now=now)
+    make_live(house, target, action="rollback", expected=champion.version, reason=reason, now=now)
     moved = live(house)
     assert moved is not None
     return moved
 
 
-def make_live(house: House, version: int, *, action: str, reason: str, now: pd.Timestamp) -> None:
-    """Makes a stored version the champion, after it was loaded; the release log says by which action and why."""
-    check_loads(house, version)
-    _move(house, version, action=action, reason=reason, now=now)
+def make_live(house: House, version: int, *, action: str, expected: int | None, reason: str, now: pd.Timestamp) -> None:
+    """Makes a stored version the champion if `expected` still is: the only way in which any version goes live.
 
+    A version goes live with a verdict that promotes and release checks that passed. One that was live before has
+    both; it is loaded in a fresh process and asked its reference rows all the same, which is recorded
+    too, while its size and latency are reported only: it has been served with them.
 
-def check_loads(house: House, version: int) -> None:
-    """Loads a stored version, after its hash was checked.
+    Args:
+        house: The house.
+        version: The version.
+        action: What the release log calls it: promote, restore, rollback, import.
+        expected: What was live when this was decided; None for nothing.
+        reason: Why, for the release log.
+        now: The moment.
 
     Raises:
-        RefusedError: Its bundle is not the recorded one.
+        BadInputError: There is no such version.
+        RefusedError: Something else is live by now; the gate or a release check refused it; its bundle was altered.
     """
-    from retrim.ops.champion import stored
-
-    _ = stored(house, version).predictor
+    row = house.store.version(house.model, version)
+    if row is None:
+        raise BadInputError(f"{house.model} has no version {version}; list them with `retrim versions`")
+    if not row.verdict["promote"]:
+        raise RefusedError(f"version {version} was refused by the gate: {row.verdict['reason']}; it cannot go live")
+    _expect(house, version, expected)
+    if version in _were_live(house):
+        tested = check_stored(house, version, again=True)
+        record_checks(house, version, f"{action} {iso(now)}", tested, now=now)
+        passed, why = tested.passed, tested.reason
+    else:
+        stored_bundle(house, version)
+        checks = release_checks(house, version, now=now)
+        passed, why = checks.record["passed"], checks.record["reason"]
+    if not passed:
+        raise RefusedError(f"version {version} cannot go live: {why}; what is live stays")
+    release = {"model": house.model, "version": version, "action": action, "reason": reason, "at": iso(now)}
+    house.store.add_release(release, expected=expected)
+    sync_aliases(house)
 
 
 def sync_aliases(house: House) -> None:
-    """Lets MLflow's aliases follow the release rows; a killed move is finished here."""
+    """Lets MLflow's aliases follow the release rows; a killed move is finished here.
+
+    MLflow cannot compare and swap. So whoever has set an alias looks at the release rows again, and whoever is
+    last to set one sees the last of them.
+    """
+    before: Live | None = None
     champion = live(house)
-    wanted = {} if champion is None else {"champion": champion.version, "previous": champion.previous}
-    have = house.registry.aliases()
-    for alias in ("champion", "previous"):
-        number = wanted.get(alias)
-        if number is None and alias in have:
-            house.registry.drop_alias(alias)
-        elif number is not None and have.get(alias) != number:
-            house.registry.set_alias(alias, number)
+    while champion is None or champion != before:
+        wanted = {} if champion is None else {"champion": champion.version, "previous": champion.previous}
+        have = house.registry.aliases()
+        for alias in ("champion", "previous"):
+            number = wanted.get(alias)
+            if number is None and alias in have:
+                house.registry.drop_alias(alias)
+            elif number is not None and have.get(alias) != number:
+                house.registry.set_alias(alias, number)
+        if champion is None:
+            return
+        before, champion = champion, live(house)
 
 
-def _move(house: House, version: int, *, action: str, reason: str, now: pd.Timestamp) -> None:
+def show_challenger(house: House, version: int | None) -> None:
+    """Points MLflow's alias `challenger` at the version whose verdict is carried out next; None: at nothing."""
+    if version is None:
+        house.registry.drop_alias("challenger")
+    else:
+        house.registry.set_alias("challenger", version)
+
+
+def _were_live(house: House) -> set[int]:
+    return {row.version for row in house.store.releases(house.model)}
+
+
+def _expect(house: House, version: int, expected: int | None) -> None:
     champion = live(house)
-    if champion is None or champion.version != version:
-        row = {"model": house.model, "version": version, "action": action, "reason": reason, "at": iso(now)}
-        house.store.add_release(row, expected=None if champion is None else champion.version)
-    sync_aliases(house)
+    found = None if champion is None else champion.version
+    if found != expected:
+        raise RefusedError(
+            f"version {version} was judged against champion {expected or 'none'}, and by now {found or 'none'} is "
+            "live; retrain to judge against that"
+        )

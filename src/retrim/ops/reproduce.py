@@ -1,7 +1,8 @@
 """Rebuilds a released version in a fresh room and says whether it is the same, byte for byte."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,22 +49,54 @@ class Rebuilt:
         }
 
 
-def reproduce(house: House, version: int, *, prove: bool, say: Say) -> Rebuilt:
+@dataclass(frozen=True)
+class Rebuilding:
+    """A rebuild whose room is still there.
+
+    Args:
+        row: The version.
+        room: The room, with what was rebuilt.
+        python: The interpreter its stages ran with; None for this one.
+        rebuilt: What it gave.
+    """
+
+    row: Row
+    room: Path
+    python: Path | None
+    rebuilt: Rebuilt
+
+
+def reproduce(house: House, version: int, *, say: Say) -> Rebuilt:
     """Rebuilds a version from its recorded commit, its raw data and its champion; all stages run.
 
     Args:
         house: The house.
         version: Number of the version.
-        prove: Also with no cached output and in an environment made from the recorded lock.
+        say: Called with each line that DVC prints.
+
+    Raises:
+        As `rebuilding`.
+    """
+    with rebuilding(house, version, prove=False, gently=False, say=say) as done:
+        return done.rebuilt
+
+
+@contextmanager
+def rebuilding(house: House, version: int, *, prove: bool, gently: bool, say: Say) -> Iterator[Rebuilding]:
+    """The same, with its room until the context ends.
+
+    Args:
+        house: The house.
+        version: Number of the version.
+        prove: Also from a fresh clone, with no cached output and in an environment made from the recorded lock.
+        gently: Whether everything else on this machine goes first.
         say: Called with each line that DVC prints.
 
     Raises:
         BadInputError: There is no such version, or this is another Python.
         RefusedError: The recorded commit is gone, or another process rebuilds this version just now.
     """
-    row = house.store.version(house.model, version)
-    if row is None:
-        raise BadInputError(f"{house.model} has no version {version}; list them with `retrim versions`")
+    row = version_row(house, version)
     recorded = str(row.lineage["platform"]).rpartition("-python")[2]
     if recorded != platform_tag().rpartition("-python")[2]:
         raise BadInputError(
@@ -73,11 +106,24 @@ def reproduce(house: House, version: int, *, prove: bool, say: Say) -> Rebuilt:
     with held(house, folder.name):
         pipeline.end_survivors(folder)
         pipeline.close_room(house.workspace, folder)
-        git.add_worktree(house.workspace.root, folder, _recorded_commit(house, row))
+        make = git.clone_commit if prove else git.add_worktree
+        make(house.workspace.root, folder, _recorded_commit(house, row))
         try:
-            return _rebuild(house, row, folder, prove=prove, say=say)
+            yield _rebuild(house, row, folder, prove=prove, gently=gently, say=say)
         finally:
             pipeline.close_room(house.workspace, folder)
+
+
+def version_row(house: House, version: int) -> Row:
+    """What is recorded of a version.
+
+    Raises:
+        BadInputError: There is no such version.
+    """
+    row = house.store.version(house.model, version)
+    if row is None:
+        raise BadInputError(f"{house.model} has no version {version}; list them with `retrim versions`")
+    return row
 
 
 def _recorded_commit(house: House, row: Row) -> str:
@@ -101,24 +147,39 @@ def _moved_tag(house: House, row: Row) -> list[str]:
     return [f"tag {row.tag} was moved, and differs in {', '.join(names.split())}; {back}"] if names else []
 
 
-def _rebuild(house: House, row: Row, folder: Path, *, prove: bool, say: Say) -> Rebuilt:
+def _other_champion(house: House, row: Row) -> list[str]:
+    """A line if the champion that was laid into the run's room is not the recorded bundle of that version."""
+    number = row.lineage["champion"]
+    known = None if number is None else house.store.version(house.model, number)
+    if known is None or known.bundle == row.lineage["champion_digest"]:
+        return []
+    return [f"its champion is not version {number} as recorded, but {row.lineage['champion_digest'][:12]}"]
+
+
+def _rebuild(house: House, row: Row, folder: Path, *, prove: bool, gently: bool, say: Say) -> Rebuilding:
     python = None
     if prove:
-        python = environment.built_from(folder / "requirements.lock", house.workspace.environments, say=say)
+        lock, home = folder / "requirements.lock", house.workspace.environments
+        python = environment.built_from(lock, home, gently=gently, say=say)
+
+    def gave(identical: bool, differences: Sequence[str], executed: tuple[str, ...]) -> Rebuilding:  # noqa: FBT001
+        proved = prove and identical
+        return Rebuilding(
+            row, folder, python, Rebuilt(row.version, identical, tuple(differences), executed, proved=proved)
+        )
+
     try:
         (pipeline.fetch_inputs if prove else pipeline.lay_inputs)(house.workspace, folder)
         shutil.rmtree(Paths(folder).candidate, ignore_errors=True)
-        printed = pipeline.reproduce_all(folder, python=python, say=say)
+        printed = pipeline.reproduce_all(folder, python=python, gently=gently, say=say)
     except StageFailedError as error:
-        return Rebuilt(row.version, False, (f"it cannot be rebuilt: {error}",), pipeline.executed(str(error)), False)
+        return gave(False, [f"it cannot be rebuilt: {error}"], pipeline.executed(str(error)))
     except RetrimError as error:
-        why = f"its raw data or champion is not there as recorded: {error}"
-        return Rebuilt(row.version, False, (why,), (), False)
+        return gave(False, [f"its raw data or champion is not there as recorded: {error}"], ())
     executed = pipeline.executed(printed)
-    differences = [*_moved_tag(house, row), *pipeline.lock_differences(folder)]
+    differences = [*_moved_tag(house, row), *_other_champion(house, row), *pipeline.lock_differences(folder)]
     missing = [stage for stage in pipeline.stages(folder) if stage not in executed]
     differences += [f"stage {stage} did not run" for stage in missing]
     if not differences and folder_digest(Paths(folder).candidate) != row.bundle:
         differences.append("the bundle has another hash than the recorded one")
-    same = not differences
-    return Rebuilt(row.version, same, tuple(differences), executed, proved=prove and same)
+    return gave(not differences, differences, executed)

@@ -20,7 +20,8 @@ from retrim.ops.house import House
 from retrim.ops.mode import mode_now
 from retrim.ops.person import PERSON
 from retrim.ops.recover import clear_room, clear_rooms, rooms_of
-from retrim.ops.release import promote
+from retrim.ops.release import promote, show_challenger
+from retrim.ops.release_checks import release_checks
 from retrim.ops.rooms import Room, open_room
 from retrim.paths import Paths
 
@@ -184,7 +185,7 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
         params={"mode": run.mode, "as_of": run.as_of},
         example=_example(paths),
     )
-    house.registry.set_alias("challenger", version)
+    show_challenger(house, version)
     tag = f"retrim/{house.model}/v{version}"
     git.tag(house.workspace.root, tag, commit, same=pipeline.COMMITTED)
     if pipeline.has_remote(house.workspace.root):
@@ -207,19 +208,22 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
 
 
 def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Timestamp) -> Outcome:
-    """Acts on the verdict: the alias moves, or it does not and the reason is kept."""
+    """Acts on the verdict and the release checks: the alias moves, or it does not and the reason is kept."""
     row = house.store.version(house.model, version)
     assert row is not None
-    verdict = row.verdict
-    state = "promoted" if verdict["promote"] else "refused"
-    if verdict["promote"]:
-        promote(house, version, judged_against=row.lineage["champion"], reason=verdict["reason"], now=now)
-    house.registry.drop_alias("challenger")
+    promotes, reason = bool(row.verdict["promote"]), str(row.verdict["reason"])
+    if promotes:
+        checks = release_checks(house, version, now=now).record
+        house.registry.add_to_note(parent, version, row.verdict, checks)
+        promotes, reason = checks["passed"], reason if checks["passed"] else str(checks["reason"])
+    if promotes:
+        promote(house, version, judged_against=row.lineage["champion"], reason=reason, now=now)
+    show_challenger(house, None)
     house.registry.finish(parent, "FINISHED")
-    detail = {"reason": verdict["reason"]}
-    house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
+    state = "promoted" if promotes else "refused"
+    house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail={"reason": reason})
     clear_rooms(house)
-    return Outcome(run.id, state, verdict["reason"], version)
+    return Outcome(run.id, state, reason, version)
 
 
 def _example(paths: Paths) -> pd.DataFrame:

@@ -48,7 +48,7 @@ def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, taken
         BadInputError: No batch had arrived by then, or a room of that name is there.
         RefusedError: The workspace holds a file that a tag must not publish, or the champion was altered.
     """
-    return _open(house, name, as_of=as_of, mode=mode, champion=live(house), taken=taken)
+    return _open(house, name, as_of=as_of, mode=mode, champion=live(house), judged_before=None, taken=taken)
 
 
 def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -> Room:
@@ -59,15 +59,35 @@ def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -
     """
     champion = live(house, before=as_of)
     chosen = mode or _mode(house, champion)
-    return _open(house, f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}", as_of=as_of, mode=chosen, champion=champion, taken=None)
+    name = f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}"
+    return _open(house, name, as_of=as_of, mode=chosen, champion=champion, judged_before=as_of, taken=None)
 
 
 def _mode(house: House, champion: Live | None) -> Mode:
     return house.params.retrain.first_mode if champion is None else mode_now(house).mode
 
 
+def _judged(house: House, *, before: pd.Timestamp | None) -> list[dict[str, Any]]:
+    """The rows that earlier verdicts were given on, as event times: the gate grows stricter with each.
+
+    Those of runs before a date, for a room that a person has made as of it; of all runs by default.
+    """
+    return [
+        {"version": row.version, "from": row.verdict["judged_from"], "until": row.verdict["judged_until"]}
+        for row in house.store.versions(house.model)
+        if row.verdict.get("judged_from") is not None and (before is None or pd.Timestamp(row.as_of) < before)
+    ]
+
+
 def _open(
-    house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, champion: Live | None, taken: git.Snapshot | None
+    house: House,
+    name: str,
+    *,
+    as_of: pd.Timestamp,
+    mode: Mode,
+    champion: Live | None,
+    judged_before: pd.Timestamp | None,
+    taken: git.Snapshot | None,
 ) -> Room:
     folder = house.workspace.runs / name
     if folder.exists():
@@ -84,6 +104,7 @@ def _open(
         "as_of": iso(as_of),
         "mode": mode,
         "champion": None if champion is None else champion.version,
+        "judged": _judged(house, before=judged_before),
         "python": platform.python_version(),
         "platform": platform_tag(),
     }

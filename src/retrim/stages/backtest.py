@@ -40,7 +40,11 @@ def run(
         sliding_rows=split.sliding_rows,
         cores=cores,
     )
-    record = {"loss": judge.loss, "origins": [origin.as_record() for origin in origins]}
+    record = {
+        "loss": judge.loss,
+        "origins": [origin.as_record() for origin in origins],
+        "interval": rolling.stated_interval(origins, level=backtest.interval),
+    }
     write_folder(paths.backtest, {"backtest.json": to_json(record)})
 
 

@@ -10,11 +10,13 @@ from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
 from retrim.core.contributions import ExplainParams, importance
 from retrim.core.detectable import detectable
+from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
-from retrim.core.gate import GateParams, Judged, Scored, Verdict, judge_models, score
+from retrim.core.gate import GateParams, Judged, Scored, Stated, Used, judge_models, recency, score, uses
 from retrim.core.metrics import JudgeParams, measure, row_losses
 from retrim.core.models import MODELS, Model
 from retrim.core.models.baseline import BASELINES
+from retrim.core.reference_rows import with_answers
 from retrim.core.slice_table import slice_table
 from retrim.core.slices import SliceParams
 from retrim.core.view import FeatureView
@@ -22,18 +24,31 @@ from retrim.core.windows import part_of
 from retrim.errors import RefusedError
 from retrim.files import read_folder, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import lightgbm_alone, main, read_json
+from retrim.stages._fairness import look_by_group
+from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
 
-def run(gate: GateParams, judge: JudgeParams, slices: SliceParams, explain: ExplainParams, paths: Paths) -> None:
+def run(
+    gate: GateParams,
+    judge: JudgeParams,
+    release__reference_rows: int,
+    slices: SliceParams,
+    explain: ExplainParams,
+    fairness: FairnessParams,
+    paths: Paths,
+) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
     lightgbm_alone()
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     judged = _judged(paths, view, gate, judge)
-    verdict = judge_models(judged, gate, draws=judge.draws, block_rows=judge.block_rows)
+    times = uses(_used(paths), judged.rows["_event"])
+    verdict = judge_models(judged, gate, slices, draws=judge.draws, block_rows=judge.block_rows, uses=times)
+    by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
+    verdict = verdict.with_checks(by_group.checks)
     split = read_json(paths.features / "split.json")
     record = verdict.as_record() | {"judged_from": split["judged_from"], "judged_until": split["judged_until"]}
-    record["detectable"] = _detectable(judged, verdict, gate, judge)
+    record["detectable"] = _detectable(judged, verdict.winner, gate, judge, uses=times)
+    record["notes"] = by_group.notes
     record["metrics"] = {
         name: measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
         for name, scored in judged.challengers.items()
@@ -42,6 +57,10 @@ def run(gate: GateParams, judge: JudgeParams, slices: SliceParams, explain: Expl
     files = {"verdict.json": to_json(record), "judged.parquet": to_parquet(_scored(judged, view))}
     files["slices.json"] = to_json(_slices(judged, verdict.winner, judge, slices, explain))
     files["importance.json"] = to_json(_importance(paths, view, judged.rows, verdict.winner, explain))
+    won = judged.challengers[verdict.winner].predicted
+    files["reference.parquet"] = to_parquet(with_answers(judged.rows, view, won, most=release__reference_rows))
+    if by_group.record is not None:
+        files["fairness.json"] = to_json(by_group.record)
     write_folder(paths.verdict, files)
 
 
@@ -86,6 +105,7 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
     keys, train = part_of(parts, "judge")["_key"], part_of(parts, "train")
     rows = pd.read_parquet(paths.table).set_index("_key").loc[keys].reset_index()
     champion = _champion(paths, rows, judge)
+    backtest = read_json(paths.backtest / "backtest.json")
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
     floors = {name: BASELINES[name](view, train, rows, season=season, cells=gate.season_cells) for name in gate.floor}
     return Judged(
@@ -93,7 +113,7 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
         features=view.features,
         task=view.task,
         challengers={
-            name: score(view, rows, predicted, loss=judge.loss, residuals=None)
+            name: score(view, rows, predicted, loss=judge.loss, stated=_stated(backtest, name))
             for name, predicted in _predictions(view, rows, read_folder(paths.models)).items()
         },
         champion=champion,
@@ -119,22 +139,44 @@ def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored 
     """The champion on the judged rows, with its own view and bundle."""
     if not paths.has_champion:
         return None
-    champion = load_predictor(read_folder(paths.champion))
+    files = read_folder(paths.champion)
+    champion = load_predictor(files)
     missing = sorted(set(champion.view.features) - set(judged.columns))
     if missing:
         raise RefusedError(f"the champion needs {', '.join(missing)}, which the table no longer has; keep the columns")
-    return score(champion.view, judged, champion.predict(judged), loss=judge.loss, residuals=None)
+    stated = _stated(json.loads(files.get("backtest/backtest.json", b"{}")), champion.window)
+    return score(champion.view, judged, champion.predict(judged), loss=judge.loss, stated=stated)
 
 
-def _detectable(judged: Judged, verdict: Verdict, gate: GateParams, judge: JudgeParams) -> dict[str, Any] | None:
+def _used(paths: Paths) -> list[Used]:
+    """Earlier verdicts, as pinned: the rows that each was given on."""
+    return [
+        Used(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"]))
+        for each in read_pins(paths).get("judged", [])
+    ]
+
+
+def _stated(record: dict[str, Any], kind: str) -> Stated | None:
+    """The interval that a regression's backtest gave for a training window; None where there is none."""
+    stated = record.get("interval") or {"residuals": {}}
+    found = stated["residuals"].get(kind) or stated["residuals"].get("all")
+    return None if found is None else Stated(stated["level"], *found)
+
+
+def _detectable(
+    judged: Judged, winner: str, gate: GateParams, judge: JudgeParams, *, uses: float
+) -> dict[str, Any] | None:
     if judged.champion is None:
         return None
+    weights = recency(judged.rows["_event"], gate.half_life)
+    losses, champion = judged.challengers[winner].losses, judged.champion.losses
     seen = detectable(
-        {name: scored.losses for name, scored in judged.challengers.items()},
-        verdict.winner,
-        judged.champion.losses,
+        losses if weights is None else losses * weights,
+        champion if weights is None else champion * weights,
         judged.rows["_event"],
         gate,
+        challengers=len(judged.challengers),
+        uses=uses,
         draws=judge.draws,
         block_rows=judge.block_rows,
     )

@@ -3,6 +3,8 @@
 import pandas as pd
 
 from retrim.core.canonical import to_json
+from retrim.core.fairness.params import ProxyParams
+from retrim.core.fairness.proxies import proxies
 from retrim.core.frames import to_parquet
 from retrim.core.table import DataParams
 from retrim.core.view import FeatureView, order_digest
@@ -10,10 +12,17 @@ from retrim.core.windows import SplitParams, past_of
 from retrim.errors import RefusedError
 from retrim.files import write_file, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_json
+from retrim.stages._room import lightgbm_alone, main, read_json
 
 
-def run(data: DataParams, split: SplitParams, paths: Paths) -> None:
+def run(
+    data: DataParams,
+    split: SplitParams,
+    fairness__forbidden: tuple[str, ...],
+    fairness__proxies: ProxyParams,
+    fairness__confidence: float,
+    paths: Paths,
+) -> None:
     """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
     table = pd.read_parquet(paths.table)
     start = judging_start(table, split, champion_used_until(paths))
@@ -35,7 +44,17 @@ def run(data: DataParams, split: SplitParams, paths: Paths) -> None:
         "judged_until": table["_event"].iloc[-1].isoformat(),
         "row_order": order_digest(table["_key"]),
     }
-    write_folder(paths.features, {"view.json": to_json(view.as_record()), "split.json": to_json(cut)})
+    files = {"view.json": to_json(view.as_record()), "split.json": to_json(cut)}
+    if fairness__forbidden:
+        lightgbm_alone()
+        rows = table.iloc[train]
+        found = [
+            proxy.as_record()
+            for name in fairness__forbidden
+            for proxy in proxies(name, rows[name], rows, view, fairness__proxies, confidence=fairness__confidence)
+        ]
+        files["proxies.json"] = to_json({"rows": len(rows), "proxies": found})
+    write_folder(paths.features, files)
 
 
 def champion_used_until(paths: Paths) -> pd.Timestamp | None:

@@ -115,6 +115,7 @@ def _evaluate(
             loss=judge.loss,
             hyperparameters=hyperparameters,
             rounds=tune.max_rounds,
+            weights=None,
             stop=(matrix[stop], actual[stop]),
             patience=tune.patience,
             seed=train.seed,

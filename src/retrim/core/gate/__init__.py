@@ -3,22 +3,30 @@
 `judge_models` makes every check, from rows, predictions and losses; `judge` makes those that losses alone allow.
 """
 
-from retrim.core.gate.evidence import Judged, Scored, score
-from retrim.core.gate.losses import confidence_of, judge
+from retrim.core.gate.evidence import Judged, Scored, Stated, score
+from retrim.core.gate.losses import confidence_of, harm_confidence_of, judge, recency
 from retrim.core.gate.models import judge_models
-from retrim.core.gate.params import GateParams
+from retrim.core.gate.params import CalibrationParams, GateParams, GateSliceParams
 from retrim.core.gate.relative import SAYABLE
+from retrim.core.gate.reuse import Used, uses
 from retrim.core.gate.verdict import Check, Verdict
 
 __all__ = [
     "SAYABLE",
+    "CalibrationParams",
     "Check",
     "GateParams",
+    "GateSliceParams",
     "Judged",
     "Scored",
+    "Stated",
+    "Used",
     "Verdict",
     "confidence_of",
+    "harm_confidence_of",
     "judge",
     "judge_models",
+    "recency",
     "score",
+    "uses",
 ]

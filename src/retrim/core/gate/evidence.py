@@ -12,6 +12,21 @@ from retrim.core.view import FeatureView
 
 
 @dataclass(frozen=True)
+class Stated:
+    """The interval about a prediction that a regression promised when it was made.
+
+    Args:
+        level: Share of rows that it was to hold.
+        low: What actual minus predicted was not to be below, in units of the target.
+        high: Nor above.
+    """
+
+    level: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Scored:
     """One model on the judged rows, as its own feature view codes them.
 
@@ -20,15 +35,14 @@ class Scored:
         actual: Targets in this model's own coding, shape (n,); -1 for a class that it never saw.
         classes: Its classes by code; empty for a regression.
         losses: Shape (n,).
-        residuals: What actual minus predicted lay between for the stated share of rows that it had not seen, when it
-            was made; None for a task with classes, and where its bundle does not say.
+        stated: The interval that a regression promised; None with classes, and where its bundle does not say.
     """
 
     predicted: np.ndarray
     actual: np.ndarray
     classes: tuple[str, ...]
     losses: np.ndarray
-    residuals: tuple[float, float] | None
+    stated: Stated | None
 
     @property
     def labels(self) -> np.ndarray:
@@ -64,8 +78,8 @@ def score(
     predicted: np.ndarray,
     *,
     loss: str,
-    residuals: tuple[float, float] | None,
+    stated: Stated | None,
 ) -> Scored:
     """A model's predictions for judged rows, held against what its own view makes of their targets."""
     actual = view.actual(rows)
-    return Scored(predicted, actual, view.classes, row_losses(loss, actual, predicted), residuals)
+    return Scored(predicted, actual, view.classes, row_losses(loss, actual, predicted), stated)

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
+from retrim.core.gate.best import corrected_gain
 from retrim.core.gate.folds import worst_fold
-from retrim.core.gate.gain import floor, gain
+from retrim.core.gate.gain import floor, gain, harm
 from retrim.core.gate.params import GateParams
 from retrim.core.gate.relative import Resampling
+from retrim.core.gate.reuse import spent
 from retrim.core.gate.rows import enough_rows
 from retrim.core.gate.verdict import Verdict
 
@@ -20,11 +23,10 @@ def judge(
     *,
     draws: int,
     block_rows: int,
+    uses: float,
+    weights: np.ndarray | None,
 ) -> Verdict:
     """The verdict on the best challenger, from losses alone.
-
-    With k challengers the winner is the best of k tries, so its gain is asked for at
-    confidence 1 - (1 - c) / k (Bonferroni).
 
     Args:
         challengers: Loss of each judged row, a challenger each, shape (n,), in time order.
@@ -33,28 +35,68 @@ def judge(
         gate: Thresholds.
         draws: Bootstrap draws.
         block_rows: Rows of a bootstrap block.
+        uses: How often these rows have judged before.
+        weights: Of each row, with mean 1, in gain, floors and the choice of the winner, shape (n,); None: all alike.
     """
-    means = {name: float(np.mean(losses)) if len(losses) else float("inf") for name, losses in challengers.items()}
-    winner = min(sorted(means), key=lambda name: means[name])
-    losses = challengers[winner]
-    confidence = confidence_of(gate, len(challengers))
+    weighed = {name: losses if weights is None else losses * weights for name, losses in challengers.items()}
+    winner = best_of(weighed)
+    losses, own = challengers[winner], weighed[winner]
+    sure = confidence_of(gate, len(challengers), uses=uses)
+    safe = harm_confidence_of(gate, len(challengers), uses=uses)
     resampling = Resampling(draws, block_rows, gate.seed)
     checks = [enough_rows(len(losses), least=gate.min_rows)]
-    every = dict(floors) if champion is None else {"champion": champion, **floors}
+    corrected = None
     if len(losses):
         if champion is not None:
+            its = champion if weights is None else champion * weights
+            corrected = corrected_gain(weighed, its, resampling)
+            chosen = corrected if len(challengers) > 1 else None
             checks += [
-                gain(losses, champion, least=gate.min_gain, confidence=confidence, resampling=resampling),
+                gain(own, its, least=gate.min_gain, confidence=sure, corrected=chosen, resampling=resampling),
+                *(
+                    [harm(own, its, most=gate.min_gain, confidence=safe, resampling=resampling)]
+                    if gate.min_gain
+                    else []
+                ),
                 worst_fold(losses, champion, folds=gate.folds, most=gate.worst_fold),
             ]
-        for name in floors:
-            checks.append(floor(name, losses, floors[name], confidence=confidence, resampling=resampling))
-    means |= {name: float(np.mean(values)) for name, values in every.items() if len(values)}
-    return Verdict(
-        winner, tuple(checks), {name: loss for name, loss in means.items() if np.isfinite(loss)}, len(losses)
-    )
+        for name, naive in floors.items():
+            its = naive if weights is None else naive * weights
+            checks.append(floor(name, own, its, confidence=sure, resampling=resampling))
+    every = {**challengers, **floors} if champion is None else {**challengers, "champion": champion, **floors}
+    means = {name: float(values.mean()) for name, values in every.items() if len(values)}
+    return Verdict(winner, tuple(checks), means, len(losses), corrected)
 
 
-def confidence_of(gate: GateParams, challengers: int) -> float:
-    """The confidence at which the best of so many challengers is asked for its gain."""
-    return 1 - (1 - gate.confidence) / challengers
+def best_of(losses: Mapping[str, np.ndarray]) -> str:
+    """The challenger with the least mean loss; of equal ones the first by name."""
+    means = {name: float(each.mean()) if len(each) else float("inf") for name, each in losses.items()}
+    return min(sorted(means), key=lambda name: means[name])
+
+
+def confidence_of(gate: GateParams, challengers: int, *, uses: float) -> float:
+    """The confidence at which the best of so many challengers is asked for its gain.
+
+    It is the best of k tries, so each has a k-th of the error (Bonferroni), on rows that
+    have judged before less.
+    """
+    return 1 - spent(1 - gate.confidence, uses=uses, power=gate.reuse) / challengers
+
+
+def harm_confidence_of(gate: GateParams, challengers: int, *, uses: float) -> float:
+    """The same of the check that it is not worse."""
+    return 1 - spent(1 - gate.harm_confidence, uses=uses, power=gate.reuse) / challengers
+
+
+def recency(events: "pd.Series[pd.Timestamp]", half_life: str | None) -> np.ndarray | None:
+    """Weights of rows by their age against the newest, with mean 1, shape (n,); None where all weigh alike.
+
+    Args:
+        events: Event times in order, shape (n,).
+        half_life: Age at which a row weighs half.
+    """
+    if half_life is None or not len(events):
+        return None
+    age = (events.iloc[-1] - events) / pd.Timedelta(half_life)
+    weights = np.power(0.5, age.to_numpy(dtype="float64"))
+    return np.asarray(weights / weights.mean())

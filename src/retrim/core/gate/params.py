@@ -5,14 +5,38 @@ from pydantic import Field
 from retrim.core.section import Section, SomeSpan
 
 
+class GateSliceParams(Section):
+    """Parts of the judging block in which a challenger must not be much worse."""
+
+    columns: tuple[str, ...] = Field(description="columns that are always looked at, features or not")
+    found: bool = Field(description="whether the cells of every feature are looked at too")
+    worst: float = Field(ge=0, description="share that the challenger may lose to the champion in any of them")
+    confidence: float = Field(gt=0.5, lt=1, description="that a slice is worse than that, over all slices together")
+
+
+class CalibrationParams(Section):
+    """What predictions say of their own error."""
+
+    bins: int = Field(ge=2, description="of equally many predictions, for the expected calibration error")
+    worse: float | None = Field(ge=0, le=1, description="error above the champion's, at most; null: reported only")
+    most: float | None = Field(ge=0, le=1, description="error of the challenger, at most; null: reported only")
+    confidence: float = Field(gt=0.5, lt=1, description="that a limit is exceeded, one-sided")
+
+
 class GateParams(Section):
     """What a challenger must show."""
 
     min_rows: int = Field(ge=2, description="judging rows, at least")
     min_gain: float = Field(ge=0, lt=1, description="relative gain over the champion, at least")
     confidence: float = Field(gt=0.5, lt=1, description="one-sided confidence that the gain is above zero")
+    harm_confidence: float = Field(gt=0.5, lt=1, description="that it is not worse by min_gain, one-sided")
+    half_life: SomeSpan | None = Field(description="age at which a row weighs half in gain and floor; null: all alike")
+    reuse: float = Field(ge=0, description="power with which rows that have judged before grow stricter; 0: never")
     folds: int = Field(ge=1, description="equal spans of the judging block")
     worst_fold: float = Field(ge=0, description="share that the challenger may lose to the champion in any of them")
+    slices: GateSliceParams
+    calibration: CalibrationParams
+    churn: float | None = Field(ge=0, description="change against the champion's predictions, at most; null: reported")
     floor: tuple[str, ...] = Field(min_length=1, description="naive baselines a model must beat")
     season: SomeSpan = Field(description="one season of the seasonal mean")
     season_cells: int = Field(ge=1, description="parts a season is cut into")

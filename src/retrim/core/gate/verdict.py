@@ -47,12 +47,15 @@ class Verdict:
         checks: All of them; every check runs, also after one has failed.
         losses: Mean loss on the judging rows: challengers, baselines, and `champion` where there is one.
         rows: Judging rows.
+        corrected_gain: The winner's gain over the champion without the luck that made it the best of several; None
+            before the first version, and where too few rows tell.
     """
 
     winner: str
     checks: tuple[Check, ...]
     losses: dict[str, float]
     rows: int
+    corrected_gain: float | None
 
     @property
     def promote(self) -> bool:
@@ -80,4 +83,5 @@ class Verdict:
             "checks": [check.as_record() for check in self.checks],
             "losses": self.losses,
             "rows": self.rows,
+            "corrected_gain": self.corrected_gain,
         }

@@ -83,6 +83,10 @@ def _plan(look: Look, spelling: Spelling, notes: list[Note]) -> ColumnPlan:
 
 def _kind(look: Look, spelling: Spelling, notes: list[Note], *, unique: bool) -> _Kind:
     name = look.name
+    if not name.strip() or name.startswith("_"):
+        seen = "has no name" if not name.strip() else "begins with '_', which is kept for retrim's own columns"
+        notes.append(Note("name", name, seen, "left out; rename it in the file if it matters", "warn"))
+        return _Kind("category", skip=True)
     if look.stored == "other":
         done = "left out; give its parts columns of their own"
         notes.append(Note("nested", name, "holds lists, records or bytes", done, "warn"))

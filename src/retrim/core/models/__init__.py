@@ -73,12 +73,16 @@ class ModelKind(Protocol):
         loss: str,
         hyperparameters: dict[str, Any],
         rounds: int,
+        weights: np.ndarray | None,
         stop: tuple[np.ndarray, np.ndarray] | None,
         patience: int,
         seed: int,
         threads: int,
     ) -> Fitted:
-        """Fits `rounds` rounds, or fewer when `stop` (matrix, actual) sees no gain for `patience` rounds."""
+        """Fits `rounds` rounds, or fewer when `stop` (matrix, actual) sees no gain for `patience` rounds.
+
+        A row counts as often as its weight says, above 0, shape (n,); None: once.
+        """
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Model:
         """The model that `Model.files` described."""

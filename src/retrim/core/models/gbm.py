@@ -96,6 +96,7 @@ class GbmKind:
         loss: str,
         hyperparameters: dict[str, Any],
         rounds: int,
+        weights: np.ndarray | None,
         stop: tuple[np.ndarray, np.ndarray] | None,
         patience: int,
         seed: int,
@@ -115,7 +116,9 @@ class GbmKind:
             "num_threads": threads,
             "verbosity": -1,
         }
-        train = lightgbm.Dataset(matrix, actual, feature_name=names, categorical_feature=view.categorical)
+        train = lightgbm.Dataset(
+            matrix, actual, weight=weights, feature_name=names, categorical_feature=view.categorical
+        )
         watched: dict[str, Any] = {}
         if stop is not None:
             watched["valid_sets"] = [train.create_valid(*stop)]

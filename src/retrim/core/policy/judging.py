@@ -54,6 +54,8 @@ class Judging:
             self.gate.model_copy(update={"min_rows": 2}),  # of parts; rows are asked for before a run is judged
             draws=self.draws,
             block_rows=1,
+            uses=0.0,
+            weights=None,
         )
 
     def preview(

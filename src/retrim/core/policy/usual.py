@@ -40,6 +40,7 @@ def usual_recipe(
         loss=loss,
         hyperparameters=middle,
         rounds=tune.max_rounds,
+        weights=None,
         stop=(view.matrix(watched), view.actual(watched)),
         patience=tune.patience,
         seed=train.seed,

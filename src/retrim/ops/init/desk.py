@@ -108,12 +108,8 @@ def check_columns(desk: Desk) -> None:
         except ValueError as error:
             raise BadInputError(f"--horizon: {error}") from error
     for name in desk.plans:
-        if not name.strip():
-            raise BadInputError("a column of the table has no name; give it one in the file")
-        if name.startswith("_"):
-            raise BadInputError(
-                f"column {name!r} begins with '_', which is kept for retrim's own; rename it in the file"
-            )
+        if name in named and (not name.strip() or name.startswith("_")):
+            raise BadInputError(f"column {name!r} has no name, or begins with '_', which is kept for retrim's own; rename it")
         if name == ARRIVAL and not wishes.event_time:
             raise BadInputError(
                 f"column {name!r} is called as the column that retrim makes where no event time is "

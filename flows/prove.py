@@ -1,0 +1,45 @@
+"""The scheduled proof: a version that chance picks is rebuilt from nothing, after everything else."""
+
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import State
+
+from flows.moment import house as open_house
+from flows.moment import moment
+from flows.recovery import SIGNED
+from retrim.errors import RefusedError
+from retrim.ops.proof import prove_scheduled
+
+TRIES, PAUSE_SECONDS = 24, 300
+
+
+def _was_busy(task: object, run: object, state: State[Any]) -> bool:
+    """Whether a retraining was going on: a proof waits for it, two hours at most."""
+    try:
+        state.result()
+    except RefusedError:
+        return True
+    except Exception:  # noqa: BLE001  whatever else it is, another try ends alike
+        return False
+    return False
+
+
+@flow(name="prove", **SIGNED)
+def prove(now: str | None = None) -> dict[str, Any] | None:
+    """One proof a scheduled moment, however often it is begun; None where there was nothing to do."""
+    return prove_one(moment(now).isoformat())
+
+
+@task(
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=PAUSE_SECONDS,
+    retry_condition_fn=_was_busy,
+    log_prints=True,
+)
+def prove_one(now: str) -> dict[str, Any] | None:
+    """The proof itself; what DVC prints goes to the log."""
+    proof = prove_scheduled(open_house(), now=moment(now), say=print)
+    return None if proof is None else proof.as_record()

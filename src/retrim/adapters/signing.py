@@ -1,0 +1,177 @@
+"""Ed25519 signatures: a key of this workspace, made at first use, and what was signed with it or another.
+
+Source:
+    Bernstein, Duif, Lange, Schwabe and Yang (2012), High-speed high-security signatures, J. Cryptogr. Eng. 2; RFC 8032.
+"""
+
+import base64
+import binascii
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrim.core.sealed import SEALS, SIGNATURE, broken_seals, bytes_to_sign, seals_of
+from retrim.errors import BadInputError, RefusedError, RetrimError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+SCHEME = "ed25519"
+RAW_BYTES = 32  # of a public key
+KEY = "key"
+"""The field of a sealed record that names the public key it was signed with."""
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """A public key, written `ed25519:` and its 32 bytes in base 64."""
+
+    raw: bytes
+
+    @classmethod
+    def read(cls, text: str) -> "PublicKey":
+        """A key as it is written.
+
+        Raises:
+            BadInputError: It is none.
+        """
+        scheme, _, encoded = text.strip().partition(":")
+        with suppress(binascii.Error, ValueError):
+            raw = base64.b64decode(encoded, validate=True)
+            if scheme == SCHEME and len(raw) == RAW_BYTES:
+                return cls(raw)
+        raise BadInputError(f"{text.strip()[:80]!r} is no public key; write one as `retrim receipt key` prints it")
+
+    def __str__(self) -> str:
+        return f"{SCHEME}:{base64.b64encode(self.raw).decode()}"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the key's bytes, 64 hex digits: short enough to be read out."""
+        return sha256(self.raw).hexdigest()
+
+    def signed(self, content: bytes, signature: bytes) -> bool:
+        """Whether the key's owner signed these bytes."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        try:
+            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, content)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The key pair of a workspace.
+
+    Args:
+        folder: Where the private key lies, `signing.key`; made at first use, for its owner alone.
+    """
+
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "signing.key"
+
+    @property
+    def made(self) -> bool:
+        """Whether there is a key already."""
+        return self.file.exists()
+
+    @property
+    def public(self) -> PublicKey:
+        """Its public half.
+
+        Raises:
+            As `seal`.
+        """
+        return _public(self._private())
+
+    def seal(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields with the key's public half, a seal of each, and the signature of all seals.
+
+        Raises:
+            RefusedError: Others can read the private key.
+            RetrimError: It cannot be read, or is no Ed25519 key.
+        """
+        private = self._private()
+        public = _public(private)
+        whole = {**fields, KEY: {"public": str(public), "fingerprint": public.fingerprint}}
+        seals = seals_of(whole)
+        signature = base64.b64encode(private.sign(bytes_to_sign(seals))).decode()
+        return {**whole, SEALS: seals, SIGNATURE: signature}
+
+    def _private(self) -> "Ed25519PrivateKey":
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        if not self.made:
+            self._make()
+        if stat.S_IMODE(self.file.stat().st_mode) & 0o077:
+            raise RefusedError(
+                f"others can read the private key {self.file}; `chmod 600` it, or remove it for a new one"
+            )
+        try:
+            found = load_pem_private_key(self.file.read_bytes(), password=None)
+        except (ValueError, TypeError) as error:  # the message may quote the file: it is not passed on
+            raise RetrimError(f"the private key {self.file} cannot be read; restore it from a backup") from error
+        if not isinstance(found, Ed25519PrivateKey):
+            raise RetrimError(f"the private key {self.file} is no Ed25519 key; remove it, and a new one is made")
+        return found
+
+    def _make(self) -> None:
+        """Makes the key whole or not at all; one that another process made in the meantime stays."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+        text = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = self.folder / f".signing.key.{os.getpid()}.new"
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(fresh, self.file)  # unlike a rename it does not take the place of what is there
+        fresh.unlink()
+
+
+def signer_of(record: Mapping[str, Any]) -> PublicKey:
+    """The key that signed a sealed record, after every seal and the signature were checked.
+
+    Raises:
+        RefusedError: A field is not what was signed, and is named; or the signature is not that of the key named.
+        BadInputError: It is no sealed record.
+    """
+    try:
+        named = PublicKey.read(record[KEY]["public"])
+        signature = base64.b64decode(record[SIGNATURE], validate=True)
+        seals = {str(name): str(seal) for name, seal in record[SEALS].items()}
+        broken, signed = broken_seals(record), bytes_to_sign(seals)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadInputError(
+            "this is no signed record: its key, seals or signature are missing or unreadable"
+        ) from error
+    if broken:
+        raise RefusedError(f"not what was signed: {', '.join(broken)}; ask for the file again where it was made")
+    if named.fingerprint != record[KEY].get("fingerprint"):
+        raise RefusedError("not what was signed: the fingerprint is not that of the key beside it")
+    if not named.signed(signed, signature):
+        raise RefusedError(
+            f"the signature is not one of the key it names ({named.fingerprint[:16]}): the seals were written anew, "
+            "or another key signed; ask for the file again where it was made"
+        )
+    return named
+
+
+def _public(private: "Ed25519PrivateKey") -> PublicKey:
+    return PublicKey(private.public_key().public_bytes_raw())

@@ -1,0 +1,148 @@
+"""One prediction, taken apart: what each feature adds to the raw score, from the score of the average row on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.bundle import Predictor
+from retrim.core.contributions import check_sums
+from retrim.core.models import Link, outputs
+from retrim.core.view import FeatureView
+from retrim.errors import BadInputError, UnknownNameError
+
+MISSING, UNSEEN = "missing", "not seen in training"
+
+
+@dataclass(frozen=True)
+class Added:
+    """What one feature adds.
+
+    Args:
+        feature: Its name.
+        value: What the row holds, as text.
+        note: `missing`, `not seen in training`, or empty. The model takes both for missing.
+        contribution: In units of the raw score.
+    """
+
+    feature: str
+    value: str
+    note: str
+    contribution: float
+
+    def as_record(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("feature", "value", "note", "contribution")}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A prediction and its parts: `base` and all contributions sum to `score`, and `link` makes `output` of that.
+
+    Args:
+        task: regression, binary or multiclass.
+        link: What the score is.
+        explained: The class that is explained; None for a regression.
+        base: Score of the average training row.
+        added: Of each feature, the largest first.
+        score: The raw score.
+        output: Predicted number, or probability of the explained class.
+        outputs: Probability of every class; empty for a regression.
+        remainder: Sum of the parts less the score: what floating point left.
+    """
+
+    task: str
+    link: Link
+    explained: str | None
+    base: float
+    added: tuple[Added, ...]
+    score: float
+    output: float
+    outputs: dict[str, float]
+    remainder: float
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "link": self.link,
+            "class": self.explained,
+            "base": self.base,
+            "contributions": [each.as_record() for each in self.added],
+            "score": self.score,
+            "output": self.output,
+            "outputs": self.outputs,
+            "remainder": self.remainder,
+        }
+
+
+def explain_row(predictor: Predictor, row: pd.DataFrame, *, asked: str | None) -> Explanation:
+    """The prediction of one row, taken apart.
+
+    Args:
+        predictor: The model and its preprocessing.
+        row: One row with its features, shape (1, columns).
+        asked: The class to explain; by default the predicted one of a multiclass task, the positive one of a binary.
+
+    Raises:
+        BadInputError: The row lacks a feature, or a class is asked of a regression.
+        UnknownNameError: The model knows no such class.
+        RefusedError: The model has no exact contributions.
+    """
+    view, model = predictor.view, predictor.model
+    predicted = predictor.predict(row)
+    matrix = view.matrix(row)
+    added, scores = model.contributions(matrix), model.scores(matrix)
+    check_sums(added, scores)
+    assert np.allclose(outputs(scores, model.link), predicted, rtol=1e-9, atol=1e-12), "the link is another one"
+    place, explained, sign = _asked(view, predicted, asked)
+    parts = sign * added[0, place]
+    score = sign * float(scores[0, place])
+    values = [_told(row[name].iloc[0], view, name) for name in view.features]
+    found = [
+        Added(name, value, note, float(part))
+        for name, (value, note), part in zip(view.features, values, parts[:-1], strict=True)
+    ]
+    every = _outputs(view, predicted)
+    return Explanation(
+        task=view.task,
+        link=model.link,
+        explained=explained,
+        base=float(parts[-1]),
+        added=tuple(sorted(found, key=lambda each: (-abs(each.contribution), each.feature))),
+        score=score,
+        output=float(predicted[0]) if explained is None else every[explained],
+        outputs=every,
+        remainder=float(parts.sum()) - score,
+    )
+
+
+def _asked(view: FeatureView, predicted: np.ndarray, asked: str | None) -> tuple[int, str | None, float]:
+    """Which raw score is explained, for which class, and its sign: the log odds of "not" are those of "yes" negated."""
+    if view.task == "regression":
+        if asked is not None:
+            raise BadInputError(f"a class, {asked!r}, is asked of a regression, which has none; leave --class out")
+        return 0, None, 1.0
+    if asked is not None and asked not in view.classes:
+        raise UnknownNameError("class", asked, view.classes)
+    if view.task == "binary":
+        name = asked or view.classes[-1]
+        return 0, name, 1.0 if name == view.classes[-1] else -1.0
+    place = view.classes.index(asked) if asked is not None else int(predicted[0].argmax())
+    return place, view.classes[place], 1.0
+
+
+def _outputs(view: FeatureView, predicted: np.ndarray) -> dict[str, float]:
+    if view.task == "regression":
+        return {}
+    if view.task == "binary":
+        return dict(zip(view.classes, (1 - float(predicted[0]), float(predicted[0])), strict=True))
+    return dict(zip(view.classes, map(float, predicted[0]), strict=True))
+
+
+def _told(value: Any, view: FeatureView, name: str) -> tuple[str, str]:
+    """A value as a person reads it, and whether the model knows it."""
+    if pd.isna(value):
+        return "", MISSING
+    if name not in view.levels:
+        return f"{float(value):.6g}", ""
+    return str(value), "" if str(value) in view.levels[name] else UNSEEN

@@ -1,0 +1,38 @@
+"""What is live, as the release rows say."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters.store import iso
+from retrim.ops.house import House
+
+
+@dataclass(frozen=True)
+class Live:
+    """The version that is live, since when, why, and the one before it."""
+
+    version: int
+    since: str
+    reason: str
+    action: str
+    previous: int | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "since": self.since,
+            "reason": self.reason,
+            "action": self.action,
+            "previous": self.previous,
+        }
+
+
+def live(house: House, *, before: pd.Timestamp | None = None) -> Live | None:
+    """What is live now, or was just before a moment, from the release rows; None before the first promotion."""
+    rows = [row for row in house.store.releases(house.model) if before is None or row.at < iso(before)]
+    if not rows:
+        return None
+    newest = rows[-1]
+    return Live(newest.version, newest.at, newest.reason, newest.action, newest.previous)

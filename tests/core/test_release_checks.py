@@ -1,0 +1,67 @@
+"""The release checks: each fails for its own reason, all are made, and what was live before is not held to budgets."""
+
+from dataclasses import replace
+
+import pytest
+
+from retrim.core.release_checks import Answers, Latency, ReleaseParams, hold_to
+
+PARAMS = ReleaseParams.model_validate(
+    {"reference_rows": 8, "load_seconds": 5, "most_mb": 2.0, "most_ms": {"one_row": 10, "thousand_rows": 50}}
+)
+GOOD = Answers(None, 8, 1e-12, 0.5, ((1, Latency(1, 2, 50)), (1000, Latency(9, 12, 10))))
+
+
+def failed(answers: Answers, size: int = 1_000_000, *, again: bool = False) -> list[str]:
+    return [check.name for check in hold_to(answers, size, PARAMS, again=again).checks if not check.passed]
+
+
+def test_what_is_within_everything_passes() -> None:
+    found = hold_to(GOOD, 1_000_000, PARAMS, again=False)
+
+    assert found.passed
+    assert found.reason == "all 5 release checks passed"
+
+
+@pytest.mark.parametrize(
+    ("answers", "size", "names"),
+    [
+        (Answers("no such file"), 1, ["loads", "reference rows"]),
+        (replace(GOOD, farthest=2e-9), 1, ["reference rows"]),
+        (replace(GOOD, farthest=float("inf")), 1, ["reference rows"]),
+        (replace(GOOD, rows=0), 1, ["reference rows"]),
+        (GOOD, 2_000_001, ["size"]),
+        (replace(GOOD, latency=((1, Latency(1, 11, 50)), (1000, Latency(9, 12, 10)))), 1, ["latency: one row"]),
+        (replace(GOOD, latency=((1, Latency(1, 2, 50)), (1000, Latency(9, 51, 10)))), 1, ["latency: 1,000 rows"]),
+        (replace(GOOD, farthest=1.0), 3_000_000, ["reference rows", "size"]),
+    ],
+)
+def test_each_fails_for_its_own_reason(answers: Answers, size: int, names: list[str]) -> None:
+    assert failed(answers, size) == names
+
+
+def test_all_are_made_after_the_first_has_failed() -> None:
+    found = hold_to(Answers("no such file"), 3_000_000, PARAMS, again=False)
+
+    assert found.reason == (
+        "a fresh process could not load it: no such file; the stored reference rows were not answered; "
+        "predicting takes 3 MB, at most 2 MB"
+    )
+
+
+def test_what_was_live_before_is_held_to_its_answers_alone() -> None:
+    slow = replace(GOOD, latency=((1, Latency(1, 1e6, 50)),))
+
+    assert failed(slow, 9_000_000, again=True) == []
+    assert failed(replace(slow, farthest=1.0), again=True) == ["reference rows"]
+    assert failed(replace(slow, rows=0), again=True) == []
+
+
+def test_without_a_budget_figures_are_reported() -> None:
+    free = PARAMS.model_copy(update={"most_mb": None, "most_ms": None})
+    slow = replace(GOOD, latency=((1, Latency(1, 1e6, 50)),))
+
+    assert [(check.figure, check.threshold) for check in hold_to(slow, 9_000_000, free, again=False).checks[2:]] == [
+        (9.0, None),
+        (1e6, None),
+    ]

@@ -1,0 +1,222 @@
+"""Proofs and their receipts: a version, its ancestors, one that chance picks, and what they say when something is off.
+
+One world for all: version 1, and version 2 that was judged against it. Both have an environment lent to them.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from retrim.adapters import git
+from retrim.adapters.schema import VERSIONS
+from retrim.ops.proof import ancestors, prove_scheduled
+from tests.e2e.flows_here import at_work
+from tests.world import World, lend_environment, make_world
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+ALL = ["validate", "features", "tune", "train", "backtest", "compare"]
+FIRST, SECOND = 25, 35
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
+    made = make_world(tmp_path_factory.mktemp("proofs"), server=server)
+    lend_environment(made)
+    made.land(made.day(FIRST))
+    made.retrim("retrain", "--as-of", made.day(FIRST))
+    made.land(made.day(SECOND), since=made.day(FIRST))
+    made.retrim("retrain", "--as-of", made.day(SECOND), code=(0, 1))
+    return made
+
+
+@contextmanager
+def recorded_as(world: World, version: int, **lineage: Any) -> Iterator[None]:
+    """Lets the store say something else of a version's lineage for a while."""
+    house = world.house
+    row = house.store.version(house.model, version)
+    assert row is not None
+    this = sa.update(VERSIONS).where(VERSIONS.c.model == house.model, VERSIONS.c.version == version)
+    with house.store.begin() as connection:
+        connection.execute(this.values(lineage={**row.lineage, **lineage}))
+    try:
+        yield
+    finally:
+        with house.store.begin() as connection:
+            connection.execute(this.values(lineage=row.lineage))
+
+
+@pytest.fixture(scope="module")
+def chain(world: World) -> Any:
+    return world.ask("reproduce", "2", "--prove", "--chain")
+
+
+def receipt(record: Any) -> dict[str, Any]:
+    found = json.loads(Path(record["receipt"]).read_bytes())
+    assert isinstance(found, dict)
+    return found
+
+
+class TestAChain:
+    def test_proves_the_version_and_before_it_its_champion(self, chain: Any) -> None:
+        found = [(each["version"], each["identical"], each["executed"]) for each in (*chain["ancestors"], chain)]
+
+        assert found == [(1, True, ALL), (2, True, ALL)]
+
+    def test_leaves_a_receipt_for_each_that_verifies(self, world: World, chain: Any) -> None:
+        for each in (chain, *chain["ancestors"]):
+            record = world.ask("receipt", "verify", each["receipt"])
+
+            assert (record["whose"], record["version"], record["identical"]) == ("ours", each["version"], True)
+
+    def test_leaves_out_what_was_proved_before_only_if_asked(self, world: World, chain: Any) -> None:
+        again = world.ask("reproduce", "2", "--prove", "--chain", "--skip-proved")
+
+        assert (again["ancestors"], again["proved"]) == ([], True)
+        assert ancestors(world.house, 2) == [1]
+
+    def test_asks_for_a_proof(self, world: World) -> None:
+        refused = world.retrim("reproduce", "2", "--chain", code=2)
+
+        assert "write `retrim reproduce N --prove --chain`" in refused.stderr
+
+
+class TestAReceipt:
+    def test_holds_both_hashes_of_every_output_of_every_stage(self, world: World, chain: Any) -> None:
+        outputs = receipt(chain)["outputs"]
+        stages = list(dict.fromkeys(each["stage"] for each in outputs))
+
+        assert stages == ALL
+        assert all(each["recorded"] == each["rebuilt"] is not None for each in outputs)
+
+    def test_says_what_was_rebuilt_from_what(self, world: World, chain: Any) -> None:
+        row = world.house.store.version("generated", 2)
+        assert row is not None
+        found = receipt(chain)
+
+        assert (found["commit"], found["tag"]) == (row.lineage["commit"], row.tag)
+        assert found["bundle"] == {"recorded": row.bundle, "rebuilt": row.bundle}
+        assert found["inputs"]["champion_version"] == 1
+        assert found["environment"]["lock_built"] == row.lineage["requirements_lock"]
+        assert found["platform"]["here"] == found["platform"]["recorded"]
+        assert found["promise"] == "the same bytes"
+
+    def test_compares_predictions_on_the_judged_rows(self, chain: Any) -> None:
+        assert receipt(chain)["predictions"] == {"rows": 96, "largest_difference": 0.0, "why": ""}
+
+    def test_stands_in_the_envelope_of_its_version(self, world: World, chain: Any) -> None:
+        kept = [row.record for row in world.house.store.envelope("generated", 2, kind="proof")]
+
+        assert receipt(chain) in kept
+
+    def test_gives_the_registry_the_day_of_the_last_proof(self, world: World, chain: Any) -> None:
+        shown = {each["version"]: each["last_proved"] for each in world.ask("versions")}
+        tagged = {each.number: each.tags.get("last_proved") for each in world.house.registry.versions()}
+
+        assert shown[1] == receipt(chain["ancestors"][0])["proved_at"]
+        assert tagged == shown
+
+    def test_that_was_edited_names_the_field(self, world: World, chain: Any, tmp_path: Path) -> None:
+        edited = tmp_path / "edited.json"
+        edited.write_text(Path(chain["receipt"]).read_text().replace('"version": 2', '"version": 3'))
+        refused = world.retrim("receipt", "verify", str(edited), code=1)
+
+        assert "not what was signed: version;" in refused.stderr
+
+    def test_holds_no_path_host_or_private_key(self, world: World, chain: Any) -> None:
+        text = Path(chain["receipt"]).read_text()
+        private = (world.root / "var" / "keys" / "signing.key").read_text().splitlines()[1]
+
+        assert str(world.root.parent) not in text
+        assert private not in text
+
+
+def test_a_proof_on_another_platform_promises_nothing_and_tells_the_difference(world: World) -> None:
+    row = world.house.store.version("generated", 1)
+    assert row is not None
+    elsewhere = row.lineage["platform"].replace("linux", "plan9")
+    with recorded_as(world, 1, platform=elsewhere):
+        found = receipt(world.ask("reproduce", "1", "--prove"))
+
+    assert found["promise"] == "none: it was made on another platform"
+    assert found["predictions"]["largest_difference"] == 0.0
+
+
+def test_a_champion_that_is_not_the_recorded_version_differs(world: World) -> None:
+    with recorded_as(world, 2, champion_digest="0" * 64):
+        record = world.ask("reproduce", "2", "--prove", code=1)
+
+    assert record["differences"] == ["its champion is not version 1 as recorded, but 000000000000"]
+    assert receipt(record)["identical"] is False
+
+
+def test_an_altered_object_in_the_repository_reaches_no_fresh_clone(world: World) -> None:
+    """Git lays out a worktree without hashing what it reads, so that a changed line of code would go unseen."""
+    import zlib
+
+    row = world.house.store.version("generated", 1)
+    assert row is not None
+    name = git.git(world.root, "rev-parse", f"{row.lineage['commit']}:src/retrim/core/windows.py")
+    file = world.root / ".git" / "objects" / name[:2] / name[2:]
+    whole, mode = file.read_bytes(), file.stat().st_mode
+    altered = zlib.decompress(whole).replace(b"newest", b"oldest")
+    file.chmod(0o600)
+    file.write_bytes(zlib.compress(altered))
+    try:
+        failed = world.retrim("reproduce", "1", "--prove", code=3)
+    finally:
+        file.write_bytes(whole)
+        file.chmod(mode)
+
+    assert "git push" in failed.stderr
+
+
+class TestTheScheduledProof:
+    SUNDAY = "2024-03-03T03:00:00+00:00"
+
+    @pytest.fixture(scope="class")
+    def first(self, world: World) -> Any:
+        from flows.prove import prove
+
+        with at_work(world):
+            return prove(self.SUNDAY)
+
+    def test_proves_a_version_that_the_date_picks(self, world: World, first: Any) -> None:
+        found = receipt(first)
+
+        assert (first["proved"], found["reason"]) == (True, f"scheduled for {self.SUNDAY}")
+        assert found["version"] in (1, 2)
+
+    def test_is_made_once_a_moment(self, world: World, first: Any) -> None:
+        again = prove_scheduled(world.house, now=pd.Timestamp(self.SUNDAY), say=print)
+        reasons = [row.record["reason"] for row in world.house.store.envelopes("generated", kind="proof")]
+
+        assert again is None
+        assert reasons.count(f"scheduled for {self.SUNDAY}") == 1
+
+    def test_that_differs_is_told(self, world: World, first: Any) -> None:
+        later = pd.Timestamp("2024-03-10T03:00:00+00:00")
+        with recorded_as(world, 1, champion_digest="x"), recorded_as(world, 2, champion_digest="x"):
+            moments = (later + pd.Timedelta(week * 7, "D") for week in range(20))
+            proof = next(
+                each for each in (prove_scheduled(world.house, now=at, say=print) for at in moments) if each is not None
+                and each.rebuilt.version == 2
+            )  # fmt: skip
+        told = [row.text for row in world.house.store.alerts("generated") if row.kind == "rebuild differs"]
+        shown = {each["version"]: each["last_differed"] for each in world.ask("versions")}
+
+        assert not proof.rebuilt.identical
+        assert told == ["version 2 cannot be made again as it was: its champion is not version 1 as recorded, but x"]
+        assert shown[2] is not None
+
+    def test_that_is_switched_off_does_nothing(self, world: World) -> None:
+        proof = world.house.params.proof.model_copy(update={"scheduled": False})
+        params = world.house.params.model_copy(update={"proof": proof})
+        house = type(world.house)(world.house.workspace, params, world.house.env)
+
+        assert prove_scheduled(house, now=pd.Timestamp("2025-01-05", tz="UTC"), say=print) is None

@@ -1,0 +1,25 @@
+"""Fairness for tests: the section of params.yaml with other values, so that a new key needs no word here."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from retrim.core.fairness.params import FairnessParams
+
+SHIPPED: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))[
+    "fairness"
+]
+QUICK = {"rows": 400, "rounds": 5, "leaves": 4, "turns": 19}
+
+
+def make_fairness(**changed: Any) -> FairnessParams:
+    """The shipped section with other values; `at_most` and `proxies` need only what differs."""
+    return FairnessParams.model_validate(settings(**changed))
+
+
+def settings(**changed: Any) -> dict[str, Any]:
+    """The same as a section of params.yaml."""
+    at_most = {**SHIPPED["at_most"], **changed.pop("at_most", {})}
+    proxies = {**SHIPPED["proxies"], **QUICK, **changed.pop("proxies", {})}
+    return {**SHIPPED, **changed, "at_most": at_most, "proxies": proxies}
