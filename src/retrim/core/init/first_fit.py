@@ -9,7 +9,7 @@ import pandas as pd
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import Season
 from retrim.core.metrics import row_losses
-from retrim.core.models import MODELS
+from retrim.core.models import MODELS, Fitted
 from retrim.core.models.baseline import BASELINES
 from retrim.core.resample import mean_bound
 from retrim.core.table import DataParams
@@ -91,23 +91,28 @@ def first_fit(
     matrix, actual = view.matrix(fitted), view.actual(fitted)
     truth = view.actual(judged)
 
-    def losses(hyperparameters: dict[str, Any], rounds: int, *, stopped: bool) -> np.ndarray:
-        done = MODELS["gbm"].fit(
+    def fit(hyperparameters: dict[str, Any], rounds: int, rows: slice, held: slice | None) -> Fitted:
+        return MODELS["gbm"].fit(
             view,
-            matrix[:stop] if stopped else matrix,
-            actual[:stop] if stopped else actual,
+            matrix[rows],
+            actual[rows],
             loss=loss,
             hyperparameters=hyperparameters,
             rounds=rounds,
-            stop=(matrix[stop:], actual[stop:]) if stopped else None,
+            stop=None if held is None else (matrix[held], actual[held]),
             patience=PATIENCE,
+            weights=None,
             seed=seed,
             threads=threads,
         )
-        return row_losses(loss, truth, done.model.predict(view.matrix(judged)))
 
-    model = losses(MODEL, ROUNDS, stopped=True)
-    others = {"rule": losses(RULE, 1, stopped=False)}
+    def losses(made: Fitted) -> np.ndarray:
+        return row_losses(loss, truth, made.model.predict(view.matrix(judged)))
+
+    # As a run does: rounds from the newest rows held back, then all rows. What is newest may matter most.
+    rounds = max(fit(MODEL, ROUNDS, slice(stop), slice(stop, None)).rounds, 1)
+    model = losses(fit(MODEL, rounds, slice(None), None))
+    others = {"rule": losses(fit(RULE, 1, slice(None), None))}
     length, cells = (pd.Timedelta(season.span), season.cells) if season else (pd.Timedelta("1D"), 1)
     for entry in BASELINES:
         if data.task in entry.facts["tasks"] and (season is not None or entry.name != "seasonal_mean"):

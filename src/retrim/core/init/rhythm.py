@@ -58,6 +58,12 @@ class Rhythm:
         return self.last - self.first
 
 
+def rhythm_of_order(event: pd.Series) -> Rhythm:
+    """The rhythm of rows of which only the order is known: batches are a fiftieth of them, a day apart."""
+    rows = int(np.clip(len(event) / BATCHES, LEAST_BATCH, MOST_BATCH))
+    return Rhythm(event.iloc[0], event.iloc[-1], pd.Timedelta("1ms"), regular=True, batch_every="1D", batch_rows=rows)
+
+
 def rhythm_of(event: pd.Series) -> tuple[Rhythm, list[Note]]:
     """The rhythm of event times in any order, UTC, none missing, shape (n,), n at least 1."""
     times = event.sort_values(ignore_index=True)
@@ -140,6 +146,8 @@ def daylight_saving(walls: pd.Series, zones: Sequence[str]) -> str:
     seen = pd.DatetimeIndex(walls.dt.tz_localize(None).unique()).sort_values()
     if len(seen) < 2 or seen[-1] - seen[0] < pd.Timedelta("180D"):
         return ""
+    if pd.Series(seen).diff().median() > pd.Timedelta("2h"):
+        return ""
     hours = pd.DatetimeIndex(walls.dt.tz_localize(None).dt.floor("h"))
     counts = pd.Series(1, index=hours).groupby(level=0).sum()
     usual = float(counts.median())
@@ -168,12 +176,9 @@ def _changes(zone: str, first: pd.Timestamp, last: pd.Timestamp) -> tuple[list[p
     """Wall hours that a zone skipped, and those it had twice, between two wall times."""
     hours = pd.date_range(first.floor("D"), last.ceil("D"), freq="h", tz="UTC")
     walls = hours.tz_convert(zone).tz_localize(None)
-    steps = walls[1:] - walls[:-1]
-    skipped = [
-        wall + pd.Timedelta("1h") for wall, step in zip(walls[:-1], steps, strict=True) if step == pd.Timedelta("2h")
-    ]
-    twice = [wall for wall, step in zip(walls[:-1], steps, strict=True) if step == pd.Timedelta(0)]
-    return skipped, twice
+    before, steps = walls[:-1], (walls[1:] - walls[:-1]).to_numpy()
+    skipped = before[steps == np.timedelta64(2, "h")] + pd.Timedelta("1h")
+    return list(skipped), list(before[steps == np.timedelta64(0, "h")])
 
 
 def season_of(event: pd.Series, target: np.ndarray, rhythm: Rhythm) -> Season | None:

@@ -36,6 +36,8 @@ SAID_MISSING = {
 """Words for a missing cell, in small letters."""
 SURE_MISSING = {"null", "nan", "#n/a", "\\n", "(null)", "<na>", "n/a", "?"}
 """Those that hardly name a category: `none` may be an answer, and `NA` a country."""
+SAMPLED = 2000
+"""Distinct cells of a column, the commonest, that are tried."""
 ODD_WORDS = 3
 """Other words in a column of numbers, at most, that are taken for missing cells."""
 NUMERIC_SHARE = 0.9
@@ -73,14 +75,16 @@ def is_missing_word(words: pd.Index) -> pd.Series:
 
 def numeric_share(look: Look, decimal: Decimal, thousands: Thousands) -> float:
     """The share of a column's cells, known words for missing ones aside, that are numbers spelled so."""
-    words = look.words[~is_missing_word(look.words.index).to_numpy()]
+    words = look.words[~is_missing_word(look.words.index).to_numpy()].iloc[:SAMPLED]
     return share_of(words, words.index.to_series().str.fullmatch(number_pattern(decimal, thousands)))
 
 
 def spelling_of(looks: Sequence[Look]) -> Spelling:
     """The spelling under which most columns of text are numbers."""
     texts = [look for look in looks if look.stored == "text" and look.filled]
-    shares = {way: [numeric_share(look, *way) for look in texts] for way in WAYS}
+    # Digits alone are numbers in every way, and say nothing.
+    telling = [look for look in texts if look.words.index[:SAMPLED].str.contains(r"\d[,. ']\d", regex=True).any()]
+    shares = {way: [numeric_share(look, *way) for look in telling] for way in WAYS}
     best = max(WAYS, key=lambda way: (sum(share >= NUMERIC_SHARE for share in shares[way]), -WAYS.index(way)))
     if best == (".", ""):
         return Spelling(*best, missing_words(texts, *best))

@@ -9,7 +9,7 @@ import pandas as pd
 from retrim.core.init.first_fit import FirstFit, first_fit, worth_notes
 from retrim.core.init.leaks import Leak, crossing, leaks_of
 from retrim.core.init.notes import Note
-from retrim.core.init.rhythm import Rhythm, Season, alike_rows, rhythm_of, season_of
+from retrim.core.init.rhythm import Rhythm, Season, alike_rows, rhythm_of, rhythm_of_order, season_of
 from retrim.core.init.sizes import LEAST_ROWS, Choices, judging_rows, sizes
 from retrim.core.init.suite import Draft, draft_suite
 from retrim.core.init.task import Aim
@@ -101,14 +101,15 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     reading = reading_of(desk, time)
     kept, target = rows_to_land(desk, time, aim)
     event = desk.values[time][kept] if time in desk.values else arrival_times(len(kept))
-    rhythm, seen = rhythm_of(event)
-    desk.notes += seen if time in desk.values else [no_time_note()]
-    reading = reading.model_copy(update={"calendar": calendar_of(desk, rhythm) if time in desk.values else {}})
+    timed = time in desk.values
+    rhythm, seen = rhythm_of(event) if timed else (rhythm_of_order(event), [no_time_note()])
+    desk.notes += seen
+    reading = reading.model_copy(update={"calendar": calendar_of(desk, rhythm) if timed else {}})
     delays = None
     if wishes.label_time is not None:
         delays = (desk.values[wishes.label_time][kept] - event).dropna()
         note_delays(desk, delays, target)
-    horizon = choose_horizon(desk, rhythm, delays, timed=time in desk.values)
+    horizon = choose_horizon(desk, rhythm, delays, timed=timed)
     key = choose_key(desk, kept, time)
     data = data_of(desk, aim, time, reading, rhythm, horizon, key, missing=bool(target.isna().any()))
     frame = pd.DataFrame({name: desk.values[name] for name in data.columns if name in desk.values}).iloc[kept]
@@ -130,7 +131,7 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     leaks = leaks_of(table, data, label_time=times, seed=seed)
     allowed = [leak for leak in leaks if set(leak.columns) & set(wishes.allow_leak)]
     leaks = [leak for leak in leaks if leak not in allowed]
-    season = season_of(labelled["_event"], _numbers(labelled, data), rhythm) if time in desk.values else None
+    season = season_of(labelled["_event"], _numbers(labelled, data), rhythm) if timed else None
     rows = judging_rows(len(labelled), rhythm, aim)
     desk.notes += _crossing_notes(table, data, wishes.entity, rows)
     worth = (
