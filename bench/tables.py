@@ -11,7 +11,6 @@ past, refitted on all of it. FOLDER has the packages of `PACKAGES`, as
 """
 
 import argparse
-import io
 import json
 import lzma
 import os

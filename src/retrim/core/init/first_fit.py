@@ -112,7 +112,10 @@ def first_fit(
     # As a run does: rounds from the newest rows held back, then all rows. What is newest may matter most.
     rounds = max(fit(MODEL, ROUNDS, slice(stop), slice(stop, None)).rounds, 1)
     model = losses(fit(MODEL, rounds, slice(None), None))
-    others = {"rule": losses(fit(RULE, 1, slice(None), None))}
+    others = {}
+    if data.task != "multiclass":
+        tree = fit(RULE, 1, slice(None), None).model
+        others["rule"] = row_losses(loss, truth, _by_leaf(tree, matrix, actual, view.matrix(judged), loss=loss))
     length, cells = (pd.Timedelta(season.span), season.cells) if season else (pd.Timedelta("1D"), 1)
     for entry in BASELINES:
         if data.task in entry.facts["tasks"] and (season is not None or entry.name != "seasonal_mean"):
@@ -125,6 +128,21 @@ def first_fit(
         low = mean_bound(saved, confidence=confidence, block_rows=block, draws=DRAWS, seed=seed)
         gains[name], bounds[name] = float(saved.mean()) / base, low / base
     return FirstFit(len(judged), model, others, gains, bounds)
+
+
+def _by_leaf(tree: Any, fitted: np.ndarray, actual: np.ndarray, judged: np.ndarray, *, loss: str) -> np.ndarray:
+    """What one tree says as a rule: the median (absolute error) or the mean of each leaf; of classes their share."""
+    own, asked = (tree.booster.predict(rows, pred_leaf=True).reshape(len(rows), -1)[:, 0] for rows in (fitted, judged))
+    middle = np.median if loss == "mae" else np.mean
+    usual = float(middle(actual))
+    # A share starts from one row of the usual, so that no leaf is sure of what it has not seen.
+    said = {
+        leaf: float(middle(actual[own == leaf]))
+        if loss in ("mae", "mse")
+        else float((actual[own == leaf].sum() + usual) / ((own == leaf).sum() + 1))
+        for leaf in np.unique(own)
+    }
+    return np.array([said.get(leaf, usual) for leaf in asked])
 
 
 def worth_notes(fit: FirstFit | None, *, loss: str, confidence: float) -> list[Note]:

@@ -1,6 +1,6 @@
 """Columns that give the answer away: each probe names the column, and says by what it is caught."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,7 +184,9 @@ def _explained(values: np.ndarray, goal: np.ndarray, cut: int, *, classes: bool)
     return 1 - float(np.mean(left**2)) / total if total > 0 else 0.0
 
 
-def crossing(table: pd.DataFrame, data: DataParams, *, entity: str | None, judge_rows: int) -> dict[str, int]:
+def crossing(
+    table: pd.DataFrame, data: DataParams, *, entity: str | None, judge_rows: int, made: Collection[str]
+) -> dict[str, int]:
     """What stands on both sides of the split: whole rows that come twice, and rows of entities seen before.
 
     Args:
@@ -192,13 +194,14 @@ def crossing(table: pd.DataFrame, data: DataParams, *, entity: str | None, judge
         data: What the table is.
         entity: The column that names what a row is about; None: none was named.
         judge_rows: The newest rows, which judge.
+        made: Features made of the event time, which tell rows apart that are the same.
 
     Returns:
         `duplicates`: judging rows that are there in training too, event time and key aside; `shared`: judging rows
         whose entity has training rows (only where an entity was named).
     """
-    told: Sequence[str] = [*data.features, data.target]
-    hashed = pd.util.hash_pandas_object(table[list(told)], index=False)
+    told = [name for name in (*data.features, data.target) if name not in made]
+    hashed = pd.util.hash_pandas_object(table[told], index=False)
     old, new = hashed.iloc[:-judge_rows], hashed.iloc[-judge_rows:]
     counted = {"duplicates": int(new.isin(old).sum())}
     if entity is not None:

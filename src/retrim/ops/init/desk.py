@@ -109,7 +109,9 @@ def check_columns(desk: Desk) -> None:
             raise BadInputError(f"--horizon: {error}") from error
     for name in desk.plans:
         if name in named and (not name.strip() or name.startswith("_")):
-            raise BadInputError(f"column {name!r} has no name, or begins with '_', which is kept for retrim's own; rename it")
+            raise BadInputError(
+                f"column {name!r} has no name, or begins with '_', which is kept for retrim's own; rename it"
+            )
         if name == ARRIVAL and not wishes.event_time:
             raise BadInputError(
                 f"column {name!r} is called as the column that retrim makes where no event time is "

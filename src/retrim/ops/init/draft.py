@@ -1,5 +1,6 @@
 """Looks at a table of somebody's own and drafts what its params.yaml and suite should say. Writes nothing."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,7 +134,7 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     leaks = [leak for leak in leaks if leak not in allowed]
     season = season_of(labelled["_event"], _numbers(labelled, data), rhythm) if timed else None
     rows = judging_rows(len(labelled), rhythm, aim)
-    desk.notes += _crossing_notes(table, data, wishes.entity, rows)
+    desk.notes += _crossing_notes(table, data, wishes.entity, rows, reading.calendar)
     worth = (
         None
         if leaks
@@ -170,11 +171,13 @@ def _numbers(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
     return (rows[data.target] == wanted).to_numpy(dtype="float64")
 
 
-def _crossing_notes(table: pd.DataFrame, data: DataParams, entity: str | None, judge_rows: int) -> list[Note]:
+def _crossing_notes(
+    table: pd.DataFrame, data: DataParams, entity: str | None, judge_rows: int, made: Collection[str]
+) -> list[Note]:
     known = entity if entity in table else None
-    counted = crossing(table, data, entity=known, judge_rows=judge_rows)
+    counted = crossing(table, data, entity=known, judge_rows=judge_rows, made=made)
     notes = []
-    if counted["duplicates"] > 0.01 * judge_rows and len(data.features) > 2:
+    if counted["duplicates"] > 0.01 * judge_rows and len(data.features) - len(made) > 1:
         seen = (
             f"{counted['duplicates']} of {judge_rows} judging rows are in training too, cell for "
             "cell but for time and key"

@@ -73,7 +73,8 @@ def _place_in(desk: Desk, zone: str, reading: ReadingParams) -> None:
         Note(
             "daylight saving",
             "",
-            f"an hour is missing in spring or doubled in autumn, as clocks in {zone} have it (and in zones that change as it does)",
+            f"an hour is missing in spring or doubled in autumn, as clocks in {zone} have it (and in "
+            "zones that change as it does)",
             f"declared, reading.zone: {zone}; of an hour that comes twice the earlier is taken",
             "warn",
         )
