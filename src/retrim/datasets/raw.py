@@ -217,8 +217,9 @@ def _decoded(content: bytes, where: str) -> tuple[bytes, str]:
     if content.startswith(UTF8_MARK):
         content = content.removeprefix(UTF8_MARK)
     elif content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-32" if content.startswith(b"\xff\xfe\0\0") else "utf-16"
         try:
-            return content.decode("utf-16").encode("utf-8"), "utf-16"
+            return content.decode(encoding).encode("utf-8"), encoding
         except UnicodeError as error:
             raise BadInputError(f"{where} is marked as UTF-16 and is not ({error}); save it as CSV in UTF-8") from error
     if b"\0" in content:

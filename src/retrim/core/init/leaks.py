@@ -15,6 +15,7 @@ EXACT = 1e-6
 """Of the target's spread: a sum that meets it so closely on every row is the target."""
 SAMPLED = 20_000
 MOST_COLUMNS = 200
+LARGEST = 1e38
 KNOWN_LATER = 0.9
 """Of the rows without a label, in which a column is blank that hardly ever is so elsewhere."""
 EARLY_SHARE = 0.2
@@ -36,18 +37,22 @@ class Leak:
         return f"{', '.join(self.columns)}: {self.seen}"
 
 
-def leaks_of(table: pd.DataFrame, data: DataParams, *, label_time: pd.Series | None, seed: int) -> list[Leak]:
+def leaks_of(table: pd.DataFrame, data: DataParams, *, label_time: pd.Series | None) -> list[Leak]:
     """Every feature that gives the answer away.
 
     Args:
         table: Typed rows in order of time, labelled and not, shape (n, columns).
         data: What the table is.
         label_time: When each label was known, index of `table`; None: not known.
-        seed: Of the sample.
     """
     labelled = table[table[data.target].notna()]
     if len(labelled) < 20:
         return []
+    with np.errstate(all="ignore"):  # squares of numbers near the largest; what is not finite says nothing below
+        return _found(table, labelled, data, label_time)
+
+
+def _found(table: pd.DataFrame, labelled: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> list[Leak]:
     goal = _goal(labelled, data)
     found = [*_sums(labelled, data, goal), *_later(table, data, label_time)]
     caught = {name for leak in found for name in leak.columns}
@@ -147,7 +152,7 @@ def _alone(name: str, rows: pd.DataFrame, data: DataParams, goal: np.ndarray) ->
     if len(goal) - cut < 8 or len(np.unique(goal[:cut])) < 2 or len(np.unique(goal[cut:])) < 2:
         return None
     share = _explained(values, goal, cut, classes=data.task != "regression")
-    if share < ALONE:
+    if not share >= ALONE:
         return None
     return Leak(
         (name,), "alone", f"explains {share:.1%} of the target by itself, on rows after those it was learned from"
@@ -166,7 +171,7 @@ def _explained(values: np.ndarray, goal: np.ndarray, cut: int, *, classes: bool)
     """The share of variance (or of errors against the commonest class) that a tree on one column takes away."""
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-    column = values.reshape(-1, 1).astype("float32")
+    column = np.clip(values.reshape(-1, 1), -LARGEST, LARGEST).astype("float32")  # a tree holds no more
     leaf = max(cut // 2000, 2)
     if classes:
         tree = DecisionTreeClassifier(max_leaf_nodes=256, min_samples_leaf=leaf, random_state=0).fit(

@@ -191,6 +191,7 @@ def season_of(event: pd.Series, target: np.ndarray, rhythm: Rhythm) -> Season | 
     """
     tried = [("1D", 24, "12h", "8D"), ("7D", 168, "1h", "29D"), ("7D", 7, "1D", "29D"), ("365D", 12, "31D", "800D")]
     cut = int(0.7 * len(target))
+    target = target / (float(np.abs(target).max()) or 1.0)  # squares of numbers near the largest would not be finite
     found = []
     for span, cells, finest, least in tried:
         if rhythm.step > pd.Timedelta(finest) or rhythm.span < pd.Timedelta(least) or cut < 4 * cells:
@@ -210,7 +211,9 @@ def season_of(event: pd.Series, target: np.ndarray, rhythm: Rhythm) -> Season | 
 
 def alike_rows(losses: np.ndarray, *, most: int) -> int:
     """For how many rows errors stay alike: the lag at which their autocorrelation falls below 0.2, at most `most`."""
-    centred = losses - losses.mean()
+    if not np.isfinite(losses).all():
+        return 1
+    centred = (losses - losses.mean()) / (float(losses.std()) or 1.0)
     power = float(np.mean(centred**2))
     if power == 0 or len(losses) < 4:
         return 1

@@ -129,7 +129,7 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     times = None
     if wishes.label_time is not None:
         times = desk.values[wishes.label_time].iloc[table["_row"]].set_axis(table.index)
-    leaks = leaks_of(table, data, label_time=times, seed=seed)
+    leaks = leaks_of(table, data, label_time=times)
     allowed = [leak for leak in leaks if set(leak.columns) & set(wishes.allow_leak)]
     leaks = [leak for leak in leaks if leak not in allowed]
     season = season_of(labelled["_event"], _numbers(labelled, data), rhythm) if timed else None
