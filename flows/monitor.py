@@ -13,6 +13,7 @@ from flows.retries import may_pass
 from flows.start import start
 from retrim.ops.check import check
 from retrim.ops.former import restore
+from retrim.ops.probation import carry_out
 
 
 @flow(name="monitor", **SIGNED)
@@ -24,6 +25,8 @@ def monitor(now: str | None = None) -> dict[str, Any]:
     outcome = start(checked["id"], at) if checked["outcome"] == "retrain" and not _has_run(checked["id"]) else None
     if checked["outcome"] == "restore":
         outcome = bring_back(checked["id"], at)
+    if checked["outcome"] == "rollback":
+        outcome = roll_back(checked["id"], at)
     return {"check": checked, "run": outcome}
 
 
@@ -38,6 +41,12 @@ def look(now: str) -> dict[str, Any]:
 def bring_back(decision: str, now: str) -> dict[str, Any]:
     """A former champion goes live again; asked twice, it is live already."""
     return restore(open_house(), decision, now=moment(now))
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
+def roll_back(decision: str, now: str) -> dict[str, Any]:
+    """The champion before goes live again; asked twice, it is live already."""
+    return carry_out(open_house(), decision, now=moment(now))
 
 
 def _has_run(decision: str) -> bool:

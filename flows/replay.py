@@ -5,6 +5,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 
 from flows.monitor import monitor
 from flows.retrain import retrain
+from retrim.ops.approval import approve_all
 from retrim.ops.house import House
 from retrim.ops.person import ask_for_run
 from retrim.ops.progress import tell
@@ -16,7 +17,8 @@ def replay(asked: Replay) -> None:
     """Lands what landed and checks at the moments at which history did; all of it is in the replay's own store.
 
     What a person did is not repeated: it answered what history had come to. One exception
-    is the first version, without which there would be nothing to check.
+    is the first version, without which there would be nothing to check. What waits for an
+    approval gets it at once, so that the gate's word counts.
     """
     before = asked.since - pd.Timedelta("1us")
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
@@ -29,6 +31,7 @@ def replay(asked: Replay) -> None:
                 monitor(at.isoformat())
             elif row.outcome == "retrain" and live(asked.there) is None:
                 _first(asked.there, at, row.reason)
+            approve_all(asked.there, by="retrim replay", reason="nobody is asked in a replay", now=at)
 
 
 def _first(house: House, at: pd.Timestamp, reason: str) -> None:

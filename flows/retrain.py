@@ -14,6 +14,7 @@ from retrim.adapters.dvc_session import DvcSession
 from retrim.adapters.store import Row
 from retrim.core.plan import Mode
 from retrim.ops import retrain as op
+from retrim.ops.cache_lock import using_cache
 from retrim.ops.house import House
 from retrim.ops.progress import stage_teller
 from retrim.ops.rooms import Room, stages_of
@@ -25,7 +26,7 @@ from retrim.ops.watch import marked, watching_trials
 def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
     """Carries out a decision to retrain; one decision is carried out once."""
     house, at = open_house(), moment(now)
-    with held(house, f"run-{decision}"):
+    with held(house, f"run-{decision}"), using_cache(house):
         run = op.claim(house, decision, now=at, mode=mode)
         with marked(house, run, now=at, from_outside=server_is_gone):
             version = op.made_before(house, run)

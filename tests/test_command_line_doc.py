@@ -13,7 +13,10 @@ from retrim import cli, errors
 from retrim.answers import decision_record, status_record, version_records
 from retrim.core.drift.verify import Verified
 from retrim.core.price import MoneyParams, Price
+from retrim.ops.export import Exported
+from retrim.ops.gc import Pruned
 from retrim.ops.house import House
+from retrim.ops.imports import Imported
 from retrim.ops.ingest import Landed
 from retrim.ops.ingest import quarantine_list as set_aside
 from retrim.ops.receipts import ValidReceipt
@@ -126,9 +129,12 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
     ("record", "example"),
     [
         ("reproduce", Rebuilt(1, identical=True, differences=(), executed=(), proved=True)),
+        ("gc", Pruned(dry=True, pieces=())),
+        ("export", Exported(1, Path(), "", 0, proved=False)),
+        ("import", Imported("deferred", None, "", {}, (), "")),
         ("receipt verify", ValidReceipt(RECEIPT, "", "ours")),
         ("retrain", Outcome("", "", "", None)),
-        ("score", Scored(None, 0, 0)),
+        ("score", Scored(None, 0, 0, None)),
         ("settle", Settled("", "", "", "", (), "")),
         ("price", Price(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
         ("drift verify", VerifiedAlarms(1, "", Verified(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, (), 1.0), [])),

@@ -8,20 +8,22 @@ from retrim.adapters import prefect_server
 from retrim.adapters.store import Row, iso
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
+from retrim.ops.approval import WAITING, answer_of, waiting
 from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
+from retrim.ops.probation import probation_ends, probation_now
 from retrim.ops.receipts import last_proofs
 from retrim.ops.release import live
 from retrim.ops.release_checks import FIRST
 from retrim.ops.settle import answer_to, settlement_now
-from retrim.ops.standing import is_held
+from retrim.ops.standing import is_held, rolled_back
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
-    """Every version: what it is, what points at it, its last proof, what gate and release checks said."""
+    """Every version: what it is, what points at it, its last proof, what gate, checks and probation said."""
     proofs = last_proofs(house)
-    now_live = live(house)
+    now_live, ends = live(house), probation_ends(house)
     aliases: dict[int | None, list[str]] = {}
     if now_live is not None:
         aliases.setdefault(now_live.version, []).append("champion")
@@ -36,6 +38,8 @@ def version_records(house: House) -> list[dict[str, Any]]:
             "made": row.made,
             "promote": row.verdict["promote"],
             "verdict": row.verdict["reason"],
+            "probation": ends.get(row.version),
+            "approval": _approval(house, row),
             "release_checks": _release_checks(house, row.version),
             "last_proved": proofs.get(row.version, {}).get("proved"),
             "last_differed": proofs.get(row.version, {}).get("differed"),
@@ -84,6 +88,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
     running = house.store.runs(house.model, state="running")
     late = overdue(workspace=house.workspace, data=house.params.data, now=now)
     last = decisions[-1] if decisions else None
+    back = rolled_back(house, decisions, None)
     return {
         "model": house.model,
         "champion": None if now_live is None else now_live.as_record(),
@@ -97,13 +102,24 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         if last is None
         else {"id": last.id, "as_of": last.as_of, "outcome": last.outcome, "reason": last.reason},
         "held": is_held(house, decisions),
+        "rolled_back": None if back is None else back.as_record(),
         "settled": settlement_now(house),
+        "probation": probation_now(house),
+        "waiting": waiting(house),
         "running": [_run_record(run) for run in running],
         "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url, deployment=house.model),
         "overdue": None if late is None else late.as_record(),
         "alerts": [{"at": row.at, "kind": row.kind, "text": row.text} for row in house.store.alerts(house.model)[-5:]],
         "now": iso(now),
     }
+
+
+def _approval(house: House, version: Row) -> dict[str, Any] | None:
+    """What a person said to a version, or that it waits for that; None where nobody was asked."""
+    answer, run = answer_of(house, version.version), house.store.run(version.run)
+    if answer is not None:
+        return answer.as_record()
+    return {"answer": WAITING} if run is not None and run.state == WAITING else None
 
 
 def _run_record(run: Row) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from retrim.cli_approval import app as approval_app
 from retrim.cli_base import (
     AsJson,
     Now,
@@ -22,8 +23,12 @@ from retrim.cli_base import (
 )
 from retrim.cli_drift import app as drift_app
 from retrim.cli_errors import run
+from retrim.cli_exchange import app as exchange_app
 from retrim.cli_explain import app as explain_app
+from retrim.cli_fairness import app as fairness_app
+from retrim.cli_gc import app as gc_app
 from retrim.cli_init import app as init_app
+from retrim.cli_panels import arrange
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
 from retrim.cli_quarantine import app as quarantine_app
@@ -153,7 +158,8 @@ def retrain(
 ) -> None:
     """Retrain now, whatever the rules say; releases a held decision.
 
-    A run room, all stages, the gate. Ends with exit code 1 if the new version is refused or has to wait for labels.
+    A run room, all stages, the gate. Ends with exit code 1 if the new version is refused, or has to wait for labels or
+    for a person's approval.
     """
     from retrim import screens
     from retrim.errors import UnknownNameError
@@ -201,7 +207,10 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     elif scored.version is None:
         screens.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
     else:
-        screens.OUT.print(f"version {scored.version}: {scored.written} predictions written", highlight=False)
+        decided = (
+            "" if scored.selected is None else f", {scored.selected} rows selected by the thresholds of their groups"
+        )
+        screens.OUT.print(f"version {scored.version}: {scored.written} predictions written{decided}", highlight=False)
     raise typer.Exit(1 if scored.version is None else 0)
 
 
@@ -258,12 +267,18 @@ def schedule() -> None:
 app.add_typer(init_app)
 app.add_typer(drift_app, name="drift", no_args_is_help=True)
 app.add_typer(policy_app, name="policy", no_args_is_help=True)
+app.add_typer(fairness_app)
 app.add_typer(price_app)
 app.add_typer(replay_app)
 app.add_typer(settle_app)
+app.add_typer(approval_app)
 app.add_typer(versions_app)
 app.add_typer(receipts_app, name="receipt", no_args_is_help=True)
 app.add_typer(releases_app)
+app.add_typer(exchange_app)
 app.add_typer(explain_app)
+app.add_typer(gc_app)
 app.add_typer(log_app, name="log", no_args_is_help=True)
 app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)
+
+arrange(app)

@@ -1,5 +1,6 @@
 """What the commands share: options, the house, times, and a Prefect server for those that run flows."""
 
+import getpass
 import os
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,20 @@ def past_time(text: str | None) -> "pd.Timestamp":
     if given > now:
         raise BadInputError(f"{text!r} is in the future; give a time up to now, {now.isoformat()}")
     return given
+
+
+def login() -> str:
+    """The login name of whoever runs this.
+
+    Raises:
+        BadInputError: The system knows none.
+    """
+    from retrim.errors import BadInputError
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError) as error:
+        raise BadInputError("this system knows no login name; say who you are: --by NAME") from error
 
 
 @contextmanager

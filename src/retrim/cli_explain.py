@@ -1,10 +1,11 @@
 """Explanations by command: why a prediction, what is new in a version, a version's card."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from retrim.cli_base import AsJson, as_time, example, house_here, version_number
+from retrim.cli_base import AsJson, Version, as_time, example, house_here, version_number
 
 app = typer.Typer()
 
@@ -41,3 +42,49 @@ def explain(
         screens.show_json(record)
     else:
         show_explanation(record, top=top)
+
+
+@app.command(epilog=example("retrim diff 1 2"))
+def diff(
+    older: Annotated[int, typer.Argument(metavar="N", parser=version_number, help="A version ...")],
+    newer: Annotated[int, typer.Argument(metavar="M", parser=version_number, help="... and another.")],
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Rows shown, those that moved most.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Say what changed between two versions.
+
+    Data, code, parameters, features, packages; then metrics by slice and the rows that moved most, both on the newest
+    judging block that neither was trained on. What cannot be told is said.
+    """
+    from retrim import screens
+    from retrim.diff_screen import show_diff
+    from retrim.ops.diff import diff as op
+
+    record = op(house_here(), older, newer, top=top, now=as_time(None))
+    if as_json:
+        screens.show_json(record)
+    else:
+        show_diff(record)
+
+
+@app.command(epilog=example("retrim card 2 --to card.html"))
+def card(
+    version: Version,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it there; else it is printed.")] = None,
+    as_html: Annotated[bool, typer.Option("--html", help="One HTML page with its pictures; else Markdown.")] = False,
+) -> None:
+    """Write the model card of a version, as things stand now.
+
+    Use, data, verdict, metrics by slice, calibration, importance, releases, drift since, lineage, known limits; every
+    table names the source of its figures. A FILE that ends in .html is HTML.
+    """
+    from retrim import screens
+    from retrim.ops.card import make_card, write_card
+
+    house = house_here()
+    as_html = as_html or (to is not None and to.suffix.lower() in (".html", ".htm"))
+    if to is not None:
+        screens.OUT.print(f"written: {write_card(house, version, to=to, as_html=as_html)}", highlight=False)
+        return
+    pages = make_card(house, version, pictures=None)
+    print(pages.html if as_html else pages.markdown, end="")  # noqa: T201  the answer itself

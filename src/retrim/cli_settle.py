@@ -1,11 +1,10 @@
 """A person's answer by command: what is held needs no retraining."""
 
-import getpass
 from typing import Annotated
 
 import typer
 
-from retrim.cli_base import AsJson, Now, example, house_here, past_time
+from retrim.cli_base import AsJson, Now, example, house_here, login, past_time
 
 app = typer.Typer()
 
@@ -32,17 +31,3 @@ def settle(
     what = f"{' and '.join(done.rules)} is answered while it stays up" if done.rules else "checks go on"
     screens.OUT.print(f"settled by {done.by}: {what}", highlight=False, markup=False)
     screens.OUT.print(f"kept as: retrim why {done.id}", highlight=False)
-
-
-def login() -> str:
-    """The login name of whoever runs this.
-
-    Raises:
-        BadInputError: The system knows none.
-    """
-    from retrim.errors import BadInputError
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError) as error:
-        raise BadInputError("this system knows no login name; say who settles it: --by NAME") from error

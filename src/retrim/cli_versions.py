@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retrim.cli_base import AsJson, Version, as_time, example, house_here, version_number
+from retrim.cli_base import AsJson, Now, Version, as_time, example, house_here, past_time, version_number
 
 app = typer.Typer()
 
@@ -29,16 +29,21 @@ def versions(as_json: AsJson = False) -> None:
             screens.moment(r["as_of"]),
             r["model_sha256"][:8],
             "differed" if r["last_differed"] else screens.moment(r["last_proved"]) or "never",
+            r["probation"] or "",
             _word_on(r),
         )
         for r in records
     ]
-    screens.show_table(("version", "alias", "as of", "model", "last proved", "verdict"), rows, brief_last=True)
+    screens.show_table(
+        ("version", "alias", "as of", "model", "last proved", "probation", "verdict"), rows, brief_last=True
+    )
 
 
 def _word_on(record: dict[str, Any]) -> str:
-    """The gate's word; that of the release checks where they refused what the gate let pass."""
-    checks = record["release_checks"]
+    """The gate's word; that of the release checks, or of a person, where they refused what the gate let pass."""
+    checks, asked = record["release_checks"], record["approval"]
+    if asked is not None and asked["answer"] != "approved":
+        return f"{asked['answer']}: {asked.get('reason', 'for a person to approve or reject')}"
     return str(record["verdict"] if checks is None or checks["passed"] else checks["reason"])
 
 
@@ -119,16 +124,19 @@ def rollback(
     to: Annotated[
         int | None, typer.Option("--to", metavar="N", parser=version_number, help="Default: the version before.")
     ] = None,
+    now: Now = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an earlier version live again.
 
-    Its stored bundle is checked against the recorded hash before.
+    Before, its stored bundle is checked against the recorded hash, loaded in a fresh process and asked its reference
+    rows. After it nothing starts by itself, until a person says so (retrim retrain, retrim settle) or enough rows
+    have matured.
     """
     from retrim import screens
     from retrim.ops.release import rollback as op
 
-    moved = op(house_here(), to, reason=reason, now=as_time(None))
+    moved = op(house_here(), to, reason=reason, now=past_time(now))
     if as_json:
         screens.show_json(moved.as_record())
     else:

@@ -10,6 +10,7 @@ from retrim.words import (
     formers_in_words,
     limit_in_words,
     loss_in_words,
+    probation_in_words,
     probe_in_words,
     totals_in_words,
 )
@@ -42,6 +43,7 @@ def show_decision(record: dict[str, Any]) -> None:
                 else None,
             ),
             ("former champions", formers_in_words(facts.get("formers"))),
+            ("probation", probation_in_words(facts.get("probation"))),
             ("probe", probe_in_words(facts)),
             ("cost so far", totals_in_words(facts.get("totals"))),
             ("mode", f"{facts['mode']['mode']}: {facts['mode']['reason']}" if facts.get("mode") else None),

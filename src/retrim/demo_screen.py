@@ -46,7 +46,7 @@ def summarise(house: House, beats: "Sequence[Beat]") -> dict[str, Any]:
     for beat in beats:
         system, frozen, always = system + beat.system, frozen + beat.frozen, always + beat.always
     ended = [beat.run["state"] for beat in beats if beat.run is not None]
-    states = [state for state in ended if state != "restored"]
+    states = [state for state in ended if state not in ("restored", "rolled back")]
     checks = sum(beat.check is not None and beat.check["reading"] is not None for beat in beats)
     return {
         "loss": house.params.judge.loss,
@@ -56,9 +56,10 @@ def summarise(house: House, beats: "Sequence[Beat]") -> dict[str, Any]:
         "always": always.mean,
         "totals": _totals(house, beats, frozen=frozen, always=always, checks=checks),
         "retrainings": len(states) - 1,
-        "promoted": states.count("promoted") - 1,
+        "promoted": states.count("promoted") + states.count("waiting") - 1,
         "refused": states.count("refused"),
         "restored": ended.count("restored"),
+        "rolled_back": ended.count("rolled back"),
         "checks": checks,
     }
 

@@ -89,19 +89,32 @@ def read_yaml(path: Path) -> dict[str, Any]:
             and line.
     """
     try:
-        document = _load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path} cannot be read as YAML: {error}") from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """The same of a text that was read from what is called `name`.
+
+    Raises:
+        As `read_yaml`.
+    """
+    try:
+        document = _load(text)
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{name} cannot be read as YAML: {error}") from error
     except TwiceError as twice:
         raise BadInputError(
-            f"{path}, line {twice.line}: {twice.key!r} stands in line {twice.first} already, and one of the two would "
+            f"{name}, line {twice.line}: {twice.key!r} stands in line {twice.first} already, and one of the two would "
             "be lost; keep one"
         ) from twice
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise BadInputError(f"{path}{where}: cannot be read as YAML: {said}") from error
+        raise BadInputError(f"{name}{where}: cannot be read as YAML: {said}") from error
     if not isinstance(document, dict):
-        raise BadInputError(f"{path} holds a {type(document).__name__}; a mapping of sections is needed")
+        raise BadInputError(f"{name} holds a {type(document).__name__}; a mapping of sections is needed")
     return document

@@ -6,6 +6,8 @@ from pathlib import Path
 from retrim.errors import BadInputError
 
 NO_CHAMPION = "none.json"
+BEFORE_FILE = "mitigation/before.parquet"
+"""In the folder of a challenger fitted on weighted rows: what it would have predicted without weights."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,11 @@ class Paths:
     @property
     def candidate(self) -> Path:
         return self.root / "data" / "candidate"
+
+    @property
+    def format(self) -> Path:
+        """The number of the bundle's format."""
+        return self.candidate / "format.json"
 
     @property
     def validation(self) -> Path:

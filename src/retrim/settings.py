@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from retrim.core.account import AccountParams
 from retrim.core.backtest import BacktestParams
 from retrim.core.batches import BatchParams
+from retrim.core.card import CardParams
 from retrim.core.contributions import ExplainParams
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams
@@ -22,6 +23,7 @@ from retrim.core.metrics import JudgeParams, require
 from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
+from retrim.core.probation import ProbationParams
 from retrim.core.probe import ProbeParams
 from retrim.core.proof import ProofParams
 from retrim.core.reading import ReadingParams
@@ -58,7 +60,9 @@ class Params(Section):
     policy: PolicyParams
     slices: SliceParams
     explain: ExplainParams
+    card: CardParams
     former: FormerParams
+    probation: ProbationParams
     retrain: RetrainParams
     release: ReleaseParams
     room: RoomParams

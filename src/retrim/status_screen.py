@@ -3,7 +3,16 @@
 from typing import Any
 
 from retrim import screens
-from retrim.words import REASON, account_in_words, answer_in_words, quality_in_words, totals_in_words
+from retrim.words import (
+    REASON,
+    account_in_words,
+    answer_in_words,
+    back_in_words,
+    probation_in_words,
+    quality_in_words,
+    totals_in_words,
+    waits_in_words,
+)
 
 
 def show_status(record: dict[str, Any]) -> None:
@@ -19,6 +28,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("model", record["model"]),
             ("live", _live(champion)),
             ("because", screens.brief(champion["reason"], REASON) if champion else None),
+            ("probation", probation_in_words(record["probation"])),
             ("to do", None if champion else "land rows: retrim ingest FILE; then make version 1: retrim retrain"),
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
@@ -27,7 +37,9 @@ def show_status(record: dict[str, Any]) -> None:
             ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),
             ("because", screens.brief(last["reason"], REASON) if last else None),
             ("all of it", f"retrim why {last['id']}" if last else None),
+            ("waits", waits_in_words(record["waiting"])),
             ("held", "waits for a person: retrim retrain or settle --reason ..." if record["held"] else None),
+            ("because", back_in_words(record["rolled_back"])),
             ("settled", answer_in_words(record["settled"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
             ("next", _next(record["next_run"])),
@@ -42,7 +54,7 @@ def show_status(record: dict[str, Any]) -> None:
 def _live(champion: dict[str, Any] | None) -> str:
     if champion is None:
         return "nothing yet"
-    back = ", rolled back to" if champion["action"] == "rollback" else ""
+    back = ", rolled back to" if "rollback" in champion["action"] else ""
     return f"version {champion['version']}{back} since {screens.moment(champion['since'])}"
 
 

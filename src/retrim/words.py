@@ -48,6 +48,16 @@ def totals_in_words(totals: dict[str, Any] | None) -> str | None:
     )
 
 
+def back_in_words(record: dict[str, Any] | None) -> str | None:
+    """That a rollback keeps anything from starting by itself; None where it does not."""
+    if record is None or not record["holds"]:
+        return None
+    return (
+        f"rolled back from version {record['left']}: nothing starts by itself until {record['needed']} rows have "
+        f"matured since (at the last check {record['rows']} had), or a person says so"
+    )
+
+
 def answer_in_words(answer: dict[str, Any] | None) -> str | None:
     """What a person said to what was held."""
     if answer is None:
@@ -82,6 +92,24 @@ def formers_in_words(found: dict[str, Any] | None) -> str | None:
         return None
     losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in found["losses"].items())
     return f"{losses}; live {found['champion_loss']:.4g}, on {found['rows']} rows that none has seen"
+
+
+def waits_in_words(found: list[dict[str, Any]]) -> str | None:
+    """The versions that wait for a person, and what to type."""
+    said = [
+        f"version {each['version']} for a person, until {screens.moment(each['expires'])}: "
+        f"retrim approve {each['version']} --reason ..., or reject"
+        for each in found
+    ]
+    return "; ".join(said) or None
+
+
+def probation_in_words(found: dict[str, Any] | None) -> str | None:
+    """How a champion's probation stands or ended."""
+    if not found:
+        return None
+    ended = found["outcome"] if found["ended"] is None else f"{found['outcome']} on {screens.moment(found['ended'])}"
+    return f"{ended}: {found['said']}"
 
 
 def probe_in_words(facts: dict[str, Any]) -> str | None:

@@ -27,6 +27,7 @@ from retrim.adapters.pipeline import (
     lay_inputs,
     lock_differences,
     open_room,
+    outputs,
     reproduce_all,
     without_remote,
 )
@@ -359,6 +360,17 @@ class TestARebuild:
 
         assert lock_differences(fresh) == []
 
+    def test_tells_of_every_output_what_was_recorded_and_what_lies_there(self, fresh: Path) -> None:
+        before = outputs(fresh)
+        reproduce_all(fresh, python=None, gently=False, say=quiet)
+        (fresh / "doubled").unlink()
+        (fresh / "doubled").write_bytes(b"other\n")
+        after = outputs(fresh)
+        digest = hashlib.md5(b"other\n", usedforsecurity=False).hexdigest()
+
+        assert [(each.stage, each.rebuilt) for each in before] == [("gather", None), ("double", None)]
+        assert (after[0].rebuilt, after[1].rebuilt) == (after[0].recorded, digest)
+
     def test_of_other_inputs_names_stage_path_and_both_hashes(self, fresh: Path) -> None:
         other = fresh / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet"
         other.unlink()
@@ -432,3 +444,28 @@ def test_inputs_that_are_nowhere_are_an_error(workspace: Workspace, room: Path) 
 def test_a_failed_dvc_command_ends_in_dvcs_own_words(room: Path) -> None:
     with pytest.raises(RetrimError, match=r"dvc repro nowhere failed in one: .*nowhere"):
         pipeline.dvc(room, "repro", "nowhere")
+
+
+def test_a_proof_shares_no_cache_whatever_the_settings_say(workspace: Workspace, tmp_path: Path) -> None:
+    config = workspace.root / ".dvc" / "config"
+    config.write_text(f"{config.read_text()}[cache]\n    dir = {tmp_path / 'shared'}\n")
+    git.git(workspace.root, *git.IDENTITY, "commit", "-q", "-a", "-m", "a shared cache")
+    room, folder = a_room(workspace), workspace.runs / "fresh"
+    commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
+    git.clone_commit(workspace.root, folder, commit)
+    fetch_inputs(workspace, folder)
+    own, shared = folder / ".dvc" / "cache" / "files", tmp_path / "shared"
+
+    assert (Paths(folder).raw / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
+    assert own.is_dir()
+    assert not (shared / "runs").exists()
+
+
+def test_a_fresh_clone_holds_the_commit_and_nothing_of_the_repositorys_settings(workspace: Workspace) -> None:
+    git.git(workspace.root, "config", "core.autocrlf", "true")
+    commit, folder = git.git(workspace.root, "rev-parse", "HEAD"), workspace.runs / "fresh"
+    git.clone_commit(workspace.root, folder, commit)
+
+    assert git.git(folder, "rev-parse", "HEAD") == commit
+    assert "\r" not in (folder / "dvc.yaml").read_bytes().decode()
+    assert not git.git(folder, "status", "--porcelain")

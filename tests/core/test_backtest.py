@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.backtest import Origin, backtest
+from retrim.core.backtest import Origin, backtest, stated_interval
 from retrim.core.metrics import row_losses
 from retrim.core.training import Recipe, WindowKind, fit_recipe
 from retrim.core.view import FeatureView
@@ -74,3 +74,28 @@ def test_an_origin_says_what_it_scored() -> None:
 
 def test_the_number_of_cores_changes_nothing() -> None:
     assert run(rows(), cores=3) == run(rows(), cores=1)
+
+
+def test_a_label_that_was_due_after_an_origin_began_does_not_reach_it() -> None:
+    # Row 99 happened before the origin at row 100, and its label came two hours later.
+    table = rows()
+    changed = table.assign(y=table["y"].where(table.index != 99, 50.0))
+    before, after = run(table)[1], run(changed)[1]
+
+    assert after == before
+
+
+def test_the_stated_interval_leaves_out_as_many_rows_above_as_below() -> None:
+    origins = run(rows())
+    stated = stated_interval(origins, level=0.8)
+    pooled = np.concatenate([origin.away["all"] for origin in origins])
+
+    assert stated is not None
+    low, high = stated["residuals"]["all"]
+    assert ((pooled < low).sum(), (pooled > high).sum()) == (4, 4)
+
+
+def test_models_with_classes_state_no_interval() -> None:
+    origins = [Origin(pd.Timestamp(0), pd.Timestamp(1), 2, {"all": 0.1}, {"all": np.empty(0)})]
+
+    assert stated_interval(origins, level=0.8) is None

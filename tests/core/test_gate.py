@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
 from retrim.core.canonical import to_json
-from retrim.core.gate import GateParams, Verdict, judge
+from retrim.core.gate import GateParams, Verdict, judge, recency
 from retrim.core.resample import mean_error
 from tests.gates import make_gate
 
@@ -86,6 +87,23 @@ def test_a_gain_that_may_be_chance_is_refused() -> None:
 
     assert failed(found) == ["gain"]
     assert found.checks[1].figure > 0.01
+
+
+def test_a_gain_that_is_no_chance_but_may_yet_be_a_loss_is_refused() -> None:
+    # A gain of 1.85 standard errors: above 0 at 95 %, but at 99 % it may be a loss of 0.6 of them, 0.9 %.
+    champion, noise = losses(10.0, seed=2, noise=1.0), losses(0.0, seed=12, noise=3.0)
+    noise -= noise.mean()
+    good = champion - noise - 1.85 * mean_error(noise, block_rows=10)
+    found = verdict({"all": good}, champion, draws=4000)
+
+    assert failed(found) == ["harm"]
+    assert "at worst +" in found.reason
+
+
+def test_harm_is_not_asked_for_where_it_is_not_set() -> None:
+    found = verdict({"all": losses(8.0, seed=1)}, losses(10.0, seed=2), params=gate(harm=None))
+
+    assert "harm" not in [check.name for check in found.checks]
 
 
 def test_a_better_mean_does_not_excuse_one_bad_fold() -> None:
@@ -195,6 +213,38 @@ def test_a_loss_that_is_all_but_zero_is_told_in_losses_not_in_shares_of_it(loss:
 
 def test_a_perfect_challenger_is_promoted() -> None:
     assert verdict({"all": np.zeros(ROWS)}, losses(5.0, seed=1)).promote
+
+
+# --- newer rows weigh more
+
+
+def test_rows_weigh_half_at_the_age_of_the_half_life() -> None:
+    events = pd.Series(pd.date_range("2024-01-01", periods=3, freq="7D", tz="UTC"))
+    weights = recency(events, "7D")
+
+    assert weights is not None
+    np.testing.assert_allclose(weights / weights[-1], [0.25, 0.5, 1.0])
+    assert weights.mean() == pytest.approx(1)
+
+
+def test_without_a_half_life_all_rows_weigh_alike() -> None:
+    assert recency(pd.Series(pd.date_range("2024-01-01", periods=3, tz="UTC")), None) is None
+
+
+def test_a_challenger_that_is_better_on_the_newest_rows_wins_where_they_weigh_more() -> None:
+    # Worse on the older three quarters, better on the newest: together a little worse.
+    champion, newest = losses(10.0, seed=2), np.arange(ROWS) >= ROWS * 3 // 4
+    pair = {"all": champion + np.where(newest, -2.0, 1.0)}, champion
+    weights = recency(pd.Series(pd.date_range("2024-01-01", periods=ROWS, freq="1h", tz="UTC")), "2D")
+
+    assert "gain" in failed(verdict(*pair))
+    assert verdict(*pair, weights=weights).promote
+
+
+def test_the_losses_of_a_verdict_are_those_of_rows_that_weigh_alike() -> None:
+    champion, weights = losses(10.0, seed=2), np.linspace(0, 2, ROWS)
+
+    assert verdict({"all": champion - 1}, champion, weights=weights).losses["champion"] == champion.mean()
 
 
 # --- two challengers

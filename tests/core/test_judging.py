@@ -14,7 +14,7 @@ from tests.core.test_play import ERRORS, MOMENTS, TRIGGERS
 from tests.core.turning import BLOCK_ROWS, BLOCKS, KINDS, USUAL, WINDOWS, losses_before, losses_of, matrix, rows_of
 from tests.gates import make_gate
 
-GATE = make_gate(min_rows=2, min_gain=0.01, harm_confidence=0.95, folds=2, worst_fold=0.5)
+GATE = make_gate(min_rows=2, min_gain=0.01, harm=None, folds=2, worst_fold=0.5)
 AGED = Delays(0, 0, 1)
 
 

@@ -21,18 +21,18 @@ FOUND: dict[str, Any] = {"hyperparameters": {"num_leaves": 4}, "rounds": 9}
     ],
 )
 def test_the_champions_recipe_competes_if_it_is_another(champion: Any, kinds: list[str]) -> None:
-    assert list(recipes_of(FOUND | {"champion": champion}, TRAIN, loss="mae")) == kinds
+    assert list(recipes_of(FOUND | {"champion": champion}, TRAIN, loss="mae", reweight=False)) == kinds
 
 
 def test_what_a_refit_or_an_older_run_tuned_is_one_recipe() -> None:
-    assert list(recipes_of(FOUND, TRAIN, loss="mae")) == ["found"]
+    assert list(recipes_of(FOUND, TRAIN, loss="mae", reweight=False)) == ["found"]
 
 
 @pytest.mark.parametrize(
     ("rows", "names"), [(11, ["all", "sliding", "refit-all", "refit-sliding"]), (10, ["all", "refit-all"])]
 )
 def test_every_recipe_is_fitted_on_every_window_that_differs(rows: int, names: list[str]) -> None:
-    recipes = recipes_of(FOUND | {"champion": FOUND | {"rounds": 3}}, TRAIN, loss="mae")
+    recipes = recipes_of(FOUND | {"champion": FOUND | {"rounds": 3}}, TRAIN, loss="mae", reweight=False)
     found = challengers_of(recipes, TRAIN.windows, rows, sliding_rows=10)
 
     assert [each.name for each in found] == names

@@ -36,6 +36,7 @@ QUIET = Evidence(
     deferred_until=None,
     deferred_by=(),
     going_on=None,
+    waiting=None,
     held=(),
     spent=(),
 )

@@ -19,14 +19,16 @@ QUICKER: dict[str, dict[str, Any]] = {
     "judge": {"draws": 300},
 }
 """All that a test has other than the shipped settings: fewer and shorter fits."""
+CHECKS = {"rows", "gain", "harm", "worst fold", "re-use", "worst slice", "churn", "calibration", "calibration kept"}
 
 
-def make_shipped(folder: Path, server: str, name: str) -> World:
+def make_shipped(folder: Path, server: str, name: str, **changed: dict[str, Any]) -> World:
     """A world whose params.yaml and suite are those that ship with a table."""
     world = make_world(folder, server=server)
     document = yaml.safe_load((REPOSITORY / DATASETS[name].data).read_text(encoding="utf-8"))
-    for section, values in QUICKER.items():
-        document[section] |= values
+    for part in (QUICKER, changed):
+        for section, values in part.items():
+            document[section] |= values
     (world.root / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return replace(world)
 
@@ -51,6 +53,22 @@ def test_bank_runs_from_landing_to_a_judged_second_version(server: str, tmp_path
     assert [version.tag for version in versions] == ["retrim/bank/v1", "retrim/bank/v2"]
     assert set(versions[1].verdict["losses"]) >= {"champion", "mean", versions[1].verdict["winner"]}
     assert all(0 <= value <= 1 for value in house.store.predictions("bank", version=1)["value"])
+    assert {check["name"] for check in versions[1].verdict["checks"]} >= CHECKS
+
+
+@pytest.mark.slow
+def test_rodents_of_twelve_classes_go_through_every_check_of_the_gate(server: str, tmp_path: Path) -> None:
+    world = make_shipped(tmp_path, server, "rodents", tune={"max_rounds": 20})
+    pieces = DATASETS["rodents"].pieces(REPOSITORY, start=120, every="1080D")
+    made = [retrain_at(world, _land(world, tmp_path, next(pieces)), f"version {number}") for number in (1, 2)]
+    versions = world.house.store.versions("rodents")
+    checks = {check["name"]: check for check in versions[1].verdict["checks"]}
+
+    assert made[0]["state"] == "promoted", made
+    assert made[1]["state"] in ("promoted", "refused"), made
+    assert set(checks) >= CHECKS
+    assert "expected calibration error" in checks["calibration"]["text"]
+    assert "of rows are called another class than by the champion" in checks["churn"]["text"]
 
 
 def _land(world: World, folder: Path, piece: Any) -> str:

@@ -5,8 +5,11 @@ left out, its result is given. The registry is a shelf that knows where a bundle
 and keeps aliases: all that a check and a move ask of it.
 """
 
+import inspect
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,13 +24,14 @@ from retrim.core.table import assemble, mature, row_keys
 from retrim.datasets.landed import batch_id, read_landed
 from retrim.datasets.synthetic import data_section, generate
 from retrim.files import file_digest, folder_digest, write_file
+from retrim.ops.approval import let_wait
 from retrim.ops.check import Checked, check
 from retrim.ops.house import House
 from retrim.ops.person import ask_for_run
 from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 from retrim.settings import Env, Params
-from retrim.stages import compare, features, train
+from retrim.stages import backtest, compare, features, train
 from tests.proved import pass_checks
 
 REPOSITORY = Path(__file__).parents[2]
@@ -49,6 +53,7 @@ class Shelf:
 
     folders: dict[int, Path]
     named: dict[str, int] = field(default_factory=dict)
+    beside: dict[int, dict[str, bytes]] = field(default_factory=dict)
 
     def aliases(self) -> dict[str, int]:
         return dict(self.named)
@@ -58,6 +63,15 @@ class Shelf:
 
     def drop_alias(self, alias: str) -> None:
         self.named.pop(alias, None)
+
+    def run_of(self, version: int) -> str:
+        return f"run{version}"
+
+    def pictures(self, version: int) -> dict[str, bytes]:
+        return {}
+
+    def add_files(self, version: int, files: dict[str, bytes]) -> None:
+        self.beside.setdefault(version, {}).update(files)
 
     def bundle_folder(self, version: int) -> Path:
         return self.folders[version]
@@ -94,8 +108,8 @@ class Desk:
     def check(self, at: float) -> Checked:
         return check(self.house, now=self.day(at))
 
-    def make_version(self, at: float, *, promote: bool = True, decision: str | None = None) -> int:
-        """A version as of a day, promoted or refused: of a check's decision, or else of a person's."""
+    def make_version(self, at: float, *, promote: bool = True, decision: str | None = None, waits: bool = False) -> int:
+        """A version as of a day: promoted, refused or waiting; of a check's decision, or else a person's."""
         now = self.day(at)
         asked = decision or ask_for_run(self.house, as_of=now, reason="a test", now=now)
         run = claim(self.house, asked, now=now)
@@ -107,12 +121,17 @@ class Desk:
             "bundle": folder_digest(paths.candidate),
             "model_sha256": file_digest(next(paths.models.glob("*/model.txt"))),
         }
+        past = self.house.store.releases(self.house.model)
+        lineage = {"champion": past[-1].version if past else None}
         self.house.store.add_version(
-            {"model": self.house.model, "version": version, **row, **hashes, "lineage": {}, "verdict": verdict}
+            {"model": self.house.model, "version": version, **row, **hashes, "lineage": lineage, "verdict": verdict}
         )
         if promote:
             pass_checks(self.house.store, self.house.model, version, at=iso(now))
-            past = self.house.store.releases(self.house.model)
+        if waits:
+            let_wait(self.house, run, version, reason="as the test says", now=now)
+            return version
+        if promote:
             release = {"model": self.house.model, "version": version, "action": "promote", "reason": "", "at": iso(now)}
             self.house.store.add_release(release, expected=past[-1].version if past else None)
         state = "promoted" if promote else "refused"
@@ -124,17 +143,25 @@ class Desk:
         ripe = mature(assemble(*read_landed(self.house.landing.root), params.data, as_of=now))
         write_file(paths.table, to_parquet(ripe))
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
-        features.run(params.data, params.split, paths)
+        write_file(paths.pins, to_json({"judged": []}))
+        _run(features.run, params, paths)
         write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
-        usual = {
-            "account__usual_rows": params.account.usual_rows,
-            "drift__alarms": params.drift.alarms,
-            "drift__joint": params.drift.joint,
-        }
-        train.run(params.train, params.judge, params.split, params.profile, **usual, paths=paths, cores=1)
-        compare.run(params.gate, params.judge, 32, params.slices, params.explain, paths)
+        _run(train.run, params, paths)
+        write_file(paths.backtest / "backtest.json", to_json({"loss": params.judge.loss, "origins": []}))
+        if params.fairness.mitigate == "thresholds":
+            _run(backtest.run, params, paths)
+        _run(compare.run, params, paths)
         self.shelf.folders[version] = paths.candidate
         return paths
+
+
+def _run(stage: Callable[..., None], params: Params, paths: Paths) -> None:
+    """Runs a stage with the sections that its arguments name, as `retrim.stages._room` does."""
+    given: dict[str, Any] = {"paths": paths, "cores": 1}
+    for name in inspect.signature(stage).parameters:
+        if name not in given:
+            given[name] = reduce(getattr, name.split("__"), params)
+    stage(**{name: given[name] for name in inspect.signature(stage).parameters})
 
 
 def make_desk(

@@ -348,7 +348,7 @@ def test_the_interval_of_the_loss_holds_the_loss(make: Make) -> None:
 
 def _returned(make: Make, **former: Any) -> tuple[Desk, list[Any]]:
     """Ten days of a new concept, a version made of them, and the old concept again."""
-    desk = make(drift=CONCEPT | {"size": 6.0}, changes=DEAR | {"former": former})
+    desk = make(drift=CONCEPT | {"size": 6.0}, changes=DEAR | {"former": former, "probation": {"checks": 0}})
     desk.land(desk.rows(10, 20), 20)
     desk.make_version(20)
     desk.stream["size"] = 0.0

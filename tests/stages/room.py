@@ -49,7 +49,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
     "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
     "gate": gate_settings(
-        min_rows=40, min_gain=0.0, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
+        min_rows=40, min_gain=0.0, harm=None, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
     ),
     "fairness": fairness_settings(),
     "tune": {
@@ -112,14 +112,18 @@ class Room:
         (found,) = self.trials.glob("*.jsonl")
         return found
 
+    @property
+    def fairness(self) -> FairnessParams:
+        found: FairnessParams = self.section("fairness", FairnessParams)
+        return found
+
     def features(self) -> None:
-        fairness = self.section("fairness", FairnessParams)
         features.run(
             self.data,
             self.section("split", SplitParams),
-            fairness.forbidden,
-            fairness.proxies,
-            fairness.confidence,
+            self.fairness.forbidden,
+            self.fairness.proxies,
+            self.fairness.confidence,
             self.paths,
         )
 
@@ -128,6 +132,8 @@ class Room:
             self.section("tune", TuneParams),
             self.section("train", TrainParams),
             self.section("judge", JudgeParams),
+            self.fairness.groups,
+            self.fairness.mitigate,
             self.paths,
             cores,
             self.trials,
@@ -142,6 +148,8 @@ class Room:
             self.settings["account"]["usual_rows"],
             AlarmParams(**self.settings["drift"]["alarms"]),
             JointParams(**self.settings["drift"]["joint"]),
+            self.fairness.groups,
+            self.fairness.mitigate,
             self.paths,
             cores,
         )
@@ -152,6 +160,10 @@ class Room:
             self.section("train", TrainParams),
             self.section("judge", JudgeParams),
             self.section("split", SplitParams),
+            self.fairness.groups,
+            self.fairness.mitigate,
+            self.fairness.threshold,
+            self.fairness.equalise,
             self.paths,
             cores,
         )
@@ -163,7 +175,7 @@ class Room:
             self.settings["release"]["reference_rows"],
             self.section("slices", SliceParams),
             self.section("explain", ExplainParams),
-            self.section("fairness", FairnessParams),
+            self.fairness,
             self.paths,
         )
 

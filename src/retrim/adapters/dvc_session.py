@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from retrim.adapters.outputs import refuse_altered
 from retrim.errors import RetrimError
 
 Say = Callable[[str], None]
@@ -63,6 +65,12 @@ class DvcSession:
             with suppress(OSError):
                 pipe.close()
 
+    @cached_property
+    def _cache(self) -> Path:
+        from dvc.config import Config
+
+        return Path(Config(str(self.room / ".dvc"))["cache"].get("dir") or self.room / ".dvc" / "cache")
+
     def reproduce(self, stage: str, say: Say) -> str:
         """Runs one stage, and gives all it printed.
 
@@ -72,6 +80,7 @@ class DvcSession:
 
         Raises:
             StageFailedError: It did not end well; carries what it printed.
+            RefusedError: DVC took its outputs from the cache, and they are not what was recorded.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -87,6 +96,7 @@ class DvcSession:
             if ended and int(code):
                 break
             if ended:
+                refuse_altered(self.room, stage, self._cache)
                 return "".join(lines)
         raise StageFailedError(stage, "".join(lines))
 

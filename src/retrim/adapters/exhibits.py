@@ -12,6 +12,7 @@ import pandas as pd
 
 from retrim.core import report
 from retrim.core.bundle import HYPERPARAMETERS, SPLIT, TRIALS, VERDICT, VIEW
+from retrim.core.bundle_format import FORMAT_FILE
 from retrim.core.metrics import Task, row_losses
 from retrim.core.tuning import Trial
 from retrim.core.windows import spans
@@ -86,7 +87,8 @@ class Exhibits:
         """Names of the files that predicting takes."""
         folder = f"models/{self.winner}"
         own = [f"{folder}/{path.name}" for path in sorted((self.bundle / folder).iterdir()) if path.is_file()]
-        return [VIEW, SPLIT, HYPERPARAMETERS, VERDICT, *own]
+        numbered = [FORMAT_FILE] if (self.bundle / FORMAT_FILE).exists() else []  # older bundles have no number
+        return [*numbered, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, *own]
 
     def trials(self) -> list[Trial]:
         return [Trial.from_record(record) for record in self.read(TRIALS)]

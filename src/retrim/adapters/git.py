@@ -218,9 +218,46 @@ def has_commit(root: Path, commit: str) -> bool:
     return True
 
 
-def find_tag(root: Path, name: str) -> str | None:
-    """The commit a tag stands on, or None."""
+@dataclass(frozen=True)
+class ChangedFile:
+    """A file that differs between two commits: lines added and taken away; None for one that is no text."""
+
+    name: str
+    added: int | None
+    removed: int | None
+
+
+def changed_files(root: Path, older: str, newer: str) -> tuple[ChangedFile, ...]:
+    """Every file that differs between two commits, by name; one that was renamed is gone and new."""
+    listed = git(root, "diff", "--numstat", "--no-renames", "-z", older, newer)
+    found = []
+    for line in filter(None, listed.split("\0")):
+        added, removed, name = line.split("\t", 2)
+        found.append(ChangedFile(name, *(None if count == "-" else int(count) for count in (added, removed))))
+    return tuple(sorted(found, key=lambda each: each.name))
+
+
+def commit_of(root: Path, name: str) -> str | None:
+    """The commit a ref leads to; None where it leads to something else or nothing."""
     try:
-        return git(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}")
+        return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     except RetrimError:
         return None
+
+
+def find_tag(root: Path, name: str) -> str | None:
+    """The commit a tag stands on, or None."""
+    return commit_of(root, f"refs/tags/{name}")
+
+
+def file_at(root: Path, commit: str, name: str) -> bytes:
+    """A file of a commit, byte for byte.
+
+    Raises:
+        RetrimError: The commit does not have it.
+    """
+    command = ["git", *NO_HOOKS, "cat-file", "blob", f"{commit}:{name}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    if done.returncode:
+        raise RetrimError(f"{name} is not in commit {commit[:12]}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout

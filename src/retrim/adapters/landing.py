@@ -1,12 +1,13 @@
 """The landing zone: one immutable Parquet file a batch, in a partition a day of arrival.
 
-    <root>/arrived=2024-05-01/rows-<first 16 digits of the digest>.parquet
+    <root>/arrived=2024-05-01/rows-<first 16 digits of the digest>.parquet, and its SHA-256 beside it
 
 A file is written aside, flushed and renamed, under a lock that dies with its process;
 so it is there whole or not at all, and landing it again changes nothing.
 """
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retrim.core.table import OURS
-from retrim.datasets.landed import BatchFile, Kind, batch_id, landed_files, read_column
+from retrim.datasets.landed import BatchFile, Kind, batch_id, hash_file, landed_files, read_column
 
 ASIDE = ".tmp-"
 
@@ -114,6 +115,10 @@ class Landing:
         _write(table, aside)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{kind}-{batch_id(digest)}.parquet"
+        with aside.open("rb") as file, hash_file(path).open("wb") as noted:  # first the hash: alone it is nothing
+            noted.write(f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+            noted.flush()
+            os.fsync(noted.fileno())
         aside.replace(path)
         flush_folder(folder)
         flush_folder(self.root)

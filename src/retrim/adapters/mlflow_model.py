@@ -11,7 +11,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from retrim.core.bundle import Predictor, load_predictor
+from retrim.core.bundle import Predictor, load_predictor, refuse_altered
 
 
 class BundleModel(PythonModel):
@@ -20,7 +20,9 @@ class BundleModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         root = Path(context.artifacts["bundle"])
         files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
-        self._predictor: Predictor = load_predictor({name: path.read_bytes() for name, path in files.items()})
+        content = {name: path.read_bytes() for name, path in files.items()}
+        refuse_altered(content)
+        self._predictor: Predictor = load_predictor(content)
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None

@@ -15,8 +15,10 @@ import psutil
 import yaml
 
 from retrim.adapters import git
+from retrim.adapters.dvc_cache import cache_folder
 from retrim.adapters.dvc_session import ROOM_VARIABLE, Say, StageFailedError, clean_environment, end_group
 from retrim.adapters.environment import GENTLE
+from retrim.adapters.outputs import file_hash, tree_hash
 from retrim.core.canonical import to_json
 from retrim.core.proof import Output
 from retrim.errors import RetrimError
@@ -125,13 +127,14 @@ def lock_differences(room: Path) -> list[str]:
 
 
 def outputs(room: Path) -> list[Output]:
-    """Every output of every stage, in run order: its hash in the room's commit, and as it lies there now."""
+    """Every output of every stage, in run order: its hash in the room's commit, and that of what lies there now."""
     recorded = yaml.safe_load(git.git(room, "show", "HEAD:dvc.lock"))["stages"]
-    rebuilt = yaml.safe_load((room / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     found = []
     for stage in stages(room):
-        old, new = (_hashes(each.get(stage, {}), "outs") for each in (recorded, rebuilt))
-        found += [Output(stage, path, old.get(path), new.get(path)) for path in sorted(old.keys() | new.keys())]
+        for path, digest in sorted(_hashes(recorded.get(stage, {}), "outs").items()):
+            place = room / path
+            made = tree_hash(place) if place.is_dir() else file_hash(place) if place.exists() else None
+            found.append(Output(stage, path, digest, made))
     return found
 
 
@@ -161,13 +164,14 @@ def fetch_inputs(workspace: Workspace, room: Path) -> None:
     from dvc.config import Config
 
     local = Config(str(workspace.root / ".dvc")).read("local")
-    cache = local.pop("cache", {}).get("dir") or str(workspace.root / ".dvc" / "cache")
+    cache = cache_folder(workspace.root)
     with Config(str(room / ".dvc"), validate=False).edit("local") as config:
         config.update(local)
-        config["cache"] = {"dir": "cache"}  # its own, beside this file, whatever DVC's other settings share
+        own = _in_ascii(room / ".dvc" / "cache", Path.cwd())
+        config["cache"] = {"dir": own}  # whatever DVC's other settings share
         config.setdefault("core", {})["site_cache_dir"] = _in_ascii(room / ".dvc" / "tmp" / "site", room)
-        config.setdefault("remote", {})["retrim-cache"] = {"url": _in_ascii(Path(cache), Path.cwd()), "verify": True}
-    lost = not all(_has(Path(cache), room / note) for note in INPUTS)
+        config.setdefault("remote", {})["retrim-cache"] = {"url": _in_ascii(cache, Path.cwd()), "verify": True}
+    lost = not all(_has(cache, room / note) for note in INPUTS)
     remote = [] if lost and has_remote(room) else ["-r", "retrim-cache"]
     dvc(room, "pull", *remote, *INPUTS)
 

@@ -15,10 +15,13 @@ from urllib.request import url2pathname
 import pandas as pd
 
 from retrim.adapters.exhibits import Exhibits
+from retrim.adapters.notes import check_lines, verdict_note
 from retrim.adapters.packaging import save_model
 from retrim.adapters.tracking import BUNDLES, NOTE, PUBLISHED, RUN, Tracking, all_pages, quotable
-from retrim.core.bundle import VIEW
+from retrim.core.bundle import DIGESTS, VIEW, digests_of
+from retrim.core.canonical import to_json
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
+from retrim.files import read_folder
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -83,7 +86,7 @@ class Registry(Tracking):
                 delete: Callable[[str], None] = get_artifact_repository(run.info.artifact_uri).delete_artifacts
                 delete("bundle")
             self.client.log_artifacts(parent, str(bundle), "bundle")
-            self.client.set_tag(parent, NOTE, _note(shown.verdict))
+            self.client.set_tag(parent, NOTE, verdict_note(shown.verdict))
             self.client.set_tag(parent, LOGGED, _logged(run))
             if number is None:
                 number = self._register(parent, run.data.tags.get(RUN, parent), bundle_id, shown.verdict)
@@ -100,7 +103,7 @@ class Registry(Tracking):
             checks: Record of the release checks.
         """
         word = "Passed" if checks["passed"] else "Refused by"
-        note = f"{_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(_lines(checks))
+        note = f"{verdict_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(check_lines(checks))
         with self.wrapped(f"note the release checks of version {version}"):
             self.client.set_tag(parent, NOTE, note)
             self.client.update_model_version(self.model, str(version), note)
@@ -116,6 +119,7 @@ class Registry(Tracking):
         for name in shown.predicting:
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(shown.bundle / name, part / name)
+        (part / DIGESTS).write_bytes(to_json(digests_of(read_folder(part))))
         save_model(folder / "model", part, shown.read(VIEW), example)
         shutil.rmtree(part)
 
@@ -135,7 +139,7 @@ class Registry(Tracking):
         tags = {"bundle": bundle_id, "run": run_id, "verdict": "promote" if verdict["promote"] else "refuse"}
         root = self.client.get_run(parent).info.artifact_uri
         made = self.client.create_model_version(
-            self.model, source=f"{root}/model", run_id=parent, tags=tags, description=_note(verdict)
+            self.model, source=f"{root}/model", run_id=parent, tags=tags, description=verdict_note(verdict)
         )
         return int(made.version)
 
@@ -179,7 +183,7 @@ class Registry(Tracking):
         Raises:
             BadInputError: There is no such version.
         """
-        self._run_of(version)
+        self.run_of(version)
         with self.wrapped(f"set alias {alias}"):
             self.client.set_registered_model_alias(self.model, alias, str(version))
 
@@ -196,16 +200,44 @@ class Registry(Tracking):
             BadInputError: There is no such version.
             RetrimError: Its bundle is gone.
         """
-        run = self._run_of(version)
-        with self.wrapped(f"find the bundle of version {version}"):
-            root = urlsplit(self.client.get_run(run).info.artifact_uri)
-            if root.scheme in ("", "file"):
-                folder = Path(url2pathname(root.path)) / "bundle"
-            else:
-                folder = Path(self.client.download_artifacts(run, "bundle"))
+        folder = self._folder(version, "bundle")
         if not (folder / "verdict").is_dir():
             raise RetrimError(f"the bundle of version {version} is not whole in {folder.name}; restore the artifacts")
         return folder
+
+    def pictures(self, version: int) -> dict[str, bytes]:
+        """The pictures beside a version's bundle, by name; none where the run has none.
+
+        Raises:
+            BadInputError: There is no such version.
+        """
+        with self.wrapped(f"list the pictures of version {version}"):
+            listed = self.client.list_artifacts(self.run_of(version), "pictures")
+        return read_folder(self._folder(version, "pictures")) if listed else {}
+
+    def add_files(self, version: int, files: Mapping[str, bytes]) -> None:
+        """Lays files beside a version's bundle, in the artifacts of its run; the same again changes nothing.
+
+        Args:
+            version: Its number.
+            files: Content by place, such as `card/model_card.md`.
+        """
+        run = self.run_of(version)
+        with self.wrapped(f"keep files of version {version}"), TemporaryDirectory(prefix="retrim-files-") as made:
+            for name, content in files.items():
+                path = Path(made) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            self.client.log_artifacts(run, made)
+
+    def _folder(self, version: int, name: str) -> Path:
+        """A folder of a version's run: the very one where artifacts are local, else a download."""
+        run = self.run_of(version)
+        with self.wrapped(f"find the {name} of version {version}"):
+            root = urlsplit(self.client.get_run(run).info.artifact_uri)
+            if root.scheme in ("", "file"):
+                return Path(url2pathname(root.path)) / name
+            return Path(self.client.download_artifacts(run, name))
 
     def load(self, which: int | str) -> "PyFuncModel":
         """The model behind a version number or an alias, as MLflow's users get it.
@@ -219,15 +251,19 @@ class Registry(Tracking):
             if which not in aliases:
                 raise UnknownNameError(f"alias of {self.model}", which, aliases)
             which = aliases[which]
-        self._run_of(which)
+        self.run_of(which)
         from mlflow.pyfunc import load_model
 
         self.be_default()
         with self.wrapped(f"load version {which}"), _no_bytecode():
             return load_model(f"models:/{self.model}/{which}")
 
-    def _run_of(self, number: int) -> str:
-        """MLflow's id of the run that made a version."""
+    def run_of(self, number: int) -> str:
+        """MLflow's id of the run that made a version.
+
+        Raises:
+            BadInputError: There is no such version.
+        """
         from mlflow.exceptions import MlflowException
 
         with self.wrapped(f"find version {number}"):
@@ -258,20 +294,6 @@ def _no_bytecode() -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = before
-
-
-def _note(verdict: Mapping[str, Any]) -> str:
-    word = "Passed" if verdict["promote"] else "Refused by"
-    lines = _lines(verdict)
-    seen = verdict.get("detectable")  # older bundles do not have it
-    lines += [f"- could be seen: {seen['text']}"] if seen else []
-    lines += [f"- note: {text}" for text in verdict.get("notes", [])]
-    return f"{word} the gate: challenger {verdict['winner']} on {verdict['rows']} judging rows.\n\n" + "\n".join(lines)
-
-
-def _lines(record: Mapping[str, Any]) -> list[str]:
-    """A line a check of a verdict or of the release checks."""
-    return [f"- {'passed' if check['passed'] else '**failed**'}: {check['text']}" for check in record["checks"]]
 
 
 __all__ = ["Registry", "Version"]

@@ -25,7 +25,7 @@ RUNS = sa.Table(
     sa.Column("decision", sa.String, sa.ForeignKey("decisions.id"), nullable=False, unique=True),
     sa.Column("as_of", sa.String, nullable=False),
     sa.Column("mode", sa.String, nullable=False),
-    sa.Column("state", sa.String, nullable=False),  # running, crashed, failed, deferred, promoted, refused
+    sa.Column("state", sa.String, nullable=False),  # running, crashed, failed, deferred, waiting, promoted, refused
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("started", sa.String, nullable=False),
@@ -57,7 +57,7 @@ RELEASES = sa.Table(
     sa.Column("sequence", sa.Integer, primary_key=True),  # 1, 2, ...: two movers of one model collide here
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("previous", sa.Integer),
-    sa.Column("action", sa.String, nullable=False),  # promote, rollback, restore
+    sa.Column("action", sa.String, nullable=False),  # promote, rollback, restore, import
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
 )
@@ -87,6 +87,14 @@ PREDICTIONS = sa.Table(
     sa.Column("event", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
     sa.Column("value", sa.JSON, nullable=False),
+)
+SELECTIONS = sa.Table(  # what was decided on a predicted probability, where a version decides by group
+    "selections",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("selected", sa.Boolean, nullable=False),
 )
 ALERTS = sa.Table(
     "alerts",

@@ -5,58 +5,28 @@ SQLite under `var/` by default, any SQLAlchemy address in production. Times are 
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 import sqlalchemy as sa
 
-from retrim.adapters.database import Database
-from retrim.adapters.schema import ALERTS, DECISIONS, ENVELOPES, METADATA, PREDICTIONS, RELEASES, RUNS, SEALS, VERSIONS
+from retrim.adapters.predictions import Predictions
+from retrim.adapters.rows import Row, iso
+from retrim.adapters.schema import (
+    ALERTS,
+    DECISIONS,
+    ENVELOPES,
+    RELEASES,
+    RUNS,
+    SEALS,
+    VERSIONS,
+)
 from retrim.core.chain import FIRST, seal
 from retrim.core.release_checks import RELEASE_CHECKS
-from retrim.errors import RefusedError
+from retrim.errors import RefusedError, RetrimError
 
 
-def iso(time: pd.Timestamp) -> str:
-    """A time as the store spells it."""
-    return time.tz_convert("UTC").isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a table, its columns as attributes of `values`."""
-
-    values: dict[str, Any]
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.values[name]
-        except KeyError as error:
-            raise AttributeError(name) from error
-
-
-class Store:
+class Store(Predictions):
     """The store at an address; its tables are made at first use."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._database = Database(url, METADATA)
-
-    @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
-        """A transaction: all of it, or nothing."""
-        with self._database.begin() as connection:
-            yield connection
-
-    def all(self, query: "sa.Select[Any]") -> list[Row]:
-        with self._database.connect() as connection:
-            return [Row(dict(row._mapping)) for row in connection.execute(query)]  # noqa: SLF001  its public name
-
-    def one(self, query: "sa.Select[Any]") -> Row | None:
-        return next(iter(self.all(query.limit(1))), None)
 
     def decision(self, identity: str) -> Row | None:
         return self.one(sa.select(DECISIONS).where(DECISIONS.c.id == identity))
@@ -139,6 +109,14 @@ class Store:
         """Versions of a model, first to last."""
         return self.all(sa.select(VERSIONS).where(VERSIONS.c.model == model).order_by(VERSIONS.c.version))
 
+    def all_versions(self) -> list[Row]:
+        """Versions of every model, first to last."""
+        return self.all(sa.select(VERSIONS).order_by(VERSIONS.c.model, VERSIONS.c.version))
+
+    def all_runs(self, *, state: str) -> list[Row]:
+        """Runs of every model in a state."""
+        return self.all(sa.select(RUNS).where(RUNS.c.state == state).order_by(RUNS.c.id))
+
     def add_to_envelope(
         self, model: str, version: int, *, kind: str, name: str, at: str, record: dict[str, Any]
     ) -> bool:
@@ -201,47 +179,22 @@ class Store:
         rows = self.all(sa.select(SEALS).where(SEALS.c.model == model))
         return {row.sequence: row.seal for row in rows}
 
-    def add_predictions(self, rows: Sequence[dict[str, Any]]) -> int:
-        """Adds predictions that are not there yet (model, key, version); gives how many were added."""
-        while True:
-            try:
-                return self._add_missing(rows)
-            except sa.exc.IntegrityError:  # another process added some of them since we looked: look again
-                continue
+    def stray_seals(self) -> list[int]:
+        """Numbers of seals, of any model, that seal no release."""
+        same = (SEALS.c.model == RELEASES.c.model) & (SEALS.c.sequence == RELEASES.c.sequence)
+        query = sa.select(SEALS.c.sequence).outerjoin_from(SEALS, RELEASES, same).where(RELEASES.c.version.is_(None))
+        return [int(row.sequence) for row in self.all(query)]
 
-    def _add_missing(self, rows: Sequence[dict[str, Any]]) -> int:
-        added = 0
-        with self.begin() as connection:
-            for start in range(0, len(rows), 500):
-                part = rows[start : start + 500]
-                keys = [row["key"] for row in part]
-                known = sa.select(PREDICTIONS.c.key).where(
-                    PREDICTIONS.c.model == part[0]["model"],
-                    PREDICTIONS.c.version == part[0]["version"],
-                    PREDICTIONS.c.key.in_(keys),
-                )
-                there = set(connection.execute(known).scalars())
-                fresh = [row for row in part if row["key"] not in there]
-                if fresh:
-                    connection.execute(sa.insert(PREDICTIONS), fresh)
-                added += len(fresh)
-        return added
-
-    def predictions(self, model: str, *, version: int) -> pd.DataFrame:
-        """Stored predictions of a version: key, event, at, value."""
-        query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
-        rows = [row.values for row in self.all(query)]
-        return pd.DataFrame(rows, columns=[column.name for column in PREDICTIONS.columns])
-
-    def prediction_keys(self, model: str, *, version: int) -> list[str]:
-        """Keys of the rows that a version has predicted."""
-        query = sa.select(PREDICTIONS.c.key).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
-        return [row.key for row in self.all(query)]
-
-    def prediction(self, model: str, *, key: str, version: int) -> Row | None:
-        """The stored prediction of one row by a version."""
-        query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
-        return self.one(query.where(PREDICTIONS.c.key == key))
+    def unreadable_release(self, model: str) -> int | None:
+        """The number of the first release that cannot be read, or whose seal cannot: it is no text any more."""
+        numbers = self.all(sa.select(RELEASES.c.sequence).where(RELEASES.c.model == model))
+        for number in sorted(int(row.sequence) for row in numbers):
+            for table in (RELEASES, SEALS):
+                try:
+                    self.all(sa.select(table).where(table.c.model == model, table.c.sequence == number))
+                except RetrimError:
+                    return number
+        return None
 
     def add_alert(self, row: dict[str, Any]) -> bool:
         """Records an alert; False if it was told before."""
@@ -251,10 +204,5 @@ class Store:
         """Alerts of a model, oldest first."""
         return self.all(sa.select(ALERTS).where(ALERTS.c.model == model).order_by(ALERTS.c.at, ALERTS.c.id))
 
-    def _insert(self, table: sa.Table, row: dict[str, Any]) -> bool:
-        try:
-            with self.begin() as connection:
-                connection.execute(sa.insert(table).values(**row))
-        except sa.exc.IntegrityError:
-            return False
-        return True
+
+__all__ = ["Row", "Store", "iso"]

@@ -36,6 +36,11 @@ class Origin:
     rows: int
     losses: dict[str, float]
     away: dict[str, np.ndarray] = field(compare=False)
+    predicted: dict[str, np.ndarray] = field(compare=False)
+
+    def of(self, name: str) -> np.ndarray:
+        """What a challenger predicted here; one whose window held all rows of this past competed as the other."""
+        return self.predicted[name if name in self.predicted else name.replace("sliding", "all")]
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -68,7 +73,7 @@ def backtest(
         cores: Cores to use; changes no result.
     """
 
-    def score(job: tuple[Fold, Challenger], threads: int) -> tuple[float, np.ndarray]:
+    def score(job: tuple[Fold, Challenger], threads: int) -> tuple[float, np.ndarray, np.ndarray]:
         fold, challenger = job
         fitted = rows.iloc[training_rows(fold.fit, challenger.window, sliding_rows=sliding_rows)]
         scored = rows.iloc[fold.score]
@@ -76,21 +81,23 @@ def backtest(
         predicted = model.predict(view.matrix(scored))
         actual = view.actual(scored)
         away = actual - predicted if view.task == "regression" else np.empty(0)
-        return float(np.mean(row_losses(challenger.recipe.loss, actual, predicted))), away
+        loss = float(np.mean(row_losses(challenger.recipe.loss, actual, predicted)))
+        return loss, away, predicted
 
     jobs = [
         (fold, challenger)
         for fold in folds
         for challenger in challengers_of(recipes, windows, len(fold.fit), sliding_rows=sliding_rows)
     ]
-    scores = in_parallel(score, jobs, cores=cores)
+    scored = list(zip(jobs, in_parallel(score, jobs, cores=cores), strict=True))
     return [
         Origin(
             start=rows["_event"].iloc[fold.score[0]],
             end=rows["_event"].iloc[fold.score[-1]],
             rows=len(fold.score),
-            losses={each.name: loss for (origin, each), (loss, _) in zip(jobs, scores, strict=True) if origin is fold},
-            away={each.name: away for (origin, each), (_, away) in zip(jobs, scores, strict=True) if origin is fold},
+            losses={each.name: loss for (origin, each), (loss, _, _) in scored if origin is fold},
+            away={each.name: away for (origin, each), (_, away, _) in scored if origin is fold},
+            predicted={each.name: predicted for (origin, each), (_, _, predicted) in scored if origin is fold},
         )
         for fold in folds
     ]

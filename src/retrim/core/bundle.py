@@ -3,15 +3,17 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import pandas as pd
 
+from retrim.core.bundle_format import format_of
 from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.models import MODELS, Model
 from retrim.core.training import Recipe, WindowKind
 from retrim.core.view import FeatureView
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
 
 VIEW = "features/view.json"
 SPLIT = "features/split.json"
@@ -19,6 +21,36 @@ HYPERPARAMETERS = "tuning/hyperparameters.json"
 TRIALS = "tuning/trials.json"
 VERDICT = "verdict/verdict.json"
 THRESHOLDS = "backtest/thresholds.json"
+
+
+DIGESTS = "digests.json"
+"""Beside the files that predicting takes, where they are served without the rest: the SHA-256 of each."""
+
+
+def digests_of(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The SHA-256 of each file, by name."""
+    return {name: sha256(content).hexdigest() for name, content in files.items()}
+
+
+def refuse_altered(files: Mapping[str, bytes]) -> None:
+    """Refuses files that are not what `digests.json` among them says; where that is not among them, it is older.
+
+    Raises:
+        RefusedError: Names the first that was altered, added or taken away.
+    """
+    if DIGESTS not in files:
+        return
+    found = digests_of({name: content for name, content in files.items() if name != DIGESTS})
+    try:
+        noted = dict(json.loads(files[DIGESTS]))
+    except (TypeError, ValueError):
+        noted = {}
+    for name in sorted({*found, *noted}):
+        if found.get(name) != noted.get(name):
+            raise RefusedError(
+                f"{name} of the stored model was altered since it was published, or {DIGESTS} was; copy them from the "
+                "bundle of its run, whose hash `retrim score` checks, or restore MLflow's artifacts from a backup"
+            )
 
 
 @dataclass(frozen=True)
@@ -61,13 +93,30 @@ class Predictor:
             )
         return self.model.predict(self.view.matrix(rows))
 
+    def decide(self, rows: pd.DataFrame, predicted: np.ndarray) -> np.ndarray | None:
+        """Whether each row is selected, by its probability and its group's threshold, shape (n,).
+
+        Args:
+            rows: Of the table, with the columns that make groups.
+            predicted: Their probabilities, as `predict` gave them.
+
+        Returns:
+            None for a version that predicts and does not decide.
+
+        Raises:
+            BadInputError: The rows lack a column that makes groups.
+        """
+        return None if self.thresholds is None else predicted >= self.thresholds.of(rows)
+
 
 def load_predictor(files: Mapping[str, bytes]) -> Predictor:
     """The predictor of a bundle, from the bytes of its files by relative name.
 
     Raises:
+        BadInputError: Its format is newer than what this retrim reads.
         KeyError: A file of the bundle is missing.
     """
+    format_of(files)
     view = FeatureView.from_record(json.loads(files[VIEW]))
     split = json.loads(files[SPLIT])
     verdict = json.loads(files[VERDICT])

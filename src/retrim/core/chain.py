@@ -22,20 +22,38 @@ def seal(before: str, entry: Mapping[str, Any]) -> str:
 def first_broken(entries: Sequence[Mapping[str, Any]], seals: Mapping[int, str]) -> int | None:
     """The number of the first entry that is not what was sealed; None where all are.
 
-    An entry that is missing in between breaks the chain at its own number. The last ones, taken away with their
-    seals, are missed only by who has kept a later seal. Entries before the first seal were made before there were
-    any: the chain begins after them.
+    An entry that is missing in between breaks the chain at its own number, and so does one whose seal is
+    missing. The last ones, taken away with their seals, are missed only by who has kept a later seal. Entries
+    before the first seal were made before there were any: the chain begins after them.
 
     Args:
-        entries: In order, each with its number under `sequence`, from 1.
+        entries: Each with its number under `sequence`, from 1.
         seals: By number.
     """
-    before = FIRST
     if not seals:
         return None
-    for number in range(min(seals), max([len(entries), *seals]) + 1):
-        entry = entries[number - 1] if number <= len(entries) else None
-        if entry is None or entry["sequence"] != number or seals.get(number) != seal(before, entry):
+    by_number = {entry["sequence"]: entry for entry in entries}
+    if misplaced := seals.keys() - by_number.keys():
+        return _misplaced(set(misplaced), set(by_number.keys() - seals.keys()), most=max(len(by_number), len(seals)))
+    before = FIRST
+    for number in sorted(seals):
+        if number != min(seals) and number - 1 not in seals:
+            return number - 1
+        if seals[number] != seal(before, by_number[number]):
             return number
         before = seals[number]
-    return None
+    later = [number for number in by_number if number > max(seals)]
+    return min(later, default=None)
+
+
+def _misplaced(seals: set[int], entries: set[int], *, most: int) -> int:
+    """The entry that is gone or bears another number; or whose seal does, as numbers go from 1 to `most`.
+
+    Args:
+        seals: Numbers of seals without an entry.
+        entries: Numbers of entries without a seal; those before the first seal are among them.
+        most: Entries or seals, whichever are more.
+    """
+    if not entries:
+        return min(seals)
+    return max((number for number in seals | entries if 1 <= number <= most), default=min(seals))

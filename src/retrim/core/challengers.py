@@ -27,18 +27,19 @@ class Challenger:
         return self.window if self.kind == "found" else f"refit-{self.window}"
 
 
-def recipes_of(tuned: Mapping[str, Any], train: TrainParams, *, loss: str) -> dict[RecipeKind, Recipe]:
+def recipes_of(tuned: Mapping[str, Any], train: TrainParams, *, loss: str, reweight: bool) -> dict[RecipeKind, Recipe]:
     """The recipes that compete, from what `tune` wrote; two that are the same are one.
 
     Args:
         tuned: Record of tuning/hyperparameters.json. `champion` in it is the champion's recipe, where it competes.
         train: Kind of model and seed.
         loss: That a model is fitted for.
+        reweight: Whether training rows are weighted, so that group and label are independent.
     """
     own = tuned.get("champion")
     given: dict[RecipeKind, Any] = {"found": tuned} | ({} if own is None else {"champion": own})
     made = {
-        kind: Recipe(train.model, loss, record["hyperparameters"], record["rounds"], train.seed)
+        kind: Recipe(train.model, loss, record["hyperparameters"], record["rounds"], train.seed, reweight)
         for kind, record in given.items()
     }
     if made.get("champion") == made["found"]:

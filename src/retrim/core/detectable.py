@@ -60,7 +60,7 @@ def detectable(
     """The smallest gain that the gate sees four times in five on rows as noisy as these.
 
     A gain passes when it is at least `gate.min_gain`, its lower bound is above zero, and its surer lower bound above
-    minus `gate.min_gain`. A bound lies a margin below the gain; the noise of the gain is that margin over
+    minus `gate.harm.most`. A bound lies a margin below the gain; the noise of the gain is that margin over
     the quantile it was made with.
 
     Args:
@@ -87,11 +87,12 @@ def detectable(
         asked = confidence(gate, challengers, uses=uses)
         low = mean_bound(saved, confidence=asked, block_rows=block_rows, draws=draws, seed=gate.seed)
         margins[confidence] = (float(saved.mean()) - low) / base
+    lost = 0.0 if gate.harm is None else gate.harm.most
     margin, safe = margins[confidence_of], margins[harm_confidence_of]
     blocks = max(n // max(min(block_rows, n // 2), 1), 2)
     noise = margin / float(stdtrit(blocks - 1, confidence_of(gate, challengers, uses=uses)))
     smallest, smaller = (
-        max(margin * part, safe * part - gate.min_gain, gate.min_gain) + float(ndtri(POWER)) * noise * part
+        max(margin * part, safe * part - lost, gate.min_gain) + float(ndtri(POWER)) * noise * part
         for part in (1, MORE**-0.5)
     )
     if not smallest <= SAYABLE:

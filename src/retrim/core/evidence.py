@@ -88,6 +88,7 @@ class Evidence:
         deferred_until: When a deferred run is to be tried again; None if none waits.
         deferred_by: Rules that started it.
         going_on: The run that is under way or is taken up again after a kill; None if there is none.
+        waiting: The run whose version waits for a person's approval; None if there is none.
         held: Rules whose alarm waits for a person.
         spent: As-of dates of the runs that were paid for, oldest first.
         settled: Rules whose alarm a person has settled; it is answered for as long as it stays up.
@@ -116,6 +117,7 @@ class Evidence:
     deferred_until: pd.Timestamp | None
     deferred_by: tuple[str, ...]
     going_on: str | None
+    waiting: str | None
     held: tuple[str, ...]
     spent: tuple[pd.Timestamp, ...]
     settled: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 TIMETABLE = "schedule"  # a rule whose alarm never goes quiet by itself
-RUN_STATES = ("running", "crashed", "failed", "deferred", "promoted", "refused")
+RUN_STATES = ("running", "crashed", "failed", "deferred", "waiting", "promoted", "refused")
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ def standing(past: Past, *, champion: int | None, drifted: tuple[str, ...] | Non
     over = [run for run in past.runs if run.state in ("promoted", "refused", "deferred")]
     ended = [run for run in over if run.state != "deferred"]
     going_on = [run.id for run in past.runs if run.state in ("running", "crashed")]
+    asking = [run.id for run in past.runs if run.state == "waiting"]
     waits = over[-1] if over and over[-1].state == "deferred" else None
     same = [check.drifted for check in past.checks if check.champion == champion and check.drifted is not None]
     looked = same if drifted is None else [*same, drifted]
@@ -100,6 +101,7 @@ def standing(past: Past, *, champion: int | None, drifted: tuple[str, ...] | Non
         "deferred_until": None if waits is None else waits.until,
         "deferred_by": () if waits is None else waits.rules,
         "going_on": going_on[-1] if going_on else None,
+        "waiting": asking[-1] if asking else None,
         "held": _held(past),
         "settled": _settled(past, champion),
         "timetable_settled": max((each.at for each in past.settled if TIMETABLE in each.rules), default=None),

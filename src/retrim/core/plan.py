@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from retrim.core.section import Section, SomeSpan, check_span
+from retrim.core.section import Section, SomeSpan, Span, check_span
 
 CRON = re.compile(r"\S+( \S+){4}")
 Mode = Literal["search", "warm", "refit"]
@@ -24,6 +24,7 @@ class RoomParams(Section):
     """What a run room takes from the workspace."""
 
     max_file_mb: float = Field(gt=0, description="an untracked file above this, in MB, is refused")
+    gc_grace: Span = Field(description="what came into the DVC cache this recently is not pruned")
 
 
 def _is_timetable(text: str) -> str:

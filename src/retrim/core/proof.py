@@ -17,6 +17,7 @@ class ProofParams(Section):
     """Proofs and keys."""
 
     scheduled: bool = Field(description="whether schedule.prove proves a random version each time")
+    most_mb: float = Field(gt=0, description="megabytes of a file that import reads, at most")
     trusted_keys: tuple[str, ...] = Field(description="public keys whose receipts and exports count, beside our own")
 
 

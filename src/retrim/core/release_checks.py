@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from retrim.core.approval import ApprovalParams
 from retrim.core.reference_rows import TOLERANCE
 from retrim.core.section import Section
 
@@ -27,6 +28,7 @@ class ReleaseParams(Section):
     load_seconds: float = Field(gt=0, description="seconds in which a fresh process has to load it and to answer")
     most_mb: float | None = Field(gt=0, description="megabytes that predicting takes, at most; null: reported only")
     most_ms: LatencyParams | None = Field(description="milliseconds that predicting takes; null: reported only")
+    approval: ApprovalParams
 
 
 @dataclass(frozen=True)

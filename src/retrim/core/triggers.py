@@ -13,7 +13,7 @@ __all__ = ["RULES", "BudgetParams", "Decision", "Evidence", "Rule", "Said", "Tri
 RELEASE = "`retrim retrain --reason ...`, or without a run `retrim settle --reason ...`"
 
 
-Outcome = Literal["none", "retrain", "restore", "held"]
+Outcome = Literal["none", "retrain", "restore", "rollback", "held"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Decision:
     """The answer.
 
     Args:
-        outcome: `none`, `retrain`, `restore` (a former champion), or `held` for a person.
+        outcome: `none`, `retrain`, `restore` (a former champion), `rollback` (a probation), or `held` for a person.
         reason: Why, in a sentence.
         said: What every rule said.
         change: What would have changed the answer.
@@ -62,6 +62,11 @@ def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -
     if evidence.going_on is not None:
         going = f"{evidence.going_on} is going on; what comes of it is judged first"
         return replace(quiet, reason=going, change="the end of that run")
+    if evidence.waiting is not None:
+        waits = f"the version of {evidence.waiting} waits for a person's approval; no other run is started meanwhile"
+        return replace(
+            quiet, reason=waits, change="an answer: `retrim approve` or `retrim reject`; or `retrim retrain`"
+        )
     if evidence.deferred_until is not None:
         until = evidence.deferred_until.isoformat()
         if evidence.now < evidence.deferred_until:

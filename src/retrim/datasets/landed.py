@@ -4,6 +4,7 @@ One immutable Parquet file a batch. Its facts (digest, kind, arrival) stand in t
 file itself, so a folder of files means the same flat or in date partitions.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
 
 Kind = Literal["rows", "labels"]
 ID_LENGTH = 16
@@ -104,6 +105,7 @@ def read_landed(root: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
 
     Raises:
         BadInputError: No rows are there, or a file is damaged.
+        RefusedError: A file was altered since it landed.
     """
     files = landed_files(root)
     rows = [file.path for file in files if file.kind == "rows"]
@@ -123,6 +125,29 @@ def read_labels(paths: Sequence[Path]) -> pd.DataFrame | None:
     return _read(paths, columns=None) if paths else None
 
 
+def hash_file(path: Path) -> Path:
+    """Where the SHA-256 of a landed file stands: beside it."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def check_whole(path: Path) -> None:
+    """Refuses a landed file that is not what was landed; one that is older than these hashes has none to be held to.
+
+    Raises:
+        RefusedError: Its bytes, or those of its hash, were altered.
+    """
+    noted = hash_file(path)
+    if not noted.is_file():
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if noted.read_bytes() != f"{found}\n".encode():
+        raise RefusedError(
+            f"{path} was altered since it landed: its SHA-256 is {found[:12]}, {noted.name} says another; restore both "
+            "from a backup, or remove both and land the file again"
+        )
+
+
 def read_column(paths: Iterable[Path], column: str) -> pd.Series:
     """One column of the files at `paths`; empty text when there are none."""
     paths = list(paths)
@@ -132,6 +157,7 @@ def read_column(paths: Iterable[Path], column: str) -> pd.Series:
 def _read(paths: Sequence[Path], *, columns: list[str] | None) -> pd.DataFrame:
     tables = []
     for path in paths:
+        check_whole(path)
         try:
             # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
             with path.open("rb") as file:

@@ -11,7 +11,7 @@ from retrim.core.drift.reference import Reference, load_reference
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import folder_digest, read_folder
 from retrim.ops.house import House
-from retrim.ops.live import live
+from retrim.ops.live import trusted_live
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,10 @@ def stored(house: House, version: int) -> Stored:
 
 
 def champion(house: House) -> Stored | None:
-    """The live version; None before the first promotion."""
-    now_live = live(house)
+    """The live version; None before the first promotion.
+
+    Raises:
+        RefusedError: Its stored bundle or the release log was altered.
+    """
+    now_live = trusted_live(house)
     return None if now_live is None else stored(house, now_live.version)

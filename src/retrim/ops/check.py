@@ -7,25 +7,29 @@ import pandas as pd
 
 from retrim.adapters.store import Row, iso
 from retrim.core.account import EMPTY, Account
+from retrim.core.approval import ask_to_restore
 from retrim.core.band import Band
 from retrim.core.former import Formers, restore_instead
 from retrim.core.history import standing
 from retrim.core.preview import Preview
 from retrim.core.probe import Reading
+from retrim.core.rolled_back import after_rollback
 from retrim.core.table import assemble, overdue_labels
 from retrim.core.totals import NOTHING, Totals
 from retrim.core.triggers import Decision, Evidence, decide
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
+from retrim.ops.approval import end_waiting
 from retrim.ops.champion import champion
 from retrim.ops.drift import look
 from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
 from retrim.ops.house import House
 from retrim.ops.mode import mode_now
+from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
 from retrim.ops.score import score_table
-from retrim.ops.standing import past_check, past_of_store
+from retrim.ops.standing import past_check, past_of_store, rolled_back
 
 CHECK = "check"
 
@@ -54,6 +58,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     done = house.store.decision(identity)
     if done is not None:
         return Checked(done.id, done.outcome, done.reason, done.record, fresh=False)
+    end_waiting(house, now=now)
     past = house.store.decisions(house.model, source=CHECK)
     previous = past[-1] if past else None
     rows, labels = read_landed(house.landing.root)
@@ -73,6 +78,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "scored": [],
         "estimates": None,
         "formers": None,
+        "probation": None,
         "refits": None,
         "refit_counts": None,
         "best_window": None if previous is None else previous.record.get("best_window"),
@@ -92,10 +98,12 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "labels_until": None,
         "debited": [],
         "account_before": None,
+        "rolled_back": None,
     }
     account, price = EMPTY, price_now(house)
     band: Band | None = None
     formers: Formers | None = None
+    probation: Found | None = None
     if previous is not None and pd.Timestamp(previous.as_of) > now:
         record |= {"account": account.as_record(), "price": price, "money": money_of(house), "said": []}
         record["totals"] = previous.record.get("totals", NOTHING.as_record())
@@ -107,10 +115,19 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         version, predictor = found.version, found.predictor
         score_table(house, table, found, now=now)
         looked = look(house, table, found, previous=previous, now=now)
-        drifted = any(finding.over for finding in looked.findings)
-        seen = realise(house, table, predictor, version, previous=previous, drifted=drifted, price=price, now=now)
+        seen = realise(
+            house,
+            table,
+            predictor,
+            version,
+            previous=previous,
+            drifted=any(finding.over for finding in looked.findings),
+            price=price,
+            now=now,
+        )
         guessed = estimate(house, table, predictor, version, past=past, now=now)
         formers = score_formers(house, table, predictor, version)
+        probation = look_at_probation(house, table, predictor, previous=previous, now=now)
         before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
         rows_held = seen.rows if seen.loss is not None or guessed.estimate is None else guessed.estimate.rows
@@ -125,26 +142,39 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             "slices": [each.as_record() for each in changed.slices[: house.params.slices.kept]],
             **guessed.as_record(),
             "formers": None if formers is None else formers.as_record(),
+            "probation": None if probation is None else probation.as_record(),
             "debited": [run.id for run in _refused_since(house, previous)],
             "account_before": before.as_record(),
         }
     record |= {"account": account.as_record(), "price": price, "money": money_of(house)}
     record["totals"] = _totals(house, previous, record).as_record()
     evidence = _evidence(house, now=now, past=past, record=record, account=account, band=band)
-    decision = decide(evidence, house.params.triggers)
-    if formers is not None and house.params.former.restore and record["champion"] is not None:
-        reading = record["reading"]
-        decision = restore_instead(
-            decision,
-            formers,
-            probe_loss=None if reading is None else reading["probe_loss"],
-            led_before=led_before(previous, record["champion"], formers.best),
-            checks_since_release=checks_since_release(house, past),
-            cooldown_checks=house.params.triggers.cooldown_checks,
-            manual="manual" in house.params.triggers.rules,
-        )
+    back = rolled_back(house, house.store.decisions(house.model), table)
+    record["rolled_back"] = None if back is None else back.as_record()
+    decision = after_rollback(_decide(house, evidence, formers, record, past=past), back)
+    decision = rolled_back_instead(house, decision, probation, previous)
     record["said"] = [said.as_record() for said in decision.said]
     return _store(house, identity, decision, record, now)
+
+
+def _decide(
+    house: House, evidence: Evidence, formers: Formers | None, record: dict[str, Any], *, past: list[Row]
+) -> Decision:
+    """What the rules say; restoring a former champion where one has led and costs no training."""
+    decision = decide(evidence, house.params.triggers)
+    if formers is None or not house.params.former.restore or record["champion"] is None:
+        return decision
+    reading = record["reading"]
+    decision = restore_instead(
+        decision,
+        formers,
+        probe_loss=None if reading is None else reading["probe_loss"],
+        led_before=led_before(past[-1] if past else None, record["champion"], formers.best),
+        checks_since_release=checks_since_release(house, past),
+        cooldown_checks=house.params.triggers.cooldown_checks,
+        manual="manual" in house.params.triggers.rules,
+    )
+    return ask_to_restore(decision, formers.best, house.params.release.approval)
 
 
 def balance(house: House, version: int) -> Account:
@@ -160,11 +190,17 @@ def balance(house: House, version: int) -> Account:
 
 
 def _refused_since(house: House, newest: Row | None) -> list[Row]:
-    """Runs refused since the newest check; one of its own moment that it has debited is not among them."""
+    """Runs refused since the newest check; one of its own moment that it has debited is not among them.
+
+    A version may wait for a person through several checks: then its end counts, not its beginning.
+    """
     if newest is None:
         return []
     refused = house.store.runs(house.model, state="refused")
-    return [run for run in refused if run.as_of >= newest.as_of and run.id not in newest.record["debited"]]
+    since = [
+        run for run in refused if run.as_of >= newest.as_of or ("answer" in run.detail and run.ended >= newest.as_of)
+    ]
+    return [run for run in since if run.id not in newest.record["debited"]]
 
 
 def price_now(house: House) -> float:
@@ -224,7 +260,7 @@ def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Total
     window, probed = record["window"], record["probe"]
     releases = house.store.releases(house.model)
     first = None if not releases else house.store.version(house.model, releases[0].version)
-    ended = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused")]
+    ended = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused", "waiting")]
     return (NOTHING if before is None else Totals.from_record(before)).after(
         loss=record["loss"],
         share=0.0 if window is None else window["rows"] / house.params.account.usual_rows,

@@ -19,7 +19,7 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
     """Former champions on the newest mature rows that neither they nor the live version have seen.
 
     Each is loaded from its stored bundle, whose hash is checked; one that was altered, or
-    whose features the table no longer has, is left out.
+    whose features the table no longer has, is left out, and so is one that uses a column that is forbidden by now.
     """
     params = house.params
     releases = house.store.releases(house.model)
@@ -34,7 +34,10 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
             former = stored(house, number).predictor
         except RefusedError:
             continue
-        if set(former.view.features) <= set(judged.columns) and former.judged_until <= champion.judged_until:
+        uses = set(former.view.features)
+        if uses & set(params.fairness.forbidden):
+            continue
+        if uses <= set(judged.columns) and former.judged_until <= champion.judged_until:
             losses[number] = row_losses(params.judge.loss, former.view.actual(judged), former.predict(judged))
     own = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))
     return judge_formers(losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows)

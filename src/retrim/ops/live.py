@@ -7,6 +7,7 @@ import pandas as pd
 
 from retrim.adapters.store import iso
 from retrim.ops.house import House
+from retrim.ops.release_log import verify_log
 
 
 @dataclass(frozen=True)
@@ -36,3 +37,13 @@ def live(house: House, *, before: pd.Timestamp | None = None) -> Live | None:
         return None
     newest = rows[-1]
     return Live(newest.version, newest.at, newest.reason, newest.action, newest.previous)
+
+
+def trusted_live(house: House) -> Live | None:
+    """What is live now, after the release log was checked against its seals: for who serves it or goes on from it.
+
+    Raises:
+        RefusedError: A row of the log was altered.
+    """
+    verify_log(house, kept=None)
+    return live(house)

@@ -1,7 +1,7 @@
 """Policies tried on the history that has landed, before one is switched on."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 
 from retrim.adapters.store import iso
 from retrim.core.canonical import to_json
+from retrim.core.fairness.groups import as_trained
 from retrim.core.policy.choice import Choice, choose
 from retrim.core.policy.compare import Outcome, compare
 from retrim.core.policy.counted import count_windows
@@ -147,6 +148,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         table = table.assign(_due=table["_event"])
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
     recipe = _recipe(house, table.iloc[: edges[0]])
+    table = as_trained(table, params.fairness)
     work = Work(table, whole, recipe, params.data, params.split.sliding_rows)
     digest = _digest(house, work, table)
     kinds = params.train.windows
@@ -231,11 +233,12 @@ def _recipe(house: House, first: pd.DataFrame) -> Recipe:
     params = house.params
     if found is not None:
         made = found.predictor.recipe
-        return Recipe(made.model, params.judge.loss, made.hyperparameters, made.rounds, made.seed)
+        return replace(made, loss=params.judge.loss, reweight=params.fairness.reweights)
     try:
-        return usual_recipe(first, params.data, params.tune, params.train, loss=params.judge.loss, threads=cores())
+        usual = usual_recipe(first, params.data, params.tune, params.train, loss=params.judge.loss, threads=cores())
     except ValueError as error:
         raise RefusedError(f"the first part of the history is too short for a model: {error}") from error
+    return replace(usual, reweight=params.fairness.reweights)
 
 
 def _unit(house: House, setting: Setting) -> float:
@@ -256,6 +259,9 @@ def _digest(house: House, work: Work, table: pd.DataFrame) -> str:
         "recipe": work.recipe.as_record(),
         "data": house.params.data.model_dump(mode="json"),
         "sliding_rows": work.sliding_rows,
+        "groups": [group.model_dump(mode="json") for group in house.params.fairness.groups]
+        if work.recipe.reweight
+        else [],
     }
     return hashlib.sha256(to_json(facts)).hexdigest()[:16]
 

@@ -10,18 +10,19 @@ import pandas as pd
 
 import retrim
 from retrim.adapters import environment, pipeline
-from retrim.adapters.signing import Keys
+from retrim.adapters.signing import Keys, signer_of
 from retrim.adapters.store import Row, iso
 from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
-from retrim.core.proof import Agreement, Output, agreement, pick, receipt_fields
-from retrim.errors import RefusedError, RetrimError
+from retrim.core.proof import Agreement, agreement, pick, receipt_fields
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import file_digest, folder_digest, read_folder, write_file
 from retrim.machine import platform_tag
 from retrim.ops.alerts import alert
 from retrim.ops.champion import stored
 from retrim.ops.house import House
-from retrim.ops.receipts import PROOF
+from retrim.ops.origin import origin_of
+from retrim.ops.receipts import PROOF, whose_key
 from retrim.ops.reproduce import Rebuilding, Rebuilt, Say, rebuilding, version_row
 from retrim.paths import Paths
 
@@ -103,6 +104,9 @@ def prove_chain(
     proved = {row.version for row in house.store.envelopes(house.model, kind=PROOF) if _holds(house, row)}
     todo = [number for number in ancestors(house, version) if not (skip_proved and number in proved)]
     before = []
+    for number in [each for each in todo if origin_of(version_row(house, each))]:
+        say(f"version {number} was imported: its bundle is held to the signed hash, and it is proved where it was made")
+        todo.remove(number)
     for number in todo:
         say(f"proving version {number}, an ancestor of version {version}")
         before.append(prove(house, number, reason=f"ancestor of version {version}", now=now, gently=False, say=say))
@@ -122,7 +126,7 @@ def ancestors(house: House, version: int) -> list[int]:
 
 
 def _parents(row: Row) -> list[int]:
-    champion = row.lineage["champion"]
+    champion = None if origin_of(row) else row.lineage["champion"]  # an imported one has its ancestors elsewhere
     return [] if champion is None else [int(champion)]
 
 
@@ -140,7 +144,7 @@ def prove_scheduled(house: House, *, now: pd.Timestamp, say: Say) -> Proof | Non
     Raises:
         RefusedError: A retraining is going on; ask again later.
     """
-    versions = [row.version for row in house.store.versions(house.model)]
+    versions = [row.version for row in house.store.versions(house.model) if origin_of(row) is None]
     reason = f"scheduled for {iso(now)}"
     done = any(row.record["reason"] == reason for row in house.store.envelopes(house.model, kind=PROOF))
     if not house.params.proof.scheduled or not versions or done:
@@ -157,16 +161,21 @@ def prove_scheduled(house: House, *, now: pd.Timestamp, say: Say) -> Proof | Non
 
 
 def _holds(house: House, row: Row) -> bool:
-    return bool(row.record["identical"]) and row.record["platform"]["here"] == platform_tag()
+    """Whether a kept receipt is what was signed here, and says *identical* of this platform and this bundle."""
+    known = house.store.version(house.model, row.version)
+    try:
+        whose_key(house, signer_of(row.record), key=None)
+    except (BadInputError, RefusedError):
+        return False
+    record = row.record
+    same = known is not None and record["bundle"]["recorded"] == known.bundle
+    return same and bool(record["identical"]) and record["platform"]["here"] == platform_tag()
 
 
 def _fields(house: House, done: Rebuilding, *, reason: str, now: pd.Timestamp) -> dict[str, Any]:
     row, room, lineage = done.row, Paths(done.room), done.row.lineage
     assert done.python is not None
     whole = bool(done.rebuilt.executed) and room.candidate.is_dir()
-    outputs = pipeline.outputs(done.room)
-    if not whole:  # dvc.lock still says what was recorded, and nothing was made
-        outputs = [Output(each.stage, each.path, each.recorded, None) for each in outputs]
     packages = environment.packages_in(done.python)
     return receipt_fields(
         what={
@@ -189,7 +198,7 @@ def _fields(house: House, done: Rebuilding, *, reason: str, now: pd.Timestamp) -
             "champion": lineage["champion_digest"],
             "champion_version": lineage["champion"],
         },
-        outputs=outputs,
+        outputs=pipeline.outputs(done.room),
         bundle={"recorded": row.bundle, "rebuilt": folder_digest(room.candidate) if whole else None},
         executed=done.rebuilt.executed,
         differences=done.rebuilt.differences,

@@ -9,6 +9,7 @@ import pandas as pd
 from retrim.adapters.store import Row, iso
 from retrim.core.band import Band, reference_band
 from retrim.core.bundle import Predictor
+from retrim.core.fairness.groups import as_trained
 from retrim.core.metrics import measure, row_losses
 from retrim.core.preview import Preview, preview
 from retrim.core.probe import Reading, fitted_rows, reading_of, refit_losses
@@ -194,13 +195,15 @@ def _probes(
 ) -> tuple[dict[WindowKind, Reading], Preview | None]:
     """The probe's reading with each training window, side by side; and what the gate would say of their refits."""
     params, judged = house.params, ripe.iloc[newest]
+    recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
+    past = as_trained(ripe, params.fairness)
     champion = row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged))
 
     def refit(window: WindowKind, threads: int) -> np.ndarray:
         return refit_losses(
-            ripe,
+            past,
             newest,
-            replace(predictor.recipe, loss=params.judge.loss),
+            recipe,
             params.data,
             params.probe,
             window=window,

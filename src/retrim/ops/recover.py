@@ -8,9 +8,12 @@ import pandas as pd
 from retrim.adapters import git, pipeline
 from retrim.adapters.store import Row, iso
 from retrim.ops.alerts import alert
+from retrim.ops.approval import end_waiting
 from retrim.ops.house import House
+from retrim.ops.person import PERSON
 from retrim.ops.release import live, sync_aliases
 from retrim.ops.signs import clear, is_alive, left_behind
+from retrim.ops.standing import rolled_back
 
 ROOM = re.compile(r"(run-.+)-(\d+)")
 
@@ -33,7 +36,8 @@ def recover(house: House, *, now: pd.Timestamp) -> list[str]:
         git.clear_tag_locks(house.workspace.root, f"retrim/{house.model}")
     if live(house) is not None:
         sync_aliases(house)
-    return _waiting(house)
+    end_waiting(house, now=now)
+    return _waiting(house, now=now)
 
 
 def mark_stopped(house: House, run: Row, *, why: str, now: pd.Timestamp) -> None:
@@ -97,9 +101,23 @@ def _detail(house: House, run: Row) -> dict[str, object]:
     return dict(found.detail) if found is not None else {}
 
 
-def _waiting(house: House) -> list[str]:
-    waiting = [str(run.decision) for run in house.store.runs(house.model, state="crashed")]
+def _waiting(house: House, *, now: pd.Timestamp) -> list[str]:
     decisions = house.store.decisions(house.model)
+    by_id = {row.id: row for row in decisions}
+    waiting = []
+    for run in house.store.runs(house.model, state="crashed"):
+        if _overtaken(house, by_id[run.decision], decisions):
+            reason = "what is live was rolled back to since this was decided, and nothing starts by itself after that"
+            house.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
+            alert(house, "run failed", f"{run.id}: {reason}", now=now)
+        else:
+            waiting.append(str(run.decision))
     if decisions and decisions[-1].outcome == "retrain" and house.store.run(f"run-{decisions[-1].id}") is None:
-        waiting.append(str(decisions[-1].id))
+        waiting += [] if _overtaken(house, decisions[-1], decisions) else [str(decisions[-1].id)]
     return waiting
+
+
+def _overtaken(house: House, decision: Row, decisions: list[Row]) -> bool:
+    """Whether a check decided it before a rollback that nobody has answered since."""
+    back = rolled_back(house, decisions, None)
+    return back is not None and decision.source != PERSON and pd.Timestamp(decision.as_of) <= back.at

@@ -6,7 +6,7 @@ from retrim.adapters.store import iso
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.champion import stored_bundle
 from retrim.ops.house import House
-from retrim.ops.live import Live, live
+from retrim.ops.live import Live, live, trusted_live
 from retrim.ops.release_checks import check_stored, record_checks, release_checks
 
 __all__ = ["Live", "live", "make_live", "promote", "rollback", "show_challenger", "sync_aliases"]
@@ -70,7 +70,8 @@ def make_live(house: House, version: int, *, action: str, expected: int | None, 
 
     Raises:
         BadInputError: There is no such version.
-        RefusedError: Something else is live by now; the gate or a release check refused it; its bundle was altered.
+        RefusedError: Something else is live by now; the gate or a release check refused it; its bundle or
+            the log was altered.
     """
     row = house.store.version(house.model, version)
     if row is None:
@@ -128,7 +129,7 @@ def _were_live(house: House) -> set[int]:
 
 
 def _expect(house: House, version: int, expected: int | None) -> None:
-    champion = live(house)
+    champion = trusted_live(house)
     found = None if champion is None else champion.version
     if found != expected:
         raise RefusedError(

@@ -12,6 +12,7 @@ from retrim.adapters.adoption import adopt
 from retrim.adapters.past import copy_past
 from retrim.adapters.store import Row, iso
 from retrim.core.replay.settings import Change, changes, merged
+from retrim.datasets.landed import hash_file
 from retrim.errors import BadInputError
 from retrim.files import link
 from retrim.mapping import read_yaml
@@ -87,7 +88,9 @@ def lay_batches(here: House, there: House, *, after: pd.Timestamp | None, until:
     """Lets what arrived in `(after, until]` land in the replay too, with its arrival time: the very files, linked."""
     for batch in here.landing.batches(until):
         if after is None or batch.arrived > after:
-            link(batch.path, there.landing.root / batch.path.relative_to(here.landing.root))
+            for path in (batch.path, hash_file(batch.path)):
+                if path.is_file():
+                    link(path, there.landing.root / path.relative_to(here.landing.root))
 
 
 def _no_history(house: House, since: pd.Timestamp) -> str:

@@ -13,7 +13,9 @@ from retrim.adapters.store import Row
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest
 from retrim.machine import platform_tag
+from retrim.ops.cache_lock import using_cache
 from retrim.ops.house import House
+from retrim.ops.origin import refuse_rebuild
 from retrim.ops.signs import held
 from retrim.paths import Paths
 
@@ -97,13 +99,14 @@ def rebuilding(house: House, version: int, *, prove: bool, gently: bool, say: Sa
         RefusedError: The recorded commit is gone, or another process rebuilds this version just now.
     """
     row = version_row(house, version)
+    refuse_rebuild(row)
     recorded = str(row.lineage["platform"]).rpartition("-python")[2]
     if recorded != platform_tag().rpartition("-python")[2]:
         raise BadInputError(
             f"version {version} was made with Python {recorded}; run retrim with that one to rebuild it"
         )
     folder = house.workspace.runs / f"reproduce-v{version}"
-    with held(house, folder.name):
+    with held(house, folder.name), using_cache(house):
         pipeline.end_survivors(folder)
         pipeline.close_room(house.workspace, folder)
         make = git.clone_commit if prove else git.add_worktree

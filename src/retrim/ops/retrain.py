@@ -15,6 +15,8 @@ from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
 from retrim.files import file_digest, folder_digest
+from retrim.ops.approval import let_wait
+from retrim.ops.card import keep_card
 from retrim.ops.champion import champion
 from retrim.ops.house import House
 from retrim.ops.mode import mode_now
@@ -30,7 +32,7 @@ WAIT_AT_MOST = pd.Timedelta("365D")  # a wrong year in a few rows must not put a
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: promoted, refused or deferred, with the reason in a sentence."""
+    """How a run ended: promoted, refused, deferred or waiting for a person, with the reason in a sentence."""
 
     run: str
     state: str
@@ -44,7 +46,7 @@ class Outcome:
 def outcome_of(house: House, decision: str) -> Outcome | None:
     """How the run of a decision ended; None if it has not, or did not end well."""
     run = house.store.run(f"run-{decision}")
-    if run is None or run.state not in ("promoted", "refused", "deferred"):
+    if run is None or run.state not in ("promoted", "refused", "deferred", "waiting"):
         return None
     return Outcome(run.id, run.state, run.detail["reason"], run.version)
 
@@ -211,13 +213,20 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     """Acts on the verdict and the release checks: the alias moves, or it does not and the reason is kept."""
     row = house.store.version(house.model, version)
     assert row is not None
+    keep_card(house, version, now=now)
     promotes, reason = bool(row.verdict["promote"]), str(row.verdict["reason"])
     if promotes:
         checks = release_checks(house, version, now=now).record
         house.registry.add_to_note(parent, version, row.verdict, checks)
         promotes, reason = checks["passed"], reason if checks["passed"] else str(checks["reason"])
+    against = row.lineage["champion"]
+    if promotes and house.params.release.approval.asks(against):
+        house.registry.finish(parent, "FINISHED")
+        said = let_wait(house, run, version, reason=reason, now=now)
+        clear_rooms(house)
+        return Outcome(run.id, "waiting", said, version)
     if promotes:
-        promote(house, version, judged_against=row.lineage["champion"], reason=reason, now=now)
+        promote(house, version, judged_against=against, reason=reason, now=now)
     show_challenger(house, None)
     house.registry.finish(parent, "FINISHED")
     state = "promoted" if promotes else "refused"

@@ -12,13 +12,15 @@ from retrim.adapters import git, pipeline
 from retrim.adapters.dvc_session import DvcSession
 from retrim.adapters.store import iso
 from retrim.core.plan import Mode
+from retrim.datasets.landed import check_whole
 from retrim.errors import BadInputError
 from retrim.files import folder_digest
 from retrim.machine import CORES_VARIABLE, platform_tag
+from retrim.ops.cache_lock import using_cache
 from retrim.ops.champion import stored_bundle
 from retrim.ops.house import House
+from retrim.ops.live import Live, live, trusted_live
 from retrim.ops.mode import mode_now
-from retrim.ops.release import Live, live
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,10 @@ def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, taken
 
     Raises:
         BadInputError: No batch had arrived by then, or a room of that name is there.
-        RefusedError: The workspace holds a file that a tag must not publish, or the champion was altered.
+        RefusedError: The workspace holds a file that a tag must not publish; a batch, the champion or the release log
+            was altered.
     """
-    return _open(house, name, as_of=as_of, mode=mode, champion=live(house), judged_before=None, taken=taken)
+    return _open(house, name, as_of=as_of, mode=mode, champion=trusted_live(house), judged_before=None, taken=taken)
 
 
 def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -> Room:
@@ -60,7 +63,8 @@ def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -
     champion = live(house, before=as_of)
     chosen = mode or _mode(house, champion)
     name = f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}"
-    return _open(house, name, as_of=as_of, mode=chosen, champion=champion, judged_before=as_of, taken=None)
+    with using_cache(house):
+        return _open(house, name, as_of=as_of, mode=chosen, champion=champion, judged_before=as_of, taken=None)
 
 
 def _mode(house: House, champion: Live | None) -> Mode:
@@ -97,6 +101,8 @@ def _open(
     batches = house.landing.batches(as_of)
     if not any(batch.kind == "rows" for batch in batches):
         raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
+    for batch in batches:
+        check_whole(batch.path)
     if taken is None:
         taken = git.snapshot(house.workspace.root, max_file_mb=house.params.room.max_file_mb)
     pins = {

@@ -17,21 +17,23 @@ from retrim.ops.house import House
 
 @dataclass(frozen=True)
 class Scored:
-    """What a scoring run wrote."""
+    """What a scoring run wrote; `selected` counts rows that were decided for, None where nothing is decided."""
 
     version: int | None
     rows: int
     written: int
+    selected: int | None
 
     def as_record(self) -> dict[str, Any]:
-        return {"version": self.version, "rows": self.rows, "written": self.written}
+        plain = {"version": self.version, "rows": self.rows, "written": self.written}
+        return {**plain, "selected": self.selected}
 
 
 def score(house: House, *, now: pd.Timestamp) -> Scored:
     """Predicts every row that landed after the champion was judged and has no prediction of it yet."""
     found = champion(house)
     if found is None:
-        return Scored(None, 0, 0)
+        return Scored(None, 0, 0, None)
     rows, labels = read_landed(house.landing.root)
     return score_table(house, assemble(rows, labels, house.params.data, as_of=now), found, now=now)
 
@@ -50,15 +52,23 @@ def score_table(house: House, table: pd.DataFrame, champion: Stored, *, now: pd.
     known = set(house.store.prediction_keys(house.model, version=version))
     fresh = fresh[~fresh["_key"].isin(known)]
     if not len(fresh):
-        return Scored(version, 0, 0)
+        return Scored(version, 0, 0, None)
     values = predictor.predict(fresh)
+    decided = predictor.decide(fresh, values)
+    if decided is not None:  # first, as a row with a prediction is not looked at again
+        house.store.add_selections(
+            [
+                {"model": house.model, "key": key, "version": version, "selected": selected}
+                for key, selected in zip(fresh["_key"], decided.tolist(), strict=True)
+            ]
+        )
     written = house.store.add_predictions(
         [
             {"model": house.model, "key": key, "version": version, "event": iso(event), "at": iso(now), "value": value}
             for key, event, value in zip(fresh["_key"], fresh["_event"], values.tolist(), strict=True)
         ]
     )
-    return Scored(version, len(fresh), written)
+    return Scored(version, len(fresh), written, None if decided is None else int(decided.sum()))
 
 
 def stored_scores(house: House, version: int, keys: pd.Series, view: FeatureView) -> pd.DataFrame:

@@ -63,6 +63,8 @@ def settle(house: House, *, reason: str, by: str, now: pd.Timestamp) -> Settled:
     if not is_held(house, decisions):
         last = f"the last check, of {checks[-1].as_of}, said {checks[-1].outcome}" if checks else "nothing was checked"
         raise RefusedError(f"nothing is held: {last}; `retrim status` says when something waits for a person")
+    if not checks:
+        raise RefusedError("nothing was checked yet, so no alarm can be answered; check first: retrim check")
     newest = checks[-1]
     if iso(now) < newest.as_of:
         raise BadInputError(f"{iso(now)} is before the check that is held, of {newest.as_of}; answers go forward")

@@ -7,8 +7,13 @@ import pandas as pd
 
 from retrim.adapters.store import Row
 from retrim.core.history import Past, PastCheck, PastRun, Settlement, standing
+from retrim.core.rolled_back import RolledBack
 from retrim.ops.house import House
 from retrim.ops.person import PERSON, SETTLEMENT
+
+PROBATION_ROLLBACK = "probation rollback"
+ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
+"""What the release log calls a move back: a person's, and that of a probation."""
 
 
 def past_of_store(house: House, checks: Sequence[Row]) -> Past:
@@ -38,13 +43,43 @@ def waiting_rules(house: House, checks: Sequence[Row]) -> tuple[str, ...]:
     return held
 
 
+def rolled_back(house: House, decisions: Sequence[Row], table: pd.DataFrame | None) -> RolledBack | None:
+    """The rollback that made live what is live, while no person has said anything since; else None.
+
+    Args:
+        house: The house.
+        decisions: All of the model, oldest first.
+        table: As assembled now; None to go by what the newest check has counted.
+    """
+    releases = house.store.releases(house.model)
+    if not releases or releases[-1].action not in ROLLBACKS:
+        return None
+    newest = releases[-1]
+    if any(row.source in (PERSON, SETTLEMENT) and row.as_of > newest.at for row in decisions):
+        return None
+    at = pd.Timestamp(newest.at)
+    rows = _counted(decisions, at) if table is None else int((table["_matured"] > at).sum())
+    return RolledBack(newest.version, newest.previous, at, rows, house.params.gate.min_rows)
+
+
+def _counted(decisions: Sequence[Row], at: pd.Timestamp) -> int:
+    """Rows that the newest check found matured since the rollback at this moment; 0 where none was made since."""
+    kept = [row.record.get("rolled_back") for row in decisions]
+    return next((each["rows"] for each in reversed(kept) if each and pd.Timestamp(each["at"]) == at), 0)
+
+
 def is_held(house: House, decisions: Sequence[Row]) -> bool:
-    """Whether something waits for a person: the newest check was held, or left an alarm to one, and nobody answered.
+    """Whether something waits for a person, and nobody answered.
+
+    The newest check was held, or left an alarm to one; or a rollback holds all that would start by itself.
 
     Args:
         house: The house.
         decisions: All of the model, oldest first.
     """
+    rollback = rolled_back(house, decisions, None)
+    if rollback is not None and rollback.holds:
+        return True
     checks = [row for row in decisions if row.source not in (PERSON, SETTLEMENT)]
     if not checks:
         return False

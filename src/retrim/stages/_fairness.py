@@ -16,11 +16,8 @@ from retrim.core.fairness.proxies import Proxy, proxy_from_record
 from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.gate import Judged, Scored
 from retrim.core.metrics import JudgeParams, row_losses
-from retrim.paths import Paths
+from retrim.paths import BEFORE_FILE, Paths
 from retrim.stages._room import read_json
-
-BEFORE_FILE = "mitigation/before.parquet"
-"""In the folder of a challenger that was fitted on weighted rows: what it would have predicted without weights."""
 
 
 def look_by_group(

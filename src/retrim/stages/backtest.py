@@ -1,10 +1,14 @@
 """The recipe refitted at earlier origins, on training rows alone."""
 
+import numpy as np
 import pandas as pd
 
 from retrim.core import backtest as rolling
 from retrim.core.canonical import to_json
-from retrim.core.challengers import recipes_of
+from retrim.core.challengers import challengers_of, recipes_of
+from retrim.core.fairness.params import Equalised, GroupParams, Mitigation
+from retrim.core.fairness.reweight import GROUP
+from retrim.core.fairness.thresholds import group_thresholds
 from retrim.core.metrics import JudgeParams
 from retrim.core.training import TrainParams
 from retrim.core.view import FeatureView
@@ -12,6 +16,7 @@ from retrim.core.windows import SplitParams, folds, part_of
 from retrim.errors import RefusedError
 from retrim.files import write_folder
 from retrim.paths import Paths
+from retrim.stages._groups import grouped
 from retrim.stages._room import lightgbm_alone, main, read_json
 
 
@@ -20,20 +25,26 @@ def run(
     train: TrainParams,
     judge: JudgeParams,
     split: SplitParams,
+    fairness__groups: tuple[GroupParams, ...],
+    fairness__mitigate: Mitigation | None,
+    fairness__threshold: float,
+    fairness__equalise: Equalised,
     paths: Paths,
     cores: int,
 ) -> None:
     """Writes the loss of each challenger at each origin."""
     lightgbm_alone()
-    rows = part_of(pd.read_parquet(paths.view), "train")
-    recipes = recipes_of(read_json(paths.tuning / "hyperparameters.json"), train, loss=judge.loss)
+    rows = grouped(part_of(pd.read_parquet(paths.view), "train"), paths, fairness__groups, fairness__mitigate)
+    view = FeatureView.from_record(read_json(paths.features / "view.json"))
+    reweight = fairness__mitigate == "reweight"
+    recipes = recipes_of(read_json(paths.tuning / "hyperparameters.json"), train, loss=judge.loss, reweight=reweight)
     try:
         cut = folds(rows["_event"], rows["_due"], count=backtest.origins, rows=backtest.origin_rows)
     except ValueError as error:
         raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
     origins = rolling.backtest(
         recipes,
-        FeatureView.from_record(read_json(paths.features / "view.json")),
+        view,
         rows,
         cut,
         train.windows,
@@ -45,7 +56,23 @@ def run(
         "origins": [origin.as_record() for origin in origins],
         "interval": rolling.stated_interval(origins, level=backtest.interval),
     }
-    write_folder(paths.backtest, {"backtest.json": to_json(record)})
+    files = {"backtest.json": to_json(record)}
+    if fairness__mitigate == "thresholds":
+        scored = rows.iloc[np.concatenate([fold.score for fold in cut])]
+        competing = challengers_of(recipes, train.windows, len(rows), sliding_rows=split.sliding_rows)
+        found = {
+            each.name: group_thresholds(
+                np.concatenate([origin.of(each.name) for origin in origins]),
+                view.actual(scored),
+                scored[GROUP].to_numpy(),
+                fairness__groups,
+                default=fairness__threshold,
+                equalise=fairness__equalise,
+            ).as_record()
+            for each in competing
+        }
+        files["thresholds.json"] = to_json(found)
+    write_folder(paths.backtest, files)
 
 
 if __name__ == "__main__":

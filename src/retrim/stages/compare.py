@@ -104,6 +104,8 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
     parts = pd.read_parquet(paths.view)
     keys, train = part_of(parts, "judge")["_key"], part_of(parts, "train")
     rows = pd.read_parquet(paths.table).set_index("_key").loc[keys].reset_index()
+    used_until = read_json(paths.features / "split.json")["used_until"]
+    _check_unused(rows["_event"], pd.Timestamp(used_until), by="the challengers")
     champion = _champion(paths, rows, judge)
     backtest = read_json(paths.backtest / "backtest.json")
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
@@ -141,11 +143,21 @@ def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored 
         return None
     files = read_folder(paths.champion)
     champion = load_predictor(files)
+    _check_unused(judged["_event"], champion.used_until, by="the champion")
     missing = sorted(set(champion.view.features) - set(judged.columns))
     if missing:
         raise RefusedError(f"the champion needs {', '.join(missing)}, which the table no longer has; keep the columns")
     stated = _stated(json.loads(files.get("backtest/backtest.json", b"{}")), champion.window)
     return score(champion.view, judged, champion.predict(judged), loss=judge.loss, stated=stated)
+
+
+def _check_unused(events: "pd.Series[pd.Timestamp]", used_until: pd.Timestamp, *, by: str) -> None:
+    """Refuses rows that a model was fitted, tuned or stopped on as its judges; the stage features never leaves any."""
+    if len(events) and events.iloc[0] <= used_until:
+        raise RefusedError(
+            f"the judging rows begin at {events.iloc[0].isoformat()}, and rows up to {used_until.isoformat()} were "
+            f"used to make {by}; judge on later rows alone"
+        )
 
 
 def _used(paths: Paths) -> list[Used]:

@@ -1,21 +1,27 @@
 """Every challenger, fitted on the training rows of its window, and the profile of what it was made from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from retrim.core.canonical import to_json
-from retrim.core.challengers import challengers_of, recipes_of
+from retrim.core.challengers import Challenger, challengers_of, recipes_of
 from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.joint import JointParams
 from retrim.core.drift.keep import Usual
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.drift.reference import make_reference
+from retrim.core.fairness.params import GroupParams, Mitigation
+from retrim.core.frames import to_parquet
 from retrim.core.metrics import JudgeParams
+from retrim.core.models import Model
 from retrim.core.training import TrainParams, fit_recipe, in_parallel, training_rows
 from retrim.core.view import FeatureView
 from retrim.core.windows import SplitParams, part_of
 from retrim.files import write_folder
-from retrim.paths import Paths
+from retrim.paths import BEFORE_FILE, Paths
+from retrim.stages._groups import grouped
 from retrim.stages._room import lightgbm_alone, main, read_json
 
 
@@ -27,6 +33,8 @@ def run(
     account__usual_rows: int,
     drift__alarms: AlarmParams | None,
     drift__joint: JointParams,
+    fairness__groups: tuple[GroupParams, ...],
+    fairness__mitigate: Mitigation | None,
     paths: Paths,
     cores: int,
 ) -> None:
@@ -34,16 +42,23 @@ def run(
     lightgbm_alone()
     table = pd.read_parquet(paths.view)
     rows, judged = part_of(table, "train"), part_of(table, "judge")
+    rows = grouped(rows, paths, fairness__groups, fairness__mitigate)
+    reweight = fairness__mitigate == "reweight"
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
-    recipes = recipes_of(read_json(paths.tuning / "hyperparameters.json"), train, loss=judge.loss)
+    recipes = recipes_of(read_json(paths.tuning / "hyperparameters.json"), train, loss=judge.loss, reweight=reweight)
     competing = challengers_of(recipes, train.windows, len(rows), sliding_rows=split.sliding_rows)
     past = np.arange(len(rows))
     cut = {
         each.window: rows.iloc[training_rows(past, each.window, sliding_rows=split.sliding_rows)] for each in competing
     }
-    models = in_parallel(
-        lambda each, threads: fit_recipe(each.recipe, view, cut[each.window], threads=threads), competing, cores=cores
-    )
+
+    def fit(each: Challenger, threads: int) -> Model:
+        return fit_recipe(each.recipe, view, cut[each.window], threads=threads)
+
+    models = in_parallel(fit, competing, cores=cores)
+    # What each would be without weights, so that the verdict can show what these did.
+    plain = [replace(each, recipe=replace(each.recipe, reweight=False)) for each in competing if reweight]
+    twins = {each.name: twin for each, twin in zip(plain, in_parallel(fit, plain, cores=cores), strict=True)}
     usual = Usual(account__usual_rows, drift__alarms, drift__joint, cores)
     files: dict[str, bytes] = {}
     for each, model in zip(competing, models, strict=True):
@@ -59,10 +74,19 @@ def run(
         }
         files |= {f"{name}/{file}": content for file, content in model.files().items()}
         files[f"{name}/fit.json"] = to_json(made)
+        if name in twins:
+            files[f"{name}/{BEFORE_FILE}"] = _predictions(twins[name], view, judged)
         since = table[table["_event"] >= fitted["_event"].iloc[0]]
         kept = make_reference(since, judged, model.predict(view.matrix(judged)), view, profile, usual)
         files |= {f"{name}/profile/{file}": content for file, content in kept.as_files().items()}
     write_folder(paths.models, files)
+
+
+def _predictions(model: Model, view: FeatureView, judged: pd.DataFrame) -> bytes:
+    """What a model predicts for the judged rows: a column, or one a class, beside the key."""
+    predicted = model.predict(view.matrix(judged)).reshape(len(judged), -1)
+    columns = {f"predicted_{place}": predicted[:, place] for place in range(predicted.shape[1])}
+    return to_parquet(judged[["_key"]].assign(**columns))
 
 
 if __name__ == "__main__":

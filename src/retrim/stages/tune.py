@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.canonical import to_json
+from retrim.core.fairness.params import GroupParams, Mitigation
+from retrim.core.fairness.reweight import GROUP, reweighting
 from retrim.core.metrics import JudgeParams, row_losses
 from retrim.core.models import MODELS
 from retrim.core.training import TrainParams
@@ -20,10 +22,20 @@ from retrim.core.windows import folds, keep_back, part_of
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_folder
 from retrim.paths import Paths
+from retrim.stages._groups import grouped
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
 
-def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, cores: int, trials: Path) -> None:
+def run(
+    tune: TuneParams,
+    train: TrainParams,
+    judge: JudgeParams,
+    fairness__groups: tuple[GroupParams, ...],
+    fairness__mitigate: Mitigation | None,
+    paths: Paths,
+    cores: int,
+    trials: Path,
+) -> None:
     """Writes the hyperparameters and every trial; finished trials also go to the trial log as they come."""
     mode = read_pins(paths)["mode"]
     champion = _champion(paths)
@@ -38,7 +50,10 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     cuts = _cuts(rows, tune)
     matrix, actual = view.matrix(rows), view.actual(rows)
-    log = trials / f"{_fingerprint(paths, tune, judge, train, mode)}.jsonl"
+    groups = None
+    if fairness__mitigate == "reweight":
+        groups = grouped(rows, paths, fairness__groups, fairness__mitigate)[GROUP].to_numpy()
+    log = trials / f"{_fingerprint(paths, tune, judge, train, mode, groups)}.jsonl"
     wanted = tune.warm_trials if mode == "warm" else tune.trials
     sys.stdout.write(f"trial log {log.name}\n")
 
@@ -48,7 +63,7 @@ def run(tune: TuneParams, train: TrainParams, judge: JudgeParams, paths: Paths, 
         sys.stdout.flush()
 
     found = search(
-        lambda hyperparameters: _evaluate(hyperparameters, view, matrix, actual, cuts, tune, train, judge),
+        lambda hyperparameters: _evaluate(hyperparameters, view, matrix, actual, groups, cuts, tune, train, judge),
         tune,
         trials=wanted,
         first=champion["hyperparameters"] if champion is not None and mode == "warm" else None,
@@ -100,12 +115,13 @@ def _evaluate(
     view: FeatureView,
     matrix: np.ndarray,
     actual: np.ndarray,
+    groups: np.ndarray | None,
     cuts: Sequence[Cut],
     tune: TuneParams,
     train: TrainParams,
     judge: JudgeParams,
 ) -> Score:
-    """Loss and rounds a fold."""
+    """Loss and rounds a fold; where there are groups, what is fitted on is weighted by group and label."""
     losses, rounds = [], []
     for fit, stop, scored in cuts:
         fitted = MODELS[train.model].fit(
@@ -115,7 +131,7 @@ def _evaluate(
             loss=judge.loss,
             hyperparameters=hyperparameters,
             rounds=tune.max_rounds,
-            weights=None,
+            weights=None if groups is None else reweighting(groups[fit], actual[fit]),
             stop=(matrix[stop], actual[stop]),
             patience=tune.patience,
             seed=train.seed,
@@ -127,11 +143,15 @@ def _evaluate(
     return Score(tuple(losses), tuple(rounds))
 
 
-def _fingerprint(paths: Paths, tune: TuneParams, judge: JudgeParams, train: TrainParams, mode: str) -> str:
+def _fingerprint(
+    paths: Paths, tune: TuneParams, judge: JudgeParams, train: TrainParams, mode: str, groups: np.ndarray | None
+) -> str:
     """What a trial's loss depends on: rows, view, settings, the champion's start, code and environment."""
     digest = hashlib.sha256()
     settings = {"tune": tune.model_dump(), "judge": judge.model_dump(), "train": train.model_dump(), "mode": mode}
     digest.update(json.dumps([settings, _champion(paths) if mode == "warm" else None], sort_keys=True).encode())
+    if groups is not None:
+        digest.update("\n".join(groups).encode())
     code = sorted((paths.root / "src" / "retrim" / "core").rglob("*.py"))
     for path in [paths.view, paths.features / "view.json", paths.root / "requirements.lock", Path(__file__), *code]:
         digest.update(path.read_bytes())

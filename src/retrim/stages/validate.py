@@ -3,6 +3,7 @@
 import pandas as pd
 
 from retrim.adapters.validation import for_tables, read_suite, validate
+from retrim.core.bundle_format import format_record
 from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
 from retrim.core.table import DataParams, assemble, mature, overdue_labels
@@ -42,6 +43,7 @@ def run(data: DataParams, paths: Paths) -> None:
         "from": ripe["_event"].iloc[0].isoformat(),
         "until": ripe["_event"].iloc[-1].isoformat(),
     }
+    write_file(paths.format, to_json(format_record()))
     write_file(paths.table, to_parquet(ripe))
     write_folder(paths.validation, {"report.json": to_json(report)})
 

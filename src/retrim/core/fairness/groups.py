@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from retrim.core.fairness.params import GroupParams
+from retrim.core.fairness.params import FairnessParams, GroupParams
+from retrim.core.fairness.reweight import GROUP
 from retrim.errors import BadInputError
 
 MISSING = "missing"
@@ -38,6 +39,16 @@ def crossed(rows: pd.DataFrame, groups: Sequence[GroupParams]) -> np.ndarray:
     for part in parts[1:]:
         joined = joined + ", " + part
     return np.asarray(joined)
+
+
+def with_groups(rows: pd.DataFrame, groups: Sequence[GroupParams]) -> pd.DataFrame:
+    """The rows with the group of each, of all columns together, in the column `GROUP`."""
+    return rows.assign(**{GROUP: crossed(rows, groups)})
+
+
+def as_trained(rows: pd.DataFrame, fairness: FairnessParams) -> pd.DataFrame:
+    """Rows of the table as a recipe that reweights wants them: with their groups where `fairness.mitigate` says so."""
+    return with_groups(rows, fairness.groups) if fairness.reweights else rows
 
 
 def _spans(cuts: tuple[float, ...]) -> list[str]:

@@ -73,20 +73,13 @@ def proxies(
     half = np.concatenate([np.full(len(part), place % 2) for place, part in enumerate(spans)])
     generator = np.random.default_rng(params.seed)
     turns = [np.roll(classes, int(by)) for by in generator.integers(n // 20 + 1, n - n // 20, size=params.turns)]
-    matrix = view.matrix(rows)
-
-    def together(labels: np.ndarray) -> np.ndarray:
-        return _guesses_together(matrix, labels, half, view, params)
-
-    cells = {name: _feature_cells(rows[name], view, name) for name in view.features}
-    guesses = {name: _guesses_alone(cells[name], classes, half) for name in view.features}
-    best = np.array(
-        [max(_area(_guesses_alone(own, labels, half), labels, half) for own in cells.values()) for labels in turns]
-    )
-    found = [_proxy(column, name, own, classes, half, best, confidence) for name, own in guesses.items()]
-    by_chance = np.array([_area(together(labels), labels, half) for labels in turns])
-    whole = _proxy(column, None, together(classes), classes, half, by_chance, confidence)
-    return [whole, *sorted(found, key=lambda proxy: (-proxy.auc, str(proxy.feature)))]
+    told = {name: _Alone(_feature_cells(rows[name], view, name), half) for name in view.features}
+    best = np.array([max(_area(own.guess(labels), labels, half) for own in told.values()) for labels in turns])
+    found = [_proxy(column, name, own, classes, half, best, confidence) for name, own in told.items()]
+    whole = _Together(view.matrix(rows), half, view, params)
+    by_chance = np.array([_area(whole.guess(labels), labels, half) for labels in turns])
+    together = _proxy(column, None, whole, classes, half, by_chance, confidence)
+    return [together, *sorted(found, key=lambda proxy: (-proxy.auc, str(proxy.feature)))]
 
 
 def proxy_warnings(found: list[Proxy], params: ProxyParams, *, confidence: float) -> list[Proxy]:
@@ -118,44 +111,62 @@ def _feature_cells(values: pd.Series, view: FeatureView, name: str) -> np.ndarra
     return np.asarray(NumericCells.cut(values, cells=FEATURE_CELLS).place(values))
 
 
-def _guesses_alone(cells: np.ndarray, labels: np.ndarray, half: np.ndarray) -> np.ndarray:
-    """Share of each class in a row's cell, as the other half of the spans has it, shape (n, classes)."""
-    size, classes = int(cells.max()) + 1, int(labels.max()) + 1
-    guesses = np.empty((len(cells), classes))
-    for part in (0, 1):
-        other = half != part
-        table = np.bincount(cells[other] * classes + labels[other], minlength=size * classes).reshape(size, classes)
-        shares = table.sum(axis=0) / max(table.sum(), 1)
-        smoothed = (table + shares) / (table.sum(axis=1, keepdims=True) + 1)
-        guesses[~other] = smoothed[cells[~other]]
-    return guesses
+class _Alone:
+    """Guesses from the cells of one feature: the share of each class in a row's cell, as the other half has it."""
+
+    def __init__(self, cells: np.ndarray, half: np.ndarray) -> None:
+        self.cells, self.half, self.size = cells, half, int(cells.max()) + 1
+
+    def guess(self, labels: np.ndarray) -> np.ndarray:
+        """Chances of each class, shape (n, classes)."""
+        classes = int(labels.max()) + 1
+        guesses = np.empty((len(labels), classes))
+        for part in (0, 1):
+            other = self.half != part
+            places = self.cells[other] * classes + labels[other]
+            table = np.bincount(places, minlength=self.size * classes).reshape(self.size, classes)
+            shares = table.sum(axis=0) / max(table.sum(), 1)
+            smoothed = (table + shares) / (table.sum(axis=1, keepdims=True) + 1)
+            guesses[~other] = smoothed[self.cells[~other]]
+        return guesses
 
 
-def _guesses_together(
-    matrix: np.ndarray, labels: np.ndarray, half: np.ndarray, view: FeatureView, params: ProxyParams
-) -> np.ndarray:
-    """The same by small boosted trees over all features."""
-    import lightgbm
+class _Together:
+    """Guesses from all features, by small boosted trees; the features are cut into bins once for all turns."""
 
-    classes = int(labels.max()) + 1
-    settings = {
-        "objective": "multiclass",
-        "num_class": classes,
-        "num_leaves": params.leaves,
-        "min_child_samples": 10,
-        "seed": params.seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 1,
-        "verbosity": -1,
-    }
-    guesses = np.empty((len(matrix), classes))
-    for part in (0, 1):
-        other = half != part
-        data = lightgbm.Dataset(matrix[other], labels[other], categorical_feature=view.categorical)
-        booster = lightgbm.train(settings, data, num_boost_round=params.rounds)
-        guesses[~other] = booster.predict(matrix[~other], num_threads=1)
-    return guesses
+    def __init__(self, matrix: np.ndarray, half: np.ndarray, view: FeatureView, params: ProxyParams) -> None:
+        import lightgbm
+
+        self.matrix, self.half, self.params = matrix, half, params
+        self.data = [
+            lightgbm.Dataset(matrix[half != part], np.zeros((half != part).sum()), categorical_feature=view.categorical)
+            for part in (0, 1)
+        ]
+
+    def guess(self, labels: np.ndarray) -> np.ndarray:
+        """Chances of each class, shape (n, classes)."""
+        import lightgbm
+
+        classes = int(labels.max()) + 1
+        kind = {"objective": "binary"} if classes == 2 else {"objective": "multiclass", "num_class": classes}
+        settings = {
+            **kind,
+            "num_leaves": self.params.leaves,
+            "min_child_samples": 10,
+            "seed": self.params.seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": 1,
+            "verbosity": -1,
+        }
+        guesses = np.empty((len(labels), classes))
+        for part in (0, 1):
+            own = self.half == part
+            data = self.data[part].set_label(labels[~own])
+            booster = lightgbm.train(settings, data, num_boost_round=self.params.rounds)
+            told = np.asarray(booster.predict(self.matrix[own], num_threads=1))
+            guesses[own] = np.column_stack([1 - told, told]) if classes == 2 else told
+        return guesses
 
 
 def _area(guesses: np.ndarray, labels: np.ndarray, half: np.ndarray) -> float:
@@ -184,7 +195,7 @@ def _auc(scores: np.ndarray, positive: np.ndarray) -> float:
 def _proxy(
     column: str,
     feature: str | None,
-    guesses: np.ndarray,
+    told_by: _Alone | _Together,
     labels: np.ndarray,
     half: np.ndarray,
     by_chance: np.ndarray,
@@ -192,6 +203,7 @@ def _proxy(
 ) -> Proxy:
     from scipy.special import stdtrit
 
+    guesses = told_by.guess(labels)
     area = _area(guesses, labels, half)
     left = []
     for part in np.array_split(np.arange(len(labels)), JACKKNIFE):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.fairness.groups import crossed
-from retrim.core.fairness.params import Equalised, FairnessParams, GroupParams
+from retrim.core.fairness.params import Equalised, GroupParams
 from retrim.errors import BadInputError
 
 LEVELS = 1001  # levels of the rate that are tried: a tenth of a percent apart
@@ -61,25 +61,35 @@ class Thresholds:
         return cls(groups, record["default"], record["by_group"], record["small"])
 
 
-def group_thresholds(scores: np.ndarray, actual: np.ndarray, names: np.ndarray, params: FairnessParams) -> Thresholds:
-    """Thresholds that make `params.equalise` alike in all groups, with as many rows selected as before.
+def group_thresholds(
+    scores: np.ndarray,
+    actual: np.ndarray,
+    names: np.ndarray,
+    groups: tuple[GroupParams, ...],
+    *,
+    default: float,
+    equalise: Equalised,
+) -> Thresholds:
+    """Thresholds that make one rate alike in all groups, with as many rows selected as before.
 
     For each level of the rate every group has the threshold that gives it this rate. Of all levels the
-    one is taken that selects as many rows in all as `params.threshold` does for everyone.
+    one is taken that selects as many rows in all as `default` does for everyone.
 
     Args:
         scores: Chances that the model gave to rows it was not fitted on, shape (n,).
         actual: 0 or 1, shape (n,).
         names: Group of each row, of all columns together, shape (n,).
-        params: Groups, threshold, which rate.
+        groups: What makes the groups.
+        default: The threshold of everyone, and of groups with too few rows to have their own.
+        equalise: The rate.
 
     Source:
         Hardt, Price and Srebro (2016), NeurIPS 29, whose thresholds fairlearn's ThresholdOptimizer computes.
         Unlike both, a decision is never drawn at random: the same row is decided alike each time, and rates
         are alike up to the steps that scores leave.
     """
-    least = max(group.least_rows for group in params.groups)
-    counted = _counted(actual, params.equalise)
+    least = max(group.least_rows for group in groups)
+    counted = _counted(actual, equalise)
     curves: dict[str, np.ndarray] = {}
     small: dict[str, int] = {}
     levels = np.linspace(0.0, 1.0, LEVELS)
@@ -89,17 +99,17 @@ def group_thresholds(scores: np.ndarray, actual: np.ndarray, names: np.ndarray, 
             small[name] = len(inside)
             continue
         # Selected are scores at or above the threshold: a rate of misses rises with it, one of selected rows falls.
-        rising = levels if params.equalise == "false_negative_rate" else 1 - levels
+        rising = levels if equalise == "false_negative_rate" else 1 - levels
         curves[name] = np.quantile(inside, rising)
-    wanted = float((scores >= params.threshold).mean())
+    wanted = float((scores >= default).mean())
     fixed = ~np.isin(names, list(curves))
-    chosen = np.zeros(LEVELS) + float((scores[fixed] >= params.threshold).sum())
+    chosen = np.zeros(LEVELS) + float((scores[fixed] >= default).sum())
     for name, curve in curves.items():
         own = np.sort(scores[names == name])
         chosen += len(own) - np.searchsorted(own, curve, side="left")
     place = int(np.argmin(np.abs(chosen / len(scores) - wanted)))
     by_group = {name: float(curve[place]) for name, curve in curves.items()}
-    return Thresholds(params.groups, params.threshold, by_group, small)
+    return Thresholds(groups, default, by_group, small)
 
 
 def _counted(actual: np.ndarray, equalised: Equalised) -> np.ndarray:

@@ -51,8 +51,9 @@ def resampled(sums: np.ndarray, *, draws: int, seed: int) -> np.ndarray:
         Shape (draws, k).
     """
     count = len(sums)
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
-    return np.asarray(drawn.astype("float64") @ sums)
+    taken = np.random.default_rng(seed).integers(0, count, size=(draws, count)) + np.arange(draws)[:, None] * count
+    times = np.bincount(taken.ravel(), minlength=draws * count).reshape(draws, count)
+    return np.asarray(times.astype("float64") @ sums)
 
 
 def flips(count: int, *, draws: int, seed: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from retrim.core.gate.best import corrected_gain
 from retrim.core.gate.folds import worst_fold
-from retrim.core.gate.gain import floor, gain, harm
+from retrim.core.gate.gain import against_champion, floor
 from retrim.core.gate.params import GateParams
 from retrim.core.gate.relative import Resampling
 from retrim.core.gate.reuse import spent
@@ -51,15 +51,8 @@ def judge(
             its = champion if weights is None else champion * weights
             corrected = corrected_gain(weighed, its, resampling)
             chosen = corrected if len(challengers) > 1 else None
-            checks += [
-                gain(own, its, least=gate.min_gain, confidence=sure, corrected=chosen, resampling=resampling),
-                *(
-                    [harm(own, its, most=gate.min_gain, confidence=safe, resampling=resampling)]
-                    if gate.min_gain
-                    else []
-                ),
-                worst_fold(losses, champion, folds=gate.folds, most=gate.worst_fold),
-            ]
+            checks += against_champion(own, its, gate, sure=sure, safe=safe, corrected=chosen, resampling=resampling)
+            checks.append(worst_fold(losses, champion, folds=gate.folds, most=gate.worst_fold))
         for name, naive in floors.items():
             its = naive if weights is None else naive * weights
             checks.append(floor(name, own, its, confidence=sure, resampling=resampling))
@@ -84,8 +77,9 @@ def confidence_of(gate: GateParams, challengers: int, *, uses: float) -> float:
 
 
 def harm_confidence_of(gate: GateParams, challengers: int, *, uses: float) -> float:
-    """The same of the check that it is not worse."""
-    return 1 - spent(1 - gate.harm_confidence, uses=uses, power=gate.reuse) / challengers
+    """The same of the check that it is not worse; that of the gain where there is no such check."""
+    asked = gate.confidence if gate.harm is None else gate.harm.confidence
+    return 1 - spent(1 - asked, uses=uses, power=gate.reuse) / challengers
 
 
 def recency(events: "pd.Series[pd.Timestamp]", half_life: str | None) -> np.ndarray | None:

@@ -14,6 +14,13 @@ class GateSliceParams(Section):
     confidence: float = Field(gt=0.5, lt=1, description="that a slice is worse than that, over all slices together")
 
 
+class HarmParams(Section):
+    """How surely a challenger is not worse."""
+
+    most: float = Field(ge=0, lt=1, description="share that it may lose to the champion")
+    confidence: float = Field(gt=0.5, lt=1, description="that it loses no more, one-sided")
+
+
 class CalibrationParams(Section):
     """What predictions say of their own error."""
 
@@ -29,7 +36,7 @@ class GateParams(Section):
     min_rows: int = Field(ge=2, description="judging rows, at least")
     min_gain: float = Field(ge=0, lt=1, description="relative gain over the champion, at least")
     confidence: float = Field(gt=0.5, lt=1, description="one-sided confidence that the gain is above zero")
-    harm_confidence: float = Field(gt=0.5, lt=1, description="that it is not worse by min_gain, one-sided")
+    harm: HarmParams | None = Field(description="what is asked beyond chance on few or noisy rows; null: nothing")
     half_life: SomeSpan | None = Field(description="age at which a row weighs half in gain and floor; null: all alike")
     reuse: float = Field(ge=0, description="power with which rows that have judged before grow stricter; 0: never")
     folds: int = Field(ge=1, description="equal spans of the judging block")

@@ -1,10 +1,11 @@
 """One model's losses beside another's: the gain as a share, its bounds, and how it is told."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from retrim.core.resample import mean_interval
+from retrim.core.resample import mean_intervals
 
 SAYABLE = 1000.0
 """A share beyond this, or below minus it, is no figure for a sentence: the loss it is a share of is all but 0."""
@@ -46,25 +47,30 @@ class Gain:
         return self.low, self.high
 
 
-def relative_gain(losses: np.ndarray, other: np.ndarray, *, confidence: float, resampling: Resampling) -> Gain:
-    """Gain of `losses` over `other`, paired.
+def relative_gains(
+    losses: np.ndarray, other: np.ndarray, *, confidences: Sequence[float], resampling: Resampling
+) -> list[Gain]:
+    """Gain of `losses` over `other`, paired, with the bounds of each confidence.
 
     Args:
         losses: One loss a row, in time order, shape (n,), n at least 1.
         other: The other model's on the same rows, shape (n,).
-        confidence: One-sided.
+        confidences: One-sided.
         resampling: Draws, blocks, seed.
     """
-    saved = other - losses
-    low, high = mean_interval(
+    saved, base = other - losses, float(other.mean())
+    bounds = mean_intervals(
         saved,
-        confidence=confidence,
+        confidences=confidences,
         block_rows=resampling.block_rows,
         draws=resampling.draws,
         seed=resampling.seed,
     )
-    base = float(other.mean())
-    return Gain(share(float(saved.mean()), base), share(low, base), share(high, base), confidence)
+    figure = share(float(saved.mean()), base)
+    return [
+        Gain(figure, share(low, base), share(high, base), sure)
+        for sure, (low, high) in zip(confidences, bounds, strict=True)
+    ]
 
 
 def compared(other: str, gain: Gain, losses: np.ndarray, its_losses: np.ndarray) -> str:

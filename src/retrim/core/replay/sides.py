@@ -10,7 +10,7 @@ class Side:
     """What happened at a moment, on one of the two sides.
 
     Args:
-        outcome: `none`, `retrain`, `restore` or `held`; `rollback` and `settled` are a person's.
+        outcome: `none`, `retrain`, `restore`, `rollback` or `held`; `settled`, and `rollback` too, may be a person's.
         reason: Why, in a sentence.
         by_person: Whether a person did it.
         state: How the run ended that it started; None where it started none.

@@ -1,0 +1,19 @@
+"""What MLflow's pages say of a verdict, in Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def verdict_note(verdict: Mapping[str, Any]) -> str:
+    """A verdict in Markdown: the word of the gate, then a line a check."""
+    word = "Passed" if verdict["promote"] else "Refused by"
+    lines = check_lines(verdict)
+    seen = verdict.get("detectable")  # older bundles do not have it
+    lines += [f"- could be seen: {seen['text']}"] if seen else []
+    lines += [f"- note: {text}" for text in verdict.get("notes", [])]
+    return f"{word} the gate: challenger {verdict['winner']} on {verdict['rows']} judging rows.\n\n" + "\n".join(lines)
+
+
+def check_lines(record: Mapping[str, Any]) -> list[str]:
+    """A line a check of a verdict or of the release checks."""
+    return [f"- {'passed' if check['passed'] else '**failed**'}: {check['text']}" for check in record["checks"]]

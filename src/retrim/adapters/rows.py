@@ -1,0 +1,59 @@
+"""A database read and written row by row: a transaction, a query, an insert that may find its row there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from retrim.adapters.database import Database
+from retrim.adapters.schema import METADATA
+
+
+def iso(time: pd.Timestamp) -> str:
+    """A time as the store spells it."""
+    return time.tz_convert("UTC").isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table, its columns as attributes of `values`."""
+
+    values: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.values[name]
+        except KeyError as error:
+            raise AttributeError(name) from error
+
+
+class Rows:
+    """The tables at an address; they are made at first use."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._database = Database(url, METADATA)
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """A transaction: all of it, or nothing."""
+        with self._database.begin() as connection:
+            yield connection
+
+    def all(self, query: "sa.Select[Any]") -> list[Row]:
+        with self._database.connect() as connection:
+            return [Row(dict(row._mapping)) for row in connection.execute(query)]  # noqa: SLF001  its public name
+
+    def one(self, query: "sa.Select[Any]") -> Row | None:
+        return next(iter(self.all(query.limit(1))), None)
+
+    def _insert(self, table: sa.Table, row: dict[str, Any]) -> bool:
+        try:
+            with self.begin() as connection:
+                connection.execute(sa.insert(table).values(**row))
+        except sa.exc.IntegrityError:
+            return False
+        return True

@@ -1,0 +1,132 @@
+"""Evidence that may be looked at after every block and acted on at once: an e-process for the mean of a series.
+
+A test that is looked at again and again passes in the end by luck alone. An e-process does not: under the null its
+expectation stays at 1 or below however it is stopped, so it ever exceeds 1/alpha with probability alpha at most.
+
+It takes the means of blocks, not rows: means of many rows are nearly normal whatever the rows are, and blocks that are
+longer than errors stay alike hardly know each other. What is left of that is measured (the correlation of neighbours),
+and the blocks count for fewer; the promise is exact for independent normal blocks and approximate beyond them.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+PRIOR = 1.0
+"""Variance of the effect that the bets are spread over, in standard deviations of a number squared."""
+PLACES, WEIGHTS = np.polynomial.legendre.leggauss(64)  # of the integral over w
+ALIKE_AT_MOST = 0.9
+LEAST = 2.0  # numbers that do not know each other: one has no spread to hold it against
+BISECTIONS = 60
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What is kept of a series of numbers; enough for its evidence, and of one size for ever.
+
+    Args:
+        count: Numbers so far.
+        total: Their sum.
+        squares: The sum of their squares.
+        neighbours: The sum of the products of each with the one before.
+        first: The first of them.
+        last: The last of them.
+    """
+
+    count: int
+    total: float
+    squares: float
+    neighbours: float
+    first: float
+    last: float
+
+    def plus(self, value: float) -> "Sums":
+        """The sums with one more number."""
+        if not self.count:
+            return Sums(1, value, value * value, 0.0, value, value)
+        return replace(
+            self,
+            count=self.count + 1,
+            total=self.total + value,
+            squares=self.squares + value * value,
+            neighbours=self.neighbours + value * self.last,
+            last=value,
+        )
+
+    @property
+    def mean(self) -> float:
+        """0 where there is none yet."""
+        return self.total / self.count if self.count else 0.0
+
+    @property
+    def spread(self) -> float:
+        """Sum of squared distances from the mean."""
+        return max(self.squares - self.count * self.mean**2, 0.0)
+
+    @property
+    def alike(self) -> float:
+        """Correlation of neighbours, from 0 to 0.9, leaning to the upper side as few numbers understate it.
+
+        The estimate of n numbers is too low by about (1 + 3 r) / n (Kendall, 1954), which is added.
+        """
+        if not self.count or self.spread <= 0:
+            return 0.0
+        ends = 2 * self.total - self.first - self.last
+        found = (self.neighbours - self.mean * ends + (self.count - 1) * self.mean**2) / self.spread
+        found = max(found, 0.0)
+        return float(min(found + (1 + 3 * found) / self.count, ALIKE_AT_MOST))
+
+    def as_record(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("count", "total", "squares", "neighbours", "first", "last")}
+
+
+NO_SUMS = Sums(0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def log_evidence(sums: Sums, *, above: float) -> float:
+    """Logarithm of the e-process against "the mean is `above` or less"; 0 below two numbers.
+
+    A bet on the mean lying above by delta standard deviations is worth, after n numbers,
+    exp(-n delta^2 / 2) E[exp(w delta r)] with w chi-distributed on n degrees of freedom, r the sum over the root of the
+    sum of squares: it does not depend on the unknown standard deviation. It is averaged over delta, half-normal
+    with variance `PRIOR`. Numbers as alike as these are count for fewer: for n (1 - r) / (1 + r) that are not.
+
+    Source:
+        Lai (1976), Annals of Statistics 4(2), the test; Wang and Ramdas (2024), Anytime-valid t-tests and confidence
+        sequences for Gaussian means with unknown variance; Perez-Ortiz et al. (2024), E-statistics, group invariance
+        and anytime-valid testing. Counting for fewer is ours: measured in bench/probation.py, not proved.
+    """
+    from scipy.special import gammaln, log_ndtr, logsumexp
+
+    n = sums.count * (1 - sums.alike) / (1 + sums.alike)
+    if n < LEAST:
+        return 0.0
+    total = n * (sums.mean - above)
+    spread = sums.spread * n / sums.count
+    squares = total * total / n + spread
+    ratio = total / np.sqrt(squares) if squares > 0 else 0.0
+    share = ratio * ratio * PRIOR / (1 + n * PRIOR)  # below 1, as ratio squared is n at most
+    middle, width = np.sqrt((n - 1) / (1 - share)), 8 / np.sqrt(2 * (1 - share))
+    low, high = max(middle - width, 1e-12), middle + width
+    w = (low + high) / 2 + (high - low) / 2 * PLACES
+    logs = (n - 1) * np.log(w) - w * w * (1 - share) / 2 + log_ndtr(w * np.sign(ratio) * np.sqrt(share))
+    summed = logsumexp(logs, b=WEIGHTS * (high - low) / 2)
+    chi = (n / 2 - 1) * np.log(2) + gammaln(n / 2)
+    return float(summed - chi + np.log(2) - np.log1p(n * PRIOR) / 2)
+
+
+def lower_bound(sums: Sums, *, alpha: float) -> float:
+    """What the mean lies above with confidence 1 - alpha, at whatever moment one looks; minus infinity at first.
+
+    The bounds of all moments together hold with that confidence (a confidence sequence).
+    """
+    wanted = -float(np.log(alpha))
+    reach = max(float(np.sqrt(sums.squares)), abs(sums.mean), 1e-12)
+    low, high = sums.mean - 1e3 * reach, sums.mean
+    if not sums.count or log_evidence(sums, above=low) < wanted:
+        return -float("inf")
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if log_evidence(sums, above=middle) >= wanted else (low, middle)
+    return low

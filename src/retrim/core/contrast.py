@@ -1,0 +1,88 @@
+"""What differs between two versions, part by part: settings, packages, features, predictions."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.view import FeatureView
+
+
+def flat(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested mapping by its dotted keys; a list is a value, and so is an empty mapping."""
+    found: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, Mapping) and value:
+            found |= {f"{name}.{below}": each for below, each in flat(value).items()}
+        else:
+            found[str(name)] = value
+    return found
+
+
+def changes(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What differs, by key: the older and the newer value, None where there is none."""
+    keys = sorted(set(older) | set(newer))
+    return {key: [older.get(key), newer.get(key)] for key in keys if older.get(key) != newer.get(key)}
+
+
+def packages(lock: str) -> dict[str, str]:
+    """Package to version, of a compiled list of requirements; hashes and markers are passed over."""
+    found = re.findall(r"(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", lock)
+    return {name.lower(): version for name, version in found}
+
+
+def feature_changes(older: FeatureView, newer: FeatureView) -> dict[str, Any]:
+    """Features that were added, are gone, changed type; category levels and classes that came or went."""
+    both = [name for name in older.features if name in newer.features]
+    levels = {
+        name: _came_and_went(older.levels.get(name, ()), newer.levels.get(name, ()))
+        for name in both
+        if older.levels.get(name, ()) != newer.levels.get(name, ())
+    }
+    classes = _came_and_went(older.classes, newer.classes)
+    return {
+        "added": {name: kind for name, kind in newer.features.items() if name not in older.features},
+        "gone": {name: kind for name, kind in older.features.items() if name not in newer.features},
+        "types": {
+            name: [older.features[name], newer.features[name]]
+            for name in both
+            if older.features[name] != newer.features[name]
+        },
+        "levels": levels,
+        "classes": classes if classes["came"] or classes["gone"] else None,
+    }
+
+
+def _came_and_went(older: tuple[str, ...], newer: tuple[str, ...]) -> dict[str, list[str]]:
+    return {"came": [e for e in newer if e not in older], "gone": [e for e in older if e not in newer]}
+
+
+def moved(older: np.ndarray, newer: np.ndarray, older_view: FeatureView, newer_view: FeatureView) -> np.ndarray:
+    """By how much each prediction moved, shape (n,): a difference, or the share of probability that changed class.
+
+    Args:
+        older: Predictions of one version, shape (n,) or (n, its classes).
+        newer: Those of the other, on the same rows.
+        older_view: Names the classes.
+        newer_view: As above.
+    """
+    if older.ndim == 1:
+        return np.asarray(np.abs(newer - older))
+    names = sorted({*older_view.classes, *newer_view.classes})
+    wide = [
+        pd.DataFrame(each, columns=list(view.classes)).reindex(columns=names, fill_value=0.0).to_numpy()
+        for each, view in ((older, older_view), (newer, newer_view))
+    ]
+    return np.asarray(np.abs(wide[1] - wide[0]).sum(axis=1) / 2)
+
+
+def said(predicted: Any, view: FeatureView) -> dict[str, Any]:
+    """One prediction as a record: `value`, and of a classifier the `class` that it names with its probability."""
+    if view.task == "regression":
+        return {"value": float(predicted)}
+    if view.task == "binary":
+        return {"class": view.classes[-1], "value": float(predicted)}
+    place = int(np.argmax(predicted))
+    return {"class": view.classes[place], "value": float(predicted[place])}

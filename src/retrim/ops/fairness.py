@@ -1,0 +1,49 @@
+"""What a stored version's bundle says of fairness: differences by group, before and after, and proxies."""
+
+import json
+from typing import Any
+
+from retrim.errors import BadInputError
+from retrim.ops.champion import stored
+from retrim.ops.house import House
+from retrim.ops.release import live
+
+FAIRNESS, PROXIES = "verdict/fairness.json", "features/proxies.json"
+
+
+def fairness_record(house: House, version: int | None) -> dict[str, Any]:
+    """The record of `retrim fairness`.
+
+    Args:
+        house: The house.
+        version: Its number; None for the live one, or the newest where none is live.
+
+    Returns:
+        `version`; `fairness`, null where no groups were declared; `proxies`, null where no column was forbidden;
+        `checks` of the verdict that are about either, `notes`.
+
+    Raises:
+        BadInputError: There is no such version, or none at all.
+        RefusedError: Its stored bundle was altered.
+    """
+    number = version if version is not None else _default(house)
+    files = stored(house, number).files
+    verdict = json.loads(files["verdict/verdict.json"])
+    checks = [check for check in verdict["checks"] if check["name"].startswith(("fairness: ", "proxy: "))]
+    return {
+        "version": number,
+        "fairness": json.loads(files[FAIRNESS]) if FAIRNESS in files else None,
+        "proxies": json.loads(files[PROXIES])["proxies"] if PROXIES in files else None,
+        "checks": checks,
+        "notes": verdict.get("notes", []),
+    }
+
+
+def _default(house: House) -> int:
+    now_live = live(house)
+    if now_live is not None:
+        return now_live.version
+    made = house.store.versions(house.model)
+    if not made:
+        raise BadInputError("there is no version yet; make the first: retrim retrain")
+    return int(made[-1].version)

@@ -1,0 +1,45 @@
+"""What MLflow keeps of a run holds no value of a forbidden column: not the model, its example, tags or figures."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from retrim.adapters.registry import Registry
+from retrim.ops.retrain import _example
+from tests.stages.unfair import VALUES, holds, make_unfair_room, unfair_stream
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Every file of a store with one published version of a room with a forbidden column."""
+    room = make_unfair_room(tmp_path_factory.mktemp("room"), unfair_stream(800, measured=1.5), groups=[])
+    room.run()
+    root, before = tmp_path_factory.mktemp("mlflow"), Path.cwd()
+    os.chdir(root)
+    try:
+        registry = Registry(f"sqlite:///{root}/var/mlflow.db", str(root / "var" / "mlflow"), "m")
+        parent = registry.open_run("run-1", "m as of 2024-02-01", {})
+        facts = {"bundle_id": "bundle-1", "lineage": {}, "params": {"mode": "search"}}
+        registry.publish(parent, room.paths.candidate, **facts, example=_example(room.paths))
+    finally:
+        os.chdir(before)
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_a_forbidden_column_is_nowhere_in_mlflow(kept: dict[str, bytes]) -> None:
+    assert [name for name, content in kept.items() if holds(content, name)] == []
+
+
+def test_the_input_example_has_no_forbidden_column(kept: dict[str, bytes]) -> None:
+    (name,) = [name for name in kept if name.endswith("model/input_example.json")]
+
+    assert b"level" in kept[name]
+    assert b"sex" not in kept[name]
+
+
+def test_the_note_tells_the_proxies(kept: dict[str, bytes]) -> None:
+    (name,) = [name for name in kept if name.endswith("mlflow.db")]
+
+    assert b"forbidden column sex can be told from" in kept[name]
+    assert VALUES[0].encode() not in kept[name]

@@ -1,0 +1,65 @@
+"""What differs, in pure records: settings, packages, features, predictions."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrim.core.contrast import changes, feature_changes, flat, moved, packages, said
+from retrim.core.view import FeatureView
+
+PLAIN = st.dictionaries(st.text("abc", min_size=1, max_size=2), st.integers(0, 3))
+
+
+def view(task: str = "regression", classes: tuple[str, ...] = (), **levels: tuple[str, ...]) -> FeatureView:
+    kinds = {name: "category" if found else "number" for name, found in levels.items()}
+    return FeatureView(kinds, {name: found for name, found in levels.items() if found}, "y", task, classes)  # type: ignore[arg-type]
+
+
+@given(PLAIN, PLAIN)
+def test_changes_lead_from_the_one_to_the_other(older: dict[str, int], newer: dict[str, int]) -> None:
+    found = changes(older, newer)
+    made = {**older, **{key: new for key, (_, new) in found.items()}}
+
+    assert {key: value for key, value in made.items() if value is not None} == newer
+    assert changes(newer, older) == {key: [new, old] for key, (old, new) in found.items()}
+
+
+def test_a_mapping_is_flat_by_dotted_keys_and_a_list_is_a_value() -> None:
+    assert flat({"a": {"b": 1, "c": {"d": [1]}}, "e": {}}) == {"a.b": 1, "a.c.d": [1], "e": {}}
+
+
+def test_packages_are_read_without_hashes_markers_and_extras() -> None:
+    lock = "# by uv\nNumPy==2.0.1 \\\n    --hash=sha256:aa==1\nuvicorn[standard]==0.3 ; python_version > '3'\n"
+
+    assert packages(lock) == {"numpy": "2.0.1", "uvicorn": "0.3"}
+
+
+def test_features_that_came_went_or_changed_are_told() -> None:
+    older = view(a=(), b=("x", "y"), c=("k",), d=())
+    newer = view(a=(), b=("y", "z"), c=(), e=("m",))
+
+    assert feature_changes(older, newer) == {
+        "added": {"e": "category"},
+        "gone": {"d": "number"},
+        "types": {"c": ["category", "number"]},
+        "levels": {"b": {"came": ["z"], "gone": ["x"]}, "c": {"came": [], "gone": ["k"]}},
+        "classes": None,
+    }
+
+
+def test_a_number_has_moved_by_its_difference() -> None:
+    assert moved(np.array([1.0, 2.0]), np.array([1.5, 0.0]), view(), view()).tolist() == [0.5, 2.0]
+
+
+def test_probabilities_have_moved_by_the_share_that_changed_class() -> None:
+    older, newer = view("multiclass", ("a", "b")), view("multiclass", ("a", "b", "c"))
+    found = moved(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[0.5, 0.3, 0.2], [0.0, 0.0, 1.0]]), older, newer)
+
+    assert found == pytest.approx([0.2, 1.0])
+
+
+def test_a_prediction_is_told_with_the_class_it_names() -> None:
+    assert said(np.array([0.2, 0.8]), view("multiclass", ("a", "b"))) == {"class": "b", "value": 0.8}
+    assert said(0.3, view("binary", ("no", "yes"))) == {"class": "yes", "value": 0.3}
+    assert said(0.3, view()) == {"value": 0.3}

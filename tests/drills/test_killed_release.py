@@ -1,0 +1,54 @@
+"""SIGKILL at a hundred random instants between publish and alias move: the champion is whole, each move is one row."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.adapters import pipeline
+from retrim.ops.rooms import open_room, stages_of
+from tests.drills.instants import ROOM
+from tests.world import World, make_world
+
+SCRIPT = Path(__file__).with_name("instants.py")
+KILLS, SEED = int(os.environ.get("RETRIM_KILLS", "100")), 20
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A room in which every stage has run; no Prefect: what is killed is what it would call."""
+    world = make_world(tmp_path_factory.mktemp("instants"), server="http://127.0.0.1:9/api")
+    world.land(world.day(25))
+    as_of = pd.Timestamp(world.day(25))
+    room = open_room(world.house, ROOM, as_of=as_of, mode="search", taken=None)
+    with stages_of(world.house, room) as dvc:
+        for stage in pipeline.stages(room.folder):
+            dvc.reproduce(stage, lambda line: None)
+    return world
+
+
+def kill_at_instants(world: World, kills: int) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(world.root), str(kills), str(SEED)],
+        env=world.environment | {"PYTHONPATH": f"{world.root / 'src'}:{world.root}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.drill
+def test_a_release_killed_at_any_instant_is_whole_and_finished_by_the_next(world: World) -> None:
+    found = kill_at_instants(world, KILLS)
+
+    assert [kill for kill in found["kills"] if kill["wrong"]] == []
+    assert len(found["kills"]) == KILLS
+    assert sum(not kill["ended"] for kill in found["kills"]) >= KILLS / 2  # it was under way when it was killed

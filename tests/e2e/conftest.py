@@ -1,0 +1,23 @@
+"""One world for all that only reads versions, or removes what nobody needs."""
+
+import pytest
+
+from tests.world import World, lend_environment, make_world
+
+FIRST, SECOND = 25, 35
+
+
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
+    """A world with version 1, and version 2 that was judged against it after the table had changed.
+
+    Proofs run in an environment lent to them.
+    """
+    drift = {"kind": "concept", "size": 3.0, "since": "2024-01-26T00:00:00+00:00"}
+    made = make_world(tmp_path_factory.mktemp("two"), server=server, drift=drift, changes={"room": {"gc_grace": "0s"}})
+    lend_environment(made)
+    made.land(made.day(FIRST))
+    made.retrim("retrain", "--as-of", made.day(FIRST))
+    made.land(made.day(SECOND), since=made.day(FIRST))
+    made.retrim("retrain", "--as-of", made.day(SECOND), code=(0, 1))
+    return made

@@ -1,0 +1,274 @@
+"""A version goes from staging to production: one signed file, checked, judged and released anew.
+
+Staging is the world with two versions. Production has a champion of its own, made before the table changed, and
+trusts staging's key.
+"""
+
+import json
+import shutil
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.adapters.archive import pack, unpack
+from retrim.adapters.signing import Keys
+from retrim.core.canonical import to_json
+from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.ops.export import export
+from retrim.ops.house import House
+from retrim.ops.imports import Word, import_version, open_parcel
+from retrim.ops.live import live
+from tests.world import World, make_world
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+OWN, LATER = 20, 50
+
+
+@pytest.fixture(scope="module")
+def staging(two_versions: World) -> World:
+    return two_versions
+
+
+@pytest.fixture(scope="module")
+def file(staging: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    to = tmp_path_factory.mktemp("exported") / "v2.tar"
+    staging.ask("export", "2", "--to", str(to))
+    return to
+
+
+@pytest.fixture(scope="module")
+def production(staging: World, tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
+    key = str(Keys(staging.house.workspace.keys).public)
+    folder = tmp_path_factory.mktemp("production")
+    drift = {name: staging.table[name] for name in ("kind", "size", "since")}
+    changes = {"proof": {"trusted_keys": [key]}, "gate": {"floor": ["mean"]}}
+    made = make_world(folder, server=server, drift=drift, changes=changes)
+    made.land(made.day(OWN))
+    made.retrim("retrain", "--as-of", made.day(OWN))
+    return made
+
+
+@pytest.fixture(scope="module")
+def deferred(production: World, file: Path) -> Any:
+    """An import before production has seen rows that are new to the model."""
+    return production.ask("import", str(file), code=1)
+
+
+@pytest.fixture(scope="module")
+def imported(production: World, deferred: Any, file: Path) -> Any:
+    production.land(production.day(LATER), since=production.day(OWN))
+    return production.ask("import", str(file))
+
+
+def test_the_same_version_is_exported_as_the_same_bytes(staging: World, file: Path, tmp_path: Path) -> None:
+    again = export(staging.house, 2, to=tmp_path / "again.tar")
+
+    assert again.file.read_bytes() == file.read_bytes()
+
+
+class TestAnExport:
+    def test_holds_bundle_lock_and_lineage_under_one_signature(self, staging: World, file: Path) -> None:
+        files = unpack(file, most_mb=100)
+        manifest = json.loads(files["manifest.json"])
+        row = staging.house.store.version("generated", 2)
+        assert row is not None
+
+        assert (manifest["bundle"], manifest["lineage"]["commit"]) == (row.bundle, row.lineage["commit"])
+        assert manifest["verdict"] == row.verdict
+        assert {"made-from/requirements.lock", "made-from/data/pins.json", "bundle/format.json"} <= set(files)
+        assert manifest["files"].keys() == files.keys() - {"manifest.json"}
+
+    def test_holds_no_private_key_and_no_path(self, staging: World, file: Path) -> None:
+        content = file.read_bytes()
+
+        assert b"PRIVATE KEY" not in content
+        assert str(staging.root.parent).encode() not in content
+
+
+class TestAnImportWithTooFewRows:
+    def test_is_deferred_and_says_what_is_missing(self, deferred: Any) -> None:
+        assert (deferred["state"], deferred["version"]) == ("deferred", None)
+        assert "0 mature rows here that neither model has seen, 48 needed" in deferred["reason"]
+
+    def test_leaves_nothing_behind(self, production: World, deferred: Any, imported: Any) -> None:
+        assert [row.version for row in production.house.store.versions("generated")] == [1, 2]
+        assert [each.number for each in production.house.registry.versions()] == [1, 2]
+
+
+class TestAnImport:
+    def test_goes_live_past_the_gate_here(self, production: World, imported: Any) -> None:
+        now_live = live(production.house)
+        row = production.house.store.version("generated", 2)
+        assert row is not None
+        assert now_live is not None
+
+        assert (imported["state"], imported["version"]) == ("promoted", 2)
+        assert (now_live.version, now_live.previous, now_live.action) == (2, 1, "import")
+        assert "gain" in {check["name"] for check in row.verdict["checks"]}
+        assert production.house.registry.aliases() == {"champion": 2, "previous": 1}
+
+    def test_is_judged_on_rows_that_it_has_not_seen(self, production: World, file: Path, imported: Any) -> None:
+        row = production.house.store.version("generated", 2)
+        assert row is not None
+        split = json.loads(unpack(file, most_mb=100)["bundle/features/split.json"])
+
+        assert row.verdict["judged_from"] > split["judged_until"]
+        assert row.verdict["rows"] == 96
+
+    def test_keeps_where_it_came_from(self, staging: World, production: World, imported: Any) -> None:
+        kept = production.house.store.envelope("generated", 2, kind="imported")
+        signer = Keys(staging.house.workspace.keys).public.fingerprint
+
+        assert kept[0].record["origin"] == imported["origin"]
+        assert (imported["origin"]["version"], imported["origin"]["signer"]) == (2, signer)
+        assert imported["environment"] == []
+
+    def test_is_one_row_of_a_log_that_holds(self, production: World, imported: Any) -> None:
+        assert production.ask("log", "verify")["rows"] == 2
+
+    def test_asked_again_gives_the_same_and_adds_nothing(self, production: World, file: Path, imported: Any) -> None:
+        again = production.ask("import", str(file))
+
+        assert again == imported
+        assert len(production.house.store.releases("generated")) == 2
+        assert len(production.house.registry.versions()) == 2
+
+    def test_serves(self, production: World, imported: Any) -> None:
+        assert production.ask("score")["version"] == 2
+
+    def test_says_where_it_can_be_proved(self, production: World, imported: Any) -> None:
+        refused = production.retrim("reproduce", "2", "--prove", code=1)
+
+        assert "its commit" in refused.stderr
+        assert "lie where it was made; prove it there" in refused.stderr
+
+    def test_is_not_in_the_way_of_pruning(self, production: World, imported: Any) -> None:
+        kept = production.ask("gc", "--dry-run")["kept"]
+
+        assert any(piece["why"] == "generated version 1 needs them" for piece in kept)
+
+
+def altered(files: dict[str, bytes], keys: Keys, **fields: Any) -> dict[str, bytes]:
+    """The files with other fields in the manifest, signed anew."""
+    manifest = json.loads(files["manifest.json"])
+    plain = {name: value for name, value in manifest.items() if name not in ("key", "seals", "signature")}
+    return {**files, "manifest.json": to_json(keys.seal({**plain, **fields}))}
+
+
+class TestAFileThatIsNotRight:
+    @pytest.fixture
+    def files(self, file: Path) -> dict[str, bytes]:
+        return unpack(file, most_mb=100)
+
+    def refused(self, production: World, folder: Path, files: dict[str, bytes]) -> str:
+        """What is said of these files, sent to production; nothing of them may be left there."""
+        sent = folder / "sent.tar"
+        sent.write_bytes(pack(files))
+        with pytest.raises((BadInputError, RefusedError)) as error:
+            import_version(production.house, sent, word=None, now=pd.Timestamp("2024-06-01", tz="UTC"))
+        return str(error.value)
+
+    def test_is_refused_for_one_altered_byte_of_a_file(
+        self, production: World, tmp_path: Path, files: dict[str, bytes]
+    ) -> None:
+        model = next(name for name in files if name.endswith("model.txt"))
+        said = self.refused(production, tmp_path, {**files, model: b"T" + files[model][1:]})
+
+        assert f"not what was signed: {model}" in said
+
+    def test_is_refused_for_a_file_added_or_taken_away(
+        self, production: World, tmp_path: Path, files: dict[str, bytes]
+    ) -> None:
+        less = {name: content for name, content in files.items() if name != "bundle/format.json"}
+
+        assert "not what was signed: bundle/x" in self.refused(production, tmp_path, {**files, "bundle/x": b""})
+        assert "not what was signed: bundle/format.json" in self.refused(production, tmp_path, less)
+
+    def test_is_refused_for_a_key_that_nobody_trusts(
+        self, production: World, tmp_path: Path, files: dict[str, bytes]
+    ) -> None:
+        said = self.refused(production, tmp_path, altered(files, Keys(tmp_path / "stranger")))
+
+        assert "neither the key of this workspace nor in proof.trusted_keys" in said
+
+    def test_is_refused_for_another_model_or_a_newer_format(
+        self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
+    ) -> None:
+        keys = Keys(staging.house.workspace.keys)
+
+        assert "is of model 'other'" in self.refused(production, tmp_path, altered(files, keys, model="other"))
+        assert "has format 2; this retrim reads up to 1" in self.refused(
+            production, tmp_path, altered(files, keys, format=2)
+        )
+
+    def test_is_refused_for_a_receipt_of_another_bundle(
+        self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
+    ) -> None:
+        import hashlib
+
+        keys = Keys(staging.house.workspace.keys)
+        record = {"kind": "retrim rebuild receipt", "identical": True, "bundle": {"recorded": "x"}, "proved_at": ""}
+        receipt = to_json(keys.seal(record))
+        listed = json.loads(files["manifest.json"])["files"]
+        listed["receipt.json"] = {"sha256": hashlib.sha256(receipt).hexdigest(), "bytes": len(receipt)}
+        said = self.refused(production, tmp_path, altered({**files, "receipt.json": receipt}, keys, files=listed))
+
+        assert "its receipt is of another key or another bundle" in said
+
+    def test_is_refused_when_any_stretch_of_it_is_altered(self, production: World, file: Path, tmp_path: Path) -> None:
+        whole, passed = file.read_bytes(), []
+        for place in range(0, len(whole), len(whole) // 60):
+            sent = tmp_path / "sent.tar"
+            sent.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+            try:
+                open_parcel(production.house, sent)
+                passed.append(place)
+            except RetrimError:
+                continue
+
+        assert passed == []
+
+    def test_is_refused_where_its_key_is_not_trusted_any_more(self, production: World, file: Path) -> None:
+        proof = production.house.params.proof.model_copy(update={"trusted_keys": ()})
+        house = replace(production.house, params=production.house.params.model_copy(update={"proof": proof}))
+
+        with pytest.raises(RefusedError, match="neither the key of this workspace"):
+            open_parcel(house, file)
+
+
+def test_where_a_person_has_to_approve_it_waits_until_one_does(
+    production: World, file: Path, imported: Any, tmp_path: Path
+) -> None:
+    """On a copy of the store as it was before the import went live."""
+    house = production.house
+    release = house.params.release
+    approval = release.approval.model_copy(update={"moves": ("first", "promote")})
+    params = house.params.model_copy(update={"release": release.model_copy(update={"approval": approval})})
+    store = tmp_path / "retrim.db"
+    shutil.copyfile(house.workspace.var / "retrim.db", store)
+    with sqlite3.connect(store) as copy:
+        copy.execute("delete from releases where action = 'import'")
+        copy.execute("delete from seals where sequence = 2")
+    asking = House(house.workspace, params, house.env.model_copy(update={"store_url": f"sqlite:///{store}"}))
+    now = pd.Timestamp("2024-06-01", tz="UTC")
+    before = import_version(asking, file, word=None, now=now)
+    after = import_version(asking, file, word=Word("Ines", "looked at it"), now=now)
+    answer = asking.store.envelope("generated", 2, kind="approval")[0].record
+
+    assert (before.state, after.state) == ("waiting", "promoted")
+    assert (answer["by"], answer["reason"]) == ("Ines", "looked at it")
+
+
+def test_another_platform_or_lock_is_said(production: World, staging: World, file: Path, tmp_path: Path) -> None:
+    files = unpack(file, most_mb=100)
+    lineage = json.loads(files["manifest.json"])["lineage"]
+    keys = Keys(staging.house.workspace.keys)
+    sent = tmp_path / "sent.tar"
+    sent.write_bytes(pack(altered(files, keys, lineage={**lineage, "platform": "plan9-python3.11.7"})))
+    parcel = open_parcel(production.house, sent)
+
+    assert parcel.environment[0].startswith("made on plan9-python3.11.7, this is ")

@@ -1,0 +1,167 @@
+"""One flipped byte in any stored artefact: whoever would use it refuses, names the place, and says the cure."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from retrim.adapters import pipeline
+from retrim.adapters.schema import RELEASES
+from retrim.errors import BadInputError, RefusedError
+from retrim.ops.check import check
+from retrim.ops.release import live, rollback
+from retrim.ops.reproduce import reproduce
+from retrim.ops.rooms import open_room
+from retrim.ops.score import score
+from retrim.paths import Paths
+from retrim.stages._room import check_pins
+from tests.world import World, make_world
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
+    """Version 1 was live, 2 is, so that there is one to go back to."""
+    changes = {"gate": {"min_gain": 0.0, "confidence": 0.51}, "retrain": {"mode": "refit"}}
+    drift = {"kind": "concept", "size": 3.0, "since": "2024-01-26T00:00:00+00:00"}
+    world = make_world(tmp_path_factory.mktemp("flipped"), server=server, drift=drift, changes=changes)
+    world.land(world.day(25))
+    world.retrim("retrain", "--as-of", world.day(25))
+    world.land(world.day(45), since=world.day(25))
+    world.retrim("retrain", "--as-of", world.day(45))
+    now_live = live(world.house)
+    assert now_live is not None
+    assert (now_live.version, now_live.previous) == (2, 1)
+    return world
+
+
+@contextmanager
+def flipped(path: Path, place: int = 0) -> Iterator[None]:
+    """One byte of a file turned, and turned back at the end."""
+    whole, mode = path.read_bytes(), path.stat().st_mode
+    content = bytearray(whole)
+    content[place] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(bytes(content))
+    path.chmod(mode)
+    try:
+        yield
+    finally:
+        path.chmod(0o644)
+        path.write_bytes(whole)
+        path.chmod(mode)
+
+
+def bundle_file(world: World, version: int) -> Path:
+    return min(world.house.registry.bundle_folder(version).glob("models/*/model.txt"))
+
+
+def batch_file(world: World) -> Path:
+    return world.house.landing.batches()[0].path
+
+
+def a_room(world: World, day: float) -> Path:
+    """A room as a retraining makes it, removed by the next test that makes one."""
+    folder = world.house.workspace.runs / "flipped"
+    pipeline.close_room(world.house.workspace, folder)
+    made = open_room(world.house, "flipped", as_of=pd.Timestamp(world.day(day)), mode="refit", taken=None)
+    return made.folder
+
+
+USES: dict[str, Callable[[World], object]] = {
+    "score": lambda world: score(world.house, now=pd.Timestamp(world.day(46))),
+    "check": lambda world: check(world.house, now=pd.Timestamp(world.day(46))),
+    "retrain": lambda world: a_room(world, 46),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_in_the_champions_bundle(world: World, use: str) -> None:
+    with (
+        flipped(bundle_file(world, 2)),
+        pytest.raises(RefusedError, match=r"the stored bundle of version 2 .* altered. `git checkout retrim/generated"),
+    ):
+        USES[use](world)
+
+
+def test_in_the_bundle_that_a_rollback_goes_back_to(world: World) -> None:
+    with (
+        flipped(bundle_file(world, 1)),
+        pytest.raises(RefusedError, match=r"the stored bundle of version 1 .* altered. `git checkout retrim/generated"),
+    ):
+        rollback(world.house, 1, reason="complaints", now=pd.Timestamp(world.day(46)))
+    now_live = live(world.house)
+
+    assert now_live is not None
+    assert now_live.version == 2
+
+
+@pytest.mark.parametrize("name", ["model.txt", "view.json", "digests.json"])
+def test_in_the_model_that_mlflow_serves(world: World, name: str) -> None:
+    artifacts = world.house.registry.bundle_folder(2).parent / "model"
+    (path,) = artifacts.rglob(name)
+
+    with flipped(path, -3), pytest.raises(Exception, match="was altered since it was published"):
+        world.house.registry.load("champion")
+    assert world.house.registry.load("champion") is not None
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("place", [0, 200, -9])
+def test_in_a_landed_batch(world: World, use: str, place: int) -> None:
+    with (
+        flipped(batch_file(world), place),
+        pytest.raises((RefusedError, BadInputError), match=r"altered since it landed|no whole landed batch"),
+    ):
+        USES[use](world)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_in_the_release_log(world: World, use: str) -> None:
+    house = world.house
+    third = sa.update(RELEASES).where(RELEASES.c.sequence == 2)
+    with house.store.begin() as connection:
+        connection.execute(third.values(version=3))
+    try:
+        with pytest.raises(RefusedError, match=r"the release log of generated was altered: row 2 .* restore the store"):
+            USES[use](world)
+    finally:
+        with house.store.begin() as connection:
+            connection.execute(third.values(version=2))
+
+
+@pytest.mark.parametrize("folder", ["champion", "raw"])
+def test_in_what_lies_in_a_room(world: World, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Paths(a_room(world, 45))
+    monkeypatch.setattr("retrim.__file__", str(room.root / "src" / "retrim" / "__init__.py"))
+    check_pins(room)
+    path = next(each for each in sorted((room.root / "data" / folder).rglob("*")) if each.is_file())
+
+    with flipped(path), pytest.raises(BadInputError, match=f"data/{folder} is not the one pinned.*make another"):
+        check_pins(room)
+
+
+@pytest.mark.parametrize("what", ["raw", "champion"])
+def test_in_what_a_rebuild_takes_from_the_cache(world: World, what: str) -> None:
+    note = world.run("git", "show", f"retrim/generated/v2:data/{what}.dvc")
+    listing = yaml.safe_load(note)["outs"][0]["md5"]
+    cache = world.root / ".dvc" / "cache" / "files" / "md5"
+    first = yaml.safe_load((cache / listing[:2] / listing[2:]).read_text())[0]["md5"]
+
+    with flipped(cache / first[:2] / first[2:]):
+        found = reproduce(world.house, 2, prove=False, say=lambda line: None)
+    assert not found.identical
+    assert any(f"data/{what}" in line or first in line for line in found.differences)
+
+
+def test_nothing_of_this_changed_what_is_live(world: World) -> None:
+    now_live = live(world.house)
+
+    assert now_live is not None
+    assert now_live.version == 2
+    assert score(world.house, now=pd.Timestamp(world.day(46))).version == 2

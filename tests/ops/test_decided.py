@@ -1,0 +1,100 @@
+"""Fairness in use: a decision stands beside the probability, and a forbidden column has no way back."""
+
+from typing import Any
+
+import pytest
+
+from retrim.core.table import assemble
+from retrim.datasets.landed import read_landed
+from retrim.errors import BadInputError
+from retrim.ops.champion import stored
+from retrim.ops.fairness import fairness_record
+from retrim.ops.former import score_formers
+from retrim.ops.score import score
+from tests.ops.desk import Desk, make_desk, with_params
+
+pytestmark = pytest.mark.slow  # versions are made with the stages
+
+GROUPS = [{"column": "group", "cuts": [], "least_rows": 5}]
+
+
+def make(folder: Any, **fairness: Any) -> Desk:
+    changes = {"fairness": {"groups": GROUPS, **fairness}, "backtest": {"origins": 2, "origin_rows": 60}}
+    desk = make_desk(folder / "workspace", task="binary", changes=changes)
+    desk.land(desk.rows(0, 20), 20)
+    desk.make_version(20)
+    return desk
+
+
+@pytest.fixture(scope="module")
+def deciding(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return make(tmp_path_factory.mktemp("deciding"), mitigate="thresholds", equalise="selection_rate")
+
+
+def test_scoring_writes_the_decision_beside_the_probability(deciding: Desk) -> None:
+    house = deciding.house
+    done = score(house, now=deciding.day(20))
+    kept = house.store.predictions("generated", version=1).set_index("key")["value"]
+    decided = house.store.selections("generated", version=1)
+    table = assemble(*read_landed(house.landing.root), house.params.data, as_of=deciding.day(20)).set_index("_key")
+    cuts = stored(house, 1).predictor.thresholds
+    assert cuts is not None
+    expected = {key: float(chance) >= cuts.by_group[f"group {table.at[key, 'group']}"] for key, chance in kept.items()}
+
+    assert decided == expected
+    assert len(cuts.by_group) == 3
+    assert done.selected == sum(expected.values()) > 0
+
+
+def test_a_version_that_only_predicts_writes_no_decision(tmp_path_factory: pytest.TempPathFactory) -> None:
+    desk = make(tmp_path_factory.mktemp("predicting"), mitigate=None)
+    done = score(desk.house, now=desk.day(20))
+
+    assert done.written > 0
+    assert done.selected is None
+    assert desk.house.store.selections("generated", version=1) == {}
+
+
+def test_the_record_of_a_version_has_groups_before_and_after(deciding: Desk) -> None:
+    record = fairness_record(deciding.house, 1)
+
+    assert [model["of"] for model in record["fairness"]["models"]] == ["challenger", "challenger before mitigation"]
+    assert [group["group"] for group in record["fairness"]["models"][0]["columns"][0]["groups"]] == ["a", "b", "c"]
+
+
+def test_the_live_version_is_shown_by_default(deciding: Desk) -> None:
+    assert fairness_record(deciding.house, None)["version"] == 1
+
+
+def test_there_is_nothing_to_show_before_the_first_version(tmp_path: Any) -> None:
+    desk = make_desk(tmp_path / "workspace", task="binary")
+    with pytest.raises(BadInputError, match="no version yet"):
+        fairness_record(desk.house, None)
+
+
+def test_the_probe_weights_its_rows_as_a_retraining_would(tmp_path_factory: pytest.TempPathFactory) -> None:
+    readings = []
+    for mitigate in (None, "reweight"):
+        desk = make(tmp_path_factory.mktemp("probe"), mitigate=None)
+        desk.land(desk.rows(20, 24), 24)
+        readings.append(with_params(desk, fairness={"mitigate": mitigate}).check(24).record["reading"])
+    plain, weighted = readings
+
+    assert weighted["champion_loss"] == plain["champion_loss"]
+    assert weighted["probe_loss"] != plain["probe_loss"]
+
+
+def test_a_former_champion_that_uses_a_forbidden_column_is_not_scored(tmp_path_factory: pytest.TempPathFactory) -> None:
+    desk = make(tmp_path_factory.mktemp("former"), mitigate=None)
+    desk.make_version(20.5)
+    desk.land(desk.rows(20.5, 24), 24)
+    columns = desk.house.params.data.model_dump(mode="json")["columns"]
+    columns["group"]["role"] = "forbidden"
+    strict = with_params(desk, data={"columns": columns}, fairness={"forbidden": ["group"]})
+
+    def scored(at: Desk) -> Any:
+        table = assemble(*read_landed(at.house.landing.root), at.house.params.data, as_of=at.day(24))
+        return score_formers(at.house, table, stored(at.house, 2).predictor, 2)
+
+    assert scored(desk) is not None
+    assert scored(strict) is None

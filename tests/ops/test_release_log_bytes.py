@@ -1,0 +1,81 @@
+"""The release log in SQLite: whatever byte of whatever value is flipped, in a row or in a seal, its row is named."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from retrim.errors import RefusedError
+from retrim.ops.house import House
+from retrim.ops.release_log import verify_log
+from tests.ops.desk import make_desk
+from tests.proved import pass_checks
+
+COLUMNS = {
+    "releases": ("model", "sequence", "version", "previous", "action", "reason", "at"),
+    "seals": ("model", "sequence", "seal"),
+}
+AT = "2024-01-01T00:00:00+00:00"
+
+
+def house_with(folder: Path, moves: int) -> House:
+    house = make_desk(folder / "workspace").house
+    store, model = house.store, house.model
+    for version in range(1, moves + 1):
+        row = {"model": model, "version": version, "run": f"run-{version}", "tag": "", "as_of": AT, "made": AT}
+        more = {"bundle": "", "model_sha256": "", "lineage": {}, "verdict": {"promote": True}}
+        store.add_version({**row, **more})
+        pass_checks(store, model, version, at=AT)
+        release = {"model": model, "version": version, "action": "promote", "reason": "größer", "at": AT}
+        store.add_release(release, expected=version - 1 or None)
+    return house
+
+
+@pytest.fixture(scope="module", params=[1, 2, 5])
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A log of one move, of two, and of five."""
+    return house_with(tmp_path_factory.mktemp("log"), request.param)
+
+
+def flipped(value: Any, place: int, mask: int) -> Any:
+    """A value of SQLite with one byte changed; text may be no UTF-8 any more."""
+    if isinstance(value, int):
+        raw = bytearray(value.to_bytes(8, "big", signed=True))
+        raw[place % 8] ^= mask
+        return int.from_bytes(raw, "big", signed=True)
+    raw = bytearray(value)
+    raw[place % len(raw)] ^= mask
+    return bytes(raw)
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), place=st.integers(0, 255), mask=st.integers(1, 255))
+def test_a_flipped_byte_anywhere_names_its_row(house: House, data: st.DataObject, place: int, mask: int) -> None:
+    verified = verify_log(house, kept=None).rows
+    table = data.draw(st.sampled_from(sorted(COLUMNS)))
+    column = data.draw(st.sampled_from(COLUMNS[table]))
+    number = data.draw(st.integers(1, verified))
+    database = sqlite3.connect(house.workspace.var / "retrim.db", isolation_level=None)
+    database.execute("PRAGMA foreign_keys = OFF")
+    kind, raw, row = database.execute(
+        f"SELECT typeof({column}), CASE typeof({column}) WHEN 'text' THEN CAST({column} AS BLOB) ELSE {column} END, "
+        f"rowid FROM {table} WHERE sequence = ?",
+        (number,),
+    ).fetchone()
+    assume(raw is not None)
+    as_kind = "CAST(? AS TEXT)" if kind == "text" else "?"
+    change = f"UPDATE {table} SET {column} = {as_kind} WHERE rowid = ?"
+    try:
+        database.execute(change, (flipped(raw, place, mask), row))
+    except sqlite3.IntegrityError:  # it would be another row's number
+        assume(False)
+    try:
+        with pytest.raises(RefusedError, match=rf"was altered: row {number}\b"):
+            verify_log(house, kept=None)
+    finally:
+        database.execute(change, (raw, row))
+        database.close()
+    assert verify_log(house, kept=None).rows == verified
