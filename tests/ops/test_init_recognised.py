@@ -25,8 +25,8 @@ def test_a_plain_table_needs_nothing_declared() -> None:
     drafted = looked_at(csv(table()))
 
     assert drafted.reading.model_dump(exclude={"calendar"}) == {
-        "encoding": "utf-8", "separator": ",", "decimal": ".", "thousands": "", "missing": (), "trim": False, "dates": {},
-        "zone": "UTC", "skip": (), "arrival": None,
+        "encoding": "utf-8", "separator": ",", "decimal": ".", "thousands": "", "missing": (), "trim": False,
+        "dates": {}, "zone": "UTC", "skip": (), "arrival": None,
     }  # fmt: skip
 
 
