@@ -33,7 +33,7 @@ def outcome(content: bytes, wishes: dict[str, Any]) -> str:
     for _, rows in pieces(drafted, now=pd.Timestamp("2100-01-01", tz="UTC")):
         faults += read_content(raw.piece(rows), drafted.data, labels=False, reading=drafted.reading).faults
 
-    assert faults == []
+    assert faults == [], "; ".join(map(str, faults))
     return "settings"
 
 

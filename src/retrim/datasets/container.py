@@ -25,7 +25,7 @@ from retrim.core.table import LABEL_TIME
 GZIP, PARQUET, ARROW, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"ARROW1", b"\xef\xbb\xbf"
 JSON_LINE = re.compile(rb"\s*\{\s*[\"}]")
 OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-BLOCK = 64 << 20
+BLOCK, HEAD = 64 << 20, 1 << 18
 SAVE_AS = "save it as CSV in UTF-8, separated by commas, or as Parquet"
 
 
@@ -140,7 +140,8 @@ def _checked_text(content: bytes, encoding: str) -> bytes:
 def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ...], *, separator: str) -> pa.Table:
     content = content.lstrip(b"\r\n")
     try:
-        header = next(csv.reader([re.split(b"[\r\n]", content, maxsplit=1)[0].decode("utf-8")], delimiter=separator))
+        head = io.StringIO(content[:HEAD].decode("utf-8", "ignore"), newline="")  # a quoted name may hold a line end
+        header = next(csv.reader(head, delimiter=separator))
     except csv.Error as error:
         raise NoTableError(whole_file("has a header of column names", value=str(error), cure=SAVE_AS)) from error
     _check_names(header, required, optional, separator=separator)

@@ -63,7 +63,9 @@ class RawTable:
         sink = io.BytesIO()
         if self.kind == "csv":
             text = io.StringIO()
-            writer = csv.writer(text, delimiter=self.separator, lineterminator="\n")
+            writer = csv.writer(
+                text, delimiter=self.separator, lineterminator="\r\n"
+            )  # so that a cell of either is quoted
             writer.writerow(part.column_names)
             columns = [column.to_pylist() for column in part.columns]
             if len(columns) == 1:  # a blank line would be no row

@@ -2,6 +2,8 @@
 
 import csv
 import io
+from collections.abc import Iterator
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -10,6 +12,8 @@ from retrim.datasets.container import BLOCK
 from retrim.errors import BadInputError
 
 SEPARATORS = (",", ";", "\t", "|")
+HEAD, LINES, SAME = 1 << 18, 20, 0.6
+"""Bytes and lines looked at for the separator, and the share of lines with as many cells as the first has."""
 
 
 def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
@@ -45,23 +49,26 @@ def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
 
 
 def _header(text: bytes, separator: str) -> list[str]:
-    line = text.splitlines()[0].decode("utf-8") if text else ""
-    csv.field_size_limit(131_072)
-    return next(csv.reader([line], delimiter=separator), [])
+    return next(_lines(text, separator), [])
+
+
+def _lines(text: bytes, separator: str) -> Iterator[list[str]]:
+    """The first lines as cells; a quoted cell may hold line ends."""
+    head = io.StringIO(text[:HEAD].decode("utf-8", "ignore"), newline="")
+    return csv.reader(head, delimiter=separator)
 
 
 def _separator(text: bytes) -> str:
     """The sign that cuts the first lines into most cells, as many in each; a comma where none does."""
-    lines = [line.decode("utf-8", "replace") for line in text[: 1 << 16].splitlines()[:20] if line.strip()]
-    if len(text) > 1 << 16 and len(lines) > 1:
-        lines = lines[:-1]
     best, most = ",", 1
     for separator in SEPARATORS:
         try:
-            widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
+            widths = [len(row) for row in islice(_lines(text, separator), LINES) if row]
         except csv.Error:
             continue
+        if len(text) > HEAD and 1 < len(widths) < LINES:
+            widths = widths[:-1]  # it is cut
         usual = widths[0] if widths else 0
-        if usual > most and sum(width == usual for width in widths) >= 0.9 * len(widths):
+        if usual > most and sum(width == usual for width in widths) >= SAME * len(widths):
             best, most = separator, usual
     return best

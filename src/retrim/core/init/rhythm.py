@@ -9,7 +9,7 @@ import pandas as pd
 from retrim.core.init.notes import Note
 from retrim.core.models.baseline import season_cell
 
-BATCH_SPANS = ("1h", "6h", "1D", "7D", "14D", "30D", "60D", "90D", "180D", "365D")
+BATCH_SPANS = ("1h", "6h", "1D", "7D", "14D", "30D", "60D", "90D", "180D")
 """Spans between batches, from which the smallest is taken that holds enough rows."""
 BATCHES = 50
 """Batches that a history should be cut into, at least, so that there is something to check."""
