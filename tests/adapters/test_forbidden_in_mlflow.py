@@ -13,7 +13,10 @@ from tests.stages.unfair import VALUES, holds, make_unfair_room, unfair_stream
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Every file of a store with one published version of a room with a forbidden column."""
-    room = make_unfair_room(tmp_path_factory.mktemp("room"), unfair_stream(800, measured=1.5), groups=[])
+    groups = [{"column": "group", "cuts": [], "least_rows": 20}]
+    limits = {"false_negative_rate": 0.2, "mean_error": 0.2}
+    table = unfair_stream(800, measured=1.5)
+    room = make_unfair_room(tmp_path_factory.mktemp("room"), table, groups=groups, at_most=limits)
     room.run()
     root, before = tmp_path_factory.mktemp("mlflow"), Path.cwd()
     os.chdir(root)
@@ -36,6 +39,12 @@ def test_the_input_example_has_no_forbidden_column(kept: dict[str, bytes]) -> No
 
     assert b"level" in kept[name]
     assert b"sex" not in kept[name]
+
+
+def test_the_figure_of_each_limit_is_a_metric(kept: dict[str, bytes]) -> None:
+    (name,) = [name for name in kept if name.endswith("mlflow.db")]
+
+    assert b"gate/fairness_group_false_negative_rate" in kept[name]
 
 
 def test_the_note_tells_the_proxies(kept: dict[str, bytes]) -> None:

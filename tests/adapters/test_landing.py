@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from retrim.adapters.landing import Landing
-from retrim.datasets.landed import facts_of, landed_files, read_landed
-from retrim.errors import BadInputError
+from retrim.datasets.landed import facts_of, hash_file, landed_files, read_landed
+from retrim.errors import BadInputError, RefusedError
 
 NOON = pd.Timestamp("2024-05-01T12:00:00.123456", tz="UTC")
 DIGEST, OTHER = "ab" * 32, "cd" * 32
@@ -182,3 +184,28 @@ def test_processes_that_land_one_batch_at_once_land_it_once(tmp_path: Path) -> N
 
     assert [process.wait(timeout=60) for process in started] == [0, 0, 0]
     assert [batch.rows for batch in Landing(tmp_path).batches()] == [50_000]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), mask=st.integers(1, 255), of_the_hash=st.booleans())
+def test_a_batch_of_which_a_byte_was_turned_is_not_read(
+    tmp_path: Path, place: float, mask: int, of_the_hash: object
+) -> None:
+    path = land(Landing(tmp_path), rows("a"))
+    altered = hash_file(path) if of_the_hash else path
+    whole = altered.read_bytes()
+    content = bytearray(whole)
+    content[int(place * len(content))] ^= mask
+    altered.write_bytes(bytes(content))
+    try:
+        with pytest.raises((RefusedError, BadInputError), match=r"was altered since it landed|no whole landed batch"):
+            read_landed(tmp_path)
+    finally:
+        altered.write_bytes(whole)
+
+
+def test_a_batch_older_than_the_hashes_is_read(tmp_path: Path) -> None:
+    path = land(Landing(tmp_path), rows("a"))
+    hash_file(path).unlink()
+
+    assert len(read_landed(tmp_path)[0]) == 1

@@ -65,7 +65,7 @@ def test_the_refusal_names_group_and_figure() -> None:
     top, bottom = (outcomes.parts(MISSES)[part][names == "g1"].sum() for part in (0, 1))
 
     assert not check.passed
-    assert check.name == "fairness: sex, false negative rate"
+    assert check.name == "fairness: sex false negative rate"
     assert check.text.startswith(f"false negative rate of sex g1 {top / bottom:.3g} against")
 
 

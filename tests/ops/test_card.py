@@ -184,6 +184,14 @@ def test_a_version_that_was_refused_has_a_card_too(tmp_path: Path) -> None:
     assert "No check has looked at it while it was live." in pages.markdown
 
 
+def test_the_first_version_has_a_card_before_anything_went_live(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    desk.land(desk.rows(0, 12), 12)
+    desk.make_version(12, promote=False)
+
+    assert "- **status**: never live: " in make_card(desk.house, 1, pictures={}).markdown
+
+
 def test_a_bundle_from_before_slices_and_contributions_still_has_a_card(tmp_path: Path) -> None:
     import sqlalchemy as sa
 

@@ -43,7 +43,7 @@ def reweighted(tmp_path_factory: pytest.TempPathFactory) -> UnfairRoom:
 def test_a_harmed_group_is_refused_by_name(harmed: UnfairRoom) -> None:
     (check,) = harmed.failed()
 
-    assert check["name"] == "fairness: sex, false negative rate"
+    assert check["name"] == "fairness: sex false negative rate"
     assert check["text"].startswith(f"false negative rate of sex {VALUES[1]} ")
     assert check["interval"][0] > check["threshold"] == 0.1
 

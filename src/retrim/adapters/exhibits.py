@@ -184,4 +184,5 @@ def predicted_of(judged: pd.DataFrame, model: str) -> np.ndarray:
 
 
 def _plain(name: str) -> str:
-    return name.replace(": ", "_").replace(" ", "_")
+    """The name of a check as MLflow takes it for a metric: a column of the table may be called anything."""
+    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)

@@ -11,7 +11,9 @@ def verdict_note(verdict: Mapping[str, Any]) -> str:
     seen = verdict.get("detectable")  # older bundles do not have it
     lines += [f"- could be seen: {seen['text']}"] if seen else []
     lines += [f"- note: {text}" for text in verdict.get("notes", [])]
-    return f"{word} the gate: challenger {verdict['winner']} on {verdict['rows']} judging rows.\n\n" + "\n".join(lines)
+    said = f"{word} the gate: challenger {verdict['winner']} on {verdict['rows']} judging rows."
+    where = "The model card is card/model_card.html in the artifacts of the run; `retrim card` writes it anew."
+    return f"{said} {where}\n\n" + "\n".join(lines)
 
 
 def check_lines(record: Mapping[str, Any]) -> list[str]:

@@ -201,12 +201,13 @@ class Tracking:
     def log_lineage(self, parent: str, lineage: Mapping[str, Any]) -> None:
         """What a run was made from, as tags; its snapshot and its data also where the UI looks for them.
 
-        Digests are cut, or the UI shows nothing of a tag's name; lineage.json has them whole.
+        Digests are cut, or the UI shows nothing of a tag's name; lineage.json has them whole, and the lists of records.
         """
         from mlflow.entities import Dataset, DatasetInput
 
         for name, value in lineage.items():
-            self.client.set_tag(parent, f"lineage.{name}", _short(str(value)))
+            if not isinstance(value, list) or (value and all(isinstance(each, str) for each in value)):
+                self.client.set_tag(parent, f"lineage.{name}", _short(str(value)))
         if "snapshot" in lineage:
             self.client.set_tag(parent, "mlflow.source.git.commit", str(lineage["snapshot"]))
         if "raw_digest" in lineage:

@@ -79,7 +79,8 @@ def slice_table(
             inside = places == cell
             if inside.sum() < params.least_rows:
                 continue
-            loss = mean_interval(losses[inside], confidence=confidence, block_rows=block_rows)
+            mean, low, high = mean_interval(losses[inside], confidence=confidence, block_rows=block_rows)
+            loss = mean, max(low, 0.0), high  # no loss is below 0
             saved = None
             if other is not None:
                 saved = mean_interval((other - losses)[inside], confidence=confidence, block_rows=block_rows)

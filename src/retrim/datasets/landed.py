@@ -75,14 +75,16 @@ def facts_of(path: Path) -> BatchFile:
         footer = pq.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, str(error)) from error
-    stored = {name.decode(): value.decode() for name, value in (footer.metadata or {}).items() if name[:1] != b"A"}
     try:
+        stored = {name.decode(): value.decode() for name, value in (footer.metadata or {}).items() if name[:1] != b"A"}
         kind, digest, arrived, correction, released = (stored[f"retrim.{name}"] for name in FACTS)
+        when = pd.Timestamp(arrived)
     except KeyError as error:
         raise _damaged(path, f"it lacks the fact {error}") from error
+    except ValueError as error:
+        raise _damaged(path, f"a fact is no text, or its arrival no time: {error}") from error
     if kind not in ("rows", "labels"):
         raise _damaged(path, f"its kind is {kind!r}")
-    when = pd.Timestamp(arrived)
     return BatchFile(
         "rows" if kind == "rows" else "labels", digest, when, correction == "true", released, footer.num_rows, path
     )

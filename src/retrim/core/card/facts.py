@@ -72,11 +72,13 @@ class Facts:
     @property
     def live_spans(self) -> list[tuple[str, str | None]]:
         """When it went live, and when something else did; None: it still is."""
-        spans = []
-        for row, after in zip(self.releases, [*self.releases[1:], None], strict=True):
-            if row["version"] == self.number:
-                spans.append((str(row["at"]), None if after is None else str(after["at"])))
-        return spans
+        moves = list(self.releases)
+        ends = [str(after["at"]) for after in moves[1:]]
+        return [
+            (str(row["at"]), ends[place] if place < len(ends) else None)
+            for place, row in enumerate(moves)
+            if row["version"] == self.number
+        ]
 
     def predicted(self) -> np.ndarray:
         """What the winner said of the judged rows: shape (n,), or (n, classes)."""

@@ -39,7 +39,7 @@ def proxy_checks(warned: Sequence[Proxy], params: ProxyParams) -> list[Check]:
 
 def _limit(column: ColumnStanding, measure: str, limit: float) -> Check:
     said = measure.replace("_", " ")
-    name = f"fairness: {column.column}, {said}"
+    name = f"fairness: {column.column} {said}"
     found, small = column.differences[measure], column.small(measure)
     aside = f"; not judged, as fewer than {column.least_rows} rows: {', '.join(small)}" if small else ""
     if found is None:

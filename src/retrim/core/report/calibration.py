@@ -79,6 +79,13 @@ def _wilson(values: np.ndarray) -> tuple[float, float]:
     return min(middle - half, share), max(middle + half, share)
 
 
+def _limits(curve: Curve) -> tuple[float, float]:
+    """The part of the axes from 0 to 1 that holds the curve: rare classes have all of it near 0."""
+    low, high = float(min(curve.said.min(), curve.low.min())), float(max(curve.said.max(), curve.high.max()))
+    room = 0.06 * (high - low) + 0.01
+    return max(low - room, -0.02), min(high + room, 1.02)
+
+
 def calibration(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str) -> bytes:
     """The calibration curve as a picture; arguments as `curve_of`."""
     curve = curve_of(np.asarray(actual), np.asarray(predicted, dtype=float), task, loss=loss)
@@ -87,7 +94,8 @@ def calibration(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: 
     with drawn(title, width=6.4, height=5.6 if classes else 4.6) as (axes, made):
         if classes:
             axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle="--", label="calibrated")
-            axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+            limits = _limits(curve)
+            axes.set(xlim=limits, ylim=limits, aspect="equal")
             of = "positive class" if task == "binary" else "predicted class"
             axes.set_xlabel(f"mean predicted probability of the {of}")
         else:
@@ -106,5 +114,5 @@ def calibration(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: 
             label="tenths of the rows, ± 2 standard errors",
         )
         axes.set_ylabel(curve.what)
-        axes.legend(loc="upper left" if classes else "best")
+        axes.legend(loc="best")
     return made.getvalue()

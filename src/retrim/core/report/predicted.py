@@ -58,7 +58,8 @@ def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str])
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     longest = max(len(name) for name in rows)
     side = 2.0 + 0.55 * min(len(columns), 20)
-    width, height = side + 2.0 + 0.07 * longest, side + 0.4 + (0.07 * longest if longest > 3 else 0)
+    upright = longest > (9 if len(columns) < 3 else 3)  # names that would run into one another
+    width, height = side + 2.0 + 0.07 * longest, side + 0.4 + (0.07 * longest if upright else 0)
     with drawn("Actual against predicted class", width=width, height=height) as (axes, made):
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
         axes.figure.colorbar(image, ax=axes, label="share of the actual class, %", pad=0.03, shrink=0.8)
@@ -69,7 +70,7 @@ def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str])
                     colour = "white" if shares[down, across] > 55 else INK
                     axes.text(across, down, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)
         small = 9 if len(columns) <= MOST_COUNTED else 7
-        axes.set_xticks(range(len(columns)), columns, fontsize=small, rotation=90 if longest > 3 else 0)
+        axes.set_xticks(range(len(columns)), columns, fontsize=small, rotation=90 if upright else 0)
         axes.set_yticks(range(len(rows)), rows, fontsize=small)
         axes.set(xlabel="predicted class", ylabel="actual class" + ", rows in the cells" * counted)
         axes.grid(visible=False)

@@ -21,7 +21,9 @@ def slices(found: Sequence[Mapping[str, Any]], *, loss: str, mean: float) -> byt
     title = "Loss by slice" + (f", {len(told)} of {len(found)}" if len(told) < len(found) else "")
     columns = [each["column"] for each in told]
     starts = [place for place in range(1, len(told)) if columns[place] != columns[place - 1]]
-    with drawn(title, width=8.4, height=1.7 + 0.25 * max(len(told), 3)) as (axes, made):
+    names = [f"{plain(each['column'])}: {plain(each['name'])}  ({each['rows']:,})" for each in told]
+    width = 6.8 + 0.065 * max((len(name) for name in names), default=0)
+    with drawn(title, width=width, height=1.7 + 0.25 * max(len(told), 3)) as (axes, made):
         axes.axvline(mean, color=MUTED, linewidth=1, linestyle="--", label=f"all rows: {mean:.4g}")
         for start in starts:
             axes.axhline(start - 0.5, color=GRID, linewidth=1)
@@ -47,9 +49,7 @@ def slices(found: Sequence[Mapping[str, Any]], *, loss: str, mean: float) -> byt
                 label="champion",
                 zorder=3,
             )
-        axes.set_yticks(
-            list(at), [f"{plain(each['column'])}: {plain(each['name'])}  ({each['rows']:,})" for each in told]
-        )
+        axes.set_yticks(list(at), names)
         axes.set(xlabel=f"mean {plain(loss)} of the slice (rows in brackets)", ylim=(len(told) - 0.4, -0.6))
         low, high = min([0.0, *losses, *(each[0] for each in others)]), max([mean, *losses, *(e[0] for e in others)])
         axes.set_xlim(low, high + 0.35 * (high - low) or 1.0)  # a wide interval of few rows may leave the picture
