@@ -27,6 +27,7 @@ from retrim.cli_exchange import app as exchange_app
 from retrim.cli_explain import app as explain_app
 from retrim.cli_fairness import app as fairness_app
 from retrim.cli_gc import app as gc_app
+from retrim.cli_init import app as init_app
 from retrim.cli_panels import arrange
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
@@ -267,6 +268,7 @@ def schedule() -> None:
         run_schedule(house, server)
 
 
+app.add_typer(init_app)
 app.add_typer(drift_app, name="drift", no_args_is_help=True)
 app.add_typer(policy_app, name="policy", no_args_is_help=True)
 app.add_typer(fairness_app)
