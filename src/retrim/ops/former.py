@@ -1,5 +1,6 @@
 """Former champions of this house: scored at each check, and promoted again when a check decides so."""
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from retrim.core.metrics import row_losses
 from retrim.core.table import mature
 from retrim.errors import RefusedError
 from retrim.ops.champion import stored
+from retrim.ops.group_checks import forbidden_in, group_checks
 from retrim.ops.house import House
 from retrim.ops.release import live, make_live
 
@@ -28,19 +30,22 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
         return None
     ripe = mature(table)
     judged = ripe[ripe["_event"] > champion.judged_until].iloc[-params.split.judge_rows :]
-    losses = {}
+    losses, formers = {}, {}
     for number in numbers[: params.former.most]:
         try:
             former = stored(house, number).predictor
         except RefusedError:
             continue
-        uses = set(former.view.features)
-        if uses & set(params.fairness.forbidden):
+        if forbidden_in(house, list(former.view.features)):
             continue
-        if uses <= set(judged.columns) and former.judged_until <= champion.judged_until:
+        if set(former.view.features) <= set(judged.columns) and former.judged_until <= champion.judged_until:
+            formers[number] = former
             losses[number] = row_losses(params.judge.loss, former.view.actual(judged), former.predict(judged))
     own = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))
-    return judge_formers(losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows)
+    found = judge_formers(losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows)
+    if found is None:
+        return None
+    return replace(found, verdict=found.verdict.with_checks(group_checks(house, formers[found.best], judged)))
 
 
 def led_before(previous: Row | None, champion: int, version: int) -> bool:

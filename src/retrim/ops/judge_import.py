@@ -5,15 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from retrim.core.bundle import THRESHOLDS, VERDICT, Predictor, load_predictor
-from retrim.core.fairness.figures import Bootstrap
-from retrim.core.fairness.look import CHALLENGER, CHAMPION, Given, Looked, look
-from retrim.core.fairness.outcomes import Outcomes
-from retrim.core.fairness.thresholds import Thresholds
-from retrim.core.gate import Judged, Scored, Stated, Used, judge_models, score, uses
+from retrim.core.bundle import VERDICT, Predictor, load_predictor
+from retrim.core.gate import Judged, Stated, Used, judge_models, score, uses
 from retrim.core.metrics import measure, row_losses
 from retrim.core.models.baseline import BASELINES
 from retrim.core.table import assemble, mature
@@ -21,6 +16,7 @@ from retrim.core.windows import past_of
 from retrim.datasets.landed import read_landed
 from retrim.errors import RefusedError
 from retrim.ops.champion import Stored
+from retrim.ops.group_checks import forbidden_in, group_checks
 from retrim.ops.house import House
 
 BACKTEST = "backtest/backtest.json"
@@ -82,15 +78,13 @@ def judge_import(house: House, files: Mapping[str, bytes], champion: Stored | No
         draws=params.judge.draws,
         block_rows=params.judge.block_rows,
         uses=uses(_used(house), rows["_event"]),
-    )
-    by_group = _by_group(house, judged, verdict.winner, files, champion)
-    verdict = verdict.with_checks(by_group.checks)
+    ).with_checks(group_checks(house, imported, rows))
     actual, predicted = imported.view.actual(rows), imported.predict(rows)
     record = verdict.as_record() | {
         "judged_from": rows["_event"].iloc[0].isoformat(),
         "judged_until": rows["_event"].iloc[-1].isoformat(),
         "detectable": None,
-        "notes": by_group.notes,
+        "notes": [],
         "metrics": {verdict.winner: measure(params.judge.metrics, actual, predicted, task=imported.view.task)},
     }
     return Judgement(record, "", example)
@@ -103,18 +97,18 @@ def _ripe(house: House, now: pd.Timestamp) -> pd.DataFrame | None:
 
 
 def _fits(house: House, imported: Predictor) -> None:
-    """Refuses a model of another target or task, or that needs columns which are not here."""
+    """Refuses a model of another target or task, or that needs columns which are not here or are forbidden."""
     data, view = house.params.data, imported.view
     missing = sorted(set(view.features) - set(data.columns))
-    forbidden = sorted(set(view.features) & set(house.params.fairness.forbidden))
-    if forbidden:
-        raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden of params.yaml forbids here")
     if view.target != data.target or view.task != data.task or missing:
         lacks = f", and it needs {', '.join(missing)}" if missing else ""
         raise RefusedError(
             f"it predicts {view.target!r} ({view.task}); here that is {data.target!r} ({data.task}){lacks}; it is for "
             "another table"
         )
+    forbidden = forbidden_in(house, list(view.features))
+    if forbidden:
+        raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden forbids here; import one without")
 
 
 def _judged(
@@ -143,22 +137,6 @@ def _judged(
         champion=own,
         floors={name: row_losses(loss, actual, predicted) for name, predicted in floors.items()},
     )
-
-
-def _by_group(house: House, judged: Judged, winner: str, files: Mapping[str, bytes], champion: Stored | None) -> Looked:
-    """Fairness of the model and the champion on the judged rows, as this workspace declares groups and limits."""
-    fairness, judge, rows, models = house.params.fairness, house.params.judge, judged.rows, []
-
-    def given(of: str, scored: Scored, bundle: Mapping[str, bytes]) -> Given:
-        found = json.loads(bundle.get(THRESHOLDS, b"{}")).get(json.loads(bundle[VERDICT])["winner"])
-        cut: float | np.ndarray = fairness.threshold if found is None else Thresholds.from_record(found).of(rows)
-        return Given(of, Outcomes.of(judged.task, scored.actual, scored.predicted, threshold=cut), scored.losses)
-
-    if fairness.groups and len(rows):
-        models.append(given(CHALLENGER, judged.challengers[winner], files))
-        if judged.champion is not None and champion is not None:
-            models.append(given(CHAMPION, judged.champion, champion.files))
-    return look(models, rows, [], fairness, Bootstrap(judge.block_rows, judge.draws, house.params.gate.seed))
 
 
 def _stated(files: Mapping[str, bytes], window: str) -> Stated | None:
