@@ -129,5 +129,5 @@ def test_an_imported_version_that_uses_a_forbidden_column_is_refused(deciding: D
     columns = deciding.house.params.data.model_dump(mode="json")["columns"]
     columns["group"]["role"] = "forbidden"
     strict = with_params(deciding, data={"columns": columns}, fairness={"forbidden": ["group"]})
-    with pytest.raises(RefusedError, match="it uses group, which fairness.forbidden forbids here"):
+    with pytest.raises(RefusedError, match=r"it uses group, which fairness\.forbidden forbids here"):
         judge_import(strict.house, stored(deciding.house, 1).files, None, now=deciding.day(20))
