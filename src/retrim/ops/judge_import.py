@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.core.bundle import Predictor, load_predictor
+from retrim.core.bundle import VERDICT, Predictor, load_predictor
 from retrim.core.gate import Judged, Stated, Used, judge_models, score, uses
 from retrim.core.metrics import measure, row_losses
 from retrim.core.models.baseline import BASELINES
@@ -70,8 +70,9 @@ def judge_import(house: House, files: Mapping[str, bytes], champion: Stored | No
         return Judgement(None, f"{why}: import again when more have come", example)
     if not len(past):
         return Judgement(None, "no row lies before those that judge, to make the naive baselines from", example)
+    judged = _judged(house, imported, files, champion, rows, past)
     verdict = judge_models(
-        _judged(house, imported, files, champion, rows, past),
+        judged,
         params.gate,
         params.slices,
         draws=params.judge.draws,
@@ -83,6 +84,7 @@ def judge_import(house: House, files: Mapping[str, bytes], champion: Stored | No
         "judged_from": rows["_event"].iloc[0].isoformat(),
         "judged_until": rows["_event"].iloc[-1].isoformat(),
         "detectable": None,
+        "notes": [],
         "metrics": {verdict.winner: measure(params.judge.metrics, actual, predicted, task=imported.view.task)},
     }
     return Judgement(record, "", example)
@@ -125,7 +127,7 @@ def _judged(
         its = champion.predictor
         stated = _stated(champion.files, its.window)
         own = score(its.view, rows, its.predict(rows), loss=loss, stated=stated)
-    winner = json.loads(files["verdict/verdict.json"])["winner"]
+    winner = json.loads(files[VERDICT])["winner"]
     stated = _stated(files, imported.window)
     return Judged(
         rows=rows,
