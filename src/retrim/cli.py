@@ -27,6 +27,7 @@ from retrim.cli_exchange import app as exchange_app
 from retrim.cli_explain import app as explain_app
 from retrim.cli_fairness import app as fairness_app
 from retrim.cli_gc import app as gc_app
+from retrim.cli_init import app as init_app
 from retrim.cli_panels import arrange
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
@@ -186,6 +187,10 @@ def retrain(
         screens.show_json(outcome)
     else:
         screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False, markup=False)
+        if outcome.get("refit"):
+            sequel = outcome["refit"]
+            said = f"fitted once more, version {sequel['version']} is {sequel['state']}: {sequel['reason']}"
+            screens.OUT.print(said, highlight=False, markup=False)
         if outcome["version"] is not None:
             screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `make ui`", highlight=False)
     raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
@@ -263,6 +268,7 @@ def schedule() -> None:
         run_schedule(house, server)
 
 
+app.add_typer(init_app)
 app.add_typer(drift_app, name="drift", no_args_is_help=True)
 app.add_typer(policy_app, name="policy", no_args_is_help=True)
 app.add_typer(fairness_app)

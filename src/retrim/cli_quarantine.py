@@ -64,7 +64,8 @@ def quarantine_release(
     from retrim.ops.ingest import release as op
 
     house = house_here()
-    landed = op(batch, workspace=house.workspace, data=house.params.data, now=None, reason=reason)
+    params = house.params
+    landed = op(batch, workspace=house.workspace, data=params.data, now=None, reason=reason, reading=params.reading)
     if as_json:
         screens.show_json(landed.as_record())
     else:

@@ -11,13 +11,14 @@ from retrim.core.account import AccountParams
 from retrim.core.backtest import BacktestParams
 from retrim.core.batches import BatchParams
 from retrim.core.card import CardParams
+from retrim.core.contest import FormerParams
 from retrim.core.contributions import ExplainParams
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.fairness.fits import require_fit
 from retrim.core.fairness.params import FairnessParams
-from retrim.core.former import FormerParams
 from retrim.core.gate import GateParams
+from retrim.core.made import faults_of
 from retrim.core.metrics import JudgeParams, require
 from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
@@ -25,6 +26,7 @@ from retrim.core.policy.params import PolicyParams
 from retrim.core.probation import ProbationParams
 from retrim.core.probe import ProbeParams
 from retrim.core.proof import ProofParams
+from retrim.core.reading import ReadingParams
 from retrim.core.release_checks import ReleaseParams
 from retrim.core.section import Section, explain
 from retrim.core.slices import SliceParams
@@ -41,6 +43,7 @@ class Params(Section):
     """All of params.yaml."""
 
     data: DataParams
+    reading: ReadingParams
     batches: BatchParams
     split: SplitParams
     judge: JudgeParams
@@ -84,6 +87,13 @@ class Params(Section):
                 f"data.suite: {self.data.suite!r} does not lie in expectations/, and only what lies there goes into "
                 "a version; move it, and write such as expectations/trips.json"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _reading_fits_the_table(self) -> "Params":
+        found = faults_of(self.data, self.reading)
+        if found:
+            raise ValueError("; ".join(found))
         return self
 
     @model_validator(mode="after")

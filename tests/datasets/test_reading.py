@@ -212,7 +212,7 @@ def test_a_fault_shows_ten_rows_and_counts_all(shop: DataParams) -> None:
         (GOOD.split(b"\n")[0], "a header and no row"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary"),
         (b"%PDF-1.7 nothing\nhere", "missing: at"),
-        (b'{"at": 1}', "missing: at"),
+        (b'{"at": 1}', "missing: price"),
         (b"a" * 200_000, "field larger"),
         (GOOD.replace(b",price", b""), "missing: price"),
         (GOOD.replace(b",price\n", b",price,extra\n").replace(b"9.5\n", b"9.5,1\n"), "not declared: extra"),

@@ -2,7 +2,10 @@
 
 Nothing is guessed: a number is a decimal number, a time is ISO 8601, a category is
 its text as it stands. Blank is missing. "NaN", "NA", "inf" and the like are no numbers.
+What a table spells otherwise is declared (`reading` in params.yaml), and obeyed here.
 """
+
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,11 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrim.core.fault import Fault, of_rows, whole_file
+from retrim.core.reading import PLAIN, UNIX, ReadingParams
 from retrim.core.table import ColumnType
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d:?\d\d))?)?$"
 TOO_LARGE = 2.0**53
+ZONED = r"(?:Z|[+-]\d\d:?\d\d)$"
 YEARS = (1, 9999)  # what the standard library holds, in UTC
 SECONDS = (-62_135_596_800, 253_402_300_799)  # their ends, counted from 1970
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
@@ -32,7 +37,20 @@ CURES: dict[ColumnType, str] = {
 }
 
 
-def typed(column: pa.ChunkedArray, name: str, kind: ColumnType) -> tuple[pd.Series, tuple[Fault, ...]]:
+def rule_of(name: str, kind: ColumnType, reading: ReadingParams) -> str:
+    """What a cell of a column has to be, in words, with what is declared of its spelling."""
+    formats = reading.dates.get(name, ())
+    if kind == "time" and formats:
+        return f"is a time as {' or '.join(formats)} or blank"
+    if kind in ("number", "integer") and (reading.decimal != "." or reading.thousands):
+        grouped = f", thousands {reading.thousands!r}" if reading.thousands else ""
+        return f"{RULES[kind]} (decimal sign {reading.decimal!r}{grouped})"
+    return RULES[kind]
+
+
+def typed(
+    column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams = PLAIN
+) -> tuple[pd.Series, tuple[Fault, ...]]:
     """The values of `column` as `kind`, and the cells that are not of it.
 
     Returns:
@@ -44,12 +62,16 @@ def typed(column: pa.ChunkedArray, name: str, kind: ColumnType) -> tuple[pd.Seri
         column = column.cast(pa.string())
     text = _is_text(column)
     if text:
-        column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column)
+        bare = pc.utf8_trim_whitespace(column)
+        column = pc.if_else(pc.equal(bare, ""), None, bare if reading.trim else column)
+        if reading.missing:
+            words = pa.array([word.strip() for word in reading.missing], bare.type)
+            column = pc.if_else(pc.is_in(bare, value_set=words), None, column)
     if kind == "category":
         return _category(column, name)
     if text:
-        return _from_text(pc.utf8_trim_whitespace(column), name, kind)
-    return _from_storage(column, name, kind)
+        return _from_text(pc.utf8_trim_whitespace(column), name, kind, reading)
+    return _from_storage(column, name, kind, reading)
 
 
 def _is_text(column: pa.ChunkedArray) -> bool:
@@ -64,25 +86,87 @@ def _category(column: pa.ChunkedArray, name: str) -> tuple[pd.Series, tuple[Faul
     return _stored_wrongly(column, name, "category", "str")
 
 
-def _from_text(column: pa.ChunkedArray, name: str, kind: ColumnType) -> tuple[pd.Series, tuple[Fault, ...]]:
-    pattern = TIME if kind == "time" else NUMBER
-    fits = pc.fill_null(pc.match_substring_regex(column, pattern), False)
-    kept = pc.if_else(fits, column, None)
+def _from_text(
+    column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams
+) -> tuple[pd.Series, tuple[Fault, ...]]:
     if kind == "time":
-        text = pd.Series(kept.to_pandas(), dtype="str", name=name)
-        values = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
-        good = values.dt.year.between(*YEARS).to_numpy()
+        values, good = _times(column, name, reading)
     else:
-        values = pd.Series(kept.cast(pa.float64()).to_pandas(), name=name, dtype="float64")
+        values = pd.Series(_plain_numbers(column, reading).cast(pa.float64()).to_pandas(), name=name, dtype="float64")
         good = _numbers_fit(values, kind)
     blank = pc.is_null(column).to_numpy()
     bad = ~blank & ~good
-    return values.mask(bad), _cells(bad, column, name, kind)
+    return values.mask(bad), _cells(bad, column, name, kind, reading)
 
 
-def _from_storage(column: pa.ChunkedArray, name: str, kind: ColumnType) -> tuple[pd.Series, tuple[Fault, ...]]:
+def _plain_numbers(column: pa.ChunkedArray, reading: ReadingParams) -> pa.ChunkedArray:
+    """Numbers as `NUMBER` has them, still text; missing where a cell is none as declared."""
+    decimal, thousands = re.escape(reading.decimal), re.escape(reading.thousands)
+    if reading.thousands:
+        grouped = rf"^[+-]?[0-9]{{1,3}}({thousands}[0-9]{{3}})+({decimal}[0-9]*)?$"
+        ungrouped = pc.replace_substring(column, reading.thousands, "")
+        column = pc.if_else(pc.match_substring_regex(column, grouped), ungrouped, column)
+    if reading.decimal != ".":
+        column = pc.if_else(pc.match_substring(column, "."), None, column)
+        column = pc.replace_substring(column, reading.decimal, ".")
+    return pc.if_else(pc.fill_null(pc.match_substring_regex(column, NUMBER), False), column, None)
+
+
+def _times(column: pa.ChunkedArray, name: str, reading: ReadingParams) -> tuple[pd.Series, np.ndarray]:
+    """UTC microseconds, missing where a cell is no time as declared; and where it is one."""
+    formats = reading.dates.get(name, ())
+    if formats:
+        text = pd.Series(column.to_pandas(), dtype="str", name=name)
+        values = pd.Series(pd.NaT, index=text.index, name=name, dtype="datetime64[us, UTC]")
+        for form in formats:
+            left = values.isna()
+            values = values.where(~left, _parsed(text[left], form, reading.zone).reindex(text.index))
+    else:
+        fits = pc.fill_null(pc.match_substring_regex(column, TIME), False)
+        text = pd.Series(pc.if_else(fits, column, None).to_pandas(), dtype="str", name=name)
+        values = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
+        if reading.zone != "UTC":
+            naive = ~text.str.contains(ZONED, regex=True).fillna(value=True).astype("bool")
+            values = values.where(~naive, _placed(values[naive], reading.zone).reindex(text.index))
+    return values, values.dt.year.between(*YEARS).to_numpy()
+
+
+def _parsed(text: pd.Series, form: str, zone: str) -> pd.Series:
+    if form in UNIX:
+        ticks = pd.to_numeric(
+            text.where(text.str.fullmatch(NUMBER).fillna(value=False).astype("bool")), errors="coerce"
+        )
+        return _since_1970(ticks * TICKS["us"] / TICKS[UNIX[form]])
+    found = pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form)
+    return found.dt.as_unit("us") if "%z" in form else _placed(found.dt.as_unit("us").dt.tz_localize("UTC"), zone)
+
+
+def _since_1970(micro: pd.Series) -> pd.Series:
+    """Instants of microseconds since 1970, missing where one is not known or far away."""
+    known = (micro.abs() < TOO_LARGE).to_numpy()
+    ticks = np.where(known, micro.where(known, 0).round().to_numpy(), 0).astype("int64").view("datetime64[us]")
+    return pd.Series(ticks, index=micro.index).where(known).dt.tz_localize("UTC")
+
+
+def _placed(walls: pd.Series, zone: str) -> pd.Series:
+    """Instants of wall times given as if in UTC; an hour that comes twice is the earlier, a skipped one the next."""
+    if zone == "UTC":
+        return walls
+    bare = walls.dt.tz_localize(None)
+    earlier = np.ones(len(bare), dtype=bool)
+    there = bare.dt.tz_localize(zone, ambiguous=earlier, nonexistent="shift_forward")
+    return pd.Series(there.dt.tz_convert("UTC"))
+
+
+def _from_storage(
+    column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams
+) -> tuple[pd.Series, tuple[Fault, ...]]:
     stored = column.type
+    form = next(iter(reading.dates.get(name, ())), "")
     if kind == "time":
+        if form in UNIX and pa.types.is_integer(stored):
+            column = column.cast(pa.int64()).cast(pa.timestamp(UNIX[form]))
+            stored = column.type
         if not (pa.types.is_timestamp(stored) or pa.types.is_date(stored)):
             return _stored_wrongly(column, name, kind, "datetime64[us, UTC]")
         if pa.types.is_date(stored):
@@ -93,6 +177,8 @@ def _from_storage(column: pa.ChunkedArray, name: str, kind: ColumnType) -> tuple
         out = pc.fill_null(pc.or_(pc.less(ticks, low), pc.greater(ticks, high)), False)
         instants = pc.if_else(out, None, column).cast(pa.timestamp("us", "UTC"), safe=False)
         times = pd.Series(instants.to_pandas(), name=name).dt.as_unit("us").dt.tz_convert("UTC")
+        if form not in UNIX and pa.types.is_timestamp(stored) and stored.tz is None:
+            times = _placed(times, reading.zone)
         return times, _cells(out.to_numpy(), ticks, name, kind)
     if not (pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_decimal(stored)):
         return _stored_wrongly(column, name, kind, "float64")
@@ -109,12 +195,14 @@ def _numbers_fit(values: pd.Series, kind: ColumnType) -> np.ndarray:
     return good
 
 
-def _cells(bad: np.ndarray, column: pa.ChunkedArray, name: str, kind: ColumnType) -> tuple[Fault, ...]:
+def _cells(
+    bad: np.ndarray, column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams = PLAIN
+) -> tuple[Fault, ...]:
     rows = np.flatnonzero(bad)
     if not len(rows):
         return ()
     found = ((int(row), None, column[int(row)].as_py()) for row in rows)
-    return (of_rows(name, RULES[kind], found, count=len(rows), releasable=False, cure=CURES[kind]),)
+    return (of_rows(name, rule_of(name, kind, reading), found, count=len(rows), releasable=False, cure=CURES[kind]),)
 
 
 def _stored_wrongly(

@@ -1,7 +1,8 @@
-"""Opens a file that may be anything: CSV, gzipped CSV or Parquet gives columns, the rest gives faults.
+"""Opens a file that may be anything: CSV, JSON lines, Parquet or Arrow gives columns, the rest gives faults.
 
-What a file is, is told by its content. CSV is UTF-8 (a byte order mark is allowed),
-separated by commas, quoted by double quotes, with one header line.
+What a file is, is told by its content; CSV and JSON lines may be gzipped. CSV is UTF-8
+(a byte order mark is allowed), separated by commas, quoted by double quotes, with one
+header line; another encoding or separator is declared (`reading` in params.yaml).
 """
 
 import csv
@@ -9,18 +10,22 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
+import pyarrow.feather as paf
+import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from retrim.core.fault import Example, Fault, of_rows, whole_file
+from retrim.core.reading import PLAIN, ReadingParams
 from retrim.core.table import LABEL_TIME
 
-GZIP, PARQUET, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"\xef\xbb\xbf"
+GZIP, PARQUET, ARROW, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"ARROW1", b"\xef\xbb\xbf"
+JSON_LINE = re.compile(rb"\s*\{\s*[\"}]")
 OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-BLOCK = 64 << 20
+BLOCK, HEAD = 64 << 20, 1 << 18
 SAVE_AS = "save it as CSV in UTF-8, separated by commas, or as Parquet"
 
 
@@ -32,16 +37,21 @@ class NoTableError(ValueError):
         self.fault = fault
 
 
-def columns_of(content: bytes, *, required: Iterable[str], optional: Iterable[str]) -> pa.Table:
-    """The columns of `content`: text from CSV, as stored from Parquet.
+def columns_of(
+    content: bytes, *, required: Iterable[str], optional: Iterable[str], reading: ReadingParams = PLAIN
+) -> pa.Table:
+    """The columns of `content`: text from CSV, as stored from the others.
 
     Raises:
         NoTableError: It is no table, or has not the columns it must have.
     """
     if not content:
         raise NoTableError(whole_file("holds a table", value="an empty file", cure="send the file again"))
+    names = tuple(required), (*optional, *reading.skip)
     if content.startswith(PARQUET):
-        return _from_parquet(content, tuple(required), tuple(optional))
+        return _stored("Parquet", lambda wanted: _parquet(content, wanted), *names)
+    if content.startswith(ARROW):
+        return _stored("Arrow", lambda wanted: _arrow(content, wanted), *names)
     if content.startswith(GZIP):
         try:
             content = gzip.decompress(content)
@@ -49,17 +59,28 @@ def columns_of(content: bytes, *, required: Iterable[str], optional: Iterable[st
             raise NoTableError(
                 whole_file("is a whole gzip file", value=str(error), cure="send the file again; it was cut or damaged")
             ) from error
-    return _from_csv(_checked_text(content), tuple(required), tuple(optional))
+    text = _checked_text(content, reading.encoding)
+    if JSON_LINE.match(text):
+        return _stored("JSON lines", lambda wanted: _json(text, wanted), *names)
+    return _from_csv(text, *names, separator=reading.separator)
 
 
-def _from_parquet(content: bytes, required: tuple[str, ...], optional: tuple[str, ...]) -> pa.Table:
+Check = Callable[[list[str]], list[str]]
+"""Checks the names of a file's columns, and gives those to read."""
+
+
+def _stored(
+    what: str, read: Callable[[Check], pa.Table], required: tuple[str, ...], optional: tuple[str, ...]
+) -> pa.Table:
+    def wanted(found: list[str]) -> list[str]:
+        _check_names(found, required, optional)
+        return found
+
     try:
-        file = pq.ParquetFile(io.BytesIO(content))
-        _check_names(file.schema_arrow.names, required, optional)
-        table = file.read()
+        table = read(wanted)
     except (pa.ArrowException, OSError) as error:
         raise NoTableError(
-            whole_file("is a whole Parquet file", value=str(error), cure="send the file again; it was cut or damaged")
+            whole_file(f"is a whole {what} file", value=str(error), cure="send the file again; it was cut or damaged")
         ) from error
     try:
         table.validate(full=True)
@@ -70,7 +91,33 @@ def _from_parquet(content: bytes, required: tuple[str, ...], optional: tuple[str
     return table
 
 
-def _checked_text(content: bytes) -> bytes:
+def _parquet(content: bytes, wanted: Check) -> pa.Table:
+    file = pq.ParquetFile(io.BytesIO(content))
+    wanted(file.schema_arrow.names)
+    return file.read()
+
+
+def _arrow(content: bytes, wanted: Check) -> pa.Table:
+    table = paf.read_table(io.BytesIO(content))
+    wanted(table.column_names)
+    return table
+
+
+def _json(content: bytes, wanted: Check) -> pa.Table:
+    table = pajson.read_json(
+        io.BytesIO(content), read_options=pajson.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1))
+    )
+    wanted(table.column_names)
+    return table
+
+
+def _checked_text(content: bytes, encoding: str) -> bytes:
+    """The text in UTF-8."""
+    if encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
+        try:
+            content = content.decode(encoding).encode("utf-8")
+        except UnicodeError as error:
+            raise NoTableError(whole_file(f"is text in {encoding}", value=str(error), cure=SAVE_AS)) from error
     for mark, name in OTHER_MARKS.items():
         if content.startswith(mark):
             raise NoTableError(whole_file("is UTF-8 text", value=f"marked as {name}", cure=SAVE_AS))
@@ -90,13 +137,14 @@ def _checked_text(content: bytes) -> bytes:
     return content
 
 
-def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ...]) -> pa.Table:
+def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ...], *, separator: str) -> pa.Table:
     content = content.lstrip(b"\r\n")
     try:
-        header = next(csv.reader([re.split(b"[\r\n]", content, maxsplit=1)[0].decode("utf-8")]))
+        head = io.StringIO(content[:HEAD].decode("utf-8", "ignore"), newline="")  # a quoted name may hold a line end
+        header = next(csv.reader(head, delimiter=separator))
     except csv.Error as error:
         raise NoTableError(whole_file("has a header of column names", value=str(error), cure=SAVE_AS)) from error
-    _check_names(header, required, optional)
+    _check_names(header, required, optional, separator=separator)
     if b"\n" not in content:
         content += b"\n"
     ragged: list[pacsv.InvalidRow] = []
@@ -110,7 +158,7 @@ def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ..
             io.BytesIO(content),
             # One thread: only so are the lines of ragged rows known.
             read_options=pacsv.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1)),
-            parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
+            parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
             ),
@@ -128,7 +176,9 @@ def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ..
     return table
 
 
-def _check_names(found: list[str], required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+def _check_names(
+    found: list[str], required: tuple[str, ...], optional: tuple[str, ...], *, separator: str = ","
+) -> None:
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
         raise NoTableError(
@@ -141,8 +191,9 @@ def _check_names(found: list[str], required: tuple[str, ...], optional: tuple[st
     examples = tuple(Example(None, None, f"missing: {name}") for name in missing)
     examples += tuple(Example(None, None, f"not declared: {name}") for name in extra)
     cure = "send the file with these columns, or declare them in params.yaml (data.columns)"
-    if len(found) == 1 and any(mark in found[0] for mark in ";\t|"):
-        cure = f"separate the columns by commas; the header is {found[0][:60]!r}"
+    if len(found) == 1 and any(mark in found[0] for mark in ",;\t|"):
+        by = "commas" if separator == "," else repr(separator)
+        cure = f"separate the columns by {by}; the header is {found[0][:60]!r}"
     elif missing and LABEL_TIME not in optional and set(optional) & set(found) and set(extra) <= {LABEL_TIME}:
         cure = f"if these are labels, land them as such: retrim ingest FILE --labels; else {cure}"
     rule = f"has the columns {', '.join(required)}" + (f" (and may have {', '.join(optional)})" if optional else "")

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retrim.core.fault import Fault, of_rows, whole_file
+from retrim.core.reading import PLAIN, ReadingParams
 from retrim.core.table import LABEL_TIME, ColumnType, DataParams
 from retrim.datasets.cells import typed
 from retrim.datasets.container import NoTableError, columns_of
@@ -35,14 +36,18 @@ class Reading:
     faults: tuple[Fault, ...]
 
 
-def declared(data: DataParams, *, labels: bool) -> tuple[dict[str, ColumnType], dict[str, ColumnType]]:
+def declared(
+    data: DataParams, *, labels: bool, reading: ReadingParams = PLAIN
+) -> tuple[dict[str, ColumnType], dict[str, ColumnType]]:
     """Columns that a file must have, and those it may have, with their types.
 
     A file of rows may leave the target out where labels come later. A file of labels
     has the key columns (or `_key`, for a table without a key) and the target, and may
     have `label_time`.
     """
-    types: dict[str, ColumnType] = {name: column.type for name, column in data.columns.items()}
+    types: dict[str, ColumnType] = {
+        name: column.type for name, column in data.columns.items() if name not in reading.made
+    }
     target = {data.target: types[data.target]}
     if labels:
         key: dict[str, ColumnType] = {name: types[name] for name in data.key} or {KEY: "category"}
@@ -86,12 +91,12 @@ def read_bytes(path: Path) -> bytes:
         raise BadInputError(f"{path} cannot be read ({error.strerror}); name a file that you may read") from error
 
 
-def read_content(content: bytes, data: DataParams, *, labels: bool) -> Reading:
-    """The same for the bytes of a file."""
+def read_content(content: bytes, data: DataParams, *, labels: bool, reading: ReadingParams = PLAIN) -> Reading:
+    """The same for the bytes of a file; columns that files lack (`reading.made`) are left out."""
     digest = hashlib.sha256(content).hexdigest()
-    required, optional = declared(data, labels=labels)
+    required, optional = declared(data, labels=labels, reading=reading)
     try:
-        stored = columns_of(content, required=required, optional=optional)
+        stored = columns_of(content, required=required, optional=optional, reading=reading)
     except NoTableError as error:
         return Reading(digest, None, (error.fault,))
     if not stored.num_rows:
@@ -100,7 +105,7 @@ def read_content(content: bytes, data: DataParams, *, labels: bool) -> Reading:
     faults: list[Fault] = []
     for name, kind in {**required, **optional}.items():
         cells = stored[name] if name in stored.column_names else pa.chunked_array([pa.nulls(stored.num_rows)])
-        columns[name], found = typed(cells, name, kind)
+        columns[name], found = typed(cells, name, kind, reading)
         faults.extend(found)
     frame = pd.DataFrame(columns)
     if not faults:
@@ -111,7 +116,9 @@ def read_content(content: bytes, data: DataParams, *, labels: bool) -> Reading:
 def _missing(frame: pd.DataFrame, data: DataParams, *, labels: bool) -> list[Fault]:
     """Faults of blank cells that a row cannot do without: key, event time, due time, the target of a label."""
     needed = [*data.key] or ([KEY] if labels else [])
-    needed += [data.target] if labels else [name for name in (data.time, data.due) if name]
+    needed += (
+        [data.target] if labels else [name for name in (data.time, data.due) if name is not None and name in frame]
+    )
     faults = []
     for name in dict.fromkeys(needed):
         blank = frame.index[frame[name].isna()]

@@ -43,5 +43,15 @@ def take_in(house: House, path: Path, *, now: pd.Timestamp | None, labels: bool,
     """Lands one file as rows or as labels, looked at as params.yaml says; `now` as for `land`."""
     workspace, params = house.workspace, house.params
     if labels:
-        return land_labels(path, workspace=workspace, data=params.data, now=now, correction=correction)
-    return land(path, workspace=workspace, data=params.data, now=now, correction=correction, batches=params.batches)
+        return land_labels(
+            path, workspace=workspace, data=params.data, now=now, correction=correction, reading=params.reading
+        )
+    return land(
+        path,
+        workspace=workspace,
+        data=params.data,
+        now=now,
+        correction=correction,
+        batches=params.batches,
+        reading=params.reading,
+    )

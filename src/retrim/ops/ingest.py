@@ -17,14 +17,16 @@ from retrim.adapters.quarantine import Entry, Quarantine, State
 from retrim.adapters.validation import for_columns, read_suite, validate
 from retrim.core.batches import BatchParams
 from retrim.core.batches import Kind as Verdict
-from retrim.core.fault import EXAMPLES_KEPT, Fault, of_rows
-from retrim.core.table import LABEL_TIME, DataParams, row_keys
+from retrim.core.fault import Fault
+from retrim.core.reading import PLAIN, ReadingParams
+from retrim.core.table import LABEL_TIME, DataParams
 from retrim.datasets.landed import Kind, batch_id
-from retrim.datasets.table import KEY, read_bytes, read_content
+from retrim.datasets.table import read_bytes
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import name_of
 from retrim.ops.arrival import arrival, clock
 from retrim.ops.batch_look import look_at_batch
+from retrim.ops.examine import examine
 from retrim.paths import Workspace
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ def land(
     now: pd.Timestamp | None,
     correction: bool,
     batches: BatchParams | None = None,
+    reading: ReadingParams = PLAIN,
 ) -> Landed:
     """Lands the file at `path` as rows, arrived `now`, or quarantines it.
 
@@ -89,20 +92,29 @@ def land(
             clock when its turn has come, so that of two that land at once neither is too early.
         correction: Whether its rows may replace rows with the same keys.
         batches: How a batch that keeps its contract is looked at; None, and corrections: by the contract alone.
+        reading: How files spell what their cells say.
 
     Raises:
         BadInputError: There is no such file, the suite cannot be used, the arrival time goes
             backwards, or a table without a key is to be corrected.
     """
     look = None if correction else batches
-    return _land(path, "rows", workspace=workspace, data=data, now=now, correction=correction, batches=look)
+    how = (data, reading)
+    return _land(path, "rows", workspace=workspace, how=how, now=now, correction=correction, batches=look)
 
 
 def land_labels(
-    path: Path, *, workspace: Workspace, data: DataParams, now: pd.Timestamp | None, correction: bool
+    path: Path,
+    *,
+    workspace: Workspace,
+    data: DataParams,
+    now: pd.Timestamp | None,
+    correction: bool,
+    reading: ReadingParams = PLAIN,
 ) -> Landed:
     """The same for labels of rows that landed before. A correction may replace labels that are known."""
-    return _land(path, "labels", workspace=workspace, data=data, now=now, correction=correction, batches=None)
+    how = (data, reading)
+    return _land(path, "labels", workspace=workspace, how=how, now=now, correction=correction, batches=None)
 
 
 def quarantine_list(workspace: Workspace) -> list[Entry]:
@@ -115,7 +127,15 @@ def quarantine_show(workspace: Workspace, name: str) -> Entry:
     return Quarantine(workspace.quarantine).get(name)
 
 
-def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timestamp | None, reason: str) -> Landed:
+def release(
+    name: str,
+    *,
+    workspace: Workspace,
+    data: DataParams,
+    now: pd.Timestamp | None,
+    reason: str,
+    reading: ReadingParams = PLAIN,
+) -> Landed:
     """Lands a quarantined batch in spite of its bounds; it arrives `now`, or by the clock.
 
     Raises:
@@ -134,7 +154,9 @@ def release(name: str, *, workspace: Workspace, data: DataParams, now: pd.Timest
         if entry.state != "held" or content is None:
             raise RefusedError(f"batch {entry.batch} was {entry.state} ({entry.reason}); ingest {entry.file} again")
         now = arrival(landing, now, correction=entry.correction)
-        frame, faults = _examine(content, entry.kind, landing=landing, data=data, correction=entry.correction)
+        frame, faults = examine(
+            content, entry.kind, landing=landing, how=(data, reading), now=now, correction=entry.correction
+        )
         stubborn = [fault for fault in faults if not fault.releasable]
         if stubborn or frame is None:
             listed = "; ".join(f"{fault}: {fault.cure}" for fault in stubborn)
@@ -168,11 +190,12 @@ def _land(
     kind: Kind,
     *,
     workspace: Workspace,
-    data: DataParams,
+    how: tuple[DataParams, ReadingParams],
     now: pd.Timestamp | None,
     correction: bool,
     batches: BatchParams | None,
 ) -> Landed:
+    data = how[0]
     if correction and not data.key and kind == "rows":
         raise BadInputError("rows without a key cannot be corrected; name key columns in params.yaml (data.key)")
     suite = read_suite(workspace.root / data.suite)
@@ -188,8 +211,8 @@ def _land(
             return Landed("already", before.kind, digest, before.rows, before.path, (), None)
         if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
             return Landed("quarantined", kind, digest, 0, workspace.quarantine / entry.batch, entry.faults, None)
-        arrival(landing, now, correction=correction)
-        frame, faults = _examine(content, kind, landing=landing, data=data, correction=correction)
+        begun = arrival(landing, now, correction=correction)
+        frame, faults = examine(content, kind, landing=landing, how=how, now=begun, correction=correction)
         if frame is not None and all(fault.releasable for fault in faults):
             asked = suite if kind == "rows" else for_columns(suite, frame.columns)
             faults += validate(frame, asked)
@@ -208,52 +231,6 @@ def _land(
             _close_landed(quarantine, entry, "", now=now)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
     return Landed("landed", kind, digest, rows, landed, (), verdict)
-
-
-def _examine(
-    content: bytes, kind: Kind, *, landing: Landing, data: DataParams, correction: bool
-) -> tuple[pd.DataFrame | None, tuple[Fault, ...]]:
-    """Typed rows with their `_key`, and every fault but the suite's; None when it cannot be read at all."""
-    reading = read_content(content, data, labels=kind == "labels")
-    if reading.frame is None or reading.faults:
-        return None, reading.faults
-    frame = reading.frame
-    if KEY not in frame:
-        frame.insert(0, KEY, row_keys(frame, data.key, batch_id(reading.digest)))
-    if kind == "labels":
-        frame = frame[[KEY, data.target, LABEL_TIME]]
-    faults = _key_faults(frame, kind, landing=landing, correction=correction)
-    if kind == "rows" and data.labels == "with_rows":
-        missing = frame[data.target].isna()
-        cure = "send the rows with their labels, or set data.labels to 'later' in params.yaml"
-        rule = "is not blank, as labels come with the rows"
-        faults += _of(frame, missing, data.target, rule, releasable=True, cure=cure)
-    return frame, tuple(faults)
-
-
-def _key_faults(frame: pd.DataFrame, kind: Kind, *, landing: Landing, correction: bool) -> list[Fault]:
-    keys = frame[KEY]
-    twice = keys.duplicated(keep=False)
-    faults = _of(frame, twice, KEY, "is there once in the batch", releasable=False, cure="keep one row a key")
-    if not correction:
-        known = keys.isin(landing.known_keys(kind=kind))
-        rule = f"is the key of no {'row' if kind == 'rows' else 'label'} that has landed before"
-        cure = "to replace what has landed, land the file as a correction: retrim ingest FILE --correction"
-        faults += _of(frame, known, KEY, rule, releasable=False, cure=cure)
-    if kind == "labels":
-        strange = ~keys.isin(landing.known_keys())
-        cure = "land the rows, then release the labels; released before, they wait for their rows"
-        faults += _of(frame, strange, KEY, "is the key of a row that has landed", releasable=True, cure=cure)
-    return faults
-
-
-def _of(frame: pd.DataFrame, bad: pd.Series, column: str, rule: str, *, releasable: bool, cure: str) -> list[Fault]:
-    rows = frame.index[bad]
-    if not len(rows):
-        return []
-    keys, values = (frame.loc[rows[:EXAMPLES_KEPT], name].astype("str").fillna("") for name in (KEY, column))
-    found = zip(keys.index, keys, values, strict=True)
-    return [of_rows(column, rule, found, count=len(rows), releasable=releasable, cure=cure)]
 
 
 def _write(

@@ -46,13 +46,14 @@ def seasonal_mean(
     """
     targets = _targets(view, train)
     overall = targets.mean(axis=0)
-    means = pd.DataFrame(targets.reshape(len(train), -1)).groupby(_cell(train["_event"], season, cells)).mean()
-    found = means.reindex(_cell(judged["_event"], season, cells)).to_numpy()
+    means = pd.DataFrame(targets.reshape(len(train), -1)).groupby(season_cell(train["_event"], season, cells)).mean()
+    found = means.reindex(season_cell(judged["_event"], season, cells)).to_numpy()
     filled = np.where(np.isnan(found), np.atleast_1d(overall), found)
     return filled if targets.ndim == 2 else filled[:, 0]
 
 
-def _cell(event: pd.Series, season: pd.Timedelta, cells: int) -> np.ndarray:
+def season_cell(event: pd.Series, season: pd.Timedelta, cells: int) -> np.ndarray:
+    """The part of the season that each event lies in, 0 to `cells` - 1, shape (n,); seasons are counted from 1970."""
     since = (event - pd.Timestamp(0, tz="UTC")).to_numpy().astype("timedelta64[ns]").astype("int64")
     length = season.as_unit("ns").value
     # Edges in whole nanoseconds: nanoseconds times cells would leave 64 bits at a year of days.

@@ -1,0 +1,209 @@
+"""`retrim init` and `retrim new`: a table of one's own, a workspace of one's own."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from retrim.cli_base import AsJson, example
+
+if TYPE_CHECKING:
+    from retrim.ops.init.use import Looked
+    from retrim.ops.init.write import Written
+
+app = typer.Typer()
+
+
+@app.command("init", epilog=example("retrim init --data deliveries.csv --target minutes --yes"))
+def init(
+    data: Annotated[
+        str, typer.Option("--data", metavar="PATH", help="A file, a folder of files, or an address (s3://).")
+    ],
+    target: Annotated[str, typer.Option("--target", metavar="COL", help="The column to predict.")],
+    event_time: Annotated[
+        str | None, typer.Option("--event-time", metavar="COL", help="When a row's event happened.")
+    ] = None,
+    label_time: Annotated[
+        str | None, typer.Option("--label-time", metavar="COL", help="When its answer was known.")
+    ] = None,
+    label_due: Annotated[
+        str | None, typer.Option("--label-due", metavar="COL", help="When it had to be known.")
+    ] = None,
+    horizon: Annotated[
+        str | None, typer.Option("--horizon", metavar="SPAN", help="Or: so long after its event, as 30D.")
+    ] = None,
+    entity: Annotated[
+        str | None, typer.Option("--entity", metavar="COL", help="What rows are about: a shop, a person.")
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", help="regression, binary or multiclass.")] = None,
+    positive: Annotated[
+        str | None, typer.Option("--positive", help="The class whose probability is predicted.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="MODEL", help="Of the model; else the file's.")] = None,
+    forbid: Annotated[
+        list[str] | None, typer.Option("--forbid", metavar="COL", help="No model sees it (repeat).")
+    ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", metavar="COL", help="Looks personal, is used (repeat).")
+    ] = None,
+    allow_leak: Annotated[
+        list[str] | None, typer.Option("--allow-leak", metavar="COL", help="Used in spite of a probe.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why a leak is none; kept in params.yaml.")] = "",
+    no_land: Annotated[bool, typer.Option("--no-land", help="Leave the rows where they are.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Decide, and say so, instead of asking.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Describe a table of your own, and land it.
+
+    Looks at the table, writes params.yaml and a suite in expectations/. Then: retrim retrain.
+    """
+    from retrim import screens
+    from retrim.errors import UnknownNameError
+    from retrim.ops.init.desk import Wishes
+    from retrim.ops.init.use import look, model_name, settle
+    from retrim.ops.init.write import unsaved
+    from retrim.paths import Workspace
+
+    if task not in (None, "regression", "binary", "multiclass"):
+        raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
+    workspace = Workspace.find(Path.cwd())
+    asks = not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    wishes = Wishes(
+        target=target,
+        model=_checked_name(name or model_name(data)),
+        event_time=event_time,
+        label_time=label_time,
+        label_due=label_due,
+        horizon=horizon,
+        entity=entity,
+        task=cast("Any", task),
+        positive=positive,
+        forbid=tuple(forbid or ()),
+        keep=tuple(keep or ()),
+        allow_leak=tuple(allow_leak or ()),
+        reason=reason,
+    )
+    looked = look(workspace, data, wishes, ask=_ask if asks else _decide)
+    overwrite = False
+    if asks:
+        _show(looked)
+        lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
+        saying = f"overwrite {', '.join(lost)}, not committed as it is," if lost else "write params.yaml and the suite"
+        overwrite = typer.confirm(f"{saying} and land the rows?" if not no_land else f"{saying}?", default=not lost)
+        if not overwrite:
+            raise typer.Exit(1)
+    written = settle(workspace, looked, reason=reason, land_history=not no_land, overwrite=overwrite)
+    if as_json:
+        screens.show_json({**looked.as_record(), "written": written.as_record()})
+        return
+    if not asks:
+        _show(looked)
+    _show_written(written)
+
+
+def _checked_name(name: str) -> str:
+    from retrim.core.table import check_model_name
+    from retrim.errors import BadInputError
+
+    try:
+        return check_model_name(name)
+    except ValueError as error:
+        raise BadInputError(f"--name: {error} (got {name!r})") from error
+
+
+def _decide(_question: str, proposal: str, _choices: Sequence[str]) -> str:
+    return proposal
+
+
+def _ask(question: str, proposal: str, choices: Sequence[str]) -> str:
+    from retrim import screens
+
+    while True:
+        among = f" [{', '.join(choices)}]" if choices else ""
+        answer = str(typer.prompt(f"{screens.harmless(question)}{screens.harmless(among)}", default=proposal)).strip()
+        if not choices or answer in choices:
+            return answer
+
+
+def _show(looked: "Looked") -> None:
+    """What was seen, warnings first, and what was decided."""
+    from retrim import screens
+
+    drafted = looked.drafted
+    data = drafted.data
+    facts = [
+        ("table", f"{looked.raw.rows} rows, {looked.raw.columns.num_columns} columns, {looked.raw.kind}"),
+        ("target", f"{data.target}, {data.task}" + (f", probability of {data.positive!r}" if data.positive else "")),
+        ("loss", f"{drafted.aim.loss}: {drafted.aim.why}"),
+        ("event time", data.time if drafted.reading.arrival is None else "none: order of arrival"),
+        ("batches", f"every {data.batch_every}, about {drafted.rhythm.batch_rows} rows"),
+        ("features", ", ".join(data.features)),
+    ]
+    screens.show_facts(facts)
+    for note in sorted(drafted.notes, key=lambda note: note.weight != "warn"):
+        if note.about != "loss":
+            sign = "! " if note.weight == "warn" else "  "
+            screens.OUT.print(screens.harmless(f"{sign}{note}"), highlight=False, markup=False, soft_wrap=True)
+    for leak in drafted.allowed:
+        screens.OUT.print(
+            screens.harmless(f"! leak allowed: {leak.text}"), highlight=False, markup=False, soft_wrap=True
+        )
+    dropped = [draft for draft in drafted.suite if not draft.kept]
+    kept = len(drafted.suite) - len(dropped)
+    batches = drafted.suite[0].batches if drafted.suite else 0
+    screens.OUT.print(
+        f"  suite: {kept} expectations, none of which blocks any of {batches} held-out past batches", highlight=False
+    )
+    for draft in dropped:
+        kwargs = draft.expectation["kwargs"]
+        screens.OUT.print(
+            screens.harmless(f"  dropped: {kwargs} would have blocked {draft.blocked} of {draft.batches}"),
+            highlight=False,
+            markup=False,
+        )
+
+
+def _show_written(written: "Written") -> None:
+    from retrim import screens
+
+    record = written.as_record()
+    screens.OUT.print(f"written: {record['params']}, {record['suite']}", highlight=False)
+    if written.landed and written.first is not None and written.last is not None:
+        screens.OUT.print(
+            f"landed: {record['rows']} rows in {record['batches']} batches, as they would have come from "
+            f"{screens.moment(written.first.isoformat())} to {screens.moment(written.last.isoformat())}",
+            highlight=False,
+        )
+        screens.OUT.print("next: retrim retrain", highlight=False)
+    else:
+        screens.OUT.print("next: retrim ingest FILE, then retrim retrain", highlight=False)
+
+
+@app.command("new", epilog=example("retrim new ~/deliveries"))
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, outside any repository.")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--source", metavar="CHECKOUT", help="A checkout of retrim, if it was not run from one."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lay a workspace for a model of your own.
+
+    A git repository with settings, suites, DVC and a copy of the code, which is what its runs run. Then: retrim init.
+    """
+    from retrim import screens
+    from retrim.ops.new import lay
+
+    made = lay(folder, source=source)
+    if as_json:
+        screens.show_json(made.as_record())
+        return
+    where = screens.harmless(str(folder))
+    screens.OUT.print(f"laid: {made.files} files, commit {made.commit[:12]}", highlight=False)
+    screens.OUT.print(
+        f"next: cd {where}; retrim init --data TABLE --target COL", highlight=False, markup=False, soft_wrap=True
+    )

@@ -1,0 +1,115 @@
+"""How a column of text spells times: ISO 8601, or one or more strptime formats."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+ISO = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d:?\d\d))?)?"
+DAYS = (
+    "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y",
+    "%B %d, %Y", "%d-%b-%Y", "%d%b%Y", "%Y%m%d", "%Y-%m-%d", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y",
+)  # fmt: skip
+CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", "T%H:%M", " %H:%M:%S.%f", " %H:%M:%S%z")
+MOST_FORMATS = 3
+TRIED = 2000
+"""Distinct cells on which formats are tried first."""
+EPOCH = (315_532_800, 4_102_444_800)
+"""Seconds since 1970 of the years 1980 to 2100: numbers between may be times."""
+
+
+@dataclass(frozen=True)
+class DateSpelling:
+    """How a column spells times.
+
+    Args:
+        formats: strptime formats, tried in turn; empty: ISO 8601.
+        zones: Distinct offsets that its cells name, such as `+01:00`; empty: none names one.
+        naive: Whether some cell names no zone.
+        unsure: The other reading that fits as well, day and month exchanged; empty: none does.
+    """
+
+    formats: tuple[str, ...]
+    zones: tuple[str, ...]
+    naive: bool
+    unsure: str
+
+
+def spelling_of_dates(words: pd.Index) -> DateSpelling | None:
+    """How the distinct cells of a column spell times, in the order of the file; None if they are no times.
+
+    A column may mix formats, up to three, but never day before month with month before day.
+    """
+    text = pd.Series(words, dtype="str").str.strip()
+    if not len(text) or text.str.len().max() > 40 or text.str.len().min() < 6:
+        return None
+    if not text.iloc[:TRIED].str.contains(r"\d", regex=True).all():
+        return None
+    if text.str.fullmatch(ISO).all():
+        offsets = text.str.extract(r"\d\d:\d\d.*?(Z|[+-]\d\d:?\d\d)$", expand=False)
+        zones = tuple(sorted(offsets.dropna().unique()))
+        if pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").notna().all():
+            return DateSpelling((), zones, bool(offsets.isna().any()), "")
+    found: list[str] = []
+    left = text
+    while len(left) and len(found) < MOST_FORMATS:
+        best = _best(left.iloc[:TRIED], found)
+        if best is None:
+            return None
+        form, left = best, left[pd.to_datetime(left, format=best, errors="coerce", utc=True).isna()]
+        found.append(form)
+    if len(left):
+        return None
+    zoned = any("%z" in form for form in found)
+    other = _exchanged(found[0])
+    unsure = other if len(found) == 1 and other and _fits(text, other).all() else ""
+    if unsure and _steps(text, unsure) > _steps(text, found[0]):
+        found, unsure = [unsure], found[0]
+    return DateSpelling(tuple(found), (), not zoned, unsure)
+
+
+def _fits(text: pd.Series, form: str) -> pd.Series:
+    return pd.to_datetime(text, format=form, errors="coerce", utc=True).notna()
+
+
+def _best(text: pd.Series, found: Sequence[str]) -> str | None:
+    """The format that most of these cells have, and which does not read day and month the other way round."""
+    day_first = any(
+        "%d" in form and form.index("%d") < form.index("%m") for form in found if "%m" in form and "%Y%m" not in form
+    )
+    month_first = any(form.startswith("%m") for form in found)
+    counted: dict[str, int] = {}
+    for day in DAYS:
+        if (day.startswith("%m") and day_first) or (day.startswith("%d") and "%m" in day and month_first):
+            continue
+        for clock in CLOCKS:
+            form = day + clock
+            hits = int(_fits(text.iloc[:50], form).sum())
+            if hits:
+                counted[form] = int(_fits(text, form).sum())
+    # A two-digit year fits no four-digit one, and the reverse; of equals the first named.
+    return max(counted, key=lambda form: counted[form], default=None)
+
+
+def _exchanged(form: str) -> str:
+    """The format with day and month exchanged, where both are digits."""
+    if "%d" not in form or "%m" not in form or form.startswith("%Y"):
+        return ""
+    return form.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
+
+
+def _steps(text: pd.Series, form: str) -> float:
+    """The share of neighbours in the file that go forward by a short step: files are mostly in order of time."""
+    times = pd.to_datetime(text, format=form, errors="coerce", utc=True)
+    ahead = times.diff().dropna()
+    return float(((ahead >= pd.Timedelta(0)) & (ahead <= pd.Timedelta("20D"))).mean()) if len(ahead) else 0.0
+
+
+def unix_format(values: pd.Series) -> str:
+    """`unix` or `unix_ms` where whole numbers may be times since 1970; else empty."""
+    numbers = values.dropna()
+    if not len(numbers) or (numbers % 1 != 0).any():
+        return ""
+    if numbers.between(*EPOCH).all():
+        return "unix"
+    return "unix_ms" if numbers.between(EPOCH[0] * 1000, EPOCH[1] * 1000).all() else ""

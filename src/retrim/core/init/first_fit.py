@@ -1,0 +1,192 @@
+"""A quick model in order of time, against the naive floor, a rule, and chance: whether a model is the right tool."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.init.notes import Note
+from retrim.core.init.rhythm import Season
+from retrim.core.metrics import row_losses
+from retrim.core.models import MODELS, Fitted
+from retrim.core.models.baseline import BASELINES
+from retrim.core.resample import mean_bound
+from retrim.core.table import DataParams
+from retrim.core.view import FeatureView
+
+JUDGED = 0.25
+MOST_FITTED, MOST_JUDGED = 50_000, 20_000
+MODEL = {
+    "num_leaves": 31,
+    "learning_rate": 0.05,
+    "min_child_samples": 20,
+    "feature_fraction": 0.8,
+    "bagging_fraction": 0.8,
+}
+RULE = {
+    "num_leaves": 8,
+    "learning_rate": 1.0,
+    "min_child_samples": 20,
+    "feature_fraction": 1.0,
+    "bagging_fraction": 1.0,
+}
+ROUNDS, PATIENCE = 400, 30
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class FirstFit:
+    """Losses of the newest rows, by a model and by what is simpler.
+
+    Args:
+        rows: Judged rows.
+        model: Loss of each by a quick model, shape (rows,), in order of time.
+        others: The same by naive baselines, and by a `rule` of one tree with 8 leaves.
+        gains: Share of the model's loss against each of them.
+        bounds: What that gain lies above with the gate's confidence.
+    """
+
+    rows: int
+    model: np.ndarray
+    others: dict[str, np.ndarray]
+    gains: dict[str, float]
+    bounds: dict[str, float]
+
+    @property
+    def useless(self) -> list[str]:
+        """The simpler ones that the model does not certainly beat."""
+        return [name for name, low in self.bounds.items() if low <= 0]
+
+
+def first_fit(
+    table: pd.DataFrame,
+    data: DataParams,
+    *,
+    loss: str,
+    season: Season | None,
+    confidence: float,
+    seed: int,
+    threads: int,
+) -> FirstFit | None:
+    """Fits on the older three quarters and judges on the rest; None where too little is left to do so.
+
+    Args:
+        table: Labelled rows in order of time, with `_event` and `_due`.
+        data: What the table is.
+        loss: Per-row loss.
+        season: Of the target.
+        confidence: Of the gate's bound.
+        seed: Same seed, same answer.
+        threads: For LightGBM.
+    """
+    cut = len(table) - min(int(len(table) * JUDGED), MOST_JUDGED)
+    judged = table.iloc[cut:]
+    fitted = table.iloc[:cut]
+    fitted = fitted[fitted["_due"] <= judged["_event"].iloc[0]].iloc[-MOST_FITTED:] if len(judged) else fitted
+    stop = len(fitted) - max(len(fitted) // 10, 1)
+    if len(judged) < 8 or stop < 8 or fitted[data.target].nunique() < 2:
+        return None
+    view = FeatureView.learn(fitted, data)
+    matrix, actual = view.matrix(fitted), view.actual(fitted)
+    truth = view.actual(judged)
+
+    def fit(hyperparameters: dict[str, Any], rounds: int, rows: slice, held: slice | None) -> Fitted:
+        return MODELS["gbm"].fit(
+            view,
+            matrix[rows],
+            actual[rows],
+            loss=loss,
+            hyperparameters=hyperparameters,
+            rounds=rounds,
+            stop=None if held is None else (matrix[held], actual[held]),
+            patience=PATIENCE,
+            weights=None,
+            seed=seed,
+            threads=threads,
+        )
+
+    def losses(made: Fitted) -> np.ndarray:
+        return row_losses(loss, truth, made.model.predict(view.matrix(judged)))
+
+    # As a run does: rounds from the newest rows held back, then all rows. What is newest may matter most.
+    rounds = max(fit(MODEL, ROUNDS, slice(stop), slice(stop, None)).rounds, 1)
+    model = losses(fit(MODEL, rounds, slice(None), None))
+    others = {}
+    if data.task != "multiclass":
+        tree = fit(RULE, 1, slice(None), None).model
+        others["rule"] = row_losses(loss, truth, _by_leaf(tree, matrix, actual, view.matrix(judged), loss=loss))
+    length, cells = (pd.Timedelta(season.span), season.cells) if season else (pd.Timedelta("1D"), 1)
+    for entry in BASELINES:
+        if data.task in entry.facts["tasks"] and (season is not None or entry.name != "seasonal_mean"):
+            others[entry.name] = row_losses(loss, truth, entry.value(view, fitted, judged, season=length, cells=cells))
+    block = max(len(judged) // 20, 1)
+    gains, bounds = {}, {}
+    for name, other in others.items():
+        saved = other - model
+        base = float(other.mean()) or 1.0
+        low = mean_bound(saved, confidence=confidence, block_rows=block, draws=DRAWS, seed=seed)
+        gains[name], bounds[name] = float(saved.mean()) / base, low / base
+    return FirstFit(len(judged), model, others, gains, bounds)
+
+
+def _by_leaf(tree: Any, fitted: np.ndarray, actual: np.ndarray, judged: np.ndarray, *, loss: str) -> np.ndarray:
+    """What one tree says as a rule: the median (absolute error) or the mean of each leaf; of classes their share."""
+    own, asked = (tree.booster.predict(rows, pred_leaf=True).reshape(len(rows), -1)[:, 0] for rows in (fitted, judged))
+    middle = np.median if loss == "mae" else np.mean
+    usual = float(middle(actual))
+    # A share starts from one row of the usual, so that no leaf is sure of what it has not seen.
+    said = {
+        leaf: float(middle(actual[own == leaf]))
+        if loss in ("mae", "mse")
+        else float((actual[own == leaf].sum() + usual) / ((own == leaf).sum() + 1))
+        for leaf in np.unique(own)
+    }
+    return np.array([said.get(leaf, usual) for leaf in asked])
+
+
+def worth_notes(fit: FirstFit | None, *, loss: str, confidence: float) -> list[Note]:
+    """Whether a model is the right tool, in sentences."""
+    if fit is None:
+        return [
+            Note(
+                "wrong tool",
+                "",
+                "too few labelled rows for a first model in order of time",
+                "nothing is known of what a model would be worth",
+                "warn",
+            )
+        ]
+    naive = [name for name in fit.useless if name != "rule"]
+    said = {
+        name: f"{fit.gains[name]:.1%} (above {fit.bounds[name]:.1%} with {confidence:.0%} confidence)"
+        for name in fit.gains
+    }
+    if naive:
+        best = min(fit.others, key=lambda name: float(fit.others[name].mean()))
+        if "mean" in naive and fit.gains["mean"] <= 0.005:
+            seen = f"no signal beyond chance: a first model's {loss} gains {said['mean']} over the mean"
+        else:
+            seen = (
+                f"the naive {naive[0].replace('_', ' ')} does as well: a first model's {loss} gains "
+                f"{said[naive[0]]} over it"
+            )
+        return [
+            Note(
+                "wrong tool",
+                "",
+                seen,
+                f"a model is the wrong tool until that changes (least loss: {best.replace('_', ' ')}); "
+                "the gate will refuse it",
+                "warn",
+            )
+        ]
+    if "rule" in fit.useless:
+        seen = f"one rule of at most 8 cases does as well: a first model's {loss} gains {said['rule']} over it"
+        return [Note("wrong tool", "", seen, "a rule may be the better tool: it can be read", "warn")]
+    worst = min(fit.bounds, key=lambda name: fit.bounds[name])
+    seen = (
+        f"a first model on {fit.rows} newest rows: {loss} {fit.model.mean():.4g}, gain over the "
+        f"{worst.replace('_', ' ')} {said[worst]}"
+    )
+    return [Note("worth", "", seen, "a model is worth making")]

@@ -1,0 +1,214 @@
+"""Columns that give the answer away: each probe names the column, and says by what it is caught."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.table import DataParams
+
+ALONE = 0.98
+"""Share of the target's variance, or of its log loss, that one column may explain ahead of its time."""
+EXACT = 1e-6
+"""Of the target's spread: a sum that meets it so closely on every row is the target."""
+SAMPLED = 20_000
+MOST_COLUMNS = 200
+LARGEST = 1e38
+KNOWN_LATER = 0.9
+"""Of the rows without a label, in which a column is blank that hardly ever is so elsewhere."""
+EARLY_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A column, or several together, that give the answer away."""
+
+    columns: tuple[str, ...]
+    probe: str
+    seen: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {"columns": list(self.columns), "probe": self.probe, "seen": self.seen}
+
+    @property
+    def text(self) -> str:
+        return f"{', '.join(self.columns)}: {self.seen}"
+
+
+def leaks_of(table: pd.DataFrame, data: DataParams, *, label_time: pd.Series | None) -> list[Leak]:
+    """Every feature that gives the answer away.
+
+    Args:
+        table: Typed rows in order of time, labelled and not, shape (n, columns).
+        data: What the table is.
+        label_time: When each label was known, index of `table`; None: not known.
+    """
+    labelled = table[table[data.target].notna()]
+    if len(labelled) < 20:
+        return []
+    with np.errstate(all="ignore"):  # squares of numbers near the largest; what is not finite says nothing below
+        return _found(table, labelled, data, label_time)
+
+
+def _found(table: pd.DataFrame, labelled: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> list[Leak]:
+    goal = _goal(labelled, data)
+    found = [*_sums(labelled, data, goal), *_later(table, data, label_time)]
+    caught = {name for leak in found for name in leak.columns}
+    for name in data.features:
+        if name not in caught:
+            leak = _alone(name, labelled, data, goal)
+            if leak is not None:
+                found.append(leak)
+    return found
+
+
+def _goal(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
+    """The target as numbers: itself, or the code of its class."""
+    if data.task == "regression":
+        return rows[data.target].to_numpy(dtype="float64")
+    if data.task == "binary":
+        return (rows[data.target] == data.positive).to_numpy(dtype="float64")
+    return pd.Categorical(rows[data.target]).codes.astype("float64")
+
+
+def _numeric(data: DataParams) -> list[str]:
+    return [name for name, kind in data.features.items() if kind in ("number", "integer")]
+
+
+def _sums(rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> list[Leak]:
+    """Columns whose weighted sum is the target on every row: casual + registered = cnt."""
+    names = _numeric(data)
+    if data.task != "regression" or not 1 <= len(names) <= MOST_COLUMNS:
+        return []
+    matrix = rows[names].to_numpy(dtype="float64", na_value=np.nan)
+    whole = np.isfinite(matrix).all(axis=1) & np.isfinite(goal)
+    if whole.sum() < 2 * len(names) + 10:
+        return []
+    step = max(int(whole.sum()) // SAMPLED, 1)
+    matrix, goal = matrix[whole][::step], goal[whole][::step]
+    spread = float(goal.std())
+    scale = matrix.std(axis=0)
+    kept = [place for place in range(len(names)) if scale[place] > 0]
+    if spread == 0 or not kept:
+        return []
+    used = _exact(matrix[:, kept], goal, spread)
+    if used is None:
+        return []
+    columns = [kept[place] for place in used]
+    # Fewer that are exact too: each is left out once, and stays out if the others do without it.
+    for place in list(columns):
+        others = [other for other in columns if other != place]
+        if others and _exact(matrix[:, others], goal, spread) is not None:
+            columns = others
+    return [
+        Leak(
+            tuple(names[place] for place in columns),
+            "sum",
+            f"{'a weighted sum of them' if len(columns) > 1 else 'a multiple of it'} is the target in every row",
+        )
+    ]
+
+
+def _exact(matrix: np.ndarray, goal: np.ndarray, spread: float) -> list[int] | None:
+    """The columns that a least-squares fit uses, where it meets the goal on every row; else None."""
+    mean, scale = matrix.mean(axis=0), matrix.std(axis=0)
+    scaled = (matrix - mean) / scale
+    weights, *_ = np.linalg.lstsq(scaled, goal - goal.mean(), rcond=None)
+    if float(np.abs(scaled @ weights - (goal - goal.mean())).max()) > EXACT * spread:
+        return None
+    return [int(place) for place in np.flatnonzero(np.abs(weights) > 1e-4 * spread)]
+
+
+def _later(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> list[Leak]:
+    """Columns that are filled only once the answer is known."""
+    unlabelled = table[data.target].isna().to_numpy()
+    found = []
+    groups = [("rows without a label", unlabelled, ~unlabelled)]
+    if label_time is not None and label_time.notna().any():
+        known = label_time.notna().to_numpy()
+        groups.append(("rows without a label time", ~known, known))
+    for what, without, rest in groups:
+        if without.sum() < 20 or rest.sum() < 20:
+            continue
+        for name in data.features:
+            blank = table[name].isna().to_numpy()
+            if blank[without].mean() >= KNOWN_LATER and blank[rest].mean() <= EARLY_SHARE:
+                seen = (
+                    f"is blank in {blank[without].mean():.0%} of the {what} and in "
+                    f"{blank[rest].mean():.0%} of the others: it is known only after the event"
+                )
+                found.append(Leak((name,), "known later", seen))
+        break
+    return found
+
+
+def _alone(name: str, rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> Leak | None:
+    """A column that predicts nearly all of the target by itself, ahead of its time."""
+    step = max(len(rows) // SAMPLED, 1)
+    values, goal = _codes(rows[name].iloc[::step]), goal[::step]
+    cut = int(0.7 * len(goal))
+    if len(goal) - cut < 8 or len(np.unique(goal[:cut])) < 2 or len(np.unique(goal[cut:])) < 2:
+        return None
+    share = _explained(values, goal, cut, classes=data.task != "regression")
+    if not share >= ALONE:
+        return None
+    return Leak(
+        (name,), "alone", f"explains {share:.1%} of the target by itself, on rows after those it was learned from"
+    )
+
+
+def _codes(values: pd.Series) -> np.ndarray:
+    if pd.api.types.is_numeric_dtype(values):
+        numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+        low = float(np.nanmin(numbers)) - 1 if np.isfinite(numbers).any() else 0.0
+        return np.where(np.isfinite(numbers), numbers, low)
+    return pd.factorize(values)[0].astype("float64")
+
+
+def _explained(values: np.ndarray, goal: np.ndarray, cut: int, *, classes: bool) -> float:
+    """The share of variance (or of errors against the commonest class) that a tree on one column takes away."""
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    column = np.clip(values.reshape(-1, 1), -LARGEST, LARGEST).astype("float32")  # a tree holds no more
+    leaf = max(cut // 2000, 2)
+    if classes:
+        tree = DecisionTreeClassifier(max_leaf_nodes=256, min_samples_leaf=leaf, random_state=0).fit(
+            column[:cut], goal[:cut]
+        )
+        shares = {kind: float(np.mean(goal[cut:] == kind)) for kind in np.unique(goal[:cut])}
+        usual = 1 - max(shares.values())
+        wrong = float(np.mean(tree.predict(column[cut:]) != goal[cut:]))
+        return 1 - wrong / usual if usual > 0 else 0.0
+    regressor = DecisionTreeRegressor(max_leaf_nodes=2048, min_samples_leaf=leaf, random_state=0).fit(
+        column[:cut], goal[:cut]
+    )
+    left = goal[cut:] - regressor.predict(column[cut:])
+    total = float(np.var(goal[cut:]))
+    return 1 - float(np.mean(left**2)) / total if total > 0 else 0.0
+
+
+def crossing(
+    table: pd.DataFrame, data: DataParams, *, entity: str | None, judge_rows: int, made: Collection[str]
+) -> dict[str, int]:
+    """What stands on both sides of the split: whole rows that come twice, and rows of entities seen before.
+
+    Args:
+        table: Typed rows in order of time.
+        data: What the table is.
+        entity: The column that names what a row is about; None: none was named.
+        judge_rows: The newest rows, which judge.
+        made: Features made of the event time, which tell rows apart that are the same.
+
+    Returns:
+        `duplicates`: judging rows that are there in training too, event time and key aside; `shared`: judging rows
+        whose entity has training rows (only where an entity was named).
+    """
+    told = [name for name in (*data.features, data.target) if name not in made]
+    hashed = pd.util.hash_pandas_object(table[told], index=False)
+    old, new = hashed.iloc[:-judge_rows], hashed.iloc[-judge_rows:]
+    counted = {"duplicates": int(new.isin(old).sum())}
+    if entity is not None:
+        counted["shared"] = int(table[entity].iloc[-judge_rows:].isin(table[entity].iloc[:-judge_rows]).sum())
+    return counted

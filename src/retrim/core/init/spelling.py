@@ -1,0 +1,121 @@
+"""How numbers and missing cells are spelled in a table of text."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.init.looks import Look, share_of
+
+Decimal = Literal[".", ","]
+Thousands = Literal["", ",", ".", " ", "'"]
+WAYS: tuple[tuple[Decimal, Thousands], ...] = (
+    (".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"),
+)  # fmt: skip
+"""Decimal sign and sign between thousands, the likelier first where a table fits several."""
+SAID_MISSING = {
+    "null",
+    "none",
+    "nan",
+    "na",
+    "n/a",
+    "#n/a",
+    "nil",
+    "\\n",
+    "-",
+    "--",
+    ".",
+    "?",
+    "missing",
+    "(null)",
+    "<na>",
+}
+"""Words for a missing cell, in small letters."""
+SURE_MISSING = {"null", "nan", "#n/a", "\\n", "(null)", "<na>", "n/a", "?"}
+"""Those that hardly name a category: `none` may be an answer, and `NA` a country."""
+SAMPLED = 2000
+"""Distinct cells of a column, the commonest, that are tried."""
+ODD_WORDS = 3
+"""Other words in a column of numbers, at most, that are taken for missing cells."""
+NUMERIC_SHARE = 0.9
+"""Of a column's cells that are numbers, for the others to be words for missing ones."""
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How a table spells numbers and missing cells."""
+
+    decimal: Decimal
+    thousands: Thousands
+    missing: tuple[str, ...]
+
+
+def number_pattern(decimal: Decimal, thousands: Thousands) -> str:
+    """What a number looks like that is spelled so."""
+    point, apart = re.escape(decimal), re.escape(thousands)
+    plain = rf"[+-]?([0-9]+{point}?[0-9]*|{point}[0-9]+)([eE][+-]?[0-9]+)?"
+    return plain if not thousands else rf"{plain}|[+-]?[0-9]{{1,3}}({apart}[0-9]{{3}})+({point}[0-9]*)?"
+
+
+def plain_numbers(words: "pd.Series[int]", spelling: "Spelling") -> pd.Series:
+    """The numbers of a column's distinct words, each as often as it stands there: float64, shape (cells,)."""
+    text = pd.Series(words.index, dtype="str")
+    if spelling.thousands:
+        text = text.str.replace(spelling.thousands, "", regex=False)
+    numbers = pd.to_numeric(text.str.replace(spelling.decimal, ".", regex=False), errors="coerce").astype("float64")
+    return pd.Series(np.repeat(numbers.to_numpy(), words.to_numpy()))
+
+
+def is_missing_word(words: pd.Index) -> pd.Series:
+    return pd.Series(words.str.lower().isin(SAID_MISSING))
+
+
+def numeric_share(look: Look, decimal: Decimal, thousands: Thousands) -> float:
+    """The share of a column's cells, known words for missing ones aside, that are numbers spelled so."""
+    words = look.words[~is_missing_word(look.words.index).to_numpy()].iloc[:SAMPLED]
+    return share_of(words, words.index.to_series().str.fullmatch(number_pattern(decimal, thousands)))
+
+
+def spelling_of(looks: Sequence[Look]) -> Spelling:
+    """The spelling under which most columns of text are numbers."""
+    texts = [look for look in looks if look.stored == "text" and look.filled]
+    # Digits alone are numbers in every way, and say nothing.
+    telling = [look for look in texts if look.words.index[:SAMPLED].str.contains(r"\d[,. ']\d", regex=True).any()]
+    shares = {way: [numeric_share(look, *way) for look in telling] for way in WAYS}
+    best = max(WAYS, key=lambda way: (sum(share >= NUMERIC_SHARE for share in shares[way]), -WAYS.index(way)))
+    if best == (".", ""):
+        return Spelling(*best, missing_words(texts, *best))
+    if best == (".", ",") and not _grouped_only(texts):
+        best = (",", "")
+    return Spelling(*best, missing_words(texts, *best))
+
+
+def _grouped_only(texts: Iterable[Look]) -> bool:
+    """Whether what stands after a comma is always three digits: 1,234 is one number or the other."""
+    with_comma = [
+        word
+        for look in texts
+        if numeric_share(look, ".", ",") >= NUMERIC_SHARE
+        for word in look.words.index
+        if "," in word
+    ]
+    return all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", word) for word in with_comma)
+
+
+def missing_words(texts: Sequence[Look], decimal: Decimal, thousands: Thousands) -> tuple[str, ...]:
+    """Words that mean a missing cell: in a column of numbers any that is none, in others the sure ones."""
+    found: dict[str, None] = {}
+    for look in texts:
+        words = look.words
+        numbers = words.index.to_series().str.fullmatch(number_pattern(decimal, thousands)).to_numpy(dtype=bool)
+        others = words[~numbers]
+        if len(others) == len(words):
+            found |= dict.fromkeys(word for word in others.index if word.lower() in SURE_MISSING)
+        elif share_of(words, pd.Series(numbers)) >= NUMERIC_SHARE and len(others) <= ODD_WORDS:
+            found |= dict.fromkeys(word for word in others.index if not any(sign.isdigit() for sign in word))
+        else:
+            found |= dict.fromkeys(word for word in others.index if word.lower() in SURE_MISSING)
+    return tuple(sorted(found))

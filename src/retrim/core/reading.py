@@ -1,0 +1,75 @@
+"""How files spell what their cells say: declared in params.yaml, obeyed when a file lands, never guessed."""
+
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, model_validator
+
+from retrim.core.section import Section
+
+CalendarPart = Literal["hour", "weekday", "month", "day_of_month", "day_of_year"]
+UNIX = {"unix": "s", "unix_ms": "ms"}
+"""Formats that are no strptime pattern: seconds and milliseconds since 1970."""
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError) as error:
+        raise ValueError(f"{name!r} is no time zone; write one such as 'UTC' or 'Europe/Berlin'") from error
+    return name
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        b"".decode(name)
+    except (LookupError, ValueError) as error:
+        raise ValueError(f"{name!r} is no encoding of text; write one such as 'utf-8' or 'cp1252'") from error
+    return name
+
+
+class ReadingParams(Section):
+    """How files spell what their cells say."""
+
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = Field(description="of CSV text")
+    separator: str = Field(min_length=1, max_length=1, description="between the cells of a CSV line")
+    decimal: Literal[".", ","] = Field(description="decimal sign of numbers")
+    thousands: Literal["", ",", ".", " ", "'"] = Field(description="sign between groups of three digits; empty: none")
+    missing: tuple[str, ...] = Field(description="words that mean a missing cell, beside a blank one")
+    trim: bool = Field(description="whether blanks around the text of a category are cut off")
+    dates: dict[str, tuple[str, ...]] = Field(
+        description="formats of a time column, as strptime has them; none: ISO 8601"
+    )
+    zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        description="of times that name none, and of the calendar"
+    )
+    skip: tuple[str, ...] = Field(description="columns that a file may have and that are never kept")
+    arrival: str | None = Field(description="the time column, where files have none: filled in, in order of arrival")
+    calendar: dict[str, CalendarPart] = Field(description="feature columns made from the event time")
+
+    @model_validator(mode="after")
+    def _signs_differ(self) -> "ReadingParams":
+        if self.thousands == self.decimal:
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}; they have to differ")
+        return self
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Columns of the table that no file has: they are made when a file lands."""
+        return (*(() if self.arrival is None else (self.arrival,)), *self.calendar)
+
+
+PLAIN = ReadingParams(
+    encoding="utf-8",
+    separator=",",
+    decimal=".",
+    thousands="",
+    missing=(),
+    trim=False,
+    dates={},
+    zone="UTC",
+    skip=(),
+    arrival=None,
+    calendar={},
+)
+"""CSV in UTF-8, separated by commas, decimal points, ISO 8601: what a file is where nothing else is declared."""

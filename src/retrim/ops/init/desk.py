@@ -1,0 +1,126 @@
+"""What is being worked on while a table is looked at: the raw columns, what each is to be, and what was noticed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from retrim.core.init.columns import ColumnPlan, plan_columns
+from retrim.core.init.looks import Look
+from retrim.core.init.notes import Note
+from retrim.core.init.spelling import Spelling, spelling_of
+from retrim.core.init.task import Task
+from retrim.core.section import check_span
+from retrim.core.table import Role
+from retrim.datasets.raw import RawTable
+from retrim.errors import BadInputError, UnknownNameError
+
+ARRIVAL = "arrived at"
+"""The column that is made where a table has no event time."""
+Ask = Callable[[str, str, Sequence[str]], str]
+"""Asks a person: what is asked, the proposal, the choices (empty: any text); gives the answer."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the person said."""
+
+    target: str
+    model: str
+    event_time: str | None = None
+    label_time: str | None = None
+    label_due: str | None = None
+    horizon: str | None = None
+    entity: str | None = None
+    task: Task | None = None
+    positive: str | None = None
+    forbid: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    allow_leak: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass
+class Desk:
+    """What is being worked on: plans and notes change as more becomes known."""
+
+    raw: RawTable
+    wishes: Wishes
+    ask: Ask
+    looks: dict[str, Look]
+    plans: dict[str, ColumnPlan]
+    spelling: Spelling
+    notes: list[Note]
+    zone: str = "UTC"
+    values: dict[str, pd.Series] = field(default_factory=dict)
+
+
+def open_desk(raw: RawTable, wishes: Wishes, ask: Ask) -> Desk:
+    looks = raw.looks()
+    spelling = spelling_of(looks)
+    plans, notes = plan_columns(looks, spelling)
+    if raw.separator != ",":
+        notes.insert(
+            0,
+            Note(
+                "separator",
+                "",
+                f"cells are separated by {raw.separator!r}",
+                f"declared, reading.separator: {raw.separator!r}",
+            ),
+        )
+    if raw.encoding != "utf-8":
+        notes.insert(
+            0, Note("encoding", "", f"text is in {raw.encoding}", f"declared, reading.encoding: {raw.encoding}")
+        )
+    if raw.ragged:
+        notes.insert(
+            0,
+            Note(
+                "ragged",
+                "",
+                f"{raw.ragged} lines have too many or too few cells",
+                "left out here; landing sets a file with such lines aside",
+                "warn",
+            ),
+        )
+    return Desk(
+        raw, wishes, ask, {look.name: look for look in looks}, {plan.name: plan for plan in plans}, spelling, notes
+    )
+
+
+def check_columns(desk: Desk) -> None:
+    wishes = desk.wishes
+    named = [wishes.target, wishes.event_time, wishes.label_time, wishes.label_due, wishes.entity]
+    for name in [*named, *wishes.forbid, *wishes.keep, *wishes.allow_leak]:
+        if name is not None and name not in desk.plans:
+            raise UnknownNameError("column", name, desk.plans)
+    if wishes.allow_leak and not wishes.reason.strip():
+        raise BadInputError("a leak is allowed for a reason; say it: --reason TEXT")
+    if wishes.label_due and wishes.horizon:
+        raise BadInputError("give the label's due time once: --label-due or --horizon")
+    times = [name for name in (wishes.event_time, wishes.label_time, wishes.label_due) if name]
+    if len(set(times)) != len(times) or wishes.target in times:
+        raise BadInputError(f"one column has two roles among {', '.join([wishes.target, *times])}; name each once")
+    if wishes.horizon is not None:
+        try:
+            check_span(wishes.horizon)
+        except ValueError as error:
+            raise BadInputError(f"--horizon: {error}") from error
+    for name in desk.plans:
+        if name in named and (not name.strip() or name.startswith("_")):
+            raise BadInputError(
+                f"column {name!r} has no name, or begins with '_', which is kept for retrim's own; rename it"
+            )
+        if name == ARRIVAL and not wishes.event_time:
+            raise BadInputError(
+                f"column {name!r} is called as the column that retrim makes where no event time is "
+                "named; rename it, or name it: --event-time"
+            )
+    for name in wishes.forbid:
+        desk.plans[name] = replace(desk.plans[name], role="forbidden", type=desk.plans[name].type)
+    for name in wishes.keep:
+        if desk.plans[name].skip and desk.looks[name].stored != "other":
+            role: Role = "forbidden" if desk.plans[name].type == "time" else "feature"
+            desk.plans[name] = replace(desk.plans[name], skip=False, role=role)
+            desk.notes.append(Note("personal", name, "was asked to be kept", "declared as a feature"))

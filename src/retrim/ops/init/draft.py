@@ -1,0 +1,201 @@
+"""Looks at a table of somebody's own and drafts what its params.yaml and suite should say. Writes nothing."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.init.first_fit import FirstFit, first_fit, worth_notes
+from retrim.core.init.leaks import Leak, crossing, leaks_of
+from retrim.core.init.notes import Note
+from retrim.core.init.rhythm import Rhythm, Season, alike_rows, rhythm_of, rhythm_of_order, season_of
+from retrim.core.init.sizes import LEAST_ROWS, Choices, judging_rows, sizes
+from retrim.core.init.suite import Draft, draft_suite
+from retrim.core.init.task import Aim
+from retrim.core.made import with_made
+from retrim.core.reading import ReadingParams
+from retrim.core.table import DataParams, row_keys
+from retrim.datasets.raw import RawTable
+from retrim.errors import RefusedError
+from retrim.ops.init.desk import Ask, Wishes, check_columns, open_desk
+from retrim.ops.init.roles import choose_aim, choose_time
+from retrim.ops.init.spelled import arrival_times, no_time_note, reading_of, rows_to_land, settle_types
+from retrim.ops.init.table import calendar_of, choose_horizon, choose_key, data_of, note_delays
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """Everything that was made of a table.
+
+    Args:
+        data: The section `data`.
+        reading: The section `reading`.
+        choices: Other values, by their place in params.yaml.
+        aim: What is predicted.
+        rhythm: How rows follow one another.
+        suite: Drafted expectations, kept and dropped.
+        notes: What was seen and decided.
+        leaks: Columns that give the answer away and were not allowed to.
+        allowed: Those that were.
+        frame: Typed rows in the order of the file, `_row` their place in it; rows that cannot land left out.
+        worth: The first model against what is simpler.
+        season: Of the target.
+    """
+
+    data: DataParams
+    reading: ReadingParams
+    choices: Choices
+    aim: Aim
+    rhythm: Rhythm
+    suite: list[Draft]
+    notes: list[Note]
+    leaks: list[Leak]
+    allowed: list[Leak]
+    frame: pd.DataFrame
+    worth: FirstFit | None
+    season: Season | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "model": self.data.model,
+            "task": self.data.task,
+            "target": self.data.target,
+            "rows": len(self.frame),
+            "loss": self.aim.loss,
+            "why_this_loss": self.aim.why,
+            "batch_every": self.rhythm.batch_every,
+            "season": None if self.season is None else {"span": self.season.span, "gain": self.season.gain},
+            "data": self.data.model_dump(mode="json"),
+            "reading": self.reading.model_dump(mode="json"),
+            "choices": {".".join(place): choice.value for place, choice in self.choices.items()},
+            "suite": [draft.as_record() for draft in self.suite],
+            "notes": [note.as_record() for note in self.notes],
+            "leaks": [leak.as_record() for leak in self.leaks],
+            "allowed_leaks": [leak.as_record() for leak in self.allowed],
+            "worth": None if self.worth is None else {"gains": self.worth.gains, "bounds": self.worth.bounds},
+        }
+
+
+def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: int, threads: int) -> Drafted:
+    """Looks at a table and drafts its settings.
+
+    Args:
+        raw: The table as it stands in its file.
+        wishes: What the person said.
+        ask: Asks where it is unsure.
+        confidence: Of the gate, for the first model's bound.
+        seed: Of samples and the first model.
+        threads: For LightGBM.
+
+    Raises:
+        BadInputError: A named column is not there, or cannot be what it was named for.
+        RefusedError: Nothing can be made of it: too few rows, or a target that never varies.
+    """
+    desk = open_desk(raw, wishes, ask)
+    check_columns(desk)
+    aim = choose_aim(desk)
+    time = choose_time(desk)
+    reading = reading_of(desk, time)
+    settle_types(desk, reading, aim, time)
+    reading = reading_of(desk, time)
+    kept, target = rows_to_land(desk, time, aim)
+    event = desk.values[time][kept] if time in desk.values else arrival_times(len(kept))
+    timed = time in desk.values
+    rhythm, seen = rhythm_of(event) if timed else (rhythm_of_order(event), [no_time_note()])
+    desk.notes += seen
+    reading = reading.model_copy(update={"calendar": calendar_of(desk, rhythm) if timed else {}})
+    delays = None
+    if wishes.label_time is not None:
+        delays = (desk.values[wishes.label_time][kept] - event).dropna()
+        note_delays(desk, delays, target)
+    horizon = choose_horizon(desk, rhythm, delays, timed=timed)
+    key = choose_key(desk, kept, time)
+    data = data_of(desk, aim, time, reading, rhythm, horizon, key, missing=bool(target.isna().any()))
+    frame = pd.DataFrame({name: desk.values[name] for name in data.columns if name in desk.values}).iloc[kept]
+    frame = frame.assign(_row=kept).reset_index(drop=True)
+    if reading.arrival is not None:
+        frame[reading.arrival] = event.reset_index(drop=True)
+    frame = with_made(frame, data, reading.model_copy(update={"arrival": None}), arrives=pd.Timestamp(0, tz="UTC"))
+    frame = frame.assign(_key=row_keys(frame, data.key, "raw"))
+    table = _table(frame, data)
+    labelled = table[table[data.target].notna()].reset_index(drop=True)
+    if len(labelled) < LEAST_ROWS:
+        raise RefusedError(
+            f"{len(labelled)} labelled rows are too few for a model that can be judged; at least "
+            f"{LEAST_ROWS} are needed"
+        )
+    times = None
+    if wishes.label_time is not None:
+        times = desk.values[wishes.label_time].iloc[table["_row"]].set_axis(table.index)
+    leaks = leaks_of(table, data, label_time=times)
+    allowed = [leak for leak in leaks if set(leak.columns) & set(wishes.allow_leak)]
+    leaks = [leak for leak in leaks if leak not in allowed]
+    season = season_of(labelled["_event"], _numbers(labelled, data), rhythm) if timed else None
+    rows = judging_rows(len(labelled), rhythm, aim)
+    desk.notes += _crossing_notes(table, data, wishes.entity, rows, reading.calendar)
+    worth = (
+        None
+        if leaks
+        else first_fit(labelled, data, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
+    )
+    if not leaks:
+        desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence)
+    block = alike_rows(worth.model, most=max(rows // 8, 1)) if worth is not None else max(rows // 20, 1)
+    choices = sizes(
+        len(labelled),
+        rhythm,
+        aim,
+        judge_rows=rows,
+        block_rows=max(block, 1),
+        season=season,
+        features=len(data.features),
+    )
+    suite = _suite(table, data, reading, rhythm)
+    desk.notes.append(Note("loss", data.target, aim.why, f"judge.loss: {aim.loss}"))
+    return Drafted(data, reading, choices, aim, rhythm, suite, desk.notes, leaks, allowed, frame, worth, season)
+
+
+def _table(frame: pd.DataFrame, data: DataParams) -> pd.DataFrame:
+    event = frame[data.time]
+    due = frame[data.due] if data.due else event + pd.Timedelta(data.label_horizon or 0)
+    table = frame.assign(_event=event, _due=due)
+    return table.sort_values(["_event", "_row"], kind="stable", ignore_index=True)
+
+
+def _numbers(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
+    if data.task == "regression":
+        return rows[data.target].to_numpy(dtype="float64")
+    wanted = data.positive if data.positive is not None else rows[data.target].mode().iloc[0]
+    return (rows[data.target] == wanted).to_numpy(dtype="float64")
+
+
+def _crossing_notes(
+    table: pd.DataFrame, data: DataParams, entity: str | None, judge_rows: int, made: Collection[str]
+) -> list[Note]:
+    known = entity if entity in table else None
+    counted = crossing(table, data, entity=known, judge_rows=judge_rows, made=made)
+    notes = []
+    if counted["duplicates"] > 0.01 * judge_rows and len(data.features) - len(made) > 1:
+        seen = (
+            f"{counted['duplicates']} of {judge_rows} judging rows are in training too, cell for "
+            "cell but for time and key"
+        )
+        notes.append(Note("duplicates", "", seen, "the judged loss is too good by that much", "warn"))
+    if counted.get("shared"):
+        seen = f"{counted['shared']} of {judge_rows} judging rows are of entities that training has seen"
+        notes.append(
+            Note("entity", str(entity), seen, "the figures hold for entities that are known, not for new ones")
+        )
+    return notes
+
+
+def _suite(table: pd.DataFrame, data: DataParams, reading: ReadingParams, rhythm: Rhythm) -> list[Draft]:
+    half = len(table) // 2
+    later = table.iloc[half:]
+    number = ((later["_event"] - later["_event"].iloc[0]) // pd.Timedelta(data.batch_every)).to_numpy()
+    if reading.arrival is not None:
+        number = np.arange(len(later)) // max(rhythm.batch_rows, 1)
+    batches = [rows for _, rows in later.groupby(number, sort=True)]
+    return draft_suite(table.iloc[:half], batches, data, reading)

@@ -1,0 +1,155 @@
+"""Which column is the target, and which says when: asked where it is unsure."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.init.dates import DateSpelling
+from retrim.core.init.looks import Look
+from retrim.core.init.notes import Note
+from retrim.core.init.spelling import Spelling, number_pattern, plain_numbers
+from retrim.core.init.task import Aim, aim_of
+from retrim.core.table import ColumnType
+from retrim.errors import BadInputError, RefusedError, UnknownNameError
+from retrim.ops.init.desk import ARRIVAL, Desk
+
+EXACT = 2.0**53
+TIME_NAMES = ("event_time", "timestamp", "datetime", "date_time", "time", "date", "day", "ts", "created_at", "at")
+
+
+def choose_aim(desk: Desk) -> Aim:
+    """What the target asks for.
+
+    Raises:
+        BadInputError: It is stored as what cannot be predicted, or the positive class is not there.
+        RefusedError: Nothing can be learned of it.
+    """
+    wishes, name = desk.wishes, desk.wishes.target
+    look = desk.looks[name]
+    if look.stored == "other":
+        raise BadInputError(f"the target {name!r} holds lists, records or bytes; name a column of numbers or text")
+    kind, words, numbers = _cells(look, desk.plans[name].type, desk.spelling)
+    made = aim_of(look, kind, words, numbers, wishes.task)
+    if isinstance(made, str):
+        raise RefusedError(made)
+    if made.task == "regression" and made.unsure:
+        saying = f"{len(words)} distinct whole numbers: they could be classes"
+        desk.notes.append(Note("unsure", name, saying, "taken as numbers; say otherwise: --task multiclass", "warn"))
+        asked = f"is {name!r} a number to be met, or one of {len(words)} classes?"
+        if desk.ask(asked, "regression", ("regression", "multiclass")) == "multiclass":
+            again = aim_of(look, kind, words, numbers, "multiclass")
+            made = again if isinstance(again, Aim) else made
+    if made.task != "regression" and look.stored == "number":
+        raise BadInputError(
+            f"the target {name!r} is stored as floating numbers, which no class can be; store it as "
+            "whole numbers or text"
+        )
+    if made.task == "binary":
+        made = replace(made, positive=_positive(desk, made, [str(word) for word in words.index]))
+    desk.plans[name] = replace(desk.plans[name], type=made.type, role="target", skip=False, dates=None)
+    return made
+
+
+def _positive(desk: Desk, aim: Aim, classes: list[str]) -> str:
+    """The class whose probability is predicted."""
+    wishes = desk.wishes
+    if wishes.positive is not None:
+        if wishes.positive not in classes:
+            raise UnknownNameError(f"class of {wishes.target!r}", wishes.positive, classes)
+        return wishes.positive
+    if not aim.unsure:
+        return str(aim.positive)
+    saying = f"taken as {aim.positive!r}; say otherwise: --positive"
+    desk.notes.append(Note("unsure", wishes.target, aim.unsure, saying, "warn"))
+    return desk.ask(f"which class of {wishes.target!r} is the probability of?", str(aim.positive), tuple(classes))
+
+
+def _cells(look: Look, kind: ColumnType, spelling: Spelling) -> "tuple[ColumnType, pd.Series[int], np.ndarray | None]":
+    """Type, distinct cells and numbers of a target, which is no id whatever it is called."""
+    words = look.words[~look.words.index.isin(spelling.missing)]
+    if look.stored in ("number", "integer"):
+        values = look.cells.dropna()
+    elif look.stored == "text" and len(words) and _all_numbers(words, spelling):
+        values = plain_numbers(words, spelling)
+    else:
+        return "category" if kind in ("number", "integer") else kind, words, None
+    values = values[np.isfinite(values)]
+    whole = bool((values % 1 == 0).all()) and float(values.abs().max() if len(values) else 0) < EXACT
+    if look.stored != "text":
+        words = values.map(lambda value: str(int(value)) if whole else repr(float(value))).value_counts()
+    return ("integer" if whole else "number"), words, values.to_numpy()
+
+
+def _all_numbers(words: "pd.Series[int]", spelling: Spelling) -> bool:
+    return bool(words.index.to_series().str.fullmatch(number_pattern(spelling.decimal, spelling.thousands)).all())
+
+
+def choose_time(desk: Desk) -> str:
+    """The column of the event time; `ARRIVAL` where there is none."""
+    wishes, plans = desk.wishes, desk.plans
+    taken = {wishes.label_time, wishes.label_due, wishes.target}
+    name = wishes.event_time
+    if name is None:
+        times = [
+            plan.name for plan in plans.values() if plan.type == "time" and plan.name not in taken and not plan.skip
+        ]
+        times.sort(key=lambda one: TIME_NAMES.index(one.lower()) if one.lower() in TIME_NAMES else len(TIME_NAMES))
+        name = times[0] if times else None
+        if len(times) > 1 and name is not None:
+            name = desk.ask("when did a row's event happen?", name, tuple(times))
+            desk.notes.append(
+                Note(
+                    "event time",
+                    name,
+                    f"{len(times)} columns are times: {', '.join(times[:6])}",
+                    f"taken: {name}; say otherwise: --event-time",
+                    "warn",
+                )
+            )
+        elif name is not None:
+            desk.notes.append(Note("event time", name, "the only column of times", "taken as the event time"))
+    for role, column in (("event time", name), ("label time", wishes.label_time), ("due time", wishes.label_due)):
+        if column is not None:
+            _as_time(desk, column, role)
+    if name is None:
+        return ARRIVAL
+    plans[name] = replace(plans[name], role="time", skip=False)
+    if wishes.label_due is not None:
+        plans[wishes.label_due] = replace(plans[wishes.label_due], role="due", skip=False)
+    plan = plans[name]
+    if plan.dates is not None and plan.dates.unsure:
+        chosen = desk.ask(
+            f"how does {name!r} spell a day?", plan.dates.formats[0], (plan.dates.formats[0], plan.dates.unsure)
+        )
+        plans[name] = replace(plan, dates=DateSpelling((chosen,), plan.dates.zones, plan.dates.naive, ""))
+    return name
+
+
+def _as_time(desk: Desk, name: str, role: str) -> None:
+    plan = desk.plans[name]
+    if plan.type == "time":
+        desk.plans[name] = replace(plan, role="forbidden", skip=False)
+        return
+    if plan.unix:
+        desk.plans[name] = replace(
+            plan,
+            type="time",
+            role="forbidden",
+            skip=False,
+            dates=DateSpelling((plan.unix,), (), naive=False, unsure=""),
+        )
+        desk.notes.append(
+            Note(
+                "dates",
+                name,
+                f"whole numbers that are {'seconds' if plan.unix == 'unix' else 'milliseconds'} since 1970",
+                f"declared, reading.dates: [{plan.unix}]",
+            )
+        )
+        return
+    look = desk.looks[name]
+    shown = repr(str(look.counts.index[0])[:40]) if look.distinct else "nothing"
+    raise BadInputError(
+        f"the {role} {name!r} holds {shown}, which is no time that is known; write times such as 2024-05-01T13:00:00Z"
+    )

@@ -1,0 +1,144 @@
+"""Types every column by what is declared, exactly as landing will, and finds the rows that can land."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.fault import Fault
+from retrim.core.init.columns import ColumnPlan
+from retrim.core.init.notes import Note
+from retrim.core.init.rhythm import daylight_saving
+from retrim.core.init.task import Aim
+from retrim.core.made import APART
+from retrim.core.reading import ReadingParams
+from retrim.datasets.cells import typed
+from retrim.errors import BadInputError, RefusedError
+from retrim.ops.init.desk import ARRIVAL, Desk
+
+ZONES = (
+    "Europe/Berlin", "Europe/London", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
+    "Europe/Helsinki", "America/Sao_Paulo", "Australia/Sydney", "Pacific/Auckland",
+)  # fmt: skip
+"""Zones whose clock changes are looked for; one of each rule and offset that is common."""
+
+
+def reading_of(desk: Desk, time: str) -> ReadingParams:
+    plans = desk.plans.values()
+    padded = any(note.about == "padded" for note in desk.notes)
+    return ReadingParams(
+        encoding=desk.raw.encoding if desk.raw.encoding != "utf-16" else "utf-16",
+        separator=desk.raw.separator,
+        decimal=desk.spelling.decimal,
+        thousands=desk.spelling.thousands,
+        missing=desk.spelling.missing,
+        trim=padded,
+        dates={
+            plan.name: plan.dates.formats
+            for plan in plans
+            if plan.type == "time" and not plan.skip and plan.dates and plan.dates.formats
+        },
+        zone=desk.zone,
+        skip=tuple(plan.name for plan in plans if plan.skip),
+        arrival=ARRIVAL if time == ARRIVAL else None,
+        calendar={},
+    )
+
+
+def settle_types(desk: Desk, reading: ReadingParams, aim: Aim, time: str) -> None:
+    """Types every column by what is declared, exactly as landing will; one that does not fit becomes a category."""
+    for name in list(desk.plans):
+        plan = desk.plans[name]
+        if plan.skip:
+            continue
+        column = desk.raw.columns.column(name)
+        values, faults = typed(column, name, plan.type, reading)
+        if faults:
+            desk.plans[name] = plan = _other_type(desk, plan, faults[0], time)
+            if plan.skip:
+                continue
+            values, faults = typed(column, name, plan.type, reading)
+        desk.values[name] = values
+    if time in desk.values and desk.zone == "UTC":
+        plan = desk.plans[time]
+        zoned = plan.dates is not None and not plan.dates.naive
+        if not zoned and desk.looks[time].stored in ("text", "time"):
+            zone = daylight_saving(desk.values[time].dropna(), ZONES)
+            if zone:
+                _place_in(desk, zone, reading)
+
+
+def _place_in(desk: Desk, zone: str, reading: ReadingParams) -> None:
+    desk.notes.append(
+        Note(
+            "daylight saving",
+            "",
+            f"an hour is missing in spring or doubled in autumn, as clocks in {zone} have it (and in "
+            "zones that change as it does)",
+            f"declared, reading.zone: {zone}; of an hour that comes twice the earlier is taken",
+            "warn",
+        )
+    )
+    desk.zone = desk.ask("in which zone are these times?", zone, ())
+    placed = ReadingParams.model_validate({**reading.model_dump(), "zone": desk.zone})
+    for name, plan in desk.plans.items():
+        if plan.type == "time" and not plan.skip:
+            desk.values[name] = typed(desk.raw.columns.column(name), name, "time", placed)[0]
+
+
+def _other_type(desk: Desk, plan: ColumnPlan, fault: Fault, time: str) -> ColumnPlan:
+    said = f"{fault.count} cells are not what the others are ({fault})"
+    if plan.role in ("target", "time", "due"):
+        raise BadInputError(f"{said}; correct them in the file")
+    look = desk.looks[plan.name]
+    if plan.type != "category" and look.stored == "text":
+        desk.notes.append(Note("mixed", plan.name, said, "a category", "warn"))
+        return replace(plan, type="category", role="forbidden" if look.distinct > 50 else plan.role, dates=None)
+    desk.notes.append(Note("mixed", plan.name, said, "left out", "warn"))
+    return replace(plan, skip=True, role="forbidden")
+
+
+def rows_to_land(desk: Desk, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series]:
+    """Places of the rows that can land, and their targets."""
+    keep = np.ones(desk.raw.rows, dtype=bool)
+    for name in [one for one in (time, desk.wishes.label_due) if one in desk.values]:
+        blank = desk.values[name].isna().to_numpy()
+        if blank.any():
+            desk.notes.append(
+                Note(
+                    "missing",
+                    name,
+                    f"{int(blank.sum())} rows have no such time",
+                    "left out: landing takes none of them",
+                    "warn",
+                )
+            )
+            keep &= ~blank
+    if not keep.any():
+        raise RefusedError(f"no row has a {time!r}; name another column: --event-time")
+    target = desk.values[desk.wishes.target][keep]
+    if target.isna().all():
+        raise RefusedError(f"no row has a {desk.wishes.target!r}; a model needs rows whose answer is known")
+    if target.isna().any():
+        desk.notes.append(
+            Note(
+                "labels",
+                desk.wishes.target,
+                f"{int(target.isna().sum())} rows have none yet",
+                "declared, labels: later",
+            )
+        )
+    return np.flatnonzero(keep), target
+
+
+def arrival_times(rows: int) -> pd.Series:
+    return pd.Series(pd.Timestamp(0, tz="UTC") + np.arange(rows) * APART).astype("datetime64[us, UTC]")
+
+
+def no_time_note() -> Note:
+    """What is lost without an event time."""
+    lost = (
+        "works by order of arrival. Lost: seasons, gaps and late rows cannot be seen, labels count from arrival, and "
+        "batches are told apart by when they landed"
+    )
+    return Note("no event time", "", "no column says when a row's event happened", lost, "warn")

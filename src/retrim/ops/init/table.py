@@ -1,0 +1,166 @@
+"""The section `data`: key, horizon, calendar, and how often a batch comes."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.init.notes import Note
+from retrim.core.init.rhythm import Rhythm
+from retrim.core.init.sizes import horizon_of
+from retrim.core.init.task import Aim
+from retrim.core.reading import ReadingParams
+from retrim.core.section import check_span
+from retrim.core.table import DataParams
+from retrim.errors import BadInputError, RefusedError
+from retrim.ops.init.desk import Desk
+
+CALENDAR_YEARS = pd.Timedelta("730D")
+"""From two years on, the part of the year may be learned."""
+
+
+def calendar_of(desk: Desk, rhythm: Rhythm) -> dict[str, Any]:
+    """Parts of the calendar that the event time has and no column says yet."""
+    wanted = []
+    if rhythm.step < pd.Timedelta("1D"):
+        wanted.append("hour")
+    if rhythm.step <= pd.Timedelta("1D") and rhythm.span >= pd.Timedelta("14D"):
+        wanted.append("weekday")
+    if rhythm.span >= CALENDAR_YEARS:
+        wanted.append("month" if rhythm.step > pd.Timedelta("1D") else "day_of_year")
+    there = {name.lower().replace(" ", "_") for name, plan in desk.plans.items() if plan.role == "feature"}
+    made = {}
+    for part in wanted:
+        if part not in there:
+            name = part if part not in desk.plans else f"{part} of event"
+            made[name] = part
+    if made:
+        desk.notes.append(
+            Note("calendar", "", f"features of the event time: {', '.join(made)}", "declared, reading.calendar")
+        )
+    return made
+
+
+def note_delays(desk: Desk, delays: pd.Series, target: pd.Series) -> None:
+    early = delays[delays < pd.Timedelta(0)]
+    if len(early):
+        desk.notes.append(
+            Note(
+                "label time",
+                str(desk.wishes.label_time),
+                f"{len(early)} labels are older than their event",
+                "look at both columns",
+                "warn",
+            )
+        )
+    answers = target.reindex(delays.index)
+    if answers.nunique() != 2:
+        return
+    medians = delays.groupby(answers).median()
+    short, long = medians.min(), medians.max()
+    if long > 2 * max(short, pd.Timedelta("1min")):
+        desk.notes.append(
+            Note(
+                "label delay",
+                str(desk.wishes.label_time),
+                f"depends on the answer: {medians.idxmin()!r} is known after {short}, "
+                f"{medians.idxmax()!r} after {long} (medians)",
+                "the horizon holds for both: only rows whose label was due are used, not those whose label came",
+                "warn",
+            )
+        )
+
+
+def choose_horizon(desk: Desk, rhythm: Rhythm, delays: pd.Series | None, *, timed: bool) -> str | None:
+    if desk.wishes.label_due is not None:
+        return None
+    if desk.wishes.horizon is not None:
+        return check_span(desk.wishes.horizon)
+    span, why = horizon_of(rhythm, delays) if timed else ("0h", "by order of arrival a label is known with its row")
+    span = desk.ask("how long after its event is a row's answer known at the latest?", span, ())
+    try:
+        check_span(span)
+    except ValueError as error:
+        raise BadInputError(f"the horizon: {error}") from error
+    desk.notes.append(
+        Note("horizon", "", f"label_horizon {span}", why, "warn" if why.startswith("assumed") else "tell")
+    )
+    return span
+
+
+def choose_key(desk: Desk, kept: np.ndarray, time: str) -> list[str]:
+    """Columns that name a row, if some do: an id, the time, or entity and time together."""
+    entity = desk.wishes.entity
+    tried = [
+        [name]
+        for name, plan in desk.plans.items()
+        if plan.unique and not plan.skip and plan.type in ("integer", "category") and plan.role == "forbidden"
+    ]
+    tried += [[time]] if time in desk.values else []
+    tried += [[entity, time]] if entity and time in desk.values and not desk.plans[entity].skip else []
+    for names in tried:
+        if desk.wishes.target in names or any(desk.plans[name].type == "number" for name in names):
+            continue
+        part = pd.DataFrame({name: desk.values[name].iloc[kept] for name in names})
+        if not part.isna().any().any() and not part.duplicated().any():
+            return names
+    whole = pd.DataFrame({name: values.iloc[kept] for name, values in desk.values.items()})
+    twice = int(whole.duplicated().sum())
+    if twice:
+        desk.notes.append(
+            Note(
+                "duplicates",
+                "",
+                f"{twice} rows are there more than once, cell for cell",
+                "kept: without a key none can be told from a row that happened twice",
+                "warn",
+            )
+        )
+    desk.notes.append(
+        Note(
+            "key",
+            "",
+            "no column names a row",
+            "a row is named by its batch and number; a row sent twice is not noticed, and corrections are not possible",
+        )
+    )
+    return []
+
+
+def data_of(
+    desk: Desk,
+    aim: Aim,
+    time: str,
+    reading: ReadingParams,
+    rhythm: Rhythm,
+    horizon: str | None,
+    key: list[str],
+    *,
+    missing: bool,
+) -> DataParams:
+    columns: dict[str, dict[str, Any]] = {}
+    if reading.arrival is not None:
+        columns[reading.arrival] = {"type": "time", "role": "time"}
+    for name, plan in desk.plans.items():
+        if not plan.skip:
+            columns[name] = {"type": plan.type, "role": plan.role}
+    columns |= {name: {"type": "integer", "role": "feature"} for name in reading.calendar}
+    if not any(column["role"] == "feature" for column in columns.values()):
+        raise RefusedError(
+            "no column is left to predict from: " + "; ".join(str(note) for note in desk.notes if note.column)[:600]
+        )
+    every = pd.Timedelta(rhythm.batch_every)
+    return DataParams.model_validate(
+        {
+            "model": desk.wishes.model,
+            "columns": columns,
+            "key": key,
+            "task": aim.task,
+            "positive": aim.positive,
+            "labels": "later" if missing else "with_rows",
+            "label_horizon": horizon,
+            "batch_every": rhythm.batch_every if reading.arrival is None else "1D",
+            "batch_grace": "1D" if every >= pd.Timedelta("3D") else "6h" if every >= pd.Timedelta("1D") else "1h",
+            "suite": f"expectations/{desk.wishes.model}.json",
+        }
+    )

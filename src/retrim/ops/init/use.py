@@ -1,0 +1,78 @@
+"""`retrim init`: from somebody's own table to a workspace that works on it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from retrim.datasets.raw import RawTable, open_raw
+from retrim.errors import RefusedError
+from retrim.machine import cores
+from retrim.mapping import read_yaml
+from retrim.ops.init.desk import Ask, Wishes
+from retrim.ops.init.draft import Drafted, draft
+from retrim.ops.init.write import Written, require_free, unsaved, write
+from retrim.paths import Workspace
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A table and what was drafted for it."""
+
+    raw: RawTable
+    drafted: Drafted
+
+    def as_record(self) -> dict[str, Any]:
+        return {"kind": self.raw.kind, "files": self.raw.files, **self.drafted.as_record()}
+
+
+def model_name(where: str) -> str:
+    """A model's name from that of its file: `Hourly Traffic (2018).csv.gz` gives `hourly_traffic_2018`."""
+    stem = PurePath(where.rstrip("/")).name.split(".")[0]
+    name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
+    return name if name and name[0].isalpha() else f"table_{name}".strip("_")
+
+
+def look(workspace: Workspace, where: str, wishes: Wishes, *, ask: Ask) -> Looked:
+    """Looks at the table at `where` and drafts settings; writes nothing.
+
+    Raises:
+        BadInputError: It is no table, or a named column is not there.
+        RefusedError: Nothing can be made of it, or a column gives the answer away.
+    """
+    settings = read_yaml(workspace.params)
+    gate = settings.get("gate")
+    confidence = float(gate["confidence"]) if isinstance(gate, dict) and "confidence" in gate else 0.95
+    raw = open_raw(where)
+    drafted = draft(raw, wishes, ask=ask, confidence=confidence, seed=7, threads=cores())
+    if drafted.leaks:
+        said = "; ".join(leak.text for leak in drafted.leaks)
+        first = drafted.leaks[0].columns[0]
+        raise RefusedError(
+            f"leak: {said}. Leave such a column out: --forbid {first!r}; or, if it is known before the event: "
+            f"--allow-leak {first!r} --reason WHY"
+        )
+    return Looked(raw, drafted)
+
+
+def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: bool, overwrite: bool) -> Written:
+    """Writes the draft and lands the history.
+
+    Args:
+        workspace: Where.
+        looked: As `look` gives it.
+        reason: Why a leak was allowed.
+        land_history: Whether the table's rows land now.
+        overwrite: Whether edits that are not committed may be overwritten.
+
+    Raises:
+        RefusedError: Something that is not committed would be lost, or rows of another table have landed.
+    """
+    require_free(workspace)
+    suite = workspace.root / looked.drafted.data.suite
+    lost = unsaved(workspace, suite)
+    if lost and not overwrite:
+        raise RefusedError(
+            f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this again"
+        )
+    return write(workspace, looked.drafted, looked.raw, reason=reason, land_history=land_history)

@@ -1,0 +1,206 @@
+"""Writes what `retrim init` drafted into the workspace, and lands the table's history as it would have come."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters import git
+from retrim.core.init.sizes import Choice
+from retrim.core.init.suite import suite_of
+from retrim.datasets.raw import SUFFIXES, RawTable
+from retrim.editing import edited
+from retrim.errors import RefusedError, RetrimError
+from retrim.files import write_file
+from retrim.mapping import read_yaml
+from retrim.ops.arrival import clock
+from retrim.ops.house import House
+from retrim.ops.ingest import Landed, land
+from retrim.ops.init.draft import Drafted
+from retrim.paths import Workspace
+from retrim.settings import Env, load_params, parse_params
+
+FIRST_SHARE = 0.6
+"""Share of the history that lands as one batch, as nothing is checked before there is a model."""
+MOST_BATCHES = 30
+"""Batches that the rest lands in, at most."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Args:
+        params: The settings, and the suite beside them.
+        suite: The suite's file.
+        landed: Batches that landed, oldest first; empty when none was to.
+        first: When the first of them arrived: as of then version 1 can be made, and the others checked one by one.
+    """
+
+    params: Path
+    suite: Path
+    landed: tuple[Landed, ...]
+    first: pd.Timestamp | None
+    last: pd.Timestamp | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "params": self.params.name,
+            "suite": f"expectations/{self.suite.name}",
+            "batches": len(self.landed),
+            "rows": sum(one.rows for one in self.landed),
+            "first_arrival": None if self.first is None else self.first.isoformat(),
+            "last_arrival": None if self.last is None else self.last.isoformat(),
+        }
+
+
+def require_free(workspace: Workspace) -> None:
+    """Checks that the workspace holds no other table's rows.
+
+    Raises:
+        RefusedError: It does: one model a workspace.
+    """
+    there = sorted(workspace.landing.rglob("*.parquet")) if workspace.landing.is_dir() else []
+    if there:
+        raise RefusedError(
+            f"{len(there)} batches have landed in this workspace as its params.yaml describes them, and "
+            "one model a workspace "
+            "is all there is; make another: retrim new DIR"
+        )
+
+
+def unsaved(workspace: Workspace, suite: Path) -> list[str]:
+    """Files that would be overwritten and are not committed as they are."""
+    names = [str(path.relative_to(workspace.root)) for path in (workspace.params, suite) if path.exists()]
+    try:
+        said = git.git(workspace.root, "status", "--porcelain", "--ignored", "--", *names)
+    except RetrimError:
+        return names
+    return [line[2:].strip() for line in said.splitlines()]
+
+
+def changes_of(drafted: Drafted, allowed_reason: str) -> dict[tuple[str, ...], Choice]:
+    """Every value of params.yaml that is set, by its place."""
+    data, reading = drafted.data.model_dump(mode="json"), drafted.reading.model_dump(mode="json")
+    changes: dict[tuple[str, ...], Choice] = {("data", name): Choice(value, "") for name, value in data.items()}
+    for leak in drafted.allowed:
+        why = f"leak allowed, {leak.probe}: {allowed_reason}"
+        changes[("data", "columns")] = Choice(data["columns"], why)
+    changes |= {("reading", name): Choice(value, "") for name, value in reading.items()}
+    return {**changes, **drafted.choices}
+
+
+def new_params(text: str, drafted: Drafted, *, reason: str, name: str) -> str:
+    """params.yaml with the draft in it, read back as it will be.
+
+    Raises:
+        BadInputError: A value does not fit; names it.
+    """
+    import yaml
+
+    document = edited(text, changes_of(drafted, reason))
+    parse_params(yaml.safe_load(document), name)
+    return document
+
+
+def write(workspace: Workspace, drafted: Drafted, raw: RawTable, *, reason: str, land_history: bool) -> Written:
+    """Writes params.yaml and the suite, whole, and lands the history.
+
+    Raises:
+        BadInputError: The draft does not fit the settings.
+        RefusedError: A batch of the history was set aside.
+    """
+    read_yaml(workspace.params)
+    document = new_params(
+        workspace.params.read_text(encoding="utf-8"), drafted, reason=reason, name=workspace.params.name
+    )
+    suite = workspace.root / drafted.data.suite
+    drafts = suite_of(drafted.data.model, drafted.suite)
+    lines = ",\n".join("    " + json.dumps(one, ensure_ascii=False) for one in drafts["expectations"])
+    head = (
+        f'{{\n  "name": {json.dumps(drafts["name"])},\n  "meta": {json.dumps(drafts["meta"])},\n  "expectations": [\n'
+    )
+    write_file(suite, f"{head}{lines}\n  ]\n}}\n".encode())
+    write_file(workspace.params, document.encode("utf-8"))
+    landed: list[Landed] = []
+    arrivals: list[pd.Timestamp] = []
+    if land_history:
+        house = House(workspace, load_params(workspace.params), Env())
+        for arrives, one in _land(house, drafted, raw):
+            landed.append(one)
+            arrivals.append(arrives)
+            if one.outcome == "quarantined":
+                raise RefusedError(
+                    f"the history's batch {one.batch} was set aside: {'; '.join(map(str, one.faults))}; "
+                    f"look at it: retrim quarantine show {one.batch}"
+                )
+    return Written(
+        workspace.params, suite, tuple(landed), arrivals[0] if arrivals else None, arrivals[-1] if arrivals else None
+    )
+
+
+def _land(house: House, drafted: Drafted, raw: RawTable) -> Iterator[tuple[pd.Timestamp, Landed]]:
+    folder = house.workspace.var / "init"
+    folder.mkdir(parents=True, exist_ok=True)
+    for arrives, rows in pieces(drafted, now=clock()):
+        file = folder / f"{arrives:%Y%m%dT%H%M%S}{SUFFIXES[raw.kind]}"
+        file.write_bytes(raw.piece(rows))
+        params = house.params
+        yield (
+            arrives,
+            land(
+                file,
+                workspace=house.workspace,
+                data=params.data,
+                now=arrives,
+                correction=False,
+                batches=None,
+                reading=params.reading,
+            ),
+        )
+        file.unlink()
+
+
+def pieces(drafted: Drafted, *, now: pd.Timestamp) -> Iterator[tuple[pd.Timestamp, list[int]]]:
+    """The history as files that came one after another: most of it first, then a batch at a time.
+
+    Args:
+        drafted: The table.
+        now: None arrives later.
+
+    Returns:
+        When each arrives, and the places of its rows in the file, oldest first.
+    """
+    frame, data = drafted.frame, drafted.data
+    if drafted.reading.arrival is not None:
+        yield from _by_order(len(frame), frame["_row"].to_numpy(), drafted.rhythm.batch_rows, now)
+        return
+    event = frame[data.time].sort_values(kind="stable")
+    every = pd.Timedelta(data.batch_every)
+    start = event.iloc[min(int(len(event) * FIRST_SHARE), len(event) - 1)].floor(
+        "D" if every >= pd.Timedelta("1D") else "h"
+    )
+    left = max(event.iloc[-1] - start, pd.Timedelta("1s"))
+    every = every * max(int(np.ceil(left / every / MOST_BATCHES)), 1)
+    number = np.maximum(((frame[data.time] - start) // every).to_numpy(), -1)
+    last = pd.Timestamp(0, tz="UTC")
+    for span in np.unique(number):
+        rows = frame["_row"].to_numpy()[number == span]
+        over = min(start + (int(span) + 1) * every, event.iloc[-1].ceil("D"))
+        last = max(last, min(over, now)).floor("s")
+        yield last, [int(row) for row in rows]
+
+
+def _by_order(n: int, rows: np.ndarray, usual: int, now: pd.Timestamp) -> Iterator[tuple[pd.Timestamp, list[int]]]:
+    """By order of the file, a day apart, the last now."""
+    first = int(n * FIRST_SHARE)
+    usual = max(usual, -(-(n - first) // MOST_BATCHES), 1)
+    ends = [*range(first, n, usual), n] if first < n else [n]
+    starts = [0, *ends[:-1]]
+    for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        if end > start:
+            yield now - (len(ends) - 1 - place) * pd.Timedelta("1D"), [int(row) for row in rows[start:end]]

@@ -1,0 +1,94 @@
+"""`retrim new`: a workspace in a folder of its own, with its own git repository and its own copy of the code."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import retrim
+from retrim.adapters import git
+from retrim.errors import BadInputError, RefusedError, RetrimError
+
+NEEDED = (
+    ".dvc/config", "Makefile", "dvc.yaml", "flows", "params.yaml", "pyproject.toml", "requirements.lock", "src/retrim",
+)  # fmt: skip
+"""What a workspace cannot do without: a run room runs the code that lies in it."""
+LEFT_OUT = ("tests/", "bench/", "docs/", "var/", ".venv/", "data/raw/", "data/candidate/", "data/champion/")
+"""Of the project, not of a workspace."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A workspace that was laid.
+
+    Args:
+        root: Its folder.
+        source: The checkout it was copied from.
+        commit: Its first commit.
+        files: How many there are.
+    """
+
+    root: Path
+    source: Path
+    commit: str
+    files: int
+
+    def as_record(self) -> dict[str, Any]:
+        return {"root": str(self.root), "source": str(self.source), "commit": self.commit, "files": self.files}
+
+
+def lay(folder: Path, *, source: Path | None) -> Made:
+    """Lays a workspace in `folder`: code, flows, settings, suites and lock, committed in a repository of its own.
+
+    Args:
+        folder: A new or an empty one.
+        source: A checkout of retrim; None: the one this code runs from.
+
+    Raises:
+        BadInputError: The folder holds something, or the source is no checkout.
+        RefusedError: The folder lies inside a repository.
+    """
+    own = source is None
+    source = (source or Path(retrim.__file__).parents[2]).resolve()
+    missing = [name for name in NEEDED if not (source / name).exists()]
+    if missing:
+        what = "this retrim is installed without its checkout" if own else f"{source} is no checkout of retrim"
+        raise BadInputError(
+            f"{what} (no {', '.join(missing[:3])} in {source}), and a workspace needs a copy of the code; clone the "
+            "repository and name it: retrim new DIR --source CHECKOUT"
+        )
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInputError(f"{folder} is there and not empty; name a new folder")
+    _refuse_nested(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [name for name in _files(source) if not name.startswith(LEFT_OUT)]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, folder / name)
+        shutil.copymode(source / name, folder / name)
+    git.git(folder, "init", "-q", "-b", "main")
+    git.git(folder, "add", "-A")
+    git.git(folder, *git.IDENTITY, "commit", "-q", "-m", "start")
+    return Made(folder, source, git.git(folder, "rev-parse", "HEAD"), len(names))
+
+
+def _refuse_nested(folder: Path) -> None:
+    above = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        top = git.git(above, "rev-parse", "--show-toplevel")
+    except RetrimError:
+        return
+    raise RefusedError(
+        f"{folder} lies inside the repository {top}, and a workspace is one of its own; name a folder outside"
+    )
+
+
+def _files(source: Path) -> list[str]:
+    """Files of a checkout: those git does not ignore, or all where it is no repository."""
+    try:
+        listed = git.git(source, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    except RetrimError:
+        found = (path for path in source.rglob("*") if "__pycache__" not in path.parts)
+        return sorted(path.relative_to(source).as_posix() for path in found if path.is_file())
+    return sorted(name for name in set(filter(None, listed.split("\0"))) if (source / name).is_file())

@@ -1,0 +1,50 @@
+"""Small tables of somebody's own, spelled in every way that tables are, and a look at them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.datasets.raw import read_raw
+from retrim.ops.init.desk import Wishes
+from retrim.ops.init.draft import Drafted, draft
+
+ROWS = 400
+
+
+def hours(rows: int = ROWS, *, start: str = "2024-01-01", every: str = "1h") -> pd.Series:
+    """Times one after another, UTC."""
+    return pd.Series(pd.date_range(start, periods=rows, freq=every, tz="UTC"))
+
+
+def table(rows: int = ROWS, *, seed: int = 7, **columns: Any) -> pd.DataFrame:
+    """Deliveries: when, how far, what weather, how long it took; `columns` replace or add some, None takes one away."""
+    rng = np.random.default_rng(seed)
+    km, weather = rng.gamma(2, 2, rows).round(2), rng.choice(["dry", "rain"], rows)
+    minutes = (10 + 3 * km + np.where(weather == "rain", 5, 0) + rng.normal(0, 2, rows)).round(2)
+    made: dict[str, Any] = {"at": hours(rows), "km": km, "weather": weather, "minutes": minutes, **columns}
+    return pd.DataFrame({name: values for name, values in made.items() if values is not None})
+
+
+def csv(frame: pd.DataFrame, **options: Any) -> bytes:
+    """The table as CSV."""
+    return frame.to_csv(index=False, **options).encode("utf-8")
+
+
+def looked_at(content: bytes, *, target: str = "minutes", **wishes: Any) -> Drafted:
+    """What is drafted for a table when nobody is there to be asked."""
+    given: Mapping[str, Any] = {"target": target, "model": "own", **wishes}
+    return draft(
+        read_raw(content, "table"),
+        Wishes(**given),
+        ask=lambda _, proposal, __: proposal,
+        confidence=0.95,
+        seed=7,
+        threads=1,
+    )
+
+
+def said(drafted: Drafted, about: str) -> str:
+    """All that was noticed about one thing, a line each."""
+    return "\n".join(str(note) for note in drafted.notes if note.about == about)

@@ -1,0 +1,46 @@
+"""Whatever a table is, `retrim init` ends with settings that hold, or with an error that says what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hypothesis import HealthCheck, given, settings
+
+from retrim.core.fault import Fault
+from retrim.datasets.raw import read_raw
+from retrim.datasets.table import read_content
+from retrim.errors import RetrimError
+from retrim.ops.init.desk import Wishes
+from retrim.ops.init.draft import draft
+from retrim.ops.init.write import new_params, pieces
+from tests.ops.hostile_tables import hostile
+
+PARAMS = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
+EXAMPLES = 40  # bench/hostile.py draws 300
+
+
+def outcome(content: bytes, wishes: dict[str, Any]) -> str:
+    """`settings` where they were drafted and hold on the whole table; else the error, a line."""
+    try:
+        raw = read_raw(content, "table")
+        drafted = draft(
+            raw, Wishes(model="own", **wishes), ask=lambda _, proposal, __: proposal, confidence=0.95, seed=7, threads=1
+        )
+        new_params(PARAMS, drafted, reason="", name="params.yaml")
+    except RetrimError as error:
+        return str(error)
+    faults: list[Fault] = []
+    for _, rows in pieces(drafted, now=pd.Timestamp("2100-01-01", tz="UTC")):
+        faults += read_content(raw.piece(rows), drafted.data, labels=False, reading=drafted.reading).faults
+
+    assert faults == [], "; ".join(map(str, faults))
+    return "settings"
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(hostile())
+def test_a_hostile_table_ends_in_settings_or_in_an_error_of_ours(drawn: tuple[bytes, dict[str, Any]]) -> None:
+    ended = outcome(*drawn)
+
+    assert ended == "settings" or (ended[0].islower() or not ended[0].isalpha())
+    assert "Traceback" not in ended

@@ -1,0 +1,140 @@
+"""Columns that give the answer away are caught and named; those that only predict well are not."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from retrim.errors import BadInputError, RefusedError
+from retrim.ops.init.desk import Wishes
+from retrim.ops.init.use import look, settle
+from retrim.paths import Workspace
+from tests.ops.raw_tables import ROWS, csv, hours, looked_at, said, table
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def caught(**columns: Any) -> list[tuple[str, ...]]:
+    """Columns of the leaks in a table with these beside its own."""
+    target = columns.pop("target", "minutes")
+    return [leak.columns for leak in looked_at(csv(table(**columns)), target=target).leaks]
+
+
+def test_a_table_without_a_leak_has_none() -> None:
+    assert caught() == []
+
+
+def test_two_parts_whose_sum_is_the_target_are_both_named() -> None:
+    rng = np.random.default_rng(7)
+    casual, registered = rng.poisson(20, ROWS), rng.poisson(100, ROWS)
+
+    assert caught(casual=casual, registered=registered, cnt=casual + registered, target="cnt") == [
+        ("casual", "registered")
+    ]
+
+
+def test_a_column_that_has_no_part_in_the_sum_is_not_named() -> None:
+    rng = np.random.default_rng(7)
+    a, b, c = rng.normal(size=(3, ROWS))
+
+    assert caught(a=a, b=b, c=c, y=2 * a - b, target="y") == [("a", "b")]
+
+
+def test_the_target_in_another_unit_is_named() -> None:
+    seconds = table()["minutes"] * 60
+
+    assert caught(seconds=seconds) == [("seconds",)]
+
+
+def test_what_the_target_was_cut_from_is_named() -> None:
+    minutes = table()["minutes"]
+    late = np.where(minutes > 25, "yes", "no")
+
+    assert caught(late=late, target="late") == [("minutes",)]
+
+
+def test_a_column_filled_only_once_the_answer_is_known_is_named() -> None:
+    frame = table()
+    frame.loc[ROWS - 40 :, "minutes"] = np.nan
+    frame["rating"] = np.where(frame["minutes"].isna(), np.nan, np.random.default_rng(7).integers(1, 6, ROWS))
+    (leak,) = looked_at(csv(frame)).leaks
+
+    assert leak.columns == ("rating",)
+    assert "known only after the event" in leak.seen
+
+
+def test_a_column_filled_only_with_its_label_time_is_named() -> None:
+    known = hours().astype("str").mask(pd.Series(range(ROWS)) >= ROWS - 40, "")
+    rating = pd.Series(np.random.default_rng(7).integers(1, 6, ROWS)).where(known != "")
+    drafted = looked_at(csv(table(known=known, rating=rating)), event_time="at", label_time="known")
+
+    assert [leak.columns for leak in drafted.leaks] == [("rating",)]
+
+
+def test_the_yesterday_of_a_slow_series_is_no_leak() -> None:
+    level = np.cumsum(np.random.default_rng(7).normal(size=ROWS)) + np.random.default_rng(8).normal(size=ROWS)
+
+    assert caught(level=level, before=np.roll(level, 1), km=None, weather=None, target="level") == []
+
+
+def test_a_forbidden_column_is_asked_nothing() -> None:
+    drafted = looked_at(csv(table(seconds=table()["minutes"] * 60)), forbid=("seconds",))
+
+    assert drafted.leaks == []
+    assert drafted.data.columns["seconds"].role == "forbidden"
+
+
+def test_rows_on_both_sides_of_the_split_are_counted() -> None:
+    frame = table()
+    again = pd.concat([frame, frame.assign(at=hours(ROWS, start="2024-03-01"))])
+
+    assert "judging rows are in training too" in said(looked_at(csv(again)), "duplicates")
+
+
+def test_entities_on_both_sides_of_the_split_are_counted() -> None:
+    shop = np.random.default_rng(7).choice(["north", "south", "east"], ROWS)
+
+    assert "of entities that training has seen" in said(looked_at(csv(table(shop=shop)), entity="shop"), "entity")
+
+
+class TestAllowing:
+    @pytest.fixture
+    def workspace(self, tmp_path: Path) -> Workspace:
+        for name in ("params.yaml", "dvc.yaml"):
+            (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
+        return Workspace(tmp_path)
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> str:
+        (tmp_path / "trips.csv").write_bytes(csv(table(seconds=table()["minutes"] * 60)))
+        return str(tmp_path / "trips.csv")
+
+    def test_a_leak_stops_the_run_and_says_both_ways_on(self, workspace: Workspace, file: str) -> None:
+        with pytest.raises(RefusedError, match=r"leak: seconds: .*--forbid 'seconds'.*--allow-leak 'seconds'"):
+            look(workspace, file, Wishes(target="minutes", model="own"), ask=lambda _, proposal, __: proposal)
+
+    def test_an_allowed_leak_stands_in_the_settings_with_its_reason(self, workspace: Workspace, file: str) -> None:
+        wishes = Wishes(target="minutes", model="own", allow_leak=("seconds",), reason="timed before, by hand")
+        looked = look(workspace, file, wishes, ask=lambda _, proposal, __: proposal)
+        settle(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True)
+        text = workspace.params.read_text(encoding="utf-8")
+
+        assert "timed before, by hand" in text
+        assert yaml.safe_load(text)["data"]["columns"]["seconds"]["role"] == "feature"
+
+    def test_a_leak_is_not_allowed_without_a_reason(self) -> None:
+        with pytest.raises(BadInputError, match="--reason"):
+            looked_at(csv(table()), allow_leak=("km",))
+
+    def test_edits_that_are_not_committed_are_not_overwritten(self, workspace: Workspace, file: str) -> None:
+        looked = look(
+            workspace, file, Wishes(target="minutes", model="own", forbid=("seconds",)), ask=lambda _, it, __: it
+        )
+        before = workspace.params.read_bytes()
+        with pytest.raises(RefusedError, match=r"params\.yaml would be overwritten and is not committed"):
+            settle(workspace, looked, reason="", land_history=False, overwrite=False)
+
+        assert workspace.params.read_bytes() == before

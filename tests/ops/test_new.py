@@ -1,0 +1,51 @@
+"""`retrim new` lays a workspace that stands alone, or says what it lacks."""
+
+from pathlib import Path
+
+import pytest
+
+from retrim.adapters import git
+from retrim.errors import BadInputError, RefusedError
+from retrim.ops.new import NEEDED, lay
+from retrim.paths import Workspace
+from retrim.settings import load_params
+from tests.world import REPOSITORY
+
+
+@pytest.fixture(scope="module")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay(tmp_path_factory.mktemp("new") / "mine", source=REPOSITORY).root
+
+
+def test_it_has_all_that_a_run_needs(laid: Path) -> None:
+    assert [name for name in NEEDED if not (laid / name).exists()] == []
+
+
+def test_it_is_a_workspace_with_settings_that_hold(laid: Path) -> None:
+    assert load_params(Workspace.find(laid).params).data.model == load_params(REPOSITORY / "params.yaml").data.model
+
+
+def test_it_is_committed_whole(laid: Path) -> None:
+    git.require_repository(laid)
+
+    assert git.git(laid, "status", "--porcelain") == ""
+
+
+def test_tests_and_benchmarks_stay_behind(laid: Path) -> None:
+    assert not (laid / "tests").exists()
+    assert not (laid / "bench").exists()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(laid: Path) -> None:
+    with pytest.raises(BadInputError, match="not empty"):
+        lay(laid, source=REPOSITORY)
+
+
+def test_a_folder_inside_a_repository_is_refused(laid: Path) -> None:
+    with pytest.raises(RefusedError, match="inside the repository"):
+        lay(laid / "inner", source=REPOSITORY)
+
+
+def test_without_a_checkout_it_says_what_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"is no checkout of retrim .*--source CHECKOUT"):
+        lay(tmp_path / "new", source=tmp_path)
