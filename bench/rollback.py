@@ -3,12 +3,13 @@
     python bench/rollback.py WORKSPACE [--times 5]
 
 WORKSPACE is one in which at least two versions were live, such as var/demo. It is rolled back and forth in there, so
-its release log gets two rows a time. The baseline is the bare script of somebody without a release log or a test: a
-fresh process that moves two aliases in MLflow.
+its release log gets two rows a time. Where others use the machine, the seconds of a processor tell more. The baseline
+is the bare script of somebody without a release log or a test: a fresh process that moves two aliases in MLflow.
 """
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -23,29 +24,21 @@ client = mlflow.MlflowClient({url!r}, {url!r})
 for alias, number in (("champion", {champion}), ("previous", {previous})):
     client.set_registered_model_alias({model!r}, alias, str(number))
 """
-ALONE = """
-import sys
-from pathlib import Path
-from retrim.ops.house import open_house
-from retrim.ops.release_checks import ask_fresh
-house = open_house(Path.cwd())
-row = house.store.version(house.model, {version})
-folder = house.registry.bundle_folder({version})
-import time
-begun = time.perf_counter()
-assert ask_fresh(folder, row.bundle, seconds=60).failure is None
-print(time.perf_counter() - begun)
-"""
 
 
-def timed(command: list[str], folder: Path) -> float:
-    """Seconds that a command took, from its start to its end."""
-    begun = time.perf_counter()
+def timed(command: list[str], folder: Path) -> tuple[float, float]:
+    """Seconds from a command's start to its end, and seconds of a processor that it and its children had."""
+    begun, before = time.perf_counter(), _processor()
     done = subprocess.run(command, cwd=folder, env=surroundings(), capture_output=True, text=True, check=False)
     took = time.perf_counter() - begun
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
-    return took
+    return took, _processor() - before
+
+
+def _processor() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def surroundings() -> dict[str, str]:
@@ -68,22 +61,21 @@ def main() -> None:
     root, pair = house.workspace.root, (now_live.version, now_live.previous)
     command = [sys.executable, "-c", COMMAND, "rollback", "--reason", "measured", "--to"]
     ours = [timed([*command, str(number)], root) for _ in range(given.times) for number in reversed(pair)]
-    fresh = []
-    for _ in range(given.times):
-        code = ALONE.format(version=pair[0])
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=root, env=surroundings(), capture_output=True, text=True, check=True
-        )
-        fresh.append(float(done.stdout))
+    row = house.store.version(house.model, pair[0])
+    assert row is not None
+    alone = [sys.executable, "-P", "-m", "retrim.ops.answering", str(house.registry.bundle_folder(pair[0]))]
+    fresh = [timed([*alone, row.bundle, "60"], root) for _ in range(given.times)]
     bare_code = BARE.format(url=house.mlflow_url, model=house.model, champion=pair[0], previous=pair[1])
     bare = [timed([sys.executable, "-c", bare_code], root) for _ in range(given.times)]
-    print("| what | tries | median, s | slowest, s |\n|---|---|---|---|")
+    lines = ["| what | tries | median, s | slowest, s | of a processor, s |", "|---|---|---|---|---|"]
     for name, times in (
         ("`retrim rollback`, the whole command", ours),
         ("of it the fresh process that loads and answers", fresh),
         ("a bare script that moves two aliases", bare),
     ):
-        print(f"| {name} | {len(times)} | {statistics.median(times):.2f} | {max(times):.2f} |")
+        wall, used = [each[0] for each in times], statistics.mean(each[1] for each in times)
+        lines.append(f"| {name} | {len(times)} | {statistics.median(wall):.2f} | {max(wall):.2f} | {used:.2f} |")
+    sys.stdout.write("\n".join([*lines, ""]))
 
 
 if __name__ == "__main__":

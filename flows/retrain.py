@@ -12,11 +12,12 @@ from flows.recovery import SIGNED, server_is_gone
 from retrim.adapters import pipeline
 from retrim.adapters.dvc_session import DvcSession
 from retrim.adapters.store import Row
-from retrim.core.plan import Mode
+from retrim.core.modes import Mode
 from retrim.ops import retrain as op
 from retrim.ops.cache_lock import using_cache
 from retrim.ops.house import House
 from retrim.ops.progress import stage_teller
+from retrim.ops.refit_after import refit_waiting
 from retrim.ops.rooms import Room, stages_of
 from retrim.ops.signs import held
 from retrim.ops.watch import marked, watching_trials
@@ -24,8 +25,17 @@ from retrim.ops.watch import marked, watching_trials
 
 @flow(name="retrain", flow_run_name="retrain-{decision}", **SIGNED)
 def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
-    """Carries out a decision to retrain; one decision is carried out once."""
+    """Carries out a decision to retrain, and what follows from it by the settings; one decision is carried out once."""
     house, at = open_house(), moment(now)
+    outcome = carry_out(house, decision, mode, at)
+    sequel = refit_waiting(house) if outcome["state"] == "promoted" else None
+    if sequel is not None:
+        outcome["refit"] = carry_out(house, sequel, None, at)
+    return outcome
+
+
+def carry_out(house: House, decision: str, mode: Mode | None, at: pd.Timestamp) -> dict[str, Any]:
+    """One run, from its claim to its outcome."""
     with held(house, f"run-{decision}"), using_cache(house):
         run = op.claim(house, decision, now=at, mode=mode)
         with marked(house, run, now=at, from_outside=server_is_gone):

@@ -187,6 +187,10 @@ def retrain(
         screens.show_json(outcome)
     else:
         screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False, markup=False)
+        if outcome.get("refit"):
+            sequel = outcome["refit"]
+            said = f"fitted once more, version {sequel['version']} is {sequel['state']}: {sequel['reason']}"
+            screens.OUT.print(said, highlight=False, markup=False)
         if outcome["version"] is not None:
             screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `make ui`", highlight=False)
     raise typer.Exit(0 if outcome["state"] == "promoted" else 1)

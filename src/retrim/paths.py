@@ -114,6 +114,16 @@ class Paths:
         return not (self.champion / NO_CHAMPION).exists()
 
     @property
+    def former(self) -> Path:
+        """Former champions that compete, a folder each: `v3`; a marker file says that there is none."""
+        return self.root / "data" / "former"
+
+    @property
+    def has_formers(self) -> bool:
+        """Whether former champions were laid into the room."""
+        return self.former.is_dir() and not (self.former / NO_CHAMPION).exists()
+
+    @property
     def table(self) -> Path:
         """The mature rows, in total order: made by validate, outside the bundle."""
         return self.root / "data" / "table.parquet"

@@ -11,12 +11,12 @@ from retrim.core.account import AccountParams
 from retrim.core.backtest import BacktestParams
 from retrim.core.batches import BatchParams
 from retrim.core.card import CardParams
+from retrim.core.contest import FormerParams
 from retrim.core.contributions import ExplainParams
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.fairness.fits import require_fit
 from retrim.core.fairness.params import FairnessParams
-from retrim.core.former import FormerParams
 from retrim.core.gate import GateParams
 from retrim.core.made import faults_of
 from retrim.core.metrics import JudgeParams, require

@@ -36,6 +36,7 @@ from retrim.files import folder_digest
 from retrim.paths import Paths, Workspace
 
 pytestmark = pytest.mark.slow
+PINS = {"mode": "search"}
 DATE = "2024-01-01T00:00:00+00:00"
 STAGES = {
     "gather": {"cmd": "cat data/raw/*/* > gathered", "deps": ["data/raw"], "outs": ["gathered"]},
@@ -55,7 +56,7 @@ def a_workspace(folder: Path) -> Workspace:
     (root / ".dvc").mkdir(parents=True)
     (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n    autostage = false\n")
     (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
-    (root / ".gitignore").write_text("var/\n/data/raw\n/data/champion\n/gathered\n/doubled\n")
+    (root / ".gitignore").write_text("var/\n/data/raw\n/data/champion\n/data/former\n/gathered\n/doubled\n")
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}, sort_keys=False))
     git.git(root, "init", "-q", "-b", "main")
     git.git(root, "add", "-A")
@@ -73,7 +74,7 @@ def a_batch(workspace: Workspace) -> Path:
 
 def a_room(workspace: Workspace, name: str = "one", champion: Path | None = None) -> Path:
     folder, commit, raw = workspace.runs / name, git.git(workspace.root, "rev-parse", "HEAD"), [a_batch(workspace)]
-    open_room(workspace, folder, commit, raw=raw, champion=champion, pins={"mode": "search"}, digest=folder_digest)
+    open_room(workspace, folder, commit, raw=raw, champion=champion, former={}, pins=PINS, digest=folder_digest)
     return folder
 
 
@@ -158,14 +159,18 @@ class TestARoom:
 
         assert (landed.stat().st_nlink, landed.stat().st_mode & 0o200) == (1, 0o200)
 
+    def test_says_that_no_former_champion_competes(self, one: Path) -> None:
+        assert json.loads((one / "data" / "former" / "none.json").read_bytes()) == {"former": None}
+
     def test_says_that_there_is_no_champion(self, one: Path) -> None:
         assert json.loads((one / "data" / "champion" / "none.json").read_bytes()) == {"champion": None}
 
-    def test_pins_what_it_was_given_and_both_digests(self, one: Path) -> None:
+    def test_pins_what_it_was_given_and_all_digests(self, one: Path) -> None:
         assert json.loads((one / "data" / "pins.json").read_bytes()) == {
             "mode": "search",
             "raw_digest": folder_digest(one / "data" / "raw"),
             "champion_digest": folder_digest(one / "data" / "champion"),
+            "former_digest": folder_digest(one / "data" / "former"),
         }
 
     def test_has_its_inputs_noted_for_dvc(self, one: Path) -> None:

@@ -103,3 +103,10 @@ def test_a_check_without_rows_to_look_at_is_left_out_of_the_drift() -> None:
     found = stands(checks=[check(1, drifted=("a",)), check(2, drifted=None), check(3)])
 
     assert found["drifted"] == (("a",), (), ())
+
+
+def test_a_run_that_brought_a_former_champion_back_ends_a_row_of_refusals() -> None:
+    runs = [run(1, "refused"), run(2, "restored"), run(3, "refused")]
+
+    assert stands(runs=runs)["refusals"] == 1
+    assert stands(runs=runs[:2], checks=[check(3)])["checks_since_run"] == 2

@@ -3,7 +3,7 @@
 import pytest
 
 from retrim.core.mode import PastMode, choose_mode
-from retrim.core.plan import Mode
+from retrim.core.modes import Mode
 
 WORKS: dict[Mode, int] = {"refit": 100, "warm": 300, "search": 1000}
 

@@ -22,6 +22,7 @@ PLACES = {
     "once challenger": f"{REGISTRY}.set_alias:after:challenger",
     "once tagged": "retrim.adapters.git:tag:after",
     "once recorded": f"{STORE}.add_version:after",
+    "once checked": f"{STORE}.add_to_envelope:after:release_checks",
     "once MLflow's run has ended": f"{REGISTRY}.finish:after",
     "before the end": f"{STORE}.end_run:before:promoted|refused",
     "after the end": f"{STORE}.end_run:after:promoted|refused",

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from retrim.files import file_digest
 from retrim.ops.check import balance
 from retrim.ops.ingest import land, land_labels
 from tests.e2e.flows_here import monitor, retrain
@@ -171,6 +172,37 @@ def test_the_account_is_empty_after_the_promotion(labelled: dict[str, Any]) -> N
 
     assert checks[place + 1]["champion"] == 2
     assert checks[place + 1]["account_before"]["balance"] == 0
+
+
+def test_every_version_has_its_card_beside_its_bundle_as_the_envelope_says(labelled: dict[str, Any]) -> None:
+    house = labelled["world"].house
+    for version in (1, 2):
+        (kept,) = house.store.envelope(house.model, version, kind="card")
+        beside = house.registry.bundle_folder(version).parent
+
+        assert {name: file_digest(beside / each["path"]) for name, each in kept.record.items()} == {
+            name: each["sha256"] for name, each in kept.record.items()
+        }
+
+
+def test_what_is_new_in_a_version_is_told_with_code_settings_and_rows(labelled: dict[str, Any]) -> None:
+    told = labelled["world"].ask("diff", "1", "2")
+
+    assert told["code"]["files"] == []
+    assert told["parameters"] == {}
+    assert told["environment"]["packages"] == {}
+    assert len(told["data"]["came"]) >= 4
+    assert told["metrics"]["2"]["mae"] < told["metrics"]["1"]["mae"]  # the concept has drifted between the two
+
+
+def test_a_stored_prediction_is_explained_by_the_version_that_made_it(labelled: dict[str, Any]) -> None:
+    house = labelled["world"].house
+    key = house.store.prediction_keys(house.model, version=1)[-1]
+    told = labelled["world"].ask("explain", f"{key}@1")
+
+    assert told["agrees"] is True
+    parts = sum(each["contribution"] for each in told["contributions"])
+    assert told["base"] + parts == pytest.approx(told["stored"], abs=1e-6)
 
 
 # --- refusals -------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 ALL = ("validate", "features", "tune", "train", "backtest", "compare")
 FIRST, SECOND, LATER = 25, 35, 38
 SAME = {"identical": True, "differences": [], "executed": list(ALL)}
-PULL = ("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc")
+PULL = ("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", "data/former.dvc")
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def rebuilt(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 class TestAFreshClone:
-    """`dvc pull data/raw.dvc data/champion.dvc && dvc repro` with nothing but git and the DVC remote."""
+    """`dvc pull` of the three inputs `&& dvc repro` with nothing but git and the DVC remote."""
 
     def test_runs_all_six_stages(self, rebuilt: tuple[Path, str]) -> None:
         assert executed(rebuilt[1]) == ALL
@@ -158,7 +158,7 @@ class TestForgettingDvcCheckout:
 
     def test_is_refused_with_the_cure(self, refused: tuple[Path, str]) -> None:
         assert "error: data/raw is not the one pinned in data/pins.json" in refused[1]
-        assert "git checkout -- data/raw.dvc data/champion.dvc" in refused[1]
+        assert "git checkout -- data/raw.dvc data/champion.dvc data/former.dvc" in refused[1]
 
     def test_leaves_the_lock_alone_and_makes_no_model(self, refused: tuple[Path, str]) -> None:
         folder, _ = refused
@@ -168,7 +168,7 @@ class TestForgettingDvcCheckout:
 
     def test_is_cured_by_what_it_says(self, world: World, refused: tuple[Path, str]) -> None:
         folder, _ = refused
-        world.run("git", "checkout", "-q", "--", "data/raw.dvc", "data/champion.dvc", folder=folder)
+        world.run("git", "checkout", "-q", "--", "data/raw.dvc", "data/champion.dvc", "data/former.dvc", folder=folder)
         world.run(*PULL, folder=folder)
         world.run("dvc", "repro", "--single-item", "validate", folder=folder)
 

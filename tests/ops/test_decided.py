@@ -6,15 +6,18 @@ import pytest
 
 from retrim.core.table import assemble
 from retrim.datasets.landed import read_landed
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
 from retrim.ops.champion import stored
 from retrim.ops.fairness import fairness_record
 from retrim.ops.former import score_formers
+from retrim.ops.judge_import import judge_import
 from retrim.ops.score import score
+from tests.fairness import make_fairness
 from tests.ops.desk import Desk, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
 
+NONE = dict.fromkeys(make_fairness().at_most.model_dump())
 GROUPS = [{"column": "group", "cuts": [], "least_rows": 5}]
 
 
@@ -98,3 +101,33 @@ def test_a_former_champion_that_uses_a_forbidden_column_is_not_scored(tmp_path_f
 
     assert scored(desk) is not None
     assert scored(strict) is None
+
+
+def test_a_former_champion_is_held_to_the_limits_of_today(tmp_path_factory: pytest.TempPathFactory) -> None:
+    desk = make(tmp_path_factory.mktemp("limited"), mitigate=None)
+    desk.make_version(20.5)
+    desk.land(desk.rows(20.5, 26), 26)
+    strict = with_params(desk, fairness={"at_most": NONE | {"selection_rate": 0.0}})
+    table = assemble(*read_landed(strict.house.landing.root), strict.house.params.data, as_of=strict.day(26))
+    found = score_formers(strict.house, table, stored(strict.house, 2).predictor, 2)
+
+    assert found is not None
+    assert "fairness: group selection rate" in [check.name for check in found.verdict.checks]
+
+
+def test_an_imported_version_is_held_to_the_limits_here(tmp_path_factory: pytest.TempPathFactory) -> None:
+    desk = make(tmp_path_factory.mktemp("imported"), mitigate=None)
+    desk.land(desk.rows(20, 26), 26)
+    strict = with_params(desk, fairness={"at_most": NONE | {"selection_rate": 0.0}})
+    verdict = judge_import(strict.house, stored(desk.house, 1).files, None, now=desk.day(26)).verdict
+
+    assert verdict is not None
+    assert "fairness: group selection rate" in [check["name"] for check in verdict["checks"]]
+
+
+def test_an_imported_version_that_uses_a_forbidden_column_is_refused(deciding: Desk) -> None:
+    columns = deciding.house.params.data.model_dump(mode="json")["columns"]
+    columns["group"]["role"] = "forbidden"
+    strict = with_params(deciding, data={"columns": columns}, fairness={"forbidden": ["group"]})
+    with pytest.raises(RefusedError, match=r"it uses group, which fairness\.forbidden forbids here"):
+        judge_import(strict.house, stored(deciding.house, 1).files, None, now=deciding.day(20))

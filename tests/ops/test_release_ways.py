@@ -110,7 +110,9 @@ def test_what_was_live_before_and_does_not_answer_any_more_goes_live_in_no_way(d
     if way == "promote":  # once promoted, it is not promoted twice
         WAYS[way](desk, 1)
     else:
-        with pytest.raises(RefusedError, match="version 1 cannot go live: 32 stored reference rows are answered to 1"):
+        with pytest.raises(
+            RefusedError, match=r"version 1 cannot go live: \d+ stored reference rows are answered to 1"
+        ):
             WAYS[way](desk, 1)
 
     now_live = live(desk.house)

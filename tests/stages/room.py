@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from retrim.core.agreement import AgreementParams
 from retrim.core.backtest import BacktestParams
 from retrim.core.canonical import to_json
+from retrim.core.contest import FormerParams
 from retrim.core.contributions import ExplainParams
 from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.joint import JointParams
@@ -47,7 +49,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "seed": 7,
     },
     "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
-    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
     "gate": gate_settings(
         min_rows=40, min_gain=0.0, harm=None, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
     ),
@@ -71,7 +72,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "account": {"usual_rows": 40},
+    "former": {"most": 3, "restore": True, "judged": 2},
+    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
     "release": {"reference_rows": 32},
+    "retrain": {"agreement": {"difference": 0.25, "loss": 0.05}},
     "explain": {"rows": 50, "confidence": 0.95},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
@@ -172,10 +176,12 @@ class Room:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
+            self.section("former", FormerParams),
             self.settings["release"]["reference_rows"],
             self.section("slices", SliceParams),
             self.section("explain", ExplainParams),
             self.fairness,
+            AgreementParams(**self.settings["retrain"]["agreement"]),
             self.paths,
         )
 
@@ -206,21 +212,25 @@ def make_room(
     *,
     mode: str = "search",
     champion: dict[str, bytes] | None = None,
+    former: dict[str, bytes] | None = None,
     task: Any = "regression",
     **changed: dict[str, Any],
 ) -> Room:
     """A room as it is after validate: the table, the champion's bundle, the pins."""
     paths = Paths(root)
     write_folder(paths.champion, champion or {NO_CHAMPION: to_json({"champion": None})})
+    write_folder(paths.former, former or {NO_CHAMPION: to_json({"former": None})})
     write_folder(paths.raw, {"batch.parquet": to_parquet(table)})
     write_file(paths.table, to_parquet(table))
     (root / "requirements.lock").write_text("lightgbm==0\n", encoding="utf-8")
     pins = {
         "as_of": "2024-06-01T00:00:00+00:00",
         "mode": mode,
+        "champion": None if champion is None else 1,
         "python": platform.python_version(),
         "raw_digest": folder_digest(paths.raw),
         "champion_digest": folder_digest(paths.champion),
+        "former_digest": folder_digest(paths.former),
     }
     write_file(paths.pins, to_json(pins))
     return Room(paths, task, {name: {**section, **changed.get(name, {})} for name, section in SETTINGS.items()})

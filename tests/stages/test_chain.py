@@ -176,10 +176,9 @@ def test_one_class_alone_is_refused(tmp_path: Path) -> None:
         task="multiclass",
         judge={"loss": "log_loss", "metrics": ["accuracy"]},
     )
-    room.features()
 
-    with pytest.raises(RefusedError, match="the training rows hold 1 class"):
-        room.tune()
+    with pytest.raises(RefusedError, match=r"rows hold 1 class \(low\); a multiclass model needs at least 2"):
+        room.features()
 
 
 # --- modes

@@ -52,7 +52,7 @@ def test_other_raw_data_is_refused_with_the_cure(room: Room) -> None:
     assert "dvc checkout" in refusal(room)
 
 
-@pytest.mark.parametrize("name", ["raw", "champion"])
+@pytest.mark.parametrize("name", ["raw", "champion", "former"])
 def test_a_folder_that_is_not_there_is_refused(room: Room, name: str) -> None:
     (room.paths.root / "data" / name).rename(room.paths.root / "elsewhere")
 

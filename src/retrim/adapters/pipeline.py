@@ -22,10 +22,10 @@ from retrim.adapters.outputs import file_hash, tree_hash
 from retrim.core.canonical import to_json
 from retrim.core.proof import Output
 from retrim.errors import RetrimError
-from retrim.files import link
+from retrim.files import link, write_folder
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 
-INPUTS = ["data/raw.dvc", "data/champion.dvc"]
+INPUTS = ["data/raw.dvc", "data/champion.dvc", "data/former.dvc"]
 COMMITTED = [*INPUTS, "data/pins.json", "dvc.lock"]
 
 
@@ -41,10 +41,11 @@ def open_room(
     *,
     raw: Iterable[Path],
     champion: Path | None,
+    former: Mapping[str, bytes],
     pins: Mapping[str, Any],
     digest: Callable[[Path], str],
 ) -> None:
-    """Makes a run room: worktree, shared DVC cache, raw batches, champion, pins.
+    """Makes a run room: worktree, shared DVC cache, raw batches, champion, former champions, pins.
 
     Args:
         workspace: Whose code (at `commit`), cache and remote it is.
@@ -52,7 +53,8 @@ def open_room(
         commit: The snapshot.
         raw: Batch files that had arrived by the as-of date; linked, or copied from another disk.
         champion: Folder of the champion's bundle, or None before version 1.
-        pins: What the machine sets; the digests of raw and champion are added.
+        former: Files of former champions by relative name; empty where none competes.
+        pins: What the machine sets; the digests of what was laid are added.
         digest: SHA-256 of a folder.
     """
     git.add_worktree(workspace.root, folder, commit)
@@ -67,9 +69,11 @@ def open_room(
         (paths.champion / NO_CHAMPION).write_bytes(to_json({"champion": None}))
     else:
         shutil.copytree(champion, paths.champion, copy_function=shutil.copyfile)
-    digests = {"raw_digest": digest(paths.raw), "champion_digest": digest(paths.champion)}
+    write_folder(paths.former, former or {NO_CHAMPION: to_json({"former": None})})
+    laid = {"raw": paths.raw, "champion": paths.champion, "former": paths.former}
+    digests = {f"{name}_digest": digest(place) for name, place in laid.items()}
     paths.pins.write_bytes(to_json({**pins, **digests}))
-    dvc(folder, "add", "data/raw", "data/champion")
+    dvc(folder, "add", *(f"data/{name}" for name in laid))
 
 
 def share_cache(workspace: Workspace, folder: Path) -> None:
@@ -139,22 +143,23 @@ def outputs(room: Path) -> list[Output]:
 
 
 def lay_inputs(workspace: Workspace, room: Path) -> None:
-    """Lays raw data and champion into a room that shares the workspace's cache: from there, else from the remote.
+    """Lays raw data and champions into a room that shares the workspace's cache: from there, else from the remote.
 
     Raises:
         RetrimError: They are in neither.
     """
     share_cache(workspace, room)
+    notes = noted(room)
     try:
-        dvc(room, "checkout", *INPUTS)
+        dvc(room, "checkout", *notes)
     except RetrimError:
         if not has_remote(room):
             raise
-        dvc(room, "pull", *INPUTS)
+        dvc(room, "pull", *notes)
 
 
 def fetch_inputs(workspace: Workspace, room: Path) -> None:
-    """Lays raw data and champion into a room that shares no cache: from that of the workspace, or the remote.
+    """Lays raw data and champions into a room that shares no cache: from that of the workspace, or the remote.
 
     Hashes are checked on the way. What the workspace's cache has but altered is an error, whatever the remote has.
 
@@ -171,9 +176,15 @@ def fetch_inputs(workspace: Workspace, room: Path) -> None:
         config["cache"] = {"dir": own}  # whatever DVC's other settings share
         config.setdefault("core", {})["site_cache_dir"] = _in_ascii(room / ".dvc" / "tmp" / "site", room)
         config.setdefault("remote", {})["retrim-cache"] = {"url": _in_ascii(cache, Path.cwd()), "verify": True}
-    lost = not all(_has(cache, room / note) for note in INPUTS)
+    notes = noted(room)
+    lost = not all(_has(cache, room / note) for note in notes)
     remote = [] if lost and has_remote(room) else ["-r", "retrim-cache"]
-    dvc(room, "pull", *remote, *INPUTS)
+    dvc(room, "pull", *remote, *notes)
+
+
+def noted(room: Path) -> list[str]:
+    """The inputs that DVC notes in a room; a version made before former champions competed has none of theirs."""
+    return [note for note in INPUTS if (room / note).exists()]
 
 
 def _has(cache: Path, note: Path) -> bool:

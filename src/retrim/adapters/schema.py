@@ -9,7 +9,7 @@ DECISIONS = sa.Table(
     METADATA,
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("model", sa.String, nullable=False),
-    sa.Column("source", sa.String, nullable=False),  # check, person, settlement
+    sa.Column("source", sa.String, nullable=False),  # check, person, settlement, refit
     sa.Column("as_of", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
     sa.Column("outcome", sa.String, nullable=False),  # none, retrain, restore, held, settled

@@ -65,7 +65,8 @@ class Predictor:
         used_until: Event time of the newest row it was fitted, tuned or stopped on.
         trained_from: Event time of the oldest row it was fitted on.
         judged_until: Event time of the newest row it was judged on.
-        judged_loss: Its mean loss on the rows it was judged on.
+        judged_loss: Its mean loss on the rows it was judged on; of one that was fitted once more, on them too, the
+            loss of the model that was judged.
         thresholds: How its probability becomes a decision; None where none is made.
     """
 
@@ -109,6 +110,13 @@ class Predictor:
         return None if self.thresholds is None else predicted >= self.thresholds.of(rows)
 
 
+def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of a bundle that `load_predictor` reads, and no others."""
+    folder = f"models/{json.loads(files[VERDICT])['winner']}/"
+    own = {name for name in files if name.startswith(folder) and "/" not in name.removeprefix(folder)}
+    return {name: content for name, content in files.items() if name in own | {VIEW, SPLIT, HYPERPARAMETERS, VERDICT}}
+
+
 def load_predictor(files: Mapping[str, bytes]) -> Predictor:
     """The predictor of a bundle, from the bytes of its files by relative name.
 
@@ -136,7 +144,7 @@ def load_predictor(files: Mapping[str, bytes]) -> Predictor:
         used_until=pd.Timestamp(split["used_until"]),
         trained_from=pd.Timestamp(made["from"]),
         judged_until=pd.Timestamp(split["judged_until"]),
-        judged_loss=verdict["losses"][winner],
+        judged_loss=verdict["losses"]["champion" if verdict.get("agreement") else winner],
         thresholds=_thresholds(files, winner),
     )
 

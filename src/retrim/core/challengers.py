@@ -47,6 +47,11 @@ def recipes_of(tuned: Mapping[str, Any], train: TrainParams, *, loss: str, rewei
     return made
 
 
+def windows_of(tuned: Mapping[str, Any], train: TrainParams) -> tuple[WindowKind, ...]:
+    """The training windows that compete: the one that `tune` names where a recipe is fitted once more, else the set."""
+    return (tuned["window"],) if "window" in tuned else train.windows
+
+
 def challengers_of(
     recipes: Mapping[RecipeKind, Recipe], windows: Sequence[WindowKind], rows: int, *, sliding_rows: int
 ) -> list[Challenger]:

@@ -5,18 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from retrim.core.gate import GateParams, Verdict, judge
-from retrim.core.section import Section
 from retrim.core.triggers import Decision
-
-
-class FormerParams(Section):
-    """Former champions, scored at each check."""
-
-    most: int = Field(ge=0, description="former champions that are scored, the newest; 0: none")
-    restore: bool = Field(description="whether one that passes the gate is promoted again")
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from typing import Any
 import pandas as pd
 
 TIMETABLE = "schedule"  # a rule whose alarm never goes quiet by itself
-RUN_STATES = ("running", "crashed", "failed", "deferred", "waiting", "promoted", "refused")
+RUN_STATES = ("running", "crashed", "failed", "deferred", "waiting", "promoted", "refused", "restored")
 
 
 @dataclass(frozen=True)
 class PastRun:
     """A run: as of when, how it stands (one of `RUN_STATES`), the rules that started it.
+
+    One that was refused because a former champion won is `restored`: it ends a row of refusals.
 
     Args:
         id: Its name.
@@ -81,7 +83,7 @@ def standing(past: Past, *, champion: int | None, drifted: tuple[str, ...] | Non
         champion: The live version at this check.
         drifted: Columns over a threshold at this check; None where it had too few rows to look at.
     """
-    over = [run for run in past.runs if run.state in ("promoted", "refused", "deferred")]
+    over = [run for run in past.runs if run.state in ("promoted", "refused", "restored", "deferred")]
     ended = [run for run in over if run.state != "deferred"]
     going_on = [run.id for run in past.runs if run.state in ("running", "crashed")]
     asking = [run.id for run in past.runs if run.state == "waiting"]

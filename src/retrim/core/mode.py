@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from retrim.core.plan import Mode
+from retrim.core.modes import Mode
 
 CHEAPEST_FIRST: tuple[Mode, ...] = ("refit", "warm", "search")
 TRY_AFTER = 5  # versions made by refitting, one after the other, after which a mode that nobody knows is tried

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import AfterValidator, Field
 
+from retrim.core.agreement import AgreementParams
+from retrim.core.modes import Mode
 from retrim.core.section import Section, SomeSpan, Span, check_span
 
 CRON = re.compile(r"\S+( \S+){4}")
-Mode = Literal["search", "warm", "refit"]
 
 
 class RetrainParams(Section):
@@ -17,6 +18,8 @@ class RetrainParams(Section):
 
     first_mode: Mode = Field(description="mode of version 1")
     mode: Mode | Literal["auto"] = Field(description="mode of every later version; auto: as its runs say it pays")
+    refit_after: bool = Field(description="whether a promoted recipe is fitted once more, on the rows that judged too")
+    agreement: AgreementParams = Field(description="how far that model may be from the one that was judged")
     attempts: int = Field(ge=1, description="times a run is started, the first and those after a kill")
 
 

@@ -118,7 +118,8 @@ def refit_losses(
     def losses_of(job: tuple[np.ndarray, np.ndarray], threads: int) -> np.ndarray:
         part, past = job
         judged, fitted = table.iloc[newest[part]], table.iloc[past]
-        view = FeatureView.learn(fitted, data)
+        known = past_of(table["_event"], table["_due"], newest[part[0]])
+        view = FeatureView.learn(table.iloc[known], data)  # all the past, as a run does: a window may hold one class
         model = fit_recipe(recipe, view, fitted, threads=threads)
         return row_losses(recipe.loss, view.actual(judged), model.predict(view.matrix(judged)))
 

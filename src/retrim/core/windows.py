@@ -31,8 +31,8 @@ class Fold:
 
 
 def part_of(view: pd.DataFrame, part: str) -> pd.DataFrame:
-    """The rows of one part of a stored view: `train`, `embargo` or `judge`."""
-    return view.loc[view["_part"] == part].reset_index(drop=True)
+    """The rows of one part of a stored view: `train`, `embargo` or `judge`; rows that are `both` train and judge."""
+    return view.loc[view["_part"].isin((part, "both") if part != "embargo" else (part,))].reset_index(drop=True)
 
 
 def past_of(event: pd.Series, due: pd.Series, start: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrim.core.backtest import BacktestParams
-from retrim.core.plan import Mode
+from retrim.core.modes import Mode
 from retrim.core.training import RecipeKind, WindowKind
 from retrim.core.tuning import TuneParams
 

@@ -10,6 +10,7 @@ from retrim.adapters.store import Row, iso
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.alerts import alert
 from retrim.ops.house import House
+from retrim.ops.refit_after import ask_for_refit
 from retrim.ops.release import live, promote, show_challenger
 
 APPROVAL, WAITING = "approval", "waiting"
@@ -194,6 +195,7 @@ def _finish(house: House, run: Row, answer: Answer, *, now: pd.Timestamp) -> Non
         reason = f"{run.detail['verdict']}; {answer.words}"
         try:
             promote(house, run.version, judged_against=row.lineage.get("champion"), reason=reason, now=now)
+            ask_for_refit(house, run, run.version, now=now)
         except RefusedError as error:
             _end(house, run, "refused", f"{answer.words}; but {error}", answer, now=now)
             raise

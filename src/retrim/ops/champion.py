@@ -4,7 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
+
+import pandas as pd
 
 from retrim.core.bundle import VERDICT, Predictor, load_predictor
 from retrim.core.drift.reference import Reference, load_reference
@@ -30,6 +33,17 @@ class Stored:
     def predictor(self) -> Predictor:
         """The winning model with its own preprocessing."""
         return load_predictor(self.files)
+
+    @cached_property
+    def judged_losses(self) -> pd.Series | None:
+        """Of a version that was fitted once more, on the rows that judged too: the judged model's loss on each, by key.
+
+        None of any other: its own model was judged.
+        """
+        if not json.loads(self.files[VERDICT]).get("agreement"):
+            return None
+        judged = pd.read_parquet(BytesIO(self.files["verdict/judged.parquet"]), columns=["_key", "_champion_loss"])
+        return judged.set_index("_key")["_champion_loss"]
 
     @cached_property
     def reference(self) -> Reference | None:

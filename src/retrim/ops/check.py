@@ -11,6 +11,7 @@ from retrim.core.approval import ask_to_restore
 from retrim.core.band import Band
 from retrim.core.former import Formers, restore_instead
 from retrim.core.history import standing
+from retrim.core.modes import FINAL
 from retrim.core.preview import Preview
 from retrim.core.probe import Reading
 from retrim.core.rolled_back import after_rollback
@@ -131,7 +132,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
         rows_held = seen.rows if seen.loss is not None or guessed.estimate is None else guessed.estimate.rows
-        judged = judged_part(house, table, predictor)
+        judged = judged_part(house, table, found)
         band = band_of(house, judged, rows=rows_held)
         changed = change_of(house, judged, seen.measured, predictor)
         record |= {
@@ -193,13 +194,14 @@ def _refused_since(house: House, newest: Row | None) -> list[Row]:
     """Runs refused since the newest check; one of its own moment that it has debited is not among them.
 
     A version may wait for a person through several checks: then its end counts, not its beginning.
+    A run that brought a former champion back is not among them, as it was refused only because that was better still,
+    nor one that fitted a promoted recipe once more: nobody paid for a search in vain.
     """
     if newest is None:
         return []
     refused = house.store.runs(house.model, state="refused")
-    since = [
-        run for run in refused if run.as_of >= newest.as_of or ("answer" in run.detail and run.ended >= newest.as_of)
-    ]
+    mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
+    since = [run for run in mine if run.as_of >= newest.as_of or ("answer" in run.detail and run.ended >= newest.as_of)]
     return [run for run in since if run.id not in newest.record["debited"]]
 
 
@@ -260,7 +262,8 @@ def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Total
     window, probed = record["window"], record["probe"]
     releases = house.store.releases(house.model)
     first = None if not releases else house.store.version(house.model, releases[0].version)
-    ended = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused", "waiting")]
+    runs = [run for run in house.store.runs(house.model) if run.mode != FINAL]  # a sequel is no retraining of its own
+    ended = [run for run in runs if run.state in ("promoted", "refused", "waiting")]
     return (NOTHING if before is None else Totals.from_record(before)).after(
         loss=record["loss"],
         share=0.0 if window is None else window["rows"] / house.params.account.usual_rows,

@@ -1,18 +1,22 @@
-"""Former champions of this house: scored at each check, and promoted again when a check decides so."""
+"""Former champions of this house: scored at checks and in runs, and promoted again when one of them decides so."""
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.store import Row
-from retrim.core.bundle import Predictor
+from retrim.adapters.store import Row, iso
+from retrim.core.bundle import Predictor, predicting
 from retrim.core.former import Formers, judge_formers
 from retrim.core.metrics import row_losses
 from retrim.core.table import mature
 from retrim.errors import RefusedError
 from retrim.ops.champion import stored
+from retrim.ops.group_checks import forbidden_in, group_checks
 from retrim.ops.house import House
-from retrim.ops.release import live, make_live
+from retrim.ops.live import Live, live
+from retrim.ops.release import make_live
 
 
 def score_formers(house: House, table: pd.DataFrame, champion: Predictor, version: int) -> Formers | None:
@@ -28,19 +32,47 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
         return None
     ripe = mature(table)
     judged = ripe[ripe["_event"] > champion.judged_until].iloc[-params.split.judge_rows :]
-    losses = {}
+    losses, formers = {}, {}
     for number in numbers[: params.former.most]:
         try:
             former = stored(house, number).predictor
         except RefusedError:
             continue
-        uses = set(former.view.features)
-        if uses & set(params.fairness.forbidden):
+        if forbidden_in(house, list(former.view.features)):
             continue
-        if uses <= set(judged.columns) and former.judged_until <= champion.judged_until:
+        if set(former.view.features) <= set(judged.columns) and former.judged_until <= champion.judged_until:
+            formers[number] = former
             losses[number] = row_losses(params.judge.loss, former.view.actual(judged), former.predict(judged))
     own = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))
-    return judge_formers(losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows)
+    found = judge_formers(losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows)
+    if found is None:
+        return None
+    return replace(found, verdict=found.verdict.with_checks(group_checks(house, formers[found.best], judged)))
+
+
+def files_for_run(house: House, champion: Live | None, *, before: pd.Timestamp | None) -> dict[str, bytes]:
+    """What predicting with the former champions takes, for a run's room: `v3/features/view.json` and so on.
+
+    One whose stored bundle was altered, or that uses a column that is forbidden by now, is left
+    out, as at a check. Whether it has seen rows that judge, or lacks a column, `compare` finds out.
+
+    Args:
+        house: The house.
+        champion: The version that is live for the run; it is none of them.
+        before: As things stood just before this moment; None for now.
+    """
+    params = house.params.former
+    if champion is None:
+        return {}
+    releases = [row for row in house.store.releases(house.model) if before is None or row.at < iso(before)]
+    numbers = [each for each in dict.fromkeys(row.version for row in reversed(releases)) if each != champion.version]
+    files: dict[str, bytes] = {}
+    for number in numbers[: params.most if params.restore else 0]:
+        with suppress(RefusedError):
+            found = stored(house, number)
+            if not forbidden_in(house, list(found.predictor.view.features)):
+                files |= {f"v{number}/{name}": content for name, content in predicting(found.files).items()}
+    return files
 
 
 def led_before(previous: Row | None, champion: int, version: int) -> bool:
@@ -62,11 +94,34 @@ def restore(house: House, decision: str, *, now: pd.Timestamp) -> dict[str, Any]
     row = house.store.decision(decision)
     assert row is not None, decision
     version, against = int(row.record["formers"]["best"]), row.record["champion"]
+    _bring_back(house, version, against=against, reason=row.reason, now=now)
+    return {"state": "restored", "version": version, "reason": row.reason, "run": None}
+
+
+def restore_after_run(house: House, made: Row, *, now: pd.Timestamp) -> int | None:
+    """Carries out a run's verdict that a former champion is to go live again; gives its version, or None.
+
+    Args:
+        house: The house.
+        made: The version that the run made, and that was refused for it.
+        now: The moment.
+    """
+    found = made.verdict.get("formers")
+    if not found or found["restore"] is None:
+        return None
+    version = int(found["restore"])
+    reason = next(check["text"] for check in made.verdict["checks"] if check["name"] == "former champion")
+    said = f"{reason}; judged beside version {made.version}"
+    _bring_back(house, version, against=made.lineage["champion"], reason=said, now=now)
+    return version
+
+
+def _bring_back(house: House, version: int, *, against: int, reason: str, now: pd.Timestamp) -> None:
+    """Makes a former champion live again, if what it was judged against still is; once it is live, a no-op."""
     now_live = live(house)
     if now_live is not None and now_live.version == version:
-        return {"state": "restored", "version": version, "reason": row.reason, "run": None}
+        return
     if now_live is None or now_live.version != against:
         shown = "none" if now_live is None else now_live.version
         raise RefusedError(f"version {version} was judged against {against}, and by now {shown} is live; check again")
-    make_live(house, version, action="restore", expected=against, reason=row.reason, now=now)
-    return {"state": "restored", "version": version, "reason": row.reason, "run": None}
+    make_live(house, version, action="restore", expected=against, reason=reason, now=now)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.core.bundle import Predictor, load_predictor
+from retrim.core.bundle import VERDICT, Predictor, load_predictor
 from retrim.core.gate import Judged, Stated, Used, judge_models, score, uses
 from retrim.core.metrics import measure, row_losses
 from retrim.core.models.baseline import BASELINES
@@ -16,6 +16,7 @@ from retrim.core.windows import past_of
 from retrim.datasets.landed import read_landed
 from retrim.errors import RefusedError
 from retrim.ops.champion import Stored
+from retrim.ops.group_checks import forbidden_in, group_checks
 from retrim.ops.house import House
 
 BACKTEST = "backtest/backtest.json"
@@ -69,19 +70,21 @@ def judge_import(house: House, files: Mapping[str, bytes], champion: Stored | No
         return Judgement(None, f"{why}: import again when more have come", example)
     if not len(past):
         return Judgement(None, "no row lies before those that judge, to make the naive baselines from", example)
+    judged = _judged(house, imported, files, champion, rows, past)
     verdict = judge_models(
-        _judged(house, imported, files, champion, rows, past),
+        judged,
         params.gate,
         params.slices,
         draws=params.judge.draws,
         block_rows=params.judge.block_rows,
         uses=uses(_used(house), rows["_event"]),
-    )
+    ).with_checks(group_checks(house, imported, rows))
     actual, predicted = imported.view.actual(rows), imported.predict(rows)
     record = verdict.as_record() | {
         "judged_from": rows["_event"].iloc[0].isoformat(),
         "judged_until": rows["_event"].iloc[-1].isoformat(),
         "detectable": None,
+        "notes": [],
         "metrics": {verdict.winner: measure(params.judge.metrics, actual, predicted, task=imported.view.task)},
     }
     return Judgement(record, "", example)
@@ -94,7 +97,7 @@ def _ripe(house: House, now: pd.Timestamp) -> pd.DataFrame | None:
 
 
 def _fits(house: House, imported: Predictor) -> None:
-    """Refuses a model of another target or task, or that needs columns which are not here."""
+    """Refuses a model of another target or task, or that needs columns which are not here or are forbidden."""
     data, view = house.params.data, imported.view
     missing = sorted(set(view.features) - set(data.columns))
     if view.target != data.target or view.task != data.task or missing:
@@ -103,6 +106,9 @@ def _fits(house: House, imported: Predictor) -> None:
             f"it predicts {view.target!r} ({view.task}); here that is {data.target!r} ({data.task}){lacks}; it is for "
             "another table"
         )
+    forbidden = forbidden_in(house, list(view.features))
+    if forbidden:
+        raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden forbids here; import one without")
 
 
 def _judged(
@@ -121,7 +127,7 @@ def _judged(
         its = champion.predictor
         stated = _stated(champion.files, its.window)
         own = score(its.view, rows, its.predict(rows), loss=loss, stated=stated)
-    winner = json.loads(files["verdict/verdict.json"])["winner"]
+    winner = json.loads(files[VERDICT])["winner"]
     stated = _stated(files, imported.window)
     return Judged(
         rows=rows,

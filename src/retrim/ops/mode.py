@@ -1,6 +1,7 @@
 """How the next version of this house is made, from the history of its runs."""
 
 from retrim.core.mode import CHEAPEST_FIRST, Chosen, PastMode, choose_mode
+from retrim.core.modes import FINAL
 from retrim.core.work import retraining_work
 from retrim.ops.house import House
 from retrim.ops.release import live
@@ -15,7 +16,8 @@ def mode_now(house: House) -> Chosen:
         return Chosen(retrain.first_mode, "retrain.first_mode, as no version is live")
     if retrain.mode != "auto":
         return Chosen(retrain.mode, "retrain.mode")
-    runs = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused") and run.version]
+    ended = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused") and run.version]
+    runs = [run for run in ended if run.mode != FINAL]
     versions = {row.version: row for row in house.store.versions(house.model)}
     checks = house.store.decisions(house.model, source="check")
     judged = [(run, versions[run.version].verdict) for run in runs if run.version in versions]

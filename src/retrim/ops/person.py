@@ -6,7 +6,7 @@ from retrim.adapters.store import iso
 from retrim.errors import RefusedError
 from retrim.ops.house import House
 
-PERSON, SETTLEMENT = "person", "settlement"  # sources of decisions
+PERSON, SETTLEMENT, REFIT = "person", "settlement", "refit"  # sources of decisions beside the checks
 
 
 def decision_of(house: House, as_of: pd.Timestamp) -> str:

@@ -19,6 +19,7 @@ from retrim.core.table import mature
 from retrim.core.training import WindowKind, distinct, in_parallel
 from retrim.core.work import ProbeCost, retraining_work
 from retrim.machine import cores
+from retrim.ops.champion import Stored
 from retrim.ops.house import House
 
 CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90 %
@@ -245,9 +246,15 @@ def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predi
     return ProbeCost(rounds * sum(map(len, pasts)), retraining, price)
 
 
-def judged_part(house: House, table: pd.DataFrame, predictor: Predictor) -> Part:
-    """The rows that judged the champion, as far as they are in the table, with its loss on each."""
-    ripe = mature(table)
+def judged_part(house: House, table: pd.DataFrame, found: Stored) -> Part:
+    """The rows that judged the champion, as far as they are in the table, with its loss on each.
+
+    Of one that was fitted once more, on these rows too, the losses are those of the model that was judged.
+    """
+    ripe, predictor = mature(table), found.predictor
+    if found.judged_losses is not None:
+        kept = ripe[ripe["_key"].isin(found.judged_losses.index)]
+        return Part(kept, found.judged_losses.loc[kept["_key"]].to_numpy())
     judging = ripe[ripe["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")]
     losses = row_losses(house.params.judge.loss, predictor.view.actual(judging), predictor.predict(judging))
     return Part(judging, losses)

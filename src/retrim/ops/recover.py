@@ -10,7 +10,8 @@ from retrim.adapters.store import Row, iso
 from retrim.ops.alerts import alert
 from retrim.ops.approval import end_waiting
 from retrim.ops.house import House
-from retrim.ops.person import PERSON
+from retrim.ops.person import PERSON, REFIT
+from retrim.ops.refit_after import refit_waiting
 from retrim.ops.release import live, sync_aliases
 from retrim.ops.signs import clear, is_alive, left_behind
 from retrim.ops.standing import rolled_back
@@ -21,9 +22,9 @@ ROOM = re.compile(r"(run-.+)-(\d+)")
 def recover(house: House, *, now: pd.Timestamp) -> list[str]:
     """Marks dead runs crashed and clears their rooms; gives the decisions that still wait for their run to be finished.
 
-    Those are the crashed ones, and the newest one if it says *retrain* and a kill came
-    before its run. A run that was killed as often as `retrain.attempts` says is not tried
-    again: it ends *failed*, with an alert.
+    Those are the crashed ones, and the newest one if it says *retrain* and a kill came before
+    its run; likewise that to fit the live version's recipe once more. A run that was killed as
+    often as `retrain.attempts` says is not tried again: it ends *failed*, with an alert.
     """
     for run in house.store.runs(house.model, state="running"):
         if not is_alive(house, run.id):
@@ -102,8 +103,8 @@ def _detail(house: House, run: Row) -> dict[str, object]:
 
 
 def _waiting(house: House, *, now: pd.Timestamp) -> list[str]:
-    decisions = house.store.decisions(house.model)
-    by_id = {row.id: row for row in decisions}
+    every = house.store.decisions(house.model)
+    by_id, decisions = {row.id: row for row in every}, [row for row in every if row.source != REFIT]
     waiting = []
     for run in house.store.runs(house.model, state="crashed"):
         if _overtaken(house, by_id[run.decision], decisions):
@@ -114,6 +115,9 @@ def _waiting(house: House, *, now: pd.Timestamp) -> list[str]:
             waiting.append(str(run.decision))
     if decisions and decisions[-1].outcome == "retrain" and house.store.run(f"run-{decisions[-1].id}") is None:
         waiting += [] if _overtaken(house, decisions[-1], decisions) else [str(decisions[-1].id)]
+    sequel = refit_waiting(house)
+    if sequel is not None and sequel not in waiting:
+        waiting.append(sequel)
     return waiting
 
 

@@ -10,7 +10,7 @@ from retrim.adapters import git, pipeline
 from retrim.adapters.store import Row, iso
 from retrim.core.enough import A_SECOND, cut_first, rows_missing
 from retrim.core.models import MODELS
-from retrim.core.plan import Mode
+from retrim.core.modes import FINAL, Mode
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
@@ -18,10 +18,13 @@ from retrim.files import file_digest, folder_digest
 from retrim.ops.approval import let_wait
 from retrim.ops.card import keep_card
 from retrim.ops.champion import champion
+from retrim.ops.former import restore_after_run
 from retrim.ops.house import House
+from retrim.ops.live import live
 from retrim.ops.mode import mode_now
 from retrim.ops.person import PERSON
 from retrim.ops.recover import clear_room, clear_rooms, rooms_of
+from retrim.ops.refit_after import ask_for_refit
 from retrim.ops.release import promote, show_challenger
 from retrim.ops.release_checks import release_checks
 from retrim.ops.rooms import Room, open_room
@@ -86,6 +89,8 @@ def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
     Raises:
         BadInputError: No rows had landed by the run's date.
     """
+    if run.mode == FINAL:
+        return _over(house, run, now=now)
     as_of = pd.Timestamp(run.as_of)
     rows, labels = read_landed(house.landing.root)
     table = assemble(rows, labels, house.params.data, as_of=as_of)
@@ -112,6 +117,17 @@ def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
         reason = f"{reason}; {silent} labels were due and have not come, land them: retrim ingest FILE --labels"
     detail = {"reason": reason, "until": iso(until), "missing": missing}
     house.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=detail)
+    return Outcome(run.id, "deferred", reason, None)
+
+
+def _over(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
+    """Ends a run that was to fit a recipe once more, if its version is no longer live; it needs no new rows."""
+    asked, now_live = house.store.decision(run.decision), live(house)
+    assert asked is not None
+    if now_live is not None and now_live.version == asked.record["of"]:
+        return None
+    reason = f"version {asked.record['of']} is no longer live: its recipe is not fitted once more"
+    house.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail={"reason": reason})
     return Outcome(run.id, "deferred", reason, None)
 
 
@@ -142,7 +158,7 @@ def make_room(house: House, run: Row) -> Room:
     """The room of this attempt, from the snapshot of a killed one; a crashed room itself is never used again."""
     for left in rooms_of(house, run.id):
         clear_room(house, left)
-    if run.mode != "refit":  # said at once, not after the stages before the search
+    if run.mode in ("warm", "search"):  # said at once, not after the stages before the search
         MODELS[house.params.train.model].check_space(house.params.tune.space)
     kept = run.detail.get("snapshot")
     taken = None
@@ -210,7 +226,10 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
 
 
 def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Timestamp) -> Outcome:
-    """Acts on the verdict and the release checks: the alias moves, or it does not and the reason is kept."""
+    """Acts on the verdict and the release checks: the alias moves, or it does not and the reason is kept.
+
+    Where a former champion won, that one goes live again and the new version is refused: nothing is registered twice.
+    """
     row = house.store.version(house.model, version)
     assert row is not None
     keep_card(house, version, now=now)
@@ -227,10 +246,13 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
         return Outcome(run.id, "waiting", said, version)
     if promotes:
         promote(house, version, judged_against=against, reason=reason, now=now)
+        ask_for_refit(house, run, version, now=now)
+    back = restore_after_run(house, row, now=now)
     show_challenger(house, None)
     house.registry.finish(parent, "FINISHED")
     state = "promoted" if promotes else "refused"
-    house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail={"reason": reason})
+    detail = {"reason": reason} | ({} if back is None else {"restored": back})
+    house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
     clear_rooms(house)
     return Outcome(run.id, state, reason, version)
 

@@ -11,13 +11,14 @@ import pandas as pd
 from retrim.adapters import git, pipeline
 from retrim.adapters.dvc_session import DvcSession
 from retrim.adapters.store import iso
-from retrim.core.plan import Mode
+from retrim.core.modes import FINAL, Mode, RunMode
 from retrim.datasets.landed import check_whole
 from retrim.errors import BadInputError
 from retrim.files import folder_digest
 from retrim.machine import CORES_VARIABLE, platform_tag
 from retrim.ops.cache_lock import using_cache
 from retrim.ops.champion import stored_bundle
+from retrim.ops.former import files_for_run
 from retrim.ops.house import House
 from retrim.ops.live import Live, live, trusted_live
 from retrim.ops.mode import mode_now
@@ -41,7 +42,7 @@ class Room:
         }
 
 
-def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: Mode, taken: git.Snapshot | None) -> Room:
+def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: RunMode, taken: git.Snapshot | None) -> Room:
     """Makes the room `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
 
     It is made from the snapshot `taken`, by default from one of the workspace as it is now.
@@ -79,7 +80,9 @@ def _judged(house: House, *, before: pd.Timestamp | None) -> list[dict[str, Any]
     return [
         {"version": row.version, "from": row.verdict["judged_from"], "until": row.verdict["judged_until"]}
         for row in house.store.versions(house.model)
-        if row.verdict.get("judged_from") is not None and (before is None or pd.Timestamp(row.as_of) < before)
+        if row.verdict.get("judged_from") is not None
+        and row.verdict.get("agreement") is None  # that chose nothing
+        and (before is None or pd.Timestamp(row.as_of) < before)
     ]
 
 
@@ -88,7 +91,7 @@ def _open(
     name: str,
     *,
     as_of: pd.Timestamp,
-    mode: Mode,
+    mode: RunMode,
     champion: Live | None,
     judged_before: pd.Timestamp | None,
     taken: git.Snapshot | None,
@@ -120,6 +123,7 @@ def _open(
         taken.commit,
         raw=[batch.path for batch in batches],
         champion=None if champion is None else stored_bundle(house, champion.version),
+        former={} if mode == FINAL else files_for_run(house, champion, before=judged_before),
         pins=pins,
         digest=folder_digest,
     )

@@ -7,9 +7,10 @@ import pandas as pd
 
 from retrim.adapters.store import Row
 from retrim.core.history import Past, PastCheck, PastRun, Settlement, standing
+from retrim.core.modes import FINAL
 from retrim.core.rolled_back import RolledBack
 from retrim.ops.house import House
-from retrim.ops.person import PERSON, SETTLEMENT
+from retrim.ops.person import PERSON, REFIT, SETTLEMENT
 
 PROBATION_ROLLBACK = "probation rollback"
 ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
@@ -25,7 +26,7 @@ def past_of_store(house: House, checks: Sequence[Row]) -> Past:
     """
     decisions = {row.id: row for row in house.store.decisions(house.model)}
     return Past(
-        runs=[_run(row, decisions) for row in house.store.runs(house.model)],
+        runs=[_run(row, decisions) for row in house.store.runs(house.model) if not _is_sequel(row)],
         checks=[past_check(row.as_of, row.record) for row in checks],
         asked=[pd.Timestamp(row.as_of) for row in decisions.values() if row.source == PERSON],
         settled=[
@@ -80,7 +81,7 @@ def is_held(house: House, decisions: Sequence[Row]) -> bool:
     rollback = rolled_back(house, decisions, None)
     if rollback is not None and rollback.holds:
         return True
-    checks = [row for row in decisions if row.source not in (PERSON, SETTLEMENT)]
+    checks = [row for row in decisions if row.source not in (PERSON, SETTLEMENT, REFIT)]
     if not checks:
         return False
     newest = checks[-1]
@@ -95,8 +96,14 @@ def past_check(as_of: str, record: dict[str, Any]) -> PastCheck:
     return PastCheck(pd.Timestamp(as_of), record["champion"], drifted, held, settled)
 
 
+def _is_sequel(row: Row) -> bool:
+    """Whether a run that is over only fitted a promoted recipe once more: no rule asked for it, and none counts it."""
+    return bool(row.mode == FINAL and row.state not in ("running", "crashed"))
+
+
 def _run(row: Row, decisions: dict[str, Row]) -> PastRun:
     asked = decisions.get(row.decision)
     rules = () if asked is None else tuple(asked.record.get("fired", ()))
     until = row.detail.get("until") if row.state == "deferred" else None
-    return PastRun(row.id, pd.Timestamp(row.as_of), row.state, rules, None if until is None else pd.Timestamp(until))
+    state = "restored" if row.detail.get("restored") is not None else row.state
+    return PastRun(row.id, pd.Timestamp(row.as_of), state, rules, None if until is None else pd.Timestamp(until))

@@ -21,6 +21,7 @@ from retrim.mapping import read_yaml
 from retrim.paths import Paths
 
 TRIALS_VARIABLE = "RETRIM_TRIALS"
+INPUTS = "data/raw.dvc data/champion.dvc data/former.dvc"
 
 __all__ = ["TRIALS_VARIABLE", "check_pins", "lightgbm_alone", "main", "read_json", "read_pins"]
 
@@ -81,7 +82,7 @@ def read_pins(paths: Paths) -> dict[str, Any]:
 
 
 def check_pins(paths: Paths) -> None:
-    """Refuses code, Python, raw data or a champion other than the pinned ones.
+    """Refuses code, Python, raw data or champions other than the pinned ones.
 
     Raises:
         BadInputError: Something is not what was pinned; the message says what, and the cure.
@@ -97,12 +98,12 @@ def check_pins(paths: Paths) -> None:
         raise BadInputError(
             f"this is Python {platform.python_version()}; the version was made with {pins['python']}; use that one"
         )
-    for name, folder in (("raw", paths.raw), ("champion", paths.champion)):
+    for name, folder in (("raw", paths.raw), ("champion", paths.champion), ("former", paths.former)):
         if not folder.is_dir() or folder_digest(folder) != pins[f"{name}_digest"]:
             raise BadInputError(
-                f"data/{name} is not the one pinned in data/pins.json. At a tag: `git checkout -- data/raw.dvc "
-                "data/champion.dvc`, as DVC has noted the other one there; then `dvc checkout` (in a clone `dvc pull "
-                "data/raw.dvc data/champion.dvc`); then `dvc repro` again. In a room made by hand: make another"
+                f"data/{name} is not the one pinned in data/pins.json. At a tag: `git checkout -- {INPUTS}`, as DVC "
+                f"has noted the other one there; then `dvc checkout` (in a clone `dvc pull {INPUTS}`); then "
+                "`dvc repro` again. In a room made by hand: make another"
             )
 
 

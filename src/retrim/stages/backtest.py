@@ -5,7 +5,7 @@ import pandas as pd
 
 from retrim.core import backtest as rolling
 from retrim.core.canonical import to_json
-from retrim.core.challengers import challengers_of, recipes_of
+from retrim.core.challengers import challengers_of, recipes_of, windows_of
 from retrim.core.fairness.params import Equalised, GroupParams, Mitigation
 from retrim.core.fairness.reweight import GROUP
 from retrim.core.fairness.thresholds import group_thresholds
@@ -37,7 +37,8 @@ def run(
     rows = grouped(part_of(pd.read_parquet(paths.view), "train"), paths, fairness__groups, fairness__mitigate)
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     reweight = fairness__mitigate == "reweight"
-    recipes = recipes_of(read_json(paths.tuning / "hyperparameters.json"), train, loss=judge.loss, reweight=reweight)
+    tuned = read_json(paths.tuning / "hyperparameters.json")
+    recipes = recipes_of(tuned, train, loss=judge.loss, reweight=reweight)
     try:
         cut = folds(rows["_event"], rows["_due"], count=backtest.origins, rows=backtest.origin_rows)
     except ValueError as error:
@@ -47,7 +48,7 @@ def run(
         view,
         rows,
         cut,
-        train.windows,
+        windows_of(tuned, train),
         sliding_rows=split.sliding_rows,
         cores=cores,
     )
@@ -59,7 +60,7 @@ def run(
     files = {"backtest.json": to_json(record)}
     if fairness__mitigate == "thresholds":
         scored = rows.iloc[np.concatenate([fold.score for fold in cut])]
-        competing = challengers_of(recipes, train.windows, len(rows), sliding_rows=split.sliding_rows)
+        competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
         found = {
             each.name: group_thresholds(
                 np.concatenate([origin.of(each.name) for origin in origins]),

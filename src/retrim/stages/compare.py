@@ -1,21 +1,26 @@
 """The stored challengers and the champion on the judging block; names one winner and gives the verdict."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from retrim.core.bundle import load_predictor
+from retrim.core.agreement import AgreementParams, agree, agreement_record
+from retrim.core.bundle import VERDICT, load_predictor
 from retrim.core.canonical import to_json
+from retrim.core.contest import FormerParams, settle
 from retrim.core.contributions import ExplainParams, importance
 from retrim.core.detectable import detectable
+from retrim.core.fairness.look import Looked
 from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
-from retrim.core.gate import GateParams, Judged, Scored, Stated, Used, judge_models, recency, score, uses
+from retrim.core.gate import GateParams, Judged, Scored, Stated, Used, Verdict, judge_models, recency, score, uses
 from retrim.core.metrics import JudgeParams, measure, row_losses
 from retrim.core.models import MODELS, Model
 from retrim.core.models.baseline import BASELINES
+from retrim.core.modes import FINAL
 from retrim.core.reference_rows import with_answers
 from retrim.core.slice_table import slice_table
 from retrim.core.slices import SliceParams
@@ -25,30 +30,35 @@ from retrim.errors import RefusedError
 from retrim.files import read_folder, write_folder
 from retrim.paths import Paths
 from retrim.stages._fairness import look_by_group
+from retrim.stages._formers import formers_on
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
 
 def run(
     gate: GateParams,
     judge: JudgeParams,
+    former: FormerParams,
     release__reference_rows: int,
     slices: SliceParams,
     explain: ExplainParams,
     fairness: FairnessParams,
+    retrain__agreement: AgreementParams,
     paths: Paths,
 ) -> None:
-    """Scores every stored model with its own preprocessing on the same rows, which none of them has seen."""
+    """Scores every stored model with its own preprocessing on the same rows, which none of them has seen.
+
+    A model that was fitted once more has seen them: it is held against the champion, which was judged on them.
+    """
     lightgbm_alone()
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     judged = _judged(paths, view, gate, judge)
-    times = uses(_used(paths), judged.rows["_event"])
-    verdict = judge_models(judged, gate, slices, draws=judge.draws, block_rows=judge.block_rows, uses=times)
-    by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
-    verdict = verdict.with_checks(by_group.checks)
+    by_group: Looked | None = None
+    if _is_final(paths):
+        verdict, told = _agreement(judged, retrain__agreement, paths)
+    else:
+        verdict, told, by_group = _verdict(judged, gate, judge, former, slices, fairness, paths)
     split = read_json(paths.features / "split.json")
-    record = verdict.as_record() | {"judged_from": split["judged_from"], "judged_until": split["judged_until"]}
-    record["detectable"] = _detectable(judged, verdict.winner, gate, judge, uses=times)
-    record["notes"] = by_group.notes
+    record = verdict.as_record() | {"judged_from": split["judged_from"], "judged_until": split["judged_until"]} | told
     record["metrics"] = {
         name: measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
         for name, scored in judged.challengers.items()
@@ -59,9 +69,51 @@ def run(
     files["importance.json"] = to_json(_importance(paths, view, judged.rows, verdict.winner, explain))
     won = judged.challengers[verdict.winner].predicted
     files["reference.parquet"] = to_parquet(with_answers(judged.rows, view, won, most=release__reference_rows))
-    if by_group.record is not None:
+    if by_group is not None and by_group.record is not None:
         files["fairness.json"] = to_json(by_group.record)
     write_folder(paths.verdict, files)
+
+
+def _agreement(judged: Judged, params: AgreementParams, paths: Paths) -> tuple[Verdict, dict[str, Any]]:
+    """The verdict on the champion's recipe fitted once more, and what the record tells beside it."""
+    ((name, again),) = judged.challengers.items()
+    assert judged.champion is not None
+    verdict = agree(name, judged.champion, again, params)
+    told = agreement_record(read_pins(paths).get("champion"), verdict)
+    return verdict, {"formers": None, "detectable": None, "notes": [], "agreement": told["with"]} | {
+        "reason": told["reason"] if verdict.rows else verdict.reason
+    }
+
+
+def _verdict(
+    judged: Judged,
+    gate: GateParams,
+    judge: JudgeParams,
+    former: FormerParams,
+    slices: SliceParams,
+    fairness: FairnessParams,
+    paths: Paths,
+) -> tuple[Verdict, dict[str, Any], Looked]:
+    """The gate's verdict, what the record tells beside it, and the look by group."""
+    times = uses(_used(paths), judged.rows["_event"])
+    formers, left_out = formers_on(judged.rows, paths, former, judge)
+    drawn: dict[str, Any] = {"draws": judge.draws, "block_rows": judge.block_rows, "uses": times}
+    verdict = judge_models(judged, gate, slices, **drawn, rivals=len(formers))
+    by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
+    verdict = verdict.with_checks(by_group.checks)
+    of_formers = None
+    if formers:
+        theirs = replace(judged, challengers={str(version): scored for version, scored in formers.items()})
+        of_formers = judge_models(theirs, gate, slices, **drawn, rivals=len(judged.challengers))
+    losses = {version: scored.losses for version, scored in formers.items()}
+    verdict, contest = settle(verdict, of_formers, losses, left_out)
+    told = {
+        "formers": contest.as_record() if losses or left_out else None,
+        "detectable": _detectable(judged, verdict.winner, gate, judge, rivals=len(formers), uses=times),
+        "notes": by_group.notes,
+        "agreement": None,
+    }
+    return verdict, told, by_group
 
 
 def _scored(judged: Judged, view: FeatureView) -> pd.DataFrame:
@@ -104,8 +156,9 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
     parts = pd.read_parquet(paths.view)
     keys, train = part_of(parts, "judge")["_key"], part_of(parts, "train")
     rows = pd.read_parquet(paths.table).set_index("_key").loc[keys].reset_index()
-    used_until = read_json(paths.features / "split.json")["used_until"]
-    _check_unused(rows["_event"], pd.Timestamp(used_until), by="the challengers")
+    if not _is_final(paths):
+        used_until = read_json(paths.features / "split.json")["used_until"]
+        _check_unused(rows["_event"], pd.Timestamp(used_until), by="the challengers")
     champion = _champion(paths, rows, judge)
     backtest = read_json(paths.backtest / "backtest.json")
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
@@ -137,6 +190,11 @@ def _load(view: FeatureView, files: dict[str, bytes]) -> Model:
     return MODELS[json.loads(files["fit.json"])["recipe"]["model"]].load(view, files)
 
 
+def _is_final(paths: Paths) -> bool:
+    """Whether the run fits the champion's recipe once more, on the rows that judged the champion too."""
+    return bool(read_pins(paths).get("mode") == FINAL)
+
+
 def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored | None:
     """The champion on the judged rows, with its own view and bundle."""
     if not paths.has_champion:
@@ -147,7 +205,8 @@ def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored 
     missing = sorted(set(champion.view.features) - set(judged.columns))
     if missing:
         raise RefusedError(f"the champion needs {', '.join(missing)}, which the table no longer has; keep the columns")
-    stated = _stated(json.loads(files.get("backtest/backtest.json", b"{}")), champion.window)
+    winner = json.loads(files[VERDICT])["winner"]
+    stated = _stated(json.loads(files.get("backtest/backtest.json", b"{}")), winner)
     return score(champion.view, judged, champion.predict(judged), loss=judge.loss, stated=stated)
 
 
@@ -169,14 +228,14 @@ def _used(paths: Paths) -> list[Used]:
 
 
 def _stated(record: dict[str, Any], kind: str) -> Stated | None:
-    """The interval that a regression's backtest gave for a training window; None where there is none."""
+    """The interval that a regression's backtest gave for a challenger; None where there is none."""
     stated = record.get("interval") or {"residuals": {}}
     found = stated["residuals"].get(kind) or stated["residuals"].get("all")
     return None if found is None else Stated(stated["level"], *found)
 
 
 def _detectable(
-    judged: Judged, winner: str, gate: GateParams, judge: JudgeParams, *, uses: float
+    judged: Judged, winner: str, gate: GateParams, judge: JudgeParams, *, rivals: int, uses: float
 ) -> dict[str, Any] | None:
     if judged.champion is None:
         return None
@@ -187,7 +246,7 @@ def _detectable(
         champion if weights is None else champion * weights,
         judged.rows["_event"],
         gate,
-        challengers=len(judged.challengers),
+        challengers=len(judged.challengers) + rivals,
         uses=uses,
         draws=judge.draws,
         block_rows=judge.block_rows,

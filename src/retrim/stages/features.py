@@ -1,18 +1,20 @@
 """Mature rows to the feature view, and the cut between training rows and judging block."""
 
+import numpy as np
 import pandas as pd
 
 from retrim.core.canonical import to_json
 from retrim.core.fairness.params import ProxyParams
 from retrim.core.fairness.proxies import proxies
 from retrim.core.frames import to_parquet
+from retrim.core.modes import FINAL
 from retrim.core.table import DataParams
 from retrim.core.view import FeatureView, order_digest
 from retrim.core.windows import SplitParams, past_of
-from retrim.errors import RefusedError
+from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import lightgbm_alone, main, read_json
+from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
 
 def run(
@@ -25,22 +27,19 @@ def run(
 ) -> None:
     """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
     table = pd.read_parquet(paths.table)
-    start = judging_start(table, split, champion_used_until(paths))
-    train = past_of(table["_event"], table["_due"], start) if start < len(table) else table.index.to_numpy()
-    if len(train) < 2:
-        raise RefusedError(
-            f"of {len(table)} mature rows {len(train)} had a label due before the {len(table) - start} that judge; "
-            "wait for more rows, or lower split.judge_rows"
-        )
+    final = read_pins(paths).get("mode") == FINAL
+    train, judge = _all_rows(table, paths) if final else _apart(table, split, paths)
     view = FeatureView.learn(table.iloc[train], data)
+    _require_classes(view, table.iloc[train])
     part = pd.Series("embargo", index=table.index, dtype="str")
-    part.iloc[train], part.iloc[start:] = "train", "judge"
+    part.iloc[train], part.iloc[judge] = "train", "judge"
+    part.iloc[np.intersect1d(train, judge)] = "both"
     kept = table[["_key", "_event", "_due", *view.features, view.target]].assign(_part=part)
     write_file(paths.view, to_parquet(kept))
     cut = {
         "rows": part.value_counts().to_dict(),
         "used_until": table["_event"].iloc[train[-1]].isoformat(),
-        "judged_from": table["_event"].iloc[start].isoformat() if start < len(table) else None,
+        "judged_from": table["_event"].iloc[judge[0]].isoformat() if len(judge) else None,
         "judged_until": table["_event"].iloc[-1].isoformat(),
         "row_order": order_digest(table["_key"]),
     }
@@ -55,6 +54,39 @@ def run(
         ]
         files["proxies.json"] = to_json({"rows": len(rows), "proxies": found})
     write_folder(paths.features, files)
+
+
+def _apart(table: pd.DataFrame, split: SplitParams, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers that train, and those that judge: no row is both."""
+    start = judging_start(table, split, champion_used_until(paths))
+    train = past_of(table["_event"], table["_due"], start) if start < len(table) else table.index.to_numpy()
+    if len(train) < 2:
+        raise RefusedError(
+            f"of {len(table)} mature rows {len(train)} had a label due before the {len(table) - start} that judge; "
+            "wait for more rows, or lower split.judge_rows"
+        )
+    return train, np.arange(start, len(table))
+
+
+def _all_rows(table: pd.DataFrame, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
+    """All row numbers, and among them those that judged the champion, whose recipe is fitted once more."""
+    if not paths.has_champion:
+        raise BadInputError("mode 'final' fits the champion's recipe once more and there is no champion; search")
+    judged = pd.read_parquet(paths.champion / "verdict" / "judged.parquet", columns=["_key"])["_key"]
+    return np.arange(len(table)), np.flatnonzero(table["_key"].isin(judged).to_numpy())
+
+
+def _require_classes(view: FeatureView, train: pd.DataFrame) -> None:
+    """Refuses training rows of one class alone: there is nothing to tell apart. A window within them may hold one."""
+    if view.task == "regression":
+        return
+    found = sorted(train[view.target].dropna().astype("str").unique())
+    kinds = len(set(view.actual(train).tolist()))
+    if kinds < 2:
+        raise RefusedError(
+            f"the training rows hold {kinds} class ({', '.join(found[:3])}); a {view.task} model needs at least 2; "
+            "wait until rows of another are mature"
+        )
 
 
 def champion_used_until(paths: Paths) -> pd.Timestamp | None:

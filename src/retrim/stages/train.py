@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.canonical import to_json
-from retrim.core.challengers import Challenger, challengers_of, recipes_of
+from retrim.core.challengers import Challenger, challengers_of, recipes_of, windows_of
 from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.joint import JointParams
 from retrim.core.drift.keep import Usual
@@ -45,9 +45,9 @@ def run(
     rows = grouped(rows, paths, fairness__groups, fairness__mitigate)
     reweight = fairness__mitigate == "reweight"
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
-    recipes = recipes_of(read_json(paths.tuning / "hyperparameters.json"), train, loss=judge.loss, reweight=reweight)
-    competing = challengers_of(recipes, train.windows, len(rows), sliding_rows=split.sliding_rows)
-    past = np.arange(len(rows))
+    tuned, past = read_json(paths.tuning / "hyperparameters.json"), np.arange(len(rows))
+    recipes = recipes_of(tuned, train, loss=judge.loss, reweight=reweight)
+    competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
     cut = {
         each.window: rows.iloc[training_rows(past, each.window, sliding_rows=split.sliding_rows)] for each in competing
     }

@@ -15,7 +15,8 @@ from retrim.core.fairness.params import GroupParams, Mitigation
 from retrim.core.fairness.reweight import GROUP, reweighting
 from retrim.core.metrics import JudgeParams, row_losses
 from retrim.core.models import MODELS
-from retrim.core.training import TrainParams
+from retrim.core.modes import FINAL
+from retrim.core.training import TrainParams, WindowKind
 from retrim.core.tuning import Score, Trial, TuneParams, best, importance, search
 from retrim.core.view import FeatureView
 from retrim.core.windows import folds, keep_back, part_of
@@ -39,10 +40,11 @@ def run(
     """Writes the hyperparameters and every trial; finished trials also go to the trial log as they come."""
     mode = read_pins(paths)["mode"]
     champion = _champion(paths)
-    if mode == "refit":
+    if mode in ("refit", FINAL):
         if champion is None:
-            raise BadInputError("mode 'refit' copies the champion's hyperparameters and there is no champion; search")
-        write_folder(paths.tuning, {"hyperparameters.json": to_json(champion), "trials.json": to_json([])})
+            raise BadInputError(f"mode '{mode}' copies the champion's hyperparameters and there is no champion; search")
+        copied = champion if mode == "refit" else champion | {"window": _window(paths)}
+        write_folder(paths.tuning, {"hyperparameters.json": to_json(copied), "trials.json": to_json([])})
         return
     lightgbm_alone()
     MODELS[train.model].check_space(tune.space)
@@ -92,9 +94,20 @@ def _champion(paths: Paths) -> dict[str, Any] | None:
     """What the champion was fitted with: the recipe that won, which need not be the one its own run had found."""
     if not paths.has_champion:
         return None
-    winner = read_json(paths.champion / "verdict" / "verdict.json")["winner"]
-    recipe = read_json(paths.champion / "models" / winner / "fit.json")["recipe"]
+    recipe = _fit(paths)["recipe"]
     return {"hyperparameters": recipe["hyperparameters"], "rounds": recipe["rounds"]}
+
+
+def _window(paths: Paths) -> WindowKind:
+    """The champion's training window: a recipe that is fitted once more is fitted on no other."""
+    window: WindowKind = _fit(paths).get("window") or read_json(paths.champion / "verdict" / "verdict.json")["winner"]
+    return window
+
+
+def _fit(paths: Paths) -> dict[str, Any]:
+    winner = read_json(paths.champion / "verdict" / "verdict.json")["winner"]
+    made: dict[str, Any] = read_json(paths.champion / "models" / winner / "fit.json")
+    return made
 
 
 Cut = tuple[np.ndarray, np.ndarray, np.ndarray]

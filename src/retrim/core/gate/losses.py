@@ -25,6 +25,7 @@ def judge(
     block_rows: int,
     uses: float,
     weights: np.ndarray | None,
+    rivals: int = 0,
 ) -> Verdict:
     """The verdict on the best challenger, from losses alone.
 
@@ -37,12 +38,13 @@ def judge(
         block_rows: Rows of a bootstrap block.
         uses: How often these rows have judged before.
         weights: Of each row, with mean 1, in gain, floors and the choice of the winner, shape (n,); None: all alike.
+        rivals: Others that compete on the same rows and are not among `challengers`: they count among the tries.
     """
     weighed = {name: losses if weights is None else losses * weights for name, losses in challengers.items()}
     winner = best_of(weighed)
     losses, own = challengers[winner], weighed[winner]
-    sure = confidence_of(gate, len(challengers), uses=uses)
-    safe = harm_confidence_of(gate, len(challengers), uses=uses)
+    sure = confidence_of(gate, len(challengers) + rivals, uses=uses)
+    safe = harm_confidence_of(gate, len(challengers) + rivals, uses=uses)
     resampling = Resampling(draws, block_rows, gate.seed)
     checks = [enough_rows(len(losses), least=gate.min_rows)]
     corrected = None

@@ -13,7 +13,14 @@ from retrim.core.slices import SliceParams
 
 
 def judge_models(
-    judged: Judged, gate: GateParams, slices: SliceParams, *, draws: int, block_rows: int, uses: float
+    judged: Judged,
+    gate: GateParams,
+    slices: SliceParams,
+    *,
+    draws: int,
+    block_rows: int,
+    uses: float,
+    rivals: int = 0,
 ) -> Verdict:
     """The verdict on the best challenger, with every check; all run, also after one has failed.
 
@@ -24,6 +31,7 @@ def judge_models(
         draws: Bootstrap draws.
         block_rows: Rows of a bootstrap block.
         uses: How often these rows have judged before.
+        rivals: Others that compete on the same rows and are not among the challengers.
     """
     champion = judged.champion
     verdict = judge(
@@ -35,6 +43,7 @@ def judge_models(
         block_rows=block_rows,
         uses=uses,
         weights=recency(judged.rows["_event"], gate.half_life),
+        rivals=rivals,
     )
     if not len(judged.rows):
         return verdict
@@ -43,7 +52,7 @@ def judge_models(
     if champion is not None:
         losses = winner.losses, champion.losses
         found += [
-            reuse(uses, confidence=confidence_of(gate, len(judged.challengers), uses=uses)),
+            reuse(uses, confidence=confidence_of(gate, len(judged.challengers) + rivals, uses=uses)),
             worst_slice(judged.rows, judged.features, *losses, gate.slices, slices, resampling),
             churn(winner, champion, most=gate.churn, confidence=gate.confidence, resampling=resampling),
         ]

@@ -1,0 +1,112 @@
+"""The mode `final`: the champion's recipe on all mature rows, those that judged too, held against the champion."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.bundle import load_predictor
+from retrim.core.training import fit_recipe
+from retrim.errors import BadInputError
+from tests.stages.room import Room, make_room, stream
+
+ROWS = 480
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """Version 1, judged on the newest 80 rows."""
+    return make_room(tmp_path_factory.mktemp("first"), stream(ROWS)).run()
+
+
+@pytest.fixture(scope="module")
+def again(first: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """Version 2: the same recipe on the same table, with all of its rows."""
+    wide = {"agreement": {"difference": 1.0, "loss": 0.05}}
+    folder = tmp_path_factory.mktemp("again")
+    return make_room(folder, stream(ROWS), mode="final", champion=first.bundle, retrain=wide).run()
+
+
+def test_every_row_trains_and_those_that_judged_are_compared(again: Room) -> None:
+    assert again.record("features/split.json")["rows"] == {"train": 400, "both": 80}
+    assert again.record("features/split.json")["used_until"] == stream(ROWS)["_event"].iloc[-1].isoformat()
+
+
+def test_it_has_the_recipe_and_the_window_that_won(first: Room, again: Room) -> None:
+    judged, found = load_predictor(first.bundle), load_predictor(again.bundle)
+
+    assert (found.recipe, found.window) == (judged.recipe, judged.window)
+    assert {name.split("/")[1] for name in again.bundle if name.startswith("models/")} == {judged.window}
+
+
+def test_its_model_is_the_recipe_on_all_rows_of_its_window(again: Room) -> None:
+    found, table = load_predictor(again.bundle), stream(ROWS)
+    rows = table if found.window == "all" else table.iloc[-200:]
+
+    assert fit_recipe(found.recipe, found.view, rows, threads=1).files() == found.model.files()
+
+
+def test_the_rows_are_those_that_judged_the_other(first: Room, again: Room) -> None:
+    keys = [pd.read_parquet(room.paths.verdict / "judged.parquet")["_key"].tolist() for room in (first, again)]
+
+    assert keys[0] == keys[1]
+
+
+def test_the_verdict_is_one_of_agreement_and_says_so(again: Room) -> None:
+    verdict = again.record("verdict/verdict.json")
+
+    assert [check["name"] for check in verdict["checks"]] == ["rows", "agreement: predictions", "agreement: loss"]
+    assert (verdict["promote"], verdict["agreement"]) == (True, 1)
+    assert verdict["reason"].startswith("fitted on all mature rows; it agrees with version 1, which was judged")
+
+
+def test_the_loss_it_is_known_by_is_that_of_the_judged_model(first: Room, again: Room) -> None:
+    judged, found = load_predictor(first.bundle), load_predictor(again.bundle)
+    own = again.record("verdict/verdict.json")["losses"][found.window]
+
+    assert found.judged_loss == pytest.approx(judged.judged_loss)
+    assert own < found.judged_loss
+
+
+def test_a_bound_that_it_does_not_keep_refuses_it(first: Room, tmp_path: Path) -> None:
+    tight = {"agreement": {"difference": 1e-6, "loss": 0.05}}
+    room = make_room(tmp_path, stream(ROWS), mode="final", champion=first.bundle, retrain=tight).run()
+    verdict = room.record("verdict/verdict.json")
+
+    assert not verdict["promote"]
+    assert "does not agree with version 1" in verdict["reason"]
+
+
+def test_a_version_after_it_is_judged_on_rows_that_it_was_not_fitted_on(again: Room, tmp_path: Path) -> None:
+    table = stream(ROWS + 60)
+    third = make_room(tmp_path, table, mode="refit", champion=again.bundle)
+    third.features()
+    judged = third.view.loc[third.view["_part"] == "judge", "_key"]
+
+    assert judged.tolist() == table["_key"].iloc[ROWS:].tolist()
+
+
+def test_it_is_built_again_byte_for_byte(first: Room, again: Room, tmp_path: Path) -> None:
+    wide = {"agreement": {"difference": 1.0, "loss": 0.05}}
+    same = make_room(tmp_path, stream(ROWS), mode="final", champion=first.bundle, retrain=wide).run(cores=2)
+
+    assert same.bundle == again.bundle
+
+
+def test_without_a_champion_there_is_nothing_to_fit_once_more(tmp_path: Path) -> None:
+    room = make_room(tmp_path, stream(ROWS), mode="final")
+
+    with pytest.raises(BadInputError, match="there is no champion"):
+        room.features()
+
+
+def test_a_new_class_among_the_rows_that_judged_is_learned(tmp_path: Path) -> None:
+    settings = {"judge": {"loss": "log_loss", "metrics": ["accuracy"]}, "gate": {"floor": ["mean"]}}
+    outcomes = np.array([*"ab" * 200, *"abc" * 27][:ROWS])
+    table = stream(len(outcomes)).assign(outcome=pd.Series(outcomes, dtype="str"))
+    first = make_room(tmp_path / "1", table, task="multiclass", **settings).run()
+    again = make_room(tmp_path / "2", table, task="multiclass", mode="final", champion=first.bundle, **settings).run()
+
+    assert again.record("features/view.json")["classes"] == ["a", "b", "c"]
+    assert 0 < again.record("verdict/verdict.json")["checks"][1]["figure"] <= 1  # what it is given, the others lose

@@ -1,0 +1,93 @@
+"""A regime that returns: the former champion competes with what is newly fitted, on the same rows."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.core.bundle import predicting
+from retrim.core.canonical import to_json
+from tests.stages.room import Room, make_room, stream
+
+ROWS, OPEN = 540, {"gate": {"worst_fold": 5.0}}
+
+
+def of_regimes(*, back_at: int) -> pd.DataFrame:
+    """A table whose outcome has the other sign from row 300 until row `back_at`."""
+    table = stream(ROWS)
+    away = (table.index >= 300) & (table.index < back_at)
+    return table.assign(outcome=table["outcome"].where(~away, -table["outcome"]))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """Version 1, of the first regime."""
+    return make_room(tmp_path_factory.mktemp("first"), stream(300)).run()
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """Version 2, of the other regime."""
+    table = of_regimes(back_at=ROWS).iloc[:450].assign(outcome=-stream(450)["outcome"])
+    return make_room(tmp_path_factory.mktemp("second"), table).run()
+
+
+def laid(room: Room, version: int = 1) -> dict[str, bytes]:
+    return {f"v{version}/{name}": content for name, content in predicting(room.bundle).items()}
+
+
+def third(folder: Path, champion: Room, former: dict[str, bytes] | None, *, back_at: int, **changed: Any) -> Any:
+    table = of_regimes(back_at=back_at)
+    settings = {**OPEN, **changed}
+    room = make_room(folder, table, mode="refit", champion=champion.bundle, former=former, **settings).run()
+    return room.record("verdict/verdict.json")
+
+
+@pytest.fixture(scope="module")
+def returned(first: Room, second: Room, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return third(tmp_path_factory.mktemp("returned"), second, laid(first), back_at=ROWS - 80)
+
+
+def test_one_whose_regime_returned_wins(returned: Any) -> None:
+    assert returned["formers"]["restore"] == 1
+    assert returned["formers"]["verdict"]["promote"]
+
+
+def test_then_the_new_one_is_refused_with_a_reason_that_names_it(returned: Any) -> None:
+    assert not returned["promote"]
+    assert "version 1, a former champion, goes live again instead" in returned["reason"]
+    assert returned["winner"] in ("all", "sliding")
+
+
+def test_one_whose_regime_did_not_return_competes_and_loses(first: Room, second: Room, tmp_path: Path) -> None:
+    found = third(tmp_path, second, laid(first), back_at=ROWS)
+
+    assert found["formers"]["restore"] is None
+    assert found["formers"]["losses"]["1"] > found["losses"]["champion"]
+    assert next(check for check in found["checks"] if check["name"] == "former champion")["passed"]
+
+
+def test_one_that_has_seen_rows_that_judge_does_not_compete(first: Room, second: Room, tmp_path: Path) -> None:
+    former = laid(first)
+    split = first.record("features/split.json") | {"used_until": stream(ROWS)["_event"].iloc[-80].isoformat()}
+    former["v1/features/split.json"] = to_json(split)
+    found = third(tmp_path, second, former, back_at=ROWS - 80)
+
+    assert found["formers"]["losses"] == {}
+    assert "some of which judge" in found["formers"]["left_out"]["1"]
+
+
+def test_they_count_among_the_tries_that_the_gate_corrects_for(first: Room, second: Room, tmp_path: Path) -> None:
+    texts = []
+    for name, former in (("without", None), ("with", laid(first))):
+        found = third(tmp_path / name, second, former, back_at=ROWS, judge={"draws": 500})
+        texts += [check["text"] for check in found["checks"] if check["name"] == "gain"]
+
+    # 90 % asked of two challengers, and of three.
+    assert "95.0% confidence" in texts[0]
+    assert "96.7% confidence" in texts[1]
+
+
+def test_without_any_the_verdict_says_nothing_of_them(second: Room, tmp_path: Path) -> None:
+    assert third(tmp_path, second, None, back_at=ROWS)["formers"] is None
