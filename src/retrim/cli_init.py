@@ -170,7 +170,7 @@ def _show_written(written: "Written") -> None:
     from retrim import screens
 
     record = written.as_record()
-    screens.OUT.print(f"written: {record['params']}, {record['suite']}", highlight=False)
+    screens.OUT.print(f"written: {record['params']}, ./{record['suite']}", highlight=False)
     if written.landed and written.first is not None and written.last is not None:
         screens.OUT.print(
             f"landed: {record['rows']} rows in {record['batches']} batches, as they would have come from "
