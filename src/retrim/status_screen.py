@@ -14,6 +14,8 @@ from retrim.words import (
     waits_in_words,
 )
 
+FIRST_STEPS = "land rows: retrim ingest FILE; then make version 1: retrim retrain"
+
 
 def show_status(record: dict[str, Any]) -> None:
     """The status on one screen."""
@@ -29,7 +31,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("live", _live(champion)),
             ("because", screens.brief(champion["reason"], REASON) if champion else None),
             ("probation", probation_in_words(record["probation"])),
-            ("to do", None if champion else "land rows: retrim ingest FILE; then make version 1: retrim retrain"),
+            ("to do", None if champion or record["waiting"] else FIRST_STEPS),
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
             ("cost so far", totals_in_words(record["totals"])),

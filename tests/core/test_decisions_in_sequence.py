@@ -1,6 +1,6 @@
 """Random sequences of checks, runs and persons: what holds whatever comes. Histories are put together as in life."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from retrim.core.account import EMPTY, Account
 from retrim.core.band import Band
 from retrim.core.history import Past, PastCheck, PastRun, Settlement, standing
+from retrim.core.rolled_back import RolledBack, after_rollback
 from retrim.core.triggers import Decision, Evidence, TriggerParams, decide
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
+NEEDED = 24  # rows that matured after a rollback, before anything starts by itself
 STEP = st.fixed_dictionaries(
     {
         "account": st.booleans(),
@@ -24,6 +26,8 @@ STEP = st.fixed_dictionaries(
         "ends": st.sampled_from(["promoted", "refused", "failed"]),
         "person": st.booleans() | st.just(False),
         "settles": st.booleans() | st.just(False),
+        "rolls_back": st.booleans() | st.just(False),
+        "rows": st.integers(0, 12),
     }
 )
 STEPS = st.lists(STEP, min_size=5, max_size=40)
@@ -43,6 +47,9 @@ class Life:
     asked: list[pd.Timestamp] = field(default_factory=list)
     settled: list[Settlement] = field(default_factory=list)
     champion: int | None = None
+    newest: int = 0
+    back: RolledBack | None = None
+    backs: list[RolledBack | None] = field(default_factory=list)
     labels_until: pd.Timestamp = START
     decisions: list[tuple[pd.Timestamp, Decision, Evidence]] = field(default_factory=list)
     most_going_on: int = 0
@@ -61,6 +68,11 @@ class Life:
             waits = up if last.outcome == "held" else last.held
             self.settled.append(Settlement(self.now, tuple(rule for rule in up if rule in waits)))
             self.now += pd.Timedelta("1h")
+        if step["rolls_back"] and self.champion is not None and self.champion > 1:
+            self.back = RolledBack(self.champion - 1, self.champion, self.now, rows=0, needed=NEEDED)
+            self.champion -= 1
+            self.now += pd.Timedelta("1h")
+        self._look_back(step["rows"])
         if step["labels"]:
             self.labels_until = self.now
         evidence = Evidence(
@@ -81,11 +93,26 @@ class Life:
                 Past(self.runs, self.checks, self.asked, self.settled), champion=self.champion, drifted=step["drift"]
             ),
         )
-        decision = decide(evidence, self.params)
+        decision = after_rollback(decide(evidence, self.params), self.back)
+        self.backs.append(self.back)
         self.decisions.append((self.now, decision, evidence))
         self.checks.append(PastCheck(self.now, self.champion, step["drift"], decision.held, decision.settled))
         if decision.outcome == "retrain":
             self._run(decision.fired, step["comes_of_it"])
+
+    def _look_back(self, rows: int) -> None:
+        """More rows have matured since the rollback; and it is over where a person has spoken, or another went live."""
+        if self.back is None:
+            return
+        answers = [*self.asked, *(each.at for each in self.settled)]
+        if self.champion != self.back.version or any(at > self.back.at for at in answers):
+            self.back = None
+        else:
+            self.back = replace(self.back, rows=self.back.rows + rows)
+
+    def _promote(self) -> None:
+        self.newest += 1
+        self.champion = self.newest
 
     def _going(self) -> list[PastRun]:
         return [run for run in self.runs if run.state in ("running", "crashed")]
@@ -95,14 +122,14 @@ class Life:
         self.runs.append(PastRun(f"run-{len(self.runs) + 1}", self.now, state, rules, until))
         self.most_going_on = max(self.most_going_on, len(self._going()))
         if state == "promoted":
-            self.champion = (self.champion or 0) + 1
+            self._promote()
 
     def _end(self, state: str) -> None:
         for place, run in enumerate(self.runs):
             if run.state in ("running", "crashed"):
                 self.runs[place] = PastRun(run.id, run.as_of, state, run.rules, None)
                 if state == "promoted":
-                    self.champion = (self.champion or 0) + 1
+                    self._promote()
 
 
 def live(steps: list[dict[str, Any]], rules: list[str], *, running_stays: bool = False) -> Life:
@@ -220,6 +247,19 @@ def test_a_repeating_alarm_never_starts_the_next_run_right_after_its_own_promoti
     for _, decision, evidence in by_check(life):
         if evidence.checks_since_run is not None and evidence.checks_since_run <= 4 and not evidence.deferred_by:
             assert not set(decision.fired) & set(evidence.promoted_by) - {"account"}
+
+
+@lives
+@given(steps=STEPS, rules=RULES)
+def test_after_a_rollback_no_check_starts_a_run_before_a_person_has_answered_or_enough_rows_have_matured(
+    steps: list[dict[str, Any]], rules: list[str]
+) -> None:
+    life = live(steps, rules)
+
+    for (now, decision, _), back in zip(life.decisions, life.backs, strict=True):
+        if back is not None and back.rows < NEEDED:
+            assert decision.outcome != "retrain"
+            assert not any(back.at < at <= now for at in (*life.asked, *(each.at for each in life.settled)))
 
 
 @lives

@@ -94,18 +94,17 @@ def test_one_group_alone_has_nothing_to_differ_from() -> None:
     assert "fewer than two groups" in check.text
 
 
-def test_a_rate_of_none_in_few_rows_is_not_certain() -> None:
-    # 0 of 30 and 4 of 30: the bootstrap alone would call the first certain. Fisher's exact test says p = 0.11.
-    actual = np.tile([1, 1], 30)
+def test_misses_that_come_as_often_as_the_blocks_are_not_certain() -> None:
+    # 5 of 30 against 0 of 30, one miss in every block of 12: the draws have no spread at all. Fisher's test: p = 0.052.
     names = np.tile(np.array(["a", "b"], dtype=object), 30)
     selected = np.ones(60)
-    selected[[1, 15, 31, 47]] = 0
-    outcomes = Outcomes("binary", actual.astype(float), selected, selected)
-    found = drawn(outcomes, names, ("a", "b"), MISSES, Bootstrap(1, 500, 7))
-    apart = furthest(found, np.array([True, True]), Bootstrap(1, 500, 7), rows=60, confidence=0.95)
+    selected[1::12] = 0
+    how = Bootstrap(12, 500, 7)
+    found = drawn(Outcomes("binary", np.ones(60), selected, selected), names, ("a", "b"), MISSES, how)
+    apart = furthest(found, np.array([True, True]), how, rows=60, confidence=0.95)
 
     assert apart is not None
-    assert apart.figure == pytest.approx(4 / 30)
+    assert apart.figure == pytest.approx(5 / 30)
     assert apart.interval[0] < 0
 
 

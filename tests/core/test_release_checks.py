@@ -7,7 +7,13 @@ import pytest
 from retrim.core.release_checks import Answers, Latency, ReleaseParams, hold_to
 
 PARAMS = ReleaseParams.model_validate(
-    {"reference_rows": 8, "load_seconds": 5, "most_mb": 2.0, "most_ms": {"one_row": 10, "thousand_rows": 50}}
+    {
+        "reference_rows": 8,
+        "load_seconds": 5,
+        "most_mb": 2.0,
+        "most_ms": {"one_row": 10, "thousand_rows": 50},
+        "approval": {"moves": [], "expires": "7D"},
+    }
 )
 GOOD = Answers(None, 8, 1e-12, 0.5, ((1, Latency(1, 2, 50)), (1000, Latency(9, 12, 10))))
 

@@ -1,7 +1,6 @@
 """SIGKILL at a hundred random instants between publish and alias move: the champion is whole, each move is one row."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from tests.drills.instants import ROOM
 from tests.world import World, make_world
 
 SCRIPT = Path(__file__).with_name("instants.py")
-KILLS, SEED = int(os.environ.get("RETRIM_KILLS", "100")), 20
+KILLS, SEED = 100, 20
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ class Returning(Scene):
             changes={
                 "account": {"price": 1e6, "price_unit": "loss"},  # nothing is trained by itself
                 "triggers": {"cooldown_checks": 0},
+                "probation": {"checks": 0},  # or it is a rollback, and not a restore, that brings version 1 back
                 "retrain": {"mode": "refit"},
             },
         )

@@ -45,7 +45,7 @@ def production(staging: World, tmp_path_factory: pytest.TempPathFactory, server:
     key = str(Keys(staging.house.workspace.keys).public)
     folder = tmp_path_factory.mktemp("production")
     drift = {name: staging.table[name] for name in ("kind", "size", "since")}
-    changes = {"proof": {"trusted_keys": [key]}, "gate": {"floor": ["mean"]}}
+    changes = {"proof": {"trusted_keys": [key]}, "gate": {"floor": ["mean"], "confidence": 0.6}}
     made = make_world(folder, server=server, drift=drift, changes=changes)
     made.land(made.day(OWN))
     made.retrim("retrain", "--as-of", made.day(OWN))
@@ -152,11 +152,11 @@ class TestAnImport:
         assert any(piece["why"] == "generated version 1 needs them" for piece in kept)
 
 
-def altered(files: dict[str, bytes], keys: Keys, **fields: Any) -> dict[str, bytes]:
+def altered(sent: dict[str, bytes], keys: Keys, **fields: Any) -> dict[str, bytes]:
     """The files with other fields in the manifest, signed anew."""
-    manifest = json.loads(files["manifest.json"])
+    manifest = json.loads(sent["manifest.json"])
     plain = {name: value for name, value in manifest.items() if name not in ("key", "seals", "signature")}
-    return {**files, "manifest.json": to_json(keys.seal({**plain, **fields}))}
+    return {**sent, "manifest.json": to_json(keys.seal({**plain, **fields}))}
 
 
 class TestAFileThatIsNotRight:

@@ -180,6 +180,7 @@ def test_a_version_that_was_refused_has_a_card_too(tmp_path: Path) -> None:
     desk.make_version(16, promote=False)
     pages = make_card(desk.house, 2, pictures={})
 
+    assert "- **status**: never live: " in pages.markdown
     assert "It was never live." in pages.markdown
     assert "No check has looked at it while it was live." in pages.markdown
 

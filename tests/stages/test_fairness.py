@@ -5,9 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from retrim import screens
 from retrim.core.bundle import load_predictor
 from retrim.core.frames import from_parquet
 from retrim.errors import BadInputError
+from retrim.fairness_screen import show_fairness
 from tests.stages.unfair import VALUES, UnfairRoom, make_unfair_room, unfair_stream
 
 ROWS = 1600
@@ -164,3 +166,20 @@ def test_nothing_is_said_of_groups_where_none_are_declared(tmp_path: Path) -> No
 
     assert "verdict/fairness.json" not in room.bundle
     assert "features/proxies.json" not in room.bundle
+
+
+def test_the_screen_shows_each_group_before_and_after(by_thresholds: UnfairRoom) -> None:
+    shown = {
+        "version": 1,
+        "fairness": by_thresholds.record("verdict/fairness.json"),
+        "proxies": by_thresholds.record("features/proxies.json")["proxies"],
+        "checks": [],
+        "notes": ["a note"],
+    }
+    with screens.OUT.capture() as captured:
+        show_fairness(shown)
+    lines = captured.get().splitlines()
+
+    assert any(line.startswith(VALUES[1]) and " before " in line for line in lines)
+    assert any(line.startswith(VALUES[1]) and " challenger " in line for line in lines)
+    assert any(line.startswith("sex") and "all features together" in line for line in lines)
