@@ -168,7 +168,7 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
         features=view.features,
         task=view.task,
         challengers={
-            name: score(view, rows, predicted, loss=judge.loss, stated=_stated(backtest, name))
+            name: score(view, rows, predicted, loss=judge.loss, stated=Stated.of(backtest, name))
             for name, predicted in _predictions(view, rows, read_folder(paths.models)).items()
         },
         champion=champion,
@@ -206,7 +206,7 @@ def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored 
     if missing:
         raise RefusedError(f"the champion needs {', '.join(missing)}, which the table no longer has; keep the columns")
     winner = json.loads(files[VERDICT])["winner"]
-    stated = _stated(json.loads(files.get("backtest/backtest.json", b"{}")), winner)
+    stated = Stated.of(json.loads(files.get("backtest/backtest.json", b"{}")), winner)
     return score(champion.view, judged, champion.predict(judged), loss=judge.loss, stated=stated)
 
 
@@ -225,13 +225,6 @@ def _used(paths: Paths) -> list[Used]:
         Used(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"]))
         for each in read_pins(paths).get("judged", [])
     ]
-
-
-def _stated(record: dict[str, Any], kind: str) -> Stated | None:
-    """The interval that a regression's backtest gave for a challenger; None where there is none."""
-    stated = record.get("interval") or {"residuals": {}}
-    found = stated["residuals"].get(kind) or stated["residuals"].get("all")
-    return None if found is None else Stated(stated["level"], *found)
 
 
 def _detectable(
