@@ -9,6 +9,8 @@ import pytest
 
 from retrim.core.bundle import Predictor
 from retrim.core.contest import may_compete, settle, shortlist
+from retrim.core.fairness.params import GroupParams
+from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.gate import Check, Verdict
 from retrim.core.view import FeatureView
 
@@ -60,6 +62,12 @@ class TestWhoCompetes:
         other = former(1, view=replace(VIEW, features={"x": "number", "gone": "number"}))
 
         assert compete(former(1), other) == ([1], {2: "it needs gone, which the table no longer has"})
+
+
+    def test_is_who_finds_the_columns_that_it_decides_by(self) -> None:
+        cuts = Thresholds((GroupParams(column="sex", cuts=(), least_rows=2),), 0.5, {}, {})
+
+        assert compete(replace(former(1), thresholds=cuts))[1] == {1: "it needs sex, which the table no longer has"}
 
 
 class TestTheShortlist:

@@ -60,7 +60,7 @@ def may_compete(
     """
     left_out: dict[int, str] = {}
     for version, former in formers.items():
-        lacking = [name for name in former.view.features if name not in columns]
+        lacking = [name for name in former.columns if name not in columns]
         if former.used_until >= judged_from:
             left_out[version] = f"it was made with rows until {former.used_until.isoformat()}, some of which judge"
         elif lacking:

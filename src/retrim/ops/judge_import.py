@@ -99,7 +99,7 @@ def _ripe(house: House, now: pd.Timestamp) -> pd.DataFrame | None:
 def _fits(house: House, imported: Predictor) -> None:
     """Refuses a model of another target or task, or that needs columns which are not here or are forbidden."""
     data, view = house.params.data, imported.view
-    missing = sorted(set(view.features) - set(data.columns))
+    missing = sorted(set(imported.columns) - set(data.columns))
     if view.target != data.target or view.task != data.task or missing:
         lacks = f", and it needs {', '.join(missing)}" if missing else ""
         raise RefusedError(
@@ -147,6 +147,5 @@ def _used(house: House) -> list[Used]:
     return [
         Used(row.version, pd.Timestamp(row.verdict["judged_from"]), pd.Timestamp(row.verdict["judged_until"]))
         for row in house.store.versions(house.model)
-        if row.verdict.get("judged_from") is not None
-        and row.verdict.get("agreement") is None  # that chose nothing
+        if row.verdict.get("judged_from") is not None and row.verdict.get("agreement") is None  # that chose nothing
     ]

@@ -29,7 +29,7 @@ from retrim.core.windows import part_of
 from retrim.errors import RefusedError
 from retrim.files import read_folder, write_folder
 from retrim.paths import Paths
-from retrim.stages._fairness import look_by_group
+from retrim.stages._fairness import limits_on, look_by_group
 from retrim.stages._formers import formers_on
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
@@ -103,9 +103,11 @@ def _verdict(
     verdict = verdict.with_checks(by_group.checks)
     of_formers = None
     if formers:
-        theirs = replace(judged, challengers={str(version): scored for version, scored in formers.items()})
+        theirs = replace(judged, challengers={str(version): each.scored for version, each in formers.items()})
         of_formers = judge_models(theirs, gate, slices, **drawn, rivals=len(judged.challengers))
-    losses = {version: scored.losses for version, scored in formers.items()}
+        best = formers[int(of_formers.winner)]
+        of_formers = of_formers.with_checks(limits_on(judged, best, fairness, judge, seed=gate.seed))
+    losses = {version: each.scored.losses for version, each in formers.items()}
     verdict, contest = settle(verdict, of_formers, losses, left_out)
     told = {
         "formers": contest.as_record() if losses or left_out else None,
