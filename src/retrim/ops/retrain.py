@@ -15,6 +15,7 @@ from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
 from retrim.files import file_digest, folder_digest
+from retrim.ops.alerts import alert
 from retrim.ops.approval import let_wait
 from retrim.ops.card import keep_card
 from retrim.ops.champion import champion
@@ -247,7 +248,9 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     if promotes:
         promote(house, version, judged_against=against, reason=reason, now=now)
         ask_for_refit(house, run, version, now=now)
-    back = restore_after_run(house, row, now=now)
+    asked = _asked_to_restore(house, row, reason, now=now)
+    back = restore_after_run(house, row, now=now) if asked is None else None
+    reason = asked or reason
     show_challenger(house, None)
     house.registry.finish(parent, "FINISHED")
     state = "promoted" if promotes else "refused"
@@ -255,6 +258,15 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
     clear_rooms(house)
     return Outcome(run.id, state, reason, version)
+
+
+def _asked_to_restore(house: House, row: Row, reason: str, *, now: pd.Timestamp) -> str | None:
+    """The reason of a run that a former champion won, where a person has to bring it back: alerted; None elsewhere."""
+    restored = (row.verdict.get("formers") or {}).get("restore")
+    asked = None if restored is None else house.params.release.approval.asked_to_restore(reason, int(restored))
+    if asked is not None:
+        alert(house, "approval needed", f"version {restored}: {asked}", now=now)
+    return asked
 
 
 def _example(paths: Paths) -> pd.DataFrame:
