@@ -85,9 +85,10 @@ class TestTheShortlist:
         assert list(kept) == [2]
 
     def test_holds_the_newest_where_no_row_is_left_to_look_at(self) -> None:
-        kept, _ = shortlist({1: former(17), 2: former(0, used=30)}, ROWS, loss="mae", most=1, rows=5)
+        kept, left_out = shortlist({1: former(17), 2: former(0, used=30)}, ROWS, loss="mae", most=1, rows=5)
 
         assert list(kept) == [2]
+        assert left_out == {1: "1 of 2 are judged, and others are newer"}
 
     def test_holds_all_where_there_are_few(self) -> None:
         assert shortlist({1: former(17), 2: former(0)}, ROWS, loss="mae", most=2, rows=5)[1] == {}

@@ -92,7 +92,8 @@ def shortlist(
         if len(unseen)
     }
     kept = sorted(formers, key=lambda version: (means.get(version, 0.0), -version))[:most]
-    why = f"{most} of {len(formers)} are judged, and others did better on {len(unseen)} rows before those that judge"
+    better = f"did better on {len(unseen)} rows before those that judge" if len(unseen) else "are newer"
+    why = f"{most} of {len(formers)} are judged, and others {better}"
     return {version: formers[version] for version in kept}, {each: why for each in formers if each not in kept}
 
 
