@@ -156,12 +156,16 @@ def _enough_at(table: pd.DataFrame, missing: int, as_of: pd.Timestamp) -> pd.Tim
 
 
 def make_room(house: House, run: Row) -> Room:
-    """The room of this attempt, from the snapshot of a killed one; a crashed room itself is never used again."""
+    """The room of this attempt, from the snapshot of a killed one; a crashed room itself is never used again.
+
+    One that fits a recipe once more is made from the snapshot of the version that was judged: with settings or
+    code that were edited since it would be another recipe, which nobody has judged.
+    """
     for left in rooms_of(house, run.id):
         clear_room(house, left)
     if run.mode in ("warm", "search"):  # said at once, not after the stages before the search
         MODELS[house.params.train.model].check_space(house.params.tune.space)
-    kept = run.detail.get("snapshot")
+    kept = run.detail.get("snapshot") or _snapshot_of_judged(house, run)
     taken = None
     if kept is not None and git.has_commit(house.workspace.root, kept["commit"]):
         taken = git.Snapshot(kept["commit"], tuple(kept["untracked"]))
@@ -169,6 +173,15 @@ def make_room(house: House, run: Row) -> Room:
     room = open_room(house, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken)
     house.store.note_run(run.id, {"snapshot": {"commit": room.snapshot, "untracked": list(room.untracked)}})
     return room
+
+
+def _snapshot_of_judged(house: House, run: Row) -> dict[str, Any] | None:
+    """The snapshot of the version whose recipe a run fits once more; None for any other run."""
+    asked = house.store.decision(run.decision) if run.mode == FINAL else None
+    judged = None if asked is None else house.store.version(house.model, asked.record["of"])
+    if judged is None:
+        return None
+    return {"commit": judged.lineage["snapshot"], "untracked": judged.lineage["untracked"]}
 
 
 def made_before(house: House, run: Row) -> int | None:
