@@ -63,7 +63,6 @@ class TestWhoCompetes:
 
         assert compete(former(1), other) == ([1], {2: "it needs gone, which the table no longer has"})
 
-
     def test_is_who_finds_the_columns_that_it_decides_by(self) -> None:
         cuts = Thresholds((GroupParams(column="sex", cuts=(), least_rows=2),), 0.5, {}, {})
 
