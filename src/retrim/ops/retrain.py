@@ -13,7 +13,7 @@ from retrim.core.models import MODELS
 from retrim.core.modes import FINAL, Mode
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
 from retrim.files import file_digest, folder_digest
 from retrim.ops.alerts import alert
 from retrim.ops.approval import let_wait
@@ -261,9 +261,7 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     if promotes:
         promote(house, version, judged_against=against, reason=reason, now=now)
         ask_for_refit(house, run, version, now=now)
-    asked = _asked_to_restore(house, row, reason, now=now)
-    back = restore_after_run(house, row, now=now) if asked is None else None
-    reason = asked or reason
+    back, reason = _brought_back(house, row, reason, now=now)
     show_challenger(house, None)
     house.registry.finish(parent, "FINISHED")
     state = "promoted" if promotes else "refused"
@@ -273,13 +271,17 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     return Outcome(run.id, state, reason, version)
 
 
-def _asked_to_restore(house: House, row: Row, reason: str, *, now: pd.Timestamp) -> str | None:
-    """The reason of a run that a former champion won, where a person has to bring it back: alerted; None elsewhere."""
+def _brought_back(house: House, row: Row, reason: str, *, now: pd.Timestamp) -> tuple[int | None, str]:
+    """The former champion that won a run and is live again, and the reason: why not too, where it cannot or may not."""
     restored = (row.verdict.get("formers") or {}).get("restore")
     asked = None if restored is None else house.params.release.approval.asked_to_restore(reason, int(restored))
     if asked is not None:
         alert(house, "approval needed", f"version {restored}: {asked}", now=now)
-    return asked
+        return None, asked
+    try:
+        return restore_after_run(house, row, now=now), reason
+    except RefusedError as error:  # the new version is refused all the same
+        return None, f"{reason}; but {error}"
 
 
 def _example(paths: Paths) -> pd.DataFrame:
