@@ -21,7 +21,7 @@ def show_fairness(record: Mapping[str, Any]) -> None:
     """The record of `retrim fairness` for a person."""
     found = record["fairness"]
     if found is None:
-        said = "no groups were declared when it was made; name some under fairness.groups in params.yaml"
+        said = "no groups were looked at when it was judged; they are named under fairness.groups in params.yaml"
         screens.OUT.print(f"version {record['version']}: {said}", highlight=False)
     else:
         _show_models(record["version"], found)

@@ -107,6 +107,14 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _slices_are_columns(self) -> "Params":
+        for name in self.gate.slices.columns:
+            if name not in self.data.columns:
+                known = ", ".join(self.data.columns)
+                raise ValueError(f"gate.slices.columns: {name!r} is no column; columns: {known}")
+        return self
+
+    @model_validator(mode="after")
     def _fairness_fits_the_table(self) -> "Params":
         try:
             require_fit(self.fairness, self.data)

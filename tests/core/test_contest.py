@@ -9,6 +9,8 @@ import pytest
 
 from retrim.core.bundle import Predictor
 from retrim.core.contest import may_compete, settle, shortlist
+from retrim.core.fairness.params import GroupParams
+from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.gate import Check, Verdict
 from retrim.core.view import FeatureView
 
@@ -61,6 +63,11 @@ class TestWhoCompetes:
 
         assert compete(former(1), other) == ([1], {2: "it needs gone, which the table no longer has"})
 
+    def test_is_who_finds_the_columns_that_it_decides_by(self) -> None:
+        cuts = Thresholds((GroupParams(column="sex", cuts=(), least_rows=2),), 0.5, {}, {})
+
+        assert compete(replace(former(1), thresholds=cuts))[1] == {1: "it needs sex, which the table no longer has"}
+
 
 class TestTheShortlist:
     def test_holds_who_did_best_on_the_newest_rows_before(self) -> None:
@@ -77,9 +84,10 @@ class TestTheShortlist:
         assert list(kept) == [2]
 
     def test_holds_the_newest_where_no_row_is_left_to_look_at(self) -> None:
-        kept, _ = shortlist({1: former(17), 2: former(0, used=30)}, ROWS, loss="mae", most=1, rows=5)
+        kept, left_out = shortlist({1: former(17), 2: former(0, used=30)}, ROWS, loss="mae", most=1, rows=5)
 
         assert list(kept) == [2]
+        assert left_out == {1: "1 of 2 are judged, and others are newer"}
 
     def test_holds_all_where_there_are_few(self) -> None:
         assert shortlist({1: former(17), 2: former(0)}, ROWS, loss="mae", most=2, rows=5)[1] == {}

@@ -138,3 +138,16 @@ def test_equal_calibration_is_refused_in_at_most_one_of_twenty_tries() -> None:
         refused += not calibration(flipped, challenger, limit(worse=0.0), RESAMPLING)[1].passed
 
     assert refused / 200 <= 0.08
+
+
+RECORD = {"interval": {"level": 0.8, "residuals": {"all": [-1.0, 1.0], "refit-all": [-2.0, 2.0]}}}
+
+
+@pytest.mark.parametrize(("name", "high"), [("all", 1.0), ("sliding", 1.0), ("refit-all", 2.0), ("refit-sliding", 2.0)])
+def test_a_window_that_never_differed_has_the_interval_of_its_own_recipe_on_all_rows(name: str, high: float) -> None:
+    assert Stated.of(RECORD, name) == Stated(0.8, -high, high)
+
+
+@pytest.mark.parametrize("record", [{}, {"interval": None}])
+def test_an_older_bundle_states_no_interval(record: dict[str, Any]) -> None:
+    assert Stated.of(record, "all") is None

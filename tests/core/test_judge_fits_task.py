@@ -59,3 +59,12 @@ def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
 
     with pytest.raises(BadInputError, match=r"3 per month is 1.4 for each check \(one every 14 days"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_a_slice_of_a_column_that_is_not_there_is_refused_where_it_is_set(tmp_path: Path):
+    document = yaml.safe_load((WORKSPACE / "params.yaml").read_text(encoding="utf-8"))
+    document["gate"]["slices"]["columns"] = ["weekday", "region"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=r"gate\.slices\.columns: 'region' is no column; columns: .*hour_start"):
+        load_params(tmp_path / "params.yaml")

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from retrim.core.canonical import to_json
 from retrim.core.table import assemble
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops.champion import stored
+from retrim.ops import fairness as ops_fairness
+from retrim.ops.champion import Stored, stored
 from retrim.ops.fairness import fairness_record
 from retrim.ops.former import score_formers
 from retrim.ops.judge_import import judge_import
@@ -63,6 +65,16 @@ def test_the_record_of_a_version_has_groups_before_and_after(deciding: Desk) -> 
 
     assert [model["of"] for model in record["fairness"]["models"]] == ["challenger", "challenger before mitigation"]
     assert [group["group"] for group in record["fairness"]["models"][0]["columns"][0]["groups"]] == ["a", "b", "c"]
+
+
+def test_a_version_fitted_once_more_names_the_one_whose_verdict_it_stands_on(
+    deciding: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = to_json({"checks": [], "notes": [], "agreement": 4})
+    made = Stored(5, {"verdict/verdict.json": verdict})
+    monkeypatch.setattr(ops_fairness, "stored", lambda *_: made)
+
+    assert fairness_record(deciding.house, 5)["notes"] == ["fitted once more: it stands on the verdict of version 4"]
 
 
 def test_the_live_version_is_shown_by_default(deciding: Desk) -> None:

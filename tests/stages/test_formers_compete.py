@@ -8,6 +8,7 @@ import pytest
 
 from retrim.core.bundle import predicting
 from retrim.core.canonical import to_json
+from tests.fairness import settings as fairness_settings
 from tests.stages.room import Room, make_room, stream
 
 ROWS, OPEN = 540, {"gate": {"worst_fold": 5.0}}
@@ -91,3 +92,12 @@ def test_they_count_among_the_tries_that_the_gate_corrects_for(first: Room, seco
 
 def test_without_any_the_verdict_says_nothing_of_them(second: Room, tmp_path: Path) -> None:
     assert third(tmp_path, second, None, back_at=ROWS)["formers"] is None
+
+
+def test_it_is_held_to_the_limits_of_fairness_as_a_new_one_is(first: Room, second: Room, tmp_path: Path) -> None:
+    groups = [{"column": "group", "cuts": [], "least_rows": 5}]
+    limits = fairness_settings(groups=groups, at_most={"mean_error": 0.0})
+    found = third(tmp_path, second, laid(first), back_at=ROWS - 80, fairness=limits)
+    names = [check["name"] for check in found["formers"]["verdict"]["checks"]]
+
+    assert "fairness: group mean error" in names

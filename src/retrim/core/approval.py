@@ -21,10 +21,16 @@ class ApprovalParams(Section):
         """Whether a version that the gate promotes waits for a person; judged against none it is the first."""
         return ("first" if judged_against is None else "promote") in self.moves
 
+    def asked_to_restore(self, reason: str, version: int) -> str | None:
+        """A reason for which a former champion would come back, and what a person types; None where nobody is asked."""
+        if "restore" not in self.moves:
+            return None
+        return f"{reason}; but release.approval asks a person: `retrim rollback --to {version} --reason ...`"
+
 
 def ask_to_restore(decision: Decision, version: int, params: ApprovalParams) -> Decision:
     """A decision to restore a former champion, held where that is a person's to approve."""
-    if decision.outcome != "restore" or "restore" not in params.moves:
+    reason = params.asked_to_restore(decision.reason, version)
+    if decision.outcome != "restore" or reason is None:
         return decision
-    reason = f"{decision.reason}; but release.approval asks a person: `retrim rollback --to {version} --reason ...`"
     return replace(decision, outcome="held", reason=reason, change="release.approval.moves without restore")

@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 import pandas as pd
 
-from retrim.core.bundle_format import format_of
+from retrim.core.bundle_format import FORMAT_FILE, format_of
 from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.models import MODELS, Model
 from retrim.core.training import Recipe, WindowKind
@@ -80,6 +80,12 @@ class Predictor:
     judged_loss: float
     thresholds: Thresholds | None = None
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table that it needs: its features, and what makes the groups that it decides by."""
+        groups = () if self.thresholds is None else self.thresholds.groups
+        return tuple(dict.fromkeys([*self.view.features, *(group.column for group in groups)]))
+
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task.
 
@@ -111,10 +117,11 @@ class Predictor:
 
 
 def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of a bundle that `load_predictor` reads, and no others."""
+    """The files of a bundle that `load_predictor` reads, and no others; older bundles lack some of them."""
     folder = f"models/{json.loads(files[VERDICT])['winner']}/"
     own = {name for name in files if name.startswith(folder) and "/" not in name.removeprefix(folder)}
-    return {name: content for name, content in files.items() if name in own | {VIEW, SPLIT, HYPERPARAMETERS, VERDICT}}
+    wanted = own | {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS}
+    return {name: content for name, content in files.items() if name in wanted}
 
 
 def load_predictor(files: Mapping[str, bytes]) -> Predictor:

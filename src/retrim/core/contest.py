@@ -60,7 +60,7 @@ def may_compete(
     """
     left_out: dict[int, str] = {}
     for version, former in formers.items():
-        lacking = [name for name in former.view.features if name not in columns]
+        lacking = [name for name in former.columns if name not in columns]
         if former.used_until >= judged_from:
             left_out[version] = f"it was made with rows until {former.used_until.isoformat()}, some of which judge"
         elif lacking:
@@ -92,7 +92,8 @@ def shortlist(
         if len(unseen)
     }
     kept = sorted(formers, key=lambda version: (means.get(version, 0.0), -version))[:most]
-    why = f"{most} of {len(formers)} are judged, and others did better on {len(unseen)} rows before those that judge"
+    better = f"did better on {len(unseen)} rows before those that judge" if len(unseen) else "are newer"
+    why = f"{most} of {len(formers)} are judged, and others {better}"
     return {version: formers[version] for version in kept}, {each: why for each in formers if each not in kept}
 
 

@@ -19,7 +19,7 @@ def fairness_record(house: House, version: int | None) -> dict[str, Any]:
         version: Its number; None for the live one, or the newest where none is live.
 
     Returns:
-        `version`; `fairness`, null where no groups were declared; `proxies`, null where no column was forbidden;
+        `version`; `fairness`, null where no groups were looked at; `proxies`, null where no column was forbidden;
         `checks` of the verdict that are about either, `notes`.
 
     Raises:
@@ -35,8 +35,14 @@ def fairness_record(house: House, version: int | None) -> dict[str, Any]:
         "fairness": json.loads(files[FAIRNESS]) if FAIRNESS in files else None,
         "proxies": json.loads(files[PROXIES])["proxies"] if PROXIES in files else None,
         "checks": checks,
-        "notes": verdict.get("notes", []),
+        "notes": [*verdict.get("notes", []), *_of_another(verdict)],
     }
+
+
+def _of_another(verdict: dict[str, Any]) -> list[str]:
+    """A sentence where a version stands on another's verdict, as the rows that judge have trained it."""
+    judged = verdict.get("agreement")
+    return [] if judged is None else [f"fitted once more: it stands on the verdict of version {judged}"]
 
 
 def _default(house: House) -> int:

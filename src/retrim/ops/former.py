@@ -40,7 +40,7 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
             continue
         if forbidden_in(house, list(former.view.features)):
             continue
-        if set(former.view.features) <= set(judged.columns) and former.judged_until <= champion.judged_until:
+        if set(former.columns) <= set(judged.columns) and former.judged_until <= champion.judged_until:
             formers[number] = former
             losses[number] = row_losses(params.judge.loss, former.view.actual(judged), former.predict(judged))
     own = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))

@@ -99,7 +99,7 @@ def _ripe(house: House, now: pd.Timestamp) -> pd.DataFrame | None:
 def _fits(house: House, imported: Predictor) -> None:
     """Refuses a model of another target or task, or that needs columns which are not here or are forbidden."""
     data, view = house.params.data, imported.view
-    missing = sorted(set(view.features) - set(data.columns))
+    missing = sorted(set(imported.columns) - set(data.columns))
     if view.target != data.target or view.task != data.task or missing:
         lacks = f", and it needs {', '.join(missing)}" if missing else ""
         raise RefusedError(
@@ -125,25 +125,21 @@ def _judged(
     own = None
     if champion is not None:
         its = champion.predictor
-        stated = _stated(champion.files, its.window)
-        own = score(its.view, rows, its.predict(rows), loss=loss, stated=stated)
+        own = score(its.view, rows, its.predict(rows), loss=loss, stated=_stated(champion.files))
     winner = json.loads(files[VERDICT])["winner"]
-    stated = _stated(files, imported.window)
     return Judged(
         rows=rows,
         features=view.features,
         task=view.task,
-        challengers={winner: score(view, rows, imported.predict(rows), loss=loss, stated=stated)},
+        challengers={winner: score(view, rows, imported.predict(rows), loss=loss, stated=_stated(files))},
         champion=own,
         floors={name: row_losses(loss, actual, predicted) for name, predicted in floors.items()},
     )
 
 
-def _stated(files: Mapping[str, bytes], window: str) -> Stated | None:
-    """The interval that a bundle's backtest gave for a training window; None where there is none."""
-    record = json.loads(files.get(BACKTEST, b"{}")).get("interval") or {"residuals": {}}
-    found = record["residuals"].get(window) or record["residuals"].get("all")
-    return None if found is None else Stated(record["level"], *found)
+def _stated(files: Mapping[str, bytes]) -> Stated | None:
+    """The interval that a bundle's backtest gave for its winner; None where there is none."""
+    return Stated.of(json.loads(files.get(BACKTEST, b"{}")), json.loads(files[VERDICT])["winner"])
 
 
 def _used(house: House) -> list[Used]:
@@ -151,5 +147,5 @@ def _used(house: House) -> list[Used]:
     return [
         Used(row.version, pd.Timestamp(row.verdict["judged_from"]), pd.Timestamp(row.verdict["judged_until"]))
         for row in house.store.versions(house.model)
-        if row.verdict.get("judged_from") is not None
+        if row.verdict.get("judged_from") is not None and row.verdict.get("agreement") is None  # that chose nothing
     ]

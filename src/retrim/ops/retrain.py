@@ -13,8 +13,9 @@ from retrim.core.models import MODELS
 from retrim.core.modes import FINAL, Mode
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
 from retrim.files import file_digest, folder_digest
+from retrim.ops.alerts import alert
 from retrim.ops.approval import let_wait
 from retrim.ops.card import keep_card
 from retrim.ops.champion import champion
@@ -155,12 +156,16 @@ def _enough_at(table: pd.DataFrame, missing: int, as_of: pd.Timestamp) -> pd.Tim
 
 
 def make_room(house: House, run: Row) -> Room:
-    """The room of this attempt, from the snapshot of a killed one; a crashed room itself is never used again."""
+    """The room of this attempt, from the snapshot of a killed one; a crashed room itself is never used again.
+
+    One that fits a recipe once more is made from the snapshot of the version that was judged: with settings or
+    code that were edited since it would be another recipe, which nobody has judged.
+    """
     for left in rooms_of(house, run.id):
         clear_room(house, left)
     if run.mode in ("warm", "search"):  # said at once, not after the stages before the search
         MODELS[house.params.train.model].check_space(house.params.tune.space)
-    kept = run.detail.get("snapshot")
+    kept = run.detail.get("snapshot") or _snapshot_of_judged(house, run)
     taken = None
     if kept is not None and git.has_commit(house.workspace.root, kept["commit"]):
         taken = git.Snapshot(kept["commit"], tuple(kept["untracked"]))
@@ -168,6 +173,15 @@ def make_room(house: House, run: Row) -> Room:
     room = open_room(house, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken)
     house.store.note_run(run.id, {"snapshot": {"commit": room.snapshot, "untracked": list(room.untracked)}})
     return room
+
+
+def _snapshot_of_judged(house: House, run: Row) -> dict[str, Any] | None:
+    """The snapshot of the version whose recipe a run fits once more; None for any other run."""
+    asked = house.store.decision(run.decision) if run.mode == FINAL else None
+    judged = None if asked is None else house.store.version(house.model, asked.record["of"])
+    if judged is None:
+        return None
+    return {"commit": judged.lineage["snapshot"], "untracked": judged.lineage["untracked"]}
 
 
 def made_before(house: House, run: Row) -> int | None:
@@ -247,7 +261,7 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     if promotes:
         promote(house, version, judged_against=against, reason=reason, now=now)
         ask_for_refit(house, run, version, now=now)
-    back = restore_after_run(house, row, now=now)
+    back, reason = _brought_back(house, row, reason, now=now)
     show_challenger(house, None)
     house.registry.finish(parent, "FINISHED")
     state = "promoted" if promotes else "refused"
@@ -255,6 +269,19 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
     clear_rooms(house)
     return Outcome(run.id, state, reason, version)
+
+
+def _brought_back(house: House, row: Row, reason: str, *, now: pd.Timestamp) -> tuple[int | None, str]:
+    """The former champion that won a run and is live again, and the reason: why not too, where it cannot or may not."""
+    restored = (row.verdict.get("formers") or {}).get("restore")
+    asked = None if restored is None else house.params.release.approval.asked_to_restore(reason, int(restored))
+    if asked is not None:
+        alert(house, "approval needed", f"version {restored}: {asked}", now=now)
+        return None, asked
+    try:
+        return restore_after_run(house, row, now=now), reason
+    except RefusedError as error:  # the new version is refused all the same
+        return None, f"{reason}; but {error}"
 
 
 def _example(paths: Paths) -> pd.DataFrame:

@@ -14,9 +14,10 @@ from retrim.core.fairness.outcomes import Outcomes
 from retrim.core.fairness.params import FairnessParams
 from retrim.core.fairness.proxies import Proxy, proxy_from_record
 from retrim.core.fairness.thresholds import Thresholds
-from retrim.core.gate import Judged, Scored
+from retrim.core.gate import Check, Judged, Scored
 from retrim.core.metrics import JudgeParams, row_losses
 from retrim.paths import BEFORE_FILE, Paths
+from retrim.stages._formers import Competes
 from retrim.stages._room import read_json
 
 
@@ -48,6 +49,27 @@ def look_by_group(
             its = str(read_json(paths.champion / VERDICT)["winner"])
             models.append(given(CHAMPION, judged.champion, thresholds_of(paths.champion, its)))
     return look(models, rows, _proxies(paths), fairness, Bootstrap(judge.block_rows, judge.draws, seed))
+
+
+def limits_on(
+    judged: Judged, former: Competes, fairness: FairnessParams, judge: JudgeParams, *, seed: int
+) -> list[Check]:
+    """The checks on fairness that a former champion has to pass too before it goes live again.
+
+    Args:
+        judged: The judging block.
+        former: On it.
+        fairness: Groups and limits of today.
+        judge: Draws, blocks.
+        seed: Of the bootstrap.
+    """
+    if not fairness.limits() or len(judged.rows) < 2:
+        return []
+    scored, cuts = former.scored, former.thresholds
+    cut: float | np.ndarray = fairness.threshold if cuts is None else cuts.of(judged.rows)
+    outcomes = Outcomes.of(judged.task, scored.actual, scored.predicted, threshold=cut)
+    given = Given(CHALLENGER, outcomes, scored.losses)
+    return look([given], judged.rows, [], fairness, Bootstrap(judge.block_rows, judge.draws, seed)).checks
 
 
 def thresholds_of(bundle: Path, winner: str) -> Thresholds | None:

@@ -1,9 +1,12 @@
 """The former champions in a room, on the rows that judge."""
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from retrim.core.bundle import Predictor, load_predictor
 from retrim.core.contest import FormerParams, may_compete, shortlist
+from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.gate import Scored, score
 from retrim.core.metrics import JudgeParams
 from retrim.core.windows import part_of
@@ -11,9 +14,17 @@ from retrim.files import read_folder
 from retrim.paths import Paths
 
 
+@dataclass(frozen=True)
+class Competes:
+    """A former champion on the judging rows, and how it decides; None where it does not."""
+
+    scored: Scored
+    thresholds: Thresholds | None
+
+
 def formers_on(
     judged: pd.DataFrame, paths: Paths, former: FormerParams, judge: JudgeParams
-) -> tuple[dict[int, Scored], dict[int, str]]:
+) -> tuple[dict[int, Competes], dict[int, str]]:
     """Those that compete, each with its own view and bundle; and why each of the others does not.
 
     Args:
@@ -31,7 +42,7 @@ def formers_on(
         version: score(each.view, judged, each.predict(judged), loss=judge.loss, stated=None)
         for version, each in kept.items()
     }
-    return scored, unable | passed_over
+    return {version: Competes(scored[version], each.thresholds) for version, each in kept.items()}, unable | passed_over
 
 
 def _laid(paths: Paths) -> dict[int, Predictor]:

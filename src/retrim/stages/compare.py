@@ -29,7 +29,7 @@ from retrim.core.windows import part_of
 from retrim.errors import RefusedError
 from retrim.files import read_folder, write_folder
 from retrim.paths import Paths
-from retrim.stages._fairness import look_by_group
+from retrim.stages._fairness import limits_on, look_by_group
 from retrim.stages._formers import formers_on
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
@@ -103,9 +103,11 @@ def _verdict(
     verdict = verdict.with_checks(by_group.checks)
     of_formers = None
     if formers:
-        theirs = replace(judged, challengers={str(version): scored for version, scored in formers.items()})
+        theirs = replace(judged, challengers={str(version): each.scored for version, each in formers.items()})
         of_formers = judge_models(theirs, gate, slices, **drawn, rivals=len(judged.challengers))
-    losses = {version: scored.losses for version, scored in formers.items()}
+        best = formers[int(of_formers.winner)]
+        of_formers = of_formers.with_checks(limits_on(judged, best, fairness, judge, seed=gate.seed))
+    losses = {version: each.scored.losses for version, each in formers.items()}
     verdict, contest = settle(verdict, of_formers, losses, left_out)
     told = {
         "formers": contest.as_record() if losses or left_out else None,
@@ -168,7 +170,7 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
         features=view.features,
         task=view.task,
         challengers={
-            name: score(view, rows, predicted, loss=judge.loss, stated=_stated(backtest, name))
+            name: score(view, rows, predicted, loss=judge.loss, stated=Stated.of(backtest, name))
             for name, predicted in _predictions(view, rows, read_folder(paths.models)).items()
         },
         champion=champion,
@@ -206,7 +208,7 @@ def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored 
     if missing:
         raise RefusedError(f"the champion needs {', '.join(missing)}, which the table no longer has; keep the columns")
     winner = json.loads(files[VERDICT])["winner"]
-    stated = _stated(json.loads(files.get("backtest/backtest.json", b"{}")), winner)
+    stated = Stated.of(json.loads(files.get("backtest/backtest.json", b"{}")), winner)
     return score(champion.view, judged, champion.predict(judged), loss=judge.loss, stated=stated)
 
 
@@ -225,13 +227,6 @@ def _used(paths: Paths) -> list[Used]:
         Used(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"]))
         for each in read_pins(paths).get("judged", [])
     ]
-
-
-def _stated(record: dict[str, Any], kind: str) -> Stated | None:
-    """The interval that a regression's backtest gave for a challenger; None where there is none."""
-    stated = record.get("interval") or {"residuals": {}}
-    found = stated["residuals"].get(kind) or stated["residuals"].get("all")
-    return None if found is None else Stated(stated["level"], *found)
 
 
 def _detectable(

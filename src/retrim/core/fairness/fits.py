@@ -1,5 +1,6 @@
 """Whether the section `fairness` fits the table: columns, types, measures, mitigation."""
 
+import math
 from collections.abc import Iterator
 
 from retrim.core.fairness.outcomes import MEASURES
@@ -40,6 +41,12 @@ def _faults(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
             yield f"forbidden: {name!r} has the role {known.role!r}; give it the role forbidden under data.columns"
         elif name in data.key:
             yield f"forbidden: {name!r} is part of data.key, which stands in every record; name rows by another column"
+    needed = math.ceil(1 / (1 - fairness.confidence) - 1 - 1e-9)
+    if fairness.forbidden and fairness.proxies.turns < needed:
+        yield (
+            f"proxies.turns: {fairness.proxies.turns} turns cannot tell a proxy from chance with confidence "
+            f"{fairness.confidence:g}, so none would ever be found; {needed} or more are needed"
+        )
 
 
 def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,17 @@ class Stated:
     level: float
     low: float
     high: float
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], challenger: str) -> "Stated | None":
+        """What a bundle's backtest.json says for a challenger by its name; None where it does not.
+
+        One whose window held all rows of every earlier past was backtested as the one on all rows.
+        """
+        stated = record.get("interval") or {"residuals": {}}
+        residuals = stated["residuals"]
+        found = residuals.get(challenger) or residuals.get(challenger.replace("sliding", "all"))
+        return None if found is None else cls(stated["level"], *found)
 
 
 @dataclass(frozen=True)
