@@ -49,6 +49,28 @@ def test_a_name_that_leads_elsewhere_is_not_plain(name: str) -> None:
     assert not is_plain(name)
 
 
+def test_a_file_that_only_says_it_is_huge_is_not_read_into_memory(tmp_path: Path) -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("x")
+        info.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": str(1 << 50), "GNU.sparse.name": "x"}
+        archive.addfile(info, io.BytesIO())
+    (tmp_path / "bomb.tar").write_bytes(made.getvalue())
+
+    with pytest.raises(BadInputError, match="no plain file"):
+        unpack(tmp_path / "bomb.tar", most_mb=1)
+
+
+def test_headers_nested_without_end_are_bad_input(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2
+    header = info.tobuf(tarfile.USTAR_FORMAT) + b"a\0".ljust(tarfile.BLOCKSIZE, b"\0")
+    (tmp_path / "deep.tar").write_bytes(header * 3000)
+
+    with pytest.raises(BadInputError, match="cannot be read as an export"):
+        unpack(tmp_path / "deep.tar", most_mb=10)
+
+
 def entry(name: str, kind: bytes, target: str = "") -> bytes:
     """An archive of one entry, as an enemy writes it."""
     made = io.BytesIO()
