@@ -121,6 +121,14 @@ def test_a_newer_format_is_not_guessed_at(house: House, file: Path) -> None:
         verify_receipt(house, file, key=None)
 
 
+@pytest.mark.parametrize("other", [{"format": "2"}, {"predictions": None}, {"predictions": {}}])
+def test_a_signed_receipt_that_lacks_a_figure_is_bad_input(house: House, file: Path, other: dict[str, object]) -> None:
+    file.write_bytes(to_json(Keys(house.workspace.keys).seal({**fields(), **other})))
+
+    with pytest.raises(BadInputError, match="lacks what a receipt says"):
+        verify_receipt(house, file, key=None)
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff", b'{"a": NaN}', b"[" * 100_000])
 def test_what_is_no_record_is_bad_input(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "junk.json"
