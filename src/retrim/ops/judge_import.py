@@ -151,5 +151,5 @@ def _used(house: House) -> list[Used]:
     return [
         Used(row.version, pd.Timestamp(row.verdict["judged_from"]), pd.Timestamp(row.verdict["judged_until"]))
         for row in house.store.versions(house.model)
-        if row.verdict.get("judged_from") is not None
+        if row.verdict.get("judged_from") is not None and row.verdict.get("agreement") is None  # that chose nothing
     ]
