@@ -10,7 +10,7 @@ import yaml
 
 from retrim.adapters.signing import Keys
 from retrim.core.canonical import to_json
-from retrim.core.proof import Agreement, Output, agreement, pick, receipt_fields
+from retrim.core.proof import Agreement, Output, agreement, from_top, pick, receipt_fields
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.house import House
 from retrim.ops.receipts import read_record, verify_receipt
@@ -150,6 +150,12 @@ def test_the_first_difference_stands_in_the_receipt() -> None:
     found = fields(differences=["train: models", "the bundle"])
 
     assert (found["identical"], found["first_difference"], found["differences"]) == (False, "train: models", 2)
+
+
+def test_where_the_workspace_lies_does_not_stand_in_a_receipt() -> None:
+    said = 'stage tune failed:\n  File "/home/ines/bike/var/runs/reproduce-v1/src/retrim/stages/tune.py", line 1'
+
+    assert from_top([said], root="/home/ines/bike") == [said.replace("/home/ines/bike", ".")]
 
 
 def test_predictions_of_another_shape_are_no_figure() -> None:

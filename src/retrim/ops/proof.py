@@ -14,7 +14,7 @@ from retrim.adapters.signing import Keys, signer_of
 from retrim.adapters.store import Row, iso
 from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
-from retrim.core.proof import Agreement, agreement, pick, receipt_fields
+from retrim.core.proof import Agreement, agreement, from_top, pick, receipt_fields
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import file_digest, folder_digest, read_folder, write_file
 from retrim.machine import platform_tag
@@ -201,7 +201,7 @@ def _fields(house: House, done: Rebuilding, *, reason: str, now: pd.Timestamp) -
         outputs=pipeline.outputs(done.room),
         bundle={"recorded": row.bundle, "rebuilt": folder_digest(room.candidate) if whole else None},
         executed=done.rebuilt.executed,
-        differences=done.rebuilt.differences,
+        differences=from_top(done.rebuilt.differences, root=str(house.workspace.root)),
         predictions=_compare(house, row, room),
         reason=reason,
         proved_at=iso(now),
