@@ -172,6 +172,27 @@ def test_a_killed_approval_is_finished_by_maintenance_too(desk: Desk, monkeypatc
     assert (live_version(desk), run_state(desk, 2)) == (2, "promoted")
 
 
+def test_a_kill_keeps_nobody_from_being_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    first = desk.house.store.runs(desk.house.model)[0]
+    with monkeypatch.context() as patched:
+        patched.setattr(op, "alert", killed)
+        with pytest.raises(Killed):
+            op.let_wait(desk.house, first, 1, reason="better", now=desk.day(13))
+        with pytest.raises(Killed):
+            end_waiting(desk.house, now=desk.day(20))
+    between = (run_state(desk, 1), run_state(desk, 2))
+    end_waiting(desk.house, now=desk.day(21))
+
+    assert between == ("promoted", "waiting")
+    assert (run_state(desk, 2), alerts(desk)[-1]) == ("refused", "approval expired")
+
+
 def test_of_two_that_carry_out_one_approval_the_slower_does_not_refuse_it(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
