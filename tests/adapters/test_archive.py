@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrim.adapters.archive import MEGABYTE, is_plain, pack, unpack
@@ -31,6 +31,7 @@ def test_the_same_files_are_the_same_bytes_in_any_order() -> None:
     assert pack(dict(reversed(FILES.items()))) == pack(FILES)
 
 
+@settings(deadline=None)  # of one example: a busy machine is no fault
 @given(st.dictionaries(NAMES, st.binary(max_size=600), max_size=5))
 def test_any_files_come_back(files: dict[str, bytes]) -> None:
     import tempfile
@@ -122,6 +123,7 @@ def test_what_is_not_whole_is_refused(what: str, file: Path) -> None:
         unpack(file, most_mb=1)
 
 
+@settings(deadline=None)
 @given(place=st.integers(0, len(pack(FILES)) - 1), bit=st.integers(0, 7))
 def test_an_altered_bit_is_found_or_is_one_of_a_files_own(place: int, bit: int) -> None:
     import tempfile
