@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from retrim.ops.house import House
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
+LAST_YEAR = 9999  # of the standard library, which writes times out; no time that is given may lie in it
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
 Now = Annotated[str | None, typer.Option("--now", metavar="TIME", help="Pretend it is this moment (UTC), for replays.")]
@@ -63,7 +64,10 @@ def as_time(text: str | None) -> "pd.Timestamp":
     given = pd.to_datetime(text, format="ISO8601", errors="coerce")  # read loosely, "5" is a day of this month
     if not isinstance(given, pd.Timestamp):
         raise BadInputError(f"{text!r} is no time; write 2012-05-01 or 2012-05-01T12:00, in UTC")
-    return given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")
+    at = (given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")).as_unit("us")
+    if not 1 <= at.year < LAST_YEAR:
+        raise BadInputError(f"{text!r} is too far away; write a time of the years 1 to {LAST_YEAR - 1}, in UTC")
+    return at
 
 
 def past_time(text: str | None) -> "pd.Timestamp":

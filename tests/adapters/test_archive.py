@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrim.adapters.archive import MEGABYTE, is_plain, pack, unpack
@@ -31,6 +31,7 @@ def test_the_same_files_are_the_same_bytes_in_any_order() -> None:
     assert pack(dict(reversed(FILES.items()))) == pack(FILES)
 
 
+@settings(deadline=None)  # of one example: a busy machine is no fault
 @given(st.dictionaries(NAMES, st.binary(max_size=600), max_size=5))
 def test_any_files_come_back(files: dict[str, bytes]) -> None:
     import tempfile
@@ -47,6 +48,28 @@ def test_any_files_come_back(files: dict[str, bytes]) -> None:
 )
 def test_a_name_that_leads_elsewhere_is_not_plain(name: str) -> None:
     assert not is_plain(name)
+
+
+def test_a_file_that_only_says_it_is_huge_is_not_read_into_memory(tmp_path: Path) -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("x")
+        info.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": "3000000", "GNU.sparse.name": "x"}
+        archive.addfile(info, io.BytesIO())
+    (tmp_path / "bomb.tar").write_bytes(made.getvalue())
+
+    with pytest.raises(BadInputError, match="no plain file"):
+        unpack(tmp_path / "bomb.tar", most_mb=1)
+
+
+def test_headers_nested_without_end_are_bad_input(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2
+    header = info.tobuf(tarfile.USTAR_FORMAT) + b"a\0".ljust(tarfile.BLOCKSIZE, b"\0")
+    (tmp_path / "deep.tar").write_bytes(header * 3000)
+
+    with pytest.raises(BadInputError, match="cannot be read as an export"):
+        unpack(tmp_path / "deep.tar", most_mb=10)
 
 
 def entry(name: str, kind: bytes, target: str = "") -> bytes:
@@ -100,6 +123,7 @@ def test_what_is_not_whole_is_refused(what: str, file: Path) -> None:
         unpack(file, most_mb=1)
 
 
+@settings(deadline=None)
 @given(place=st.integers(0, len(pack(FILES)) - 1), bit=st.integers(0, 7))
 def test_an_altered_bit_is_found_or_is_one_of_a_files_own(place: int, bit: int) -> None:
     import tempfile

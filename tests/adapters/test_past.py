@@ -67,6 +67,24 @@ def test_a_run_that_ended_later_is_left_behind_with_its_version(source: Store, t
     assert [len(target.envelope(MODEL, version)) for version in (1, 2, 3)] == [1, 1, 0]
 
 
+def test_an_imported_version_comes_along_as_it_was_live(source: Store, target: Store) -> None:
+    row = {"model": MODEL, "version": 4, "run": "import-4", "tag": "v4", "as_of": at(2), "bundle": "", "made": at(11)}
+    source.add_version({**row, "model_sha256": "", "lineage": {"origin": {}}, "verdict": {"promote": True}})
+    pass_checks(source, MODEL, 4, at=at(11))
+    release = {"model": MODEL, "version": 4, "action": "import", "reason": "", "at": at(11)}
+    source.add_release(release, expected=3)
+    copy_past(source, target, MODEL, before=at(12))
+
+    assert target.releases(MODEL)[-1].version == target.versions(MODEL)[-1].version == 4
+
+
+def test_a_version_that_went_live_before_its_run_had_ended_comes_along(source: Store, target: Store) -> None:
+    source.end_run("run-2", state="promoted", ended=at(6), version=2, detail={})
+    copy_past(source, target, MODEL, before="2024-01-05T00:00:01+00:00")
+
+    assert [row.version for row in target.versions(MODEL)] == [row.version for row in target.releases(MODEL)] == [1, 2]
+
+
 def test_releases_come_with_their_seals_asked_for_once(source: Asked, target: Store) -> None:
     copy_past(source, target, MODEL, before=at(10))
 

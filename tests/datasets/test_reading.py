@@ -4,6 +4,7 @@ import gzip
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from retrim.core.reading import PLAIN, ReadingParams
 from retrim.core.table import DataParams
 from retrim.datasets.cells import typed
 from retrim.datasets.table import read_content, read_table
@@ -177,6 +180,27 @@ def test_the_first_and_the_last_second_of_the_calendar_are_times(shop: DataParam
     assert [time.isoformat() for time in frame_of(stored, shop)["at"]] == [
         "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00",
     ]  # fmt: skip
+
+
+def test_a_count_of_seconds_that_no_signed_number_holds_is_a_fault() -> None:
+    reading = PLAIN.model_copy(update={"dates": {"time": ("unix",)}})
+    stored = pa.chunked_array([pa.array([2**64 - 1, None, 5], pa.uint64())])
+    times, faults = typed(stored, "time", "time", reading)
+
+    assert times.isna().tolist() == [True, True, False]
+    assert [fault.count for fault in faults] == [1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"separator": sign} for sign in ("€", '"', "\n", "\0")),
+        *({"dates": {"day": [form]}} for form in ("%Q", "mixed")),
+    ],
+)
+def test_a_spelling_that_no_file_can_be_read_by_is_refused_in_the_settings(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="write one"):
+        ReadingParams.model_validate({**PLAIN.model_dump(), **wrong})
 
 
 @pytest.mark.parametrize("column", ["country", "weight"])

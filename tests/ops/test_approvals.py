@@ -9,6 +9,7 @@ from retrim.answers import status_record, version_records
 from retrim.core.approval import ApprovalParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops import approval as op
+from retrim.ops import release
 from retrim.ops.approval import approve, approve_all, end_waiting, reject, waiting
 from retrim.ops.check import balance
 from retrim.ops.person import ask_for_run
@@ -167,6 +168,42 @@ def test_a_killed_approval_is_finished_by_maintenance_too(desk: Desk, monkeypatc
         patched.setattr(op, "_finish", lambda *_, **__: None)
         say(desk, approve)
     end_waiting(desk.house, now=desk.day(40))
+
+    assert (live_version(desk), run_state(desk, 2)) == (2, "promoted")
+
+
+def test_a_kill_keeps_nobody_from_being_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    first = desk.house.store.runs(desk.house.model)[0]
+    with monkeypatch.context() as patched:
+        patched.setattr(op, "alert", killed)
+        with pytest.raises(Killed):
+            op.let_wait(desk.house, first, 1, reason="better", now=desk.day(13))
+        with pytest.raises(Killed):
+            end_waiting(desk.house, now=desk.day(20))
+    between = (run_state(desk, 1), run_state(desk, 2))
+    end_waiting(desk.house, now=desk.day(21))
+
+    assert between == ("promoted", "waiting")
+    assert (run_state(desk, 2), alerts(desk)[-1]) == ("refused", "approval expired")
+
+
+def test_of_two_that_carry_out_one_approval_the_slower_does_not_refuse_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = release.make_live
+
+    def slower(*given: Any, **named: Any) -> None:
+        real(*given, **named)  # maintenance, while our own process was looking at the release checks
+        real(*given, **named)
+
+    monkeypatch.setattr(release, "make_live", slower)
+    say(desk, approve)
 
     assert (live_version(desk), run_state(desk, 2)) == (2, "promoted")
 

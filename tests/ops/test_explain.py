@@ -48,6 +48,17 @@ def ask(desk: Desk, what: str, *, version: int | None = None, asked: str | None 
     return explain(desk.house, what, version=version, asked=asked, now=desk.day(at))
 
 
+@pytest.mark.parametrize("what", ["[" * 50_000, '{"a": "\\ud800"}', "[1, 2]"])
+def test_a_row_that_is_no_json_object_is_bad_input(desk: Desk, what: str) -> None:
+    with pytest.raises(BadInputError, match="is no JSON"):
+        ask(desk, what)
+
+
+def test_a_version_of_any_number_of_digits_is_bad_input(desk: Desk) -> None:
+    with pytest.raises(BadInputError, match="no landed row has the key"):
+        ask(desk, f"{key_of(desk, 13)}@{'9' * 5000}")
+
+
 def test_contributions_of_a_landed_row_sum_to_its_prediction(desk: Desk) -> None:
     found = ask(desk, key_of(desk, 13))
     said = found.explanation

@@ -46,6 +46,20 @@ def test_a_folder_inside_a_repository_is_refused(laid: Path) -> None:
         lay(laid / "inner", source=REPOSITORY)
 
 
+def test_a_secret_beside_the_code_is_not_committed_into_it(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in NEEDED:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).touch()
+    git.git(source, "init", "-q")
+    git.git(source, "add", "-A")
+    (source / ".env").write_text("PASSWORD=1\n")
+
+    with pytest.raises(RefusedError, match=r"\.env .*looks like a secret"):
+        lay(tmp_path / "mine", source=source)
+    assert not (tmp_path / "mine").exists()
+
+
 def test_without_a_checkout_it_says_what_is_needed(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"is no checkout of retrim .*--source CHECKOUT"):
         lay(tmp_path / "new", source=tmp_path)

@@ -184,6 +184,18 @@ def test_a_champion_before_that_was_altered_ends_it(tmp_path: Path) -> None:
     assert "altered" in checked.record["probation"]["said"]
 
 
+def test_a_champion_before_that_uses_a_column_forbidden_by_now_does_not_come_back(tmp_path: Path) -> None:
+    desk = begin(tmp_path, odd=6.0)
+    columns = desk.house.params.data.model_dump(mode="json")["columns"]
+    column = next(iter(desk.house.params.data.features))
+    columns[column]["role"] = "forbidden"
+    strict = with_params(desk, data={"columns": columns}, fairness={"forbidden": [column]})
+    checked = beat(strict, 20)
+
+    assert checked.record["probation"]["outcome"] == "over"
+    assert f"uses {column}, which fairness.forbidden forbids" in checked.record["probation"]["said"]
+
+
 def test_a_person_who_rolls_back_ends_it(tmp_path: Path) -> None:
     desk = begin(tmp_path, odd=6.0)
     beat(desk, 20)

@@ -10,7 +10,7 @@ import yaml
 
 from retrim.adapters.signing import Keys
 from retrim.core.canonical import to_json
-from retrim.core.proof import Agreement, Output, agreement, pick, receipt_fields
+from retrim.core.proof import Agreement, Output, agreement, from_top, pick, receipt_fields
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.house import House
 from retrim.ops.receipts import read_record, verify_receipt
@@ -121,6 +121,14 @@ def test_a_newer_format_is_not_guessed_at(house: House, file: Path) -> None:
         verify_receipt(house, file, key=None)
 
 
+@pytest.mark.parametrize("other", [{"format": "2"}, {"predictions": None}, {"predictions": {}}])
+def test_a_signed_receipt_that_lacks_a_figure_is_bad_input(house: House, file: Path, other: dict[str, object]) -> None:
+    file.write_bytes(to_json(Keys(house.workspace.keys).seal({**fields(), **other})))
+
+    with pytest.raises(BadInputError, match="lacks what a receipt says"):
+        verify_receipt(house, file, key=None)
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff", b'{"a": NaN}', b"[" * 100_000])
 def test_what_is_no_record_is_bad_input(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "junk.json"
@@ -142,6 +150,12 @@ def test_the_first_difference_stands_in_the_receipt() -> None:
     found = fields(differences=["train: models", "the bundle"])
 
     assert (found["identical"], found["first_difference"], found["differences"]) == (False, "train: models", 2)
+
+
+def test_where_the_workspace_lies_does_not_stand_in_a_receipt() -> None:
+    said = 'stage tune failed:\n  File "/home/ines/bike/var/runs/reproduce-v1/src/retrim/stages/tune.py", line 1'
+
+    assert from_top([said], root="/home/ines/bike") == [said.replace("/home/ines/bike", ".")]
 
 
 def test_predictions_of_another_shape_are_no_figure() -> None:

@@ -12,7 +12,8 @@ def copy_past(source: Store, target: Store, model: str, *, before: str) -> list[
     """Copies a model's past into an empty store; gives its versions, first to last.
 
     Predictions and alerts are left behind: no decision looks at them. So is a run that had not
-    ended by then, with the version it made; its decision stays.
+    ended by then, with the version it made unless that was live; its decision stays. A version
+    that was imported has no run, and comes along if it had been registered by then.
 
     Args:
         source: The store with the history; it is only read.
@@ -24,9 +25,14 @@ def copy_past(source: Store, target: Store, model: str, *, before: str) -> list[
     decisions = [row for row in source.decisions(model) if row.as_of < before]
     known = {row.id for row in decisions}
     runs = [row for row in source.runs(model) if row.decision in known and _ended(row, before)]
-    made = {row.id for row in runs}
-    versions = [row for row in source.versions(model) if row.run in made]
+    made, every = {row.id for row in runs}, {row.id for row in source.runs(model)}
     releases = [row for row in source.releases(model) if row.at < before]
+    released = {row.version for row in releases}
+    versions = [
+        row
+        for row in source.versions(model)
+        if row.run in made or row.version in released or (row.run not in every and row.made < before)
+    ]
     sealed = source.seals(model)
     seals = [
         {"model": model, "sequence": row.sequence, "seal": sealed[row.sequence]}

@@ -157,7 +157,7 @@ def signer_of(record: Mapping[str, Any]) -> PublicKey:
         signature = base64.b64decode(record[SIGNATURE], validate=True)
         seals = {str(name): str(seal) for name, seal in record[SEALS].items()}
         broken, signed = broken_seals(record), bytes_to_sign(seals)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise BadInputError(
             "this is no signed record: its key, seals or signature are missing or unreadable"
         ) from error

@@ -76,6 +76,16 @@ class Output:
         return {"stage": self.stage, "path": self.path, "recorded": self.recorded, "rebuilt": self.rebuilt}
 
 
+def from_top(differences: Sequence[str], *, root: str) -> list[str]:
+    """The differences with the workspace's own place left out of them: a receipt, and an export with it, travels.
+
+    Args:
+        differences: A line each, or what a tool printed when it failed.
+        root: Absolute path of the workspace.
+    """
+    return [each.replace(root, ".") for each in differences]
+
+
 def receipt_fields(
     *,
     what: Mapping[str, Any],

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 from pydantic import AfterValidator, Field, model_validator
 
 from retrim.core.section import Section
@@ -28,16 +29,38 @@ def _known_encoding(name: str) -> str:
     return name
 
 
+def _known_separator(sign: str) -> str:
+    if not sign.isascii() or sign in '"\r\n\0':
+        raise ValueError(f"{sign!r} cannot separate cells; write one ASCII sign such as ',', ';' or '\\t'")
+    return sign
+
+
+def _known_form(form: str) -> str:
+    if form in UNIX:
+        return form
+    try:
+        if "%" not in form:  # pandas has words that mean guessing
+            raise ValueError("it has no %")
+        pd.to_datetime(pd.Series(["x"]), format=form, errors="coerce", utc="%z" in form)
+    except ValueError as error:
+        raise ValueError(
+            f"{form!r} is no format of a time ({error}); write one such as '%d.%m.%Y %H:%M', or {' or '.join(UNIX)}"
+        ) from error
+    return form
+
+
 class ReadingParams(Section):
     """How files spell what their cells say."""
 
     encoding: Annotated[str, AfterValidator(_known_encoding)] = Field(description="of CSV text")
-    separator: str = Field(min_length=1, max_length=1, description="between the cells of a CSV line")
+    separator: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_known_separator)] = Field(
+        description="between the cells of a CSV line"
+    )
     decimal: Literal[".", ","] = Field(description="decimal sign of numbers")
     thousands: Literal["", ",", ".", " ", "'"] = Field(description="sign between groups of three digits; empty: none")
     missing: tuple[str, ...] = Field(description="words that mean a missing cell, beside a blank one")
     trim: bool = Field(description="whether blanks around the text of a category are cut off")
-    dates: dict[str, tuple[str, ...]] = Field(
+    dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
         description="formats of a time column, as strptime has them; none: ISO 8601"
     )
     zone: Annotated[str, AfterValidator(_known_zone)] = Field(

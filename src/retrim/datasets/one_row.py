@@ -51,7 +51,8 @@ def row_of_json(text: str, needed: Mapping[str, ColumnType], others: Mapping[str
     """
     try:
         given = json.loads(text)
-    except ValueError as error:
+        json.dumps(given, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
         raise BadInputError(f"{_brief(text)} is no JSON ({error}); write such as {_example(needed)}") from error
     if isinstance(given, list) and len(given) == 1:
         given = given[0]

@@ -59,8 +59,8 @@ def let_wait(house: House, run: Row, version: int, *, reason: str, now: pd.Times
         f"or `retrim reject {version} --reason ...`"
     )
     detail = {"reason": said, "verdict": reason, "expires": expires}
+    alert(house, "approval needed", f"version {version}: {said}", now=now)  # first: a kill between tells it twice
     house.store.end_run(run.id, state=WAITING, ended=iso(now), version=version, detail=detail)
-    alert(house, "approval needed", f"version {version}: {said}", now=now)
     return said
 
 
@@ -200,9 +200,9 @@ def _finish(house: House, run: Row, answer: Answer, *, now: pd.Timestamp) -> Non
             _end(house, run, "refused", f"{answer.words}; but {error}", answer, now=now)
             raise
         state = "promoted"
-    _end(house, run, state, reason, answer, now=now)
-    if answer.by is None:
+    if answer.by is None:  # told first: a run that has ended is not looked at again
         alert(house, f"approval {answer.answer}", f"version {run.version} ends refused: {reason}", now=now)
+    _end(house, run, state, reason, answer, now=now)
 
 
 def _end(house: House, run: Row, state: str, reason: str, answer: Answer, *, now: pd.Timestamp) -> None:

@@ -19,6 +19,7 @@ from retrim.ops.champion import Stored, stored
 from retrim.ops.house import House
 from retrim.ops.release import live
 
+LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
 SAME = 1e-9
 """By how much a stored prediction may differ from what the version says now, as a share of it."""
 
@@ -73,7 +74,7 @@ def explain(house: House, what: str, *, version: int | None, asked: str | None, 
     rows, labels = read_landed(house.landing.root)
     keys = rows["_key"]
     key, at, number = what.rpartition("@")
-    if at and number.isdecimal() and _spelt(what, keys, house.params.data) is None:
+    if at and number.isdecimal() and len(number) <= LONGEST and _spelt(what, keys, house.params.data) is None:
         if version is not None:
             raise BadInputError(f"{what!r} names version {number}, and --version {version} another; leave one out")
         prediction = _prediction(house, key, int(number))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from retrim.adapters.archive import is_plain, unpack
 from retrim.adapters.exhibits import Exhibits
-from retrim.adapters.signing import signer_of
+from retrim.adapters.signing import PublicKey, signer_of
 from retrim.adapters.store import Row, iso
 from retrim.core.release_checks import hold_to
 from retrim.errors import BadInputError, RefusedError
@@ -103,10 +103,12 @@ def import_version(house: House, file: Path, *, word: Word | None, now: pd.Times
         now: Rows count that had landed and were mature by then.
 
     Raises:
-        BadInputError: The file is no export, is too large, or of a newer format or another model.
+        BadInputError: The file is no export, is too large, or of a newer format or another model; or nobody is named.
         RefusedError: It was altered, its key is not trusted here, it does not answer its reference rows, its table is
             another one, or a run or another import is going on.
     """
+    if word is not None and not word.by.strip():
+        raise BadInputError("who approves is kept with the version; say who: --by NAME")
     parcel = open_parcel(house, file)
     with held(house, "import"), tempfile.TemporaryDirectory(prefix="retrim-import-") as made:
         known = _known(house, parcel.manifest["bundle"])
@@ -140,6 +142,15 @@ def open_parcel(house: House, file: Path) -> Parcel:
     whose_key(house, signer, key=None)
     if manifest.get("kind") != KIND:
         raise BadInputError(f"{file.name} is signed and no export: it is a {manifest.get('kind')!r}")
+    try:
+        return _parcel(house, file, files, manifest, signer)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadInputError(
+            f"{file.name} is signed and lacks what an export says ({error}); ask who signed it"
+        ) from error
+
+
+def _parcel(house: House, file: Path, files: dict[str, bytes], manifest: dict[str, Any], signer: PublicKey) -> Parcel:
     if manifest["format"] > FORMAT:
         raise BadInputError(
             f"{file.name} has format {manifest['format']}; this retrim reads up to {FORMAT}: use a newer one"

@@ -46,7 +46,7 @@ def lay(folder: Path, *, source: Path | None) -> Made:
 
     Raises:
         BadInputError: The folder holds something, or the source is no checkout.
-        RefusedError: The folder lies inside a repository.
+        RefusedError: The folder lies inside a repository, or a file that is not committed looks like a secret.
     """
     own = source is None
     source = (source or Path(retrim.__file__).parents[2]).resolve()
@@ -61,8 +61,9 @@ def lay(folder: Path, *, source: Path | None) -> Made:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInputError(f"{folder} is there and not empty; name a new folder")
     _refuse_nested(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     names = [name for name in _files(source) if not name.startswith(LEFT_OUT)]
+    _refuse_secrets(source, names)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, folder / name)
@@ -82,6 +83,20 @@ def _refuse_nested(folder: Path) -> None:
     raise RefusedError(
         f"{folder} lies inside the repository {top}, and a workspace is one of its own; name a folder outside"
     )
+
+
+def _refuse_secrets(source: Path, names: list[str]) -> None:
+    """What somebody laid beside the code for himself is not committed into a workspace that others may get."""
+    try:
+        committed = set(git.git(source, "ls-files", "-z", "--cached").split("\0"))
+    except RetrimError:
+        committed = set()
+    for name in names:
+        if name not in committed and git.looks_secret(source / name):
+            raise RefusedError(
+                f"untracked file {name} of {source} looks like a secret, and the workspace would commit it; "
+                "add it to .gitignore there, or move it away"
+            )
 
 
 def _files(source: Path) -> list[str]:

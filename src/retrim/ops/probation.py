@@ -14,6 +14,7 @@ from retrim.core.triggers import Decision
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.alerts import alert
 from retrim.ops.champion import stored
+from retrim.ops.group_checks import forbidden_in
 from retrim.ops.house import House
 from retrim.ops.release import live, make_live
 from retrim.ops.standing import PROBATION_ROLLBACK
@@ -205,6 +206,9 @@ def _after(house: House, table: pd.DataFrame, champion: Predictor, before: Found
     params, watch = house.params, before.watch
     try:
         former = stored(house, watch.against).predictor
+        forbidden = forbidden_in(house, list(former.view.features))
+        if forbidden:  # then it must not go live by itself, however good it is
+            raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden forbids by now")
         ripe = mature(table)
         unseen = ripe["_event"] > max(champion.judged_until, former.judged_until)
         rows = ripe[unseen & (ripe["_matured"] > pd.Timestamp(before.until))]

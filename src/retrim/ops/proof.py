@@ -14,7 +14,7 @@ from retrim.adapters.signing import Keys, signer_of
 from retrim.adapters.store import Row, iso
 from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
-from retrim.core.proof import Agreement, agreement, pick, receipt_fields
+from retrim.core.proof import Agreement, agreement, from_top, pick, receipt_fields
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import file_digest, folder_digest, read_folder, write_file
 from retrim.machine import platform_tag
@@ -23,7 +23,7 @@ from retrim.ops.champion import stored
 from retrim.ops.house import House
 from retrim.ops.origin import origin_of
 from retrim.ops.receipts import PROOF, whose_key
-from retrim.ops.reproduce import Rebuilding, Rebuilt, Say, rebuilding, version_row
+from retrim.ops.reproduce import Rebuilding, Rebuilt, Say, of_this_python, rebuilding, version_row
 from retrim.paths import Paths
 
 LOGGER = logging.getLogger("retrim.proof")
@@ -139,12 +139,13 @@ def prove_scheduled(house: House, *, now: pd.Timestamp, say: Say) -> Proof | Non
         say: Called with each line that DVC prints.
 
     Returns:
-        None where that is switched off, there is no version yet, or the moment has had its proof.
+        None where that is switched off, there is no version of this Python yet, or the moment has had its proof.
 
     Raises:
         RefusedError: A retraining is going on; ask again later.
     """
-    versions = [row.version for row in house.store.versions(house.model) if origin_of(row) is None]
+    made = [row for row in house.store.versions(house.model) if origin_of(row) is None]
+    versions = [row.version for row in made if of_this_python(row)]
     reason = f"scheduled for {iso(now)}"
     done = any(row.record["reason"] == reason for row in house.store.envelopes(house.model, kind=PROOF))
     if not house.params.proof.scheduled or not versions or done:
@@ -201,7 +202,7 @@ def _fields(house: House, done: Rebuilding, *, reason: str, now: pd.Timestamp) -
         outputs=pipeline.outputs(done.room),
         bundle={"recorded": row.bundle, "rebuilt": folder_digest(room.candidate) if whole else None},
         executed=done.rebuilt.executed,
-        differences=done.rebuilt.differences,
+        differences=from_top(done.rebuilt.differences, root=str(house.workspace.root)),
         predictions=_compare(house, row, room),
         reason=reason,
         proved_at=iso(now),

@@ -58,9 +58,16 @@ def verify_receipt(house: House | None, file: Path, *, key: str | None) -> Valid
     whose = whose_key(house, signer, key=key)
     if receipt.get("kind") != KIND:
         raise BadInputError(f"{file} is signed and no receipt of a rebuild: it is a {receipt.get('kind')!r}")
-    if receipt["format"] > FORMAT:
-        raise BadInputError(f"{file} has format {receipt['format']}; this retrim reads up to {FORMAT}: use a newer one")
-    return ValidReceipt(receipt, signer.fingerprint, whose)
+    found = ValidReceipt(receipt, signer.fingerprint, whose)
+    try:
+        if receipt["format"] > FORMAT:
+            raise BadInputError(
+                f"{file} has format {receipt['format']}; this retrim reads up to {FORMAT}: use a newer one"
+            )
+        found.as_record()
+    except (KeyError, TypeError) as error:
+        raise BadInputError(f"{file} is signed and lacks what a receipt says ({error}); ask who signed it") from error
+    return found
 
 
 def whose_key(house: House | None, signer: PublicKey, *, key: str | None) -> str:

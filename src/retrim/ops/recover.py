@@ -93,8 +93,8 @@ def _mark_dead(house: House, run: Row, *, now: pd.Timestamp) -> None:
         mark_stopped(house, run, why="its process was killed", now=now)
         return
     reason = f"its process was killed {run.attempt} times, retrain.attempts allows {most}: look for what kills it"
+    alert(house, "run failed", f"{run.id}: {reason}", now=now)  # first: a run that has ended is not looked at again
     house.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
-    alert(house, "run failed", f"{run.id}: {reason}", now=now)
 
 
 def _detail(house: House, run: Row) -> dict[str, object]:
@@ -109,8 +109,8 @@ def _waiting(house: House, *, now: pd.Timestamp) -> list[str]:
     for run in house.store.runs(house.model, state="crashed"):
         if _overtaken(house, by_id[run.decision], decisions):
             reason = "what is live was rolled back to since this was decided, and nothing starts by itself after that"
-            house.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
             alert(house, "run failed", f"{run.id}: {reason}", now=now)
+            house.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
         else:
             waiting.append(str(run.decision))
     if decisions and decisions[-1].outcome == "retrain" and house.store.run(f"run-{decisions[-1].id}") is None:

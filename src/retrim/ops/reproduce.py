@@ -100,10 +100,10 @@ def rebuilding(house: House, version: int, *, prove: bool, gently: bool, say: Sa
     """
     row = version_row(house, version)
     refuse_rebuild(row)
-    recorded = str(row.lineage["platform"]).rpartition("-python")[2]
-    if recorded != platform_tag().rpartition("-python")[2]:
+    if not of_this_python(row):
         raise BadInputError(
-            f"version {version} was made with Python {recorded}; run retrim with that one to rebuild it"
+            f"version {version} was made with Python {_python(row.lineage['platform'])}; run retrim with that one to "
+            "rebuild it"
         )
     folder = house.workspace.runs / f"reproduce-v{version}"
     with held(house, folder.name), using_cache(house):
@@ -115,6 +115,15 @@ def rebuilding(house: House, version: int, *, prove: bool, gently: bool, say: Sa
             yield _rebuild(house, row, folder, prove=prove, gently=gently, say=say)
         finally:
             pipeline.close_room(house.workspace, folder)
+
+
+def of_this_python(row: Row) -> bool:
+    """Whether a version was made with the Python that runs now: only then can it be rebuilt here."""
+    return _python(row.lineage["platform"]) == _python(platform_tag())
+
+
+def _python(tag: str) -> str:
+    return tag.rpartition("-python")[2]
 
 
 def version_row(house: House, version: int) -> Row:

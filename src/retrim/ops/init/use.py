@@ -11,7 +11,7 @@ from retrim.machine import cores
 from retrim.mapping import read_yaml
 from retrim.ops.init.desk import Ask, Wishes
 from retrim.ops.init.draft import Drafted, draft
-from retrim.ops.init.write import Written, require_free, unsaved, write
+from retrim.ops.init.write import Written, half_landed, require_free, unsaved, write
 from retrim.paths import Workspace
 
 
@@ -56,7 +56,7 @@ def look(workspace: Workspace, where: str, wishes: Wishes, *, ask: Ask) -> Looke
 
 
 def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: bool, overwrite: bool) -> Written:
-    """Writes the draft and lands the history.
+    """Writes the draft and lands the history. What a kill interrupted is gone on with.
 
     Args:
         workspace: Where.
@@ -68,11 +68,12 @@ def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: b
     Raises:
         RefusedError: Something that is not committed would be lost, or rows of another table have landed.
     """
-    require_free(workspace)
-    suite = workspace.root / looked.drafted.data.suite
-    lost = unsaved(workspace, suite)
-    if lost and not overwrite:
-        raise RefusedError(
-            f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this again"
-        )
+    if not half_landed(workspace, looked.drafted, looked.raw, reason=reason):
+        require_free(workspace)
+        lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
+        if lost and not overwrite:
+            raise RefusedError(
+                f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this "
+                "again"
+            )
     return write(workspace, looked.drafted, looked.raw, reason=reason, land_history=land_history)

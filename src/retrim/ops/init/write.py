@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters import git
+from retrim.adapters.landing import Landing
 from retrim.core.init.sizes import Choice
 from retrim.core.init.suite import suite_of
 from retrim.datasets.raw import SUFFIXES, RawTable
@@ -71,6 +73,24 @@ def require_free(workspace: Workspace) -> None:
             "one model a workspace "
             "is all there is; make another: retrim new DIR"
         )
+
+
+def half_landed(workspace: Workspace, drafted: Drafted, raw: RawTable, *, reason: str) -> bool:
+    """Whether what has landed is the beginning of this very history, by these very settings: then a kill came between.
+
+    Written and landed again, nothing that is there changes, and the rest comes.
+    """
+    import yaml
+
+    there = {batch.digest for batch in Landing(workspace.landing).batches()} if workspace.landing.is_dir() else set()
+    if not there:
+        return False
+    digests = [sha256(raw.piece(rows)).hexdigest() for _, rows in pieces(drafted, now=clock())]
+    if there != set(digests[: len(there)]) or len(there) == len(digests):
+        return False
+    text, name = workspace.params.read_text(encoding="utf-8"), workspace.params.name
+    wanted = parse_params(yaml.safe_load(new_params(text, drafted, reason=reason, name=name)), name)
+    return load_params(workspace.params) == wanted
 
 
 def unsaved(workspace: Workspace, suite: Path) -> list[str]:

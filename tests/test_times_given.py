@@ -1,0 +1,18 @@
+"""Times that a person gives to a command."""
+
+import pandas as pd
+import pytest
+
+from retrim.cli_base import as_time
+from retrim.errors import BadInputError
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00+14:00"])
+def test_one_that_cannot_be_written_out_in_utc_is_bad_input(text: str) -> None:
+    with pytest.raises(BadInputError, match="too far away"):
+        as_time(text)
+
+
+@pytest.mark.parametrize("text", ["9998-12-31T23:59:59", "2262-04-11T23:47:16.854775807", "0001-01-01"])
+def test_one_far_away_has_a_second_after_it_all_the_same(text: str) -> None:
+    assert as_time(text) < as_time(text) + pd.Timedelta("1s")
