@@ -54,7 +54,7 @@ def test_it_was_fitted_until_the_newest_mature_row(world: World, outcome: Any) -
 
     assert found is not None
     assert found.version == outcome["refit"]["version"]
-    assert found.predictor.used_until == pd.Timestamp(world.day(FIRST)) - pd.Timedelta("2h")
+    assert found.predictor.used_until == pd.Timestamp(world.day(FIRST)) - pd.Timedelta("1h")
 
 
 def test_it_is_rebuilt_as_every_version(world: World, outcome: Any) -> None:
