@@ -96,6 +96,8 @@ def test_the_stated_interval_leaves_out_as_many_rows_above_as_below() -> None:
 
 
 def test_models_with_classes_state_no_interval() -> None:
-    origins = [Origin(pd.Timestamp(0), pd.Timestamp(1), 2, {"all": 0.1}, {"all": np.empty(0)})]
+    origins = [
+        Origin(pd.Timestamp(0), pd.Timestamp(1), 2, {"all": 0.1}, {"all": np.empty(0)}, {"all": np.zeros((2, 2))})
+    ]
 
     assert stated_interval(origins, level=0.8) is None

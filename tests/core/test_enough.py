@@ -9,7 +9,7 @@ from retrim.core.tuning import TuneParams
 from retrim.core.windows import SplitParams
 
 SPLIT = SplitParams(judge_rows=48, sliding_rows=200)
-BACKTEST = BacktestParams(origins=2, origin_rows=48)
+BACKTEST = BacktestParams(origins=2, origin_rows=48, interval=0.8)
 TUNE = TuneParams.model_validate(
     {
         "sampler": "tpe", "options": {}, "trials": 1, "warm_trials": 1, "batch": 1, "folds": 2, "fold_rows": 48,

@@ -9,7 +9,7 @@ from retrim.core.work import ProbeCost, retraining_work
 from tests.architecture.test_settings import DOCUMENT
 
 TUNE = TuneParams.model_validate({**DOCUMENT["tune"], "trials": 5, "warm_trials": 2, "folds": 2, "fold_rows": 100})
-BACKTEST = BacktestParams(origins=2, origin_rows=100)
+BACKTEST = BacktestParams(origins=2, origin_rows=100, interval=0.8)
 
 
 def work(mode: str, **changed: object) -> int:
