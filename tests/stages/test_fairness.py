@@ -168,7 +168,10 @@ def test_nothing_is_said_of_groups_where_none_are_declared(tmp_path: Path) -> No
     assert "features/proxies.json" not in room.bundle
 
 
-def test_the_screen_shows_each_group_before_and_after(by_thresholds: UnfairRoom) -> None:
+def test_the_screen_shows_each_group_before_and_after(
+    by_thresholds: UnfairRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screens.OUT, "width", 120)
     shown = {
         "version": 1,
         "fairness": by_thresholds.record("verdict/fairness.json"),
