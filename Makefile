@@ -40,11 +40,11 @@ demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when
 	@$(bin)/retrim demo
 
 .PHONY: test
-test: $(ready) ## Run the tests, with the coverage of core (10 minutes on 2 cores).
+test: $(ready) ## Run the tests, with the coverage of core (20 minutes on 2 cores).
 	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not drill" --cov --cov-report=term --cov-fail-under=95
 
 .PHONY: quick
-quick: $(ready) ## Run the tests that start no server (1 minute).
+quick: $(ready) ## Run the tests that start no server (3 minutes).
 	@$(python) -m pytest -q -n 2 --dist loadfile -m "not server and not slow and not drill"
 
 .PHONY: structure
