@@ -69,15 +69,21 @@ def _sentence(house: House, summary: dict[str, Any]) -> str:
         return "No rows matured in the replayed time, so there is no loss to speak of."
     name = summary["loss"].upper()
     totals = summary["totals"]
+    places = _places(totals["price"])
     return (
-        f"Over {summary['rows']:,} rows replayed, {name} was {summary['system']:.1f} with "
+        f"Over {summary['rows']:,} rows replayed, {name} was {summary['system']:.{places}f} with "
         f"{_counted(summary['retrainings'])} ({summary['promoted']} promoted, {summary['refused']} refused), "
-        f"{summary['frozen']:.1f} had version 1 stayed (0 retrainings), and {summary['always']:.1f} "
+        f"{summary['frozen']:.{places}f} had version 1 stayed (0 retrainings), and {summary['always']:.{places}f} "
         f"retraining at every check ({_counted(summary['checks'])}, read off the probe's fits). "
-        f"At a price of {totals['price']:.1f} a retraining the whole cost, in mean loss x checks, was "
-        f"{totals['system']:.0f} ({totals['system_with_probes']:.0f} with the probes), {totals['frozen']:.0f} and "
-        f"{totals['always']:.0f}."
+        f"At a price of {totals['price']:.{places}f} a retraining the whole cost, in mean loss x checks, was "
+        f"{totals['system']:.{places - 1}f} ({totals['system_with_probes']:.{places - 1}f} with the probes), "
+        f"{totals['frozen']:.{places - 1}f} and {totals['always']:.{places - 1}f}."
     )
+
+
+def _places(price: float) -> int:
+    """Decimals that tell losses apart where a retraining costs so much."""
+    return 1 if price >= 1 else 3
 
 
 def _totals(
@@ -107,8 +113,9 @@ def _line(beat: "Beat") -> tuple[Any, ...]:
     if check is None:
         return beat.date, beat.rows, None, None, beat.live, f"version 1 {came}"
     reading = check["reading"]
-    loss = None if reading is None else f"{reading['champion_loss']:.1f}"
-    account = f"{check['account']['balance']:.1f} of {check['price']:.1f}"
+    places = _places(check["price"])
+    loss = None if reading is None else f"{reading['champion_loss']:.{places}f}"
+    account = f"{check['account']['balance']:.{places}f} of {check['price']:.{places}f}"
     said = f"{check['outcome']}, {came}" if came else f"{check['outcome']}: {check['reason']}"
     return beat.date, beat.rows, loss, account, beat.live, said
 
