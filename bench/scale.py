@@ -59,7 +59,9 @@ def piece(first: int, rows: int, of: int) -> pd.DataFrame:
         columns[f"n{place}"] = draw.integers(0, 10 ** (place + 1), rows).astype("float64")
     for place in range(CATEGORIES):
         names = pa.array([f"level {number}" for number in range((4, 12, 50, 200)[place % 4])])
-        columns[f"k{place}"] = pa.DictionaryArray.from_arrays(pa.array(draw.integers(0, len(names), rows), pa.int32()), names)
+        columns[f"k{place}"] = pa.DictionaryArray.from_arrays(
+            pa.array(draw.integers(0, len(names), rows), pa.int32()), names
+        )
     hour = np.asarray(at.hour, dtype="float64")
     signal = 10 * np.sin(hour / 24 * 2 * np.pi) + 3 * columns["x1"] * columns["x2"] + columns["x3"]
     columns["y"] = (signal + draw.normal(size=rows)).round(4)
@@ -107,6 +109,7 @@ def settings(rows: int) -> dict[str, Any]:
 
 def suite() -> dict[str, Any]:
     """Thirty expectations, such as `retrim init` drafts: types, bounds, sets, keys."""
+
     def one(kind: str, column: str, **kwargs: Any) -> dict[str, Any]:
         return {"type": f"expect_column_values_to_{kind}", "kwargs": {"column": column, **kwargs}}
 
@@ -115,7 +118,9 @@ def suite() -> dict[str, Any]:
     made += [one("be_between", f"x{place}", min_value=-9, max_value=9) for place in range(8)]
     made += [one("be_between", f"n{place}", min_value=0) for place in range(4)]
     made += [one("be_of_type", f"k{place}", type_="str") for place in range(2)]
-    made += [one("be_in_set", f"k{p}", value_set=[f"level {n}" for n in range((4, 12, 50, 200)[p % 4])]) for p in range(4)]
+    made += [
+        one("be_in_set", f"k{p}", value_set=[f"level {n}" for n in range((4, 12, 50, 200)[p % 4])]) for p in range(4)
+    ]
     made += [one("match_regex", "id", regex="^o[0-9]{10}$"), one("not_be_null", "x1")]
     assert len(made) == 30
     return {"name": "bench", "meta": {}, "expectations": made}
@@ -131,14 +136,22 @@ params = load_params(root / "params.yaml")
 done = land(file, workspace=Workspace(root), data=params.data, now=now, correction=False, batches=params.batches)
 assert done.outcome == "landed", done.faults
 """
-STAGE = "import sys; from pathlib import Path; from retrim.stages import {0}; from retrim.stages._room import _arguments; from retrim.paths import Paths; {0}.run(**_arguments({0}.run, Paths(Path.cwd())))"
+STAGE = """
+from pathlib import Path
+from retrim.paths import Paths
+from retrim.stages import {0}
+from retrim.stages._room import _arguments
+{0}.run(**_arguments({0}.run, Paths(Path.cwd())))
+"""
 
 
 def watched(code: str, *arguments: str, folder: Path, limit: float) -> Spent:
     """Runs Python code in a process of its own and looks at what its whole tree holds."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}", "OMP_WAIT_POLICY": "passive", "RETRIM_CORES": "2"}
     began = time.perf_counter()
-    process = psutil.Popen([sys.executable, "-c", code, *arguments], cwd=folder, env=environment, stderr=subprocess.PIPE)
+    process = psutil.Popen(
+        [sys.executable, "-c", code, *arguments], cwd=folder, env=environment, stderr=subprocess.PIPE
+    )
     most, over = 0.0, False
     while process.poll() is None:
         try:

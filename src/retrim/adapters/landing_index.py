@@ -119,7 +119,9 @@ class LandingIndex:
     def _read(self) -> _Manifest:
         try:
             record = json.loads((self.folder / MANIFEST).read_bytes())
-            runs = {kind: [(str(name), int(size)) for name, size in record["runs"][kind]] for kind in ("rows", "labels")}
+            runs = {
+                kind: [(str(name), int(size)) for name, size in record["runs"][kind]] for kind in ("rows", "labels")
+            }
             whole = all(self._is_whole(name, size) for each in runs.values() for name, size in each)
             if record["hash"] == _probe() and whole and all(_complete(note) for note in record["files"].values()):
                 return _Manifest(record["files"], runs)
