@@ -3,7 +3,6 @@
 Exit codes: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import typer

@@ -16,7 +16,7 @@ from retrim.errors import BadInputError
 from retrim.ops.init.use import model_name
 from tests.ops.raw_tables import csv, table
 
-SECRET = "swordfish"
+SECRET = "swordfish"  # noqa: S105  of nobody
 CONTENT = csv(table(30))
 
 
@@ -122,7 +122,7 @@ class Shelf(BaseHTTPRequestHandler):
         if known and there and self.command == "GET":
             self.wfile.write(CONTENT)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815  as the library calls it
 
     def log_message(self, *given: Any) -> None:
         """Says nothing."""

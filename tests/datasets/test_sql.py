@@ -8,13 +8,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from retrim.datasets.raw import open_raw
 from retrim.errors import BadInputError
 
-SECRET = "swordfish"
+SECRET = "swordfish"  # noqa: S105  of nobody
 
 
 @pytest.fixture
@@ -118,24 +119,27 @@ def postgres() -> Iterator[str]:
         pytest.skip("PostgreSQL is not installed here (no initdb)")
     pytest.importorskip("asyncpg", reason="no driver for PostgreSQL is installed")
     home = Path(tempfile.mkdtemp(prefix="retrim-pg-"))  # pytest's own folders are open to its user alone
-    user: dict[str, int] = {}
+    user: dict[str, Any] = {}
     if os.getuid() == 0:  # it does not run as root
         import pwd
 
         user = {"user": pwd.getpwnam("nobody").pw_uid}
         os.chown(home, user["user"], -1)
     (home / "password").write_text(SECRET)
-    data, quiet = str(home / "data"), {"check": True, "capture_output": True, "cwd": "/"}
-    made = [str(binaries / "initdb"), "-D", data, "-U", "shopkeeper", "--auth=scram-sha-256", "-N", "-E", "UTF8"]
-    subprocess.run([*made, "--no-locale", f"--pwfile={home / 'password'}"], **quiet, **user)  # type: ignore[call-overload]
+    data = str(home / "data")
+
+    def call(program: str, *words: str) -> None:
+        command = [str(binaries / program), "-D", data, *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **user)
+
+    call("initdb", "-U", "shopkeeper", "--auth=scram-sha-256", "-N", "--no-locale", f"--pwfile={home / 'password'}")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={home} -c fsync=off"
-    control = [str(binaries / "pg_ctl"), "-D", data, "-w", "-l", str(home / "log")]
-    subprocess.run([*control, "-o", options, "start"], **quiet, **user)  # type: ignore[call-overload]
+    call("pg_ctl", "-w", "-l", str(home / "log"), "-o", options, "start")
     yield f"shopkeeper:{SECRET}@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-m", "immediate", "stop"], **quiet, **user)  # type: ignore[call-overload]
+    call("pg_ctl", "-m", "immediate", "stop")
     shutil.rmtree(home)
 
 

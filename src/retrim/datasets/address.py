@@ -92,7 +92,7 @@ def fetch(where: str) -> list[tuple[str, bytes]]:
         found = [(name, bytes(system.cat_file(name))) for name in names]
     except FileNotFoundError:
         raise BadInputError(f"{address.shown} does not exist; name a file, a folder or a pattern") from None
-    except Exception as error:  # each kind of address has errors of its own
+    except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
         raise BadInputError(
             f"{address.shown} cannot be read ({type(error).__name__}: {address.clean(error)}); name what you may read, "
             "with the credentials of its protocol in the environment"
@@ -113,14 +113,14 @@ def _system(address: Address) -> tuple[Any, str]:
         home = str(known_implementations.get(protocol, {}).get("class", "")).split(".")[0]
         package = home if home not in ("", "fsspec") else (error.name or protocol)
         raise BadInputError(
-            f"{address.shown} needs the Python package {package!r}, which is not installed; install it beside retrim, or "
-            "copy the file here"
+            f"{address.shown} needs the Python package {package!r}, which is not installed; install it beside retrim, "
+            "or copy the file here"
         ) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the same
         if isinstance(error, ValueError) and protocol not in known_implementations:
             raise BadInputError(
-                f"{protocol!r} is no protocol that is known; write s3://, gs://, az://, https://, file:// or an address "
-                "of a database such as sqlite:///shop.db"
+                f"{protocol!r} is no protocol that is known; write s3://, gs://, az://, https://, file:// or an "
+                "address of a database such as sqlite:///shop.db"
             ) from None
         raise BadInputError(
             f"{address.shown} cannot be reached ({type(error).__name__}: {address.clean(error)}); look at the address "

@@ -20,7 +20,7 @@ DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
 
 def is_database(where: str) -> bool:
     """Whether an address is one of a database, as SQLAlchemy writes it."""
-    return where.split("://")[0].split("+")[0] in (*DIALECTS, "postgres")
+    return where.partition("://")[0].partition("+")[0] in (*DIALECTS, "postgres")
 
 
 def read_query(where: str, *, query: str | None, table: str | None) -> pa.Table:
@@ -121,7 +121,7 @@ def _rows(connection: Any, query: str | None, table: str | None, address: Addres
         result = connection.execute(select(literal_column("*")).select_from(named(name, schema=schema or None)))
     if not result.returns_rows:
         raise BadInputError("--query gives no rows; write a statement that does, such as 'select * from orders'")
-    names = [str(name) for name in result.keys()]
+    names = [str(name) for name in result.keys()]  # noqa: SIM118  no mapping: iterating gives rows
     columns: list[list[Any]] = [[] for _ in names]
     for part in result.partitions(AT_ONCE):
         for cells, more in zip(columns, zip(*part, strict=True), strict=True):
