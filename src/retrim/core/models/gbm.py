@@ -118,7 +118,7 @@ class GbmKind:
         import lightgbm
 
         check_target(self.name, actual)
-        names = _safe_names(list(view.features))
+        names = _safe_names(list(view.columns))
         parameters = {
             **self.usual,
             **hyperparameters,
