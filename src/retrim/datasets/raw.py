@@ -19,9 +19,11 @@ import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from retrim.core.init.looks import Look
+from retrim.datasets.address import address_of, fetch, is_address
 from retrim.datasets.container import ARROW, BLOCK, GZIP, JSON_LINE, PARQUET, UTF8_MARK
 from retrim.datasets.raw_csv import read_csv
 from retrim.datasets.raw_look import look_of
+from retrim.datasets.sql import is_database, read_query
 from retrim.errors import BadInputError
 
 Kind = Literal["csv", "json", "parquet", "arrow"]
@@ -94,14 +96,26 @@ class RawTable:
         return sink.getvalue()
 
 
-def open_raw(where: str) -> RawTable:
-    """The table in a file, in all files of a folder put together, or at an fsspec address such as `s3://...`.
+def open_raw(where: str, *, query: str | None = None, table: str | None = None) -> RawTable:
+    """The table in a file, in all files of a folder put together, at an fsspec address, or in a database.
+
+    Args:
+        where: A path; an address such as `s3://bucket/folder`; or one of a database such as `sqlite:///shop.db`.
+        query: For a database: a statement that gives the rows.
+        table: For a database: the table's name.
 
     Raises:
         BadInputError: There is no such file, it is no table, or the files of a folder differ in their columns.
     """
-    if "://" in where:
-        return read_raw(_fetch(where), where)
+    if is_address(where) and is_database(where):
+        shown = address_of(where).shown
+        return _checked(RawTable("parquet", "utf-8", ",", read_query(where, query=query, table=table), 0, 1), shown)
+    if query is not None or table is not None:
+        raise BadInputError(
+            "--query and --table belong to an address of a database, such as sqlite:///shop.db; leave them out"
+        )
+    if is_address(where):
+        return _together(fetch(where), address_of(where).shown)
     path = Path(where)
     try:
         if path.is_dir():
@@ -115,25 +129,17 @@ def open_raw(where: str) -> RawTable:
         raise BadInputError(f"{where} cannot be read ({error}); name a file that you may read") from error
 
 
-def _fetch(where: str) -> bytes:
-    import fsspec
-
-    try:
-        with fsspec.open(where, "rb") as file:
-            content = file.read()
-    except Exception as error:  # each kind of address has errors of its own
-        raise BadInputError(
-            f"{where} cannot be read ({type(error).__name__}: {error}); name a file that you may read"
-        ) from error
-    return bytes(content)
-
-
 def _folder(path: Path) -> RawTable:
     files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith((".", "_")))
     if not files:
         raise BadInputError(f"{path} has no file in it; name a folder of files ({KINDS})")
-    read = [read_raw(file.read_bytes(), str(file)) for file in files]
-    first = read[0]
+    return _together([(str(file), file.read_bytes()) for file in files], str(path))
+
+
+def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
+    """One table of all files; `where` names their folder in errors."""
+    read = [read_raw(content, name) for name, content in named]
+    files, first = [name for name, _ in named], read[0]
     for file, table in zip(files, read, strict=True):
         if table.columns.column_names != first.columns.column_names:
             odd = sorted(set(table.columns.column_names) ^ set(first.columns.column_names)) or ["their order"]
@@ -149,7 +155,7 @@ def _folder(path: Path) -> RawTable:
         columns = pa.concat_tables([table.columns for table in read], promote_options="permissive")
     except pa.ArrowException as error:
         raise BadInputError(
-            f"{path}: its files hold columns of different types ({error}); name them one by one"
+            f"{where}: its files hold columns of different types ({error}); name them one by one"
         ) from error
     return replace(first, columns=columns, ragged=sum(table.ragged for table in read), files=len(read))
 
