@@ -20,7 +20,7 @@ class Collinear:
             From 5 or 10 on it is usually called high. Constant columns are left out.
         condition: Condition number of the standardised columns, 1 or more: from 30 on usually called strong.
         together: Columns that carry the direction of the least variance, where the condition is 30 or more: those
-            whose share of it is above 1 / columns.
+            whose share of it is above half of an equal one.
     """
 
     inflation: dict[str, float]
@@ -60,5 +60,5 @@ def collinear(columns: Mapping[str, np.ndarray]) -> Collinear | None:
         inflation[name] = float("inf") if exact else max(float((shares[~none] / values[~none]).sum()), 1.0)
     condition = float("inf") if none.any() else float(np.sqrt(values[-1] / values[0]))
     carried = axes[:, 0] ** 2
-    together = tuple(name for name, share in zip(names, carried, strict=True) if share > 1 / len(names))
+    together = tuple(name for name, share in zip(names, carried, strict=True) if share > 0.5 / len(names))
     return Collinear(inflation, condition, together if condition >= 30 else ())

@@ -86,13 +86,15 @@ def _tree(inputs: np.ndarray, values: np.ndarray, there: np.ndarray, leaves: int
     if text:
         names = sorted(counts_of(values[rows]))
         fitted = DecisionTreeClassifier(max_leaf_nodes=leaves, min_samples_leaf=least, random_state=0)
-        fitted.fit(inputs[rows], codes_of(values[rows], names))
+        with np.errstate(all="ignore"):  # it adds all up to see whether they are finite
+            fitted.fit(inputs[rows], codes_of(values[rows], names))
         said: list[Any] = [names[int(fitted.classes_[row[0].argmax()])] for row in fitted.tree_.value]
     else:
         # In units of the largest, so that squares do not overflow.
         scale = float(np.abs(values[rows]).max()) or 1.0
         fitted = DecisionTreeRegressor(max_leaf_nodes=leaves, min_samples_leaf=least, random_state=0)
-        fitted.fit(inputs[rows], values[rows] / scale)
+        with np.errstate(all="ignore"):
+            fitted.fit(inputs[rows], values[rows] / scale)
         said = [float(row[0][0]) * scale for row in fitted.tree_.value]
     tree = fitted.tree_
     return {

@@ -69,7 +69,7 @@ class _Text(Step):
         made: Frame = {}
         for name, values in frame.items():
             own = state["columns"][name]
-            axes, rarity = np.array(own["axes"]).reshape(-1, own["places"]), np.array(own["rarity"])
+            axes, rarity = np.array(own["axes"]).reshape(len(own["axes"]), own["places"]), np.array(own["rarity"])
             found = np.zeros((len(values), state["components"]))
             for number, row in enumerate(_counts(values, self.place(own))):
                 if row:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from retrim.core.prepare.numbers import moments
+from retrim.core.prepare.sheet import held
 from retrim.core.prepare.step import NUMBERS, Frame, Learned, Past, Step, same, step
 
 BOUNDS = (-5.0, 5.0)
@@ -15,7 +16,7 @@ DIGITS = 6  # of a power that is learned: it decides nothing beyond
 def _lifted(values: np.ndarray, state: Mapping[str, float]) -> np.ndarray:
     """Numbers moved by the learned shift; one below all of training is held at the least of these."""
     with np.errstate(over="ignore"):
-        return np.asarray(np.maximum(values + state["shift"], state["least"]))
+        return held(np.maximum(values + state["shift"], state["least"]))
 
 
 def _shift(values: np.ndarray, *, above: float) -> dict[str, float]:
@@ -110,8 +111,9 @@ class BoxCox(Step):
         for name, values in past.frame.items():
             state = _shift(values, above=1.0)
             there = _lifted(values[~np.isnan(values)], state)
-            scale = float(np.exp(np.log(there).mean())) if len(there) else 1.0
-            small = there / scale
+            scale = float(np.exp(min(np.log(there).mean(), 700.0))) if len(there) else 1.0
+            with np.errstate(over="ignore", under="ignore"):
+                small = np.maximum(held(there / scale), 5e-324)
             slope = float(np.log(small).sum()) if len(small) else 0.0
             power = 1.0
             if len(np.unique(small)) > 1:
