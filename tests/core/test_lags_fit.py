@@ -27,7 +27,7 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
     [
         ([{"of": "wieght", "lag": 1}], {}, "history.features: 'wieght' is no column; columns: at, order"),
         ([{"of": "country", "lag": 1}], {}, "'country' is a category; a lag or statistic is of a number"),
-        ([{"of": "price", "lag": "2h"}], {}, "not due by then; write a lag of at least label_horizon 1d"),
+        ([{"of": "price", "lag": "2h"}], {}, "not due by then; write a lag of at least label_horizon 1D"),
         ([{"of": "order", "lag": "2h"}], {}, "'order' of the row 2h back is not due by then"),
         ([LAG], {"entity": ["shop"]}, "history.entity: 'shop' is no column"),
         ([LAG], {"entity": ["price"]}, "history.entity: 'price' has the role 'target'"),
@@ -50,7 +50,7 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
         (
             [{"of": "price", "lag": "36h"}],
             {"ahead": "24h", "known_ahead": ["weight", "items", "country"]},
-            "at least label_horizon 1d and ahead 24h together",
+            "at least label_horizon 1D and ahead 24h together",
         ),
     ],
 )

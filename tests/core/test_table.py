@@ -191,10 +191,16 @@ def test_features_from_the_past_are_made_of_all_rows_that_had_landed() -> None:
     assert assemble(rows, None, data, as_of=day(9)).set_index("_key")["price lag 1"]["c"] == 6.0
 
 
+PAST: dict[str, Any] = {
+    "entity": [],
+    "ahead": None,
+    "known_ahead": [],
+    "features": [{"of": "price", "lag": 1}, {"of": "at", "over": "2d", "stat": "count"}],
+}
+
+
 class TestEveryHistory:
-    past = [{"of": "price", "lag": 1}, {"of": "weight", "over": "2d", "stat": "count"}]
-    told = {"entity": [], "ahead": None, "known_ahead": [], "features": past}
-    data = DataParams.model_validate(SHOP_LATER | {"history": told})
+    data = DataParams.model_validate(SHOP_LATER | {"history": PAST})
 
     @settings(max_examples=60, deadline=None)
     @given(history, days)
