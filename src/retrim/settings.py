@@ -18,6 +18,7 @@ from retrim.core.drift.profile import ProfileParams
 from retrim.core.fairness.fits import require_fit
 from retrim.core.fairness.params import FairnessParams
 from retrim.core.gate import GateParams
+from retrim.core.init.leak import LeakParams
 from retrim.core.made import faults_of
 from retrim.core.metrics import JudgeParams, require
 from retrim.core.models import MODELS
@@ -67,6 +68,7 @@ class Params(Section):
     card: CardParams
     former: FormerParams
     probation: ProbationParams
+    leaks: LeakParams
     retrain: RetrainParams
     release: ReleaseParams
     room: RoomParams

@@ -208,6 +208,7 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
         "row_order": json.loads((paths.features / "split.json").read_bytes())["row_order"],
         "seed": house.params.train.seed,
         "model_sha256": file_digest(paths.models / verdict["winner"] / "model.txt"),
+        **({"allowed_leaks": dict(house.params.leaks.allowed)} if house.params.leaks.allowed else {}),
         **json.loads(paths.pins.read_bytes()),
     }
     version = house.registry.publish(

@@ -1,11 +1,16 @@
 """Landed batches to the mature rows of the table, checked once more against the suite."""
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from retrim.adapters.validation import for_tables, read_suite, validate
 from retrim.core.bundle_format import format_record
 from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
+from retrim.core.init.leak import LeakParams, apart
+from retrim.core.init.leak_rows import DUPLICATES
+from retrim.core.init.leaks import leaks_of
 from retrim.core.table import DataParams, assemble, mature, overdue_labels
 from retrim.datasets.landed import landed_files, read_landed
 from retrim.errors import BadInputError, RefusedError
@@ -13,8 +18,17 @@ from retrim.files import write_file, write_folder
 from retrim.paths import Paths
 from retrim.stages._room import main, read_pins
 
+LOOKED = 200_000
+"""Newest rows in which is looked for what gives the answer away."""
 
-def run(data: DataParams, paths: Paths) -> None:
+
+def run(
+    data: DataParams,
+    leaks: LeakParams,
+    split__judge_rows: int,
+    reading__calendar: dict[str, str],
+    paths: Paths,
+) -> None:
     """Writes the mature rows as of the pinned date, and a report of what was there.
 
     Batches that a person released are exempt from the suite: the reason stands with them.
@@ -33,6 +47,8 @@ def run(data: DataParams, paths: Paths) -> None:
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
+    if leaks.probe:
+        _refuse_leaks(table.tail(LOOKED).reset_index(drop=True), data, leaks, split__judge_rows, reading__calendar)
     report = {
         "as_of": as_of.isoformat(),
         "landed": len(rows),
@@ -46,6 +62,22 @@ def run(data: DataParams, paths: Paths) -> None:
     write_file(paths.format, to_json(format_record()))
     write_file(paths.table, to_parquet(ripe))
     write_folder(paths.validation, {"report.json": to_json(report)})
+
+
+def _refuse_leaks(
+    table: pd.DataFrame, data: DataParams, leaks: LeakParams, judge_rows: int, made: Collection[str]
+) -> None:
+    found = leaks_of(
+        table, data, label_time=table["_known"], entity=leaks.entity, judge_rows=judge_rows, made=tuple(made)
+    )
+    refused, _ = apart(found, leaks.allowed)
+    if refused:
+        said, name = "; ".join(leak.text for leak in refused), refused[0].columns[0]
+        cure = "send each row once" if name == DUPLICATES else f"give {name!r} the role forbidden in data.columns"
+        raise RefusedError(
+            f"leak: {said}. {cure[:1].upper()}{cure[1:]}; or, if it is known before the event: leaks.allowed: "
+            f"{{{name}: WHY}} in params.yaml"
+        )
 
 
 if __name__ == "__main__":
