@@ -209,7 +209,9 @@ def run(name: str, table: Table, packages: Path, folder: Path) -> dict[str, Any]
     raw.write_bytes(table.raw(packages))
     place = folder / name
     retrim(folder, "new", str(place))
-    said, init_s = retrim(place, "init", "--data", str(raw), "--target", table.target, "--yes", "--json", *table.options)
+    said, init_s = retrim(
+        place, "init", "--data", str(raw), "--target", table.target, "--yes", "--json", *table.options
+    )
     record = json.loads(said)
     first, last = record["written"]["first_arrival"], record["written"]["last_arrival"]
     made, retrain_s = retrim(place, "retrain", "--as-of", first, "--json", code=(0, 1))
