@@ -89,7 +89,7 @@ def _related(look: Look) -> Section | None:
     said = (
         (
             "Between numbers Spearman's correlation, with its sign; between categories Cramér's V; between both the "
-            f"correlation ratio of the ranks. On {look.sampled:,} rows; at most {heat.MOST_ROWS} columns, that tell most."
+            f"correlation ratio of the ranks. On {look.sampled:,} rows; the {heat.MOST_ROWS} that tell most, at most."
         ),
     )
     return Section("How columns hang together", "related", said, tables, (("strengths of pairs of columns", picture),))
@@ -102,9 +102,9 @@ def _drift(look: Look) -> Section | None:
     first = over_time.first_part(look.periods)
     said = (
         (
-            f"Each part against the first {first} ({look.periods.labels[0]} to {look.periods.labels[first - 1]}), on all "
-            "rows: of a number the largest distance of the distribution functions (ks), of a category the share of rows "
-            "that would have to change it (chi2's effect). Grey: the first part, or fewer than "
+            f"Each part against the first {first} ({look.periods.labels[0]} to {look.periods.labels[first - 1]}), on "
+            "all rows: of a number the largest distance of the distribution functions (ks), of a category the share of "
+            "rows that would have to change it (chi2's effect). Grey: the first part, or fewer than "
             f"{over_time.LEAST} rows. A season shows as drift too. Alarms of a check are calibrated, this is not: "
             "retrim check."
         ),
