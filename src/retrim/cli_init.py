@@ -172,8 +172,9 @@ def _show_written(written: "Written") -> None:
     record = written.as_record()
     screens.OUT.print(f"written: {record['params']}, ./{record['suite']}", highlight=False)
     if written.landed and written.first is not None and written.last is not None:
+        labels = f", {record['labels']} labels in {record['label_files']} files" if record["labels"] else ""
         screens.OUT.print(
-            f"landed: {record['rows']} rows in {record['batches']} batches, as they would have come from "
+            f"landed: {record['rows']} rows in {record['batches']} batches{labels}, as they would have come from "
             f"{screens.moment(written.first.isoformat())} to {screens.moment(written.last.isoformat())}",
             highlight=False,
         )

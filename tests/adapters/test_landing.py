@@ -105,21 +105,10 @@ def test_batches_come_in_order_of_arrival(tmp_path: Path) -> None:
     assert [batch.digest for batch in landing.batches(as_of=NOON)] == [OTHER]
 
 
-def test_keys_are_known_from_their_arrival_on(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
-    land(landing, rows("a"))
-    land(landing, rows("a", "b"), digest=OTHER, at=NOON + pd.Timedelta(1, "h"))
-
-    assert landing.known_keys(NOON).tolist() == ["a"]
-    assert landing.known_keys().tolist() == ["a", "b"]
-    assert landing.known_keys(kind="labels").empty
-
-
 def test_an_empty_zone_knows_nothing(tmp_path: Path) -> None:
     landing = Landing(tmp_path / "landing")
 
     assert (landing.batches(), landing.last_arrival(), landing.has(DIGEST)) == ([], None, False)
-    assert landing.known_keys().empty
 
 
 def test_an_empty_zone_says_how_rows_get_there(tmp_path: Path) -> None:

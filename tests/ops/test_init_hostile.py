@@ -12,7 +12,8 @@ from retrim.datasets.table import read_content
 from retrim.errors import RetrimError
 from retrim.ops.init.desk import Wishes
 from retrim.ops.init.draft import draft
-from retrim.ops.init.write import new_params, pieces
+from retrim.ops.init.history import contents
+from retrim.ops.init.write import new_params
 from tests.ops.hostile_tables import hostile
 
 PARAMS = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
@@ -30,8 +31,9 @@ def outcome(content: bytes, wishes: dict[str, Any]) -> str:
     except RetrimError as error:
         return str(error)
     faults: list[Fault] = []
-    for _, rows in pieces(drafted, now=pd.Timestamp("2100-01-01", tz="UTC")):
-        faults += read_content(raw.piece(rows), drafted.data, labels=False, reading=drafted.reading).faults
+    for piece, file in contents(drafted, raw, now=pd.Timestamp("2100-01-01", tz="UTC")):
+        labels = piece.kind == "labels"
+        faults += read_content(file, drafted.data, labels=labels, reading=drafted.reading).faults
 
     assert faults == [], "; ".join(map(str, faults))
     return "settings"

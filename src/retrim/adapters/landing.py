@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from retrim.adapters.landing_index import LandingIndex
 from retrim.core.table import OURS
-from retrim.datasets.landed import BatchFile, Kind, batch_id, hash_file, landed_files, read_column
+from retrim.datasets.landed import BatchFile, Kind, batch_id, hash_file
 
 ASIDE = ".tmp-"
 
@@ -28,6 +30,7 @@ class Landing:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._index = LandingIndex(root)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -64,23 +67,26 @@ class Landing:
 
     def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
         """Landed batches in order of arrival; only those that had arrived by `as_of`, if given."""
-        return [file for file in landed_files(self.root) if as_of is None or file.arrived <= as_of]
+        return [file for file in self._index.batches() if as_of is None or file.arrived <= as_of]
 
     def find(self, digest: str) -> BatchFile | None:
         """The batch with this digest, in full or its first 16 digits; None if it has not landed."""
-        for path in sorted(self.root.glob(f"arrived=*/*-{batch_id(digest)}.parquet")):
-            return next(file for file in landed_files(path.parent) if file.path == path)
-        return None
+        found = (file for file in self._index.batches() if file.batch == batch_id(digest))
+        return next(found, None)
 
     def has(self, digest: str) -> bool:
         """Whether a batch with this digest has landed, as rows or as labels."""
         return self.find(digest) is not None
 
-    def known_keys(self, as_of: pd.Timestamp | None = None, *, kind: Kind = "rows") -> pd.Index:
-        """Keys of the rows (or labels) that have landed, each once."""
-        paths = [file.path for file in self.batches(as_of) if file.kind == kind]
-        keys: pd.Index = pd.Index(read_column(paths, "_key").unique(), dtype="str")
-        return keys
+    def known(self, keys: pd.Series, *, kind: Kind, surely: bool) -> np.ndarray:
+        """Which of `keys` are those of rows (or labels) that have landed, shape (n,). Hold `locked()`.
+
+        Args:
+            keys: Text, shape (n,).
+            kind: Of rows, or of labels.
+            surely: False: a key in 10^12 or so may be said to be known and is not; that opens no landed file.
+        """
+        return self._index.known(keys, kind, surely=surely)
 
     def last_arrival(self) -> pd.Timestamp | None:
         """When the newest batch of rows arrived; None while there is none."""
@@ -122,6 +128,7 @@ class Landing:
         aside.replace(path)
         flush_folder(folder)
         flush_folder(self.root)
+        self._index.add(path, frame["_key"])
         return path
 
 

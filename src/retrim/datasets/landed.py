@@ -90,10 +90,19 @@ def facts_of(path: Path) -> BatchFile:
     )
 
 
+def landed_paths(root: Path) -> list[Path]:
+    """Where landed files lie under `root`, in order of name."""
+    return [path for path in sorted(root.rglob("*.parquet")) if not path.name.startswith(".")]
+
+
+def in_order(files: Iterable[BatchFile]) -> list[BatchFile]:
+    """Batches in order of arrival, digest and kind."""
+    return sorted(files, key=lambda batch: (batch.arrived, batch.digest, batch.kind))
+
+
 def landed_files(root: Path) -> list[BatchFile]:
     """Every landed batch under `root`, in order of arrival, digest and kind."""
-    found = [facts_of(path) for path in sorted(root.rglob("*.parquet")) if not path.name.startswith(".")]
-    return sorted(found, key=lambda batch: (batch.arrived, batch.digest, batch.kind))
+    return in_order(facts_of(path) for path in landed_paths(root))
 
 
 def read_landed(root: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:

@@ -7,6 +7,7 @@ import io
 import lzma
 import zipfile
 import zlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -57,9 +58,26 @@ class RawTable:
         """Each column at a glance."""
         return [look_of(name, self.columns.column(name)) for name in self.columns.column_names]
 
-    def piece(self, rows: "pd.Series | list[int]") -> bytes:
-        """Some of its rows as a file of the same kind, cells untouched; Arrow becomes Parquet."""
-        part = self.columns.take(pa.array(rows, pa.int64()))
+    def piece(
+        self,
+        rows: "pd.Series | list[int]",
+        *,
+        without: Collection[str] = (),
+        only: Mapping[str, str] | None = None,
+        beside: Mapping[str, Sequence[str]] | None = None,
+    ) -> bytes:
+        """Some of its rows as a file of the same kind, cells untouched; Arrow and JSON lines become Parquet.
+
+        Args:
+            rows: Their places.
+            without: Columns to leave out.
+            only: Columns to keep, and what each is called there; None: all.
+            beside: Text columns that stand before them.
+        """
+        kept = only or {name: name for name in self.columns.column_names if name not in without}
+        part = self.columns.select(list(kept)).take(pa.array(rows, pa.int64())).rename_columns(list(kept.values()))
+        for name, cells in reversed(list((beside or {}).items())):
+            part = part.add_column(0, name, pa.array(cells, pa.string()))
         sink = io.BytesIO()
         if self.kind == "csv":
             text = io.StringIO()

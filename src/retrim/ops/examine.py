@@ -46,12 +46,12 @@ def _key_faults(frame: pd.DataFrame, kind: Kind, *, landing: Landing, correction
     twice = keys.duplicated(keep=False)
     faults = _of(frame, twice, KEY, "is there once in the batch", releasable=False, cure="keep one row a key")
     if not correction:
-        known = keys.isin(landing.known_keys(kind=kind))
+        known = pd.Series(landing.known(keys, kind=kind, surely=True), index=keys.index)
         rule = f"is the key of no {'row' if kind == 'rows' else 'label'} that has landed before"
         cure = "to replace what has landed, land the file as a correction: retrim ingest FILE --correction"
         faults += _of(frame, known, KEY, rule, releasable=False, cure=cure)
     if kind == "labels":
-        strange = ~keys.isin(landing.known_keys())
+        strange = pd.Series(~landing.known(keys, kind="rows", surely=False), index=keys.index)
         cure = "land the rows, then release the labels; released before, they wait for their rows"
         faults += _of(frame, strange, KEY, "is the key of a row that has landed", releasable=True, cure=cure)
     return faults

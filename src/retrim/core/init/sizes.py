@@ -83,23 +83,8 @@ def sizes(
     return chosen
 
 
-def horizon_of(rhythm: Rhythm, delays: pd.Series | None) -> tuple[str, str]:
-    """A label's horizon, and why: nearly all delays where label times are known, else a step of the rhythm.
-
-    Args:
-        rhythm: How rows follow one another.
-        delays: From event to label, none missing; None where label times are not known.
-    """
-    if delays is not None and len(delays):
-        latest = max(pd.Timedelta(float(delays.dt.total_seconds().quantile(0.99)), "s"), pd.Timedelta("1min"))
-        unit = (
-            pd.Timedelta("1D")
-            if latest > pd.Timedelta("1D")
-            else pd.Timedelta("1h")
-            if latest > pd.Timedelta("1h")
-            else pd.Timedelta("1min")
-        )
-        return span_text(-(-latest // unit) * unit), "99 % of the labels were known by then"
+def horizon_of(rhythm: Rhythm) -> tuple[str, str]:
+    """A label's horizon where no label time is known, and why: a step of the rhythm, or a day."""
     if rhythm.regular and rhythm.step <= pd.Timedelta("1D"):
         return span_text(
             rhythm.step

@@ -20,9 +20,10 @@ from retrim.core.table import DataParams, row_keys
 from retrim.datasets.raw import RawTable
 from retrim.errors import RefusedError
 from retrim.ops.init.desk import Ask, Wishes, check_columns, open_desk
+from retrim.ops.init.labels import delays_of, known_times, label_notes
 from retrim.ops.init.roles import choose_aim, choose_time
 from retrim.ops.init.spelled import arrival_times, no_time_note, reading_of, rows_to_land, settle_types
-from retrim.ops.init.table import calendar_of, choose_horizon, choose_key, data_of, note_delays
+from retrim.ops.init.table import calendar_of, choose_horizon, choose_key, data_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Drafted:
         frame: Typed rows in the order of the file, `_row` their place in it; rows that cannot land left out.
         worth: The first model against what is simpler.
         season: Of the target.
+        known: When each row's label became known, index of `frame`; None: labels come with their rows.
+        label_time: The column that says so; empty: none does.
     """
 
     data: DataParams
@@ -56,6 +59,8 @@ class Drafted:
     frame: pd.DataFrame
     worth: FirstFit | None
     season: Season | None
+    known: pd.Series | None
+    label_time: str
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -106,13 +111,13 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     rhythm, seen = rhythm_of(event) if timed else (rhythm_of_order(event), [no_time_note()])
     desk.notes += seen
     reading = reading.model_copy(update={"calendar": calendar_of(desk, rhythm) if timed else {}})
-    delays = None
-    if wishes.label_time is not None:
-        delays = (desk.values[wishes.label_time][kept] - event).dropna()
-        note_delays(desk, delays, target)
-    horizon = choose_horizon(desk, rhythm, delays, timed=timed)
+    known = known_times(desk, kept, event, target, timed=timed)
+    delays = None if known is None else delays_of(known, event, target)
+    horizon = choose_horizon(desk, aim, rhythm, delays, timed=timed)
+    if known is not None:
+        desk.notes += label_notes(desk, aim, known, event, target, delays, horizon)
     key = choose_key(desk, kept, time)
-    data = data_of(desk, aim, time, reading, rhythm, horizon, key, missing=bool(target.isna().any()))
+    data = data_of(desk, aim, time, reading, rhythm, horizon, key, later=known is not None or bool(target.isna().any()))
     frame = pd.DataFrame({name: desk.values[name] for name in data.columns if name in desk.values}).iloc[kept]
     frame = frame.assign(_row=kept).reset_index(drop=True)
     if reading.arrival is not None:
@@ -126,9 +131,7 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
             f"{len(labelled)} labelled rows are too few for a model that can be judged; at least "
             f"{LEAST_ROWS} are needed"
         )
-    times = None
-    if wishes.label_time is not None:
-        times = desk.values[wishes.label_time].iloc[table["_row"]].set_axis(table.index)
+    times = None if known is None else known.reindex(table["_row"]).set_axis(table.index)
     leaks = leaks_of(table, data, label_time=times)
     allowed = [leak for leak in leaks if set(leak.columns) & set(wishes.allow_leak)]
     leaks = [leak for leak in leaks if leak not in allowed]
@@ -154,7 +157,23 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     )
     suite = _suite(table, data, reading, rhythm)
     desk.notes.append(Note("loss", data.target, aim.why, f"judge.loss: {aim.loss}"))
-    return Drafted(data, reading, choices, aim, rhythm, suite, desk.notes, leaks, allowed, frame, worth, season)
+    came = None if known is None else known.reindex(frame["_row"]).set_axis(frame.index)
+    return Drafted(
+        data,
+        reading,
+        choices,
+        aim,
+        rhythm,
+        suite,
+        desk.notes,
+        leaks,
+        allowed,
+        frame,
+        worth,
+        season,
+        came,
+        wishes.label_time or "",
+    )
 
 
 def _table(frame: pd.DataFrame, data: DataParams) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from retrim.core.init.rhythm import daylight_saving
 from retrim.core.init.task import Aim
 from retrim.core.made import APART
 from retrim.core.reading import ReadingParams
+from retrim.core.table import LABEL_TIME
 from retrim.datasets.cells import typed
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.init.desk import ARRIVAL, Desk
@@ -34,15 +35,20 @@ def reading_of(desk: Desk, time: str) -> ReadingParams:
         missing=desk.spelling.missing,
         trim=padded,
         dates={
-            plan.name: plan.dates.formats
+            spelt_as(desk, plan.name): plan.dates.formats
             for plan in plans
             if plan.type == "time" and not plan.skip and plan.dates and plan.dates.formats
         },
         zone=desk.zone,
-        skip=tuple(plan.name for plan in plans if plan.skip),
+        skip=tuple(plan.name for plan in plans if plan.skip or plan.name == desk.wishes.label_time),
         arrival=ARRIVAL if time == ARRIVAL else None,
         calendar={},
     )
+
+
+def spelt_as(desk: Desk, name: str) -> str:
+    """The name under which `reading.dates` has a column: in files of labels, label times are called so."""
+    return LABEL_TIME if name == desk.wishes.label_time else name
 
 
 def settle_types(desk: Desk, reading: ReadingParams, aim: Aim, time: str) -> None:
@@ -52,12 +58,12 @@ def settle_types(desk: Desk, reading: ReadingParams, aim: Aim, time: str) -> Non
         if plan.skip:
             continue
         column = desk.raw.columns.column(name)
-        values, faults = typed(column, name, plan.type, reading)
+        values, faults = typed(column, spelt_as(desk, name), plan.type, reading)
         if faults:
             desk.plans[name] = plan = _other_type(desk, plan, faults[0], time)
             if plan.skip:
                 continue
-            values, faults = typed(column, name, plan.type, reading)
+            values, faults = typed(column, spelt_as(desk, name), plan.type, reading)
         desk.values[name] = values
     if time in desk.values and desk.zone == "UTC":
         plan = desk.plans[time]
@@ -83,7 +89,7 @@ def _place_in(desk: Desk, zone: str, reading: ReadingParams) -> None:
     placed = ReadingParams.model_validate({**reading.model_dump(), "zone": desk.zone})
     for name, plan in desk.plans.items():
         if plan.type == "time" and not plan.skip:
-            desk.values[name] = typed(desk.raw.columns.column(name), name, "time", placed)[0]
+            desk.values[name] = typed(desk.raw.columns.column(name), spelt_as(desk, name), "time", placed)[0]
 
 
 def _other_type(desk: Desk, plan: ColumnPlan, fault: Fault, time: str) -> ColumnPlan:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrim.core.init.delays import Delays, horizon_from
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import Rhythm
 from retrim.core.init.sizes import horizon_of
@@ -41,42 +42,14 @@ def calendar_of(desk: Desk, rhythm: Rhythm) -> dict[str, Any]:
     return made
 
 
-def note_delays(desk: Desk, delays: pd.Series, target: pd.Series) -> None:
-    early = delays[delays < pd.Timedelta(0)]
-    if len(early):
-        desk.notes.append(
-            Note(
-                "label time",
-                str(desk.wishes.label_time),
-                f"{len(early)} labels are older than their event",
-                "look at both columns",
-                "warn",
-            )
-        )
-    answers = target.reindex(delays.index)
-    if answers.nunique() != 2:
-        return
-    medians = delays.groupby(answers).median()
-    short, long = medians.min(), medians.max()
-    if long > 2 * max(short, pd.Timedelta("1min")):
-        desk.notes.append(
-            Note(
-                "label delay",
-                str(desk.wishes.label_time),
-                f"depends on the answer: {medians.idxmin()!r} is known after {short}, "
-                f"{medians.idxmax()!r} after {long} (medians)",
-                "the horizon holds for both: only rows whose label was due are used, not those whose label came",
-                "warn",
-            )
-        )
-
-
-def choose_horizon(desk: Desk, rhythm: Rhythm, delays: pd.Series | None, *, timed: bool) -> str | None:
+def choose_horizon(desk: Desk, aim: Aim, rhythm: Rhythm, delays: Delays | None, *, timed: bool) -> str | None:
     if desk.wishes.label_due is not None:
         return None
     if desk.wishes.horizon is not None:
         return check_span(desk.wishes.horizon)
-    span, why = horizon_of(rhythm, delays) if timed else ("0h", "by order of arrival a label is known with its row")
+    span, why = horizon_of(rhythm) if timed else ("0h", "by order of arrival a label is known with its row")
+    if delays is not None:
+        span, why = horizon_from(delays, classes=aim.task != "regression")
     span = desk.ask("how long after its event is a row's answer known at the latest?", span, ())
     try:
         check_span(span)
@@ -136,13 +109,13 @@ def data_of(
     horizon: str | None,
     key: list[str],
     *,
-    missing: bool,
+    later: bool,
 ) -> DataParams:
     columns: dict[str, dict[str, Any]] = {}
     if reading.arrival is not None:
         columns[reading.arrival] = {"type": "time", "role": "time"}
     for name, plan in desk.plans.items():
-        if not plan.skip:
+        if not plan.skip and name != desk.wishes.label_time:
             columns[name] = {"type": plan.type, "role": plan.role}
     columns |= {name: {"type": "integer", "role": "feature"} for name in reading.calendar}
     if not any(column["role"] == "feature" for column in columns.values()):
@@ -157,7 +130,7 @@ def data_of(
             "key": key,
             "task": aim.task,
             "positive": aim.positive,
-            "labels": "later" if missing else "with_rows",
+            "labels": "later" if later else "with_rows",
             "label_horizon": horizon,
             "batch_every": rhythm.batch_every if reading.arrival is None else "1D",
             "batch_grace": "1D" if every >= pd.Timedelta("3D") else "6h" if every >= pd.Timedelta("1D") else "1h",

@@ -7,7 +7,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from retrim.adapters import git
@@ -21,15 +20,11 @@ from retrim.files import write_file
 from retrim.mapping import read_yaml
 from retrim.ops.arrival import clock
 from retrim.ops.house import House
-from retrim.ops.ingest import Landed, land
+from retrim.ops.ingest import Landed, land, land_labels
 from retrim.ops.init.draft import Drafted
+from retrim.ops.init.history import contents
 from retrim.paths import Workspace
 from retrim.settings import Env, load_params, parse_params
-
-FIRST_SHARE = 0.6
-"""Share of the history that lands as one batch, as nothing is checked before there is a model."""
-MOST_BATCHES = 30
-"""Batches that the rest lands in, at most."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +48,10 @@ class Written:
         return {
             "params": self.params.name,
             "suite": f"expectations/{self.suite.name}",
-            "batches": len(self.landed),
-            "rows": sum(one.rows for one in self.landed),
+            "batches": sum(one.kind == "rows" for one in self.landed),
+            "rows": sum(one.rows for one in self.landed if one.kind == "rows"),
+            "label_files": sum(one.kind == "labels" for one in self.landed),
+            "labels": sum(one.rows for one in self.landed if one.kind == "labels"),
             "first_arrival": None if self.first is None else self.first.isoformat(),
             "last_arrival": None if self.last is None else self.last.isoformat(),
         }
@@ -85,7 +82,7 @@ def half_landed(workspace: Workspace, drafted: Drafted, raw: RawTable, *, reason
     there = {batch.digest for batch in Landing(workspace.landing).batches()} if workspace.landing.is_dir() else set()
     if not there:
         return False
-    digests = [sha256(raw.piece(rows)).hexdigest() for _, rows in pieces(drafted, now=clock())]
+    digests = [sha256(content).hexdigest() for _, content in contents(drafted, raw, now=clock())]
     if there != set(digests[: len(there)]) or len(there) == len(digests):
         return False
     text, name = workspace.params.read_text(encoding="utf-8"), workspace.params.name
@@ -166,61 +163,11 @@ def write(workspace: Workspace, drafted: Drafted, raw: RawTable, *, reason: str,
 def _land(house: House, drafted: Drafted, raw: RawTable) -> Iterator[tuple[pd.Timestamp, Landed]]:
     folder = house.workspace.var / "init"
     folder.mkdir(parents=True, exist_ok=True)
-    for arrives, rows in pieces(drafted, now=clock()):
-        file = folder / f"{arrives:%Y%m%dT%H%M%S}{SUFFIXES[raw.kind]}"
-        file.write_bytes(raw.piece(rows))
-        params = house.params
-        yield (
-            arrives,
-            land(
-                file,
-                workspace=house.workspace,
-                data=params.data,
-                now=arrives,
-                correction=False,
-                batches=None,
-                reading=params.reading,
-            ),
-        )
+    params = house.params
+    for piece, content in contents(drafted, raw, now=clock()):
+        file = folder / f"{piece.kind}-{piece.arrives:%Y%m%dT%H%M%S}{SUFFIXES[raw.kind]}"
+        file.write_bytes(content)
+        how: dict[str, Any] = {"workspace": house.workspace, "data": params.data, "reading": params.reading}
+        to_land = land if piece.kind == "rows" else land_labels
+        yield piece.arrives, to_land(file, now=piece.arrives, correction=False, **how)
         file.unlink()
-
-
-def pieces(drafted: Drafted, *, now: pd.Timestamp) -> Iterator[tuple[pd.Timestamp, list[int]]]:
-    """The history as files that came one after another: most of it first, then a batch at a time.
-
-    Args:
-        drafted: The table.
-        now: None arrives later.
-
-    Returns:
-        When each arrives, and the places of its rows in the file, oldest first.
-    """
-    frame, data = drafted.frame, drafted.data
-    if drafted.reading.arrival is not None:
-        yield from _by_order(len(frame), frame["_row"].to_numpy(), drafted.rhythm.batch_rows, now)
-        return
-    event = frame[data.time].sort_values(kind="stable")
-    every = pd.Timedelta(data.batch_every)
-    start = event.iloc[min(int(len(event) * FIRST_SHARE), len(event) - 1)].floor(
-        "D" if every >= pd.Timedelta("1D") else "h"
-    )
-    left = max(event.iloc[-1] - start, pd.Timedelta("1s"))
-    every = every * max(int(np.ceil(left / every / MOST_BATCHES)), 1)
-    number = np.maximum(((frame[data.time] - start) // every).to_numpy(), -1)
-    last = pd.Timestamp(0, tz="UTC")
-    for span in np.unique(number):
-        rows = frame["_row"].to_numpy()[number == span]
-        over = min(start + (int(span) + 1) * every, event.iloc[-1].ceil("D"))
-        last = max(last, min(over, now)).floor("s")
-        yield last, [int(row) for row in rows]
-
-
-def _by_order(n: int, rows: np.ndarray, usual: int, now: pd.Timestamp) -> Iterator[tuple[pd.Timestamp, list[int]]]:
-    """By order of the file, a day apart, the last now."""
-    first = int(n * FIRST_SHARE)
-    usual = max(usual, -(-(n - first) // MOST_BATCHES), 1)
-    ends = [*range(first, n, usual), n] if first < n else [n]
-    starts = [0, *ends[:-1]]
-    for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        if end > start:
-            yield now - (len(ends) - 1 - place) * pd.Timedelta("1D"), [int(row) for row in rows[start:end]]

@@ -1,0 +1,78 @@
+"""What landing a day costs on the first days and after years: the whole use case, in a process each.
+
+    python bench/days.py [--days 1095] [--rows 10000] [--timed 5]
+
+The days between are landed too, without their contract, to save time. Seconds are those inside the use case, without
+the seconds that Python and Great Expectations take to load.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from scale import FIRST, ROOT, settings, suite, write_file
+
+LAND = """
+import sys, time; from pathlib import Path; import pandas as pd
+from retrim.adapters.validation import read_suite
+from retrim.ops.ingest import land
+from retrim.paths import Workspace
+from retrim.settings import load_params
+root, file, now = Path(sys.argv[1]), Path(sys.argv[2]), pd.Timestamp(sys.argv[3])
+params = load_params(root / "params.yaml")
+read_suite(root / params.data.suite)
+began = time.perf_counter()
+done = land(file, workspace=Workspace(root), data=params.data, now=now, correction=False, batches=params.batches)
+assert done.outcome == "landed", done.faults
+print(time.perf_counter() - began)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--days", type=int, default=1095)
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--timed", type=int, default=5)
+    given = parser.parse_args()
+    from retrim.adapters.landing import Landing
+    from retrim.paths import Workspace
+
+    with tempfile.TemporaryDirectory(prefix="retrim-days-") as scratch:
+        root, file = Path(scratch), Path(scratch) / "day.parquet"
+        (root / "expectations").mkdir()
+        (root / "params.yaml").write_text(yaml.safe_dump(settings(100_000), sort_keys=False), encoding="utf-8")
+        (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+        (root / "expectations" / "bench.json").write_text(json.dumps(suite()), encoding="utf-8")
+        landing, took = Landing(Workspace(root).landing), []
+        for day in range(given.days):
+            write_file(file, day * given.rows, given.rows, given.days * given.rows)
+            arrived = FIRST + pd.Timedelta(day + 1, "D")
+            # The first days have too little history to be looked at: the early ones that count come after 20 of them.
+            if 20 <= day < 20 + given.timed or day >= given.days - given.timed:
+                done = subprocess.run(
+                    [sys.executable, "-c", LAND, str(root), str(file), arrived.isoformat()],
+                    env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
+                took.append(float(done.stdout.split()[-1]))
+                print(f"day {day + 1}: {took[-1]:.2f} s, load {os.getloadavg()[0]:.1f}", flush=True)
+            else:
+                frame = pd.read_parquet(file)
+                facts = {"digest": sha256(file.read_bytes()).hexdigest(), "correction": False, "released": ""}
+                with landing.locked():
+                    landing.land_rows(frame.assign(_key=frame["id"]), arrived=arrived, **facts)
+    early, late = took[: given.timed], took[given.timed :]
+    print(f"least of {given.timed}: after 20 days {min(early):.2f} s, after {given.days} days {min(late):.2f} s")
+
+
+if __name__ == "__main__":
+    main()

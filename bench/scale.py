@@ -1,0 +1,255 @@
+"""Time and peak memory of each phase of a first retraining, at 0.1, 1 and 10 million rows of 50 columns.
+
+    python bench/scale.py [--rows 100000 1000000 10000000] [--one] [--keep DIR]
+
+The table has 34 numbers, 4 whole numbers, 9 categories, a key of text, an event time and a target, over three years.
+Phases: land (ten batches, or with `--one` a single file), then the stages validate, features, tune (one trial of one
+fold), train, backtest (one origin) and compare, each in a process of its own, as DVC runs them. Memory is the most that
+a phase's whole process tree held at once (resident, sampled every 20 ms; the kernel's own peak where that is more).
+A phase that goes beyond `--limit-gb` is ended and said to be over it.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST, LAST = pd.Timestamp("2021-01-01", tz="UTC"), pd.Timestamp("2023-12-30", tz="UTC")
+NUMBERS, WHOLES, CATEGORIES = 34, 4, 9
+STAGES = ("validate", "features", "tune", "train", "backtest", "compare")
+PIECE = 500_000
+ROUNDS = 50
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a phase took: seconds, megabytes at most, and whether it ended as it should."""
+
+    seconds: float
+    peak: float
+    ended: str
+
+
+def piece(first: int, rows: int, of: int) -> pd.DataFrame:
+    """Rows `first` to `first + rows` of a table of `of` rows."""
+    draw = np.random.default_rng([7, of, first])
+    at = FIRST + pd.to_timedelta((first + np.arange(rows)) * ((LAST - FIRST) / of).value // 1000, unit="us")
+    numbers = np.arange(first, first + rows)
+    columns: dict[str, Any] = {"at": at, "id": pa.array(np.char.add("o", np.char.zfill(numbers.astype(str), 10)))}
+    for place in range(NUMBERS):
+        values = draw.normal(size=rows).round(4)
+        columns[f"x{place}"] = np.where(draw.random(rows) < 0.02, np.nan, values) if place % 4 == 0 else values
+    for place in range(WHOLES):
+        columns[f"n{place}"] = draw.integers(0, 10 ** (place + 1), rows).astype("float64")
+    for place in range(CATEGORIES):
+        names = pa.array([f"level {number}" for number in range((4, 12, 50, 200)[place % 4])])
+        columns[f"k{place}"] = pa.DictionaryArray.from_arrays(
+            pa.array(draw.integers(0, len(names), rows), pa.int32()), names
+        )
+    hour = np.asarray(at.hour, dtype="float64")
+    signal = 10 * np.sin(hour / 24 * 2 * np.pi) + 3 * columns["x1"] * columns["x2"] + columns["x3"]
+    columns["y"] = (signal + draw.normal(size=rows)).round(4)
+    return columns
+
+
+def write_file(path: Path, first: int, rows: int, of: int) -> None:
+    """A Parquet file as another program writes it: plain text columns, one row group a piece."""
+    writer = None
+    for start in range(first, first + rows, PIECE):
+        columns = piece(start, min(PIECE, first + rows - start), of)
+        arrays = {name: _plain(values) for name, values in columns.items()}
+        table = pa.table(arrays)
+        writer = writer or pq.ParquetWriter(path, table.schema, compression="snappy")
+        writer.write_table(table)
+    assert writer is not None
+    writer.close()
+
+
+def _plain(values: Any) -> Any:
+    if isinstance(values, pd.DatetimeIndex):
+        return pa.array(values.tz_convert(None).to_numpy().astype("datetime64[us]")).cast(pa.timestamp("us", "UTC"))
+    if isinstance(values, pa.DictionaryArray):
+        return values.cast(pa.string())
+    return values if isinstance(values, pa.Array) else pa.array(values, from_pandas=True)
+
+
+def settings(rows: int) -> dict[str, Any]:
+    """The project's params.yaml with this table's columns and sizes that grow with it."""
+    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    columns: dict[str, Any] = {"at": {"type": "time", "role": "time"}, "id": {"type": "category", "role": "forbidden"}}
+    columns |= {f"x{place}": {"type": "number", "role": "feature"} for place in range(NUMBERS)}
+    columns |= {f"n{place}": {"type": "integer", "role": "feature"} for place in range(WHOLES)}
+    columns |= {f"k{place}": {"type": "category", "role": "feature"} for place in range(CATEGORIES)}
+    columns["y"] = {"type": "number", "role": "target"}
+    params["data"] |= {"model": "bench", "columns": columns, "key": ["id"], "suite": "expectations/bench.json"}
+    block = max(rows // 50, 336)
+    params["split"] = {"judge_rows": block, "sliding_rows": rows // 4}
+    params["tune"] |= {"trials": 1, "folds": 1, "fold_rows": block, "max_rounds": ROUNDS}
+    params["train"] |= {"windows": ["all"], "recipes": ["found"]}
+    params["backtest"] |= {"origins": 1, "origin_rows": block}
+    params["account"]["usual_rows"] = max(rows // 100, 1000)
+    return params
+
+
+def suite() -> dict[str, Any]:
+    """Thirty expectations, such as `retrim init` drafts: types, bounds, sets, keys."""
+
+    def one(kind: str, column: str, **kwargs: Any) -> dict[str, Any]:
+        return {"type": f"expect_column_values_to_{kind}", "kwargs": {"column": column, **kwargs}}
+
+    made = [one("not_be_null", "_key"), one("be_unique", "_key"), one("not_be_null", "at"), one("not_be_null", "y")]
+    made += [one("be_of_type", f"x{place}", type_="float64") for place in range(6)]
+    made += [one("be_between", f"x{place}", min_value=-9, max_value=9) for place in range(8)]
+    made += [one("be_between", f"n{place}", min_value=0) for place in range(4)]
+    made += [one("be_of_type", f"k{place}", type_="str") for place in range(2)]
+    made += [
+        one("be_in_set", f"k{p}", value_set=[f"level {n}" for n in range((4, 12, 50, 200)[p % 4])]) for p in range(4)
+    ]
+    made += [one("match_regex", "id", regex="^o[0-9]{10}$"), one("not_be_null", "x1")]
+    assert len(made) == 30
+    return {"name": "bench", "meta": {}, "expectations": made}
+
+
+LAND = """
+import sys; from pathlib import Path; import pandas as pd
+from retrim.ops.ingest import land
+from retrim.paths import Workspace
+from retrim.settings import load_params
+root, file, now = Path(sys.argv[1]), Path(sys.argv[2]), pd.Timestamp(sys.argv[3])
+params = load_params(root / "params.yaml")
+done = land(file, workspace=Workspace(root), data=params.data, now=now, correction=False, batches=params.batches)
+assert done.outcome == "landed", done.faults
+"""
+STAGE = """
+from pathlib import Path
+from retrim.paths import Paths
+from retrim.stages import {0}
+from retrim.stages._room import _arguments
+{0}.run(**_arguments({0}.run, Paths(Path.cwd())))
+"""
+
+
+def watched(code: str, *arguments: str, folder: Path, limit: float) -> Spent:
+    """Runs Python code in a process of its own and looks at what its whole tree holds."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}", "OMP_WAIT_POLICY": "passive", "RETRIM_CORES": "2"}
+    began = time.perf_counter()
+    process = psutil.Popen(
+        [sys.executable, "-c", code, *arguments], cwd=folder, env=environment, stderr=subprocess.PIPE
+    )
+    most, over = 0.0, False
+    while process.poll() is None:
+        try:
+            tree = [process, *process.children(recursive=True)]
+            held = sum(each.memory_info().rss for each in tree) / 2**20
+            most = max(most, held)
+            if held > limit * 1024:
+                over = True
+                process.kill()
+        except psutil.Error:
+            pass
+        time.sleep(0.02)
+    told = process.stderr.read().decode().strip().splitlines()
+    ended = f"over {limit:g} GB" if over else "" if process.returncode == 0 else (told or ["killed"])[-1][:200]
+    return Spent(time.perf_counter() - began, most, ended)
+
+
+def phases(rows: int, folder: Path, *, one: bool, limit: float, only: tuple[str, ...]) -> dict[str, Spent]:
+    """All phases of one size, in a workspace and a room below `folder`; it stops at the first that fails."""
+    (folder / "expectations").mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(settings(rows), sort_keys=False), encoding="utf-8")
+    (folder / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    (folder / "requirements.lock").write_text("", encoding="utf-8")
+    (folder / "expectations" / "bench.json").write_text(json.dumps(suite()), encoding="utf-8")
+    found: dict[str, Spent] = {}
+    count = 1 if one else 10
+    if "land" in only:
+        landed = []
+        for number in range(count):
+            file = folder / "batch.parquet"
+            write_file(file, number * (rows // count), rows // count, rows)
+            now = LAST + pd.Timedelta(number + 1, "h")
+            landed.append(watched(LAND, str(folder), str(file), now.isoformat(), folder=folder, limit=limit))
+            print(f"  {rows:,}: landed {number}: {landed[-1]}", flush=True)
+            file.unlink()
+            if landed[-1].ended:
+                break
+        seconds, peak = sum(each.seconds for each in landed), max(each.peak for each in landed)
+        found["land"] = Spent(seconds, peak, landed[-1].ended)
+        if landed[-1].ended:
+            return found
+    lay_room(folder)
+    for stage in STAGES:
+        if stage in only:
+            found[stage] = watched(STAGE.format(stage), folder=folder, limit=limit)
+            print(f"  {rows:,}: {stage}: {found[stage]}", flush=True)
+            if found[stage].ended:
+                break
+    return found
+
+
+def lay_room(folder: Path) -> None:
+    """What a room holds beside its code: the batches, the pins, no champion."""
+    data = folder / "data"
+    raw = data / "raw"
+    shutil.rmtree(raw, ignore_errors=True)
+    for name in ("champion", "former"):
+        (data / name).mkdir(parents=True, exist_ok=True)
+        (data / name / "none.json").write_text("{}", encoding="utf-8")
+    raw.mkdir()
+    zone = folder / "var" / "landing"
+    for file in sorted(zone.rglob("*")):
+        if file.is_file() and file.suffix in (".parquet", ".sha256"):
+            link = raw / file.relative_to(zone)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            os.link(file, link)
+    as_of = (LAST + pd.Timedelta(2, "D")).isoformat()
+    pins = {"model": "bench", "as_of": as_of, "mode": "search", "champion": None, "judged": []}
+    (data / "pins.json").write_text(json.dumps(pins | {"python": platform.python_version()}), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
+    parser.add_argument("--one", action="store_true", help="land a single file")
+    parser.add_argument("--only", nargs="+", default=["land", *STAGES], help="phases")
+    parser.add_argument("--limit-gb", type=float, default=8.0)
+    parser.add_argument("--keep", type=Path, help="a folder that is used and left")
+    given = parser.parse_args()
+    lines, before = [], {}
+    for rows in given.rows:
+        scratch = Path(given.keep or tempfile.mkdtemp(prefix="retrim-scale-")) / str(rows)
+        load = os.getloadavg()[0]
+        found = phases(rows, scratch, one=given.one, limit=given.limit_gb, only=tuple(given.only))
+        for phase, spent in found.items():
+            growth = ""
+            if phase in before and not spent.ended:
+                last, times = before[phase]
+                growth = f"{spent.seconds / last.seconds:.1f}, {spent.peak / last.peak:.1f} ({rows / times:.0f})"
+            before[phase] = (spent, rows)
+            lines.append(f"| {rows:,} | {phase} | {spent.seconds:.1f} | {spent.peak:,.0f} | {growth} | {spent.ended} |")
+        lines.append(f"| {rows:,} | load before: {load:.1f} | | | | |")
+        if given.keep is None:
+            shutil.rmtree(scratch)
+    print("| rows | phase | seconds | peak MB | times the seconds, memory (rows) of the size before | |")
+    print("|" + "---|" * 6)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

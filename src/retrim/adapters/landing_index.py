@@ -1,0 +1,185 @@
+"""What has landed, in short: so that landing a batch opens none of the batches before it.
+
+    <landing zone>/.index/manifest.json      the facts of every landed file, its size and time of change
+    <landing zone>/.index/rows-<digest>.npy  hashes of keys, sorted; few files, each about twice the next
+
+It is a cache and no more. A file that it does not know (landed by a process that was killed, or linked in)
+is read and added; where one has gone or was changed, or the index itself is lost or damaged, it is made anew.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.datasets.landed import BatchFile, Kind, facts_of, in_order, landed_paths, read_column
+
+FOLDER, MANIFEST = ".index", "manifest.json"
+PIECE = 1 << 18  # keys hashed at once: they become Python text for that long
+PROBE = "retrim"  # its hash stands in the manifest: with another way to hash, the index is made anew
+
+
+@dataclass
+class _Manifest:
+    """Facts by file, and the files of hashes by kind, each with how many it holds."""
+
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    runs: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: {"rows": [], "labels": []})
+
+
+class LandingIndex:
+    """The index of the landing zone at `root`. Only `known` and `add` write; hold the zone's lock around them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / FOLDER
+
+    def batches(self) -> list[BatchFile]:
+        """Every landed batch, in order of arrival, digest and kind; a file that did not change is not opened."""
+        noted = self._read().files
+        return in_order(
+            _from_note(path, noted[name]) if _is_noted(path, noted.get(name)) else facts_of(path)
+            for name, path in self._paths()
+        )
+
+    def known(self, keys: pd.Series, kind: Kind, *, surely: bool) -> np.ndarray:
+        """Which of `keys` have landed, shape (n,).
+
+        Args:
+            keys: Of rows, text.
+            kind: As keys of rows, or of labels.
+            surely: Whether a key that has the same hash as another is told from it. That reads keys of landed
+                files, but only where there is one; without, one in 10^12 keys or so is said to be known and is not.
+        """
+        manifest = self._refreshed()
+        hashed = hash_keys(keys)
+        found = np.zeros(len(keys), dtype=bool)
+        for name, _ in manifest.runs[kind]:
+            run = np.load(self.folder / name, mmap_mode="r")
+            places = np.searchsorted(run, hashed)
+            found |= run[np.minimum(places, len(run) - 1)] == hashed
+        if surely and found.any():
+            asked = keys[found]
+            sure = np.zeros(len(asked), dtype=bool)
+            for name, facts in manifest.files.items():
+                if facts["kind"] == kind and not sure.all():
+                    sure |= asked.isin(read_column([self.root / name], "_key")).to_numpy()
+            found[found] = sure
+        return found
+
+    def add(self, path: Path, keys: pd.Series) -> None:
+        """Notes the file that has just landed, with its keys."""
+        manifest = self._read()
+        self._note(manifest, str(path.relative_to(self.root)), keys)
+        self._write(manifest)
+
+    def _refreshed(self) -> _Manifest:
+        """The manifest, brought up to what lies in the zone."""
+        manifest = self._read()
+        there = dict(self._paths())
+        if any(name not in there or not _is_noted(there[name], note) for name, note in manifest.files.items()):
+            manifest = _Manifest()
+        new = [name for name in there if name not in manifest.files]
+        for name in new:
+            self._note(manifest, name, read_column([there[name]], "_key"))
+        if new:
+            self._write(manifest)
+        return manifest
+
+    def _paths(self) -> Iterator[tuple[str, Path]]:
+        return ((str(path.relative_to(self.root)), path) for path in landed_paths(self.root))
+
+    def _note(self, manifest: _Manifest, name: str, keys: pd.Series) -> None:
+        path = self.root / name
+        facts = facts_of(path)
+        runs = manifest.runs[facts.kind]
+        hashed = np.unique(hash_keys(keys))
+        # Each about twice as long as the next: so a key is sorted anew but a few times, and few files are looked into.
+        while runs and runs[-1][1] < 2 * len(hashed):
+            hashed = np.union1d(np.load(self.folder / runs.pop()[0]), hashed)
+        if len(hashed):
+            runs.append((self._write_run(facts.kind, hashed), len(hashed)))
+        manifest.files[name] = _note_of(facts, path)
+
+    def _write_run(self, kind: Kind, hashed: np.ndarray) -> str:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f"{kind}-{sha256(hashed.tobytes()).hexdigest()[:16]}.npy"
+        with (self.folder / name).open("wb") as file:
+            np.save(file, hashed)
+            file.flush()
+            os.fsync(file.fileno())
+        return name
+
+    def _read(self) -> _Manifest:
+        try:
+            record = json.loads((self.folder / MANIFEST).read_bytes())
+            runs = {
+                kind: [(str(name), int(size)) for name, size in record["runs"][kind]] for kind in ("rows", "labels")
+            }
+            whole = all(self._is_whole(name, size) for each in runs.values() for name, size in each)
+            if record["hash"] == _probe() and whole and all(_complete(note) for note in record["files"].values()):
+                return _Manifest(record["files"], runs)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass
+        return _Manifest()
+
+    def _is_whole(self, name: str, size: int) -> bool:
+        run = np.load(self.folder / name, mmap_mode="r")
+        return bool(run.shape == (size,) and run.dtype == np.uint64)
+
+    def _write(self, manifest: _Manifest) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self.folder / f".{MANIFEST}"
+        with aside.open("w", encoding="utf-8") as file:
+            json.dump({"hash": _probe(), "files": manifest.files, "runs": manifest.runs}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self.folder / MANIFEST)
+        used = {name for runs in manifest.runs.values() for name, _ in runs}
+        for path in self.folder.glob("*.npy"):
+            if path.name not in used:
+                path.unlink()
+
+
+def hash_keys(keys: pd.Series) -> np.ndarray:
+    """64 bits of each key, shape (n,)."""
+    parts = [
+        pd.util.hash_array(keys.iloc[start : start + PIECE].to_numpy(dtype="object"), categorize=False)
+        for start in range(0, len(keys), PIECE)
+    ]
+    return np.concatenate(parts) if parts else np.array([], dtype="uint64")
+
+
+def _probe() -> str:
+    return str(hash_keys(pd.Series([PROBE]))[0])
+
+
+FACTS: Sequence[str] = ("kind", "digest", "arrived", "correction", "released", "rows", "size", "changed")
+
+
+def _note_of(facts: BatchFile, path: Path) -> dict[str, Any]:
+    stat = path.stat()
+    record = {name: value for name, value in facts.as_record().items() if name in FACTS}
+    return {**record, "size": stat.st_size, "changed": stat.st_mtime_ns}
+
+
+def _complete(note: dict[str, Any]) -> bool:
+    return set(note) == set(FACTS)
+
+
+def _is_noted(path: Path, note: dict[str, Any] | None) -> bool:
+    if note is None:
+        return False
+    stat = path.stat()
+    return bool((stat.st_size, stat.st_mtime_ns) == (note["size"], note["changed"]))
+
+
+def _from_note(path: Path, note: dict[str, Any]) -> BatchFile:
+    facts = {name: note[name] for name in ("kind", "digest", "correction", "released", "rows")}
+    return BatchFile(**facts, arrived=pd.Timestamp(note["arrived"]), path=path)

@@ -1,0 +1,121 @@
+"""A table's history as files that came one after another: rows with their labels, or labels when they became known."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.table import LABEL_TIME
+from retrim.datasets.landed import Kind, batch_id
+from retrim.datasets.raw import RawTable
+from retrim.datasets.table import KEY
+from retrim.ops.init.draft import Drafted
+
+FIRST_SHARE = 0.6
+"""Share of the history that lands as one batch, as nothing is checked before there is a model."""
+MOST_BATCHES = 30
+"""Batches that the rest lands in, at most."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One file of the history.
+
+    Args:
+        arrives: When it lands.
+        kind: Rows, or labels of rows that landed before.
+        rows: Places of its rows in the whole table, in the order of the file.
+    """
+
+    arrives: pd.Timestamp
+    kind: Kind
+    rows: list[int]
+
+
+def contents(drafted: Drafted, raw: RawTable, *, now: pd.Timestamp) -> Iterator[tuple[Piece, bytes]]:
+    """Each file of the history with its bytes, in the order in which they land."""
+    data, known = drafted.data, drafted.known
+    names: dict[int, str] = {}  # of rows that no column names: by their batch and number
+    for piece in pieces(drafted, now=now):
+        if piece.kind == "rows":
+            apart = () if known is None else (data.target, drafted.label_time)
+            content = raw.piece(piece.rows, without=apart)
+            if known is not None and not data.key:
+                batch = batch_id(sha256(content).hexdigest())
+                names |= {row: f"{batch}:{number}" for number, row in enumerate(piece.rows)}
+        else:
+            columns = {name: name for name in data.key} | {data.target: data.target, drafted.label_time: LABEL_TIME}
+            keys = None if data.key else {KEY: [names[row] for row in piece.rows]}
+            content = raw.piece(piece.rows, only=columns, beside=keys)
+        yield piece, content
+
+
+def pieces(drafted: Drafted, *, now: pd.Timestamp) -> Iterator[Piece]:
+    """The history as files: most of it first, then a batch at a time, labels that come later after their rows.
+
+    Args:
+        drafted: The table.
+        now: None arrives later.
+    """
+    batches = _rows(drafted, now)
+    if drafted.known is None:
+        yield from batches
+        return
+    frame, data = drafted.frame, drafted.data
+    due = frame[data.due] if data.due else frame[data.time] + pd.Timedelta(data.label_horizon or 0)
+    came = drafted.known.fillna(due).where(frame[data.target].notna())
+    order = came.dropna().sort_values(kind="stable").index
+    left = pd.Series(came[order].to_numpy(), index=frame["_row"].to_numpy()[order])
+    landed: set[int] = set()
+    arrives = now
+    for piece in batches:
+        yield piece
+        arrives = piece.arrives
+        landed |= set(piece.rows)
+        here = (left <= arrives).to_numpy() & left.index.isin(landed)
+        if here.any():
+            yield Piece(arrives, "labels", [int(row) for row in left.index[here]])
+            left = left[~here]
+    if not len(left):
+        return
+    every = pd.Timedelta(data.batch_every)
+    every *= max(int(np.ceil((left.iloc[-1] - arrives) / every / MOST_BATCHES)), 1)
+    number = np.ceil(((left - arrives) / every).to_numpy())
+    for span in np.unique(number):
+        over = max(arrives, min(arrives + int(span) * every, now).floor("s"))
+        yield Piece(over, "labels", [int(row) for row in left.index[number == span]])
+
+
+def _rows(drafted: Drafted, now: pd.Timestamp) -> Iterator[Piece]:
+    frame, data = drafted.frame, drafted.data
+    if drafted.reading.arrival is not None:
+        yield from _by_order(len(frame), frame["_row"].to_numpy(), drafted.rhythm.batch_rows, now)
+        return
+    event = frame[data.time].sort_values(kind="stable")
+    every = pd.Timedelta(data.batch_every)
+    start = event.iloc[min(int(len(event) * FIRST_SHARE), len(event) - 1)].floor(
+        "D" if every >= pd.Timedelta("1D") else "h"
+    )
+    left = max(event.iloc[-1] - start, pd.Timedelta("1s"))
+    every = every * max(int(np.ceil(left / every / MOST_BATCHES)), 1)
+    number = np.maximum(((frame[data.time] - start) // every).to_numpy(), -1)
+    last = pd.Timestamp(0, tz="UTC")
+    for span in np.unique(number):
+        rows = frame["_row"].to_numpy()[number == span]
+        over = min(start + (int(span) + 1) * every, event.iloc[-1].ceil("D"))
+        last = max(last, min(over, now)).floor("s")
+        yield Piece(last, "rows", [int(row) for row in rows])
+
+
+def _by_order(n: int, rows: np.ndarray, usual: int, now: pd.Timestamp) -> Iterator[Piece]:
+    """By order of the file, a day apart, the last now."""
+    first = int(n * FIRST_SHARE)
+    usual = max(usual, -(-(n - first) // MOST_BATCHES), 1)
+    ends = [*range(first, n, usual), n] if first < n else [n]
+    starts = [0, *ends[:-1]]
+    for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        if end > start:
+            arrives = now - (len(ends) - 1 - place) * pd.Timedelta("1D")
+            yield Piece(arrives, "rows", [int(row) for row in rows[start:end]])

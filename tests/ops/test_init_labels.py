@@ -1,0 +1,151 @@
+"""A history with label times lands as it was lived: rows without labels, labels when they became known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.adapters.landing import Landing
+from retrim.core.table import assemble, mature
+from retrim.datasets.landed import read_landed
+from retrim.errors import BadInputError
+from retrim.ops.init.desk import Wishes
+from retrim.ops.init.use import look, settle
+from retrim.paths import Workspace
+from retrim.settings import load_params
+from tests.churn import churn
+from tests.ops.raw_tables import ROWS, csv, hours, looked_at, said, table
+from tests.world import REPOSITORY
+
+
+class TestTheHorizon:
+    def test_answers_still_to_come_count_as_slow(self) -> None:
+        # Every answer takes 10 days but for a tenth that takes 1: of the newest ten days only that tenth is there.
+        slow = np.arange(ROWS) % 10 > 0
+        at = hours(every="3h")
+        known = at + pd.to_timedelta(np.where(slow, 240, 24), unit="h")
+        minutes = table()["minutes"].where((known <= at.iloc[-1]).to_numpy())
+        drafted = looked_at(
+            csv(table(at=at, minutes=minutes, known=known.where(minutes.notna().to_numpy()))),
+            event_time="at",
+            label_time="known",
+        )
+
+        assert drafted.data.label_horizon == "10D"
+
+    def test_waits_for_the_slower_class_however_rare(self) -> None:
+        fraud = np.where(np.arange(ROWS) % 200 == 7, "fraud", "none")
+        known = hours(every="1D") + pd.to_timedelta(np.where(fraud == "fraud", 90, 30), unit="D")
+        drafted = looked_at(
+            csv(table(at=hours(every="1D"), known=known, fraud=fraud)),
+            target="fraud",
+            event_time="at",
+            label_time="known",
+        )
+
+        assert drafted.data.label_horizon == "90D"
+        assert "99% of the labels of each class" in said(drafted, "horizon")
+
+
+class TestADelayThatDependsOnTheAnswer:
+    def test_is_said_for_numbers_too(self) -> None:
+        minutes = table()["minutes"]
+        known = hours() + pd.to_timedelta(minutes, unit="min")
+        drafted = looked_at(csv(table(known=known)), event_time="at", label_time="known")
+
+        assert "the larger the answer, the later" in said(drafted, "label delay")
+
+    def test_is_said_of_one_table_in_a_hundred_where_it_does_not(self) -> None:
+        from retrim.core.init.delays import LEVEL, Delays, delay_notes
+
+        rng, told, tables = np.random.default_rng(7), 0, 1000
+        for _ in range(tables):
+            known = pd.Series(pd.to_timedelta(rng.exponential(size=60), unit="D"))
+            delays = Delays(known, pd.Series(rng.choice(["a", "b"], 60)), known[:0], known + pd.Timedelta("9D"))
+            told += len(delay_notes(delays, "known", horizon="9D", classes=True))
+
+        # Of 1000 at 1 %, 10 are expected; beyond 3 to 20 there is 1 case in 200 (binomial).
+        assert 3 <= told <= 20
+        assert LEVEL == 0.01
+
+
+def test_a_label_time_needs_an_event_to_count_from() -> None:
+    with pytest.raises(BadInputError, match="--event-time"):
+        looked_at(csv(table(at=None, known=hours())), label_time="known")
+
+
+def test_odd_label_times_are_counted_and_said() -> None:
+    at = hours()
+    known = at + pd.Timedelta("2h")
+    known.iloc[3] = at.iloc[3] - pd.Timedelta("5h")
+    known.iloc[5] = pd.NaT
+    drafted = looked_at(csv(table(known=known)), event_time="at", label_time="known")
+
+    assert "1 labels are older than their event" in said(drafted, "label time")
+    assert "1 labels have no time" in said(drafted, "label time")
+
+
+@pytest.fixture(scope="module", params=["keyed", "without a key"])
+def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, pd.DataFrame]:
+    """A workspace into which a year of churn has landed by its label times, and what really was."""
+    root = tmp_path_factory.mktemp("churn")
+    for name in ("params.yaml", "dvc.yaml"):
+        (root / name).write_bytes((REPOSITORY / name).read_bytes())
+    frame = churn(3000, seed=7).drop(columns="number" if request.param == "without a key" else [])
+    file = root / "churn.csv"
+    file.write_bytes(csv(frame, date_format="%d.%m.%Y %H:%M"))
+    wishes = Wishes(target="left", model="churn", event_time="at", label_time="closed at")
+    looked = look(Workspace(root), str(file), wishes, ask=lambda _, proposal, __: proposal)
+    settle(Workspace(root), looked, reason="", land_history=True, overwrite=True)
+    return Workspace(root), frame
+
+
+@pytest.mark.slow  # lands by a suite
+class TestAHistoryThatLanded:
+    def test_every_label_landed_beside_the_rows_and_none_with_them(self, lived: tuple[Workspace, pd.DataFrame]) -> None:
+        rows, labels = read_landed(lived[0].landing)
+
+        assert rows["left"].isna().all()
+        assert labels is not None
+        assert (len(rows), len(labels)) == (3000, 3000)
+
+    def test_no_label_was_there_before_it_was_known(self, lived: tuple[Workspace, pd.DataFrame]) -> None:
+        _, labels = read_landed(lived[0].landing)
+
+        assert labels is not None
+        assert (labels["_arrived"] >= labels["label_time"]).all()
+
+    def test_labels_arrive_in_the_order_in_which_they_became_known(self, lived: tuple[Workspace, pd.DataFrame]) -> None:
+        batches = Landing(lived[0].landing).batches()
+        _, labels = read_landed(lived[0].landing)
+
+        assert labels is not None
+        latest = labels.groupby("_arrived")["label_time"].max()
+        assert latest.is_monotonic_increasing
+        assert sum(batch.kind == "labels" for batch in batches) > 10
+
+    def test_every_label_found_its_row(self, lived: tuple[Workspace, pd.DataFrame]) -> None:
+        workspace, frame = lived
+        table = assemble(
+            *read_landed(workspace.landing),
+            load_params(workspace.params).data,
+            as_of=pd.Timestamp("2030-01-01", tz="UTC"),
+        )
+        wanted = frame.sort_values("at", kind="stable")
+
+        assert table["left"].to_list() == wanted["left"].to_list()
+        assert table["months"].to_list() == wanted["months"].to_list()
+
+    def test_rows_that_are_due_are_a_fair_sample_and_those_that_came_are_not(
+        self, lived: tuple[Workspace, pd.DataFrame]
+    ) -> None:
+        workspace, frame = lived
+        data = load_params(workspace.params).data
+        now = Landing(workspace.landing).batches()[0].arrived
+        table = assemble(*read_landed(workspace.landing), data, as_of=now)
+        recent = table["_event"] > now - 2 * pd.Timedelta(str(data.label_horizon))
+        true = float((frame["left"] == "yes").mean())
+        came = float((table.loc[recent & table["_known"].notna(), "left"] == "yes").mean())
+        due = float((mature(table)["left"] == "yes").mean())
+
+        assert abs(due - true) < 0.03
+        assert came - true > 0.1
