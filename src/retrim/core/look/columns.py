@@ -224,8 +224,8 @@ def _edges(finite: np.ndarray, *, whole: bool) -> np.ndarray:
             return np.array([low, np.nextafter(high, np.inf)])
         if whole and high - low < BINS:
             return np.arange(low - 0.5, high + 1)
-        step = high / BINS - low / BINS
-    return np.unique(np.append(low + step * np.arange(BINS), high))
+    along = np.linspace(0, 1, BINS + 1)
+    return np.unique(low * (1 - along) + high * along)  # no difference, which of the largest numbers is not finite
 
 
 def _levels(codes: np.ndarray, counts: np.ndarray, texts: Sequence[str]) -> Levels:

@@ -19,6 +19,8 @@ DOUBLES = 0.001
 TELLING = 0.002
 FAR_OUT = 5.0
 RARE_CLASS = 0.05
+WELL_TOLD = 0.5
+"""Share of the labels' uncertainty that features take away, from which a contradiction is likely a wrong label."""
 LONG = 200
 MUCH, MOVES = 0.5, 0.2
 """Share missing that is much; difference of that share between parts of the history that is a change."""
@@ -187,7 +189,7 @@ def _doubles(look: Look) -> Iterator[Note]:
             "near-duplicates",
             "",
             f"{found.near} of the newest {found.near_rows} rows are as another in all features but one, mostly {by}; "
-            f"dealt out by chance it were {found.near_chance}",
+            f"by chance it would be {found.near_chance}",
             "rows of one entity on both sides of a split make the judged loss too good: say what they are about",
         )
 
@@ -196,16 +198,21 @@ def _labels(look: Look) -> Iterator[Note]:
     noise, data = look.noise, look.table.data
     if noise is not None and noise.suspects:
         what = (
-            f"{noise.surest} of them with a probability of 90 % or more of another class"
+            f"{noise.surest} with a probability of 90 % or more of another class"
             if data.task != "regression"
             else "a residual of 6 robust standard deviations or more"
         )
+        # Where features tell little of the label, what contradicts them is rather rare than wrong.
+        likely = noise.told >= WELL_TOLD and noise.surest > DOUBLES * noise.rows
         yield Note(
             "label noise",
             data.target,
-            f"{noise.suspects} of {noise.rows} sampled labels are suspects: {what}",
-            "look at the rows below; land what was wrong again: retrim ingest --labels --correction",
-            "warn" if noise.surest > DOUBLES * noise.rows else "tell",
+            f"{noise.suspects} of {noise.rows} sampled labels are suspects, {what}; the features take away "
+            f"{noise.told:.0%} of the labels' uncertainty",
+            "look at the rows below; land what was wrong again: retrim ingest --labels --correction"
+            if noise.told >= WELL_TOLD
+            else "rather rare than wrong, as the features tell so little; look at the first rows below",
+            "warn" if likely else "tell",
         )
     if look.target is None:
         return
@@ -264,7 +271,8 @@ def _numbers(look: Look) -> Iterator[Note]:
 
 
 def _given(look: Look) -> Iterator[Note]:
-    yield from look.given
+    """Warnings from reading; what else was noticed then stands further down, and duplicates are counted here anew."""
+    return (note for note in look.given if note.weight == "warn" and note.about != "duplicates")
 
 
 FINDERS: tuple[Finder, ...] = (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from retrim.core.drift.cells import as_floats
 from retrim.core.models import MODELS
 from retrim.core.table import DataParams
 from retrim.core.view import FeatureView
@@ -54,12 +55,15 @@ class Noise:
         rows: Labelled rows looked at.
         suspects: How many are suspects.
         surest: How many of those with a probability of 90 % or more of another class; of a regression all.
+        told: Share of the labels' uncertainty (of a regression of their mean absolute deviation) that the model takes
+            away on rows it has not seen; below 0 where it is worse than nothing.
         shown: The surest.
     """
 
     rows: int
     suspects: int
     surest: int
+    told: float
     shown: tuple[Suspect, ...]
 
 
@@ -83,8 +87,7 @@ def noise_of(sample: pd.DataFrame, places: np.ndarray, data: DataParams, *, seed
     """
     known = sample[data.target].notna().to_numpy()
     if data.task == "regression":
-        known &= np.isfinite(sample[data.target].to_numpy(dtype="float64", na_value=np.nan))
-        known &= np.abs(sample[data.target].to_numpy(dtype="float64", na_value=0.0)) < 1e30
+        known = np.abs(np.nan_to_num(as_floats(sample[data.target]), nan=np.inf)) < 1e30
     rows, places = sample[known].reset_index(drop=True), places[known]
     if len(rows) > MOST:
         step = np.sort(np.random.default_rng(seed).choice(len(rows), MOST, replace=False))
@@ -147,7 +150,10 @@ def _wrong(said: np.ndarray, actual: np.ndarray, places: np.ndarray, classes: Se
     shown = tuple(
         Suspect(int(places[row]), classes[actual[row]], classes[guess[row]], float(sure[row])) for row in order[:SHOWN]
     )
-    return Noise(len(said), int(odd.sum()), int((odd & (sure >= SURE)).sum()), shown)
+    prior = np.bincount(actual, minlength=said.shape[1]) / len(actual)
+    entropy = float(-(prior[prior > 0] * np.log(prior[prior > 0])).sum())
+    loss = float(-np.log(np.clip(said[np.arange(len(said)), actual], 1e-15, 1)).mean())
+    return Noise(len(said), int(odd.sum()), int((odd & (sure >= SURE)).sum()), 1 - loss / entropy, shown)
 
 
 def _far(said: np.ndarray, actual: np.ndarray, places: np.ndarray) -> Noise:
@@ -167,4 +173,5 @@ def _far(said: np.ndarray, actual: np.ndarray, places: np.ndarray) -> Noise:
     shown = tuple(
         Suspect(int(places[row]), f"{actual[row]:.6g}", f"{said[row]:.6g}", float(away[row])) for row in order[:SHOWN]
     )
-    return Noise(len(off), len(order), len(order), shown)
+    usual = float(np.abs(actual - np.median(actual)).mean())
+    return Noise(len(off), len(order), len(order), 1 - float(np.abs(off).mean()) / usual if usual > 0 else 0.0, shown)

@@ -41,7 +41,7 @@ class Section:
 
 def sections(look: Look) -> Iterator[Section]:
     """All sections that have something to say."""
-    for section in (_target, _pairs, _related, _drift, _missing, _doubles, _noise, _model, _how):
+    for section in (_target, _pairs, _related, _drift, _missing, _doubles, _noise, _model, _read, _how):
         made = section(look)
         if made is not None:
             yield made
@@ -181,7 +181,8 @@ def _noise(look: Look) -> Section | None:
             else "Suspects are rows of which another class is likeliest, and as likely as of rows that are labelled so "
             "(confident learning: Northcutt, Jiang and Chuang 2021, J. Artif. Intell. Res. 70)."
         )
-        + f" {found.suspects:,} are, the surest first; a suspect may be right, and merely rare.",
+        + f" {found.suspects:,} are, the surest first. No table can tell a wrong label from a rare one: the less the "
+        "features tell of it, the likelier it is merely rare.",
     )
     return Section("Labels that may be wrong", "noise", said, (Table(heads, rows),) if rows else ())
 
@@ -208,6 +209,13 @@ def _levels_row(column: ColumnLook, look: Look) -> tuple[str, ...]:
     assert column.levels is not None
     unseen = look.unseen.get(column.name, column.levels.unseen)
     return (short(column.name, 60), f"{column.distinct:,}", f"{column.levels.rare:,}", f"{unseen:.2%}")
+
+
+def _read(look: Look) -> Section | None:
+    if not look.given:
+        return None
+    rows = tuple((note.about, short(note.column, 60), short(note.seen, 400), note.done) for note in look.given)
+    return Section("How it was read", "read", (), (Table(("about", "column", "what was seen", "what it means"), rows),))
 
 
 def _how(look: Look) -> Section:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrim.core.drift.cells import as_floats
 from retrim.core.init.leaks import Leak, leaks_of
 from retrim.core.init.notes import Note
 from retrim.core.look.champion import Champion
@@ -222,7 +223,7 @@ def _pairs(sample: pd.DataFrame, table: LookTable, shown: Mapping[str, bool]) ->
     data = table.data
     known = sample[data.target].notna().to_numpy()
     if data.task == "regression":
-        known &= np.isfinite(sample[data.target].to_numpy(dtype="float64", na_value=np.nan))
+        known = np.isfinite(as_floats(sample[data.target]))
     if known.sum() < LEAST_PAIRED:
         return []
     goal = goal_of(sample[data.target][known], task=data.task, positive=data.positive)
