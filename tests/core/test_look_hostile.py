@@ -91,6 +91,7 @@ def test_names_and_values_stand_on_the_page_as_they_are() -> None:
     assert any("<script>alert('x')</script>" in part for part in _Page(html(page_of(look))).text)
 
 
+@pytest.mark.slow
 def test_2000_columns_end_in_a_page_of_bounded_size() -> None:
     values = np.random.default_rng(1).normal(size=(60, 2000))
     look = looked({f"column {number}": values[:, number] for number in range(2000)}, answers(60))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST_PAIRS, ACROSS = 12, 4
 LABEL = 14
+DRAWABLE = 1e150
+"""Beyond it matplotlib's own sums are not finite."""
 
 
 def target(look: Look) -> bytes | None:
@@ -31,6 +33,8 @@ def target(look: Look) -> bytes | None:
         labels = look.periods.labels
         at = np.arange(len(labels))
         for number, (name, line) in enumerate(found.lines.items()):
+            if not _drawable(line):
+                continue
             dim = name.endswith("quartile")
             right.plot(
                 at,
@@ -47,7 +51,8 @@ def target(look: Look) -> bytes | None:
         right.set_ylabel("share of labelled rows" if found.classes else plain(column.name), fontsize=9)
         if found.classes:
             right.set_ylim(0, 1)
-        right.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        if right.lines:
+            right.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return made.getvalue()
 
 
@@ -68,6 +73,10 @@ def pairs(look: Look) -> list[bytes]:
 
 def _pair(axes: "Axes", pair: Pair, look: Look) -> None:
     at = np.arange(len(pair.labels))
+    axes.set_title(f"{_short(pair.name, 20)}\ntells {pair.tells:.1%}", fontsize=9)
+    if not _drawable(np.append(pair.middle, pair.spread)):
+        axes.set_axis_off()
+        return
     category = look.table.features[pair.name] == "category"
     axes.errorbar(
         at,
@@ -81,7 +90,6 @@ def _pair(axes: "Axes", pair: Pair, look: Look) -> None:
         ecolor="#9db7e0",
     )
     axes.set_xticks(at, [_short(label) for label in pair.labels], rotation=90, fontsize=7)
-    axes.set_title(f"{_short(pair.name, 20)}\ntells {pair.tells:.1%}", fontsize=9)
     axes.tick_params(axis="y", labelsize=7)
     axes.margins(x=0.08)
 
@@ -100,12 +108,16 @@ def _histogram(axes: "Axes", column: ColumnLook) -> None:
     numbers = column.numbers
     assert numbers is not None
     edges = np.array(numbers.edges)
-    if np.abs(edges).max() > 1e300:  # nothing can be drawn of so large a range
+    if not _drawable(edges):
         axes.set_axis_off()
         return
     axes.bar(edges[:-1], numbers.counts, width=np.diff(edges), align="edge", color=COLOURS[0], edgecolor=GRID)
     axes.set_xlabel(plain(column.name))
     axes.set_ylabel("rows" if not numbers.outside else f"rows; {numbers.outside} lie beyond", fontsize=9)
+
+
+def _drawable(values: np.ndarray) -> bool:
+    return bool(np.abs(values[np.isfinite(values)]).max(initial=0.0) < DRAWABLE)
 
 
 def _thin(axes: "Axes", labels: tuple[str, ...]) -> None:
