@@ -20,9 +20,12 @@ from retrim.core.fairness.params import FairnessParams
 from retrim.core.gate import GateParams
 from retrim.core.made import faults_of
 from retrim.core.metrics import JudgeParams, require
+from retrim.core.models import MODELS
 from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
+from retrim.core.prepare import PrepareParams
+from retrim.core.prepare.params import faults_of as prepare_faults_of
 from retrim.core.probation import ProbationParams
 from retrim.core.probe import ProbeParams
 from retrim.core.proof import ProofParams
@@ -45,6 +48,7 @@ class Params(Section):
     data: DataParams
     reading: ReadingParams
     batches: BatchParams
+    prepare: PrepareParams
     split: SplitParams
     judge: JudgeParams
     tune: TuneParams
@@ -80,6 +84,14 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _model_fits_the_task(self) -> "Params":
+        try:
+            MODELS[self.train.model].check_aim(self.data.task, self.judge.loss)
+        except BadInputError as wrong:
+            raise ValueError(f"train.model: {wrong}") from wrong
+        return self
+
+    @model_validator(mode="after")
     def _suite_is_part_of_a_version(self) -> "Params":
         path = PurePosixPath(self.data.suite)
         if path.parts[:1] != ("expectations",) or ".." in path.parts:
@@ -92,6 +104,13 @@ class Params(Section):
     @model_validator(mode="after")
     def _reading_fits_the_table(self) -> "Params":
         found = faults_of(self.data, self.reading)
+        if found:
+            raise ValueError("; ".join(found))
+        return self
+
+    @model_validator(mode="after")
+    def _steps_fit_the_table(self) -> "Params":
+        found = prepare_faults_of(self.prepare, self.data)
         if found:
             raise ValueError("; ".join(found))
         return self

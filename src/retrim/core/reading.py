@@ -13,7 +13,8 @@ UNIX = {"unix": "s", "unix_ms": "ms"}
 """Formats that are no strptime pattern: seconds and milliseconds since 1970."""
 
 
-def _known_zone(name: str) -> str:
+def known_zone(name: str) -> str:
+    """A time zone of the IANA database."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError) as error:
@@ -63,9 +64,7 @@ class ReadingParams(Section):
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
         description="formats of a time column, as strptime has them; none: ISO 8601"
     )
-    zone: Annotated[str, AfterValidator(_known_zone)] = Field(
-        description="of times that name none, and of the calendar"
-    )
+    zone: Annotated[str, AfterValidator(known_zone)] = Field(description="of times that name none, and of the calendar")
     skip: tuple[str, ...] = Field(description="columns that a file may have and that are never kept")
     arrival: str | None = Field(description="the time column, where files have none: filled in, in order of arrival")
     calendar: dict[str, CalendarPart] = Field(description="feature columns made from the event time")
