@@ -1,6 +1,6 @@
 """Small tables to be looked at, each with one thing dialled in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,13 @@ def times(rows: int, *, start: str = "2023-01-01", every: str = "4h") -> pd.Seri
     return pd.Series(pd.Timestamp(start, tz="UTC") + steps).dt.as_unit("us")
 
 
-def section(kinds: Mapping[str, str], *, task: str = "binary", roles: Mapping[str, str] | None = None) -> DataParams:
+def section(
+    kinds: Mapping[str, str],
+    *,
+    task: str = "binary",
+    roles: Mapping[str, str] | None = None,
+    past: Sequence[Mapping[str, Any]] = (),
+) -> DataParams:
     """What a table is: `at` its time, `id` its key, `y` its target."""
     columns: dict[str, Any] = {"at": {"type": "time", "role": "time"}, "id": {"type": "integer", "role": "forbidden"}}
     columns |= {name: {"type": kind, "role": (roles or {}).get(name, "feature")} for name, kind in kinds.items()}
@@ -37,6 +43,7 @@ def section(kinds: Mapping[str, str], *, task: str = "binary", roles: Mapping[st
             "batch_every": "7D",
             "batch_grace": "1D",
             "suite": "expectations/own.json",
+            "history": {"entity": [], "ahead": None, "known_ahead": [], "features": list(past)},
         }
     )
 
@@ -49,6 +56,7 @@ def table(
     roles: Mapping[str, str] | None = None,
     unnamed: frozenset[str] = frozenset(),
     every: str = "4h",
+    past: Sequence[Mapping[str, Any]] = (),
 ) -> LookTable:
     """A table of these features; texts are categories, all else numbers."""
     rows = len(target)
@@ -57,8 +65,11 @@ def table(
     event = times(rows, every=every)
     answers = pd.Series(target, dtype="float64" if task == "regression" else "str", name="y")
     every_column = {"at": event, "id": pd.Series(np.arange(rows, dtype="float64")), **kept, "y": answers}
+    data = section(kinds, task=task, roles=roles, past=past)
+    for name, feature in data.history.columns.items():
+        every_column[name] = every_column[feature.of].shift(1)
     return LookTable(
-        data=section(kinds, task=task, roles=roles),
+        data=data,
         event=event,
         keys=pd.Series([f"key-{row}" for row in range(rows)], dtype="str"),
         column=lambda name: every_column[name],

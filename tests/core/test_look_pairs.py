@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.core.look.findings import findings
 from retrim.core.look.pairs import goal_of, pair_of, uncertainty
 from retrim.core.look.related import related
+from tests.core.look_tables import answers, looked
 
 ROWS = 20_000
 
@@ -90,3 +92,11 @@ def test_hardly_any_rows_say_nothing(rows: int) -> None:
     frame = pd.DataFrame({"n": np.arange(rows, dtype="float64"), "c": pd.Series(["x"] * rows, dtype="str")})
 
     assert np.isfinite(related(frame, {"n": "number", "c": "category"}).strength).all()
+
+
+def test_a_number_that_is_a_sum_of_others_is_a_finding() -> None:
+    draw = np.random.default_rng(1)
+    one, two = draw.normal(size=2000), draw.normal(size=2000)
+    look = looked({"a": one, "b": two, "sum": one + two}, answers(2000))
+
+    assert {note.column for note in findings(look) if note.about == "collinear"} == {"a", "b", "sum"}

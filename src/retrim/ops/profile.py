@@ -11,7 +11,9 @@ from retrim.core.bundle import VIEW
 from retrim.core.look import Look, LookTable, look_at
 from retrim.core.look.champion import Champion
 from retrim.core.look.page import page_of
+from retrim.core.prepare import StepParams
 from retrim.core.table import OURS, assemble
+from retrim.core.view import FeatureView
 from retrim.datasets.landed import read_columns, read_labels
 from retrim.datasets.raw import open_raw
 from retrim.errors import BadInputError
@@ -47,7 +49,7 @@ def profile(house: House, *, as_of: pd.Timestamp, rows: int) -> Look:
         seed=SEED,
         threads=cores(),
         champion=_champion(house),
-        prepared=(),
+        prepared=[_said(step) for step in house.params.prepare.steps],
         given=(),
     )
 
@@ -95,16 +97,18 @@ def landed_table(house: House, *, as_of: pd.Timestamp) -> LookTable:
             "retrim profile --data FILE --target COL"
         )
     paths = [file.path for file in files]
-    needed = list(dict.fromkeys([*OURS, data.time, *([data.due] if data.due else []), data.target]))
+    past = [*data.history.entity, *(feature.of for feature in data.history.features)]
+    needed = list(dict.fromkeys([*OURS, data.time, *([data.due] if data.due else []), data.target, *past]))
     rows = _checked(read_columns(paths, needed), needed)
     rows["_place"] = range(len(rows))
     table = assemble(rows, read_labels([file.path for file in batches if file.kind == "labels"]), data, as_of=as_of)
+    made = table[[data.target, *data.history.columns]]
     order = {file.batch: number for number, file in enumerate(files)}
     return LookTable(
         data=data,
         event=table["_event"],
         keys=table["_key"],
-        column=_Columns(paths, list(data.columns), table["_place"], len(rows), table[data.target]),
+        column=_Columns(paths, list(data.columns), table["_place"], len(rows), made),
         timed=house.params.reading.arrival is None,
         batches=table["_batch"].map(order).to_numpy(dtype="int64"),
         mature=int(table["_matured"].notna().sum()),
@@ -121,22 +125,22 @@ class _Columns:
         names: All columns, in the order in which they will be asked for.
         places: Row of the files that each row of the table is.
         rows: Rows of the files.
-        target: The target, with labels that came later.
+        made: Columns that no file has so: the target with labels that came later, features from the past.
     """
 
     def __init__(
-        self, paths: Sequence[Path], names: Sequence[str], places: pd.Series, rows: int, target: pd.Series
+        self, paths: Sequence[Path], names: Sequence[str], places: pd.Series, rows: int, made: pd.DataFrame
     ) -> None:
-        self._paths, self._names, self._places, self._target = paths, names, places.to_numpy(), target
+        self._paths, self._names, self._places, self._made = paths, names, places.to_numpy(), made
         self._several = max(CELLS // max(rows, 1), 1)
         self._read = pd.DataFrame()
 
     def __call__(self, name: str) -> pd.Series:
-        if name == self._target.name:
-            return self._target
+        if name in self._made:
+            return self._made[name]
         if name not in self._read:
             at = self._names.index(name)
-            wanted = [one for one in self._names[at:] if one != self._target.name][: self._several]
+            wanted = [one for one in self._names[at:] if one not in self._made][: self._several]
             self._read = pd.DataFrame()  # the last ones go before the next come
             self._read = _checked(read_columns(self._paths, wanted), wanted)
         return self._read[name].iloc[self._places].reset_index(drop=True)
@@ -152,6 +156,13 @@ def _checked(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
+def _said(step: StepParams) -> str:
+    """A preparing step as it is declared."""
+    whole = step.columns if isinstance(step.columns, str) else ", ".join(step.columns)
+    given = ", ".join(f"{name} {value}" for name, value in step.arguments.items())
+    return f"{step.step} of {whole}" + (f" ({given})" if given else "")
+
+
 def _champion(house: House) -> Champion | None:
     """The live version's view; None before the first promotion, for which no registry is opened."""
     if live(house) is None:
@@ -160,9 +171,9 @@ def _champion(house: House) -> Champion | None:
     if stored is None:
         return None
     weights = json.loads(stored.files[IMPORTANCE]) if IMPORTANCE in stored.files else None
-    levels = json.loads(stored.files[VIEW])["levels"]
+    view = FeatureView.from_record(json.loads(stored.files[VIEW]))
     return Champion(
         version=stored.version,
-        levels={name: tuple(known) for name, known in levels.items()},
+        levels={name: known for name in view.features if (known := view.known_levels(name)) is not None},
         weights={} if not weights else {name: float(weight) for name, weight in weights["weights"].items()},
     )

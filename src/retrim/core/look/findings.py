@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from retrim.core.init.notes import Note
-from retrim.core.look.columns import ColumnLook
+from retrim.core.look.odd_columns import cut_name, empty_columns, far_values, forbid, gaps, levels
 from retrim.core.look.over_time import first_part
 from retrim.core.look.related import STRONG
 from retrim.core.look.whole import Look
@@ -13,17 +13,12 @@ from retrim.core.look.whole import Look
 ORDER = {"stop": 0, "warn": 1, "tell": 2}
 MOST_ALIKE = 5
 """Findings of one kind that are told one by one; further ones are told together."""
-NEARLY = 0.995
-NEW_LEVELS = 0.01
 DOUBLES = 0.001
 TELLING = 0.002
-FAR_OUT = 5.0
 RARE_CLASS = 0.05
 WELL_TOLD = 0.5
 """Share of the labels' uncertainty that features take away, from which a contradiction is likely a wrong label."""
-LONG = 200
-MUCH, MOVES = 0.5, 0.2
-"""Share missing that is much; difference of that share between parts of the history that is a change."""
+INFLATED = 10.0
 Finder = Callable[[Look], Iterator[Note]]
 
 
@@ -40,23 +35,10 @@ def findings(look: Look) -> list[Note]:
     for same in alike.values():
         rest = same[MOST_ALIKE:]
         if rest:
-            names = ", ".join(dict.fromkeys(_cut(note.column) for note in rest[:12] if note.column))
+            names = ", ".join(dict.fromkeys(cut_name(note.column) for note in rest[:12] if note.column))
             more = f"{len(rest)} more: {names}{' ...' if len(rest) > 12 else ''}"
             told.append(Note(rest[0].about, "", more, rest[0].done, rest[0].weight))
     return sorted(told, key=lambda note: ORDER[note.weight])
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= 40 else f"{name[:39]}…"
-
-
-def forbid(name: str) -> str:
-    """The setting that keeps a model from a column."""
-    return f"data.columns.{_cut(name)}: role forbidden"
-
-
-def _features(look: Look) -> Iterator[ColumnLook]:
-    return (column for column in look.columns if column.role == "feature")
 
 
 def _leaks(look: Look) -> Iterator[Note]:
@@ -64,7 +46,7 @@ def _leaks(look: Look) -> Iterator[Note]:
         done = "; ".join(forbid(name) for name in leak.columns[:3])
         yield Note(
             "leak",
-            ", ".join(map(_cut, leak.columns[:5])),
+            ", ".join(map(cut_name, leak.columns[:5])),
             f"{leak.seen} (probe: {leak.probe})",
             f"{done}; unless it is known before the event",
             "stop",
@@ -82,47 +64,6 @@ def _personal(look: Look) -> Iterator[Note]:
     for name, why in look.table.left_out.items():
         if name not in noted:
             yield Note("left out", name, why, "reading.skip: it is never kept")
-
-
-def _empty(look: Look) -> Iterator[Note]:
-    for column in _features(look):
-        if not column.rows:
-            continue
-        if column.missing == column.rows:
-            yield Note("empty", column.name, f"no value in {column.rows} rows", forbid(column.name), "warn")
-        elif column.distinct == 1:
-            said = "one value in every row" if not column.missing else "one value wherever there is one"
-            yield Note("constant", column.name, said, forbid(column.name), "warn" if not column.missing else "tell")
-        elif column.most_share >= NEARLY:
-            said = f"{column.most_share:.2%} of its values are the same"
-            yield Note("near-constant", column.name, said, f"{forbid(column.name)}, unless the rest is what counts")
-
-
-def _gaps(look: Look) -> Iterator[Note]:
-    for column in look.columns:
-        share = column.missing_share
-        if column.role not in ("feature", "forbidden") or not 0 < share < 1:
-            continue
-        gap = look.gaps.get(column.name)
-        known = column.missing_by[~np.isnan(column.missing_by)]
-        said = [f"{share:.1%} missing"]
-        if len(known) > 1 and known.max() - known.min() >= MOVES:
-            at = look.periods.labels[int(np.nanargmax(column.missing_by))]
-            said.append(f"{known.min():.0%} to {known.max():.0%} over time, most in {at}")
-        elif gap is None and share < MUCH:
-            continue
-        if gap is not None and gap.told_by:
-            by = f"told by {_cut(gap.told_by)}: {gap.least:.1%} to {gap.most:.1%} missing there"
-            said.append(f"systematic, {by}")
-        elif gap is not None:
-            said.append("at random as far as time, target and other columns tell")
-        target = gap is not None and gap.told_by == look.table.data.target
-        done = (
-            "that a value is missing says something of the target: make sure that it does so before the event"
-            if target
-            else "LightGBM takes a missing value as it is; ask the source about it where it comes and goes"
-        )
-        yield Note("missing", column.name, "; ".join(said), done, "warn" if share >= MUCH or target else "tell")
 
 
 def _drift(look: Look) -> Iterator[Note]:
@@ -160,8 +101,18 @@ def _related(look: Look) -> Iterator[Note]:
                 "warn",
             )
         else:
-            said = f"says nearly the same as {_cut(other)}: {strength:.3f} (bound {STRONG})"
+            said = f"says nearly the same as {cut_name(other)}: {strength:.3f} (bound {STRONG})"
             yield Note("twin columns", one, said, f"one of them is enough: {forbid(one)}")
+
+
+def _sums(look: Look) -> Iterator[Note]:
+    if look.collinear is None:
+        return
+    for name, factor in look.collinear.inflation.items():
+        if factor >= INFLATED:
+            how = "exactly" if not np.isfinite(factor) else f"but for 1 / {factor:.0f} of its variance"
+            said = f"a weighted sum of other numbers gives it {how} (variance inflation)"
+            yield Note("collinear", name, said, "trees do not mind; a linear model's weights do: prepare.steps select")
 
 
 def _doubles(look: Look) -> Iterator[Note]:
@@ -184,7 +135,7 @@ def _doubles(look: Look) -> Iterator[Note]:
             "warn" if found.rows > DOUBLES * rows else "tell",
         )
     if found.near > 2 * found.near_chance and found.near > DOUBLES * found.near_rows:
-        by = ", ".join(f"{_cut(name)} ({count})" for name, count in found.near_by[:3])
+        by = ", ".join(f"{cut_name(name)} ({count})" for name, count in found.near_by[:3])
         yield Note(
             "near-duplicates",
             "",
@@ -231,45 +182,6 @@ def _labels(look: Look) -> Iterator[Note]:
         yield Note("no signal", data.target, said, "features may tell it together; else a model is the wrong tool")
 
 
-def _levels(look: Look) -> Iterator[Note]:
-    for column in _features(look):
-        levels = column.levels
-        share = look.unseen.get(column.name, levels.unseen if levels else 0.0)
-        if share >= NEW_LEVELS:
-            whom = (
-                f"version {look.champion.version}" if look.champion and column.name in look.unseen else "earlier rows"
-            )
-            said = f"{share:.1%} of the newest fifth of the rows have a category that {whom} did not know"
-            yield Note("unseen levels", column.name, said, "they count as missing: retrain, or take rare ones together")
-        if levels and column.rows and levels.rare_rows >= NEW_LEVELS * column.rows:
-            said = f"{levels.rare} of {column.distinct} categories have fewer than 20 rows, {levels.rare_rows} together"
-            yield Note("rare levels", column.name, said, "nothing can be learned of one alone: take them together")
-        if levels and levels.longest > LONG:
-            said = f"texts of up to {levels.longest} signs, {column.distinct} different ones"
-            yield Note("prose", column.name, said, f"as a category it only names rows: {forbid(column.name)}")
-
-
-def _numbers(look: Look) -> Iterator[Note]:
-    for column in _features(look):
-        numbers = column.numbers
-        if numbers is None:
-            continue
-        if numbers.infinite:
-            said = f"{numbers.infinite} cells hold no finite number"
-            yield Note("infinite", column.name, said, "correct them in the source, or leave them blank", "warn")
-        low, one, *_, nine, high = numbers.quantiles
-        width = nine - one
-        far = max(high - nine, one - low)
-        if width > 0 and np.isfinite(far) and far > FAR_OUT * width:
-            said = (
-                f"the farthest value, {high if high - nine >= one - low else low:.6g}, lies {far / width:.0f} times "
-                f"the width of the middle 98 % beyond it ({one:.4g} to {nine:.4g})"
-            )
-            yield Note(
-                "far values", column.name, said, "valid but rare, or a slip: a bound in the suite sets slips aside"
-            )
-
-
 def _given(look: Look) -> Iterator[Note]:
     """Warnings from reading; what else was noticed then stands further down, and duplicates are counted here anew."""
     return (note for note in look.given if note.weight == "warn" and note.about != "duplicates")
@@ -281,11 +193,12 @@ FINDERS: tuple[Finder, ...] = (
     _given,
     _labels,
     _doubles,
-    _empty,
-    _gaps,
-    _levels,
-    _numbers,
+    empty_columns,
+    gaps,
+    levels,
+    far_values,
     _drift,
     _related,
+    _sums,
 )
 """What is looked for, in the order in which findings of one weight are told."""

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from retrim.core.look import doubles, heat, laws, noise, over_time, pictures
+from retrim.core.look import doubles, heat, laws, missing, noise, over_time, pictures
 from retrim.core.look.columns import ColumnLook
 from retrim.core.look.sparks import short
 from retrim.core.look.whole import Look
+from retrim.core.prepare.missingness import CLEAR
 from retrim.core.report.bars import importance
 
 MOST_ROWS = 25
@@ -86,6 +87,10 @@ def _related(look: Look) -> Section | None:
     strong = look.related.strong()[:MOST_ROWS]
     rows = tuple((short(one, 60), short(other, 60), f"{strength:.3f}") for one, other, strength in strong)
     tables = (Table(("column", "says nearly the same as", "strength"), rows),) if rows else ()
+    if look.collinear is not None:
+        factors = sorted(look.collinear.inflation.items(), key=lambda item: (-item[1], item[0]))[:MOST_ROWS]
+        inflated = tuple((short(name, 60), f"{factor:.1f}") for name, factor in factors)
+        tables = (*tables, Table(("number", "variance inflation by the others"), inflated))
     said = (
         (
             "Between numbers Spearman's correlation, with its sign; between categories Cramér's V; between both the "
@@ -120,18 +125,18 @@ def _missing(look: Look) -> Section | None:
     rows = []
     for column in open_[:MOST_ROWS]:
         gap = look.gaps.get(column.name)
-        if gap is None:
-            how = "all or nearly all, or too few to tell" if column.role in ("feature", "target") else ""
+        if gap is None or gap.kind == "few":
+            how = "too few with or without a value to tell" if gap else ""
         elif gap.told_by:
-            how = f"systematic: {short(gap.told_by)} tells it, {gap.least:.1%} to {gap.most:.1%}"
+            how = f"systematic: {short(gap.told_by)} tells it, Cramér's V {gap.strength:.2f}"
         else:
             how = "looks random"
         rows.append((short(column.name, 60), f"{column.missing:,}", f"{column.missing_share:.1%}", how))
     said = (
         (
-            "Systematic: whether a value is missing can be told from time, the target or another column (a G test, and "
-            f"at least 1 % of the uncertainty), on {look.sampled:,} rows. What only the missing value itself would "
-            "tell no table can say."
+            "Systematic: whether a value is missing can be told from time, the target or another column, with a "
+            f"Cramér's V of {CLEAR:g} or more that is no chance, on at most {missing.ROWS:,} rows. What only the "
+            "missing value itself would tell no table can say."
         ),
     )
     drawn = _shown(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from retrim.core.init.looks import Look as RawLook
 from retrim.core.init.personal import personal
-from retrim.core.table import ColumnType, DataParams
+from retrim.core.table import ColumnType, DataParams, Role
 
 NO_VALUES = "forbidden to the model"
 
@@ -48,18 +48,30 @@ class LookTable:
     def features(self) -> dict[str, ColumnType]:
         return self.data.features
 
+    @cached_property
+    def kinds(self) -> dict[str, tuple[ColumnType, Role]]:
+        """Type and role of every column, those from the past last."""
+        own: dict[str, tuple[ColumnType, Role]] = {
+            name: (column.type, column.role) for name, column in self.data.columns.items()
+        }
+        return {**own, **dict.fromkeys(self.data.history.columns, ("number", "feature"))}
 
-def hidden(name: str, values: pd.Series, table: LookTable) -> str:
+
+def hidden(name: str, values: pd.Series, table: LookTable, *, before: Mapping[str, str]) -> str:
     """Why no value of a column may be shown; empty: all may be.
 
     Args:
         name: The column.
         values: A sample of it.
         table: What it belongs to.
+        before: The same of the columns before it: one from the past is hidden as what it is made of.
     """
-    column = table.data.columns[name]
-    stored = {"category": "text", "time": "time"}.get(column.type, "number")
-    whose = "" if column.type == "time" else personal(RawLook(name, stored, values))  # type: ignore[arg-type]  # one of its words
+    past = table.data.history.columns.get(name)
+    if past is not None:
+        return before[past.of]
+    kind, role = table.kinds[name]
+    stored = "text" if kind == "category" else "number"
+    whose = "" if kind == "time" else personal(RawLook(name, stored, values))  # type: ignore[arg-type]  # one of its words
     if whose:
         return f"looks like {whose}"
-    return NO_VALUES if column.role == "forbidden" or name in table.unnamed else ""
+    return NO_VALUES if role == "forbidden" or name in table.unnamed else ""

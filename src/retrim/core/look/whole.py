@@ -13,7 +13,7 @@ from retrim.core.init.notes import Note
 from retrim.core.look.champion import Champion
 from retrim.core.look.columns import ColumnLook, column_look
 from retrim.core.look.doubles import Doubles, Hashes
-from retrim.core.look.missing import Gap, gaps_of
+from retrim.core.look.missing import gaps_of
 from retrim.core.look.noise import Noise, noise_of
 from retrim.core.look.over_time import Moved, moved
 from retrim.core.look.pairs import Pair, goal_of, pair_of
@@ -21,9 +21,13 @@ from retrim.core.look.periods import Periods, cut_periods, together
 from retrim.core.look.related import Related, related
 from retrim.core.look.table import NO_VALUES, LookTable, hidden
 from retrim.core.look.target import TargetLook, target_look
+from retrim.core.prepare.collinear import Collinear, collinear
+from retrim.core.prepare.missingness import Missingness
+from retrim.core.table import ColumnType
 
 MOST_BATCHES, MOST_RELATED = 60, 60
 LEAST_PAIRED = 30
+LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Look:
         related: How features hang together: the most telling ones, and those before others in params.yaml.
         moved: How far features and target moved from the first part of the history.
         gaps: Whether missing values look random, of features and target that have some.
+        collinear: How well each number is told by a sum of the others; None: fewer than two that vary.
         batch_missing: Share missing in each batch, of each column that has gaps; batches in the order of arrival.
         batch_sizes: How many batches each of those figures is of.
         doubles: Rows that come more than once.
@@ -60,7 +65,8 @@ class Look:
     pairs: tuple[Pair, ...]
     related: Related
     moved: Mapping[str, Moved]
-    gaps: Mapping[str, Gap]
+    gaps: Mapping[str, Missingness]
+    collinear: Collinear | None
     batch_missing: Mapping[str, np.ndarray]
     batch_sizes: int
     doubles: Doubles
@@ -98,7 +104,13 @@ class Look:
             "left_out": dict(table.left_out),
             "target_over_time": None if self.target is None else self.target.as_record(),
             "pairs": [pair.as_record() for pair in self.pairs],
-            "missing": {name: gap.as_record() for name, gap in self.gaps.items()},
+            "missing": {
+                name: {"kind": gap.kind, "told_by": gap.told_by, "strength": gap.strength, "p_value": gap.p_value}
+                for name, gap in self.gaps.items()
+            },
+            "inflation": {}
+            if self.collinear is None
+            else {name: factor if np.isfinite(factor) else None for name, factor in self.collinear.inflation.items()},
             "related": self.related.as_record(),
             "drift": {name: each.as_record() for name, each in self.moved.items()},
             "duplicates": self.doubles.as_record(),
@@ -155,21 +167,22 @@ def look_at(
     hashes = Hashes(table.rows)
     target: TargetLook | None = None
     answers = pd.Series([], dtype="float64")
-    for name, column in data.columns.items():
+    reasons: dict[str, str] = {}
+    for name, (kind, role) in table.kinds.items():
         values = table.column(name)
         part = values.iloc[places].reset_index(drop=True)
-        why = hidden(name, part, table)
-        look = column_look(name, values, kind=column.type, role=column.role, hidden=why, periods=periods, drawn=drawn)
+        why = reasons[name] = hidden(name, part, table, before=reasons)
+        look = column_look(name, values, kind=kind, role=role, hidden=why, periods=periods, drawn=drawn)
         columns.append(look)
         if batches is not None and look.missing:
             by_batch[name] = _by_batch(values.isna().to_numpy(), batches)
-        if column.role not in ("feature", "target"):
+        if role not in ("feature", "target"):
             continue
         sample[name] = part
-        shift = moved(values, column.type, periods)
+        shift = moved(values, kind, periods)
         if shift is not None:
             shifts[name] = shift
-        if column.role == "target":
+        if role == "target":
             answers = values
             target = None if why else target_look(values, periods, task=data.task)
         else:
@@ -177,12 +190,12 @@ def look_at(
             if champion is not None and name in champion.levels:
                 unseen[name] = _unknown(values, champion.levels[name])
     frame = pd.DataFrame(sample)
-    reasons = {look.name: look.hidden for look in columns}
     shown = {name: not why for name, why in reasons.items()}
     pairs = _pairs(frame, table, shown)
     noise = noise_of(frame, places, data, seed=seed, threads=threads)
     features = [pair.name for pair in pairs] or list(table.features)
-    kinds = {name: data.columns[name].type for name in [data.target, *features[:MOST_RELATED]]}
+    types = {name: kind for name, (kind, _) in table.kinds.items() if name in sample}
+    telling = {name: types[name] for name in [data.target, *features[:MOST_RELATED]]}
     leaks = leaks_of(frame, data, label_time=None) if table.rows else []
     return Look(
         table=table,
@@ -191,9 +204,10 @@ def look_at(
         columns=tuple(columns),
         target=target,
         pairs=tuple(pairs),
-        related=related(frame, kinds),
+        related=related(frame, telling),
         moved=shifts,
-        gaps=gaps_of(frame, {name: data.columns[name].type for name in sample}),
+        gaps=gaps_of(frame, types, first=[data.target, *features]),
+        collinear=_collinear(frame, types, features),
         batch_missing=by_batch,
         batch_sizes=0 if table.batches is None else -(-(int(table.batches.max(initial=0)) + 1) // MOST_BATCHES),
         doubles=hashes.doubles(answers, seed=seed),
@@ -210,6 +224,14 @@ def look_at(
 def _by_batch(blank: np.ndarray, batches: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.bincount(batches, weights=blank) / np.bincount(batches))
+
+
+def _collinear(sample: pd.DataFrame, types: Mapping[str, ColumnType], features: Sequence[str]) -> Collinear | None:
+    """Of the numeric features that tell most, what is not finite left out."""
+    names = [name for name in features if types[name] != "category"][:MOST_RELATED]
+    numbers = {name: as_floats(sample[name]) for name in names}
+    large = {name: np.where(np.abs(values) < LARGEST, values, np.nan) for name, values in numbers.items()}
+    return collinear(large)
 
 
 def _unknown(values: pd.Series, levels: tuple[str, ...]) -> float:
