@@ -35,7 +35,7 @@ def raw_table(raw: RawTable, wishes: Wishes) -> tuple[LookTable, list[Note]]:
     kept, target = rows_to_land(desk, time, aim)
     timed = time in desk.values
     event = desk.values[time].iloc[kept] if timed else arrival_times(len(kept))
-    rhythm, seen = rhythm_of(event) if timed else (rhythm_of_order(event), [no_time_note()])
+    rhythm, seen = rhythm_of(event) if timed else (rhythm_of_order(event), [no_time_note(desk)])
     desk.notes += seen
     key = choose_key(desk, kept, time)
     horizon = None if wishes.label_due is not None else "0h"
