@@ -1,4 +1,4 @@
-"""Three hundred hostile tables: how many end in settings, and how many in which error. Every fourth with settings lands too.
+"""Three hundred hostile tables: how many end in settings, how many in which error. Every fourth with settings lands.
 
 python bench/hostile.py [COUNT]
 """

@@ -50,6 +50,7 @@ class Params(Section):
     reading: ReadingParams
     batches: BatchParams
     prepare: PrepareParams
+    leaks: LeakParams
     split: SplitParams
     judge: JudgeParams
     tune: TuneParams
@@ -68,7 +69,6 @@ class Params(Section):
     card: CardParams
     former: FormerParams
     probation: ProbationParams
-    leaks: LeakParams
     retrain: RetrainParams
     release: ReleaseParams
     room: RoomParams

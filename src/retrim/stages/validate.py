@@ -11,6 +11,7 @@ from retrim.core.frames import to_parquet
 from retrim.core.init.leak import LeakParams, apart
 from retrim.core.init.leak_rows import DUPLICATES
 from retrim.core.init.leaks import leaks_of
+from retrim.core.reading import CalendarPart
 from retrim.core.table import DataParams, assemble, mature, overdue_labels
 from retrim.datasets.landed import landed_files, read_landed
 from retrim.errors import BadInputError, RefusedError
@@ -26,7 +27,7 @@ def run(
     data: DataParams,
     leaks: LeakParams,
     split__judge_rows: int,
-    reading__calendar: dict[str, str],
+    reading__calendar: dict[str, CalendarPart],
     paths: Paths,
 ) -> None:
     """Writes the mature rows as of the pinned date, and a report of what was there.
