@@ -49,8 +49,8 @@ def test_the_bundle_holds_their_definition(world: World) -> None:
 
 
 def test_a_check_measures_the_champion_and_looks_for_drift_in_them(world: World, checked: Any) -> None:
-    assert checked["loss"] is not None
-    assert set(NAMES) <= {finding["column"] for finding in checked["findings"]}
+    assert checked["check"]["loss"] is not None
+    assert set(NAMES) <= {finding["column"] for finding in checked["check"]["findings"]}
 
 
 def test_a_landed_row_is_explained_as_it_was_scored(world: World, checked: Any) -> None:
