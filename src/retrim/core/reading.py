@@ -59,6 +59,9 @@ class ReadingParams(Section):
     )
     decimal: Literal[".", ","] = Field(description="decimal sign of numbers")
     thousands: Literal["", ",", ".", " ", "'"] = Field(description="sign between groups of three digits; empty: none")
+    signs: dict[str, tuple[Literal[".", ","], Literal["", ",", ".", " ", "'"]]] = Field(
+        description="decimal sign and sign between thousands of columns that have others than the table"
+    )
     missing: tuple[str, ...] = Field(description="words that mean a missing cell, beside a blank one")
     trim: bool = Field(description="whether blanks around the text of a category are cut off")
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
@@ -73,7 +76,14 @@ class ReadingParams(Section):
     def _signs_differ(self) -> "ReadingParams":
         if self.thousands == self.decimal:
             raise ValueError(f"thousands and decimal are both {self.decimal!r}; they have to differ")
+        for name, (decimal, thousands) in self.signs.items():
+            if decimal == thousands:
+                raise ValueError(f"signs of {name!r} are both {decimal!r}; they have to differ")
         return self
+
+    def signs_of(self, name: str) -> tuple[str, str]:
+        """Decimal sign and sign between thousands of a column."""
+        return self.signs.get(name, (self.decimal, self.thousands))
 
     @property
     def made(self) -> tuple[str, ...]:
@@ -86,6 +96,7 @@ PLAIN = ReadingParams(
     separator=",",
     decimal=".",
     thousands="",
+    signs={},
     missing=(),
     trim=False,
     dates={},
