@@ -105,10 +105,6 @@ class TestAnAddress:
         with pytest.raises(BadInputError, match=f"needs the Python package '{package}', which is not installed"):
             open_raw(f"{protocol}://bucket/x.csv")
 
-    def test_takes_no_query(self) -> None:
-        with pytest.raises(BadInputError, match="belong to an address of a database"):
-            open_raw("memory://trips/a.csv", query="select 1")
-
 
 class Shelf(BaseHTTPRequestHandler):
     """Serves one file to those who know the password."""

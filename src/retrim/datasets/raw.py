@@ -23,7 +23,6 @@ from retrim.datasets.address import address_of, fetch, is_address
 from retrim.datasets.container import ARROW, BLOCK, GZIP, JSON_LINE, PARQUET, UTF8_MARK
 from retrim.datasets.raw_csv import read_csv
 from retrim.datasets.raw_look import look_of
-from retrim.datasets.sql import is_database, read_query
 from retrim.errors import BadInputError
 
 Kind = Literal["csv", "json", "parquet", "arrow"]
@@ -96,24 +95,12 @@ class RawTable:
         return sink.getvalue()
 
 
-def open_raw(where: str, *, query: str | None = None, table: str | None = None) -> RawTable:
-    """The table in a file, in all files of a folder put together, at an fsspec address, or in a database.
-
-    Args:
-        where: A path; an address such as `s3://bucket/folder`; or one of a database such as `sqlite:///shop.db`.
-        query: For a database: a statement that gives the rows.
-        table: For a database: the table's name.
+def open_raw(where: str) -> RawTable:
+    """The table in a file, in all files of a folder put together, or at an fsspec address.
 
     Raises:
         BadInputError: There is no such file, it is no table, or the files of a folder differ in their columns.
     """
-    if is_address(where) and is_database(where):
-        shown = address_of(where).shown
-        return _checked(RawTable("parquet", "utf-8", ",", read_query(where, query=query, table=table), 0, 1), shown)
-    if query is not None or table is not None:
-        raise BadInputError(
-            "--query and --table belong to an address of a database, such as sqlite:///shop.db; leave them out"
-        )
     if is_address(where):
         return _together(fetch(where), address_of(where).shown)
     path = Path(where)
@@ -127,6 +114,15 @@ def open_raw(where: str, *, query: str | None = None, table: str | None = None) 
         ) from error
     except (OSError, ValueError) as error:
         raise BadInputError(f"{where} cannot be read ({error}); name a file that you may read") from error
+
+
+def raw_of(columns: pa.Table, where: str) -> RawTable:
+    """A table that came typed, as from a database.
+
+    Raises:
+        BadInputError: It has no rows, or a column twice.
+    """
+    return _checked(RawTable("parquet", "utf-8", ",", columns, 0, 1), where)
 
 
 def _folder(path: Path) -> RawTable:

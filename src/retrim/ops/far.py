@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.datasets.address import address_of, fetch, is_address
-from retrim.datasets.sql import is_database, read_query
 from retrim.errors import BadInputError
 from retrim.paths import Workspace
 
@@ -28,8 +28,7 @@ def at_hand(workspace: Workspace, where: str, *, query: str | None, table: str |
         BadInputError: It cannot be read, or is more than one file.
     """
     if not is_address(where):
-        if query is not None or table is not None:
-            raise BadInputError("--query and --table belong to an address of a database, such as sqlite:///shop.db")
+        refuse_query(query, table)
         yield Path(where)
         return
     address = address_of(where)
@@ -40,6 +39,7 @@ def at_hand(workspace: Workspace, where: str, *, query: str | None, table: str |
             file = file.with_suffix(".parquet")
             pq.write_table(read_query(where, query=query, table=table), file)
         else:
+            refuse_query(query, table)
             files = fetch(where)
             if len(files) > 1:
                 raise BadInputError(f"{address.shown} is {len(files)} files; land them one by one, each is a batch")

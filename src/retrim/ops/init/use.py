@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.datasets.address import address_of, is_address
-from retrim.datasets.raw import RawTable, open_raw
+from retrim.datasets.raw import RawTable, open_raw, raw_of
 from retrim.errors import RefusedError
 from retrim.machine import cores
 from retrim.mapping import read_yaml
@@ -53,7 +54,11 @@ def look(
     settings = read_yaml(workspace.params)
     gate = settings.get("gate")
     confidence = float(gate["confidence"]) if isinstance(gate, dict) and "confidence" in gate else 0.95
-    raw = open_raw(where, query=query, table=table)
+    if is_address(where) and is_database(where):
+        raw = raw_of(read_query(where, query=query, table=table), address_of(where).shown)
+    else:
+        refuse_query(query, table)
+        raw = open_raw(where)
     drafted = draft(raw, wishes, ask=ask, confidence=confidence, seed=7, threads=cores())
     if drafted.leaks:
         said = "; ".join(leak.text for leak in drafted.leaks)

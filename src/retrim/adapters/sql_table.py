@@ -23,6 +23,18 @@ def is_database(where: str) -> bool:
     return where.partition("://")[0].partition("+")[0] in (*DIALECTS, "postgres")
 
 
+def refuse_query(query: str | None, table: str | None) -> None:
+    """Refuses what only a database can answer.
+
+    Raises:
+        BadInputError: A query or a table was named.
+    """
+    if query is not None or table is not None:
+        raise BadInputError(
+            "--query and --table belong to an address of a database, such as sqlite:///shop.db; leave them out"
+        )
+
+
 def read_query(where: str, *, query: str | None, table: str | None) -> pa.Table:
     """The rows of `query`, or of `table`, or of the only table that is there. Nothing is written or committed.
 

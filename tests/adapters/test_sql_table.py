@@ -12,8 +12,15 @@ from typing import Any
 
 import pytest
 
-from retrim.datasets.raw import open_raw
+from retrim.adapters.sql_table import read_query
+from retrim.datasets.raw import RawTable, raw_of
 from retrim.errors import BadInputError
+
+
+def open_raw(where: str, *, query: str | None = None, table: str | None = None) -> RawTable:
+    """The table at an address, as `retrim init` opens it."""
+    return raw_of(read_query(where, query=query, table=table), where)
+
 
 SECRET = "swordfish"  # noqa: S105  of nobody
 
