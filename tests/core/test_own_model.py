@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from retrim.core.models import MODELS
-from retrim.core.models.own import CONTENT_FILE, _module
+from retrim.core.models.own import CONTENT_FILE
+from retrim.core.models.own_file import module_of
 from retrim.core.models.skops_form import one_form
 from retrim.core.own_code import CODE_FILE, parts_of, trust
 from retrim.core.training import TrainParams
@@ -172,7 +173,7 @@ def test_the_file_is_run_once_for_all_its_calls() -> None:
     code = "".join({**PARTS, "constants": PARTS["constants"] + "CALLS = []\n"}.values()).encode()
     fit(name).files()
 
-    assert _module(code, "models/m.py") is _module(code, "models/m.py")
+    assert module_of(code, "models/m.py") is module_of(code, "models/m.py")
 
 
 @pytest.mark.parametrize(

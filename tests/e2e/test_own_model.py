@@ -69,7 +69,7 @@ def test_a_prediction_is_not_taken_apart_and_it_says_why(world: World, first: An
 
 
 def test_its_card_is_written(world: World, first: Any) -> None:
-    assert "own:models/my_model.py@" in world.retrim("card", "1").stdout
+    assert "own:models/my\\_model.py@" in world.retrim("card", "1").stdout
 
 
 def test_its_code_is_not_run_where_the_workspace_has_another_file(world: World, first: Any) -> None:

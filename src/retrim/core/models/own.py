@@ -1,12 +1,9 @@
 """A model of one's own: a file of the workspace with `fit`, `predict`, `save` and `load`, behind the same protocol."""
 
-import ast
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from traceback import extract_tb
-from types import ModuleType
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,7 @@ import numpy as np
 from retrim.core.canonical import to_json
 from retrim.core.models import Fitted, Link, outputs
 from retrim.core.models.aims import check_classes, check_names
+from retrim.core.models.own_file import call, constant
 from retrim.core.models.skops_form import one_form
 from retrim.core.own_code import CODE, CODE_FILE, parts_of
 from retrim.core.table import ColumnType
@@ -21,8 +19,6 @@ from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
 
 CONTENT_FILE, FACTS_FILE = "own_model.bin", "own_model.json"
-FUNCTIONS = ("fit", "predict", "save", "load")
-UNPICKLE = ("cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve")
 LINKS: dict[str, Link] = {"regression": "identity", "binary": "chance", "multiclass": "shares"}
 LOOKED_AT, MOST_COLUMNS = 256, 200
 """Training rows, spread evenly, whose predictions are looked at, and columns up to which each one's weight is."""
@@ -102,11 +98,11 @@ class Own:
         """
         if self.stored is not None:
             return self.stored
-        content = _call(self.code, self.path, "save", self.made)
+        content = call(self.code, self.path, "save", self.made)
         if not isinstance(content, bytes | bytearray):
             raise BadInputError(f"{self.path}: save gives {type(content).__name__}; give bytes, such as skops.io.dumps")
         kept = one_form(bytes(content))
-        again = Own(self.code, self.path, _call(self.code, self.path, "load", kept), *self._shape, None, None)
+        again = Own(self.code, self.path, call(self.code, self.path, "load", kept), *self._shape, None, None)
         rows = self._looked_at
         if not np.array_equal(again.predict(rows), self.predict(rows)):
             raise BadInputError(f"{self.path}: load gives a model that predicts otherwise than the one that was saved")
@@ -152,7 +148,7 @@ class Own:
         shape = (len(matrix), self.classes) if wide else (len(matrix),)
         if not len(matrix):
             return np.empty((0, self.classes if wide else 1))
-        given = _call(self.code, self.path, "predict", self.made, matrix.copy())
+        given = call(self.code, self.path, "predict", self.made, matrix.copy())
         try:
             found = np.asarray(given, dtype="float64")
         except (TypeError, ValueError) as error:
@@ -215,7 +211,7 @@ class OwnKind:
         }
         about = About(kinds, view.task, view.classes, loss, dict(hyperparameters), weights, seed, threads)
         code = self._code()
-        made = _call(code, self.path, "fit", matrix.copy(), actual.copy(), about, said=f" refuses {len(matrix)} rows")
+        made = call(code, self.path, "fit", matrix.copy(), actual.copy(), about, said=f" refuses {len(matrix)} rows")
         places = np.linspace(0, len(matrix) - 1, min(len(matrix), LOOKED_AT)).round().astype("int64")
         model = Own(code, self.path, made, view.task, len(view.classes), matrix.shape[1], None, matrix[places])
         return Fitted(model, 1)
@@ -229,15 +225,15 @@ class OwnKind:
         code = self._code()
         if files.get(CODE_FILE) != code:
             raise RefusedError(f"the code beside the stored model is not {self.name}; it was altered")
-        made = _call(code, self.path, "load", files[CONTENT_FILE])
+        made = call(code, self.path, "load", files[CONTENT_FILE])
         known = {name: files[name] for name in (CODE_FILE, CONTENT_FILE, FACTS_FILE)}
         return Own(code, self.path, made, view.task, len(view.classes), len(view.columns), known, None)
 
     def check_space(self, names: Iterable[str]) -> None:
-        check_names(self.path, list(names), sorted(_constant(self._code(), self.path, "HYPERPARAMETERS")))
+        check_names(self.path, list(names), sorted(constant(self._code(), self.path, "HYPERPARAMETERS")))
 
     def check_aim(self, task: str, loss: str) -> None:
-        losses = _constant(self._code(), self.path, "LOSSES")
+        losses = constant(self._code(), self.path, "LOSSES")
         known = losses.get(task, ()) if isinstance(losses, dict) else ()
         if loss.partition("@")[0] not in known:
             can = ", ".join(f"{each}: {'/'.join(names)}" for each, names in losses.items())
@@ -246,7 +242,7 @@ class OwnKind:
     @property
     def facts(self) -> dict[str, Any]:
         """As a registered kind has them; whether the seed matters, nobody knows."""
-        return {"tasks": tuple(_constant(self._code(), self.path, "LOSSES")), "seeded": None}
+        return {"tasks": tuple(constant(self._code(), self.path, "LOSSES")), "seeded": None}
 
     def _code(self) -> bytes:
         path, digest = parts_of(self.name)
@@ -257,51 +253,3 @@ class OwnKind:
                 "train.model in params.yaml if it is yours"
             )
         return CODE[digest]
-
-
-@lru_cache(maxsize=64)
-def _module(code: bytes, path: str) -> ModuleType:
-    """The file, run once.
-
-    Raises:
-        BadInputError: It cannot be read or run, unpickles, or lacks a function.
-    """
-    try:
-        tree = ast.parse(code, path)
-    except (SyntaxError, ValueError) as error:
-        raise BadInputError(f"{path}: no Python: {error}") from error
-    for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        for name in names:
-            if name.partition(".")[0] in UNPICKLE:
-                raise BadInputError(f"{path} imports {name}; nothing is unpickled here: use skops.io")
-    module = ModuleType("retrim_own_model")
-    try:
-        exec(compile(tree, path, "exec"), module.__dict__)  # noqa: S102  code that the workspace names as its own
-    except Exception as error:
-        raise BadInputError(f"{_place(path, error)}: {type(error).__name__} while it is read: {error}") from error
-    lacking = [name for name in FUNCTIONS if not callable(getattr(module, name, None))]
-    lacking += [name for name in ("HYPERPARAMETERS", "LOSSES") if not hasattr(module, name)]
-    if lacking:
-        raise BadInputError(f"{path}: has no {', '.join(lacking)}; docs/own-model.md says what each is")
-    return module
-
-
-def _constant(code: bytes, path: str, name: str) -> Any:
-    return getattr(_module(code, path), name)
-
-
-def _call(code: bytes, path: str, name: str, *arguments: Any, said: str = "") -> Any:
-    """What a function of the file gives; what it raises is a person's mistake, and is told with its line."""
-    function: Callable[..., Any] = getattr(_module(code, path), name)
-    try:
-        return function(*arguments)
-    except Exception as error:
-        raise BadInputError(f"{_place(path, error)}: {name}{said}: {type(error).__name__}: {error}") from error
-
-
-def _place(path: str, error: Exception) -> str:
-    """The file, and the newest of its lines that an error went through."""
-    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == path]
-    return f"{path}:{lines[-1]}" if lines else path
