@@ -30,6 +30,8 @@ def save_model(folder: Path, predicting: Path, view: Mapping[str, Any], example:
     from mlflow.models import Model
 
     rows = example[[name for name, _ in _needed(view)]]
+    times = [name for name, kind in _needed(view) if kind == "time"]
+    rows = rows.assign(**{name: rows[name].dt.tz_convert(None) for name in times})  # MLflow takes no others
     mlflow.pyfunc.save_model(
         path=str(folder),
         python_model=str(CODE),
@@ -51,7 +53,7 @@ def _of_own(predicting: Path) -> tuple[str, ...]:
 
 
 def _signature(view: Mapping[str, Any]) -> "ModelSignature":
-    """Features in, predictions out. Any feature may be missing, so whole numbers go as doubles."""
+    """Features in, predictions out. Any feature may be missing, so whole numbers go as doubles; a time is in UTC."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
