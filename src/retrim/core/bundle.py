@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.bundle_format import FORMAT_FILE, format_of
+from retrim.core.canonical import digest_of
 from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.models import MODELS, Model
 from retrim.core.training import Recipe, WindowKind
@@ -116,6 +117,17 @@ class Predictor:
             BadInputError: The rows lack a column that makes groups.
         """
         return None if self.thresholds is None else predicted >= self.thresholds.of(rows)
+
+
+def model_digest(files: Mapping[str, bytes]) -> str:
+    """The SHA-256 of a stored challenger's model: of its file, or where it has several, over all of them.
+
+    Args:
+        files: Of the challenger's folder, by relative name.
+    """
+    own = {name: content for name, content in files.items() if "/" not in name and name != "fit.json"}
+    digests = digests_of(own)
+    return next(iter(digests.values())) if len(digests) == 1 else digest_of(digests)
 
 
 def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
