@@ -38,6 +38,7 @@ from retrim.cli_releases import log_app
 from retrim.cli_replay import app as replay_app
 from retrim.cli_settle import app as settle_app
 from retrim.cli_status import app as status_app
+from retrim.cli_try import app as try_app
 from retrim.cli_versions import app as versions_app
 
 app = typer.Typer(
@@ -220,10 +221,11 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     elif scored.version is None:
         screens.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
     else:
-        decided = (
-            "" if scored.selected is None else f", {scored.selected} rows selected by the thresholds of their groups"
-        )
-        screens.OUT.print(f"version {scored.version}: {scored.written} predictions written{decided}", highlight=False)
+        selected = f", {scored.selected} rows selected by the thresholds of their groups"
+        decided = "" if scored.selected is None else selected
+        apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
+        said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
+        screens.OUT.print(said, highlight=False)
     raise typer.Exit(1 if scored.version is None else 0)
 
 
@@ -269,6 +271,7 @@ app.add_typer(profile_app)
 app.add_typer(replay_app)
 app.add_typer(settle_app)
 app.add_typer(status_app)
+app.add_typer(try_app)
 app.add_typer(approval_app)
 app.add_typer(versions_app)
 app.add_typer(receipts_app, name="receipt", no_args_is_help=True)

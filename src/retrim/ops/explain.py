@@ -11,12 +11,13 @@ import pandas as pd
 from retrim.adapters.store import Row, iso
 from retrim.core.explanation import Explanation, explain_row
 from retrim.core.near import near_keys
-from retrim.core.table import DataParams, assemble, row_keys
+from retrim.core.table import DataParams, row_keys
 from retrim.datasets.landed import read_landed
 from retrim.datasets.one_row import row_of_file, row_of_json
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.champion import Stored, stored
 from retrim.ops.house import House
+from retrim.ops.known import known_table
 from retrim.ops.release import live
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
@@ -71,19 +72,19 @@ def explain(house: House, what: str, *, version: int | None, asked: str | None, 
     if _is_file(what):
         found = _version(house, version)
         return _given(found, row_of_file(Path(what), *_columns(house, found)), asked)
-    rows, labels = read_landed(house.landing.root)
-    keys = rows["_key"]
+    grain = house.params.data.rows.resample
+    keys = (known_table(house, as_of=now) if grain else read_landed(house.landing.root)[0])["_key"]
     key, at, number = what.rpartition("@")
     if at and number.isdecimal() and len(number) <= LONGEST and _spelt(what, keys, house.params.data) is None:
         if version is not None:
             raise BadInputError(f"{what!r} names version {number}, and --version {version} another; leave one out")
         prediction = _prediction(house, key, int(number))
-        table = assemble(rows, labels, house.params.data, as_of=pd.Timestamp(prediction.at))
+        table = known_table(house, as_of=pd.Timestamp(prediction.at))
         return _landed(stored(house, int(number)), table, prediction.key, asked, prediction, prediction.at)
     known = _spelt(what, keys, house.params.data)
     if known is None:
         raise _no_row(what, keys)
-    table = assemble(rows, labels, house.params.data, as_of=now)
+    table = known_table(house, as_of=now)
     return _landed(_version(house, version), table, known, asked, None, iso(now))
 
 
@@ -121,7 +122,7 @@ def _landed(
 ) -> Explained:
     row = table[table["_key"] == key]
     if not len(row):
-        raise RefusedError(f"row {key!r} had not landed by {as_of}; it cannot be explained as it was then")
+        raise RefusedError(f"row {key!r} had not landed by {as_of}, or data.rows leaves it out; it cannot be explained")
     said = explain_row(found.predictor, row, asked=asked)
     agrees = None
     if prediction is not None:
@@ -157,11 +158,11 @@ def _spelt(what: str, keys: pd.Series, data: DataParams) -> str | None:
     """The key as the table spells it: as it was given, or with its times written out; None where no row has it."""
     if (keys == what).any():
         return what
-    parts = re.split(r"(?<!\\)\|", what) if len(data.key) > 1 else [what]
-    if len(parts) != len(data.key):
+    parts = re.split(r"(?<!\\)\|", what) if len(data.row_key) > 1 else [what]
+    if len(parts) != len(data.row_key):
         return None
     values: dict[str, pd.Series] = {}
-    for name, part in zip(data.key, parts, strict=True):
+    for name, part in zip(data.row_key, parts, strict=True):
         if data.columns[name].type == "time":
             times = pd.to_datetime(pd.Series([part]), format="ISO8601", utc=True, errors="coerce")
             if times.isna().any():
@@ -169,5 +170,5 @@ def _spelt(what: str, keys: pd.Series, data: DataParams) -> str | None:
             values[name] = times
         else:
             values[name] = pd.Series([part.replace("\\|", "|").replace("\\\\", "\\")], dtype="str")
-    spelt = str(row_keys(pd.DataFrame(values), data.key, "").iloc[0])
+    spelt = str(row_keys(pd.DataFrame(values), data.row_key, "").iloc[0])
     return spelt if (keys == spelt).any() else None

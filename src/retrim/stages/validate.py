@@ -11,13 +11,15 @@ from retrim.core.frames import to_parquet
 from retrim.core.init.leak import LeakParams, apart
 from retrim.core.init.leak_rows import DUPLICATES
 from retrim.core.init.leaks import leaks_of
+from retrim.core.lags import HistoryParams
 from retrim.core.reading import CalendarPart
-from retrim.core.table import DataParams, assemble, mature, overdue_labels
+from retrim.core.rows import left_out
+from retrim.core.table import DataParams, known_rows, mature, overdue_labels, shaped, with_past
 from retrim.datasets.landed import landed_files, read_landed
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_pins
+from retrim.stages._room import main, read_json, read_pins
 
 LOOKED = 200_000
 """Newest rows in which is looked for what gives the answer away."""
@@ -37,14 +39,17 @@ def run(
     as_of = pd.Timestamp(read_pins(paths)["as_of"])
     rows, labels = read_landed(paths.raw)
     released = {file.batch: file.released for file in landed_files(paths.raw) if file.released}
-    table = assemble(rows, labels, data, as_of=as_of)
+    came = known_rows(rows, labels, data, as_of=as_of)
     # Not the landed rows: a key stands there once more for every correction.
-    exempt = table["_batch"].isin(list(released))
+    exempt = came["_batch"].isin(list(released))
     if labels is not None:
-        exempt |= table["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
-    faults = validate(table[~exempt], for_tables(read_suite(paths.root / data.suite)))
+        exempt |= came["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
+    faults = validate(came[~exempt], for_tables(read_suite(paths.root / data.suite)))
     if faults:
         raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(str(fault) for fault in faults))
+    table = shaped(came, data, as_of=as_of)
+    for history in _of_champions(paths):
+        table = with_past(table, data, history)
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
@@ -53,6 +58,7 @@ def run(
     report = {
         "as_of": as_of.isoformat(),
         "landed": len(rows),
+        "left_out": left_out(came, data.rows),
         "rows": len(table),
         "mature": len(ripe),
         "labels_overdue": overdue_labels(table, as_of=as_of),
@@ -79,6 +85,13 @@ def _refuse_leaks(
             f"leak: {said}. {cure[:1].upper()}{cure[1:]}; or, if it is known before the event: leaks.allowed: "
             f"{{{name}: WHY}} in params.yaml"
         )
+
+
+def _of_champions(paths: Paths) -> list[HistoryParams]:
+    """The features from the past that the champion and former ones were made with: they are scored beside the new."""
+    champions = [paths.champion, *(sorted(paths.former.iterdir()) if paths.has_formers else [])]
+    files = [folder / "features" / "history.json" for folder in champions]
+    return [HistoryParams.model_validate(read_json(file)) for file in files if file.is_file()]
 
 
 if __name__ == "__main__":

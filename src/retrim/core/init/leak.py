@@ -4,9 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from pydantic import Field
 
 from retrim.core.section import Section
+from retrim.core.table import DataParams
 
 ALONE = 0.98
 """Share of the target's variance, or of its errors, that one column may explain ahead of its time."""
@@ -34,6 +36,11 @@ class Leak:
     @property
     def text(self) -> str:
         return f"{', '.join(self.columns)}: {self.seen}"
+
+
+def own_features(table: pd.DataFrame, data: DataParams) -> list[str]:
+    """Features that rows bring along and that are in the table: rows put together may have lost some."""
+    return [name for name in data.own_features if name in table]
 
 
 def apart(leaks: list[Leak], allowed: Collection[str]) -> tuple[list[Leak], list[Leak]]:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from retrim.core.init.leak import ALONE, Leak
+from retrim.core.init.leak import ALONE, Leak, own_features
 from retrim.core.table import DataParams
 
 AHEAD, SAME = (1, 2, 3), 0.95
@@ -31,7 +31,7 @@ def future_leaks(table: pd.DataFrame, data: DataParams, *, entity: str | None) -
     target = table[data.target]
     groups = table[entity] if entity is not None and entity in table else None
     found = []
-    for name in data.own_features:
+    for name in own_features(table, data):
         own = table[name]
         if pd.api.types.is_numeric_dtype(own) != pd.api.types.is_numeric_dtype(target):
             continue
@@ -65,7 +65,7 @@ def open_leaks(table: pd.DataFrame, data: DataParams, *, answered: np.ndarray) -
     if known.sum() < OWN or (~known).sum() < OWN:
         return []
     found = []
-    for name in data.own_features:
+    for name in own_features(table, data):
         waits, has = part.loc[~known, name], part.loc[known, name]
         counts = waits.value_counts()
         if not len(counts):
@@ -101,7 +101,7 @@ def split_leaks(
 
 
 def _twins(old: pd.DataFrame, new: pd.DataFrame, data: DataParams, made: Collection[str]) -> list[Leak]:
-    told = [name for name in (*data.own_features, data.target) if name not in made]
+    told = [name for name in (*own_features(old, data), data.target) if name not in made]
     if len(told) < 3:
         return []
     before, after = (pd.util.hash_pandas_object(rows[told], index=False) for rows in (old, new))

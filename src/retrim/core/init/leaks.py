@@ -5,7 +5,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from retrim.core.init.leak import ALONE, Leak
+from retrim.core.init.leak import ALONE, Leak, own_features
 from retrim.core.init.leak_rows import future_leaks, open_leaks, split_leaks
 from retrim.core.init.notes import Note
 from retrim.core.table import DataParams
@@ -59,7 +59,7 @@ def _found(table: pd.DataFrame, labelled: pd.DataFrame, data: DataParams, label_
     goal = _goal(labelled, data)
     found = [*_sums(labelled, data, goal), *_later(table, data, label_time)]
     caught = {name for leak in found for name in leak.columns}
-    for name in data.own_features:
+    for name in own_features(table, data):
         if name not in caught:
             leak = _alone(name, labelled, data, goal)
             if leak is not None:
@@ -76,13 +76,13 @@ def _goal(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
     return pd.Categorical(rows[data.target]).codes.astype("float64")
 
 
-def _numeric(data: DataParams) -> list[str]:
-    return [name for name, kind in data.own_features.items() if kind in ("number", "integer")]
+def _numeric(rows: pd.DataFrame, data: DataParams) -> list[str]:
+    return [name for name in own_features(rows, data) if data.own_features[name] in ("number", "integer")]
 
 
 def _sums(rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> list[Leak]:
     """Columns whose weighted sum is the target on every row: casual + registered = cnt."""
-    names = _numeric(data)
+    names = _numeric(rows, data)
     if data.task != "regression" or not 1 <= len(names) <= MOST_COLUMNS:
         return []
     matrix = rows[names].to_numpy(dtype="float64", na_value=np.nan)
@@ -135,7 +135,7 @@ def _later(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) 
     for what, without, rest in groups:
         if without.sum() < 20 or rest.sum() < 20:
             continue
-        for name in data.own_features:
+        for name in own_features(table, data):
             blank = table[name].isna().to_numpy()
             if blank[without].mean() >= KNOWN_LATER and blank[rest].mean() <= EARLY_SHARE:
                 seen = (
@@ -221,7 +221,7 @@ def crossing(
         training rows that are there twice; `shared`: judging rows
         whose entity has training rows (only where an entity was named).
     """
-    told = [name for name in (*data.own_features, data.target) if name not in made]
+    told = [name for name in (*own_features(table, data), data.target) if name not in made]
     hashed = pd.util.hash_pandas_object(table[told], index=False)
     old, new = hashed.iloc[:-judge_rows], hashed.iloc[-judge_rows:]
     counted = {"duplicates": int(new.isin(old).sum()), "usual": float(old.duplicated(keep=False).mean())}
