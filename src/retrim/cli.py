@@ -219,9 +219,7 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     elif scored.version is None:
         screens.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
     else:
-        decided = (
-            "" if scored.selected is None else f", {scored.selected} rows selected by the thresholds of their groups"
-        )
+        decided = "" if scored.selected is None else f", {scored.selected} rows selected by its thresholds"
         screens.OUT.print(f"version {scored.version}: {scored.written} predictions written{decided}", highlight=False)
     raise typer.Exit(1 if scored.version is None else 0)
 
