@@ -23,6 +23,8 @@ HYPERPARAMETERS = "tuning/hyperparameters.json"
 TRIALS = "tuning/trials.json"
 VERDICT = "verdict/verdict.json"
 THRESHOLDS = "backtest/thresholds.json"
+HISTORY = "features/history.json"
+"""Its features from the past; not there where it has none."""
 
 
 DIGESTS = "digests.json"
@@ -133,7 +135,7 @@ def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of a bundle that `load_predictor` reads, and no others; older bundles lack some of them."""
     folder = f"models/{json.loads(files[VERDICT])['winner']}/"
     own = {name for name in files if name.startswith(folder) and "/" not in name.removeprefix(folder)}
-    wanted = own | {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS}
+    wanted = own | {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS, HISTORY}
     return {name: content for name, content in files.items() if name in wanted}
 
 
