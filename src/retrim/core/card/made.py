@@ -128,6 +128,6 @@ def _decided_in_words(chosen: Mapping[str, Any] | None) -> str | None:
         return None
     threshold, cost, expected, of_that = (told(chosen[n]) for n in ("threshold", "cost", "expected", "expected_cost"))
     return (
-        f"selected from a probability of {threshold}; mean cost {cost} on {chosen['rows']} backtest rows, {of_that} from "
-        f"{expected}, which exact chances would ask"
+        f"selected from a probability of {threshold}; mean cost {cost} on {chosen['rows']} backtest rows, {of_that} "
+        f"from {expected}, which exact chances would ask"
     )
