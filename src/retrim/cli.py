@@ -37,6 +37,7 @@ from retrim.cli_releases import app as releases_app
 from retrim.cli_releases import log_app
 from retrim.cli_replay import app as replay_app
 from retrim.cli_settle import app as settle_app
+from retrim.cli_try import app as try_app
 from retrim.cli_versions import app as versions_app
 
 app = typer.Typer(
@@ -284,6 +285,7 @@ app.add_typer(price_app)
 app.add_typer(profile_app)
 app.add_typer(replay_app)
 app.add_typer(settle_app)
+app.add_typer(try_app)
 app.add_typer(approval_app)
 app.add_typer(versions_app)
 app.add_typer(receipts_app, name="receipt", no_args_is_help=True)

@@ -4,7 +4,7 @@ import typer
 
 PANELS = {
     "Every day": "demo new init profile ingest check retrain score status schedule quarantine",
-    "Deciding": "why price policy drift replay settle",
+    "Deciding": "why price policy drift try replay settle",
     "Versions": "versions live rollback approve reject card explain diff fairness",
     "Proof": "reproduce receipt log export import gc room",
 }

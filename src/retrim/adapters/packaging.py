@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from retrim.core.own_code import CODE_FILE
+
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
@@ -36,13 +38,18 @@ def save_model(folder: Path, predicting: Path, view: Mapping[str, Any], example:
         artifacts={"bundle": str(predicting)},
         signature=_signature(view),
         input_example=rows,
-        pip_requirements=[f"{name}=={installed(name)}" for name in NEEDED],
+        pip_requirements=[f"{name}=={installed(name)}" for name in (*NEEDED, *_of_own(predicting))],
     )
     record = Model.load(str(folder))
     python = record.flavors["python_function"]
     python["model_code_path"] = CODE.name  # MLflow loads by this name from the folder; where we had it concerns nobody
     python["artifacts"]["bundle"]["uri"] = python["artifacts"]["bundle"]["path"]
     record.save(str(folder / "MLmodel"))
+
+
+def _of_own(predicting: Path) -> tuple[str, ...]:
+    """What a model of one's own needs beside that, as far as is known: what docs/own-model.md keeps it with."""
+    return ("skops",) if any(predicting.rglob(CODE_FILE)) else ()
 
 
 def _signature(view: Mapping[str, Any]) -> "ModelSignature":

@@ -6,12 +6,13 @@ from retrim.adapters.validation import for_tables, read_suite, validate
 from retrim.core.bundle_format import format_record
 from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
-from retrim.core.table import DataParams, assemble, mature, overdue_labels
+from retrim.core.lags import HistoryParams
+from retrim.core.table import DataParams, assemble, mature, overdue_labels, with_past
 from retrim.datasets.landed import landed_files, read_landed
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_pins
+from retrim.stages._room import main, read_json, read_pins
 
 
 def run(data: DataParams, paths: Paths) -> None:
@@ -23,6 +24,8 @@ def run(data: DataParams, paths: Paths) -> None:
     rows, labels = read_landed(paths.raw)
     released = {file.batch: file.released for file in landed_files(paths.raw) if file.released}
     table = assemble(rows, labels, data, as_of=as_of)
+    for history in _of_champions(paths):
+        table = with_past(table, data, history)
     # Not the landed rows: a key stands there once more for every correction.
     exempt = table["_batch"].isin(list(released))
     if labels is not None:
@@ -46,6 +49,13 @@ def run(data: DataParams, paths: Paths) -> None:
     write_file(paths.format, to_json(format_record()))
     write_file(paths.table, to_parquet(ripe))
     write_folder(paths.validation, {"report.json": to_json(report)})
+
+
+def _of_champions(paths: Paths) -> list[HistoryParams]:
+    """The features from the past that the champion and former ones were made with: they are scored beside the new."""
+    champions = [paths.champion, *(sorted(paths.former.iterdir()) if paths.has_formers else [])]
+    files = [folder / "features" / "history.json" for folder in champions]
+    return [HistoryParams.model_validate(read_json(file)) for file in files if file.is_file()]
 
 
 if __name__ == "__main__":
