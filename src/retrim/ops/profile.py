@@ -12,6 +12,7 @@ from retrim.core.look import Look, LookTable, look_at
 from retrim.core.look.champion import Champion
 from retrim.core.look.page import page_of
 from retrim.core.prepare import StepParams
+from retrim.core.rows import AS_THEY_LAND
 from retrim.core.table import OURS, assemble
 from retrim.core.view import FeatureView
 from retrim.datasets.landed import read_columns, read_labels
@@ -90,7 +91,8 @@ def landed_table(house: House, *, as_of: pd.Timestamp) -> LookTable:
     Raises:
         BadInputError: No rows had landed by then, or they have other columns than params.yaml.
     """
-    data = house.params.data
+    # What landed is looked at, row by row: also what `data.rows` leaves out or puts together.
+    data = house.params.data.model_copy(update={"rows": AS_THEY_LAND})
     batches = house.landing.batches(as_of)
     files = [file for file in batches if file.kind == "rows"]
     if not sum(file.rows for file in files):
