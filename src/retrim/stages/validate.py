@@ -7,7 +7,8 @@ from retrim.core.bundle_format import format_record
 from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
 from retrim.core.lags import HistoryParams
-from retrim.core.table import DataParams, assemble, mature, overdue_labels, with_past
+from retrim.core.rows import left_out
+from retrim.core.table import DataParams, known_rows, mature, overdue_labels, shaped, with_past
 from retrim.datasets.landed import landed_files, read_landed
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
@@ -23,22 +24,24 @@ def run(data: DataParams, paths: Paths) -> None:
     as_of = pd.Timestamp(read_pins(paths)["as_of"])
     rows, labels = read_landed(paths.raw)
     released = {file.batch: file.released for file in landed_files(paths.raw) if file.released}
-    table = assemble(rows, labels, data, as_of=as_of)
-    for history in _of_champions(paths):
-        table = with_past(table, data, history)
+    came = known_rows(rows, labels, data, as_of=as_of)
     # Not the landed rows: a key stands there once more for every correction.
-    exempt = table["_batch"].isin(list(released))
+    exempt = came["_batch"].isin(list(released))
     if labels is not None:
-        exempt |= table["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
-    faults = validate(table[~exempt], for_tables(read_suite(paths.root / data.suite)))
+        exempt |= came["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
+    faults = validate(came[~exempt], for_tables(read_suite(paths.root / data.suite)))
     if faults:
         raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(str(fault) for fault in faults))
+    table = shaped(came, data, as_of=as_of)
+    for history in _of_champions(paths):
+        table = with_past(table, data, history)
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
     report = {
         "as_of": as_of.isoformat(),
         "landed": len(rows),
+        "left_out": left_out(came, data.rows),
         "rows": len(table),
         "mature": len(ripe),
         "labels_overdue": overdue_labels(table, as_of=as_of),
