@@ -204,7 +204,8 @@ def test_a_model_kept_by_skops_is_the_same_bytes_twice() -> None:
     kept = {
         "fit": "def fit(matrix, actual, about):\n    return Ridge().fit(matrix, actual)\n",
         "predict": "import numpy as np\n\ndef predict(model, matrix):\n    return model.predict(matrix)\n",
-        "save": "import skops.io\nfrom sklearn.linear_model import Ridge\n\ndef save(model):\n    return skops.io.dumps(model)\n",
+        "save": "import skops.io\nfrom sklearn.linear_model import Ridge\n\n"
+        "def save(model):\n    return skops.io.dumps(model)\n",
         "load": "def load(content):\n    return skops.io.loads(content)\n",
     }
 
