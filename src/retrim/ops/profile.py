@@ -16,13 +16,13 @@ from retrim.core.rows import AS_THEY_LAND
 from retrim.core.table import OURS, assemble
 from retrim.core.view import FeatureView
 from retrim.datasets.landed import read_columns, read_labels
-from retrim.datasets.raw import open_raw
 from retrim.errors import BadInputError
 from retrim.files import write_file
 from retrim.machine import cores
 from retrim.ops.champion import champion
 from retrim.ops.house import House
 from retrim.ops.init.desk import Wishes
+from retrim.ops.init.use import open_table
 from retrim.ops.live import live
 from retrim.ops.profile_raw import raw_table
 
@@ -55,20 +55,22 @@ def profile(house: House, *, as_of: pd.Timestamp, rows: int) -> Look:
     )
 
 
-def profile_file(where: str, wishes: Wishes, *, rows: int) -> Look:
+def profile_file(where: str, wishes: Wishes, *, rows: int, query: str | None = None, table: str | None = None) -> Look:
     """A look at a table that has not landed, read as `retrim init` reads it.
 
     Args:
         where: A file, a folder of files, or an address.
         wishes: Its target, and what else is known of it.
         rows: Of the sample.
+        query: Of a database: what gives the rows.
+        table: Of a database: or its table.
 
     Raises:
         BadInputError: It is no table, or a named column is not there.
         RefusedError: Nothing can be made of it.
     """
-    table, notes = raw_table(open_raw(where), wishes)
-    return look_at(table, rows=rows, seed=SEED, threads=cores(), champion=None, prepared=(), given=notes)
+    made, notes = raw_table(open_table(where, query=query, table=table), wishes)
+    return look_at(made, rows=rows, seed=SEED, threads=cores(), champion=None, prepared=(), given=notes)
 
 
 def write_page(look: Look, to: Path) -> Path:
