@@ -121,7 +121,7 @@ def suite() -> dict[str, Any]:
     made += [
         one("be_in_set", f"k{p}", value_set=[f"level {n}" for n in range((4, 12, 50, 200)[p % 4])]) for p in range(4)
     ]
-    made += [one("match_regex", "id", regex="^o[0-9]{10}$"), one("not_be_null", "x1")]
+    made += [one("match_regex", "id", regex="^[oz][0-9]{10}$"), one("not_be_null", "x1")]
     assert len(made) == 30
     return {"name": "bench", "meta": {}, "expectations": made}
 
