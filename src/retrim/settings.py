@@ -23,6 +23,8 @@ from retrim.core.metrics import JudgeParams, require
 from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
+from retrim.core.prepare import PrepareParams
+from retrim.core.prepare.params import faults_of as prepare_faults_of
 from retrim.core.probation import ProbationParams
 from retrim.core.probe import ProbeParams
 from retrim.core.proof import ProofParams
@@ -45,6 +47,7 @@ class Params(Section):
     data: DataParams
     reading: ReadingParams
     batches: BatchParams
+    prepare: PrepareParams
     split: SplitParams
     judge: JudgeParams
     tune: TuneParams
@@ -92,6 +95,13 @@ class Params(Section):
     @model_validator(mode="after")
     def _reading_fits_the_table(self) -> "Params":
         found = faults_of(self.data, self.reading)
+        if found:
+            raise ValueError("; ".join(found))
+        return self
+
+    @model_validator(mode="after")
+    def _steps_fit_the_table(self) -> "Params":
+        found = prepare_faults_of(self.prepare, self.data)
         if found:
             raise ValueError("; ".join(found))
         return self

@@ -21,6 +21,7 @@ from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
 from retrim.core.metrics import JudgeParams
+from retrim.core.prepare import PrepareParams
 from retrim.core.slices import SliceParams
 from retrim.core.table import DataParams, row_keys
 from retrim.core.training import TrainParams
@@ -53,6 +54,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         min_rows=40, min_gain=0.0, harm=None, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
     ),
     "fairness": fairness_settings(),
+    "prepare": {"steps": []},
     "tune": {
         "sampler": "tpe",
         "options": {"n_startup_trials": 2},
@@ -125,6 +127,7 @@ class Room:
         features.run(
             self.data,
             self.section("split", SplitParams),
+            self.section("prepare", PrepareParams),
             self.fairness.forbidden,
             self.fairness.proxies,
             self.fairness.confidence,

@@ -27,7 +27,7 @@ def save_model(folder: Path, predicting: Path, view: Mapping[str, Any], example:
     import mlflow
     from mlflow.models import Model
 
-    rows = example[[feature["name"] for feature in view["features"]]]
+    rows = example[[name for name, _ in _needed(view)]]
     mlflow.pyfunc.save_model(
         path=str(folder),
         python_model=str(CODE),
@@ -48,11 +48,20 @@ def _signature(view: Mapping[str, Any]) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-    kinds = {"number": DataType.double, "integer": DataType.double, "category": DataType.string}
-    given: list[ColSpec | TensorSpec] = [
-        ColSpec(kinds[feature["type"]], feature["name"]) for feature in view["features"]
-    ]
+    kinds = {
+        "number": DataType.double,
+        "integer": DataType.double,
+        "category": DataType.string,
+        "time": DataType.datetime,
+    }
+    given: list[ColSpec | TensorSpec] = [ColSpec(kinds[kind], name) for name, kind in _needed(view)]
     if view["task"] == "multiclass":
         given_back: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in view["classes"]]
         return ModelSignature(Schema(given), Schema(given_back))
     return ModelSignature(Schema(given), Schema([ColSpec(DataType.double)]))
+
+
+def _needed(view: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and types of the columns that rows must have; the event's time is one where a step reads it."""
+    features = [(feature["name"], feature["type"]) for feature in view["features"]]
+    return features if view.get("time") is None else [*features, (view["time"], "time")]

@@ -65,20 +65,21 @@ def backtest(
 
     Args:
         recipes: Refitted at each origin on that origin's past alone.
-        view: Gives matrix and targets.
+        view: Gives matrix and targets; its steps are learned anew on the past of each origin.
         rows: Training rows in total order with `_event`; the judging block is not among them.
         folds: Row numbers of each origin.
         windows: Training windows.
         sliding_rows: Rows of the sliding one.
         cores: Cores to use; changes no result.
     """
+    views = {fold.score[0]: view.again(rows.iloc[fold.fit]) if view.steps else view for fold in folds}
 
     def score(job: tuple[Fold, Challenger], threads: int) -> tuple[float, np.ndarray, np.ndarray]:
         fold, challenger = job
-        fitted = rows.iloc[training_rows(fold.fit, challenger.window, sliding_rows=sliding_rows)]
-        scored = rows.iloc[fold.score]
-        model = fit_recipe(challenger.recipe, view, fitted, threads=threads)
-        predicted = model.predict(view.matrix(scored))
+        take = training_rows(fold.fit, challenger.window, sliding_rows=sliding_rows)
+        scored, own = rows.iloc[fold.score], views[fold.score[0]]
+        model = fit_recipe(challenger.recipe, own, rows, take=take, past=fold.fit, threads=threads)
+        predicted = model.predict(own.matrix(scored))
         actual = view.actual(scored)
         away = actual - predicted if view.task == "regression" else np.empty(0)
         loss = float(np.mean(row_losses(challenger.recipe.loss, actual, predicted)))

@@ -82,9 +82,9 @@ class Predictor:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns of the table that it needs: its features, and what makes the groups that it decides by."""
+        """Columns of the table that it needs: for its features, and for the groups that it decides by."""
         groups = () if self.thresholds is None else self.thresholds.groups
-        return tuple(dict.fromkeys([*self.view.features, *(group.column for group in groups)]))
+        return tuple(dict.fromkeys([*self.view.needs, *(group.column for group in groups)]))
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task.
@@ -92,7 +92,7 @@ class Predictor:
         Raises:
             BadInputError: The rows lack a feature, as after params.yaml was changed.
         """
-        lacking = [name for name in self.view.features if name not in rows.columns]
+        lacking = [name for name in self.view.needs if name not in rows.columns]
         if lacking:
             raise BadInputError(
                 f"the model needs {', '.join(lacking)}, which the table does not have; keep the column in data.columns "

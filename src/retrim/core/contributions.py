@@ -62,8 +62,8 @@ def importance(model: Model, view: FeatureView, rows: pd.DataFrame, *, most: int
         added = model.contributions(view.matrix(rows.iloc[places]))
     except RefusedError:
         return None
-    weights = np.abs(added[:, :, :-1]).mean(axis=0).sum(axis=0)
-    return Importance(tuple(view.features), tuple(float(each) for each in weights), len(places), len(rows))
+    weights = np.abs(view.by_feature(added[:, :, :-1])).mean(axis=0).sum(axis=0)
+    return Importance(tuple(view.needs), tuple(float(each) for each in weights), len(places), len(rows))
 
 
 def check_sums(added: np.ndarray, scores: np.ndarray) -> None:

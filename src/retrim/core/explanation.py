@@ -95,24 +95,24 @@ def explain_row(predictor: Predictor, row: pd.DataFrame, *, asked: str | None) -
     check_sums(added, scores)
     assert np.allclose(outputs(scores, model.link), predicted, rtol=1e-9, atol=1e-12), "the link is another one"
     place, explained, sign = _asked(view, predicted, asked)
-    parts = sign * added[0, place]
+    parts, base = sign * view.by_feature(added[0, place, :-1]), sign * float(added[0, place, -1])
     score = sign * float(scores[0, place])
-    values = [_told(row[name].iloc[0], view, name) for name in view.features]
+    values = [_told(row[name].iloc[0], view, name) for name in view.needs]
     found = [
         Added(name, value, note, float(part))
-        for name, (value, note), part in zip(view.features, values, parts[:-1], strict=True)
+        for name, (value, note), part in zip(view.needs, values, parts, strict=True)
     ]
     every = _outputs(view, predicted)
     return Explanation(
         task=view.task,
         link=model.link,
         explained=explained,
-        base=float(parts[-1]),
+        base=base,
         added=tuple(sorted(found, key=lambda each: (-abs(each.contribution), each.feature))),
         score=score,
         output=float(predicted[0]) if explained is None else every[explained],
         outputs=every,
-        remainder=float(parts.sum()) - score,
+        remainder=base + float(parts.sum()) - score,
     )
 
 
@@ -143,6 +143,9 @@ def _told(value: Any, view: FeatureView, name: str) -> tuple[str, str]:
     """A value as a person reads it, and whether the model knows it."""
     if pd.isna(value):
         return "", MISSING
-    if name not in view.levels:
+    kind, levels = view.needs[name], view.known_levels(name)
+    if kind == "time":
+        return pd.Timestamp(value).isoformat(), ""
+    if kind != "category":
         return f"{float(value):.6g}", ""
-    return str(value), "" if str(value) in view.levels[name] else UNSEEN
+    return str(value), UNSEEN if levels is not None and str(value) not in levels else ""

@@ -1,5 +1,6 @@
 """The probe: what a model retrained before the newest rows would have lost on them, against the champion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from retrim.core.metrics import row_losses
+from retrim.core.prepare import StepParams
 from retrim.core.resample import mean_error
 from retrim.core.section import Section, check_span
 from retrim.core.table import DataParams
@@ -95,6 +97,7 @@ def refit_losses(
     recipe: Recipe,
     data: DataParams,
     params: ProbeParams,
+    steps: Sequence[StepParams] = (),
     *,
     window: WindowKind,
     sliding_rows: int,
@@ -108,6 +111,7 @@ def refit_losses(
         recipe: The champion's.
         data: What the table is; the view is learned anew, as a retraining would.
         params: Blocks.
+        steps: What prepares the features, as a retraining would.
         window: The champion's training window.
         sliding_rows: Rows of a sliding one.
         cores: Cores to use; changes no result.
@@ -117,10 +121,10 @@ def refit_losses(
 
     def losses_of(job: tuple[np.ndarray, np.ndarray], threads: int) -> np.ndarray:
         part, past = job
-        judged, fitted = table.iloc[newest[part]], table.iloc[past]
-        known = past_of(table["_event"], table["_due"], newest[part[0]])
-        view = FeatureView.learn(table.iloc[known], data)  # all the past, as a run does: a window may hold one class
-        model = fit_recipe(recipe, view, fitted, threads=threads)
+        judged, known = table.iloc[newest[part]], past_of(table["_event"], table["_due"], newest[part[0]])
+        # All the past, as a run does: a window may hold one class.
+        view = FeatureView.learn(table.iloc[known], data, steps)
+        model = fit_recipe(recipe, view, table, take=past, past=known, threads=threads)
         return row_losses(recipe.loss, view.actual(judged), model.predict(view.matrix(judged)))
 
     return np.concatenate(in_parallel(losses_of, list(zip(parts, pasts, strict=True)), cores=cores))

@@ -29,11 +29,11 @@ def with_answers(rows: pd.DataFrame, view: FeatureView, predicted: np.ndarray, *
         most: Rows that are kept, at most.
 
     Returns:
-        `_key`, the features of the view, and a column `_answer_0`, ... a number of the prediction.
+        `_key`, what the view needs, and a column `_answer_0`, ... a number of the prediction.
     """
     answers = predicted.reshape(len(rows), 1 if predicted.ndim == 1 else predicted.shape[1])
     places = _places(rows, view, answers, most=most)
-    chosen = rows.iloc[places][["_key", *view.features]].reset_index(drop=True)
+    chosen = rows.iloc[places][["_key", *view.needs]].reset_index(drop=True)
     return chosen.assign(**{f"{ANSWER}{number}": answers[places, number] for number in range(answers.shape[1])})
 
 
@@ -62,7 +62,7 @@ def _places(rows: pd.DataFrame, view: FeatureView, answers: np.ndarray, *, most:
         return []
     wanted = [int(answers[:, -1].argmin()), int(answers[:, -1].argmax())]
     for name in view.features:
-        wanted += _ends(rows[name], category=name in view.levels)
+        wanted += _ends(rows[name], category=view.features[name] == "category")
     spread = np.linspace(0, len(rows) - 1, num=min(most, len(rows))).round().astype(int)
     return sorted(list(dict.fromkeys([*wanted, *(int(place) for place in spread)]))[:most])
 

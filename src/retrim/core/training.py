@@ -80,17 +80,40 @@ def distinct(windows: Sequence[WindowKind], rows: int, *, sliding_rows: int) -> 
     return list(windows)
 
 
-def fit_recipe(recipe: Recipe, view: FeatureView, rows: pd.DataFrame, *, threads: int) -> Model:
-    """The recipe's model, fitted on all of `rows` for all of its rounds.
+def fit_recipe(
+    recipe: Recipe,
+    view: FeatureView,
+    rows: pd.DataFrame,
+    *,
+    threads: int,
+    take: np.ndarray | None = None,
+    past: np.ndarray | None = None,
+) -> Model:
+    """The recipe's model, fitted for all of its rounds.
 
-    A recipe that reweights finds the group of each row in the column `GROUP`.
+    Args:
+        recipe: What is fitted. One that reweights finds the group of each row in the column `GROUP`.
+        view: Learned on the past.
+        rows: In total order.
+        threads: Changes no result.
+        take: Row numbers that are fitted on, ascending; None: all.
+        past: Row numbers that steps see which look back from these, ascending, those among them; None: all.
     """
+    if take is not None and not view.steps:
+        rows, take = rows.iloc[take], None
+    elif past is not None and view.steps:
+        rows, take = rows.iloc[past], None if take is None else np.searchsorted(past, take)
+    made = view.training(rows)
+    wanted = np.ones(len(made.places), dtype=bool) if take is None else np.isin(made.places, take)
+    whole = bool(wanted.all())
+    matrix = made.matrix if whole else made.matrix[wanted]
+    rows = rows if whole and len(made.places) == len(rows) else rows.iloc[made.places[wanted]]
     actual = view.actual(rows)
     return (
         MODELS[recipe.model]
         .fit(
             view,
-            view.matrix(rows),
+            matrix,
             actual,
             loss=recipe.loss,
             hyperparameters=recipe.hyperparameters,

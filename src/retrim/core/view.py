@@ -4,29 +4,49 @@ It is learned once, on training rows, and stored in the bundle, so that a champi
 always scored with its own preprocessing.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from retrim.core.prepare import STEPS, FittedStep, Outcome, Sheet, StepParams, learn_steps, past_of
+from retrim.core.prepare.step import counts_of
 from retrim.core.table import ColumnType, DataParams
 
 UNSEEN = -1
 
 
 @dataclass(frozen=True)
+class Training:
+    """Rows as a model is fitted on them.
+
+    Args:
+        matrix: Shape (kept rows, matrix columns).
+        places: Which rows these are, ascending; steps may drop some.
+    """
+
+    matrix: np.ndarray
+    places: np.ndarray
+
+
+@dataclass(frozen=True)
 class FeatureView:
     """How rows become a matrix, and targets become numbers.
 
+    A *feature* is a column of the table. The columns of the matrix are the features, where no step prepares them; else
+    what the steps make of them.
+
     Args:
-        features: Feature columns and their types, in matrix order.
-        levels: Known levels of each category column; a level's place is its code.
+        features: Feature columns and their types.
+        levels: Known levels of each category column of the matrix; a level's place is its code.
         target: The target column.
         task: regression, binary or multiclass.
         classes: Classes by code; for a binary task the last is the positive one. Empty for a regression.
+        steps: What prepares the features, in order, with what each has learned.
+        time: The column of the event's time, where a step reads it.
     """
 
     features: dict[str, ColumnType]
@@ -34,33 +54,135 @@ class FeatureView:
     target: str
     task: str
     classes: tuple[str, ...]
+    steps: tuple[FittedStep, ...] = ()
+    time: str | None = None
 
     @classmethod
-    def learn(cls, rows: pd.DataFrame, data: DataParams) -> "FeatureView":
-        """The view of training rows: their category levels and classes, sorted."""
-        levels = {name: _levels(rows[name]) for name, kind in data.features.items() if kind == "category"}
+    def learn(cls, rows: pd.DataFrame, data: DataParams, steps: Sequence[StepParams] = ()) -> "FeatureView":
+        """The view of training rows: classes, what the steps learn, and category levels, sorted.
+
+        Args:
+            rows: Training rows in total order; with `_event` and `_due` where there are steps.
+            data: What the table is.
+            steps: What prepares the features, in order.
+
+        Raises:
+            BadInputError: A step cannot work on its columns.
+        """
         classes: tuple[str, ...] = ()
         if data.task == "binary" and data.positive is not None:
             classes = (f"not {data.positive}", data.positive)
         elif data.task == "multiclass":
             classes = _levels(rows[data.target])
-        return cls(data.features, levels, data.target, data.task, classes)
+        bare = cls(data.features, {}, data.target, data.task, classes, time=time_of(steps, data))
+        return bare._learned(rows, steps, strict=True)
+
+    def _learned(self, rows: pd.DataFrame, steps: Sequence[StepParams], *, strict: bool) -> "FeatureView":
+        if not steps:
+            levels = {name: _levels(rows[name]) for name, kind in self.features.items() if kind == "category"}
+            return replace(self, levels=levels)
+        outcome = Outcome(self.actual(rows), self.classes)
+        fitted, sheet = learn_steps(rows, self.needs, outcome, steps, strict=strict)
+        levels = {name: tuple(counts_of(sheet[name])) for name, kind in sheet.kinds.items() if kind == "category"}
+        return replace(self, steps=fitted, levels={name: tuple(sorted(found)) for name, found in levels.items()})
+
+    def again(self, rows: pd.DataFrame) -> "FeatureView":
+        """The view as it would be, had its steps been learned on these rows alone; itself where there are none.
+
+        Classes stay as they are: an earlier past may lack one.
+        """
+        return self._learned(rows, [step.declared for step in self.steps], strict=False) if self.steps else self
+
+    @property
+    def needs(self) -> dict[str, ColumnType]:
+        """Columns that rows must have, and their types: the features, and the event's time where a step reads it."""
+        return self.features if self.time is None else {**self.features, self.time: "time"}
+
+    @property
+    def columns(self) -> dict[str, ColumnType]:
+        """Columns of the matrix and their types, in its order."""
+        return {name: kind for name, (kind, _) in self._made().items() if kind != "time"}
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Of each column of the matrix, which of `needs` it was made of."""
+        return {name: source for name, (kind, source) in self._made().items() if kind != "time"}
+
+    def _made(self) -> dict[str, tuple[ColumnType, str]]:
+        found: dict[str, tuple[ColumnType, str]] = {name: (kind, name) for name, kind in self.needs.items()}
+        sources = {name: name for name in found}
+        for step in self.steps:
+            for name, made in step.makes.items():
+                sources[name] = sources[made.of]
+                found[name] = (made.kind, sources[name])
+            for name in step.drops:
+                found.pop(name, None)
+        return found
 
     @property
     def categorical(self) -> list[int]:
         """Places of the category columns in the matrix."""
-        return [place for place, name in enumerate(self.features) if name in self.levels]
+        return [place for place, name in enumerate(self.columns) if name in self.levels]
+
+    def known_levels(self, feature: str) -> tuple[str, ...] | None:
+        """The levels of a category feature that training knew; None of another, or where no step says."""
+        if feature in self.levels:
+            return self.levels[feature]
+        for step in self.steps:
+            if feature in step.state.get("levels", {}):
+                return tuple(step.state["levels"][feature])
+        return None
 
     def matrix(self, rows: pd.DataFrame) -> np.ndarray:
-        """Features as float64, shape (n, features). Missing and unseen levels are NaN."""
+        """Rows as float64, shape (n, columns). Missing and unseen levels are NaN."""
+        sheet = Sheet(rows, self.needs)
+        for step in self.steps:
+            step.apply(sheet)
+        return self._coded(sheet)
+
+    def training(self, rows: pd.DataFrame) -> Training:
+        """The same for rows that a model is fitted on: no row is coded by its own label, and steps may drop some.
+
+        Args:
+            rows: In total order with the target, `_event` and `_due`.
+        """
+        if not self.steps:
+            return Training(self.matrix(rows), np.arange(len(rows)))
+        sheet, outcome = Sheet(rows, self.needs), Outcome(self.actual(rows), self.classes)
+        for step in self.steps:
+            step.train(sheet, past_of(sheet, step.columns, outcome))
+        return Training(self._coded(sheet), sheet.places)
+
+    def _coded(self, sheet: Sheet) -> np.ndarray:
         columns = []
-        for name in self.features:
+        for name in self.columns:
             if name in self.levels:
-                codes = _codes(rows[name], self.levels[name])
+                values = sheet.made.get(name)
+                text = sheet.rows[name] if values is None else pd.Series(values, dtype="str")
+                codes = _codes(text, self.levels[name])
                 columns.append(np.where(codes == UNSEEN, np.nan, codes.astype("float64")))
+            elif name in sheet.made:
+                columns.append(sheet.made[name])
             else:
-                columns.append(rows[name].to_numpy(dtype="float64", na_value=np.nan))
-        return np.column_stack(columns) if len(rows) else np.empty((0, len(self.features)))
+                columns.append(sheet.rows[name].to_numpy(dtype="float64", na_value=np.nan))
+        return np.column_stack(columns) if len(sheet.rows) else np.empty((0, len(columns)))
+
+    def by_feature(self, parts: np.ndarray) -> np.ndarray:
+        """What belongs to the columns of the matrix, summed over those that one of `needs` was made into.
+
+        Args:
+            parts: Last axis: columns of the matrix.
+
+        Returns:
+            Last axis: `needs`.
+        """
+        if not self.steps:
+            return parts
+        places = {name: place for place, name in enumerate(self.needs)}
+        found = np.zeros((*parts.shape[:-1], len(places)))
+        for place, source in enumerate(self.sources.values()):
+            found[..., places[source]] += parts[..., place]
+        return found
 
     def actual(self, rows: pd.DataFrame) -> np.ndarray:
         """Targets: float64 for a regression, else class codes; `UNSEEN` for a class never trained on."""
@@ -71,14 +193,20 @@ class FeatureView:
         return _codes(rows[self.target], self.classes)
 
     def as_record(self) -> dict[str, Any]:
-        """JSON types; `from_record` reads it back."""
-        return {
+        """JSON types; `from_record` reads it back. Without steps nothing is said of them."""
+        record: dict[str, Any] = {
             "features": [{"name": name, "type": kind} for name, kind in self.features.items()],
             "levels": {name: list(levels) for name, levels in self.levels.items()},
             "target": self.target,
             "task": self.task,
             "classes": list(self.classes),
         }
+        if self.steps:
+            record["steps"] = [step.as_record() for step in self.steps]
+            record["time"] = self.time
+            kinds, sources = self.columns, self.sources
+            record["columns"] = [{"name": name, "type": kinds[name], "of": sources[name]} for name in kinds]
+        return record
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "FeatureView":
@@ -88,7 +216,14 @@ class FeatureView:
             target=record["target"],
             task=record["task"],
             classes=tuple(record["classes"]),
+            steps=tuple(FittedStep.from_record(step) for step in record.get("steps", ())),  # older bundles have none
+            time=record.get("time"),
         )
+
+
+def time_of(steps: Sequence[StepParams], data: DataParams) -> str | None:
+    """The column of the event's time, where one of the steps reads it."""
+    return data.time if any("time" in STEPS.entry(step.step).facts["takes"] for step in steps) else None
 
 
 def _levels(values: pd.Series) -> tuple[str, ...]:

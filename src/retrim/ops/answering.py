@@ -43,7 +43,7 @@ def main(folder: str, digest: str, seconds: str) -> None:
 
 def _asked(predictor: Predictor, content: bytes) -> dict[str, Any]:
     reference = from_parquet(content)
-    rows = reference[list(predictor.view.features)]
+    rows = reference[list(predictor.view.needs)]
     apart = farthest(predictor.predict(rows), answers_of(reference))
     latency = []
     for count, tries in TIMED:

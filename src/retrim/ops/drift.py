@@ -112,9 +112,11 @@ def asked_of(house: House, kept: Reference) -> dict[str, Asked | None]:
 
 def importances_of(predictor: Predictor) -> dict[str, float]:
     """Each feature's share of the gain of the model's splits, 0 to 1; all alike for a model without a split."""
-    names, gains = list(predictor.view.features), predictor.model.gains()
+    view = predictor.view
+    names, gains = list(view.needs), view.by_feature(predictor.model.gains())
     total = float(gains.sum())
-    return {name: float(gain) / total if total else 1 / len(names) for name, gain in zip(names, gains, strict=True)}
+    shares = {name: float(gain) / total if total else 1 / len(names) for name, gain in zip(names, gains, strict=True)}
+    return {name: shares[name] for name in view.features}  # the time of an event does not drift
 
 
 def _marks(previous: Row | None, version: int) -> dict[str, str | None]:

@@ -106,8 +106,8 @@ def _version(house: House, version: int | None) -> Stored:
 
 
 def _columns(house: House, found: Stored) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The features that a version needs, and the other columns a row may have."""
-    needed = found.predictor.view.features
+    """The columns that a version needs, and the other columns a row may have."""
+    needed = found.predictor.view.needs
     others = {name: column.type for name, column in house.params.data.columns.items() if name not in needed}
     return needed, others
 

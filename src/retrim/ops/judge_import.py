@@ -63,7 +63,7 @@ def judge_import(house: House, files: Mapping[str, bytes], champion: Stored | No
     unseen = int((ripe["_event"] > seen).sum())
     start = len(ripe) - min(unseen, params.split.judge_rows)
     rows = ripe.iloc[start:].reset_index(drop=True)
-    example = rows[list(imported.view.features)].tail(5)
+    example = rows[list(imported.view.needs)].tail(5)
     past = ripe.iloc[past_of(ripe["_event"], ripe["_due"], start)] if len(rows) else ripe.iloc[:0]
     if len(rows) < params.gate.min_rows:
         why = f"{len(rows)} mature rows here that neither model has seen, {params.gate.min_rows} needed"

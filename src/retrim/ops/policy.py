@@ -149,7 +149,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
     recipe = _recipe(house, table.iloc[: edges[0]])
     table = as_trained(table, params.fairness)
-    work = Work(table, whole, recipe, params.data, params.split.sliding_rows)
+    work = Work(table, whole, recipe, params.data, params.split.sliding_rows, params.prepare.steps)
     digest = _digest(house, work, table)
     kinds = params.train.windows
     kept = _kept_back(whole, params.split.judge_rows)
@@ -235,7 +235,10 @@ def _recipe(house: House, first: pd.DataFrame) -> Recipe:
         made = found.predictor.recipe
         return replace(made, loss=params.judge.loss, reweight=params.fairness.reweights)
     try:
-        usual = usual_recipe(first, params.data, params.tune, params.train, loss=params.judge.loss, threads=cores())
+        steps = params.prepare.steps
+        usual = usual_recipe(
+            first, params.data, params.tune, params.train, steps, loss=params.judge.loss, threads=cores()
+        )
     except ValueError as error:
         raise RefusedError(f"the first part of the history is too short for a model: {error}") from error
     return replace(usual, reweight=params.fairness.reweights)
@@ -259,6 +262,7 @@ def _digest(house: House, work: Work, table: pd.DataFrame) -> str:
         "recipe": work.recipe.as_record(),
         "data": house.params.data.model_dump(mode="json"),
         "sliding_rows": work.sliding_rows,
+        **({"prepare": [step.model_dump(mode="json") for step in work.steps]} if work.steps else {}),
         "groups": [group.model_dump(mode="json") for group in house.params.fairness.groups]
         if work.recipe.reweight
         else [],

@@ -13,6 +13,7 @@ import pandas as pd
 
 from retrim.core.policy.cut import Cut
 from retrim.core.policy.fitting import Job, Scored, jobs, score_job
+from retrim.core.prepare import StepParams
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, WindowKind
 from retrim.ops.progress import tell
@@ -27,10 +28,13 @@ class Work:
     recipe: Recipe
     data: DataParams
     sliding_rows: int
+    steps: tuple[StepParams, ...]
 
     def of(self, job: Job) -> Scored:
         """One fit, on one thread."""
-        return score_job(job, self.table, self.cut, self.recipe, self.data, sliding_rows=self.sliding_rows, threads=1)
+        return score_job(
+            job, self.table, self.cut, self.recipe, self.data, self.steps, sliding_rows=self.sliding_rows, threads=1
+        )
 
 
 def all_scored(work: Work, kinds: tuple[WindowKind, ...], log: Path, *, cores: int) -> list[Scored]:

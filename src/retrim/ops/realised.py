@@ -207,6 +207,7 @@ def _probes(
             recipe,
             params.data,
             params.probe,
+            params.prepare.steps,
             window=window,
             sliding_rows=params.split.sliding_rows,
             cores=threads,

@@ -12,6 +12,7 @@ from retrim.core.enough import A_SECOND, cut_first, rows_missing
 from retrim.core.models import MODELS
 from retrim.core.modes import FINAL, Mode
 from retrim.core.table import assemble, mature
+from retrim.core.view import FeatureView
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import file_digest, folder_digest
@@ -285,5 +286,5 @@ def _brought_back(house: House, row: Row, reason: str, *, now: pd.Timestamp) -> 
 
 
 def _example(paths: Paths) -> pd.DataFrame:
-    view = json.loads((paths.features / "view.json").read_bytes())
-    return pd.read_parquet(paths.view)[[feature["name"] for feature in view["features"]]].tail(5)
+    view = FeatureView.from_record(json.loads((paths.features / "view.json").read_bytes()))
+    return pd.read_parquet(paths.view)[list(view.needs)].tail(5)

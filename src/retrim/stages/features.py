@@ -8,6 +8,7 @@ from retrim.core.fairness.params import ProxyParams
 from retrim.core.fairness.proxies import proxies
 from retrim.core.frames import to_parquet
 from retrim.core.modes import FINAL
+from retrim.core.prepare import PrepareParams
 from retrim.core.table import DataParams
 from retrim.core.view import FeatureView, order_digest
 from retrim.core.windows import SplitParams, past_of
@@ -20,6 +21,7 @@ from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 def run(
     data: DataParams,
     split: SplitParams,
+    prepare: PrepareParams,
     fairness__forbidden: tuple[str, ...],
     fairness__proxies: ProxyParams,
     fairness__confidence: float,
@@ -29,12 +31,12 @@ def run(
     table = pd.read_parquet(paths.table)
     final = read_pins(paths).get("mode") == FINAL
     train, judge = _all_rows(table, paths) if final else _apart(table, split, paths)
-    view = FeatureView.learn(table.iloc[train], data)
+    view = FeatureView.learn(table.iloc[train], data, prepare.steps)
     _require_classes(view, table.iloc[train])
     part = pd.Series("embargo", index=table.index, dtype="str")
     part.iloc[train], part.iloc[judge] = "train", "judge"
     part.iloc[np.intersect1d(train, judge)] = "both"
-    kept = table[["_key", "_event", "_due", *view.features, view.target]].assign(_part=part)
+    kept = table[["_key", "_event", "_due", *view.needs, view.target]].assign(_part=part)
     write_file(paths.view, to_parquet(kept))
     cut = {
         "rows": part.value_counts().to_dict(),

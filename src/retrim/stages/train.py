@@ -48,12 +48,10 @@ def run(
     tuned, past = read_json(paths.tuning / "hyperparameters.json"), np.arange(len(rows))
     recipes = recipes_of(tuned, train, loss=judge.loss, reweight=reweight)
     competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
-    cut = {
-        each.window: rows.iloc[training_rows(past, each.window, sliding_rows=split.sliding_rows)] for each in competing
-    }
+    cut = {each.window: training_rows(past, each.window, sliding_rows=split.sliding_rows) for each in competing}
 
     def fit(each: Challenger, threads: int) -> Model:
-        return fit_recipe(each.recipe, view, cut[each.window], threads=threads)
+        return fit_recipe(each.recipe, view, rows, take=cut[each.window], threads=threads)
 
     models = in_parallel(fit, competing, cores=cores)
     # What each would be without weights, so that the verdict can show what these did.
@@ -62,7 +60,7 @@ def run(
     usual = Usual(account__usual_rows, drift__alarms, drift__joint, cores)
     files: dict[str, bytes] = {}
     for each, model in zip(competing, models, strict=True):
-        name, fitted = each.name, cut[each.window]
+        name, fitted = each.name, rows.iloc[cut[each.window]]
         made = {
             "recipe": each.recipe.as_record(),
             "recipe_of": each.kind,
@@ -70,7 +68,7 @@ def run(
             "rows": len(fitted),
             "from": fitted["_event"].iloc[0].isoformat(),
             "until": fitted["_event"].iloc[-1].isoformat(),
-            "gains": dict(zip(view.features, [float(gain) for gain in model.gains()], strict=True)),
+            "gains": dict(zip(view.needs, map(float, view.by_feature(model.gains())), strict=True)),
         }
         files |= {f"{name}/{file}": content for file, content in model.files().items()}
         files[f"{name}/fit.json"] = to_json(made)

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,10 @@ def run(
     rows = part_of(pd.read_parquet(paths.view), "train")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     cuts = _cuts(rows, tune)
-    matrix, actual = view.matrix(rows), view.actual(rows)
     groups = None
     if fairness__mitigate == "reweight":
         groups = grouped(rows, paths, fairness__groups, fairness__mitigate)[GROUP].to_numpy()
+    laid = _laid(view, rows, groups, cuts)
     log = trials / f"{_fingerprint(paths, tune, judge, train, mode, groups)}.jsonl"
     wanted = tune.warm_trials if mode == "warm" else tune.trials
     sys.stdout.write(f"trial log {log.name}\n")
@@ -65,7 +66,7 @@ def run(
         sys.stdout.flush()
 
     found = search(
-        lambda hyperparameters: _evaluate(hyperparameters, view, matrix, actual, groups, cuts, tune, train, judge),
+        lambda hyperparameters: _evaluate(hyperparameters, laid, tune, train, judge),
         tune,
         trials=wanted,
         first=champion["hyperparameters"] if champion is not None and mode == "warm" else None,
@@ -123,35 +124,72 @@ def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:
         raise RefusedError(f"tune: {error}; wait for more rows or lower tune.folds") from error
 
 
+@dataclass(frozen=True)
+class _Laid:
+    """A fold as a model takes it."""
+
+    view: FeatureView
+    fit: tuple[np.ndarray, np.ndarray]
+    stop: tuple[np.ndarray, np.ndarray]
+    scored: tuple[np.ndarray, np.ndarray]
+    weights: np.ndarray | None
+
+
+def _laid(
+    view: FeatureView, rows: pd.DataFrame, groups: np.ndarray | None, cuts: Sequence[Cut]
+) -> Callable[[], Iterator[_Laid]]:
+    """The folds, each with what its steps learn from the rows that it is fitted on, and from no later ones.
+
+    Without steps there is one matrix, which every fold is cut from when it is its turn.
+    """
+    actual = view.actual(rows)
+
+    def weights(places: np.ndarray) -> np.ndarray | None:
+        return None if groups is None else reweighting(groups[places], actual[places])
+
+    if view.steps:
+        kept = []
+        for fit, stop, scored in cuts:
+            own = view.again(rows.iloc[fit])
+            made = own.training(rows.iloc[fit])
+            places = fit[made.places]
+            watched, judged = ((own.matrix(rows.iloc[part]), actual[part]) for part in (stop, scored))
+            kept.append(_Laid(own, (made.matrix, actual[places]), watched, judged, weights(places)))
+        return lambda: iter(kept)
+    matrix = view.matrix(rows)
+
+    def each() -> Iterator[_Laid]:
+        for fit, stop, scored in cuts:
+            fitted, watched, judged = ((matrix[part], actual[part]) for part in (fit, stop, scored))
+            yield _Laid(view, fitted, watched, judged, weights(fit))
+
+    return each
+
+
 def _evaluate(
     hyperparameters: dict[str, Any],
-    view: FeatureView,
-    matrix: np.ndarray,
-    actual: np.ndarray,
-    groups: np.ndarray | None,
-    cuts: Sequence[Cut],
+    laid: Callable[[], Iterator[_Laid]],
     tune: TuneParams,
     train: TrainParams,
     judge: JudgeParams,
 ) -> Score:
-    """Loss and rounds a fold; where there are groups, what is fitted on is weighted by group and label."""
+    """Loss and rounds a fold."""
     losses, rounds = [], []
-    for fit, stop, scored in cuts:
+    for fold in laid():
         fitted = MODELS[train.model].fit(
-            view,
-            matrix[fit],
-            actual[fit],
+            fold.view,
+            *fold.fit,
             loss=judge.loss,
             hyperparameters=hyperparameters,
             rounds=tune.max_rounds,
-            weights=None if groups is None else reweighting(groups[fit], actual[fit]),
-            stop=(matrix[stop], actual[stop]),
+            weights=fold.weights,
+            stop=fold.stop,
             patience=tune.patience,
             seed=train.seed,
             threads=1,
         )
-        predicted = fitted.model.predict(matrix[scored])
-        losses.append(float(np.mean(row_losses(judge.loss, actual[scored], predicted))))
+        matrix, actual = fold.scored
+        losses.append(float(np.mean(row_losses(judge.loss, actual, fitted.model.predict(matrix)))))
         rounds.append(fitted.rounds)
     return Score(tuple(losses), tuple(rounds))
 

@@ -106,7 +106,7 @@ def _classes(values: pd.Series, cells: int) -> np.ndarray:
 
 
 def _feature_cells(values: pd.Series, view: FeatureView, name: str) -> np.ndarray:
-    if name in view.levels:
+    if view.features[name] == "category":
         return np.asarray(CategoryCells.cut(values, levels=100, buckets=64).place(values))
     return np.asarray(NumericCells.cut(values, cells=FEATURE_CELLS).place(values))
 

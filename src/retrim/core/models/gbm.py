@@ -105,7 +105,7 @@ class GbmKind:
         import lightgbm
 
         _check_target(actual)
-        names = _safe_names(list(view.features))
+        names = _safe_names(list(view.columns))
         parameters = {
             "bagging_freq": 1,
             **hyperparameters,

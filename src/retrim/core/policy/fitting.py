@@ -1,5 +1,6 @@
 """The fits behind a loss matrix: one a training window and block, scored on everything that came later."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from retrim.core.metrics import row_losses
 from retrim.core.policy.cut import Cut
+from retrim.core.prepare import StepParams
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, WindowKind, fit_recipe, training_rows
 from retrim.core.view import FeatureView
@@ -43,7 +45,15 @@ def jobs(cut: Cut, kinds: tuple[WindowKind, ...]) -> list[Job]:
 
 
 def score_job(
-    job: Job, table: pd.DataFrame, cut: Cut, recipe: Recipe, data: DataParams, *, sliding_rows: int, threads: int
+    job: Job,
+    table: pd.DataFrame,
+    cut: Cut,
+    recipe: Recipe,
+    data: DataParams,
+    steps: Sequence[StepParams] = (),
+    *,
+    sliding_rows: int,
+    threads: int,
 ) -> Scored:
     """Fits the recipe on what was due before the job's origin, and scores it on every later row.
 
@@ -53,13 +63,14 @@ def score_job(
         cut: Windows, blocks and cells of the table.
         recipe: What is fitted, each time on other rows.
         data: What the table is; the view is learned anew, as a retraining would.
+        steps: What prepares the features, learned anew likewise.
         sliding_rows: Rows of a sliding training window.
         threads: Of the fit; changes no result.
     """
     start = int(cut.starts[job.origin])
     past = past_of(table["_event"], table["_due"], start)
     fitted = table.iloc[training_rows(past, job.kind, sliding_rows=sliding_rows)]
-    view = FeatureView.learn(fitted, data)
+    view = FeatureView.learn(fitted, data, steps)
     model = fit_recipe(recipe, view, fitted, threads=threads)
     later = table.iloc[start:]
     losses = row_losses(recipe.loss, view.actual(later), model.predict(view.matrix(later)))

@@ -1,11 +1,13 @@
 """The recipe of a backtest where no version is live: the middle of the search space, and rounds by early stopping."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from retrim.core.models import MODELS
+from retrim.core.prepare import StepParams
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, TrainParams
 from retrim.core.tuning import Dimension, TuneParams
@@ -14,7 +16,14 @@ from retrim.core.windows import keep_back
 
 
 def usual_recipe(
-    first: pd.DataFrame, data: DataParams, tune: TuneParams, train: TrainParams, *, loss: str, threads: int
+    first: pd.DataFrame,
+    data: DataParams,
+    tune: TuneParams,
+    train: TrainParams,
+    steps: Sequence[StepParams] = (),
+    *,
+    loss: str,
+    threads: int,
 ) -> Recipe:
     """A recipe from settings and the first rows alone.
 
@@ -23,6 +32,7 @@ def usual_recipe(
         data: What the table is.
         tune: The search space, its rounds, and what is kept back to stop on.
         train: Kind of model, seed.
+        steps: What prepares the features.
         loss: Per-row loss.
         threads: Of the fit; changes no result.
 
@@ -32,11 +42,12 @@ def usual_recipe(
     middle = {name: _middle(dimension) for name, dimension in tune.space.items()}
     fit, stop = keep_back(first["_event"], first["_due"], np.arange(len(first)), share=tune.stop_share)
     fitted, watched = first.iloc[fit], first.iloc[stop]
-    view = FeatureView.learn(fitted, data)
+    view = FeatureView.learn(fitted, data, steps)
+    laid = view.training(fitted)
     found = MODELS[train.model].fit(
         view,
-        view.matrix(fitted),
-        view.actual(fitted),
+        laid.matrix,
+        view.actual(fitted.iloc[laid.places]),
         loss=loss,
         hyperparameters=middle,
         rounds=tune.max_rounds,

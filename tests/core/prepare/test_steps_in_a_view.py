@@ -1,0 +1,158 @@
+"""Steps in a view: columns and their sources, the record, rows that train, and settings that do not fit."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.canonical import to_json
+from retrim.core.prepare import PrepareParams
+from retrim.core.prepare.params import faults_of
+from retrim.core.table import DataParams
+from retrim.core.view import FeatureView
+
+DATA = DataParams.model_validate(
+    {
+        "model": "shop",
+        "columns": {
+            "at": {"type": "time", "role": "time"},
+            "km": {"type": "number", "role": "feature"},
+            "weather": {"type": "category", "role": "feature"},
+            "items": {"type": "integer", "role": "feature"},
+            "minutes": {"type": "number", "role": "target"},
+        },
+        "key": [],
+        "task": "regression",
+        "positive": None,
+        "labels": "with_rows",
+        "label_horizon": "1h",
+        "batch_every": "7D",
+        "batch_grace": "1D",
+        "suite": "expectations/shop.json",
+    }
+)
+
+
+def rows(km: list[float], *, start: str = "2024-01-01") -> pd.DataFrame:
+    at = pd.date_range(start, periods=len(km), freq="1h", tz="UTC")
+    return pd.DataFrame(
+        {
+            "at": at,
+            "km": km,
+            "weather": pd.Series((["dry", "rain", None] * len(km))[: len(km)], dtype="str"),
+            "items": pd.Series(range(len(km)), dtype="Int64"),
+            "minutes": np.arange(len(km), dtype="float64"),
+            "_event": at,
+            "_due": at + pd.Timedelta("1h"),
+        }
+    )
+
+
+def prepare(*steps: dict[str, Any]) -> PrepareParams:
+    return PrepareParams.model_validate({"steps": steps})
+
+
+MEDIAN = {"step": "fill_median", "columns": ["km"]}
+SAID = {"step": "missing_indicator", "columns": ["km", "weather"]}
+TRAINED = rows([1.0, np.nan, 3.0, 8.0])
+
+
+def test_steps_work_in_order_each_on_what_the_one_before_made() -> None:
+    view = FeatureView.learn(TRAINED, DATA, prepare(MEDIAN, {"step": "minmax", "columns": ["km"]}).steps)
+
+    # The median of 1, 3, 8 is 3; between 1 and 8 that is two sevenths of the way.
+    assert view.matrix(TRAINED)[:, 0] == pytest.approx([0, 2 / 7, 2 / 7, 1])
+
+
+def test_a_column_that_is_added_stands_last_and_names_its_source() -> None:
+    view = FeatureView.learn(TRAINED, DATA, prepare(SAID, MEDIAN).steps)
+
+    assert list(view.columns) == ["km", "weather", "items", "km:missing", "weather:missing"]
+    assert view.sources["weather:missing"] == "weather"
+    assert view.categorical == [1]
+
+
+def test_what_columns_add_is_summed_by_feature() -> None:
+    view = FeatureView.learn(TRAINED, DATA, prepare(SAID).steps)
+
+    assert view.by_feature(np.array([[1.0, 2.0, 4.0, 8.0, 16.0]])).tolist() == [[9.0, 18.0, 4.0]]
+
+
+def test_a_view_without_steps_says_nothing_of_them() -> None:
+    record = FeatureView.learn(TRAINED, DATA).as_record()
+
+    assert set(record) == {"features", "levels", "target", "task", "classes"}
+
+
+def test_a_record_reads_back_to_the_same_view_and_matrix() -> None:
+    view = FeatureView.learn(TRAINED, DATA, prepare(SAID, MEDIAN, {"step": "zscore", "columns": "all"}).steps)
+    again = FeatureView.from_record(json.loads(to_json(view.as_record())))
+
+    assert again == view
+    assert np.array_equal(again.matrix(TRAINED), view.matrix(TRAINED), equal_nan=True)
+
+
+def test_steps_learn_from_training_rows_alone() -> None:
+    view = FeatureView.learn(TRAINED, DATA, prepare(MEDIAN).steps)
+
+    assert view.matrix(rows([np.nan, 100.0, 200.0]))[0, 0] == 3.0
+
+
+def test_a_view_learned_again_knows_the_given_rows_alone() -> None:
+    view = FeatureView.learn(TRAINED, DATA, prepare(MEDIAN).steps)
+
+    assert view.again(rows([5.0, 7.0])).matrix(rows([np.nan]))[0, 0] == 6.0
+
+
+def test_a_view_without_steps_is_not_learned_again() -> None:
+    view = FeatureView.learn(TRAINED, DATA)
+
+    assert view.again(TRAINED.iloc[:1]) is view
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"step": "fill_medain", "columns": ["km"]}, "unknown step 'fill_medain'.*Did you mean 'fill_median'"),
+        ({"step": "fill_median", "columns": []}, "columns: none; name one, or all"),
+        ({"step": "fill_median", "columns": ["km", "km"]}, "columns: km twice"),
+        ({"step": "fill_median", "columns": ["km"], "by": 3}, "fill_median has the arguments: by; it takes: none"),
+        ({"step": "fill_median"}, "columns"),
+        ("fill_median", "a step is written"),
+    ],
+)
+def test_a_step_that_is_not_one_is_refused(step: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        PrepareParams.model_validate({"steps": [step]})
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (
+            [{"step": "fill_median", "columns": ["miles"]}],
+            "'miles' is no column that it can take; those are: km, items",
+        ),
+        ([{"step": "fill_median", "columns": ["weather"]}], "'weather' is a category here; it takes number"),
+        ([{"step": "fill_median", "columns": ["minutes"]}], "'minutes' is no column that it can take"),
+        ([{"step": "minmax", "columns": ["at"]}], "'at' is a time here"),
+    ],
+)
+def test_a_step_that_does_not_fit_the_table_is_refused_with_its_place(steps: list[dict[str, Any]], said: str) -> None:
+    (found,) = faults_of(prepare(*steps), DATA)
+
+    assert found.startswith("prepare.steps.0: ")
+    assert said in found
+
+
+def test_steps_that_fit_have_no_fault() -> None:
+    assert faults_of(prepare(SAID, MEDIAN, {"step": "minmax", "columns": ["km", "km:missing"]}), DATA) == []
+
+
+def test_settings_are_dumped_as_they_are_written() -> None:
+    declared = prepare(SAID, MEDIAN)
+
+    assert PrepareParams.model_validate(declared.model_dump(mode="json")) == declared
+    assert declared.model_dump(mode="json") == {"steps": [SAID, MEDIAN]}
