@@ -46,16 +46,16 @@ def read_suite(path: Path) -> dict[str, Any]:
 
 def for_columns(suite: dict[str, Any], columns: Collection[str]) -> dict[str, Any]:
     """The part of `suite` that is about these columns and no other."""
-    kept = [one for one in suite["expectations"] if _about(one) and _about(one) <= set(columns)]
+    kept = [one for one in suite["expectations"] if columns_of(one) and columns_of(one) <= set(columns)]
     return {**suite, "expectations": kept}
 
 
 def for_tables(suite: dict[str, Any]) -> dict[str, Any]:
     """The part of `suite` that holds for many batches put together: not what counts the rows or columns of one."""
-    return {**suite, "expectations": [one for one in suite["expectations"] if _about(one)]}
+    return {**suite, "expectations": [one for one in suite["expectations"] if columns_of(one)]}
 
 
-def _about(expectation: dict[str, Any]) -> set[str]:
+def columns_of(expectation: dict[str, Any]) -> set[str]:
     """The columns that an expectation names."""
     kwargs = expectation["kwargs"]
     named = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
@@ -76,8 +76,13 @@ def validate(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_
     Raises:
         BadInputError: An expectation could not be computed, as of a column that is not there.
     """
+    return tuple(answers(frame, suite, key_column=key_column).values())
+
+
+def answers(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_key") -> dict[int, Fault]:
+    """The same by the number of the expectation in the suite, from 0."""
     if not suite["expectations"]:
-        return ()
+        return {}
     frame = frame.reset_index(drop=True)
     results = _results(frame, suite)
     answered = list(zip(results, suite["expectations"], strict=True))
@@ -85,17 +90,17 @@ def validate(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_
     mistyped = {
         one["kwargs"].get("column") for result, one in answered if "of_type" in one["type"] and not result.success
     }
-    faults = []
-    for result, expectation in answered:
+    faults = {}
+    for number, (result, expectation) in enumerate(answered):
         message = _exception(result.exception_info)
         if message is None and not result.success:
-            faults.append(_fault(frame, expectation, result.result, key_column))
+            faults[number] = _fault(frame, expectation, result.result, key_column)
         elif message is not None and expectation["kwargs"].get("column") not in mistyped & set(frame.columns):
             raise BadInputError(
                 f"suite {suite['name']}: {expectation['type']} {expectation['kwargs']} cannot be computed ({message}); "
                 f"columns: {', '.join(frame.columns)}"
             )
-    return tuple(faults)
+    return faults
 
 
 def _results(frame: pd.DataFrame, suite: dict[str, Any]) -> list[Any]:
@@ -130,7 +135,7 @@ def _results(frame: pd.DataFrame, suite: dict[str, Any]) -> list[Any]:
 
 def _looked_at(expectation: dict[str, Any], columns: Collection[str]) -> tuple[str, ...]:
     """The columns that computing an expectation takes; none where it may take any."""
-    about = _about(expectation)
+    about = columns_of(expectation)
     if not about <= set(columns) or expectation["kwargs"].get("row_condition") is not None:
         return ()
     return tuple(name for name in columns if name in about)

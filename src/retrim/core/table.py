@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from retrim.core.keyed import at_keys, total_order
 from retrim.core.section import Section, Span
 
 ColumnType = Literal["number", "integer", "category", "time"]
@@ -180,39 +181,41 @@ def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, 
     target = data.target
     if labels is not None and len(labels):
         brought = table["_arrived"].where(table[target].notna())
-        # reindex keeps the types, also where no label has arrived; map does not.
-        late = _latest(labels, as_of).set_index("_key").reindex(table["_key"]).set_index(table.index)
-        newer = late["_arrived"].notna() & (brought.isna() | (late["_arrived"] >= brought))
-        table[target] = table[target].mask(newer, late[target])
-    known = _first_known(rows, labels, target, as_of).reindex(table["_key"]).set_axis(table.index)
+        late = _latest(labels, as_of)
+        arrived = at_keys(table["_key"], late, "_arrived")
+        newer = arrived.notna() & (brought.isna() | (arrived >= brought))
+        table[target] = table[target].mask(newer, at_keys(table["_key"], late, target))
+    known = at_keys(table["_key"], _first_known(rows, labels, target, as_of), "_arrived")
     if labels is not None and len(labels):  # one that came before its row was known of no row until that came
-        known = known.clip(lower=_first(rows, as_of).reindex(table["_key"]).set_axis(table.index))
+        known = known.clip(lower=at_keys(table["_key"], _first(rows, as_of), "_arrived"))
     table["_event"] = table[data.time]
     table["_due"] = table[data.due] if data.due else table[data.time] + pd.Timedelta(data.label_horizon or 0)
     table["_known"] = known.where(table[target].notna())
     matured = table[["_due", "_known"]].max(axis=1, skipna=False)
     table["_matured"] = matured.where(matured <= as_of)
-    return table.sort_values(["_event", "_key"], kind="stable", ignore_index=True)
+    return table.take(total_order(table["_event"], table["_key"])).reset_index(drop=True)
 
 
-def _first_known(
-    rows: pd.DataFrame, labels: pd.DataFrame | None, target: str, as_of: pd.Timestamp
-) -> "pd.Series[pd.Timestamp]":
-    """When a label of each key first arrived, by key."""
+def _first_known(rows: pd.DataFrame, labels: pd.DataFrame | None, target: str, as_of: pd.Timestamp) -> pd.DataFrame:
+    """`_key` and `_arrived` of each key's first label."""
     parts = [frame.loc[frame[target].notna(), ["_key", "_arrived"]] for frame in (rows, labels) if frame is not None]
     return _first(pd.concat(parts), as_of)
 
 
-def _first(landed: pd.DataFrame, as_of: pd.Timestamp) -> "pd.Series[pd.Timestamp]":
-    """When each key first arrived, by key."""
-    seen = landed.loc[landed["_arrived"] <= as_of, ["_key", "_arrived"]].sort_values("_arrived", kind="stable")
-    return seen.drop_duplicates("_key").set_index("_key")["_arrived"]
+def _first(landed: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """`_key` and `_arrived` of each key's first arrival."""
+    seen = landed.loc[landed["_arrived"] <= as_of, ["_key", "_arrived"]]
+    if not seen["_key"].duplicated().any():
+        return seen
+    return seen.sort_values("_arrived", kind="stable").drop_duplicates("_key")
 
 
 def _latest(landed: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     seen = landed[landed["_arrived"] <= as_of]
-    seen = seen.sort_values(["_arrived", "_batch"], kind="stable")
-    return seen.drop_duplicates("_key", keep="last").reset_index(drop=True)
+    if seen["_key"].duplicated().any():
+        seen = seen.sort_values(["_arrived", "_batch"], kind="stable")
+        seen = seen.drop_duplicates("_key", keep="last")
+    return seen.reset_index(drop=True)
 
 
 def mature(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,12 +2,14 @@
 
 import pandas as pd
 
-from retrim.adapters.validation import for_tables, read_suite, validate
+from retrim.adapters.validation import for_tables, read_suite
+from retrim.adapters.validation_pieces import PiecesSuite
 from retrim.core.bundle_format import format_record
 from retrim.core.canonical import to_json
-from retrim.core.frames import to_parquet
-from retrim.core.table import DataParams, assemble, mature, overdue_labels
-from retrim.datasets.landed import landed_files, read_landed
+from retrim.core.table import OURS, DataParams, assemble, mature, overdue_labels
+from retrim.datasets.landed import landed_files, read_labels, rows_of
+from retrim.datasets.landed_rows import ROW, LandedRows
+from retrim.datasets.pieces import PIECE, writing
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
 from retrim.paths import Paths
@@ -17,25 +19,43 @@ from retrim.stages._room import main, read_pins
 def run(data: DataParams, paths: Paths) -> None:
     """Writes the mature rows as of the pinned date, and a report of what was there.
 
-    Batches that a person released are exempt from the suite: the reason stands with them.
+    Batches that a person released are exempt from the suite: the reason stands with them. All rows are in memory with
+    their keys, times and labels alone; their other columns are read, asked and written a piece at a time.
     """
     as_of = pd.Timestamp(read_pins(paths)["as_of"])
-    rows, labels = read_landed(paths.raw)
-    released = {file.batch: file.released for file in landed_files(paths.raw) if file.released}
-    table = assemble(rows, labels, data, as_of=as_of)
+    files = landed_files(paths.raw)
+    labels = read_labels([file.path for file in files if file.kind == "labels"])
+    landed = LandedRows(rows_of(files, paths.raw))
+    table = assemble(
+        landed.narrow([*OURS, data.time, *([data.due] if data.due else []), data.target]), labels, data, as_of=as_of
+    )
+    released = {file.batch: file.released for file in files if file.released}
     # Not the landed rows: a key stands there once more for every correction.
     exempt = table["_batch"].isin(list(released))
     if labels is not None:
         exempt |= table["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
-    faults = validate(table[~exempt], for_tables(read_suite(paths.root / data.suite)))
-    if faults:
-        raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(str(fault) for fault in faults))
+    suite = PiecesSuite(for_tables(read_suite(paths.root / data.suite)))
+    with writing(paths.table) as add:
+        for start in range(0, len(table), PIECE):
+            piece = _whole(table.iloc[start : start + PIECE].reset_index(drop=True), landed)
+            suite.look(piece[~exempt.iloc[start : start + PIECE].to_numpy()])
+            ripe = mature(piece)
+            if len(ripe):
+                add(ripe)
+        if suite.asks_whole:
+            asked = table[~exempt]
+            columns = [name for name in suite.whole_columns(landed.columns) if name not in asked]
+            suite.look_whole(
+                pd.concat([asked.reset_index(drop=True), landed.take(asked[ROW].to_numpy(), columns)], axis=1)
+            )
+        if faults := suite.faults():
+            raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(str(fault) for fault in faults))
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
     report = {
         "as_of": as_of.isoformat(),
-        "landed": len(rows),
+        "landed": len(landed),
         "rows": len(table),
         "mature": len(ripe),
         "labels_overdue": overdue_labels(table, as_of=as_of),
@@ -44,8 +64,16 @@ def run(data: DataParams, paths: Paths) -> None:
         "until": ripe["_event"].iloc[-1].isoformat(),
     }
     write_file(paths.format, to_json(format_record()))
-    write_file(paths.table, to_parquet(ripe))
     write_folder(paths.validation, {"report.json": to_json(report)})
+
+
+def _whole(piece: pd.DataFrame, landed: LandedRows) -> pd.DataFrame:
+    """A piece of the table with all columns of its rows, in the order in which they landed, then those assembled."""
+    rest = [name for name in landed.columns if name not in piece]
+    whole = pd.concat(
+        [piece.assign(_batch=piece["_batch"].astype("str")), landed.take(piece[ROW].to_numpy(), rest)], axis=1
+    )
+    return whole[[*landed.columns, *(name for name in piece if name not in landed.columns and name != ROW)]]
 
 
 if __name__ == "__main__":

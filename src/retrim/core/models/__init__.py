@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from retrim.core.plugins import Registry
+from retrim.core.row_matrix import Matrix
 from retrim.core.view import FeatureView
 
 Link = Literal["identity", "log odds", "log shares"]
@@ -67,14 +68,14 @@ class ModelKind(Protocol):
     def fit(
         self,
         view: FeatureView,
-        matrix: np.ndarray,
+        matrix: Matrix,
         actual: np.ndarray,
         *,
         loss: str,
         hyperparameters: dict[str, Any],
         rounds: int,
         weights: np.ndarray | None,
-        stop: tuple[np.ndarray, np.ndarray] | None,
+        stop: tuple[Matrix, np.ndarray] | None,
         patience: int,
         seed: int,
         threads: int,
