@@ -1,32 +1,65 @@
-"""Three hundred hostile tables: how many end in settings, and how many in which error.
+"""Three hundred hostile tables: how many end in settings, and how many in which error. Each with settings lands too.
 
-python bench/hostile.py
+python bench/hostile.py [COUNT]
 """
 
 import re
+import shutil
 import sys
+import tempfile
+import time
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.ops.hostile_tables import hostile
-from tests.ops.test_init_hostile import outcome
+from tests.ops.test_init_hostile import landed, outcome
 
+COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 300
 ENDS: Counter[str] = Counter()
+TRACES: list[str] = []
+SLOW = 30.0
+"""Seconds from which a table is told by itself."""
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@settings(
+    max_examples=COUNT,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+)
 @given(hostile())
 def ends(drawn: tuple[bytes, dict[str, Any]]) -> None:
     """One table."""
-    ENDS[re.sub(r"'[^']*'|\d+|\([^)]*\)", "*", outcome(*drawn))[:70]] += 1
+    content, wishes = drawn
+    begun = time.perf_counter()
+    folder = Path(tempfile.mkdtemp(prefix="hostile-"))
+    try:
+        ended = outcome(content, wishes)
+        ended = landed(folder, content, wishes) if ended == "settings" else ended
+    except Exception:  # noqa: BLE001  each is told at the end
+        trace = traceback.format_exc()
+        TRACES.append(f"{wishes}\n{trace}")
+        ended = f"TRACEBACK {trace.strip().splitlines()[-1]}"
+    finally:
+        shutil.rmtree(folder)
+    took = time.perf_counter() - begun
+    if took > SLOW:
+        print(f"slow: {took:.0f} s, {len(content)} bytes, {wishes}, {ended[:60]}", flush=True)
+    ENDS[re.sub(r"'[^']*'|\d+|\([^)]*\)", "*", ended)[:70]] += 1
 
 
 if __name__ == "__main__":
     ends()
+    print(f"{sum(ENDS.values())} tables, {len(TRACES)} tracebacks")
     for end, count in ENDS.most_common():
         print(f"{count:4d}  {end}")
+    for trace in TRACES:
+        print(trace)

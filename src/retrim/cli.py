@@ -3,7 +3,6 @@
 Exit codes: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -89,7 +88,9 @@ def demo(as_json: AsJson = False) -> None:
 
 @app.command(epilog=example("retrim ingest trips.csv --arrived 2012-03-01"))
 def ingest(
-    file: Annotated[Path, typer.Argument(help="CSV, gzipped CSV or Parquet with the columns of params.yaml.")],
+    file: Annotated[
+        str, typer.Argument(help="A file with the columns of params.yaml, or its address (s3://, https://).")
+    ],
     labels: Annotated[bool, typer.Option("--labels", help="The file holds labels of rows landed before.")] = False,
     correction: Annotated[
         bool, typer.Option("--correction", help="Rows with known keys replace the earlier ones.")
@@ -97,6 +98,10 @@ def ingest(
     arrived: Annotated[
         str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC), if not now.")
     ] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="SQL", help="Of a database: what gives the rows.")
+    ] = None,
+    table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Of a database: or its table.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Land a batch, or set it aside if it is broken or unsure.
@@ -104,16 +109,18 @@ def ingest(
     A batch that is set aside ends with exit code 2 and a report. The same file twice changes nothing.
     """
     from retrim import screens
+    from retrim.ops.far import at_hand
     from retrim.ops.inbox import take_in
 
     house = house_here()
     now = None if arrived is None else past_time(arrived)
-    landed = take_in(house, file, now=now, labels=labels, correction=correction)
+    with at_hand(house.workspace, file, query=query, table=table) as path:
+        landed = take_in(house, path, now=now, labels=labels, correction=correction)
     if as_json:
         screens.show_json(landed.as_record())
     elif landed.outcome == "quarantined":
         screens.ERR.print(
-            f"quarantined: batch {landed.batch}, {file.name}", highlight=False, markup=False, soft_wrap=True
+            f"quarantined: batch {landed.batch}, {path.name}", highlight=False, markup=False, soft_wrap=True
         )
         for fault in landed.faults:
             screens.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)

@@ -19,7 +19,7 @@ app = typer.Typer()
 @app.command("init", epilog=example("retrim init --data deliveries.csv --target minutes --yes"))
 def init(
     data: Annotated[
-        str, typer.Option("--data", metavar="PATH", help="A file, a folder of files, or an address (s3://).")
+        str, typer.Option("--data", metavar="PATH", help="A file, a folder, or an address (s3://, sqlite:///).")
     ],
     target: Annotated[str, typer.Option("--target", metavar="COL", help="The column to predict.")],
     event_time: Annotated[
@@ -52,6 +52,10 @@ def init(
         list[str] | None, typer.Option("--allow-leak", metavar="COL", help="Used in spite of a probe.")
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why a leak is none; kept in params.yaml.")] = "",
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="SQL", help="Of a database: what gives the rows.")
+    ] = None,
+    table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Of a database: or its table.")] = None,
     no_land: Annotated[bool, typer.Option("--no-land", help="Leave the rows where they are.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Decide, and say so, instead of asking.")] = False,
     as_json: AsJson = False,
@@ -73,7 +77,7 @@ def init(
     asks = not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
     wishes = Wishes(
         target=target,
-        model=_checked_name(name or model_name(data)),
+        model=_checked_name(name or model_name(data if table is None else table.rpartition(".")[2])),
         event_time=event_time,
         label_time=label_time,
         label_due=label_due,
@@ -86,7 +90,7 @@ def init(
         allow_leak=tuple(allow_leak or ()),
         reason=reason,
     )
-    looked = look(workspace, data, wishes, ask=_ask if asks else _decide)
+    looked = look(workspace, data, wishes, ask=_ask if asks else _decide, query=query, table=table)
     overwrite = False
     if asks:
         _show(looked)

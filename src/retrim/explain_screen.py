@@ -5,7 +5,21 @@ from typing import Any
 from retrim import screens
 
 WIDTH = 12  # characters of a bar on either side
-SCORES = {"identity": "prediction", "log odds": "log odds", "log shares": "raw score (log share)"}
+SCORES = {
+    "identity": "prediction",
+    "log": "log of the prediction",
+    "chance": "chance",
+    "log odds": "log odds",
+    "shares": "share",
+    "log shares": "raw score (log share)",
+}
+HOW = {
+    "log": "exp(sum)",
+    "log odds": "1 / (1 + exp(-sum))",
+    "shares": "its share of the sum of all classes",
+    "log shares": "its exp over that of all classes",
+}
+"""How a raw score becomes the output; one that is the output itself is not in it."""
 
 
 def show_explanation(record: dict[str, Any], *, top: int) -> None:
@@ -35,7 +49,8 @@ def show_explanation(record: dict[str, Any], *, top: int) -> None:
     rows.append((f"sum: {SCORES[record['link']]}{of}", "", f"{record['score']:.6g}", _link_in_words(record)))
     screens.show_table(("feature", "value", "adds", ""), rows, title="What each feature adds")
     screens.OUT.print(
-        f"\nexact TreeSHAP values of the trees; they miss the score by {abs(record['remainder']):.1e}", highlight=False
+        f"\nexact (TreeSHAP, or a linear model's terms); they miss the score by {abs(record['remainder']):.1e}",
+        highlight=False,
     )
 
 
@@ -53,10 +68,8 @@ def _value_in_words(each: dict[str, Any]) -> str:
 
 
 def _link_in_words(record: dict[str, Any]) -> str:
-    if record["link"] == "identity":
-        return ""
-    how = "1 / (1 + exp(-sum))" if record["link"] == "log odds" else "its exp over that of all classes"
-    return f"{how} = {record['output']:.4f}"
+    how = HOW.get(record["link"])
+    return "" if how is None else f"{how} = {record['output']:.4f}"
 
 
 def _stored_in_words(record: dict[str, Any]) -> str:

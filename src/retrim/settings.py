@@ -20,6 +20,7 @@ from retrim.core.fairness.params import FairnessParams
 from retrim.core.gate import GateParams
 from retrim.core.made import faults_of
 from retrim.core.metrics import JudgeParams, require
+from retrim.core.models import MODELS
 from retrim.core.models.baseline import BASELINES
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
@@ -80,6 +81,14 @@ class Params(Section):
             require(self.judge.metrics, task=self.data.task, rows=False)
         except BadInputError as wrong:
             raise ValueError(f"judge: {wrong}") from wrong
+        return self
+
+    @model_validator(mode="after")
+    def _model_fits_the_task(self) -> "Params":
+        try:
+            MODELS[self.train.model].check_aim(self.data.task, self.judge.loss)
+        except BadInputError as wrong:
+            raise ValueError(f"train.model: {wrong}") from wrong
         return self
 
     @model_validator(mode="after")

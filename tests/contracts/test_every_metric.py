@@ -51,6 +51,12 @@ def wrong(actual: np.ndarray, task: str) -> np.ndarray:
     }[task]()
 
 
+def drawn(data: st.DataObject, metric: Metric, task: str) -> Window:
+    """A window, of targets that the metric is for."""
+    actual, predicted = data.draw(windows(task))
+    return (actual if metric.signed else np.abs(actual)), predicted
+
+
 def value(metric: Metric, actual: np.ndarray, predicted: np.ndarray, task: str) -> float:
     return measure([metric.name], actual, predicted, task=task)[metric.name]
 
@@ -60,7 +66,7 @@ class TestEveryMetric:
     @settings(max_examples=20, deadline=None)
     @given(data=st.data())
     def test_a_perfect_prediction_is_at_least_as_good_as_any(self, metric: Metric, task: str, data: st.DataObject):
-        actual, predicted = data.draw(windows(task))
+        actual, predicted = drawn(data, metric, task)
         if task == "multiclass":
             actual = np.abs(actual) % CLASSES
         best, other = (value(metric, actual, said, task) for said in (perfect(actual, task), predicted))
@@ -82,7 +88,7 @@ class TestEveryMetric:
     @settings(max_examples=20, deadline=None)
     @given(data=st.data())
     def test_the_order_of_rows_does_not_matter(self, metric: Metric, task: str, data: st.DataObject):
-        actual, predicted = data.draw(windows(task))
+        actual, predicted = drawn(data, metric, task)
         order = np.array(data.draw(st.permutations(range(len(actual)))))
 
         assert value(metric, actual[order], predicted[order], task) == pytest.approx(
@@ -92,7 +98,7 @@ class TestEveryMetric:
     @settings(max_examples=20, deadline=None)
     @given(data=st.data())
     def test_the_number_of_rows_alone_does_not_matter(self, metric: Metric, task: str, data: st.DataObject):
-        actual, predicted = data.draw(windows(task))
+        actual, predicted = drawn(data, metric, task)
         thrice = np.tile(np.arange(len(actual)), 3)
 
         assert value(metric, actual[thrice], predicted[thrice], task) == pytest.approx(
@@ -102,7 +108,7 @@ class TestEveryMetric:
     @settings(max_examples=40, deadline=None)
     @given(data=st.data())
     def test_it_is_finite_and_within_its_bounds(self, metric: Metric, task: str, data: st.DataObject):
-        found = value(metric, *data.draw(windows(task)), task)
+        found = value(metric, *drawn(data, metric, task), task)
         low, high = metric.bounds
 
         assert np.isfinite(found)
@@ -112,6 +118,7 @@ class TestEveryMetric:
     @pytest.mark.parametrize("code", [0, 1, 2, -1, CLASSES])
     def test_it_is_finite_on_a_window_of_one_value(self, metric: Metric, task: str, code: int, n: int):
         actual = np.full(n, code) if task != "binary" else np.full(n, code % 2)
+        actual = actual if metric.signed else np.abs(actual)
         predicted = np.full((n, CLASSES), 1 / CLASSES) if task == "multiclass" else np.full(n, 0.5)
 
         assert np.isfinite(value(metric, actual, predicted, task))
@@ -129,7 +136,7 @@ class TestEveryRowLoss:
     @settings(max_examples=20, deadline=None)
     @given(data=st.data())
     def test_the_metric_is_the_mean_of_its_rows(self, metric: Metric, task: str, data: st.DataObject):
-        actual, predicted = data.draw(windows(task))
+        actual, predicted = drawn(data, metric, task)
         losses = row_losses(metric.name, actual, predicted)
 
         assert losses.shape == actual.shape
@@ -138,7 +145,7 @@ class TestEveryRowLoss:
     @settings(max_examples=20, deadline=None)
     @given(data=st.data())
     def test_the_loss_of_a_row_depends_on_no_other_row(self, metric: Metric, task: str, data: st.DataObject):
-        actual, predicted = data.draw(windows(task))
+        actual, predicted = drawn(data, metric, task)
         alone = [row_losses(metric.name, actual[i : i + 1], predicted[i : i + 1])[0] for i in range(len(actual))]
 
         assert row_losses(metric.name, actual, predicted).tolist() == alone

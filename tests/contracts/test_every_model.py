@@ -7,17 +7,39 @@ import pandas as pd
 import pytest
 
 from retrim.core.contributions import check_sums
-from retrim.core.metrics import row_losses
+from retrim.core.metrics import METRICS, row_losses
 from retrim.core.models import MODELS, Fitted, ModelKind, outputs
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError
 
-TASKS = ("regression", "binary", "multiclass")
 LOSSES = {"regression": "mse", "binary": "log_loss", "multiclass": "log_loss"}
 CLASSES = {"regression": (), "binary": ("not yes", "yes"), "multiclass": ("a", "b", "c")}
 SETTINGS: dict[str, dict[str, Any]] = {  # a new kind of model enters its own here
     "gbm": {"num_leaves": 7, "min_child_samples": 5, "bagging_fraction": 0.7, "feature_fraction": 0.7},
+    "forest": {"num_leaves": 31, "min_child_samples": 2},
+    "linear": {"l2": 0.001},
+    "logistic": {"l2": 0.001},
 }
+KIND_AND_TASK = [(entry.name, task) for entry in MODELS for task in entry.facts["tasks"]]
+
+
+def accepts(name: str, task: str, loss: str) -> bool:
+    try:
+        MODELS[name].check_aim(task, loss)
+    except BadInputError:
+        return False
+    return True
+
+
+KIND_TASK_LOSS = [
+    (entry.name, task, loss)
+    for entry in MODELS
+    for task in CLASSES
+    for metric in METRICS
+    if metric.facts["rows"] and task in metric.facts["tasks"]
+    for loss in [metric.name if metric.facts["argument"] is None else f"{metric.name}@0.8"]
+    if accepts(entry.name, task, loss)
+]
 ROWS = 400
 
 
@@ -61,8 +83,7 @@ def fit(name: str, task: str, rows: pd.DataFrame, actual: np.ndarray, **changed:
     return MODELS[name].fit(view_of(task), view_of(task).matrix(rows), actual, **{**given, **changed})
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", [entry.name for entry in MODELS])
+@pytest.mark.parametrize(("name", "task"), KIND_AND_TASK)
 class TestEveryModel:
     @pytest.fixture
     def rows(self) -> pd.DataFrame:
@@ -84,10 +105,12 @@ class TestEveryModel:
 
         assert [other.model.files() for other in others] == [fitted.model.files()] * 2
 
-    def test_makes_another_model_with_another_seed(self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted):
+    def test_makes_another_model_with_another_seed_where_it_says_so(
+        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted
+    ):
         other = fit(name, task, rows, actual_of(rows, task), seed=8)
 
-        assert other.model.files() != fitted.model.files()
+        assert (other.model.files() != fitted.model.files()) == MODELS.entry(name).facts["seeded"]
 
     def test_predicts_the_same_after_it_was_stored(self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted):
         matrix = view_of(task).matrix(rows)
@@ -145,6 +168,35 @@ class TestEveryModel:
 
     def test_predicts_numbers_where_everything_is_missing(self, name: str, task: str, fitted: Fitted):
         assert np.isfinite(fitted.model.predict(np.full((2, 3), np.nan))).all()
+
+    def test_predicts_numbers_that_no_training_row_had_the_same_before_and_after_it_was_stored(
+        self, name: str, task: str, fitted: Fitted
+    ):
+        odd = np.array([[np.inf, 0, 0], [-np.inf, np.inf, 1], [1e300, -1e300, 2], [np.nan, 1e19, np.nan]])
+        predicted = fitted.model.predict(odd)
+
+        assert np.isfinite(predicted).all()
+        assert np.array_equal(MODELS[name].load(view_of(task), fitted.model.files()).predict(odd), predicted)
+
+    def test_can_be_fitted_on_a_number_that_is_infinite_in_a_row(self, name: str, task: str, rows: pd.DataFrame):
+        matrix = view_of(task).matrix(rows)
+        matrix[3, 0], matrix[5, 0] = np.inf, -1e300
+        kind: ModelKind = MODELS[name]
+        made = kind.fit(
+            view_of(task),
+            matrix,
+            actual_of(rows, task),
+            loss=LOSSES[task],
+            hyperparameters=SETTINGS[name],
+            rounds=5,
+            weights=None,
+            stop=None,
+            patience=1,
+            seed=7,
+            threads=1,
+        )
+
+        assert np.isfinite(made.model.predict(matrix)).all()
 
     def test_can_be_fitted_on_a_column_that_is_all_missing(self, name: str, task: str, rows: pd.DataFrame):
         empty = rows.assign(x=np.nan)
@@ -244,7 +296,7 @@ class TestEveryModel:
             fit(name, task, rows, actual_of(rows, task), loss="nonsense")
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in MODELS])
+@pytest.mark.parametrize("name", [name for name, task in KIND_AND_TASK if task == "multiclass"])
 class TestEveryMulticlassModel:
     def test_gives_a_class_without_rows_no_chance(self, name: str):
         rows = rows_of(ROWS)
@@ -255,6 +307,28 @@ class TestEveryMulticlassModel:
         assert predicted.shape == (ROWS, 3)
         assert predicted[:, 1].max() < 1e-3
 
+    def test_gives_two_classes_a_chance_each(self, name: str):
+        rows = rows_of(ROWS)
+        of = FeatureView(view_of("multiclass").features, view_of("multiclass").levels, "y", "multiclass", ("a", "b"))
+        kind: ModelKind = MODELS[name]
+        made = kind.fit(
+            of,
+            of.matrix(rows),
+            actual_of(rows, "binary"),
+            loss="log_loss",
+            hyperparameters=SETTINGS[name],
+            rounds=12,
+            weights=None,
+            stop=None,
+            patience=1,
+            seed=7,
+            threads=1,
+        )
+        predicted = made.model.predict(of.matrix(rows))
+
+        assert predicted.shape == (ROWS, 2)
+        assert np.mean(predicted.argmax(axis=1) == actual_of(rows, "binary")) > 0.8
+
     def test_gives_chances_that_sum_to_one(self, name: str):
         rows = rows_of(ROWS)
         predicted = fit(name, "multiclass", rows, actual_of(rows, "multiclass")).model.predict(
@@ -262,6 +336,68 @@ class TestEveryMulticlassModel:
         )
 
         assert predicted.sum(axis=1) == pytest.approx(np.ones(ROWS))
+
+
+@pytest.mark.parametrize(("name", "task", "loss"), KIND_TASK_LOSS)
+class TestEveryLossOfAModel:
+    def test_is_less_than_that_of_the_best_constant(self, name: str, task: str, loss: str):
+        rows, fresh = rows_of(ROWS), rows_of(ROWS, seed=2)
+        counts = task == "regression"
+        known, actual = (
+            np.floor(np.abs(actual_of(each, task))) if counts else actual_of(each, task) for each in (rows, fresh)
+        )
+        predicted = fit(name, task, rows, known, loss=loss, rounds=40).model.predict(view_of(task).matrix(fresh))
+        naive = [
+            np.full(ROWS, constant, dtype=float) if task != "multiclass" else np.tile(np.eye(3)[constant], (ROWS, 1))
+            for constant in range(3 if task == "multiclass" else 6 if counts else 2)
+        ]
+
+        assert row_losses(loss, actual, predicted).mean() < min(row_losses(loss, actual, n).mean() for n in naive)
+
+    def test_has_contributions_that_sum_to_scores_and_scores_that_its_link_turns_into_predictions(
+        self, name: str, task: str, loss: str
+    ):
+        rows = rows_of(ROWS)
+        actual = np.floor(np.abs(actual_of(rows, task)))
+        model = fit(name, task, rows, actual if task == "regression" else actual.astype(int), loss=loss).model
+        matrix = view_of(task).matrix(rows)
+        scores = model.scores(matrix)
+
+        check_sums(model.contributions(matrix), scores)
+        assert outputs(scores, model.link) == pytest.approx(model.predict(matrix), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in MODELS])
+def test_a_task_that_a_model_does_not_name_is_none_that_it_can_be_trained_for(name: str) -> None:
+    named = MODELS.entry(name).facts["tasks"]
+
+    assert {task for task in CLASSES if accepts(name, task, LOSSES[task])} == set(named)
+
+
+@pytest.mark.parametrize(
+    ("name", "task"), [each for each in KIND_AND_TASK if not MODELS.entry(each[0]).facts["seeded"]]
+)
+def test_a_row_of_weight_two_is_two_rows_to_a_model_that_draws_nothing(name: str, task: str) -> None:
+    rows = rows_of(ROWS)
+    twice = pd.concat([rows, rows.iloc[:150]])
+    weights = np.where(np.arange(ROWS) < 150, 2.0, 1.0)
+    matrix = view_of(task).matrix(rows)
+    weighed = fit(name, task, rows, actual_of(rows, task), weights=weights).model
+    doubled = fit(name, task, twice, actual_of(twice, task)).model
+
+    assert weighed.predict(matrix) == pytest.approx(doubled.predict(matrix), abs=1e-5)
+
+
+@pytest.mark.parametrize(("name", "task"), KIND_AND_TASK)
+def test_weights_that_are_all_alike_are_none(name: str, task: str) -> None:
+    rows = rows_of(ROWS)
+    matrix = view_of(task).matrix(rows)
+    plain, weighed = (
+        fit(name, task, rows, actual_of(rows, task), weights=weights).model.predict(matrix)
+        for weights in (None, np.ones(ROWS))
+    )
+
+    assert weighed == pytest.approx(plain, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in MODELS])

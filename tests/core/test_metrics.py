@@ -143,7 +143,7 @@ class TestWhatDoesNotFit:
             row_losses("logloss", ACTUAL, PREDICTED)
 
     def test_a_total_has_no_row_losses(self):
-        with pytest.raises(BadInputError, match=r"'rmse' has no per-row form; .*: mae, mse, pinball@0.9$"):
+        with pytest.raises(BadInputError, match=r"'rmse' has no per-row form; .*: mae, mse, pinball@0.9, poisson$"):
             row_losses("rmse", ACTUAL, PREDICTED)
 
     def test_a_regression_loss_does_not_fit_class_probabilities(self):
@@ -215,3 +215,23 @@ class TestJudgeParams:
 
 def test_every_entry_says_its_tasks_and_its_direction():
     assert all(e.facts["tasks"] and e.facts["better"] in ("lower", "higher", "none") for e in METRICS)
+
+
+class TestPoisson:
+    def test_a_count_of_four_where_two_were_expected_lacks_its_log_likelihood_twice(self):
+        # 2 (4 ln 2 - 4 + 2)
+        assert row_losses("poisson", np.array([4.0]), np.array([2.0])) == pytest.approx([8 * np.log(2) - 4])
+
+    def test_nothing_where_two_were_expected_costs_four(self):
+        assert row_losses("poisson", np.array([0.0]), np.array([2.0])) == pytest.approx([4.0])
+
+    def test_it_is_that_of_scikit_learn(self):
+        from sklearn.metrics import mean_poisson_deviance
+
+        counts, means = np.array([0.0, 3.0, 1.0, 7.0]), np.array([0.5, 2.0, 1.0, 9.5])
+
+        assert row_losses("poisson", counts, means).mean() == pytest.approx(mean_poisson_deviance(counts, means))
+
+    def test_targets_below_zero_are_refused(self):
+        with pytest.raises(BadInputError, match="'poisson' is for counts, 0 or more, and the target holds -2"):
+            row_losses("poisson", np.array([1.0, -2.0]), np.array([1.0, 1.0]))

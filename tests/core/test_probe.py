@@ -37,6 +37,7 @@ def data() -> DataParams:
             "batch_every": "7d",
             "batch_grace": "1d",
             "suite": "expectations/stream.json",
+            "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )
 

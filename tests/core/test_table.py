@@ -178,11 +178,29 @@ SHOP_LATER = {
     "batch_every": "1d",
     "batch_grace": "1d",
     "suite": "none",
+    "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
+}
+
+
+def test_features_from_the_past_are_made_of_all_rows_that_had_landed() -> None:
+    told = {"entity": [], "ahead": None, "known_ahead": [], "features": [{"of": "price", "lag": 1}]}
+    data = DataParams.model_validate(SHOP_LATER | {"history": told})
+    rows = landed(("a", 0, 1, 5.0), ("b", 1, 1, 6.0), ("c", 3, 4, np.nan))
+
+    # Due two days after its event: c sees b, although c itself is not mature.
+    assert assemble(rows, None, data, as_of=day(9)).set_index("_key")["price lag 1"]["c"] == 6.0
+
+
+PAST: dict[str, Any] = {
+    "entity": [],
+    "ahead": None,
+    "known_ahead": [],
+    "features": [{"of": "price", "lag": 1}, {"of": "at", "over": "2d", "stat": "count"}],
 }
 
 
 class TestEveryHistory:
-    data = DataParams.model_validate(SHOP_LATER)
+    data = DataParams.model_validate(SHOP_LATER | {"history": PAST})
 
     @settings(max_examples=60, deadline=None)
     @given(history, days)

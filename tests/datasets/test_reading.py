@@ -351,6 +351,7 @@ def test_any_bytes_are_a_reading(content: bytes) -> None:
             "batch_every": "1D",
             "batch_grace": "1D",
             "suite": "x",
+            "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )
     for head in (b"", b"t,x,y\n", b"PAR1", b"\x1f\x8b\x08\0"):

@@ -13,10 +13,13 @@ from retrim.errors import RetrimError
 from retrim.ops.init.desk import Wishes
 from retrim.ops.init.draft import draft
 from retrim.ops.init.history import contents
+from retrim.ops.init.use import look, settle
 from retrim.ops.init.write import new_params
+from retrim.paths import Workspace
 from tests.ops.hostile_tables import hostile
 
-PARAMS = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
+PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
+PARAMS = PARAMS_FILE.read_text(encoding="utf-8")
 EXAMPLES = 40  # bench/hostile.py draws 300
 
 
@@ -37,6 +40,23 @@ def outcome(content: bytes, wishes: dict[str, Any]) -> str:
 
     assert faults == [], "; ".join(map(str, faults))
     return "settings"
+
+
+def landed(folder: Path, content: bytes, wishes: dict[str, Any]) -> str:
+    """`landed` where the same command lands the table in an empty workspace; else the error, a line."""
+    for name in ("params.yaml", "dvc.yaml"):
+        (folder / name).write_bytes((PARAMS_FILE.parent / name).read_bytes())
+    file = folder / "table.csv"
+    file.write_bytes(content)
+    try:
+        looked = look(Workspace(folder), str(file), Wishes(model="own", **wishes), ask=lambda _, proposal, __: proposal)
+        written = settle(Workspace(folder), looked, reason="", land_history=True, overwrite=True)
+    except RetrimError as error:
+        return str(error)
+
+    rows = sum(one.rows for one in written.landed if one.kind == "rows")
+    assert rows == len(looked.drafted.frame)
+    return "landed"
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -25,8 +25,8 @@ def test_a_plain_table_needs_nothing_declared() -> None:
     drafted = looked_at(csv(table()))
 
     assert drafted.reading.model_dump(exclude={"calendar"}) == {
-        "encoding": "utf-8", "separator": ",", "decimal": ".", "thousands": "", "missing": (), "trim": False,
-        "dates": {}, "zone": "UTC", "skip": (), "arrival": None,
+        "encoding": "utf-8", "separator": ",", "decimal": ".", "thousands": "", "signs": {}, "missing": (),
+        "trim": False, "dates": {}, "zone": "UTC", "skip": (), "arrival": None,
     }  # fmt: skip
 
 
@@ -59,12 +59,75 @@ class TestNumbers:
         assert f"{ROWS // 10} times" in said(drafted, "missing")
         assert landed(csv(frame), drafted)["km"].isna().sum() == ROWS // 10
 
+    def test_a_word_among_numbers_is_a_missing_cell_however_often(self) -> None:
+        km = table()["km"].astype("str").mask(pd.Series(range(ROWS)) % 3 == 2, "none")
+        drafted = looked_at(csv(table(km=km)))
+
+        assert drafted.reading.missing == ("none",)
+        assert drafted.data.columns["km"].type == "number"
+
+    def test_a_word_for_a_missing_number_that_is_a_category_too_is_said(self) -> None:
+        km = table()["km"].astype("str").mask(pd.Series(range(ROWS)) % 9 == 2, "none")
+        drafted = looked_at(csv(table(km=km, extras=np.random.default_rng(7).choice(["none", "lid"], ROWS))))
+
+        assert "in columns of text too" in said(drafted, "missing")
+
     def test_a_country_called_na_stays_a_category(self) -> None:
         country = np.random.default_rng(7).choice(["NA", "DE", "ZA"], ROWS)
         drafted = looked_at(csv(table(country=country)))
 
         assert drafted.reading.missing == ()
         assert set(drafted.frame["country"]) == {"NA", "DE", "ZA"}
+
+
+class TestOneColumnOfOtherSigns:
+    @pytest.mark.parametrize(
+        ("write", "signs"),
+        [
+            (lambda value: f"{value:.2f}".replace(".", ","), (",", "")),
+            (lambda value: f"{value:,.2f}".translate(str.maketrans(",.", ".,")), (",", ".")),
+        ],
+    )
+    def test_is_a_number_with_signs_of_its_own(self, write: Any, signs: tuple[str, str]) -> None:
+        euros = pd.Series(np.random.default_rng(7).integers(90_000, 2_000_000, ROWS) / 100)
+        content = csv(table(euros=euros.map(write)))
+        drafted = looked_at(content)
+
+        assert (drafted.reading.decimal, drafted.reading.signs) == (".", {"euros": signs})
+        assert "unlike other columns" in said(drafted, "other signs")
+        assert landed(content, drafted)["euros"].to_list() == euros.to_list()
+        assert landed(content, drafted)["km"].to_list() == table()["km"].to_list()
+
+    def test_may_be_the_one_with_a_point_among_commas(self) -> None:
+        frame = table(score=np.random.default_rng(7).normal(size=ROWS).round(3))
+        frame["km"], frame["minutes"] = (
+            frame[name].map(lambda value: f"{value:.2f}".replace(".", ",")) for name in ("km", "minutes")
+        )
+        content = csv(frame, sep=";")
+        drafted = looked_at(content)
+
+        assert (drafted.reading.decimal, drafted.reading.signs) == (",", {"score": (".", "")})
+        assert landed(content, drafted)["score"].to_list() == frame["score"].to_list()
+
+    def test_may_be_the_target(self) -> None:
+        frame = table(extra=np.random.default_rng(7).normal(size=ROWS).round(3))
+        frame["minutes"] = frame["minutes"].map(lambda value: f"{value:.2f}".replace(".", ","))
+        content = csv(frame)
+        drafted = looked_at(content)
+
+        assert drafted.reading.signs == {"minutes": (",", "")}
+        assert landed(content, drafted)["minutes"].to_list() == table()["minutes"].to_list()
+
+    def test_that_mixes_both_signs_is_no_number_and_that_is_said(self) -> None:
+        km = (
+            table()["km"]
+            .map(lambda value: f"{value:.2f}")
+            .where(np.arange(ROWS) % 4 > 0, table()["km"].map(lambda value: f"{value:.2f}".replace(".", ",")))
+        )
+        drafted = looked_at(csv(table(km=km)))
+
+        assert drafted.data.columns["km"].type == "category"
+        assert "are no numbers" in said(drafted, "mixed")
 
 
 class TestText:
@@ -75,6 +138,20 @@ class TestText:
         assert drafted.reading.trim
         assert "blanks around" in said(drafted, "padded")
         assert set(landed(csv(table(weather=weather)), drafted)["weather"]) == {"dry", "rain"}
+
+    def test_blanks_around_numbers_and_times_are_said(self) -> None:
+        at, km = (column.astype("str").map(lambda cell: f" {cell} ") for column in (hours(), table()["km"]))
+        content = csv(table(at=at, km=km))
+        drafted = looked_at(content)
+
+        assert f"km: {ROWS} cells have blanks around their numbers" in said(drafted, "padded")
+        assert f"at: {ROWS} cells have blanks around their times" in said(drafted, "padded")
+        assert landed(content, drafted)["km"].to_list() == table()["km"].to_list()
+
+    def test_booleans_spelled_several_ways_are_said_to_be_several(self) -> None:
+        paid = np.random.default_rng(7).choice(["yes", "no", "Yes", "NO"], ROWS)
+
+        assert "4 categories" in said(looked_at(csv(table(paid=paid))), "boolean")
 
     @pytest.mark.parametrize(("yes", "no"), [("true", "false"), ("Yes", "No"), ("Y", "N"), ("ja", "nein")])
     def test_booleans_as_words_are_a_category_of_two(self, yes: str, no: str) -> None:
@@ -118,6 +195,13 @@ class TestNamesOfRows:
         drafted = looked_at(csv(table(serial=serial)))
 
         assert drafted.data.columns["serial"].type == "category"
+
+    def test_an_id_that_comes_twice_is_said_to_nearly_name_the_rows(self) -> None:
+        order = np.where(np.arange(ROWS) % 50 == 1, np.arange(ROWS) - 1, np.arange(ROWS))
+        drafted = looked_at(csv(table(order_id=order)))
+
+        assert drafted.data.key == ("at",)
+        assert "8 come more than once" in said(drafted, "id")
 
 
 class TestTimes:
@@ -163,6 +247,28 @@ class TestTimes:
 
         assert "+01:00" in said(drafted, "mixed zones")
         assert drafted.frame["at"].to_list() == hours().dt.as_unit("us").to_list()
+
+    def test_offsets_that_are_not_iso_become_utc_and_are_said(self) -> None:
+        zones = ["UTC", "Europe/Berlin"]
+        text = [
+            time.tz_convert(zones[place % 2]).strftime("%d/%m/%Y %H:%M:%S %z") for place, time in enumerate(hours())
+        ]
+        content = csv(table(at=text))
+        drafted = looked_at(content)
+
+        assert "+0000, +0100" in said(drafted, "mixed zones")
+        assert landed(content, drafted)["at"].to_list() == hours().dt.as_unit("us").to_list()
+
+    @pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M CET", "week %V of %d/%m/%Y"])
+    def test_what_looks_like_times_and_is_in_no_known_format_is_said(self, form: str) -> None:
+        drafted = looked_at(csv(table(at=hours().dt.strftime(form))))
+
+        assert "in no format that is known" in said(drafted, "dates")
+
+    def test_numbers_that_could_be_times_are_named_where_none_is(self) -> None:
+        drafted = looked_at(csv(table(at=[1_700_000_000 + 60 * row for row in range(ROWS)])))
+
+        assert "--event-time 'at'" in said(drafted, "no event time")
 
     def test_a_clock_that_was_put_forward_and_back_names_its_zone(self) -> None:
         rows = 366 * 24

@@ -32,6 +32,7 @@ def recipes_of(tuned: Mapping[str, Any], train: TrainParams, *, loss: str, rewei
 
     Args:
         tuned: Record of tuning/hyperparameters.json. `champion` in it is the champion's recipe, where it competes.
+            A record that names its `model` was copied: it may be another than that of params.yaml.
         train: Kind of model and seed.
         loss: That a model is fitted for.
         reweight: Whether training rows are weighted, so that group and label are independent.
@@ -39,7 +40,9 @@ def recipes_of(tuned: Mapping[str, Any], train: TrainParams, *, loss: str, rewei
     own = tuned.get("champion")
     given: dict[RecipeKind, Any] = {"found": tuned} | ({} if own is None else {"champion": own})
     made = {
-        kind: Recipe(train.model, loss, record["hyperparameters"], record["rounds"], train.seed, reweight)
+        kind: Recipe(
+            record.get("model", train.model), loss, record["hyperparameters"], record["rounds"], train.seed, reweight
+        )
         for kind, record in given.items()
     }
     if made.get("champion") == made["found"]:

@@ -97,6 +97,9 @@ def explain_row(predictor: Predictor, row: pd.DataFrame, *, asked: str | None) -
     place, explained, sign = _asked(view, predicted, asked)
     parts, base = sign * view.by_feature(added[0, place, :-1]), sign * float(added[0, place, -1])
     score = sign * float(scores[0, place])
+    if model.link == "chance" and sign < 0:  # the chance of "not" is 1 less that of "yes", not its negative
+        base += 1.0
+        score += 1.0
     values = [_told(row[name].iloc[0], view, name) for name in view.needs]
     found = [
         Added(name, value, note, float(part))

@@ -64,6 +64,11 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if types.get(name) != "time" and name != LABEL_TIME
         ),
         *(
+            f"reading.signs: {name!r} is no number or integer of data.columns"
+            for name in reading.signs
+            if types.get(name) not in ("number", "integer")
+        ),
+        *(
             f"reading.skip: {name!r} stands in data.columns too; keep it in one of the two"
             for name in reading.skip
             if name in types

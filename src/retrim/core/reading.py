@@ -13,7 +13,8 @@ UNIX = {"unix": "s", "unix_ms": "ms"}
 """Formats that are no strptime pattern: seconds and milliseconds since 1970."""
 
 
-def _known_zone(name: str) -> str:
+def known_zone(name: str) -> str:
+    """A time zone of the IANA database."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError) as error:
@@ -58,14 +59,15 @@ class ReadingParams(Section):
     )
     decimal: Literal[".", ","] = Field(description="decimal sign of numbers")
     thousands: Literal["", ",", ".", " ", "'"] = Field(description="sign between groups of three digits; empty: none")
+    signs: dict[str, tuple[Literal[".", ","], Literal["", ",", ".", " ", "'"]]] = Field(
+        description="decimal sign and sign between thousands of columns that have others than the table"
+    )
     missing: tuple[str, ...] = Field(description="words that mean a missing cell, beside a blank one")
     trim: bool = Field(description="whether blanks around the text of a category are cut off")
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
         description="formats of a time column, as strptime has them; none: ISO 8601"
     )
-    zone: Annotated[str, AfterValidator(_known_zone)] = Field(
-        description="of times that name none, and of the calendar"
-    )
+    zone: Annotated[str, AfterValidator(known_zone)] = Field(description="of times that name none, and of the calendar")
     skip: tuple[str, ...] = Field(description="columns that a file may have and that are never kept")
     arrival: str | None = Field(description="the time column, where files have none: filled in, in order of arrival")
     calendar: dict[str, CalendarPart] = Field(description="feature columns made from the event time")
@@ -74,7 +76,14 @@ class ReadingParams(Section):
     def _signs_differ(self) -> "ReadingParams":
         if self.thousands == self.decimal:
             raise ValueError(f"thousands and decimal are both {self.decimal!r}; they have to differ")
+        for name, (decimal, thousands) in self.signs.items():
+            if decimal == thousands:
+                raise ValueError(f"signs of {name!r} are both {decimal!r}; they have to differ")
         return self
+
+    def signs_of(self, name: str) -> tuple[str, str]:
+        """Decimal sign and sign between thousands of a column."""
+        return self.signs.get(name, (self.decimal, self.thousands))
 
     @property
     def made(self) -> tuple[str, ...]:
@@ -87,6 +96,7 @@ PLAIN = ReadingParams(
     separator=",",
     decimal=".",
     thousands="",
+    signs={},
     missing=(),
     trim=False,
     dates={},

@@ -18,6 +18,8 @@ import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from retrim.core.keyed import at_keys, total_order
+from retrim.core.lags import HistoryParams, past_features
+from retrim.core.lags_fit import history_faults
 from retrim.core.section import Section, Span
 
 ColumnType = Literal["number", "integer", "category", "time"]
@@ -64,6 +66,7 @@ class DataParams(Section):
     batch_every: Span = Field(description="span between batches, so that a missing one is noticed")
     batch_grace: Span = Field(description="how late a batch may be before it is reported")
     suite: str = Field(description="path of the Great Expectations suite, from the workspace")
+    history: HistoryParams = Field(description="features from the past of the table")
 
     @model_validator(mode="after")
     def _agree(self) -> "DataParams":
@@ -85,9 +88,17 @@ class DataParams(Section):
             raise ValueError("the target of a regression has the type number or integer")
         if not self.features:
             raise ValueError("columns: none has the role 'feature'; at least 1 must")
-        for name, kind in self.features.items():
+        for name, kind in self.own_features.items():
             if kind == "time":
                 raise ValueError(f"columns: {name!r} is a time; a feature is a number, an integer or a category")
+        return self
+
+    @model_validator(mode="after")
+    def _agree_on_history(self) -> "DataParams":
+        columns = {name: (column.type, column.role) for name, column in self.columns.items()}
+        found = history_faults(self.history, columns, task=self.task, horizon=self.label_horizon)
+        if found:
+            raise ValueError("; ".join(f"history.{fault}" for fault in found))
         return self
 
     @model_validator(mode="after")
@@ -120,7 +131,12 @@ class DataParams(Section):
 
     @property
     def features(self) -> dict[str, ColumnType]:
-        """Feature columns and their types, in the order of params.yaml."""
+        """Features and their types in the order of params.yaml: columns of the table, then those from its past."""
+        return {**self.own_features, **dict.fromkeys(self.history.columns, "number")}
+
+    @property
+    def own_features(self) -> dict[str, ColumnType]:
+        """Feature columns that a row brings along, and their types."""
         return {name: self.columns[name].type for name in self._with_role("feature")}
 
 
@@ -174,8 +190,8 @@ def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, 
         as_of: The moment the pipeline pretends is now.
 
     Returns:
-        Rows with `_event`, `_due`, `_known`, `_matured` added; the target is missing
-        where its label is not known.
+        Rows with `_event`, `_due`, `_known`, `_matured` and the features from the past added; the target is
+        missing where its label is not known.
     """
     table = _latest(rows, as_of)
     target = data.target
@@ -193,7 +209,23 @@ def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, 
     table["_known"] = known.where(table[target].notna())
     matured = table[["_due", "_known"]].max(axis=1, skipna=False)
     table["_matured"] = matured.where(matured <= as_of)
-    return table.take(total_order(table["_event"], table["_key"])).reset_index(drop=True)
+    table = table.take(total_order(table["_event"], table["_key"])).reset_index(drop=True)
+    return with_past(table, data, data.history)
+
+
+def with_past(table: pd.DataFrame, data: DataParams, history: HistoryParams) -> pd.DataFrame:
+    """The table with the features of `history` beside its columns; those that are there already stay as they are.
+
+    Args:
+        table: In total order, with `_event` and `_due`.
+        data: What the table is.
+        history: What is made of its past.
+    """
+    late = frozenset(name for name, column in data.columns.items() if column.role in ("target", "forbidden"))
+    positive = None if data.positive is None else (data.target, data.positive)
+    made = past_features(table, history, late=late, positive=positive)
+    added = {name: values for name, values in made.items() if name not in table}
+    return pd.concat([table, pd.DataFrame(added, index=table.index)], axis=1) if added else table
 
 
 def _first_known(rows: pd.DataFrame, labels: pd.DataFrame | None, target: str, as_of: pd.Timestamp) -> pd.DataFrame:

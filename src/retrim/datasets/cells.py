@@ -42,9 +42,10 @@ def rule_of(name: str, kind: ColumnType, reading: ReadingParams) -> str:
     formats = reading.dates.get(name, ())
     if kind == "time" and formats:
         return f"is a time as {' or '.join(formats)} or blank"
-    if kind in ("number", "integer") and (reading.decimal != "." or reading.thousands):
-        grouped = f", thousands {reading.thousands!r}" if reading.thousands else ""
-        return f"{RULES[kind]} (decimal sign {reading.decimal!r}{grouped})"
+    decimal, thousands = reading.signs_of(name)
+    if kind in ("number", "integer") and (decimal != "." or thousands):
+        grouped = f", thousands {thousands!r}" if thousands else ""
+        return f"{RULES[kind]} (decimal sign {decimal!r}{grouped})"
     return RULES[kind]
 
 
@@ -92,23 +93,25 @@ def _from_text(
     if kind == "time":
         values, good = _times(column, name, reading)
     else:
-        values = pd.Series(_plain_numbers(column, reading).cast(pa.float64()).to_pandas(), name=name, dtype="float64")
+        values = pd.Series(
+            _plain_numbers(column, *reading.signs_of(name)).cast(pa.float64()).to_pandas(), name=name, dtype="float64"
+        )
         good = _numbers_fit(values, kind)
     blank = pc.is_null(column).to_numpy()
     bad = ~blank & ~good
     return values.mask(bad), _cells(bad, column, name, kind, reading)
 
 
-def _plain_numbers(column: pa.ChunkedArray, reading: ReadingParams) -> pa.ChunkedArray:
+def _plain_numbers(column: pa.ChunkedArray, decimal: str, thousands: str) -> pa.ChunkedArray:
     """Numbers as `NUMBER` has them, still text; missing where a cell is none as declared."""
-    decimal, thousands = re.escape(reading.decimal), re.escape(reading.thousands)
-    if reading.thousands:
-        grouped = rf"^[+-]?[0-9]{{1,3}}({thousands}[0-9]{{3}})+({decimal}[0-9]*)?$"
-        ungrouped = pc.replace_substring(column, reading.thousands, "")
+    point, apart = re.escape(decimal), re.escape(thousands)
+    if thousands:
+        grouped = rf"^[+-]?[1-9][0-9]{{0,2}}({apart}[0-9]{{3}})+({point}[0-9]*)?$"
+        ungrouped = pc.replace_substring(column, thousands, "")
         column = pc.if_else(pc.match_substring_regex(column, grouped), ungrouped, column)
-    if reading.decimal != ".":
+    if decimal != ".":
         column = pc.if_else(pc.match_substring(column, "."), None, column)
-        column = pc.replace_substring(column, reading.decimal, ".")
+        column = pc.replace_substring(column, decimal, ".")
     return pc.if_else(pc.fill_null(pc.match_substring_regex(column, NUMBER), False), column, None)
 
 

@@ -19,6 +19,7 @@ import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from retrim.core.init.looks import Look
+from retrim.datasets.address import address_of, fetch, is_address
 from retrim.datasets.container import ARROW, BLOCK, GZIP, JSON_LINE, PARQUET, UTF8_MARK
 from retrim.datasets.raw_csv import read_csv
 from retrim.datasets.raw_look import look_of
@@ -95,13 +96,13 @@ class RawTable:
 
 
 def open_raw(where: str) -> RawTable:
-    """The table in a file, in all files of a folder put together, or at an fsspec address such as `s3://...`.
+    """The table in a file, in all files of a folder put together, or at an fsspec address.
 
     Raises:
         BadInputError: There is no such file, it is no table, or the files of a folder differ in their columns.
     """
-    if "://" in where:
-        return read_raw(_fetch(where), where)
+    if is_address(where):
+        return _together(fetch(where), address_of(where).shown)
     path = Path(where)
     try:
         if path.is_dir():
@@ -115,25 +116,26 @@ def open_raw(where: str) -> RawTable:
         raise BadInputError(f"{where} cannot be read ({error}); name a file that you may read") from error
 
 
-def _fetch(where: str) -> bytes:
-    import fsspec
+def raw_of(columns: pa.Table, where: str) -> RawTable:
+    """A table that came typed, as from a database.
 
-    try:
-        with fsspec.open(where, "rb") as file:
-            content = file.read()
-    except Exception as error:  # each kind of address has errors of its own
-        raise BadInputError(
-            f"{where} cannot be read ({type(error).__name__}: {error}); name a file that you may read"
-        ) from error
-    return bytes(content)
+    Raises:
+        BadInputError: It has no rows, or a column twice.
+    """
+    return _checked(RawTable("parquet", "utf-8", ",", columns, 0, 1), where)
 
 
 def _folder(path: Path) -> RawTable:
     files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith((".", "_")))
     if not files:
         raise BadInputError(f"{path} has no file in it; name a folder of files ({KINDS})")
-    read = [read_raw(file.read_bytes(), str(file)) for file in files]
-    first = read[0]
+    return _together([(str(file), file.read_bytes()) for file in files], str(path))
+
+
+def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
+    """One table of all files; `where` names their folder in errors."""
+    read = [read_raw(content, name) for name, content in named]
+    files, first = [name for name, _ in named], read[0]
     for file, table in zip(files, read, strict=True):
         if table.columns.column_names != first.columns.column_names:
             odd = sorted(set(table.columns.column_names) ^ set(first.columns.column_names)) or ["their order"]
@@ -149,7 +151,7 @@ def _folder(path: Path) -> RawTable:
         columns = pa.concat_tables([table.columns for table in read], promote_options="permissive")
     except pa.ArrowException as error:
         raise BadInputError(
-            f"{path}: its files hold columns of different types ({error}); name them one by one"
+            f"{where}: its files hold columns of different types ({error}); name them one by one"
         ) from error
     return replace(first, columns=columns, ragged=sum(table.ragged for table in read), files=len(read))
 

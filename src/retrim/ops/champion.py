@@ -14,7 +14,7 @@ from retrim.core.drift.reference import Reference, load_reference
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import folder_digest, read_folder
 from retrim.ops.house import House
-from retrim.ops.live import trusted_live
+from retrim.ops.live import live, trusted_live
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,16 @@ def stored(house: House, version: int) -> Stored:
         As `stored_bundle`.
     """
     return Stored(version, read_folder(stored_bundle(house, version)))
+
+
+def live_kind(house: House) -> str | None:
+    """The kind of the live model; None before the first promotion. Its bundle is read and not checked."""
+    now_live = live(house)
+    if now_live is None:
+        return None
+    folder = house.registry.bundle_folder(now_live.version)
+    winner = json.loads((folder / VERDICT).read_bytes())["winner"]
+    return str(json.loads((folder / "models" / winner / "fit.json").read_bytes())["recipe"]["model"])
 
 
 def champion(house: House) -> Stored | None:

@@ -99,7 +99,7 @@ def _ripe(house: House, now: pd.Timestamp) -> pd.DataFrame | None:
 def _fits(house: House, imported: Predictor) -> None:
     """Refuses a model of another target or task, or that needs columns which are not here or are forbidden."""
     data, view = house.params.data, imported.view
-    missing = sorted(set(imported.columns) - set(data.columns))
+    missing = sorted(set(imported.columns) - {*data.columns, *data.features})
     if view.target != data.target or view.task != data.task or missing:
         lacks = f", and it needs {', '.join(missing)}" if missing else ""
         raise RefusedError(

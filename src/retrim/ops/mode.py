@@ -3,6 +3,7 @@
 from retrim.core.mode import CHEAPEST_FIRST, Chosen, PastMode, choose_mode
 from retrim.core.modes import FINAL
 from retrim.core.work import retraining_work
+from retrim.ops.champion import live_kind
 from retrim.ops.house import House
 from retrim.ops.release import live
 
@@ -14,6 +15,11 @@ def mode_now(house: House) -> Chosen:
     retrain = house.params.retrain
     if live(house) is None:
         return Chosen(retrain.first_mode, "retrain.first_mode, as no version is live")
+    kind, wanted = live_kind(house), house.params.train.model
+    if kind != wanted and retrain.mode != "search":
+        return Chosen(
+            "search", f"train.model is {wanted}, and the live version a {kind}: there is no recipe to go on from"
+        )
     if retrain.mode != "auto":
         return Chosen(retrain.mode, "retrain.mode")
     ended = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused") and run.version]

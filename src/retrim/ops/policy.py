@@ -254,7 +254,7 @@ def _unit(house: House, setting: Setting) -> float:
 
 def _digest(house: House, work: Work, table: pd.DataFrame) -> str:
     """Of all that the fits rest on: rows, cut, recipe, training windows' length."""
-    own = table[[*house.params.data.columns, "_key", "_event", "_due"]]
+    own = table[[*house.params.data.columns, *house.params.data.history.columns, "_key", "_event", "_due"]]
     rows = hashlib.sha256(pd.util.hash_pandas_object(own, index=False).to_numpy().tobytes()).hexdigest()
     facts = {
         "rows": rows,

@@ -47,6 +47,11 @@ def run(
     if mode in ("refit", FINAL):
         if champion is None:
             raise BadInputError(f"mode '{mode}' copies the champion's hyperparameters and there is no champion; search")
+        if mode == "refit" and champion["model"] != train.model:
+            raise BadInputError(
+                f"mode 'refit' copies the champion's recipe, which is of a {champion['model']}, and train.model is "
+                f"{train.model}; search: `retrim retrain --mode search`, or set train.model: {champion['model']}"
+            )
         copied = champion if mode == "refit" else champion | {"window": _window(paths)}
         write_folder(paths.tuning, {"hyperparameters.json": to_json(copied), "trials.json": to_json([])})
         return
@@ -72,7 +77,7 @@ def run(
         lambda hyperparameters: _evaluate(hyperparameters, laid, tune, train, judge),
         tune,
         trials=wanted,
-        first=champion["hyperparameters"] if champion is not None and mode == "warm" else None,
+        first=_first(champion, train) if mode == "warm" else None,
         done=_read_log(log),
         workers=cores,
         told=told,
@@ -99,7 +104,15 @@ def _champion(paths: Paths) -> dict[str, Any] | None:
     if not paths.has_champion:
         return None
     recipe = _fit(paths)["recipe"]
-    return {"hyperparameters": recipe["hyperparameters"], "rounds": recipe["rounds"]}
+    return {"model": recipe["model"], "hyperparameters": recipe["hyperparameters"], "rounds": recipe["rounds"]}
+
+
+def _first(champion: dict[str, Any] | None, train: TrainParams) -> dict[str, Any] | None:
+    """Where a warm start begins; None where the champion is of another kind, whose parameters say nothing here."""
+    if champion is None or champion["model"] != train.model:
+        return None
+    found: dict[str, Any] = champion["hyperparameters"]
+    return found
 
 
 def _window(paths: Paths) -> WindowKind:

@@ -26,9 +26,7 @@ def run(data: DataParams, paths: Paths) -> None:
     files = landed_files(paths.raw)
     labels = read_labels([file.path for file in files if file.kind == "labels"])
     landed = LandedRows(rows_of(files, paths.raw))
-    table = assemble(
-        landed.narrow([*OURS, data.time, *([data.due] if data.due else []), data.target]), labels, data, as_of=as_of
-    )
+    table = assemble(landed.narrow(_needed(data)), labels, data, as_of=as_of)
     released = {file.batch: file.released for file in files if file.released}
     # Not the landed rows: a key stands there once more for every correction.
     exempt = table["_batch"].isin(list(released))
@@ -65,6 +63,12 @@ def run(data: DataParams, paths: Paths) -> None:
     }
     write_file(paths.format, to_json(format_record()))
     write_folder(paths.validation, {"report.json": to_json(report)})
+
+
+def _needed(data: DataParams) -> list[str]:
+    """The columns that say which rows the table has, in which order, and what their past was."""
+    past = [*data.history.entity, *(feature.of for feature in data.history.features)]
+    return [*OURS, data.time, *([data.due] if data.due else []), data.target, *past]
 
 
 def _whole(piece: pd.DataFrame, landed: LandedRows) -> pd.DataFrame:

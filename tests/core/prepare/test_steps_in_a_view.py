@@ -31,6 +31,7 @@ DATA = DataParams.model_validate(
         "batch_every": "7D",
         "batch_grace": "1D",
         "suite": "expectations/shop.json",
+        "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )
 

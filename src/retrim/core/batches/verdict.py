@@ -99,7 +99,7 @@ def _columns(
     found: list[Concern | None] = []
     values: dict[str, np.ndarray] = {}
     histories: dict[str, NumericHistory] = {}
-    for name in [*data.features, data.target]:
+    for name in [*data.own_features, data.target]:
         own, before = batch[name], [window[name] for window in windows]
         gone = missing_concern(name, own, before) or constant_concern(name, own, before)
         found.append(gone)

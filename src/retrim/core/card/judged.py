@@ -117,7 +117,7 @@ def importance(facts: Facts) -> Section:
     sentence = "This version keeps no exact contributions."
     if exact:
         sentence = (
-            f"Contributions are exact TreeSHAP values of {exact['rows']} of {exact['of']} judged rows, in units of the "
+            f"Contributions are exact, of {exact['rows']} of {exact['of']} judged rows, in units of the "
             "raw score; the mean of their absolute values is what a feature weighs."
         )
     heads = ("feature", "mean absolute contribution", "share", "share of the gain")

@@ -41,6 +41,8 @@ def _faults(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
             yield f"forbidden: {name!r} has the role {known.role!r}; give it the role forbidden under data.columns"
         elif name in data.key:
             yield f"forbidden: {name!r} is part of data.key, which stands in every record; name rows by another column"
+        elif any(name in (feature.of, *data.history.entity) for feature in data.history.features):
+            yield f"forbidden: {name!r} is used by data.history, and so by the model; take it out there"
     needed = math.ceil(1 / (1 - fairness.confidence) - 1 - 1e-9)
     if fairness.forbidden and fairness.proxies.turns < needed:
         yield (

@@ -19,7 +19,10 @@ ID_NAME = re.compile(
     re.IGNORECASE,
 )
 ROW_NAME = re.compile(r"^(unnamed: ?0|rownames?|row[ _-]?(id|no|number)?|index|)$", re.IGNORECASE)
+NEARLY = 0.95
+"""Share of distinct cells from which a column nearly names the rows."""
 LEVELS_SHARE, LEVELS_MANY, MANY_IDS = 0.5, 50, 0.2
+TIME_LIKE, TIME_SHARE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}", 0.9
 MIXED_SHARE = 0.5
 """A text of more distinct cells than this share of the rows, and than this many, names rows or is prose."""
 EXACT = 2.0**53
@@ -53,8 +56,7 @@ class ColumnPlan:
 def plan_columns(looks: Sequence[Look], spelling: Spelling) -> tuple[list[ColumnPlan], list[Note]]:
     """A plan a column, and what was noticed on the way."""
     notes: list[Note] = []
-    plans = [_plan(look, spelling, notes) for look in looks]
-    _note_spelling(looks, plans, spelling, notes)
+    plans = [_plan(look, spelling.of(look.name), notes) for look in looks]
     return plans, notes
 
 
@@ -115,8 +117,13 @@ def _text(look: Look, words: "pd.Series[int]", spelling: Spelling, notes: list[N
     if dates is not None:
         return _Kind("time", "forbidden", dates=dates)
     if set(words.index.str.lower()) in BOOLEANS:
-        notes.append(Note("boolean", name, f"says {' and '.join(map(repr, words.index))}", "a category of two"))
+        done = "a category of two" if len(words) == 2 else f"{len(words)} categories; spell each one way to have two"
+        notes.append(Note("boolean", name, f"says {' and '.join(map(repr, words.index))}", done))
         return _Kind("category")
+    like = share_of(words, words.index.to_series().str.contains(TIME_LIKE, regex=True))
+    if like >= TIME_SHARE:
+        seen = f"looks like times, such as {words.index[0][:40]!r}, in no format that is known or in more than three"
+        notes.append(Note("dates", name, seen, "text; write times such as 2024-05-01T13:00:00Z to use them", "warn"))
     share = share_of(words, numeric)
     if share > MIXED_SHARE:
         odd = words[~numeric.to_numpy(dtype=bool)]
@@ -159,6 +166,8 @@ def _number(look: Look, numbers: pd.Series, notes: list[Note], *, unique: bool) 
         many = look.distinct > max(LEVELS_MANY, MANY_IDS * look.filled)
         done = "a category; left out, as hardly one comes twice" if many else "a category, not a count"
         seen = f"is called as names are, and has {look.distinct} distinct whole numbers"
+        if NEARLY <= look.distinct / look.filled < 1:
+            seen += f" in {look.filled} rows: it nearly names them, {look.filled - look.distinct} come more than once"
         notes.append(Note("id", look.name, seen, done))
         return ("category", "forbidden") if many else ("category", "feature")
     return "integer", "feature"
@@ -170,69 +179,3 @@ def _text_role(look: Look, words: "pd.Series[int]", notes: list[Note]) -> Role:
         notes.append(Note("many levels", look.name, seen, "forbidden to the model: it names rows, or is prose"))
         return "forbidden"
     return "feature"
-
-
-def _note_spelling(looks: Sequence[Look], plans: Sequence[ColumnPlan], spelling: Spelling, notes: list[Note]) -> None:
-    """What the table spells otherwise than landing takes by default, with the columns that show it."""
-    texts = [(look, plan) for look, plan in zip(looks, plans, strict=True) if look.stored == "text"]
-    numeric = [look for look, plan in texts if plan.type in ("number", "integer")]
-    for about, sign, key in (
-        ("decimal comma", ",", spelling.decimal),
-        ("thousands separator", spelling.thousands, spelling.thousands),
-    ):
-        if key == sign and sign:
-            shown = [look for look in numeric if look.words.index.str.contains(sign, regex=False).any()]
-            for look in shown[:5]:
-                seen = next(word for word in look.words.index if sign in word)
-                declared = f"reading.{'decimal' if about.startswith('decimal') else 'thousands'}: {sign!r}"
-                notes.append(Note(about, look.name, f"numbers such as {seen!r}", f"declared, {declared}"))
-    for word in spelling.missing:
-        holds = [look for look, _ in texts if word in look.words.index]
-        cells = sum(int(look.words[word]) for look in holds)
-        notes.append(
-            Note(
-                "missing",
-                holds[0].name if len(holds) == 1 else "",
-                f"{word!r} stands for a missing cell {cells} times",
-                f"declared, reading.missing: [{word!r}]",
-            )
-        )
-    for look, plan in texts:
-        padded = look.counts.index.astype("str")
-        if plan.type == "category" and not plan.skip and (padded != padded.str.strip()).any():
-            cells = int(look.counts[padded != padded.str.strip()].sum())
-            notes.append(
-                Note("padded", look.name, f"{cells} cells have blanks around their text", "cut off, reading.trim: true")
-            )
-        if plan.dates is not None:
-            _note_dates(look, plan.dates, notes)
-
-
-def _note_dates(look: Look, dates: DateSpelling, notes: list[Note]) -> None:
-    if dates.formats:
-        done = f"declared, reading.dates: {list(dates.formats)}"
-        if len(dates.formats) > 1:
-            notes.append(Note("dates", look.name, f"times in {len(dates.formats)} formats", done, "warn"))
-        else:
-            notes.append(Note("dates", look.name, f"times such as {look.words.index[0]!r}", done))
-    if dates.unsure:
-        notes.append(
-            Note(
-                "dates",
-                look.name,
-                f"day and month could be exchanged: {dates.unsure} fits as well",
-                f"read as {dates.formats[0]}; change reading.dates if that is wrong",
-                "warn",
-            )
-        )
-    if len(dates.zones) > 1 or (dates.zones and dates.naive):
-        named = ", ".join(dates.zones) + (" and none" if dates.naive else "")
-        notes.append(
-            Note(
-                "mixed zones",
-                look.name,
-                f"times name different zones: {named}",
-                "all become UTC; those that name none are taken in reading.zone",
-                "warn",
-            )
-        )

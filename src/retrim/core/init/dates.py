@@ -10,7 +10,20 @@ DAYS = (
     "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y",
     "%B %d, %Y", "%d-%b-%Y", "%d%b%Y", "%Y%m%d", "%Y-%m-%d", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y",
 )  # fmt: skip
-CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", "T%H:%M", " %H:%M:%S.%f", " %H:%M:%S%z")
+CLOCKS = (
+    "",
+    " %H:%M",
+    " %H:%M:%S",
+    " %I:%M %p",
+    " %I:%M:%S %p",
+    "T%H:%M:%S",
+    "T%H:%M",
+    " %H:%M:%S.%f",
+    " %H:%M:%S%z",
+    " %H:%M:%S %z",
+    " %H:%M%z",
+    " %H:%M %z",
+)
 MOST_FORMATS = 3
 TRIED = 2000
 """Distinct cells on which formats are tried first."""
@@ -61,11 +74,12 @@ def spelling_of_dates(words: pd.Index) -> DateSpelling | None:
     if len(left):
         return None
     zoned = any("%z" in form for form in found)
+    zones = tuple(sorted(text.str.extract(r"([+-]\d\d:?\d\d|Z)$", expand=False).dropna().unique())) if zoned else ()
     other = _exchanged(found[0])
     unsure = other if len(found) == 1 and other and _fits(text, other).all() else ""
     if unsure and _steps(text, unsure) > _steps(text, found[0]):
         found, unsure = [unsure], found[0]
-    return DateSpelling(tuple(found), (), not zoned, unsure)
+    return DateSpelling(tuple(found), zones, not all("%z" in form for form in found), unsure)
 
 
 def _fits(text: pd.Series, form: str) -> pd.Series:

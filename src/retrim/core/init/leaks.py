@@ -56,7 +56,7 @@ def _found(table: pd.DataFrame, labelled: pd.DataFrame, data: DataParams, label_
     goal = _goal(labelled, data)
     found = [*_sums(labelled, data, goal), *_later(table, data, label_time)]
     caught = {name for leak in found for name in leak.columns}
-    for name in data.features:
+    for name in data.own_features:
         if name not in caught:
             leak = _alone(name, labelled, data, goal)
             if leak is not None:
@@ -74,7 +74,7 @@ def _goal(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
 
 
 def _numeric(data: DataParams) -> list[str]:
-    return [name for name, kind in data.features.items() if kind in ("number", "integer")]
+    return [name for name, kind in data.own_features.items() if kind in ("number", "integer")]
 
 
 def _sums(rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> list[Leak]:
@@ -132,7 +132,7 @@ def _later(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) 
     for what, without, rest in groups:
         if without.sum() < 20 or rest.sum() < 20:
             continue
-        for name in data.features:
+        for name in data.own_features:
             blank = table[name].isna().to_numpy()
             if blank[without].mean() >= KNOWN_LATER and blank[rest].mean() <= EARLY_SHARE:
                 seen = (
@@ -205,7 +205,7 @@ def crossing(
         `duplicates`: judging rows that are there in training too, event time and key aside; `shared`: judging rows
         whose entity has training rows (only where an entity was named).
     """
-    told = [name for name in (*data.features, data.target) if name not in made]
+    told = [name for name in (*data.own_features, data.target) if name not in made]
     hashed = pd.util.hash_pandas_object(table[told], index=False)
     old, new = hashed.iloc[:-judge_rows], hashed.iloc[-judge_rows:]
     counted = {"duplicates": int(new.isin(old).sum())}

@@ -27,6 +27,7 @@ def metric(
     bounds: tuple[float, float],
     scalar: bool = True,
     argument: str | None = None,
+    signed: bool = True,
 ) -> Callable[[F], F]:
     """Decorator that enters a metric with its facts.
 
@@ -38,8 +39,17 @@ def metric(
         bounds: Closed range of its value.
         scalar: Whether its value is a number.
         argument: Keyword that the value after the `@` goes to, between 0 and 1; None: it takes none.
+        signed: Whether targets may be below 0.
     """
-    facts = {"tasks": tasks, "better": better, "rows": rows, "bounds": bounds, "scalar": scalar, "argument": argument}
+    facts = {
+        "tasks": tasks,
+        "better": better,
+        "rows": rows,
+        "bounds": bounds,
+        "scalar": scalar,
+        "argument": argument,
+        "signed": signed,
+    }
 
     def enter(function: F) -> F:
         METRICS.register(name, **facts)(function)
@@ -59,6 +69,7 @@ class Metric:
     rows: bool
     scalar: bool
     bounds: tuple[float, float]
+    signed: bool
 
 
 def find(name: str) -> Metric:

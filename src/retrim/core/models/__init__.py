@@ -10,8 +10,9 @@ from retrim.core.plugins import Registry
 from retrim.core.row_matrix import Matrix
 from retrim.core.view import FeatureView
 
-Link = Literal["identity", "log odds", "log shares"]
-"""What raw scores are: the prediction itself, the log odds of the positive class, or logs of shares of the classes."""
+Link = Literal["identity", "log", "chance", "log odds", "shares", "log shares"]
+"""What raw scores are: the prediction itself, or its logarithm (counts); the chance of the positive class, or its log
+odds; shares of the classes before they are made to sum to 1, or their logarithms."""
 
 
 class Model(Protocol):
@@ -45,11 +46,20 @@ class Model(Protocol):
 
 
 def outputs(scores: np.ndarray, link: Link) -> np.ndarray:
-    """Predictions of raw scores: shape (n,), or (n, classes) where the link is `log shares`."""
+    """Predictions of raw scores: shape (n,), or (n, classes) where the link is `shares` or `log shares`."""
     if link == "identity":
         return np.asarray(scores[:, 0])
+    if link == "log":
+        return np.asarray(np.exp(scores[:, 0]))
+    if link == "chance":
+        return np.asarray(np.clip(scores[:, 0], 0.0, 1.0))
+    if link == "shares":
+        held = np.maximum(scores, 0.0)
+        whole = held.sum(axis=1, keepdims=True)
+        return np.asarray(np.where(whole > 0, held / np.where(whole > 0, whole, 1.0), 1 / scores.shape[1]))
     if link == "log odds":
-        return np.asarray(1 / (1 + np.exp(-scores[:, 0])))
+        with np.errstate(over="ignore"):  # the chance is 0 then
+            return np.asarray(1 / (1 + np.exp(-scores[:, 0])))
     grown = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
     return np.asarray(grown / grown.sum(axis=1, keepdims=True))
 
@@ -82,7 +92,8 @@ class ModelKind(Protocol):
     ) -> Fitted:
         """Fits `rounds` rounds, or fewer when `stop` (matrix, actual) sees no gain for `patience` rounds.
 
-        A row counts as often as its weight says, above 0, shape (n,); None: once.
+        A row counts as often as its weight says, above 0, shape (n,); None: once. A matrix of very many rows can be
+        read in slices alone: a kind that needs it whole begins with `np.asarray(matrix)`.
         """
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Model:
@@ -95,9 +106,19 @@ class ModelKind(Protocol):
             BadInputError: A name is none of its own, is set by retrim, or stands there twice under two names.
         """
 
+    def check_aim(self, task: str, loss: str) -> None:
+        """Refuses a task or a loss that it cannot be trained for.
+
+        Raises:
+            BadInputError: Says what it can be trained for.
+        """
+
 
 MODELS: Registry[ModelKind] = Registry("model")
+"""With each name its `tasks`, and whether another seed gives another model (`seeded`)."""
 
+from retrim.core.models import forest as _forest  # noqa: E402  registers itself
 from retrim.core.models import gbm as _gbm  # noqa: E402  registers itself
+from retrim.core.models import linear as _linear  # noqa: E402  registers linear and logistic
 
-__all__ = ["MODELS", "Fitted", "Link", "Model", "ModelKind", "_gbm", "outputs"]
+__all__ = ["MODELS", "Fitted", "Link", "Model", "ModelKind", "_forest", "_gbm", "_linear", "outputs"]

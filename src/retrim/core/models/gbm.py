@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from retrim.core.models import MODELS, Fitted, Link
+from retrim.core.models.aims import Losses, aim_at, check_classes, check_target
 from retrim.core.row_matrix import Matrix, RowMatrix
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
 
-OBJECTIVES = {
-    "regression": {"mae": "l1", "mse": "l2", "pinball": "quantile"},
+OBJECTIVES: Losses = {
+    "regression": {"mae": "l1", "mse": "l2", "pinball": "quantile", "poisson": "poisson"},
     "binary": {"log_loss": "binary", "brier": "binary", "error": "binary"},
     "multiclass": {"log_loss": "multiclass", "brier": "multiclass", "error": "multiclass"},
 }
@@ -82,12 +83,24 @@ class Gbm:
         return int(self.booster.current_iteration()) if forest else 1
 
 
+@dataclass(frozen=True)
 class GbmKind:
     """Fits and loads LightGBM models.
+
+    Args:
+        name: As params.yaml says it.
+        usual: Parameters where a search does not name them.
+        fixed: Those that a search may not have, beside what retrim sets, and why.
+        boosting: What is put in their place.
 
     Source:
         Ke et al. (2017), LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 30.
     """
+
+    name: str
+    usual: dict[str, Any]
+    fixed: dict[str, str]
+    boosting: dict[str, Any]
 
     def fit(
         self,
@@ -106,12 +119,13 @@ class GbmKind:
     ) -> Fitted:
         import lightgbm
 
-        _check_target(actual)
+        check_target(self.name, actual)
         names = _safe_names(list(view.columns))
         parameters = {
-            "bagging_freq": 1,
+            **self.usual,
             **hyperparameters,
-            **_objective(view, loss),
+            **self.boosting,
+            **_objective(self.name, view, loss),
             "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
@@ -137,13 +151,20 @@ class GbmKind:
             ) from error
         kept = rounds if stop is None else booster.best_iteration
         text = re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", booster.model_to_string(num_iteration=kept))
-        return Fitted(Gbm(text, booster, threads, LINKS[view.task]), kept)
+        if stop is not None:
+            booster = lightgbm.Booster(
+                model_str=text
+            )  # the trees that were kept, and no others: a forest averages them
+        return Fitted(Gbm(text, booster, threads, _link(view, text)), kept)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Gbm:
         import lightgbm
 
         text = files[MODEL_FILE].decode()
-        return Gbm(text, lightgbm.Booster(model_str=text), 1, LINKS[view.task])
+        return Gbm(text, lightgbm.Booster(model_str=text), 1, _link(view, text))
+
+    def check_aim(self, task: str, loss: str) -> None:
+        aim_at(self.name, OBJECTIVES, task, loss)
 
     def check_space(self, names: Iterable[str]) -> None:
         from lightgbm.basic import _ConfigAliases
@@ -157,8 +178,9 @@ class GbmKind:
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise BadInputError(f"tune.space: {name!r} is no parameter of LightGBM, which passes it over{hint}")
             own = known[name]
-            if own in SET_BY_RETRIM:
-                raise BadInputError(f"tune.space: {name!r} is not searched, as {SET_BY_RETRIM[own]}; leave it out")
+            reasons = SET_BY_RETRIM | self.fixed
+            if own in reasons:
+                raise BadInputError(f"tune.space: {name!r} is not searched, as {reasons[own]}; leave it out")
             if own in meant:
                 raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} are both {own}; keep one")
             meant[own] = name
@@ -194,26 +216,21 @@ def _sample_seed(seed: int) -> int:
     return drawn % 0x7FFF
 
 
-def _check_target(actual: np.ndarray) -> None:
-    """LightGBM keeps targets in single precision; beyond it they are infinite without a word."""
-    largest = float(np.abs(actual).max(initial=0))
-    if largest > float(np.finfo(np.float32).max):
-        raise BadInputError(f"the target reaches {largest:.3g}; gbm holds up to 3.4e38; give it in a larger unit")
-
-
-def _objective(view: FeatureView, loss: str) -> dict[str, Any]:
-    name, _, quantile = loss.partition("@")
-    known = OBJECTIVES[view.task]
-    if view.task == "multiclass" and len(view.classes) < 2:
-        raise RefusedError(f"the training rows hold {len(view.classes)} class; a multiclass model needs at least 2")
-    if name not in known:
-        raise BadInputError(f"judge.loss: gbm cannot train a {view.task} for {loss!r}; it can for {', '.join(known)}")
-    chosen: dict[str, Any] = {"objective": known[name]}
-    if quantile:
-        chosen["alpha"] = float(quantile)
+def _objective(kind: str, view: FeatureView, loss: str) -> dict[str, Any]:
+    objective, value = aim_at(kind, OBJECTIVES, view.task, loss)
+    check_classes(view.task, len(view.classes))
+    chosen: dict[str, Any] = {"objective": objective}
+    if value is not None:
+        chosen["alpha"] = value
     if view.task == "multiclass":
         chosen["num_class"] = len(view.classes)
     return chosen
+
+
+def _link(view: FeatureView, text: str) -> Link:
+    """What raw scores are: a model of counts scores their logarithm."""
+    counts = "\nobjective=poisson\n" in text.partition("\nTree=")[0]
+    return "log" if counts else LINKS[view.task]
 
 
 def _safe_names(names: list[str]) -> list[str]:
@@ -222,4 +239,4 @@ def _safe_names(names: list[str]) -> list[str]:
     return safe if len(set(safe)) == len(safe) else [f"{place}_{name}" for place, name in enumerate(safe)]
 
 
-MODELS.register("gbm")(GbmKind())
+MODELS.register("gbm", tasks=tuple(OBJECTIVES), seeded=True)(GbmKind("gbm", {"bagging_freq": 1}, {}, {}))

@@ -41,11 +41,11 @@ class Past:
 
     @property
     def outcomes(self) -> dict[str, np.ndarray]:
-        """What is to be told, as numbers: the target; of classes 0 or 1 each, by name (of two, the last alone)."""
+        """What is to be told, as numbers: the target; whether it is the last of two classes; of more, each by name."""
         if not self.classes:
             return {"": self.target.astype("float64")}
-        wanted = self.classes if len(self.classes) > 2 else self.classes[-1:]
-        return {name: (self.target == self.classes.index(name)).astype("float64") for name in wanted}
+        of = {name: (self.target == place).astype("float64") for place, name in enumerate(self.classes)}
+        return of if len(of) > 2 else {"": of[self.classes[-1]]}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from retrim.core.init.columns import ColumnPlan, plan_columns
 from retrim.core.init.looks import Look
 from retrim.core.init.notes import Note
 from retrim.core.init.spelling import Spelling, spelling_of
+from retrim.core.init.spelling_notes import spelling_notes
 from retrim.core.init.task import Task
 from retrim.core.section import check_span
 from retrim.core.table import Role
@@ -59,6 +60,7 @@ def open_desk(raw: RawTable, wishes: Wishes, ask: Ask) -> Desk:
     looks = raw.looks()
     spelling = spelling_of(looks)
     plans, notes = plan_columns(looks, spelling)
+    notes += spelling_notes(looks, plans, spelling)
     if raw.separator != ",":
         notes.insert(
             0,

@@ -108,7 +108,7 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     kept, target = rows_to_land(desk, time, aim)
     event = desk.values[time][kept] if time in desk.values else arrival_times(len(kept))
     timed = time in desk.values
-    rhythm, seen = rhythm_of(event) if timed else (rhythm_of_order(event), [no_time_note()])
+    rhythm, seen = rhythm_of(event) if timed else (rhythm_of_order(event), [no_time_note(desk)])
     desk.notes += seen
     reading = reading.model_copy(update={"calendar": calendar_of(desk, rhythm) if timed else {}})
     known = known_times(desk, kept, event, target, timed=timed)

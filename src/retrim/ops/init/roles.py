@@ -29,7 +29,7 @@ def choose_aim(desk: Desk) -> Aim:
     look = desk.looks[name]
     if look.stored == "other":
         raise BadInputError(f"the target {name!r} holds lists, records or bytes; name a column of numbers or text")
-    kind, words, numbers = _cells(look, desk.plans[name].type, desk.spelling)
+    kind, words, numbers = _cells(look, desk.plans[name].type, desk.spelling.of(name))
     made = aim_of(look, kind, words, numbers, wishes.task)
     if isinstance(made, str):
         raise RefusedError(made)

@@ -26,12 +26,17 @@ ZONES = (
 
 def reading_of(desk: Desk, time: str) -> ReadingParams:
     plans = desk.plans.values()
-    padded = any(note.about == "padded" for note in desk.notes)
+    padded = any(note.about == "padded" and "reading.trim" in note.done for note in desk.notes)
     return ReadingParams(
         encoding=desk.raw.encoding if desk.raw.encoding != "utf-16" else "utf-16",
         separator=desk.raw.separator,
         decimal=desk.spelling.decimal,
         thousands=desk.spelling.thousands,
+        signs={
+            plan.name: desk.spelling.own[plan.name]
+            for plan in plans
+            if plan.name in desk.spelling.own and not plan.skip and plan.type in ("number", "integer")
+        },
         missing=desk.spelling.missing,
         trim=padded,
         dates={
@@ -141,10 +146,14 @@ def arrival_times(rows: int) -> pd.Series:
     return pd.Series(pd.Timestamp(0, tz="UTC") + np.arange(rows) * APART).astype("datetime64[us, UTC]")
 
 
-def no_time_note() -> Note:
-    """What is lost without an event time."""
+def no_time_note(desk: Desk) -> Note:
+    """What is lost without an event time, and which numbers could be one."""
+    numbers = [plan.name for plan in desk.plans.values() if plan.unix and plan.role != "target"]
+    seen = "no column says when a row's event happened"
+    if numbers:
+        seen += f"; {numbers[0]!r} could be seconds since 1970: --event-time {numbers[0]!r}"
     lost = (
         "works by order of arrival. Lost: seasons, gaps and late rows cannot be seen, labels count from arrival, and "
         "batches are told apart by when they landed"
     )
-    return Note("no event time", "", "no column says when a row's event happened", lost, "warn")
+    return Note("no event time", "", seen, lost, "warn")

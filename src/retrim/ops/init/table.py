@@ -135,5 +135,6 @@ def data_of(
             "batch_every": rhythm.batch_every if reading.arrival is None else "1D",
             "batch_grace": "1D" if every >= pd.Timedelta("3D") else "6h" if every >= pd.Timedelta("1D") else "1h",
             "suite": f"expectations/{desk.wishes.model}.json",
+            "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from retrim.datasets.raw import RawTable, open_raw
+from retrim.adapters.sql_table import is_database, read_query, refuse_query
+from retrim.datasets.address import address_of, is_address
+from retrim.datasets.raw import RawTable, open_raw, raw_of
 from retrim.errors import RefusedError
 from retrim.machine import cores
 from retrim.mapping import read_yaml
@@ -28,12 +30,21 @@ class Looked:
 
 def model_name(where: str) -> str:
     """A model's name from that of its file: `Hourly Traffic (2018).csv.gz` gives `hourly_traffic_2018`."""
-    stem = PurePath(where.rstrip("/")).name.split(".")[0]
+    file = address_of(where).name if is_address(where) else PurePath(where.rstrip("/")).name
+    stem = file.split(".")[0]
     name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
     return name if name and name[0].isalpha() else f"table_{name}".strip("_")
 
 
-def look(workspace: Workspace, where: str, wishes: Wishes, *, ask: Ask) -> Looked:
+def look(
+    workspace: Workspace,
+    where: str,
+    wishes: Wishes,
+    *,
+    ask: Ask,
+    query: str | None = None,
+    table: str | None = None,
+) -> Looked:
     """Looks at the table at `where` and drafts settings; writes nothing.
 
     Raises:
@@ -43,7 +54,11 @@ def look(workspace: Workspace, where: str, wishes: Wishes, *, ask: Ask) -> Looke
     settings = read_yaml(workspace.params)
     gate = settings.get("gate")
     confidence = float(gate["confidence"]) if isinstance(gate, dict) and "confidence" in gate else 0.95
-    raw = open_raw(where)
+    if is_address(where) and is_database(where):
+        raw = raw_of(read_query(where, query=query, table=table), address_of(where).shown)
+    else:
+        refuse_query(query, table)
+        raw = open_raw(where)
     drafted = draft(raw, wishes, ask=ask, confidence=confidence, seed=7, threads=cores())
     if drafted.leaks:
         said = "; ".join(leak.text for leak in drafted.leaks)

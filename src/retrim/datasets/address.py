@@ -1,0 +1,140 @@
+"""Addresses of tables that lie elsewhere: what may be shown of one, and the files that lie there.
+
+Credentials are those of the protocol's own environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`, `~/.netrc`, ...), or stand in
+the address. What stands there is never shown: not in a message, a name, a record or a log.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote
+
+from retrim.errors import BadInputError
+
+HIDDEN = "***"
+CHAINED = re.compile(r"::(?=[a-z])")
+USER = re.compile(r"(?P<protocol>[\w+.-]+)://(?P<user>[^/@:]*)(:(?P<password>(?!\d*/)[^@]*|[^/@]*))?@")
+"""A user before the host. A password that was not quoted may hold a slash; a port is none."""
+TELLING, LONG = re.compile(r"pass|pwd|token|key|sig|secret|cred|auth|sas", re.IGNORECASE), 10
+"""A value of the query is secret where its name sounds so, or it is so long."""
+LEAST_SECRET = 3
+"""Signs below which a secret is no word of its own, and not looked for in what others say."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address of which only a part may be shown.
+
+    Args:
+        text: As it was given.
+        shown: The same without user, password and query.
+        secrets: What must not be shown, in each spelling.
+    """
+
+    text: str
+    shown: str
+    secrets: tuple[str, ...]
+
+    def clean(self, message: object) -> str:
+        """What a tool said, on one line, without the secrets."""
+        said = " ".join(str(message).split())
+        for secret in (self.text, *self.secrets):
+            said = said.replace(secret, self.shown if secret == self.text else HIDDEN)
+        return said[:300]
+
+    @property
+    def name(self) -> str:
+        """The last part of its path, or the host: names a file or a table."""
+        return PurePosixPath(self.shown.partition("://")[2].rstrip("/")).name or "table"
+
+
+def is_address(where: str) -> bool:
+    return "://" in where
+
+
+def address_of(where: str) -> Address:
+    """The address `where`, taken apart; one may be chained to another by `::`."""
+    shown, secrets = [], set()
+    for part in CHAINED.split(where):
+        plain, _, query = part.partition("?")
+        found = USER.match(plain)
+        if found is None:
+            shown.append(plain)
+        else:
+            shown.append(f"{found['protocol']}://{plain[found.end() :]}")
+            secrets |= _spellings(found["password"] or found["user"])  # a user alone may be a token
+        told = [value for key, value in parse_qsl(query) if TELLING.search(key) or len(value) >= LONG]
+        secrets |= {spelt for value in told for spelt in _spellings(value)} | {query if told else ""}
+    kept = sorted((word for word in secrets if len(word) >= LEAST_SECRET), key=lambda word: (-len(word), word))
+    return Address(where, "::".join(shown), tuple(kept))
+
+
+def _spellings(word: str) -> set[str]:
+    return {word, unquote(word), quote(word, safe=""), quote(unquote(word), safe="")}
+
+
+def fetch(where: str) -> list[tuple[str, bytes]]:
+    """The files at an fsspec address: one, all of a folder, or all that a pattern (`*`) fits; names and bytes.
+
+    Raises:
+        BadInputError: The protocol or its package is not there, nothing lies there, or it may not be read.
+    """
+    address = address_of(where)
+    system, path = _system(address)
+    try:
+        if "*" in path:
+            names = sorted(str(name) for name in system.glob(path))
+        elif not _on_the_web(system) and system.isdir(path):
+            names = [str(name) for name in sorted(system.find(path)) if not _hidden(str(name), path)]
+        else:
+            names = [path]
+        found = [(name, bytes(system.cat_file(name))) for name in names]
+    except FileNotFoundError:
+        raise BadInputError(f"{address.shown} does not exist; name a file, a folder or a pattern") from None
+    except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
+        raise BadInputError(
+            f"{address.shown} cannot be read ({type(error).__name__}: {address.clean(error)}); name what you may read, "
+            "with the credentials of its protocol in the environment"
+        ) from None  # what came before could hold the password
+    if not found:
+        raise BadInputError(f"{address.shown} has no file in it; name a file, a folder or a pattern")
+    return [(address.shown if len(found) == 1 else address.clean(name), content) for name, content in found]
+
+
+def _system(address: Address) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+    from fsspec.registry import known_implementations
+
+    protocol = address.text.split("::")[0].split("://")[0]
+    try:
+        system, path = url_to_fs(address.text)
+    except ImportError as error:
+        home = str(known_implementations.get(protocol, {}).get("class", "")).split(".")[0]
+        package = home if home not in ("", "fsspec") else (error.name or protocol)
+        raise BadInputError(
+            f"{address.shown} needs the Python package {package!r}, which is not installed; install it beside retrim, "
+            "or copy the file here"
+        ) from None
+    except Exception as error:  # noqa: BLE001  the same
+        if isinstance(error, ValueError) and protocol not in known_implementations:
+            raise BadInputError(
+                f"{protocol!r} is no protocol that is known; write s3://, gs://, az://, https://, file:// or an "
+                "address of a database such as sqlite:///shop.db"
+            ) from None
+        raise BadInputError(
+            f"{address.shown} cannot be reached ({type(error).__name__}: {address.clean(error)}); look at the address "
+            "and at the credentials of its protocol in the environment"
+        ) from None
+    return system, str(path)
+
+
+def _on_the_web(system: Any) -> bool:
+    """There a folder is a page, which is no list of files."""
+    kinds = system.protocol if isinstance(system.protocol, (tuple, list)) else (system.protocol,)
+    return bool({"http", "https"} & set(kinds))
+
+
+def _hidden(name: str, folder: str) -> bool:
+    within = name.removeprefix(folder.rstrip("/")).strip("/").split("/")
+    return any(part.startswith((".", "_")) for part in within)

@@ -1,0 +1,96 @@
+"""Categories: figures by hand; a target code that knows no label before it was due."""
+
+import numpy as np
+import pytest
+
+from retrim.core.prepare.step import STEPS
+from tests.core.prepare.one import learn, made, past, words
+
+SEEN = words("dry", "dry", "rain", "storm", None)
+
+
+def test_one_hot_has_a_column_for_each_of_the_most_frequent_levels() -> None:
+    found = made("one_hot", past({"w": SEEN}), {"w": words("dry", "storm", "hail", None)}, most_levels=2)
+
+    assert list(found) == ["w:dry", "w:rain"]
+    assert np.array_equal(found["w:dry"], [1, 0, 0, np.nan], equal_nan=True)
+    assert np.array_equal(found["w:rain"], [0, 0, 0, np.nan], equal_nan=True)
+
+
+def test_an_ordinal_is_the_place_in_the_declared_order() -> None:
+    found = made(
+        "ordinal", past({"w": SEEN}), {"w": words("storm", "dry", "hail", None)}, order=("dry", "rain", "storm")
+    )
+
+    assert np.array_equal(found["w"], [2, 0, np.nan, np.nan], equal_nan=True)
+
+
+def test_a_frequency_is_the_share_of_the_known_training_rows() -> None:
+    found = made("frequency", past({"w": SEEN}), {"w": words("dry", "storm", "hail", None)})
+
+    assert np.array_equal(found["w"], [0.5, 0.25, 0, np.nan], equal_nan=True)
+
+
+@pytest.mark.parametrize(("unseen", "hail"), [("merge", "other"), ("missing", None)])
+def test_rare_levels_become_one_and_an_unseen_one_as_declared(unseen: str, hail: str | None) -> None:
+    asked = {"w": words("dry", "storm", "hail", None)}
+
+    assert made("rare", past({"w": SEEN}), asked, under=0.3, into="other", unseen=unseen)["w"] == [
+        "dry",
+        "other",
+        hail,
+        None,
+    ]
+
+
+LATE = past({"w": words("dry", "dry", "rain", "dry", "dry")}, [4.0, 8.0, 1.0, 3.0, 9.0])
+
+
+def test_a_later_row_is_coded_by_all_training_rows_drawn_to_their_mean() -> None:
+    # dry: 24 in 4 rows, all: 25 in 5. With a weight of 2: (24 + 2 * 5) / 6, (1 + 2 * 5) / 3, and the mean.
+    asked = {"w": words("dry", "rain", "hail")}
+
+    assert made("target_code", LATE, asked, smoothing=2.0)["w:target"] == pytest.approx([34 / 6, 11 / 3, 5.0])
+
+
+def test_a_training_row_is_coded_by_labels_that_were_due_by_its_event() -> None:
+    # Labels are due an hour after the event, when the next row happens: each row knows those before it.
+    state = learn("target_code", LATE, smoothing=1.0).state
+    found = STEPS["target_code"].train(LATE, state)["w:target"]
+
+    # dry: -, 4, ., 4 + 8, 4 + 8 + 3; of all: -, 4, 6, 13/3, 4.
+    assert found == pytest.approx([np.nan, (4 + 4) / 2, 6.0, (12 + 13 / 3) / 3, (15 + 4) / 4], nan_ok=True)
+
+
+def test_a_label_that_is_due_later_is_known_later() -> None:
+    late = past({"w": LATE.frame["w"]}, LATE.target, horizon=np.timedelta64(2, "h"))
+    found = STEPS["target_code"].train(late, learn("target_code", late, smoothing=0.0).state)["w:target"]
+
+    assert found == pytest.approx([np.nan, np.nan, 4.0, 6.0, 6.0], nan_ok=True)
+
+
+def test_a_label_due_at_once_is_not_known_to_its_own_row() -> None:
+    now = past({"w": LATE.frame["w"]}, LATE.target, horizon=np.timedelta64(0, "h"))
+    found = STEPS["target_code"].train(now, learn("target_code", now, smoothing=0.0).state)["w:target"]
+
+    assert found == pytest.approx([np.nan, 4.0, 6.0, 6.0, 5.0], nan_ok=True)
+
+
+def test_of_several_classes_each_has_a_code() -> None:
+    rows = past({"w": words("dry", "dry", "rain", "rain")}, [0, 1, 2, 2], classes=("a", "b", "c"))
+    found = made("target_code", rows, {"w": words("dry", "rain")}, smoothing=0.0)
+
+    assert found == {"w:target=a": [0.5, 0], "w:target=b": [0.5, 0], "w:target=c": [0, 1]}
+
+
+def test_a_code_of_noise_tells_nothing_of_the_rows_it_is_trained_on() -> None:
+    # A level a row and a half: coded by its own label each row would be told; by earlier ones none is.
+    draw = np.random.default_rng(2)
+    level = words(*[f"k{number}" for number in draw.integers(0, 1500, 2000)])
+    rows = past({"w": level}, draw.normal(size=2000))
+    state = learn("target_code", rows, smoothing=1.0).state
+    naive = STEPS["target_code"].apply(rows.frame, state)["w:target"]
+    ordered = STEPS["target_code"].train(rows, state)["w:target"]
+
+    assert np.corrcoef(naive, rows.target)[0, 1] > 0.7
+    assert abs(np.corrcoef(ordered[50:], rows.target[50:])[0, 1]) < 0.07

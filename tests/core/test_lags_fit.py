@@ -1,0 +1,73 @@
+"""Features from the past that a table cannot give are refused, with the column named."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from retrim.core.table import DataParams
+from tests.conftest import SHOP
+
+LAG = {"of": "weight", "lag": 1}
+
+
+def shop(*features: dict[str, Any], **history: Any) -> DataParams:
+    told = {"entity": [], "ahead": None, "known_ahead": [], "features": features} | history
+    return DataParams.model_validate(SHOP | {"history": told})
+
+
+def test_features_from_the_past_stand_beside_the_tables_own() -> None:
+    data = shop({"of": "price", "over": "7D", "stat": "mean"}, entity=["country"])
+
+    assert data.features == {**data.own_features, "price mean 7D by country": "number"}
+
+
+@pytest.mark.parametrize(
+    ("features", "history", "said"),
+    [
+        ([{"of": "wieght", "lag": 1}], {}, "history.features: 'wieght' is no column; columns: at, order"),
+        ([{"of": "country", "lag": 1}], {}, "'country' is a category; a lag or statistic is of a number"),
+        ([{"of": "price", "lag": "2h"}], {}, "not due by then; write a lag of at least label_horizon 1D"),
+        ([{"of": "order", "lag": "2h"}], {}, "'order' of the row 2h back is not due by then"),
+        ([LAG], {"entity": ["shop"]}, "history.entity: 'shop' is no column"),
+        ([LAG], {"entity": ["price"]}, "history.entity: 'price' has the role 'target'"),
+        ([LAG], {"entity": ["weight"]}, "history.entity: 'weight' is a number, which has many spellings"),
+        (
+            [LAG],
+            {"known_ahead": ["items"]},
+            "history.known_ahead: says what is known before the event, but ahead is null",
+        ),
+        (
+            [LAG],
+            {"ahead": "1h", "known_ahead": ["items", "country"]},
+            "history.ahead: 'weight' is a feature, and nothing says that it is known 1h before its event; list it in",
+        ),
+        (
+            [{"of": "weight", "lag": "24h"}],
+            {"ahead": "24h", "known_ahead": ["weight", "items", "country"]},
+            "the row 24h back is not known 24h ahead; write a lag above 24h",
+        ),
+        (
+            [{"of": "price", "lag": "36h"}],
+            {"ahead": "24h", "known_ahead": ["weight", "items", "country"]},
+            "at least label_horizon 1D and ahead 24h together",
+        ),
+    ],
+)
+def test_what_the_table_cannot_give_is_refused(features: list[Any], history: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        shop(*features, **history)
+
+    assert said in str(refused.value)
+
+
+def test_a_column_that_has_the_name_of_a_feature_from_the_past_is_refused() -> None:
+    columns = SHOP["columns"] | {"weight lag 1": {"type": "number", "role": "feature"}}
+    told = {"columns": columns, "history": {"entity": [], "ahead": None, "known_ahead": [], "features": [LAG]}}
+
+    with pytest.raises(ValidationError, match="a column of the table is called 'weight lag 1' too"):
+        DataParams.model_validate(SHOP | told)
+
+
+def test_rows_may_be_counted_by_any_column() -> None:
+    assert list(shop({"of": "at", "over": "1D", "stat": "count"}).history.columns) == ["at count 1D"]

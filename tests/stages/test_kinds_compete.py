@@ -1,0 +1,127 @@
+"""Whole runs with other kinds of model than gbm, and against a champion of another kind."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.bundle import load_predictor
+from retrim.core.explanation import explain_row
+from retrim.errors import BadInputError
+from tests.stages.room import Room, make_room, stream
+from tests.stages.whole import assert_whole
+
+L2 = {"l2": {"low": 1e-6, "high": 1.0, "log": True}}
+SPACES: dict[str, dict[str, Any]] = {
+    "linear": L2,
+    "logistic": L2,
+    "forest": {"num_leaves": {"low": 4, "high": 32}, "min_child_samples": {"choices": [2, 5]}},
+}
+LOSSES = {"regression": "mae", "binary": "log_loss", "multiclass": "log_loss"}
+
+
+def settings(kind: str, task: str, **train: Any) -> dict[str, dict[str, Any]]:
+    loss = LOSSES[task]
+    return {
+        "train": {"model": kind, **train},
+        "tune": {"space": SPACES[kind]},
+        "judge": {"loss": loss, "metrics": [loss]},
+        "gate": {"floor": ["mean"]},
+    }
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """Version 1: gbm, judged on the newest 80 rows of 400."""
+    return make_room(tmp_path_factory.mktemp("trees"), stream(400)).run()
+
+
+@pytest.fixture(scope="module")
+def line(trees: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """Version 2: linear, against the gbm of version 1, whose recipe competes too."""
+    folder = tmp_path_factory.mktemp("line")
+    return make_room(folder, stream(480), champion=trees.bundle, **settings("linear", "regression")).run()
+
+
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [("logistic", "binary"), ("logistic", "multiclass"), ("forest", "binary"), ("forest", "multiclass")],
+)
+def test_a_run_of_classes_is_whole_with_any_kind(kind: str, task: str, tmp_path: Path) -> None:
+    room = make_room(tmp_path, stream(480, task=task), task=task, **settings(kind, task)).run()
+
+    assert load_predictor(room.bundle).recipe.model == kind
+    assert_whole(room)
+
+
+def test_a_linear_challenger_is_judged_against_a_champion_of_trees_on_the_same_rows(line: Room) -> None:
+    verdict = line.record("verdict/verdict.json")
+
+    assert set(verdict["losses"]) >= {"all", "sliding", "champion"}
+    assert "gain" in [check["name"] for check in verdict["checks"]]
+
+
+def test_the_champions_recipe_competes_as_what_it_is(line: Room) -> None:
+    kinds = {
+        name.split("/")[1]: line.record(name)["recipe"]["model"] for name in line.bundle if name.endswith("/fit.json")
+    }
+
+    assert kinds == {"all": "linear", "sliding": "linear", "refit-all": "gbm", "refit-sliding": "gbm"}
+
+
+def test_what_predicts_is_what_was_judged(line: Room) -> None:
+    winner = line.record("verdict/verdict.json")["winner"]
+    judged = pd.read_parquet(line.paths.verdict / "judged.parquet")
+    rows = line.view[line.view["_part"] == "judge"]
+
+    assert np.array_equal(load_predictor(line.bundle).predict(rows), judged[winner].to_numpy())
+
+
+def test_a_linear_prediction_is_taken_apart_exactly(trees: Room, tmp_path: Path) -> None:
+    alone = settings("linear", "regression", recipes=["found"])
+    room = make_room(tmp_path, stream(480), champion=trees.bundle, **alone).run()
+    predictor, row = load_predictor(room.bundle), room.view.iloc[[-1]]
+    found = explain_row(predictor, row, asked=None)
+
+    assert predictor.recipe.model == "linear"
+    assert found.base + sum(each.contribution for each in found.added) == pytest.approx(found.output, rel=1e-12)
+
+
+def test_a_forest_explains_both_classes_by_chances_that_sum_to_one(tmp_path: Path) -> None:
+    room = make_room(tmp_path, stream(480, task="binary"), task="binary", **settings("forest", "binary")).run()
+    predictor, row = load_predictor(room.bundle), room.view.iloc[[-1]]
+    no, yes = (explain_row(predictor, row, asked=name) for name in predictor.view.classes)
+
+    assert no.score == pytest.approx(no.output)
+    assert no.score + yes.score == pytest.approx(1.0)
+    assert no.base + sum(each.contribution for each in no.added) == pytest.approx(no.score)
+
+
+def test_a_refit_of_another_kind_is_refused_with_the_cure(trees: Room, tmp_path: Path) -> None:
+    room = make_room(tmp_path, stream(480), mode="refit", champion=trees.bundle, **settings("linear", "regression"))
+    room.features()
+
+    with pytest.raises(BadInputError, match=r"which is of a gbm, and train\.model is linear; search: .*--mode search"):
+        room.tune()
+
+
+def test_a_warm_start_from_another_kind_starts_afresh(trees: Room, tmp_path: Path) -> None:
+    room = make_room(tmp_path, stream(480), mode="warm", champion=trees.bundle, **settings("linear", "regression"))
+    room.features()
+    room.tune()
+
+    assert len(room.record("tuning/trials.json")) == 3
+
+
+def test_counts_are_predicted_above_zero_with_the_poisson_loss(tmp_path: Path) -> None:
+    table = stream(480)
+    counts = table.assign(outcome=np.floor(np.abs(table["outcome"])))
+    changed = settings("linear", "regression") | {"judge": {"loss": "poisson", "metrics": ["poisson", "mae"]}}
+    room = make_room(tmp_path, counts, **changed).run()
+    predictor = load_predictor(room.bundle)
+
+    assert predictor.model.link == "log"
+    assert (predictor.predict(room.view) > 0).all()
+    assert all(loss >= 0 for loss in room.record("verdict/verdict.json")["losses"].values())
