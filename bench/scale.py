@@ -34,7 +34,7 @@ FIRST, LAST = pd.Timestamp("2021-01-01", tz="UTC"), pd.Timestamp("2023-12-30", t
 NUMBERS, WHOLES, CATEGORIES = 34, 4, 9
 STAGES = ("validate", "features", "tune", "train", "backtest", "compare")
 PIECE = 500_000
-ROUNDS = 50
+ROUNDS = 10
 
 
 @dataclass(frozen=True)

@@ -75,11 +75,11 @@ class LandedRows:
         if not columns:
             return pd.DataFrame(index=pd.RangeIndex(len(rows)))
         group = np.searchsorted(self._starts, rows, side="right") - 1
-        needed = np.unique(group)
+        needed = np.unique(group) if len(rows) else [0]  # for their types
         self._held = {place: self._held[place] for place in needed if place in self._held}
         offsets = np.zeros(len(self._groups), dtype="int64")
         parts, before = [], 0
-        for place in needed:
+        for place in map(int, needed):
             part = self._held.get(place)
             if part is None or set(columns) - set(part.column_names):
                 part = self._held[place] = self._read(place, columns)
