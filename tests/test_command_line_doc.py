@@ -29,6 +29,7 @@ from retrim.ops.rooms import Room
 from retrim.ops.score import Scored
 from retrim.ops.settle import Settled
 from retrim.ops.verify import VerifiedAlarms
+from tests.core.look_tables import looked
 from tests.proved import pass_checks
 from tests.world import World, make_world
 
@@ -146,6 +147,12 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
 )
 def test_names_the_keys_of_the_record(record: str, example: Any) -> None:
     assert keys(record) == example.as_record().keys()
+
+
+def test_names_the_keys_of_a_look() -> None:
+    look = looked({"n": [1.0, 2.0, 3.0]}, ["yes", "no", "yes"])
+
+    assert keys("profile") == look.as_record().keys() | {"findings", "page"}
 
 
 def test_every_record_is_json(house: House) -> None:

@@ -30,12 +30,14 @@ from retrim.cli_init import app as init_app
 from retrim.cli_panels import arrange
 from retrim.cli_policy import app as policy_app
 from retrim.cli_price import app as price_app
+from retrim.cli_profile import app as profile_app
 from retrim.cli_quarantine import app as quarantine_app
 from retrim.cli_receipts import app as receipts_app
 from retrim.cli_releases import app as releases_app
 from retrim.cli_releases import log_app
 from retrim.cli_replay import app as replay_app
 from retrim.cli_settle import app as settle_app
+from retrim.cli_try import app as try_app
 from retrim.cli_versions import app as versions_app
 
 app = typer.Typer(
@@ -280,8 +282,10 @@ app.add_typer(drift_app, name="drift", no_args_is_help=True)
 app.add_typer(policy_app, name="policy", no_args_is_help=True)
 app.add_typer(fairness_app)
 app.add_typer(price_app)
+app.add_typer(profile_app)
 app.add_typer(replay_app)
 app.add_typer(settle_app)
+app.add_typer(try_app)
 app.add_typer(approval_app)
 app.add_typer(versions_app)
 app.add_typer(receipts_app, name="receipt", no_args_is_help=True)

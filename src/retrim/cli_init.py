@@ -41,6 +41,9 @@ def init(
     positive: Annotated[
         str | None, typer.Option("--positive", help="The class whose probability is predicted.")
     ] = None,
+    loss: Annotated[
+        str | None, typer.Option("--loss", help="By which all is judged, as pinball@0.9; else it says why.")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="MODEL", help="Of the model; else the file's.")] = None,
     forbid: Annotated[
         list[str] | None, typer.Option("--forbid", metavar="COL", help="No model sees it (repeat).")
@@ -85,6 +88,7 @@ def init(
         entity=entity,
         task=cast("Any", task),
         positive=positive,
+        loss=loss,
         forbid=tuple(forbid or ()),
         keep=tuple(keep or ()),
         allow_leak=tuple(allow_leak or ()),

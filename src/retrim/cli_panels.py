@@ -3,8 +3,8 @@
 import typer
 
 PANELS = {
-    "Every day": "demo new init ingest check retrain score status schedule quarantine",
-    "Deciding": "why price policy drift replay settle",
+    "Every day": "demo new init profile ingest check retrain score status schedule quarantine",
+    "Deciding": "why price policy drift try replay settle",
     "Versions": "versions live rollback approve reject card explain diff fairness",
     "Proof": "reproduce receipt log export import gc room",
 }

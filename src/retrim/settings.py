@@ -22,6 +22,7 @@ from retrim.core.made import faults_of
 from retrim.core.metrics import JudgeParams, require
 from retrim.core.models import MODELS
 from retrim.core.models.baseline import BASELINES
+from retrim.core.own_code import is_own
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
 from retrim.core.prepare import PrepareParams
@@ -40,6 +41,7 @@ from retrim.core.tuning import TuneParams
 from retrim.core.windows import SplitParams
 from retrim.errors import BadInputError
 from retrim.mapping import read_yaml
+from retrim.own import resolved
 
 
 class Params(Section):
@@ -85,6 +87,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _model_fits_the_task(self) -> "Params":
+        if is_own(self.train.model):  # its code is run where a run begins, not by every command
+            return self
         try:
             MODELS[self.train.model].check_aim(self.data.task, self.judge.loss)
         except BadInputError as wrong:
@@ -177,7 +181,7 @@ def load_params(path: Path) -> Params:
     Raises:
         BadInputError: The file is missing, no YAML, or a section is wrong; names key, value and what is allowed.
     """
-    return parse_params(read_yaml(path), path.name)
+    return parse_params(resolved(path.parent, read_yaml(path)), path.name)
 
 
 def parse_params(document: dict[str, Any], name: str) -> Params:

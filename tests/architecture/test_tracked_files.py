@@ -14,6 +14,8 @@ INDEX_ADDRESS = re.compile(
     r"pypi\.org|pythonhosted\.org|--(?:extra-)?index-url|(?:PIP|UV)_INDEX_URL|--find-lin[k]s|/simpl[e]/"
 )
 UNPICKLES = {"pickle", "cPickle", "joblib", "cloudpickle", "dill", "skops", "shelve", "marshal"}
+BY_NAME = {"src/retrim/templates/own_model.py": {"skops"}}
+"""The model that docs/own-model.md starts from builds the types that it names, and nothing else."""
 
 
 @cache
@@ -64,6 +66,7 @@ def test_nothing_is_unpickled_at_run_time(folder: str) -> None:
             )
             called = ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
             allows = isinstance(node, ast.keyword) and node.arg == "allow_pickle"
+            imported -= BY_NAME.get(path.relative_to(ROOT).as_posix(), set())
             if imported & UNPICKLES or called == "read_pickle" or allows:
                 found.append(f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', '?')}")
 

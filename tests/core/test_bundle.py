@@ -1,13 +1,14 @@
 """The predictor of a bundle: the winner's model, with its own preprocessing and dates."""
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.bundle import load_predictor
+from retrim.core.bundle import load_predictor, model_digest
 from retrim.core.canonical import to_json
 from retrim.core.training import Recipe, fit_recipe
 from retrim.core.view import FeatureView
@@ -85,3 +86,13 @@ def test_a_bundle_without_one_of_its_files_does_not_load(missing: str) -> None:
 
     with pytest.raises(KeyError, match=missing.rpartition("/")[2]):
         load_predictor(files)
+
+
+def test_a_model_of_one_file_has_its_hash_and_one_of_several_a_hash_over_them() -> None:
+    beside = {"fit.json": b"{}", "profile/cells.json": b"{}"}
+    one, two, other = (
+        model_digest({**beside, **files}) for files in ({"a": b"1"}, {"a": b"1", "b": b"2"}, {"a": b"2", "b": b"1"})
+    )
+
+    assert one == sha256(b"1").hexdigest()
+    assert len({one, two, other}) == 3

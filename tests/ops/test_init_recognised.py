@@ -368,6 +368,36 @@ class TestTheTask:
 
         assert drafted.aim.loss == "mse"
 
+    def test_counts_with_many_zeros_are_judged_by_their_deviance(self) -> None:
+        calls = np.random.default_rng(7).poisson(0.6, ROWS)
+        drafted = looked_at(csv(table(calls=calls)), target="calls")
+
+        assert (drafted.data.task, drafted.aim.loss) == ("regression", "poisson")
+        assert "vary as counts do" in drafted.aim.why
+
+    def test_a_quantile_is_a_loss_that_a_person_names(self) -> None:
+        drafted = looked_at(csv(table()), loss="pinball@0.9")
+
+        assert (drafted.aim.loss, drafted.aim.metrics[0]) == ("pinball@0.9", "pinball@0.9")
+
+    @pytest.mark.parametrize(
+        ("loss", "said"),
+        [
+            ("log_loss", "--loss: metric 'log_loss' does not fit a regression task"),
+            ("rmse", "--loss: metric 'rmse' has no per-row form"),
+            ("pinball", "--loss: .*pinball needs a quantile between 0 and 1"),
+            ("mea", "--loss: unknown metric 'mea'; known: "),
+        ],
+    )
+    def test_a_loss_that_does_not_fit_is_refused(self, loss: str, said: str) -> None:
+        with pytest.raises(BadInputError, match=said):
+            looked_at(csv(table()), loss=loss)
+
+    def test_a_loss_of_counts_is_refused_where_targets_are_below_zero(self) -> None:
+        below = table().assign(minutes=lambda frame: frame["minutes"] - 1000)
+        with pytest.raises(BadInputError, match="--loss: 'poisson' is for 0 or more, and the target holds -"):
+            looked_at(csv(below), loss="poisson")
+
     def test_few_whole_numbers_are_said_to_be_perhaps_classes(self) -> None:
         stars = np.random.default_rng(7).integers(1, 6, ROWS)
         drafted = looked_at(csv(table(stars=stars)), target="stars")

@@ -18,6 +18,11 @@ SPACES: dict[str, dict[str, Any]] = {
     "linear": L2,
     "logistic": L2,
     "forest": {"num_leaves": {"low": 4, "high": 32}, "min_child_samples": {"choices": [2, 5]}},
+    "stack": {
+        "gbm.num_leaves": {"low": 4, "high": 16},
+        "linear.l2": L2["l2"],
+        "held_share": {"choices": [0.2]},
+    },
 }
 LOSSES = {"regression": "mae", "binary": "log_loss", "multiclass": "log_loss"}
 
@@ -113,6 +118,29 @@ def test_a_warm_start_from_another_kind_starts_afresh(trees: Room, tmp_path: Pat
     room.tune()
 
     assert len(room.record("tuning/trials.json")) == 3
+
+
+def test_a_stack_competes_and_is_taken_apart_exactly(trees: Room, tmp_path: Path) -> None:
+    alone = settings("stack", "regression", recipes=["found"])
+    room = make_room(tmp_path, stream(480), champion=trees.bundle, **alone).run()
+    predictor, row = load_predictor(room.bundle), room.view.iloc[[-1]]
+    found = explain_row(predictor, row, asked=None)
+
+    assert predictor.recipe.model == "stack"
+    assert found.base + sum(each.contribution for each in found.added) == pytest.approx(found.output, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["gbm", "linear"])
+def test_a_quantile_has_about_its_share_of_judged_rows_below_it(kind: str, tmp_path: Path) -> None:
+    changed = {"judge": {"loss": "pinball@0.8", "metrics": ["pinball@0.8", "mae"]}, "gate": {"floor": ["mean"]}}
+    of_kind = {} if kind == "gbm" else {"train": {"model": kind}, "tune": {"space": SPACES[kind]}}
+    room = make_room(tmp_path, stream(1200), **changed, **of_kind).run()
+    rows = room.view[room.view["_part"] == "judge"]
+    below = np.mean(rows["outcome"] <= load_predictor(room.bundle).predict(rows))
+
+    # Of 80 rows a share of 0.8 has a standard error of 0.045; the model's own comes on top.
+    assert 0.62 < below < 0.94
+    assert room.record("backtest/backtest.json")["interval"]["level"] == 0.8
 
 
 def test_counts_are_predicted_above_zero_with_the_poisson_loss(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from retrim.core.own_code import CODE_FILE
+
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
@@ -28,13 +30,15 @@ def save_model(folder: Path, predicting: Path, view: Mapping[str, Any], example:
     from mlflow.models import Model
 
     rows = example[[name for name, _ in _needed(view)]]
+    times = [name for name, kind in _needed(view) if kind == "time"]
+    rows = rows.assign(**{name: rows[name].dt.tz_convert(None) for name in times})  # MLflow takes no others
     mlflow.pyfunc.save_model(
         path=str(folder),
         python_model=str(CODE),
         artifacts={"bundle": str(predicting)},
         signature=_signature(view),
         input_example=rows,
-        pip_requirements=[f"{name}=={installed(name)}" for name in NEEDED],
+        pip_requirements=[f"{name}=={installed(name)}" for name in (*NEEDED, *_of_own(predicting))],
     )
     record = Model.load(str(folder))
     python = record.flavors["python_function"]
@@ -43,8 +47,13 @@ def save_model(folder: Path, predicting: Path, view: Mapping[str, Any], example:
     record.save(str(folder / "MLmodel"))
 
 
+def _of_own(predicting: Path) -> tuple[str, ...]:
+    """What a model of one's own needs beside that, as far as is known: what docs/own-model.md keeps it with."""
+    return ("skops",) if any(predicting.rglob(CODE_FILE)) else ()
+
+
 def _signature(view: Mapping[str, Any]) -> "ModelSignature":
-    """Features in, predictions out. Any feature may be missing, so whole numbers go as doubles."""
+    """Features in, predictions out. Any feature may be missing, so whole numbers go as doubles; a time is in UTC."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 

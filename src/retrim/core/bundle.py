@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.bundle_format import FORMAT_FILE, format_of
+from retrim.core.canonical import digest_of
 from retrim.core.fairness.thresholds import Thresholds
 from retrim.core.models import MODELS, Model
 from retrim.core.training import Recipe, WindowKind
@@ -21,6 +22,8 @@ HYPERPARAMETERS = "tuning/hyperparameters.json"
 TRIALS = "tuning/trials.json"
 VERDICT = "verdict/verdict.json"
 THRESHOLDS = "backtest/thresholds.json"
+HISTORY = "features/history.json"
+"""Its features from the past; not there where it has none."""
 
 
 DIGESTS = "digests.json"
@@ -116,11 +119,22 @@ class Predictor:
         return None if self.thresholds is None else predicted >= self.thresholds.of(rows)
 
 
+def model_digest(files: Mapping[str, bytes]) -> str:
+    """The SHA-256 of a stored challenger's model: of its file, or where it has several, over all of them.
+
+    Args:
+        files: Of the challenger's folder, by relative name.
+    """
+    own = {name: content for name, content in files.items() if "/" not in name and name != "fit.json"}
+    digests = digests_of(own)
+    return next(iter(digests.values())) if len(digests) == 1 else digest_of(digests)
+
+
 def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of a bundle that `load_predictor` reads, and no others; older bundles lack some of them."""
     folder = f"models/{json.loads(files[VERDICT])['winner']}/"
     own = {name for name in files if name.startswith(folder) and "/" not in name.removeprefix(folder)}
-    wanted = own | {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS}
+    wanted = own | {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS, HISTORY}
     return {name: content for name, content in files.items() if name in wanted}
 
 

@@ -216,6 +216,8 @@ def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, 
 def with_past(table: pd.DataFrame, data: DataParams, history: HistoryParams) -> pd.DataFrame:
     """The table with the features of `history` beside its columns; those that are there already stay as they are.
 
+    Features of a column that the table no longer has are not made: an older version may have known more columns.
+
     Args:
         table: In total order, with `_event` and `_due`.
         data: What the table is.
@@ -223,8 +225,13 @@ def with_past(table: pd.DataFrame, data: DataParams, history: HistoryParams) -> 
     """
     late = frozenset(name for name, column in data.columns.items() if column.role in ("target", "forbidden"))
     positive = None if data.positive is None else (data.target, data.positive)
-    made = past_features(table, history, late=late, positive=positive)
-    added = {name: values for name, values in made.items() if name not in table}
+    wanted = [
+        feature
+        for name, feature in history.columns.items()
+        if name not in table and {feature.of, *history.entity} <= set(table.columns)
+    ]
+    history = history.model_copy(update={"features": tuple(wanted)})
+    added = past_features(table, history, late=late, positive=positive)
     return pd.concat([table, pd.DataFrame(added, index=table.index)], axis=1) if added else table
 
 

@@ -12,9 +12,10 @@ from pydantic import Field, field_validator
 from retrim.core.fairness.reweight import GROUP, reweighting
 from retrim.core.frames import rows_at
 from retrim.core.models import MODELS, Model
+from retrim.core.own_code import is_own, parts_of
 from retrim.core.section import Section
 from retrim.core.view import FeatureView
-from retrim.errors import UnknownNameError
+from retrim.errors import BadInputError, UnknownNameError
 
 WindowKind = Literal["all", "sliding"]
 RecipeKind = Literal["found", "champion"]
@@ -41,8 +42,11 @@ class TrainParams(Section):
     @classmethod
     def _known(cls, name: str) -> str:
         try:
-            MODELS.entry(name)
-        except UnknownNameError as wrong:
+            if is_own(name):
+                parts_of(name)
+            else:
+                MODELS.entry(name)
+        except (BadInputError, UnknownNameError) as wrong:
             raise ValueError(str(wrong)) from wrong
         return name
 

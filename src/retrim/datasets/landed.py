@@ -173,6 +173,11 @@ def read_column(paths: Iterable[Path], column: str) -> pd.Series:
     return _read(paths, columns=[column])[column] if paths else pd.Series([], dtype="str", name=column)
 
 
+def read_columns(paths: Sequence[Path], columns: Sequence[str]) -> pd.DataFrame:
+    """Some columns of the files at `paths`, in their order; one that no file has is left out."""
+    return _read(paths, columns=list(columns))
+
+
 def _read(paths: Sequence[Path], *, columns: list[str] | None) -> pd.DataFrame:
     tables = []
     for path in paths:

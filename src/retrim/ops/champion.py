@@ -11,6 +11,7 @@ import pandas as pd
 
 from retrim.core.bundle import VERDICT, Predictor, load_predictor
 from retrim.core.drift.reference import Reference, load_reference
+from retrim.core.own_code import trust_all
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import folder_digest, read_folder
 from retrim.ops.house import House
@@ -78,7 +79,9 @@ def stored(house: House, version: int) -> Stored:
     Raises:
         As `stored_bundle`.
     """
-    return Stored(version, read_folder(stored_bundle(house, version)))
+    files = read_folder(stored_bundle(house, version))
+    trust_all(files)  # it has the recorded hash: made here, or imported where this workspace had the same file
+    return Stored(version, files)
 
 
 def live_kind(house: House) -> str | None:

@@ -15,10 +15,9 @@ from retrim.core.modes import FINAL
 from retrim.core.preview import Preview
 from retrim.core.probe import Reading
 from retrim.core.rolled_back import after_rollback
-from retrim.core.table import assemble, overdue_labels
+from retrim.core.table import overdue_labels
 from retrim.core.totals import NOTHING, Totals
 from retrim.core.triggers import Decision, Evidence, decide
-from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
 from retrim.ops.approval import end_waiting
 from retrim.ops.champion import champion
@@ -26,6 +25,7 @@ from retrim.ops.drift import look
 from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
 from retrim.ops.house import House
+from retrim.ops.known import known_table
 from retrim.ops.mode import mode_now
 from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
@@ -62,8 +62,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     end_waiting(house, now=now)
     past = house.store.decisions(house.model, source=CHECK)
     previous = past[-1] if past else None
-    rows, labels = read_landed(house.landing.root)
-    table = assemble(rows, labels, house.params.data, as_of=now)
+    table = known_table(house, as_of=now)
     if not len(table):
         raise BadInputError(f"no rows had landed by {iso(now)}; land some with `retrim ingest FILE`, or check later")
     found = champion(house)

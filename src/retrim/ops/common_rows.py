@@ -11,11 +11,11 @@ from retrim.core.contrast import moved, said
 from retrim.core.frames import from_parquet
 from retrim.core.metrics import measure, row_losses
 from retrim.core.slice_table import slice_table
-from retrim.core.table import assemble, mature
-from retrim.datasets.landed import read_landed
+from retrim.core.table import mature
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.champion import Stored, stored
 from retrim.ops.house import House
+from retrim.ops.known import known_table
 
 JUDGED = "verdict/judged.parquet"
 NOTHING: dict[str, Any] = {"rows": None, "metrics": None, "slices": [], "moved": []}
@@ -113,8 +113,7 @@ def _common(house: House, older: Stored, newer: Stored, *, now: pd.Timestamp) ->
         keys = from_parquet(files.files[JUDGED])[["_key", "_event"]]
         keys = keys[keys["_event"] > used]
         if ripe is None:
-            rows, labels = read_landed(house.landing.root)
-            ripe = mature(assemble(rows, labels, house.params.data, as_of=now))
+            ripe = mature(known_table(house, as_of=now))
         found = ripe[ripe["_key"].isin(keys["_key"])].reset_index(drop=True)
         if len(found) >= 2:
             return Common(found, version)

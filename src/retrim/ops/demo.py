@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.metrics import row_losses
-from retrim.core.table import assemble, mature
-from retrim.datasets.landed import read_landed
+from retrim.core.table import mature
 from retrim.errors import BadInputError
 from retrim.ops.champion import stored
 from retrim.ops.clones import clone
 from retrim.ops.house import House, open_house
+from retrim.ops.known import known_table
 
 
 def make_workspace(house: House) -> House:
@@ -51,8 +51,7 @@ NO_LOSS = Loss(0.0, 0)
 def frozen_loss(house: House, version: int, *, since: pd.Timestamp | None, until: pd.Timestamp) -> Loss:
     """What a version that was never replaced would have lost on the rows that matured in `(since, until]`."""
     frozen = stored(house, version).predictor
-    rows, labels = read_landed(house.landing.root)
-    ripe = mature(assemble(rows, labels, house.params.data, as_of=until))
+    ripe = mature(known_table(house, as_of=until))
     fresh = ripe[ripe["_event"] > frozen.judged_until]
     if since is not None:
         fresh = fresh[fresh["_matured"] > since]

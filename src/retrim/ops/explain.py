@@ -11,12 +11,13 @@ import pandas as pd
 from retrim.adapters.store import Row, iso
 from retrim.core.explanation import Explanation, explain_row
 from retrim.core.near import near_keys
-from retrim.core.table import DataParams, assemble, row_keys
+from retrim.core.table import DataParams, row_keys
 from retrim.datasets.landed import read_landed
 from retrim.datasets.one_row import row_of_file, row_of_json
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.champion import Stored, stored
 from retrim.ops.house import House
+from retrim.ops.known import known_table
 from retrim.ops.release import live
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
@@ -71,19 +72,18 @@ def explain(house: House, what: str, *, version: int | None, asked: str | None, 
     if _is_file(what):
         found = _version(house, version)
         return _given(found, row_of_file(Path(what), *_columns(house, found)), asked)
-    rows, labels = read_landed(house.landing.root)
-    keys = rows["_key"]
+    keys = read_landed(house.landing.root)[0]["_key"]
     key, at, number = what.rpartition("@")
     if at and number.isdecimal() and len(number) <= LONGEST and _spelt(what, keys, house.params.data) is None:
         if version is not None:
             raise BadInputError(f"{what!r} names version {number}, and --version {version} another; leave one out")
         prediction = _prediction(house, key, int(number))
-        table = assemble(rows, labels, house.params.data, as_of=pd.Timestamp(prediction.at))
+        table = known_table(house, as_of=pd.Timestamp(prediction.at))
         return _landed(stored(house, int(number)), table, prediction.key, asked, prediction, prediction.at)
     known = _spelt(what, keys, house.params.data)
     if known is None:
         raise _no_row(what, keys)
-    table = assemble(rows, labels, house.params.data, as_of=now)
+    table = known_table(house, as_of=now)
     return _landed(_version(house, version), table, known, asked, None, iso(now))
 
 

@@ -29,6 +29,7 @@ from retrim.ops.receipts import parse_record, whose_key
 from retrim.ops.release import make_live
 from retrim.ops.release_checks import ask_fresh
 from retrim.ops.signs import held
+from retrim.ops.strange_code import refuse_strange_code
 
 IMPORTED = "imported"  # kind of row of a release envelope
 
@@ -105,11 +106,12 @@ def import_version(house: House, file: Path, *, word: Word | None, now: pd.Times
     Raises:
         BadInputError: The file is no export, is too large, or of a newer format or another model; or nobody is named.
         RefusedError: It was altered, its key is not trusted here, it does not answer its reference rows, its table is
-            another one, or a run or another import is going on.
+            another one, it holds code that is not in this workspace, or a run or another import is going on.
     """
     if word is not None and not word.by.strip():
         raise BadInputError("who approves is kept with the version; say who: --by NAME")
     parcel = open_parcel(house, file)
+    refuse_strange_code(house, parcel.bundle)
     with held(house, "import"), tempfile.TemporaryDirectory(prefix="retrim-import-") as made:
         known = _known(house, parcel.manifest["bundle"])
         if known is not None:

@@ -11,13 +11,13 @@ from retrim.core.bundle import VERDICT, Predictor, load_predictor
 from retrim.core.gate import Judged, Stated, Used, judge_models, score, uses
 from retrim.core.metrics import measure, row_losses
 from retrim.core.models.baseline import BASELINES
-from retrim.core.table import assemble, mature
+from retrim.core.table import mature
 from retrim.core.windows import past_of
-from retrim.datasets.landed import read_landed
 from retrim.errors import RefusedError
 from retrim.ops.champion import Stored
 from retrim.ops.group_checks import forbidden_in, group_checks
 from retrim.ops.house import House
+from retrim.ops.known import known_table
 
 BACKTEST = "backtest/backtest.json"
 
@@ -93,7 +93,7 @@ def judge_import(house: House, files: Mapping[str, bytes], champion: Stored | No
 def _ripe(house: House, now: pd.Timestamp) -> pd.DataFrame | None:
     if not any(batch.kind == "rows" for batch in house.landing.batches(now)):
         return None
-    return mature(assemble(*read_landed(house.landing.root), house.params.data, as_of=now)).reset_index(drop=True)
+    return mature(known_table(house, as_of=now)).reset_index(drop=True)
 
 
 def _fits(house: House, imported: Predictor) -> None:

@@ -19,13 +19,13 @@ from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.named import Wanted, account_name, policies
 from retrim.core.policy.play import Setting
 from retrim.core.policy.usual import usual_recipe
-from retrim.core.table import assemble, mature
+from retrim.core.table import mature
 from retrim.core.training import Recipe
-from retrim.datasets.landed import read_landed
 from retrim.errors import RefusedError
 from retrim.machine import cores
 from retrim.ops.champion import champion
 from retrim.ops.house import House
+from retrim.ops.known import known_table
 from retrim.ops.policy_fits import Work, all_scored
 
 LEAST_ROWS = 20  # of a window
@@ -135,8 +135,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         RefusedError: The history is too short for the windows.
     """
     params = house.params
-    rows, labels = read_landed(house.landing.root)
-    table = mature(assemble(rows, labels, params.data, as_of=now))
+    table = mature(known_table(house, as_of=now))
     if asked.since is not None:
         table = table[table["_event"] >= asked.since].reset_index(drop=True)
     edges = _edges(table, params.policy.first, asked.windows or params.policy.windows, by=params.policy.by)

@@ -20,6 +20,7 @@ from retrim.ops.champion import stored_bundle
 from retrim.ops.clones import clone
 from retrim.ops.house import House
 from retrim.ops.release import sync_aliases
+from retrim.own import resolved
 from retrim.paths import Workspace
 from retrim.settings import Env, Params, parse_params
 
@@ -109,7 +110,7 @@ def _settings(house: House, other: Path | None) -> tuple[str, Params]:
     if other is None:
         return text, house.params
     document = merged(read_yaml(house.workspace.params), read_yaml(other))
-    params = parse_params(document, other.name)
+    params = parse_params(resolved(house.workspace.root, document), other.name)
     for name in FIXED:
         if getattr(params.data, name) != getattr(house.params.data, name):
             raise BadInputError(

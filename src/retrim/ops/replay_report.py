@@ -14,11 +14,11 @@ from retrim.core.replay.served import Served, losses_as_served
 from retrim.core.replay.sides import Moment, Side, pair
 from retrim.core.replay.summary import Cost, Summary
 from retrim.core.replay.why import explain
-from retrim.core.table import assemble, mature
-from retrim.datasets.landed import read_landed
+from retrim.core.table import mature
 from retrim.ops.champion import stored
 from retrim.ops.check import price_now
 from retrim.ops.house import House
+from retrim.ops.known import known_table
 from retrim.ops.replay import Replay
 
 
@@ -135,8 +135,7 @@ def _side(house: House, row: Row, releases: list[Row]) -> Side:
 def _served(replay: Replay) -> Served:
     """Rows that happened in the span and matured by its end, each judged on both sides by what was live then."""
     here = replay.here
-    rows, labels = read_landed(here.landing.root)
-    ripe = mature(assemble(rows, labels, here.params.data, as_of=replay.until))
+    ripe = mature(known_table(here, replay.there, as_of=replay.until))
     ripe = ripe[(ripe["_event"] >= replay.since) & (ripe["_event"] < replay.until)].reset_index(drop=True)
     both = [losses_as_served(ripe, _releases(house), _judge(house, here.params.judge.loss)) for house in _both(replay)]
     known = np.isfinite(both[0]) & np.isfinite(both[1])

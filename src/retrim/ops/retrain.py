@@ -8,20 +8,21 @@ import pandas as pd
 
 from retrim.adapters import git, pipeline
 from retrim.adapters.store import Row, iso
+from retrim.core.bundle import model_digest
 from retrim.core.enough import A_SECOND, cut_first, rows_missing
 from retrim.core.models import MODELS
 from retrim.core.modes import FINAL, Mode
-from retrim.core.table import assemble, mature
+from retrim.core.table import mature
 from retrim.core.view import FeatureView
-from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import file_digest, folder_digest
+from retrim.files import file_digest, folder_digest, read_folder
 from retrim.ops.alerts import alert
 from retrim.ops.approval import let_wait
 from retrim.ops.card import keep_card
 from retrim.ops.champion import champion
 from retrim.ops.former import restore_after_run
 from retrim.ops.house import House
+from retrim.ops.known import HISTORY, known_table
 from retrim.ops.live import live
 from retrim.ops.mode import mode_now
 from retrim.ops.person import PERSON
@@ -94,8 +95,7 @@ def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
     if run.mode == FINAL:
         return _over(house, run, now=now)
     as_of = pd.Timestamp(run.as_of)
-    rows, labels = read_landed(house.landing.root)
-    table = assemble(rows, labels, house.params.data, as_of=as_of)
+    table = known_table(house, as_of=as_of)
     found = champion(house)
     ripe = mature(table)
     if not len(table):
@@ -165,7 +165,9 @@ def make_room(house: House, run: Row) -> Room:
     for left in rooms_of(house, run.id):
         clear_room(house, left)
     if run.mode in ("warm", "search"):  # said at once, not after the stages before the search
-        MODELS[house.params.train.model].check_space(house.params.tune.space)
+        kind = MODELS[house.params.train.model]
+        kind.check_aim(house.params.data.task, house.params.judge.loss)
+        kind.check_space(house.params.tune.space)
     kept = run.detail.get("snapshot") or _snapshot_of_judged(house, run)
     taken = None
     if kept is not None and git.has_commit(house.workspace.root, kept["commit"]):
@@ -207,9 +209,11 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
         "requirements_lock": file_digest(room.folder / "requirements.lock"),
         "row_order": json.loads((paths.features / "split.json").read_bytes())["row_order"],
         "seed": house.params.train.seed,
-        "model_sha256": file_digest(paths.models / verdict["winner"] / "model.txt"),
+        "model_sha256": model_digest(read_folder(paths.models / verdict["winner"])),
         **json.loads(paths.pins.read_bytes()),
     }
+    if (paths.features / "history.json").is_file():
+        lineage[HISTORY] = json.loads((paths.features / "history.json").read_bytes())
     version = house.registry.publish(
         parent,
         paths.candidate,

@@ -22,6 +22,7 @@ from retrim.ops.former import files_for_run
 from retrim.ops.house import House
 from retrim.ops.live import Live, live, trusted_live
 from retrim.ops.mode import mode_now
+from retrim.ops.strange_code import pinned_code
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def _open(
         "judged": _judged(house, before=judged_before),
         "python": platform.python_version(),
         "platform": platform_tag(),
+        **pinned_code(house.workspace.root, taken.commit),
     }
     pipeline.open_room(
         house.workspace,

@@ -8,11 +8,10 @@ import pandas as pd
 
 from retrim.adapters.store import iso
 from retrim.core.drift.scores import score_columns
-from retrim.core.table import assemble
 from retrim.core.view import FeatureView
-from retrim.datasets.landed import read_landed
 from retrim.ops.champion import Stored, champion
 from retrim.ops.house import House
+from retrim.ops.known import known_table
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,7 @@ def score(house: House, *, now: pd.Timestamp) -> Scored:
     found = champion(house)
     if found is None:
         return Scored(None, 0, 0, None)
-    rows, labels = read_landed(house.landing.root)
-    return score_table(house, assemble(rows, labels, house.params.data, as_of=now), found, now=now)
+    return score_table(house, known_table(house, as_of=now), found, now=now)
 
 
 def score_table(house: House, table: pd.DataFrame, champion: Stored, *, now: pd.Timestamp) -> Scored:

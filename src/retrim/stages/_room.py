@@ -7,17 +7,20 @@ import platform
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 import retrim
+from retrim.core.own_code import CODE_FILE, is_own, parts_of, trust
 from retrim.core.section import explain
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import folder_digest
 from retrim.machine import cores, lightgbm_alone
 from retrim.mapping import read_yaml
+from retrim.own import read_code, resolved
 from retrim.paths import Paths
 
 TRIALS_VARIABLE = "RETRIM_TRIALS"
@@ -41,7 +44,7 @@ def main(run: Callable[..., None]) -> None:
 
 
 def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:
-    document = read_yaml(paths.root / "params.yaml")
+    document = resolved(paths.root, read_yaml(paths.root / "params.yaml"))
     given: dict[str, Any] = {}
     for name, parameter in inspect.signature(run).parameters.items():
         if name == "paths":
@@ -105,6 +108,29 @@ def check_pins(paths: Paths) -> None:
                 f"has noted the other one there; then `dvc checkout` (in a clone `dvc pull {INPUTS}`); then "
                 "`dvc repro` again. In a room made by hand: make another"
             )
+    _check_own_code(paths, pins.get("own"))
+
+
+def _check_own_code(paths: Paths, pinned: Mapping[str, str] | None) -> None:
+    """Lets the code run that the champions here are made of, and refuses another file of one's own than the pinned.
+
+    DVC does not know of that file: the pins do, so that another one makes every stage stale.
+    """
+    for folder in (paths.champion, paths.former):  # their hashes are pinned
+        for file in folder.rglob(CODE_FILE):
+            trust(file.read_bytes())
+    document = read_yaml(paths.root / "params.yaml")
+    train = document.get("train")
+    model = str(train.get("model")) if isinstance(train, Mapping) else ""
+    if not is_own(model):
+        return
+    path, _ = parts_of(model)
+    found = sha256(read_code(paths.root, path)).hexdigest()
+    if pinned != {"file": path, "sha256": found}:
+        raise BadInputError(
+            f"{path} is not the file pinned in data/pins.json. At a tag: `git checkout -- {path}`. In a room made by "
+            "hand: make another, or write its SHA-256 into the pins under own"
+        )
 
 
 def read_json(path: Path) -> Any:

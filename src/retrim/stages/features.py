@@ -54,6 +54,8 @@ def run(
         "row_order": order_digest(table["_key"]),
     }
     files = {"view.json": to_json(view.as_record()), "split.json": to_json(cut)}
+    if data.history.features:
+        files["history.json"] = to_json(data.history.model_dump(mode="json"))
     if fairness__forbidden:
         lightgbm_alone()
         rows = fitted

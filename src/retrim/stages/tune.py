@@ -56,7 +56,7 @@ def run(
         write_folder(paths.tuning, {"hyperparameters.json": to_json(copied), "trials.json": to_json([])})
         return
     lightgbm_alone()
-    MODELS[train.model].check_space(tune.space)
+    MODELS[train.model].check_space(tune.space)  # what the kind can be trained for, each fit looks for itself
     rows = part_of(read_view(paths), "train")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     cuts = _cuts(rows, tune)

@@ -1,19 +1,22 @@
 """Landed batches to the mature rows of the table, checked once more against the suite."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from retrim.adapters.validation import for_tables, read_suite
 from retrim.adapters.validation_pieces import PiecesSuite
 from retrim.core.bundle_format import format_record
 from retrim.core.canonical import to_json
-from retrim.core.table import OURS, DataParams, assemble, mature, overdue_labels
+from retrim.core.lags import HistoryParams
+from retrim.core.table import OURS, DataParams, assemble, mature, overdue_labels, with_past
 from retrim.datasets.landed import landed_files, read_labels, rows_of
 from retrim.datasets.landed_rows import ROW, LandedRows
 from retrim.datasets.pieces import PIECE, writing
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_pins
+from retrim.stages._room import main, read_json, read_pins
 
 
 def run(data: DataParams, paths: Paths) -> None:
@@ -25,8 +28,11 @@ def run(data: DataParams, paths: Paths) -> None:
     as_of = pd.Timestamp(read_pins(paths)["as_of"])
     files = landed_files(paths.raw)
     labels = read_labels([file.path for file in files if file.kind == "labels"])
-    landed = LandedRows(rows_of(files, paths.raw))
-    table = assemble(landed.narrow(_needed(data)), labels, data, as_of=as_of)
+    landed, histories = LandedRows(rows_of(files, paths.raw)), _of_champions(paths)
+    needed = _needed(data, [data.history, *histories])
+    table = assemble(landed.narrow([name for name in landed.columns if name in needed]), labels, data, as_of=as_of)
+    for history in histories:
+        table = with_past(table, data, history)
     released = {file.batch: file.released for file in files if file.released}
     # Not the landed rows: a key stands there once more for every correction.
     exempt = table["_batch"].isin(list(released))
@@ -65,19 +71,25 @@ def run(data: DataParams, paths: Paths) -> None:
     write_folder(paths.validation, {"report.json": to_json(report)})
 
 
-def _needed(data: DataParams) -> list[str]:
+def _needed(data: DataParams, histories: Sequence[HistoryParams]) -> set[str]:
     """The columns that say which rows the table has, in which order, and what their past was."""
-    past = [*data.history.entity, *(feature.of for feature in data.history.features)]
-    return [*OURS, data.time, *([data.due] if data.due else []), data.target, *past]
+    past = {name for each in histories for name in (*each.entity, *(feature.of for feature in each.features))}
+    return {*OURS, data.time, data.due or data.time, data.target, *past}
 
 
 def _whole(piece: pd.DataFrame, landed: LandedRows) -> pd.DataFrame:
     """A piece of the table with all columns of its rows, in the order in which they landed, then those assembled."""
     rest = [name for name in landed.columns if name not in piece]
-    whole = pd.concat(
-        [piece.assign(_batch=piece["_batch"].astype("str")), landed.take(piece[ROW].to_numpy(), rest)], axis=1
-    )
+    own = piece.assign(_batch=piece["_batch"].astype("str"))
+    whole = pd.concat([own, landed.take(piece[ROW].to_numpy(), rest)], axis=1)
     return whole[[*landed.columns, *(name for name in piece if name not in landed.columns and name != ROW)]]
+
+
+def _of_champions(paths: Paths) -> list[HistoryParams]:
+    """The features from the past that the champion and former ones were made with: they are scored beside the new."""
+    champions = [paths.champion, *(sorted(paths.former.iterdir()) if paths.has_formers else [])]
+    files = [folder / "features" / "history.json" for folder in champions]
+    return [HistoryParams.model_validate(read_json(file)) for file in files if file.is_file()]
 
 
 if __name__ == "__main__":

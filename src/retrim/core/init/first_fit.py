@@ -1,6 +1,8 @@
 """A quick model in order of time, against the naive floor, a rule, and chance: whether a model is the right tool."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -131,14 +133,15 @@ def first_fit(
 
 
 def _by_leaf(tree: Any, fitted: np.ndarray, actual: np.ndarray, judged: np.ndarray, *, loss: str) -> np.ndarray:
-    """What one tree says as a rule: the median (absolute error) or the mean of each leaf; of classes their share."""
+    """What one tree says as a rule: median, quantile or mean of each leaf, by the loss; of classes their share."""
     own, asked = (tree.booster.predict(rows, pred_leaf=True).reshape(len(rows), -1)[:, 0] for rows in (fitted, judged))
-    middle = np.median if loss == "mae" else np.mean
+    level = 0.5 if loss == "mae" else float(loss.partition("@")[2] or 0)
+    middle: Callable[[np.ndarray], Any] = partial(np.quantile, q=level) if level else np.mean
     usual = float(middle(actual))
-    # A share starts from one row of the usual, so that no leaf is sure of what it has not seen.
+    # A share, or a mean count, starts from one row of the usual, so that no leaf is sure of what it has not seen.
     said = {
         leaf: float(middle(actual[own == leaf]))
-        if loss in ("mae", "mse")
+        if level or loss == "mse"
         else float((actual[own == leaf].sum() + usual) / ((own == leaf).sum() + 1))
         for leaf in np.unique(own)
     }

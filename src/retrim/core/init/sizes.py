@@ -17,6 +17,12 @@ POSITIVES = 50
 BLOCKS = 8
 """Blocks that a judging block should hold, so that the gate's bound means something."""
 
+SEARCHED = 16
+"""A search scores one row in so many a fold, at least: about a tenth of the history that version 1 is made from.
+
+A batch alone is too few on a long table: rounds and learning rate are then chosen by its noise.
+"""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -65,7 +71,9 @@ def sizes(
         ("judge", "block_rows"): Choice(
             block_rows, "the autocorrelation of a first model's errors falls below 0.2 there"
         ),
-        ("tune", "fold_rows"): Choice(judge_rows, ""),
+        ("tune", "fold_rows"): Choice(
+            max(judge_rows, n // SEARCHED), f"a {SEARCHED}th of {n}, and as many as judge at least"
+        ),
         ("tune", "max_rounds"): Choice(rounds, ""),
         ("tune", "space", "num_leaves"): Choice({"low": leaves[0], "high": leaves[1], "log": True}, ""),
         ("tune", "space", "min_child_samples"): Choice({"low": 5, "high": leaf, "log": True}, ""),

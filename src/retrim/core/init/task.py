@@ -35,6 +35,10 @@ RARE = 0.05
 ZEROS = 0.5
 """Share of zeros from which the median is 0, and the mean absolute error with it."""
 
+FEW_ON_AVERAGE = 10
+"""Mean up to which whole numbers may be counts whose loss is Poisson's."""
+SURE = 0.01
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -105,6 +109,12 @@ def aim_of(
 
 def _regression(kind: ColumnType, numbers: np.ndarray, *, unsure: str) -> Aim:
     zeros = float(np.mean(numbers == 0))
+    if look_like_counts(numbers):
+        why = (
+            f"whole numbers from 0, {numbers.mean():.2g} on average, that vary as counts do: Poisson deviance is "
+            "least at the mean and weighs an error against it"
+        )
+        return Aim("regression", kind, None, "poisson", ("poisson", "mae", "rmse"), why, unsure, None)
     if zeros > ZEROS:
         why = (
             f"{zeros:.0%} of the targets are 0, so that the absolute error would be least at 0 for "
@@ -113,6 +123,30 @@ def _regression(kind: ColumnType, numbers: np.ndarray, *, unsure: str) -> Aim:
         return Aim("regression", kind, None, "mse", ("mae", "rmse", "r2"), why, unsure, None)
     why = "in the target's own unit, and no single row outweighs the others as it would squared"
     return Aim("regression", kind, None, "mae", ("mae", "rmse", "r2"), why, unsure, None)
+
+
+def look_like_counts(numbers: np.ndarray) -> bool:
+    """Whether a target counts rare events: whole numbers from 0, few on average, that vary no less than Poisson counts.
+
+    Ratings and sizes are whole and few too, and vary less than their mean. Of larger counts the mean hardly tells the
+    variance, and errors weigh alike. Counts that vary more than Poisson's are counts all the same: the deviance is
+    least at their mean.
+
+    Args:
+        numbers: Targets, none missing, shape (n,).
+
+    Source:
+        Cochran (1954), Biometrics 10(4), 417-451, section 3: (n - 1) variance / mean is chi-squared with n - 1 degrees
+        of freedom for Poisson counts. Refused is what varies surely less.
+    """
+    if len(numbers) < 2 or numbers.min() != 0 or not 0 < numbers.mean() <= FEW_ON_AVERAGE:
+        return False
+    if not np.array_equal(numbers, np.floor(numbers)):
+        return False
+    from scipy.stats import chi2
+
+    spread = float(np.sum(np.square(numbers - numbers.mean())) / numbers.mean())
+    return bool(chi2.cdf(spread, len(numbers) - 1) > SURE)
 
 
 def _classes(task: Task, words: "pd.Series[int]") -> Aim:

@@ -6,7 +6,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from retrim.core.plugins import Registry
+from retrim.core.own_code import is_own
+from retrim.core.plugins import Entry, Registry
 from retrim.core.row_matrix import Matrix
 from retrim.core.view import FeatureView
 
@@ -114,11 +115,31 @@ class ModelKind(Protocol):
         """
 
 
-MODELS: Registry[ModelKind] = Registry("model")
+class Kinds(Registry[ModelKind]):
+    """The registered kinds, and any file of the workspace that is named as one."""
+
+    def entry(self, name: str) -> Entry[ModelKind]:
+        if not is_own(name):
+            return super().entry(name)
+        from retrim.core.models.own import OwnKind
+
+        kind = OwnKind(name)
+        return Entry(name, kind, kind.facts)
+
+    def __getitem__(self, name: str) -> ModelKind:
+        if not is_own(name):
+            return super().__getitem__(name)
+        from retrim.core.models.own import OwnKind
+
+        return OwnKind(name)
+
+
+MODELS = Kinds("model")
 """With each name its `tasks`, and whether another seed gives another model (`seeded`)."""
 
 from retrim.core.models import forest as _forest  # noqa: E402  registers itself
 from retrim.core.models import gbm as _gbm  # noqa: E402  registers itself
 from retrim.core.models import linear as _linear  # noqa: E402  registers linear and logistic
+from retrim.core.models import stack as _stack  # noqa: E402  registers itself
 
-__all__ = ["MODELS", "Fitted", "Link", "Model", "ModelKind", "_forest", "_gbm", "_linear", "outputs"]
+__all__ = ["MODELS", "Fitted", "Link", "Model", "ModelKind", "_forest", "_gbm", "_linear", "_stack", "outputs"]

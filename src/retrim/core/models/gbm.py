@@ -55,6 +55,8 @@ class Gbm:
         return np.asarray(self.booster.feature_importance(importance_type="gain"))
 
     def scores(self, matrix: np.ndarray) -> np.ndarray:
+        if not len(matrix):
+            return np.empty((0, self.booster.num_model_per_iteration()))
         raw = np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=self.threads))
         return (raw if raw.ndim == 2 else raw[:, None]) / self._averaged
 

@@ -35,6 +35,7 @@ class Wishes:
     entity: str | None = None
     task: Task | None = None
     positive: str | None = None
+    loss: str | None = None
     forbid: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     allow_leak: tuple[str, ...] = ()

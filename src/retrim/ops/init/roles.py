@@ -10,6 +10,8 @@ from retrim.core.init.looks import Look
 from retrim.core.init.notes import Note
 from retrim.core.init.spelling import Spelling, number_pattern, plain_numbers
 from retrim.core.init.task import Aim, aim_of
+from retrim.core.metrics import require
+from retrim.core.models import MODELS
 from retrim.core.table import ColumnType
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.ops.init.desk import ARRIVAL, Desk
@@ -47,8 +49,29 @@ def choose_aim(desk: Desk) -> Aim:
         )
     if made.task == "binary":
         made = replace(made, positive=_positive(desk, made, [str(word) for word in words.index]))
+    if wishes.loss is not None:
+        made = _asked_for(made, wishes.loss, numbers)
     desk.plans[name] = replace(desk.plans[name], type=made.type, role="target", skip=False, dates=None)
     return made
+
+
+def _asked_for(aim: Aim, loss: str, numbers: np.ndarray | None) -> Aim:
+    """The same with the loss that a person names.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+        BadInputError: It does not fit the task or the target.
+    """
+    try:
+        (metric,) = require([loss], task=aim.task, rows=True)
+        MODELS["gbm"].check_aim(aim.task, loss)
+    except BadInputError as wrong:
+        raise BadInputError(f"--loss: {wrong}") from wrong
+    if not metric.signed and numbers is not None and len(numbers) and numbers.min() < 0:
+        raise BadInputError(
+            f"--loss: {loss!r} is for 0 or more, and the target holds {numbers.min():g}; choose mse or mae"
+        )
+    return replace(aim, loss=loss, metrics=tuple(dict.fromkeys([loss, *aim.metrics])), why="as was asked for")
 
 
 def _positive(desk: Desk, aim: Aim, classes: list[str]) -> str:

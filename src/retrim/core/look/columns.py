@@ -1,0 +1,247 @@
+"""One column at a glance: what fills it, how its values lie, how much is missing when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.drift.cells import as_floats
+from retrim.core.look.laws import Law, law_of
+from retrim.core.look.periods import Periods
+from retrim.core.table import ColumnType, Role
+
+BINS, TOP = 24, 8
+QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+FAR = 3.0
+"""A histogram ends at the 0.5 % quantiles where the range is so many times as wide as what lies between them."""
+RARE = 20
+"""Rows of a category below which nothing can be learned of it."""
+NEWEST = 0.2
+"""Share of the rows, the newest, in which categories may be such as were never seen before."""
+TEXT = 60
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How the numbers of a column lie.
+
+    Args:
+        mean: Of the finite ones.
+        sd: Their standard deviation.
+        quantiles: At `QUANTILES`.
+        edges: Of the bins of the histogram, shape (bins + 1,).
+        counts: Rows in each bin.
+        outside: Rows beyond the first and the last edge.
+        infinite: Rows that hold no finite number.
+        zeros: Share of finite ones that are 0.
+        law: Which law they follow; None: too few to tell.
+    """
+
+    mean: float
+    sd: float
+    quantiles: tuple[float, ...]
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    outside: int
+    infinite: int
+    zeros: float
+    law: Law | None
+
+
+@dataclass(frozen=True)
+class Levels:
+    """How the categories of a column lie.
+
+    Args:
+        top: The commonest, and rows of each.
+        rest: Rows of all others.
+        rare: Categories of fewer than 20 rows.
+        rare_rows: Rows of those.
+        unseen: Share of the newest fifth of the rows whose category no earlier row had.
+        longest: Signs of the longest.
+    """
+
+    top: tuple[tuple[str, int], ...]
+    rest: int
+    rare: int
+    rare_rows: int
+    unseen: float
+    longest: int
+
+
+@dataclass(frozen=True)
+class ColumnLook:
+    """A column at a glance.
+
+    Args:
+        name: Its name.
+        type: As params.yaml has it.
+        role: The same.
+        hidden: Why no value of it is shown; empty: all may be.
+        rows: Of the table.
+        missing: Rows without a value.
+        missing_by: Share missing in each part of the history; NaN in a part without rows.
+        distinct: Different values.
+        most: Rows of the commonest value.
+        numbers: Of a number that may be shown.
+        levels: Of a category that may be shown.
+    """
+
+    name: str
+    type: ColumnType
+    role: Role
+    hidden: str
+    rows: int
+    missing: int
+    missing_by: np.ndarray
+    distinct: int
+    most: int
+    numbers: Numbers | None
+    levels: Levels | None
+
+    @property
+    def missing_share(self) -> float:
+        return self.missing / self.rows if self.rows else 0.0
+
+    @property
+    def most_share(self) -> float:
+        """Share of the rows with a value that have the commonest."""
+        filled = self.rows - self.missing
+        return self.most / filled if filled else 0.0
+
+    def as_record(self) -> dict[str, Any]:
+        """JSON types; of a hidden column no value."""
+        numbers, levels = self.numbers, self.levels
+        return {
+            "name": self.name,
+            "type": self.type,
+            "role": self.role,
+            "hidden": self.hidden,
+            "missing": self.missing,
+            "missing_by": [None if np.isnan(share) else round(float(share), 6) for share in self.missing_by],
+            "distinct": self.distinct,
+            "quantiles": None if numbers is None else list(numbers.quantiles),
+            "mean": None if numbers is None else numbers.mean,
+            "sd": None if numbers is None else numbers.sd,
+            "law": None if numbers is None or numbers.law is None else numbers.law.as_record(),
+            "top": None if levels is None else [list(pair) for pair in levels.top],
+            "rare": None if levels is None else levels.rare,
+            "unseen": None if levels is None else levels.unseen,
+        }
+
+
+def column_look(
+    name: str,
+    values: pd.Series,
+    *,
+    kind: ColumnType,
+    role: Role,
+    hidden: str,
+    periods: Periods,
+    drawn: np.ndarray,
+) -> ColumnLook:
+    """A column at a glance.
+
+    Args:
+        name: Its name.
+        values: The whole column in order of time, shape (n,).
+        kind: Its type.
+        role: Its role.
+        hidden: Why no value may be shown; empty: all may be.
+        periods: Parts of the history.
+        drawn: Places of rows drawn at random, in no order, for the law.
+    """
+    blank = values.isna().to_numpy()
+    missing = int(blank.sum())
+    by = periods.mean(blank.astype("float64"))
+    numbers, levels, distinct, most = None, None, 0, 0
+    if kind in ("number", "integer"):
+        floats = as_floats(values)
+        ordered = np.sort(floats)[: len(floats) - missing]
+        distinct, most = _runs(ordered)
+        if not hidden:
+            sample = floats[drawn]
+            numbers = _numbers(ordered, sample[np.isfinite(sample)], whole=kind == "integer")
+    elif kind == "category":
+        codes, texts = pd.factorize(values)
+        counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+        distinct, most = len(texts), int(counts.max(initial=0))
+        if not hidden:
+            levels = _levels(codes, counts, [str(text) for text in texts])
+    else:
+        distinct = int(values.nunique())
+    return ColumnLook(name, kind, role, hidden, len(values), missing, by, distinct, most, numbers, levels)
+
+
+def _runs(ordered: np.ndarray) -> tuple[int, int]:
+    """How many different numbers there are, and how often the commonest stands there."""
+    if not len(ordered):
+        return 0, 0
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    return len(starts), int(np.diff(np.append(starts, len(ordered))).max())
+
+
+def _numbers(ordered: np.ndarray, sample: np.ndarray, *, whole: bool) -> Numbers | None:
+    low, high = np.searchsorted(ordered, -np.inf, side="right"), np.searchsorted(ordered, np.inf, side="left")
+    finite = ordered[low:high]
+    if not len(finite):
+        return None
+    scale = float(np.abs(finite[[0, -1]]).max()) or 1.0
+    with np.errstate(under="ignore"):
+        mean, sd = float(np.mean(finite / scale)) * scale, float(np.std(finite / scale)) * scale
+    quantiles = tuple(float(_at(finite, share)) for share in QUANTILES)
+    edges = _edges(finite, whole=whole)
+    places = np.searchsorted(finite, edges, side="left")
+    places[-1] = np.searchsorted(finite, edges[-1], side="right")
+    counts = np.diff(places)
+    return Numbers(
+        mean=mean,
+        sd=sd,
+        quantiles=quantiles,
+        edges=tuple(float(edge) for edge in edges),
+        counts=tuple(int(count) for count in counts),
+        outside=len(finite) - int(counts.sum()),
+        infinite=len(ordered) - len(finite),
+        zeros=float(np.searchsorted(finite, 0.0, side="right") - np.searchsorted(finite, 0.0)) / len(finite),
+        law=law_of(sample, whole=whole),
+    )
+
+
+def _at(ordered: np.ndarray, share: float) -> float:
+    """A quantile: the value that so large a share of the rows is at or below."""
+    return float(ordered[max(int(np.ceil(share * len(ordered))) - 1, 0)])
+
+
+def _edges(finite: np.ndarray, *, whole: bool) -> np.ndarray:
+    low, high = float(finite[0]), float(finite[-1])
+    inner_low, inner_high = _at(finite, 0.005), _at(finite, 0.995)
+    with np.errstate(over="ignore"):
+        if inner_high > inner_low and not high - low <= FAR * (inner_high - inner_low):
+            low, high = inner_low, inner_high
+        if low == high:
+            return np.array([low, np.nextafter(high, np.inf)])
+        if whole and high - low < BINS:
+            return np.arange(low - 0.5, high + 1)
+    along = np.linspace(0, 1, BINS + 1)
+    return np.unique(low * (1 - along) + high * along)  # no difference, which of the largest numbers is not finite
+
+
+def _levels(codes: np.ndarray, counts: np.ndarray, texts: Sequence[str]) -> Levels:
+    order = sorted(range(len(texts)), key=lambda code: (-counts[code], texts[code]))
+    top = tuple((texts[code], int(counts[code])) for code in order[:TOP])
+    cut = int(len(codes) * (1 - NEWEST))
+    seen = np.zeros(len(texts) + 1, dtype=bool)
+    seen[codes[:cut]] = True
+    new = codes[cut:]
+    new = new[new >= 0]
+    rare = counts < RARE
+    return Levels(
+        top=top,
+        rest=int(counts.sum()) - sum(count for _, count in top),
+        rare=int(rare.sum()),
+        rare_rows=int(counts[rare].sum()),
+        unseen=float(np.mean(~seen[new])) if len(new) else 0.0,
+        longest=max(map(len, texts), default=0),
+    )

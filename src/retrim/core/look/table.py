@@ -1,0 +1,77 @@
+"""What is looked at: a table whose columns are fetched one at a time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.init.looks import Look as RawLook
+from retrim.core.init.personal import personal
+from retrim.core.table import ColumnType, DataParams, Role
+
+NO_VALUES = "forbidden to the model"
+
+
+@dataclass(frozen=True)
+class LookTable:
+    """A table in order of time.
+
+    Args:
+        data: What it is.
+        event: Event time of each row, UTC, ascending, shape (n,).
+        keys: Key of each row, shape (n,).
+        column: One of its columns as typed rows hold it, in that order, index 0 to n - 1.
+        timed: Whether the event time is one; else it only stands for the order of the rows.
+        batches: Number of the batch of each row, by arrival from 0, shape (n,); None: there are none.
+        mature: Rows whose label was due and known; None: not known.
+        left_out: Columns that were never kept, and why; nothing else is known of them.
+        unnamed: Columns of which no value may be shown wherever they stand, keys included.
+    """
+
+    data: DataParams
+    event: pd.Series
+    keys: pd.Series
+    column: Callable[[str], pd.Series]
+    timed: bool
+    batches: np.ndarray | None
+    mature: int | None
+    left_out: Mapping[str, str]
+    unnamed: frozenset[str]
+
+    @property
+    def rows(self) -> int:
+        return len(self.event)
+
+    @cached_property
+    def features(self) -> dict[str, ColumnType]:
+        return self.data.features
+
+    @cached_property
+    def kinds(self) -> dict[str, tuple[ColumnType, Role]]:
+        """Type and role of every column, those from the past last."""
+        own: dict[str, tuple[ColumnType, Role]] = {
+            name: (column.type, column.role) for name, column in self.data.columns.items()
+        }
+        return {**own, **dict.fromkeys(self.data.history.columns, ("number", "feature"))}
+
+
+def hidden(name: str, values: pd.Series, table: LookTable, *, before: Mapping[str, str]) -> str:
+    """Why no value of a column may be shown; empty: all may be.
+
+    Args:
+        name: The column.
+        values: A sample of it.
+        table: What it belongs to.
+        before: The same of the columns before it: one from the past is hidden as what it is made of.
+    """
+    past = table.data.history.columns.get(name)
+    if past is not None:
+        return before[past.of]
+    kind, role = table.kinds[name]
+    stored = "text" if kind == "category" else "number"
+    whose = "" if kind == "time" else personal(RawLook(name, stored, values))  # type: ignore[arg-type]  # one of its words
+    if whose:
+        return f"looks like {whose}"
+    return NO_VALUES if role == "forbidden" or name in table.unnamed else ""

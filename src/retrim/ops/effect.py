@@ -1,0 +1,206 @@
+"""The effect of a choice: the same backtest with the settings as they are and as they might be. Writes nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.effect import Compared, Side, compare, counted, judged_keys, losses_at, windows_at
+from retrim.core.fairness.groups import as_trained
+from retrim.core.gate.relative import Resampling
+from retrim.core.policy.usual import usual_recipe
+from retrim.core.table import assemble, mature
+from retrim.core.training import Recipe, WindowKind, in_parallel
+from retrim.core.tried_settings import changed, refuse_facts
+from retrim.core.windows import past_of
+from retrim.datasets.landed import read_landed
+from retrim.errors import BadInputError, RefusedError
+from retrim.machine import cores
+from retrim.ops.champion import champion
+from retrim.ops.house import House
+from retrim.ops.progress import tell
+from retrim.settings import Params, parse_params
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What was tried, and what came of it.
+
+    Args:
+        changes: Dotted keys with the value as it is and as tried.
+        compared: Both on the same rows.
+        loss: What they were measured by.
+        recipe: Where it is from: the champion's version, or None for the middle of the search space.
+        seconds: That the fits of either side took.
+    """
+
+    changes: dict[str, tuple[Any, Any]]
+    compared: Compared
+    loss: str
+    recipe: int | None
+    seconds: tuple[float, float]
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "changes": {key: {"as_is": old, "tried": new} for key, (old, new) in self.changes.items()},
+            "measure": self.loss,
+            "recipe_of": self.recipe,
+            "seconds": {"as_is": round(self.seconds[0], 3), "tried": round(self.seconds[1], 3)},
+            **self.compared.as_record(),
+        }
+
+
+def effect_of(house: House, changes: Mapping[str, Any], *, origins: int | None, now: pd.Timestamp) -> Effect:
+    """Tries settings on what has landed and matured by `now`.
+
+    Args:
+        house: The house; it is only read.
+        changes: Values by dotted key of params.yaml.
+        origins: Refits of either side; None: as `backtest.origins` says.
+        now: Rows that matured by then are judged.
+
+    Raises:
+        BadInputError: A key or value is wrong, changes nothing that is fitted, or cannot be tried on landed rows.
+        RefusedError: There are too few mature rows.
+    """
+    refuse_facts(changes)
+    document = house.params.model_dump(mode="json", exclude_unset=True)
+    tried = parse_params(changed(document, changes), "params.yaml as tried")
+    _comparable(house.params, tried)
+    found = champion(house)
+    live = None if found is None else found.predictor.recipe
+    if _fitted_by(house.params, live) == _fitted_by(tried, live):
+        raise BadInputError(
+            f"{', '.join(changes)}: nothing that a model is fitted by is another one so; try a key of data, prepare, "
+            "train, split.sliding_rows or judge.loss"
+        )
+    tables = _tables(house, tried, now)
+    params = house.params
+    try:
+        judged = judged_keys(
+            tables[0], tables[1:], origins=origins or params.backtest.origins, rows=params.backtest.origin_rows
+        )
+        recipes = _recipes(params, tried, live, tables, judged[0])
+        sides = [
+            _side(each, table, recipe) for each, table, recipe in zip((params, tried), tables, recipes, strict=True)
+        ]
+        losses, seconds = _refits(sides, judged, loss=params.judge.loss)
+    except ValueError as error:
+        raise RefusedError(f"{len(tables[0])} mature rows cannot be compared: {error}; wait for more rows") from error
+    rows = tables[0][tables[0]["_key"].isin(pd.concat(judged))].reset_index(drop=True)
+    compared = compare(
+        losses[0],
+        losses[1],
+        rows,
+        params.data.features,
+        origins=len(judged),
+        slices=params.slices,
+        confidence=params.gate.confidence,
+        slice_confidence=params.explain.confidence,
+        resampling=Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed),
+    )
+    before = {key: _value(document, key) for key in changes}
+    version = None if found is None or recipes[0].model != found.predictor.recipe.model else found.version
+    return Effect(
+        {key: (before[key], value) for key, value in changes.items()}, compared, params.judge.loss, version, seconds
+    )
+
+
+def _comparable(params: Params, tried: Params) -> None:
+    """Checks that both sides are about the same rows and the same target."""
+    old, new = params.data.columns, tried.data.columns
+    for name, column in new.items():
+        if name not in old or old[name].type != column.type:
+            raise BadInputError(
+                f"data.columns.{name}: no such column, or none of this type, has landed; landed: {', '.join(old)}"
+            )
+    for role in ("target", "time", "due"):
+        if getattr(params.data, role) != getattr(tried.data, role):
+            raise BadInputError(f"data.columns: another column has the role {role}; both sides share that one")
+    if set(old) != set(new):
+        raise BadInputError("data.columns: a landed column is missing; give it the role forbidden instead")
+
+
+def _fitted_by(params: Params, live: Recipe | None) -> dict[str, Any]:
+    """All settings that a fit of either side rests on."""
+    own: dict[str, Any] = params.model_dump(mode="json", include={"data", "prepare", "train"})
+    own["data"] = {key: value for key, value in own["data"].items() if not key.startswith("batch_") and key != "suite"}
+    own |= {"sliding_rows": params.split.sliding_rows, "loss": params.judge.loss}
+    own["reweight"] = params.fairness.model_dump(mode="json")["groups"] if params.fairness.reweights else None
+    if live is None or live.model != params.train.model:
+        own["tune"] = params.tune.model_dump(mode="json", include={"space", "stop_share", "max_rounds", "patience"})
+    else:
+        own["train"].pop("seed")
+    return own
+
+
+def _tables(house: House, tried: Params, now: pd.Timestamp) -> list[pd.DataFrame]:
+    """Mature rows as each side makes them."""
+    tell("try: reading what has landed")
+    rows, labels = read_landed(house.landing.root)
+    both = (house.params, tried)
+    tables = [as_trained(mature(assemble(rows, labels, each.data, as_of=now)), each.fairness) for each in both]
+    if min(map(len, tables)) < 4:
+        raise RefusedError(
+            f"{min(map(len, tables))} rows are mature as of {now.isoformat()}; wait until labels are due"
+        )
+    return tables
+
+
+def _recipes(
+    params: Params, tried: Params, live: Recipe | None, tables: list[pd.DataFrame], first: pd.Series
+) -> list[Recipe]:
+    """What either side fits: the champion's recipe, or the middle of the search space; one, where they can share it."""
+    made: list[Recipe] = []
+    for each, table in zip((params, tried), tables, strict=True):
+        shared = made and (each.train.model, each.tune.space) == (params.train.model, params.tune.space)
+        if live is not None and live.model == each.train.model:
+            recipe = live
+        elif shared:
+            recipe = made[0]
+        else:
+            tell("try: a recipe from the middle of tune.space")
+            start = int(table.index[table["_key"].isin(first)][0])
+            past = table.iloc[past_of(table["_event"], table["_due"], start)].reset_index(drop=True)
+            recipe = usual_recipe(
+                past, each.data, each.tune, each.train, each.prepare.steps, loss=each.judge.loss, threads=cores()
+            )
+        made.append(replace(recipe, loss=each.judge.loss, reweight=each.fairness.reweights))
+    return made
+
+
+def _side(params: Params, table: pd.DataFrame, recipe: Recipe) -> Side:
+    return Side(table, params.data, params.prepare.steps, params.train.windows, params.split.sliding_rows, recipe)
+
+
+def _refits(sides: list[Side], judged: list[pd.Series], *, loss: str) -> tuple[list[np.ndarray], tuple[float, float]]:
+    """One loss a row of either side, and the seconds that its fits took."""
+    jobs = [(side, keys, kind) for keys in judged for side in sides for kind in windows_at(side, keys)]
+    done: list[int] = []
+
+    def work(job: tuple[Side, pd.Series, WindowKind], threads: int) -> tuple[np.ndarray, float]:
+        side, keys, kind = job
+        begun = perf_counter()
+        losses = losses_at(side, keys, kind, loss=loss, threads=threads)
+        done.append(1)
+        tell("try: refits", len(done), len(jobs))
+        return losses, perf_counter() - begun
+
+    made = list(zip(jobs, in_parallel(work, jobs, cores=cores()), strict=True))
+    told = [
+        counted([{kind: found[0] for (of, at, kind), found in made if of is side and at is keys} for keys in judged])
+        for side in sides
+    ]
+    first, second = (sum(found[1] for (of, _, _), found in made if of is side) for side in sides)
+    return told, (first, second)
+
+
+def _value(document: Mapping[str, Any], key: str) -> Any:
+    """What stands at a dotted key; None where nothing does."""
+    found: Any = document
+    for word in key.split("."):
+        found = found.get(word) if isinstance(found, Mapping) else None
+    return found

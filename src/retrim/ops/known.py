@@ -1,0 +1,35 @@
+"""The table as the house knew it at a moment, with the features from the past of every version it holds."""
+
+import pandas as pd
+
+from retrim.core.lags import HistoryParams
+from retrim.core.table import assemble, with_past
+from retrim.datasets.landed import read_landed
+from retrim.ops.house import House
+
+HISTORY = "history"
+"""In a version's lineage: its features from the past; without the key it has none."""
+
+
+def known_table(house: House, *others: House, as_of: pd.Timestamp) -> pd.DataFrame:
+    """What had landed by `as_of`, a row a key, as `assemble` gives it.
+
+    Beside the features that params.yaml declares now stand those that versions were made with: one that was made
+    before a change of `data.history` predicts on.
+
+    Args:
+        house: The house.
+        others: Houses of the same table whose versions are asked too, as those of a replay.
+        as_of: The moment.
+
+    Raises:
+        BadInputError: No rows have landed at all, or a file is damaged.
+        RefusedError: A file was altered since it landed.
+    """
+    rows, labels = read_landed(house.landing.root)
+    data = house.params.data
+    table = assemble(rows, labels, data, as_of=as_of)
+    for row in (row for each in (house, *others) for row in each.store.versions(each.model)):
+        if row.lineage.get(HISTORY):
+            table = with_past(table, data, HistoryParams.model_validate(row.lineage[HISTORY]))
+    return table

@@ -1,0 +1,118 @@
+"""A tried setting beside what is there: which losses count, which rows judge, and what the interval allows to say."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.effect import Compared, compare, counted, judged_keys
+from retrim.core.gate.relative import Gain, Resampling
+from retrim.core.slices import SliceParams
+from retrim.core.tried_settings import changed, refuse_facts
+from retrim.errors import BadInputError
+
+START = pd.Timestamp("2024-01-01", tz="UTC")
+SLICES = SliceParams(cells=2, levels=5, least_rows=5, most_share=0.9, errors=3.0, kept=3)
+RESAMPLING = Resampling(draws=200, block_rows=1, seed=7)
+
+
+def table(rows: int) -> pd.DataFrame:
+    event = pd.Series(START + pd.to_timedelta(np.arange(rows), unit="h"))
+    return pd.DataFrame({"_key": [f"{row:03d}" for row in range(rows)], "_event": event, "_due": event})
+
+
+def compared(before: np.ndarray, after: np.ndarray) -> Compared:
+    rows = table(len(before)).assign(half=["a", "b"] * (len(before) // 2))
+    said: dict[str, Any] = {"confidence": 0.95, "slice_confidence": 0.95, "resampling": RESAMPLING}
+    return compare(before, after, rows, {"half": "category"}, origins=1, slices=SLICES, **said)
+
+
+class TestTheWindowThatCounts:
+    one, other = np.array([1.0, 1.0]), np.array([9.0, 9.0])
+
+    def test_is_the_first_where_nothing_was_judged_before(self) -> None:
+        assert counted([{"sliding": self.other, "all": self.one}]).tolist() == [9.0, 9.0]
+
+    def test_is_then_the_one_that_lost_least_before(self) -> None:
+        first = {"all": self.other, "sliding": self.one}
+        then = {"all": self.one, "sliding": self.other}
+
+        assert counted([first, then]).tolist() == [9.0, 9.0, 9.0, 9.0]
+
+
+class TestTheRowsThatJudge:
+    def test_are_those_of_both_sides(self) -> None:
+        whole = table(40)
+        found = judged_keys(whole, [whole.drop(index=[38, 39])], origins=2, rows=5)
+
+        assert [keys.tolist()[-1] for keys in found] == ["034", "037"]
+
+    def test_are_refused_where_there_are_none(self) -> None:
+        other = table(40).assign(_key="else")
+
+        with pytest.raises(ValueError, match="none of the rows"):
+            judged_keys(table(40), [other], origins=2, rows=5)
+
+
+class TestTheSentence:
+    noise = np.random.default_rng(7).normal(scale=0.01, size=200)
+
+    def test_says_better_where_the_interval_lies_above_zero(self) -> None:
+        assert compared(1 + self.noise, 0.5 + self.noise).sentence.startswith("better: gain +5")
+
+    def test_says_worse_where_it_lies_below(self) -> None:
+        assert compared(0.5 + self.noise, 1 + self.noise).sentence.startswith("worse: gain -")
+
+    def test_says_neither_where_it_holds_zero(self) -> None:
+        assert compared(1 + self.noise, 1 + self.noise[::-1]).sentence.startswith(
+            "neither better nor worse can be said of 200"
+        )
+
+    def test_says_that_nothing_changed_where_every_loss_is_the_same(self) -> None:
+        assert compared(1 + self.noise, 1 + self.noise).sentence.startswith("no difference")
+
+    def test_gives_no_share_of_a_loss_of_nothing(self) -> None:
+        made = compared(np.zeros(200), np.ones(200))
+
+        assert made.gain.figure < -1e300
+        assert made.sentence.startswith("mean loss 1")
+
+
+def test_slices_stand_with_the_worst_first() -> None:
+    after = np.tile([2.0, 0.5], 50)
+
+    assert [each.name for each in compared(np.ones(100), after).slices] == ["a", "b"]
+
+
+def test_the_gain_is_that_of_the_gate() -> None:
+    made = compared(np.full(100, 2.0), np.full(100, 1.5))
+
+    assert made.gain == Gain(0.25, 0.25, 0.25, 0.95)
+
+
+class TestSettingsSetOtherwise:
+    document: ClassVar[dict[str, Any]] = {
+        "data": {"columns": {"a.b": {"role": "feature"}}, "model": "x"},
+        "train": {"windows": ["all"]},
+    }
+
+    def test_change_that_value_alone(self) -> None:
+        made = changed(self.document, {"train.windows": ["sliding"]})
+
+        assert made == {**self.document, "train": {"windows": ["sliding"]}}
+        assert self.document["train"] == {"windows": ["all"]}
+
+    def test_are_found_below_a_name_with_a_dot(self) -> None:
+        made = changed(self.document, {"data.columns.a.b.role": "forbidden"})
+
+        assert made["data"]["columns"] == {"a.b": {"role": "forbidden"}}
+
+    def test_are_refused_below_what_holds_no_keys(self) -> None:
+        with pytest.raises(BadInputError, match=r"'model' is 'x' in params\.yaml, which holds no keys"):
+            changed(self.document, {"data.model.name": "y"})
+
+    @pytest.mark.parametrize("key", ["reading", "reading.missing", "data.task", "data.label_horizon"])
+    def test_are_refused_where_landed_rows_cannot_show_them(self, key: str) -> None:
+        with pytest.raises(BadInputError, match=f"{key} cannot be tried on rows that have landed: it says|both"):
+            refuse_facts({key: None})

@@ -1,0 +1,69 @@
+"""Columns that may not be shown: their names stand on the page, their values nowhere."""
+
+import json
+
+import numpy as np
+import pytest
+
+from retrim.adapters.look_page import html
+from retrim.core.init.notes import Note
+from retrim.core.look import Look
+from retrim.core.look.findings import findings
+from retrim.core.look.page import page_of
+from tests.core.look_tables import answers, looked
+
+ROWS = 400
+MAIL = [f"zzqx{number}@example.org" for number in range(ROWS)]
+SECRET = ["zzqx-one" if number % 3 else "zzqx-two" for number in range(ROWS)]
+HIDDEN = {"mail": MAIL, "sex": SECRET, "n": np.random.default_rng(1).normal(size=ROWS)}
+
+
+def everything(look: Look) -> str:
+    return html(page_of(look)) + json.dumps(look.as_record()) + "\n".join(map(str, findings(look)))
+
+
+def test_values_of_forbidden_and_personal_columns_stand_nowhere() -> None:
+    told = everything(looked(HIDDEN, answers(ROWS), roles={"sex": "forbidden"}))
+
+    assert ("zzqx" in told, ">mail<" in told, ">sex<" in told) == (False, True, True)
+
+
+def test_a_personal_column_that_a_model_may_use_is_a_warning() -> None:
+    found = findings(looked(HIDDEN, answers(ROWS), roles={"sex": "forbidden"}))
+
+    assert [note.column for note in found if note.about == "personal" and note.weight == "warn"] == ["mail"]
+
+
+@pytest.mark.parametrize("about", ["mixed", "dates", "id"])
+def test_what_was_noticed_of_a_hidden_column_is_not_told_with_its_values(about: str) -> None:
+    note = Note(about, "sex", "cells such as 'zzqx-one'", "a category", "warn")
+
+    assert "zzqx" not in everything(looked(HIDDEN, answers(ROWS), roles={"sex": "forbidden"}, given=(note,)))
+
+
+def test_a_key_of_a_column_that_may_not_be_shown_is_a_number() -> None:
+    # Labels that a feature tells, ten of them turned: they are suspects.
+    draw = np.random.default_rng(1)
+    values = draw.normal(size=ROWS)
+    target = np.where(values > 0, "yes", "no")
+    target[:10] = np.where(target[:10] == "yes", "no", "yes")
+    columns = {"a": values, "b": draw.normal(size=ROWS)}
+    shown = looked(columns, list(target))
+    barred = looked(columns, list(target), unnamed=frozenset({"id"}))
+
+    assert {name[:4] for name in shown.suspects} == {"key-"}
+    assert {name[:4] for name in barred.suspects} == {"row "}
+
+
+def test_a_target_that_looks_personal_is_not_drawn() -> None:
+    told = everything(looked({"n": HIDDEN["n"]}, MAIL, task="multiclass"))
+
+    assert "zzqx" not in told
+
+
+def test_a_feature_from_the_past_of_a_hidden_column_is_hidden_too() -> None:
+    columns = {"n": HIDDEN["n"], "wage": np.full(ROWS, 987654321.0)}
+    look = looked(columns, answers(ROWS), roles={"wage": "forbidden"}, past=[{"of": "wage", "lag": 1}])
+
+    assert look.shown["wage lag 1"].hidden == "forbidden to the model"
+    assert "987654321" not in everything(look)

@@ -1,0 +1,200 @@
+"""A model of one's own: what its file has to have, what its functions may give, and whose code runs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retrim.core.models import MODELS
+from retrim.core.models.own import CONTENT_FILE
+from retrim.core.models.own_file import module_of
+from retrim.core.models.skops_form import one_form
+from retrim.core.own_code import CODE_FILE, parts_of, trust
+from retrim.core.training import TrainParams
+from retrim.core.view import FeatureView
+from retrim.errors import BadInputError, RefusedError
+
+X = np.random.default_rng(1).normal(size=(60, 2))
+Y = X[:, 0]
+PARTS = {
+    "constants": "HYPERPARAMETERS = ('share',)\nLOSSES = {'regression': ('mse',), 'binary': ('log_loss',), "
+    "'multiclass': ('log_loss',)}\n",
+    "fit": "def fit(matrix, actual, about):\n    return float(actual.mean()) * about.hyperparameters['share']\n",
+    "predict": "def predict(model, matrix):\n    return [model] * len(matrix)\n",
+    "save": "def save(model):\n    return str(model).encode()\n",
+    "load": "def load(content):\n    return float(content)\n",
+}
+
+
+def named(**changed: str) -> str:
+    code = "".join({**PARTS, **changed}.values()).encode()
+    return f"own:models/m.py@{trust(code)}"
+
+
+def view(task: str = "regression", classes: tuple[str, ...] = ()) -> FeatureView:
+    return FeatureView({"a": "number", "b": "number"}, {}, "y", task, classes)
+
+
+def fit(name: str, of: FeatureView | None = None, actual: Any = Y, loss: str = "mse") -> Any:
+    return (
+        MODELS[name]
+        .fit(
+            of or view(),
+            X,
+            actual,
+            loss=loss,
+            hyperparameters={"share": 1.0},
+            rounds=9,
+            weights=None,
+            stop=None,
+            patience=1,
+            seed=7,
+            threads=1,
+        )
+        .model
+    )
+
+
+def test_four_functions_of_a_few_lines_are_a_model() -> None:
+    model = fit(named())
+    stored = MODELS[named()].load(view(), model.files())
+
+    assert stored.predict(X) == pytest.approx(np.full(60, Y.mean()), rel=1e-15)
+
+
+def test_its_code_lies_beside_the_model() -> None:
+    files = fit(named()).files()
+
+    assert files[CODE_FILE] == "".join(PARTS.values()).encode()
+    assert float(files[CONTENT_FILE]) == Y.mean()
+
+
+@pytest.mark.parametrize("part", ["fit", "predict", "save", "load"])
+def test_a_function_that_is_missing_is_named(part: str) -> None:
+    with pytest.raises(BadInputError, match=rf"models/m\.py: has no {part}; docs/own-model\.md says what each is"):
+        fit(named(**{part: ""}))
+
+
+def test_constants_that_are_missing_are_named() -> None:
+    with pytest.raises(BadInputError, match="has no HYPERPARAMETERS, LOSSES;"):
+        fit(named(constants=""))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"predict": "def predict(model, matrix):\n    return [1.0]\n"},
+            r"shape \(1,\); a regression task has \(60,\)",
+        ),
+        (
+            {"predict": "def predict(model, matrix):\n    return ['x'] * len(matrix)\n"},
+            "predict gives list; give an array",
+        ),
+        (
+            {"predict": "def predict(model, matrix):\n    return matrix[:, 0] * float('nan')\n"},
+            "60 values that are missing or infinite, of 60",
+        ),
+        ({"save": "def save(model):\n    return 'text'\n"}, "save gives str; give bytes, such as skops.io.dumps"),
+        ({"load": "def load(content):\n    return 3.0\n"}, "load gives a model that predicts otherwise"),
+        (
+            {"fit": "def fit(matrix, actual, about):\n    return 1 / 0\n"},
+            r"m\.py:4: fit refuses 60 rows: ZeroDivisionError",
+        ),
+        ({"save": "def save(model):\n    raise KeyError('x')\n"}, r"models/m\.py:8: save: KeyError: 'x'"),
+        ({"save": "def save(model\n"}, r"models/m\.py: no Python: "),
+        ({"constants": "1 / 0\n"}, r"models/m\.py:1: ZeroDivisionError while it is read"),
+        ({"load": "import pickle\nload = pickle.loads\n"}, "imports pickle; nothing is unpickled here: use skops.io"),
+        ({"load": "from joblib import load\n"}, "imports joblib; nothing is unpickled here"),
+    ],
+)
+def test_what_a_function_may_not_give_is_a_mistake_told_in_words(changed: dict[str, str], said: str) -> None:
+    def work() -> None:
+        model = fit(named(**changed))
+        model.predict(X)
+        model.files()
+
+    with pytest.raises(BadInputError, match=said):
+        work()
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "said"),
+    [
+        ("binary", "[1.5] * len(matrix)", "1.5 to 1.5; chances are 0 to 1"),
+        ("multiclass", "[[0.5, 0.2]] * len(matrix)", "the chances of a row sum to 0.7; they sum to 1"),
+        ("multiclass", "[0.5] * len(matrix)", r"shape \(60,\); a multiclass task has \(60, 2\)"),
+    ],
+)
+def test_chances_that_are_none_are_refused(task: str, given: str, said: str) -> None:
+    model = fit(
+        named(predict=f"def predict(model, matrix):\n    return {given}\n"),
+        view(task, ("n", "y")),
+        (Y > 0).astype(int),
+        loss="log_loss",
+    )
+
+    with pytest.raises(BadInputError, match=said):
+        model.predict(X)
+
+
+def test_it_says_what_it_can_be_trained_for() -> None:
+    with pytest.raises(
+        BadInputError, match=r"models/m\.py cannot train a regression for 'mae'; LOSSES has regression: mse"
+    ):
+        MODELS[named()].check_aim("regression", "mae")
+
+
+def test_a_space_is_its_own_names() -> None:
+    MODELS[named()].check_space(["share"])
+
+    with pytest.raises(BadInputError, match=r"'shaer' is no parameter of models/m\.py; did you mean 'share'\?"):
+        MODELS[named()].check_space(["shaer"])
+
+
+def test_code_that_nobody_stands_for_is_not_run() -> None:
+    files = fit(named()).files()
+    strange = files[CODE_FILE] + b"\nraise SystemExit('it ran')\n"
+    name = "own:models/m.py@" + "ab" * 32
+
+    with pytest.raises(RefusedError, match="code that nothing here stands for, and it is not run"):
+        MODELS[name].load(view(), {**files, CODE_FILE: strange})
+
+
+def test_other_code_beside_a_model_than_its_name_says_is_refused() -> None:
+    files = fit(named()).files()
+
+    with pytest.raises(RefusedError, match=r"the code beside the stored model is not own:models/m\.py"):
+        MODELS[named()].load(view(), {**files, CODE_FILE: files[CODE_FILE] + b"\n"})
+
+
+def test_the_file_is_run_once_for_all_its_calls() -> None:
+    name = named(constants=PARTS["constants"] + "CALLS = []\n")
+    code = "".join({**PARTS, "constants": PARTS["constants"] + "CALLS = []\n"}.values()).encode()
+    fit(name).files()
+
+    assert module_of(code, "models/m.py") is module_of(code, "models/m.py")
+
+
+@pytest.mark.parametrize(
+    "name", ["own:", "own:../m.py", "own:/m.py", "own:models/m.txt", "own:.git/m.py", "own:a//m.py", "own:a\\..\\m.py"]
+)
+def test_a_name_that_leads_out_of_the_workspace_is_refused(name: str) -> None:
+    with pytest.raises(BadInputError, match=r"names no file of the workspace; write such as own:models/my_model\.py"):
+        parts_of(name)
+    with pytest.raises(ValueError, match="names no file of the workspace"):
+        TrainParams(model=name, windows=("all",), recipes=("found",), seed=1)
+
+
+def test_bytes_that_are_no_archive_of_skops_stay_as_they_are() -> None:
+    assert one_form(b"PK\x03\x04 something else") == b"PK\x03\x04 something else"
+
+
+def test_what_skops_writes_twice_has_one_form() -> None:
+    import skops.io
+    from sklearn.linear_model import Ridge
+
+    first, second = (skops.io.dumps(Ridge().fit(X, Y)) for _ in range(2))
+
+    assert one_form(first) == one_form(second)
+    assert skops.io.loads(one_form(first)).coef_ == pytest.approx(Ridge().fit(X, Y).coef_)

@@ -1,0 +1,93 @@
+"""A blend: where each of its kinds is the right one, and what cannot be blended."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retrim.core.models import MODELS
+from retrim.core.models.stack import Stack
+from retrim.core.view import FeatureView
+from retrim.errors import BadInputError
+
+X = np.random.default_rng(1).normal(size=(600, 2))
+NOISE = 0.3 * np.random.default_rng(2).normal(size=600)
+SPACE = {"gbm.num_leaves": 15, "gbm.min_child_samples": 5, "linear.l2": 0.001, "held_share": 0.3}
+
+
+def fit(actual: np.ndarray, *, task: str = "regression", loss: str = "mse", **changed: Any) -> Stack:
+    classes = ("n", "y") if task == "binary" else ()
+    made = MODELS["stack"].fit(
+        FeatureView({"a": "number", "b": "number"}, {}, "y", task, classes),
+        X,
+        actual,
+        loss=loss,
+        hyperparameters={**SPACE, **changed},
+        rounds=40,
+        weights=None,
+        stop=None,
+        patience=1,
+        seed=7,
+        threads=1,
+    )
+    assert isinstance(made.model, Stack)
+    return made.model
+
+
+def test_a_line_is_left_to_the_linear_kind() -> None:
+    model = fit(2 * X[:, 0] + NOISE)
+
+    assert dict(zip(model.bases, model.shares, strict=True))["linear"] > 0.75
+
+
+def test_a_step_is_left_to_the_trees() -> None:
+    model = fit(3.0 * (X[:, 0] * X[:, 1] > 0) + NOISE)
+
+    assert dict(zip(model.bases, model.shares, strict=True))["gbm"] > 0.75
+
+
+def test_shares_sum_to_one_and_scores_are_their_blend() -> None:
+    model = fit(2 * X[:, 0] + (X[:, 1] > 0) + NOISE)
+    gbm, linear = (base.scores(X) for base in model.bases.values())
+
+    assert sum(model.shares) == pytest.approx(1.0)
+    assert model.scores(X) == pytest.approx(model.shares[0] * gbm + model.shares[1] * linear)
+
+
+def test_the_files_of_each_kind_lie_side_by_side() -> None:
+    assert set(fit(X[:, 0]).files()) == {"stack.json", "gbm.model.txt", "linear.linear.json"}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["gbm.num_leaves", "linear.l2"], "stack needs 'held_share'"),
+        (["held_share", "gbm.num_leaves"], "a stack blends two kinds or more, and gbm is named"),
+        (["held_share", "num_leaves"], "'num_leaves' is no parameter of a stack; name it with its kind"),
+        (["held_share", "stack.held_share"], "'stack.held_share' is no parameter of a stack"),
+        (
+            ["held_share", "gbm.num_leavs", "linear.l2"],
+            r"'num_leavs' is no parameter of LightGBM.*\(of gbm, in a stack\)",
+        ),
+        (["held_share", "gbm.num_leaves", "linear.l3"], r"'l3' is no parameter of linear.*\(of linear, in a stack\)"),
+    ],
+)
+def test_a_space_that_is_none_is_refused(names: list[str], said: str) -> None:
+    with pytest.raises(BadInputError, match=said):
+        MODELS["stack"].check_space(names)
+
+
+def test_scores_that_mean_other_things_are_not_blended() -> None:
+    with pytest.raises(BadInputError, match=r"these do not \(forest: identity, gbm: log, linear: log\)"):
+        fit(np.abs(np.floor(X[:, 0])), loss="poisson", **{"forest.num_leaves": 7})
+
+
+def test_a_base_of_another_task_says_so() -> None:
+    with pytest.raises(BadInputError, match="linear cannot train a binary for 'log_loss'"):
+        fit((X[:, 0] > 0).astype(int), task="binary", loss="log_loss")
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(BadInputError, match=r"held_share is .*; it is a share between 0 and 1"):
+        fit(X[:, 0], held_share=share)

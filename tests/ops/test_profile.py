@@ -1,0 +1,123 @@
+"""`retrim profile` of what has landed and of raw files: whose rows it looks at, and what it writes."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from retrim.core.look import Look
+from retrim.core.look.findings import findings
+from retrim.datasets.raw import read_raw
+from retrim.errors import BadInputError
+from retrim.ops import profile as ops
+from retrim.ops.init.desk import Wishes
+from retrim.ops.profile import landed_table, profile, write_page
+from retrim.ops.profile_raw import raw_table
+from tests.ops.desk import Desk, make_desk
+from tests.ops.raw_tables import csv, table
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Version 1 is live; rows of 16 days have landed in two batches."""
+    made = make_desk(tmp_path_factory.mktemp("profile"), task="binary")
+    made.land(made.rows(0, 12), 12)
+    made.make_version(12)
+    made.land(made.rows(12, 16), 16)
+    return made
+
+
+@pytest.fixture(scope="module")
+def look(desk: Desk) -> Look:
+    return profile(desk.house, as_of=desk.day(17), rows=50_000)
+
+
+def test_the_rows_are_those_that_had_landed_by_then(desk: Desk, look: Look) -> None:
+    before = landed_table(desk.house, as_of=desk.day(13))
+
+    assert (before.rows, look.table.rows) == (12 * 24, 16 * 24)
+    assert look.table.batches is not None
+    assert sorted(set(look.table.batches.tolist())) == [0, 1]
+
+
+def test_a_column_is_that_of_the_assembled_table(desk: Desk, look: Look) -> None:
+    rows = pd.concat([desk.rows(0, 12), desk.rows(12, 16)], ignore_index=True)
+
+    assert look.table.column("level").tolist() == rows["level"].tolist()
+
+
+def test_columns_are_read_a_few_at_a_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[list[str]] = []
+    inner = ops.read_columns
+    monkeypatch.setattr(ops, "CELLS", 2 * 16 * 24)
+    monkeypatch.setattr(ops, "read_columns", lambda paths, names: (read.append(list(names)), inner(paths, names))[1])
+    made = landed_table(desk.house, as_of=desk.day(17))
+    for name in desk.house.params.data.columns:
+        made.column(name)
+
+    assert max(map(len, read[1:])) == 2
+
+
+def test_the_champion_is_looked_at(look: Look) -> None:
+    assert look.champion is not None
+    assert look.champion.version == 1
+    assert sum(look.champion.shares.values()) == pytest.approx(1)
+
+
+def test_a_forbidden_column_has_no_values(look: Look) -> None:
+    assert look.shown["number"].numbers is None
+    assert look.shown["number"].hidden == "forbidden to the model"
+
+
+def test_before_anything_had_landed_is_bad_input(desk: Desk) -> None:
+    with pytest.raises(BadInputError, match="no rows had landed by 2020"):
+        profile(desk.house, as_of=pd.Timestamp("2020-01-01", tz="UTC"), rows=10)
+
+
+def test_the_page_is_written_whole_and_alike(look: Look, tmp_path: Path) -> None:
+    pages = [write_page(look, tmp_path / name).read_bytes() for name in ("a.html", "b.html")]
+
+    assert pages[0] == pages[1]
+    assert pages[0].startswith(b"<!DOCTYPE html>")
+
+
+def test_the_page_goes_into_no_folder_that_is_not_there(look: Look, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="lies in none"):
+        write_page(look, tmp_path / "gone" / "a.html")
+
+
+def raw(frame: pd.DataFrame, target: str = "minutes", **wishes: object) -> Look:
+    made, notes = raw_table(read_raw(csv(frame), "table"), Wishes(target=target, model="own", **wishes))  # type: ignore[arg-type]
+    return ops.look_at(made, rows=1000, seed=7, threads=1, champion=None, prepared=(), given=notes)
+
+
+def test_a_raw_file_is_read_as_init_reads_it() -> None:
+    frame = table()
+    for name in ("km", "minutes"):
+        frame[name] = [f"{value:.2f}".replace(".", ",") for value in frame[name]]
+    look = raw(frame)
+
+    assert (look.table.data.task, look.shown["km"].type) == ("regression", "number")
+    assert "decimal comma" in {note.about for note in look.given}
+
+
+def test_rows_of_a_raw_file_are_put_in_order_of_time() -> None:
+    frame = table().iloc[::-1]
+    look = raw(frame)
+
+    assert look.table.event.is_monotonic_increasing
+    assert look.table.column("km").tolist() == frame["km"].tolist()[::-1]
+
+
+def test_a_personal_column_of_a_raw_file_is_named_and_not_shown() -> None:
+    look = raw(table(mail=[f"zzqx{number}@example.org" for number in range(400)]))
+
+    assert look.table.left_out == {"mail": "looks like a mail address"}
+    assert not re.search("zzqx", "\n".join(map(str, findings(look))))
+
+
+def test_a_raw_file_without_times_is_taken_in_its_order() -> None:
+    look = raw(table(at=None))
+
+    assert (look.table.timed, look.periods.every) == (False, "20 rows")

@@ -1,0 +1,76 @@
+"""A whole retraining on prepared features: what is told by feature stays so, and the bundle alone answers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.bundle import load_predictor
+from retrim.core.explanation import explain_row
+from retrim.core.view import FeatureView
+from tests.stages.room import Room, make_room, stream
+
+ROWS = 480
+STEPS = [
+    {"step": "calendar", "columns": ["at"], "parts": ["hour"], "circle": True, "zone": "UTC"},
+    {"step": "outlier_drop", "columns": ["level"], "by": "zscore", "reach": 2.5, "at_most": 0.05},
+    {"step": "target_code", "columns": ["group"], "smoothing": 5.0},
+    {"step": "zscore", "columns": ["level", "slope", "noise"]},
+    {"step": "select_mutual", "columns": "all", "keep": 5},
+]
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    return make_room(tmp_path_factory.mktemp("prepared"), stream(ROWS), prepare={"steps": STEPS}).run()
+
+
+def test_gains_are_told_by_column_of_the_table(room: Room) -> None:
+    gains = room.record("models/all/fit.json")["gains"]
+
+    assert list(gains) == ["at", "group", "level", "noise", "slope"]
+    assert gains["group"] > 0
+
+
+def test_importance_is_told_by_column_of_the_table(room: Room) -> None:
+    weights = room.record("verdict/importance.json")["weights"]
+
+    assert sorted(weights) == ["at", "group", "level", "noise", "slope"]
+
+
+def test_no_model_is_fitted_on_a_row_that_a_step_drops(room: Room) -> None:
+    view = FeatureView.from_record(room.record("features/view.json"))
+    train = room.view[room.view["_part"] == "train"]
+    kept = view.training(train).places
+
+    assert 0 < len(train) - len(kept) < 20
+    assert np.delete(train["level"].abs().to_numpy(), kept).min() > 2
+
+
+def test_the_judging_block_keeps_all_its_rows(room: Room) -> None:
+    assert room.record("features/split.json")["rows"]["judge"] == 80
+
+
+def test_the_bundle_alone_answers_as_the_run_did(room: Room) -> None:
+    judged = room.view[room.view["_part"] == "judge"]
+    predictor = load_predictor(room.bundle)
+    scored = pd.read_parquet(room.paths.candidate / "verdict" / "judged.parquet")
+
+    assert set(predictor.columns) == {"at", "level", "slope", "noise", "group"}
+    winner = room.record("verdict/verdict.json")["winner"]
+    assert predictor.predict(judged) == pytest.approx(scored[winner].to_numpy(), rel=1e-12)
+
+
+def test_an_explanation_sums_to_the_score_and_names_columns_of_the_table(room: Room) -> None:
+    row = room.view[room.view["_part"] == "judge"].iloc[[5]]
+    said = explain_row(load_predictor(room.bundle), row, asked=None)
+
+    assert {each.feature for each in said.added} == {"at", "level", "slope", "noise", "group"}
+    assert said.base + sum(each.contribution for each in said.added) == pytest.approx(said.score)
+
+
+def test_another_number_of_cores_makes_the_same_bundle(room: Room, tmp_path: Path) -> None:
+    again = make_room(tmp_path, stream(ROWS), prepare={"steps": STEPS}).run(cores=2)
+
+    assert again.bundle == room.bundle
