@@ -209,6 +209,7 @@ def _data(name: str, columns: dict[str, Any], task: str) -> DataParams:
             "batch_every": "30D",
             "batch_grace": "1D",
             "suite": "expectations/none.json",
+            "rows": {"where": [], "resample": None},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )

@@ -31,6 +31,7 @@ SHOP: dict[str, Any] = {
     "batch_every": "7d",
     "batch_grace": "1d",
     "suite": "expectations/shop.json",
+    "rows": {"where": [], "resample": None},
     "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
 }
 SUITE: dict[str, Any] = {

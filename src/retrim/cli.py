@@ -220,10 +220,11 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     elif scored.version is None:
         screens.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
     else:
-        decided = (
-            "" if scored.selected is None else f", {scored.selected} rows selected by the thresholds of their groups"
-        )
-        screens.OUT.print(f"version {scored.version}: {scored.written} predictions written{decided}", highlight=False)
+        selected = f", {scored.selected} rows selected by its thresholds"
+        decided = "" if scored.selected is None else selected
+        apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
+        said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
+        screens.OUT.print(said, highlight=False)
     raise typer.Exit(1 if scored.version is None else 0)
 
 

@@ -30,6 +30,12 @@ def profile(
     forbid: Annotated[
         list[str] | None, typer.Option("--forbid", metavar="COL", help="With --data: no value is shown (repeat).")
     ] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="SQL", help="With --data, a database: what gives the rows.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", metavar="NAME", help="With --data, a database: or its table.")
+    ] = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="What had landed by then (UTC); default now.")
     ] = None,
@@ -51,7 +57,9 @@ def profile(
 
     where = _place(to)
     if data is None:
-        _refuse_without_data(target=target, event_time=event_time, task=task, positive=positive, forbid=forbid)
+        _refuse_without_data(
+            target=target, event_time=event_time, task=task, positive=positive, forbid=forbid, query=query, table=table
+        )
         look = op(house_here(), as_of=as_time(as_of), rows=rows)
     else:
         look = _raw(
@@ -59,12 +67,16 @@ def profile(
             as_of=as_of,
             rows=rows,
             target=target,
-            event_time=event_time,
             task=task,
+            query=query,
+            table=table,
+            event_time=event_time,
             positive=positive,
             forbid=tuple(forbid or ()),
         )
-    page = write_page(look, where)
+    write_page(look, where)
+    here = Path.cwd()
+    page = where.relative_to(here) if where.is_relative_to(here) else where
     if as_json:
         screens.show_json({**look.as_record(), "findings": show_findings(look), "page": str(page)})
         return
@@ -101,7 +113,17 @@ def _refuse_without_data(**given: object) -> None:
             )
 
 
-def _raw(data: str, *, as_of: str | None, rows: int, target: str | None, task: str | None, **given: Any) -> "Look":
+def _raw(
+    data: str,
+    *,
+    as_of: str | None,
+    rows: int,
+    target: str | None,
+    task: str | None,
+    query: str | None,
+    table: str | None,
+    **given: Any,
+) -> "Look":
     from retrim.errors import BadInputError, UnknownNameError
     from retrim.ops.init.desk import Wishes
     from retrim.ops.init.use import model_name
@@ -113,5 +135,6 @@ def _raw(data: str, *, as_of: str | None, rows: int, target: str | None, task: s
         raise BadInputError("--as-of is for what has landed; leave it out beside --data")
     if task not in (None, "regression", "binary", "multiclass"):
         raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
-    wishes = Wishes(target=target, model=model_name(data), task=cast("Any", task), **given)
-    return profile_file(data, wishes, rows=rows)
+    name = model_name(data if table is None else table.rpartition(".")[2])
+    wishes = Wishes(target=target, model=name, task=cast("Any", task), **given)
+    return profile_file(data, wishes, rows=rows, query=query, table=table)

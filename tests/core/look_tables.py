@@ -43,6 +43,7 @@ def section(
             "batch_every": "7D",
             "batch_grace": "1D",
             "suite": "expectations/own.json",
+            "rows": {"where": [], "resample": None},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": list(past)},
         }
     )

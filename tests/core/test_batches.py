@@ -31,6 +31,7 @@ DATA = DataParams.model_validate(
         "batch_every": "7D",
         "batch_grace": "1D",
         "suite": "none.json",
+        "rows": {"where": [], "resample": None},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )

@@ -55,6 +55,14 @@ def test_extra_zeros_are_told_from_those_of_the_law() -> None:
     assert law.parameters == pytest.approx({"extra zeros": 0.4, "mean": 1}, abs=0.08)
 
 
+def test_one_far_value_does_not_make_whole_numbers_uniform() -> None:
+    values = np.round(np.random.default_rng(1).normal(1000, 100, ROWS))
+    law = law_of(np.append(values[1:], 100_000.0), whole=True)
+
+    assert law is not None
+    assert law.name != "uniform"
+
+
 def test_two_heaps_fit_no_law() -> None:
     draw = np.random.default_rng(1)
     law = law_of(draw.permutation(np.concatenate([draw.normal(-5, 1, 2500), draw.normal(5, 1, 2500)])), whole=False)

@@ -183,7 +183,7 @@ def test_a_name_that_leads_out_of_the_workspace_is_refused(name: str) -> None:
     with pytest.raises(BadInputError, match=r"names no file of the workspace; write such as own:models/my_model\.py"):
         parts_of(name)
     with pytest.raises(ValueError, match="names no file of the workspace"):
-        TrainParams(model=name, windows=("all",), recipes=("found",), seed=1)
+        TrainParams(model=name, windows=("all",), recipes=("found",), balance=None, seed=1)
 
 
 def test_bytes_that_are_no_archive_of_skops_stay_as_they_are() -> None:

@@ -7,7 +7,7 @@ import pytest
 from retrim.core.challengers import challengers_of, recipes_of
 from retrim.core.training import TrainParams
 
-TRAIN = TrainParams(model="gbm", windows=("all", "sliding"), recipes=("found", "champion"), seed=7)
+TRAIN = TrainParams(model="gbm", windows=("all", "sliding"), recipes=("found", "champion"), balance=None, seed=7)
 FOUND: dict[str, Any] = {"hyperparameters": {"num_leaves": 4}, "rounds": 9}
 
 

@@ -37,6 +37,7 @@ def test_its_slices_and_rows_are_those_of_the_whole() -> None:
     assert (pieced.shape, len(pieced), pieced.piece) == ((1600, 3), 1600, 700)
     np.testing.assert_array_equal(pieced[690:710], whole[690:710])
     np.testing.assert_array_equal([pieced[place] for place in (0, 699, 700, 1599, 3)], whole[[0, 699, 700, 1599, 3]])
+    np.testing.assert_array_equal(pieced[np.array([5, 2])], whole[[5, 2]])
     np.testing.assert_array_equal(np.asarray(pieced), whole)
 
 

@@ -178,6 +178,7 @@ SHOP_LATER = {
     "batch_every": "1d",
     "batch_grace": "1d",
     "suite": "none",
+    "rows": {"where": [], "resample": None},
     "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
 }
 

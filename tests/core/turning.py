@@ -35,6 +35,7 @@ DATA = DataParams.model_validate(
         "batch_every": "7d",
         "batch_grace": "1d",
         "suite": "expectations/stream.json",
+        "rows": {"where": [], "resample": None},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )

@@ -351,6 +351,7 @@ def test_any_bytes_are_a_reading(content: bytes) -> None:
             "batch_every": "1D",
             "batch_grace": "1D",
             "suite": "x",
+            "rows": {"where": [], "resample": None},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )

@@ -1,4 +1,4 @@
-"""Features from the past in real runs: trained on, checked, scored, explained, and changed while a version is live."""
+"""Features from the past and filtered rows in real runs: trained on, checked, scored, explained; and changed later."""
 
 import json
 from typing import Any
@@ -16,12 +16,15 @@ PAST: dict[str, Any] = {
     "known_ahead": [],
     "features": [{"of": "outcome", "lag": 1}, {"of": "level", "over": "2D", "stat": "mean"}],
 }
+KEPT: dict[str, Any] = {"where": [{"column": "level", "at_least": -1.0}], "resample": None}
 NAMES = ["outcome lag 1 by group", "level mean 2D by group"]
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
-    made = make_world(tmp_path_factory.mktemp("history"), server=server, changes={"data": {"history": PAST}})
+    made = make_world(
+        tmp_path_factory.mktemp("history"), server=server, changes={"data": {"history": PAST, "rows": KEPT}}
+    )
     made.land(made.day(FIRST))
     made.retrim("retrain", "--as-of", made.day(FIRST))
     made.land(made.day(NEXT), since=made.day(FIRST))
@@ -48,6 +51,12 @@ def test_the_bundle_holds_their_definition(world: World) -> None:
     assert json.loads((bundle / "features" / "history.json").read_bytes())["entity"] == ["group"]
 
 
+def test_the_bundle_says_how_many_rows_were_left_out(world: World) -> None:
+    report = json.loads((world.house.registry.bundle_folder(1) / "validation" / "report.json").read_bytes())
+
+    assert report["rows"] + report["left_out"]["level is at least -1"] == FIRST * 24
+
+
 def test_a_check_measures_the_champion_and_looks_for_drift_in_them(world: World, checked: Any) -> None:
     assert checked["check"]["loss"] is not None
     assert set(NAMES) <= {finding["column"] for finding in checked["check"]["findings"]}
@@ -67,5 +76,6 @@ def test_what_is_live_predicts_on_when_others_are_declared(world: World, checked
     scored = world.ask("score", "--now", world.day(LAST))
     made = world.ask("retrain", "--as-of", world.day(LAST), "--reason", "another past", code=(0, 1))
 
-    assert (scored["version"], scored["written"]) == (1, 24)
+    assert scored["version"] == 1
+    assert (scored["written"] + scored["left_out"] == 24, scored["left_out"] > 0) == (True, True)
     assert made["state"] in ("promoted", "refused")

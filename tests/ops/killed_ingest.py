@@ -45,6 +45,7 @@ DATA = DataParams.model_validate(
         "batch_every": "7D",
         "batch_grace": "1D",
         "suite": "suite.json",
+        "rows": {"where": [], "resample": None},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )

@@ -39,9 +39,9 @@ class RowMatrix:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, places: "slice | int") -> np.ndarray:
-        """Rows of the matrix: some in a row, shape (n, width), or one, shape (width,)."""
-        if isinstance(places, slice):
+    def __getitem__(self, places: "slice | int | np.ndarray") -> np.ndarray:
+        """Rows of the matrix: some, shape (n, width), or one, shape (width,)."""
+        if isinstance(places, slice | np.ndarray):
             return self.make(self.rows.iloc[places])
         number, place = divmod(int(places), self.piece)
         if number not in self._held:

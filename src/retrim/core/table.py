@@ -17,9 +17,11 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from retrim.core.arrivals import first, first_known, latest
 from retrim.core.keyed import at_keys, total_order
 from retrim.core.lags import HistoryParams, past_features
 from retrim.core.lags_fit import history_faults
+from retrim.core.rows import RowParams, kept, put_together, row_faults
 from retrim.core.section import Section, Span
 
 ColumnType = Literal["number", "integer", "category", "time"]
@@ -66,6 +68,7 @@ class DataParams(Section):
     batch_every: Span = Field(description="span between batches, so that a missing one is noticed")
     batch_grace: Span = Field(description="how late a batch may be before it is reported")
     suite: str = Field(description="path of the Great Expectations suite, from the workspace")
+    rows: RowParams = Field(description="which of the landed rows the table has, and at what grain")
     history: HistoryParams = Field(description="features from the past of the table")
 
     @model_validator(mode="after")
@@ -99,6 +102,10 @@ class DataParams(Section):
         found = history_faults(self.history, columns, task=self.task, horizon=self.label_horizon)
         if found:
             raise ValueError("; ".join(f"history.{fault}" for fault in found))
+        used = (*self.own_features, *(feature.of for feature in self.history.features), *self.history.entity)
+        found = row_faults(self.rows, columns, features=used)
+        if found:
+            raise ValueError("; ".join(f"rows.{fault}" for fault in found))
         return self
 
     @model_validator(mode="after")
@@ -113,6 +120,11 @@ class DataParams(Section):
             if self.columns[name].type == "number":
                 raise ValueError(f"key: {name!r} is a number, which has many spellings; declare it integer or category")
         return self
+
+    @property
+    def row_key(self) -> tuple[str, ...]:
+        """The columns that name a row of the table: those that name a landed one, or its span and what it is about."""
+        return self.key if self.rows.resample is None else (*self.rows.resample.by, self.time)
 
     def _with_role(self, role: str) -> list[str]:
         return [name for name, column in self.columns.items() if column.role == role]
@@ -176,7 +188,42 @@ def _as_text(values: pd.Series) -> pd.Series:
 
 
 def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, *, as_of: pd.Timestamp) -> pd.DataFrame:
-    """The table as it was known at `as_of`, a row a key, in total order (event time, key).
+    """The table as it was known at `as_of`: its rows, as `data.rows` has them, and the features from its past.
+
+    Args:
+        rows: Landed rows with the columns of `OURS`.
+        labels: Landed labels (`_key`, target, `_arrived`), or None when there are none.
+        data: What the table is.
+        as_of: The moment the pipeline pretends is now.
+
+    Returns:
+        In total order (event time, key), with `_event`, `_due`, `_known`, `_matured`; the target is missing where
+        its label is not known.
+    """
+    return shaped(known_rows(rows, labels, data, as_of=as_of), data, as_of=as_of)
+
+
+def shaped(table: pd.DataFrame, data: DataParams, *, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Known rows as `data.rows` has them, with the features from their past.
+
+    Args:
+        table: As `known_rows` gives it.
+        data: What the table is.
+        as_of: The moment the pipeline pretends is now.
+    """
+    table = kept(table, data.rows)
+    grain = data.rows.resample
+    if grain is not None:
+        table = put_together(table, grain, time=data.time, target=data.target, as_of=as_of)
+        table["_key"] = row_keys(table, data.row_key, "")
+        table = _in_order(_ripened(table, as_of))
+    return with_past(table, data, data.history)
+
+
+def known_rows(
+    rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, *, as_of: pd.Timestamp
+) -> pd.DataFrame:
+    """The landed rows as they were known at `as_of`, a row a key, in total order (event time, key).
 
     Of rows with one key the latest arrival by `as_of` wins, and so it does for labels.
     A row is mature when its label was due and known: `_matured` is the later of the
@@ -190,27 +237,33 @@ def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, 
         as_of: The moment the pipeline pretends is now.
 
     Returns:
-        Rows with `_event`, `_due`, `_known`, `_matured` and the features from the past added; the target is
-        missing where its label is not known.
+        Rows with `_event`, `_due`, `_known`, `_matured` added; the target is missing where its label is not known.
     """
-    table = _latest(rows, as_of)
+    table = latest(rows, as_of)
     target = data.target
     if labels is not None and len(labels):
         brought = table["_arrived"].where(table[target].notna())
-        late = _latest(labels, as_of)
+        late = latest(labels, as_of)
         arrived = at_keys(table["_key"], late, "_arrived")
         newer = arrived.notna() & (brought.isna() | (arrived >= brought))
         table[target] = table[target].mask(newer, at_keys(table["_key"], late, target))
-    known = at_keys(table["_key"], _first_known(rows, labels, target, as_of), "_arrived")
+    known = at_keys(table["_key"], first_known(rows, labels, target, as_of), "_arrived")
     if labels is not None and len(labels):  # one that came before its row was known of no row until that came
-        known = known.clip(lower=at_keys(table["_key"], _first(rows, as_of), "_arrived"))
+        known = known.clip(lower=at_keys(table["_key"], first(rows, as_of), "_arrived"))
     table["_event"] = table[data.time]
     table["_due"] = table[data.due] if data.due else table[data.time] + pd.Timedelta(data.label_horizon or 0)
     table["_known"] = known.where(table[target].notna())
+    return _in_order(_ripened(table, as_of))
+
+
+def _ripened(table: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     matured = table[["_due", "_known"]].max(axis=1, skipna=False)
     table["_matured"] = matured.where(matured <= as_of)
-    table = table.take(total_order(table["_event"], table["_key"])).reset_index(drop=True)
-    return with_past(table, data, data.history)
+    return table
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    return table.take(total_order(table["_event"], table["_key"])).reset_index(drop=True)
 
 
 def with_past(table: pd.DataFrame, data: DataParams, history: HistoryParams) -> pd.DataFrame:
@@ -233,28 +286,6 @@ def with_past(table: pd.DataFrame, data: DataParams, history: HistoryParams) -> 
     history = history.model_copy(update={"features": tuple(wanted)})
     added = past_features(table, history, late=late, positive=positive)
     return pd.concat([table, pd.DataFrame(added, index=table.index)], axis=1) if added else table
-
-
-def _first_known(rows: pd.DataFrame, labels: pd.DataFrame | None, target: str, as_of: pd.Timestamp) -> pd.DataFrame:
-    """`_key` and `_arrived` of each key's first label."""
-    parts = [frame.loc[frame[target].notna(), ["_key", "_arrived"]] for frame in (rows, labels) if frame is not None]
-    return _first(pd.concat(parts), as_of)
-
-
-def _first(landed: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """`_key` and `_arrived` of each key's first arrival."""
-    seen = landed.loc[landed["_arrived"] <= as_of, ["_key", "_arrived"]]
-    if not seen["_key"].duplicated().any():
-        return seen
-    return seen.sort_values("_arrived", kind="stable").drop_duplicates("_key")
-
-
-def _latest(landed: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    seen = landed[landed["_arrived"] <= as_of]
-    if seen["_key"].duplicated().any():
-        seen = seen.sort_values(["_arrived", "_batch"], kind="stable")
-        seen = seen.drop_duplicates("_key", keep="last")
-    return seen.reset_index(drop=True)
 
 
 def mature(table: pd.DataFrame) -> pd.DataFrame:

@@ -105,6 +105,7 @@ def data_section(task: Literal["regression", "binary"], *, labels: str, horizon:
         "batch_every": "7d",
         "batch_grace": "1d",
         "suite": suite,
+        "rows": {"where": [], "resample": None},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 

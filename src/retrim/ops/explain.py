@@ -72,7 +72,8 @@ def explain(house: House, what: str, *, version: int | None, asked: str | None, 
     if _is_file(what):
         found = _version(house, version)
         return _given(found, row_of_file(Path(what), *_columns(house, found)), asked)
-    keys = read_landed(house.landing.root)[0]["_key"]
+    grain = house.params.data.rows.resample
+    keys = (known_table(house, as_of=now) if grain else read_landed(house.landing.root)[0])["_key"]
     key, at, number = what.rpartition("@")
     if at and number.isdecimal() and len(number) <= LONGEST and _spelt(what, keys, house.params.data) is None:
         if version is not None:
@@ -121,7 +122,7 @@ def _landed(
 ) -> Explained:
     row = table[table["_key"] == key]
     if not len(row):
-        raise RefusedError(f"row {key!r} had not landed by {as_of}; it cannot be explained as it was then")
+        raise RefusedError(f"row {key!r} had not landed by {as_of}, or data.rows leaves it out; it cannot be explained")
     said = explain_row(found.predictor, row, asked=asked)
     agrees = None
     if prediction is not None:
@@ -157,11 +158,11 @@ def _spelt(what: str, keys: pd.Series, data: DataParams) -> str | None:
     """The key as the table spells it: as it was given, or with its times written out; None where no row has it."""
     if (keys == what).any():
         return what
-    parts = re.split(r"(?<!\\)\|", what) if len(data.key) > 1 else [what]
-    if len(parts) != len(data.key):
+    parts = re.split(r"(?<!\\)\|", what) if len(data.row_key) > 1 else [what]
+    if len(parts) != len(data.row_key):
         return None
     values: dict[str, pd.Series] = {}
-    for name, part in zip(data.key, parts, strict=True):
+    for name, part in zip(data.row_key, parts, strict=True):
         if data.columns[name].type == "time":
             times = pd.to_datetime(pd.Series([part]), format="ISO8601", utc=True, errors="coerce")
             if times.isna().any():
@@ -169,5 +170,5 @@ def _spelt(what: str, keys: pd.Series, data: DataParams) -> str | None:
             values[name] = times
         else:
             values[name] = pd.Series([part.replace("\\|", "|").replace("\\\\", "\\")], dtype="str")
-    spelt = str(row_keys(pd.DataFrame(values), data.key, "").iloc[0])
+    spelt = str(row_keys(pd.DataFrame(values), data.row_key, "").iloc[0])
     return spelt if (keys == spelt).any() else None

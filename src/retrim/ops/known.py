@@ -3,7 +3,8 @@
 import pandas as pd
 
 from retrim.core.lags import HistoryParams
-from retrim.core.table import assemble, with_past
+from retrim.core.rows import left_out
+from retrim.core.table import assemble, known_rows, with_past
 from retrim.datasets.landed import read_landed
 from retrim.ops.house import House
 
@@ -33,3 +34,12 @@ def known_table(house: House, *others: House, as_of: pd.Timestamp) -> pd.DataFra
         if row.lineage.get(HISTORY):
             table = with_past(table, data, HistoryParams.model_validate(row.lineage[HISTORY]))
     return table
+
+
+def left_out_since(house: House, *, as_of: pd.Timestamp, since: pd.Timestamp) -> int:
+    """How many rows with an event after `since` had landed by `as_of` and are left out by `data.rows`."""
+    data = house.params.data
+    if not data.rows.where:
+        return 0
+    came = known_rows(*read_landed(house.landing.root), data, as_of=as_of)
+    return sum(left_out(came[came["_event"] > since], data.rows).values())

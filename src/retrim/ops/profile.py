@@ -12,16 +12,17 @@ from retrim.core.look import Look, LookTable, look_at
 from retrim.core.look.champion import Champion
 from retrim.core.look.page import page_of
 from retrim.core.prepare import StepParams
+from retrim.core.rows import AS_THEY_LAND
 from retrim.core.table import OURS, assemble
 from retrim.core.view import FeatureView
 from retrim.datasets.landed import read_columns, read_labels
-from retrim.datasets.raw import open_raw
 from retrim.errors import BadInputError
 from retrim.files import write_file
 from retrim.machine import cores
 from retrim.ops.champion import champion
 from retrim.ops.house import House
 from retrim.ops.init.desk import Wishes
+from retrim.ops.init.use import open_table
 from retrim.ops.live import live
 from retrim.ops.profile_raw import raw_table
 
@@ -54,20 +55,22 @@ def profile(house: House, *, as_of: pd.Timestamp, rows: int) -> Look:
     )
 
 
-def profile_file(where: str, wishes: Wishes, *, rows: int) -> Look:
+def profile_file(where: str, wishes: Wishes, *, rows: int, query: str | None = None, table: str | None = None) -> Look:
     """A look at a table that has not landed, read as `retrim init` reads it.
 
     Args:
         where: A file, a folder of files, or an address.
         wishes: Its target, and what else is known of it.
         rows: Of the sample.
+        query: Of a database: what gives the rows.
+        table: Of a database: or its table.
 
     Raises:
         BadInputError: It is no table, or a named column is not there.
         RefusedError: Nothing can be made of it.
     """
-    table, notes = raw_table(open_raw(where), wishes)
-    return look_at(table, rows=rows, seed=SEED, threads=cores(), champion=None, prepared=(), given=notes)
+    made, notes = raw_table(open_table(where, query=query, table=table), wishes)
+    return look_at(made, rows=rows, seed=SEED, threads=cores(), champion=None, prepared=(), given=notes)
 
 
 def write_page(look: Look, to: Path) -> Path:
@@ -88,7 +91,8 @@ def landed_table(house: House, *, as_of: pd.Timestamp) -> LookTable:
     Raises:
         BadInputError: No rows had landed by then, or they have other columns than params.yaml.
     """
-    data = house.params.data
+    # What landed is looked at, row by row: also what `data.rows` leaves out or puts together.
+    data = house.params.data.model_copy(update={"rows": AS_THEY_LAND})
     batches = house.landing.batches(as_of)
     files = [file for file in batches if file.kind == "rows"]
     if not sum(file.rows for file in files):

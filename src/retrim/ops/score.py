@@ -1,6 +1,6 @@
 """Batch scoring: the champion's predictions for rows that have landed, into the store, each row once a version."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,21 +11,30 @@ from retrim.core.drift.scores import score_columns
 from retrim.core.view import FeatureView
 from retrim.ops.champion import Stored, champion
 from retrim.ops.house import House
-from retrim.ops.known import known_table
+from retrim.ops.known import known_table, left_out_since
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a scoring run wrote; `selected` counts rows that were decided for, None where nothing is decided."""
+    """What a scoring run wrote.
+
+    Args:
+        version: The live one; None before the first.
+        rows: That had no prediction of it yet.
+        written: Predictions.
+        selected: Rows that were decided for; None where nothing is decided.
+        left_out: Rows since the version was made that `data.rows` leaves out, and that so have no prediction.
+    """
 
     version: int | None
     rows: int
     written: int
     selected: int | None
+    left_out: int = 0
 
     def as_record(self) -> dict[str, Any]:
         plain = {"version": self.version, "rows": self.rows, "written": self.written}
-        return {**plain, "selected": self.selected}
+        return {**plain, "selected": self.selected, "left_out": self.left_out}
 
 
 def score(house: House, *, now: pd.Timestamp) -> Scored:
@@ -33,7 +42,8 @@ def score(house: House, *, now: pd.Timestamp) -> Scored:
     found = champion(house)
     if found is None:
         return Scored(None, 0, 0, None)
-    return score_table(house, known_table(house, as_of=now), found, now=now)
+    scored = score_table(house, known_table(house, as_of=now), found, now=now)
+    return replace(scored, left_out=left_out_since(house, as_of=now, since=found.predictor.used_until))
 
 
 def score_table(house: House, table: pd.DataFrame, champion: Stored, *, now: pd.Timestamp) -> Scored:

@@ -32,6 +32,7 @@ def data(task: str = "regression") -> DataParams:
             "batch_every": "7D",
             "batch_grace": "1D",
             "suite": "expectations/shop.json",
+            "rows": {"where": [], "resample": None},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )

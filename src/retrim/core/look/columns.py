@@ -13,6 +13,8 @@ from retrim.core.look.periods import Periods
 from retrim.core.table import ColumnType, Role
 
 BINS, TOP = 24, 8
+WHOLE = 1e9
+"""Range up to which bins of whole numbers are cut between them."""
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 FAR = 3.0
 """A histogram ends at the 0.5 % quantiles where the range is so many times as wide as what lies between them."""
@@ -222,8 +224,9 @@ def _edges(finite: np.ndarray, *, whole: bool) -> np.ndarray:
             low, high = inner_low, inner_high
         if low == high:
             return np.array([low, np.nextafter(high, np.inf)])
-        if whole and high - low < BINS:
-            return np.arange(low - 0.5, high + 1)
+        if whole and high - low < WHOLE:  # bins that hold as many whole numbers each, or they look ragged
+            step = np.ceil((high - low + 1) / BINS)
+            return np.arange(low - 0.5, high + step, step)
     along = np.linspace(0, 1, BINS + 1)
     return np.unique(low * (1 - along) + high * along)  # no difference, which of the largest numbers is not finite
 

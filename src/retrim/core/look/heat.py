@@ -7,7 +7,7 @@ import numpy as np
 from retrim.core.look.whole import Look
 from retrim.core.report.style import INK, MUTED, drawn, plain
 
-MOST_ROWS = 40
+MOST_ROWS = 30
 LEAST_DIGITS = 16
 """Columns of a heat map above which figures do not fit into its cells."""
 

@@ -220,7 +220,9 @@ def _likelihood(law: _Tried, sample: np.ndarray, half: float) -> float:
     with np.errstate(all="ignore"):
         if not half or "Poisson" in law.name:
             return float(law.density(sample).sum())
-        return float(np.log(law.below(sample + half) - law.below(sample - half)).sum())
+        mass = law.below(sample + half) - law.below(sample - half)
+        # Far out the two are one number; over so little the density hardly changes.
+        return float(np.where(mass > 0, np.log(mass), law.density(sample)).sum())
 
 
 def _distance(law: _Tried, sample: np.ndarray, half: float) -> float:

@@ -10,7 +10,7 @@ from retrim.core.look.whole import Look
 
 NEARLY = 0.995
 NEW_LEVELS = 0.01
-FAR_OUT = 5.0
+FAR_OUT = 10.0
 LONG = 200
 MUCH, MOVES = 0.5, 0.2
 """Share missing that is much; difference of that share between parts of the history that is a change."""
@@ -54,7 +54,7 @@ def gaps(look: Look) -> Iterator[Note]:
         if len(known) > 1 and known.max() - known.min() >= MOVES:
             at = look.periods.labels[int(np.nanargmax(column.missing_by))]
             said.append(f"{known.min():.0%} to {known.max():.0%} over time, most in {at}")
-        elif gap is None and share < MUCH:
+        elif share < MUCH and (gap is None or not gap.told_by):
             continue
         if gap is not None and gap.told_by:
             said.append(f"systematic, told by {cut_name(gap.told_by)} (Cramér's V {gap.strength:.2f})")

@@ -149,7 +149,7 @@ def _row(column: ColumnLook, look: Look) -> ColumnRow:
 
 def share(value: float) -> str:
     """A share in percent, and that it is more than nothing where it is."""
-    return "< 0.1 %" if 0 < value < 0.001 else f"{value:.1%}"
+    return "0" if value == 0 else "< 0.1 %" if value < 0.001 else f"{value:.1%}"
 
 
 def middle(column: ColumnLook) -> str:

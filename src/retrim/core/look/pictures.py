@@ -1,5 +1,6 @@
 """The larger pictures: the target over time, and the most telling features against it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_PAIRS, ACROSS = 12, 4
+TELLING = 0.0005
+"""Share of the target's uncertainty from which a feature is drawn beside the first four."""
 LABEL = 14
 DRAWABLE = 1e150
 """Beyond it matplotlib's own sums are not finite."""
@@ -58,20 +61,22 @@ def target(look: Look) -> bytes | None:
 
 def pairs(look: Look) -> list[bytes]:
     """The most telling features against the target, a few a picture."""
-    shown = [pair for pair in look.pairs if len(pair.labels)][:MOST_PAIRS]
+    able = [pair for pair in look.pairs if len(pair.labels)]
+    shown = [pair for place, pair in enumerate(able) if place < ACROSS or pair.tells >= TELLING][:MOST_PAIRS]
+    ends = _ends(shown)
     made = []
     for start in range(0, len(shown), ACROSS):
         part = shown[start : start + ACROSS]
         with drawn_side_by_side("", width=10.4, height=2.9, count=ACROSS) as (several, drawn):
             for axes, pair in zip(several, part, strict=False):
-                _pair(axes, pair, look)
+                _pair(axes, pair, look, ends)
             for axes in several[len(part) :]:
                 axes.set_axis_off()
         made.append(drawn.getvalue())
     return made
 
 
-def _pair(axes: "Axes", pair: Pair, look: Look) -> None:
+def _pair(axes: "Axes", pair: Pair, look: Look, ends: tuple[float, float]) -> None:
     at = np.arange(len(pair.labels))
     axes.set_title(f"{_short(pair.name, 20)}\ntells {pair.tells:.1%}", fontsize=9)
     if not _drawable(np.append(pair.middle, pair.spread)):
@@ -92,6 +97,21 @@ def _pair(axes: "Axes", pair: Pair, look: Look) -> None:
     axes.set_xticks(at, [_short(label) for label in pair.labels], rotation=90, fontsize=7)
     axes.tick_params(axis="y", labelsize=7)
     axes.margins(x=0.08)
+    axes.set_ylim(*ends)
+
+
+def _ends(shown: Sequence[Pair]) -> tuple[float, float]:
+    """One axis for all, or what chance makes of a feature that tells nothing would look like something."""
+    middles = np.concatenate([pair.middle for pair in shown] or [np.zeros(1)])
+    spreads = np.concatenate([pair.spread for pair in shown] or [np.zeros(1)])
+    finite = np.isfinite(middles) & (np.abs(middles) < DRAWABLE)
+    if not finite.any():
+        return 0.0, 1.0
+    middles, spreads = middles[finite], np.clip(np.nan_to_num(spreads[finite]), 0, DRAWABLE)
+    # A cell of hardly any rows may be far off: it is drawn as far as the axis goes.
+    low, high = np.quantile(middles - spreads, 0.02), np.quantile(middles + spreads, 0.98)
+    room = 0.06 * (high - low) or 1.0
+    return float(min(low, middles.min()) - room), float(max(high, middles.max()) + room)
 
 
 def _classes(axes: "Axes", classes: tuple[tuple[str, int], ...]) -> None:

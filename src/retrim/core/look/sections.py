@@ -63,7 +63,6 @@ def _target(look: Look) -> Section | None:
 def _pairs(look: Look) -> Section | None:
     if not look.pairs:
         return None
-    rows = tuple((short(pair.name, 60), f"{pair.tells:.2%}") for pair in look.pairs[:MOST_ROWS])
     goal = look.table.data
     asked = f"share of {short(goal.positive)!r}" if goal.positive is not None else "share of the commonest class"
     shown = (
@@ -77,7 +76,7 @@ def _pairs(look: Look) -> Section | None:
         f"On {look.sampled:,} rows." if look.sampled < look.table.rows else "On all rows.",
     )
     drawn = tuple(("features against the target", picture) for picture in pictures.pairs(look))
-    return Section("Features against the target", "pairs", said, (Table(("feature", "tells"), rows),), drawn)
+    return Section("Features against the target", "pairs", said, (), drawn)
 
 
 def _related(look: Look) -> Section | None:

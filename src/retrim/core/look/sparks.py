@@ -36,15 +36,15 @@ class Box:
 
 
 def bars(counts: Sequence[float], says: Sequence[str], *, last_quiet: bool = False) -> tuple[Bar, ...]:
-    """Bars side by side, as high as their counts."""
+    """Bars side by side, as high as their counts; a quiet one, of what is left over, is cut at the highest other."""
     if not len(counts):
         return ()
-    most = max(counts)
+    most = max(counts[:-1] if last_quiet and len(counts) > 1 else counts)
     step = min(WIDTH / len(counts), WIDTH / 3)
     gap = 0.8 if len(counts) > TOP + 1 else 5.0
     made = []
     for place, (count, said) in enumerate(zip(counts, says, strict=True)):
-        height = max(HEIGHT * count / most, 0.8) if most > 0 and count > 0 else 0.0
+        height = min(max(HEIGHT * count / most, 0.8), HEIGHT) if most > 0 and count > 0 else 0.0
         quiet = last_quiet and place == len(counts) - 1
         made.append(
             Bar(

@@ -135,6 +135,7 @@ def data_of(
             "batch_every": rhythm.batch_every if reading.arrival is None else "1D",
             "batch_grace": "1D" if every >= pd.Timedelta("3D") else "6h" if every >= pd.Timedelta("1D") else "1h",
             "suite": f"expectations/{desk.wishes.model}.json",
+            "rows": {"where": [], "resample": None},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )

@@ -36,6 +36,18 @@ def model_name(where: str) -> str:
     return name if name and name[0].isalpha() else f"table_{name}".strip("_")
 
 
+def open_table(where: str, *, query: str | None, table: str | None) -> RawTable:
+    """The table in a file, a folder, at an address, or what a database answers.
+
+    Raises:
+        BadInputError: It is no table, or a query is asked of what is no database.
+    """
+    if is_address(where) and is_database(where):
+        return raw_of(read_query(where, query=query, table=table), address_of(where).shown)
+    refuse_query(query, table)
+    return open_raw(where)
+
+
 def look(
     workspace: Workspace,
     where: str,
@@ -54,11 +66,7 @@ def look(
     settings = read_yaml(workspace.params)
     gate = settings.get("gate")
     confidence = float(gate["confidence"]) if isinstance(gate, dict) and "confidence" in gate else 0.95
-    if is_address(where) and is_database(where):
-        raw = raw_of(read_query(where, query=query, table=table), address_of(where).shown)
-    else:
-        refuse_query(query, table)
-        raw = open_raw(where)
+    raw = open_table(where, query=query, table=table)
     drafted = draft(raw, wishes, ask=ask, confidence=confidence, seed=7, threads=cores())
     if drafted.leaks:
         said = "; ".join(leak.text for leak in drafted.leaks)
