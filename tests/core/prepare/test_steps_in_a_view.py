@@ -78,9 +78,10 @@ def test_a_column_that_is_added_stands_last_and_names_its_source() -> None:
 
 
 def test_what_columns_add_is_summed_by_feature() -> None:
-    view = FeatureView.learn(TRAINED, DATA, prepare(SAID).steps)
+    view = FeatureView.learn(TRAINED, DATA, prepare({**SAID, "columns": ["weather", "km"]}).steps)
 
-    assert view.by_feature(np.array([[1.0, 2.0, 4.0, 8.0, 16.0]])).tolist() == [[9.0, 18.0, 4.0]]
+    # Columns: km, weather, items, weather:missing, km:missing.
+    assert view.by_feature(np.array([[1.0, 2.0, 4.0, 8.0, 16.0]])).tolist() == [[17.0, 10.0, 4.0]]
 
 
 def test_a_view_without_steps_says_nothing_of_them() -> None:
