@@ -60,7 +60,7 @@ def init(
     ] = None,
     table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Of a database: or its table.")] = None,
     ahead: Annotated[
-        str | None, typer.Option("--ahead", metavar="SPAN", help="Forecast: predicted so long before, as 24h.")
+        str | None, typer.Option("--ahead", metavar="SPAN", help="Forecast: so long before, as 24h.")
     ] = None,
     known_ahead: Annotated[
         list[str] | None, typer.Option("--known-ahead", metavar="COL", help="Known so early (repeat).")
