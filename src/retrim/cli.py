@@ -220,7 +220,7 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     elif scored.version is None:
         screens.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
     else:
-        selected = f", {scored.selected} rows selected by the thresholds of their groups"
+        selected = f", {scored.selected} rows selected by its thresholds"
         decided = "" if scored.selected is None else selected
         apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
         said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"

@@ -13,6 +13,7 @@ from retrim.core.batches import BatchParams
 from retrim.core.card import CardParams
 from retrim.core.contest import FormerParams
 from retrim.core.contributions import ExplainParams
+from retrim.core.decide import DecideParams
 from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.fairness.fits import require_fit
@@ -59,6 +60,7 @@ class Params(Section):
     backtest: BacktestParams
     gate: GateParams
     fairness: FairnessParams
+    decide: DecideParams
     probe: ProbeParams
     account: AccountParams
     drift: DriftParams
@@ -93,6 +95,21 @@ class Params(Section):
             MODELS[self.train.model].check_aim(self.data.task, self.judge.loss)
         except BadInputError as wrong:
             raise ValueError(f"train.model: {wrong}") from wrong
+        return self
+
+    @model_validator(mode="after")
+    def _decisions_fit_the_task(self) -> "Params":
+        task, mitigate = self.data.task, self.fairness.mitigate
+        if self.train.balance is not None and task == "regression":
+            raise ValueError("train.balance: a regression has no classes to balance; set it to null")
+        if self.train.balance is not None and mitigate == "reweight":
+            raise ValueError(
+                "train.balance: fairness.mitigate weighs classes already, by group; set one of both to null"
+            )
+        if self.decide.threshold is not None and task != "binary":
+            raise ValueError(f"decide.threshold: decides between two classes, and this task is {task}; set it to null")
+        if self.decide.threshold is not None and mitigate == "thresholds":
+            raise ValueError("decide.threshold: fairness.mitigate makes a threshold a group; set one of both to null")
         return self
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ import pytest
 
 from retrim.core.backtest import Origin, backtest, stated_interval
 from retrim.core.metrics import row_losses
+from retrim.core.prepare import Outcome, StepParams, learn_steps
 from retrim.core.training import Recipe, WindowKind, fit_recipe
 from retrim.core.view import FeatureView
 from retrim.core.windows import folds
@@ -101,3 +102,19 @@ def test_models_with_classes_state_no_interval() -> None:
     ]
 
     assert stated_interval(origins, level=0.8) is None
+
+
+def test_steps_of_preparation_are_learned_anew_from_the_past_of_each_origin() -> None:
+    capped = {"step": "outlier_cap", "columns": ["x"], "by": "iqr", "reach": 0.1, "at_most": 1.0}
+    steps = StepParams.model_validate(capped)
+    table = rows()
+    step, _ = learn_steps(table.iloc[:5], VIEW.features, Outcome(VIEW.actual(table.iloc[:5]), ()), [steps], strict=True)
+    view = replace(VIEW, steps=step)
+    cut = folds(table["_event"], table["_due"], count=1, rows=20)
+    (origin,) = backtest({"found": RECIPE}, view, table, cut, ("all",), sliding_rows=40, cores=1)
+    own = view.again(table.iloc[cut[0].fit])
+    scored = table.iloc[cut[0].score]
+    model = fit_recipe(RECIPE, own, table.iloc[cut[0].fit], threads=1)
+
+    assert own.steps[0].state != view.steps[0].state
+    assert origin.predicted["all"] == pytest.approx(model.predict(own.matrix(scored)), abs=0)

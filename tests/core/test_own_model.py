@@ -183,7 +183,7 @@ def test_a_name_that_leads_out_of_the_workspace_is_refused(name: str) -> None:
     with pytest.raises(BadInputError, match=r"names no file of the workspace; write such as own:models/my_model\.py"):
         parts_of(name)
     with pytest.raises(ValueError, match="names no file of the workspace"):
-        TrainParams(model=name, windows=("all",), recipes=("found",), seed=1)
+        TrainParams(model=name, windows=("all",), recipes=("found",), balance=None, seed=1)
 
 
 def test_bytes_that_are_no_archive_of_skops_stay_as_they_are() -> None:
@@ -198,3 +198,15 @@ def test_what_skops_writes_twice_has_one_form() -> None:
 
     assert one_form(first) == one_form(second)
     assert skops.io.loads(one_form(first)).coef_ == pytest.approx(Ridge().fit(X, Y).coef_)
+
+
+def test_a_model_kept_by_skops_is_the_same_bytes_twice() -> None:
+    kept = {
+        "fit": "def fit(matrix, actual, about):\n    return Ridge().fit(matrix, actual)\n",
+        "predict": "import numpy as np\n\ndef predict(model, matrix):\n    return model.predict(matrix)\n",
+        "save": "import skops.io\nfrom sklearn.linear_model import Ridge\n\n"
+        "def save(model):\n    return skops.io.dumps(model)\n",
+        "load": "def load(content):\n    return skops.io.loads(content)\n",
+    }
+
+    assert fit(named(**kept)).files() == fit(named(**kept)).files()

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from retrim.core.metrics import row_losses
 from retrim.core.models import MODELS, Fitted
 from retrim.core.plugins import Entry
+from retrim.core.prepare import StepParams
 from retrim.core.probe import ProbeParams, Reading, fitted_rows, reading_of, refit_losses
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, WindowKind, fit_recipe
@@ -150,6 +151,19 @@ def test_rows_between_the_newest_are_trained_on_too(remembering: Remembering) ->
     read(stream(40), np.array([30, 34, 38]), MEMORY, blocks=3)
 
     assert sorted(map(len, remembering.fitted)) == [30, 34, 38]
+
+
+def test_features_are_prepared_as_a_retraining_would() -> None:
+    # Only the sign of x is left: the probe then loses what a fit on signs loses.
+    steps = [StepParams.model_validate({"step": "bins_edges", "columns": ["x"], "edges": [0.0]})]
+    table, newest = stream(300), np.arange(260, 300)
+    params = ProbeParams(blocks=1, min_rows=2, sample_rows=None, when="every")
+    past, judged = table.iloc[:260], table.iloc[newest]
+    view = FeatureView.learn(past, data(), steps)
+    model = fit_recipe(TREES, view, past, threads=1)
+    losses = refit_losses(table, newest, TREES, data(), params, steps, window="all", sliding_rows=9, cores=1)
+
+    assert losses == pytest.approx(row_losses("mse", view.actual(judged), model.predict(view.matrix(judged))))
 
 
 # --- what it finds

@@ -7,7 +7,7 @@ import pytest
 from retrim.core.challengers import challengers_of, recipes_of
 from retrim.core.training import TrainParams
 
-TRAIN = TrainParams(model="gbm", windows=("all", "sliding"), recipes=("found", "champion"), seed=7)
+TRAIN = TrainParams(model="gbm", windows=("all", "sliding"), recipes=("found", "champion"), balance=None, seed=7)
 FOUND: dict[str, Any] = {"hyperparameters": {"num_leaves": 4}, "rounds": 9}
 
 
@@ -36,3 +36,10 @@ def test_every_recipe_is_fitted_on_every_window_that_differs(rows: int, names: l
     found = challengers_of(recipes, TRAIN.windows, rows, sliding_rows=10)
 
     assert [each.name for each in found] == names
+
+
+def test_a_champion_of_another_kind_competes_as_what_it_is() -> None:
+    champion = {"model": "linear", "hyperparameters": {"l2": 0.1}, "rounds": 1}
+    made = recipes_of(FOUND | {"champion": champion}, TRAIN, loss="mae", reweight=False)
+
+    assert {kind: recipe.model for kind, recipe in made.items()} == {"found": "gbm", "champion": "linear"}

@@ -34,17 +34,21 @@ def test_windows_that_hold_the_same_rows_make_one_challenger(windows: tuple, row
 
 def test_at_least_one_window_is_needed() -> None:
     with pytest.raises(ValidationError):
-        TrainParams.model_validate({"model": "gbm", "windows": [], "recipes": ["found"], "seed": 1})
+        TrainParams.model_validate({"model": "gbm", "windows": [], "recipes": ["found"], "balance": None, "seed": 1})
 
 
 def test_what_was_found_always_competes() -> None:
     with pytest.raises(ValidationError, match="found is missing"):
-        TrainParams.model_validate({"model": "gbm", "windows": ["all"], "recipes": ["champion"], "seed": 1})
+        TrainParams.model_validate(
+            {"model": "gbm", "windows": ["all"], "recipes": ["champion"], "balance": None, "seed": 1}
+        )
 
 
 def test_an_unknown_kind_of_model_is_refused_where_it_is_set() -> None:
     with pytest.raises(ValidationError, match=r"unknown model 'gmb'; known: .*gbm"):
-        TrainParams.model_validate({"model": "gmb", "windows": ["all"], "recipes": ["found"], "seed": 1})
+        TrainParams.model_validate(
+            {"model": "gmb", "windows": ["all"], "recipes": ["found"], "balance": None, "seed": 1}
+        )
 
 
 def test_a_recipe_tells_all_that_a_fit_needs() -> None:
@@ -55,6 +59,7 @@ def test_a_recipe_tells_all_that_a_fit_needs() -> None:
         "rounds": 5,
         "seed": 7,
         "reweight": False,
+        "balance": None,
     }
 
 

@@ -356,6 +356,13 @@ class TestTheTask:
         assert "accuracy says little" in drafted.aim.why
         assert "average_precision" in drafted.aim.metrics
 
+    def test_a_rare_class_is_told_with_its_share_and_what_is_done_about_it(self) -> None:
+        late = np.where(np.random.default_rng(7).random(ROWS) < 0.04, "yes", "no")
+        told = said(looked_at(csv(table(late=late)), target="late"), "imbalance")
+
+        assert f"{np.mean(late == 'yes'):.1%} of the rows are of the rarest class" in told
+        assert "train.balance: null, as the loss judges probabilities" in told
+
     def test_several_words_are_classes(self) -> None:
         kind = np.random.default_rng(7).choice(["a", "b", "c"], ROWS)
         drafted = looked_at(csv(table(kind=kind)), target="kind")

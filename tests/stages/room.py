@@ -14,6 +14,7 @@ from retrim.core.backtest import BacktestParams
 from retrim.core.canonical import to_json
 from retrim.core.contest import FormerParams
 from retrim.core.contributions import ExplainParams
+from retrim.core.decide import DecideParams
 from retrim.core.drift.alarms import AlarmParams
 from retrim.core.drift.joint import JointParams
 from retrim.core.drift.profile import ProfileParams
@@ -38,7 +39,13 @@ START = pd.Timestamp("2024-01-01", tz="UTC")
 SETTINGS: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 80, "sliding_rows": 200},
     "judge": {"loss": "mae", "metrics": ["mae"], "draws": 200, "block_rows": 8},
-    "train": {"model": "gbm", "windows": ["all", "sliding"], "recipes": ["found", "champion"], "seed": 7},
+    "train": {
+        "model": "gbm",
+        "windows": ["all", "sliding"],
+        "recipes": ["found", "champion"],
+        "balance": None,
+        "seed": 7,
+    },
     "profile": {
         "cells": 20,
         "levels": 50,
@@ -73,6 +80,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "bagging_fraction": {"low": 0.5, "high": 1.0},
         },
     },
+    "decide": {"threshold": None, "false_positive": 1.0, "false_negative": 1.0},
     "account": {"usual_rows": 40},
     "former": {"most": 3, "restore": True, "judged": 2},
     "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
@@ -171,6 +179,7 @@ class Room:
             self.fairness.mitigate,
             self.fairness.threshold,
             self.fairness.equalise,
+            self.section("decide", DecideParams),
             self.paths,
             cores,
         )

@@ -199,7 +199,7 @@ def test_a_search_keeps_the_trial_with_the_least_loss(first: Room) -> None:
 def test_a_refit_takes_the_champions_hyperparameters_and_rounds(first: Room, second: Room) -> None:
     before, after = (room.record("tuning/hyperparameters.json") for room in (first, second))
 
-    assert after == {key: before[key] for key in ("hyperparameters", "rounds")}
+    assert after == {key: before[key] for key in ("hyperparameters", "rounds")} | {"model": "gbm"}
     assert second.record("tuning/trials.json") == []
 
 

@@ -9,6 +9,8 @@ import pytest
 from retrim.core.bundle import load_predictor
 from retrim.core.explanation import explain_row
 from retrim.core.view import FeatureView
+from retrim.core.windows import part_of
+from retrim.stages.tune import _laid
 from tests.stages.room import Room, make_room, stream
 
 ROWS = 480
@@ -74,3 +76,13 @@ def test_another_number_of_cores_makes_the_same_bundle(room: Room, tmp_path: Pat
     again = make_room(tmp_path, stream(ROWS), prepare={"steps": STEPS}).run(cores=2)
 
     assert again.bundle == room.bundle
+
+
+def test_steps_are_learned_anew_in_each_fold_of_the_search(room: Room) -> None:
+    rows = part_of(room.view, "train")
+    view = FeatureView.from_record(room.record("features/view.json"))
+    cuts = [(np.arange(end), np.arange(end, end + 20), np.arange(end + 20, end + 60)) for end in (200, 300)]
+    laid = list(_laid(view, rows, None, cuts)())
+
+    assert [fold.view for fold in laid] == [view.again(rows.iloc[:200]), view.again(rows.iloc[:300])]
+    assert len({str(fold.view.steps[1].state) for fold in laid} | {str(view.steps[1].state)}) == 3

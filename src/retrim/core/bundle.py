@@ -8,10 +8,11 @@ from hashlib import sha256
 import numpy as np
 import pandas as pd
 
+from retrim.core.balance import load_balanced
 from retrim.core.bundle_format import FORMAT_FILE, format_of
 from retrim.core.canonical import digest_of
 from retrim.core.fairness.thresholds import Thresholds
-from retrim.core.models import MODELS, Model
+from retrim.core.models import Model
 from retrim.core.training import Recipe, WindowKind
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
@@ -159,7 +160,7 @@ def load_predictor(files: Mapping[str, bytes]) -> Predictor:
     }
     return Predictor(
         view=view,
-        model=MODELS[recipe.model].load(view, model_files),
+        model=load_balanced(recipe.model, view, model_files),
         recipe=recipe,
         window=made.get("window", winner),  # a bundle without the key is older than recipes that compete
         used_until=pd.Timestamp(split["used_until"]),
@@ -171,7 +172,7 @@ def load_predictor(files: Mapping[str, bytes]) -> Predictor:
 
 
 def _thresholds(files: Mapping[str, bytes], winner: str) -> Thresholds | None:
-    """The winner's thresholds; None where fairness.mitigate does not say so, and in older bundles."""
+    """The winner's thresholds; None where neither decide.threshold nor fairness.mitigate asks, and in older bundles."""
     if THRESHOLDS not in files:
         return None
     found = json.loads(files[THRESHOLDS]).get(winner)

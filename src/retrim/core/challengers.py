@@ -33,7 +33,7 @@ def recipes_of(tuned: Mapping[str, Any], train: TrainParams, *, loss: str, rewei
     Args:
         tuned: Record of tuning/hyperparameters.json. `champion` in it is the champion's recipe, where it competes.
             A record that names its `model` was copied: it may be another than that of params.yaml.
-        train: Kind of model and seed.
+        train: Kind of model, seed, and whether classes count alike.
         loss: That a model is fitted for.
         reweight: Whether training rows are weighted, so that group and label are independent.
     """
@@ -41,7 +41,13 @@ def recipes_of(tuned: Mapping[str, Any], train: TrainParams, *, loss: str, rewei
     given: dict[RecipeKind, Any] = {"found": tuned} | ({} if own is None else {"champion": own})
     made = {
         kind: Recipe(
-            record.get("model", train.model), loss, record["hyperparameters"], record["rounds"], train.seed, reweight
+            record.get("model", train.model),
+            loss,
+            record["hyperparameters"],
+            record["rounds"],
+            train.seed,
+            reweight,
+            train.balance,
         )
         for kind, record in given.items()
     }

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
+from retrim.core.balance import Balance, fit_balanced
 from retrim.core.fairness.reweight import GROUP, reweighting
 from retrim.core.models import MODELS, Model
 from retrim.core.own_code import is_own, parts_of
@@ -28,6 +29,7 @@ class TrainParams(Section):
     model: str = Field(description="kind of model")
     windows: tuple[WindowKind, ...] = Field(min_length=1, description="training windows that compete")
     recipes: tuple[RecipeKind, ...] = Field(min_length=1, description="recipes that compete in a search or warm start")
+    balance: Balance | None = Field(description="weights, sample or null: whether classes count alike in a fit")
     seed: int = Field(ge=0)
 
     @field_validator("recipes")
@@ -52,7 +54,10 @@ class TrainParams(Section):
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a fit needs but the rows; `reweight` says whether these are weighted by group and label."""
+    """All that a fit needs but the rows.
+
+    `reweight` says whether these are weighted by group and label, `balance` whether and how classes count alike.
+    """
 
     model: str
     loss: str
@@ -60,6 +65,7 @@ class Recipe:
     rounds: int
     seed: int
     reweight: bool = False
+    balance: Balance | None = None
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -69,6 +75,7 @@ class Recipe:
             "rounds": self.rounds,
             "seed": self.seed,
             "reweight": self.reweight,
+            "balance": self.balance,
         }
 
 
@@ -113,23 +120,21 @@ def fit_recipe(
     matrix = made.matrix if whole else made.matrix[wanted]
     rows = rows if whole and len(made.places) == len(rows) else rows.iloc[made.places[wanted]]
     actual = view.actual(rows)
-    return (
-        MODELS[recipe.model]
-        .fit(
-            view,
-            matrix,
-            actual,
-            loss=recipe.loss,
-            hyperparameters=recipe.hyperparameters,
-            rounds=recipe.rounds,
-            weights=reweighting(rows[GROUP].to_numpy(), actual) if recipe.reweight else None,
-            stop=None,
-            patience=0,
-            seed=recipe.seed,
-            threads=threads,
-        )
-        .model
-    )
+    return fit_balanced(
+        recipe.model,
+        recipe.balance,
+        view,
+        matrix,
+        actual,
+        loss=recipe.loss,
+        hyperparameters=recipe.hyperparameters,
+        rounds=recipe.rounds,
+        weights=reweighting(rows[GROUP].to_numpy(), actual) if recipe.reweight else None,
+        stop=None,
+        patience=0,
+        seed=recipe.seed,
+        threads=threads,
+    ).model
 
 
 def in_parallel(work: Callable[[Item, int], Result], items: Sequence[Item], *, cores: int) -> list[Result]:

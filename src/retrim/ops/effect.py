@@ -168,7 +168,8 @@ def _recipes(
             recipe = usual_recipe(
                 past, each.data, each.tune, each.train, each.prepare.steps, loss=each.judge.loss, threads=cores()
             )
-        made.append(replace(recipe, loss=each.judge.loss, reweight=each.fairness.reweights))
+        recipe = replace(recipe, loss=each.judge.loss, reweight=each.fairness.reweights)
+        made.append(replace(recipe, balance=each.train.balance))
     return made
 
 

@@ -232,7 +232,8 @@ def _recipe(house: House, first: pd.DataFrame) -> Recipe:
     params = house.params
     if found is not None:
         made = found.predictor.recipe
-        return replace(made, loss=params.judge.loss, reweight=params.fairness.reweights)
+        made = replace(made, loss=params.judge.loss, balance=params.train.balance)
+        return replace(made, reweight=params.fairness.reweights)
     try:
         steps = params.prepare.steps
         usual = usual_recipe(

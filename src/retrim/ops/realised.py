@@ -197,6 +197,7 @@ def _probes(
     """The probe's reading with each training window, side by side; and what the gate would say of their refits."""
     params, judged = house.params, ripe.iloc[newest]
     recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
+    recipe = replace(recipe, balance=params.train.balance)
     past = as_trained(ripe, params.fairness)
     champion = row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged))
 

@@ -6,9 +6,10 @@ import pandas as pd
 from retrim.core import backtest as rolling
 from retrim.core.canonical import to_json
 from retrim.core.challengers import challengers_of, recipes_of, windows_of
+from retrim.core.decide import DecideParams, threshold_of
 from retrim.core.fairness.params import Equalised, GroupParams, Mitigation
 from retrim.core.fairness.reweight import GROUP
-from retrim.core.fairness.thresholds import group_thresholds
+from retrim.core.fairness.thresholds import Thresholds, group_thresholds
 from retrim.core.metrics import JudgeParams
 from retrim.core.training import TrainParams
 from retrim.core.view import FeatureView
@@ -29,6 +30,7 @@ def run(
     fairness__mitigate: Mitigation | None,
     fairness__threshold: float,
     fairness__equalise: Equalised,
+    decide: DecideParams,
     paths: Paths,
     cores: int,
 ) -> None:
@@ -73,6 +75,16 @@ def run(
             for each in competing
         }
         files["thresholds.json"] = to_json(found)
+    elif decide.threshold is not None:
+        truth = view.actual(rows.iloc[np.concatenate([fold.score for fold in cut])])
+        competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
+        made = {
+            each.name: threshold_of(np.concatenate([origin.of(each.name) for origin in origins]), truth, decide)
+            for each in competing
+        }
+        record["decide"] = {name: chosen.as_record() for name, chosen in made.items()}
+        cuts = {name: Thresholds((), chosen.threshold, {}, {}).as_record() for name, chosen in made.items()}
+        files |= {"backtest.json": to_json(record), "thresholds.json": to_json(cuts)}
     write_folder(paths.backtest, files)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.agreement import AgreementParams, agree, agreement_record
+from retrim.core.balance import load_balanced
 from retrim.core.bundle import VERDICT, load_predictor
 from retrim.core.canonical import to_json
 from retrim.core.contest import FormerParams, settle
@@ -18,7 +19,7 @@ from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams, Judged, Scored, Stated, Used, Verdict, judge_models, recency, score, uses
 from retrim.core.metrics import JudgeParams, measure, row_losses
-from retrim.core.models import MODELS, Model
+from retrim.core.models import Model
 from retrim.core.models.baseline import BASELINES
 from retrim.core.modes import FINAL
 from retrim.core.reference_rows import with_answers
@@ -189,7 +190,7 @@ def _predictions(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes
 
 def _load(view: FeatureView, files: dict[str, bytes]) -> Model:
     """A stored challenger, from the files of its folder."""
-    return MODELS[json.loads(files["fit.json"])["recipe"]["model"]].load(view, files)
+    return load_balanced(json.loads(files["fit.json"])["recipe"]["model"], view, files)
 
 
 def _is_final(paths: Paths) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrim.core.balance import fit_balanced
 from retrim.core.canonical import to_json
 from retrim.core.fairness.params import GroupParams, Mitigation
 from retrim.core.fairness.reweight import GROUP, reweighting
@@ -189,7 +190,9 @@ def _evaluate(
     """Loss and rounds a fold."""
     losses, rounds = [], []
     for fold in laid():
-        fitted = MODELS[train.model].fit(
+        fitted = fit_balanced(
+            train.model,
+            train.balance,
             fold.view,
             *fold.fit,
             loss=judge.loss,

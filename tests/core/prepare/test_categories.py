@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from retrim.core.prepare.step import STEPS
+from retrim.core.prepare.step import STEPS, Past
 from tests.core.prepare.one import learn, made, past, words
 
 SEEN = words("dry", "dry", "rain", "storm", None)
@@ -12,9 +14,9 @@ SEEN = words("dry", "dry", "rain", "storm", None)
 def test_one_hot_has_a_column_for_each_of_the_most_frequent_levels() -> None:
     found = made("one_hot", past({"w": SEEN}), {"w": words("dry", "storm", "hail", None)}, most_levels=2)
 
-    assert list(found) == ["w:dry", "w:rain"]
-    assert np.array_equal(found["w:dry"], [1, 0, 0, np.nan], equal_nan=True)
-    assert np.array_equal(found["w:rain"], [0, 0, 0, np.nan], equal_nan=True)
+    assert list(found) == ["w=dry", "w=rain"]
+    assert np.array_equal(found["w=dry"], [1, 0, 0, np.nan], equal_nan=True)
+    assert np.array_equal(found["w=rain"], [0, 0, 0, np.nan], equal_nan=True)
 
 
 def test_an_ordinal_is_the_place_in_the_declared_order() -> None:
@@ -94,3 +96,34 @@ def test_a_code_of_noise_tells_nothing_of_the_rows_it_is_trained_on() -> None:
 
     assert np.corrcoef(naive, rows.target)[0, 1] > 0.7
     assert abs(np.corrcoef(ordered[50:], rows.target[50:])[0, 1]) < 0.07
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 6), st.integers(-2, 4), st.sampled_from("abc"), st.integers(-3, 3)),
+        min_size=1,
+        max_size=25,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_each_code_is_that_of_the_rows_that_were_known(rows: list[tuple[int, int, str, int]]) -> None:
+    # Any order of events, ties, labels due before their event: against the sentence, taken literally, row by row.
+    rows = sorted(rows, key=lambda row: row[0])
+    event, wait, level, target = (list(each) for each in zip(*rows, strict=True))
+    when = np.array(event, dtype="datetime64[us]")
+    due = when + np.array(wait, dtype="timedelta64[us]")
+    told = Past({"w": words(*level)}, np.array(target, dtype="float64"), (), when, due)
+    state = learn("target_code", told, smoothing=1.5).state
+
+    def by_hand(row: int) -> float:
+        seen = [
+            each for each in range(len(rows)) if event[each] < event[row] and event[each] + wait[each] <= event[row]
+        ]
+        if not seen:
+            return np.nan
+        own = [target[each] for each in seen if level[each] == level[row]]
+        return (sum(own) + 1.5 * float(np.mean([target[each] for each in seen]))) / (len(own) + 1.5)
+
+    assert STEPS["target_code"].train(told, state)["w:target"] == pytest.approx(
+        [by_hand(row) for row in range(len(rows))], nan_ok=True
+    )

@@ -12,6 +12,7 @@ from retrim.core.prepare import PrepareParams
 from retrim.core.prepare.params import faults_of
 from retrim.core.table import DataParams
 from retrim.core.view import FeatureView
+from retrim.errors import BadInputError
 
 DATA = DataParams.model_validate(
     {
@@ -77,9 +78,10 @@ def test_a_column_that_is_added_stands_last_and_names_its_source() -> None:
 
 
 def test_what_columns_add_is_summed_by_feature() -> None:
-    view = FeatureView.learn(TRAINED, DATA, prepare(SAID).steps)
+    view = FeatureView.learn(TRAINED, DATA, prepare({**SAID, "columns": ["weather", "km"]}).steps)
 
-    assert view.by_feature(np.array([[1.0, 2.0, 4.0, 8.0, 16.0]])).tolist() == [[9.0, 18.0, 4.0]]
+    # Columns: km, weather, items, weather:missing, km:missing.
+    assert view.by_feature(np.array([[1.0, 2.0, 4.0, 8.0, 16.0]])).tolist() == [[17.0, 10.0, 4.0]]
 
 
 def test_a_view_without_steps_says_nothing_of_them() -> None:
@@ -158,3 +160,48 @@ def test_settings_are_dumped_as_they_are_written() -> None:
 
     assert PrepareParams.model_validate(declared.model_dump(mode="json")) == declared
     assert declared.model_dump(mode="json") == {"steps": [SAID, MEDIAN]}
+
+
+def test_a_column_that_would_be_made_twice_is_refused() -> None:
+    with pytest.raises(BadInputError, match="a step makes 'km:missing', and there is such a column"):
+        FeatureView.learn(TRAINED, DATA, prepare(SAID, SAID).steps)
+
+
+def test_a_made_column_that_is_not_there_is_refused_with_those_there_are() -> None:
+    with pytest.raises(
+        BadInputError, match=r"prepare.steps.1: minmax: 'km:mising' is no column here; columns: .*km:missing"
+    ):
+        FeatureView.learn(TRAINED, DATA, prepare(SAID, {"step": "minmax", "columns": ["km:mising"]}).steps)
+
+
+def test_a_made_column_that_an_earlier_past_lacks_is_passed_over_when_learned_again() -> None:
+    hot = {"step": "one_hot", "columns": ["weather"], "most_levels": 9}
+    view = FeatureView.learn(TRAINED, DATA, prepare(hot, {"step": "minmax", "columns": ["weather=rain"]}).steps)
+
+    assert list(view.again(TRAINED.iloc[:1]).columns) == ["km", "items", "weather=dry"]
+
+
+def test_a_step_after_a_selection_passes_over_what_that_dropped() -> None:
+    chosen = {"step": "select_mutual", "columns": ["km", "items"], "keep": 1}
+    view = FeatureView.learn(
+        rows([3.0, 1.0] * 40), DATA, prepare(chosen, {"step": "zscore", "columns": ["km", "items"]}).steps
+    )
+
+    assert list(view.columns) == ["weather", "items"]
+
+
+def test_steps_that_leave_nothing_are_refused() -> None:
+    hot = {"step": "one_hot", "columns": ["weather"], "most_levels": 9}
+    only = DATA.model_copy(update={"columns": {n: c for n, c in DATA.columns.items() if n not in ("km", "items")}})
+    with pytest.raises(BadInputError, match="the steps leave no feature"):
+        FeatureView.learn(TRAINED.assign(weather=None).astype({"weather": "str"}), only, prepare(hot).steps)
+
+
+def test_no_training_row_is_coded_by_its_own_label() -> None:
+    # Each row has a level of its own, so all that its code could be is its label; coded in order it is the mean before.
+    table = rows([1.0] * 4).assign(weather=pd.Series(list("abcd"), dtype="str"))
+    coded = {"step": "target_code", "columns": ["weather"], "smoothing": 0.0}
+    view = FeatureView.learn(table, DATA, prepare(coded).steps)
+
+    assert view.training(table).matrix[:, -1] == pytest.approx([np.nan, 0.0, 0.5, 1.0], nan_ok=True)
+    assert view.matrix(table)[:, -1].tolist() == [0.0, 1.0, 2.0, 3.0]

@@ -1,5 +1,8 @@
 """What a version is for, what it was made from, and how."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from retrim.core.card.facts import Facts
 from retrim.core.card.page import Picture, Section, Table, facts_table, told
 
@@ -85,6 +88,8 @@ def training(facts: Facts) -> Section:
         ("challengers that competed", ", ".join(sorted(facts.verdict.get("metrics", {}))) or None),
         ("winner", facts.verdict["winner"]),
         ("trials of the search", None if not trials else len(trials)),
+        ("classes", _balanced_in_words(recipe.get("balance"))),
+        ("decision", _decided_in_words(backtest.get("decide", {}).get(facts.verdict["winner"]))),
         ("seed", recipe["seed"]),
     ]
     hyper = recipe.get("hyperparameters") or tuned.get("hyperparameters", {})
@@ -109,3 +114,20 @@ def training(facts: Facts) -> Section:
     pictures += [Picture("hyperparameter_importance.png", "What moved the loss during the search")]
     shown = tuple(each for each in pictures if each.name in facts.pictures)
     return Section("How it was made", "made", tables=tuple(tables), pictures=shown)
+
+
+def _balanced_in_words(balance: str | None) -> str | None:
+    if balance is None:
+        return None
+    how = "weighed alike" if balance == "weights" else "sampled to the rows of the rarest"
+    return f"{how} in the fit; chances corrected to the shares of the training rows"
+
+
+def _decided_in_words(chosen: Mapping[str, Any] | None) -> str | None:
+    if chosen is None:
+        return None
+    threshold, cost, expected, of_that = (told(chosen[n]) for n in ("threshold", "cost", "expected", "expected_cost"))
+    return (
+        f"selected from a probability of {threshold}; mean cost {cost} on {chosen['rows']} backtest rows, {of_that} "
+        f"from {expected}, which exact chances would ask"
+    )

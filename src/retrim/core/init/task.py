@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.init.looks import Look
+from retrim.core.init.notes import Note
 from retrim.core.table import ColumnType
 
 Task = Literal["regression", "binary", "multiclass"]
@@ -32,6 +33,8 @@ MOST_CLASSES = 50
 FEW_WHOLE = 10
 """Whole numbers that a target may have, at most, to be asked about: they may be classes."""
 RARE = 0.05
+UNCOMMON = 0.2
+"""Share of the rarest class below which the report says what is done about it."""
 ZEROS = 0.5
 """Share of zeros from which the median is 0, and the mean absolute error with it."""
 
@@ -177,3 +180,16 @@ def _classes(task: Task, words: "pd.Series[int]") -> Aim:
         "" if len(known) == 1 else f"the positive class could be {str(words.idxmax())!r}",
         rarest,
     )
+
+
+def imbalance_notes(aim: Aim, target: str) -> list[Note]:
+    """What share a rare class has, and what is done about it."""
+    if aim.rarest is None or aim.rarest >= UNCOMMON:
+        return []
+    chosen = (
+        "train.balance: null, as the loss judges probabilities: with all rows as they are these are right by "
+        "themselves, and balancing only moves them, to be corrected after"
+    )
+    if aim.task == "binary":
+        chosen += "; who needs a yes or no sets decide.threshold: cost and what each error costs"
+    return [Note("imbalance", target, f"{aim.rarest:.1%} of the rows are of the rarest class", chosen)]

@@ -30,6 +30,8 @@ SET_BY_RETRIM = {
     "deterministic": "a version is rebuilt byte for byte",
     "force_row_wise": "a version is rebuilt byte for byte",
     "verbosity": "it changes no result",
+    "is_unbalance": "train.balance says it, and corrects the chances",
+    "scale_pos_weight": "train.balance says it, and corrects the chances",
 }
 """Parameters that a search may not have, and why."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.core.models import MODELS
+from retrim.core.balance import fit_balanced
 from retrim.core.prepare import StepParams
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, TrainParams
@@ -44,7 +44,9 @@ def usual_recipe(
     fitted, watched = first.iloc[fit], first.iloc[stop]
     view = FeatureView.learn(fitted, data, steps)
     laid = view.training(fitted)
-    found = MODELS[train.model].fit(
+    found = fit_balanced(
+        train.model,
+        train.balance,
         view,
         laid.matrix,
         view.actual(fitted.iloc[laid.places]),
@@ -57,7 +59,7 @@ def usual_recipe(
         seed=train.seed,
         threads=threads,
     )
-    return Recipe(train.model, loss, middle, max(found.rounds, 1), train.seed)
+    return Recipe(train.model, loss, middle, max(found.rounds, 1), train.seed, balance=train.balance)
 
 
 def _middle(dimension: Dimension) -> Any:

@@ -33,14 +33,14 @@ Order = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_all_apar
 
 @step("one_hot", takes=CATEGORIES, gives="gone")
 class OneHot(Step):
-    """`COLUMN:LEVEL` for each of the most frequent levels: 1 or 0; missing where the cell is.
+    """`COLUMN=LEVEL` for each of the most frequent levels: 1 or 0; missing where the cell is.
 
     A row of another level has 0 in all of them.
     """
 
     def learn(self, past: Past, *, most_levels: Annotated[int, Field(ge=1, le=10_000)]) -> Learned:
         kept = {name: sorted(list(counts_of(values))[:most_levels]) for name, values in past.frame.items()}
-        makes = {f"{name}:{level}": Made("number", name) for name, levels in kept.items() for level in levels}
+        makes = {f"{name}={level}": Made("number", name) for name, levels in kept.items() for level in levels}
         return Learned({"kept": kept}, makes, drops=tuple(past.frame))
 
     def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
@@ -48,7 +48,7 @@ class OneHot(Step):
         for name, values in frame.items():
             codes, there = codes_of(values, state["kept"][name]), known(values)
             for place, level in enumerate(state["kept"][name]):
-                made[f"{name}:{level}"] = np.where(there, (codes == place).astype("float64"), np.nan)
+                made[f"{name}={level}"] = np.where(there, (codes == place).astype("float64"), np.nan)
         return made
 
 

@@ -83,7 +83,7 @@ def faults_of(prepare: PrepareParams, data: DataParams) -> list[str]:
             names = tuple(name for name, kind in kinds.items() if kind in facts["takes"])
         for name in names:
             where = f"prepare.steps.{place}: {declared.step}"
-            if name not in kinds and not any(name.startswith(f"{feature}:") for feature in kinds):
+            if name not in kinds and not any(name.startswith((f"{each}:", f"{each}=")) for each in kinds):
                 can = ", ".join(each for each, kind in kinds.items() if kind in facts["takes"])
                 found.append(f"{where}: {name!r} is no column that it can take; those are: {can or 'none'}")
                 continue

@@ -61,11 +61,13 @@ class Sheet:
         """Writes what a step made, and drops what it did away with.
 
         Raises:
-            BadInputError: A column that it adds is called as a feature of the table.
+            BadInputError: A column that it adds is there already.
         """
         for name, made in makes.items():
-            if name in self.kinds and made.of != name and name not in self.made:
-                raise BadInputError(f"prepare.steps: a step makes {name!r}, and the table has such a column; rename it")
+            if name in self.kinds and made.of != name:
+                raise BadInputError(
+                    f"prepare.steps: a step makes {name!r}, and there is such a column; rename it, or leave a step out"
+                )
             self.sources[name] = self.sources[made.of]
             self.kinds[name] = made.kind
             self.made[name] = held(values[name]) if made.kind == "number" else values[name]

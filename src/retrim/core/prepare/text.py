@@ -1,14 +1,14 @@
 """Text as a few numbers: words counted, by name or by a hash, weighted by how rare they are, and reduced by an SVD."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 from zlib import crc32
 
 import numpy as np
 from pydantic import Field
 
-from retrim.core.prepare.step import CATEGORIES, Frame, Learned, Made, Past, Step, step
+from retrim.core.prepare.step import CATEGORIES, Frame, Learned, Made, Past, Step, codes_of, counts_of, step
 
 Components = Annotated[int, Field(ge=1, le=256)]
 Words = Annotated[int, Field(ge=2, le=20_000)]
@@ -23,7 +23,7 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"\w\w+", text.lower())
 
 
-def _counts(values: np.ndarray, place: Callable[[str], int | None]) -> list[dict[int, int]]:
+def _counts(values: Iterable[str | None], place: Callable[[str], int | None]) -> list[dict[int, int]]:
     found = []
     for value in values:
         row: dict[int, int] = {}
@@ -70,12 +70,14 @@ class _Text(Step):
         for name, values in frame.items():
             own = state["columns"][name]
             axes, rarity = np.array(own["axes"]).reshape(len(own["axes"]), own["places"]), np.array(own["rarity"])
-            found = np.zeros((len(values), state["components"]))
-            for number, row in enumerate(_counts(values, self.place(own))):
+            texts = list(counts_of(values))  # each once: many rows may say the same
+            told = np.zeros((len(texts) + 1, state["components"]))
+            for number, row in enumerate(_counts(texts, self.place(own))):
                 if row:
                     places, weights = _weighted(row, rarity)
-                    found[number, : len(axes)] = (axes[:, places] * weights).sum(axis=1)
-            found[np.array([value is None for value in values], dtype=bool)] = np.nan
+                    told[number, : len(axes)] = (axes[:, places] * weights).sum(axis=1)
+            told[-1] = np.nan
+            found = told[codes_of(values, texts)]  # a missing one has the code -1
             made |= {f"{name}:text{number + 1}": found[:, number] for number in range(state["components"])}
         return made
 

@@ -13,7 +13,7 @@ from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import Rhythm, Season, alike_rows, rhythm_of, rhythm_of_order, season_of
 from retrim.core.init.sizes import LEAST_ROWS, Choices, judging_rows, sizes
 from retrim.core.init.suite import Draft, draft_suite
-from retrim.core.init.task import Aim
+from retrim.core.init.task import Aim, imbalance_notes
 from retrim.core.made import with_made
 from retrim.core.reading import ReadingParams
 from retrim.core.table import DataParams, row_keys
@@ -157,6 +157,7 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     )
     suite = _suite(table, data, reading, rhythm)
     desk.notes.append(Note("loss", data.target, aim.why, f"judge.loss: {aim.loss}"))
+    desk.notes += imbalance_notes(aim, data.target)
     came = None if known is None else known.reindex(frame["_row"]).set_axis(frame.index)
     return Drafted(
         data,

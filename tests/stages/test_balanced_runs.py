@@ -1,0 +1,104 @@
+"""Whole runs with balanced classes and with a decision threshold; params.yaml that cannot be both."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from retrim.core.bundle import load_predictor, predicting
+from retrim.errors import BadInputError
+from retrim.settings import load_params
+from tests.stages.room import Room, make_room, stream
+from tests.stages.whole import assert_whole
+
+ROOT = Path(__file__).parents[2]
+CLASSES: dict[str, Any] = {"judge": {"loss": "log_loss", "metrics": ["log_loss"]}, "gate": {"floor": ["mean"]}}
+
+
+def rare(rows: int) -> pd.DataFrame:
+    """A binary stream in which most of the positive rows were left out."""
+    made = stream(rows * 2, task="binary")
+    kept = (made["outcome"] == "no") | (np.arange(len(made)) % 5 == 0)
+    return made[kept].iloc[:rows].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module", params=["weights", "sample"])
+def balanced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Room:
+    decide = {"threshold": "cost", "false_positive": 1.0, "false_negative": 4.0}
+    folder = tmp_path_factory.mktemp(request.param)
+    changed = {**CLASSES, "train": {"balance": request.param}, "decide": decide}
+    return make_room(folder, rare(600), task="binary", **changed).run()
+
+
+def test_a_balanced_run_is_whole(balanced: Room) -> None:
+    assert_whole(balanced)
+
+
+def test_its_recipe_says_how(balanced: Room) -> None:
+    recipe = load_predictor(balanced.bundle).recipe
+
+    assert recipe.balance == balanced.settings["train"]["balance"]
+
+
+def test_its_chances_are_about_as_frequent_as_what_came(balanced: Room) -> None:
+    rows = balanced.view
+    said, came = load_predictor(balanced.bundle).predict(rows).mean(), (rows["outcome"] == "yes").mean()
+
+    assert said == pytest.approx(came, abs=0.08)
+
+
+def test_its_threshold_decides(balanced: Room) -> None:
+    bundle = balanced.bundle
+    predictor = load_predictor(predicting(bundle))
+    winner = balanced.record("verdict/verdict.json")["winner"]
+    chosen = balanced.record("backtest/backtest.json")["decide"][winner]
+    predicted = predictor.predict(balanced.view)
+    decided = predictor.decide(balanced.view, predicted)
+
+    assert chosen["expected"] == pytest.approx(0.2)
+    assert decided is not None
+    assert np.array_equal(decided, predicted >= chosen["threshold"])
+
+
+def test_without_a_threshold_nothing_is_decided(tmp_path: Path) -> None:
+    room = make_room(tmp_path, rare(600), task="binary", **CLASSES).run()
+    predictor = load_predictor(room.bundle)
+
+    assert predictor.decide(room.view, predictor.predict(room.view)) is None
+    assert "decide" not in room.record("backtest/backtest.json")
+
+
+@pytest.mark.parametrize(
+    ("shipped", "changed", "said"),
+    [
+        ("params.yaml", {"train": {"balance": "weights"}}, r"train\.balance: a regression has no classes to balance"),
+        (
+            "params.yaml",
+            {"decide": {"threshold": 0.5}},
+            r"decide\.threshold: decides between two classes, .* regression",
+        ),
+        (
+            "data/samples/bank.params.yaml",
+            {"train": {"balance": "weights"}, "fairness": {"mitigate": "reweight"}},
+            r"train\.balance: fairness\.mitigate weighs classes already",
+        ),
+        (
+            "data/samples/bank.params.yaml",
+            {"decide": {"threshold": "cost"}, "fairness": {"mitigate": "thresholds"}},
+            r"decide\.threshold: fairness\.mitigate makes a threshold a group",
+        ),
+    ],
+)
+def test_settings_that_exclude_one_another_are_refused(
+    shipped: str, changed: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    document = yaml.safe_load((ROOT / shipped).read_text(encoding="utf-8"))
+    for section, values in changed.items():
+        document[section] |= values
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=said):
+        load_params(tmp_path / "params.yaml")
