@@ -59,6 +59,12 @@ def init(
         str | None, typer.Option("--query", metavar="SQL", help="Of a database: what gives the rows.")
     ] = None,
     table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Of a database: or its table.")] = None,
+    ahead: Annotated[
+        str | None, typer.Option("--ahead", metavar="SPAN", help="Forecast: so long before, as 24h.")
+    ] = None,
+    known_ahead: Annotated[
+        list[str] | None, typer.Option("--known-ahead", metavar="COL", help="Known so early (repeat).")
+    ] = None,
     no_land: Annotated[bool, typer.Option("--no-land", help="Leave the rows where they are.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Decide, and say so, instead of asking.")] = False,
     as_json: AsJson = False,
@@ -93,6 +99,8 @@ def init(
         keep=tuple(keep or ()),
         allow_leak=tuple(allow_leak or ()),
         reason=reason,
+        ahead=ahead,
+        known_ahead=tuple(known_ahead or ()),
     )
     looked = look(workspace, data, wishes, ask=_ask if asks else _decide, query=query, table=table)
     overwrite = False

@@ -113,6 +113,8 @@ def _feature_lines(features: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append((name, _came(levels)))
     if features["classes"] is not None:
         lines.append(("the target's classes", _came(features["classes"])))
+    if features["columns"] is not None:
+        lines.append(("prepared columns", _came(features["columns"])))
     return lines
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from retrim.core.contrast import changes, feature_changes, flat, moved, packages, said
 from retrim.core.view import FeatureView
+from tests.core.prepare.tables import data, rows, step
 
 PLAIN = st.dictionaries(st.text("abc", min_size=1, max_size=2), st.integers(0, 3))
 
@@ -45,6 +46,16 @@ def test_features_that_came_went_or_changed_are_told() -> None:
         "types": {"c": ["category", "number"]},
         "levels": {"b": {"came": ["z"], "gone": ["x"]}, "c": {"came": [], "gone": ["k"]}},
         "classes": None,
+        "columns": None,
+    }
+
+
+def test_prepared_columns_that_came_or_went_are_told() -> None:
+    learned = [FeatureView.learn(rows(120), data(), step(name)) for name in ("missing_indicator", "one_hot")]
+
+    assert feature_changes(*learned)["columns"] == {
+        "came": ["weather=dry", "weather=rain"],
+        "gone": ["weather", "km:missing", "fee:missing", "items:missing", "weather:missing"],
     }
 
 

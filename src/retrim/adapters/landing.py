@@ -23,6 +23,8 @@ from retrim.core.table import OURS
 from retrim.datasets.landed import BatchFile, Kind, batch_id, hash_file
 
 ASIDE = ".tmp-"
+ROW_GROUP = 1 << 17
+"""Rows of a row group: docs/decisions/partitions.md."""
 
 
 class Landing:
@@ -155,7 +157,7 @@ def _write(table: pa.Table, path: Path) -> None:
             compression_level=3,
             version="2.6",
             data_page_version="1.0",
-            row_group_size=1 << 20,
+            row_group_size=ROW_GROUP,
         )
         file.flush()
         os.fsync(file.fileno())

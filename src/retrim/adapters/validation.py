@@ -46,16 +46,16 @@ def read_suite(path: Path) -> dict[str, Any]:
 
 def for_columns(suite: dict[str, Any], columns: Collection[str]) -> dict[str, Any]:
     """The part of `suite` that is about these columns and no other."""
-    kept = [one for one in suite["expectations"] if _about(one) and _about(one) <= set(columns)]
+    kept = [one for one in suite["expectations"] if columns_of(one) and columns_of(one) <= set(columns)]
     return {**suite, "expectations": kept}
 
 
 def for_tables(suite: dict[str, Any]) -> dict[str, Any]:
     """The part of `suite` that holds for many batches put together: not what counts the rows or columns of one."""
-    return {**suite, "expectations": [one for one in suite["expectations"] if _about(one)]}
+    return {**suite, "expectations": [one for one in suite["expectations"] if columns_of(one)]}
 
 
-def _about(expectation: dict[str, Any]) -> set[str]:
+def columns_of(expectation: dict[str, Any]) -> set[str]:
     """The columns that an expectation names."""
     kwargs = expectation["kwargs"]
     named = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
@@ -76,39 +76,69 @@ def validate(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_
     Raises:
         BadInputError: An expectation could not be computed, as of a column that is not there.
     """
+    return tuple(answers(frame, suite, key_column=key_column).values())
+
+
+def answers(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_key") -> dict[int, Fault]:
+    """The same by the number of the expectation in the suite, from 0."""
     if not suite["expectations"]:
-        return ()
+        return {}
     frame = frame.reset_index(drop=True)
-    gx = _load()
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-    numbered = [
-        {**one, "meta": {**one.get("meta", {}), "number": number}} for number, one in enumerate(suite["expectations"])
-    ]
-    asked = gx.ExpectationSuite(name=suite["name"], expectations=numbered)
-    outcome = batch.validate(asked, result_format={"result_format": "COMPLETE", "include_unexpected_rows": False})
-    # Results come in another order than the suite's.
-    results = sorted(outcome.results, key=lambda result: result.expectation_config.meta["number"])
-    if len(results) != len(numbered):
-        raise BadInputError(f"suite {suite['name']}: {len(numbered)} expectations, {len(results)} answers; check each")
+    results = _results(frame, suite)
     answered = list(zip(results, suite["expectations"], strict=True))
     # A bound cannot be computed on a column of another type; the type's own fault says it better.
     mistyped = {
         one["kwargs"].get("column") for result, one in answered if "of_type" in one["type"] and not result.success
     }
-    faults = []
-    for result, expectation in answered:
+    faults = {}
+    for number, (result, expectation) in enumerate(answered):
         message = _exception(result.exception_info)
         if message is None and not result.success:
-            faults.append(_fault(frame, expectation, result.result, key_column))
+            faults[number] = _fault(frame, expectation, result.result, key_column)
         elif message is not None and expectation["kwargs"].get("column") not in mistyped & set(frame.columns):
             raise BadInputError(
                 f"suite {suite['name']}: {expectation['type']} {expectation['kwargs']} cannot be computed ({message}); "
                 f"columns: {', '.join(frame.columns)}"
             )
-    return tuple(faults)
+    return faults
+
+
+def _results(frame: pd.DataFrame, suite: dict[str, Any]) -> list[Any]:
+    """What Great Expectations finds for each expectation, in the order of the suite.
+
+    It is given the columns that an expectation is about and no other, since it copies all that it is given for each
+    expectation that passes over blank cells. A column that is not there is asked for in the whole frame, and so is
+    what may look at any column.
+    """
+    gx = _load()
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows")
+    definition = asset.add_batch_definition_whole_dataframe("all")
+    together: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for number, one in enumerate(suite["expectations"]):
+        numbered = {**one, "meta": {**one.get("meta", {}), "number": number}}
+        together.setdefault(_looked_at(one, frame.columns), []).append(numbered)
+    found: dict[int, Any] = {}
+    for columns, asked in together.items():
+        batch = definition.get_batch({"dataframe": frame[list(columns)] if columns else frame})
+        outcome = batch.validate(
+            gx.ExpectationSuite(name=suite["name"], expectations=asked),
+            result_format={"result_format": "COMPLETE", "include_unexpected_rows": False},
+        )
+        found |= {result.expectation_config.meta["number"]: result for result in outcome.results}
+    if len(found) != len(suite["expectations"]):
+        expected = len(suite["expectations"])
+        raise BadInputError(f"suite {suite['name']}: {expected} expectations, {len(found)} answers; check each")
+    return [found[number] for number in sorted(found)]
+
+
+def _looked_at(expectation: dict[str, Any], columns: Collection[str]) -> tuple[str, ...]:
+    """The columns that computing an expectation takes; none where it may take any."""
+    about = columns_of(expectation)
+    if not about <= set(columns) or expectation["kwargs"].get("row_condition") is not None:
+        return ()
+    return tuple(name for name in columns if name in about)
 
 
 def in_words(expectation: dict[str, Any]) -> str:
@@ -204,5 +234,8 @@ def _load() -> Any:
     logger.addHandler(logging.NullHandler())
     logger.propagate = False  # a level would not do: one of its modules sets its own
     import great_expectations
+    from great_expectations.execution_engine import pandas_execution_engine
 
+    # Every cell is hashed, twice, for a mark of the batch that nobody reads: most of the time on a large one.
+    pandas_execution_engine.hash_pandas_dataframe = lambda _: ""
     return great_expectations

@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from retrim.core.challengers import Challenger, challengers_of
+from retrim.core.frames import rows_at
 from retrim.core.metrics import row_losses
 from retrim.core.section import Section
 from retrim.core.training import Recipe, RecipeKind, WindowKind, fit_recipe, in_parallel, training_rows
@@ -77,7 +78,7 @@ def backtest(
     def score(job: tuple[Fold, Challenger], threads: int) -> tuple[float, np.ndarray, np.ndarray]:
         fold, challenger = job
         take = training_rows(fold.fit, challenger.window, sliding_rows=sliding_rows)
-        scored, own = rows.iloc[fold.score], views[fold.score[0]]
+        scored, own = rows_at(rows, fold.score), views[fold.score[0]]
         model = fit_recipe(challenger.recipe, own, rows, take=take, past=fold.fit, threads=threads)
         predicted = model.predict(own.matrix(scored))
         actual = view.actual(scored)

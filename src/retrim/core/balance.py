@@ -12,6 +12,7 @@ import numpy as np
 
 from retrim.core.canonical import to_json
 from retrim.core.models import MODELS, Fitted, Link, Model, outputs
+from retrim.core.row_matrix import Matrix
 from retrim.core.view import FeatureView
 from retrim.errors import RefusedError
 
@@ -102,11 +103,11 @@ def fit_balanced(
     model: str,
     balance: Balance | None,
     view: FeatureView,
-    matrix: np.ndarray,
+    matrix: Matrix,
     actual: np.ndarray,
     *,
     weights: np.ndarray | None,
-    stop: tuple[np.ndarray, np.ndarray] | None,
+    stop: tuple[Matrix, np.ndarray] | None,
     seed: int,
     **rest: Any,
 ) -> Fitted:

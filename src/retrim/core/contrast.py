@@ -34,14 +34,16 @@ def packages(lock: str) -> dict[str, str]:
 
 
 def feature_changes(older: FeatureView, newer: FeatureView) -> dict[str, Any]:
-    """Features that were added, are gone, changed type; category levels and classes that came or went."""
+    """Features added, gone or of another type; category levels, classes and prepared columns that came or went."""
     both = [name for name in older.features if name in newer.features]
     levels = {
         name: _came_and_went(older.levels.get(name, ()), newer.levels.get(name, ()))
         for name in both
         if older.levels.get(name, ()) != newer.levels.get(name, ())
+        and all(name in view.levels or view.features[name] != "category" for view in (older, newer))  # else prepared
     }
     classes = _came_and_went(older.classes, newer.classes)
+    columns = _came_and_went(tuple(older.columns), tuple(newer.columns))
     return {
         "added": {name: kind for name, kind in newer.features.items() if name not in older.features},
         "gone": {name: kind for name, kind in older.features.items() if name not in newer.features},
@@ -52,6 +54,7 @@ def feature_changes(older: FeatureView, newer: FeatureView) -> dict[str, Any]:
         },
         "levels": levels,
         "classes": classes if classes["came"] or classes["gone"] else None,
+        "columns": columns if (older.steps or newer.steps) and (columns["came"] or columns["gone"]) else None,
     }
 
 

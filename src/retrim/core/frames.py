@@ -2,6 +2,7 @@
 
 from io import BytesIO
 
+import numpy as np
 import pandas as pd
 
 
@@ -22,6 +23,13 @@ def to_parquet(frame: pd.DataFrame) -> bytes:
         row_group_size=1 << 20,
     )
     return buffer.getvalue()
+
+
+def rows_at(frame: pd.DataFrame, places: np.ndarray) -> pd.DataFrame:
+    """The rows at these places, ascending; without a copy of them where no row between is left out."""
+    if len(places) and places[-1] - places[0] + 1 == len(places):
+        return frame.iloc[int(places[0]) : int(places[-1]) + 1]
+    return frame.iloc[places]
 
 
 def from_parquet(content: bytes) -> pd.DataFrame:

@@ -18,6 +18,7 @@ import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from retrim.core.arrivals import first, first_known, latest
+from retrim.core.keyed import at_keys, total_order
 from retrim.core.lags import HistoryParams, past_features
 from retrim.core.lags_fit import history_faults
 from retrim.core.rows import RowParams, kept, put_together, row_faults
@@ -242,13 +243,13 @@ def known_rows(
     target = data.target
     if labels is not None and len(labels):
         brought = table["_arrived"].where(table[target].notna())
-        # reindex keeps the types, also where no label has arrived; map does not.
-        late = latest(labels, as_of).set_index("_key").reindex(table["_key"]).set_index(table.index)
-        newer = late["_arrived"].notna() & (brought.isna() | (late["_arrived"] >= brought))
-        table[target] = table[target].mask(newer, late[target])
-    known = first_known(rows, labels, target, as_of).reindex(table["_key"]).set_axis(table.index)
+        late = latest(labels, as_of)
+        arrived = at_keys(table["_key"], late, "_arrived")
+        newer = arrived.notna() & (brought.isna() | (arrived >= brought))
+        table[target] = table[target].mask(newer, at_keys(table["_key"], late, target))
+    known = at_keys(table["_key"], first_known(rows, labels, target, as_of), "_arrived")
     if labels is not None and len(labels):  # one that came before its row was known of no row until that came
-        known = known.clip(lower=first(rows, as_of).reindex(table["_key"]).set_axis(table.index))
+        known = known.clip(lower=at_keys(table["_key"], first(rows, as_of), "_arrived"))
     table["_event"] = table[data.time]
     table["_due"] = table[data.due] if data.due else table[data.time] + pd.Timedelta(data.label_horizon or 0)
     table["_known"] = known.where(table[target].notna())
@@ -262,7 +263,7 @@ def _ripened(table: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:
-    return table.sort_values(["_event", "_key"], kind="stable", ignore_index=True)
+    return table.take(total_order(table["_event"], table["_key"])).reset_index(drop=True)
 
 
 def with_past(table: pd.DataFrame, data: DataParams, history: HistoryParams) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from retrim.core.balance import Balance, fit_balanced
 from retrim.core.fairness.reweight import GROUP, reweighting
+from retrim.core.frames import rows_at
 from retrim.core.models import MODELS, Model
 from retrim.core.own_code import is_own, parts_of
 from retrim.core.section import Section
@@ -111,13 +112,13 @@ def fit_recipe(
         past: Row numbers that steps see which look back from these, ascending, those among them; None: all.
     """
     if take is not None and not view.steps:
-        rows, take = rows.iloc[take], None
+        rows, take = rows_at(rows, take), None
     elif past is not None and view.steps:
         rows, take = rows.iloc[past], None if take is None else np.searchsorted(past, take)
     made = view.training(rows)
     wanted = np.ones(len(made.places), dtype=bool) if take is None else np.isin(made.places, take)
     whole = bool(wanted.all())
-    matrix = made.matrix if whole else made.matrix[wanted]
+    matrix = made.matrix if whole else np.asarray(made.matrix)[wanted]
     rows = rows if whole and len(made.places) == len(rows) else rows.iloc[made.places[wanted]]
     actual = view.actual(rows)
     return fit_balanced(

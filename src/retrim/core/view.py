@@ -14,6 +14,7 @@ import pandas as pd
 
 from retrim.core.prepare import STEPS, FittedStep, Outcome, Sheet, StepParams, learn_steps, past_of
 from retrim.core.prepare.step import counts_of
+from retrim.core.row_matrix import Matrix, matrix_of
 from retrim.core.table import ColumnType, DataParams
 
 UNSEEN = -1
@@ -24,11 +25,11 @@ class Training:
     """Rows as a model is fitted on them.
 
     Args:
-        matrix: Shape (kept rows, matrix columns).
+        matrix: Shape (kept rows, matrix columns); of very many rows it is made a piece at a time.
         places: Which rows these are, ascending; steps may drop some.
     """
 
-    matrix: np.ndarray
+    matrix: Matrix
     places: np.ndarray
 
 
@@ -147,7 +148,7 @@ class FeatureView:
             rows: In total order with the target, `_event` and `_due`.
         """
         if not self.steps:
-            return Training(self.matrix(rows), np.arange(len(rows)))
+            return Training(matrix_of(rows, len(self.columns), self.matrix), np.arange(len(rows)))
         sheet, outcome = Sheet(rows, self.needs), Outcome(self.actual(rows), self.classes)
         for step in self.steps:
             step.train(sheet, past_of(sheet, step.columns, outcome))
@@ -227,12 +228,18 @@ def time_of(steps: Sequence[StepParams], data: DataParams) -> str | None:
 
 
 def _levels(values: pd.Series) -> tuple[str, ...]:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return tuple(sorted(values.cat.remove_unused_categories().cat.categories.astype("str")))
     return tuple(sorted(values.dropna().astype("str").unique()))
 
 
 def _codes(values: pd.Series, levels: tuple[str, ...]) -> np.ndarray:
     """The place of each value among the levels; `UNSEEN` for one that is missing or not among them."""
-    return np.asarray(pd.Index(levels, dtype="str").get_indexer(pd.Index(values.astype("str"))), dtype="int64")
+    known = pd.Index(levels, dtype="str")
+    if isinstance(values.dtype, pd.CategoricalDtype):  # each category once, not each row
+        places = np.append(known.get_indexer(values.cat.categories.astype("str")), UNSEEN)
+        return np.asarray(places[values.cat.codes.to_numpy()], dtype="int64")
+    return np.asarray(known.get_indexer(pd.Index(values.astype("str"))), dtype="int64")
 
 
 def order_digest(keys: Iterable[str]) -> str:

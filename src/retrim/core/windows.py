@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from retrim.core.frames import rows_at
 from retrim.core.section import Section
 
 
@@ -32,7 +33,8 @@ class Fold:
 
 def part_of(view: pd.DataFrame, part: str) -> pd.DataFrame:
     """The rows of one part of a stored view: `train`, `embargo` or `judge`; rows that are `both` train and judge."""
-    return view.loc[view["_part"].isin((part, "both") if part != "embargo" else (part,))].reset_index(drop=True)
+    wanted = view["_part"].isin((part, "both") if part != "embargo" else (part,))
+    return rows_at(view, np.flatnonzero(wanted.to_numpy())).reset_index(drop=True)
 
 
 def past_of(event: pd.Series, due: pd.Series, start: int) -> np.ndarray:

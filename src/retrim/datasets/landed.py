@@ -74,17 +74,17 @@ def facts_of(path: Path) -> BatchFile:
     try:
         footer = pq.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     try:
         stored = {name.decode(): value.decode() for name, value in (footer.metadata or {}).items() if name[:1] != b"A"}
         kind, digest, arrived, correction, released = (stored[f"retrim.{name}"] for name in FACTS)
         when = pd.Timestamp(arrived)
     except KeyError as error:
-        raise _damaged(path, f"it lacks the fact {error}") from error
+        raise damaged(path, f"it lacks the fact {error}") from error
     except ValueError as error:
-        raise _damaged(path, f"a fact is no text, or its arrival no time: {error}") from error
+        raise damaged(path, f"a fact is no text, or its arrival no time: {error}") from error
     if kind not in ("rows", "labels"):
-        raise _damaged(path, f"its kind is {kind!r}")
+        raise damaged(path, f"its kind is {kind!r}")
     return BatchFile(
         "rows" if kind == "rows" else "labels", digest, when, correction == "true", released, footer.num_rows, path
     )
@@ -119,11 +119,19 @@ def read_landed(root: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
         RefusedError: A file was altered since it landed.
     """
     files = landed_files(root)
+    return read_rows(rows_of(files, root)), read_labels([file.path for file in files if file.kind == "labels"])
+
+
+def rows_of(files: Iterable[BatchFile], root: Path) -> list[Path]:
+    """Where the rows of these batches lie.
+
+    Raises:
+        BadInputError: None of them holds rows.
+    """
     rows = [file.path for file in files if file.kind == "rows"]
-    labels = [file.path for file in files if file.kind == "labels"]
     if not rows:
         raise BadInputError(f"no rows have landed in {root}; land some with: retrim ingest FILE")
-    return read_rows(rows), read_labels(labels)
+    return rows
 
 
 def read_rows(paths: Sequence[Path]) -> pd.DataFrame:
@@ -179,16 +187,22 @@ def _read(paths: Sequence[Path], *, columns: list[str] | None) -> pd.DataFrame:
             with path.open("rb") as file:
                 tables.append(pq.ParquetFile(file).read(columns=columns).replace_schema_metadata(None))
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, str(error)) from error
+            raise damaged(path, str(error)) from error
     try:
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
     except pa.ArrowInvalid as error:
-        raise BadInputError(
-            f"landed batches have different columns ({error}); data.columns in params.yaml was changed after "
-            "batches had landed: change it back, or land them anew into an empty landing zone"
-        ) from error
+        raise other_columns(str(error)) from error
     return frame
 
 
-def _damaged(path: Path, reason: str) -> BadInputError:
+def other_columns(found: str) -> BadInputError:
+    """The error of landed files that cannot be put together."""
+    return BadInputError(
+        f"landed batches have different columns ({found}); data.columns in params.yaml was changed after "
+        "batches had landed: change it back, or land them anew into an empty landing zone"
+    )
+
+
+def damaged(path: Path, reason: str) -> BadInputError:
+    """The error of a file that cannot be read."""
     return BadInputError(f"{path} is no whole landed batch ({reason}); restore it from a backup, or land it again")

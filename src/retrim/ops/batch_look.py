@@ -6,7 +6,8 @@ from retrim.adapters.landing import Landing
 from retrim.core.batches import BatchParams, Concern, History, Kind, look_at
 from retrim.core.fault import Fault
 from retrim.core.table import DataParams
-from retrim.datasets.landed import BatchFile, read_rows
+from retrim.datasets.landed import BatchFile
+from retrim.datasets.landed_rows import ROW, LandedRows
 
 BATCHES = 12  # newest regular batches, at least, so that it is known how long a batch usually is
 CURE = {
@@ -46,9 +47,11 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams) ->
             break
         taken.insert(0, file)
         rows += file.rows
-    landed = read_rows([file.path for file in taken])
-    ends = landed.groupby("_batch", sort=False)[data.time].max()
-    newest = landed.sort_values(data.time, kind="stable").iloc[-params.history_rows :]
+    landed = LandedRows([file.path for file in taken])
+    times = landed.narrow(["_batch", data.time])
+    ends = times.groupby("_batch", sort=False, observed=True)[data.time].max()
+    places = times.sort_values(data.time, kind="stable")[ROW].iloc[-params.history_rows :].to_numpy()
+    newest = landed.take(places, landed.columns)
     last = [pd.Timestamp(ends[file.batch]) for file in taken]
     lags = [file.arrived - end for file, end in zip(taken, last, strict=True)]
     return History(newest, last, lags, [file.rows for file in taken])

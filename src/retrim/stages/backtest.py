@@ -1,7 +1,6 @@
 """The recipe refitted at earlier origins, on training rows alone."""
 
 import numpy as np
-import pandas as pd
 
 from retrim.core import backtest as rolling
 from retrim.core.canonical import to_json
@@ -19,6 +18,7 @@ from retrim.files import write_folder
 from retrim.paths import Paths
 from retrim.stages._groups import grouped
 from retrim.stages._room import lightgbm_alone, main, read_json
+from retrim.stages._view import read_view
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
 ) -> None:
     """Writes the loss of each challenger at each origin."""
     lightgbm_alone()
-    rows = grouped(part_of(pd.read_parquet(paths.view), "train"), paths, fairness__groups, fairness__mitigate)
+    rows = grouped(part_of(read_view(paths), "train"), paths, fairness__groups, fairness__mitigate)
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     reweight = fairness__mitigate == "reweight"
     tuned = read_json(paths.tuning / "hyperparameters.json")

@@ -18,6 +18,7 @@ from retrim.core.fairness.look import Looked
 from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams, Judged, Scored, Stated, Used, Verdict, judge_models, recency, score, uses
+from retrim.core.keyed import at_keys
 from retrim.core.metrics import JudgeParams, measure, row_losses
 from retrim.core.models import Model
 from retrim.core.models.baseline import BASELINES
@@ -27,6 +28,7 @@ from retrim.core.slice_table import slice_table
 from retrim.core.slices import SliceParams
 from retrim.core.view import FeatureView
 from retrim.core.windows import part_of
+from retrim.datasets.pieces import read_frame, read_rows_at
 from retrim.errors import RefusedError
 from retrim.files import read_folder, write_folder
 from retrim.paths import Paths
@@ -156,9 +158,11 @@ def _importance(
 
 def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParams) -> Judged:
     """The judging block with all models on it; its rows are whole, as the champion's features may be others."""
-    parts = pd.read_parquet(paths.view)
+    parts = read_frame(paths.view, ["_key", "_event", "_due", view.target, "_part"], coded=["_part"])
     keys, train = part_of(parts, "judge")["_key"], part_of(parts, "train")
-    rows = pd.read_parquet(paths.table).set_index("_key").loc[keys].reset_index()
+    places = at_keys(keys, read_frame(paths.table, ["_key"], coded=[]).reset_index(), "index").to_numpy()
+    rows = read_rows_at(paths.table, np.sort(places)).iloc[places.argsort().argsort()].reset_index(drop=True)
+    rows = rows[["_key", *(name for name in rows if name != "_key")]]
     if not _is_final(paths):
         used_until = read_json(paths.features / "split.json")["used_until"]
         _check_unused(rows["_event"], pd.Timestamp(used_until), by="the challengers")

@@ -6,14 +6,15 @@ import pandas as pd
 from retrim.core.canonical import to_json
 from retrim.core.fairness.params import ProxyParams
 from retrim.core.fairness.proxies import proxies
-from retrim.core.frames import to_parquet
+from retrim.core.frames import rows_at
 from retrim.core.modes import FINAL
 from retrim.core.prepare import PrepareParams
 from retrim.core.table import DataParams
 from retrim.core.view import FeatureView, order_digest
 from retrim.core.windows import SplitParams, past_of
+from retrim.datasets.pieces import PIECE, read_frame, writing
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import write_file, write_folder
+from retrim.files import write_folder
 from retrim.paths import Paths
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
@@ -28,16 +29,23 @@ def run(
     paths: Paths,
 ) -> None:
     """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
-    table = pd.read_parquet(paths.table)
+    names = ["_key", "_event", "_due", data.time, *data.features, data.target, *fairness__forbidden]
+    coded = [name for name, kind in data.features.items() if kind == "category"]
+    if prepare.steps or fairness__forbidden:  # these take text
+        coded = []
+    table = read_frame(paths.table, list(dict.fromkeys(names)), coded=coded)
     final = read_pins(paths).get("mode") == FINAL
     train, judge = _all_rows(table, paths) if final else _apart(table, split, paths)
-    view = FeatureView.learn(table.iloc[train], data, prepare.steps)
-    _require_classes(view, table.iloc[train])
+    fitted = rows_at(table, train)
+    view = FeatureView.learn(fitted, data, prepare.steps)
+    _require_classes(view, fitted)
     part = pd.Series("embargo", index=table.index, dtype="str")
     part.iloc[train], part.iloc[judge] = "train", "judge"
     part.iloc[np.intersect1d(train, judge)] = "both"
-    kept = table[["_key", "_event", "_due", *view.needs, view.target]].assign(_part=part)
-    write_file(paths.view, to_parquet(kept))
+    with writing(paths.view) as add:
+        for start in range(0, len(table), PIECE):
+            piece = table.iloc[start : start + PIECE][["_key", "_event", "_due", *view.needs, view.target]]
+            add(piece.assign(_part=part.iloc[start : start + PIECE]))
     cut = {
         "rows": part.value_counts().to_dict(),
         "used_until": table["_event"].iloc[train[-1]].isoformat(),
@@ -50,7 +58,7 @@ def run(
         files["history.json"] = to_json(data.history.model_dump(mode="json"))
     if fairness__forbidden:
         lightgbm_alone()
-        rows = table.iloc[train]
+        rows = fitted
         found = [
             proxy.as_record()
             for name in fairness__forbidden

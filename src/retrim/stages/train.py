@@ -13,7 +13,7 @@ from retrim.core.drift.keep import Usual
 from retrim.core.drift.profile import ProfileParams
 from retrim.core.drift.reference import make_reference
 from retrim.core.fairness.params import GroupParams, Mitigation
-from retrim.core.frames import to_parquet
+from retrim.core.frames import rows_at, to_parquet
 from retrim.core.metrics import JudgeParams
 from retrim.core.models import Model
 from retrim.core.training import TrainParams, fit_recipe, in_parallel, training_rows
@@ -23,6 +23,7 @@ from retrim.files import write_folder
 from retrim.paths import BEFORE_FILE, Paths
 from retrim.stages._groups import grouped
 from retrim.stages._room import lightgbm_alone, main, read_json
+from retrim.stages._view import read_view
 
 
 def run(
@@ -40,7 +41,7 @@ def run(
 ) -> None:
     """Writes a folder a challenger: a recipe on a window; windows that hold the same rows make one."""
     lightgbm_alone()
-    table = pd.read_parquet(paths.view)
+    table = read_view(paths)
     rows, judged = part_of(table, "train"), part_of(table, "judge")
     rows = grouped(rows, paths, fairness__groups, fairness__mitigate)
     reweight = fairness__mitigate == "reweight"
@@ -60,7 +61,7 @@ def run(
     usual = Usual(account__usual_rows, drift__alarms, drift__joint, cores)
     files: dict[str, bytes] = {}
     for each, model in zip(competing, models, strict=True):
-        name, fitted = each.name, rows.iloc[cut[each.window]]
+        name, fitted = each.name, rows_at(rows, cut[each.window])
         made = {
             "recipe": each.recipe.as_record(),
             "recipe_of": each.kind,
@@ -74,7 +75,7 @@ def run(
         files[f"{name}/fit.json"] = to_json(made)
         if name in twins:
             files[f"{name}/{BEFORE_FILE}"] = _predictions(twins[name], view, judged)
-        since = table[table["_event"] >= fitted["_event"].iloc[0]]
+        since = table.iloc[int(table["_event"].searchsorted(fitted["_event"].iloc[0])) :]  # in order of event
         kept = make_reference(since, judged, model.predict(view.matrix(judged)), view, profile, usual)
         files |= {f"{name}/profile/{file}": content for file, content in kept.as_files().items()}
     write_folder(paths.models, files)

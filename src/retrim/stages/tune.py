@@ -15,9 +15,11 @@ from retrim.core.balance import fit_balanced
 from retrim.core.canonical import to_json
 from retrim.core.fairness.params import GroupParams, Mitigation
 from retrim.core.fairness.reweight import GROUP, reweighting
+from retrim.core.frames import rows_at
 from retrim.core.metrics import JudgeParams, row_losses
 from retrim.core.models import MODELS
 from retrim.core.modes import FINAL
+from retrim.core.row_matrix import Matrix
 from retrim.core.training import TrainParams, WindowKind
 from retrim.core.tuning import Score, Trial, TuneParams, best, importance, search
 from retrim.core.view import FeatureView
@@ -27,6 +29,7 @@ from retrim.files import write_folder
 from retrim.paths import Paths
 from retrim.stages._groups import grouped
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
+from retrim.stages._view import read_view
 
 
 def run(
@@ -55,7 +58,7 @@ def run(
         return
     lightgbm_alone()
     MODELS[train.model].check_space(tune.space)  # what the kind can be trained for, each fit looks for itself
-    rows = part_of(pd.read_parquet(paths.view), "train")
+    rows = part_of(read_view(paths), "train")
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     cuts = _cuts(rows, tune)
     groups = None
@@ -125,6 +128,7 @@ def _fit(paths: Paths) -> dict[str, Any]:
     return made
 
 
+READ_AT_ONCE = 1 << 24
 Cut = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Row numbers of a fold: fitted on, stopped on, scored. They are disjoint, in this order of time."""
 
@@ -143,8 +147,8 @@ class _Laid:
     """A fold as a model takes it."""
 
     view: FeatureView
-    fit: tuple[np.ndarray, np.ndarray]
-    stop: tuple[np.ndarray, np.ndarray]
+    fit: tuple[Matrix, np.ndarray]
+    stop: tuple[Matrix, np.ndarray]
     scored: tuple[np.ndarray, np.ndarray]
     weights: np.ndarray | None
 
@@ -154,7 +158,7 @@ def _laid(
 ) -> Callable[[], Iterator[_Laid]]:
     """The folds, each with what its steps learn from the rows that it is fitted on, and from no later ones.
 
-    Without steps there is one matrix, which every fold is cut from when it is its turn.
+    Without steps there is one matrix, which every fold is cut from when it is its turn, unless it is too large.
     """
     actual = view.actual(rows)
 
@@ -170,12 +174,15 @@ def _laid(
             watched, judged = ((own.matrix(rows.iloc[part]), actual[part]) for part in (stop, scored))
             kept.append(_Laid(own, (made.matrix, actual[places]), watched, judged, weights(places)))
         return lambda: iter(kept)
-    matrix = view.matrix(rows)
+    matrix = view.training(rows).matrix
+
+    def cut(part: np.ndarray) -> Matrix:
+        return matrix[part] if isinstance(matrix, np.ndarray) else view.training(rows_at(rows, part)).matrix
 
     def each() -> Iterator[_Laid]:
         for fit, stop, scored in cuts:
-            fitted, watched, judged = ((matrix[part], actual[part]) for part in (fit, stop, scored))
-            yield _Laid(view, fitted, watched, judged, weights(fit))
+            watched, judged = (cut(stop), actual[stop]), (view.matrix(rows_at(rows, scored)), actual[scored])
+            yield _Laid(view, (cut(fit), actual[fit]), watched, judged, weights(fit))
 
     return each
 
@@ -221,7 +228,9 @@ def _fingerprint(
         digest.update("\n".join(groups).encode())
     code = sorted((paths.root / "src" / "retrim" / "core").rglob("*.py"))
     for path in [paths.view, paths.features / "view.json", paths.root / "requirements.lock", Path(__file__), *code]:
-        digest.update(path.read_bytes())
+        with path.open("rb") as file:
+            while part := file.read(READ_AT_ONCE):
+                digest.update(part)
     return digest.hexdigest()[:32]
 
 

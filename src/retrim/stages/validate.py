@@ -1,15 +1,19 @@
 """Landed batches to the mature rows of the table, checked once more against the suite."""
 
+from collections.abc import Iterator, Sequence
+
 import pandas as pd
 
-from retrim.adapters.validation import for_tables, read_suite, validate
+from retrim.adapters.validation import for_tables, read_suite
+from retrim.adapters.validation_pieces import PiecesSuite
 from retrim.core.bundle_format import format_record
 from retrim.core.canonical import to_json
-from retrim.core.frames import to_parquet
 from retrim.core.lags import HistoryParams
 from retrim.core.rows import left_out
-from retrim.core.table import DataParams, known_rows, mature, overdue_labels, shaped, with_past
-from retrim.datasets.landed import landed_files, read_landed
+from retrim.core.table import OURS, DataParams, known_rows, mature, overdue_labels, shaped, with_past
+from retrim.datasets.landed import landed_files, read_labels, rows_of
+from retrim.datasets.landed_rows import ROW, LandedRows
+from retrim.datasets.pieces import PIECE, writing
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
 from retrim.paths import Paths
@@ -19,28 +23,39 @@ from retrim.stages._room import main, read_json, read_pins
 def run(data: DataParams, paths: Paths) -> None:
     """Writes the mature rows as of the pinned date, and a report of what was there.
 
-    Batches that a person released are exempt from the suite: the reason stands with them.
+    Batches that a person released are exempt from the suite: the reason stands with them. All rows are in memory with
+    their keys, times, labels, and what filters and features from the past take; their other columns are read, asked
+    and written a piece at a time. Where rows are put together into coarser ones, that takes all of them.
     """
     as_of = pd.Timestamp(read_pins(paths)["as_of"])
-    rows, labels = read_landed(paths.raw)
-    released = {file.batch: file.released for file in landed_files(paths.raw) if file.released}
-    came = known_rows(rows, labels, data, as_of=as_of)
+    files = landed_files(paths.raw)
+    labels = read_labels([file.path for file in files if file.kind == "labels"])
+    landed, histories = LandedRows(rows_of(files, paths.raw)), _of_champions(paths)
+    needed = set(landed.columns) if data.rows.resample else _needed(data, [data.history, *histories])
+    came = known_rows(landed.narrow([name for name in landed.columns if name in needed]), labels, data, as_of=as_of)
+    released = {file.batch: file.released for file in files if file.released}
     # Not the landed rows: a key stands there once more for every correction.
     exempt = came["_batch"].isin(list(released))
     if labels is not None:
         exempt |= came["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
-    faults = validate(came[~exempt], for_tables(read_suite(paths.root / data.suite)))
-    if faults:
+    suite = PiecesSuite(for_tables(read_suite(paths.root / data.suite)))
+    bound = came if not exempt.any() else came[~exempt].reset_index(drop=True)
+    for piece in _pieces(bound, landed):
+        suite.look(piece)
+    if suite.asks_whole:
+        columns = [name for name in suite.whole_columns(landed.columns) if name not in bound]
+        suite.look_whole(pd.concat([bound, landed.take(bound[ROW].to_numpy(), columns)], axis=1))
+    if faults := suite.faults():
         raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(str(fault) for fault in faults))
-    table = shaped(came, data, as_of=as_of)
-    for history in _of_champions(paths):
+    table = shaped(came if data.rows.resample is None else _plain(came), data, as_of=as_of)
+    for history in histories:
         table = with_past(table, data, history)
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
     report = {
         "as_of": as_of.isoformat(),
-        "landed": len(rows),
+        "landed": len(landed),
         "left_out": left_out(came, data.rows),
         "rows": len(table),
         "mature": len(ripe),
@@ -50,8 +65,33 @@ def run(data: DataParams, paths: Paths) -> None:
         "until": ripe["_event"].iloc[-1].isoformat(),
     }
     write_file(paths.format, to_json(format_record()))
-    write_file(paths.table, to_parquet(ripe))
+    with writing(paths.table) as add:
+        for piece in _pieces(ripe, landed):
+            add(piece)
     write_folder(paths.validation, {"report.json": to_json(report)})
+
+
+def _needed(data: DataParams, histories: Sequence[HistoryParams]) -> set[str]:
+    """The columns that say which rows the table has, in which order, and what their past was."""
+    past = {name for each in histories for name in (*each.entity, *(feature.of for feature in each.features))}
+    return {*OURS, data.time, data.due or data.time, data.target, *past, *(each.column for each in data.rows.where)}
+
+
+def _pieces(table: pd.DataFrame, landed: LandedRows) -> Iterator[pd.DataFrame]:
+    """The table in pieces with all columns of its rows, in the order in which they landed, then those assembled."""
+    for start in range(0, len(table), PIECE):
+        piece = table.iloc[start : start + PIECE].reset_index(drop=True)
+        if ROW not in piece:  # rows that were put together did not land
+            yield piece
+            continue
+        rest = [name for name in landed.columns if name not in piece]
+        whole = pd.concat([_plain(piece), landed.take(piece[ROW].to_numpy(), rest)], axis=1)
+        yield whole[[*landed.columns, *(name for name in piece if name not in landed.columns and name != ROW)]]
+
+
+def _plain(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without their number, and with the batch as text."""
+    return rows.drop(columns=ROW).assign(_batch=rows["_batch"].astype("str"))
 
 
 def _of_champions(paths: Paths) -> list[HistoryParams]:

@@ -145,7 +145,9 @@ def make_profile(rows: pd.DataFrame, columns: Mapping[str, ColumnType], params: 
     )
     block = np.repeat(np.arange(len(starts)), sizes)
     drawn = np.random.default_rng(params.seed).permutation(len(rows))[: params.sample_rows]
-    sample = rows[list(kept)].iloc[np.sort(drawn)].assign(_event=rows[time].iloc[np.sort(drawn)])
+    sample = rows.iloc[np.sort(drawn)][list(kept)].assign(_event=rows[time].iloc[np.sort(drawn)])
+    coded = [name for name in sample if isinstance(sample[name].dtype, pd.CategoricalDtype)]
+    sample = sample.astype(dict.fromkeys(coded, "str"))
     profiles = {name: _column(rows[name], kind, block, len(starts), params) for name, kind in kept.items()}
     return Profile(profiles, blocks, sample.reset_index(drop=True))
 

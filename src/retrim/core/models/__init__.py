@@ -8,6 +8,7 @@ import numpy as np
 
 from retrim.core.own_code import is_own
 from retrim.core.plugins import Entry, Registry
+from retrim.core.row_matrix import Matrix
 from retrim.core.view import FeatureView
 
 Link = Literal["identity", "log", "chance", "log odds", "shares", "log shares"]
@@ -78,21 +79,22 @@ class ModelKind(Protocol):
     def fit(
         self,
         view: FeatureView,
-        matrix: np.ndarray,
+        matrix: Matrix,
         actual: np.ndarray,
         *,
         loss: str,
         hyperparameters: dict[str, Any],
         rounds: int,
         weights: np.ndarray | None,
-        stop: tuple[np.ndarray, np.ndarray] | None,
+        stop: tuple[Matrix, np.ndarray] | None,
         patience: int,
         seed: int,
         threads: int,
     ) -> Fitted:
         """Fits `rounds` rounds, or fewer when `stop` (matrix, actual) sees no gain for `patience` rounds.
 
-        A row counts as often as its weight says, above 0, shape (n,); None: once.
+        A row counts as often as its weight says, above 0, shape (n,); None: once. A matrix of very many rows can be
+        read in slices alone: a kind that needs it whole begins with `np.asarray(matrix)`.
         """
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Model:

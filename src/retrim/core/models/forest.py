@@ -12,6 +12,7 @@ from retrim.core.models import MODELS, Fitted, Link, outputs
 from retrim.core.models.aims import Losses, aim_at, check_classes
 from retrim.core.models.gbm import MODEL_FILE, Gbm, GbmKind
 from retrim.core.models.solving import weighted_quantile
+from retrim.core.row_matrix import Matrix
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError
 
@@ -90,14 +91,14 @@ class ForestKind:
     def fit(
         self,
         view: FeatureView,
-        matrix: np.ndarray,
+        matrix: Matrix,
         actual: np.ndarray,
         *,
         loss: str,
         hyperparameters: dict[str, Any],
         rounds: int,
         weights: np.ndarray | None,
-        stop: tuple[np.ndarray, np.ndarray] | None,
+        stop: tuple[Matrix, np.ndarray] | None,
         patience: int,
         seed: int,
         threads: int,

@@ -10,6 +10,7 @@ import numpy as np
 
 from retrim.core.models import MODELS, Fitted, Link
 from retrim.core.models.aims import Losses, aim_at, check_classes, check_target
+from retrim.core.row_matrix import Matrix, RowMatrix
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
 
@@ -20,6 +21,7 @@ OBJECTIVES: Losses = {
 }
 LINKS: dict[str, Link] = {"regression": "identity", "binary": "log odds", "multiclass": "log shares"}
 MODEL_FILE = "model.txt"
+SAMPLE_SEEDS = {"data_random_seed", "data_seed"}
 SET_BY_RETRIM = {
     "objective": "judge.loss says it",
     "num_class": "the table says it",
@@ -107,14 +109,14 @@ class GbmKind:
     def fit(
         self,
         view: FeatureView,
-        matrix: np.ndarray,
+        matrix: Matrix,
         actual: np.ndarray,
         *,
         loss: str,
         hyperparameters: dict[str, Any],
         rounds: int,
         weights: np.ndarray | None,
-        stop: tuple[np.ndarray, np.ndarray] | None,
+        stop: tuple[Matrix, np.ndarray] | None,
         patience: int,
         seed: int,
         threads: int,
@@ -134,12 +136,16 @@ class GbmKind:
             "num_threads": threads,
             "verbosity": -1,
         }
+        if isinstance(matrix, RowMatrix) and not SAMPLE_SEEDS & set(hyperparameters):
+            parameters["data_random_seed"] = _sample_seed(seed)
         train = lightgbm.Dataset(
-            matrix, actual, weight=weights, feature_name=names, categorical_feature=view.categorical
+            _source(matrix), actual, weight=weights, feature_name=names, categorical_feature=view.categorical
         )
         watched: dict[str, Any] = {}
         if stop is not None:
-            watched["valid_sets"] = [train.create_valid(*stop)]
+            # Of pieces, LightGBM takes rows without weights for rows of weight 0 where those it trains on have some.
+            seen = _source(stop[0]) if weights is None else np.asarray(stop[0])
+            watched["valid_sets"] = [train.create_valid(seen, stop[1])]
             watched["callbacks"] = [lightgbm.early_stopping(patience, first_metric_only=True, verbose=False)]
         try:
             booster = lightgbm.train(parameters, train, num_boost_round=rounds, **watched)
@@ -182,6 +188,36 @@ class GbmKind:
             if own in meant:
                 raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} are both {own}; keep one")
             meant[own] = name
+
+
+def _source(matrix: Matrix) -> Any:
+    """What LightGBM bins: the matrix, or what it reads a piece at a time. The bins, and so the model, are the same."""
+    if isinstance(matrix, np.ndarray):
+        return matrix
+    import lightgbm
+
+    pieces = matrix
+
+    class Pieces(lightgbm.Sequence):
+        batch_size = pieces.piece
+
+        def __len__(self) -> int:
+            return len(pieces)
+
+        def __getitem__(self, places: Any) -> np.ndarray:
+            return pieces[places]
+
+    return Pieces()
+
+
+def _sample_seed(seed: int) -> int:
+    """The seed of the rows that bins are cut from, as LightGBM derives it from `seed`: for pieces it forgets to.
+
+    Source:
+        LightGBM 4.7, src/io/config.cpp (Config::Set) and include/LightGBM/utils/random.h (NextShort).
+    """
+    drawn = (214013 * seed + 2531011) % 2**32 >> 16 & 0x7FFF
+    return drawn % 0x7FFF
 
 
 def _objective(kind: str, view: FeatureView, loss: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from retrim.core.canonical import to_json
 from retrim.core.models import MODELS, Fitted, Link, outputs, solving
 from retrim.core.models.aims import Losses, aim_at, check_classes, check_names, check_target
 from retrim.core.models.terms import Terms
+from retrim.core.row_matrix import Matrix
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError
 
@@ -103,14 +104,14 @@ class LinearKind:
     def fit(
         self,
         view: FeatureView,
-        matrix: np.ndarray,
+        matrix: Matrix,
         actual: np.ndarray,
         *,
         loss: str,
         hyperparameters: dict[str, Any],
         rounds: int,
         weights: np.ndarray | None,
-        stop: tuple[np.ndarray, np.ndarray] | None,
+        stop: tuple[Matrix, np.ndarray] | None,
         patience: int,
         seed: int,
         threads: int,
@@ -124,6 +125,7 @@ class LinearKind:
         if not 0 < l2 < np.inf:
             raise BadInputError(f"tune.space: l2 is {l2}; it is a number above 0, such as 0.0001")
         weighed = np.ones(len(matrix)) if weights is None else weights
+        matrix = np.asarray(matrix)
         terms = Terms.learn(matrix, weighed, view.categorical)
         parts = [term for column in terms.of(matrix) for term in column]
         grid = np.column_stack(parts) if parts else np.zeros((len(matrix), 1))

@@ -14,6 +14,7 @@ from retrim.core.models.aims import check_classes, check_names
 from retrim.core.models.own_file import call, constant
 from retrim.core.models.skops_form import one_form
 from retrim.core.own_code import CODE, CODE_FILE, parts_of
+from retrim.core.row_matrix import Matrix
 from retrim.core.table import ColumnType
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
@@ -189,14 +190,14 @@ class OwnKind:
     def fit(
         self,
         view: FeatureView,
-        matrix: np.ndarray,
+        matrix: Matrix,
         actual: np.ndarray,
         *,
         loss: str,
         hyperparameters: dict[str, Any],
         rounds: int,
         weights: np.ndarray | None,
-        stop: tuple[np.ndarray, np.ndarray] | None,
+        stop: tuple[Matrix, np.ndarray] | None,
         patience: int,
         seed: int,
         threads: int,
@@ -205,6 +206,7 @@ class OwnKind:
         check_classes(view.task, len(view.classes))
         if not len(matrix):
             raise BadInputError(f"{self.path} refuses 0 rows; wait for more rows")
+        matrix = np.asarray(matrix)
         kinds: dict[str, ColumnType] = {
             name: "category" if place in view.categorical else kind
             for place, (name, kind) in enumerate(view.columns.items())

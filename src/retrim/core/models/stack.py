@@ -10,6 +10,7 @@ import numpy as np
 from retrim.core.canonical import to_json
 from retrim.core.metrics import row_losses
 from retrim.core.models import MODELS, Fitted, Link, Model, ModelKind, outputs
+from retrim.core.row_matrix import Matrix
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError
 
@@ -69,14 +70,14 @@ class StackKind:
     def fit(
         self,
         view: FeatureView,
-        matrix: np.ndarray,
+        matrix: Matrix,
         actual: np.ndarray,
         *,
         loss: str,
         hyperparameters: dict[str, Any],
         rounds: int,
         weights: np.ndarray | None,
-        stop: tuple[np.ndarray, np.ndarray] | None,
+        stop: tuple[Matrix, np.ndarray] | None,
         patience: int,
         seed: int,
         threads: int,
@@ -86,6 +87,7 @@ class StackKind:
         held = float(hyperparameters[HELD])
         if not 0 < held < 1:
             raise BadInputError(f"tune.space: {HELD} is {held:g}; it is a share between 0 and 1, such as 0.2")
+        matrix = np.asarray(matrix)
         cut = len(matrix) - max(int(len(matrix) * held), 1)
 
         def fit(rows: slice) -> dict[str, Fitted]:

@@ -40,6 +40,8 @@ class Wishes:
     keep: tuple[str, ...] = ()
     allow_leak: tuple[str, ...] = ()
     reason: str = ""
+    ahead: str | None = None
+    known_ahead: tuple[str, ...] = ()
 
 
 @dataclass

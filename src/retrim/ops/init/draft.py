@@ -16,10 +16,11 @@ from retrim.core.init.suite import Draft, draft_suite
 from retrim.core.init.task import Aim, imbalance_notes
 from retrim.core.made import with_made
 from retrim.core.reading import ReadingParams
-from retrim.core.table import DataParams, row_keys
+from retrim.core.table import DataParams, row_keys, with_past
 from retrim.datasets.raw import RawTable
 from retrim.errors import RefusedError
 from retrim.ops.init.desk import Ask, Wishes, check_columns, open_desk
+from retrim.ops.init.forecast import as_forecast
 from retrim.ops.init.labels import delays_of, known_times, label_notes
 from retrim.ops.init.roles import choose_aim, choose_time
 from retrim.ops.init.spelled import arrival_times, no_time_note, reading_of, rows_to_land, settle_types
@@ -124,18 +125,19 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
         frame[reading.arrival] = event.reset_index(drop=True)
     frame = with_made(frame, data, reading.model_copy(update={"arrival": None}), arrives=pd.Timestamp(0, tz="UTC"))
     frame = frame.assign(_key=row_keys(frame, data.key, "raw"))
-    table = _table(frame, data)
-    labelled = table[table[data.target].notna()].reset_index(drop=True)
+    table, labelled = _with_past(_table(frame, data), data)
     if len(labelled) < LEAST_ROWS:
         raise RefusedError(
             f"{len(labelled)} labelled rows are too few for a model that can be judged; at least "
             f"{LEAST_ROWS} are needed"
         )
+    season = season_of(labelled["_event"], _numbers(labelled, data), rhythm) if timed else None
+    data = as_forecast(desk, data, season, rhythm, made=tuple(reading.calendar), timed=timed)
+    table, labelled = _with_past(table, data)
     times = None if known is None else known.reindex(table["_row"]).set_axis(table.index)
     leaks = leaks_of(table, data, label_time=times)
     allowed = [leak for leak in leaks if set(leak.columns) & set(wishes.allow_leak)]
     leaks = [leak for leak in leaks if leak not in allowed]
-    season = season_of(labelled["_event"], _numbers(labelled, data), rhythm) if timed else None
     rows = judging_rows(len(labelled), rhythm, aim)
     desk.notes += _crossing_notes(table, data, wishes.entity, rows, reading.calendar)
     worth = (
@@ -182,6 +184,12 @@ def _table(frame: pd.DataFrame, data: DataParams) -> pd.DataFrame:
     due = frame[data.due] if data.due else event + pd.Timedelta(data.label_horizon or 0)
     table = frame.assign(_event=event, _due=due)
     return table.sort_values(["_event", "_row"], kind="stable", ignore_index=True)
+
+
+def _with_past(table: pd.DataFrame, data: DataParams) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table with the features from its past, and of it the rows with a label."""
+    table = with_past(table, data, data.history)
+    return table, table[table[data.target].notna()].reset_index(drop=True)
 
 
 def _numbers(rows: pd.DataFrame, data: DataParams) -> np.ndarray:

@@ -1,0 +1,49 @@
+"""Rows by key and in total order, at the pace of Arrow: pandas takes ten times as long to look up a million texts."""
+
+import numpy as np
+import pandas as pd
+
+
+def at_keys(keys: pd.Series, known: pd.DataFrame, column: str) -> pd.Series:
+    """A column of `known` for each of `keys`, with its type; missing where `known` has no such key.
+
+    Args:
+        keys: Text, shape (n,).
+        known: Rows with `_key`, each key once.
+        column: Whose values are wanted.
+
+    Returns:
+        Shape (n,), with the index of `keys`.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # One length of text for both: pandas has long ones, a frame without rows may have others.
+    asked, among = (pa.array(each.astype("str")).cast(pa.large_string()) for each in (keys, known["_key"]))
+    found = pc.fill_null(pc.index_in(asked, value_set=_one(among)), -1).to_numpy(zero_copy_only=False)
+    values = known[column].reset_index(drop=True)
+    return values.reindex(found).set_axis(keys.index)  # reindex keeps the type, also where nothing is found
+
+
+def _one(array: "object") -> "object":
+    import pyarrow as pa
+
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def total_order(event: pd.Series, key: pd.Series) -> np.ndarray:
+    """Row numbers in order of event time, rows of one time in order of their key, shape (n,).
+
+    Args:
+        event: Times, none missing.
+        key: Text, each once.
+    """
+    at = event.to_numpy(dtype="datetime64[ns]" if event.dt.unit == "ns" else "datetime64[us]")
+    order = np.argsort(at, kind="stable")
+    alike = at[order][1:] == at[order][:-1]
+    tied = np.flatnonzero(np.append(alike, False) | np.append(False, alike))
+    if len(tied):  # keys are text, dear to sort: only those that decide
+        within = pd.DataFrame({"event": at[order[tied]], "key": key.to_numpy()[order[tied]]})
+        within["key"] = within["key"].astype("str")
+        order[tied] = order[tied][within.sort_values(["event", "key"], kind="stable").index.to_numpy()]
+    return order

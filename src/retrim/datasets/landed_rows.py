@@ -1,0 +1,96 @@
+"""Landed rows that stay on disk: a few columns of all rows, or all columns of some rows, in any order."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retrim.datasets.landed import check_whole, damaged, other_columns
+
+ROW = "_row"
+
+
+class LandedRows:
+    """The rows of landed files, numbered through in the order of the files.
+
+    Args:
+        paths: Files of rows, 1 or more.
+
+    Raises:
+        BadInputError: A file is damaged, or they have different columns.
+        RefusedError: A file was altered since it landed.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        groups: list[tuple[Path, int, int]] = []
+        schemas = []
+        for path in paths:
+            check_whole(path)
+            try:
+                # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
+                with path.open("rb") as file:
+                    footer = pq.ParquetFile(file)
+                    schemas.append(footer.schema_arrow.remove_metadata())
+                    parts = range(footer.metadata.num_row_groups)
+                    groups += [(path, part, footer.metadata.row_group(part).num_rows) for part in parts]
+            except (pa.ArrowException, OSError) as error:
+                raise damaged(path, str(error)) from error
+        for path, schema in zip(paths, schemas, strict=True):
+            if schema != schemas[0]:
+                raise other_columns(f"those of {path.name} are {', '.join(schema.names)}")
+        self._groups = groups
+        self._starts = np.cumsum([0, *(rows for _, _, rows in groups)])
+        self._held: dict[int, pa.Table] = {}
+        self.columns: list[str] = schemas[0].names
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def narrow(self, columns: Sequence[str]) -> pd.DataFrame:
+        """These columns of every row, and its number as `_row`; `_batch` as a category, sorted."""
+        wanted = list(dict.fromkeys(columns))
+        files = dict.fromkeys(path for path, _, _ in self._groups)
+        tables = []
+        for path in files:
+            with path.open("rb") as file:
+                tables.append(pq.ParquetFile(file, read_dictionary=["_batch"]).read(columns=wanted))
+        table = pa.concat_tables([each.replace_schema_metadata(None) for each in tables])
+        tables.clear()
+        frame: pd.DataFrame = table.select(wanted).to_pandas(split_blocks=True, self_destruct=True)
+        if "_batch" in wanted:
+            batches = frame["_batch"].astype("category")
+            frame["_batch"] = batches.cat.reorder_categories(sorted(batches.cat.categories))
+        frame[ROW] = np.arange(len(frame))
+        return frame
+
+    def take(self, rows: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
+        """These columns of the rows with these numbers, in their order.
+
+        Row groups that hold one of them are read whole, and kept until the next call. So it is quick for rows that
+        landed near one another, such as those of a span of time.
+        """
+        if not columns:
+            return pd.DataFrame(index=pd.RangeIndex(len(rows)))
+        group = np.searchsorted(self._starts, rows, side="right") - 1
+        needed = np.unique(group) if len(rows) else [0]  # for their types
+        self._held = {place: self._held[place] for place in needed if place in self._held}
+        offsets = np.zeros(len(self._groups), dtype="int64")
+        parts, before = [], 0
+        for place in map(int, needed):
+            part = self._held.get(place)
+            if part is None or set(columns) - set(part.column_names):
+                part = self._held[place] = self._read(place, columns)
+            parts.append(part.select(columns))
+            offsets[place] = before - self._starts[place]
+            before += part.num_rows
+        taken = pa.concat_tables(parts).take(pa.array(rows + offsets[group]))
+        frame: pd.DataFrame = taken.to_pandas(split_blocks=True)
+        return frame
+
+    def _read(self, place: int, columns: Sequence[str]) -> pa.Table:
+        path, part, _ = self._groups[place]
+        with path.open("rb") as file:
+            return pq.ParquetFile(file).read_row_group(part, columns=list(columns)).replace_schema_metadata(None)

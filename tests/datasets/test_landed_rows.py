@@ -1,0 +1,100 @@
+"""Landed rows on disk: whatever is taken is what reading them all gives."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.adapters import landing as writing
+from retrim.adapters.landing import Landing
+from retrim.datasets.landed import landed_files, read_rows
+from retrim.datasets.landed_rows import ROW, LandedRows
+from retrim.datasets.pieces import read_frame, read_rows_at
+from retrim.datasets.pieces import writing as adding
+from retrim.errors import BadInputError, RefusedError
+
+NOON = pd.Timestamp("2024-05-01T12:00:00Z")
+
+
+def rows(first: int, count: int) -> pd.DataFrame:
+    numbers = np.arange(first, first + count)
+    keys = pd.Series([f"k{number}" for number in numbers], dtype="str")
+    words = pd.Series(["a", None] * count, dtype="str")[:count]
+    return pd.DataFrame({"_key": keys, "x": numbers / 2, "word": words})
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Three files, of several row groups."""
+    monkeypatch.setattr(writing, "ROW_GROUP", 4)
+    landing = Landing(tmp_path)
+    for number, count in enumerate((10, 1, 7)):
+        with landing.locked():
+            digest, arrived = f"{number:064x}"[::-1], NOON + pd.Timedelta(number, "D")
+            landing.land_rows(rows(number * 10, count), digest=digest, arrived=arrived, correction=False, released="")
+    return [file.path for file in landed_files(tmp_path)]
+
+
+def test_rows_taken_in_any_order_are_those_read_whole(paths: list[Path]) -> None:
+    whole, landed = read_rows(paths), LandedRows(paths)
+    order = np.random.default_rng(5).permutation(18)
+
+    assert len(landed) == 18
+    for places in (order, order[:5], np.array([17]), np.array([], dtype="int64")):
+        taken = landed.take(places, landed.columns)
+        pd.testing.assert_frame_equal(taken, whole.iloc[places].reset_index(drop=True))
+
+
+def test_a_few_columns_of_all_rows_come_with_their_numbers(paths: list[Path]) -> None:
+    narrow = LandedRows(paths).narrow(["_batch", "x", "x"])
+    whole = read_rows(paths)
+
+    assert list(narrow) == ["_batch", "x", ROW]
+    assert narrow["x"].tolist() == whole["x"].tolist()
+    assert narrow["_batch"].tolist() == whole["_batch"].tolist()
+    assert narrow["_batch"].cat.categories.tolist() == sorted(set(whole["_batch"]))
+
+
+def test_files_with_other_columns_are_refused(paths: list[Path], tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    with landing.locked():
+        path = landing.land_rows(
+            rows(50, 2).drop(columns="x"), digest="f" * 64, arrived=NOON, correction=False, released=""
+        )
+
+    with pytest.raises(BadInputError, match="different columns"):
+        LandedRows([*paths, path])
+
+
+def test_a_file_that_was_altered_is_refused(paths: list[Path]) -> None:
+    content = bytearray(paths[0].read_bytes())
+    content[40] ^= 1
+    paths[0].write_bytes(bytes(content))
+
+    with pytest.raises((RefusedError, BadInputError), match="altered"):
+        LandedRows(paths)
+
+
+def test_pieces_make_one_file(tmp_path: Path) -> None:
+    path, frame = tmp_path / "t.parquet", rows(0, 9)
+    with adding(path) as add:
+        add(frame.iloc[:4].astype({"word": "category"}))
+        add(frame.iloc[4:])
+
+    pd.testing.assert_frame_equal(pd.read_parquet(path), frame)
+    pd.testing.assert_frame_equal(read_frame(path, ["word", "x"], coded=[]), frame[["word", "x"]])
+    assert read_frame(path, coded=["word"])["word"].dtype == "category"
+    for places in ([0, 3, 4, 8], [5], []):
+        found = read_rows_at(path, np.array(places, dtype="int64"))
+        pd.testing.assert_frame_equal(found, frame.iloc[places].reset_index(drop=True))
+
+
+def test_an_error_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"before")
+    with pytest.raises(AttributeError), adding(path) as add:
+        list(map(add, [rows(0, 3), None]))
+
+    assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]
+    assert path.read_bytes() == b"before"
