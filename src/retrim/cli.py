@@ -37,6 +37,7 @@ from retrim.cli_releases import app as releases_app
 from retrim.cli_releases import log_app
 from retrim.cli_replay import app as replay_app
 from retrim.cli_settle import app as settle_app
+from retrim.cli_status import app as status_app
 from retrim.cli_try import app as try_app
 from retrim.cli_versions import app as versions_app
 
@@ -248,23 +249,6 @@ def why(
         show_decision(record)
 
 
-@app.command(epilog=example("retrim status"))
-def status(as_json: AsJson = False) -> None:
-    """Say on one screen what is live and what comes next.
-
-    Since when it is live, the last check, the account against the price, the last decision, the next scheduled run.
-    """
-    from retrim import screens
-    from retrim.answers import status_record
-    from retrim.status_screen import show_status
-
-    record = status_record(house_here(), now=as_time(None))
-    if as_json:
-        screens.show_json(record)
-    else:
-        show_status(record)
-
-
 @app.command(epilog=example("retrim schedule"))
 def schedule() -> None:
     """Run the schedule here until stopped with Ctrl-C.
@@ -286,6 +270,7 @@ app.add_typer(price_app)
 app.add_typer(profile_app)
 app.add_typer(replay_app)
 app.add_typer(settle_app)
+app.add_typer(status_app)
 app.add_typer(try_app)
 app.add_typer(approval_app)
 app.add_typer(versions_app)

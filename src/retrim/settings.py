@@ -19,6 +19,7 @@ from retrim.core.drift.profile import ProfileParams
 from retrim.core.fairness.fits import require_fit
 from retrim.core.fairness.params import FairnessParams
 from retrim.core.gate import GateParams
+from retrim.core.init.leak import LeakParams
 from retrim.core.made import faults_of
 from retrim.core.metrics import JudgeParams, require
 from retrim.core.models import MODELS
@@ -52,6 +53,7 @@ class Params(Section):
     reading: ReadingParams
     batches: BatchParams
     prepare: PrepareParams
+    leaks: LeakParams
     split: SplitParams
     judge: JudgeParams
     tune: TuneParams

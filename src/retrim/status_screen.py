@@ -53,6 +53,21 @@ def show_status(record: dict[str, Any]) -> None:
         screens.show_table(("at", "what"), rows, title="Alerts", brief_last=True)
 
 
+def show_places(places: list[dict[str, Any]]) -> None:
+    """A line a model: where it is, what is live, the last check, and what is the matter."""
+    rows = [
+        (
+            place["model"] or "?",
+            place["workspace"] or place["store"],
+            f"version {place['live']} since {screens.moment(place['since'])}" if place["live"] else "nothing yet",
+            screens.moment(place["last_check"]) or "none yet",
+            "; ".join(place["faults"]) or "nothing",
+        )
+        for place in places
+    ]
+    screens.show_table(("model", "where", "live", "last check", "to look at"), rows)
+
+
 def _live(champion: dict[str, Any] | None) -> str:
     if champion is None:
         return "nothing yet"

@@ -106,7 +106,7 @@ def anything(draw: st.DrawFn) -> tuple[bytes, dict[str, Any]]:
 @st.composite
 def hardly_usable(draw: st.DrawFn) -> tuple[bytes, dict[str, Any]]:
     """A target and perhaps times among columns of any kind, so that most of `retrim init` has to be gone through."""
-    width = WIDE if draw(st.integers(0, 39)) == 0 else draw(st.sampled_from(WIDTHS))
+    width = WIDE if draw(st.integers(0, 99)) == 0 else draw(st.sampled_from(WIDTHS))
     rows = 130 if width == WIDE else draw(st.sampled_from((121, 150, 260, 400, 400)))
     names = ["goal", "when", "known", *(f"{name} " for name in _names(draw, width, unique=True))]
     kinds = [draw(st.sampled_from(GOALS)), draw(st.sampled_from(TIMES)), draw(st.sampled_from(TIMES))]

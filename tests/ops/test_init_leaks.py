@@ -100,6 +100,76 @@ def test_entities_on_both_sides_of_the_split_are_counted() -> None:
     assert "of entities that training has seen" in said(looked_at(csv(table(shop=shop)), entity="shop"), "entity")
 
 
+def test_the_target_of_the_next_row_is_named() -> None:
+    noisy = table(km=np.random.default_rng(3).normal(size=ROWS).round(3))
+    noisy["before_next"] = noisy["minutes"].shift(-1)
+
+    assert [leak.columns for leak in looked_at(csv(noisy)).leaks] == [("before_next",)]
+
+
+def test_the_target_of_the_same_shops_next_row_is_named_where_the_shop_is() -> None:
+    frame = table(shop=np.random.default_rng(7).choice(["north", "south", "east"], ROWS))
+    frame["coming"] = frame.groupby("shop")["minutes"].shift(-2)
+    (leak,) = looked_at(csv(frame), entity="shop").leaks
+
+    assert leak.columns == ("coming",)
+    assert "2 rows later of the same shop" in leak.seen
+
+
+def test_the_target_of_the_row_before_is_no_leak() -> None:
+    assert caught(last=table()["minutes"].shift(1)) == []
+
+
+def test_a_value_that_only_open_rows_have_is_named() -> None:
+    frame = table()
+    waits = (np.arange(ROWS) > ROWS // 2) & (np.random.default_rng(7).random(ROWS) < 0.3)
+    frame["state"] = np.where(waits, "open", np.random.default_rng(8).choice(["done", "paid"], ROWS))
+    frame.loc[waits, "minutes"] = np.nan
+    (leak,) = looked_at(csv(frame)).leaks
+
+    assert leak.columns == ("state",)
+    assert "is 'open' in 100% of the rows without a label and in 0%" in leak.seen
+
+
+def test_a_value_that_all_rows_of_late_have_is_no_leak() -> None:
+    frame = table(system=np.where(np.arange(ROWS) < ROWS - 60, "old", "new"))
+    frame.loc[(np.arange(ROWS) > ROWS - 50) & (np.arange(ROWS) % 2 > 0), "minutes"] = np.nan
+
+    assert looked_at(csv(frame)).leaks == []
+
+
+def test_rows_copied_into_those_that_judge_are_a_leak() -> None:
+    frame = table()
+    copied = pd.concat([frame.iloc[:-30], frame.iloc[:30].assign(at=frame["at"].iloc[-30:].to_numpy())])
+    (leak,) = looked_at(csv(copied)).leaks
+
+    assert leak.columns == ("duplicates",)
+    assert "cell for cell" in leak.seen
+
+
+def test_rows_of_few_values_are_alike_by_chance_and_no_leak() -> None:
+    few = np.random.default_rng(7).integers(0, 3, ROWS)
+    drafted = looked_at(csv(table(km=few, minutes=few + np.random.default_rng(8).integers(0, 3, ROWS))))
+
+    assert drafted.leaks == []
+    assert "alike by chance" in said(drafted, "duplicates")
+
+
+def test_an_entity_with_one_answer_is_a_leak() -> None:
+    patient = np.random.default_rng(7).integers(0, 40, ROWS)
+    ill = np.where(patient % 3 == 0, "yes", "no")
+    (leak,) = looked_at(csv(table(patient=patient, ill=ill)), target="ill", entity="patient", forbid=("patient",)).leaks
+
+    assert leak.columns == ("patient",)
+    assert "answer of then" in leak.seen
+
+
+def test_a_time_after_the_event_is_said() -> None:
+    drafted = looked_at(csv(table(weather_at=hours() + pd.Timedelta("3h"))), event_time="at")
+
+    assert "weather_at: lies after it in 100% of the rows" in said(drafted, "after the event")
+
+
 class TestAllowing:
     @pytest.fixture
     def workspace(self, tmp_path: Path) -> Workspace:
@@ -122,7 +192,7 @@ class TestAllowing:
         settle(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True)
         text = workspace.params.read_text(encoding="utf-8")
 
-        assert "timed before, by hand" in text
+        assert yaml.safe_load(text)["leaks"]["allowed"] == {"seconds": "timed before, by hand"}
         assert yaml.safe_load(text)["data"]["columns"]["seconds"]["role"] == "feature"
 
     def test_a_leak_is_not_allowed_without_a_reason(self) -> None:

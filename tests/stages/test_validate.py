@@ -10,6 +10,7 @@ import pytest
 
 from retrim.adapters.landing import Landing
 from retrim.core.canonical import to_json
+from retrim.core.init.leak import LeakParams
 from retrim.core.table import row_keys
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file
@@ -62,9 +63,10 @@ def test_what_a_suite_says_of_one_batch_is_not_asked_of_the_table_of_all(room: R
     assert len(run(room, as_of=day(3))) == 48
 
 
-def run(room: Room, *, as_of: pd.Timestamp) -> pd.DataFrame:
+def run(room: Room, *, as_of: pd.Timestamp, **leaks: Any) -> pd.DataFrame:
     write_file(room.paths.pins, to_json({**json.loads(room.paths.pins.read_bytes()), "as_of": as_of.isoformat()}))
-    validate.run(room.data, room.paths)
+    said = LeakParams.model_validate({"probe": True, "entity": None, "allowed": {}, **leaks})
+    validate.run(room.data, said, 12, {}, room.paths)
     return pd.read_parquet(room.paths.table)
 
 
@@ -116,3 +118,31 @@ def test_no_landed_batch_is_bad_input(room: Room) -> None:
 
     with pytest.raises(BadInputError, match="no rows have landed"):
         run(room, as_of=day(4))
+
+
+@pytest.fixture
+def leaking(room: Room) -> Room:
+    """Two days more, of which a column is the answer in another unit."""
+    rows = stream(96)
+    rows[leak_of(room)] = 2 * rows[room.data.target]
+    for file in room.paths.raw.rglob("*.parquet"):
+        file.unlink()
+    land(room, rows, arrived=day(5))
+    return room
+
+
+def leak_of(room: Room) -> str:
+    """A column of numbers that no suite binds."""
+    return next(name for name, kind in room.data.own_features.items() if kind == "number" and name != "level")
+
+
+def test_a_column_that_gives_the_answer_away_ends_the_run_by_its_name(leaking: Room) -> None:
+    with pytest.raises(RefusedError, match=f"leak: {leak_of(leaking)}: .*leaks.allowed"):
+        run(leaking, as_of=day(6))
+
+
+@pytest.mark.parametrize("how", ["allowed", "not probed"])
+def test_it_goes_on_where_that_is_said(leaking: Room, how: str) -> None:
+    said: dict[str, Any] = {"allowed": {leak_of(leaking): "known at pick-up"}} if how == "allowed" else {"probe": False}
+
+    assert len(run(leaking, as_of=day(6), **said)) == 96

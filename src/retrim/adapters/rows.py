@@ -37,6 +37,11 @@ class Rows:
         self.url = url
         self._database = Database(url, METADATA)
 
+    @property
+    def shown(self) -> str:
+        """The address without its password."""
+        return self._database.shown
+
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """A transaction: all of it, or nothing."""

@@ -28,6 +28,11 @@ from retrim.errors import RefusedError, RetrimError
 class Store(Predictions):
     """The store at an address; its tables are made at first use."""
 
+    def models(self) -> list[str]:
+        """Every model of which something was decided or made here, by name; several workspaces may share a store."""
+        named = sa.union(*(sa.select(table.c.model) for table in (DECISIONS, VERSIONS, RELEASES, ALERTS))).subquery()
+        return [str(row.model) for row in self.all(sa.select(named.c.model).order_by(named.c.model))]
+
     def decision(self, identity: str) -> Row | None:
         return self.one(sa.select(DECISIONS).where(DECISIONS.c.id == identity))
 

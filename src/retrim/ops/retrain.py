@@ -209,6 +209,7 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
         "requirements_lock": file_digest(room.folder / "requirements.lock"),
         "row_order": json.loads((paths.features / "split.json").read_bytes())["row_order"],
         "seed": house.params.train.seed,
+        **({"allowed_leaks": dict(house.params.leaks.allowed)} if house.params.leaks.allowed else {}),
         "model_sha256": model_digest(read_folder(paths.models / verdict["winner"])),
         **json.loads(paths.pins.read_bytes()),
     }

@@ -1,6 +1,6 @@
 """Landed batches to the mature rows of the table, checked once more against the suite."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import pandas as pd
 
@@ -8,7 +8,11 @@ from retrim.adapters.validation import for_tables, read_suite
 from retrim.adapters.validation_pieces import PiecesSuite
 from retrim.core.bundle_format import format_record
 from retrim.core.canonical import to_json
+from retrim.core.init.leak import LeakParams, apart
+from retrim.core.init.leak_rows import DUPLICATES
+from retrim.core.init.leaks import leaks_of
 from retrim.core.lags import HistoryParams
+from retrim.core.reading import CalendarPart
 from retrim.core.rows import left_out
 from retrim.core.table import OURS, DataParams, known_rows, mature, overdue_labels, shaped, with_past
 from retrim.datasets.landed import landed_files, read_labels, rows_of
@@ -19,8 +23,17 @@ from retrim.files import write_file, write_folder
 from retrim.paths import Paths
 from retrim.stages._room import main, read_json, read_pins
 
+LOOKED = 200_000
+"""Newest rows in which is looked for what gives the answer away."""
 
-def run(data: DataParams, paths: Paths) -> None:
+
+def run(
+    data: DataParams,
+    leaks: LeakParams,
+    split__judge_rows: int,
+    reading__calendar: dict[str, CalendarPart],
+    paths: Paths,
+) -> None:
     """Writes the mature rows as of the pinned date, and a report of what was there.
 
     Batches that a person released are exempt from the suite: the reason stands with them. All rows are in memory with
@@ -53,6 +66,9 @@ def run(data: DataParams, paths: Paths) -> None:
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
+    if leaks.probe:
+        newest = pd.concat(list(_pieces(table.tail(LOOKED).reset_index(drop=True), landed)), ignore_index=True)
+        _refuse_leaks(newest, data, leaks, split__judge_rows, reading__calendar)
     report = {
         "as_of": as_of.isoformat(),
         "landed": len(landed),
@@ -69,6 +85,22 @@ def run(data: DataParams, paths: Paths) -> None:
         for piece in _pieces(ripe, landed):
             add(piece)
     write_folder(paths.validation, {"report.json": to_json(report)})
+
+
+def _refuse_leaks(
+    table: pd.DataFrame, data: DataParams, leaks: LeakParams, judge_rows: int, made: Collection[str]
+) -> None:
+    found = leaks_of(
+        table, data, label_time=table["_known"], entity=leaks.entity, judge_rows=judge_rows, made=tuple(made)
+    )
+    refused, _ = apart(found, leaks.allowed)
+    if refused:
+        said, name = "; ".join(leak.text for leak in refused), refused[0].columns[0]
+        cure = "send each row once" if name == DUPLICATES else f"give {name!r} the role forbidden in data.columns"
+        raise RefusedError(
+            f"leak: {said}. {cure[:1].upper()}{cure[1:]}; or, if it is known before the event: leaks.allowed: "
+            f"{{{name}: WHY}} in params.yaml"
+        )
 
 
 def _needed(data: DataParams, histories: Sequence[HistoryParams]) -> set[str]:

@@ -36,6 +36,7 @@ def intended_use(facts: Facts) -> Section:
 def data(facts: Facts) -> Section:
     """The data window, rows by part, and the features."""
     split, fit, lineage = facts.records[SPLIT], facts.records[facts.fit_file], facts.version["lineage"]
+    allowed: dict[str, str] = lineage.get("allowed_leaks", {})
     pairs = [
         ("as of", facts.version["as_of"]),
         ("trained on", f"{fit['rows']} rows, {told(fit['from'])} to {told(fit['until'])}"),
@@ -43,6 +44,7 @@ def data(facts: Facts) -> Section:
         ("judged on", f"{facts.verdict['rows']} rows, {told(split['judged_from'])} to {told(split['judged_until'])}"),
         ("mature rows by part", split["rows"]),
         ("digest of the raw batches", lineage.get("raw_digest")),
+        ("leaks allowed", "; ".join(f"{name}: {why}" for name, why in allowed.items()) or None),
     ]
     rows = []
     for feature in facts.view["features"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import pandas as pd
 
@@ -82,6 +83,14 @@ def spelling_of_dates(words: pd.Index) -> DateSpelling | None:
     return DateSpelling(tuple(found), zones, not all("%z" in form for form in found), unsure)
 
 
+def _has(cell: str, form: str) -> bool:
+    try:
+        datetime.strptime(cell, form)  # noqa: DTZ007  only whether it can be read
+    except ValueError:
+        return False
+    return True
+
+
 def _fits(text: pd.Series, form: str) -> pd.Series:
     return pd.to_datetime(text, format=form, errors="coerce", utc=True).notna()
 
@@ -98,8 +107,7 @@ def _best(text: pd.Series, found: Sequence[str]) -> str | None:
             continue
         for clock in CLOCKS:
             form = day + clock
-            hits = int(_fits(text.iloc[:50], form).sum())
-            if hits:
+            if _has(str(text.iloc[0]), form):  # one of the formats is that of the first cell
                 counted[form] = int(_fits(text, form).sum())
     # A two-digit year fits no four-digit one, and the reverse; of equals the first named.
     return max(counted, key=lambda form: counted[form], default=None)

@@ -1,16 +1,15 @@
 """Columns that give the answer away: each probe names the column, and says by what it is caught."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from retrim.core.init.leak import ALONE, Leak, own_features
+from retrim.core.init.leak_rows import future_leaks, open_leaks, split_leaks
+from retrim.core.init.notes import Note
 from retrim.core.table import DataParams
 
-ALONE = 0.98
-"""Share of the target's variance, or of its log loss, that one column may explain ahead of its time."""
 EXACT = 1e-6
 """Of the target's spread: a sum that meets it so closely on every row is the target."""
 SAMPLED = 20_000
@@ -19,44 +18,48 @@ LARGEST = 1e38
 KNOWN_LATER = 0.9
 """Of the rows without a label, in which a column is blank that hardly ever is so elsewhere."""
 EARLY_SHARE = 0.2
+JOINED = 0.5
+"""Share of rows in which a time lies after the event, from which it is said."""
 
 
-@dataclass(frozen=True)
-class Leak:
-    """A column, or several together, that give the answer away."""
-
-    columns: tuple[str, ...]
-    probe: str
-    seen: str
-
-    def as_record(self) -> dict[str, Any]:
-        return {"columns": list(self.columns), "probe": self.probe, "seen": self.seen}
-
-    @property
-    def text(self) -> str:
-        return f"{', '.join(self.columns)}: {self.seen}"
-
-
-def leaks_of(table: pd.DataFrame, data: DataParams, *, label_time: pd.Series | None) -> list[Leak]:
+def leaks_of(
+    table: pd.DataFrame,
+    data: DataParams,
+    *,
+    label_time: pd.Series | None,
+    entity: str | None,
+    judge_rows: int,
+    made: Collection[str],
+) -> list[Leak]:
     """Every feature that gives the answer away.
 
     Args:
         table: Typed rows in order of time, labelled and not, shape (n, columns).
         data: What the table is.
         label_time: When each label was known, index of `table`; None: not known.
+        entity: The column that names what a row is about; None: none was named.
+        judge_rows: The newest rows, which judge.
+        made: Features made of the event time, which tell rows apart that are the same.
     """
     labelled = table[table[data.target].notna()]
     if len(labelled) < 20:
         return []
     with np.errstate(all="ignore"):  # squares of numbers near the largest; what is not finite says nothing below
-        return _found(table, labelled, data, label_time)
+        found = _found(table, labelled, data, label_time)
+    caught = {name for leak in found for name in leak.columns}
+    others = [
+        *future_leaks(table, data, entity=entity),
+        *open_leaks(table, data, answered=table[data.target].notna().to_numpy()),
+        *split_leaks(table, data, entity=entity, judge_rows=judge_rows, made=made),
+    ]
+    return found + [leak for leak in others if not set(leak.columns) & caught]
 
 
 def _found(table: pd.DataFrame, labelled: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> list[Leak]:
     goal = _goal(labelled, data)
     found = [*_sums(labelled, data, goal), *_later(table, data, label_time)]
     caught = {name for leak in found for name in leak.columns}
-    for name in data.own_features:
+    for name in own_features(table, data):
         if name not in caught:
             leak = _alone(name, labelled, data, goal)
             if leak is not None:
@@ -73,13 +76,13 @@ def _goal(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
     return pd.Categorical(rows[data.target]).codes.astype("float64")
 
 
-def _numeric(data: DataParams) -> list[str]:
-    return [name for name, kind in data.own_features.items() if kind in ("number", "integer")]
+def _numeric(rows: pd.DataFrame, data: DataParams) -> list[str]:
+    return [name for name in own_features(rows, data) if data.own_features[name] in ("number", "integer")]
 
 
 def _sums(rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> list[Leak]:
     """Columns whose weighted sum is the target on every row: casual + registered = cnt."""
-    names = _numeric(data)
+    names = _numeric(rows, data)
     if data.task != "regression" or not 1 <= len(names) <= MOST_COLUMNS:
         return []
     matrix = rows[names].to_numpy(dtype="float64", na_value=np.nan)
@@ -132,7 +135,7 @@ def _later(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) 
     for what, without, rest in groups:
         if without.sum() < 20 or rest.sum() < 20:
             continue
-        for name in data.own_features:
+        for name in own_features(table, data):
             blank = table[name].isna().to_numpy()
             if blank[without].mean() >= KNOWN_LATER and blank[rest].mean() <= EARLY_SHARE:
                 seen = (
@@ -189,9 +192,21 @@ def _explained(values: np.ndarray, goal: np.ndarray, cut: int, *, classes: bool)
     return 1 - float(np.mean(left**2)) / total if total > 0 else 0.0
 
 
+def joined_notes(table: pd.DataFrame, data: DataParams) -> list[Note]:
+    """Times beside the event's own that lie after it: what was joined with them was not known then."""
+    notes = []
+    for name, column in data.columns.items():
+        if column.type == "time" and column.role == "forbidden" and name in table:
+            later = float((table[name] > table["_event"]).mean())
+            if later > JOINED:
+                done = "forbidden, as every time is; leave out what was written with it, known only then: --forbid COL"
+                notes.append(Note("after the event", name, f"lies after it in {later:.0%} of the rows", done, "warn"))
+    return notes
+
+
 def crossing(
     table: pd.DataFrame, data: DataParams, *, entity: str | None, judge_rows: int, made: Collection[str]
-) -> dict[str, int]:
+) -> dict[str, float]:
     """What stands on both sides of the split: whole rows that come twice, and rows of entities seen before.
 
     Args:
@@ -202,13 +217,14 @@ def crossing(
         made: Features made of the event time, which tell rows apart that are the same.
 
     Returns:
-        `duplicates`: judging rows that are there in training too, event time and key aside; `shared`: judging rows
+        `duplicates`: judging rows that are there in training too, event time and key aside; `usual`: the share of
+        training rows that are there twice; `shared`: judging rows
         whose entity has training rows (only where an entity was named).
     """
-    told = [name for name in (*data.own_features, data.target) if name not in made]
+    told = [name for name in (*own_features(table, data), data.target) if name not in made]
     hashed = pd.util.hash_pandas_object(table[told], index=False)
     old, new = hashed.iloc[:-judge_rows], hashed.iloc[-judge_rows:]
-    counted = {"duplicates": int(new.isin(old).sum())}
+    counted = {"duplicates": int(new.isin(old).sum()), "usual": float(old.duplicated(keep=False).mean())}
     if entity is not None:
         counted["shared"] = int(table[entity].iloc[-judge_rows:].isin(table[entity].iloc[:-judge_rows]).sum())
     return counted

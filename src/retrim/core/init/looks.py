@@ -9,6 +9,28 @@ import pandas as pd
 Stored = Literal["text", "number", "integer", "boolean", "time", "other"]
 
 
+SAID_MISSING = {
+    "null",
+    "none",
+    "nan",
+    "na",
+    "n/a",
+    "#n/a",
+    "nil",
+    "\\n",
+    "-",
+    "--",
+    ".",
+    "?",
+    "missing",
+    "(null)",
+    "<na>",
+}
+"""Words for a missing cell, in small letters."""
+SAMPLED = 2000
+"""Distinct cells of a column, the commonest, that are tried."""
+
+
 @dataclass(frozen=True)
 class Look:
     """A raw column.
@@ -34,6 +56,11 @@ class Look:
         counts = self.counts
         index = pd.Index(counts.index.astype("str").str.strip(), dtype="str")
         return counts.set_axis(index).groupby(level=0, sort=False).sum()
+
+    @cached_property
+    def sampled(self) -> "pd.Series[int]":
+        """The commonest of those words, known ones for a missing cell aside."""
+        return self.words[~self.words.index.str.lower().isin(SAID_MISSING)].iloc[:SAMPLED]
 
     @property
     def rows(self) -> int:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from retrim.core.init.looks import Look, share_of
+from retrim.core.init.looks import SAMPLED, Look
 
 Decimal = Literal[".", ","]
 Thousands = Literal["", ",", ".", " ", "'"]
@@ -17,28 +17,8 @@ WAYS: tuple[Signs, ...] = (
     (".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"),
 )  # fmt: skip
 """Decimal sign and sign between thousands, the likelier first where a table fits several."""
-SAID_MISSING = {
-    "null",
-    "none",
-    "nan",
-    "na",
-    "n/a",
-    "#n/a",
-    "nil",
-    "\\n",
-    "-",
-    "--",
-    ".",
-    "?",
-    "missing",
-    "(null)",
-    "<na>",
-}
-"""Words for a missing cell, in small letters."""
 SURE_MISSING = {"null", "nan", "#n/a", "\\n", "(null)", "<na>", "n/a", "?"}
 """Those that hardly name a category: `none` may be an answer, and `NA` a country."""
-SAMPLED = 2000
-"""Distinct cells of a column, the commonest, that are tried."""
 ODD_WORDS = 3
 """Other words in a column of numbers, at most, that are taken for missing cells."""
 NUMERIC_SHARE = 0.9
@@ -83,14 +63,12 @@ def plain_numbers(words: "pd.Series[int]", spelling: "Spelling") -> pd.Series:
     return pd.Series(np.repeat(numbers.to_numpy(), words.to_numpy()))
 
 
-def is_missing_word(words: pd.Index) -> pd.Series:
-    return pd.Series(words.str.lower().isin(SAID_MISSING))
-
-
 def numeric_share(look: Look, decimal: Decimal, thousands: Thousands) -> float:
     """The share of a column's cells, known words for missing ones aside, that are numbers spelled so."""
-    words = look.words[~is_missing_word(look.words.index).to_numpy()].iloc[:SAMPLED]
-    return share_of(words, words.index.to_series().str.fullmatch(number_pattern(decimal, thousands)))
+    pattern = re.compile(number_pattern(decimal, thousands))
+    words = look.sampled
+    total = int(words.sum())
+    return float(words[[bool(pattern.fullmatch(word)) for word in words.index]].sum() / total) if total else 0.0
 
 
 def spelling_of(looks: Sequence[Look]) -> Spelling:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.drift.cells import as_floats
-from retrim.core.init.leaks import Leak, leaks_of
+from retrim.core.init.leak import Leak
+from retrim.core.init.leaks import leaks_of
 from retrim.core.init.notes import Note
 from retrim.core.look.champion import Champion
 from retrim.core.look.columns import ColumnLook, column_look
@@ -196,7 +197,8 @@ def look_at(
     features = [pair.name for pair in pairs] or list(table.features)
     types = {name: kind for name, (kind, _) in table.kinds.items() if name in sample}
     telling = {name: types[name] for name in [data.target, *features[:MOST_RELATED]]}
-    leaks = leaks_of(frame, data, label_time=None) if table.rows else []
+    newest = max(len(frame) // 8, 1)
+    leaks = leaks_of(frame, data, label_time=None, entity=None, judge_rows=newest, made=()) if table.rows else []
     return Look(
         table=table,
         sampled=len(places),

@@ -35,7 +35,9 @@ def ridge(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: flo
     from sklearn.linear_model import Ridge
 
     one_thread()
-    made = Ridge(alpha=l2 * weights.sum(), solver="cholesky").fit(terms, actual, sample_weight=weights)
+    with catch_warnings():
+        simplefilter("ignore")  # levels of a category sum to the same: hardly penalised, that is ill-conditioned
+        made = Ridge(alpha=l2 * weights.sum(), solver="cholesky").fit(terms, actual, sample_weight=weights)
     return np.array([float(made.intercept_)]), made.coef_.reshape(1, -1)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from retrim.core.init.columns import ColumnPlan, plan_columns
+from retrim.core.init.leak_rows import DUPLICATES
 from retrim.core.init.looks import Look
 from retrim.core.init.notes import Note
 from retrim.core.init.spelling import Spelling, spelling_of
@@ -97,7 +98,8 @@ def open_desk(raw: RawTable, wishes: Wishes, ask: Ask) -> Desk:
 def check_columns(desk: Desk) -> None:
     wishes = desk.wishes
     named = [wishes.target, wishes.event_time, wishes.label_time, wishes.label_due, wishes.entity]
-    for name in [*named, *wishes.forbid, *wishes.keep, *wishes.allow_leak]:
+    allowed = [name for name in wishes.allow_leak if name != DUPLICATES]
+    for name in [*named, *wishes.forbid, *wishes.keep, *allowed]:
         if name is not None and name not in desk.plans:
             raise UnknownNameError("column", name, desk.plans)
     if wishes.allow_leak and not wishes.reason.strip():

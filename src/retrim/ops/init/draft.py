@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.init.first_fit import FirstFit, first_fit, worth_notes
-from retrim.core.init.leaks import Leak, crossing, leaks_of
+from retrim.core.init.leak import Leak, apart
+from retrim.core.init.leaks import crossing, joined_notes, leaks_of
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import Rhythm, Season, alike_rows, rhythm_of, rhythm_of_order, season_of
 from retrim.core.init.sizes import LEAST_ROWS, Choices, judging_rows, sizes
@@ -25,6 +26,9 @@ from retrim.ops.init.labels import delays_of, known_times, label_notes
 from retrim.ops.init.roles import choose_aim, choose_time
 from retrim.ops.init.spelled import arrival_times, no_time_note, reading_of, rows_to_land, settle_types
 from retrim.ops.init.table import calendar_of, choose_horizon, choose_key, data_of
+
+USUAL_TWINS = 0.2
+"""Share of training rows with a twin from which rows are alike by chance, and not because they come twice."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Drafted:
         season: Of the target.
         known: When each row's label became known, index of `frame`; None: labels come with their rows.
         label_time: The column that says so; empty: none does.
+        entity: The column that names what a row is about.
     """
 
     data: DataParams
@@ -62,6 +67,7 @@ class Drafted:
     season: Season | None
     known: pd.Series | None
     label_time: str
+    entity: str | None
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -135,10 +141,11 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     data = as_forecast(desk, data, season, rhythm, made=tuple(reading.calendar), timed=timed)
     table, labelled = _with_past(table, data)
     times = None if known is None else known.reindex(table["_row"]).set_axis(table.index)
-    leaks = leaks_of(table, data, label_time=times)
-    allowed = [leak for leak in leaks if set(leak.columns) & set(wishes.allow_leak)]
-    leaks = [leak for leak in leaks if leak not in allowed]
     rows = judging_rows(len(labelled), rhythm, aim)
+    known_entity = wishes.entity if wishes.entity in table else None
+    found = leaks_of(table, data, label_time=times, entity=known_entity, judge_rows=rows, made=tuple(reading.calendar))
+    leaks, allowed = apart(found, wishes.allow_leak)
+    desk.notes += joined_notes(table, data)
     desk.notes += _crossing_notes(table, data, wishes.entity, rows, reading.calendar)
     worth = (
         None
@@ -176,6 +183,7 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
         season,
         came,
         wishes.label_time or "",
+        known_entity,
     )
 
 
@@ -210,7 +218,11 @@ def _crossing_notes(
             f"{counted['duplicates']} of {judge_rows} judging rows are in training too, cell for "
             "cell but for time and key"
         )
-        notes.append(Note("duplicates", "", seen, "the judged loss is too good by that much", "warn"))
+        if counted["usual"] > USUAL_TWINS:
+            done = "so are rows within training: the features have few values, and rows are alike by chance"
+            notes.append(Note("duplicates", "", seen, done))
+        else:
+            notes.append(Note("duplicates", "", seen, "the judged loss is too good by that much", "warn"))
     if counted.get("shared"):
         seen = f"{counted['shared']} of {judge_rows} judging rows are of entities that training has seen"
         notes.append(

@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
+from retrim.core.init.leak_rows import DUPLICATES
 from retrim.datasets.address import address_of, is_address
 from retrim.datasets.raw import RawTable, open_raw, raw_of
 from retrim.errors import RefusedError
@@ -71,10 +72,11 @@ def look(
     if drafted.leaks:
         said = "; ".join(leak.text for leak in drafted.leaks)
         first = drafted.leaks[0].columns[0]
-        raise RefusedError(
-            f"leak: {said}. Leave such a column out: --forbid {first!r}; or, if it is known before the event: "
-            f"--allow-leak {first!r} --reason WHY"
-        )
+        out = "Leave such a column out: --forbid " + repr(first)
+        known = "if it is known before the event"
+        if first == DUPLICATES:
+            out, known = "Send each row once", "if they happened twice"
+        raise RefusedError(f"leak: {said}. {out}; or, {known}: --allow-leak {first!r} --reason WHY")
     return Looked(raw, drafted)
 
 

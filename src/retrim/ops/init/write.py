@@ -107,6 +107,9 @@ def changes_of(drafted: Drafted, allowed_reason: str) -> dict[tuple[str, ...], C
     for leak in drafted.allowed:
         why = f"leak allowed, {leak.probe}: {allowed_reason}"
         changes[("data", "columns")] = Choice(data["columns"], why)
+    changes[("leaks", "entity")] = Choice(drafted.entity, "")
+    reasons = {name: allowed_reason for leak in drafted.allowed for name in leak.columns}
+    changes[("leaks", "allowed")] = Choice(reasons, "")
     changes |= {("reading", name): Choice(value, "") for name, value in reading.items()}
     return {**changes, **drafted.choices}
 

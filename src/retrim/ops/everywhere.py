@@ -1,0 +1,164 @@
+"""Several workspaces at a glance: what is live in each, when it was checked last, and what waits or went wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters.quarantine import Quarantine
+from retrim.errors import BadInputError, RetrimError
+from retrim.ops.check import CHECK
+from retrim.ops.house import House
+from retrim.ops.overdue import overdue
+from retrim.ops.standing import is_held
+from retrim.paths import Workspace
+from retrim.settings import Env, load_params
+
+STRANGER = "of a workspace that was not named"
+BAD_ENDS = ("crashed", "failed")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A model, in its workspace or in a store that it shares.
+
+    Args:
+        model: Its name; empty where the workspace cannot be read.
+        workspace: Its folder; None where only the store knows it.
+        store: The store's address without its password.
+        live: The version that is live; None: none yet.
+        since: When that went live.
+        last_check: As of when it was checked last.
+        faults: What waits for a person, is late, or went wrong.
+    """
+
+    model: str
+    workspace: Path | None
+    store: str
+    live: int | None
+    since: str | None
+    last_check: str | None
+    faults: tuple[str, ...]
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "workspace": None if self.workspace is None else str(self.workspace),
+            "store": self.store,
+            "live": self.live,
+            "since": self.since,
+            "last_check": self.last_check,
+            "faults": list(self.faults),
+        }
+
+
+def everywhere(folders: Sequence[Path], *, here: Path, now: pd.Timestamp) -> list[Place]:
+    """Every model of the workspaces named, and of the stores that they use.
+
+    Args:
+        folders: Workspaces, or folders of workspaces; none: the workspace that holds `here`.
+        here: Where we are.
+        now: For what is late.
+
+    Raises:
+        BadInputError: A folder is no workspace and holds none.
+    """
+    roots = workspaces(folders) if folders else [Workspace.find(here)]
+    places: list[Place] = []
+    houses: list[House] = []
+    for workspace in roots:
+        try:
+            house = House(workspace, load_params(workspace.params), Env())
+            places.append(_place(house, now))
+            houses.append(house)
+        except RetrimError as error:
+            places.append(Place("", workspace.root, "", None, None, None, (f"cannot be read: {error}",)))
+    seen = {(place.store, place.model) for place in places}
+    for house in houses:
+        for model in house.store.models():
+            if (house.store.shown, model) not in seen:
+                seen.add((house.store.shown, model))
+                found = _of_store(house, model)
+                places.append(replace(found, faults=(STRANGER, *found.faults)))
+    return [
+        _with_twins(place, places) for place in sorted(places, key=lambda place: (place.model, str(place.workspace)))
+    ]
+
+
+def workspaces(folders: Sequence[Path]) -> list[Workspace]:
+    """The workspaces that these folders are, or hold, each once.
+
+    Raises:
+        BadInputError: A folder is no workspace and holds none.
+    """
+    found: dict[Path, Workspace] = {}
+    for folder in folders:
+        root = folder.resolve()
+        own = [root] if _is_workspace(root) else sorted(path for path in _below(root) if _is_workspace(path))
+        if not own:
+            raise BadInputError(
+                f"{folder} is no workspace (params.yaml with dvc.yaml) and holds none; name one, or a folder of some"
+            )
+        found |= {path: Workspace(path) for path in own}
+    return list(found.values())
+
+
+def _below(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_dir()]
+    except OSError:
+        return []
+
+
+def _is_workspace(folder: Path) -> bool:
+    return (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file()
+
+
+def _place(house: House, now: pd.Timestamp) -> Place:
+    """What the store knows, and what lies in the workspace alone."""
+    place = _of_store(house, house.model)
+    late = overdue(workspace=house.workspace, data=house.params.data, now=now)
+    aside = [entry for entry in Quarantine(house.workspace.quarantine).entries() if entry.state == "held"]
+    faults = [*place.faults]
+    if is_held(house, house.store.decisions(house.model)) and not any("held" in fault for fault in faults):
+        faults.append("held: waits for a person")
+    if late is not None:
+        faults.append(f"a batch was due on {late.due:%Y-%m-%d %H:%M}")
+    if aside:
+        faults.append(f"{len(aside)} {'batch' if len(aside) == 1 else 'batches'} in quarantine")
+    return replace(place, workspace=house.workspace.root, faults=tuple(faults))
+
+
+def _of_store(house: House, model: str) -> Place:
+    store = house.store
+    releases, decisions, runs = store.releases(model), store.decisions(model), store.runs(model)
+    checks = [row for row in decisions if row.source == CHECK]
+    faults = []
+    if runs and runs[-1].state in BAD_ENDS:
+        faults.append(f"{runs[-1].id} {runs[-1].state}")
+    faults += [f"{row.id} waits for approval" for row in runs if row.state == "waiting"]
+    last = releases[-1] if releases else None
+    return Place(
+        model,
+        None,
+        store.shown,
+        None if last is None else last.version,
+        None if last is None else last.at,
+        checks[-1].as_of if checks else None,
+        tuple(faults),
+    )
+
+
+def _with_twins(place: Place, places: Sequence[Place]) -> Place:
+    """Says where two workspaces are of one model in one store: each takes the other's versions for its own."""
+    others = [
+        str(other.workspace)
+        for other in places
+        if other is not place and place.model and (other.store, other.model) == (place.store, place.model)
+    ]
+    if not others:
+        return place
+    said = f"{others[0]} is of the same model in the same store; give one another name (data.model)"
+    return replace(place, faults=(*place.faults, said))
