@@ -62,7 +62,7 @@ class RowFilter(Section):
         if self.not_missing:
             return there
         if self.among is not None:
-            if isinstance(values.dtype, pd.StringDtype) or values.dtype == object:
+            if not pd.api.types.is_numeric_dtype(values.dtype):
                 return there & values.isin([str(value) for value in self.among]).to_numpy()
             return there & values.isin([value for value in self.among if not isinstance(value, str)]).to_numpy()
         numbers = values.to_numpy(dtype="float64", na_value=np.nan)
