@@ -57,8 +57,8 @@ def _ahead(history: HistoryParams, columns: Mapping[str, tuple[str, str]]) -> It
     if unknown:
         yield (
             f"ahead: nothing says that {', '.join(map(repr, unknown))} is known {history.ahead} before its row's event"
-            "; list each feature in known_ahead, or give it the role forbidden under columns (features from its past may "
-            "stay)"
+            "; list each feature in known_ahead, or give it the role forbidden under columns (features from its past "
+            "may stay)"
         )
 
 
