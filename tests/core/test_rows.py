@@ -108,7 +108,11 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
             {"every": "1h", "by": ["weight"], "how": HOW},
             "resample.by: 'weight' is a number with the role 'feature'",
         ),
-        ([], {"every": "1h", "by": ["country"], "how": {"price": "sum"}}, "nothing says how 'weight' is put together"),
+        (
+            [],
+            {"every": "1h", "by": ["country"], "how": {"price": "sum"}},
+            "nothing says how 'weight', 'items' is put together",
+        ),
         (
             [],
             {"every": "1h", "by": [], "how": HOW | {"country": "sum"}},
