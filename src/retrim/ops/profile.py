@@ -119,7 +119,7 @@ def landed_table(house: House, *, as_of: pd.Timestamp) -> LookTable:
         timed=house.params.reading.arrival is None,
         batches=table["_batch"].map(order).to_numpy(dtype="int64"),
         mature=int(table["_matured"].notna().sum()),
-        left_out={},
+        left_out=dict.fromkeys(house.params.reading.skip, "is not kept of any file"),
         unnamed=frozenset(house.params.fairness.forbidden),
     )
 
