@@ -37,8 +37,9 @@ began = time.perf_counter()
 try:
     app(["profile", "--rows", sys.argv[1], "--json"], standalone_mode=False)
 finally:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{time.perf_counter() - began:.1f} {peak:.0f}", file=sys.stderr)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    figures = time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    print(*(f"{figure:.1f}" for figure in figures), file=sys.stderr)
 """
 
 
@@ -104,8 +105,8 @@ def lay(root: Path, rows: int) -> None:
             landing.land_rows(frame, digest=digest, arrived=arrived, correction=False, released="")
 
 
-def measure(root: Path, rows: int, sample: int) -> tuple[float, float, int, int]:
-    """Seconds and megabytes of the command, its findings, and kilobytes of its page."""
+def measure(root: Path, rows: int, sample: int) -> tuple[float, float, float, int, int]:
+    """Seconds, seconds of a core and megabytes of the command, its findings, and kilobytes of its page."""
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, str(sample)],
@@ -115,11 +116,11 @@ def measure(root: Path, rows: int, sample: int) -> tuple[float, float, int, int]
         text=True,
         check=True,
     )
-    seconds, peak = done.stderr.split()[-2:]
+    seconds, worked, peak = map(float, done.stderr.split()[-3:])
     record = json.loads(done.stdout)
     assert record["rows"] == rows, record["rows"]
     page = (root / "var" / "profile.html").stat().st_size // 1024
-    return float(seconds), float(peak), len(record["findings"]), page
+    return seconds, worked, peak, len(record["findings"]), page
 
 
 def main() -> None:
@@ -130,8 +131,8 @@ def main() -> None:
         "--keep", type=Path, default=None, help="folder for the workspaces, used again if they are there"
     )
     given = parser.parse_args()
-    print("| rows | columns | seconds | peak memory, MB | findings | page, kB | load before |")
-    print("|---|---|---|---|---|---|---|")
+    print("| rows | columns | seconds | core seconds | peak memory, MB | findings | page, kB | load before |")
+    print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:
         for rows in given.rows:
             root = (given.keep or Path(temporary)) / f"profile-{rows}"
@@ -139,9 +140,19 @@ def main() -> None:
                 lay(root, rows)
                 time.sleep(1)
             load = os.getloadavg()[0]
-            seconds, peak, found, page = measure(root, rows, given.sample)
+            seconds, worked, peak, found, page = measure(root, rows, given.sample)
             columns = len(settings()["data"]["columns"])
-            print(f"| {rows:,} | {columns} | {seconds:.1f} | {peak:,.0f} | {found} | {page} | {load:.1f} |", flush=True)
+            figures = (
+                f"{rows:,}",
+                columns,
+                f"{seconds:.1f}",
+                f"{worked:.1f}",
+                f"{peak:,.0f}",
+                found,
+                page,
+                f"{load:.1f}",
+            )
+            print("| " + " | ".join(map(str, figures)) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,9 @@ class TestSettingsSetOtherwise:
         with pytest.raises(BadInputError, match=r"'model' is 'x' in params\.yaml, which holds no keys"):
             changed(self.document, {"data.model.name": "y"})
 
-    @pytest.mark.parametrize("key", ["reading", "reading.missing", "data.task", "data.label_horizon"])
+    @pytest.mark.parametrize("key", ["reading", "reading.missing", "data.task", "data.rows.resample"])
     def test_are_refused_where_landed_rows_cannot_show_them(self, key: str) -> None:
-        with pytest.raises(BadInputError, match=f"{key} cannot be tried on rows that have landed: it says|both"):
+        with pytest.raises(
+            BadInputError, match=f"{key} cannot be tried on rows that have landed: (it says|both|rows of)"
+        ):
             refuse_facts({key: None})

@@ -40,7 +40,7 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
         (
             [LAG],
             {"ahead": "1h", "known_ahead": ["items", "country"]},
-            "history.ahead: 'weight' is a feature, and nothing says that it is known 1h before its event; list it in",
+            "history.ahead: nothing says that 'weight' is known 1h before its row's event; list each",
         ),
         (
             [{"of": "weight", "lag": "24h"}],

@@ -61,8 +61,9 @@ def test_a_filter_keeps_what_shows_it_and_nothing_that_is_missing(said: dict[str
     assert where(**said).keeps(NUMBERS).tolist() == stays
 
 
-def test_a_category_is_compared_as_text() -> None:
-    assert where(among=[1, "a"]).keeps(pd.Series(["1", "a", "b", None], dtype="str")).tolist() == [
+@pytest.mark.parametrize("dtype", ["str", "category", "object"])
+def test_a_category_is_compared_as_text(dtype: str) -> None:
+    assert where(among=[1, "a"]).keeps(pd.Series(["1", "a", "b", None], dtype=dtype)).tolist() == [
         True,
         True,
         False,
@@ -107,7 +108,11 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
             {"every": "1h", "by": ["weight"], "how": HOW},
             "resample.by: 'weight' is a number with the role 'feature'",
         ),
-        ([], {"every": "1h", "by": ["country"], "how": {"price": "sum"}}, "nothing says how 'weight' is put together"),
+        (
+            [],
+            {"every": "1h", "by": ["country"], "how": {"price": "sum"}},
+            "nothing says how 'weight', 'items' is put together",
+        ),
         (
             [],
             {"every": "1h", "by": [], "how": HOW | {"country": "sum"}},

@@ -18,6 +18,7 @@ SMALL = {
     "backtest": {"origins": 2, "origin_rows": 60},
     "slices": {"least_rows": 10},
 }
+HOW = dict.fromkeys(["level", "slope", "noise", "outcome"], "mean")
 FORBID = {"data.columns.level.role": "forbidden"}
 
 
@@ -73,6 +74,10 @@ def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
         ({"train.windws": ["all"]}, "params.yaml as tried: train.windws: extra inputs are not permitted"),
         ({"train.windows": ["slidin"]}, r"input should be 'all' or 'sliding' \(got 'slidin'\)"),
         ({"reading.trim": True}, "reading.trim cannot be tried"),
+        (
+            {"data.rows": {"where": [], "resample": {"every": "3h", "by": ["group"], "how": HOW}}},
+            "data.rows.resample cannot be tried on rows that have landed: rows of another grain",
+        ),
         ({"data.columns.level.type": "integer"}, "data.columns.level: no such column, or none of this type"),
         ({"data.columns.level.role": "due", "data.label_horizon": None}, "data.label_horizon cannot be tried"),
     ],

@@ -14,7 +14,7 @@ from retrim.ops import profile as ops
 from retrim.ops.init.desk import Wishes
 from retrim.ops.profile import landed_table, profile, write_page
 from retrim.ops.profile_raw import raw_table
-from tests.ops.desk import Desk, make_desk
+from tests.ops.desk import Desk, make_desk, with_params
 from tests.ops.raw_tables import csv, table
 
 
@@ -45,6 +45,25 @@ def test_a_column_is_that_of_the_assembled_table(desk: Desk, look: Look) -> None
     rows = pd.concat([desk.rows(0, 12), desk.rows(12, 16)], ignore_index=True)
 
     assert look.table.column("level").tolist() == rows["level"].tolist()
+
+
+def test_a_feature_from_the_past_is_looked_at_too(desk: Desk) -> None:
+    past = {"entity": [], "ahead": None, "known_ahead": [], "features": [{"of": "level", "lag": 1}]}
+    with_past = with_params(desk, data={"history": past})
+    made = landed_table(with_past.house, as_of=desk.day(17))
+
+    assert made.column("level lag 1").tolist()[1:] == made.column("level").tolist()[:-1]
+
+
+def test_a_label_that_came_later_is_looked_at(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, labels="later")
+    rows = desk.rows(0, 4)
+    desk.land(rows.assign(outcome=float("nan")), 4)
+    desk.land(rows.head(50), 5, kind="labels")
+    known = [landed_table(desk.house, as_of=desk.day(day)) for day in (4.5, 6)]
+
+    assert [int(made.column("outcome").notna().sum()) for made in known] == [0, 50]
+    assert [made.mature for made in known] == [0, 50]
 
 
 def test_columns_are_read_a_few_at_a_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,11 @@ import pytest
 
 from retrim.core.bundle import load_predictor
 from retrim.core.explanation import explain_row
+from retrim.core.own_code import trust
 from retrim.errors import BadInputError
+from retrim.files import folder_digest
+from retrim.ops.release_checks import ask_fresh
+from retrim.templates import own_model
 from tests.stages.room import Room, make_room, stream
 from tests.stages.whole import assert_whole
 
@@ -141,6 +145,20 @@ def test_a_quantile_has_about_its_share_of_judged_rows_below_it(kind: str, tmp_p
     # Of 80 rows a share of 0.8 has a standard error of 0.045; the model's own comes on top.
     assert 0.62 < below < 0.94
     assert room.record("backtest/backtest.json")["interval"]["level"] == 0.8
+
+
+def test_a_model_of_ones_own_answers_in_a_fresh_process_that_never_heard_of_it(trees: Room, tmp_path: Path) -> None:
+    code = Path(own_model.__file__).read_bytes()
+    space = {"learning_rate": {"choices": [0.2]}, "max_iter": {"choices": [20]}, "max_leaf_nodes": {"choices": [8]}}
+    changed = {
+        "train": {"model": f"own:models/m.py@{trust(code)}", "recipes": ["found"]},
+        "tune": {"space": space, "trials": 1},
+    }
+    room = make_room(tmp_path, stream(480), champion=trees.bundle, **changed).run()
+    answers = ask_fresh(room.paths.candidate, folder_digest(room.paths.candidate), seconds=60)
+
+    assert load_predictor(room.bundle).recipe.model.startswith("own:models/m.py@")
+    assert (answers.rows, answers.farthest) == (32, 0.0)
 
 
 def test_counts_are_predicted_above_zero_with_the_poisson_loss(tmp_path: Path) -> None:

@@ -53,12 +53,13 @@ def _ahead(history: HistoryParams, columns: Mapping[str, tuple[str, str]]) -> It
         if history.known_ahead:
             yield "known_ahead: says what is known before the event, but ahead is null; give the span, or leave it []"
         return
-    for name in own:
-        if name not in history.known_ahead:
-            yield (
-                f"ahead: {name!r} is a feature, and nothing says that it is known {history.ahead} before its event; "
-                "list it in known_ahead, or give it the role forbidden under columns (features from its past may stay)"
-            )
+    unknown = [name for name in own if name not in history.known_ahead]
+    if unknown:
+        yield (
+            f"ahead: nothing says that {', '.join(map(repr, unknown))} is known {history.ahead} before its row's event"
+            "; list each feature in known_ahead, or give it the role forbidden under columns (features from its past "
+            "may stay)"
+        )
 
 
 def _feature(

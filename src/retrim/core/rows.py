@@ -62,7 +62,7 @@ class RowFilter(Section):
         if self.not_missing:
             return there
         if self.among is not None:
-            if isinstance(values.dtype, pd.StringDtype) or values.dtype == object:
+            if not pd.api.types.is_numeric_dtype(values.dtype):
                 return there & values.isin([str(value) for value in self.among]).to_numpy()
             return there & values.isin([value for value in self.among if not isinstance(value, str)]).to_numpy()
         numbers = values.to_numpy(dtype="float64", na_value=np.nan)
@@ -201,9 +201,11 @@ def _resample(
             yield f"resample.how: {name!r} is the time, its due time, or stands under by; leave it out"
         elif how in OF_NUMBERS and kind not in ("number", "integer"):
             yield f"resample.how: {name!r} is a {kind}, of which there is no {how}; write first or last"
-    for name in dict.fromkeys([*features, target]):
-        if name in columns and name not in params.by and name not in params.how:
-            yield (
-                f"resample.how: nothing says how {name!r} is put together; write such as {{{name}: mean}}, or give it "
-                "the role forbidden"
-            )
+    needed = [name for name in dict.fromkeys([*features, target]) if name in columns]
+    silent = [name for name in needed if name not in params.by and name not in params.how]
+    if silent:
+        such = "mean" if columns[silent[0]][0] in ("number", "integer") else "last"
+        yield (
+            f"resample.how: nothing says how {', '.join(map(repr, silent))} is put together; write such as "
+            f"{{{silent[0]}: {such}}}, or give a feature the role forbidden"
+        )

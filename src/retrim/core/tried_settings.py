@@ -13,6 +13,8 @@ FACTS = {
     "data.task": "both sides have to predict the same",
     "data.positive": "both sides have to predict the same",
     "data.labels": "it is a fact about the files",
+    "data.rows.resample": "rows of another grain are other rows, with other answers; land the files into another "
+    "workspace (retrim new) and compare the two",
     "data.label_horizon": "it says when answers are known: a fact, which both sides share",
 }
 """Keys that no backtest can try, and why."""

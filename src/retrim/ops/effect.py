@@ -117,6 +117,8 @@ def _comparable(params: Params, tried: Params) -> None:
             raise BadInputError(
                 f"data.columns.{name}: no such column, or none of this type, has landed; landed: {', '.join(old)}"
             )
+    if params.data.rows.resample != tried.data.rows.resample:
+        refuse_facts({"data.rows.resample": None})
     for role in ("target", "time", "due"):
         if getattr(params.data, role) != getattr(tried.data, role):
             raise BadInputError(f"data.columns: another column has the role {role}; both sides share that one")

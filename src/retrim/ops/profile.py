@@ -91,8 +91,11 @@ def landed_table(house: House, *, as_of: pd.Timestamp) -> LookTable:
     Raises:
         BadInputError: No rows had landed by then, or they have other columns than params.yaml.
     """
-    # What landed is looked at, row by row: also what `data.rows` leaves out or puts together.
+    # What landed is looked at, row by row: also what `data.rows` leaves out or puts together. The past of rows that are
+    # put together is one of those, not of these.
     data = house.params.data.model_copy(update={"rows": AS_THEY_LAND})
+    if house.params.data.rows.resample is not None:
+        data = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
     batches = house.landing.batches(as_of)
     files = [file for file in batches if file.kind == "rows"]
     if not sum(file.rows for file in files):
@@ -116,7 +119,7 @@ def landed_table(house: House, *, as_of: pd.Timestamp) -> LookTable:
         timed=house.params.reading.arrival is None,
         batches=table["_batch"].map(order).to_numpy(dtype="int64"),
         mature=int(table["_matured"].notna().sum()),
-        left_out={},
+        left_out=dict.fromkeys(house.params.reading.skip, "is not kept of any file"),
         unnamed=frozenset(house.params.fairness.forbidden),
     )
 

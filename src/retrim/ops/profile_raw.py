@@ -38,7 +38,8 @@ def raw_table(raw: RawTable, wishes: Wishes) -> tuple[LookTable, list[Note]]:
     rhythm, seen = rhythm_of(event) if timed else (rhythm_of_order(event), [no_time_note(desk)])
     desk.notes += seen
     key = choose_key(desk, kept, time)
-    horizon = None if wishes.label_due is not None else "0h"
+    due = any(plan.role == "due" and not plan.skip for plan in desk.plans.values())
+    horizon = None if due else "0h"
     data = data_of(desk, aim, time, reading, rhythm, horizon, key, later=bool(target.isna().any()))
     order = pd.Series(event.to_numpy()).sort_values(kind="stable").index.to_numpy()
     places = kept[order]
