@@ -17,6 +17,7 @@ from retrim.ops.init.use import look, settle
 from retrim.ops.init.write import new_params
 from retrim.paths import Workspace
 from tests.ops.hostile_tables import hostile
+from tests.ops.raw_tables import ROWS, csv, table
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 PARAMS = PARAMS_FILE.read_text(encoding="utf-8")
@@ -66,3 +67,12 @@ def test_a_hostile_table_ends_in_settings_or_in_an_error_of_ours(drawn: tuple[by
 
     assert ended == "settings" or (ended[0].islower() or not ended[0].isalpha())
     assert "Traceback" not in ended
+
+
+def test_a_column_called_as_label_times_are_is_no_target_and_no_key() -> None:
+    # Found by bench/hostile.py.
+    named = table().rename(columns={"minutes": "label_time"})
+    counted = table(label_time=range(ROWS))
+
+    assert "rename it" in outcome(csv(named), {"target": "label_time"})
+    assert outcome(csv(counted), {"target": "minutes"}) == "settings"

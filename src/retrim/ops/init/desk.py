@@ -13,7 +13,7 @@ from retrim.core.init.spelling import Spelling, spelling_of
 from retrim.core.init.spelling_notes import spelling_notes
 from retrim.core.init.task import Task
 from retrim.core.section import check_span
-from retrim.core.table import Role
+from retrim.core.table import LABEL_TIME, Role
 from retrim.datasets.raw import RawTable
 from retrim.errors import BadInputError, UnknownNameError
 
@@ -114,6 +114,8 @@ def check_columns(desk: Desk) -> None:
             check_span(wishes.horizon)
         except ValueError as error:
             raise BadInputError(f"--horizon: {error}") from error
+    if wishes.target == LABEL_TIME:
+        raise BadInputError(f"the target is called {LABEL_TIME!r}, as the times in files of labels are; rename it")
     for name in desk.plans:
         if name in named and (not name.strip() or name.startswith("_")):
             raise BadInputError(

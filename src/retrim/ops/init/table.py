@@ -12,7 +12,7 @@ from retrim.core.init.sizes import horizon_of
 from retrim.core.init.task import Aim
 from retrim.core.reading import ReadingParams
 from retrim.core.section import check_span
-from retrim.core.table import DataParams
+from retrim.core.table import LABEL_TIME, DataParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.init.desk import Desk
 
@@ -72,7 +72,11 @@ def choose_key(desk: Desk, kept: np.ndarray, time: str) -> list[str]:
     tried += [[time]] if time in desk.values else []
     tried += [[entity, time]] if entity and time in desk.values and not desk.plans[entity].skip else []
     for names in tried:
-        if desk.wishes.target in names or any(desk.plans[name].type == "number" for name in names):
+        if (
+            desk.wishes.target in names
+            or LABEL_TIME in names
+            or any(desk.plans[name].type == "number" for name in names)
+        ):
             continue
         part = pd.DataFrame({name: desk.values[name].iloc[kept] for name in names})
         if not part.isna().any().any() and not part.duplicated().any():
