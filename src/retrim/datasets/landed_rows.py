@@ -1,6 +1,6 @@
 """Landed rows that stay on disk: a few columns of all rows, or all columns of some rows, in any order."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from retrim.core.table import OURS, DataParams
 from retrim.datasets.landed import check_whole, damaged, other_columns
 
 ROW = "_row"
@@ -65,6 +66,23 @@ class LandedRows:
             frame["_batch"] = batches.cat.reorder_categories(sorted(batches.cat.categories))
         frame[ROW] = np.arange(len(frame))
         return frame
+
+    def decisive(self, data: DataParams, *, also: Collection[str]) -> pd.DataFrame:
+        """The columns that say which rows the table has, in which order and when they were mature, and some others.
+
+        Args:
+            data: What the table is. Where it puts rows together, all columns are decisive.
+            also: Other columns; those that have not landed are left out.
+        """
+        needed = {
+            *OURS,
+            data.time,
+            data.due or data.time,
+            data.target,
+            *(each.column for each in data.rows.where),
+            *also,
+        }
+        return self.narrow([name for name in self.columns if data.rows.resample is not None or name in needed])
 
     def take(self, rows: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
         """These columns of the rows with these numbers, in their order.

@@ -5,7 +5,8 @@ import pandas as pd
 from retrim.core.lags import HistoryParams
 from retrim.core.rows import left_out
 from retrim.core.table import assemble, known_rows, with_past
-from retrim.datasets.landed import read_landed
+from retrim.datasets.landed import landed_files, read_labels, read_landed, rows_of
+from retrim.datasets.landed_rows import LandedRows
 from retrim.ops.house import House
 
 HISTORY = "history"
@@ -34,6 +35,22 @@ def known_table(house: House, *others: House, as_of: pd.Timestamp) -> pd.DataFra
         if row.lineage.get(HISTORY):
             table = with_past(table, data, HistoryParams.model_validate(row.lineage[HISTORY]))
     return table
+
+
+def known_times(house: House, *, as_of: pd.Timestamp) -> pd.DataFrame:
+    """The same with keys, times and target alone, which say how many rows there are and when they were mature.
+
+    The other columns are not read, unless rows are put together of them.
+    """
+    data = house.params.data
+    if data.rows.resample is not None:
+        return known_table(house, as_of=as_of)
+    files = landed_files(house.landing.root)
+    labels = read_labels([file.path for file in files if file.kind == "labels"])
+    landed = LandedRows(rows_of(files, house.landing.root))
+    rows = landed.decisive(data, also=())
+    without = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
+    return assemble(rows, labels, without, as_of=as_of)
 
 
 def left_out_since(house: House, *, as_of: pd.Timestamp, since: pd.Timestamp) -> int:

@@ -22,7 +22,7 @@ from retrim.ops.card import keep_card
 from retrim.ops.champion import champion
 from retrim.ops.former import restore_after_run
 from retrim.ops.house import House
-from retrim.ops.known import HISTORY, known_table
+from retrim.ops.known import HISTORY, known_times
 from retrim.ops.live import live
 from retrim.ops.mode import mode_now
 from retrim.ops.person import PERSON
@@ -95,7 +95,7 @@ def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
     if run.mode == FINAL:
         return _over(house, run, now=now)
     as_of = pd.Timestamp(run.as_of)
-    table = known_table(house, as_of=as_of)
+    table = known_times(house, as_of=as_of)
     found = champion(house)
     ripe = mature(table)
     if not len(table):

@@ -14,7 +14,7 @@ from retrim.core.init.leaks import leaks_of
 from retrim.core.lags import HistoryParams
 from retrim.core.reading import CalendarPart
 from retrim.core.rows import left_out
-from retrim.core.table import OURS, DataParams, known_rows, mature, overdue_labels, shaped, with_past
+from retrim.core.table import DataParams, known_rows, mature, overdue_labels, shaped, with_past
 from retrim.datasets.landed import landed_files, read_labels, rows_of
 from retrim.datasets.landed_rows import ROW, LandedRows
 from retrim.datasets.pieces import PIECE, writing
@@ -44,8 +44,7 @@ def run(
     files = landed_files(paths.raw)
     labels = read_labels([file.path for file in files if file.kind == "labels"])
     landed, histories = LandedRows(rows_of(files, paths.raw)), _of_champions(paths)
-    needed = set(landed.columns) if data.rows.resample else _needed(data, [data.history, *histories])
-    came = known_rows(landed.narrow([name for name in landed.columns if name in needed]), labels, data, as_of=as_of)
+    came = known_rows(landed.decisive(data, also=_past([data.history, *histories])), labels, data, as_of=as_of)
     released = {file.batch: file.released for file in files if file.released}
     # Not the landed rows: a key stands there once more for every correction.
     exempt = came["_batch"].isin(list(released))
@@ -103,10 +102,9 @@ def _refuse_leaks(
         )
 
 
-def _needed(data: DataParams, histories: Sequence[HistoryParams]) -> set[str]:
-    """The columns that say which rows the table has, in which order, and what their past was."""
-    past = {name for each in histories for name in (*each.entity, *(feature.of for feature in each.features))}
-    return {*OURS, data.time, data.due or data.time, data.target, *past, *(each.column for each in data.rows.where)}
+def _past(histories: Sequence[HistoryParams]) -> set[str]:
+    """The columns that features from the past take."""
+    return {name for each in histories for name in (*each.entity, *(feature.of for feature in each.features))}
 
 
 def _pieces(table: pd.DataFrame, landed: LandedRows) -> Iterator[pd.DataFrame]:
