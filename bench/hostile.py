@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.ops.hostile_tables import hostile
+from tests.ops.hostile_tables import hostile, wide
 from tests.ops.test_init_hostile import landed, outcome
 
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 300
@@ -25,6 +25,8 @@ ENDS: Counter[str] = Counter()
 TRACES: list[str] = []
 DRAFTED: list[bytes] = []
 EACH = 4
+WIDE = (500, 5000)
+"""Columns of two more tables."""
 SLOW = 30.0
 """Seconds from which a table is told by itself."""
 
@@ -62,8 +64,12 @@ def ends(drawn: tuple[bytes, dict[str, Any]]) -> None:
 
 if __name__ == "__main__":
     ends()
-    print(f"{sum(ENDS.values())} tables, {len(TRACES)} tracebacks")
+    print(f"{sum(ENDS.values())} tables, {len(TRACES)} tracebacks", flush=True)
     for end, count in ENDS.most_common():
-        print(f"{count:4d}  {end}")
+        print(f"{count:4d}  {end}", flush=True)
+    for columns in WIDE:
+        begun = time.perf_counter()
+        ended = outcome(wide(columns), {"target": "goal", "event_time": "when"})
+        print(f"{columns} columns: {ended[:70]}, {time.perf_counter() - begun:.0f} s", flush=True)
     for trace in TRACES:
         print(trace)

@@ -71,8 +71,6 @@ CONTAINERS = (
 GOALS = ("numbers", "counts", "zeros and ones", "booleans", "commas", "mixed", "words")
 TIMES = ("hours", "days", "zones", "seconds", "odd days", "far days")
 WIDTHS = (1, 2, 3, 4, 6, 60)
-WIDE = 5000
-"""Columns of the widest tables."""
 
 
 @st.composite
@@ -106,8 +104,7 @@ def anything(draw: st.DrawFn) -> tuple[bytes, dict[str, Any]]:
 @st.composite
 def hardly_usable(draw: st.DrawFn) -> tuple[bytes, dict[str, Any]]:
     """A target and perhaps times among columns of any kind, so that most of `retrim init` has to be gone through."""
-    width = WIDE if draw(st.integers(0, 99)) == 0 else draw(st.sampled_from(WIDTHS))
-    rows = 130 if width == WIDE else draw(st.sampled_from((121, 150, 260, 400, 400)))
+    width, rows = draw(st.sampled_from(WIDTHS)), draw(st.sampled_from((121, 150, 260, 400, 400)))
     names = ["goal", "when", "known", *(f"{name} " for name in _names(draw, width, unique=True))]
     kinds = [draw(st.sampled_from(GOALS)), draw(st.sampled_from(TIMES)), draw(st.sampled_from(TIMES))]
     kinds += [draw(st.sampled_from(sorted(KINDS))) for _ in range(min(width, 6))]
@@ -128,6 +125,18 @@ def hardly_usable(draw: st.DrawFn) -> tuple[bytes, dict[str, Any]]:
     if draw(st.integers(0, 3)) == 0:
         wishes["entity"] = names[-1]
     return _packed(draw, names, columns, rng, whole=True), wishes
+
+
+def wide(columns: int, rows: int = 130) -> bytes:
+    """A CSV of so many columns, of every kind in turn, with a `goal` and a `when`."""
+    rng, kinds = np.random.default_rng(7), sorted(KINDS)
+    cells = [KINDS["numbers"](rng, rows), KINDS["hours"](rng, rows)]
+    cells += [KINDS[kinds[place % len(kinds)]](rng, rows) for place in range(columns - 2)]
+    text = io.StringIO()
+    writer = csv_module.writer(text)
+    writer.writerow(["goal", "when", *(f"column {place}" for place in range(columns - 2))])
+    writer.writerows(zip(*cells, strict=True))
+    return text.getvalue().encode()
 
 
 def _names(draw: st.DrawFn, width: int, *, unique: bool) -> list[str]:

@@ -19,10 +19,10 @@ from tests.world import REPOSITORY
 
 class TestTheHorizon:
     def test_answers_still_to_come_count_as_slow(self) -> None:
-        # Every answer takes 10 days but for a tenth that takes 1: of the newest ten days only that tenth is there.
-        slow = np.arange(ROWS) % 10 > 0
+        # One in twenty takes 45 days of a history of 50: of 382 that are known 2 are slow, fewer than 1 %.
+        slow = np.arange(ROWS) % 20 == 0
         at = hours(every="3h")
-        known = at + pd.to_timedelta(np.where(slow, 240, 24), unit="h")
+        known = at + pd.to_timedelta(np.where(slow, 45 * 24, 24), unit="h")
         minutes = table()["minutes"].where((known <= at.iloc[-1]).to_numpy())
         drafted = looked_at(
             csv(table(at=at, minutes=minutes, known=known.where(minutes.notna().to_numpy()))),
@@ -30,7 +30,7 @@ class TestTheHorizon:
             label_time="known",
         )
 
-        assert drafted.data.label_horizon == "10D"
+        assert drafted.data.label_horizon == "45D"
 
     def test_waits_for_the_slower_class_however_rare(self) -> None:
         fraud = np.where(np.arange(ROWS) % 200 == 7, "fraud", "none")
