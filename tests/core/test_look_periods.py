@@ -18,6 +18,7 @@ from tests.core.look_tables import times
         (30, "1D", "day"),
         (1000, "3D", "quarter"),
         (30, "365D", "year"),
+        (720, "1h", "week"),  # 30 days of 24 rows: too few a day to say anything of it
     ],
 )
 def test_parts_suit_the_span(rows: int, every: str, part: str) -> None:

@@ -27,7 +27,7 @@ def relations(look: Look) -> bytes | None:
 def movements(look: Look) -> bytes | None:
     """How far each column lies from the first part of the history; None where there is no history."""
     ranked = _ranked({name: moved.effects for name, moved in look.moved.items()}, first=look.table.data.target)
-    if not ranked:
+    if not any(np.isfinite(moved.effects).any() for moved in look.moved.values()):
         return None
     names = [f"{name} (target)" if name == look.table.data.target else name for name in ranked]
     values = np.array([look.moved[name].effects for name in ranked])

@@ -8,6 +8,8 @@ import pandas as pd
 
 MOST, LEAST = 48, 6
 """Parts of a history, at most; months are taken where they make as many as the least."""
+PARTS, ROWS = 4, 30
+"""Parts, and rows of a usual one, that there should be, as nothing is said of a part of fewer."""
 BLOCKS = 20
 """Parts of a table that has an order and no times."""
 
@@ -38,7 +40,9 @@ class Periods:
 
 
 def cut_periods(event: pd.Series, *, timed: bool) -> Periods:
-    """Months where there are 6 to 48 of them; else the finest of hours, days, weeks, months, quarters, years that fits.
+    """Months where there are 6 to 48 of them; else the finest of hours, days, weeks, quarters, years that fits.
+
+    Where that leaves fewer than 30 rows in a usual part, it is the finest that holds as many, if there is one.
 
     Args:
         event: Event times in ascending order, UTC, none missing, shape (n,).
@@ -66,7 +70,10 @@ def cut_periods(event: pd.Series, *, timed: bool) -> Periods:
     fitting = [name for name, count in counts.items() if count <= MOST]
     if not fitting:
         return blocks(len(event), BLOCKS)
-    every = "month" if LEAST <= counts["month"] <= MOST else fitting[0]
+    full = [name for name in fitting if counts[name] >= PARTS and _usual(units[name][0]) >= ROWS]
+    every = next(iter(full), fitting[0])
+    if LEAST <= counts["month"] <= MOST and ("month" in full or not full):
+        every = "month"
     codes, label = units[every]
     first = int(codes[0])
     return Periods(codes - first, tuple(label(first + number) for number in range(counts[every])), every)
@@ -84,6 +91,11 @@ def together(codes: np.ndarray, most: int) -> np.ndarray:
     """Numbers from 0 up, neighbours taken together until there are at most so many."""
     size = max(-(-(int(codes.max(initial=0)) + 1) // most), 1)
     return np.asarray(codes // size)
+
+
+def _usual(codes: np.ndarray) -> float:
+    """Rows of the middle one of the parts that have some."""
+    return float(np.median(np.unique(codes, return_counts=True)[1]))
 
 
 def _day(seconds: int, spelling: str) -> str:

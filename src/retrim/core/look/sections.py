@@ -103,10 +103,11 @@ def _drift(look: Look) -> Section | None:
     picture = heat.movements(look)
     if picture is None:
         return None
-    first = over_time.first_part(look.periods)
+    first, labels = over_time.first_part(look.periods), look.periods.labels
+    against = f"the first, {labels[0]}" if first == 1 else f"the first {first}, {labels[0]} to {labels[first - 1]}"
     said = (
         (
-            f"Each part against the first {first} ({look.periods.labels[0]} to {look.periods.labels[first - 1]}), on "
+            f"Each part against {against}, on "
             "all rows: of a number the largest distance of the distribution functions (ks), of a category the share of "
             "rows that would have to change it (chi2's effect). Grey: the first part, or fewer than "
             f"{over_time.LEAST} rows. A season shows as drift too. Alarms of a check are calibrated, this is not: "
