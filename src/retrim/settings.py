@@ -24,6 +24,7 @@ from retrim.core.made import faults_of
 from retrim.core.metrics import JudgeParams, require
 from retrim.core.models import MODELS
 from retrim.core.models.baseline import BASELINES
+from retrim.core.models.stack import StackKind
 from retrim.core.own_code import is_own
 from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
 from retrim.core.policy.params import PolicyParams
@@ -94,9 +95,14 @@ class Params(Section):
         if is_own(self.train.model):  # its code is run where a run begins, not by every command
             return self
         try:
-            MODELS[self.train.model].check_aim(self.data.task, self.judge.loss)
+            kind = MODELS[self.train.model]
+            kind.check_aim(self.data.task, self.judge.loss)
+            if isinstance(kind, StackKind):
+                kind.check_bases(self.tune.space, self.data.task, self.judge.loss)
         except BadInputError as wrong:
             raise ValueError(f"train.model: {wrong}") from wrong
+        if not self.tune.space:
+            raise ValueError(f"tune.space: is empty; name what is searched for a {self.train.model}: docs/models.md")
         return self
 
     @model_validator(mode="after")

@@ -106,6 +106,15 @@ def test_constants_that_are_missing_are_named() -> None:
         ({"constants": "1 / 0\n"}, r"models/m\.py:1: ZeroDivisionError while it is read"),
         ({"load": "import pickle\nload = pickle.loads\n"}, "imports pickle; nothing is unpickled here: use skops.io"),
         ({"load": "from joblib import load\n"}, "imports joblib; nothing is unpickled here"),
+        (
+            {"predict": "def predict(model, matrix):\n    return [10**400] * len(matrix)\n"},
+            "predict gives list; give an array",
+        ),
+        (
+            {"predict": "import sys\ndef predict(model, matrix):\n    sys.exit(0)\n"},
+            r"m\.py:7: predict: SystemExit: 0",
+        ),
+        ({"constants": "raise SystemExit(0)\n"}, r"models/m\.py:1: SystemExit while it is read"),
     ],
 )
 def test_what_a_function_may_not_give_is_a_mistake_told_in_words(changed: dict[str, str], said: str) -> None:
@@ -116,6 +125,29 @@ def test_what_a_function_may_not_give_is_a_mistake_told_in_words(changed: dict[s
 
     with pytest.raises(BadInputError, match=said):
         work()
+
+
+@pytest.mark.parametrize(
+    "losses", ["['mae']", "'regression'", "{'regression': None}", "{'regression': 'mse'}", "{1: ()}"]
+)
+def test_losses_of_another_shape_are_told(losses: str) -> None:
+    with pytest.raises(BadInputError, match=r"models/m\.py: LOSSES is .*; give the losses of each task, such as"):
+        MODELS[named(constants=f"HYPERPARAMETERS = ()\nLOSSES = {losses}\n")].check_aim("regression", "mse")
+
+
+@pytest.mark.parametrize("names", ["None", "('a', 1)", "'share'", "3"])
+def test_hyperparameters_of_another_shape_are_told(names: str) -> None:
+    constants = f"HYPERPARAMETERS = {names}\nLOSSES = {{'regression': ('mse',)}}\n"
+
+    with pytest.raises(BadInputError, match=r"models/m\.py: HYPERPARAMETERS is .*; give a tuple of names"):
+        MODELS[named(constants=constants)].check_space(["share"])
+
+
+def test_a_dataclass_may_have_annotations_that_are_read_later() -> None:
+    imports = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    code = imports + "@dataclass\nclass Kept:\n    a: float\n"
+
+    assert fit(named(constants=code + PARTS["constants"])).predict(X) == pytest.approx(np.full(60, Y.mean()))
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from retrim.core.models import MODELS
-from retrim.core.models.stack import Stack
+from retrim.core.models.stack import BASES, Stack, StackKind, link_of
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError
 
 X = np.random.default_rng(1).normal(size=(600, 2))
+STACK = StackKind()
 NOISE = 0.3 * np.random.default_rng(2).normal(size=600)
 SPACE = {"gbm.num_leaves": 15, "gbm.min_child_samples": 5, "linear.l2": 0.001, "held_share": 0.3}
 
@@ -91,3 +92,47 @@ def test_a_base_of_another_task_says_so() -> None:
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(BadInputError, match=r"held_share is .*; it is a share between 0 and 1"):
         fit(X[:, 0], held_share=share)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "task", "loss", "said"),
+    [
+        (("forest", "gbm"), "binary", "log_loss", r"these do not \(forest: chance, gbm: log odds\)"),
+        (("forest", "gbm"), "regression", "poisson", r"these do not \(forest: identity, gbm: log\)"),
+        (("gbm", "linear"), "binary", "log_loss", r"linear cannot train a binary.*\(of linear, in a stack\)"),
+        (("gbm", "logistic"), "regression", "mse", r"logistic cannot train a regression.*\(of logistic, in a stack\)"),
+    ],
+)
+def test_kinds_that_no_fit_could_blend_are_refused_before_it(
+    kinds: tuple[str, ...], task: str, loss: str, said: str
+) -> None:
+    with pytest.raises(BadInputError, match=said):
+        STACK.check_bases([*(f"{kind}.any" for kind in kinds), "held_share"], task, loss)
+
+
+@pytest.mark.parametrize("kind", BASES)
+@pytest.mark.parametrize(
+    ("task", "loss"),
+    [("regression", "mse"), ("regression", "poisson"), ("binary", "log_loss"), ("multiclass", "brier")],
+)
+def test_what_scores_will_be_is_known_before_a_fit(kind: str, task: str, loss: str) -> None:
+    try:
+        MODELS[kind].check_aim(task, loss)
+    except BadInputError:
+        return
+    classes = {"regression": (), "binary": ("n", "y"), "multiclass": ("a", "b", "c")}[task]
+    made = MODELS[kind].fit(
+        FeatureView({"a": "number", "b": "number"}, {}, "y", task, classes),
+        X,
+        np.arange(600) % max(len(classes), 2),
+        loss=loss,
+        hyperparameters={"l2": 0.001} if kind in ("linear", "logistic") else {"num_leaves": 3},
+        rounds=2,
+        weights=None,
+        stop=None,
+        patience=1,
+        seed=7,
+        threads=1,
+    )
+
+    assert made.model.link == link_of(kind, task, loss)

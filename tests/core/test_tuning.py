@@ -186,3 +186,14 @@ def test_trials_are_told_batch_by_batch() -> None:
     )
 
     assert sizes == [2, 2, 1]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+def test_nothing_to_search_is_one_trial(sampler: str) -> None:
+    params = tune_params(sampler=sampler, space={})
+    found = search(
+        lambda _: Score((0.5,), (1,)), params, trials=6, first=None, done=[], workers=1, told=lambda batch: None
+    )
+
+    assert [(trial.hyperparameters, trial.score.loss) for trial in found] == [({}, 0.5)]
+    assert importance(params, found) == {}

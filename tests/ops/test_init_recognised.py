@@ -452,6 +452,10 @@ class TestLabels:
         with pytest.raises(BadInputError, match="once"):
             looked_at(csv(table(due=hours())), label_due="due", horizon="1D", event_time="at")
 
+    def test_a_due_time_without_an_event_to_count_from_is_refused(self) -> None:
+        with pytest.raises(BadInputError, match="--label-due 'due' is counted from a row's event"):
+            looked_at(csv(table(at=None, due=hours())), label_due="due")
+
 
 class TestAFileOfAnotherKind:
     @pytest.mark.parametrize("kind", ["json", "parquet", "feather", "gzip", "bz2", "xz", "zip", "utf-16", "tab"])

@@ -77,7 +77,7 @@ class TuneParams(Section):
     max_rounds: int = Field(ge=1, description="boosting rounds at most")
     patience: int = Field(ge=1, description="rounds without gain before a fit stops")
     seed: int = Field(ge=0)
-    space: dict[str, Dimension] = Field(min_length=1, description="search space")
+    space: dict[str, Dimension] = Field(description="search space; empty for a model of one's own that has none")
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,8 @@ def search(
     Raises:
         BadInputError: No such sampler, it cannot search this space, or would not resume to the same trials.
     """
+    if not params.space:  # there is one model
+        trials, first = 1, None
     if params.sampler not in SAMPLERS:
         require_resumable(params, trials=trials)
     if params.sampler == "grid":

@@ -152,7 +152,7 @@ class Own:
         given = call(self.code, self.path, "predict", self.made, matrix.copy())
         try:
             found = np.asarray(given, dtype="float64")
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise BadInputError(
                 f"{self.path}: predict gives {type(given).__name__}; give an array of numbers"
             ) from error
@@ -236,7 +236,7 @@ class OwnKind:
 
     def check_aim(self, task: str, loss: str) -> None:
         losses = constant(self._code(), self.path, "LOSSES")
-        known = losses.get(task, ()) if isinstance(losses, dict) else ()
+        known = losses.get(task, ())
         if loss.partition("@")[0] not in known:
             can = ", ".join(f"{each}: {'/'.join(names)}" for each, names in losses.items())
             raise BadInputError(f"judge.loss: {self.path} cannot train a {task} for {loss!r}; LOSSES has {can}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from retrim.core.canonical import to_json
 from retrim.core.metrics import row_losses
-from retrim.core.models import MODELS, Fitted, Link, Model, ModelKind, outputs
+from retrim.core.models import MODELS, Fitted, Link, Model, ModelKind, forest, gbm, linear, outputs
 from retrim.core.row_matrix import Matrix
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError
@@ -18,7 +18,10 @@ FILE = "stack.json"
 HELD = "held_share"
 PARTS = 20
 """Shares are whole twentieths: finer ones are noise in rows held back, and each can be tried for any loss."""
-BASES = ("forest", "gbm", "linear", "logistic")
+BASES = {"forest": forest.LINKS, "gbm": gbm.LINKS, "linear": linear.LINKS, "logistic": linear.LINKS}
+"""What is blended, and what its scores are in each task."""
+OF_COUNTS = ("gbm", "linear")
+"""Kinds that score the logarithm of a count."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class StackKind:
             }
 
         whole = fit(slice(None))
-        link = _common_link({kind: each.model for kind, each in whole.items()})
+        link = _common_link({kind: each.model.link for kind, each in whole.items()})
         if cut < 2:  # nothing is known of what suits
             return _fitted(whole, (1 / len(whole),) * len(whole), link)
         scores = [each.model.scores(matrix[cut:]) for each in fit(slice(cut)).values()]
@@ -141,6 +144,21 @@ class StackKind:
                 MODELS[kind].check_space(own)
             except BadInputError as wrong:
                 raise BadInputError(f"{wrong} (of {kind}, in a stack)") from wrong
+
+    def check_bases(self, names: Iterable[str], task: str, loss: str) -> None:
+        """Refuses kinds that cannot be trained for this, or whose scores cannot be blended.
+
+        Raises:
+            BadInputError: Names them.
+        """
+        kinds = sorted({name.partition(".")[0] for name in names} & set(BASES))
+        for kind in kinds:
+            try:
+                MODELS[kind].check_aim(task, loss)
+            except BadInputError as wrong:
+                raise BadInputError(f"{wrong} (of {kind}, in a stack)") from wrong
+        if kinds:
+            _common_link({kind: link_of(kind, task, loss) for kind in kinds})
 
     def check_aim(self, task: str, loss: str) -> None:
         """Refuses what no base can be trained for; each base looks for itself when it is fitted."""
@@ -178,13 +196,17 @@ def _by_kind(named: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return dict(sorted(found.items()))
 
 
-def _common_link(models: dict[str, Model]) -> Link:
+def link_of(kind: str, task: str, loss: str) -> Link:
+    """What the scores of a base will be."""
+    return "log" if loss == "poisson" and kind in OF_COUNTS else BASES[kind][task]
+
+
+def _common_link(links: dict[str, Link]) -> Link:
     """What the scores of all are.
 
     Raises:
         BadInputError: Those of two kinds are unlike, so that their sum would mean nothing.
     """
-    links = {kind: model.link for kind, model in models.items()}
     if len(set(links.values())) > 1:
         said = ", ".join(f"{kind}: {link}" for kind, link in links.items())
         raise BadInputError(f"tune.space: a stack blends scores that mean the same, and these do not ({said})")

@@ -135,6 +135,11 @@ def choose_time(desk: Desk) -> str:
     for role, column in (("event time", name), ("label time", wishes.label_time), ("due time", wishes.label_due)):
         if column is not None:
             _as_time(desk, column, role)
+    if name is None and wishes.label_due is not None:
+        raise BadInputError(
+            f"--label-due {wishes.label_due!r} is counted from a row's event, and no column says when that was; name "
+            "it: --event-time"
+        )
     if name is None:
         return ARRIVAL
     plans[name] = replace(plans[name], role="time", skip=False)
