@@ -1,38 +1,19 @@
 """The session of docs/own-table.md, run: from another program's file to a workspace in which it has landed."""
 
-import re
 import shlex
 from pathlib import Path
 
 from retrim.ops.new import lay
 from tests.deliveries import csv
+from tests.sessions import masked, session
 from tests.world import REPOSITORY, World
 
 DOCUMENT = REPOSITORY / "docs" / "own-table.md"
 
 
-def session() -> list[tuple[str, list[str]]]:
-    """Commands of the document's session, each with the lines it prints."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    block = re.search(r"```\n(\$ retrim new.*?)\n```", text, re.DOTALL)
-    assert block is not None
-    steps: list[tuple[str, list[str]]] = []
-    for line in block[1].splitlines():
-        if line.startswith("$ "):
-            steps.append((line[2:], []))
-        else:
-            steps[-1][1].append(line)
-    return steps
-
-
-def masked(line: str) -> str:
-    """A line without its figures: they may differ in the last digit on another machine."""
-    return re.sub(r"[0-9a-f]{12}|\d+(?:[.,]\d+)?", "#", " ".join(line.split()))
-
-
 def test_the_session_runs_as_it_is_printed(tmp_path: Path) -> None:
     (tmp_path / "deliveries.csv").write_bytes(csv())
-    steps = session()
+    steps = session(DOCUMENT.read_text(encoding="utf-8"))
     laid = lay(tmp_path / "deliveries", source=REPOSITORY)
     world = World(laid.root, "http://127.0.0.1:9/api")  # init asks no server
     printed = {}
