@@ -26,7 +26,5 @@ def _is_writable(kind: pa.DataType) -> bool:
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.Array:
-    cells = [
-        None if cell is None else json.dumps(cell, ensure_ascii=False, default=str) for cell in column.to_pylist()
-    ]
+    cells = [None if cell is None else json.dumps(cell, ensure_ascii=False, default=str) for cell in column.to_pylist()]
     return pa.array(cells, pa.string())
