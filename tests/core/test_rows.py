@@ -73,8 +73,17 @@ def test_a_category_is_compared_as_text(dtype: str) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [{}, {"at_least": 1, "among": [1]}, {"among": []}, {"among": [True]}, {"not_missing": False}]
-    + [{"at_least": 2, "at_most": 1}, {"at_least": np.nan}, {"at_most": np.inf}, {"among": [1.0, np.nan]}],
+    [
+        {},
+        {"at_least": 1, "among": [1]},
+        {"among": []},
+        {"among": [True]},
+        {"not_missing": False},
+        {"at_least": 2, "at_most": 1},
+        {"at_least": np.nan},
+        {"at_most": np.inf},
+        {"among": [1.0, np.nan]},
+    ],
 )
 def test_a_filter_of_no_form_or_two_is_refused(said: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

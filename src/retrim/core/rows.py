@@ -121,7 +121,9 @@ def kept(table: pd.DataFrame, rows: RowParams) -> pd.DataFrame:
 def put_together(
     table: pd.DataFrame, params: ResampleParams, *, time: str, target: str, landed: pd.Timestamp
 ) -> pd.DataFrame:
-    """A row for each span and combination in which something happened, without its key; none for a span that may get more.
+    """A row for each span and combination in which something happened, without its key.
+
+    None for a span that may get more.
 
     A row's event is the beginning of its span. Its label is due when the last of its rows' labels is, and not before
     the span is over, and never while nothing says when one of them is; it is known when all of them are.
