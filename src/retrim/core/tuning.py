@@ -1,8 +1,7 @@
 """The search for hyperparameters: asked and told in fixed batches, so that a killed search resumes to the same answer.
 
-Each batch builds the study anew from the trials already told and seeds the sampler
-from (seed, batch number). A run that goes on from a log therefore walks the very
-path of a run that was never stopped, and the number of workers changes nothing.
+Each batch builds the study anew from the trials already told and seeds the sampler from (seed, batch number). A run that
+goes on from a log therefore walks the very path of a run that was never stopped, and workers change nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -213,10 +212,9 @@ def _distributions(params: TuneParams) -> dict[str, "optuna.distributions.BaseDi
 def require_resumable(params: TuneParams, *, trials: int) -> None:
     """Refuses a sampler with which a killed search would not resume to the same trials.
 
-    It is tried on a toy loss: a study that lived through all trials has to ask the
-    same as one built anew from the trials told before each batch. A sampler that draws
-    without its seed fails, and so does one that keeps more in the study than its trials
-    (QMC its place in the sequence, NSGA-II its generations).
+    It is tried on a toy loss: a study that lived through all trials has to ask the same as one built anew from the
+    trials told before each batch. A sampler that draws without its seed fails, and so does one that keeps more in the
+    study than its trials (QMC its place in the sequence, NSGA-II its generations).
 
     Raises:
         BadInputError: It fails, or cannot search this space at all.
