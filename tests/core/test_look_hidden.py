@@ -14,6 +14,7 @@ from tests.core.look_tables import answers, looked
 
 ROWS = 400
 MAIL = [f"zzqx{number}@example.org" for number in range(ROWS)]
+WAITING = "+49 170 999 9999"
 SECRET = ["zzqx-one" if number % 3 else "zzqx-two" for number in range(ROWS)]
 HIDDEN = {"mail": MAIL, "sex": SECRET, "n": np.random.default_rng(1).normal(size=ROWS)}
 
@@ -67,3 +68,24 @@ def test_a_feature_from_the_past_of_a_hidden_column_is_hidden_too() -> None:
 
     assert look.shown["wage lag 1"].hidden == "forbidden to the model"
     assert "987654321" not in everything(look)
+
+
+def test_a_column_whose_values_a_sample_holds_few_of_is_judged_on_all_rows() -> None:
+    # 25 addresses, all but one of them on few rows: 20 drawn rows cannot hold the more than 20 that make it personal.
+    mail = [MAIL[row // 4 % 24] if row % 4 == 0 else MAIL[24] for row in range(ROWS)]
+    look = looked({"mail": mail, "n": HIDDEN["n"]}, answers(ROWS), rows=20)
+
+    assert look.shown["mail"].hidden == "looks like a mail address"
+    assert "zzqx" not in everything(look)
+
+
+def test_a_leak_of_a_hidden_column_is_told_without_its_value() -> None:
+    phone = [f"+49 170 {row:03d} 1234" for row in range(ROWS)]
+    waits = [row > ROWS // 2 and row % 3 == 0 for row in range(ROWS)]
+    columns = {"phone": [WAITING if open_ else own for open_, own in zip(waits, phone, strict=True)], "n": HIDDEN["n"]}
+    target = [None if open_ else answer for open_, answer in zip(waits, answers(ROWS), strict=True)]
+    look = looked(columns, target)
+
+    assert [leak.columns for leak in look.leaks] == [("phone",)]
+    assert "is one and the same in 100% of the rows without a label" in look.leaks[0].seen
+    assert WAITING not in everything(look)

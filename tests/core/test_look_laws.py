@@ -63,6 +63,16 @@ def test_one_far_value_does_not_make_whole_numbers_uniform() -> None:
     assert law.name != "uniform"
 
 
+@pytest.mark.parametrize(("least", "most"), [(1, 6), (0, 9), (-3, 20)], ids=["die", "digit", "below zero"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whole_numbers_that_come_alike_often_are_uniform(least: int, most: int, seed: int) -> None:
+    law = law_of(np.random.default_rng(seed).integers(least, most + 1, ROWS).astype("float64"), whole=True)
+
+    assert law is not None
+    assert (law.name, law.fits) == ("uniform", True)
+    assert dict(law.parameters) == {"from": least, "to": most}
+
+
 def test_two_heaps_fit_no_law() -> None:
     draw = np.random.default_rng(1)
     law = law_of(draw.permutation(np.concatenate([draw.normal(-5, 1, 2500), draw.normal(5, 1, 2500)])), whole=False)

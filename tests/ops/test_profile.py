@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -140,3 +141,14 @@ def test_a_raw_file_without_times_is_taken_in_its_order() -> None:
     look = raw(table(at=None))
 
     assert (look.table.timed, look.periods.every) == (False, "20 rows")
+
+
+def test_a_key_of_a_raw_file_that_was_forbidden_is_shown_nowhere() -> None:
+    # Labels that km tells, ten of them turned: they are suspects, which are named by their key.
+    frame = table()
+    frame["ticket"] = [f"zzqx-{row}" for row in range(400)]
+    frame["far"] = np.where((frame["km"] > 3.4) ^ (np.arange(400) % 40 == 0), "yes", "no")
+    open_, barred = (raw(frame, "far", forbid=forbid) for forbid in ((), ("ticket",)))
+
+    assert {name[:5] for name in open_.suspects} == {"zzqx-"}
+    assert {name[:4] for name in barred.suspects} == {"row "}

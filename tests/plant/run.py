@@ -171,6 +171,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="list the faults and their guards")
     arguments = parser.parse_args()
     faults = [fault for fault in read_faults() if fault.matches(arguments.words)]
+    if not faults:
+        parser.error(f"no fault's name, file or guard holds {' or '.join(arguments.words)}; --list tells what there is")
     if arguments.list:
         for fault in faults:
             print(f"{fault.name}\n    {fault.guard}")

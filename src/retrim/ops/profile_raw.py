@@ -60,7 +60,7 @@ def raw_table(raw: RawTable, wishes: Wishes) -> tuple[LookTable, list[Note]]:
         batches=None,
         mature=None,
         left_out=_left_out(desk),
-        unnamed=frozenset(),
+        unnamed=frozenset(wishes.forbid),
     )
     return table, [replace(note, done=f"retrim init: {note.done}") for note in desk.notes]
 

@@ -24,11 +24,19 @@ class LeakParams(Section):
 
 @dataclass(frozen=True)
 class Leak:
-    """A column, or several together, that give the answer away."""
+    """A column, or several together, that give the answer away.
+
+    Args:
+        columns: Their names.
+        probe: What it was caught by.
+        seen: What was seen, with a value where one says it.
+        bare: The same without a value; empty: `seen` holds none.
+    """
 
     columns: tuple[str, ...]
     probe: str
     seen: str
+    bare: str = ""
 
     def as_record(self) -> dict[str, Any]:
         return {"columns": list(self.columns), "probe": self.probe, "seen": self.seen}

@@ -74,10 +74,10 @@ def open_leaks(table: pd.DataFrame, data: DataParams, *, answered: np.ndarray) -
         without, within = float((waits == value).mean()), float((has == value).mean())
         if without >= OFTEN and within <= SELDOM:
             seen = (
-                f"is {value!r} in {without:.0%} of the rows without a label and in {within:.0%} of those of that time "
-                "with one: it is set only after the event"
+                f" in {without:.0%} of the rows without a label and in {within:.0%} of those of that time with one: "
+                "it is set only after the event"
             )
-            found.append(Leak((name,), "known later", seen))
+            found.append(Leak((name,), "known later", f"is {value!r}{seen}", f"is one and the same{seen}"))
     return found
 
 

@@ -29,18 +29,18 @@ LOOKS = {
     ),
 }
 SHARE = 0.8
+FEW = 20
+"""Distinct values up to which nothing is personal: an "address" is home or work then, and a "phone" yes or no."""
 CARD = re.compile(r"(?:\d[ -]?){13,19}")
 
 
 def personal(look: Look) -> str:
     """What personal thing a column seems to hold, such as `a mail address`; empty: none."""
     bare = look.name.strip()
-    # A column "address" of few categories (home, work) is none; neither is a yes or no called "phone".
-    many = look.distinct > 20
     for what, pattern in NAMES.items():
-        if re.fullmatch(pattern, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", bare).lower()) and many:
+        if re.fullmatch(pattern, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", bare).lower()) and look.distinct > FEW:
             return what
-    if look.stored != "text" or not look.filled or not many:
+    if look.stored != "text" or look.distinct <= FEW:
         return ""
     words = look.words.index[:500].to_series()
     for what, pattern in LOOKS.items():

@@ -116,25 +116,26 @@ def _candidates(sample: np.ndarray, *, counts: bool, whole: bool) -> list[_Tried
     rest = sample[sample > 0]
     inflated: list[_Tried] = []
     if zeros >= ZEROS and sample[0] == 0 and len(np.unique(rest)) > 2:
-        inflated = [_inflated(one, zeros) for one in _continuous(rest)]
+        inflated = [_inflated(one, zeros) for one in _continuous(rest, whole=whole)]
         if counts:
             inflated.append(_inflated_poisson(sample, zeros))
         if not whole and inflated:  # no continuous law has a share of its rows at one point
             return inflated
-    plain = [*_continuous(sample), _poisson(float(sample.mean()))] if counts else _continuous(sample)
-    return [*plain, *inflated]
+    plain = _continuous(sample, whole=whole)
+    return [*plain, *([_poisson(float(sample.mean()))] if counts else []), *inflated]
 
 
-def _continuous(sample: np.ndarray) -> list[_Tried]:
+def _continuous(sample: np.ndarray, *, whole: bool) -> list[_Tried]:
     from scipy import stats
 
     mean, sd = float(sample.mean()), float(sample.std())
     low, high = float(sample[0]), float(sample[-1])
     if sd == 0 or not np.isfinite(sd):
         return []
+    half = 0.5 if whole else 0.0  # of whole numbers the least and the largest have a whole unit around them too
     made = [
         _of("normal", {"mean": mean, "sd": sd}, stats.norm, (mean, sd)),
-        _of("uniform", {"from": low, "to": high}, stats.uniform, (low, high - low)),
+        _of("uniform", {"from": low, "to": high}, stats.uniform, (low - half, high - low + 2 * half)),
     ]
     if low >= 0:
         made.append(_of("exponential", {"mean": mean}, stats.expon, (0, mean)))

@@ -62,7 +62,7 @@ def hidden(name: str, values: pd.Series, table: LookTable, *, before: Mapping[st
 
     Args:
         name: The column.
-        values: A sample of it.
+        values: All of it: a value that a sample has not may be among the commonest that are shown.
         table: What it belongs to.
         before: The same of the columns before it: one from the past is hidden as what it is made of.
     """

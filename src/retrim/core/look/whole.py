@@ -1,7 +1,7 @@
 """The whole look: every column once, one at a time; then what takes several, on a sample of rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -172,7 +172,7 @@ def look_at(
     for name, (kind, role) in table.kinds.items():
         values = table.column(name)
         part = values.iloc[places].reset_index(drop=True)
-        why = reasons[name] = hidden(name, part, table, before=reasons)
+        why = reasons[name] = hidden(name, values, table, before=reasons)
         look = column_look(name, values, kind=kind, role=role, hidden=why, periods=periods, drawn=drawn)
         columns.append(look)
         if batches is not None and look.missing:
@@ -215,7 +215,7 @@ def look_at(
         doubles=hashes.doubles(answers, seed=seed),
         noise=noise,
         suspects=() if noise is None else tuple(name_of(table, suspect.row, reasons) for suspect in noise.shown),
-        leaks=tuple(leaks),
+        leaks=tuple(_without_values(leak, reasons) for leak in leaks),
         unseen=unseen,
         champion=champion,
         prepared=tuple(prepared),
@@ -258,6 +258,11 @@ def _pairs(sample: pd.DataFrame, table: LookTable, shown: Mapping[str, bool]) ->
             pair = Pair(name, pair.tells, (), np.zeros(0), np.zeros(0), np.zeros(0))
         found.append(pair)
     return sorted(found, key=lambda pair: -pair.tells)  # stable: in the order of params.yaml where they tell as much
+
+
+def _without_values(leak: Leak, reasons: Mapping[str, str]) -> Leak:
+    """The leak, said without a value where one of its columns may not be shown."""
+    return replace(leak, seen=leak.bare or leak.seen) if any(reasons.get(name) for name in leak.columns) else leak
 
 
 def name_of(table: LookTable, row: int, reasons: Mapping[str, str]) -> str:
