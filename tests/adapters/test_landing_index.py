@@ -72,6 +72,21 @@ def cut_the_hashes(zone: Path) -> None:
         path.write_bytes(path.read_bytes()[:-8])
 
 
+def empty_the_hashes(zone: Path) -> None:
+    for path in (zone / FOLDER).glob("*.npy"):
+        path.write_bytes(b"")
+
+
+def write_an_archive_over_the_hashes(zone: Path) -> None:
+    for path in (zone / FOLDER).glob("*.npy"):
+        path.write_bytes(b"PK\x03\x04" + path.read_bytes()[4:])
+
+
+def garble_the_head_of_the_hashes(zone: Path) -> None:
+    for path in (zone / FOLDER).glob("*.npy"):
+        path.write_bytes(path.read_bytes().replace(b"}", b" ", 1))
+
+
 def hash_otherwise(zone: Path) -> None:
     manifest = zone / FOLDER / landing_index.MANIFEST
     manifest.write_text(manifest.read_text().replace('"hash": "', '"hash": "0'))
@@ -84,7 +99,18 @@ def be_killed_before_it_is_written(zone: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "harm", [lose, tear, lose_the_hashes, cut_the_hashes, hash_otherwise, be_killed_before_it_is_written]
+    "harm",
+    [
+        lose,
+        tear,
+        lose_the_hashes,
+        cut_the_hashes,
+        empty_the_hashes,
+        write_an_archive_over_the_hashes,
+        garble_the_head_of_the_hashes,
+        hash_otherwise,
+        be_killed_before_it_is_written,
+    ],
 )
 def test_an_index_that_is_lost_damaged_or_behind_is_made_anew(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     for number, keys in enumerate((["a"], ["b"], ["c"])):
@@ -93,6 +119,21 @@ def test_an_index_that_is_lost_damaged_or_behind_is_made_anew(tmp_path: Path, ha
     there = len(landed_files(tmp_path))
 
     assert known(tmp_path, "a", "b", "c", "d", "e") == [True, True, True, there == 4, False]
+
+
+def test_hashes_that_could_not_be_written_whole_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    land(tmp_path, ["a"], 0)
+    there = {path.name: path.read_bytes() for path in (tmp_path / FOLDER).iterdir()}
+
+    def full(file: Any, _hashed: np.ndarray) -> None:
+        file.write(b"half")
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OSError, match="no space"):
+        land(tmp_path, ["b"], 1)
+
+    assert {p.name: p.read_bytes() for p in (tmp_path / FOLDER).iterdir() if p.name[0] != "."} == there
 
 
 def test_a_file_that_was_removed_is_not_known_any_more(tmp_path: Path) -> None:

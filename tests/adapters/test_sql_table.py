@@ -63,6 +63,17 @@ class TestSqlite:
 
         assert open_raw(shop, table="the orders").rows == 10
 
+    @pytest.mark.parametrize(
+        "query", ["drop table other", "create table made (id int)", "vacuum", "pragma user_version = 3"]
+    )
+    def test_what_a_database_would_commit_by_itself_is_refused(self, shop: str, query: str) -> None:
+        file = Path(shop.removeprefix("sqlite:///"))
+        before = file.read_bytes()
+        with pytest.raises(BadInputError, match="gives no rows"):
+            open_raw(shop, query=query)
+
+        assert file.read_bytes() == before
+
     def test_of_several_tables_one_has_to_be_named(self, shop: str) -> None:
         with pytest.raises(BadInputError, match="has 2 tables: other, the orders; name one: --table"):
             open_raw(shop)

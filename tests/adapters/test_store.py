@@ -11,7 +11,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from sqlalchemy.engine import make_url
 
+from retrim.adapters.database import _shown
 from retrim.adapters.store import Store, iso
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from tests.proved import pass_checks
@@ -329,6 +331,25 @@ def test_two_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_opened_is_an_error_that_says_where(tmp_path: Path) -> None:
     with pytest.raises(RetrimError, match="RETRIM_STORE_URL"):
         Store(f"sqlite:///{tmp_path / 'missing' / 'retrim.db'}")
+
+
+def test_no_password_in_the_query_of_an_address_is_shown(tmp_path: Path) -> None:
+    with pytest.raises(RetrimError) as caught:
+        Store(f"sqlite:///{tmp_path / 'missing' / 'retrim.db'}?cached_statements=1234567890")
+
+    assert "1234567890" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://me:swordfish@host/shop?password=swordfish", "postgresql://me:***@host/shop"),
+        ("postgresql://me:p@swordfish@host/shop", "postgresql://***"),
+        ("sqlite:////home/me%40work/retrim.db", "sqlite:////home/me%40work/retrim.db"),
+    ],
+)
+def test_an_address_is_shown_without_password_and_query(address: str, shown: str) -> None:
+    assert _shown(make_url(address)) == shown
 
 
 def test_a_change_is_whole_or_not_there(store: Store) -> None:

@@ -9,11 +9,12 @@ from retrim.core.table import DataParams
 from tests.conftest import SHOP
 
 LAG = {"of": "weight", "lag": 1}
+COLUMNS = SHOP["columns"] | {"zone": {"type": "category", "role": "forbidden"}}
 
 
 def shop(*features: dict[str, Any], **history: Any) -> DataParams:
     told = {"entity": [], "ahead": None, "known_ahead": [], "features": features} | history
-    return DataParams.model_validate(SHOP | {"history": told})
+    return DataParams.model_validate(SHOP | {"columns": COLUMNS, "history": told})
 
 
 def test_features_from_the_past_stand_beside_the_tables_own() -> None:
@@ -31,6 +32,11 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
         ([{"of": "order", "lag": "2h"}], {}, "'order' of the row 2h back is not due by then"),
         ([LAG], {"entity": ["shop"]}, "history.entity: 'shop' is no column"),
         ([LAG], {"entity": ["price"]}, "history.entity: 'price' has the role 'target'"),
+        (
+            [LAG],
+            {"entity": ["zone"]},
+            "history.entity: 'zone' has the role 'forbidden', and rows grouped by it tell it",
+        ),
         ([LAG], {"entity": ["weight"]}, "history.entity: 'weight' is a number, which has many spellings"),
         (
             [LAG],
@@ -67,6 +73,10 @@ def test_a_column_that_has_the_name_of_a_feature_from_the_past_is_refused() -> N
 
     with pytest.raises(ValidationError, match="a column of the table is called 'weight lag 1' too"):
         DataParams.model_validate(SHOP | told)
+
+
+def test_a_forbidden_part_of_the_key_may_say_what_rows_are_about() -> None:
+    assert list(shop(LAG, entity=["order"]).history.columns) == ["weight lag 1 by order"]
 
 
 def test_rows_may_be_counted_by_any_column() -> None:

@@ -72,7 +72,18 @@ def test_a_category_is_compared_as_text(dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{}, {"at_least": 1, "among": [1]}, {"among": []}, {"among": [True]}, {"not_missing": False}]
+    "said",
+    [
+        {},
+        {"at_least": 1, "among": [1]},
+        {"among": []},
+        {"among": [True]},
+        {"not_missing": False},
+        {"at_least": 2, "at_most": 1},
+        {"at_least": np.nan},
+        {"at_most": np.inf},
+        {"among": [1.0, np.nan]},
+    ],
 )
 def test_a_filter_of_no_form_or_two_is_refused(said: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
@@ -104,6 +115,18 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
         ([{"column": "country", "at_least": 0}], None, "'country' is a category, which has no order"),
         ([{"column": "at", "among": ["x"]}], None, "'at' is a time; only not_missing can be asked of it"),
         (
+            [{"column": "items", "among": ["1"]}],
+            None,
+            "'items' has the type integer, so it is never '1'; write such as",
+        ),
+        ([{"column": "items", "among": [1, 1.5]}], None, "'items' has the type integer, so it is never 1.5"),
+        ([{"column": "weight", "among": ["a"]}], None, "'weight' has the type number, so it is never 'a'"),
+        (
+            [],
+            {"every": "1h", "by": ["zone"], "how": HOW},
+            "resample.by: 'zone' has the role 'forbidden', and rows grouped by it tell it",
+        ),
+        (
             [],
             {"every": "1h", "by": ["weight"], "how": HOW},
             "resample.by: 'weight' is a number with the role 'feature'",
@@ -126,8 +149,10 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
     ],
 )
 def test_what_the_table_cannot_give_is_refused(filters: list[Any], resample: Any, said: str) -> None:
+    zone = {"zone": {"type": "category", "role": "forbidden"}}
+
     with pytest.raises(ValidationError) as refused:
-        shop(*filters, resample=resample)
+        shop(*filters, resample=resample, columns=SHOP["columns"] | zone)
 
     assert said in str(refused.value)
 
@@ -160,6 +185,24 @@ class TestRowsPutTogether:
 
         assert len(self.table(late, days=2 + 0.75 / 24)) == 1
 
+    def test_are_not_there_while_rows_of_the_span_may_be_on_their_way(self) -> None:
+        # The batch came half an hour into the last span: nothing says that its other half was empty.
+        came = START + pd.Timedelta("3h30min")
+        table = self.table(landed([0, 3 * 60 + 10]).assign(_arrived=came))
+
+        assert table["_event"].tolist() == [START]
+
+    def test_are_not_due_while_nothing_says_when_one_of_them_is(self) -> None:
+        columns = SHOP["columns"] | {"due": {"type": "time", "role": "due"}}
+        grain = {"every": "1h", "by": [], "how": HOW | {"country": "last"}}
+        data = shop(resample=grain, columns=columns, label_horizon=None)
+        rows = landed([0, 30])
+        rows["due"] = rows["at"].where(rows["at"] == START)
+        table = assemble(rows, None, data, as_of=START + pd.Timedelta("9D"))
+
+        assert table["_due"].isna().tolist() == [True]
+        assert len(mature(table)) == 0
+
     def test_keep_the_types_of_the_table(self) -> None:
         table = self.table(landed([0, 30]))
 
@@ -183,6 +226,6 @@ def test_a_sum_of_nothing_is_missing() -> None:
     params = ResampleParams(every="1h", by=(), how={"weight": "sum", "price": "sum", "items": "sum"})
     data = shop(resample=None)
     table = assemble(landed([0]).assign(weight=np.nan), None, data, as_of=START + pd.Timedelta("9D"))
-    made = put_together(table, params, time="at", target="price", as_of=START + pd.Timedelta("9D"))
+    made = put_together(table, params, time="at", target="price", landed=START + pd.Timedelta("9D"))
 
     assert made["weight"].isna().tolist() == [True]

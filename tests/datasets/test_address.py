@@ -32,6 +32,17 @@ class TestWhatIsShown:
             ("http://[fe80::ab]:80/x", "http://[fe80::ab]:80/x"),
             ("sqlite:///shop.db", "sqlite:///shop.db"),
             ("memory:///a.csv", "memory:///a.csv"),
+            ("zip://a.csv::https://host/a@b.zip", "zip://a.csv::https://host/a@b.zip"),
+            (f"https://host/x.csv#token={SECRET}", "https://host/x.csv"),
+            (f"postgresql://bob:pa?{SECRET}@host/shop", "postgresql://host/shop"),
+            (f"postgresql://bob:sec::{SECRET}@host/shop", "postgresql://host/shop"),
+            (f"ftp://bob:p@{SECRET}@host/x.csv", "ftp://host/x.csv"),
+            (f"postgresql://bob:12/{SECRET}@host/shop", "postgresql://***"),
+            (f"postgresql://bob:p@ss/{SECRET}@host/shop", "postgresql://***"),
+            (f"https://bob:p@{SECRET}?x@host/x", "https://***"),
+            (f"https://{SECRET}?x@host/x", "https://***"),
+            (f"https://bob:{SECRET}::ab://{SECRET}@host/x", "https://***"),
+            (f"my data://me:{SECRET}@host/x", "my data://host/x"),
         ],
     )
     def test_has_neither_user_nor_password_nor_query(self, where: str, shown: str) -> None:
@@ -42,6 +53,15 @@ class TestWhatIsShown:
         said = address.clean("404 for https://me:sword/fish@host/x with abc+1234567 or sword%2Ffish")
 
         assert said == "404 for https://me:***@host/x with *** or ***"
+
+    @pytest.mark.parametrize(
+        "where",
+        ["ftp://bob:{0}/more@host/x", "postgresql://bob:12/{0}@host/x", "ftp://bob:p@{0}?x@host/x", "ftp://host/x#{0}"],
+    )
+    def test_hides_a_piece_of_the_secret_too(self, where: str) -> None:
+        long = SECRET * 2  # a fragment without a name is secret where it is long
+
+        assert long not in address_of(where.format(long)).clean(f"no host {long!r} answers")
 
     @pytest.mark.parametrize(
         ("where", "name"),

@@ -1,11 +1,12 @@
 """Several workspaces at a glance, each with a store of its own or all in one."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.ops.everywhere import Place, everywhere
+from retrim.ops.everywhere import Place, _with_twins, everywhere
 from tests.ops.desk import Desk, make_desk
 
 MODELS = ("bike", "boat")
@@ -108,6 +109,51 @@ def test_a_workspace_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path
 
     assert places["bike"].faults == ()
     assert "cannot be read" in places[""].faults[0]
+
+
+def test_a_workspace_whose_files_are_in_the_way_does_not_hide_the_others(tmp_path: Path) -> None:
+    desk = made(tmp_path, "bike")
+    (tmp_path / "boat").mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / "boat" / name).write_bytes((desk.house.workspace.root / name).read_bytes())
+    (tmp_path / "boat" / "var").write_text("no folder", encoding="utf-8")
+    places = looked(tmp_path, desk=desk)
+
+    assert places["bike"].faults == ()
+    assert "cannot be read" in places[""].faults[0]
+
+
+def test_a_folder_that_may_not_be_looked_into_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = made(tmp_path, "bike")
+    (tmp_path / "secret").mkdir()
+    is_file = Path.is_file
+
+    def refused(path: Path, **given: Any) -> bool:
+        if path.parent.name == "secret":
+            raise PermissionError(13, "permission denied", str(path))
+        return is_file(path, **given)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+
+    assert list(looked(tmp_path, desk=desk)) == ["bike"]
+
+
+def test_no_password_in_the_query_of_a_stores_address_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRIM_STORE_URL", f"sqlite:///{tmp_path / 'store.db'}?cached_statements=1234567890")
+    desk = made(tmp_path / "a", "bike")
+    (place,) = everywhere([tmp_path / "a"], here=tmp_path, now=desk.day(1))
+
+    assert place.as_record()["store"] == f"sqlite:///{tmp_path / 'store.db'}"
+    assert "1234567890" not in repr(place)
+
+
+def test_stores_that_differ_in_their_query_alone_are_two() -> None:
+    here = "sqlite:///file:a?uri=true"
+    places = [Place("bike", Path(name), "sqlite:///file:a", None, None, None, (), f"{here}&x={name}") for name in "ab"]
+
+    assert [_with_twins(place, places).faults for place in places] == [(), ()]
 
 
 def test_a_folder_without_a_workspace_is_named(tmp_path: Path) -> None:

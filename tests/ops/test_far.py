@@ -3,9 +3,12 @@
 import sqlite3
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from retrim.errors import BadInputError
+from retrim.ops import far
 from retrim.ops.far import at_hand
 from retrim.paths import Workspace
 from tests.ops.counter import GOOD, Counter
@@ -46,6 +49,16 @@ def test_rows_of_a_database_land_once(counter: Counter, tmp_path: Path) -> None:
 
     assert ended == ["landed", "already"]
     assert counter.table()["price"].to_dict() == {"1": 9.5, "2": 8.0}
+
+
+def test_empty_records_of_a_database_are_at_hand(
+    counter: Counter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(far, "read_query", lambda *_, **__: pa.table({"x": [1], "meta": [{}]}))  # as of a jsonb
+    with at_hand(counter.workspace, f"sqlite:///{tmp_path / 'shop.db'}", query=None, table="orders") as path:
+        found = pq.read_table(path).to_pylist()
+
+    assert found == [{"x": 1, "meta": "{}"}]
 
 
 def test_what_was_fetched_is_gone_afterwards(counter: Counter, tmp_path: Path) -> None:

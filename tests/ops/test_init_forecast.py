@@ -30,6 +30,10 @@ def test_what_is_not_known_so_early_is_forbidden() -> None:
     assert "the model sees their past alone: km" in said(drafted, "forecast")
 
 
+def test_what_rows_are_about_is_not_told_by_a_forbidden_column() -> None:
+    assert forecast(entity="weather", forbid=("weather",)).data.history.entity == ()
+
+
 def test_whole_seasons_that_are_due_by_then_are_proposed() -> None:
     # The label of the row 24 h back is due an hour after it, so one day back is not known 24 h ahead: two are.
     drafted = forecast()

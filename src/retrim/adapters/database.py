@@ -5,9 +5,17 @@ from contextlib import contextmanager, suppress
 
 import sqlalchemy as sa
 
+from retrim.datasets.address import address_of
 from retrim.errors import BadInputError, RetrimError
 
 WRITE = "write such as sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
+
+
+def _shown(url: sa.URL) -> str:
+    """An address without password and query; of one whose password may be taken for its host, the protocol alone."""
+    if url.host and "@" in f"{url.host}{url.database}":
+        return f"{url.drivername}://***"
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 class Database:
@@ -19,15 +27,19 @@ class Database:
     """
 
     def __init__(self, url: str, tables: sa.MetaData) -> None:
+        self._address = address_of(url)
         try:
-            self.shown = sa.engine.make_url(url).render_as_string(hide_password=True)
+            parsed = sa.engine.make_url(url)
         except (sa.exc.ArgumentError, ValueError) as error:  # neither is shown: it may hold the password
             raise BadInputError(f"RETRIM_STORE_URL is no address of a database; {WRITE}") from error
+        self.shown = _shown(parsed)
+        self.place = parsed.set(password=None).render_as_string(hide_password=False)
         try:
             self._engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
         except (sa.exc.ArgumentError, ImportError) as error:
+            said = self._address.clean(error)
             raise BadInputError(
-                f"the store at {self.shown} cannot be opened: {error}; install its driver, or {WRITE}"
+                f"the store at {self.shown} cannot be opened: {said}; install its driver, or {WRITE}"
             ) from error
         with self.wrapped("opened"):
             for _ in tables.tables:
@@ -50,7 +62,7 @@ class Database:
         except sa.exc.IntegrityError:
             raise
         except sa.exc.SQLAlchemyError as error:
-            said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            said = self._address.clean(str(getattr(error, "orig", None) or error).strip().splitlines()[0])
             raise RetrimError(
                 f"the store at {self.shown} cannot be {what}: {said}; look at the database, its disk and its "
                 "permissions, or set RETRIM_STORE_URL"

@@ -110,10 +110,12 @@ class LandingIndex:
     def _write_run(self, kind: Kind, hashed: np.ndarray) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"{kind}-{sha256(hashed.tobytes()).hexdigest()[:16]}.npy"
-        with (self.folder / name).open("wb") as file:
+        aside = self.folder / f".{name}"
+        with aside.open("wb") as file:
             np.save(file, hashed)
             file.flush()
             os.fsync(file.fileno())
+        aside.replace(self.folder / name)
         return name
 
     def _read(self) -> _Manifest:
@@ -125,12 +127,12 @@ class LandingIndex:
             whole = all(self._is_whole(name, size) for each in runs.values() for name, size in each)
             if record["hash"] == _probe() and whole and all(_complete(note) for note in record["files"].values()):
                 return _Manifest(record["files"], runs)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except Exception:  # noqa: BLE001, S110  a damaged file fails in a way of its own; the index is made anew
             pass
         return _Manifest()
 
     def _is_whole(self, name: str, size: int) -> bool:
-        run = np.load(self.folder / name, mmap_mode="r")
+        run = np.lib.format.open_memmap(self.folder / name, mode="r")  # `load` would take an archive too
         return bool(run.shape == (size,) and run.dtype == np.uint64)
 
     def _write(self, manifest: _Manifest) -> None:

@@ -39,8 +39,13 @@ class Rows:
 
     @property
     def shown(self) -> str:
-        """The address without its password."""
+        """The address without its password and its query."""
         return self._database.shown
+
+    @property
+    def place(self) -> str:
+        """The address with its query, which tells two stores apart; never shown."""
+        return self._database.place
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:

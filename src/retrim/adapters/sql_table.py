@@ -14,6 +14,10 @@ from retrim.errors import BadInputError
 
 DRIVERS = {"postgresql": ("psycopg2", "psycopg", "asyncpg"), "mysql": ("pymysql", "MySQLdb", "aiomysql")}
 """Of dialects that need a package: the first that is installed is taken where the address names none."""
+READ_ONLY = dict.fromkeys(("mysql", "mariadb"), "set session transaction read only") | {
+    "sqlite": "pragma query_only = on"
+}
+"""What has a database refuse to write, even what it would commit by itself."""
 AT_ONCE = 10_000
 DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
 
@@ -36,7 +40,9 @@ def refuse_query(query: str | None, table: str | None) -> None:
 
 
 def read_query(where: str, *, query: str | None, table: str | None) -> pa.Table:
-    """The rows of `query`, or of `table`, or of the only table that is there. Nothing is written or committed.
+    """The rows of `query`, or of `table`, or of the only table that is there. Nothing is committed.
+
+    SQLite, PostgreSQL, MySQL and MariaDB are told to refuse what writes. Others may commit a statement by themselves.
 
     Args:
         where: A SQLAlchemy address, such as `sqlite:///shop.db`.
@@ -125,6 +131,9 @@ def _rows(connection: Any, query: str | None, table: str | None, address: Addres
     from sqlalchemy import literal_column, select
     from sqlalchemy import table as named
 
+    connection = connection.execution_options(postgresql_readonly=True)  # others pass it over
+    if connection.dialect.name in READ_ONLY:
+        connection.exec_driver_sql(READ_ONLY[connection.dialect.name])
     if query is not None:
         # As it is: a colon or a percent sign in it is no place of a value.
         result = connection.execution_options(no_parameters=True).exec_driver_sql(query)

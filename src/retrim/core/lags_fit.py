@@ -11,6 +11,7 @@ def history_faults(
     history: HistoryParams,
     columns: Mapping[str, tuple[str, str]],
     *,
+    key: tuple[str, ...],
     task: str,
     horizon: str | None,
 ) -> list[str]:
@@ -19,10 +20,11 @@ def history_faults(
     Args:
         history: What is asked for.
         columns: Type and role of each column of the table.
+        key: Columns that name a landed row, known with it whatever their role.
         task: regression, binary or multiclass.
         horizon: Span after which a label is due; None where a column says it.
     """
-    found = [*_entity(history, columns), *_ahead(history, columns)]
+    found = [*_entity(history, columns, key), *_ahead(history, columns)]
     for name, feature in history.columns.items():
         if name in columns:
             found.append(f"features: a column of the table is called {name!r} too; rename that one")
@@ -33,13 +35,18 @@ def history_faults(
     return found
 
 
-def _entity(history: HistoryParams, columns: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+def _entity(history: HistoryParams, columns: Mapping[str, tuple[str, str]], key: tuple[str, ...]) -> Iterator[str]:
     for name in history.entity:
         kind, role = columns.get(name, ("", ""))
         if not role:
             yield f"entity: {name!r} is no column; columns: {', '.join(columns)}"
         elif role in ("target", "time", "due"):
             yield f"entity: {name!r} has the role {role!r}; name a column that says what a row is about"
+        elif role == "forbidden" and name not in key:
+            yield (
+                f"entity: {name!r} has the role 'forbidden', and rows grouped by it tell it; name a feature or a part "
+                "of data.key"
+            )
         elif kind == "number":
             yield f"entity: {name!r} is a number, which has many spellings; declare it integer or category"
 

@@ -4,6 +4,7 @@ Both come before anything else is made of the table, and are the same wherever i
 leaves out is not there: it trains nothing, is judged by nothing, and gets no prediction.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -17,8 +18,13 @@ How = Literal["sum", "mean", "min", "max", "first", "last"]
 OF_NUMBERS = ("sum", "mean", "min", "max")
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
 def _no_truth_value(value: Any) -> Any:
     """A value as it stands in the table: unquoted, YAML reads yes and no as truth values."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no value of a table; for whatever is there write not_missing: true")
     if isinstance(value, bool):
         raise ValueError(f'put {value} in quotes, as it stands in the table, such as "yes"')  # noqa: TRY004  pydantic's own
     return value
@@ -29,8 +35,8 @@ class RowFilter(Section):
 
     # The forms have different keys, so each key may be absent: absence is no hidden value.
     column: str = Field(description="the column")
-    at_least: float | None = Field(default=None, description="a number stays from here on")
-    at_most: float | None = Field(default=None, description="a number stays up to here")
+    at_least: Finite | None = Field(default=None, description="a number stays from here on")
+    at_most: Finite | None = Field(default=None, description="a number stays up to here")
     among: tuple[Annotated[str | int | float, BeforeValidator(_no_truth_value)], ...] | None = Field(
         default=None, min_length=1, description="values that stay"
     )
@@ -44,6 +50,8 @@ class RowFilter(Section):
                 "give at_least, at_most or both, or among, or not_missing: {column: km, at_least: 0}, "
                 "{column: status, among: [done]}, {column: km, not_missing: true}"
             )
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least {self.at_least:g} lies above at_most {self.at_most:g}: no row stays; turn them")
         return self
 
     @property
@@ -111,19 +119,21 @@ def kept(table: pd.DataFrame, rows: RowParams) -> pd.DataFrame:
 
 
 def put_together(
-    table: pd.DataFrame, params: ResampleParams, *, time: str, target: str, as_of: pd.Timestamp
+    table: pd.DataFrame, params: ResampleParams, *, time: str, target: str, landed: pd.Timestamp
 ) -> pd.DataFrame:
-    """A row for each span and combination in which something happened, without its key; none for a span that goes on.
+    """A row for each span and combination in which something happened, without its key.
+
+    None for a span that may get more.
 
     A row's event is the beginning of its span. Its label is due when the last of its rows' labels is, and not before
-    the span is over; it is known when all of them are.
+    the span is over, and never while nothing says when one of them is; it is known when all of them are.
 
     Args:
         table: Rows in total order with `_event`, `_due`, `_known` and `_arrived`.
         params: How.
         time: The column of the event's time.
         target: The target, which is missing where it is missing in any of the rows.
-        as_of: The moment the pipeline pretends is now.
+        landed: When the newest row came: of a span that ends later, rows may still be on their way.
 
     Returns:
         The columns of `table` but for `_key`; those that nothing is said of are missing.
@@ -131,7 +141,7 @@ def put_together(
     span = pd.Timedelta(params.every)
     begins = table["_event"].dt.floor(span)
     by = [table[name] for name in params.by]
-    there = begins + span <= as_of
+    there = begins + span <= landed
     for values in by:
         there &= values.notna()
     groups = table[there].groupby([begins[there].rename("_span"), *(values[there] for values in by)], sort=True)
@@ -142,8 +152,8 @@ def put_together(
     if target in found:
         found[target] = found[target].where(groups[target].count() == groups[target].size())
     whole = pd.DataFrame(found, index=groups.size().index)
-    whole["_due"] = groups["_due"].max()
-    whole["_known"] = groups["_known"].max().where(groups["_known"].count() == groups["_known"].size())
+    for name in ("_due", "_known"):
+        whole[name] = groups[name].max().where(groups[name].count() == groups[name].size())
     whole["_arrived"], whole["_batch"] = groups["_arrived"].max(), groups["_batch"].last()
     whole["_correction"] = groups["_correction"].max()
     whole = whole.reset_index().rename(columns={"_span": "_event"})
@@ -156,16 +166,19 @@ def put_together(
     return made.astype({name: table[name].dtype for name in ("_event", "_due", "_known", "_arrived", time)})
 
 
-def row_faults(rows: RowParams, columns: Mapping[str, tuple[str, str]], *, features: tuple[str, ...]) -> list[str]:
+def row_faults(
+    rows: RowParams, columns: Mapping[str, tuple[str, str]], *, key: tuple[str, ...], features: tuple[str, ...]
+) -> list[str]:
     """Everything about `rows` that the table cannot give, in sentences.
 
     Args:
         rows: What is asked for.
         columns: Type and role of each column of the table.
+        key: Columns that name a landed row, known with it whatever their role.
         features: Columns that the model takes, and those that features from the past are of.
     """
     found = [fault for each in rows.where for fault in _filter(each, columns)]
-    return found if rows.resample is None else [*found, *_resample(rows.resample, columns, features)]
+    return found if rows.resample is None else [*found, *_resample(rows.resample, columns, key, features)]
 
 
 def _filter(each: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator[str]:
@@ -181,10 +194,14 @@ def _filter(each: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator
         yield f"where: {each.column!r} is a {kind}, which has no order to be bounded in; give among or not_missing"
     elif kind == "time" and each.among is not None:
         yield f"where: {each.column!r} is a time; only not_missing can be asked of it"
+    elif kind in ("number", "integer"):
+        for value in each.among or ():
+            if isinstance(value, str) or (kind == "integer" and value != int(value)):
+                yield f"where: {each.column!r} has the type {kind}, so it is never {value!r}; write such as among: [1]"
 
 
 def _resample(
-    params: ResampleParams, columns: Mapping[str, tuple[str, str]], features: tuple[str, ...]
+    params: ResampleParams, columns: Mapping[str, tuple[str, str]], key: tuple[str, ...], features: tuple[str, ...]
 ) -> Iterator[str]:
     target = next(name for name, (_, role) in columns.items() if role == "target")
     for name in params.by:
@@ -193,6 +210,11 @@ def _resample(
             yield f"resample.by: {name!r} is no column; columns: {', '.join(columns)}"
         elif role in ("target", "time", "due") or kind == "number":
             yield f"resample.by: {name!r} is a {kind} with the role {role!r}; name a category that is known at once"
+        elif role == "forbidden" and name not in key:
+            yield (
+                f"resample.by: {name!r} has the role 'forbidden', and rows grouped by it tell it; name a feature or a "
+                "part of data.key"
+            )
     for name, how in params.how.items():
         kind, role = columns.get(name, ("", ""))
         if not role:

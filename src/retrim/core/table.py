@@ -99,11 +99,11 @@ class DataParams(Section):
     @model_validator(mode="after")
     def _agree_on_history(self) -> "DataParams":
         columns = {name: (column.type, column.role) for name, column in self.columns.items()}
-        found = history_faults(self.history, columns, task=self.task, horizon=self.label_horizon)
+        found = history_faults(self.history, columns, key=self.key, task=self.task, horizon=self.label_horizon)
         if found:
             raise ValueError("; ".join(f"history.{fault}" for fault in found))
         used = (*self.own_features, *(feature.of for feature in self.history.features), *self.history.entity)
-        found = row_faults(self.rows, columns, features=used)
+        found = row_faults(self.rows, columns, key=self.key, features=used)
         if found:
             raise ValueError("; ".join(f"rows.{fault}" for fault in found))
         return self
@@ -211,10 +211,10 @@ def shaped(table: pd.DataFrame, data: DataParams, *, as_of: pd.Timestamp) -> pd.
         data: What the table is.
         as_of: The moment the pipeline pretends is now.
     """
+    landed, grain = table["_arrived"].max(), data.rows.resample
     table = kept(table, data.rows)
-    grain = data.rows.resample
     if grain is not None:
-        table = put_together(table, grain, time=data.time, target=data.target, as_of=as_of)
+        table = put_together(table, grain, time=data.time, target=data.target, landed=landed)
         table["_key"] = row_keys(table, data.row_key, "")
         table = _in_order(_ripened(table, as_of))
     return with_past(table, data, data.history)

@@ -13,9 +13,8 @@ from urllib.parse import parse_qsl, quote, unquote
 from retrim.errors import BadInputError
 
 HIDDEN = "***"
-CHAINED = re.compile(r"::(?=[a-z])")
-USER = re.compile(r"(?P<protocol>[\w+.-]+)://(?P<user>[^/@:]*)(:(?P<password>(?!\d*/)[^@]*|[^/@]*))?@")
-"""A user before the host. A password that was not quoted may hold a slash; a port is none."""
+CHAINED = re.compile(r"::(?=[a-z][a-z0-9+.-]*(?:://|::|$))")
+PORT = re.compile(r"[^:]*:\d*")
 TELLING, LONG = re.compile(r"pass|pwd|token|key|sig|secret|cred|auth|sas", re.IGNORECASE), 10
 """A value of the query is secret where its name sounds so, or it is so long."""
 LEAST_SECRET = 3
@@ -28,7 +27,7 @@ class Address:
 
     Args:
         text: As it was given.
-        shown: The same without user, password and query.
+        shown: The same without user, password, query and fragment.
         secrets: What must not be shown, in each spelling.
     """
 
@@ -54,20 +53,63 @@ def is_address(where: str) -> bool:
 
 
 def address_of(where: str) -> Address:
-    """The address `where`, taken apart; one may be chained to another by `::`."""
-    shown, secrets = [], set()
-    for part in CHAINED.split(where):
-        plain, _, query = part.partition("?")
-        found = USER.match(plain)
-        if found is None:
-            shown.append(plain)
-        else:
-            shown.append(f"{found['protocol']}://{plain[found.end() :]}")
-            secrets |= _spellings(found["password"] or found["user"])  # a user alone may be a token
-        told = [value for key, value in parse_qsl(query) if TELLING.search(key) or len(value) >= LONG]
-        secrets |= {spelt for value in told for spelt in _spellings(value)} | {query if told else ""}
-    kept = sorted((word for word in secrets if len(word) >= LEAST_SECRET), key=lambda word: (-len(word), word))
-    return Address(where, "::".join(shown), tuple(kept))
+    """The address `where`, taken apart; one may be chained to another by `::`.
+
+    A password that was not quoted may hold any sign. Where more than one reading fits, only the protocol is shown.
+    """
+    shown, secrets, parts = [], set(), CHAINED.split(where)
+    for place, part in enumerate(parts):
+        protocol, sign, rest = part.partition("://")
+        parted = _parted(rest, more="@" in "".join(parts[place + 1 :])) if sign else ("", "")
+        if parted is None or (not sign and "@" in part):
+            held = where.partition("://")[2].rpartition("@")[0]
+            told = re.split(r"[?#]", where, maxsplit=1)[1:]
+            return Address(where, f"{where.partition('://')[0]}://{HIDDEN}", _kept(_of_user(held) | _of_query(*told)))
+        user, rest = parted
+        plain, *told = re.split(r"[?#]", rest, maxsplit=1)
+        shown.append(f"{protocol}{sign}{plain}")
+        secrets |= _of_user(user) | _of_query(*told)
+    return Address(where, "::".join(shown), _kept(secrets))
+
+
+def _parted(rest: str, *, more: bool) -> tuple[str, str] | None:
+    """What stands before the host, and what from there on; None where it cannot be told.
+
+    Args:
+        rest: What follows the protocol.
+        more: Whether another part of the chain holds an `@`, so that this may be a piece of a password.
+    """
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    colon = ":" in host and not host.startswith("[")
+    if "@" in host:
+        user = host.rpartition("@")[0]
+    elif "@" in rest and colon:  # a password with a slash, or a port and a path
+        user = rest.partition("@")[0]
+        if PORT.fullmatch(host):
+            return None
+    elif ("@" in rest and rest[len(host)] != "/") or (more and colon):
+        return None
+    else:
+        return "", rest
+    after = rest[len(user) + 1 :]
+    return None if "@" in after else (user, after)
+
+
+def _of_user(user: str) -> set[str]:
+    """A user alone may be a token. Tools show what they take for the host: so its pieces are secret too."""
+    password = user.partition(":")[2] or user
+    return {spelt for word in (password, *re.split(r"[/?#@:]+", password)) for spelt in _spellings(word)}
+
+
+def _of_query(told: str = "") -> set[str]:
+    pairs = [(key, value) for part in re.split(r"[?#]", told) for key, value in parse_qsl(part, keep_blank_values=True)]
+    held = [value or key for key, value in pairs if TELLING.search(key) or len(value or key) >= LONG]
+    return {spelt for value in held for spelt in _spellings(value)} | ({told} if held else set())
+
+
+def _kept(secrets: set[str]) -> tuple[str, ...]:
+    kept = (word for word in secrets if len(word) >= LEAST_SECRET)
+    return tuple(sorted(kept, key=lambda word: (-len(word), word)))
 
 
 def _spellings(word: str) -> set[str]:

@@ -23,6 +23,7 @@ from retrim.datasets.address import address_of, fetch, is_address
 from retrim.datasets.container import ARROW, BLOCK, GZIP, JSON_LINE, PARQUET, UTF8_MARK
 from retrim.datasets.raw_csv import read_csv
 from retrim.datasets.raw_look import look_of
+from retrim.datasets.writable import writable
 from retrim.errors import BadInputError
 
 Kind = Literal["csv", "json", "parquet", "arrow"]
@@ -91,7 +92,7 @@ class RawTable:
                 columns = [[cell if cell is not None else " " for cell in columns[0]]]
             writer.writerows(zip(*columns, strict=True))
             return text.getvalue().encode(self.encoding)
-        pq.write_table(part, sink)
+        pq.write_table(writable(part), sink)
         return sink.getvalue()
 
 

@@ -1,7 +1,7 @@
 """Several workspaces at a glance: what is live in each, when it was checked last, and what waits or went wrong."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,12 @@ class Place:
     Args:
         model: Its name; empty where the workspace cannot be read.
         workspace: Its folder; None where only the store knows it.
-        store: The store's address without its password.
+        store: The store's address without its password and its query.
         live: The version that is live; None: none yet.
         since: When that went live.
         last_check: As of when it was checked last.
         faults: What waits for a person, is late, or went wrong.
+        address: The store's address with its query, which tells stores apart and is never shown.
     """
 
     model: str
@@ -41,6 +42,7 @@ class Place:
     since: str | None
     last_check: str | None
     faults: tuple[str, ...]
+    address: str = field(default="", repr=False)
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -73,13 +75,13 @@ def everywhere(folders: Sequence[Path], *, here: Path, now: pd.Timestamp) -> lis
             house = House(workspace, load_params(workspace.params), Env())
             places.append(_place(house, now))
             houses.append(house)
-        except RetrimError as error:
+        except (RetrimError, OSError) as error:
             places.append(Place("", workspace.root, "", None, None, None, (f"cannot be read: {error}",)))
-    seen = {(place.store, place.model) for place in places}
+    seen = {(place.address, place.model) for place in places}
     for house in houses:
         for model in house.store.models():
-            if (house.store.shown, model) not in seen:
-                seen.add((house.store.shown, model))
+            if (house.store.place, model) not in seen:
+                seen.add((house.store.place, model))
                 found = _of_store(house, model)
                 places.append(replace(found, faults=(STRANGER, *found.faults)))
     return [
@@ -113,7 +115,10 @@ def _below(folder: Path) -> list[Path]:
 
 
 def _is_workspace(folder: Path) -> bool:
-    return (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file()
+    try:
+        return (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file()
+    except OSError:  # it may not be looked into
+        return False
 
 
 def _place(house: House, now: pd.Timestamp) -> Place:
@@ -148,6 +153,7 @@ def _of_store(house: House, model: str) -> Place:
         None if last is None else last.at,
         checks[-1].as_of if checks else None,
         tuple(faults),
+        store.place,
     )
 
 
@@ -156,7 +162,7 @@ def _with_twins(place: Place, places: Sequence[Place]) -> Place:
     others = [
         str(other.workspace)
         for other in places
-        if other is not place and place.model and (other.store, other.model) == (place.store, place.model)
+        if other is not place and place.model and (other.address, other.model) == (place.address, place.model)
     ]
     if not others:
         return place

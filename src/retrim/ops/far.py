@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.datasets.address import address_of, fetch, is_address
+from retrim.datasets.writable import writable
 from retrim.errors import BadInputError
 from retrim.paths import Workspace
 
@@ -37,7 +38,7 @@ def at_hand(workspace: Workspace, where: str, *, query: str | None, table: str |
         file = Path(folder) / (re.sub(r"[^\w.-]+", "_", address.name).strip(".")[-100:] or "table")
         if is_database(where):
             file = file.with_suffix(".parquet")
-            pq.write_table(read_query(where, query=query, table=table), file)
+            pq.write_table(writable(read_query(where, query=query, table=table)), file)
         else:
             refuse_query(query, table)
             files = fetch(where)

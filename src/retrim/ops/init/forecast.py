@@ -65,8 +65,14 @@ def as_forecast(
     record = data.model_dump(mode="json", exclude_unset=True)
     for name in early:
         record["columns"][name]["role"] = "forbidden"
-    entity = [wishes.entity] if wishes.entity in data.columns else []
-    record["history"] = {"entity": entity, "ahead": ahead, "known_ahead": known, "features": features}
+    whose = None if wishes.entity is None else data.columns.get(wishes.entity)
+    told = whose is not None and (whose.role != "forbidden" or wishes.entity in data.key)
+    record["history"] = {
+        "entity": [wishes.entity] if told else [],
+        "ahead": ahead,
+        "known_ahead": known,
+        "features": features,
+    }
     found = DataParams.model_validate(record)
     gone = f"; not known so early, so the model sees their past alone: {', '.join(early)}" if early else ""
     desk.notes.append(
