@@ -9,7 +9,7 @@ import pytest
 from retrim.core.effect import Compared, compare, counted, judged_keys
 from retrim.core.gate.relative import Gain, Resampling
 from retrim.core.slices import SliceParams
-from retrim.core.tried_settings import changed, refuse_facts
+from retrim.core.tried_settings import changed, refuse_facts, refuse_other_facts, value_at
 from retrim.errors import BadInputError
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -107,6 +107,19 @@ class TestSettingsSetOtherwise:
         made = changed(self.document, {"data.columns.a.b.role": "forbidden"})
 
         assert made["data"]["columns"] == {"a.b": {"role": "forbidden"}}
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [("data.columns.a.b.role", "feature"), ("data.columns.a.b", {"role": "feature"}), ("data.x", None)],
+    )
+    def test_stood_at_the_same_place_before(self, key: str, value: Any) -> None:
+        assert value_at(self.document, key) == value
+
+    def test_are_refused_where_a_whole_section_brings_another_fact(self) -> None:
+        other = {**self.document, "data": {**self.document["data"], "label_horizon": "2h"}}
+
+        with pytest.raises(BadInputError, match=r"data\.label_horizon cannot be tried"):
+            refuse_other_facts(self.document, other)
 
     def test_are_refused_below_what_holds_no_keys(self) -> None:
         with pytest.raises(BadInputError, match=r"'model' is 'x' in params\.yaml, which holds no keys"):

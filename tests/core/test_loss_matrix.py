@@ -5,10 +5,28 @@ import pandas as pd
 import pytest
 
 from retrim.core.policy.cut import cut, equal_rows, equal_spans
+from retrim.core.policy.fitting import jobs, score_job
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.play import Live, Setting, read
+from retrim.core.prepare import PrepareParams
+from retrim.core.probe import ProbeParams, refit_losses
 from retrim.errors import RefusedError
-from tests.core.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_reading, losses_of, matrix, rows_of, whole
+from tests.core.turning import (
+    BLOCKS,
+    DATA,
+    KINDS,
+    SLIDING,
+    START,
+    TREES,
+    USUAL,
+    WINDOWS,
+    live_reading,
+    losses_of,
+    matrix,
+    rows_of,
+    table,
+    whole,
+)
 
 
 @pytest.mark.parametrize("kind", [0, 1])
@@ -74,3 +92,26 @@ def test_a_span_without_rows_is_no_window() -> None:
 def test_a_window_too_short_for_its_blocks_is_refused() -> None:
     with pytest.raises(RefusedError, match="fewer than its 2 blocks"):
         cut(equal_rows(93, first=90, windows=3), blocks=2, block_rows=5)
+
+
+def test_steps_learn_from_all_the_past_as_those_of_the_live_probe_do() -> None:
+    # Five bins of equal width over all the past are others than over a sliding window of it.
+    steps = PrepareParams.model_validate({"steps": [{"step": "bins_width", "columns": ["x"], "bins": 5}]}).steps
+    job = next(job for job in jobs(whole(), KINDS) if job.kind == "sliding" and job.origin == 8)
+    found = score_job(job, table(), whole(), TREES, DATA, steps, sliding_rows=SLIDING, threads=1)
+    params = ProbeParams(blocks=1, min_rows=2, sample_rows=None, when="every")
+    newest = np.arange(int(whole().starts[job.origin]), len(table()))
+    live = refit_losses(table(), newest, TREES, DATA, params, steps, window="sliding", sliding_rows=SLIDING, cores=1)
+
+    assert found.sums.sum() == pytest.approx(live.sum(), rel=1e-9)
+
+
+def test_where_a_delay_keeps_the_fits_back_every_earlier_row_is_fitted_on() -> None:
+    job = next(job for job in jobs(whole(), KINDS) if job.kind == "all" and job.origin == 8)
+    rows = [
+        score_job(job, table(), whole(), TREES, DATA, sliding_rows=SLIDING, threads=1, at_event=said).fitted_rows
+        for said in (False, True)
+    ]
+
+    # Labels are due after three hours: the two rows before are not known yet.
+    assert rows == [whole().starts[8] - 2, whole().starts[8]]

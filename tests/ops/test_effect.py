@@ -78,6 +78,9 @@ def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
             {"data.rows": {"where": [], "resample": {"every": "3h", "by": ["group"], "how": HOW}}},
             "data.rows.resample cannot be tried on rows that have landed: rows of another grain",
         ),
+        ({"train.recipes": ["found", "champion"]}, "train.recipes cannot be tried .*: they compete after a search"),
+        ({"train.model": "linear"}, "tune.space: 'num_leaves' is no parameter of linear"),
+        ({"train.model": "linear", "tune.space": {"l3": {"low": 0.1, "high": 1.0}}}, "tune.space: 'l3' is no"),
         ({"data.columns.level.type": "integer"}, "data.columns.level: no such column, or none of this type"),
         ({"data.columns.level.role": "due", "data.label_horizon": None}, "data.label_horizon cannot be tried"),
     ],
@@ -85,6 +88,11 @@ def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
 def test_what_cannot_be_tried_is_refused(desk: Desk, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInputError, match=said):
         tried(desk, changes)
+
+
+@pytest.mark.parametrize("change", [{"tune.max_rounds": 1}, {"train.seed": 8}])
+def test_what_a_recipe_without_a_champion_comes_from_is_used(desk: Desk, change: dict[str, Any]) -> None:
+    assert not tried(desk, change).compared.sentence.startswith("no difference")
 
 
 def test_too_few_rows_are_refused(desk: Desk) -> None:

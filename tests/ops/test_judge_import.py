@@ -50,3 +50,15 @@ def test_a_verdict_of_agreement_has_used_up_no_rows(desk: Desk) -> None:
     desk.house.store.add_version(row | {"verdict": {"agreement": 2, "promote": True, "losses": {}} | judged})
 
     assert check_of(desk, dict(stored(desk.house, 1).files), "re-use")["figure"] == 0
+
+
+def test_a_model_with_features_from_the_past_is_judged_where_none_are_declared(
+    desk: Desk, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    history = {"entity": [], "ahead": None, "known_ahead": [], "features": [{"of": "level", "lag": 1}]}
+    elsewhere = make_desk(tmp_path_factory.mktemp("elsewhere") / "workspace", data={"history": history})
+    elsewhere.land(elsewhere.rows(0, 20), 20)
+    elsewhere.make_version(20)
+    files = dict(stored(elsewhere.house, 1).files)
+
+    assert judge_import(desk.house, files, stored(desk.house, 2), now=desk.day(26)).verdict is not None

@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from retrim.core.policy.fitting import Scored
 from retrim.errors import RefusedError
+from retrim.ops import policy
 from retrim.ops.policy import Asked, Tried, backtest
-from retrim.ops.policy_fits import read_log
+from retrim.ops.policy_fits import Work, read_log
 from retrim.ops.policy_report import lines, write_page
 from retrim.ops.policy_set import set_policy
 from tests.ops.desk import START, Desk, make_desk
@@ -130,6 +132,23 @@ def test_labels_that_come_with_their_rows_are_late_by_their_horizon(make: Make) 
     soon, late = make(), make(data={"label_horizon": "6D"})
 
     assert (tried(soon).setting.delays.labels, tried(late).setting.delays.labels) == (0, 3)
+
+
+def test_steps_go_by_when_labels_were_due_also_where_windows_delay_them(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Work] = []
+
+    def none_is_fitted(work: Work, *said: object, **also: object) -> list[Scored]:
+        seen.append(work)
+        raise RefusedError("enough was seen")
+
+    monkeypatch.setattr(policy, "all_scored", none_is_fitted)
+    with pytest.raises(RefusedError, match="enough"):
+        tried(make(data={"label_horizon": "6D"}))
+
+    assert seen[0].at_event
+    assert (seen[0].table["_due"] - seen[0].table["_event"]).unique().tolist() == [pd.Timedelta("6D")]
 
 
 def test_windows_of_equal_time_are_as_long(make: Make) -> None:

@@ -115,7 +115,7 @@ def fit_recipe(
         rows, take = rows_at(rows, take), None
     elif past is not None and view.steps:
         rows, take = rows.iloc[past], None if take is None else np.searchsorted(past, take)
-    made = view.training(rows)
+    made = view.training(rows, take)
     wanted = np.ones(len(made.places), dtype=bool) if take is None else np.isin(made.places, take)
     whole = bool(wanted.all())
     matrix = made.matrix if whole else np.asarray(made.matrix)[wanted]

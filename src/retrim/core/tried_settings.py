@@ -16,6 +16,7 @@ FACTS = {
     "data.rows.resample": "rows of another grain are other rows, with other answers; land the files into another "
     "workspace (retrim new) and compare the two",
     "data.label_horizon": "it says when answers are known: a fact, which both sides share",
+    "train.recipes": "they compete after a search, and here is none: either side refits one recipe",
 }
 """Keys that no backtest can try, and why."""
 
@@ -49,6 +50,19 @@ def _set(section: dict[str, Any], words: list[str], value: Any, key: str) -> Non
     _set(section[name], words[count:], value, key)
 
 
+def value_at(document: Mapping[str, Any], key: str) -> Any:
+    """What stands at a dotted key, names with dots in them found as `changed` finds them; None where nothing does."""
+    words = key.split(".")
+    for count in range(len(words), 0, -1):
+        name = ".".join(words[:count])
+        if name in document:
+            found, rest = document[name], ".".join(words[count:])
+            if not rest:
+                return found
+            return value_at(found, rest) if isinstance(found, Mapping) else None
+    return None
+
+
 def refuse_facts(keys: Mapping[str, Any]) -> None:
     """Refuses keys whose effect no backtest of landed rows can show.
 
@@ -59,3 +73,12 @@ def refuse_facts(keys: Mapping[str, Any]) -> None:
         for fact, why in FACTS.items():
             if key == fact or key.startswith(f"{fact}."):
                 raise BadInputError(f"{key} cannot be tried on rows that have landed: {why}")
+
+
+def refuse_other_facts(document: Mapping[str, Any], tried: Mapping[str, Any]) -> None:
+    """Refuses the same keys where a whole section was set, and one of them became another with it.
+
+    Raises:
+        BadInputError: Names the first such key, and says why.
+    """
+    refuse_facts({fact: None for fact in FACTS if value_at(document, fact) != value_at(tried, fact)})

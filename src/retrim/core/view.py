@@ -127,12 +127,10 @@ class FeatureView:
 
     def known_levels(self, feature: str) -> tuple[str, ...] | None:
         """The levels of a category feature that training knew; None of another, or where no step says."""
-        if feature in self.levels:
-            return self.levels[feature]
-        for step in self.steps:
+        for step in self.steps:  # the first that says: later ones may see fewer, as where rare levels became one
             if feature in step.state.get("levels", {}):
                 return tuple(step.state["levels"][feature])
-        return None
+        return self.levels.get(feature)
 
     def matrix(self, rows: pd.DataFrame) -> np.ndarray:
         """Rows as float64, shape (n, columns). Missing and unseen levels are NaN."""
@@ -141,18 +139,38 @@ class FeatureView:
             step.apply(sheet)
         return self._coded(sheet)
 
-    def training(self, rows: pd.DataFrame) -> Training:
+    def training(self, rows: pd.DataFrame, take: np.ndarray | None = None) -> Training:
         """The same for rows that a model is fitted on: no row is coded by its own label, and steps may drop some.
+
+        None is dropped where fewer than 2 of the rows that count would be left, or one of their classes would not.
 
         Args:
             rows: In total order with the target, `_event` and `_due`.
+            take: Row numbers of those that a fit takes; None: all.
         """
         if not self.steps:
             return Training(matrix_of(rows, len(self.columns), self.matrix), np.arange(len(rows)))
+        made = self._trained(rows, drop=True)
+        return made if self._fits(rows, made.places, take) else self._trained(rows, drop=False)
+
+    def _trained(self, rows: pd.DataFrame, *, drop: bool) -> Training:
         sheet, outcome = Sheet(rows, self.needs), Outcome(self.actual(rows), self.classes)
         for step in self.steps:
-            step.train(sheet, past_of(sheet, step.columns, outcome))
+            step.train(sheet, past_of(sheet, step.columns, outcome), drop=drop)
         return Training(self._coded(sheet), sheet.places)
+
+    def _fits(self, rows: pd.DataFrame, places: np.ndarray, take: np.ndarray | None) -> bool:
+        """Whether rows that steps left are enough to fit on."""
+        if len(places) == len(rows):
+            return True
+        wanted = np.arange(len(rows)) if take is None else take
+        left = np.intersect1d(places, wanted)
+        if len(left) < min(len(wanted), 2):
+            return False
+        if self.task == "regression":
+            return True
+        actual = self.actual(rows)
+        return set(actual[wanted].tolist()) == set(actual[left].tolist())
 
     def _coded(self, sheet: Sheet) -> np.ndarray:
         columns = []

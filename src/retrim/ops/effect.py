@@ -14,7 +14,7 @@ from retrim.core.gate.relative import Resampling
 from retrim.core.policy.usual import usual_recipe
 from retrim.core.table import assemble, mature
 from retrim.core.training import Recipe, WindowKind, in_parallel
-from retrim.core.tried_settings import changed, refuse_facts
+from retrim.core.tried_settings import changed, refuse_facts, refuse_other_facts, value_at
 from retrim.core.windows import past_of
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError, RefusedError
@@ -23,6 +23,9 @@ from retrim.ops.champion import champion
 from retrim.ops.house import House
 from retrim.ops.progress import tell
 from retrim.settings import Params, parse_params
+
+USUAL = {"space", "stop_share", "max_rounds", "patience"}
+"""Keys of tune that a recipe from the middle of the search space rests on."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def effect_of(house: House, changes: Mapping[str, Any], *, origins: int | None, 
         slice_confidence=params.explain.confidence,
         resampling=Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed),
     )
-    before = {key: _value(document, key) for key in changes}
+    before = {key: value_at(document, key) for key in changes}
     version = None if found is None or recipes[0].model != found.predictor.recipe.model else found.version
     return Effect(
         {key: (before[key], value) for key, value in changes.items()}, compared, params.judge.loss, version, seconds
@@ -117,8 +120,7 @@ def _comparable(params: Params, tried: Params) -> None:
             raise BadInputError(
                 f"data.columns.{name}: no such column, or none of this type, has landed; landed: {', '.join(old)}"
             )
-    if params.data.rows.resample != tried.data.rows.resample:
-        refuse_facts({"data.rows.resample": None})
+    refuse_other_facts(params.model_dump(mode="json"), tried.model_dump(mode="json"))
     for role in ("target", "time", "due"):
         if getattr(params.data, role) != getattr(tried.data, role):
             raise BadInputError(f"data.columns: another column has the role {role}; both sides share that one")
@@ -133,7 +135,7 @@ def _fitted_by(params: Params, live: Recipe | None) -> dict[str, Any]:
     own |= {"sliding_rows": params.split.sliding_rows, "loss": params.judge.loss}
     own["reweight"] = params.fairness.model_dump(mode="json")["groups"] if params.fairness.reweights else None
     if live is None or live.model != params.train.model:
-        own["tune"] = params.tune.model_dump(mode="json", include={"space", "stop_share", "max_rounds", "patience"})
+        own["tune"] = params.tune.model_dump(mode="json", include=USUAL)
     else:
         own["train"].pop("seed")
     return own
@@ -158,7 +160,7 @@ def _recipes(
     """What either side fits: the champion's recipe, or the middle of the search space; one, where they can share it."""
     made: list[Recipe] = []
     for each, table in zip((params, tried), tables, strict=True):
-        shared = made and (each.train.model, each.tune.space) == (params.train.model, params.tune.space)
+        shared = made and _usual_by(each) == _usual_by(params)
         if live is not None and live.model == each.train.model:
             recipe = live
         elif shared:
@@ -173,6 +175,11 @@ def _recipes(
         recipe = replace(recipe, loss=each.judge.loss, reweight=each.fairness.reweights)
         made.append(replace(recipe, balance=each.train.balance))
     return made
+
+
+def _usual_by(params: Params) -> tuple[str, int, dict[str, Any]]:
+    """All that a recipe from the middle of the search space is made by, but the rows."""
+    return params.train.model, params.train.seed, params.tune.model_dump(mode="json", include=USUAL)
 
 
 def _side(params: Params, table: pd.DataFrame, recipe: Recipe) -> Side:
@@ -199,11 +206,3 @@ def _refits(sides: list[Side], judged: list[pd.Series], *, loss: str) -> tuple[l
     ]
     first, second = (sum(found[1] for (of, _, _), found in made if of is side) for side in sides)
     return told, (first, second)
-
-
-def _value(document: Mapping[str, Any], key: str) -> Any:
-    """What stands at a dotted key; None where nothing does."""
-    found: Any = document
-    for word in key.split("."):
-        found = found.get(word) if isinstance(found, Mapping) else None
-    return found

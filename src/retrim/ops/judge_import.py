@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.core.bundle import VERDICT, Predictor, load_predictor
+from retrim.core.bundle import HISTORY, VERDICT, Predictor, load_predictor
 from retrim.core.gate import Judged, Stated, Used, judge_models, score, uses
+from retrim.core.lags import HistoryParams
 from retrim.core.metrics import measure, row_losses
 from retrim.core.models.baseline import BASELINES
-from retrim.core.table import mature
+from retrim.core.table import mature, with_past
 from retrim.core.windows import past_of
 from retrim.errors import RefusedError
 from retrim.ops.champion import Stored
@@ -53,10 +54,10 @@ def judge_import(house: House, files: Mapping[str, bytes], champion: Stored | No
         RefusedError: The table here is not the one that the model is for.
     """
     params, imported = house.params, load_predictor(files)
-    ripe = _ripe(house, now)
+    ripe = _ripe(house, files, now)
     if ripe is None:
         return Judgement(None, "no rows have landed here; land some with `retrim ingest FILE`", pd.DataFrame())
-    _fits(house, imported)
+    _fits(house, imported, ripe)
     seen = imported.judged_until
     if champion is not None:
         seen = max(seen, champion.predictor.used_until)
@@ -90,16 +91,20 @@ def judge_import(house: House, files: Mapping[str, bytes], champion: Stored | No
     return Judgement(record, "", example)
 
 
-def _ripe(house: House, now: pd.Timestamp) -> pd.DataFrame | None:
+def _ripe(house: House, files: Mapping[str, bytes], now: pd.Timestamp) -> pd.DataFrame | None:
+    """Mature rows, with the features from the past that the bundle was made with; None where no rows have landed."""
     if not any(batch.kind == "rows" for batch in house.landing.batches(now)):
         return None
-    return mature(known_table(house, as_of=now)).reset_index(drop=True)
+    table = known_table(house, as_of=now)
+    if HISTORY in files:
+        table = with_past(table, house.params.data, HistoryParams.model_validate_json(files[HISTORY]))
+    return mature(table).reset_index(drop=True)
 
 
-def _fits(house: House, imported: Predictor) -> None:
+def _fits(house: House, imported: Predictor, ripe: pd.DataFrame) -> None:
     """Refuses a model of another target or task, or that needs columns which are not here or are forbidden."""
     data, view = house.params.data, imported.view
-    missing = sorted(set(imported.columns) - {*data.columns, *data.features})
+    missing = sorted(set(imported.columns) - set(ripe.columns))
     if view.target != data.target or view.task != data.task or missing:
         lacks = f", and it needs {', '.join(missing)}" if missing else ""
         raise RefusedError(

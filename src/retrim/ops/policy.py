@@ -143,12 +143,11 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     span = (moments[-1] - moments[0]) / (len(edges) - 1)
     later = params.data.labels == "later"
     delay = _label_delay(table, span, later=later) if asked.label_delay is None else asked.label_delay
-    if delay:  # the delay in windows keeps the fits back; an embargo within the window would do so twice
-        table = table.assign(_due=table["_event"])
+    at_event = delay > 0  # the delay in windows keeps the fits back; an embargo within the window would do so twice
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
-    recipe = _recipe(house, table.iloc[: edges[0]])
+    recipe = _recipe(house, table.iloc[: edges[0]], at_event=at_event)
     table = as_trained(table, params.fairness)
-    work = Work(table, whole, recipe, params.data, params.split.sliding_rows, params.prepare.steps)
+    work = Work(table, whole, recipe, params.data, params.split.sliding_rows, params.prepare.steps, at_event)
     digest = _digest(house, work, table)
     kinds = params.train.windows
     kept = _kept_back(whole, params.split.judge_rows)
@@ -227,7 +226,7 @@ def _kept_back(whole: Cut, judge_rows: int) -> int:
     return max(round(judge_rows * len(whole.starts) / float(whole.rows.sum())), 1)
 
 
-def _recipe(house: House, first: pd.DataFrame) -> Recipe:
+def _recipe(house: House, first: pd.DataFrame, *, at_event: bool) -> Recipe:
     found = champion(house)
     params = house.params
     if found is not None:
@@ -237,7 +236,14 @@ def _recipe(house: House, first: pd.DataFrame) -> Recipe:
     try:
         steps = params.prepare.steps
         usual = usual_recipe(
-            first, params.data, params.tune, params.train, steps, loss=params.judge.loss, threads=cores()
+            first,
+            params.data,
+            params.tune,
+            params.train,
+            steps,
+            loss=params.judge.loss,
+            threads=cores(),
+            at_event=at_event,
         )
     except ValueError as error:
         raise RefusedError(f"the first part of the history is too short for a model: {error}") from error
@@ -262,6 +268,7 @@ def _digest(house: House, work: Work, table: pd.DataFrame) -> str:
         "recipe": work.recipe.as_record(),
         "data": house.params.data.model_dump(mode="json"),
         "sliding_rows": work.sliding_rows,
+        "at_event": work.at_event,
         **({"prepare": [step.model_dump(mode="json") for step in work.steps]} if work.steps else {}),
         "groups": [group.model_dump(mode="json") for group in house.params.fairness.groups]
         if work.recipe.reweight

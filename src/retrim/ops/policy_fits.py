@@ -29,11 +29,20 @@ class Work:
     data: DataParams
     sliding_rows: int
     steps: tuple[StepParams, ...]
+    at_event: bool
 
     def of(self, job: Job) -> Scored:
         """One fit, on one thread."""
         return score_job(
-            job, self.table, self.cut, self.recipe, self.data, self.steps, sliding_rows=self.sliding_rows, threads=1
+            job,
+            self.table,
+            self.cut,
+            self.recipe,
+            self.data,
+            self.steps,
+            sliding_rows=self.sliding_rows,
+            threads=1,
+            at_event=self.at_event,
         )
 
 

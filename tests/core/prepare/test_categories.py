@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrim.core.prepare.step import STEPS, Past
+from retrim.errors import BadInputError
 from tests.core.prepare.one import learn, made, past, words
 
 SEEN = words("dry", "dry", "rain", "storm", None)
@@ -17,6 +18,13 @@ def test_one_hot_has_a_column_for_each_of_the_most_frequent_levels() -> None:
     assert list(found) == ["w=dry", "w=rain"]
     assert np.array_equal(found["w=dry"], [1, 0, 0, np.nan], equal_nan=True)
     assert np.array_equal(found["w=rain"], [0, 0, 0, np.nan], equal_nan=True)
+
+
+def test_one_hot_refuses_two_columns_that_it_would_call_alike() -> None:
+    rows = past({"a": words("b=c", "x"), "a=b": words("c", "y")})
+
+    with pytest.raises(BadInputError, match="one_hot makes 'a=b=c' of 'a' and of 'a=b'; rename one"):
+        learn("one_hot", rows, most_levels=5)
 
 
 def test_an_ordinal_is_the_place_in_the_declared_order() -> None:
@@ -76,6 +84,24 @@ def test_a_label_due_at_once_is_not_known_to_its_own_row() -> None:
     found = STEPS["target_code"].train(now, learn("target_code", now, smoothing=0.0).state)["w:target"]
 
     assert found == pytest.approx([np.nan, 4.0, 6.0, 6.0, 5.0], nan_ok=True)
+
+
+def test_a_code_keeps_to_the_size_of_its_own_rows() -> None:
+    # Of sums over all levels one after the other, b's would be 1e18 + 1 - 1e18, which is 0.
+    told = past({"w": words("a", "b", "a", "b")}, [1e18, 1.0, 1e18, 1.0])
+    found = STEPS["target_code"].train(told, learn("target_code", told, smoothing=0.0).state)["w:target"]
+
+    assert found.tolist()[1:] == [1e18, 1e18, 1.0]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 2.0])
+def test_codes_of_the_largest_targets_are_finite(smoothing: float) -> None:
+    told = past({"w": words("a", "a", "a", "a")}, [1.7e308] * 4)
+    state = learn("target_code", told, smoothing=smoothing).state
+    step = STEPS["target_code"]
+
+    assert step.train(told, state)["w:target"][1:] == pytest.approx([1.7e308] * 3)
+    assert step.apply(told.frame, state)["w:target"] == pytest.approx([1.7e308] * 4)
 
 
 def test_of_several_classes_each_has_a_code() -> None:

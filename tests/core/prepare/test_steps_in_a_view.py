@@ -205,3 +205,36 @@ def test_no_training_row_is_coded_by_its_own_label() -> None:
 
     assert view.training(table).matrix[:, -1] == pytest.approx([np.nan, 0.0, 0.5, 1.0], nan_ok=True)
     assert view.matrix(table)[:, -1].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+RARE = {"step": "rare", "columns": ["weather"], "under": 0.3, "into": "other", "unseen": "merge"}
+
+
+@pytest.mark.parametrize("then", [[], [{"step": "frequency", "columns": ["weather"]}]])
+def test_a_level_that_became_one_with_others_was_seen_in_training(then: list[dict[str, Any]]) -> None:
+    told = rows([1.0] * 9).assign(weather=pd.Series(["dry"] * 5 + ["rain"] * 3 + ["hail"], dtype="str"))
+    view = FeatureView.learn(told, DATA, prepare(RARE, *then).steps)
+
+    assert view.known_levels("weather") == ("dry", "hail", "rain")
+
+
+DROP = {"step": "outlier_drop", "columns": ["km"], "by": "iqr", "reach": 1.5, "at_most": 0.5}
+FAR = rows([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 900.0, 900.0])
+
+
+@pytest.mark.parametrize(("take", "kept"), [([6, 7, 8, 9], 8), ([7, 8, 9], 10), ([8, 9], 10), ([8], 10), (None, 8)])
+def test_no_row_is_dropped_from_a_window_that_would_be_left_with_one(take: list[int] | None, kept: int) -> None:
+    view = FeatureView.learn(FAR, DATA, prepare(DROP).steps)
+
+    assert len(view.training(FAR, None if take is None else np.array(take)).places) == kept
+
+
+def test_no_row_is_dropped_where_a_class_would_be_lost() -> None:
+    columns = DATA.model_dump(mode="json")["columns"] | {"minutes": {"type": "category", "role": "target"}}
+    binary = DataParams.model_validate(
+        {**DATA.model_dump(mode="json"), "columns": columns, "task": "binary", "positive": "late"}
+    )
+    told = FAR.assign(minutes=pd.Series(["soon"] * 8 + ["late"] * 2, dtype="str"))
+    view = FeatureView.learn(told, binary, prepare(DROP).steps)
+
+    assert len(view.training(told).places) == 10

@@ -54,6 +54,7 @@ def score_job(
     *,
     sliding_rows: int,
     threads: int,
+    at_event: bool = False,
 ) -> Scored:
     """Fits the recipe on what was due before the job's origin, and scores it on every later row.
 
@@ -66,13 +67,16 @@ def score_job(
         steps: What prepares the features, learned anew likewise.
         sliding_rows: Rows of a sliding training window.
         threads: Of the fit; changes no result.
+        at_event: Whether labels count as known at their event, as where a delay in windows keeps the fits back. Steps
+            go by when they were due all the same.
     """
     start = int(cut.starts[job.origin])
-    past = past_of(table["_event"], table["_due"], start)
-    fitted = table.iloc[training_rows(past, job.kind, sliding_rows=sliding_rows)]
-    view = FeatureView.learn(fitted, data, steps)
-    model = fit_recipe(recipe, view, fitted, threads=threads)
+    past = past_of(table["_event"], table["_event" if at_event else "_due"], start)
+    take = training_rows(past, job.kind, sliding_rows=sliding_rows)
+    # All the past, as a run does, whatever the window.
+    view = FeatureView.learn(table.iloc[past], data, steps)
+    model = fit_recipe(recipe, view, table, take=take, past=past, threads=threads)
     later = table.iloc[start:]
     losses = row_losses(recipe.loss, view.actual(later), model.predict(view.matrix(later)))
     begins = cut.cells[cut.first_cell(job.origin) : -1] - start
-    return Scored(job, np.add.reduceat(losses, begins), len(fitted))
+    return Scored(job, np.add.reduceat(losses, begins), len(take))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.balance import fit_balanced
+from retrim.core.models import MODELS
 from retrim.core.prepare import StepParams
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, TrainParams
@@ -24,6 +25,7 @@ def usual_recipe(
     *,
     loss: str,
     threads: int,
+    at_event: bool = False,
 ) -> Recipe:
     """A recipe from settings and the first rows alone.
 
@@ -35,12 +37,17 @@ def usual_recipe(
         steps: What prepares the features.
         loss: Per-row loss.
         threads: Of the fit; changes no result.
+        at_event: Whether labels count as known at their event, as where they are kept back by windows.
 
     Raises:
         ValueError: The first part is too short to stop on.
+        BadInputError: The search space is that of another kind of model.
     """
+    MODELS[train.model].check_space(tune.space)
     middle = {name: _middle(dimension) for name, dimension in tune.space.items()}
-    fit, stop = keep_back(first["_event"], first["_due"], np.arange(len(first)), share=tune.stop_share)
+    fit, stop = keep_back(
+        first["_event"], first["_event" if at_event else "_due"], np.arange(len(first)), share=tune.stop_share
+    )
     fitted, watched = first.iloc[fit], first.iloc[stop]
     view = FeatureView.learn(fitted, data, steps)
     laid = view.training(fitted)

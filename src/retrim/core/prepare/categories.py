@@ -19,6 +19,7 @@ from retrim.core.prepare.step import (
     same,
     step,
 )
+from retrim.errors import BadInputError
 
 
 def _all_apart(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -40,6 +41,13 @@ class OneHot(Step):
 
     def learn(self, past: Past, *, most_levels: Annotated[int, Field(ge=1, le=10_000)]) -> Learned:
         kept = {name: sorted(list(counts_of(values))[:most_levels]) for name, values in past.frame.items()}
+        of: dict[str, str] = {}
+        for name, levels in kept.items():
+            for column in (f"{name}={level}" for level in levels):
+                if of.setdefault(column, name) != name:
+                    raise BadInputError(
+                        f"prepare.steps: one_hot makes {column!r} of {of[column]!r} and of {name!r}; rename one of them"
+                    )
         makes = {f"{name}={level}": Made("number", name) for name, levels in kept.items() for level in levels}
         return Learned({"kept": kept}, makes, drops=tuple(past.frame))
 
@@ -109,17 +117,16 @@ class Rare(Step):
         into: Annotated[str, Field(min_length=1)],
         unseen: Literal["merge", "missing"],
     ) -> Learned:
-        kept, said = {}, {}
+        kept, said, levels = {}, {}, {}
         for name, values in past.frame.items():
             counts = counts_of(values)
             rows = sum(counts.values())
             kept[name] = sorted(level for level, count in counts.items() if count >= under * rows)
+            levels[name] = sorted(counts)
             said[name] = {"levels": len(counts), "kept": len(kept[name])}
-        rare = {
-            name: sorted(set(counts_of(values)) - set(kept[name])) if unseen == "missing" else None
-            for name, values in past.frame.items()
-        }
-        return Learned({"kept": kept, "rare": rare, "into": into}, same(past, "category"), said=said)
+        rare = {name: sorted(set(levels[name]) - set(kept[name])) if unseen == "missing" else None for name in kept}
+        state = {"kept": kept, "rare": rare, "into": into, "levels": levels}
+        return Learned(state, same(past, "category"), said=said)
 
     def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
         made = {}

@@ -38,12 +38,13 @@ class FittedStep:
         """Works on rows that are predicted."""
         sheet.put(self.makes, self.drops, STEPS[self.declared.step].apply(sheet.frame(self.columns), self.state))
 
-    def train(self, sheet: Sheet, past: Past) -> None:
-        """Works on rows that a model is fitted on."""
+    def train(self, sheet: Sheet, past: Past, *, drop: bool = True) -> None:
+        """Works on rows that a model is fitted on; with `drop` it may leave some out."""
         step = STEPS[self.declared.step]
         kept = step.kept(past.frame, self.state)
         sheet.put(self.makes, self.drops, step.train(past, self.state))
-        sheet.keep(kept)
+        if drop:
+            sheet.keep(kept)
 
     def as_record(self) -> dict[str, Any]:
         return {

@@ -4,9 +4,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
+from retrim.core.prepare.sheet import held
 from retrim.core.prepare.step import CATEGORIES, Frame, Learned, Made, Past, Step, counts_of, step
+
+LARGE = 1e280
+"""Targets beyond it are scaled: so many rows as there can be of smaller ones never sum to infinity."""
 
 
 @step("target_code", takes=CATEGORIES, gives="gone")
@@ -23,15 +28,21 @@ class TargetCode(Step):
     """
 
     def learn(self, past: Past, *, smoothing: Annotated[float, Field(ge=0, le=1e9)]) -> Learned:
-        outcomes = past.outcomes
-        prior = [float(each.mean()) if past.rows else 0.0 for each in outcomes.values()]
+        outcomes, scales = past.outcomes, [_scale(each) for each in past.outcomes.values()]
+        prior = [
+            float(held((each / scale).mean() * scale)) if past.rows else 0.0
+            for each, scale in zip(outcomes.values(), scales, strict=True)
+        ]
         levels, missing = {}, {}
         for name, values in past.frame.items():
             found = list(counts_of(values))
             codes = _codes(values, found)
             rows = np.bincount(codes, minlength=len(found) + 1)
-            sums = [np.bincount(codes, each, minlength=len(found) + 1) for each in outcomes.values()]
-            shares = [[float(part[place] / max(rows[place], 1)) for part in sums] for place in range(len(found) + 1)]
+            means = [
+                held(np.bincount(codes, each / scale, minlength=len(found) + 1) / np.maximum(rows, 1) * scale)
+                for each, scale in zip(outcomes.values(), scales, strict=True)
+            ]
+            shares = [[float(part[place]) for part in means] for place in range(len(found) + 1)]
             levels[name] = {level: [int(rows[place]), *shares[place]] for place, level in enumerate(found)}
             missing[name] = [int(rows[-1]), *shares[-1]]
         state = {"smoothing": smoothing, "prior": prior, "levels": levels, "missing": missing, "of": list(outcomes)}
@@ -48,10 +59,12 @@ class TargetCode(Step):
             ).reshape(len(values), 1 + len(state["of"]))
             for place, of in enumerate(state["of"]):
                 rows = found[:, 0]
-                sums = rows * found[:, place + 1]
-                made[_name(name, of)] = _drawn(
-                    sums, rows, np.full(len(rows), state["prior"][place]), state["smoothing"]
-                )
+                prior = np.full(len(rows), state["prior"][place])
+                # Of each row by itself: a row alone is coded as among others.
+                largest = np.maximum(np.abs(found[:, place + 1]), np.abs(prior))
+                scale = np.where(largest > LARGE, largest, 1.0)
+                sums = rows * (found[:, place + 1] / scale)
+                made[_name(name, of)] = held(_drawn(sums, rows, prior / scale, state["smoothing"]) * scale)
         return made
 
     def train(self, past: Past, state: Mapping[str, Any]) -> Frame:
@@ -63,10 +76,12 @@ class TargetCode(Step):
         for name, values in past.frame.items():
             codes = _codes(values, list(counts_of(values)))
             for of in state["of"]:
-                rows, sums = _before(codes, event, available, outcomes[of])
-                every, total = _before(everything, event, available, outcomes[of])
+                scale = _scale(outcomes[of])
+                small = outcomes[of] / scale
+                rows, sums = _before(codes, event, available, small)
+                every, total = _before(everything, event, available, small)
                 prior = np.divide(total, every, out=np.full(past.rows, np.nan), where=every > 0)
-                made[_name(name, of)] = _drawn(sums, rows, prior, state["smoothing"])
+                made[_name(name, of)] = held(_drawn(sums, rows, prior, state["smoothing"]) * scale)
         return made
 
 
@@ -78,6 +93,12 @@ def _codes(values: np.ndarray, levels: list[str]) -> np.ndarray:
     """The place of each value among the levels; the place after the last for a missing one."""
     places = {level: place for place, level in enumerate(levels)}
     return np.array([len(levels) if value is None else places[value] for value in values], dtype="int64")
+
+
+def _scale(values: np.ndarray) -> float:
+    """What numbers are counted in, so that no sum of them overflows; 1 but for the very largest."""
+    largest = float(np.abs(values).max(initial=0.0))
+    return largest if largest > LARGE else 1.0
 
 
 def _drawn(sums: np.ndarray, rows: np.ndarray, prior: np.ndarray, smoothing: float) -> np.ndarray:
@@ -96,7 +117,8 @@ def _before(
     width = int(ranks.max()) + 1
     order = np.lexsort((available, codes))
     keys = codes[order] * width + ranks[n:][order]
-    sums = np.concatenate([[0.0], np.cumsum(outcome[order])])
+    # Within each code: of sums that ran over all of them, a code with small outcomes would be what rounding left.
+    sums = np.append(pd.Series(outcome[order]).groupby(codes[order], sort=False).cumsum().to_numpy(), 0.0)
     starts = np.searchsorted(codes[order], codes, side="left")
     ends = np.searchsorted(keys, codes * width + ranks[:n], side="right")
-    return (ends - starts).astype("float64"), sums[ends] - sums[starts]
+    return (ends - starts).astype("float64"), sums[np.where(ends > starts, ends - 1, n)]
