@@ -1,7 +1,7 @@
 """The search for hyperparameters: asked and told in fixed batches, so that a killed search resumes to the same answer.
 
-Each batch builds the study anew from the trials already told and seeds the sampler from (seed, batch number). A run that
-goes on from a log therefore walks the very path of a run that was never stopped, and workers change nothing.
+Each batch builds the study anew from the trials already told and seeds the sampler from (seed, batch number). A run
+that goes on from a log therefore walks the very path of a run that was never stopped, and workers change nothing.
 """
 
 from collections.abc import Callable, Sequence
