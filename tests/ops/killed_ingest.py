@@ -18,8 +18,10 @@ from typing import Any
 
 import pandas as pd
 
+from retrim.adapters.landing import Landing
+from retrim.adapters.landing_index import FOLDER
 from retrim.core.table import DataParams
-from retrim.datasets.landed import landed_files
+from retrim.datasets.landed import landed_files, read_column
 from retrim.ops.ingest import drop, land, quarantine_list, release
 from retrim.paths import Workspace
 
@@ -94,8 +96,23 @@ SCENARIOS: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
 
 
 def tree(root: Path) -> dict[str, str]:
+    """Every file by its hash, but for the landing zone's index: a cache, which knows when each file was written."""
     files = sorted(path for path in (root / "var").rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    kept = (path for path in files if path.parent.name != FOLDER)
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
+
+
+def index_faults(root: Path) -> list[str]:
+    """What the index of the landing zone does not know of what has landed."""
+    zone = root / "var" / "landing"
+    landing, there = Landing(zone), landed_files(zone)
+    faults = [] if landing.batches() == there else ["the index knows other batches"]
+    with landing.locked():
+        for file in there:
+            keys = read_column([file.path], "_key")
+            if not landing.known(keys, kind=file.kind, surely=False).all():
+                faults.append(f"the index does not know the keys of {file.path.name}")
+    return faults
 
 
 def child_killed(act: Callable[[Path], None], root: Path, prepare: Callable[[Path], None]) -> bool:
@@ -153,6 +170,7 @@ def main(scenario: str, folder: Path) -> None:
         killed = child_killed(act, root, prepare)
         landed_files(root / "var" / "landing")  # no torn file among them
         act(root)
+        wrong.extend(f"{name}: {fault}" for fault in index_faults(root))
         if tree(root) != tree(clean):
             wrong.append(f"{name}: {sorted(set(tree(root).items()) ^ set(tree(clean).items()))}")
         return not killed
