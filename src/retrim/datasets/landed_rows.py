@@ -84,6 +84,16 @@ class LandedRows:
         }
         return self.narrow([name for name in self.columns if data.rows.resample is not None or name in needed])
 
+    def beside(self, known: pd.DataFrame) -> pd.DataFrame:
+        """All columns of some rows in the order in which they landed, then what else is known of them.
+
+        Args:
+            known: Some columns of the rows, landed or made since, with the number of each as `_row`.
+        """
+        rest = self.take(known[ROW].to_numpy(), [name for name in self.columns if name not in known])
+        whole = pd.concat([without_numbers(known.reset_index(drop=True)), rest], axis=1)
+        return whole[[*self.columns, *(name for name in known if name not in self.columns and name != ROW)]]
+
     def take(self, rows: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
         """These columns of the rows with these numbers, in their order.
 
@@ -112,3 +122,8 @@ class LandedRows:
         path, part, _ = self._groups[place]
         with path.open("rb") as file:
             return pq.ParquetFile(file).read_row_group(part, columns=list(columns)).replace_schema_metadata(None)
+
+
+def without_numbers(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without their number, and with the batch as text."""
+    return rows.drop(columns=ROW).assign(_batch=rows["_batch"].astype("str"))
