@@ -85,7 +85,7 @@ def test_steps_stand_with_what_they_found(tmp_path: Path) -> None:
     pages = make_card(desk.house, 1, pictures=None)
 
     assert "## Preparation" in pages.markdown
-    assert re.search(r"\| outlier_flag \| level \| by iqr, reach 1.5 \| 1 \| level: .*fences ", pages.markdown)
+    assert re.search(r"\| outlier\\_flag \| level \| by iqr, reach 1.5 \| 1 \| level: .*fences ", pages.markdown)
 
 
 def test_the_same_store_gives_the_same_bytes(desk: Desk, pages: Pages) -> None:

@@ -43,6 +43,9 @@ def opened(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def test_scoring_opens_the_rows_it_scores(desk: Desk, opened: set[str]) -> None:
+    assert score(desk.house, now=desk.day(10)).written == 48  # the two days that judged it
+    opened.clear()
+
     assert score(desk.house, now=desk.day(11)).written == 24
     assert opened == {"12"}
 
@@ -58,7 +61,7 @@ def test_a_check_that_does_not_probe_opens_what_came_since_the_champion_was_trai
 
 
 def test_an_explanation_opens_the_row(desk: Desk, opened: set[str]) -> None:
-    explain(desk.house, "2024-01-04T05:00:00", version=1, asked=None, now=desk.day(11))
+    explain(desk.house, "77", version=1, asked=None, now=desk.day(11))
 
     assert opened == {"05"}
 

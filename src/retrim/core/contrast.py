@@ -72,7 +72,7 @@ def step_changes(older: FeatureView, newer: FeatureView) -> list[dict[str, Any]]
         long value as its size and the start of its SHA-256.
     """
     before, after = (_by_title(view.steps) for view in (older, newer))
-    found = []
+    found: list[dict[str, Any]] = []
     for title in dict.fromkeys([*before, *after]):
         if title not in before or title not in after:
             found.append({"step": title, "change": "came" if title in after else "gone", "learned": None})

@@ -1,6 +1,6 @@
 """The table as the house knew it at a moment, with the features from the past of every version it holds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,6 @@ from retrim.core.rows import left_out
 from retrim.core.table import DataParams, known_rows, shaped, with_past
 from retrim.datasets.landed import landed_files, read_labels, rows_of
 from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
-from retrim.datasets.pieces import PIECE
 from retrim.ops.house import House
 
 HISTORY = "history"
@@ -54,14 +53,16 @@ class KnownTable:
         """The rows whose label was due and known."""
         return self.only(self.times["_matured"].notna())
 
-    def read(self) -> pd.DataFrame:
-        """All columns of the rows, in their order. Of what landed, row groups without one of them are not opened."""
+    def read(self, columns: Collection[str] | None = None, *, coded: Collection[str] = ()) -> pd.DataFrame:
+        """The rows with their other columns. Of what landed, row groups without one of them are not opened.
+
+        Args:
+            columns: Which of the others, at least; None: all.
+            coded: Columns of text that become pandas categories, if they are among the others.
+        """
         if self.landed is None:
             return self.times
-        numbered = self.times.assign(**{ROW: self.numbers})
-        pieces = [numbered.iloc[start : start + PIECE] for start in range(0, max(len(numbered), 1), PIECE)]
-        read = [self.landed.beside(piece) for piece in pieces]
-        return read[0] if len(read) == 1 else pd.concat(read, ignore_index=True)
+        return self.landed.beside(self.times.assign(**{ROW: self.numbers}), columns, coded=coded)
 
 
 def known(house: House, *others: House, as_of: pd.Timestamp) -> KnownTable:

@@ -126,7 +126,7 @@ def realise(
         metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
         measured = now
     if unprobed.sum() >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
-        readings, said = _probes(house, known.read(), np.flatnonzero(unprobed), predictor)
+        readings, said = _probes(house, known, unprobed, predictor)
         # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
         counts = best if best in readings else next(iter(readings))
         reading, refits = readings[counts], {kind: each.probe_loss for kind, each in readings.items()}
@@ -193,13 +193,13 @@ def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[Win
 
 
 def _probes(
-    house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor
+    house: House, ripe: KnownTable, unprobed: np.ndarray, predictor: Predictor
 ) -> tuple[dict[WindowKind, Reading], Preview | None]:
     """The probe's reading with each training window, side by side; and what the gate would say of their refits."""
-    params, judged = house.params, ripe.iloc[newest]
+    params, judged, newest = house.params, ripe.only(unprobed).read(), np.flatnonzero(unprobed)
     recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
     recipe = replace(recipe, balance=params.train.balance)
-    past = as_trained(ripe, params.fairness)
+    past = as_trained(_to_fit(house, ripe), params.fairness)
     champion = row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged))
 
     def refit(window: WindowKind, threads: int) -> np.ndarray:
@@ -215,7 +215,7 @@ def _probes(
             cores=threads,
         )
 
-    windows, block_rows = _windows(house, ripe, predictor), params.judge.block_rows
+    windows, block_rows = _windows(house, ripe.times, predictor), params.judge.block_rows
     losses = dict(zip(windows, in_parallel(refit, windows, cores=cores()), strict=True))
     kept = slice(-params.split.judge_rows, None)
     said = preview(
@@ -227,6 +227,13 @@ def _probes(
         block_rows=block_rows,
     )
     return {kind: reading_of(champion, each, block_rows=block_rows) for kind, each in losses.items()}, said
+
+
+def _to_fit(house: House, ripe: KnownTable) -> pd.DataFrame:
+    """The rows with what a refit takes, text as categories where no step reads it."""
+    data, fairness = house.params.data, house.params.fairness
+    coded = [name for name, kind in data.features.items() if kind == "category" and not house.params.prepare.steps]
+    return ripe.read([*data.features, *(group.column for group in fairness.groups)], coded=coded)
 
 
 def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float) -> ProbeCost:

@@ -45,7 +45,7 @@ def run(
     with writing(paths.view) as add:
         for start in range(0, len(table), PIECE):
             piece = table.iloc[start : start + PIECE][["_key", "_event", "_due", *view.needs, view.target]]
-            add(piece.assign(_part=part[start : start + PIECE]))
+            add(piece.assign(_part=part.iloc[start : start + PIECE]))
     cut = {
         "rows": {name: int((part == name).sum()) for name in PARTS if (part == name).any()},
         "used_until": table["_event"].iloc[train[-1]].isoformat(),
@@ -68,12 +68,12 @@ def run(
     write_folder(paths.features, files)
 
 
-def _parts(rows: int, train: np.ndarray, judge: np.ndarray) -> pd.Categorical:
-    """Which part each row is of, by name."""
+def _parts(rows: int, train: np.ndarray, judge: np.ndarray) -> pd.Series:
+    """Which part each row is of, by name, as categories."""
     codes = np.full(rows, PARTS.index("embargo"), dtype="int8")
     codes[train], codes[judge] = PARTS.index("train"), PARTS.index("judge")
     codes[np.intersect1d(train, judge, assume_unique=True)] = PARTS.index("both")
-    return pd.Categorical.from_codes(codes, list(PARTS))
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(PARTS)))
 
 
 def _apart(table: pd.DataFrame, split: SplitParams, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
