@@ -132,8 +132,9 @@ class LandedRows:
             before += part.num_rows
         places = rows + offsets[group]
         table = pa.concat_tables(parts)
+        # In one chunk whatever they landed in: a Parquet file that is written of them shows chunks.
         in_order = len(places) > 0 and bool((np.diff(places) == 1).all())
-        taken = table.slice(places[0], len(places)) if in_order else table.take(pa.array(places))
+        taken = table.slice(places[0], len(places)).combine_chunks() if in_order else table.take(pa.array(places))
         frame: pd.DataFrame = taken.to_pandas(split_blocks=True)
         return frame
 
