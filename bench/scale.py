@@ -4,9 +4,10 @@
 
 The table has 34 numbers, 4 whole numbers, 9 categories, a key of text, an event time and a target, over three years.
 Phases: land (ten batches, or with `--one` a single file), then the stages validate, features, tune (one trial of one
-fold), train, backtest (one origin) and compare, each in a process of its own, as DVC runs them. Memory is the most that
-a phase's whole process tree held at once (resident, sampled every 20 ms; the kernel's own peak where that is more).
-A phase that goes beyond `--limit-gb` is ended and said to be over it.
+fold), train, backtest (one origin) and compare, each in a process of its own, as DVC runs them; and `day`: what
+`retrim score` reads for the newest day. Core seconds are those that its processes worked. Memory is the most that a
+phase's whole process tree held at once (resident, sampled every 20 ms). A phase that goes beyond `--limit-gb` is ended
+and said to be over it.
 """
 
 import argparse
@@ -39,9 +40,10 @@ ROUNDS = 10
 
 @dataclass(frozen=True)
 class Spent:
-    """What a phase took: seconds, megabytes at most, and whether it ended as it should."""
+    """What a phase took: seconds, core seconds, megabytes at most, and whether it ended as it should."""
 
     seconds: float
+    worked: float
     peak: float
     ended: str
 
@@ -135,6 +137,14 @@ large = large_file(house, file)
 for done in take_in(house, file, now=now, labels=False, correction=False, large=large):
     assert done.outcome == "landed", done.faults
 """
+DAY = """
+import sys; from pathlib import Path; import pandas as pd
+from retrim.ops.house import open_house
+from retrim.ops.known import known
+table = known(open_house(Path(sys.argv[1])), as_of=pd.Timestamp(sys.argv[2]))
+event = table.times["_event"]
+assert len(table.only(event > event.iloc[-1] - pd.Timedelta("1D")).read())
+"""
 STAGE = """
 from pathlib import Path
 from retrim.paths import Paths
@@ -147,7 +157,7 @@ from retrim.stages._room import _arguments
 def watched(code: str, *arguments: str, folder: Path, limit: float) -> Spent:
     """Runs Python code in a process of its own and looks at what its whole tree holds."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}", "OMP_WAIT_POLICY": "passive", "RETRIM_CORES": "2"}
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), _worked()
     process = psutil.Popen(
         [sys.executable, "-c", code, *arguments], cwd=folder, env=environment, stderr=subprocess.PIPE
     )
@@ -165,7 +175,13 @@ def watched(code: str, *arguments: str, folder: Path, limit: float) -> Spent:
         time.sleep(0.02)
     told = process.stderr.read().decode().strip().splitlines()
     ended = f"over {limit:g} GB" if over else "" if process.returncode == 0 else (told or ["killed"])[-1][:200]
-    return Spent(time.perf_counter() - began, most, ended)
+    return Spent(time.perf_counter() - began, _worked() - worked, most, ended)
+
+
+def _worked() -> float:
+    """Core seconds of all processes that this one has started and seen end."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
 
 
 def phases(rows: int, folder: Path, *, one: bool, limit: float, only: tuple[str, ...]) -> dict[str, Spent]:
@@ -188,16 +204,18 @@ def phases(rows: int, folder: Path, *, one: bool, limit: float, only: tuple[str,
             file.unlink()
             if landed[-1].ended:
                 break
-        seconds, peak = sum(each.seconds for each in landed), max(each.peak for each in landed)
-        found["land"] = Spent(seconds, peak, landed[-1].ended)
+        seconds, worked = (sum(getattr(each, name) for each in landed) for name in ("seconds", "worked"))
+        found["land"] = Spent(seconds, worked, max(each.peak for each in landed), landed[-1].ended)
         if landed[-1].ended:
             return found
     lay_room(folder)
-    for stage in STAGES:
-        if stage in only:
-            found[stage] = watched(STAGE.format(stage), folder=folder, limit=limit)
-            print(f"  {rows:,}: {stage}: {found[stage]}", flush=True)
-            if found[stage].ended:
+    now = (LAST + pd.Timedelta(1, "D")).isoformat()
+    for phase in (*STAGES, "day"):
+        if phase in only:
+            code, given = (DAY, (str(folder), now)) if phase == "day" else (STAGE.format(phase), ())
+            found[phase] = watched(code, *given, folder=folder, limit=limit)
+            print(f"  {rows:,}: {phase}: {found[phase]}", flush=True)
+            if found[phase].ended:
                 break
     return found
 
@@ -226,7 +244,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--one", action="store_true", help="land a single file")
-    parser.add_argument("--only", nargs="+", default=["land", *STAGES], help="phases")
+    parser.add_argument("--only", nargs="+", default=["land", *STAGES, "day"], help="phases")
     parser.add_argument("--limit-gb", type=float, default=8.0)
     parser.add_argument("--keep", type=Path, help="a folder that is used and left")
     given = parser.parse_args()
@@ -239,14 +257,16 @@ def main() -> None:
             growth = ""
             if phase in before and not spent.ended:
                 last, times = before[phase]
-                growth = f"{spent.seconds / last.seconds:.1f}, {spent.peak / last.peak:.1f} ({rows / times:.0f})"
+                grown = (spent.seconds / last.seconds, spent.worked / last.worked, spent.peak / last.peak)
+                growth = ", ".join(f"{each:.1f}" for each in grown) + f" ({rows / times:.0f})"
             before[phase] = (spent, rows)
-            lines.append(f"| {rows:,} | {phase} | {spent.seconds:.1f} | {spent.peak:,.0f} | {growth} | {spent.ended} |")
-        lines.append(f"| {rows:,} | load before: {load:.1f} | | | | |")
+            figures = f"{spent.seconds:.1f} | {spent.worked:.1f} | {spent.peak:,.0f}"
+            lines.append(f"| {rows:,} | {phase} | {figures} | {growth} | {spent.ended} |")
+        lines.append(f"| {rows:,} | load before: {load:.1f} | | | | | |")
         if given.keep is None:
             shutil.rmtree(scratch)
-    print("| rows | phase | seconds | peak MB | times the seconds, memory (rows) of the size before | |")
-    print("|" + "---|" * 6)
+    print("| rows | phase | seconds | core seconds | peak MB | times those of the size before (rows) | |")
+    print("|" + "---|" * 7)
     print("\n".join(lines))
 
 

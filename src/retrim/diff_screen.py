@@ -22,6 +22,7 @@ def show_diff(record: dict[str, Any]) -> None:
         _section("Parameters (params.yaml)", ("key", older, newer), _pairs(record["parameters"]), nothing="the same")
     _section("Hyperparameters", ("name", older, newer), _pairs(record["hyperparameters"]), nothing="the same")
     _section("Features", ("feature", "change"), _feature_lines(record["features"]), nothing="the same")
+    _section("Preparation", ("step", "change"), _step_lines(record["steps"]), nothing="the same")
     environment = record["environment"]
     places = {name: environment[name] for name in ("python", "platform") if len(set(environment[name])) > 1}
     if environment["packages"] is not None or places:
@@ -103,6 +104,16 @@ def _section(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]], *,
 
 def _pairs(changed: Mapping[str, Sequence[Any]]) -> list[tuple[str, ...]]:
     return [(key, *(_value(value) for value in pair)) for key, pair in changed.items()]
+
+
+def _step_lines(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    lines = []
+    for each in steps:
+        if each["learned"] is None:
+            lines.append((each["step"], each["change"]))
+        for key, (older, newer) in (each["learned"] or {}).items():
+            lines.append((each["step"], f"{key}: {_value(older)} to {_value(newer)}"))
+    return lines
 
 
 def _feature_lines(features: dict[str, Any]) -> list[tuple[str, str]]:

@@ -155,11 +155,12 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _slices_are_columns(self) -> "Params":
-        for name in self.gate.slices.columns:
+    def _what_is_looked_at_are_columns(self) -> "Params":
+        looked = dict.fromkeys(self.gate.slices.columns, "gate.slices.columns")
+        looked |= {} if self.leaks.entity is None else {self.leaks.entity: "leaks.entity"}
+        for name, key in looked.items():
             if name not in self.data.columns:
-                known = ", ".join(self.data.columns)
-                raise ValueError(f"gate.slices.columns: {name!r} is no column; columns: {known}")
+                raise ValueError(f"{key}: {name!r} is no column; columns: {', '.join(self.data.columns)}")
         return self
 
     @model_validator(mode="after")

@@ -91,7 +91,7 @@ HOSTILE = {
     "a pipe": entry("manifest.json", tarfile.FIFOTYPE),
     "a folder": entry("bundle", tarfile.DIRTYPE),
     "a name twice": pack({"a": b"1"})[:1024] + pack({"a": b"2"}),
-    "an endless name": entry("a/" * 200 + "b", tarfile.REGTYPE),
+    "a link to a file beside it": pack({"a": b"1"})[:1024] + entry("b", tarfile.SYMTYPE, "a"),
     "other letters": entry("é", tarfile.REGTYPE),
 }
 
@@ -100,7 +100,14 @@ HOSTILE = {
 def test_what_an_enemy_writes_is_refused(what: str, file: Path) -> None:
     file.write_bytes(HOSTILE[what])
 
-    with pytest.raises((BadInputError, RefusedError), match=r"export\.tar"):
+    with pytest.raises(BadInputError, match=r"export\.tar holds .* no plain file"):  # no link is followed
+        unpack(file, most_mb=1)
+
+
+def test_a_name_that_no_archive_of_ours_can_hold_is_refused(file: Path) -> None:
+    file.write_bytes(entry("a/" * 200 + "b", tarfile.REGTYPE))
+
+    with pytest.raises(RefusedError, match=r"export\.tar was cut, altered or added to"):
         unpack(file, most_mb=1)
 
 

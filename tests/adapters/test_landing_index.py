@@ -192,3 +192,45 @@ def test_few_files_of_hashes_hold_many_batches(tmp_path: Path) -> None:
         land(tmp_path, [str(number)], number)
 
     assert len(list((tmp_path / FOLDER).glob("*.npy"))) <= np.log2(40) + 1
+
+
+def test_an_index_that_is_made_anew_merges_many_files_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(12):
+        land(tmp_path, [f"k{number}", f"l{number}", "both"], number)
+    shutil.rmtree(tmp_path / FOLDER)
+    monkeypatch.setattr(landing_index, "MERGED", 9)
+    sizes: list[int] = []
+    merge = LandingIndex._merge
+
+    def noted(index: LandingIndex, manifest: Any, kind: Any, hashed: np.ndarray) -> None:
+        sizes.append(len(hashed))
+        merge(index, manifest, kind, hashed)
+
+    monkeypatch.setattr(LandingIndex, "_merge", noted)
+
+    assert known(tmp_path, "k0", "l11", "both", "k12") == [True, True, True, False]
+    assert sizes == [12, 12, 12]
+    assert sum(size for _, size in LandingIndex(tmp_path)._read().runs["rows"]) == 25
+
+
+def test_batches_are_listed_once_while_nothing_else_can_land(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    land(tmp_path, ["a"], 0)
+    listed: list[int] = []
+    batches = LandingIndex.batches
+
+    def noted(index: LandingIndex) -> list[Any]:
+        found = batches(index)
+        listed.append(len(found))
+        return found
+
+    monkeypatch.setattr(LandingIndex, "batches", noted)
+    landing = Landing(tmp_path)
+    frame = pd.DataFrame({"_key": pd.Series(["b"], dtype="str"), "x": 1.0})
+    with landing.locked():
+        assert len(landing.batches()) == len(landing.batches()) == 1
+        landing.land_rows(frame, digest="b" * 64, arrived=NOON, correction=False, released="")
+        assert len(landing.batches()) == 2
+    assert listed == [1, 2]
+
+    land(tmp_path, ["c"], 2)
+    assert len(landing.batches()) == 3

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.core.contrast import changes, feature_changes, flat, moved, packages, said
+from retrim.core.contrast import changes, feature_changes, flat, moved, packages, said, step_changes
 from retrim.core.view import FeatureView
 from tests.core.prepare.tables import data, rows, step
 
@@ -57,6 +57,33 @@ def test_prepared_columns_that_came_or_went_are_told() -> None:
         "came": ["weather=dry", "weather=rain"],
         "gone": ["weather", "km:missing", "fee:missing", "items:missing", "weather:missing"],
     }
+
+
+def test_what_steps_have_learned_is_told() -> None:
+    both = [FeatureView.learn(rows(n), data(), (*step("zscore"), *step("one_hot"))) for n in (60, 120)]
+    alone = FeatureView.learn(rows(60), data(), step("one_hot"))
+
+    (learned,) = step_changes(*both)
+    assert learned["change"] == "other"
+    assert learned["step"].startswith("zscore of ")
+    assert all(older != newer for older, newer in learned["learned"].values())
+    assert step_changes(both[0], both[0]) == []
+    assert [each["change"] for each in step_changes(alone, both[0])] == ["came"]
+    assert [each["change"] for each in step_changes(both[0], alone)] == ["gone"]
+
+
+def test_a_step_that_is_declared_twice_is_compared_with_its_own() -> None:
+    twice = FeatureView.learn(rows(60), data(), (*step("zscore"), *step("zscore")))
+    once = FeatureView.learn(rows(60), data(), step("zscore"))
+
+    assert [each["change"] for each in step_changes(once, twice)] == ["came"]
+
+
+def test_a_long_list_stands_as_its_size_and_digest() -> None:
+    learned = [FeatureView.learn(rows(n), data(), step("text_hash")) for n in (60, 120)]
+    values = [value for each in step_changes(*learned) for pair in each["learned"].values() for value in pair]
+
+    assert any(isinstance(value, str) and " values, SHA-256 " in value for value in values)
 
 
 def test_a_number_has_moved_by_its_difference() -> None:

@@ -1,3 +1,5 @@
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +63,13 @@ def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
         load_params(tmp_path / "params.yaml")
 
 
-def test_a_slice_of_a_column_that_is_not_there_is_refused_where_it_is_set(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("place", "said"), [(("gate", "slices", "columns"), ["weekday", "region"]), (("leaks", "entity"), "region")]
+)
+def test_what_is_looked_at_is_a_column(tmp_path: Path, place: tuple[str, ...], said: object):
     document = yaml.safe_load((WORKSPACE / "params.yaml").read_text(encoding="utf-8"))
-    document["gate"]["slices"]["columns"] = ["weekday", "region"]
+    reduce(getitem, place[:-1], document)[place[-1]] = said
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=r"gate\.slices\.columns: 'region' is no column; columns: .*hour_start"):
+    with pytest.raises(BadInputError, match=rf"{'[.]'.join(place)}: 'region' is no column; columns: .*hour_start"):
         load_params(tmp_path / "params.yaml")

@@ -137,8 +137,8 @@ def test_a_view_is_read_back_as_it_was_written(task: str) -> None:
 
 
 def test_the_order_of_keys_is_part_of_their_digest() -> None:
-    assert order_digest(["a", "b"]) != order_digest(["b", "a"])
+    assert order_digest(pd.Series(["a", "b"])) != order_digest(pd.Series(["b", "a"]))
 
 
 def test_keys_do_not_run_into_one_another() -> None:
-    assert order_digest(["a", "bc"]) != order_digest(["ab", "c"])
+    assert order_digest(pd.Series(["a", "bc"])) != order_digest(pd.Series(["ab", "c"]))

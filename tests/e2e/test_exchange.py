@@ -205,6 +205,16 @@ class TestAFileThatIsNotRight:
             production, tmp_path, altered(files, keys, format=2)
         )
 
+    def test_is_refused_for_rows_of_another_grain(
+        self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
+    ) -> None:
+        lineage = json.loads(files["manifest.json"])["lineage"]
+        other = {**lineage, "grain": {"every": "2h", "by": [], "how": {}}}
+        said = self.refused(production, tmp_path, altered(files, Keys(staging.house.workspace.keys), lineage=other))
+
+        assert lineage["grain"] is None
+        assert "sent.tar was made of rows of another grain" in said
+
     def test_is_refused_for_a_receipt_of_another_bundle(
         self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
     ) -> None:

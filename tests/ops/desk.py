@@ -26,6 +26,7 @@ from retrim.datasets.synthetic import data_section, generate
 from retrim.files import file_digest, folder_digest, write_file
 from retrim.ops.approval import let_wait
 from retrim.ops.check import Checked, check
+from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
 from retrim.ops.person import ask_for_run
 from retrim.ops.retrain import claim
@@ -122,7 +123,7 @@ class Desk:
             "model_sha256": file_digest(next(paths.models.glob("*/model.txt"))),
         }
         past = self.house.store.releases(self.house.model)
-        lineage = {"champion": past[-1].version if past else None}
+        lineage = {"champion": past[-1].version if past else None, GRAIN: grain_of(self.house)}
         self.house.store.add_version(
             {"model": self.house.model, "version": version, **row, **hashes, "lineage": lineage, "verdict": verdict}
         )

@@ -77,6 +77,17 @@ def test_the_card_has_its_sections_in_both_forms(pages: Pages) -> None:
     assert [each.replace("&#39;", "'") for each in re.findall(r"<h2>(.*?)</h2>", pages.html)] == list(HEADINGS)
 
 
+def test_steps_stand_with_what_they_found(tmp_path: Path) -> None:
+    fences = {"step": "outlier_flag", "columns": ["level"], "by": "iqr", "reach": 1.5}
+    desk = make_desk(tmp_path / "house", changes={"prepare": {"steps": [fences]}})
+    desk.land(desk.rows(0, 12), 12)
+    desk.make_version(12)
+    pages = make_card(desk.house, 1, pictures=None)
+
+    assert "## Preparation" in pages.markdown
+    assert re.search(r"\| outlier\\_flag \| level \| by iqr, reach 1.5 \| 1 \| level: .*fences ", pages.markdown)
+
+
 def test_the_same_store_gives_the_same_bytes(desk: Desk, pages: Pages) -> None:
     assert make_card(desk.house, 1, pictures=None) == pages
 

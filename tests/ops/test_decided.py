@@ -13,6 +13,7 @@ from retrim.ops.champion import Stored, stored
 from retrim.ops.fairness import fairness_record
 from retrim.ops.former import score_formers
 from retrim.ops.judge_import import judge_import
+from retrim.ops.known import known
 from retrim.ops.score import score
 from tests.fairness import make_fairness
 from tests.ops.desk import Desk, make_desk, with_params
@@ -108,7 +109,7 @@ def test_a_former_champion_that_uses_a_forbidden_column_is_not_scored(tmp_path_f
     strict = with_params(desk, data={"columns": columns}, fairness={"forbidden": ["group"]})
 
     def scored(at: Desk) -> Any:
-        table = assemble(*read_landed(at.house.landing.root), at.house.params.data, as_of=at.day(24))
+        table = known(at.house, as_of=at.day(24))
         return score_formers(at.house, table, stored(at.house, 2).predictor, 2)
 
     assert scored(desk) is not None
@@ -120,7 +121,7 @@ def test_a_former_champion_is_held_to_the_limits_of_today(tmp_path_factory: pyte
     desk.make_version(20.5)
     desk.land(desk.rows(20.5, 26), 26)
     strict = with_params(desk, fairness={"at_most": NONE | {"selection_rate": 0.0}})
-    table = assemble(*read_landed(strict.house.landing.root), strict.house.params.data, as_of=strict.day(26))
+    table = known(strict.house, as_of=strict.day(26))
     found = score_formers(strict.house, table, stored(strict.house, 2).predictor, 2)
 
     assert found is not None

@@ -16,6 +16,7 @@ from retrim.datasets.landed import read_landed
 from retrim.files import folder_digest
 from retrim.ops.champion import stored
 from retrim.ops.drift import asked_of, importances_of, look
+from retrim.ops.known import known
 from tests.ops.desk import START, Desk, make_desk
 
 pytestmark = pytest.mark.slow  # every test makes a champion with the stages
@@ -56,9 +57,9 @@ def test_the_reference_reaches_from_the_first_training_row_to_the_last_that_judg
 def test_findings_are_the_same_whether_or_not_the_old_rows_are_there(make: Make) -> None:
     desk = make(drift=SHIFT)
     desk.land(desk.rows(10, 14), 14)
-    table = assemble(*read_landed(desk.house.landing.root), desk.house.params.data, as_of=desk.day(14))
+    table = known(desk.house, as_of=desk.day(14))
     champion = stored(desk.house, 1)
-    alone = table[table["_event"] > champion.predictor.judged_until].reset_index(drop=True)
+    alone = table.only(table.times["_event"] > champion.predictor.judged_until)
     found = [look(desk.house, rows, champion, previous=None, now=desk.day(14)).findings for rows in (table, alone)]
 
     assert found[0] == found[1]
@@ -71,7 +72,7 @@ def test_a_champion_without_a_profile_is_not_looked_at_and_the_record_says_why(m
     for folder in bundle.glob("models/*/profile"):
         shutil.rmtree(folder)
     desk.land(desk.rows(10, 14), 14)
-    table = assemble(*read_landed(desk.house.landing.root), desk.house.params.data, as_of=desk.day(14))
+    table = known(desk.house, as_of=desk.day(14))
     kept = _without_hash(desk)
     looked = look(kept.house, table, stored(kept.house, 1), previous=None, now=desk.day(14))
 

@@ -33,6 +33,8 @@ class Landing:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._index = LandingIndex(root)
+        self._is_held = False
+        self._seen: list[BatchFile] | None = None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -42,7 +44,11 @@ class Landing:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for left in self.root.glob(f"{ASIDE}*"):
                 left.unlink(missing_ok=True)
-            yield
+            self._is_held, self._seen = True, None
+            try:
+                yield
+            finally:
+                self._is_held = False
 
     def land_rows(
         self, rows: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str, of: str = ""
@@ -77,11 +83,19 @@ class Landing:
 
     def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
         """Landed batches in order of arrival; only those that had arrived by `as_of`, if given."""
-        return [file for file in self._index.batches() if as_of is None or file.arrived <= as_of]
+        return [file for file in self._all() if as_of is None or file.arrived <= as_of]
+
+    def _all(self) -> list[BatchFile]:
+        """Every batch; listed once while the lock is held, as nothing else lands then."""
+        if not self._is_held:
+            return self._index.batches()
+        if self._seen is None:
+            self._seen = self._index.batches()
+        return self._seen
 
     def find(self, digest: str) -> BatchFile | None:
         """The batch with this digest, in full or its first 16 digits; None if it has not landed."""
-        found = (file for file in self._index.batches() if file.batch == batch_id(digest))
+        found = (file for file in self._all() if file.batch == batch_id(digest))
         return next(found, None)
 
     def has(self, digest: str) -> bool:
@@ -148,6 +162,7 @@ class Landing:
         flush_folder(folder)
         flush_folder(self.root)
         self._index.add(path, frame["_key"])
+        self._seen = None
         return path
 
 

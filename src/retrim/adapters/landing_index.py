@@ -22,6 +22,7 @@ from retrim.datasets.landed import OF, BatchFile, Kind, facts_of, in_order, land
 
 FOLDER, MANIFEST = ".index", "manifest.json"
 PIECE = 1 << 18  # keys hashed at once: they become Python text for that long
+MERGED = 1 << 24  # keys that are held before they are merged, when many files are new
 PROBE = "retrim"  # its hash stands in the manifest: with another way to hash, the index is made anew
 
 
@@ -76,7 +77,9 @@ class LandingIndex:
     def add(self, path: Path, keys: pd.Series) -> None:
         """Notes the file that has just landed, with its keys."""
         manifest = self._read()
-        self._note(manifest, str(path.relative_to(self.root)), keys)
+        facts = facts_of(path)
+        self._merge(manifest, facts.kind, hash_keys(keys))
+        manifest.files[str(path.relative_to(self.root))] = _note_of(facts, path)
         self._write(manifest)
 
     def _refreshed(self) -> _Manifest:
@@ -85,27 +88,38 @@ class LandingIndex:
         there = dict(self._paths())
         if any(name not in there or not _is_noted(there[name], note) for name, note in manifest.files.items()):
             manifest = _Manifest()
-        new = [name for name in there if name not in manifest.files]
-        for name in new:
-            self._note(manifest, name, read_column([there[name]], "_key"))
+        new = {name: path for name, path in there.items() if name not in manifest.files}
         if new:
+            self._note_all(manifest, new)
             self._write(manifest)
         return manifest
+
+    def _note_all(self, manifest: _Manifest, new: dict[str, Path]) -> None:
+        """Notes files that are not known: their keys many at a time, as merging them one by one takes long."""
+        waiting: dict[Kind, list[np.ndarray]] = {"rows": [], "labels": []}
+        for name, path in new.items():
+            facts = facts_of(path)
+            hashes = waiting[facts.kind]
+            hashes.append(hash_keys(read_column([path], "_key")))
+            if sum(map(len, hashes)) > MERGED:
+                self._merge(manifest, facts.kind, np.concatenate(hashes))
+                hashes.clear()
+            manifest.files[name] = _note_of(facts, path)
+        for kind, hashes in waiting.items():
+            if hashes:
+                self._merge(manifest, kind, np.concatenate(hashes))
 
     def _paths(self) -> Iterator[tuple[str, Path]]:
         return ((str(path.relative_to(self.root)), path) for path in landed_paths(self.root))
 
-    def _note(self, manifest: _Manifest, name: str, keys: pd.Series) -> None:
-        path = self.root / name
-        facts = facts_of(path)
-        runs = manifest.runs[facts.kind]
-        hashed = np.unique(hash_keys(keys))
+    def _merge(self, manifest: _Manifest, kind: Kind, hashed: np.ndarray) -> None:
+        runs = manifest.runs[kind]
+        hashed = _once(hashed)
         # Each about twice as long as the next: so a key is sorted anew but a few times, and few files are looked into.
         while runs and runs[-1][1] < 2 * len(hashed):
-            hashed = np.union1d(np.load(self.folder / runs.pop()[0]), hashed)
+            hashed = _once(np.concatenate([np.load(self.folder / runs.pop()[0]), hashed]))
         if len(hashed):
-            runs.append((self._write_run(facts.kind, hashed), len(hashed)))
-        manifest.files[name] = _note_of(facts, path)
+            runs.append((self._write_run(kind, hashed), len(hashed)))
 
     def _write_run(self, kind: Kind, hashed: np.ndarray) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -156,6 +170,13 @@ def hash_keys(keys: pd.Series) -> np.ndarray:
         for start in range(0, len(keys), PIECE)
     ]
     return np.concatenate(parts) if parts else np.array([], dtype="uint64")
+
+
+def _once(hashed: np.ndarray) -> np.ndarray:
+    """Sorted, each once. A stable sort takes spans that are in order as they are: two of them are but merged."""
+    ordered = np.sort(hashed, kind="stable")
+    once: np.ndarray = ordered[np.diff(ordered, prepend=~ordered[:1]) != 0]
+    return once
 
 
 def _probe() -> str:

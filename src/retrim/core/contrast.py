@@ -1,13 +1,19 @@
-"""What differs between two versions, part by part: settings, packages, features, predictions."""
+"""What differs between two versions, part by part: settings, packages, features, steps, predictions."""
 
+import json
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from retrim.core.prepare import FittedStep
 from retrim.core.view import FeatureView
+
+LONG = 200
+"""Characters of a value as JSON above which its size and digest stand for it."""
 
 
 def flat(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,6 +62,40 @@ def feature_changes(older: FeatureView, newer: FeatureView) -> dict[str, Any]:
         "classes": classes if classes["came"] or classes["gone"] else None,
         "columns": columns if (older.steps or newer.steps) and (columns["came"] or columns["gone"]) else None,
     }
+
+
+def step_changes(older: FeatureView, newer: FeatureView) -> list[dict[str, Any]]:
+    """Steps of preparation that came or went, and those that both have and that learned something else.
+
+    Returns:
+        `step` with its columns, `change` (came, gone, other) and, of the last, `learned`: both values by dotted key, a
+        long value as its size and the start of its SHA-256.
+    """
+    before, after = (_by_title(view.steps) for view in (older, newer))
+    found: list[dict[str, Any]] = []
+    for title in dict.fromkeys([*before, *after]):
+        if title not in before or title not in after:
+            found.append({"step": title, "change": "came" if title in after else "gone", "learned": None})
+            continue
+        sides = [flat({**step.declared.arguments, **step.state}) for step in (before[title], after[title])]
+        learned = {key: [_brief(value) for value in pair] for key, pair in changes(*sides).items()}
+        if learned:
+            found.append({"step": title, "change": "other", "learned": learned})
+    return found
+
+
+def _by_title(steps: tuple[FittedStep, ...]) -> dict[str, FittedStep]:
+    found: dict[str, FittedStep] = {}
+    for step in steps:
+        title = f"{step.declared.step} of {', '.join(step.columns)}"
+        again = sum(name == title or name.startswith(f"{title} (") for name in found)
+        found[f"{title} ({again + 1})" if again else title] = step
+    return found
+
+
+def _brief(value: Any) -> Any:
+    text = json.dumps(value, sort_keys=True)
+    return value if len(text) <= LONG else f"{len(value)} values, SHA-256 {sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _came_and_went(older: tuple[str, ...], newer: tuple[str, ...]) -> dict[str, list[str]]:

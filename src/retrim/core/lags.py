@@ -86,6 +86,11 @@ class HistoryParams(Section):
         return {self.name_of(feature): feature for feature in self.features}
 
 
+def past_takes(*histories: HistoryParams) -> set[str]:
+    """The columns that features from the past are made of."""
+    return {name for each in histories for name in (*each.entity, *(feature.of for feature in each.features))}
+
+
 def past_features(
     table: pd.DataFrame, history: HistoryParams, *, late: frozenset[str], positive: tuple[str, str] | None
 ) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
+from retrim.core.frames import rows_at
 from retrim.core.metrics import row_losses
 from retrim.core.prepare import StepParams
 from retrim.core.resample import mean_error
@@ -123,7 +124,7 @@ def refit_losses(
         part, past = job
         judged, known = table.iloc[newest[part]], past_of(table["_event"], table["_due"], newest[part[0]])
         # All the past, as a run does: a window may hold one class.
-        view = FeatureView.learn(table.iloc[known], data, steps)
+        view = FeatureView.learn(rows_at(table, known), data, steps)
         model = fit_recipe(recipe, view, table, take=past, past=known, threads=threads)
         return row_losses(recipe.loss, view.actual(judged), model.predict(view.matrix(judged)))
 

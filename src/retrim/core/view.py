@@ -4,7 +4,7 @@ It is learned once, on training rows, and stored in the bundle, so that a champi
 always scored with its own preprocessing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -18,6 +18,8 @@ from retrim.core.row_matrix import Matrix, matrix_of
 from retrim.core.table import ColumnType, DataParams
 
 UNSEEN = -1
+ONCE = 100_000
+"""Keys that are put together before they are hashed."""
 
 
 @dataclass(frozen=True)
@@ -260,10 +262,9 @@ def _codes(values: pd.Series, levels: tuple[str, ...]) -> np.ndarray:
     return np.asarray(known.get_indexer(pd.Index(values.astype("str"))), dtype="int64")
 
 
-def order_digest(keys: Iterable[str]) -> str:
+def order_digest(keys: pd.Series) -> str:
     """SHA-256 of the row keys in their order: another order trains another model where bagging is on."""
     digest = sha256()
-    for key in keys:
-        digest.update(key.encode())
-        digest.update(b"\n")
+    for start in range(0, len(keys), ONCE):
+        digest.update("".join(f"{key}\n" for key in keys.iloc[start : start + ONCE]).encode())
     return digest.hexdigest()

@@ -10,8 +10,11 @@ import pyarrow.parquet as pq
 
 from retrim.core.table import OURS, DataParams
 from retrim.datasets.landed import check_whole, damaged, other_columns
+from retrim.datasets.pieces import PIECE
 
 ROW = "_row"
+COLUMNS = 6
+"""How many columns of very many rows are read at once."""
 
 
 class LandedRows:
@@ -84,6 +87,29 @@ class LandedRows:
         }
         return self.narrow([name for name in self.columns if data.rows.resample is not None or name in needed])
 
+    def beside(
+        self, known: pd.DataFrame, columns: Collection[str] | None = None, *, coded: Collection[str] = ()
+    ) -> pd.DataFrame:
+        """Columns of some rows in the order in which they landed, then what else is known of them.
+
+        Args:
+            known: Some columns of the rows, landed or made since, with the number of each as `_row`.
+            columns: Which others are wanted; None: all.
+            coded: Columns of text that become pandas categories.
+        """
+        rest = [name for name in self.columns if name not in known and (columns is None or name in columns)]
+        # Of many rows a few columns at a time: what is read of all of them is there twice for a while.
+        once = max(len(rest), 1) if len(known) <= PIECE else COLUMNS
+        parts = [without_numbers(known.reset_index(drop=True))]
+        for start in range(0, len(rest), once):
+            some = self.take(known[ROW].to_numpy(), rest[start : start + once])
+            parts.append(some.astype({name: "category" for name in some if name in coded}))
+        if len(parts) > 2:
+            self._held.clear()
+        whole = pd.concat(parts, axis=1)
+        first = [name for name in self.columns if name in whole]
+        return whole[[*first, *(name for name in known if name not in self.columns and name != ROW)]]
+
     def take(self, rows: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
         """These columns of the rows with these numbers, in their order.
 
@@ -104,7 +130,11 @@ class LandedRows:
             parts.append(part.select(columns))
             offsets[place] = before - self._starts[place]
             before += part.num_rows
-        taken = pa.concat_tables(parts).take(pa.array(rows + offsets[group]))
+        places = rows + offsets[group]
+        table = pa.concat_tables(parts)
+        # In one chunk whatever they landed in: a Parquet file that is written of them shows chunks.
+        in_order = len(places) > 0 and bool((np.diff(places) == 1).all())
+        taken = table.slice(places[0], len(places)).combine_chunks() if in_order else table.take(pa.array(places))
         frame: pd.DataFrame = taken.to_pandas(split_blocks=True)
         return frame
 
@@ -112,3 +142,8 @@ class LandedRows:
         path, part, _ = self._groups[place]
         with path.open("rb") as file:
             return pq.ParquetFile(file).read_row_group(part, columns=list(columns)).replace_schema_metadata(None)
+
+
+def without_numbers(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without their number, and with the batch as text."""
+    return rows.drop(columns=ROW).assign(_batch=rows["_batch"].astype("str"))

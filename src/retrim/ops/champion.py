@@ -14,6 +14,7 @@ from retrim.core.drift.reference import Reference, load_reference
 from retrim.core.own_code import trust_all
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import folder_digest, read_folder
+from retrim.ops.grain import require_grain
 from retrim.ops.house import House
 from retrim.ops.live import live, trusted_live
 
@@ -98,7 +99,12 @@ def champion(house: House) -> Stored | None:
     """The live version; None before the first promotion.
 
     Raises:
-        RefusedError: Its stored bundle or the release log was altered.
+        RefusedError: Its stored bundle or the release log was altered; or it was made of rows of another grain.
     """
     now_live = trusted_live(house)
-    return None if now_live is None else stored(house, now_live.version)
+    if now_live is None:
+        return None
+    row = house.store.version(house.model, now_live.version)
+    assert row is not None, now_live
+    require_grain(house, row.lineage, f"version {now_live.version} is live and")
+    return stored(house, now_live.version)

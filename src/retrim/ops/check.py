@@ -25,7 +25,7 @@ from retrim.ops.drift import look
 from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
 from retrim.ops.house import House
-from retrim.ops.known import known_table
+from retrim.ops.known import known
 from retrim.ops.mode import mode_now
 from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
@@ -62,7 +62,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     end_waiting(house, now=now)
     past = house.store.decisions(house.model, source=CHECK)
     previous = past[-1] if past else None
-    table = known_table(house, as_of=now)
+    table = known(house, as_of=now)
     if not len(table):
         raise BadInputError(f"no rows had landed by {iso(now)}; land some with `retrim ingest FILE`, or check later")
     found = champion(house)
@@ -92,7 +92,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         "target_until": None,
         "drift_note": None,
         "slices": [],
-        "labels_overdue": overdue_labels(table, as_of=now),
+        "labels_overdue": overdue_labels(table.times, as_of=now),
         "measured_until": None,
         "counted_until": None,
         "labels_until": None,
@@ -149,7 +149,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     record |= {"account": account.as_record(), "price": price, "money": money_of(house)}
     record["totals"] = _totals(house, previous, record).as_record()
     evidence = _evidence(house, now=now, past=past, record=record, account=account, band=band)
-    back = rolled_back(house, house.store.decisions(house.model), table)
+    back = rolled_back(house, house.store.decisions(house.model), table.times)
     record["rolled_back"] = None if back is None else back.as_record()
     decision = after_rollback(_decide(house, evidence, formers, record, past=past), back)
     decision = rolled_back_instead(house, decision, probation, previous)

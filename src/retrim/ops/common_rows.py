@@ -11,11 +11,10 @@ from retrim.core.contrast import moved, said
 from retrim.core.frames import from_parquet
 from retrim.core.metrics import measure, row_losses
 from retrim.core.slice_table import slice_table
-from retrim.core.table import mature
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.champion import Stored, stored
 from retrim.ops.house import House
-from retrim.ops.known import known_table
+from retrim.ops.known import known
 
 JUDGED = "verdict/judged.parquet"
 NOTHING: dict[str, Any] = {"rows": None, "metrics": None, "slices": [], "moved": []}
@@ -102,10 +101,10 @@ def _common(house: House, older: Stored, newer: Stored, *, now: pd.Timestamp) ->
     """The newest judging block with two or more rows after what either version used, as the landing zone has them."""
     used = max(older.predictor.used_until, newer.predictor.used_until)
     blocks = [row for row in house.store.versions(house.model) if row.verdict.get("judged_until")]
-    known = {row.version: pd.Timestamp(row.verdict["judged_until"]) for row in blocks}
-    known |= {each.version: each.predictor.judged_until for each in (older, newer)}
+    until = {row.version: pd.Timestamp(row.verdict["judged_until"]) for row in blocks}
+    until |= {each.version: each.predictor.judged_until for each in (older, newer)}
     ripe = None
-    for version in sorted((v for v in known if known[v] > used), key=lambda v: (known[v], v), reverse=True):
+    for version in sorted((v for v in until if until[v] > used), key=lambda v: (until[v], v), reverse=True):
         try:
             files = {older.version: older, newer.version: newer}.get(version) or stored(house, version)
         except RefusedError:  # altered: another block will do
@@ -113,10 +112,10 @@ def _common(house: House, older: Stored, newer: Stored, *, now: pd.Timestamp) ->
         keys = from_parquet(files.files[JUDGED])[["_key", "_event"]]
         keys = keys[keys["_event"] > used]
         if ripe is None:
-            ripe = mature(known_table(house, as_of=now))
-        found = ripe[ripe["_key"].isin(keys["_key"])].reset_index(drop=True)
+            ripe = known(house, as_of=now).mature()
+        found = ripe.only(ripe.times["_key"].isin(keys["_key"]))
         if len(found) >= 2:
-            return Common(found, version)
+            return Common(found.read(), version)
     return None
 
 

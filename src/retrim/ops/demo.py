@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.metrics import row_losses
-from retrim.core.table import mature
 from retrim.errors import BadInputError
 from retrim.ops.champion import stored
 from retrim.ops.clones import clone
 from retrim.ops.house import House, open_house
-from retrim.ops.known import known_table
+from retrim.ops.known import known
 
 
 def make_workspace(house: House) -> House:
@@ -51,11 +50,12 @@ NO_LOSS = Loss(0.0, 0)
 def frozen_loss(house: House, version: int, *, since: pd.Timestamp | None, until: pd.Timestamp) -> Loss:
     """What a version that was never replaced would have lost on the rows that matured in `(since, until]`."""
     frozen = stored(house, version).predictor
-    ripe = mature(known_table(house, as_of=until))
-    fresh = ripe[ripe["_event"] > frozen.judged_until]
+    ripe = known(house, as_of=until).mature()
+    unseen = ripe.only(ripe.times["_event"] > frozen.judged_until)
     if since is not None:
-        fresh = fresh[fresh["_matured"] > since]
-    if not len(fresh):
+        unseen = unseen.only(unseen.times["_matured"] > since)
+    if not len(unseen):
         return NO_LOSS
+    fresh = unseen.read()
     losses = row_losses(house.params.judge.loss, frozen.view.actual(fresh), frozen.predict(fresh))
     return Loss(float(np.sum(losses)), len(fresh))

@@ -9,7 +9,7 @@ import pandas as pd
 from retrim.adapters import git
 from retrim.adapters.store import Row, iso
 from retrim.core.bundle import SPLIT
-from retrim.core.contrast import changes, feature_changes, flat, packages
+from retrim.core.contrast import changes, feature_changes, flat, packages, step_changes
 from retrim.datasets.landed import BatchFile
 from retrim.errors import RetrimError
 from retrim.mapping import parse_yaml
@@ -60,6 +60,7 @@ def diff(house: House, older: int, newer: int, *, top: int, now: pd.Timestamp) -
         "parameters": _parameters(house, sides, notes),
         "hyperparameters": changes(*({**s.found.predictor.recipe.as_record(), **_hyper(s)} for s in sides)),
         "features": feature_changes(*views),
+        "steps": step_changes(*views),
         "environment": _environment(house, sides, notes),
         **compared,
         "notes": notes,

@@ -17,6 +17,7 @@ from retrim.core.drift.together import together
 from retrim.machine import cores
 from retrim.ops.champion import Stored
 from retrim.ops.house import House
+from retrim.ops.known import KnownTable
 from retrim.ops.score import stored_scores
 
 SHOWN = 20
@@ -56,7 +57,7 @@ class Looked:
         }
 
 
-def look(house: House, table: pd.DataFrame, champion: Stored, *, previous: Row | None, now: pd.Timestamp) -> Looked:
+def look(house: House, table: KnownTable, champion: Stored, *, previous: Row | None, now: pd.Timestamp) -> Looked:
     """Findings on rows this champion was not yet looked at with; the reference is read from its bundle alone.
 
     Features and predictions are looked at when rows come, the target when its labels have matured. With
@@ -77,7 +78,8 @@ def look(house: House, table: pd.DataFrame, champion: Stored, *, previous: Row |
         )
         return Looked([], None, None, text)
     since = _marks(previous, version)
-    newest = table[(table["_event"] > predictor.judged_until) & _after(table["_arrived"], since["looked_until"])]
+    unjudged = table.only(table.times["_event"] > predictor.judged_until)
+    newest = unjudged.only(_after(unjudged.times["_arrived"], since["looked_until"])).read()
     importances = importances_of(predictor)
     drift, asked = house.params.drift, asked_of(house, kept)
     came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])
@@ -86,7 +88,7 @@ def look(house: House, table: pd.DataFrame, champion: Stored, *, previous: Row |
         scored = stored_scores(house, version, newest["_key"], predictor.view)
         scored = scored.assign(_event=newest["_event"])[scored.notna().all(axis=1)]
         came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked["scores"])
-    ripe = table[(table["_event"] > predictor.judged_until) & _after(table["_matured"], since["target_until"])]
+    ripe = unjudged.only(_after(unjudged.times["_matured"], since["target_until"])).times
     labels = ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]})
     matured = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked["target"])
     return Looked(

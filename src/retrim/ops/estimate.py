@@ -11,6 +11,7 @@ from retrim.core.bundle import Predictor
 from retrim.core.drift.performance import Estimate, Scored, Seen, estimate_loss, quality
 from retrim.core.metrics import row_losses
 from retrim.ops.house import House
+from retrim.ops.known import KnownTable
 
 SHARE_KNOWN = 0.9  # of an estimate's rows: with so many labels it is scored
 
@@ -41,7 +42,7 @@ class Estimated:
 
 
 def estimate(
-    house: House, table: pd.DataFrame, predictor: Predictor, version: int, *, past: Sequence[Row], now: pd.Timestamp
+    house: House, table: KnownTable, predictor: Predictor, version: int, *, past: Sequence[Row], now: pd.Timestamp
 ) -> Estimated:
     """Estimates the loss on rows that came since the check before, and scores what can be scored.
 
@@ -58,12 +59,12 @@ def estimate(
     made = house.store.version(house.model, version)
     assert made is not None, version
     since = max([pd.Timestamp(made.as_of), *(pd.Timestamp(row.as_of) for row in past[-1:])])
-    unseen = table[table["_event"] > predictor.used_until]
-    fresh = unseen[unseen["_arrived"] > since]
-    known = unseen[unseen["_matured"] <= since]
+    unseen = table.only(table.times["_event"] > predictor.used_until)
+    fresh = unseen.only(unseen.times["_arrived"] > since)
+    known = unseen.only(unseen.times["_matured"] <= since)
     found = None
     if len(fresh) >= house.params.probe.min_rows:
-        found = _estimate(house, predictor, known, fresh)
+        found = _estimate(house, predictor, known.read(), fresh.read())
     pending = [(row.as_of, row.record) for row in past if row.record.get("estimate")]
     settled = {each["as_of"] for row in past for each in row.record.get("scored", ())}
     if found is not None:
@@ -86,11 +87,12 @@ def _estimate(house: House, predictor: Predictor, known: pd.DataFrame, fresh: pd
     return estimate_loss(parts[0], losses, parts[1], task=predictor.view.task, loss=loss, seed=house.params.train.seed)
 
 
-def _score(house: House, unseen: pd.DataFrame, predictor: Predictor, as_of: str, said: dict[str, Any]) -> Scored | None:
+def _score(house: House, unseen: KnownTable, predictor: Predictor, as_of: str, said: dict[str, Any]) -> Scored | None:
     """An estimate beside the loss that came; None while too few of its labels have."""
-    came = (unseen["_arrived"] > pd.Timestamp(said["since"])) & (unseen["_arrived"] <= pd.Timestamp(as_of))
-    ripe = unseen[came & unseen["_matured"].notna()]
-    if not len(ripe) or len(ripe) < SHARE_KNOWN * said["rows"]:
+    arrived = unseen.times["_arrived"]
+    known = unseen.only((arrived > pd.Timestamp(said["since"])) & (arrived <= pd.Timestamp(as_of))).mature()
+    if not len(known) or len(known) < SHARE_KNOWN * said["rows"]:
         return None
+    ripe = known.read()
     losses = row_losses(house.params.judge.loss, predictor.view.actual(ripe), predictor.predict(ripe))
     return Scored(as_of, len(ripe), said["loss"], said["naive"], float(losses.mean()))

@@ -12,12 +12,11 @@ from retrim.adapters.store import Row, iso
 from retrim.core.explanation import Explanation, explain_row
 from retrim.core.near import near_keys
 from retrim.core.table import DataParams, row_keys
-from retrim.datasets.landed import read_landed
 from retrim.datasets.one_row import row_of_file, row_of_json
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.champion import Stored, stored
 from retrim.ops.house import House
-from retrim.ops.known import known_table
+from retrim.ops.known import KnownTable, known
 from retrim.ops.release import live
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
@@ -72,20 +71,19 @@ def explain(house: House, what: str, *, version: int | None, asked: str | None, 
     if _is_file(what):
         found = _version(house, version)
         return _given(found, row_of_file(Path(what), *_columns(house, found)), asked)
-    grain = house.params.data.rows.resample
-    keys = (known_table(house, as_of=now) if grain else read_landed(house.landing.root)[0])["_key"]
+    table = known(house, as_of=now)
+    keys = table.landed_keys()
     key, at, number = what.rpartition("@")
     if at and number.isdecimal() and len(number) <= LONGEST and _spelt(what, keys, house.params.data) is None:
         if version is not None:
             raise BadInputError(f"{what!r} names version {number}, and --version {version} another; leave one out")
         prediction = _prediction(house, key, int(number))
-        table = known_table(house, as_of=pd.Timestamp(prediction.at))
-        return _landed(stored(house, int(number)), table, prediction.key, asked, prediction, prediction.at)
-    known = _spelt(what, keys, house.params.data)
-    if known is None:
+        then = known(house, as_of=pd.Timestamp(prediction.at))
+        return _landed(stored(house, int(number)), then, prediction.key, asked, prediction, prediction.at)
+    spelt = _spelt(what, keys, house.params.data)
+    if spelt is None:
         raise _no_row(what, keys)
-    table = known_table(house, as_of=now)
-    return _landed(_version(house, version), table, known, asked, None, iso(now))
+    return _landed(_version(house, version), table, spelt, asked, None, iso(now))
 
 
 def _is_file(text: str) -> bool:
@@ -118,9 +116,9 @@ def _given(found: Stored, row: pd.DataFrame, asked: str | None) -> Explained:
 
 
 def _landed(
-    found: Stored, table: pd.DataFrame, key: str, asked: str | None, prediction: Row | None, as_of: str
+    found: Stored, table: KnownTable, key: str, asked: str | None, prediction: Row | None, as_of: str
 ) -> Explained:
-    row = table[table["_key"] == key]
+    row = table.only(table.times["_key"] == key).read()
     if not len(row):
         raise RefusedError(f"row {key!r} had not landed by {as_of}, or data.rows leaves it out; it cannot be explained")
     said = explain_row(found.predictor, row, asked=asked)

@@ -10,16 +10,16 @@ from retrim.adapters.store import Row, iso
 from retrim.core.bundle import Predictor, predicting
 from retrim.core.former import Formers, judge_formers
 from retrim.core.metrics import row_losses
-from retrim.core.table import mature
 from retrim.errors import RefusedError
 from retrim.ops.champion import stored
 from retrim.ops.group_checks import forbidden_in, group_checks
 from retrim.ops.house import House
+from retrim.ops.known import KnownTable
 from retrim.ops.live import Live, live
 from retrim.ops.release import make_live
 
 
-def score_formers(house: House, table: pd.DataFrame, champion: Predictor, version: int) -> Formers | None:
+def score_formers(house: House, table: KnownTable, champion: Predictor, version: int) -> Formers | None:
     """Former champions on the newest mature rows that neither they nor the live version have seen.
 
     Each is loaded from its stored bundle, whose hash is checked; one that was altered, or
@@ -30,8 +30,7 @@ def score_formers(house: House, table: pd.DataFrame, champion: Predictor, versio
     numbers = list(dict.fromkeys(row.version for row in reversed(releases) if row.version != version))
     if not params.former.most or not numbers:
         return None
-    ripe = mature(table)
-    judged = ripe[ripe["_event"] > champion.judged_until].iloc[-params.split.judge_rows :]
+    judged = table.only(table.times["_event"] > champion.judged_until).mature().tail(params.split.judge_rows).read()
     losses, formers = {}, {}
     for number in numbers[: params.former.most]:
         try:

@@ -25,6 +25,8 @@ def needed(house: House) -> dict[str, set[str]]:
         if origin_of(row) is not None:  # nothing of it but its bundle lies here
             continue
         commit = str(row.lineage.get("commit", row.tag))
+        if row.model != house.model and git.commit_of(root, commit) is None:
+            continue  # of another workspace, which shares the store and has a repository and a cache of its own
         try:
             found[f"{row.model} version {row.version}"] = named_in_commit(root, commit)
         except RetrimError as error:

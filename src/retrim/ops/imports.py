@@ -21,6 +21,7 @@ from retrim.ops.approval import ANSWER, APPROVAL, answer_of
 from retrim.ops.card import keep_card
 from retrim.ops.champion import champion as live_version
 from retrim.ops.export import BUNDLE, FORMAT, KIND, MADE_FROM, MANIFEST, RECEIPT
+from retrim.ops.grain import require_grain
 from retrim.ops.house import House
 from retrim.ops.judge_import import Judgement, judge_import
 from retrim.ops.live import live
@@ -159,6 +160,7 @@ def _parcel(house: House, file: Path, files: dict[str, bytes], manifest: dict[st
         )
     if manifest["model"] != house.model:
         raise BadInputError(f"{file.name} is of model {manifest['model']!r}; this workspace has {house.model!r}")
+    require_grain(house, manifest["lineage"], file.name)
     found = {name: {"sha256": sha256(files[name]).hexdigest(), "bytes": len(files[name])} for name in files}
     del found[MANIFEST]
     if found != manifest["files"]:

@@ -1,20 +1,72 @@
 """The table as the house knew it at a moment, with the features from the past of every version it holds."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 import pandas as pd
 
-from retrim.core.lags import HistoryParams
+from retrim.core.frames import rows_at
+from retrim.core.lags import HistoryParams, past_takes
 from retrim.core.rows import left_out
-from retrim.core.table import assemble, known_rows, with_past
-from retrim.datasets.landed import landed_files, read_labels, read_landed, rows_of
-from retrim.datasets.landed_rows import LandedRows
+from retrim.core.table import DataParams, known_rows, shaped, with_past
+from retrim.datasets.landed import landed_files, read_labels, rows_of
+from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
 from retrim.ops.house import House
 
 HISTORY = "history"
 """In a version's lineage: its features from the past; without the key it has none."""
 
 
-def known_table(house: House, *others: House, as_of: pd.Timestamp) -> pd.DataFrame:
-    """What had landed by `as_of`, a row a key, as `assemble` gives it.
+@dataclass(frozen=True)
+class KnownTable:
+    """Rows of the table whose other columns stay on disk until somebody asks for them.
+
+    Args:
+        times: In total order, as `assemble` gives them: keys, times, target, what `data.rows` asks, features from the
+            past and what they are made of. Where rows are put together into coarser ones, all columns.
+        landed: Where the others lie; None where there are none.
+        numbers: Of the rows there, shape (n,).
+    """
+
+    times: pd.DataFrame
+    landed: LandedRows | None
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def landed_keys(self) -> pd.Series:
+        """The keys of all rows that landed, also of those that `data.rows` leaves out; of rows put together, theirs."""
+        return (self.times if self.landed is None else self.landed.narrow(["_key"]))["_key"]
+
+    def only(self, which: np.ndarray | pd.Series) -> "KnownTable":
+        """The rows that are True in `which`, shape (n,)."""
+        places = np.flatnonzero(np.asarray(which))
+        return replace(self, times=rows_at(self.times, places).reset_index(drop=True), numbers=self.numbers[places])
+
+    def tail(self, rows: int) -> "KnownTable":
+        """The last so many rows."""
+        return self.only(np.arange(len(self)) >= len(self) - rows)
+
+    def mature(self) -> "KnownTable":
+        """The rows whose label was due and known."""
+        return self.only(self.times["_matured"].notna())
+
+    def read(self, columns: Collection[str] | None = None, *, coded: Collection[str] = ()) -> pd.DataFrame:
+        """The rows with their other columns. Of what landed, row groups without one of them are not opened.
+
+        Args:
+            columns: Which of the others, at least; None: all.
+            coded: Columns of text that become pandas categories, if they are among the others.
+        """
+        if self.landed is None:
+            return self.times
+        return self.landed.beside(self.times.assign(**{ROW: self.numbers}), columns, coded=coded)
+
+
+def known(house: House, *others: House, as_of: pd.Timestamp) -> KnownTable:
+    """What had landed by `as_of`, a row a key.
 
     Beside the features that params.yaml declares now stand those that versions were made with: one that was made
     before a change of `data.history` predicts on.
@@ -28,29 +80,40 @@ def known_table(house: House, *others: House, as_of: pd.Timestamp) -> pd.DataFra
         BadInputError: No rows have landed at all, or a file is damaged.
         RefusedError: A file was altered since it landed.
     """
-    rows, labels = read_landed(house.landing.root)
-    data = house.params.data
-    table = assemble(rows, labels, data, as_of=as_of)
-    for row in (row for each in (house, *others) for row in each.store.versions(each.model)):
-        if row.lineage.get(HISTORY):
-            table = with_past(table, data, HistoryParams.model_validate(row.lineage[HISTORY]))
-    return table
+    kept = [row.lineage.get(HISTORY) for each in (house, *others) for row in each.store.versions(each.model)]
+    histories = [HistoryParams.model_validate(each) for each in kept if each]
+    return _known(house, house.params.data, histories, as_of=as_of)
+
+
+def known_table(house: House, *others: House, as_of: pd.Timestamp) -> pd.DataFrame:
+    """The same with all columns of all rows."""
+    return known(house, *others, as_of=as_of).read()
 
 
 def known_times(house: House, *, as_of: pd.Timestamp) -> pd.DataFrame:
-    """The same with keys, times and target alone, which say how many rows there are and when they were mature.
-
-    The other columns are not read, unless rows are put together of them.
-    """
+    """Keys, times and target alone, which say how many rows there are and when they were mature."""
     data = house.params.data
-    if data.rows.resample is not None:
-        return known_table(house, as_of=as_of)
+    if data.rows.resample is None:
+        data = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
+    return _known(house, data, (), as_of=as_of).times
+
+
+def _known(house: House, data: DataParams, histories: Sequence[HistoryParams], *, as_of: pd.Timestamp) -> KnownTable:
+    landed, labels = _landed(house)
+    came = known_rows(landed.decisive(data, also=past_takes(data.history, *histories)), labels, data, as_of=as_of)
+    together = data.rows.resample is not None
+    table = shaped(without_numbers(came) if together else came, data, as_of=as_of)
+    for history in histories:
+        table = with_past(table, data, history)
+    if together:
+        return KnownTable(table, None, np.arange(len(table)))
+    return KnownTable(table.drop(columns=ROW), landed, table[ROW].to_numpy())
+
+
+def _landed(house: House) -> tuple[LandedRows, pd.DataFrame | None]:
     files = landed_files(house.landing.root)
     labels = read_labels([file.path for file in files if file.kind == "labels"])
-    landed = LandedRows(rows_of(files, house.landing.root))
-    rows = landed.decisive(data, also=())
-    without = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
-    return assemble(rows, labels, without, as_of=as_of)
+    return LandedRows(rows_of(files, house.landing.root)), labels
 
 
 def left_out_since(house: House, *, as_of: pd.Timestamp, since: pd.Timestamp) -> int:
@@ -58,5 +121,6 @@ def left_out_since(house: House, *, as_of: pd.Timestamp, since: pd.Timestamp) ->
     data = house.params.data
     if not data.rows.where:
         return 0
-    came = known_rows(*read_landed(house.landing.root), data, as_of=as_of)
+    landed, labels = _landed(house)
+    came = known_rows(landed.decisive(data, also=()), labels, data, as_of=as_of)
     return sum(left_out(came[came["_event"] > since], data.rows).values())

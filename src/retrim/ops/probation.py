@@ -9,13 +9,13 @@ from retrim.adapters.store import Row, iso
 from retrim.core.bundle import Predictor
 from retrim.core.metrics import row_losses
 from retrim.core.probation import Judged, Watch, in_words, roll_back_instead
-from retrim.core.table import mature
 from retrim.core.triggers import Decision
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.alerts import alert
 from retrim.ops.champion import stored
 from retrim.ops.group_checks import forbidden_in
 from retrim.ops.house import House
+from retrim.ops.known import KnownTable
 from retrim.ops.release import live, make_live
 from retrim.ops.standing import PROBATION_ROLLBACK
 
@@ -83,7 +83,7 @@ def begun(house: House) -> Row | None:
 
 
 def look_at_probation(
-    house: House, table: pd.DataFrame, champion: Predictor, *, previous: Row | None, now: pd.Timestamp
+    house: House, table: KnownTable, champion: Predictor, *, previous: Row | None, now: pd.Timestamp
 ) -> Found | None:
     """The probation of the champion after the rows that matured since the check before; None where there is none.
 
@@ -202,16 +202,15 @@ def _begin(house: House, move: Row) -> Found:
     return Found(move.sequence, watch, judged, in_words(watch, judged, params), since, None, house.params.judge.loss)
 
 
-def _after(house: House, table: pd.DataFrame, champion: Predictor, before: Found, *, now: pd.Timestamp) -> Found:
+def _after(house: House, table: KnownTable, champion: Predictor, before: Found, *, now: pd.Timestamp) -> Found:
     params, watch = house.params, before.watch
     try:
         former = stored(house, watch.against).predictor
         forbidden = forbidden_in(house, list(former.view.features))
         if forbidden:  # then it must not go live by itself, however good it is
             raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden forbids by now")
-        ripe = mature(table)
-        unseen = ripe["_event"] > max(champion.judged_until, former.judged_until)
-        rows = ripe[unseen & (ripe["_matured"] > pd.Timestamp(before.until))]
+        unseen = table.times["_event"] > max(champion.judged_until, former.judged_until)
+        rows = table.only(unseen & (table.times["_matured"] > pd.Timestamp(before.until))).read()
         new, old = (row_losses(before.loss, one.view.actual(rows), one.predict(rows)) for one in (champion, former))
     except (RefusedError, BadInputError) as error:
         said = f"version {watch.version} cannot be held against {watch.against}, the champion before: {error}"

@@ -15,12 +15,12 @@ from retrim.core.preview import Preview, preview
 from retrim.core.probe import Reading, fitted_rows, reading_of, refit_losses
 from retrim.core.resample import mean_bound
 from retrim.core.slices import LossChange, Part, loss_change
-from retrim.core.table import mature
 from retrim.core.training import WindowKind, distinct, in_parallel
 from retrim.core.work import ProbeCost, retraining_work
 from retrim.machine import cores
 from retrim.ops.champion import Stored
 from retrim.ops.house import House
+from retrim.ops.known import KnownTable
 
 CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90 %
 
@@ -85,7 +85,7 @@ class Realised:
 
 def realise(
     house: House,
-    table: pd.DataFrame,
+    table: KnownTable,
     predictor: Predictor,
     version: int,
     *,
@@ -108,33 +108,34 @@ def realise(
         price: Of a retraining.
         now: The moment of the check.
     """
-    params, ripe = house.params, mature(table)
+    params, known = house.params, table.mature()
+    ripe = known.times
     measured, counted = (_since(house, version, previous, field) for field in ("measured_until", "counted_until"))
     fresh, unprobed = (
-        np.flatnonzero(((ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)).to_numpy())
+        ((ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)).to_numpy()
         for begin in (measured, counted)
     )
     loss = interval = metrics = reading = refits = counts = cost = part = None
     said = _said_before(previous, version)
     best = None if previous is None else previous.record.get("best_window")
-    if len(fresh) >= params.probe.min_rows:
-        judged = ripe.iloc[fresh]
+    if fresh.sum() >= params.probe.min_rows:
+        judged = known.only(fresh).read()
         actual, predicted = predictor.view.actual(judged), predictor.predict(judged)
         losses = row_losses(params.judge.loss, actual, predicted)
         part, loss, interval = Part(judged, losses), float(losses.mean()), _interval(house, losses)
         metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
         measured = now
-    if len(unprobed) >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
-        readings, said = _probes(house, ripe, unprobed, predictor)
+    if unprobed.sum() >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
+        readings, said = _probes(house, known, unprobed, predictor)
         # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
         counts = best if best in readings else next(iter(readings))
         reading, refits = readings[counts], {kind: each.probe_loss for kind, each in readings.items()}
         best = min(readings, key=lambda kind: readings[kind].probe_loss)
-        cost = _cost(house, ripe, unprobed, predictor, price=price)
+        cost = _cost(house, ripe, np.flatnonzero(unprobed), predictor, price=price)
         counted = now
     labels_until = pd.Timestamp(ripe["_matured"].max()) if len(ripe) else None
     return Realised(
-        rows=len(fresh),
+        rows=int(fresh.sum()),
         loss=loss,
         interval=interval,
         metrics=metrics,
@@ -143,7 +144,7 @@ def realise(
         counts=counts,
         best=best,
         preview=said,
-        pending=int(((table["_due"] > now) & (table["_event"] > predictor.used_until)).sum()),
+        pending=int(((table.times["_due"] > now) & (table.times["_event"] > predictor.used_until)).sum()),
         cost=cost,
         measured_until=measured,
         counted_until=counted,
@@ -192,13 +193,13 @@ def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[Win
 
 
 def _probes(
-    house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor
+    house: House, ripe: KnownTable, unprobed: np.ndarray, predictor: Predictor
 ) -> tuple[dict[WindowKind, Reading], Preview | None]:
     """The probe's reading with each training window, side by side; and what the gate would say of their refits."""
-    params, judged = house.params, ripe.iloc[newest]
+    params, judged, newest = house.params, ripe.only(unprobed).read(), np.flatnonzero(unprobed)
     recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
     recipe = replace(recipe, balance=params.train.balance)
-    past = as_trained(ripe, params.fairness)
+    past = as_trained(_to_fit(house, ripe), params.fairness)
     champion = row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged))
 
     def refit(window: WindowKind, threads: int) -> np.ndarray:
@@ -214,7 +215,7 @@ def _probes(
             cores=threads,
         )
 
-    windows, block_rows = _windows(house, ripe, predictor), params.judge.block_rows
+    windows, block_rows = _windows(house, ripe.times, predictor), params.judge.block_rows
     losses = dict(zip(windows, in_parallel(refit, windows, cores=cores()), strict=True))
     kept = slice(-params.split.judge_rows, None)
     said = preview(
@@ -226,6 +227,13 @@ def _probes(
         block_rows=block_rows,
     )
     return {kind: reading_of(champion, each, block_rows=block_rows) for kind, each in losses.items()}, said
+
+
+def _to_fit(house: House, ripe: KnownTable) -> pd.DataFrame:
+    """The rows with what a refit takes, text as categories where no step reads it."""
+    data, fairness = house.params.data, house.params.fairness
+    coded = [name for name, kind in data.features.items() if kind == "category" and not house.params.prepare.steps]
+    return ripe.read([*data.features, *(group.column for group in fairness.groups)], coded=coded)
 
 
 def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float) -> ProbeCost:
@@ -248,16 +256,17 @@ def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predi
     return ProbeCost(rounds * sum(map(len, pasts)), retraining, price)
 
 
-def judged_part(house: House, table: pd.DataFrame, found: Stored) -> Part:
+def judged_part(house: House, table: KnownTable, found: Stored) -> Part:
     """The rows that judged the champion, as far as they are in the table, with its loss on each.
 
     Of one that was fitted once more, on these rows too, the losses are those of the model that was judged.
     """
-    ripe, predictor = mature(table), found.predictor
+    ripe, predictor = table.mature(), found.predictor
     if found.judged_losses is not None:
-        kept = ripe[ripe["_key"].isin(found.judged_losses.index)]
+        kept = ripe.only(ripe.times["_key"].isin(found.judged_losses.index)).read()
         return Part(kept, found.judged_losses.loc[kept["_key"]].to_numpy())
-    judging = ripe[ripe["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")]
+    span = ripe.times["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")
+    judging = ripe.only(span).read()
     losses = row_losses(house.params.judge.loss, predictor.view.actual(judging), predictor.predict(judging))
     return Part(judging, losses)
 

@@ -21,6 +21,7 @@ from retrim.ops.approval import let_wait
 from retrim.ops.card import keep_card
 from retrim.ops.champion import champion
 from retrim.ops.former import restore_after_run
+from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
 from retrim.ops.known import HISTORY, known_times
 from retrim.ops.live import live
@@ -209,6 +210,7 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
         "requirements_lock": file_digest(room.folder / "requirements.lock"),
         "row_order": json.loads((paths.features / "split.json").read_bytes())["row_order"],
         "seed": house.params.train.seed,
+        GRAIN: grain_of(house),
         **({"allowed_leaks": dict(house.params.leaks.allowed)} if house.params.leaks.allowed else {}),
         "model_sha256": model_digest(read_folder(paths.models / verdict["winner"])),
         **json.loads(paths.pins.read_bytes()),

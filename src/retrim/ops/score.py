@@ -11,7 +11,7 @@ from retrim.core.drift.scores import score_columns
 from retrim.core.view import FeatureView
 from retrim.ops.champion import Stored, champion
 from retrim.ops.house import House
-from retrim.ops.known import known_table, left_out_since
+from retrim.ops.known import KnownTable, known, left_out_since
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ def score(house: House, *, now: pd.Timestamp) -> Scored:
     found = champion(house)
     if found is None:
         return Scored(None, 0, 0, None)
-    scored = score_table(house, known_table(house, as_of=now), found, now=now)
+    scored = score_table(house, known(house, as_of=now), found, now=now)
     return replace(scored, left_out=left_out_since(house, as_of=now, since=found.predictor.used_until))
 
 
-def score_table(house: House, table: pd.DataFrame, champion: Stored, *, now: pd.Timestamp) -> Scored:
+def score_table(house: House, table: KnownTable, champion: Stored, *, now: pd.Timestamp) -> Scored:
     """The same for a table and a champion that are at hand.
 
     Args:
@@ -56,11 +56,12 @@ def score_table(house: House, table: pd.DataFrame, champion: Stored, *, now: pd.
         now: Noted with each prediction.
     """
     version, predictor = champion.version, champion.predictor
-    fresh = table[table["_event"] > predictor.used_until]
-    known = set(house.store.prediction_keys(house.model, version=version))
-    fresh = fresh[~fresh["_key"].isin(known)]
-    if not len(fresh):
+    unseen = table.only(table.times["_event"] > predictor.used_until)
+    done = set(house.store.prediction_keys(house.model, version=version))
+    unseen = unseen.only(~unseen.times["_key"].isin(done))
+    if not len(unseen):
         return Scored(version, 0, 0, None)
+    fresh = unseen.read()
     values = predictor.predict(fresh)
     decided = predictor.decide(fresh, values)
     if decided is not None:  # first, as a row with a prediction is not looked at again

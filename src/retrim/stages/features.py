@@ -18,6 +18,8 @@ from retrim.files import write_folder
 from retrim.paths import Paths
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 
+PARTS = ("train", "embargo", "judge", "both")
+
 
 def run(
     data: DataParams,
@@ -39,15 +41,13 @@ def run(
     fitted = rows_at(table, train)
     view = FeatureView.learn(fitted, data, prepare.steps)
     _require_classes(view, fitted)
-    part = pd.Series("embargo", index=table.index, dtype="str")
-    part.iloc[train], part.iloc[judge] = "train", "judge"
-    part.iloc[np.intersect1d(train, judge)] = "both"
+    part = _parts(len(table), train, judge)
     with writing(paths.view) as add:
         for start in range(0, len(table), PIECE):
             piece = table.iloc[start : start + PIECE][["_key", "_event", "_due", *view.needs, view.target]]
             add(piece.assign(_part=part.iloc[start : start + PIECE]))
     cut = {
-        "rows": part.value_counts().to_dict(),
+        "rows": {name: int((part == name).sum()) for name in PARTS if (part == name).any()},
         "used_until": table["_event"].iloc[train[-1]].isoformat(),
         "judged_from": table["_event"].iloc[judge[0]].isoformat() if len(judge) else None,
         "judged_until": table["_event"].iloc[-1].isoformat(),
@@ -66,6 +66,14 @@ def run(
         ]
         files["proxies.json"] = to_json({"rows": len(rows), "proxies": found})
     write_folder(paths.features, files)
+
+
+def _parts(rows: int, train: np.ndarray, judge: np.ndarray) -> pd.Series:
+    """Which part each row is of, by name, as categories."""
+    codes = np.full(rows, PARTS.index("embargo"), dtype="int8")
+    codes[train], codes[judge] = PARTS.index("train"), PARTS.index("judge")
+    codes[np.intersect1d(train, judge, assume_unique=True)] = PARTS.index("both")
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(PARTS)))
 
 
 def _apart(table: pd.DataFrame, split: SplitParams, paths: Paths) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Landed batches to the mature rows of the table, checked once more against the suite."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 import pandas as pd
 
@@ -11,12 +11,12 @@ from retrim.core.canonical import to_json
 from retrim.core.init.leak import LeakParams, apart
 from retrim.core.init.leak_rows import DUPLICATES
 from retrim.core.init.leaks import leaks_of
-from retrim.core.lags import HistoryParams
+from retrim.core.lags import HistoryParams, past_takes
 from retrim.core.reading import CalendarPart
 from retrim.core.rows import left_out
 from retrim.core.table import DataParams, known_rows, mature, overdue_labels, shaped, with_past
 from retrim.datasets.landed import landed_files, read_labels, rows_of
-from retrim.datasets.landed_rows import ROW, LandedRows
+from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
 from retrim.datasets.pieces import PIECE, writing
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
@@ -44,7 +44,7 @@ def run(
     files = landed_files(paths.raw)
     labels = read_labels([file.path for file in files if file.kind == "labels"])
     landed, histories = LandedRows(rows_of(files, paths.raw)), _of_champions(paths)
-    came = known_rows(landed.decisive(data, also=_past([data.history, *histories])), labels, data, as_of=as_of)
+    came = known_rows(landed.decisive(data, also=past_takes(data.history, *histories)), labels, data, as_of=as_of)
     released = {file.batch: file.released for file in files if file.released}
     # Not the landed rows: a key stands there once more for every correction.
     exempt = came["_batch"].isin(list(released))
@@ -59,7 +59,7 @@ def run(
         suite.look_whole(pd.concat([bound, landed.take(bound[ROW].to_numpy(), columns)], axis=1))
     if faults := suite.faults():
         raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(str(fault) for fault in faults))
-    table = shaped(came if data.rows.resample is None else _plain(came), data, as_of=as_of)
+    table = shaped(came if data.rows.resample is None else without_numbers(came), data, as_of=as_of)
     for history in histories:
         table = with_past(table, data, history)
     ripe = mature(table)
@@ -102,26 +102,11 @@ def _refuse_leaks(
         )
 
 
-def _past(histories: Sequence[HistoryParams]) -> set[str]:
-    """The columns that features from the past take."""
-    return {name for each in histories for name in (*each.entity, *(feature.of for feature in each.features))}
-
-
 def _pieces(table: pd.DataFrame, landed: LandedRows) -> Iterator[pd.DataFrame]:
-    """The table in pieces with all columns of its rows, in the order in which they landed, then those assembled."""
+    """The table in pieces with all columns of its rows."""
     for start in range(0, len(table), PIECE):
         piece = table.iloc[start : start + PIECE].reset_index(drop=True)
-        if ROW not in piece:  # rows that were put together did not land
-            yield piece
-            continue
-        rest = [name for name in landed.columns if name not in piece]
-        whole = pd.concat([_plain(piece), landed.take(piece[ROW].to_numpy(), rest)], axis=1)
-        yield whole[[*landed.columns, *(name for name in piece if name not in landed.columns and name != ROW)]]
-
-
-def _plain(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows without their number, and with the batch as text."""
-    return rows.drop(columns=ROW).assign(_batch=rows["_batch"].astype("str"))
+        yield landed.beside(piece) if ROW in piece else piece  # rows that were put together did not land
 
 
 def _of_champions(paths: Paths) -> list[HistoryParams]:

@@ -56,6 +56,23 @@ def data(facts: Facts) -> Section:
     return Section("Data", "data", tables=(facts_table(pairs, SPLIT), features))
 
 
+def preparation(facts: Facts) -> Section:
+    """The steps that make something else of the features, and what each found in the training rows."""
+    steps = facts.view.get("steps", [])
+    if not steps:
+        return Section("Preparation", "preparation")
+    rows = []
+    for step in steps:
+        settings = {name: value for name, value in step["declared"].items() if name not in ("step", "columns")}
+        found = "; ".join(f"{name}: {told(value)}" for name, value in step["said"].items())
+        gone = f"takes out {told(step['drops'])}" if step["drops"] else ""
+        cells = (told(settings) if settings else "", f"{len(step['makes'])}", "; ".join(filter(None, (found, gone))))
+        rows.append((step["declared"]["step"], told(step["columns"]), *cells))
+    heads = ("step", "columns", "settings", "columns made", "found")
+    sentence = "In this order, learned on the training rows; for every fold and every earlier origin, on theirs."
+    return Section("Preparation", "preparation", (sentence,), (Table(heads, tuple(rows), VIEW),))
+
+
 def lineage(facts: Facts) -> Section:
     """What it was made from, by hashes."""
     row, found = facts.version, facts.version["lineage"]

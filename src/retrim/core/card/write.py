@@ -10,6 +10,7 @@ def card_of(facts: Facts) -> Card:
     sections = [
         made.intended_use(facts),
         made.data(facts),
+        made.preparation(facts),
         judged.gate(facts),
         judged.metrics(facts),
         judged.calibration(facts),

@@ -1,0 +1,84 @@
+"""What is read of the landing zone: the row groups of the rows that are asked for, and no others."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.core.table import assemble
+from retrim.datasets.landed import read_landed
+from retrim.datasets.landed_rows import LandedRows
+from retrim.ops.explain import explain
+from retrim.ops.known import known, known_table
+from retrim.ops.score import score
+from tests.ops.desk import Desk, make_desk
+
+pytestmark = pytest.mark.slow  # a champion made with the stages
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A row group a day for ten days, a version of them that two days have judged, and an eleventh day."""
+    made = make_desk(tmp_path / "house", changes={"probe": {"when": "365D"}})
+    for day in range(10):
+        made.land(made.rows(day, day + 1), day + 1)
+    made.make_version(10)
+    made.land(made.rows(10, 11), 11)
+    return made
+
+
+@pytest.fixture
+def opened(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The days whose row groups were opened, by date of arrival."""
+    days: set[str] = set()
+    read = LandedRows._read
+
+    def noted(landed: LandedRows, place: int, columns: list[str]) -> object:
+        days.add(landed._groups[place][0].parent.name.removeprefix("arrived=2024-01-"))
+        return read(landed, place, columns)
+
+    monkeypatch.setattr(LandedRows, "_read", noted)
+    return days
+
+
+def test_scoring_opens_the_rows_it_scores(desk: Desk, opened: set[str]) -> None:
+    assert score(desk.house, now=desk.day(10)).written == 48  # the two days that judged it
+    opened.clear()
+
+    assert score(desk.house, now=desk.day(11)).written == 24
+    assert opened == {"12"}
+
+
+def test_a_check_that_does_not_probe_opens_what_came_since_the_champion_was_trained(
+    desk: Desk, opened: set[str]
+) -> None:
+    checked = desk.check(11.5)
+
+    assert checked.record["loss"] is not None
+    assert checked.record["reading"] is None
+    assert opened == {"10", "11", "12"}  # two days that judged it, and the new one
+
+
+def test_an_explanation_opens_the_row(desk: Desk, opened: set[str]) -> None:
+    explain(desk.house, "77", version=1, asked=None, now=desk.day(11))
+
+    assert opened == {"05"}
+
+
+def test_what_is_read_is_the_table(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "late", labels="later")
+    for day in (0, 2, 4):
+        desk.land(desk.rows(day, day + 2), day + 2)
+    desk.land(desk.rows(0, 3), 6.2, kind="labels")
+    again = desk.rows(1, 3).iloc[::-1].assign(level=7.0)
+    landing, digest = desk.house.landing, f"{7:064x}"[::-1]
+    with landing.locked():
+        keyed = again.assign(_key=known(desk.house, as_of=desk.day(9)).times["_key"].iloc[24:72].to_numpy()[::-1])
+        landing.land_rows(keyed, digest=digest, arrived=desk.day(6.5), correction=True, released="")
+
+    for day in (3, 6.3, 9):
+        whole = assemble(*read_landed(landing.root), desk.house.params.data, as_of=desk.day(day))
+        pd.testing.assert_frame_equal(known_table(desk.house, as_of=desk.day(day)), whole)
+        some = known(desk.house, as_of=desk.day(day)).only(np.arange(len(whole)) % 5 == 3).read()
+        pd.testing.assert_frame_equal(some, whole.iloc[3::5].reset_index(drop=True))
