@@ -194,7 +194,7 @@ def _show_written(written: "Written") -> None:
         labels = f", {record['labels']} labels in {record['label_files']} files" if record["labels"] else ""
         came = f", as they would have come from {screens.moment(written.first.isoformat())} to "
         came += str(screens.moment(written.last.isoformat()))
-        if written.first == written.last:
+        if written.at_once:
             came = ", which have all arrived now"
         screens.OUT.print(
             f"landed: {record['rows']} rows in {record['batches']} batches{labels}{came}", highlight=False
@@ -202,7 +202,7 @@ def _show_written(written: "Written") -> None:
         if record["set_aside"]:
             screens.OUT.print(
                 f"! {record['set_aside']} pieces were set aside, as they hold what the last rows do not: look at them "
-                "with retrim quarantine list, widen the suite or release them",
+                "with retrim quarantine list; release them, or widen the suite and ingest the file again",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -39,6 +39,8 @@ class Written:
         suite: The suite's file.
         landed: Batches that landed, oldest first; empty when none was to.
         first: When the first of them arrived: as of then version 1 can be made, and the others checked one by one.
+        last: When the last did.
+        at_once: Whether they are pieces of a large file, which arrived together.
     """
 
     params: Path
@@ -46,10 +48,11 @@ class Written:
     landed: tuple[Landed, ...]
     first: pd.Timestamp | None
     last: pd.Timestamp | None
+    at_once: bool
 
     @property
     def set_aside(self) -> int:
-        """Pieces of a large file that the suite keeps out."""
+        """Pieces of a large file that did not land."""
         return sum(one.outcome == "quarantined" for one in self.landed)
 
     def as_record(self) -> dict[str, Any]:
@@ -176,9 +179,8 @@ def write(
                     f"the history's batch {one.batch} was set aside: {'; '.join(map(str, one.faults))}; "
                     f"look at it: retrim quarantine show {one.batch}"
                 )
-    return Written(
-        workspace.params, suite, tuple(landed), arrivals[0] if arrivals else None, arrivals[-1] if arrivals else None
-    )
+    first, last = (arrivals[0], arrivals[-1]) if arrivals else (None, None)
+    return Written(workspace.params, suite, tuple(landed), first, last, at_once=large is not None)
 
 
 def _land(house: House, drafted: Drafted, raw: RawTable) -> Iterator[tuple[pd.Timestamp, Landed]]:
