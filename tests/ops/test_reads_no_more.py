@@ -94,10 +94,10 @@ def test_a_landed_column_is_not_taken_for_a_feature_from_the_past_of_its_name(de
     shadow = HistoryParams.model_validate(
         {"entity": [], "ahead": None, "known_ahead": [], "features": [{"of": "outcome", "lag": 1}]}
     )
-    made = with_past(table.times, desk.house.params.data, shadow, besides=["outcome lag 1"])
+    made = with_past(table.times, desk.house.params.data, shadow, also=["outcome lag 1"])
 
     assert "outcome lag 1" not in made
-    assert "outcome lag 1" in with_past(table.times, desk.house.params.data, shadow, besides=table.landed.columns)
+    assert "outcome lag 1" in with_past(table.times, desk.house.params.data, shadow, also=table.landed.columns)
 
 
 def test_text_stays_text_where_steps_read_it(desk: Desk) -> None:

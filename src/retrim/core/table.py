@@ -268,7 +268,7 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_past(
-    table: pd.DataFrame, data: DataParams, history: HistoryParams, *, besides: Collection[str] = ()
+    table: pd.DataFrame, data: DataParams, history: HistoryParams, also: Collection[str] = ()
 ) -> pd.DataFrame:
     """The table with the features of `history` beside its columns; those that are there already stay as they are.
 
@@ -278,14 +278,14 @@ def with_past(
         table: In total order, with `_event` and `_due`.
         data: What the table is.
         history: What is made of its past.
-        besides: Columns that it has too, and that were not read.
+        also: Columns that it has too, and that were not read.
     """
     late = frozenset(name for name, column in data.columns.items() if column.role in ("target", "forbidden"))
     positive = None if data.positive is None else (data.target, data.positive)
     wanted = [
         feature
         for name, feature in history.columns.items()
-        if name not in table and name not in besides and {feature.of, *history.entity} <= set(table.columns)
+        if name not in table and name not in also and {feature.of, *history.entity} <= set(table.columns)
     ]
     history = history.model_copy(update={"features": tuple(wanted)})
     added = past_features(table, history, late=late, positive=positive)

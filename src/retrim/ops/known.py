@@ -105,7 +105,7 @@ def _known(house: House, data: DataParams, histories: Sequence[HistoryParams], *
     together = data.rows.resample is not None
     table = shaped(without_numbers(came) if together else came, data, as_of=as_of)
     for history in histories:
-        table = with_past(table, data, history, besides=() if together else landed.columns)
+        table = with_past(table, data, history, also=() if together else landed.columns)
     if together:
         return KnownTable(table, None, np.arange(len(table)))
     return KnownTable(table.drop(columns=ROW), landed, table[ROW].to_numpy())
