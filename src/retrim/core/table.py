@@ -282,13 +282,10 @@ def with_past(
     """
     late = frozenset(name for name, column in data.columns.items() if column.role in ("target", "forbidden"))
     positive = None if data.positive is None else (data.target, data.positive)
-    wanted = [
-        feature
-        for name, feature in history.columns.items()
-        if name not in table and name not in also and {feature.of, *history.entity} <= set(table.columns)
-    ]
-    history = history.model_copy(update={"features": tuple(wanted)})
-    added = past_features(table, history, late=late, positive=positive)
+    there = {*table.columns, *also}
+    made = {name: feature for name, feature in history.columns.items() if name not in there}
+    wanted = tuple(each for each in made.values() if {each.of, *history.entity} <= set(table.columns))
+    added = past_features(table, history.model_copy(update={"features": wanted}), late=late, positive=positive)
     return pd.concat([table, pd.DataFrame(added, index=table.index)], axis=1) if added else table
 
 
