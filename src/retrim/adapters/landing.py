@@ -48,7 +48,7 @@ class Landing:
             try:
                 yield
             finally:
-                self._is_held = False
+                self._is_held, self._seen = False, None
 
     def land_rows(
         self, rows: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str, of: str = ""
@@ -158,11 +158,11 @@ class Landing:
             noted.write(f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
             noted.flush()
             os.fsync(noted.fileno())
+        self._seen = None
         aside.replace(path)
         flush_folder(folder)
         flush_folder(self.root)
         self._index.add(path, frame["_key"])
-        self._seen = None
         return path
 
 

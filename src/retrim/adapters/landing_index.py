@@ -175,7 +175,9 @@ def hash_keys(keys: pd.Series) -> np.ndarray:
 def _once(hashed: np.ndarray) -> np.ndarray:
     """Sorted, each once. A stable sort takes spans that are in order as they are: two of them are but merged."""
     ordered = np.sort(hashed, kind="stable")
-    once: np.ndarray = ordered[np.diff(ordered, prepend=~ordered[:1]) != 0]
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    once: np.ndarray = ordered[first]
     return once
 
 
