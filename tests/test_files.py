@@ -1,5 +1,7 @@
 """Files and folders replaced whole, and the machine they are made on."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,16 @@ def test_a_number_of_cores_that_is_none_is_refused(monkeypatch: pytest.MonkeyPat
 
 def test_the_platform_tag_names_the_python(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "-python3." in platform_tag()
+
+
+def test_a_pipe_is_written_into_and_stays_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write_file(tmp_path / "pipe", b"a page")
+    reader.join(timeout=30)
+
+    assert read == [b"a page"]
+    assert (tmp_path / "pipe").is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from retrim.cli_base import AsJson, as_time, example, house_here
+from retrim.cli_base import AsJson, as_time, example, house_here, past_time
 
 app = typer.Typer(help="Batches that were set aside: list, show, release, drop.")
 Batch = Annotated[str, typer.Argument(help="The batch, as `retrim quarantine list` names it.")]
@@ -54,18 +54,22 @@ def quarantine_show(batch: Batch, as_json: AsJson = False) -> None:
 def quarantine_release(
     batch: Batch,
     reason: Reason,
+    arrived: Annotated[
+        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC), if not now.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Land a batch in spite of its faults.
 
-    It arrives when it is released.
+    It arrives when it is released, or after the last batch when the past is played.
     """
     from retrim import screens
     from retrim.ops.ingest import release as op
 
     house = house_here()
     params = house.params
-    landed = op(batch, workspace=house.workspace, data=params.data, now=None, reason=reason, reading=params.reading)
+    now = None if arrived is None else past_time(arrived)
+    landed = op(batch, workspace=house.workspace, data=params.data, now=now, reason=reason, reading=params.reading)
     if as_json:
         screens.show_json(landed.as_record())
     else:

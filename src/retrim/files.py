@@ -60,7 +60,10 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Replaces a file whole."""
+    """Replaces a file whole; into a device or a pipe it writes, and leaves it what it is."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_bytes(content)

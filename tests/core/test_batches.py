@@ -66,6 +66,17 @@ def verdict(batch: pd.DataFrame, past: list[pd.DataFrame] = PAST, *, arrives: fl
     return look_at(batch, history, DATA, PARAMS, arrives=ends[-1] + arrives * WEEK * HOUR + HOUR)
 
 
+def test_what_the_calendar_says_is_not_looked_at() -> None:
+    past = [week.assign(humidity=week["at"].dt.weekday.astype("float64")) for week in PAST]
+    ends = [week["at"].max() for week in past]
+    history = History(pd.concat(past), ends, [HOUR] * len(past), [len(week) for week in past])
+    day = hours(WEEKS * WEEK, WEEK).assign(humidity=3.0)
+    arrives = ends[-1] + (WEEK + 1) * HOUR
+
+    assert look_at(day, history, DATA, PARAMS, arrives=arrives).kind == "broken"
+    assert look_at(day, history, DATA, PARAMS, arrives=arrives, made=("humidity",)).kind == "ok"
+
+
 def test_a_batch_like_those_before_is_ok() -> None:
     assert verdict(NOW).kind == "ok"
 

@@ -1,7 +1,10 @@
+from itertools import accumulate
+
+import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.init.rhythm import Rhythm
+from retrim.core.init.rhythm import Rhythm, alike_rows
 from retrim.core.init.sizes import Choices, sizes
 from retrim.core.init.task import Aim
 
@@ -24,3 +27,26 @@ def test_a_search_is_scored_on_about_a_third_of_the_first_history_of_a_long_tabl
 
 def test_a_search_is_scored_on_no_fewer_rows_than_judge() -> None:
     assert chosen(2000, judge_rows=200)[("tune", "fold_rows")].value == 200
+
+
+def alike(share: float, rows: int, *, seed: int) -> np.ndarray:
+    """Errors of which each keeps so much of the one before."""
+    draw = np.random.default_rng(seed).normal(size=rows)
+    return np.array(list(accumulate(draw, lambda before, fresh: share * before + fresh)))
+
+
+def test_errors_of_series_that_take_turns_stay_alike_as_long_as_in_one_series() -> None:
+    north, south = alike(0.9, 5000, seed=1), alike(0.9, 5000, seed=2)
+    both = np.ravel(np.column_stack([north, south]))
+
+    assert 10 <= alike_rows(north, most=200) <= 25
+    assert 1.5 * alike_rows(north, most=200) <= alike_rows(both, most=400) <= 3 * alike_rows(north, most=200)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_errors_that_do_not_know_one_another_are_not_alike(seed: int) -> None:
+    assert alike_rows(alike(0.0, 400, seed=seed), most=100) == 1
+
+
+def test_errors_that_are_alike_throughout_are_so_for_as_many_rows_as_may_be() -> None:
+    assert alike_rows(np.linspace(0, 1, 400), most=50) == 50

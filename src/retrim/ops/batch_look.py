@@ -1,5 +1,6 @@
 """A batch that keeps its contract, held against what has landed: whether it is what it looks like."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pandas as pd
@@ -19,7 +20,14 @@ CURE = {
 
 
 def look_at_batch(
-    frame: pd.DataFrame, *, landing: Landing, data: DataParams, params: BatchParams, now: pd.Timestamp, of: str = ""
+    frame: pd.DataFrame,
+    *,
+    landing: Landing,
+    data: DataParams,
+    params: BatchParams,
+    now: pd.Timestamp,
+    of: str = "",
+    made: Collection[str] = (),
 ) -> tuple[Kind, tuple[Fault, ...]]:
     """The verdict, and a fault for each concern that sets the batch aside; a person may release it all the same.
 
@@ -32,13 +40,14 @@ def look_at_batch(
         params: How far off is too far.
         now: When it arrives.
         of: The large file that it is a piece of. How much a piece holds says nothing, so it is not held against that.
+        made: Columns that no file has.
     """
     regular = [file for file in landing.batches() if file.kind == "rows" and not file.correction]
     if not regular:
         return "ok", ()
     history = _history(regular, data, params)
     history = replace(history, ends=[], lags=[], counts=[]) if of else history
-    verdict = look_at(frame, history, data, params, arrives=now)
+    verdict = look_at(frame, history, data, params, arrives=now, made=made)
     holding = [concern for concern in verdict.concerns if concern.verdict in CURE]
     return verdict.kind, tuple(_fault(concern, len(frame)) for concern in holding)
 

@@ -228,7 +228,8 @@ def _land(
         verdict: Verdict | None = "broken" if frame is None or faults else None
         if frame is not None and not faults and batches is not None and batches.look:
             by_when = now or clock()
-            verdict, faults = look_at_batch(frame, landing=landing, data=data, params=batches, now=by_when, of=of)
+            against: dict[str, Any] = {"data": data, "params": batches, "made": how[1].made}
+            verdict, faults = look_at_batch(frame, landing=landing, now=by_when, of=of, **against)
         rows = 0 if frame is None else len(frame)
         now = arrival(landing, now, correction=correction)  # as late as can be: a check just now has not seen it
         if frame is None or faults:

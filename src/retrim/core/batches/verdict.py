@@ -1,6 +1,6 @@
 """The verdict on a batch that keeps its contract: ok, drifted, broken, or unsure and so a person's to look at."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,7 +57,13 @@ class BatchVerdict:
 
 
 def look_at(
-    batch: pd.DataFrame, history: History, data: DataParams, params: BatchParams, *, arrives: pd.Timestamp
+    batch: pd.DataFrame,
+    history: History,
+    data: DataParams,
+    params: BatchParams,
+    *,
+    arrives: pd.Timestamp,
+    made: Collection[str] = (),
 ) -> BatchVerdict:
     """Holds a batch against earlier windows as long as it is.
 
@@ -71,13 +77,14 @@ def look_at(
         data: What the table is.
         params: How far off is too far.
         arrives: When the batch does.
+        made: Columns that no file has: what the calendar says cannot be broken, and a day has one weekday.
     """
     batch = batch.sort_values(data.time, kind="stable")
     ends, lags, counts = history.ends, history.lags, history.counts
     found = [cut_concern(batch[data.time], arrives, ends, lags, counts, share=params.cut_short)]
     windows = _windows(history.rows, len(batch), params)
     if len(batch) >= params.least_rows and len(windows) >= params.least_windows:
-        found += _columns(batch, windows, data, params)
+        found += _columns(batch, windows, data, params, made)
         if not data.key:
             found.append(twice_concern(batch[list(data.columns)], [window[list(data.columns)] for window in windows]))
         told = [name for name in data.columns if name not in (data.time, *data.key) and name != data.due]
@@ -94,12 +101,12 @@ def _windows(rows: pd.DataFrame, length: int, params: BatchParams) -> list[pd.Da
 
 
 def _columns(
-    batch: pd.DataFrame, windows: list[pd.DataFrame], data: DataParams, params: BatchParams
+    batch: pd.DataFrame, windows: list[pd.DataFrame], data: DataParams, params: BatchParams, made: Collection[str]
 ) -> list[Concern | None]:
     found: list[Concern | None] = []
     values: dict[str, np.ndarray] = {}
     histories: dict[str, NumericHistory] = {}
-    for name in [*data.own_features, data.target]:
+    for name in [*(each for each in data.own_features if each not in made), data.target]:
         own, before = batch[name], [window[name] for window in windows]
         gone = missing_concern(name, own, before) or constant_concern(name, own, before)
         found.append(gone)

@@ -164,7 +164,7 @@ def _number(look: Look, numbers: pd.Series, notes: list[Note], *, unique: bool) 
         return "integer", "forbidden"
     if ID_NAME.search(look.name) and look.distinct > 2:
         many = look.distinct > max(LEVELS_MANY, MANY_IDS * look.filled)
-        done = "a category; left out, as hardly one comes twice" if many else "a category, not a count"
+        done = "a category; left out, as it has so many" if many else "a category, not a count"
         seen = f"is called as names are, and has {look.distinct} distinct whole numbers"
         if NEARLY <= look.distinct / look.filled < 1:
             seen += f" in {look.filled} rows: it nearly names them, {look.filled - look.distinct} come more than once"

@@ -180,7 +180,7 @@ def worth_notes(fit: FirstFit | None, *, loss: str, confidence: float) -> list[N
                 "",
                 seen,
                 f"a model is the wrong tool until that changes (least loss: {best.replace('_', ' ')}); "
-                "the gate will refuse it",
+                "the gate may refuse it",
                 "warn",
             )
         ]

@@ -22,6 +22,8 @@ SEASON_GAIN = 0.05
 """Share of the variance ahead that a season has to explain."""
 AUTOCORRELATION = 0.2
 """Below this, errors of rows so far apart do not know one another."""
+SERIES = 8
+"""So many series may take turns in a table."""
 
 
 @dataclass(frozen=True)
@@ -210,17 +212,25 @@ def season_of(event: pd.Series, target: np.ndarray, rhythm: Rhythm) -> Season | 
 
 
 def alike_rows(losses: np.ndarray, *, most: int) -> int:
-    """For how many rows errors stay alike: the lag at which their autocorrelation falls below 0.2, at most `most`."""
+    """For how many rows errors stay alike: the lag from which their autocorrelation is below 0.2, at most `most`.
+
+    It has to stay below for `SERIES` lags: where several series take turns, the row before is of another one.
+    """
     if not np.isfinite(losses).all():
         return 1
     centred = (losses - losses.mean()) / (float(losses.std()) or 1.0)
     power = float(np.mean(centred**2))
     if power == 0 or len(losses) < 4:
         return 1
+    again = max(AUTOCORRELATION, 3 / np.sqrt(len(losses)))  # beyond what chance gives errors that are not alike
+    last = 0  # the newest lag at which they were alike
     for lag in range(1, min(most, len(losses) // 4)):
-        if float(np.mean(centred[lag:] * centred[:-lag])) / power < AUTOCORRELATION:
-            return lag
-    return max(min(most, len(losses) // 4), 1)
+        alike = float(np.mean(centred[lag:] * centred[:-lag])) / power
+        if alike >= (AUTOCORRELATION if lag == last + 1 else again):
+            last = lag
+        elif lag - last >= SERIES:
+            break
+    return last + 1
 
 
 def span_text(span: pd.Timedelta) -> str:
