@@ -130,13 +130,12 @@ def suite() -> dict[str, Any]:
 
 LAND = """
 import sys; from pathlib import Path; import pandas as pd
-from retrim.ops.ingest import land
-from retrim.paths import Workspace
-from retrim.settings import load_params
-root, file, now = Path(sys.argv[1]), Path(sys.argv[2]), pd.Timestamp(sys.argv[3])
-params = load_params(root / "params.yaml")
-done = land(file, workspace=Workspace(root), data=params.data, now=now, correction=False, batches=params.batches)
-assert done.outcome == "landed", done.faults
+from retrim.ops.house import open_house
+from retrim.ops.take_in import large_file, take_in
+house, file, now = open_house(Path(sys.argv[1])), Path(sys.argv[2]), pd.Timestamp(sys.argv[3])
+large = large_file(house, file)
+for done in take_in(house, file, now=now, labels=False, correction=False, large=large):
+    assert done.outcome == "landed", done.faults
 """
 DAY = """
 import sys; from pathlib import Path; import pandas as pd

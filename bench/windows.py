@@ -15,6 +15,7 @@ import argparse
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -152,11 +153,14 @@ def moments(stream: Stream) -> list[int]:
 def collected(stream: Stream, cache: Path, cores: int, *, whole: bool) -> list[Losses]:
     """The losses at every moment; those in the cache are not made again."""
     cache.mkdir(parents=True, exist_ok=True)
-    files = {each: cache / f"{stream.name}-{each}{'-whole' * whole}.npz" for each in moments(stream)}
+    how = sha256(repr((SETTINGS[stream.name], SHARE, ORIGINS, LONG, recipe_of(stream))).encode()).hexdigest()[:8]
+    files = {each: cache / f"{stream.name}-{each}{'-whole' * whole}-{how}.npz" for each in moments(stream)}
     todo = [each for each, file in files.items() if not file.exists()]
     with ProcessPoolExecutor(cores, initializer=_start, initargs=((stream, whole),)) as pool:
         for moment, losses in zip(todo, pool.map(_work, todo), strict=True):
-            np.savez(files[moment], **losses)
+            aside = files[moment].with_suffix(".aside.npz")
+            np.savez(aside, **losses)
+            aside.replace(files[moment])
     return [dict(np.load(file)) for file in files.values()]
 
 

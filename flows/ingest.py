@@ -9,8 +9,9 @@ from flows.moment import house as open_house
 from flows.moment import moment
 from flows.recovery import SIGNED
 from retrim.ops.alerts import alert
-from retrim.ops.inbox import take, take_in
+from retrim.ops.inbox import take
 from retrim.ops.ingest import Landed
+from retrim.ops.take_in import large_file, take_in
 
 
 @flow(name="ingest", **SIGNED)
@@ -20,7 +21,8 @@ def ingest(file: str | None = None, now: str | None = None) -> list[dict[str, An
     records = []
     landed = take(house, now=at)
     if file is not None:
-        landed = iter([take_in(house, Path(file), now=at, labels=False, correction=False)])
+        path = Path(file)
+        landed = take_in(house, path, now=at, labels=False, correction=False, large=large_file(house, path))
     for each in landed:
         tell_quarantined(each, at.isoformat())
         records.append(each.as_record())

@@ -26,6 +26,7 @@ from retrim.cli_exchange import app as exchange_app
 from retrim.cli_explain import app as explain_app
 from retrim.cli_fairness import app as fairness_app
 from retrim.cli_gc import app as gc_app
+from retrim.cli_ingest import app as ingest_app
 from retrim.cli_init import app as init_app
 from retrim.cli_panels import arrange
 from retrim.cli_policy import app as policy_app
@@ -87,51 +88,6 @@ def demo(as_json: AsJson = False) -> None:
         with screens.progress():
             beats = list(replay(house))
     show(house, beats, as_json=as_json)
-
-
-@app.command(epilog=example("retrim ingest trips.csv --arrived 2012-03-01"))
-def ingest(
-    file: Annotated[
-        str, typer.Argument(help="A file with the columns of params.yaml, or its address (s3://, https://).")
-    ],
-    labels: Annotated[bool, typer.Option("--labels", help="The file holds labels of rows landed before.")] = False,
-    correction: Annotated[
-        bool, typer.Option("--correction", help="Rows with known keys replace the earlier ones.")
-    ] = False,
-    arrived: Annotated[
-        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC), if not now.")
-    ] = None,
-    query: Annotated[
-        str | None, typer.Option("--query", metavar="SQL", help="Of a database: what gives the rows.")
-    ] = None,
-    table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Of a database: or its table.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Land a batch, or set it aside if it is broken or unsure.
-
-    A batch that is set aside ends with exit code 2 and a report. The same file twice changes nothing.
-    """
-    from retrim import screens
-    from retrim.ops.far import at_hand
-    from retrim.ops.inbox import take_in
-
-    house = house_here()
-    now = None if arrived is None else past_time(arrived)
-    with at_hand(house.workspace, file, query=query, table=table) as path:
-        landed = take_in(house, path, now=now, labels=labels, correction=correction)
-    if as_json:
-        screens.show_json(landed.as_record())
-    elif landed.outcome == "quarantined":
-        screens.ERR.print(
-            f"quarantined: batch {landed.batch}, {path.name}", highlight=False, markup=False, soft_wrap=True
-        )
-        for fault in landed.faults:
-            screens.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
-        screens.ERR.print(f"look at it: retrim quarantine show {landed.batch}", highlight=False)
-    else:
-        as_what = ", drifted from what landed before" if landed.verdict == "drifted" else ""
-        screens.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}{as_what}", highlight=False)
-    raise typer.Exit(2 if landed.outcome == "quarantined" else 0)
 
 
 @app.command(epilog=example("retrim check --now 2012-03-01"))
@@ -263,6 +219,7 @@ def schedule() -> None:
 
 
 app.add_typer(init_app)
+app.add_typer(ingest_app)
 app.add_typer(drift_app, name="drift", no_args_is_help=True)
 app.add_typer(policy_app, name="policy", no_args_is_help=True)
 app.add_typer(fairness_app)

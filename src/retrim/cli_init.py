@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -102,7 +103,8 @@ def init(
         ahead=ahead,
         known_ahead=tuple(known_ahead or ()),
     )
-    looked = look(workspace, data, wishes, ask=_ask if asks else _decide, query=query, table=table)
+    with nullcontext() if asks else screens.progress():  # a question and a bar would write over one another
+        looked = look(workspace, data, wishes, ask=_ask if asks else _decide, query=query, table=table)
     overwrite = False
     if asks:
         _show(looked)
@@ -111,7 +113,8 @@ def init(
         overwrite = typer.confirm(f"{saying} and land the rows?" if not no_land else f"{saying}?", default=not lost)
         if not overwrite:
             raise typer.Exit(1)
-    written = settle(workspace, looked, reason=reason, land_history=not no_land, overwrite=overwrite)
+    with screens.progress():
+        written = settle(workspace, looked, reason=reason, land_history=not no_land, overwrite=overwrite)
     if as_json:
         screens.show_json({**looked.as_record(), "written": written.as_record()})
         return
@@ -189,11 +192,20 @@ def _show_written(written: "Written") -> None:
     screens.OUT.print(f"written: {record['params']}, ./{record['suite']}", highlight=False)
     if written.landed and written.first is not None and written.last is not None:
         labels = f", {record['labels']} labels in {record['label_files']} files" if record["labels"] else ""
+        came = f", as they would have come from {screens.moment(written.first.isoformat())} to "
+        came += str(screens.moment(written.last.isoformat()))
+        if written.at_once:
+            came = ", which have all arrived now"
         screens.OUT.print(
-            f"landed: {record['rows']} rows in {record['batches']} batches{labels}, as they would have come from "
-            f"{screens.moment(written.first.isoformat())} to {screens.moment(written.last.isoformat())}",
-            highlight=False,
+            f"landed: {record['rows']} rows in {record['batches']} batches{labels}{came}", highlight=False
         )
+        if record["set_aside"]:
+            screens.OUT.print(
+                f"! {record['set_aside']} pieces were set aside, as they hold what the last rows do not: look at them "
+                "with retrim quarantine list; release them, or widen the suite and ingest the file again",
+                highlight=False,
+                soft_wrap=True,
+            )
         screens.OUT.print("next: retrim retrain", highlight=False)
     else:
         screens.OUT.print("next: retrim ingest FILE, then retrim retrain", highlight=False)

@@ -234,3 +234,5 @@ def test_batches_are_listed_once_while_nothing_else_can_land(tmp_path: Path, mon
 
     land(tmp_path, ["c"], 2)
     assert len(landing.batches()) == 3
+    with landing.locked():
+        assert len(landing.batches()) == 3

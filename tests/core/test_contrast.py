@@ -1,6 +1,7 @@
 """What differs, in pure records: settings, packages, features, predictions."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,3 +102,33 @@ def test_a_prediction_is_told_with_the_class_it_names() -> None:
     assert said(np.array([0.2, 0.8]), view("multiclass", ("a", "b"))) == {"class": "b", "value": 0.8}
     assert said(0.3, view("binary", ("no", "yes"))) == {"class": "yes", "value": 0.3}
     assert said(0.3, view()) == {"value": 0.3}
+
+
+def test_a_selection_that_keeps_other_columns_has_learned_something_else() -> None:
+    frame = rows(120)
+    views = [
+        FeatureView.learn(frame.assign(result=10 * frame[name].fillna(0)), data(), step("select_mutual", keep=1))
+        for name in ("km", "fee")
+    ]
+    (found,) = step_changes(*views)
+
+    assert "takes out" in found["learned"]
+
+
+def test_what_is_learned_of_a_column_is_told_once_however_many_levels_it_has() -> None:
+    names = [[f"{word} {n}" for n in range(200)] for word in ("street", "road")]
+    views = [
+        FeatureView.learn(rows(200).assign(weather=pd.Series(each, dtype="str")), data(), step("frequency"))
+        for each in names
+    ]
+    (found,) = step_changes(*views)
+
+    assert len(found["learned"]) <= 3
+    assert len(str(found)) < 1000
+
+
+def test_steps_that_change_places_have_neither_come_nor_gone() -> None:
+    pair = [*step("zscore", columns=["km"]), *step("zscore", columns=["fee"])]
+    views = [FeatureView.learn(rows(60), data(), order) for order in (pair, pair[::-1])]
+
+    assert step_changes(*views) == []

@@ -8,6 +8,7 @@ import pytest
 
 from retrim.adapters import landing as writing
 from retrim.adapters.landing import Landing
+from retrim.datasets import landed_rows
 from retrim.datasets.landed import landed_files, read_rows
 from retrim.datasets.landed_rows import ROW, LandedRows
 from retrim.datasets.pieces import read_frame, read_rows_at
@@ -98,3 +99,29 @@ def test_an_error_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 
     assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]
     assert path.read_bytes() == b"before"
+
+
+def test_many_rows_are_read_a_few_columns_at_a_time(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landed_rows, "PIECE", 5)
+    monkeypatch.setattr(landed_rows, "COLUMNS", 2)
+    whole, landed = read_rows(paths), LandedRows(paths)
+    order = np.random.default_rng(5).permutation(18)
+    known = landed.narrow(["_batch", "_key"]).take(order).reset_index(drop=True).assign(made=order)
+
+    pd.testing.assert_frame_equal(landed.beside(known), whole.take(order).reset_index(drop=True).assign(made=order))
+    assert landed._held == {}
+    some = landed.beside(known, ["word"], coded=["word"])
+    assert list(some) == ["_key", "_batch", "word", "made"]
+    assert some["word"].astype("str").fillna("").tolist() == whole["word"].take(order).fillna("").tolist()
+    assert isinstance(some["word"].dtype, pd.CategoricalDtype)
+
+
+@pytest.mark.parametrize("ask", ["narrow", "take"])
+def test_rows_that_cannot_be_read_name_their_file_and_the_cure(paths: list[Path], ask: str) -> None:
+    landed = LandedRows(paths)
+    content = bytearray(paths[0].read_bytes())
+    content[4:60] = bytes(56)
+    paths[0].write_bytes(content)
+
+    with pytest.raises(BadInputError, match=rf"{paths[0].name} is no whole landed batch .* land it again"):
+        landed.narrow(["_key"]) if ask == "narrow" else landed.take(np.array([0]), ["_key", "_batch"])

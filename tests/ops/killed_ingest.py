@@ -20,13 +20,16 @@ import pandas as pd
 
 from retrim.adapters.landing import Landing
 from retrim.adapters.landing_index import FOLDER
+from retrim.core.reading import PLAIN
 from retrim.core.table import DataParams
 from retrim.datasets.landed import landed_files, read_column
+from retrim.datasets.large import large_at
 from retrim.ops.ingest import drop, land, quarantine_list, release
 from retrim.paths import Workspace
 
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
 SIZES = (64, 400, 1500)
+SMALLEST = 1e-6  # megabytes: a row a piece
 NOW = pd.Timestamp("2024-01-02", tz="UTC")
 HEADER = "at,order,weight,price\n"
 GOOD, BAD = HEADER + "2024-01-01,1,0.5,2\n", HEADER + "2024-01-01,1,0.5,\n"
@@ -60,6 +63,15 @@ def ingest(root: Path, content: str, day: int, *, correction: bool = False) -> N
     land(path, workspace=Workspace(root), data=DATA, now=NOW + pd.Timedelta(day, "D"), correction=correction)
 
 
+def in_pieces(root: Path) -> None:
+    path = root / "large.csv"
+    path.write_text(GOOD + "2024-01-01,2,0.5,\n2024-01-01,3,0.5,4\n", encoding="utf-8")  # the second is set aside
+    large = large_at(path, piece_mb=SMALLEST, reading=PLAIN)
+    assert large is not None
+    for piece in large.pieces():
+        land(piece, workspace=Workspace(root), data=DATA, now=NOW + pd.Timedelta(6, "D"), correction=False)
+
+
 def let_go(root: Path) -> None:
     (entry,) = quarantine_list(Workspace(root))
     release(entry.batch, workspace=Workspace(root), data=DATA, now=NOW + pd.Timedelta(5, "D"), reason="right after all")
@@ -87,6 +99,7 @@ def hold_a_correction(root: Path) -> None:
 # What stands before; what is killed.
 SCENARIOS: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
     "land": (lambda root: None, lambda root: ingest(root, GOOD, 6)),
+    "pieces": (lambda root: None, in_pieces),
     "quarantine": (lambda root: None, lambda root: ingest(root, BAD, 6)),
     "release": (hold, let_go),
     "drop": (hold, give_up),

@@ -12,6 +12,7 @@ from retrim.adapters.schema import VERSIONS
 from retrim.core.metrics import row_losses
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
+from retrim.diff_screen import show_diff
 from retrim.errors import BadInputError
 from retrim.ops.champion import stored
 from retrim.ops.diff import diff
@@ -150,3 +151,17 @@ def test_versions_without_common_rows_say_so(tmp_path: Path) -> None:
 
     assert told["rows"] is told["metrics"] is None
     assert any("cannot be compared on the same rows" in note for note in told["notes"])
+
+
+def test_what_steps_learned_stands_on_the_screen(found: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    learned = {"moments.km": [[1.5], [2.5]]}
+    steps = [
+        {"step": "zscore of km", "change": "other", "learned": learned},
+        {"step": "log of fee", "change": "came", "learned": None},
+    ]
+    show_diff({**found, "steps": steps})
+    shown = capsys.readouterr().out
+
+    assert "zscore of km" in shown
+    assert "moments.km: [1.5] to [2.5]" in shown
+    assert "log of fee" in shown

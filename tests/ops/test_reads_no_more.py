@@ -6,13 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.table import assemble
+from retrim.core.lags import HistoryParams
+from retrim.core.table import assemble, with_past
 from retrim.datasets.landed import read_landed
 from retrim.datasets.landed_rows import LandedRows
+from retrim.ops.champion import stored
 from retrim.ops.explain import explain
+from retrim.ops.former import score_formers
 from retrim.ops.known import known, known_table
+from retrim.ops.realised import _to_fit
 from retrim.ops.score import score
-from tests.ops.desk import Desk, make_desk
+from tests.ops.desk import Desk, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # a champion made with the stages
 
@@ -82,3 +86,45 @@ def test_what_is_read_is_the_table(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(known_table(desk.house, as_of=desk.day(day)), whole)
         some = known(desk.house, as_of=desk.day(day)).only(np.arange(len(whole)) % 5 == 3).read()
         pd.testing.assert_frame_equal(some, whole.iloc[3::5].reset_index(drop=True))
+
+
+def test_a_landed_column_is_not_taken_for_a_feature_from_the_past_of_its_name(desk: Desk) -> None:
+    table = known(desk.house, as_of=desk.day(11))
+    assert table.landed is not None
+    shadow = HistoryParams.model_validate(
+        {"entity": [], "ahead": None, "known_ahead": [], "features": [{"of": "outcome", "lag": 1}]}
+    )
+    made = with_past(table.times, desk.house.params.data, shadow, also=["outcome lag 1"])
+
+    assert "outcome lag 1" not in made
+    assert "outcome lag 1" in with_past(table.times, desk.house.params.data, shadow, also=table.landed.columns)
+
+
+def test_text_stays_text_where_steps_read_it(desk: Desk) -> None:
+    ripe = known(desk.house, as_of=desk.day(11)).mature()
+    prepared = with_params(desk, prepare={"steps": [{"step": "frequency", "columns": ["group"]}]})
+
+    assert isinstance(_to_fit(desk.house, ripe)["group"].dtype, pd.CategoricalDtype)
+    assert not isinstance(_to_fit(prepared.house, ripe)["group"].dtype, pd.CategoricalDtype)
+
+
+def test_a_check_goes_on_when_another_column_is_the_target(desk: Desk) -> None:
+    columns = desk.house.params.data.model_dump(mode="json")["columns"]
+    columns["outcome"]["role"], columns["level"]["role"] = "forbidden", "target"
+    other = with_params(desk, data={"columns": columns})
+
+    assert other.check(11.5).record["champion"] == 1
+
+
+def test_former_champions_are_scored_on_mature_rows_alone(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "late", labels="later", changes={"split": {"judge_rows": 96}})
+    for day in (10, 20):
+        desk.land(desk.rows(day - 10, day), day)
+        desk.land(desk.rows(day - 10, day), day + 0.1, kind="labels")
+        desk.make_version(day + 0.2)
+    desk.land(desk.rows(20, 24).assign(outcome=np.nan), 24)
+    desk.land(desk.rows(20, 22), 24.1, kind="labels")
+    found = score_formers(desk.house, known(desk.house, as_of=desk.day(25)), stored(desk.house, 2).predictor, 2)
+
+    assert found is not None
+    assert found.rows == 48

@@ -245,6 +245,17 @@ def commit_of(root: Path, name: str) -> str | None:
         return None
 
 
+def first_commit(root: Path) -> str | None:
+    """The commit that a repository began with, by which it is told from others; None where it does not say.
+
+    One that was cloned without its past does not, nor one that was put together of several.
+    """
+    if git(root, "rev-parse", "--is-shallow-repository") != "false":
+        return None
+    first = git(root, "rev-list", "--max-parents=0", "HEAD").splitlines()
+    return first[0] if len(first) == 1 else None
+
+
 def find_tag(root: Path, name: str) -> str | None:
     """The commit a tag stands on, or None."""
     return commit_of(root, f"refs/tags/{name}")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from retrim.adapters.landing_index import LandingIndex
 from retrim.core.table import OURS
-from retrim.datasets.landed import BatchFile, Kind, batch_id, hash_file
+from retrim.datasets.landed import OF, BatchFile, Kind, batch_id, hash_file
 
 ASIDE = ".tmp-"
 ROW_GROUP = 1 << 17
@@ -48,10 +48,10 @@ class Landing:
             try:
                 yield
             finally:
-                self._is_held = False
+                self._is_held, self._seen = False, None
 
     def land_rows(
-        self, rows: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str
+        self, rows: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str, of: str = ""
     ) -> Path:
         """Lands typed rows with their `_key`. Hold `locked()` from the checks before it to its end.
 
@@ -61,17 +61,25 @@ class Landing:
             arrived: Arrival time, UTC.
             correction: Whether rows with known keys replace the earlier ones.
             released: Why it lands in spite of its faults; empty when it has none.
+            of: sha256 of the large file that it is a piece of; empty when it is none.
 
         Returns:
             The file; the one that was there if the batch had landed before.
         """
-        return self._land("rows", rows, digest=digest, arrived=arrived, correction=correction, released=released)
+        return self._land("rows", rows, digest, arrived=arrived, correction=correction, released=released, of=of)
 
     def land_labels(
-        self, labels: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str
+        self,
+        labels: pd.DataFrame,
+        *,
+        digest: str,
+        arrived: pd.Timestamp,
+        correction: bool,
+        released: str,
+        of: str = "",
     ) -> Path:
         """The same for labels: `_key`, target and `label_time`."""
-        return self._land("labels", labels, digest=digest, arrived=arrived, correction=correction, released=released)
+        return self._land("labels", labels, digest, arrived=arrived, correction=correction, released=released, of=of)
 
     def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
         """Landed batches in order of arrival; only those that had arrived by `as_of`, if given."""
@@ -109,7 +117,15 @@ class Landing:
         return max((file.arrived for file in self.batches() if file.kind == "rows"), default=None)
 
     def _land(
-        self, kind: Kind, frame: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str
+        self,
+        kind: Kind,
+        frame: pd.DataFrame,
+        digest: str,
+        *,
+        arrived: pd.Timestamp,
+        correction: bool,
+        released: str,
+        of: str,
     ) -> Path:
         before = self.find(digest)
         if before is not None:
@@ -128,6 +144,7 @@ class Landing:
             "arrived": arrived.isoformat(),
             "correction": str(correction).lower(),
             "released": released,
+            **({OF: of} if of else {}),
         }
         table = _table(pd.DataFrame({**ours, **own})).replace_schema_metadata(
             {f"retrim.{name}": value for name, value in facts.items()}
@@ -141,11 +158,11 @@ class Landing:
             noted.write(f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
             noted.flush()
             os.fsync(noted.fileno())
+        self._seen = None
         aside.replace(path)
         flush_folder(folder)
         flush_folder(self.root)
         self._index.add(path, frame["_key"])
-        self._seen = None
         return path
 
 

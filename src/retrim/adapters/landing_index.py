@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.datasets.landed import BatchFile, Kind, facts_of, in_order, landed_paths, read_column
+from retrim.datasets.landed import OF, BatchFile, Kind, facts_of, in_order, landed_paths, read_column
 
 FOLDER, MANIFEST = ".index", "manifest.json"
 PIECE = 1 << 18  # keys hashed at once: they become Python text for that long
@@ -175,7 +175,9 @@ def hash_keys(keys: pd.Series) -> np.ndarray:
 def _once(hashed: np.ndarray) -> np.ndarray:
     """Sorted, each once. A stable sort takes spans that are in order as they are: two of them are but merged."""
     ordered = np.sort(hashed, kind="stable")
-    once: np.ndarray = ordered[np.diff(ordered, prepend=~ordered[:1]) != 0]
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    once: np.ndarray = ordered[first]
     return once
 
 
@@ -188,12 +190,12 @@ FACTS: Sequence[str] = ("kind", "digest", "arrived", "correction", "released", "
 
 def _note_of(facts: BatchFile, path: Path) -> dict[str, Any]:
     stat = path.stat()
-    record = {name: value for name, value in facts.as_record().items() if name in FACTS}
+    record = {name: value for name, value in facts.as_record().items() if name in FACTS or (name == OF and value)}
     return {**record, "size": stat.st_size, "changed": stat.st_mtime_ns}
 
 
 def _complete(note: dict[str, Any]) -> bool:
-    return set(note) == set(FACTS)
+    return set(note) - {OF} == set(FACTS)
 
 
 def _is_noted(path: Path, note: dict[str, Any] | None) -> bool:
@@ -205,4 +207,4 @@ def _is_noted(path: Path, note: dict[str, Any] | None) -> bool:
 
 def _from_note(path: Path, note: dict[str, Any]) -> BatchFile:
     facts = {name: note[name] for name in ("kind", "digest", "correction", "released", "rows")}
-    return BatchFile(**facts, arrived=pd.Timestamp(note["arrived"]), path=path)
+    return BatchFile(**facts, of=note.get(OF, ""), arrived=pd.Timestamp(note["arrived"]), path=path)

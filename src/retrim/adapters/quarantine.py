@@ -35,6 +35,7 @@ class Entry:
         kind: What it was to land as.
         correction: Whether it was to land as a correction.
         file: Name of the file it came as.
+        of: sha256 of the large file that it is a piece of; empty when it is none.
         size: Bytes.
         arrived: When it came, UTC.
         faults: What is wrong with it.
@@ -47,6 +48,7 @@ class Entry:
     kind: Kind
     correction: bool
     file: str
+    of: str
     size: int
     arrived: pd.Timestamp
     faults: tuple[Fault, ...]
@@ -65,6 +67,7 @@ class Entry:
             "kind": self.kind,
             "correction": self.correction,
             "file": self.file,
+            "of": self.of,
             "size": self.size,
             "arrived": self.arrived.isoformat(),
             "state": self.state,
@@ -81,6 +84,7 @@ class Entry:
             kind=record["kind"],
             correction=record["correction"],
             file=record["file"],
+            of=record.get("of", ""),  # reports of before know of no pieces
             size=record["size"],
             arrived=pd.Timestamp(record["arrived"]),
             faults=tuple(Fault.from_record(fault) for fault in record["faults"]),

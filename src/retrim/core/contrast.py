@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
@@ -68,34 +69,50 @@ def step_changes(older: FeatureView, newer: FeatureView) -> list[dict[str, Any]]
     """Steps of preparation that came or went, and those that both have and that learned something else.
 
     Returns:
-        `step` with its columns, `change` (came, gone, other) and, of the last, `learned`: both values by dotted key, a
-        long value as its size and the start of its SHA-256.
+        `step` with its columns, `change` (came, gone, other) and, of the last, `learned`: both values by key, such as
+        `moments.km`; a long value as the start of its SHA-256.
     """
-    before, after = (_by_title(view.steps) for view in (older, newer))
+    before, after = (_numbered(view.steps) for view in (older, newer))
     found: list[dict[str, Any]] = []
-    for title in dict.fromkeys([*before, *after]):
-        if title not in before or title not in after:
-            found.append({"step": title, "change": "came" if title in after else "gone", "learned": None})
+    for title, number in dict.fromkeys([*before, *after]):
+        said = {"step": title if number == 1 else f"{title} (again)"}
+        sides = [steps.get((title, number)) for steps in (before, after)]
+        if sides[0] is None or sides[1] is None:
+            found.append({**said, "change": "came" if sides[0] is None else "gone", "learned": None})
             continue
-        sides = [flat({**step.declared.arguments, **step.state}) for step in (before[title], after[title])]
-        learned = {key: [_brief(value) for value in pair] for key, pair in changes(*sides).items()}
+        learned = changes(*(_learned(step) for step in sides if step is not None))
         if learned:
-            found.append({"step": title, "change": "other", "learned": learned})
+            short = {key: [_brief(value) for value in pair] for key, pair in learned.items()}
+            found.append({**said, "change": "other", "learned": short})
     return found
 
 
-def _by_title(steps: tuple[FittedStep, ...]) -> dict[str, FittedStep]:
-    found: dict[str, FittedStep] = {}
+def _numbered(steps: tuple[FittedStep, ...]) -> dict[tuple[str, int], FittedStep]:
+    """Steps by name and columns, and how often that has come."""
+    counted: Counter[str] = Counter()
+    found = {}
     for step in steps:
         title = f"{step.declared.step} of {', '.join(step.columns)}"
-        again = sum(name == title or name.startswith(f"{title} (") for name in found)
-        found[f"{title} ({again + 1})" if again else title] = step
+        counted[title] += 1
+        found[title, counted[title]] = step
     return found
+
+
+def _learned(step: FittedStep) -> dict[str, Any]:
+    """Settings, and what was learned: a value by column where it is kept so, and no deeper."""
+    found: dict[str, Any] = dict(step.declared.arguments)
+    for name, value in step.state.items():
+        by_column = isinstance(value, dict)
+        found |= {f"{name}.{below}": each for below, each in value.items()} if by_column else {name: value}
+    return found | {"makes": sorted(step.makes), "takes out": sorted(step.drops)}
 
 
 def _brief(value: Any) -> Any:
     text = json.dumps(value, sort_keys=True)
-    return value if len(text) <= LONG else f"{len(value)} values, SHA-256 {sha256(text.encode()).hexdigest()[:8]}"
+    if len(text) <= LONG:
+        return value
+    size = f"{len(value)} values" if isinstance(value, list | tuple | dict) else f"{len(text)} characters"
+    return f"{size}, SHA-256 {sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _came_and_went(older: tuple[str, ...], newer: tuple[str, ...]) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """What is wrong with a batch: column, rule, how often, and a few of the rows."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 EXAMPLES_KEPT = 10
@@ -49,6 +49,11 @@ class Fault:
             "releasable": self.releasable,
             "cure": self.cure,
         }
+
+    def shifted(self, rows: int) -> "Fault":
+        """The same where `rows` rows stand before those that it names."""
+        examples = (replace(each, row=None if each.row is None else each.row + rows) for each in self.examples)
+        return replace(self, examples=tuple(examples))
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Fault":

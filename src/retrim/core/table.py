@@ -12,6 +12,7 @@ underscore, as no column of a person's may:
 """
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 import pandas as pd
@@ -266,7 +267,9 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     return table.take(total_order(table["_event"], table["_key"])).reset_index(drop=True)
 
 
-def with_past(table: pd.DataFrame, data: DataParams, history: HistoryParams) -> pd.DataFrame:
+def with_past(
+    table: pd.DataFrame, data: DataParams, history: HistoryParams, also: Collection[str] = ()
+) -> pd.DataFrame:
     """The table with the features of `history` beside its columns; those that are there already stay as they are.
 
     Features of a column that the table no longer has are not made: an older version may have known more columns.
@@ -275,16 +278,14 @@ def with_past(table: pd.DataFrame, data: DataParams, history: HistoryParams) -> 
         table: In total order, with `_event` and `_due`.
         data: What the table is.
         history: What is made of its past.
+        also: Columns that it has too, and that were not read.
     """
     late = frozenset(name for name, column in data.columns.items() if column.role in ("target", "forbidden"))
     positive = None if data.positive is None else (data.target, data.positive)
-    wanted = [
-        feature
-        for name, feature in history.columns.items()
-        if name not in table and {feature.of, *history.entity} <= set(table.columns)
-    ]
-    history = history.model_copy(update={"features": tuple(wanted)})
-    added = past_features(table, history, late=late, positive=positive)
+    there = {*table.columns, *also}
+    made = {name: feature for name, feature in history.columns.items() if name not in there}
+    wanted = tuple(each for each in made.values() if {each.of, *history.entity} <= set(table.columns))
+    added = past_features(table, history.model_copy(update={"features": wanted}), late=late, positive=positive)
     return pd.concat([table, pd.DataFrame(added, index=table.index)], axis=1) if added else table
 
 

@@ -19,6 +19,7 @@ from retrim.errors import BadInputError, RefusedError
 Kind = Literal["rows", "labels"]
 ID_LENGTH = 16
 FACTS = ("kind", "digest", "arrived", "correction", "released")
+OF = "of"  # a fact of pieces alone
 
 
 def batch_id(digest: str) -> str:
@@ -36,6 +37,7 @@ class BatchFile:
         arrived: When it landed, UTC.
         correction: Whether it was landed as a correction.
         released: Why a person landed it in spite of its faults; empty when it had none.
+        of: sha256 of the large file that it is a piece of; empty when it is none.
         rows: Number of rows.
         path: Where the file lies.
     """
@@ -45,6 +47,7 @@ class BatchFile:
     arrived: pd.Timestamp
     correction: bool
     released: str
+    of: str
     rows: int
     path: Path
 
@@ -60,6 +63,7 @@ class BatchFile:
             "arrived": self.arrived.isoformat(),
             "correction": self.correction,
             "released": self.released,
+            "of": self.of,
             "rows": self.rows,
             "path": str(self.path),
         }
@@ -86,7 +90,14 @@ def facts_of(path: Path) -> BatchFile:
     if kind not in ("rows", "labels"):
         raise damaged(path, f"its kind is {kind!r}")
     return BatchFile(
-        "rows" if kind == "rows" else "labels", digest, when, correction == "true", released, footer.num_rows, path
+        kind="rows" if kind == "rows" else "labels",
+        digest=digest,
+        arrived=when,
+        correction=correction == "true",
+        released=released,
+        of=stored.get(f"retrim.{OF}", ""),
+        rows=footer.num_rows,
+        path=path,
     )
 
 

@@ -1,6 +1,7 @@
 """Landed rows that stay on disk: a few columns of all rows, or all columns of some rows, in any order."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +34,12 @@ class LandedRows:
         schemas = []
         for path in paths:
             check_whole(path)
-            try:
-                # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
-                with path.open("rb") as file:
-                    footer = pq.ParquetFile(file)
-                    schemas.append(footer.schema_arrow.remove_metadata())
-                    parts = range(footer.metadata.num_row_groups)
-                    groups += [(path, part, footer.metadata.row_group(part).num_rows) for part in parts]
-            except (pa.ArrowException, OSError) as error:
-                raise damaged(path, str(error)) from error
+            # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
+            with _whole(path), path.open("rb") as file:
+                footer = pq.ParquetFile(file)
+                schemas.append(footer.schema_arrow.remove_metadata())
+                parts = range(footer.metadata.num_row_groups)
+                groups += [(path, part, footer.metadata.row_group(part).num_rows) for part in parts]
         for path, schema in zip(paths, schemas, strict=True):
             if schema != schemas[0]:
                 raise other_columns(f"those of {path.name} are {', '.join(schema.names)}")
@@ -59,7 +57,7 @@ class LandedRows:
         files = dict.fromkeys(path for path, _, _ in self._groups)
         tables = []
         for path in files:
-            with path.open("rb") as file:
+            with path.open("rb") as file, _whole(path):
                 tables.append(pq.ParquetFile(file, read_dictionary=["_batch"]).read(columns=wanted))
         table = pa.concat_tables([each.replace_schema_metadata(None) for each in tables])
         tables.clear()
@@ -104,7 +102,7 @@ class LandedRows:
         for start in range(0, len(rest), once):
             some = self.take(known[ROW].to_numpy(), rest[start : start + once])
             parts.append(some.astype({name: "category" for name in some if name in coded}))
-        if len(parts) > 2:
+        if len(known) > PIECE:
             self._held.clear()
         whole = pd.concat(parts, axis=1)
         first = [name for name in self.columns if name in whole]
@@ -132,15 +130,25 @@ class LandedRows:
             before += part.num_rows
         places = rows + offsets[group]
         table = pa.concat_tables(parts)
+        # In one chunk whatever they landed in: a Parquet file that is written of them shows chunks.
         in_order = len(places) > 0 and bool((np.diff(places) == 1).all())
-        taken = table.slice(places[0], len(places)) if in_order else table.take(pa.array(places))
+        taken = table.slice(places[0], len(places)).combine_chunks() if in_order else table.take(pa.array(places))
         frame: pd.DataFrame = taken.to_pandas(split_blocks=True)
         return frame
 
     def _read(self, place: int, columns: Sequence[str]) -> pa.Table:
         path, part, _ = self._groups[place]
-        with path.open("rb") as file:
+        with path.open("rb") as file, _whole(path):
             return pq.ParquetFile(file).read_row_group(part, columns=list(columns)).replace_schema_metadata(None)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """What a damaged file says, with its name and the cure."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(path, " ".join(str(error).split())) from error
 
 
 def without_numbers(rows: pd.DataFrame) -> pd.DataFrame:

@@ -43,6 +43,7 @@ class RawTable:
         columns: Text columns for CSV, with blank cells missing; else as stored.
         ragged: Lines of a CSV that had too many or too few cells, and were left out.
         files: How many files it was put together from.
+        before: Rows of its file before these, which are not among them.
     """
 
     kind: Kind
@@ -51,6 +52,7 @@ class RawTable:
     columns: pa.Table
     ragged: int
     files: int
+    before: int = 0
 
     @property
     def rows(self) -> int:
@@ -124,6 +126,17 @@ def raw_of(columns: pa.Table, where: str) -> RawTable:
         BadInputError: It has no rows, or a column twice.
     """
     return _checked(RawTable("parquet", "utf-8", ",", columns, 0, 1), where)
+
+
+def last_of(named: Sequence[tuple[str, bytes]], where: str, *, before: int) -> RawTable:
+    """The last pieces of a file as one table.
+
+    Args:
+        named: Names and bytes of the pieces.
+        where: The file.
+        before: Rows before them.
+    """
+    return replace(_together(named, where), files=1, before=before)
 
 
 def _folder(path: Path) -> RawTable:

@@ -1,5 +1,7 @@
 """A batch that keeps its contract, held against what has landed: whether it is what it looks like."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from retrim.adapters.landing import Landing
@@ -17,7 +19,7 @@ CURE = {
 
 
 def look_at_batch(
-    frame: pd.DataFrame, *, landing: Landing, data: DataParams, params: BatchParams, now: pd.Timestamp
+    frame: pd.DataFrame, *, landing: Landing, data: DataParams, params: BatchParams, now: pd.Timestamp, of: str = ""
 ) -> tuple[Kind, tuple[Fault, ...]]:
     """The verdict, and a fault for each concern that sets the batch aside; a person may release it all the same.
 
@@ -29,17 +31,20 @@ def look_at_batch(
         data: What the table is.
         params: How far off is too far.
         now: When it arrives.
+        of: The large file that it is a piece of. How much a piece holds says nothing, so it is not held against that.
     """
     regular = [file for file in landing.batches() if file.kind == "rows" and not file.correction]
     if not regular:
         return "ok", ()
-    verdict = look_at(frame, _history(regular, data, params), data, params, arrives=now)
+    history = _history(regular, data, params)
+    history = replace(history, ends=[], lags=[], counts=[]) if of else history
+    verdict = look_at(frame, history, data, params, arrives=now)
     holding = [concern for concern in verdict.concerns if concern.verdict in CURE]
     return verdict.kind, tuple(_fault(concern, len(frame)) for concern in holding)
 
 
 def _history(regular: list[BatchFile], data: DataParams, params: BatchParams) -> History:
-    """The newest batches that hold `history_rows` rows together, and at least 12 of them."""
+    """The newest batches that hold `history_rows` rows together, and at least 12 files; pieces of one are a batch."""
     taken: list[BatchFile] = []
     rows = 0
     for file in reversed(regular):
@@ -52,9 +57,12 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams) ->
     ends = times.groupby("_batch", sort=False, observed=True)[data.time].max()
     places = times.sort_values(data.time, kind="stable")[ROW].iloc[-params.history_rows :].to_numpy()
     newest = landed.take(places, landed.columns)
-    last = [pd.Timestamp(ends[file.batch]) for file in taken]
-    lags = [file.arrived - end for file, end in zip(taken, last, strict=True)]
-    return History(newest, last, lags, [file.rows for file in taken])
+    batches: dict[str, list[BatchFile]] = {}
+    for file in taken:
+        batches.setdefault(file.of or file.digest, []).append(file)
+    last = [max(pd.Timestamp(ends[file.batch]) for file in each) for each in batches.values()]
+    lags = [max(file.arrived for file in each) - end for each, end in zip(batches.values(), last, strict=True)]
+    return History(newest, last, lags, [sum(file.rows for file in each) for each in batches.values()])
 
 
 def _fault(concern: Concern, rows: int) -> Fault:

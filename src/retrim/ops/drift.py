@@ -88,7 +88,7 @@ def look(house: House, table: KnownTable, champion: Stored, *, previous: Row | N
         scored = stored_scores(house, version, newest["_key"], predictor.view)
         scored = scored.assign(_event=newest["_event"])[scored.notna().all(axis=1)]
         came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked["scores"])
-    ripe = unjudged.only(_after(unjudged.times["_matured"], since["target_until"])).times
+    ripe = unjudged.only(_after(unjudged.times["_matured"], since["target_until"])).read([predictor.view.target])
     labels = ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]})
     matured = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked["target"])
     return Looked(

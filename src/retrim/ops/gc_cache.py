@@ -11,7 +11,7 @@ from retrim.adapters.dvc_cache import cache_folder, entries, named_in_commit, na
 from retrim.errors import RefusedError, RetrimError
 from retrim.ops.gc_piece import Piece, unlink
 from retrim.ops.house import House
-from retrim.ops.origin import origin_of
+from retrim.ops.origin import REPOSITORY, origin_of
 
 
 def needed(house: House) -> dict[str, set[str]]:
@@ -21,12 +21,15 @@ def needed(house: House) -> dict[str, set[str]]:
         RefusedError: The commit of a version is gone.
     """
     root, found = house.workspace.root, dict[str, set[str]]()
+    own = git.first_commit(root)
     for row in house.store.all_versions():
         if origin_of(row) is not None:  # nothing of it but its bundle lies here
             continue
         commit = str(row.lineage.get("commit", row.tag))
-        if row.model != house.model and git.commit_of(root, commit) is None:
-            continue  # of another workspace, which shares the store and has a repository and a cache of its own
+        theirs = row.lineage.get(REPOSITORY)
+        other = row.model != house.model and None not in (own, theirs) and own != theirs
+        if other and git.commit_of(root, commit) is None:
+            continue  # of another workspace, which shares the store and has a cache of its own
         try:
             found[f"{row.model} version {row.version}"] = named_in_commit(root, commit)
         except RetrimError as error:

@@ -1,13 +1,13 @@
 """The inbox `var/inbox/`: the schedule lands what is dropped there, as labels where its name begins with `labels`."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 
 from retrim.errors import RetrimError
 from retrim.ops.house import House
-from retrim.ops.ingest import Landed, land, land_labels
+from retrim.ops.ingest import Landed
+from retrim.ops.take_in import large_file, take_in
 
 LABELS, TAKEN = "labels", "taken"
 
@@ -15,7 +15,8 @@ LABELS, TAKEN = "labels", "taken"
 def take(house: House, *, now: pd.Timestamp) -> Iterator[Landed]:
     """Lands every file of the inbox and moves it to `taken/`: rows in order of name, then labels, which need rows.
 
-    A name begun with `.` is left alone. A file that can be neither landed nor quarantined stays, and the others land.
+    A large file gives a batch a piece, and is moved after the last. A name begun with `.` is left alone. A file that
+    can be neither landed nor quarantined stays, and the others land.
 
     Raises:
         RetrimError: Once all others were taken: why the first of those that stay could not be.
@@ -28,30 +29,12 @@ def take(house: House, *, now: pd.Timestamp) -> Iterator[Landed]:
     stay: list[RetrimError] = []
     for path in sorted(files, key=lambda path: (path.name.startswith(LABELS), path.name)):
         try:
-            landed = take_in(house, path, now=now, labels=path.name.startswith(LABELS), correction=False)
+            large, labels = large_file(house, path), path.name.startswith(LABELS)
+            yield from take_in(house, path, now=now, labels=labels, correction=False, large=large)
         except RetrimError as error:
             stay.append(error)
             continue
         (inbox / TAKEN).mkdir(exist_ok=True)
         path.replace(inbox / TAKEN / path.name)
-        yield landed
     if stay:
         raise stay[0]
-
-
-def take_in(house: House, path: Path, *, now: pd.Timestamp | None, labels: bool, correction: bool) -> Landed:
-    """Lands one file as rows or as labels, looked at as params.yaml says; `now` as for `land`."""
-    workspace, params = house.workspace, house.params
-    if labels:
-        return land_labels(
-            path, workspace=workspace, data=params.data, now=now, correction=correction, reading=params.reading
-        )
-    return land(
-        path,
-        workspace=workspace,
-        data=params.data,
-        now=now,
-        correction=correction,
-        batches=params.batches,
-        reading=params.reading,
-    )

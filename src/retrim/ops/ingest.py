@@ -18,9 +18,11 @@ from retrim.adapters.validation import for_columns, read_suite, validate
 from retrim.core.batches import BatchParams
 from retrim.core.batches import Kind as Verdict
 from retrim.core.fault import Fault
+from retrim.core.made import APART
 from retrim.core.reading import PLAIN, ReadingParams
 from retrim.core.table import LABEL_TIME, DataParams
 from retrim.datasets.landed import Kind, batch_id
+from retrim.datasets.large import Part, Piece
 from retrim.datasets.table import read_bytes
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import name_of
@@ -45,6 +47,7 @@ class Landed:
         path: The landed file, or the folder in quarantine.
         faults: Why it was quarantined; what was overridden, when it was released.
         verdict: ok, drifted, unsure or broken, as it was looked at now; None where it was not.
+        part: Of a piece of a large file: which it is; its faults name rows of that file.
     """
 
     outcome: Outcome
@@ -54,6 +57,7 @@ class Landed:
     path: Path
     faults: tuple[Fault, ...]
     verdict: Verdict | None
+    part: Part | None = None
 
     @property
     def batch(self) -> str:
@@ -69,11 +73,12 @@ class Landed:
             "path": str(self.path),
             "faults": [fault.as_record() for fault in self.faults],
             "verdict": self.verdict,
+            **({} if self.part is None else self.part.as_record()),
         }
 
 
 def land(
-    path: Path,
+    path: Path | Piece,
     *,
     workspace: Workspace,
     data: DataParams,
@@ -85,7 +90,7 @@ def land(
     """Lands the file at `path` as rows, arrived `now`, or quarantines it.
 
     Args:
-        path: CSV, gzipped CSV or Parquet.
+        path: CSV, gzipped CSV or Parquet; or a piece of a large file, which is at hand.
         workspace: Where landing zone, quarantine and suite lie.
         data: What the table is.
         now: Arrival time, UTC; not before that of the last batch, and after it for a correction. None: by the
@@ -104,7 +109,7 @@ def land(
 
 
 def land_labels(
-    path: Path,
+    path: Path | Piece,
     *,
     workspace: Workspace,
     data: DataParams,
@@ -161,7 +166,7 @@ def release(
         if stubborn or frame is None:
             listed = "; ".join(f"{fault}: {fault.cure}" for fault in stubborn)
             raise RefusedError(f"batch {entry.batch} cannot be released: {listed}")
-        by = (entry.kind, data.time)
+        by = (entry.kind, data.time, entry.of)
         path = _write(landing, by, frame, entry.digest, now=now, correction=entry.correction, released=reason)
         _close_landed(quarantine, entry, reason, now=now)
     log.info("batch released", extra={"batch": entry.batch, "reason": reason})
@@ -187,7 +192,7 @@ def drop(name: str, *, workspace: Workspace, now: pd.Timestamp, reason: str) -> 
 
 
 def _land(
-    path: Path,
+    path: Path | Piece,
     kind: Kind,
     *,
     workspace: Workspace,
@@ -201,7 +206,9 @@ def _land(
         raise BadInputError("rows without a key cannot be corrected; name key columns in params.yaml (data.key)")
     suite = read_suite(workspace.root / data.suite)
     landing, quarantine = Landing(workspace.landing), Quarantine(workspace.quarantine)
-    content = read_bytes(path)
+    content, name, of = (
+        (path.content, path.name, path.part.of) if isinstance(path, Piece) else (read_bytes(path), name_of(path), "")
+    )
     digest = hashlib.sha256(content).hexdigest()
     with landing.locked():
         entry = quarantine.find(digest)
@@ -213,21 +220,23 @@ def _land(
         if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
             return Landed("quarantined", kind, digest, 0, workspace.quarantine / entry.batch, entry.faults, None)
         begun = arrival(landing, now, correction=correction)
-        frame, faults = examine(content, kind, landing=landing, how=how, now=begun, correction=correction)
+        made = begun if isinstance(path, Path) else begun - path.part.after * APART  # rows of a file follow one another
+        frame, faults = examine(content, kind, landing=landing, how=how, now=made, correction=correction)
         if frame is not None and all(fault.releasable for fault in faults):
             asked = suite if kind == "rows" else for_columns(suite, frame.columns)
             faults += validate(frame, asked)
         verdict: Verdict | None = "broken" if frame is None or faults else None
         if frame is not None and not faults and batches is not None and batches.look:
-            verdict, faults = look_at_batch(frame, landing=landing, data=data, params=batches, now=now or clock())
+            by_when = now or clock()
+            verdict, faults = look_at_batch(frame, landing=landing, data=data, params=batches, now=by_when, of=of)
         rows = 0 if frame is None else len(frame)
         now = arrival(landing, now, correction=correction)  # as late as can be: a check just now has not seen it
         if frame is None or faults:
-            entry = Entry(digest, kind, correction, name_of(path), len(content), now, faults, "held", "", None)
+            entry = Entry(digest, kind, correction, name, of, len(content), now, faults, "held", "", None)
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
             return Landed("quarantined", kind, digest, rows, folder, faults, verdict)
-        landed = _write(landing, (kind, data.time), frame, digest, now=now, correction=correction, released="")
+        landed = _write(landing, (kind, data.time, of), frame, digest, now=now, correction=correction, released="")
         if entry is not None:
             _close_landed(quarantine, entry, "", now=now)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
@@ -236,7 +245,7 @@ def _land(
 
 def _write(
     landing: Landing,
-    what: tuple[Kind, str],
+    what: tuple[Kind, str, str],
     frame: pd.DataFrame,
     digest: str,
     *,
@@ -244,16 +253,16 @@ def _write(
     correction: bool,
     released: str,
 ) -> Path:
-    kind, time = what
+    kind, time, of = what
     if kind == "labels":
         # A source that does not say when a label was known learned it when it sent it.
         known = frame[LABEL_TIME].fillna(now)
         labels = frame.assign(**{LABEL_TIME: known})
-        return landing.land_labels(labels, digest=digest, arrived=now, correction=correction, released=released)
+        return landing.land_labels(labels, digest=digest, arrived=now, correction=correction, released=released, of=of)
     # In order of event, so that whoever reads a span of time reads few parts of the file.
     if not frame[time].is_monotonic_increasing:
         frame = frame.sort_values(time, kind="stable", ignore_index=True)
-    return landing.land_rows(frame, digest=digest, arrived=now, correction=correction, released=released)
+    return landing.land_rows(frame, digest=digest, arrived=now, correction=correction, released=released, of=of)
 
 
 def _close_landed(quarantine: Quarantine, entry: Entry, released: str, *, now: pd.Timestamp) -> None:

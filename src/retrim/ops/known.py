@@ -42,6 +42,7 @@ class KnownTable:
 
     def only(self, which: np.ndarray | pd.Series) -> "KnownTable":
         """The rows that are True in `which`, shape (n,)."""
+        assert len(which) == len(self.times)
         places = np.flatnonzero(np.asarray(which))
         return replace(self, times=rows_at(self.times, places).reset_index(drop=True), numbers=self.numbers[places])
 
@@ -61,7 +62,7 @@ class KnownTable:
             coded: Columns of text that become pandas categories, if they are among the others.
         """
         if self.landed is None:
-            return self.times
+            return self.times.copy()
         return self.landed.beside(self.times.assign(**{ROW: self.numbers}), columns, coded=coded)
 
 
@@ -104,7 +105,7 @@ def _known(house: House, data: DataParams, histories: Sequence[HistoryParams], *
     together = data.rows.resample is not None
     table = shaped(without_numbers(came) if together else came, data, as_of=as_of)
     for history in histories:
-        table = with_past(table, data, history)
+        table = with_past(table, data, history, also=() if together else landed.columns)
     if together:
         return KnownTable(table, None, np.arange(len(table)))
     return KnownTable(table.drop(columns=ROW), landed, table[ROW].to_numpy())

@@ -8,6 +8,9 @@ from retrim.errors import RefusedError
 ORIGIN = "origin"
 """In the lineage of a version that was imported: model, version, tag and commit there, and the key that signed it."""
 
+REPOSITORY = "repository"
+"""In a version's lineage: the first commit of the repository it was made in. Older ones do not say."""
+
 
 def origin_of(row: Row) -> dict[str, Any] | None:
     """Where a version was imported from; None where it was made here."""

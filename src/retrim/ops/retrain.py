@@ -26,6 +26,7 @@ from retrim.ops.house import House
 from retrim.ops.known import HISTORY, known_times
 from retrim.ops.live import live
 from retrim.ops.mode import mode_now
+from retrim.ops.origin import REPOSITORY
 from retrim.ops.person import PERSON
 from retrim.ops.recover import clear_room, clear_rooms, rooms_of
 from retrim.ops.refit_after import ask_for_refit
@@ -211,6 +212,7 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
         "row_order": json.loads((paths.features / "split.json").read_bytes())["row_order"],
         "seed": house.params.train.seed,
         GRAIN: grain_of(house),
+        REPOSITORY: git.first_commit(house.workspace.root),
         **({"allowed_leaks": dict(house.params.leaks.allowed)} if house.params.leaks.allowed else {}),
         "model_sha256": model_digest(read_folder(paths.models / verdict["winner"])),
         **json.loads(paths.pins.read_bytes()),

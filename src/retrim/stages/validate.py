@@ -61,7 +61,7 @@ def run(
         raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(str(fault) for fault in faults))
     table = shaped(came if data.rows.resample is None else without_numbers(came), data, as_of=as_of)
     for history in histories:
-        table = with_past(table, data, history)
+        table = with_past(table, data, history, also=landed.columns if ROW in table else ())
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")

@@ -14,4 +14,5 @@ class BatchParams(Section):
     most_windows: int = Field(ge=2, description="earlier windows, the newest, at most")
     history_rows: int = Field(ge=100, description="newest landed rows that are read for them, at most")
     novelty: float = Field(gt=1, description="how many times as new as the newest window ever a column has to be")
+    piece_mb: float = Field(gt=0, description="megabytes unpacked above which a file lands in pieces of that size")
     cut_short: float = Field(gt=0, lt=1, description="share of the shortest usual span that a whole batch covers")

@@ -155,11 +155,12 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     if not leaks:
         desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence)
     block = alike_rows(worth.model, most=max(rows // 8, 1)) if worth is not None else max(rows // 20, 1)
+    every = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     choices = sizes(
-        len(labelled),
+        every,
         rhythm,
         aim,
-        judge_rows=rows,
+        judge_rows=judging_rows(every, rhythm, aim),
         block_rows=max(block, 1),
         season=season,
         features=len(data.features),

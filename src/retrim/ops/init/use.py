@@ -1,29 +1,34 @@
 """`retrim init`: from somebody's own table to a workspace that works on it."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.core.init.leak_rows import DUPLICATES
 from retrim.datasets.address import address_of, is_address
+from retrim.datasets.large import Large
 from retrim.datasets.raw import RawTable, open_raw, raw_of
-from retrim.errors import RefusedError
+from retrim.errors import BadInputError, RefusedError
 from retrim.machine import cores
 from retrim.mapping import read_yaml
 from retrim.ops.init.desk import Ask, Wishes
 from retrim.ops.init.draft import Drafted, draft
+from retrim.ops.init.large import large_table, last_rows, size_note
 from retrim.ops.init.write import Written, half_landed, require_free, unsaved, write
+from retrim.ops.progress import tell
 from retrim.paths import Workspace
 
 
 @dataclass(frozen=True)
 class Looked:
-    """A table and what was drafted for it."""
+    """A table and what was drafted for it; `large` is its file, where not all of it was looked at."""
 
     raw: RawTable
     drafted: Drafted
+    large: Large | None
 
     def as_record(self) -> dict[str, Any]:
         return {"kind": self.raw.kind, "files": self.raw.files, **self.drafted.as_record()}
@@ -67,7 +72,15 @@ def look(
     settings = read_yaml(workspace.params)
     gate = settings.get("gate")
     confidence = float(gate["confidence"]) if isinstance(gate, dict) and "confidence" in gate else 0.95
-    raw = open_table(where, query=query, table=table)
+    large = large_table(where, piece_mb=_piece_mb(settings))
+    if large is not None and wishes.label_time:
+        raise BadInputError(
+            f"{where} has {large.rows} rows and lands in pieces, each row with its label, so --label-time cannot be "
+            "kept; leave it out and say --horizon or --label-due, or give rows and labels as files of their own"
+        )
+    tell("reading the table")
+    raw = open_table(where, query=query, table=table) if large is None else last_rows(large)
+    tell(f"looking at {raw.rows:,} rows")
     drafted = draft(raw, wishes, ask=ask, confidence=confidence, seed=7, threads=cores())
     if drafted.leaks:
         said = "; ".join(leak.text for leak in drafted.leaks)
@@ -77,7 +90,15 @@ def look(
         if first == DUPLICATES:
             out, known = "Send each row once", "if they happened twice"
         raise RefusedError(f"leak: {said}. {out}; or, {known}: --allow-leak {first!r} --reason WHY")
-    return Looked(raw, drafted)
+    if large is not None:
+        drafted = replace(drafted, notes=[size_note(raw), *drafted.notes])
+    return Looked(raw, drafted, large)
+
+
+def _piece_mb(settings: Mapping[str, Any]) -> float:
+    """`batches.piece_mb` of a params.yaml that need not be whole yet; without it nothing is large."""
+    batches = settings.get("batches")
+    return float(batches.get("piece_mb", "inf")) if isinstance(batches, dict) else float("inf")
 
 
 def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: bool, overwrite: bool) -> Written:
@@ -93,7 +114,7 @@ def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: b
     Raises:
         RefusedError: Something that is not committed would be lost, or rows of another table have landed.
     """
-    if not half_landed(workspace, looked.drafted, looked.raw, reason=reason):
+    if not half_landed(workspace, looked.drafted, looked.raw, looked.large, reason=reason):
         require_free(workspace)
         lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
         if lost and not overwrite:
@@ -101,4 +122,4 @@ def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: b
                 f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this "
                 "again"
             )
-    return write(workspace, looked.drafted, looked.raw, reason=reason, land_history=land_history)
+    return write(workspace, looked.drafted, looked.raw, looked.large, reason=reason, land_history=land_history)

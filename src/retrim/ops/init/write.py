@@ -13,6 +13,7 @@ from retrim.adapters import git
 from retrim.adapters.landing import Landing
 from retrim.core.init.sizes import Choice
 from retrim.core.init.suite import suite_of
+from retrim.datasets.large import Large
 from retrim.datasets.raw import SUFFIXES, RawTable
 from retrim.editing import edited
 from retrim.errors import RefusedError, RetrimError
@@ -23,6 +24,8 @@ from retrim.ops.house import House
 from retrim.ops.ingest import Landed, land, land_labels
 from retrim.ops.init.draft import Drafted
 from retrim.ops.init.history import contents
+from retrim.ops.init.large import land_pieces
+from retrim.ops.progress import tell
 from retrim.paths import Workspace
 from retrim.settings import Env, load_params, parse_params
 
@@ -36,6 +39,8 @@ class Written:
         suite: The suite's file.
         landed: Batches that landed, oldest first; empty when none was to.
         first: When the first of them arrived: as of then version 1 can be made, and the others checked one by one.
+        last: When the last did.
+        at_once: Whether they are pieces of a large file, which arrived together.
     """
 
     params: Path
@@ -43,13 +48,20 @@ class Written:
     landed: tuple[Landed, ...]
     first: pd.Timestamp | None
     last: pd.Timestamp | None
+    at_once: bool
+
+    @property
+    def set_aside(self) -> int:
+        """Pieces of a large file that did not land."""
+        return sum(one.outcome == "quarantined" for one in self.landed)
 
     def as_record(self) -> dict[str, Any]:
         return {
             "params": self.params.name,
             "suite": f"expectations/{self.suite.name}",
-            "batches": sum(one.kind == "rows" for one in self.landed),
-            "rows": sum(one.rows for one in self.landed if one.kind == "rows"),
+            "batches": sum(one.kind == "rows" for one in self.landed) - self.set_aside,
+            "rows": sum(one.rows for one in self.landed if one.kind == "rows" and one.outcome != "quarantined"),
+            "set_aside": self.set_aside,
             "label_files": sum(one.kind == "labels" for one in self.landed),
             "labels": sum(one.rows for one in self.landed if one.kind == "labels"),
             "first_arrival": None if self.first is None else self.first.isoformat(),
@@ -72,7 +84,7 @@ def require_free(workspace: Workspace) -> None:
         )
 
 
-def half_landed(workspace: Workspace, drafted: Drafted, raw: RawTable, *, reason: str) -> bool:
+def half_landed(workspace: Workspace, drafted: Drafted, raw: RawTable, large: Large | None, *, reason: str) -> bool:
     """Whether what has landed is the beginning of this very history, by these very settings: then a kill came between.
 
     Written and landed again, nothing that is there changes, and the rest comes.
@@ -82,8 +94,12 @@ def half_landed(workspace: Workspace, drafted: Drafted, raw: RawTable, *, reason
     there = {batch.digest for batch in Landing(workspace.landing).batches()} if workspace.landing.is_dir() else set()
     if not there:
         return False
-    digests = [sha256(content).hexdigest() for _, content in contents(drafted, raw, now=clock())]
-    if there != set(digests[: len(there)]) or len(there) == len(digests):
+    if large is None:
+        digests = [sha256(content).hexdigest() for _, content in contents(drafted, raw, now=clock())]
+        begun = there == set(digests[: len(there)]) and len(there) < len(digests)
+    else:
+        begun = there < set(large.digests)
+    if not begun:
         return False
     text, name = workspace.params.read_text(encoding="utf-8"), workspace.params.name
     wanted = parse_params(yaml.safe_load(new_params(text, drafted, reason=reason, name=name)), name)
@@ -127,8 +143,10 @@ def new_params(text: str, drafted: Drafted, *, reason: str, name: str) -> str:
     return document
 
 
-def write(workspace: Workspace, drafted: Drafted, raw: RawTable, *, reason: str, land_history: bool) -> Written:
-    """Writes params.yaml and the suite, whole, and lands the history.
+def write(
+    workspace: Workspace, drafted: Drafted, raw: RawTable, large: Large | None, *, reason: str, land_history: bool
+) -> Written:
+    """Writes params.yaml and the suite, whole, and lands the history; of a large file, the file itself.
 
     Raises:
         BadInputError: The draft does not fit the settings.
@@ -150,17 +168,19 @@ def write(workspace: Workspace, drafted: Drafted, raw: RawTable, *, reason: str,
     arrivals: list[pd.Timestamp] = []
     if land_history:
         house = House(workspace, load_params(workspace.params), Env())
-        for arrives, one in _land(house, drafted, raw):
+        by_order = drafted.reading.arrival is not None
+        history = _land(house, drafted, raw) if large is None else land_pieces(house, large, by_order=by_order)
+        for arrives, one in history:
             landed.append(one)
+            tell(f"landing batch {len(landed)}", len(landed), 0 if large is None else len(large.counts))
             arrivals.append(arrives)
-            if one.outcome == "quarantined":
+            if one.outcome == "quarantined" and large is None:
                 raise RefusedError(
                     f"the history's batch {one.batch} was set aside: {'; '.join(map(str, one.faults))}; "
                     f"look at it: retrim quarantine show {one.batch}"
                 )
-    return Written(
-        workspace.params, suite, tuple(landed), arrivals[0] if arrivals else None, arrivals[-1] if arrivals else None
-    )
+    first, last = (arrivals[0], arrivals[-1]) if arrivals else (None, None)
+    return Written(workspace.params, suite, tuple(landed), first, last, at_once=large is not None)
 
 
 def _land(house: House, drafted: Drafted, raw: RawTable) -> Iterator[tuple[pd.Timestamp, Landed]]:

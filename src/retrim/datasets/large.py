@@ -1,0 +1,295 @@
+"""A file too large to be read at once, as pieces that are files of their own: some of its rows each, in their order.
+
+The same file gives the same pieces, so that landing them again changes nothing. A text gives texts, header and all;
+Parquet and Arrow give Arrow, whose bytes do not say by which version they were written.
+"""
+
+import codecs
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from itertools import accumulate
+from pathlib import Path, PurePath
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retrim.core.fault import whole_file
+from retrim.core.reading import ReadingParams
+from retrim.datasets.container import ARROW, GZIP, JSON_LINE, OTHER_MARKS, PARQUET, SAVE_AS, UTF8_MARK, NoTableError
+from retrim.datasets.records import LONGEST, EndlessRecordError, csv_ends, cut, first_record, json_ends
+from retrim.errors import BadInputError
+from retrim.files import file_digest, name_of
+
+MB = 1 << 20
+HEAD = 1 << 16
+BATCH = 1 << 16  # rows decoded at once, at most
+CELL = 16  # bytes of a cell, so that few rows of very many columns are decoded at once
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of a large file a piece is.
+
+    Args:
+        of: sha256 of the file's bytes.
+        number: Counted from 1.
+        count: Pieces of the file.
+        first: Row of the file that its first row is, counted from 0 without the header.
+        rows: Rows it has.
+        after: Rows of the file after it.
+    """
+
+    of: str
+    number: int
+    count: int
+    first: int
+    rows: int
+    after: int
+
+    def as_record(self) -> dict[str, str | int]:
+        return {"of": self.of, "piece": self.number, "pieces": self.count, "first_row": self.first}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a large file, as the bytes of a file of its own, and the name they are kept under."""
+
+    part: Part
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Large:
+    """A file that lands in pieces.
+
+    Args:
+        path: Where it lies.
+        of: sha256 of its bytes.
+        digests: Of each piece.
+        counts: Rows of each piece.
+        size: Bytes that a piece has at most, unpacked.
+        reading: How the file is spelled.
+    """
+
+    path: Path
+    of: str
+    digests: tuple[str, ...]
+    counts: tuple[int, ...]
+    size: int
+    reading: ReadingParams
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts)
+
+    def pieces(self) -> Iterator[Piece]:
+        """Each piece, in order of the file.
+
+        Raises:
+            BadInputError: The file was changed while it was read.
+        """
+        firsts = [0, *accumulate(self.counts)]
+        number = 0
+        with _told(self.path), self.path.open("rb") as file:
+            for made in _pieces_of(file, self.size, self.reading):
+                content = made.content()
+                if number == len(self.digests) or sha256(content).hexdigest() != self.digests[number]:
+                    raise _changed(self.path)
+                first, rows = firsts[number], self.counts[number]
+                number += 1
+                part = Part(self.of, number, len(self.digests), first, rows, self.rows - first - rows)
+                yield Piece(part, _name(self.path, part, made.suffix), content)
+                del content  # so that two pieces are never held at once
+                pa.default_memory_pool().release_unused()
+        if number < len(self.digests):
+            raise _changed(self.path)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A piece on its way.
+
+    Args:
+        rows: Rows it has.
+        size: Bytes they have unpacked.
+        content: Gives its bytes, once.
+        suffix: What its name ends with; empty: as that of the file.
+    """
+
+    rows: int
+    size: int
+    content: Callable[[], bytes]
+    suffix: str
+
+
+def large_at(path: Path, *, piece_mb: float, reading: ReadingParams) -> Large | None:
+    """The file at `path`, if it has more than `piece_mb` megabytes unpacked and can be cut; else None.
+
+    What cannot be cut is a text in an encoding of several bytes a sign, and what cannot be read at all. It is read once
+    from end to end, so that a damaged file is known before any of it lands.
+
+    Raises:
+        BadInputError: It is large and damaged, binary, or has a row without an end.
+    """
+    size = max(int(piece_mb * MB), 1)
+    if not path.is_file():  # nor may a pipe be opened twice
+        return None
+    try:
+        sure = path.stat().st_size > size
+        with path.open("rb") as file:
+            packed = file.read(len(ARROW)).startswith((PARQUET, ARROW, GZIP))
+    except OSError:
+        return None  # whoever reads it whole says why it cannot be
+    if not sure and not packed:
+        return None
+    digests, counts, length = [], [], 0
+    try:
+        with _told(path), path.open("rb") as file:
+            for made in _pieces_of(file, size, reading):
+                length += made.size
+                counts.append(made.rows)
+                digests.append(sha256(made.content()).hexdigest())
+    except BadInputError:
+        if sure or length > size:
+            raise
+        return None  # small enough to be read whole, and set aside with its bytes
+    if len(counts) < 2 or length <= size:
+        return None
+    return Large(path, file_digest(path), tuple(digests), tuple(counts), size, reading)
+
+
+def _pieces_of(file: BinaryIO, size: int, reading: ReadingParams) -> Iterator[_Made]:
+    head = file.read(HEAD)
+    file.seek(0)
+    if head.startswith(PARQUET):
+        return _of_batches(_parquet(file, size), size)
+    if head.startswith(ARROW):
+        return _of_batches(_arrow(file, size), size)
+    if not _is_plain(reading.encoding):
+        return iter(())
+    if head.startswith(GZIP):
+        return _of_text(cast("BinaryIO", gzip.GzipFile(fileobj=file)), size, reading)
+    return _of_text(file, size, reading)
+
+
+def _of_text(text: BinaryIO, size: int, reading: ReadingParams) -> Iterator[_Made]:
+    longest = max(size, LONGEST)
+    head = text.read(HEAD)
+    marked = head.startswith(UTF8_MARK) and _is_utf8(reading.encoding)
+    text.seek(len(UTF8_MARK) if marked else 0)
+    head = head.removeprefix(UTF8_MARK)
+    mark = next((name for mark, name in OTHER_MARKS.items() if head.startswith(mark)), None)
+    if mark is not None or b"\0" in head:
+        found = f"marked as {mark}" if mark else f"a zero byte at {head.index(0)}: binary"
+        raise NoTableError(whole_file("is UTF-8 text", value=found, cure=SAVE_AS))
+    is_json = JSON_LINE.match(head) is not None
+    ends = json_ends if is_json else csv_ends(reading.separator)
+    header, begun = (b"", b"") if is_json else first_record(text, ends, longest=longest)
+    for part in cut(text, ends, begun=begun, size=size, longest=longest):
+        yield _Made(part.records, sum(map(len, part.parts)), partial(_text, header, part.parts), "")
+
+
+def _of_batches(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[_Made]:
+    """Some batches as one Arrow file: so many rows as `size` bytes hold of the first ones, a power of two."""
+    held: list[pa.RecordBatch] = []
+    wanted, rows, length = 0, 0, 0
+    for whole in batches:
+        batch = whole
+        if batch.num_rows and not wanted:
+            wanted = 1 << max(int(size * batch.num_rows / max(batch.nbytes, 1)).bit_length() - 1, 0)
+        while batch.num_rows:
+            taken = batch.slice(0, wanted - rows)
+            held.append(taken)
+            rows, length = rows + taken.num_rows, length + taken.nbytes
+            batch = batch.slice(taken.num_rows)
+            if rows == wanted or length >= 2 * size:
+                yield _Made(rows, length, partial(_arrow_bytes, held), ".arrow")
+                held, rows, length = [], 0, 0
+    if held:
+        yield _Made(rows, length, partial(_arrow_bytes, held), ".arrow")
+
+
+def _text(header: bytes, parts: list[bytes]) -> bytes:
+    """One text of all parts, which are let go."""
+    content = b"".join([header, *parts])
+    parts.clear()
+    return content
+
+
+def _arrow_bytes(batches: list[pa.RecordBatch]) -> bytes:
+    """One file of all batches, which are let go."""
+    table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+    batches.clear()
+    sink = io.BytesIO()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def _parquet(file: BinaryIO, size: int) -> Iterator[pa.RecordBatch]:
+    stored = pq.ParquetFile(file, buffer_size=MB)  # pages as they are needed, no row group at once
+    yield from stored.iter_batches(_rows_at_once(size, len(stored.schema_arrow)))
+
+
+def _arrow(file: BinaryIO, size: int) -> Iterator[pa.RecordBatch]:
+    stored = pa.ipc.open_file(file)
+    rows = _rows_at_once(size, len(stored.schema))
+    for number in range(stored.num_record_batches):
+        batch = stored.get_batch(number)
+        yield from (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))
+
+
+def _rows_at_once(size: int, columns: int) -> int:
+    return min(max(size // (CELL * max(columns, 1)), 1), BATCH)
+
+
+def _is_utf8(encoding: str) -> bool:
+    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+
+
+def _is_plain(encoding: str) -> bool:
+    """Whether quotes, separators and line ends are in it what they are in ASCII, and nothing else is."""
+    if _is_utf8(encoding):
+        return True
+    try:
+        decoders = [codecs.getincrementaldecoder(encoding)("replace") for _ in range(256)]
+        signs = [decoder.decode(bytes([byte])) for byte, decoder in enumerate(decoders)]
+    except (LookupError, UnicodeError):
+        return False
+    return all(len(sign) == 1 for sign in signs) and "".join(signs[:128]).encode("ascii", "ignore") == bytes(range(128))
+
+
+def _name(path: Path, part: Part, suffix: str) -> str:
+    """The file's name with the rows that the piece has of it."""
+    own = PurePath(name_of(path).removesuffix(".gz"))
+    return f"{own.stem}.rows-{part.first}-{part.first + part.rows - 1}{suffix or own.suffix}"
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What goes wrong on the way through a large file, told as bad input."""
+    try:
+        yield
+    except NoTableError as error:
+        raise BadInputError(f"{path}: {error.fault}; {error.fault.cure}") from error
+    except EndlessRecordError as error:
+        raise BadInputError(
+            f"{path}: row {error.before} does not end within {error.length // MB} MB, as if a quote in it were never "
+            "closed; correct it, or store the table as Parquet"
+        ) from error
+    except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError) as error:
+        raise BadInputError(
+            f"{path} cannot be read to its end ({' '.join(str(error).split())[:200]}); send the file again, whole"
+        ) from error
+
+
+def _changed(path: Path) -> BadInputError:
+    return BadInputError(f"{path} was changed while it was read; ingest it again when it is whole")
