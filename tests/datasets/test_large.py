@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as paf
@@ -13,7 +14,7 @@ import pytest
 
 from retrim.core.reading import PLAIN
 from retrim.core.table import DataParams
-from retrim.datasets.large import MB, Large, large_at
+from retrim.datasets.large import MB, Large, _parquet, large_at
 from retrim.datasets.table import read_content
 from retrim.errors import BadInputError
 
@@ -172,6 +173,26 @@ def test_a_text_is_cut_where_a_sign_is_a_byte(tmp_path: Path, encoding: str, cut
     found = large_at(tmp_path / "t.csv", piece_mb=0.02, reading=PLAIN.model_copy(update={"encoding": encoding}))
 
     assert (found is not None) == cut
+
+
+class Counted(io.BytesIO):
+    """Bytes that know how many of them were read."""
+
+    read_bytes = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        found = super().read(size)
+        self.read_bytes += len(found)
+        return found
+
+
+def test_parquet_is_read_as_its_rows_are_needed() -> None:
+    noise = pa.table({f"x{number}": np.random.default_rng(number).normal(size=200_000) for number in range(5)})
+    content = parquet(noise, use_dictionary=False, row_group_size=200_000)
+    file = Counted(content)
+    next(_parquet(file, MB))
+
+    assert file.read_bytes < len(content) / 2
 
 
 def test_what_is_no_file_is_left_to_whoever_reads_it_whole(tmp_path: Path) -> None:

@@ -235,7 +235,8 @@ def _arrow_bytes(batches: list[pa.RecordBatch]) -> bytes:
 
 
 def _parquet(file: BinaryIO, size: int) -> Iterator[pa.RecordBatch]:
-    stored = pq.ParquetFile(file, buffer_size=MB)  # pages as they are needed, no row group at once
+    # Pages as they are needed: else all that was read is held until its end, or a row group at once.
+    stored = pq.ParquetFile(file, pre_buffer=False, buffer_size=HEAD)
     yield from stored.iter_batches(_rows_at_once(size, len(stored.schema_arrow)))
 
 
