@@ -2,6 +2,7 @@
 
 import pytest
 
+from retrim.ops.release import live
 from tests.drills.scene import Scene, all_is_settled, champion_is_whole, survivors, trials_are_those_of_the_bundle
 
 STAGES = ("validate", "features", "tune", "train", "backtest", "compare")
@@ -9,9 +10,8 @@ STORE, REGISTRY = "retrim.adapters.store:Store", "retrim.adapters.registry:Regis
 DVC = "retrim.adapters.dvc_session:DvcSession"
 IN_TUNE = "retrim.ops.progress:tell:after:tune: loss \\S+ 2 4"
 IN_PUBLISH = f"{REGISTRY}._register:after"
+PROMOTION = (f"{STORE}.add_to_envelope:after:release_checks", f"{STORE}.add_release:after")  # a refused one has neither
 PLACES = {
-    # The first of them is promoted, as the table has changed since version 1.
-    "between release row and alias": f"{STORE}.add_release:after",
     "once claimed": f"{STORE}.claim_run:after",
     "in a half-made room": "retrim.adapters.git:add_worktree:after",
     **{f"before {stage}": f"{DVC}.reproduce:before: {stage} <" for stage in STAGES},
@@ -22,7 +22,6 @@ PLACES = {
     "once challenger": f"{REGISTRY}.set_alias:after:challenger",
     "once tagged": "retrim.adapters.git:tag:after",
     "once recorded": f"{STORE}.add_version:after",
-    "once checked": f"{STORE}.add_to_envelope:after:release_checks",
     "once MLflow's run has ended": f"{REGISTRY}.finish:after",
     "before the end": f"{STORE}.end_run:before:promoted|refused",
     "after the end": f"{STORE}.end_run:after:promoted|refused",
@@ -34,11 +33,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory, server: str) -> Scene:
     return Scene(tmp_path_factory.mktemp("drills"), server)
 
 
-def drill(scene: Scene, place: str, *, attempts: int = 2) -> int:
-    """Kills a run, looks, asks for the same again, looks; the version it ends in."""
+def drill(scene: Scene, *places: str, attempts: int = 2) -> int:
+    """Kills a run, looks, asks for the same again, once for each place; looks when it has ended; its version."""
     at = scene.next_day()
-    scene.kill(place, "retrain", "--as-of", at)
-    champion_is_whole(scene.world)
+    for place in places:
+        scene.kill(place, "retrain", "--as-of", at)
+        champion_is_whole(scene.world)
     scene.world.retrim("retrain", "--as-of", at, code=(0, 1))
     run = scene.run_of(at)
     assert run is not None
@@ -49,6 +49,17 @@ def drill(scene: Scene, place: str, *, attempts: int = 2) -> int:
     all_is_settled(scene.world)
     trials_are_those_of_the_bundle(scene.world, run.version)
     return int(run.version)
+
+
+@pytest.mark.drill
+@pytest.mark.server
+def test_a_promotion_killed_once_checked_and_then_before_its_alias_is_finished_by_the_next(scene: Scene) -> None:
+    # It comes first: the table has changed since version 1, and later challengers may be refused.
+    version = drill(scene, *PROMOTION, attempts=3)
+    now_live = live(scene.world.house)
+    assert now_live is not None
+
+    assert now_live.version == version
 
 
 @pytest.mark.drill
