@@ -54,6 +54,16 @@ def test_a_target_that_moves_is_a_warning() -> None:
     assert [note.weight for note in found if note.about == "target moves"] == ["warn"]
 
 
+def test_answers_that_are_still_to_come_are_no_drift_of_the_target() -> None:
+    draw = np.random.default_rng(1)
+    target: list[str | None] = list(np.where(draw.uniform(size=ROWS) < 0.1, "yes", "no"))
+    target[-ROWS // 8 :] = [None] * (ROWS // 8)
+    look = looked({"n": draw.normal(size=ROWS)}, target)
+
+    assert [note.column for note in findings(look) if note.about == "target moves"] == []
+    assert np.nanmax(look.moved["y"].effects) < 0.15
+
+
 def test_the_target_over_time_is_the_share_of_each_class() -> None:
     look = looked({"n": np.arange(ROWS, dtype="float64")}, ["yes"] * (ROWS // 2) + ["no"] * (ROWS // 2))
 

@@ -1,6 +1,6 @@
 """Drift over a table's own history: each part held against the first, by the effects of the drift tests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,12 @@ def moved(values: pd.Series, kind: ColumnType, periods: Periods) -> Moved | None
         effects[shown] = test(Counts(cells, old), several).effect
         chance[shown] = _by_chance(Counts(cells, old), several, category=kind == "category")
     return Moved(effects, chance)
+
+
+def moved_answers(values: pd.Series, kind: ColumnType, periods: Periods) -> Moved | None:
+    """The same of a target: rows whose answer is still to come say nothing of how it moved."""
+    known = values.notna().to_numpy()
+    return moved(values[known], kind, replace(periods, codes=periods.codes[known]))
 
 
 def _by_chance(reference: Counts, current: Counts, *, category: bool) -> np.ndarray:

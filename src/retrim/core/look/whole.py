@@ -16,7 +16,7 @@ from retrim.core.look.columns import ColumnLook, column_look
 from retrim.core.look.doubles import Doubles, Hashes
 from retrim.core.look.missing import gaps_of
 from retrim.core.look.noise import Noise, noise_of
-from retrim.core.look.over_time import Moved, moved
+from retrim.core.look.over_time import Moved, moved, moved_answers
 from retrim.core.look.pairs import Pair, goal_of, pair_of
 from retrim.core.look.periods import Periods, cut_periods, together
 from retrim.core.look.related import Related, related
@@ -180,7 +180,7 @@ def look_at(
         if role not in ("feature", "target"):
             continue
         sample[name] = part
-        shift = moved(values, kind, periods)
+        shift = (moved_answers if role == "target" else moved)(values, kind, periods)
         if shift is not None:
             shifts[name] = shift
         if role == "target":
