@@ -11,7 +11,7 @@ import pytest
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.card import HTML, MARKDOWN, Pages, keep_card, make_card, write_card
 from retrim.ops.champion import stored_bundle
-from tests.ops.desk import Desk, make_desk
+from tests.ops.desk import TUNED, Desk, make_desk
 
 TASKS = ("regression", "binary")
 
@@ -75,6 +75,16 @@ HEADINGS = (
 def test_the_card_has_its_sections_in_both_forms(pages: Pages) -> None:
     assert re.findall(r"(?m)^## (.*)$", pages.markdown) == list(HEADINGS)
     assert [each.replace("&#39;", "'") for each in re.findall(r"<h2>(.*?)</h2>", pages.html)] == list(HEADINGS)
+
+
+def test_a_model_of_hardly_a_tree_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: Pages) -> None:
+    monkeypatch.setitem(TUNED, "rounds", 1)
+    desk = make_desk(tmp_path / "house")
+    desk.land(desk.rows(0, 12), 12)
+    desk.make_version(12)
+
+    assert "Its boosting ended at round 1" in make_card(desk.house, 1, pictures=None).markdown
+    assert "Its boosting ended" not in pages.markdown
 
 
 def test_steps_stand_with_what_they_found(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from retrim.core.card.facts import Facts
 from retrim.core.card.judged import IMPORTANCE, SLICES
 from retrim.core.card.page import Section, told
 
+FEW_ROUNDS = 3
+"""So few trees are hardly a model."""
+
 
 def limits(facts: Facts) -> Section:
     """Sentences on what is not known, then what a person said."""
@@ -21,6 +24,12 @@ def limits(facts: Facts) -> Section:
             absent = [name for code, name in enumerate(view["classes"]) if not (facts.judged["actual"] == code).any()]
             if absent:
                 found.append(f"No judged row is of the class {told(absent)}: nothing is known of how well it is told.")
+    recipe = facts.records[facts.fit_file]["recipe"]
+    if recipe["model"] == "gbm" and recipe["rounds"] <= FEW_ROUNDS:
+        found.append(
+            f"Its boosting ended at round {recipe['rounds']}: in the folds of its search more made it worse, as where the "
+            "past has stopped matching for a while. It may say much less than the features do."
+        )
     found += _by_slice(facts)
     found.append("A category that was not seen in training is taken for a missing value.")
     until = facts.records["features/split.json"]["judged_until"]
