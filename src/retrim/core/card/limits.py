@@ -27,8 +27,8 @@ def limits(facts: Facts) -> Section:
     recipe = facts.records[facts.fit_file]["recipe"]
     if recipe["model"] == "gbm" and recipe["rounds"] <= FEW_ROUNDS:
         found.append(
-            f"Its boosting ended at round {recipe['rounds']}: in the folds of its search more made it worse, as where the "
-            "past has stopped matching for a while. It may say much less than the features do."
+            f"Its boosting ended at round {recipe['rounds']}: in the folds of its search more made it worse, as where "
+            "the past has stopped matching for a while. It may say much less than the features do."
         )
     found += _by_slice(facts)
     found.append("A category that was not seen in training is taken for a missing value.")
