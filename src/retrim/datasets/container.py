@@ -78,7 +78,7 @@ def _stored(
 
     try:
         table = read(wanted)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise NoTableError(
             whole_file(f"is a whole {what} file", value=str(error), cure="send the file again; it was cut or damaged")
         ) from error

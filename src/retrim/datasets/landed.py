@@ -18,6 +18,8 @@ from retrim.errors import BadInputError, RefusedError
 
 Kind = Literal["rows", "labels"]
 ID_LENGTH = 16
+BROKEN = (pa.ArrowException, OSError, UnicodeError)
+"""What reading a damaged Parquet file raises: the last, where a byte of a column's name was turned."""
 FACTS = ("kind", "digest", "arrived", "correction", "released")
 OF = "of"  # a fact of pieces alone
 
@@ -77,7 +79,7 @@ def facts_of(path: Path) -> BatchFile:
     """
     try:
         footer = pq.read_metadata(path)
-    except (pa.ArrowException, OSError) as error:
+    except BROKEN as error:
         raise damaged(path, str(error)) from error
     try:
         stored = {name.decode(): value.decode() for name, value in (footer.metadata or {}).items() if name[:1] != b"A"}
@@ -197,7 +199,7 @@ def _read(paths: Sequence[Path], *, columns: list[str] | None) -> pd.DataFrame:
             # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
             with path.open("rb") as file:
                 tables.append(pq.ParquetFile(file).read(columns=columns).replace_schema_metadata(None))
-        except (pa.ArrowException, OSError) as error:
+        except BROKEN as error:
             raise damaged(path, str(error)) from error
     try:
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()

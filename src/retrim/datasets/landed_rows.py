@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retrim.core.table import OURS, DataParams
-from retrim.datasets.landed import check_whole, damaged, other_columns
+from retrim.datasets.landed import BROKEN, check_whole, damaged, other_columns
 from retrim.datasets.pieces import PIECE
 
 ROW = "_row"
@@ -147,7 +147,7 @@ def _whole(path: Path) -> Iterator[None]:
     """What a damaged file says, with its name and the cure."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except BROKEN as error:
         raise damaged(path, " ".join(str(error).split())) from error
 
 
