@@ -32,6 +32,7 @@ def show_decision(record: dict[str, Any]) -> None:
             (
                 "probe against it",
                 f"champion {reading['champion_loss']:.4g}, probe {reading['probe_loss']:.4g} on {reading['rows']} rows"
+                f"{_late_in_words(reading)}"
                 f", a gain of {reading['gain']:.4g} with a standard error of {reading['error']:.4g}"
                 if reading
                 else None,
@@ -107,3 +108,8 @@ def show_check(done: dict[str, Any]) -> None:
     if run is not None:
         screens.OUT.print(f"run {run['state']}: {run['reason']}", highlight=False, markup=False)
     screens.OUT.print(f"evidence: retrim why {checked['id']}", highlight=False)
+
+
+def _late_in_words(reading: dict[str, Any]) -> str:
+    apart = reading.get("apart", 0)
+    return f" ({apart} of them came late and count like the others)" if apart else ""
