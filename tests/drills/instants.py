@@ -54,7 +54,7 @@ def release_one(root: Path, number: int, begins: Callable[[], None]) -> None:
     house = open_house(root)
     decision = decision_of(house, at(number))
     if house.store.decision(decision) is None:
-        ask_for_run(house, as_of=at(number), reason="a drill", now=at(number))
+        ask_for_run(house, as_of=at(number), by="a test", reason="a drill", now=at(number))
     with held(house, f"run-{decision}"):
         run = retrain.claim(house, decision, now=at(number), mode="refit")
         parent = house.registry.open_run(run.id, run.id, {})

@@ -257,6 +257,8 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     row = house.store.version(house.model, version)
     assert row is not None
     keep_card(house, version, now=now)
+    asked = house.store.decision(run.decision)
+    assert asked is not None, run.decision
     promotes, reason = bool(row.verdict["promote"]), str(row.verdict["reason"])
     if promotes:
         checks = release_checks(house, version, now=now).record
@@ -269,9 +271,9 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
         clear_rooms(house)
         return Outcome(run.id, "waiting", said, version)
     if promotes:
-        promote(house, version, judged_against=against, reason=reason, now=now)
+        promote(house, version, judged_against=against, by=asked.actor, reason=reason, now=now)
         ask_for_refit(house, run, version, now=now)
-    back, reason = _brought_back(house, row, reason, now=now)
+    back, reason = _brought_back(house, row, reason, by=asked.actor, now=now)
     show_challenger(house, None)
     house.registry.finish(parent, "FINISHED")
     state = "promoted" if promotes else "refused"
@@ -281,7 +283,7 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     return Outcome(run.id, state, reason, version)
 
 
-def _brought_back(house: House, row: Row, reason: str, *, now: pd.Timestamp) -> tuple[int | None, str]:
+def _brought_back(house: House, row: Row, reason: str, *, by: str, now: pd.Timestamp) -> tuple[int | None, str]:
     """The former champion that won a run and is live again, and the reason: why not too, where it cannot or may not."""
     restored = (row.verdict.get("formers") or {}).get("restore")
     asked = None if restored is None else house.params.release.approval.asked_to_restore(reason, int(restored))
@@ -289,7 +291,7 @@ def _brought_back(house: House, row: Row, reason: str, *, now: pd.Timestamp) -> 
         alert(house, "approval needed", f"version {restored}: {asked}", now=now)
         return None, asked
     try:
-        return restore_after_run(house, row, now=now), reason
+        return restore_after_run(house, row, by=by, now=now), reason
     except RefusedError as error:  # the new version is refused all the same
         return None, f"{reason}; but {error}"
 
