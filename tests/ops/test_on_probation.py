@@ -113,7 +113,7 @@ def test_a_rollback_that_was_killed_is_carried_out_once(worse: dict[str, Any]) -
 
 def test_a_check_of_the_same_moment_counts_no_row_twice(worse: dict[str, Any]) -> None:
     desk = worse["desk"]
-    again = check(desk.house, now=desk.day(worse["day"]))
+    again = check(desk.house, by="a test", now=desk.day(worse["day"]))
 
     assert not again.fresh
     assert again.record["probation"] == worse["checked"].record["probation"]
