@@ -25,6 +25,7 @@ def show_decision(record: dict[str, Any]) -> None:
             ("decision", record["id"]),
             ("outcome", record["outcome"]),
             ("as of", screens.moment(record["as_of"])),
+            ("by", record["by"]),
             ("reason", record["reason"]),
             ("live", facts.get("champion")),
             ("loss", loss_in_words(facts)),
@@ -50,7 +51,6 @@ def show_decision(record: dict[str, Any]) -> None:
             ("mode", f"{facts['mode']['mode']}: {facts['mode']['reason']}" if facts.get("mode") else None),
             ("run", f"{run['state']}: {run['reason']}" if run else None),
             ("answered", answer_in_words(record["answered"])),
-            ("by", facts.get("by")),
             ("answers", f"retrim why {facts['answers']}" if "answers" in facts else None),
             ("otherwise", facts.get("change") or None),
         ]
