@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from retrim.adapters.reaper import start_reaper
 from retrim.errors import RetrimError
 from retrim.files import file_digest
 
@@ -51,6 +52,7 @@ def packages_in(python: Path) -> list[str]:
 
 
 def _run(command: list[str], *, gently: bool) -> None:
+    start_reaper()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if gently:
         with suppress(psutil.Error):  # it has ended already
