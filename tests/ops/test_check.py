@@ -265,6 +265,15 @@ def test_a_persons_refusal_at_the_moment_of_a_check_is_debited_once(make: Make) 
     assert balances == pytest.approx([paid - 0.05] * 3)
 
 
+def test_a_refusal_dated_after_the_checks_is_debited_once(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes={"account": {"price": 0.05, "errors": 1000.0}})
+    paid = _until_it_pays(desk, outcome="none").record["account"]["balance"]
+    desk.make_version(30, promote=False)
+    balances = [desk.check(day).record["account"]["balance"] for day in (21, 22, 23, 24)]
+
+    assert balances == pytest.approx([paid - 0.05] * 4)
+
+
 def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
     desk = make(changes={"account": {"price": 1000.0}})
     desk.check(10)
