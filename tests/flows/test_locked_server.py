@@ -113,9 +113,7 @@ def _besiege(world: World, log: Path) -> Siege:
         marks={path.name for path in marks.iterdir()},
         seen=[path.name for path in files if secret.encode() in path.read_bytes()]
         + [" ".join(line) for line in _command_lines() if secret in " ".join(line)],
-        modes={
-            path.name: stat.S_IMODE(path.stat().st_mode) for path in [home, *home.iterdir()] if path.suffix != ".lock"
-        },
+        modes={path.name: stat.S_IMODE(path.stat().st_mode) for path in [home, *home.glob("*[!k]")]},
         ingested=api.ask(f"flow_runs/{run}")["state_type"],
     )
 
