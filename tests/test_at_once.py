@@ -109,9 +109,7 @@ def test_a_check_that_was_made_is_answered_before_any_server_starts(landed: Worl
     ended = ask(landed, "check", "--now", landed.day(3), "--json")
 
     assert ended.code == 0, ended
-    assert json.loads(ended.out)["check"] | {"id": identity, "reason": "kept", "fresh": False} == json.loads(ended.out)[
-        "check"
-    ]
+    assert {"id": identity, "reason": "kept", "fresh": False}.items() <= json.loads(ended.out)["check"].items()
     assert started_no_server(landed, ended)
 
 
