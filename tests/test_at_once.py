@@ -66,6 +66,7 @@ def landed(tmp_path: Path) -> World:
         ("retrain", 2, "error: no rows had landed by "),
         ("score", 1, "no version is live, so nothing was scored"),
     ],
+    ids=["check", "retrain", "score"],
 )
 def test_with_nothing_landed_it_says_so_before_any_server_starts(
     empty: World, command: str, code: int, says: str
