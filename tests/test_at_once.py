@@ -101,7 +101,9 @@ def keep_check(world: World, day: float, outcome: str) -> str:
     identity = f"{world.house.model}-{at:%Y%m%dT%H%M%SZ}"
     row: dict[str, Any] = {"id": identity, "model": world.house.model, "source": "check", "outcome": outcome}
     record = {"champion": None, "account": {"balance": 0.0, "variance": 0.0}, "price": 1.0, "fired": []}
-    world.house.store.add_decision({**row, "as_of": iso(at), "at": iso(at), "reason": "kept", "record": record})
+    world.house.store.add_decision(
+        {**row, "as_of": iso(at), "at": iso(at), "actor": "x", "reason": "kept", "record": record}
+    )
     return identity
 
 
@@ -130,7 +132,7 @@ class TestWhatHasToBeDone:
 
         keep_check(landed, 1, "none")
 
-        assert check_at_once(landed.house, now=pd.Timestamp(landed.day(2))) is None
+        assert check_at_once(landed.house, by="x", now=pd.Timestamp(landed.day(2))) is None
         assert len(landed.house.store.decisions(landed.house.model)) == 1
 
     def test_a_check_after_a_decision_that_a_kill_left_without_its_run(self, landed: World) -> None:
@@ -138,7 +140,7 @@ class TestWhatHasToBeDone:
 
         keep_check(landed, 3, "retrain")
 
-        assert check_at_once(landed.house, now=pd.Timestamp(landed.day(3))) is None
+        assert check_at_once(landed.house, by="x", now=pd.Timestamp(landed.day(3))) is None
 
     def test_a_retraining_with_enough_rows(self, landed: World) -> None:
         from retrim.ops.at_once import retrain_at_once
@@ -146,13 +148,13 @@ class TestWhatHasToBeDone:
         landed.land(landed.day(25), since=landed.day(2))
         as_of = pd.Timestamp(landed.day(25))
 
-        assert retrain_at_once(landed.house, as_of=as_of, mode=None, reason="x", now=as_of) is None
+        assert retrain_at_once(landed.house, as_of=as_of, mode=None, by="x", reason="x", now=as_of) is None
         assert landed.house.store.decisions(landed.house.model) == []
 
     def test_a_retraining_after_one_that_was_killed(self, landed: World) -> None:
         from retrim.ops.at_once import retrain_at_once
 
         as_of = pd.Timestamp(landed.day(2))
-        ask_for_run(landed.house, as_of=as_of, reason="killed", now=as_of)
+        ask_for_run(landed.house, as_of=as_of, by="x", reason="killed", now=as_of)
 
-        assert retrain_at_once(landed.house, as_of=as_of, mode=None, reason="killed", now=as_of) is None
+        assert retrain_at_once(landed.house, as_of=as_of, mode=None, by="x", reason="killed", now=as_of) is None

@@ -10,6 +10,7 @@ import typer
 from retrim.cli_approval import app as approval_app
 from retrim.cli_base import (
     AsJson,
+    By,
     Now,
     Reason,
     as_time,
@@ -98,10 +99,11 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     """
     from retrim import screens
     from retrim.decision_screen import show_check
+    from retrim.machine import login
     from retrim.ops.at_once import check_at_once
 
     house, at = house_here(), past_time(now)
-    checked = check_at_once(house, now=at)
+    checked = check_at_once(house, by=login(), now=at)
     if checked is None:
         with flows_of(house):
             from flows.monitor import monitor
@@ -118,6 +120,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
 
 @app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))
 def retrain(
+    by: By,
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="The moment the run pretends is now; default now.")
     ] = None,
@@ -143,7 +146,7 @@ def retrain(
         raise UnknownNameError("mode", str(mode), get_args(Mode))
     chosen = cast("Mode | None", mode)
     house, at = house_here(), past_time(as_of)
-    deferred = retrain_at_once(house, as_of=at, mode=chosen, reason=reason, now=as_time(None))
+    deferred = retrain_at_once(house, as_of=at, mode=chosen, by=by, reason=reason, now=as_time(None))
     if deferred is None:
         with flows_of(house):
             from flows.maintain import maintain
@@ -155,7 +158,7 @@ def retrain(
                 # One that was killed and asked for again with the same words has just been finished.
                 ended = outcome_of(house, decision) if decision in finished else None
                 if ended is None:
-                    ask_for_run(house, as_of=at, reason=reason, now=as_time(None))
+                    ask_for_run(house, as_of=at, by=by, reason=reason, now=as_time(None))
                     outcome = flow(decision, at.isoformat(), chosen)
                 else:
                     outcome = ended.as_record()

@@ -17,7 +17,7 @@ from retrim.ops.signs import held, is_alive, left_behind
 ACTS = ("retrain", "restore", "rollback")
 
 
-def check_at_once(house: House, *, now: pd.Timestamp) -> Checked | None:
+def check_at_once(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
     """The check of a moment where nothing came since the one before; None where the flow has to make it.
 
     That is so where rows came, where a kill left something to finish, and where the check decides that something
@@ -33,12 +33,12 @@ def check_at_once(house: House, *, now: pd.Timestamp) -> Checked | None:
     if (came and not made) or not _is_settled(house):
         return None
     tell_overdue(house, now=now)
-    checked = check(house, now=now)
+    checked = check(house, by=by, now=now)
     return None if checked.outcome in ACTS else checked
 
 
 def retrain_at_once(
-    house: House, *, as_of: pd.Timestamp, mode: Mode | None, reason: str, now: pd.Timestamp
+    house: House, *, as_of: pd.Timestamp, mode: Mode | None, by: str, reason: str, now: pd.Timestamp
 ) -> Outcome | None:
     """A person's retraining that cannot be: deferred, as too few rows are mature; None where the flow has to run.
 
@@ -50,10 +50,10 @@ def retrain_at_once(
     run = house.store.run(f"run-{decision_of(house, as_of)}")
     going_on = any(is_alive(house, run.id) for run in house.store.runs(house.model, state="running"))
     if going_on or (run is not None and run.state not in ("running", "crashed", "failed")):
-        ask_for_run(house, as_of=as_of, reason=reason, now=now)  # says why not
+        ask_for_run(house, as_of=as_of, by=by, reason=reason, now=now)  # says why not
     if run is not None or not _is_settled(house) or rows_to_wait_for(house, as_of=as_of, by_person=True) is None:
         return None
-    decision = ask_for_run(house, as_of=as_of, reason=reason, now=now)
+    decision = ask_for_run(house, as_of=as_of, by=by, reason=reason, now=now)
     with held(house, f"run-{decision}"):
         return defer(house, claim(house, decision, now=as_of, mode=mode), now=as_of)
 
