@@ -265,6 +265,15 @@ def test_a_persons_refusal_at_the_moment_of_a_check_is_debited_once(make: Make) 
     assert balances == pytest.approx([paid - 0.05] * 3)
 
 
+def test_a_refusal_dated_after_the_checks_is_debited_once(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes={"account": {"price": 0.05, "errors": 1000.0}})
+    paid = _until_it_pays(desk, outcome="none").record["account"]["balance"]
+    desk.make_version(30, promote=False)
+    balances = [desk.check(day).record["account"]["balance"] for day in (21, 22, 23, 24)]
+
+    assert balances == pytest.approx([paid - 0.05] * 4)
+
+
 def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
     desk = make(changes={"account": {"price": 1000.0}})
     desk.check(10)
@@ -649,13 +658,13 @@ def test_score_drift_reads_the_stored_predictions(make: Make) -> None:
     desk = make(drift=SHIFT)
     desk.land(desk.rows(10, 14), 14)
     score(desk.house, now=desk.day(14))
-    desk.house.store.add_predictions(
+    desk.house.predictions.add(
         [
             {"model": desk.house.model, "key": str(key), "version": 2, "event": "", "at": "", "value": 1e9}
             for key in range(240, 336)
         ]
     )
-    stored = desk.house.store.predictions(desk.house.model, version=1)
+    stored = desk.house.predictions.all_keys(desk.house.model, version=1)
     found = {(f["column"], f["test"]): f["effect"] for f in desk.check(14).record["findings"]}
 
     assert len(stored) == 48 + 96  # the rows that judged it, and the new ones

@@ -9,8 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from retrim.adapters.predictions import Predictions
-from retrim.adapters.rows import Row, iso
+from retrim.adapters.rows import Row, Rows, iso
 from retrim.adapters.schema import (
     ALERTS,
     DECISIONS,
@@ -26,7 +25,7 @@ from retrim.core.release_log import FIRST, SIGNATURE, digest_of_row, head_of, si
 from retrim.errors import RefusedError, RetrimError
 
 
-class Store(Predictions):
+class Store(Rows):
     """The store at an address; its tables are made at first use."""
 
     def models(self) -> list[str]:

@@ -148,7 +148,7 @@ def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
             **guessed.as_record(),
             "formers": None if formers is None else formers.as_record(),
             "probation": None if probation is None else probation.as_record(),
-            "debited": [run.id for run in _refused_since(house, previous)],
+            "debited": [run.id for run in _refused_since(house, past)],
             "account_before": before.as_record(),
         }
     record |= {"account": account.as_record(), "price": price, "money": money_of(house)}
@@ -189,24 +189,25 @@ def balance(house: House, version: int) -> Account:
         return EMPTY
     newest = past[-1]
     account = Account.from_record(newest.record["account"])
-    for _ in _refused_since(house, newest):
+    for _ in _refused_since(house, past):
         account = account.debit(newest.record["price"])
     return account
 
 
-def _refused_since(house: House, newest: Row | None) -> list[Row]:
-    """Runs refused since the newest check; one of its own moment that it has debited is not among them.
+def _refused_since(house: House, past: list[Row]) -> list[Row]:
+    """Runs refused since the newest of these checks; one that any of them has debited is not among them.
 
     A version may wait for a person through several checks: then its end counts, not its beginning.
     A run that brought a former champion back is not among them, as it was refused only because that was better still,
     nor one that fitted a promoted recipe once more: nobody paid for a search in vain.
     """
-    if newest is None:
+    if not past:
         return []
+    newest, debited = past[-1], {run for row in past for run in row.record["debited"]}
     refused = house.store.runs(house.model, state="refused")
     mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
     since = [run for run in mine if run.as_of >= newest.as_of or ("answer" in run.detail and run.ended >= newest.as_of)]
-    return [run for run in since if run.id not in newest.record["debited"]]
+    return [run for run in since if run.id not in debited]
 
 
 def price_now(house: House) -> float:
