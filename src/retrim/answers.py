@@ -9,6 +9,7 @@ from retrim.adapters.store import Row, iso
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
 from retrim.ops.approval import WAITING, answer_of, waiting
+from retrim.ops.changed_table import columns_gone
 from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
@@ -92,6 +93,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
     return {
         "model": house.model,
         "champion": None if now_live is None else now_live.as_record(),
+        "lacks": [] if now_live is None else list(columns_gone(house, now_live.version)),
         "account": None if now_live is None else balance(house, now_live.version).balance,
         "price": None if now_live is None else price_now(house),
         "money": money_of(house),

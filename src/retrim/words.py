@@ -121,3 +121,10 @@ def probe_in_words(facts: dict[str, Any]) -> str | None:
         if cost["retraining"]
         else None
     )
+
+
+def lacks_in_words(lacks: list[str]) -> str | None:
+    """What it means that the live version reads columns that are gone."""
+    if not lacks:
+        return None
+    return f"{', '.join(lacks)}: no column any more, predicted without where not known; the next version does without"

@@ -11,7 +11,7 @@ import pytest
 from retrim.adapters.landing import Landing
 from retrim.core.canonical import to_json
 from retrim.core.init.leak import LeakParams
-from retrim.core.table import row_keys
+from retrim.core.keyed import row_keys
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file
 from retrim.stages import validate

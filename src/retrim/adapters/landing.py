@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retrim.adapters.landing_index import LandingIndex
-from retrim.core.table import OURS
-from retrim.datasets.landed import OF, BatchFile, Kind, batch_id, hash_file
+from retrim.core.landed_schema import LandedSchema
+from retrim.core.table import OURS, DataParams
+from retrim.datasets.landed import OF, SCHEMA, BatchFile, Kind, batch_id, hash_file
 
 ASIDE = ".tmp-"
 ROW_GROUP = 1 << 17
@@ -51,7 +53,15 @@ class Landing:
                 self._is_held, self._seen = False, None
 
     def land_rows(
-        self, rows: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str, of: str = ""
+        self,
+        rows: pd.DataFrame,
+        *,
+        digest: str,
+        arrived: pd.Timestamp,
+        correction: bool,
+        released: str,
+        of: str = "",
+        data: DataParams | None = None,
     ) -> Path:
         """Lands typed rows with their `_key`. Hold `locked()` from the checks before it to its end.
 
@@ -62,11 +72,13 @@ class Landing:
             correction: Whether rows with known keys replace the earlier ones.
             released: Why it lands in spite of its faults; empty when it has none.
             of: sha256 of the large file that it is a piece of; empty when it is none.
+            data: What its columns are declared, which stands in the file; None: it says their stored types alone.
 
         Returns:
             The file; the one that was there if the batch had landed before.
         """
-        return self._land("rows", rows, digest, arrived=arrived, correction=correction, released=released, of=of)
+        how: dict[str, Any] = {"correction": correction, "released": released, "of": of, "data": data}
+        return self._land("rows", rows, digest, arrived=arrived, **how)
 
     def land_labels(
         self,
@@ -77,9 +89,11 @@ class Landing:
         correction: bool,
         released: str,
         of: str = "",
+        data: DataParams | None = None,
     ) -> Path:
         """The same for labels: `_key`, target and `label_time`."""
-        return self._land("labels", labels, digest, arrived=arrived, correction=correction, released=released, of=of)
+        how: dict[str, Any] = {"correction": correction, "released": released, "of": of, "data": data}
+        return self._land("labels", labels, digest, arrived=arrived, **how)
 
     def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
         """Landed batches in order of arrival; only those that had arrived by `as_of`, if given."""
@@ -112,6 +126,10 @@ class Landing:
         """
         return self._index.known(keys, kind, surely=surely)
 
+    def standing(self) -> list[BatchFile]:
+        """Landed batches that nobody has withdrawn, in order of arrival."""
+        return self.batches()
+
     def last_arrival(self) -> pd.Timestamp | None:
         """When the newest batch of rows arrived; None while there is none."""
         return max((file.arrived for file in self.batches() if file.kind == "rows"), default=None)
@@ -126,6 +144,7 @@ class Landing:
         correction: bool,
         released: str,
         of: str,
+        data: DataParams | None,
     ) -> Path:
         before = self.find(digest)
         if before is not None:
@@ -145,6 +164,7 @@ class Landing:
             "correction": str(correction).lower(),
             "released": released,
             **({OF: of} if of else {}),
+            **({} if data is None else {SCHEMA: LandedSchema.declared(data, own).as_text()}),
         }
         table = _table(pd.DataFrame({**ours, **own})).replace_schema_metadata(
             {f"retrim.{name}": value for name, value in facts.items()}

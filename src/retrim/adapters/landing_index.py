@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrim.core.landed_schema import LandedSchema
 from retrim.datasets.landed import OF, BatchFile, Kind, facts_of, in_order, landed_paths, read_column
 
 FOLDER, MANIFEST = ".index", "manifest.json"
@@ -28,9 +29,10 @@ PROBE = "retrim"  # its hash stands in the manifest: with another way to hash, t
 
 @dataclass
 class _Manifest:
-    """Facts by file, and the files of hashes by kind, each with how many it holds."""
+    """Facts by file, what columns were declared, and the files of hashes by kind, each with how many it holds."""
 
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    schemas: list[dict[str, Any]] = field(default_factory=list)
     runs: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: {"rows": [], "labels": []})
 
 
@@ -43,9 +45,10 @@ class LandingIndex:
 
     def batches(self) -> list[BatchFile]:
         """Every landed batch, in order of arrival, digest and kind; a file that did not change is not opened."""
-        noted = self._read().files
+        manifest = self._read()
+        noted, schemas = manifest.files, [LandedSchema.from_record(each) for each in manifest.schemas]
         return in_order(
-            _from_note(path, noted[name]) if _is_noted(path, noted.get(name)) else facts_of(path)
+            _from_note(path, noted[name], schemas) if _is_noted(path, noted.get(name)) else facts_of(path)
             for name, path in self._paths()
         )
 
@@ -79,7 +82,7 @@ class LandingIndex:
         manifest = self._read()
         facts = facts_of(path)
         self._merge(manifest, facts.kind, hash_keys(keys))
-        manifest.files[str(path.relative_to(self.root))] = _note_of(facts, path)
+        manifest.files[str(path.relative_to(self.root))] = _note_of(facts, path, manifest.schemas)
         self._write(manifest)
 
     def _refreshed(self) -> _Manifest:
@@ -104,7 +107,7 @@ class LandingIndex:
             if sum(map(len, hashes)) > MERGED:
                 self._merge(manifest, facts.kind, np.concatenate(hashes))
                 hashes.clear()
-            manifest.files[name] = _note_of(facts, path)
+            manifest.files[name] = _note_of(facts, path, manifest.schemas)
         for kind, hashes in waiting.items():
             if hashes:
                 self._merge(manifest, kind, np.concatenate(hashes))
@@ -139,8 +142,13 @@ class LandingIndex:
                 kind: [(str(name), int(size)) for name, size in record["runs"][kind]] for kind in ("rows", "labels")
             }
             whole = all(self._is_whole(name, size) for each in runs.values() for name, size in each)
-            if record["hash"] == _probe() and whole and all(_complete(note) for note in record["files"].values()):
-                return _Manifest(record["files"], runs)
+            if (
+                record["hash"] == _probe()
+                and whole
+                and all(_complete(note, record["schemas"]) for note in record["files"].values())
+            ):
+                [LandedSchema.from_record(each) for each in record["schemas"]]  # whole, or it is made anew
+                return _Manifest(record["files"], record["schemas"], runs)
         except Exception:  # noqa: BLE001, S110  a damaged file fails in a way of its own; the index is made anew
             pass
         return _Manifest()
@@ -153,7 +161,8 @@ class LandingIndex:
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.folder / f".{MANIFEST}"
         with aside.open("w", encoding="utf-8") as file:
-            json.dump({"hash": _probe(), "files": manifest.files, "runs": manifest.runs}, file)
+            facts = {"files": manifest.files, "schemas": manifest.schemas, "runs": manifest.runs}
+            json.dump({"hash": _probe(), **facts}, file)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self.folder / MANIFEST)
@@ -185,17 +194,20 @@ def _probe() -> str:
     return str(hash_keys(pd.Series([PROBE]))[0])
 
 
-FACTS: Sequence[str] = ("kind", "digest", "arrived", "correction", "released", "rows", "size", "changed")
+FACTS: Sequence[str] = ("kind", "digest", "arrived", "correction", "released", "rows", "size", "changed", "schema")
 
 
-def _note_of(facts: BatchFile, path: Path) -> dict[str, Any]:
-    stat = path.stat()
+def _note_of(facts: BatchFile, path: Path, schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is noted of a file; what its columns were declared is added to `schemas`, where it is not among them."""
+    stat, schema = path.stat(), facts.schema.as_record()
+    if schema not in schemas:
+        schemas.append(schema)
     record = {name: value for name, value in facts.as_record().items() if name in FACTS or (name == OF and value)}
-    return {**record, "size": stat.st_size, "changed": stat.st_mtime_ns}
+    return {**record, "size": stat.st_size, "changed": stat.st_mtime_ns, "schema": schemas.index(schema)}
 
 
-def _complete(note: dict[str, Any]) -> bool:
-    return set(note) - {OF} == set(FACTS)
+def _complete(note: dict[str, Any], schemas: Sequence[object]) -> bool:
+    return set(note) - {OF} == set(FACTS) and 0 <= note["schema"] < len(schemas)
 
 
 def _is_noted(path: Path, note: dict[str, Any] | None) -> bool:
@@ -205,6 +217,8 @@ def _is_noted(path: Path, note: dict[str, Any] | None) -> bool:
     return bool((stat.st_size, stat.st_mtime_ns) == (note["size"], note["changed"]))
 
 
-def _from_note(path: Path, note: dict[str, Any]) -> BatchFile:
+def _from_note(path: Path, note: dict[str, Any], schemas: Sequence[LandedSchema]) -> BatchFile:
     facts = {name: note[name] for name in ("kind", "digest", "correction", "released", "rows")}
-    return BatchFile(**facts, of=note.get(OF, ""), arrived=pd.Timestamp(note["arrived"]), path=path)
+    return BatchFile(
+        **facts, of=note.get(OF, ""), arrived=pd.Timestamp(note["arrived"]), path=path, schema=schemas[note["schema"]]
+    )

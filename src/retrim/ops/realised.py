@@ -119,7 +119,7 @@ def realise(
     said = _said_before(previous, version)
     best = None if previous is None else previous.record.get("best_window")
     if fresh.sum() >= params.probe.min_rows:
-        judged = known.only(fresh).read()
+        judged = predictor.view.seen(known.only(fresh).read())
         actual, predicted = predictor.view.actual(judged), predictor.predict(judged)
         losses = row_losses(params.judge.loss, actual, predicted)
         part, loss, interval = Part(judged, losses), float(losses.mean()), _interval(house, losses)
@@ -263,10 +263,10 @@ def judged_part(house: House, table: KnownTable, found: Stored) -> Part:
     """
     ripe, predictor = table.mature(), found.predictor
     if found.judged_losses is not None:
-        kept = ripe.only(ripe.times["_key"].isin(found.judged_losses.index)).read()
+        kept = predictor.view.seen(ripe.only(ripe.times["_key"].isin(found.judged_losses.index)).read())
         return Part(kept, found.judged_losses.loc[kept["_key"]].to_numpy())
     span = ripe.times["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")
-    judging = ripe.only(span).read()
+    judging = predictor.view.seen(ripe.only(span).read())
     losses = row_losses(house.params.judge.loss, predictor.view.actual(judging), predictor.predict(judging))
     return Part(judging, losses)
 

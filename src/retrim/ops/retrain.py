@@ -12,6 +12,7 @@ from retrim.core.bundle import model_digest
 from retrim.core.enough import A_SECOND, cut_first, rows_missing
 from retrim.core.models import MODELS
 from retrim.core.modes import FINAL, Mode
+from retrim.core.needs import needs_of
 from retrim.core.table import mature
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
@@ -23,7 +24,7 @@ from retrim.ops.champion import champion
 from retrim.ops.former import restore_after_run
 from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
-from retrim.ops.known import HISTORY, known_times
+from retrim.ops.known import HISTORY, NEEDS, known_times
 from retrim.ops.live import live
 from retrim.ops.mode import mode_now
 from retrim.ops.origin import REPOSITORY
@@ -214,6 +215,7 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
         GRAIN: grain_of(house),
         REPOSITORY: git.first_commit(house.workspace.root),
         **({"allowed_leaks": dict(house.params.leaks.allowed)} if house.params.leaks.allowed else {}),
+        NEEDS: needs_of(read_folder(paths.candidate)),
         "model_sha256": model_digest(read_folder(paths.models / verdict["winner"])),
         **json.loads(paths.pins.read_bytes()),
     }

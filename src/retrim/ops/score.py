@@ -10,6 +10,7 @@ from retrim.adapters.store import iso
 from retrim.core.drift.scores import score_columns
 from retrim.core.view import FeatureView
 from retrim.ops.champion import Stored, champion
+from retrim.ops.changed_table import tell_columns_gone
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable, known, left_out_since
 
@@ -24,6 +25,7 @@ class Scored:
         written: Predictions.
         selected: Rows that were decided for; None where nothing is decided.
         left_out: Rows since the version was made that `data.rows` leaves out, and that so have no prediction.
+        lacks: Columns that the version reads and that are gone: where they are not known, it predicts without them.
     """
 
     version: int | None
@@ -31,10 +33,11 @@ class Scored:
     written: int
     selected: int | None
     left_out: int = 0
+    lacks: tuple[str, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
         plain = {"version": self.version, "rows": self.rows, "written": self.written}
-        return {**plain, "selected": self.selected, "left_out": self.left_out}
+        return {**plain, "selected": self.selected, "left_out": self.left_out, "lacks": list(self.lacks)}
 
 
 def score(house: House, *, now: pd.Timestamp) -> Scored:
@@ -43,7 +46,8 @@ def score(house: House, *, now: pd.Timestamp) -> Scored:
     if found is None:
         return Scored(None, 0, 0, None)
     scored = score_table(house, known(house, as_of=now), found, now=now)
-    return replace(scored, left_out=left_out_since(house, as_of=now, since=found.predictor.used_until))
+    lacks = tell_columns_gone(house, found.version, now=now)
+    return replace(scored, lacks=lacks, left_out=left_out_since(house, as_of=now, since=found.predictor.used_until))
 
 
 def score_table(house: House, table: KnownTable, champion: Stored, *, now: pd.Timestamp) -> Scored:
