@@ -19,12 +19,13 @@ from retrim.ops.release import live
 from retrim.ops.release_checks import FIRST
 from retrim.ops.settle import answer_to, settlement_now
 from retrim.ops.standing import is_held, rolled_back
+from retrim.ops.withdraw import withdrawn_of_versions
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
     """Every version: what it is, what points at it, its last proof, what gate, checks and probation said."""
     proofs = last_proofs(house)
-    now_live, ends = live(house), probation_ends(house)
+    now_live, ends, withdrawn = live(house), probation_ends(house), withdrawn_of_versions(house)
     aliases: dict[int | None, list[str]] = {}
     if now_live is not None:
         aliases.setdefault(now_live.version, []).append("champion")
@@ -40,6 +41,7 @@ def version_records(house: House) -> list[dict[str, Any]]:
             "promote": row.verdict["promote"],
             "verdict": row.verdict["reason"],
             "probation": ends.get(row.version),
+            "withdrawn": withdrawn.get(row.version, []),
             "approval": _approval(house, row),
             "release_checks": _release_checks(house, row.version),
             "last_proved": proofs.get(row.version, {}).get("proved"),

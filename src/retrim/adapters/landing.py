@@ -20,9 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retrim.adapters.landing_index import LandingIndex
+from retrim.core.canonical import to_json
 from retrim.core.landed_schema import LandedSchema
 from retrim.core.table import OURS, DataParams
 from retrim.datasets.landed import OF, SCHEMA, BatchFile, Kind, batch_id, hash_file
+from retrim.datasets.withdrawn import Withdrawal, read_withdrawals, withdrawal_file, withdrawn_names
 
 ASIDE = ".tmp-"
 ROW_GROUP = 1 << 17
@@ -96,8 +98,39 @@ class Landing:
         return self._land("labels", labels, digest, arrived=arrived, **how)
 
     def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
-        """Landed batches in order of arrival; only those that had arrived by `as_of`, if given."""
-        return [file for file in self._all() if as_of is None or file.arrived <= as_of]
+        """Landed batches in order of arrival; if `as_of` is given, those that stood then: landed and not withdrawn."""
+        if as_of is None:
+            return self._all()
+        gone = self.withdrawn(as_of)
+        return [file for file in self._all() if file.arrived <= as_of and file.batch not in gone]
+
+    def standing(self) -> list[BatchFile]:
+        """Landed batches that nobody has withdrawn, in order of arrival."""
+        gone = withdrawn_names(self.root)
+        return [file for file in self._all() if file.batch not in gone]
+
+    def withdrawals(self) -> dict[str, Withdrawal]:
+        """Every withdrawal, by batch."""
+        return read_withdrawals(self.root)
+
+    def withdrawn(self, as_of: pd.Timestamp) -> frozenset[str]:
+        """The batches that were withdrawn by `as_of`: their rows and labels count for nothing from then on."""
+        return frozenset(batch for batch, found in self.withdrawals().items() if found.at <= as_of)
+
+    def withdraw(self, withdrawal: Withdrawal) -> Path:
+        """Keeps a withdrawal; one that is there stays as it is. Hold `locked()`."""
+        path = withdrawal_file(self.root, withdrawal.batch)
+        if path.exists():
+            return path
+        content = to_json(withdrawal.as_record())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _flushed(hash_file(path), f"{hashlib.sha256(content).hexdigest()}\n".encode())  # alone it is nothing
+        aside = self.root / f"{ASIDE}{path.name}"
+        _flushed(aside, content)
+        aside.replace(path)
+        flush_folder(path.parent)
+        flush_folder(self.root)
+        return path
 
     def _all(self) -> list[BatchFile]:
         """Every batch; listed once while the lock is held, as nothing else lands then."""
@@ -125,10 +158,6 @@ class Landing:
             surely: False: a key in 10^12 or so may be said to be known and is not; that opens no landed file.
         """
         return self._index.known(keys, kind, surely=surely)
-
-    def standing(self) -> list[BatchFile]:
-        """Landed batches that nobody has withdrawn, in order of arrival."""
-        return self.batches()
 
     def last_arrival(self) -> pd.Timestamp | None:
         """When the newest batch of rows arrived; None while there is none."""
@@ -174,10 +203,8 @@ class Landing:
         _write(table, aside)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{kind}-{batch_id(digest)}.parquet"
-        with aside.open("rb") as file, hash_file(path).open("wb") as noted:  # first the hash: alone it is nothing
-            noted.write(f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-            noted.flush()
-            os.fsync(noted.fileno())
+        with aside.open("rb") as file:  # first the hash: alone it is nothing
+            _flushed(hash_file(path), f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
         self._seen = None
         aside.replace(path)
         flush_folder(folder)
@@ -211,6 +238,13 @@ def _write(table: pa.Table, path: Path) -> None:
             data_page_version="1.0",
             row_group_size=ROW_GROUP,
         )
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flushed(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 

@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.landed_schema import LandedSchema
-from retrim.datasets.landed import OF, BatchFile, Kind, facts_of, in_order, landed_paths, read_column
+from retrim.datasets.landed import OF, BatchFile, Kind, batch_id, facts_of, in_order, landed_paths, read_column
+from retrim.datasets.withdrawn import withdrawn_names
 
 FOLDER, MANIFEST = ".index", "manifest.json"
 PIECE = 1 << 18  # keys hashed at once: they become Python text for that long
@@ -72,7 +73,7 @@ class LandingIndex:
             asked = keys[found]
             sure = np.zeros(len(asked), dtype=bool)
             for name, facts in manifest.files.items():
-                if facts["kind"] == kind and not sure.all():
+                if facts["kind"] == kind and not facts["withdrawn"] and not sure.all():
                     sure |= asked.isin(read_column([self.root / name], "_key")).to_numpy()
             found[found] = sure
         return found
@@ -82,15 +83,18 @@ class LandingIndex:
         manifest = self._read()
         facts = facts_of(path)
         self._merge(manifest, facts.kind, hash_keys(keys))
-        manifest.files[str(path.relative_to(self.root))] = _note_of(facts, path, manifest.schemas)
+        manifest.files[str(path.relative_to(self.root))] = _note_of(facts, path, manifest.schemas, withdrawn=False)
         self._write(manifest)
 
     def _refreshed(self) -> _Manifest:
         """The manifest, brought up to what lies in the zone."""
         manifest = self._read()
-        there = dict(self._paths())
-        if any(name not in there or not _is_noted(there[name], note) for name, note in manifest.files.items()):
-            manifest = _Manifest()
+        there, gone = dict(self._paths()), withdrawn_names(self.root)
+        if any(
+            name not in there or not _is_noted(there[name], note) or note["withdrawn"] != (_batch(note) in gone)
+            for name, note in manifest.files.items()
+        ):
+            manifest = _Manifest()  # keys of many files are sorted into one: those of one file cannot be taken out
         new = {name: path for name, path in there.items() if name not in manifest.files}
         if new:
             self._note_all(manifest, new)
@@ -100,14 +104,17 @@ class LandingIndex:
     def _note_all(self, manifest: _Manifest, new: dict[str, Path]) -> None:
         """Notes files that are not known: their keys many at a time, as merging them one by one takes long."""
         waiting: dict[Kind, list[np.ndarray]] = {"rows": [], "labels": []}
+        gone = withdrawn_names(self.root)
         for name, path in new.items():
             facts = facts_of(path)
+            manifest.files[name] = _note_of(facts, path, manifest.schemas, withdrawn=facts.batch in gone)
+            if facts.batch in gone:
+                continue
             hashes = waiting[facts.kind]
             hashes.append(hash_keys(read_column([path], "_key")))
             if sum(map(len, hashes)) > MERGED:
                 self._merge(manifest, facts.kind, np.concatenate(hashes))
                 hashes.clear()
-            manifest.files[name] = _note_of(facts, path, manifest.schemas)
         for kind, hashes in waiting.items():
             if hashes:
                 self._merge(manifest, kind, np.concatenate(hashes))
@@ -194,16 +201,32 @@ def _probe() -> str:
     return str(hash_keys(pd.Series([PROBE]))[0])
 
 
-FACTS: Sequence[str] = ("kind", "digest", "arrived", "correction", "released", "rows", "size", "changed", "schema")
+FACTS: Sequence[str] = (
+    "kind",
+    "digest",
+    "arrived",
+    "correction",
+    "released",
+    "rows",
+    "size",
+    "changed",
+    "schema",
+    "withdrawn",
+)
 
 
-def _note_of(facts: BatchFile, path: Path, schemas: list[dict[str, Any]]) -> dict[str, Any]:
+def _batch(note: dict[str, Any]) -> str:
+    return batch_id(note["digest"])
+
+
+def _note_of(facts: BatchFile, path: Path, schemas: list[dict[str, Any]], *, withdrawn: bool) -> dict[str, Any]:
     """What is noted of a file; what its columns were declared is added to `schemas`, where it is not among them."""
     stat, schema = path.stat(), facts.schema.as_record()
     if schema not in schemas:
         schemas.append(schema)
     record = {name: value for name, value in facts.as_record().items() if name in FACTS or (name == OF and value)}
-    return {**record, "size": stat.st_size, "changed": stat.st_mtime_ns, "schema": schemas.index(schema)}
+    file = {"size": stat.st_size, "changed": stat.st_mtime_ns}
+    return {**record, **file, "schema": schemas.index(schema), "withdrawn": withdrawn}
 
 
 def _complete(note: dict[str, Any], schemas: Sequence[object]) -> bool:

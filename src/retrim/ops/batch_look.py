@@ -43,7 +43,7 @@ def look_at_batch(
         of: The large file that it is a piece of. How much a piece holds says nothing, so it is not held against that.
         made: Columns that no file has.
     """
-    regular = [file for file in landing.batches() if file.kind == "rows" and not file.correction]
+    regular = [file for file in landing.standing() if file.kind == "rows" and not file.correction]
     if not regular:
         return "ok", ()
     history = _history(regular, data, params)

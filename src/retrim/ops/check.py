@@ -21,7 +21,6 @@ from retrim.core.triggers import Decision, Evidence, decide
 from retrim.errors import BadInputError
 from retrim.ops.approval import end_waiting
 from retrim.ops.champion import champion
-from retrim.ops.changed_table import tell_columns_gone
 from retrim.ops.drift import look
 from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
@@ -119,7 +118,6 @@ def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
         return _store(house, identity, gone, record, by=by, now=now)
     if found is not None:
         version, predictor = found.version, found.predictor
-        tell_columns_gone(house, version, now=now)
         score_table(house, table, found, now=now)
         looked = look(house, table, found, previous=previous, now=now)
         seen = realise(

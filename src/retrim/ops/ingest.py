@@ -32,6 +32,7 @@ from retrim.ops.batch_look import look_at_batch
 from retrim.ops.changed_table import landed_columns, refuse_changes
 from retrim.ops.examine import examine
 from retrim.ops.person import require_who_and_why
+from retrim.ops.withdraw import refuse_withdrawn
 from retrim.paths import Workspace
 
 log = logging.getLogger(__name__)
@@ -160,6 +161,7 @@ def release(
         entry = quarantine.get(name)
         before = landing.find(entry.digest)
         if before is not None:
+            refuse_withdrawn(before, landing.withdrawals().get(before.batch))
             _close_landed(quarantine, entry, before.released, by=by, now=now or clock())
             return Landed("already", before.kind, before.digest, before.rows, before.path, (), None)
         content = quarantine.content(entry)
@@ -222,6 +224,7 @@ def _land(
         entry = quarantine.find(digest)
         before = landing.find(digest)
         if before is not None:
+            refuse_withdrawn(before, landing.withdrawals().get(before.batch))
             if entry is not None:
                 _close_landed(quarantine, entry, before.released, by="", now=now or clock())
             return Landed("already", before.kind, digest, before.rows, before.path, (), None)

@@ -46,8 +46,7 @@ def score(house: House, *, now: pd.Timestamp) -> Scored:
     if found is None:
         return Scored(None, 0, 0, None)
     scored = score_table(house, known(house, as_of=now), found, now=now)
-    lacks = tell_columns_gone(house, found.version, now=now)
-    return replace(scored, lacks=lacks, left_out=left_out_since(house, as_of=now, since=found.predictor.used_until))
+    return replace(scored, left_out=left_out_since(house, as_of=now, since=found.predictor.used_until))
 
 
 def score_table(house: House, table: KnownTable, champion: Stored, *, now: pd.Timestamp) -> Scored:
@@ -60,11 +59,12 @@ def score_table(house: House, table: KnownTable, champion: Stored, *, now: pd.Ti
         now: Noted with each prediction.
     """
     version, predictor = champion.version, champion.predictor
+    lacks = tell_columns_gone(house, version, now=now)
     unseen = table.only(table.times["_event"] > predictor.used_until)
     done = set(house.store.prediction_keys(house.model, version=version))
     unseen = unseen.only(~unseen.times["_key"].isin(done))
     if not len(unseen):
-        return Scored(version, 0, 0, None)
+        return Scored(version, 0, 0, None, lacks=lacks)
     fresh = unseen.read()
     values = predictor.predict(fresh)
     decided = predictor.decide(fresh, values)
@@ -81,7 +81,7 @@ def score_table(house: House, table: KnownTable, champion: Stored, *, now: pd.Ti
             for key, event, value in zip(fresh["_key"], fresh["_event"], values.tolist(), strict=True)
         ]
     )
-    return Scored(version, len(fresh), written, None if decided is None else int(decided.sum()))
+    return Scored(version, len(fresh), written, None if decided is None else int(decided.sum()), lacks=lacks)
 
 
 def stored_scores(house: House, version: int, keys: pd.Series, view: FeatureView) -> pd.DataFrame:
