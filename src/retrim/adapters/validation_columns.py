@@ -42,7 +42,7 @@ def fit_suite(
     """
     asked, gone = [], dict[str, int]()
     for one in suite["expectations"]:
-        now = {name: name if name in columns else names.now(name) for name in columns_of(one)}
+        now = {name: name if name in columns else names.current(name) for name in columns_of(one)}
         lost = sorted(name for name, found in now.items() if found is None and name in landed)
         if lost:
             gone |= {name: gone.get(name, 0) + 1 for name in lost}

@@ -87,7 +87,7 @@ class ColumnNames:
         """All names of the column that is called so."""
         return self._same.get(name, frozenset((name,)))
 
-    def now(self, name: str) -> str | None:
+    def current(self, name: str) -> str | None:
         """What the column is called in params.yaml; None where it is gone."""
         same = self.of(name)
         return name if name in self._declared else next((each for each in self._declared if each in same), None)
@@ -138,7 +138,7 @@ def read_as(
     renamed: dict[str, str] = {}
     for name, kind in needs.items():
         if name not in types:
-            now = names.now(name)
+            now = names.current(name)
             types[name] = _widest(name, kind, schemas.values(), names) if now is None else types[now]
             renamed |= {} if now is None else {name: now}
     return ReadColumns(types, names, renamed)
@@ -257,13 +257,13 @@ def _declarable(old: str) -> str:
 
 def _role_faults(batch: str, schema: LandedSchema, data: DataParams, names: ColumnNames) -> list[str]:
     found = []
-    if schema.key is not None and [names.now(each) for each in schema.key] != list(data.key):
+    if schema.key is not None and [names.current(each) for each in schema.key] != list(data.key):
         found.append(
             f"data.key: batch {batch} landed with the key [{', '.join(schema.key)}] and it is [{', '.join(data.key)}] "
             "now; rows of two keys cannot be told apart. Change it back; another key is another table: retrim new DIR"
         )
     for what, then, now in (("the event's time", schema.time, data.time), ("the due time", schema.due, data.due)):
-        if schema.time is not None and now is not None and (then is None or names.now(then) != now):
+        if schema.time is not None and now is not None and (then is None or names.current(then) != now):
             found.append(
                 f"data.columns: {now!r} is {what} and in batch {batch} {'none' if then is None else repr(then)} was; "
                 "change the role back; a table with other times is another: retrim new DIR"

@@ -41,7 +41,7 @@ def columns_gone(house: House, version: int) -> tuple[str, ...]:
     if set(needs) <= set(data.columns):
         return ()
     names = ColumnNames((file.schema for file in house.landing.batches()), data)
-    return tuple(name for name in needs if names.now(name) is None)
+    return tuple(name for name in needs if names.current(name) is None)
 
 
 def tell_columns_gone(house: House, version: int, *, now: pd.Timestamp) -> tuple[str, ...]:
