@@ -102,6 +102,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "price": None if now_live is None else price_now(house),
         "money": money_of(house),
         "totals": checks[-1].record.get("totals") if checks else None,
+        "served": checks[-1].record.get("served") if checks else None,
         "estimates": checks[-1].record.get("estimates") if checks else None,
         "last_check": checks[-1].as_of if checks else None,
         "last_decision": None

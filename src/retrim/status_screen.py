@@ -11,6 +11,7 @@ from retrim.words import (
     lacks_in_words,
     probation_in_words,
     quality_in_words,
+    served_in_words,
     totals_in_words,
     waits_in_words,
 )
@@ -37,6 +38,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
             ("cost so far", totals_in_words(record["totals"])),
+            ("measured by", served_in_words(record["served"])),
             ("estimates", quality_in_words(record["estimates"])),
             ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),
             ("because", screens.brief(last["reason"], REASON) if last else None),
