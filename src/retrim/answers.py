@@ -19,6 +19,7 @@ from retrim.ops.release import live
 from retrim.ops.release_checks import FIRST
 from retrim.ops.settle import answer_to, settlement_now
 from retrim.ops.standing import is_held, rolled_back
+from retrim.ops.unpushed import UNPUSHED
 from retrim.ops.withdraw import withdrawn_of_versions
 
 
@@ -114,6 +115,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "probation": probation_now(house),
         "waiting": waiting(house),
         "running": [_run_record(run) for run in running],
+        "unpushed": [_run_record(run) for run in house.store.runs(house.model, state=UNPUSHED)],
         "next_run": None if server is None else server.next_run(house.model),
         "overdue": None if late is None else late.as_record(),
         "alerts": [{"at": row.at, "kind": row.kind, "text": row.text} for row in house.store.alerts(house.model)[-5:]],

@@ -48,6 +48,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("because", back_in_words(record["rolled_back"])),
             ("settled", answer_in_words(record["settled"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
+            ("unpushed", "; ".join(f"{run['id']}: {run['reason']}" for run in record["unpushed"]) or None),
             ("next", _next(record["next_run"])),
             ("overdue", f"a batch was due on {screens.moment(late['due'])}" if late else None),
         ]

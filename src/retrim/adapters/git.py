@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.files import flush_all
 
 IDENTITY = (
     *("-c", "user.name=retrim", "-c", "user.email=retrim@localhost"),
@@ -196,6 +197,14 @@ def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
         git(root, *IDENTITY, "tag", "-a", name, commit, "-m", name)
     elif git(root, "diff", "--name-only", found, commit, "--", *same):
         raise RetrimError(f"tag {name} stands on {found[:12]}, not on {commit[:12]}; a released version is never moved")
+
+
+def flush(root: Path, name: str) -> None:
+    """Makes a tag, and all that the commit it stands on is made of, survive a power cut."""
+    own = Path(git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+    listed = git(root, "rev-list", "--objects", "--no-walk", f"refs/tags/{name}").splitlines()
+    objects = [own / "objects" / line[:2] / line.split()[0][2:] for line in listed]
+    flush_all(filter(Path.is_file, [*objects, own / "refs" / "tags" / name]), below=own)  # packed is flushed by git
 
 
 def keep_note(root: Path, name: str, commit: str, text: str) -> None:

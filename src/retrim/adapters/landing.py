@@ -25,6 +25,7 @@ from retrim.core.landed_schema import LandedSchema
 from retrim.core.table import OURS, DataParams
 from retrim.datasets.landed import OF, SCHEMA, BatchFile, Kind, batch_id, hash_file
 from retrim.datasets.withdrawn import Withdrawal, read_withdrawals, withdrawal_file, withdrawn_names
+from retrim.files import flush
 
 ASIDE = ".tmp-"
 ROW_GROUP = 1 << 17
@@ -128,8 +129,8 @@ class Landing:
         aside = self.root / f"{ASIDE}{path.name}"
         _flushed(aside, content)
         aside.replace(path)
-        flush_folder(path.parent)
-        flush_folder(self.root)
+        flush(path.parent)
+        flush(self.root)
         return path
 
     def _all(self) -> list[BatchFile]:
@@ -207,8 +208,8 @@ class Landing:
             _flushed(hash_file(path), f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
         self._seen = None
         aside.replace(path)
-        flush_folder(folder)
-        flush_folder(self.root)
+        flush(folder)
+        flush(self.root)
         self._index.add(path, frame["_key"])
         return path
 
@@ -247,12 +248,3 @@ def _flushed(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Makes the names in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

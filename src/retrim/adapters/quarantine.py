@@ -16,10 +16,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from retrim.adapters.landing import ASIDE, flush_folder
+from retrim.adapters.landing import ASIDE
 from retrim.core.fault import Fault
 from retrim.datasets.landed import Kind, batch_id
 from retrim.errors import BadInputError, RetrimError
+from retrim.files import flush
 
 State = Literal["held", "released", "dropped", "landed"]
 REPORT, SOURCE = "report.json", "source"
@@ -121,7 +122,7 @@ class Quarantine:
         self._report(aside, entry)
         if aside != folder:
             aside.replace(folder)
-            flush_folder(self.root)
+            flush(self.root)
         return folder
 
     def find(self, digest: str) -> Entry | None:
@@ -184,4 +185,4 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
-    flush_folder(path.parent)
+    flush(path.parent)

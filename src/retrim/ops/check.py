@@ -53,11 +53,6 @@ class Checked:
 def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
     """Looks at what has landed by `now` and decides; a check of the same moment is done once.
 
-    Args:
-        house: The house.
-        by: Who has it made: a person, or schedule.
-        now: The moment.
-
     Raises:
         BadInputError: No rows have landed by then.
     """

@@ -95,7 +95,7 @@ def _rooms(house: House) -> Iterator[Piece]:
         named = ROOM.fullmatch(folder.name)
         run = house.store.run(named[1]) if named is not None else None
         frees = size_of(folder)
-        if run is not None and run.state in ("running", "crashed"):
+        if run is not None and run.state in ("running", "crashed", "unpushed"):
             yield Piece("room", folder.name, frees, f"its run is {run.state}: `retrim check` finishes it", None)
         elif run is not None and run.model == house.model:
             yield Piece("room", folder.name, frees, f"its run ended {run.state}", partial(clear_room, house, folder))

@@ -98,7 +98,7 @@ def past_check(as_of: str, record: dict[str, Any]) -> PastCheck:
 
 def _is_sequel(row: Row) -> bool:
     """Whether a run that is over only fitted a promoted recipe once more: no rule asked for it, and none counts it."""
-    return bool(row.mode == FINAL and row.state not in ("running", "crashed"))
+    return bool(row.mode == FINAL and row.state not in ("running", "crashed", "unpushed"))
 
 
 def _run(row: Row, decisions: dict[str, Row]) -> PastRun:
