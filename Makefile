@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 # Which workspace `make ui` shows: this one, or WORKSPACE=var/demo.
 WORKSPACE ?= .
 PORT ?= 5000
+# How long `make stateful` runs each stateful test.
+MINUTES ?= 10
 
 bin := .venv/bin
 python := $(bin)/python
@@ -78,6 +80,10 @@ ui: $(ready) ## Open the MLflow UI on this workspace; WORKSPACE=var/demo shows t
 .PHONY: drills
 drills: $(ready) ## Kill runs everywhere in their life and see each recovered (long).
 	@$(python) -m pytest -m drill
+
+.PHONY: stateful
+stateful: $(ready) ## Draw the random tests anew, the stateful ones for MINUTES=10 each (long); `make test` draws the same each time.
+	@$(python) tests/draw_anew.py --minutes $(MINUTES)
 
 .PHONY: plant
 plant: $(ready) ## Plant every known fault in a copy of the tree and see its guard fail.

@@ -5,11 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from retrim.adapters import prefect_server
 from retrim.core.table import DataParams
 from retrim.paths import Workspace
+
+# A red test is the fault of the change it is run on, never of luck. `make stateful` draws anew.
+hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+hypothesis.settings.register_profile("anew", derandomize=False, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("fixed")
 
 pytest.register_assert_rewrite("tests.world", "tests.drills.scene", "tests.e2e.flows_here")  # they say what they found
 

@@ -5,7 +5,7 @@ import math
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from retrim.core.anytime import NO_SUMS, PRIOR, Sums, log_evidence, lower_bound
 
@@ -48,10 +48,40 @@ def test_both_sides_together_are_the_known_two_sided_bet(values: list[float]) ->
 
 @settings(deadline=None)
 @given(series, st.floats(0.01, 100))
+@example([25.703] * 5, 0.01171875)
+@example([0.1, 0.1, 0.1, 0.1, 0.1, 0.1], 0.3)
 def test_the_unit_of_the_numbers_changes_nothing(values: list[float], unit: float) -> None:
     one, other = sums_of(values), sums_of([unit * value for value in values])
 
     assert log_evidence(other, above=0.0) == pytest.approx(log_evidence(one, above=0.0), abs=1e-4)
+
+
+@settings(deadline=None)
+@given(series, st.floats(0.01, 100))
+@example([25.703] * 80, 0.01171875)
+def test_the_bound_is_in_the_unit_of_the_numbers(values: list[float], unit: float) -> None:
+    one, other = (lower_bound(sums_of([by * value for value in values]), alpha=0.2) for by in (1.0, unit))
+
+    assert other == pytest.approx(unit * one, rel=1e-4, abs=1e-7)
+
+
+def test_numbers_that_never_change_count_for_fewest() -> None:
+    # A rare event that has not come yet: its losses are alike, and say little of those when it comes.
+    assert log_evidence(sums_of([0.02] * 30), above=0.0) == 0.0
+    assert log_evidence(sums_of([0.02] * 200), above=0.0) > math.log(20)
+
+
+@pytest.mark.parametrize("count", [5, 12, 100])
+def test_what_only_rounding_sets_apart_is_the_same_number(count: int) -> None:
+    apart = [0.3 if place % 2 else 0.1 + 0.2 for place in range(count)]
+
+    assert log_evidence(sums_of(apart), above=0.0) == log_evidence(sums_of([0.3] * count), above=0.0)
+
+
+def test_a_large_mean_hides_no_spread() -> None:
+    near, far = sums_of([1.0, 4.0, 2.0, 5.0]), sums_of([1e8 + 1.0, 1e8 + 4.0, 1e8 + 2.0, 1e8 + 5.0])
+
+    assert (far.spread, far.alike) == pytest.approx((near.spread, near.alike))
 
 
 @settings(deadline=None)

@@ -1,14 +1,36 @@
 """A database behind an address: opened, and what goes wrong with it told in our words, never with its password."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 
+from retrim.adapters.migrations import is_current, migrate
 from retrim.datasets.address import address_of
 from retrim.errors import BadInputError, RetrimError
 
 WRITE = "write such as sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
+
+WRITES = "retrim_writes"
+"""Execution option of a connection that is going to write."""
+
+
+def _begin_explicitly(engine: sa.Engine) -> None:
+    """Has SQLite begin transactions where SQLAlchemy does: its driver by itself does so only before some statements.
+
+    So a table is made, or changed, whole or not at all; and what a writer has read is still so when it writes: it locks
+    the file from its start. Source: SQLAlchemy's documentation of its SQLite dialect, on transactions of pysqlite.
+    """
+
+    @sa.event.listens_for(engine, "connect")
+    def _leave_transactions_to_us(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _shown(url: sa.URL) -> str:
@@ -19,14 +41,14 @@ def _shown(url: sa.URL) -> str:
 
 
 class Database:
-    """The database at an address, with these tables; they are made at first use.
+    """The store at an address; its tables are made, or brought to their newest shape, when it is opened.
 
     Raises:
         BadInputError: The address is none.
-        RetrimError: It cannot be opened.
+        RetrimError: It cannot be opened, or a newer retrim wrote it.
     """
 
-    def __init__(self, url: str, tables: sa.MetaData) -> None:
+    def __init__(self, url: str) -> None:
         self._address = address_of(url)
         try:
             parsed = sa.engine.make_url(url)
@@ -41,14 +63,14 @@ class Database:
             raise BadInputError(
                 f"the store at {self.shown} cannot be opened: {said}; install its driver, or {WRITE}"
             ) from error
+        if self._engine.dialect.name == "sqlite":
+            _begin_explicitly(self._engine)
         with self.wrapped("opened"):
-            for _ in tables.tables:
-                # Another process may make the same tables just now: each try finds at least one more of them made.
-                with suppress(sa.exc.SQLAlchemyError):
-                    tables.create_all(self._engine)
-                    break
-            else:
-                tables.create_all(self._engine)
+            with self._engine.connect() as connection:
+                current = is_current(connection)
+            if not current:
+                with self._transaction() as connection:
+                    migrate(connection)
 
     @contextmanager
     def wrapped(self, what: str) -> Iterator[None]:
@@ -71,7 +93,12 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """A transaction: all of it, or nothing."""
-        with self.wrapped("written"), self._engine.begin() as connection:
+        with self.wrapped("written"), self._transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with self._engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
             yield connection
 
     @contextmanager

@@ -9,7 +9,6 @@ import pandas as pd
 import sqlalchemy as sa
 
 from retrim.adapters.database import Database
-from retrim.adapters.schema import METADATA
 
 
 def iso(time: pd.Timestamp) -> str:
@@ -31,11 +30,11 @@ class Row:
 
 
 class Rows:
-    """The tables at an address; they are made at first use."""
+    """The tables at an address."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._database = Database(url, METADATA)
+        self._database = Database(url)
 
     @property
     def shown(self) -> str:

@@ -17,6 +17,8 @@ PRIOR = 1.0
 """Variance of the effect that the bets are spread over, in standard deviations of a number squared."""
 PLACES, WEIGHTS = np.polynomial.legendre.leggauss(64)  # of the integral over w
 ALIKE_AT_MOST = 0.9
+ROUNDING = 1e-9
+"""Numbers whose typical distance from the first is below this share of it are one number, written with rounding."""
 LEAST = 2.0  # numbers that do not know each other: one has no spread to hold it against
 BISECTIONS = 60
 
@@ -25,60 +27,68 @@ BISECTIONS = 60
 class Sums:
     """What is kept of a series of numbers; enough for its evidence, and of one size for ever.
 
+    Distances are taken from the first number: those of a series that never changes are 0 and not what rounding left.
+
     Args:
         count: Numbers so far.
-        total: Their sum.
-        squares: The sum of their squares.
-        neighbours: The sum of the products of each with the one before.
         first: The first of them.
         last: The last of them.
+        total: The sum of their distances from the first.
+        squares: The sum of the squares of those.
+        neighbours: The sum of the products of each distance with the one before.
     """
 
     count: int
+    first: float
+    last: float
     total: float
     squares: float
     neighbours: float
-    first: float
-    last: float
 
     def plus(self, value: float) -> "Sums":
         """The sums with one more number."""
         if not self.count:
-            return Sums(1, value, value * value, 0.0, value, value)
+            return Sums(1, value, value, 0.0, 0.0, 0.0)
+        distance = value - self.first
         return replace(
             self,
             count=self.count + 1,
-            total=self.total + value,
-            squares=self.squares + value * value,
-            neighbours=self.neighbours + value * self.last,
             last=value,
+            total=self.total + distance,
+            squares=self.squares + distance * distance,
+            neighbours=self.neighbours + distance * (self.last - self.first),
         )
 
     @property
     def mean(self) -> float:
         """0 where there is none yet."""
-        return self.total / self.count if self.count else 0.0
+        return self.first + self.total / self.count if self.count else 0.0
 
     @property
     def spread(self) -> float:
-        """Sum of squared distances from the mean."""
-        return max(self.squares - self.count * self.mean**2, 0.0)
+        """Sum of squared distances from the mean; 0 where only rounding sets the numbers apart."""
+        if not self.count or self.squares <= self.count * (ROUNDING * self.first) ** 2:
+            return 0.0
+        return max(self.squares - self.total**2 / self.count, 0.0)
 
     @property
     def alike(self) -> float:
         """Correlation of neighbours, from 0 to 0.9, leaning to the upper side as few numbers understate it.
 
-        The estimate of n numbers is too low by about (1 + 3 r) / n (Kendall, 1954), which is added.
+        The estimate of n numbers is too low by about (1 + 3 r) / n (Kendall, 1954), which is added. Numbers that never
+        change are as alike as can be: they do not show that the next one could not differ.
         """
-        if not self.count or self.spread <= 0:
-            return 0.0
-        ends = 2 * self.total - self.first - self.last
-        found = (self.neighbours - self.mean * ends + (self.count - 1) * self.mean**2) / self.spread
+        spread = self.spread
+        if spread <= 0:
+            return ALIKE_AT_MOST
+        shift = self.total / self.count
+        ends = 2 * self.total - (self.last - self.first)
+        found = (self.neighbours - shift * ends + (self.count - 1) * shift**2) / spread
         found = max(found, 0.0)
         return float(min(found + (1 + 3 * found) / self.count, ALIKE_AT_MOST))
 
     def as_record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("count", "total", "squares", "neighbours", "first", "last")}
+        return {name: getattr(self, name) for name in ("count", "first", "last", "total", "squares", "neighbours")}
 
 
 NO_SUMS = Sums(0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -122,7 +132,7 @@ def lower_bound(sums: Sums, *, alpha: float) -> float:
     The bounds of all moments together hold with that confidence (a confidence sequence).
     """
     wanted = -float(np.log(alpha))
-    reach = max(float(np.sqrt(sums.squares)), abs(sums.mean), 1e-12)
+    reach = float(np.sqrt(sums.spread)) + abs(sums.mean) or 1.0
     low, high = sums.mean - 1e3 * reach, sums.mean
     if not sums.count or log_evidence(sums, above=low) < wanted:
         return -float("inf")

@@ -1,0 +1,83 @@
+"""Brings a store's tables to the shape that this version of retrim reads and writes (Alembic).
+
+A change of the store is a change of `adapters/schema.py` and a new file under `versions/`. A test holds that the
+migrations end in exactly the tables of `schema.py`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from retrim.adapters.schema import METADATA
+from retrim.errors import RetrimError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+VERSION_TABLE = "retrim_alembic_version"
+"""Ours alone: Prefect and MLflow keep theirs, and may share the database."""
+HEAD = "0001"
+"""The newest revision. Here too, so that a store in the newest shape is opened without loading Alembic."""
+LOCK = 0x72657472  # "retr": the advisory lock on PostgreSQL under which tables are made
+
+
+def is_current(connection: sa.Connection) -> bool:
+    """Whether the store has the newest shape."""
+    return _revision(connection) == HEAD
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Makes or changes the tables, within the transaction of `connection`: all of it, or nothing.
+
+    Two processes may do so at once: the second waits for the first and finds nothing to do.
+
+    Args:
+        connection: In a transaction that locks an SQLite file for writing from its start.
+
+    Raises:
+        RetrimError: The store has tables without a revision, or a revision that this version does not know.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+    before = _revision(connection)
+    if before == HEAD:
+        return
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    config = _config(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if before is not None and before not in known:
+        raise RetrimError(
+            f"the store has revision {before}, this retrim knows up to {HEAD}: a newer retrim wrote it; install that "
+            "version, or set RETRIM_STORE_URL to another store"
+        )
+    if before is None and (there := _tables(connection)):
+        raise RetrimError(
+            f"the store has tables but no revision ({', '.join(there)}): it was made before stores had one; move it "
+            "away, or set RETRIM_STORE_URL to another store"
+        )
+    command.upgrade(config, "head")
+
+
+def _config(connection: sa.Connection) -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found = connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+    return None if found is None else str(found)
+
+
+def _tables(connection: sa.Connection) -> list[str]:
+    """Our tables that are there, by name."""
+    return sorted(set(sa.inspect(connection).get_table_names()) & set(METADATA.tables))
