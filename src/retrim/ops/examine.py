@@ -32,7 +32,10 @@ def examine(
         frame.insert(0, KEY, row_keys(frame, data.key, batch_id(reading.digest)))
     if kind == "labels":
         frame = frame[[KEY, data.target, LABEL_TIME]]
-    faults = _key_faults(frame, kind, landing=landing, correction=correction)
+    faults = [
+        *_key_faults(frame, kind, landing=landing, correction=correction),
+        *_time_faults(frame, kind, data, arrives=now),
+    ]
     if kind == "rows" and data.labels == "with_rows":
         missing = frame[data.target].isna()
         cure = "send the rows with their labels, or set data.labels to 'later' in params.yaml"
@@ -54,6 +57,25 @@ def _key_faults(frame: pd.DataFrame, kind: Kind, *, landing: Landing, correction
         strange = pd.Series(~landing.known(keys, kind="rows", surely=False), index=keys.index)
         cure = "land the rows, then release the labels; released before, they wait for their rows"
         faults += _of(frame, strange, KEY, "is the key of a row that has landed", releasable=True, cure=cure)
+    return faults
+
+
+def _time_faults(frame: pd.DataFrame, kind: Kind, data: DataParams, *, arrives: pd.Timestamp) -> list[Fault]:
+    """Events and label times later than their arrival, and labels that were due before their event.
+
+    Such a row would never be mature or overdue, and what is newest by its event would be it for good.
+    """
+    name, span = (data.time, data.latest_after) if kind == "rows" else (LABEL_TIME, pd.Timedelta(data.times_ahead))
+    rule = f"is not after its arrival, {arrives}" + (f", by more than {span}" if span else "")
+    cure = (
+        "correct the times, or name the zone that they are of (reading.zone); if rows are known before their event, "
+        "say how long before: data.times_ahead"
+    )
+    faults = _of(frame, frame[name] > arrives + span, name, rule, releasable=False, cure=cure)
+    if kind == "rows" and data.due is not None:
+        early = frame[data.due] < frame[data.time]
+        cure = "correct the due times, or the event times"
+        faults += _of(frame, early, data.due, "is not before the row's event", releasable=False, cure=cure)
     return faults
 
 

@@ -15,7 +15,11 @@ from retrim.core.reading import ReadingParams
 from retrim.core.table import LABEL_TIME
 from retrim.datasets.cells import typed
 from retrim.errors import BadInputError, RefusedError
+from retrim.ops.arrival import clock
 from retrim.ops.init.desk import ARRIVAL, Desk
+
+TIMES_AHEAD = "1h"
+"""The setting data.times_ahead of a workspace that init writes."""
 
 ZONES = (
     "Europe/Berlin", "Europe/London", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
@@ -125,6 +129,7 @@ def rows_to_land(desk: Desk, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series
                 )
             )
             keep &= ~blank
+    keep &= ~_misplaced(desk, time)
     if not keep.any():
         raise RefusedError(f"no row has a {time!r}; name another column: --event-time")
     target = desk.values[desk.wishes.target][keep]
@@ -140,6 +145,27 @@ def rows_to_land(desk: Desk, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series
             )
         )
     return np.flatnonzero(keep), target
+
+
+def _misplaced(desk: Desk, time: str) -> np.ndarray:
+    """Rows with a time later than now, or due before their event: no batch with one of them lands, shape (n,)."""
+    none = np.zeros(desk.raw.rows, dtype=bool)
+    if time not in desk.values:
+        return none
+    latest = clock() + pd.Timedelta(TIMES_AHEAD)
+    found, event, due = none, desk.values[time], desk.values.get(desk.wishes.label_due or "")
+    looks = [(time, event > latest, "later than now; data.times_ahead, if rows are known before their event")]
+    if desk.wishes.label_time in desk.values:
+        late = desk.values[desk.wishes.label_time] > latest
+        looks.append((desk.wishes.label_time, late, "later than now"))
+    if due is not None:
+        looks.append((str(desk.wishes.label_due), due < event, "before the row's event"))
+    for name, bad, what in looks:
+        if bad.any():
+            seen = f"{int(bad.sum())} rows have a time {what}"
+            desk.notes.append(Note("misplaced", name, seen, "left out: landing takes none of them", "warn"))
+            found = found | bad.to_numpy()
+    return found
 
 
 def arrival_times(rows: int) -> pd.Series:
