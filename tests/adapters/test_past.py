@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters.past import copy_past
+from retrim.adapters.predictions import PredictionLog
 from retrim.adapters.store import Store
 from tests.proved import pass_checks
 
@@ -19,7 +20,7 @@ def promote(store: Store, version: int, *, decided: int, ended: int) -> None:
     """A check, the run it started, and the version that went live at its end."""
     name = f"run-{version}"
     decision = {"id": f"check-{version}", "model": MODEL, "source": "check", "as_of": at(decided), "at": at(decided)}
-    store.add_decision({**decision, "outcome": "retrain", "reason": "", "record": {}})
+    store.add_decision({**decision, "outcome": "retrain", "actor": "a test", "reason": "", "record": {}})
     run = {"id": name, "model": MODEL, "decision": f"check-{version}", "as_of": at(decided), "mode": "refit"}
     store.claim_run({**run, "started": at(decided)})
     row = {"model": MODEL, "version": version, "run": name, "tag": f"v{version}", "as_of": at(decided)}
@@ -27,7 +28,14 @@ def promote(store: Store, version: int, *, decided: int, ended: int) -> None:
         {**row, "bundle": "", "model_sha256": "", "made": at(ended), "lineage": {}, "verdict": {"promote": True}}
     )
     pass_checks(store, MODEL, version, at=at(ended))
-    release = {"model": MODEL, "version": version, "action": "promote", "reason": "", "at": at(ended)}
+    release = {
+        "model": MODEL,
+        "version": version,
+        "action": "promote",
+        "actor": "a test",
+        "reason": "",
+        "at": at(ended),
+    }
     store.add_release(release, expected=version - 1 or None)
     store.end_run(name, state="promoted", ended=at(ended), version=version, detail={})
 
@@ -71,7 +79,7 @@ def test_an_imported_version_comes_along_as_it_was_live(source: Store, target: S
     row = {"model": MODEL, "version": 4, "run": "import-4", "tag": "v4", "as_of": at(2), "bundle": "", "made": at(11)}
     source.add_version({**row, "model_sha256": "", "lineage": {"origin": {}}, "verdict": {"promote": True}})
     pass_checks(source, MODEL, 4, at=at(11))
-    release = {"model": MODEL, "version": 4, "action": "import", "reason": "", "at": at(11)}
+    release = {"model": MODEL, "version": 4, "action": "import", "actor": "a test", "reason": "", "at": at(11)}
     source.add_release(release, expected=3)
     copy_past(source, target, MODEL, before=at(12))
 
@@ -89,3 +97,11 @@ def test_releases_come_with_their_seals_asked_for_once(source: Asked, target: St
     copy_past(source, target, MODEL, before=at(10))
 
     assert (target.seals(MODEL), source.times) == (Store(source.url).seals(MODEL), 1)
+
+
+def test_what_was_predicted_before_comes_along(source: Store, target: Store) -> None:
+    made = {"model": MODEL, "version": 1, "event": at(1), "value": 1.0}
+    PredictionLog(source).add([made | {"key": str(day), "at": at(day)} for day in (2, 3, 8)])
+    copy_past(source, target, MODEL, before=at(8))
+
+    assert sorted(PredictionLog(target).served(MODEL, ["2", "3", "8"])["key"]) == ["2", "3"]

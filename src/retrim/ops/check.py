@@ -49,8 +49,13 @@ class Checked:
         return {"id": self.id, "outcome": self.outcome, "reason": self.reason, **self.record}
 
 
-def check(house: House, *, now: pd.Timestamp) -> Checked:
+def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
     """Looks at what has landed by `now` and decides; a check of the same moment is done once.
+
+    Args:
+        house: The house.
+        by: Who has it made: a person, or schedule.
+        now: The moment.
 
     Raises:
         BadInputError: No rows have landed by then.
@@ -110,7 +115,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         waits, settled = (tuple(previous.record.get(name, ())) for name in ("held", "settled"))
         seen_already = f"the check of {previous.as_of} has looked already; checks go forward"
         gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits, settled)
-        return _store(house, identity, gone, record, now)
+        return _store(house, identity, gone, record, by=by, now=now)
     if found is not None:
         version, predictor = found.version, found.predictor
         score_table(house, table, found, now=now)
@@ -143,7 +148,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
             **guessed.as_record(),
             "formers": None if formers is None else formers.as_record(),
             "probation": None if probation is None else probation.as_record(),
-            "debited": [run.id for run in _refused_since(house, previous)],
+            "debited": [run.id for run in _refused_since(house, past)],
             "account_before": before.as_record(),
         }
     record |= {"account": account.as_record(), "price": price, "money": money_of(house)}
@@ -154,7 +159,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     decision = after_rollback(_decide(house, evidence, formers, record, past=past), back)
     decision = rolled_back_instead(house, decision, probation, previous)
     record["said"] = [said.as_record() for said in decision.said]
-    return _store(house, identity, decision, record, now)
+    return _store(house, identity, decision, record, by=by, now=now)
 
 
 def _decide(
@@ -184,24 +189,25 @@ def balance(house: House, version: int) -> Account:
         return EMPTY
     newest = past[-1]
     account = Account.from_record(newest.record["account"])
-    for _ in _refused_since(house, newest):
+    for _ in _refused_since(house, past):
         account = account.debit(newest.record["price"])
     return account
 
 
-def _refused_since(house: House, newest: Row | None) -> list[Row]:
-    """Runs refused since the newest check; one of its own moment that it has debited is not among them.
+def _refused_since(house: House, past: list[Row]) -> list[Row]:
+    """Runs refused since the newest of these checks; one that any of them has debited is not among them.
 
     A version may wait for a person through several checks: then its end counts, not its beginning.
     A run that brought a former champion back is not among them, as it was refused only because that was better still,
     nor one that fitted a promoted recipe once more: nobody paid for a search in vain.
     """
-    if newest is None:
+    if not past:
         return []
+    newest, debited = past[-1], {run for row in past for run in row.record["debited"]}
     refused = house.store.runs(house.model, state="refused")
     mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
     since = [run for run in mine if run.as_of >= newest.as_of or ("answer" in run.detail and run.ended >= newest.as_of)]
-    return [run for run in since if run.id not in newest.record["debited"]]
+    return [run for run in since if run.id not in debited]
 
 
 def price_now(house: House) -> float:
@@ -272,7 +278,9 @@ def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Total
     )
 
 
-def _store(house: House, identity: str, decision: Decision, record: dict[str, Any], now: pd.Timestamp) -> Checked:
+def _store(
+    house: House, identity: str, decision: Decision, record: dict[str, Any], *, by: str, now: pd.Timestamp
+) -> Checked:
     record["mode"] = mode_now(house).as_record() if decision.outcome == "retrain" else None
     record |= {"change": decision.change, "fired": list(decision.fired), "held": list(decision.held)}
     record["settled"] = list(decision.settled)
@@ -284,6 +292,7 @@ def _store(house: House, identity: str, decision: Decision, record: dict[str, An
             "as_of": iso(now),
             "at": iso(now),
             "outcome": decision.outcome,
+            "actor": by,
             "reason": decision.reason,
             "record": record,
         }
