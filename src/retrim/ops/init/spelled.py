@@ -12,6 +12,7 @@ from retrim.core.init.rhythm import daylight_saving
 from retrim.core.init.task import Aim
 from retrim.core.made import APART
 from retrim.core.reading import ReadingParams
+from retrim.core.repeated_hours import later_hours
 from retrim.core.table import LABEL_TIME
 from retrim.datasets.cells import typed
 from retrim.errors import BadInputError, RefusedError
@@ -49,6 +50,7 @@ def reading_of(desk: Desk, time: str) -> ReadingParams:
             if plan.type == "time" and not plan.skip and plan.dates and plan.dates.formats
         },
         zone=desk.zone,
+        repeated={},
         skip=tuple(plan.name for plan in plans if plan.skip or plan.name == desk.wishes.label_time),
         arrival=ARRIVAL if time == ARRIVAL else None,
         calendar={},
@@ -90,15 +92,21 @@ def _place_in(desk: Desk, zone: str, reading: ReadingParams) -> None:
             "",
             f"an hour is missing in spring or doubled in autumn, as clocks in {zone} have it (and in "
             "zones that change as it does)",
-            f"declared, reading.zone: {zone}; of an hour that comes twice the earlier is taken",
+            f"declared, reading.zone: {zone}; of an hour that comes twice the order of rows tells which is which",
             "warn",
         )
     )
     desk.zone = desk.ask("in which zone are these times?", zone, ())
     placed = ReadingParams.model_validate({**reading.model_dump(), "zone": desk.zone})
     for name, plan in desk.plans.items():
-        if plan.type == "time" and not plan.skip:
-            desk.values[name] = typed(desk.raw.columns.column(name), spelt_as(desk, name), "time", placed)[0]
+        if plan.type != "time" or plan.skip:
+            continue
+        cells, spelt = desk.raw.columns.column(name), spelt_as(desk, name)
+        earlier = typed(cells, spelt, "time", placed)[0]
+        later = typed(cells, spelt, "time", placed, later=True)[0]
+        series = desk.values.get(desk.wishes.entity or "", pd.Series("", index=earlier.index))
+        is_later, _ = later_hours(earlier, later, pd.factorize(series)[0], names_rows=False)
+        desk.values[name] = earlier.mask(is_later, later)
 
 
 def _other_type(desk: Desk, plan: ColumnPlan, fault: Fault, time: str) -> ColumnPlan:
