@@ -13,12 +13,14 @@ from retrim.adapters.past import copy_past
 from retrim.adapters.store import Row, iso
 from retrim.core.replay.settings import Change, changes, merged
 from retrim.datasets.landed import hash_file
+from retrim.datasets.withdrawn import withdrawal_file
 from retrim.errors import BadInputError
 from retrim.files import link
 from retrim.mapping import read_yaml
 from retrim.ops.champion import stored_bundle
 from retrim.ops.clones import clone
 from retrim.ops.house import House
+from retrim.ops.receipts import trusted_keys
 from retrim.ops.release import sync_aliases
 from retrim.own import resolved
 from retrim.paths import Workspace
@@ -86,12 +88,22 @@ def make_replay(
 
 
 def lay_batches(here: House, there: House, *, after: pd.Timestamp | None, until: pd.Timestamp) -> None:
-    """Lets what arrived in `(after, until]` land in the replay too, with its arrival time: the very files, linked."""
-    for batch in here.landing.batches(until):
-        if after is None or batch.arrived > after:
-            for path in (batch.path, hash_file(batch.path)):
-                if path.is_file():
-                    link(path, there.landing.root / path.relative_to(here.landing.root))
+    """Lets what arrived in `(after, until]` land in the replay too, with its arrival time: the very files, linked.
+
+    So are the withdrawals of that span.
+    """
+    landed = [batch.path for batch in here.landing.batches() if _within(batch.arrived, after, until)]
+    for batch, found in here.landing.withdrawals().items():
+        if _within(found.at, after, until):
+            landed.append(withdrawal_file(here.landing.root, batch))
+    for file in landed:
+        for path in (file, hash_file(file)):
+            if path.is_file():
+                link(path, there.landing.root / path.relative_to(here.landing.root))
+
+
+def _within(moment: pd.Timestamp, after: pd.Timestamp | None, until: pd.Timestamp) -> bool:
+    return moment <= until and (after is None or moment > after)
 
 
 def _no_history(house: House, since: pd.Timestamp) -> str:
@@ -123,7 +135,9 @@ def _settings(house: House, other: Path | None) -> tuple[str, Params]:
 def _adopt_past(here: House, there: House, since: pd.Timestamp) -> None:
     """Lays the store's past and the bundles of the versions that were live into the replay, under the same numbers."""
     there.workspace.var.mkdir(exist_ok=True)
-    versions = {row.version: row for row in copy_past(here.store, there.store, here.model, before=iso(since))}
+    there.keys.know([*here.keys.known(), *trusted_keys(here)])  # who signed what is copied counts there too
+    past = copy_past(here.store, there.store, here.model, before=iso(since), keys=there.keys)
+    versions = {row.version: row for row in past}
     was_live = {row.version for row in there.store.releases(there.model)}
     for number in range(1, max(versions, default=0) + 1):
         row = versions.get(number)
