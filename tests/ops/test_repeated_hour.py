@@ -5,10 +5,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.adapters.landing import Landing
 from retrim.core.reading import PLAIN, ReadingParams
 from retrim.core.table import DataParams
-from retrim.datasets.landed import read_labels, read_landed
+from retrim.datasets.landed import read_landed
 from retrim.ops.ingest import Landed, land, land_labels
 from retrim.paths import Workspace
 from tests.conftest import SHOP
@@ -45,7 +44,7 @@ class Hand:
         return {f"{time:%Y-%m-%dT%H:%M}": value for time, value in zip(rows["at"], rows[column], strict=True)}
 
     def labels(self) -> dict[str, float]:
-        found = read_labels([file.path for file in Landing(self.workspace.landing).batches() if file.kind == "labels"])
+        _, found = read_landed(self.workspace.landing)
         assert found is not None
         return {key[:16]: price for key, price in zip(found["_key"], found["price"], strict=True)}
 
@@ -112,6 +111,13 @@ def test_rows_without_a_key_are_told_apart_where_every_hour_has_as_many(shop_wor
     berlin.land(both.sort_values(by, kind="stable"))
 
     assert [berlin.times().count(time) for time in UTC] == [2, 2, 2, 2]
+
+
+def test_rows_that_a_number_names_are_told_apart_by_their_order_too(shop_workspace: Workspace) -> None:
+    berlin = hand(shop_workspace, key=["order"])
+    berlin.land(rows("00:00", *HOURS))
+
+    assert berlin.times()[1:] == list(UTC)
 
 
 def test_events_that_share_a_minute_are_of_one_hour(shop_workspace: Workspace) -> None:

@@ -140,7 +140,8 @@ def _settle_repeated(
             words, _ = typed(stored[said.column].cast(pa.string()), said.column, "category", reading)
             is_later = words.isin(said.later).to_numpy()
         elif name in (data.time, *data.key):
-            series = [one for one in (data.key or data.history.entity) if one != name and one in frame]
+            names_series = data.key if name in data.key else data.history.entity
+            series = [one for one in names_series if one != name and one in frame]
             none = np.zeros(len(frame), dtype="int64")
             group = frame.groupby(series, dropna=False, sort=False).ngroup().to_numpy() if series else none
             is_later, either = later_hours(frame[name], later, group, names_rows=name in data.key)
