@@ -29,7 +29,7 @@ sys.argv = ["retrim", *json.loads(sys.argv[1])]
 atexit.register(lambda: open(ENDED, "w").write(json.dumps(sorted(sys.modules))))
 main()
 """
-GROUPS = {"", "drift", "log", "policy", "quarantine", "receipt"}
+GROUPS = {"", "batch", "drift", "log", "policy", "quarantine", "receipt"}
 
 
 def commands() -> dict[str, Any]:

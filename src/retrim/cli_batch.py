@@ -38,7 +38,7 @@ def batch_list(as_json: AsJson = False) -> None:
 
 @app.command("show", epilog=example("retrim batch show 3f2a91c0"))
 def batch_show(batch: Batch, as_json: AsJson = False) -> None:
-    """Show a landed batch: its columns, the versions made with it, and who withdrew it."""
+    """Show a landed batch, its columns and the versions made with it."""
     from retrim import screens
     from retrim.ops.withdraw import batch_record
 
