@@ -97,6 +97,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     Drift, the champion's loss, the probe, the account: what was seen is kept, see retrim why.
     """
     from retrim import screens
+    from retrim.answers import resumed_records
     from retrim.decision_screen import show_check
 
     house, at = house_here(), past_time(now)
@@ -105,6 +106,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
 
         with screens.progress():
             done = monitor(at.isoformat())
+    done["resumed"] = resumed_records(house, done["resumed"])
     if as_json:
         screens.show_json(done)
     else:
@@ -128,6 +130,8 @@ def retrain(
     for a person's approval.
     """
     from retrim import screens
+    from retrim.answers import resumed_records
+    from retrim.decision_screen import show_resumed
     from retrim.errors import UnknownNameError
     from retrim.ops.person import ask_for_run, decision_of
     from retrim.ops.retrain import outcome_of
@@ -149,9 +153,11 @@ def retrain(
                 outcome = flow(decision, at.isoformat(), mode)
             else:
                 outcome = ended.as_record()
+    resumed = resumed_records(house, finished)
     if as_json:
-        screens.show_json(outcome)
+        screens.show_json(outcome | {"resumed": resumed})
     else:
+        show_resumed(resumed)
         screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False, markup=False)
         if outcome.get("refit"):
             sequel = outcome["refit"]

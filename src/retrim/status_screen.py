@@ -10,6 +10,7 @@ from retrim.words import (
     back_in_words,
     probation_in_words,
     quality_in_words,
+    stopped_in_words,
     totals_in_words,
     waits_in_words,
 )
@@ -44,6 +45,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("because", back_in_words(record["rolled_back"])),
             ("settled", answer_in_words(record["settled"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
+            ("stopped", stopped_in_words(record["stopped"])),
             ("next", _next(record["next_run"])),
             ("overdue", f"a batch was due on {screens.moment(late['due'])}" if late else None),
         ]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from retrim.core.gate.verdict import mark_of
+
 
 def verdict_note(verdict: Mapping[str, Any]) -> str:
     """A verdict in Markdown: the word of the gate, then a line a check."""
@@ -18,4 +20,5 @@ def verdict_note(verdict: Mapping[str, Any]) -> str:
 
 def check_lines(record: Mapping[str, Any]) -> list[str]:
     """A line a check of a verdict or of the release checks."""
-    return [f"- {'passed' if check['passed'] else '**failed**'}: {check['text']}" for check in record["checks"]]
+    marks = ((mark_of(check), check["text"]) for check in record["checks"])
+    return [f"- {'**failed**' if mark == 'failed' else mark}: {text}" for mark, text in marks]
