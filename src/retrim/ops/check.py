@@ -49,8 +49,13 @@ class Checked:
         return {"id": self.id, "outcome": self.outcome, "reason": self.reason, **self.record}
 
 
-def check(house: House, *, now: pd.Timestamp) -> Checked:
+def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
     """Looks at what has landed by `now` and decides; a check of the same moment is done once.
+
+    Args:
+        house: The house.
+        by: Who has it made: a person, or schedule.
+        now: The moment.
 
     Raises:
         BadInputError: No rows have landed by then.
@@ -110,7 +115,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
         waits, settled = (tuple(previous.record.get(name, ())) for name in ("held", "settled"))
         seen_already = f"the check of {previous.as_of} has looked already; checks go forward"
         gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits, settled)
-        return _store(house, identity, gone, record, now)
+        return _store(house, identity, gone, record, by=by, now=now)
     if found is not None:
         version, predictor = found.version, found.predictor
         score_table(house, table, found, now=now)
@@ -154,7 +159,7 @@ def check(house: House, *, now: pd.Timestamp) -> Checked:
     decision = after_rollback(_decide(house, evidence, formers, record, past=past), back)
     decision = rolled_back_instead(house, decision, probation, previous)
     record["said"] = [said.as_record() for said in decision.said]
-    return _store(house, identity, decision, record, now)
+    return _store(house, identity, decision, record, by=by, now=now)
 
 
 def _decide(
@@ -273,7 +278,9 @@ def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Total
     )
 
 
-def _store(house: House, identity: str, decision: Decision, record: dict[str, Any], now: pd.Timestamp) -> Checked:
+def _store(
+    house: House, identity: str, decision: Decision, record: dict[str, Any], *, by: str, now: pd.Timestamp
+) -> Checked:
     record["mode"] = mode_now(house).as_record() if decision.outcome == "retrain" else None
     record |= {"change": decision.change, "fired": list(decision.fired), "held": list(decision.held)}
     record["settled"] = list(decision.settled)
@@ -285,6 +292,7 @@ def _store(house: House, identity: str, decision: Decision, record: dict[str, An
             "as_of": iso(now),
             "at": iso(now),
             "outcome": decision.outcome,
+            "actor": by,
             "reason": decision.reason,
             "record": record,
         }
