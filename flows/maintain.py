@@ -28,5 +28,5 @@ def maintain(now: str | None = None) -> list[str]:
         started.append(decision)
     late = overdue(workspace=house.workspace, data=house.params.data, now=at)
     if late is not None:
-        alert(house, "batch overdue", f"a batch was due on {late.due.isoformat()} and has not come", now=at)
+        alert(house, "batch quarantined" if late.quarantined else "batch overdue", late.text, now=at)
     return started

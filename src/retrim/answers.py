@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters import prefect_server
+from retrim.adapters.quarantine import Quarantine
 from retrim.adapters.store import Row, iso
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
@@ -113,6 +114,16 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "running": [_run_record(run) for run in running],
         "stopped": [_stopped_record(house, run) for run in stopped],
         "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url, deployment=house.model),
+        "quarantined": [
+            {
+                "batch": entry.batch,
+                "file": entry.file,
+                "arrived": iso(entry.arrived),
+                "faults": [str(fault) for fault in entry.faults],
+            }
+            for entry in Quarantine(house.workspace.quarantine).entries()
+            if entry.state == "held"
+        ],
         "overdue": None if late is None else late.as_record(),
         "alerts": [{"at": row.at, "kind": row.kind, "text": row.text} for row in house.store.alerts(house.model)[-5:]],
         "now": iso(now),

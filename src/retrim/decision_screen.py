@@ -111,6 +111,10 @@ def show_check(done: dict[str, Any]) -> None:
     """A check that was just made, and the run it started."""
     checked, run = done["check"], done["run"]
     show_resumed(done["resumed"])
+    landed = checked["rows_landed"]
+    if not landed["new"]:
+        said = f"no row has landed since the check of {screens.moment(landed['since'])}: retrim ingest FILE"
+        screens.OUT.print(said, highlight=False, markup=False)
     screens.OUT.print(f"{checked['outcome']}: {checked['reason']}", highlight=False, markup=False)
     if run is not None:
         screens.OUT.print(f"run {run['state']}: {run['reason']}", highlight=False, markup=False)

@@ -10,6 +10,7 @@ from retrim.words import (
     back_in_words,
     probation_in_words,
     quality_in_words,
+    quarantined_in_words,
     stopped_in_words,
     totals_in_words,
     waits_in_words,
@@ -47,7 +48,8 @@ def show_status(record: dict[str, Any]) -> None:
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
             ("stopped", stopped_in_words(record["stopped"])),
             ("next", _next(record["next_run"])),
-            ("overdue", f"a batch was due on {screens.moment(late['due'])}" if late else None),
+            ("quarantine", quarantined_in_words(record["quarantined"])),
+            ("overdue", late["text"] if late else None),
         ]
     )
     rows = [(screens.moment(each["at"]), f"{each['kind']}: {each['text']}") for each in record["alerts"]]

@@ -103,6 +103,14 @@ def waits_in_words(found: list[dict[str, Any]]) -> str | None:
     return "; ".join(said) or None
 
 
+def quarantined_in_words(found: list[dict[str, Any]]) -> str | None:
+    """What lies in quarantine, and what shows it."""
+    if not found:
+        return None
+    count = "1 batch" if len(found) == 1 else f"{len(found)} batches"
+    return f"{count}, the last on {screens.moment(found[-1]['arrived'])}: retrim quarantine list"
+
+
 def stopped_in_words(found: list[dict[str, Any]]) -> str | None:
     """The runs that were killed, and what resumes them."""
     said = [f"{each['id']}: {each['why']} in attempt {each['attempt']} of {each['attempts']}" for each in found]

@@ -27,7 +27,7 @@ def desk(tmp_path: Path) -> Desk:
 
 def begun(desk: Desk) -> Row:
     """A run that was claimed, and holds no sign of life."""
-    asked = ask_for_run(desk.house, as_of=desk.day(10), reason="a test", now=desk.day(10))
+    asked = ask_for_run(desk.house, as_of=desk.day(10), by="a test", reason="a test", now=desk.day(10))
     return claim(desk.house, asked, now=desk.day(10))
 
 

@@ -97,6 +97,7 @@ def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
         "target_until": None,
         "drift_note": None,
         "slices": [],
+        "rows_landed": _landed_since(previous, len(table)),
         "labels_overdue": overdue_labels(table.times, as_of=now),
         "measured_until": None,
         "counted_until": None,
@@ -208,6 +209,12 @@ def _refused_since(house: House, past: list[Row]) -> list[Row]:
     mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
     since = [run for run in mine if run.as_of >= newest.as_of or ("answer" in run.detail and run.ended >= newest.as_of)]
     return [run for run in since if run.id not in debited]
+
+
+def _landed_since(previous: Row | None, rows: int) -> dict[str, Any]:
+    """How many rows have landed, and how many of them after the check before."""
+    before = {} if previous is None else previous.record.get("rows_landed", {})
+    return {"since": None if previous is None else previous.as_of, "new": rows - before.get("all", 0), "all": rows}
 
 
 def price_now(house: House) -> float:

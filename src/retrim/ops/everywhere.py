@@ -133,7 +133,7 @@ def _place(house: House, now: pd.Timestamp) -> Place:
     faults += [
         f"{run.id} stopped: {run.detail.get('why', KILLED)}" for run in stopped_runs(house) if run.state == "running"
     ]
-    if late is not None:
+    if late is not None and not late.quarantined:
         faults.append(f"a batch was due on {late.due:%Y-%m-%d %H:%M}")
     if aside:
         faults.append(f"{len(aside)} {'batch' if len(aside) == 1 else 'batches'} in quarantine")
