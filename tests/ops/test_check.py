@@ -73,11 +73,11 @@ def test_the_first_check_asks_for_version_1(tmp_path: Path) -> None:
 
 def test_a_check_says_how_many_rows_came_since_the_one_before(make: Make) -> None:
     desk = make(changes=DEAR)
-    came = [desk.check(10).record["rows_landed"]]
+    came = [desk.check(10).record["landed"]]
     desk.land(desk.rows(10, 12), 12)
-    came += [desk.check(day).record["rows_landed"] for day in (12, 13)]
+    came += [desk.check(day).record["landed"] for day in (12, 13)]
 
-    assert came[0] == {"since": None, "new": 240, "all": 240}
+    assert came[0] == {"batches": 1, "rows": 240, "new": 240, "since": None}
     assert [each["new"] for each in came[1:]] == [48, 0]
     assert came[2]["since"] == iso(desk.day(12))
 
@@ -679,13 +679,13 @@ def test_score_drift_reads_the_stored_predictions(make: Make) -> None:
     desk = make(drift=SHIFT)
     desk.land(desk.rows(10, 14), 14)
     score(desk.house, now=desk.day(14))
-    desk.house.store.add_predictions(
+    desk.house.predictions.add(
         [
             {"model": desk.house.model, "key": str(key), "version": 2, "event": "", "at": "", "value": 1e9}
             for key in range(240, 336)
         ]
     )
-    stored = desk.house.store.predictions(desk.house.model, version=1)
+    stored = desk.house.predictions.all_keys(desk.house.model, version=1)
     found = {(f["column"], f["test"]): f["effect"] for f in desk.check(14).record["findings"]}
 
     assert len(stored) == 48 + 96  # the rows that judged it, and the new ones

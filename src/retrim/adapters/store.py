@@ -9,8 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from retrim.adapters.predictions import Predictions
-from retrim.adapters.rows import Row, iso
+from retrim.adapters.rows import Row, Rows, iso
 from retrim.adapters.schema import (
     ALERTS,
     DECISIONS,
@@ -25,7 +24,7 @@ from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import RefusedError, RetrimError
 
 
-class Store(Predictions):
+class Store(Rows):
     """The store at an address; its tables are made at first use."""
 
     def models(self) -> list[str]:

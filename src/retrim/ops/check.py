@@ -25,7 +25,7 @@ from retrim.ops.drift import look
 from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
 from retrim.ops.house import House
-from retrim.ops.known import known
+from retrim.ops.known import known, landed_since
 from retrim.ops.mode import mode_now
 from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
@@ -97,7 +97,7 @@ def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
         "target_until": None,
         "drift_note": None,
         "slices": [],
-        "rows_landed": _landed_since(previous, len(table)),
+        "landed": landed_since(house, previous, rows=len(table), now=now),
         "labels_overdue": overdue_labels(table.times, as_of=now),
         "measured_until": None,
         "counted_until": None,
@@ -209,12 +209,6 @@ def _refused_since(house: House, past: list[Row]) -> list[Row]:
     mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
     since = [run for run in mine if run.as_of >= newest.as_of or ("answer" in run.detail and run.ended >= newest.as_of)]
     return [run for run in since if run.id not in debited]
-
-
-def _landed_since(previous: Row | None, rows: int) -> dict[str, Any]:
-    """How many rows have landed, and how many of them after the check before."""
-    before = {} if previous is None else previous.record.get("rows_landed", {})
-    return {"since": None if previous is None else previous.as_of, "new": rows - before.get("all", 0), "all": rows}
 
 
 def price_now(house: House) -> float:

@@ -8,6 +8,8 @@ import pandas as pd
 from retrim.adapters.landing import Landing
 from retrim.adapters.quarantine import Quarantine
 from retrim.core.table import DataParams
+from retrim.ops.alerts import alert
+from retrim.ops.house import House
 from retrim.paths import Workspace
 
 
@@ -66,3 +68,10 @@ def overdue(*, workspace: Workspace, data: DataParams, now: pd.Timestamp) -> Ove
         if (entry.state, entry.kind, entry.correction) == ("held", "rows", False) and last < entry.arrived <= now
     ]
     return Overdue(last, due, now - due, tuple(aside))
+
+
+def tell_overdue(house: House, *, now: pd.Timestamp) -> None:
+    """An alert for a batch that is due and has not landed, once."""
+    late = overdue(workspace=house.workspace, data=house.params.data, now=now)
+    if late is not None:
+        alert(house, "batch quarantined" if late.quarantined else "batch overdue", late.text, now=now)

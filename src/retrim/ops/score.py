@@ -57,7 +57,7 @@ def score_table(house: House, table: KnownTable, champion: Stored, *, now: pd.Ti
     """
     version, predictor = champion.version, champion.predictor
     unseen = table.only(table.times["_event"] > predictor.used_until)
-    done = set(house.store.prediction_keys(house.model, version=version))
+    done = house.predictions.predicted(house.model, version=version, keys=unseen.times["_key"])
     unseen = unseen.only(~unseen.times["_key"].isin(done))
     if not len(unseen):
         return Scored(version, 0, 0, None)
@@ -65,13 +65,13 @@ def score_table(house: House, table: KnownTable, champion: Stored, *, now: pd.Ti
     values = predictor.predict(fresh)
     decided = predictor.decide(fresh, values)
     if decided is not None:  # first, as a row with a prediction is not looked at again
-        house.store.add_selections(
+        house.predictions.add_selections(
             [
                 {"model": house.model, "key": key, "version": version, "selected": selected}
                 for key, selected in zip(fresh["_key"], decided.tolist(), strict=True)
             ]
         )
-    written = house.store.add_predictions(
+    written = house.predictions.add(
         [
             {"model": house.model, "key": key, "version": version, "event": iso(event), "at": iso(now), "value": value}
             for key, event, value in zip(fresh["_key"], fresh["_event"], values.tolist(), strict=True)
@@ -92,8 +92,7 @@ def stored_scores(house: House, version: int, keys: pd.Series, view: FeatureView
     Returns:
         Shape (n, 1 or 2), index of `keys`.
     """
-    stored = house.store.predictions(house.model, version=version)
-    stored = stored[stored["key"].isin(keys)]
+    stored = house.predictions.of_version(house.model, version=version, keys=keys)
     values = stored["value"].tolist()
     wide = view.task == "multiclass"
     predicted = np.array(values, dtype="float64").reshape((len(values), len(view.classes)) if wide else -1)
