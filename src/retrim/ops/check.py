@@ -199,8 +199,7 @@ def _refused_since(house: House, past: list[Row]) -> list[Row]:
     """Runs refused since the newest of these checks; one that any of them has debited is not among them.
 
     A version may wait for a person through several checks: then its end counts, not its beginning.
-    A run that brought a former champion back is not among them, as it was refused only because that was better still,
-    nor one that fitted a promoted recipe once more: nobody paid for a search in vain.
+    Nor is a run that brought a former champion back, or fitted a promoted recipe once more: nobody paid in vain.
     """
     if not past:
         return []
