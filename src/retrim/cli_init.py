@@ -224,7 +224,7 @@ def new(
 ) -> None:
     """Lay a workspace for a model of your own.
 
-    A git repository with a copy of the code, which is what its runs run, and of all else a run needs. Then: retrim init.
+    A git repository with all that a run needs, the code too: runs run the code of their workspace. Then: retrim init.
     """
     from retrim import screens
     from retrim.ops.new import WHAT, lay
