@@ -20,14 +20,17 @@ import yaml
 from retrim.adapters.store import iso
 from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
-from retrim.core.table import assemble, mature, row_keys
+from retrim.core.keyed import row_keys
+from retrim.core.needs import needs_of
+from retrim.core.table import assemble, mature
 from retrim.datasets.landed import batch_id, read_landed
 from retrim.datasets.synthetic import data_section, generate
-from retrim.files import file_digest, folder_digest, write_file
+from retrim.files import file_digest, folder_digest, read_folder, write_file
 from retrim.ops.approval import let_wait
 from retrim.ops.check import Checked, check
 from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
+from retrim.ops.known import NEEDS
 from retrim.ops.person import ask_for_run
 from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
@@ -100,6 +103,7 @@ class Desk:
         digest = sha256(f"{kind} {at} {frame.to_csv()}".encode()).hexdigest()
         keyed = frame.assign(_key=row_keys(frame, data.key, batch_id(digest)))
         facts: dict[str, Any] = {"digest": digest, "arrived": self.day(at), "correction": False, "released": ""}
+        facts["data"] = data
         with landing.locked():
             if kind == "rows":
                 landing.land_rows(keyed, **facts)
@@ -124,6 +128,7 @@ class Desk:
         }
         past = self.house.store.releases(self.house.model)
         lineage = {"champion": past[-1].version if past else None, GRAIN: grain_of(self.house)}
+        lineage[NEEDS] = needs_of(read_folder(paths.candidate))
         self.house.store.add_version(
             {"model": self.house.model, "version": version, **row, **hashes, "lineage": lineage, "verdict": verdict}
         )
@@ -148,7 +153,7 @@ class Desk:
 
     def _bundle(self, now: pd.Timestamp, version: int) -> Paths:
         params, paths = self.house.params, Paths(self.house.workspace.var / f"bundle-{version}")
-        ripe = mature(assemble(*read_landed(self.house.landing.root), params.data, as_of=now))
+        ripe = mature(assemble(*read_landed(self.house.landing.root, params.data), params.data, as_of=now))
         write_file(paths.table, to_parquet(ripe))
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
         write_file(paths.pins, to_json({"judged": []}))

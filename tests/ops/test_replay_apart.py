@@ -139,12 +139,11 @@ def test_columns_whose_role_differs_are_listed(world: World, tmp_path: Path) -> 
     assert "noise" not in made.there.params.data.features
 
 
-@pytest.mark.parametrize("column", ["noise: {type: integer}", "outcome: {role: feature}"])
-def test_what_a_column_is_cannot_differ_and_is_named(world: World, tmp_path: Path, column: str) -> None:
+def test_what_a_column_is_cannot_differ_and_is_named(world: World, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
-    other.write_text(f"data: {{columns: {{{column}}}}}\n", encoding="utf-8")
+    other.write_text("data: {columns: {noise: {type: integer}}}\n", encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=column.partition(":")[0]):
+    with pytest.raises(BadInputError, match=r"data\.columns\.noise differs"):
         make_replay(world.house, since=SINCE, until=None, other=other, url=None)
 
 

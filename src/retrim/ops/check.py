@@ -30,6 +30,7 @@ from retrim.ops.mode import mode_now
 from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
 from retrim.ops.score import score_table
+from retrim.ops.served import tell_skew
 from retrim.ops.standing import past_check, past_of_store, rolled_back
 
 CHECK = "check"
@@ -79,6 +80,7 @@ def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
         "metrics": None,
         "loss": None,
         "interval": None,
+        "served": None,
         "estimate": None,
         "scored": [],
         "estimates": None,
@@ -131,6 +133,7 @@ def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
             price=price,
             now=now,
         )
+        tell_skew(house, seen.served, now=now)
         guessed = estimate(house, table, predictor, version, past=past, now=now)
         formers = score_formers(house, table, predictor, version)
         probation = look_at_probation(house, table, predictor, previous=previous, now=now)
