@@ -51,12 +51,7 @@ class Checked:
 
 
 def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
-    """Looks at what has landed by `now` and decides; a check of the same moment is done once.
-
-    Args:
-        house: The house.
-        by: Who has it made: a person, or schedule.
-        now: The moment.
+    """Looks at what has landed by `now` and decides, made by a person or schedule; once for a moment.
 
     Raises:
         BadInputError: No rows have landed by then.
