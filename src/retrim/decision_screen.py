@@ -113,8 +113,8 @@ def show_check(done: dict[str, Any]) -> None:
     """A check that was just made, and the run it started."""
     checked, run = done["check"], done["run"]
     show_resumed(done["resumed"])
-    landed = checked["landed"]
-    if not landed["new"]:
+    landed = checked.get("landed")
+    if landed is not None and landed["since"] is not None and not landed["new"]:
         said = f"no row has landed since the check of {screens.moment(landed['since'])}: retrim ingest FILE"
         screens.OUT.print(said, highlight=False, markup=False)
     screens.OUT.print(f"{checked['outcome']}: {checked['reason']}", highlight=False, markup=False)

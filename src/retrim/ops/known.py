@@ -146,6 +146,6 @@ def left_out_since(house: House, *, as_of: pd.Timestamp, since: pd.Timestamp) ->
 
 def landed_since(house: House, previous: Row | None, *, rows: int, now: pd.Timestamp) -> dict[str, Any]:
     """Batches and rows that have landed, and how many of the rows after the check before."""
-    before = 0 if previous is None else previous.record["landed"]["rows"]
+    before = 0 if previous is None else previous.record.get("landed", {}).get("rows", 0)
     since = None if previous is None else previous.as_of
     return {"batches": len(house.landing.batches(now)), "rows": rows, "new": rows - before, "since": since}
