@@ -99,6 +99,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     Drift, the champion's loss, the probe, the account: what was seen is kept, see retrim why.
     """
     from retrim import screens
+    from retrim.answers import resumed_records
     from retrim.decision_screen import show_check
     from retrim.machine import login
     from retrim.ops.at_once import check_at_once
@@ -112,7 +113,8 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
             with screens.progress():
                 done = monitor(at.isoformat())
     else:
-        done = {"check": {**checked.as_record(), "fresh": checked.fresh}, "run": None}
+        done = {"check": {**checked.as_record(), "fresh": checked.fresh}, "run": None, "resumed": []}
+    done["resumed"] = resumed_records(house, done["resumed"])
     if as_json:
         screens.show_json(done)
     else:
@@ -137,7 +139,9 @@ def retrain(
     for a person's approval.
     """
     from retrim import screens
+    from retrim.answers import resumed_records
     from retrim.core.modes import Mode
+    from retrim.decision_screen import show_resumed
     from retrim.errors import UnknownNameError
     from retrim.ops.at_once import retrain_at_once
     from retrim.ops.person import ask_for_run, decision_of
@@ -164,10 +168,12 @@ def retrain(
                 else:
                     outcome = ended.as_record()
     else:
-        outcome = deferred.as_record()
+        outcome, finished = deferred.as_record(), []
+    resumed = resumed_records(house, finished)
     if as_json:
-        screens.show_json(outcome)
+        screens.show_json(outcome | {"resumed": resumed})
     else:
+        show_resumed(resumed)
         screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False, markup=False)
         if outcome.get("refit"):
             sequel = outcome["refit"]
