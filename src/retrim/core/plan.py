@@ -21,6 +21,12 @@ class RetrainParams(Section):
     refit_after: bool = Field(description="whether a promoted recipe is fitted once more, on the rows that judged too")
     agreement: AgreementParams = Field(description="how far that model may be from the one that was judged")
     attempts: int = Field(ge=1, description="times a run is started, the first and those after a kill")
+    stage_limit: SomeSpan | Literal["auto"] = Field(
+        description="time that a stage may take; auto: ten times its longest earlier run in the same mode, 6h or more"
+    )
+    stage_heartbeat: SomeSpan = Field(
+        description="time for which a stage may neither print nor use the processor, and a run's process be silent"
+    )
 
 
 class RoomParams(Section):

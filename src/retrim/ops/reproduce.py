@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from retrim.adapters import environment, git, pipeline
-from retrim.adapters.dvc_session import StageFailedError
+from retrim.adapters.dvc_session import StageFailedError, end_survivors
+from retrim.adapters.heartbeat import StageHungError
 from retrim.adapters.store import Row
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest
@@ -110,7 +111,7 @@ def rebuilding(house: House, version: int, *, prove: bool, gently: bool, say: Sa
         )
     folder = house.workspace.runs / f"reproduce-v{version}"
     with held(house, folder.name), using_cache(house):
-        pipeline.end_survivors(folder)
+        end_survivors(folder)
         pipeline.close_room(house.workspace, folder)
         make = git.clone_commit if prove else git.add_worktree
         make(house.workspace.root, folder, _recorded_commit(house, row))
