@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters import prefect_server
+from retrim.adapters.prefect_server import known_server
 from retrim.adapters.store import Row, iso
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
@@ -90,6 +90,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
     late = overdue(workspace=house.workspace, data=house.params.data, now=now)
     last = decisions[-1] if decisions else None
     back = rolled_back(house, decisions, None)
+    server = known_server(house.workspace.prefect, house.env.prefect_url)
     return {
         "model": house.model,
         "champion": None if now_live is None else now_live.as_record(),
@@ -108,7 +109,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "probation": probation_now(house),
         "waiting": waiting(house),
         "running": [_run_record(run) for run in running],
-        "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url, deployment=house.model),
+        "next_run": None if server is None else server.next_run(house.model),
         "overdue": None if late is None else late.as_record(),
         "alerts": [{"at": row.at, "kind": row.kind, "text": row.text} for row in house.store.alerts(house.model)[-5:]],
         "now": iso(now),

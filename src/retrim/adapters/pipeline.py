@@ -20,6 +20,7 @@ from retrim.adapters.dvc_session import ROOM_VARIABLE, Say, StageFailedError, cl
 from retrim.adapters.environment import GENTLE
 from retrim.adapters.heartbeat import Heartbeat, StageHungError
 from retrim.adapters.outputs import file_hash, tree_hash
+from retrim.adapters.reaper import start_reaper
 from retrim.core.canonical import to_json
 from retrim.core.limits import StageLimits
 from retrim.core.proof import Output
@@ -215,6 +216,7 @@ def _follow(
     gently: bool,
     say: Say,
 ) -> str:
+    start_reaper()
     process = subprocess.Popen(
         command,
         cwd=room,
@@ -252,6 +254,7 @@ def dvc(room: Path, *arguments: str) -> str:
     Raises:
         RetrimError: It failed; the message is DVC's own.
     """
+    start_reaper()
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=room,
