@@ -59,7 +59,7 @@ def build(house: House, run: Row, parent: str, now: pd.Timestamp) -> int:
     with stages_of(house, room) as dvc:
         for place, stage in enumerate(names):
             limits = limits_of(house, stage, mode=run.mode)
-            reproduce.with_options(task_run_name=stage)(house, dvc, parent, stage, place, len(names), limits)
+            reproduce.with_options(task_run_name=stage)(house, dvc, parent, stage, (place, len(names)), limits)
         house.store.add_stage_times(run, dvc.seconds)
     return publish(house, run, room, parent, now)
 
@@ -79,11 +79,11 @@ def make_room(house: House, run: Row) -> Room:
 
 @task(cache_policy=NO_CACHE, retries=0, log_prints=True)
 def reproduce(
-    house: House, dvc: DvcSession, parent: str, stage: str, place: int, total: int, limits: StageLimits
+    house: House, dvc: DvcSession, parent: str, stage: str, step: tuple[int, int], limits: StageLimits
 ) -> None:
     """One DVC stage. DVC alone decides whether it is stale, so Prefect keeps no cache of its own."""
     with watching_trials(house, parent, stage) as watch:
-        print(dvc.reproduce(stage, watch(stage_teller(stage, place, total)), limits))
+        print(dvc.reproduce(stage, watch(stage_teller(stage, *step)), limits))
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)

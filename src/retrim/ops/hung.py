@@ -59,9 +59,8 @@ def _end(house: House, run: Row, *, now: pd.Timestamp) -> bool:
     silent = pd.Timedelta(round(silent_for(house, run.id)), "s")
     process = holder_of(house, run.id)
     if process is None:
-        alert(
-            house, "run hangs", f"{run.id}: its process shows no sign of life; end it on the machine it runs", now=now
-        )
+        where = "its process shows no sign of life; end it on the machine where it runs"
+        alert(house, "run hangs", f"{run.id}: {where}", now=now)
         return False
     reason = (
         f"its process {process.pid} ({process.status()}) showed no sign of life for {silent}, retrain.stage_heartbeat "

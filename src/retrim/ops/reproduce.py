@@ -9,6 +9,7 @@ from typing import Any
 
 from retrim.adapters import environment, git, pipeline
 from retrim.adapters.dvc_session import StageFailedError, end_survivors
+from retrim.adapters.heartbeat import StageHungError
 from retrim.adapters.store import Row
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest
