@@ -12,6 +12,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from retrim.adapters import git
 from retrim.ops import signs
 from retrim.ops.house import House
 from retrim.ops.hung import end_hung_runs, limits_of
@@ -47,6 +48,7 @@ with held(house, f"run-{decision}") as sign, beating(sign):
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     """Settings by which a process may be silent for two seconds."""
+    git.git(tmp_path, "init", "-q")
     params = load_params(ROOT / "params.yaml")
     retrain = params.retrain.model_copy(update={"stage_heartbeat": "2s"})
     return House(Workspace(tmp_path), params.model_copy(update={"retrain": retrain}), Env())
