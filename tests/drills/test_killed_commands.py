@@ -25,7 +25,7 @@ BUSY_SECONDS = 15.0
 
 
 def reached(world: World, log: Path, moment: str) -> bool:
-    """Whether a command that writes to `log` has come to a moment: a file that it makes, or a process that it starts."""
+    """Whether a command that writes to `log` has come to a moment: a file that it makes or a process that it starts."""
     var = world.root / "var"
     if moment in ("started", "server", "room"):
         files = {"started": var / "prefect" / "starting.lock", "server": var / "prefect" / NOTE, "room": var / "runs"}
