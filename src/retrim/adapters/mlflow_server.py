@@ -24,7 +24,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def bind(port: int) -> socket.socket:
-    """A socket on loopback, before anything slow is imported.
+    """A socket that listens on loopback, before anything slow is imported.
 
     Args:
         port: Its port; 0: one that is free.
@@ -36,6 +36,7 @@ def bind(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
+        listener.listen()  # who comes before the server is ready waits
     except (OSError, OverflowError) as error:
         listener.close()
         raise BadInputError(f"port {port} cannot be used: {error}; name another one with --port") from error
