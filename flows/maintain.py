@@ -10,6 +10,7 @@ from flows.recovery import SIGNED, mark_dead_flow_runs
 from flows.start import start
 from retrim.errors import RetrimError
 from retrim.ops.overdue import tell_overdue
+from retrim.ops.progress import tell
 from retrim.ops.recover import recover
 
 
@@ -20,6 +21,7 @@ def maintain(now: str | None = None) -> list[str]:
     mark_dead_flow_runs(house)
     started = []
     for decision in recover(house, now=at):
+        tell(f"resuming run-{decision}, which was stopped before it ended")
         with suppress(RetrimError):  # it is recorded as failed and was told; what is due now must not wait for it
             start(decision, at.isoformat())
         started.append(decision)

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.drill, pytest.mark.server]
 KILLS = 20
 LEFT_SECONDS, REACHED_SECONDS = 60, 180
 OWN = {"RETRIM_PREFECT_URL": "", "PREFECT_WORKER_QUERY_SECONDS": "1"}
-IN_RETRAIN = ("started", "server", "room", "validate", "features", "tune", "backtest", "compare")
+IN_RETRAIN = ("started", "server", "dvc_worker.py", "validate", "features", "tune", "backtest", "compare")
 IN_SCHEDULE = ("started", "server", "deployed", "prefect.engine", "busy")
 BUSY_SECONDS = 15.0
 
@@ -27,9 +27,9 @@ BUSY_SECONDS = 15.0
 def reached(world: World, log: Path, moment: str) -> bool:
     """Whether a command that writes to `log` has come to a moment: a file that it makes or a process that it starts."""
     var = world.root / "var"
-    if moment in ("started", "server", "room"):
-        files = {"started": var / "prefect" / "starting.lock", "server": var / "prefect" / NOTE, "room": var / "runs"}
-        return any(files[moment].iterdir()) if moment == "room" else files[moment].exists()
+    files = {"started": var / "prefect" / "starting.lock", "server": var / "prefect" / NOTE}
+    if moment in files:
+        return files[moment].exists()
     if moment == "busy":  # a retraining is under way, if a check decided on one
         stages = any("retrim.stages" in " ".join(process.cmdline()) for process in processes_of(world.root))
         return stages or (log.stat().st_size > 0 and time.time() - log.stat().st_mtime > BUSY_SECONDS)
@@ -51,7 +51,8 @@ def wait(claim: Callable[[], bool], seconds: float) -> bool:
 def kill_at(world: World, moment: str, *arguments: str) -> list[str]:
     """Starts a command and kills it alone, with -9, at a moment; gives what is left of it after a minute."""
     log = world.root / "killed.log"
-    (world.root / "var" / "prefect" / "starting.lock").unlink(missing_ok=True)
+    for name in ("starting.lock", NOTE):  # of the one before
+        (world.root / "var" / "prefect" / name).unlink(missing_ok=True)
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, *arguments],

@@ -163,9 +163,12 @@ class Quarantine:
         return None
 
     def close(self, entry: Entry, *, state: State, by: str, reason: str, now: pd.Timestamp) -> Entry:
-        """Ends an entry: its report says why, and its bytes are removed. Closing twice changes nothing."""
+        """Ends an entry: its report says why, and its bytes are removed. Closing twice changes nothing.
+
+        What was dropped may still land, when it is ingested again.
+        """
         folder = self.root / entry.batch
-        if entry.state == "held":
+        if entry.state == "held" or (entry.state == "dropped" and state != "dropped"):
             entry = replace(entry, state=state, by=by, reason=reason, closed=now)
             self._report(folder, entry)
         for path in folder.glob(f"{SOURCE}*"):
