@@ -11,6 +11,7 @@ from flows.start import start
 from retrim.errors import RetrimError
 from retrim.ops.hung import end_hung_runs
 from retrim.ops.overdue import tell_overdue
+from retrim.ops.progress import tell
 from retrim.ops.recover import recover
 
 
@@ -22,6 +23,7 @@ def maintain(now: str | None = None) -> list[str]:
     mark_dead_flow_runs(house)
     started = []
     for decision in recover(house, now=at):
+        tell(f"resuming run-{decision}, which was stopped before it ended")
         with suppress(RetrimError):  # it is recorded as failed and was told; what is due now must not wait for it
             start(decision, at.isoformat())
         started.append(decision)

@@ -1,27 +1,38 @@
 """Versions by command: list them, rebuild or prove one, go back to one, work on the next by hand."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from retrim.cli_base import AsJson, By, Now, Version, as_time, example, house_here, past_time, version_number
 
+if TYPE_CHECKING:
+    from retrim.ops.house import House
+
 app = typer.Typer()
+NO_REMOTE = (
+    "no DVC remote is set, so a clone of this repository cannot rebuild a version; set one: "
+    "`dvc remote add -d NAME ADDRESS`, `git commit -m 'a DVC remote' .dvc/config`; runs push to it from then on. "
+    "To push a version that is there, name the remote beside the commits, "
+    "`dvc remote add --local -d NAME ADDRESS`, then `git checkout TAG && dvc checkout && dvc push`"
+)
 
 
 @app.command(epilog=example("retrim versions --json"))
 def versions(as_json: AsJson = False) -> None:
-    """List the versions: alias, date, hash, last proof, gate's word."""
+    """List the versions: alias, date, hash, last proof, gate's word, batches withdrawn since."""
     from retrim import screens
     from retrim.answers import version_records
 
-    records = version_records(house_here())
+    house = house_here()
+    records = version_records(house)
     if as_json:
         screens.show_json(records)
         return
     if not records:
         screens.OUT.print("no version yet; make the first: retrim retrain", highlight=False)
         return
+    withdrawn = any(r["withdrawn"] for r in records)
     rows = [
         (
             r["version"],
@@ -30,13 +41,23 @@ def versions(as_json: AsJson = False) -> None:
             r["model_sha256"][:8],
             "differed" if r["last_differed"] else screens.moment(r["last_proved"]) or "never",
             r["probation"] or "",
+            *([", ".join(r["withdrawn"])] if withdrawn else []),
             _word_on(r),
         )
         for r in records
     ]
-    screens.show_table(
-        ("version", "alias", "as of", "model", "last proved", "probation", "verdict"), rows, brief_last=True
-    )
+    told = ("probation", *(["made with withdrawn"] if withdrawn else []), "verdict")
+    screens.show_table(("version", "alias", "as of", "model", "last proved", *told), rows, brief_last=True)
+    _note_remote(house)
+
+
+def _note_remote(house: "House") -> None:
+    """Says where a clone could rebuild nothing, and how to set that right."""
+    from retrim import screens
+    from retrim.adapters.pipeline import has_remote
+
+    if not has_remote(house.workspace.root):
+        screens.ERR.print(NO_REMOTE, style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def _word_on(record: dict[str, Any]) -> str:
@@ -100,6 +121,7 @@ def reproduce(
     else:
         for each in (*record.get("ancestors", ()), record):
             _show_rebuilt(each, prove=prove)
+        _note_remote(house)
     raise typer.Exit(0 if all_identical else 1)
 
 

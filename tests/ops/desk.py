@@ -17,23 +17,28 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from retrim.adapters import git
 from retrim.adapters.store import iso
 from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
-from retrim.core.table import assemble, mature, row_keys
+from retrim.core.keyed import row_keys
+from retrim.core.needs import needs_of
+from retrim.core.table import assemble, mature
 from retrim.datasets.landed import batch_id, read_landed
 from retrim.datasets.synthetic import data_section, generate
-from retrim.files import file_digest, folder_digest, write_file
+from retrim.files import file_digest, folder_digest, read_folder, write_file
 from retrim.ops.approval import let_wait
 from retrim.ops.check import Checked, check
 from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
+from retrim.ops.known import NEEDS
 from retrim.ops.person import ask_for_run
+from retrim.ops.release_log import keep_copies
 from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 from retrim.settings import Env, Params
 from retrim.stages import backtest, compare, features, train
-from tests.proved import pass_checks
+from tests.proved import move, pass_checks
 
 REPOSITORY = Path(__file__).parents[2]
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -100,6 +105,7 @@ class Desk:
         digest = sha256(f"{kind} {at} {frame.to_csv()}".encode()).hexdigest()
         keyed = frame.assign(_key=row_keys(frame, data.key, batch_id(digest)))
         facts: dict[str, Any] = {"digest": digest, "arrived": self.day(at), "correction": False, "released": ""}
+        facts["data"] = data
         with landing.locked():
             if kind == "rows":
                 landing.land_rows(keyed, **facts)
@@ -124,6 +130,7 @@ class Desk:
         }
         past = self.house.store.releases(self.house.model)
         lineage = {"champion": past[-1].version if past else None, GRAIN: grain_of(self.house)}
+        lineage[NEEDS] = needs_of(read_folder(paths.candidate))
         self.house.store.add_version(
             {"model": self.house.model, "version": version, **row, **hashes, "lineage": lineage, "verdict": verdict}
         )
@@ -133,22 +140,17 @@ class Desk:
             let_wait(self.house, run, version, reason="as the test says", now=now)
             return version
         if promote:
-            release = {
-                "model": self.house.model,
-                "version": version,
-                "action": "promote",
-                "actor": "a test",
-                "reason": "",
-                "at": iso(now),
-            }
-            self.house.store.add_release(release, expected=past[-1].version if past else None)
+            release = move(self.house.model, version, at=iso(now))
+            expected = past[-1].version if past else None
+            self.house.store.add_release(release, expected=expected, keys=self.house.keys)
+            keep_copies(self.house)
         state = "promoted" if promote else "refused"
         self.house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail={"reason": "a test"})
         return version
 
     def _bundle(self, now: pd.Timestamp, version: int) -> Paths:
         params, paths = self.house.params, Paths(self.house.workspace.var / f"bundle-{version}")
-        ripe = mature(assemble(*read_landed(self.house.landing.root), params.data, as_of=now))
+        ripe = mature(assemble(*read_landed(self.house.landing.root, params.data), params.data, as_of=now))
         write_file(paths.table, to_parquet(ripe))
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
         write_file(paths.pins, to_json({"judged": []}))
@@ -191,6 +193,8 @@ def make_desk(
         for section, values in part.items():
             document[section] |= values
     (folder / "var").mkdir(parents=True)
+    git.git(folder, "init", "-q")
+    git.git(folder, *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "start")
     desk = Desk(
         House(Workspace(folder), Params.model_validate(document), Env()),
         {"task": task, "seed": 3, "kind": "none", "size": 0.0, "since": START, **(drift or {})},

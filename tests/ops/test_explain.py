@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.core.table import assemble, row_keys
+from retrim.core.keyed import row_keys
+from retrim.core.table import assemble
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.ops.explain import Explained, explain

@@ -29,7 +29,9 @@ def check_at_once(house: House, *, by: str, now: pd.Timestamp) -> Checked | None
     """
     _require_rows(house, as_of=now)
     past = house.store.decisions(house.model, source=CHECK)
-    came = not past or any(file.arrived >= pd.Timestamp(past[-1].as_of) for file in house.landing.batches(now))
+    seen = past[-1].record.get("landed", {}).get("batches") if past else None
+    is_newest = not past or pd.Timestamp(past[-1].as_of) <= now  # one before the newest has nothing to look at
+    came = is_newest and len(house.landing.batches(now)) != seen  # counted: a released batch keeps its arrival
     made = house.store.decision(f"{house.model}-{now:%Y%m%dT%H%M%SZ}") is not None
     if (came and not made) or not _is_settled(house):
         return None

@@ -79,7 +79,7 @@ def look(house: House, table: KnownTable, champion: Stored, *, previous: Row | N
         return Looked([], None, None, text)
     since = _marks(previous, version)
     unjudged = table.only(table.times["_event"] > predictor.judged_until)
-    newest = unjudged.only(_after(unjudged.times["_arrived"], since["looked_until"])).read()
+    newest = predictor.view.seen(unjudged.only(_after(unjudged.times["_arrived"], since["looked_until"])).read())
     importances = importances_of(predictor)
     drift, asked = house.params.drift, asked_of(house, kept)
     came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])

@@ -11,8 +11,9 @@ import pandas as pd
 
 from retrim.adapters.store import Row, iso
 from retrim.core.explanation import Explanation, explain_row
+from retrim.core.keyed import row_keys
 from retrim.core.near import near_keys
-from retrim.core.table import DataParams, row_keys
+from retrim.core.table import DataParams
 from retrim.datasets.one_row import row_of_file, row_of_json
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.champion import Stored, stored

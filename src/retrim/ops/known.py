@@ -1,21 +1,25 @@
 """The table as the house knew it at a moment, with the features from the past of every version it holds."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from retrim.adapters.store import Row
 from retrim.core.frames import rows_at
 from retrim.core.lags import HistoryParams, past_takes
 from retrim.core.rows import left_out
-from retrim.core.table import DataParams, known_rows, shaped, with_past
-from retrim.datasets.landed import landed_files, read_labels, rows_of
+from retrim.core.table import ColumnType, DataParams, known_rows, shaped, with_past
 from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
+from retrim.datasets.landed_zone import open_landed, with_names_of_then
 from retrim.ops.house import House
 
 HISTORY = "history"
 """In a version's lineage: its features from the past; without the key it has none."""
+NEEDS = "needs"
+"""In a version's lineage: the columns of landed rows that it reads, with their types then."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,12 @@ def known(house: House, *others: House, as_of: pd.Timestamp) -> KnownTable:
         BadInputError: No rows have landed at all, or a file is damaged.
         RefusedError: A file was altered since it landed.
     """
-    kept = [row.lineage.get(HISTORY) for each in (house, *others) for row in each.store.versions(each.model)]
-    histories = [HistoryParams.model_validate(each) for each in kept if each]
-    return _known(house, house.params.data, histories, as_of=as_of)
+    versions = [row for each in (house, *others) for row in each.store.versions(each.model)]
+    histories = [HistoryParams.model_validate(row.lineage[HISTORY]) for row in versions if row.lineage.get(HISTORY)]
+    needs: dict[str, ColumnType] = {}
+    for row in versions:
+        needs |= row.lineage.get(NEEDS, {})
+    return _known(house, house.params.data, histories, needs, as_of=as_of)
 
 
 def known_table(house: House, *others: House, as_of: pd.Timestamp) -> pd.DataFrame:
@@ -96,25 +103,35 @@ def known_times(house: House, *, as_of: pd.Timestamp) -> pd.DataFrame:
     data = house.params.data
     if data.rows.resample is None:
         data = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
-    return _known(house, data, (), as_of=as_of).times
+    return _known(house, data, (), {}, as_of=as_of).times
 
 
-def _known(house: House, data: DataParams, histories: Sequence[HistoryParams], *, as_of: pd.Timestamp) -> KnownTable:
-    landed, labels = _landed(house)
+def _known(
+    house: House,
+    data: DataParams,
+    histories: Sequence[HistoryParams],
+    needs: Mapping[str, ColumnType],
+    *,
+    as_of: pd.Timestamp,
+) -> KnownTable:
+    landed, labels = _landed(house, data, needs, as_of=as_of)
     came = known_rows(landed.decisive(data, also=past_takes(data.history, *histories)), labels, data, as_of=as_of)
     together = data.rows.resample is not None
     table = shaped(without_numbers(came) if together else came, data, as_of=as_of)
+    if together:
+        table = with_names_of_then(table, landed)
+    also = () if together else landed.columns
     for history in histories:
-        table = with_past(table, data, history, also=() if together else landed.columns)
+        table = with_past(table, data, history, also=also, renamed=landed.renamed)
     if together:
         return KnownTable(table, None, np.arange(len(table)))
     return KnownTable(table.drop(columns=ROW), landed, table[ROW].to_numpy())
 
 
-def _landed(house: House) -> tuple[LandedRows, pd.DataFrame | None]:
-    files = landed_files(house.landing.root)
-    labels = read_labels([file.path for file in files if file.kind == "labels"])
-    return LandedRows(rows_of(files, house.landing.root)), labels
+def _landed(
+    house: House, data: DataParams, needs: Mapping[str, ColumnType], *, as_of: pd.Timestamp
+) -> tuple[LandedRows, pd.DataFrame | None]:
+    return open_landed(house.landing.batches(as_of), data, needs, root=house.landing.root)
 
 
 def left_out_since(house: House, *, as_of: pd.Timestamp, since: pd.Timestamp) -> int:
@@ -122,6 +139,13 @@ def left_out_since(house: House, *, as_of: pd.Timestamp, since: pd.Timestamp) ->
     data = house.params.data
     if not data.rows.where:
         return 0
-    landed, labels = _landed(house)
+    landed, labels = _landed(house, data, {}, as_of=as_of)
     came = known_rows(landed.decisive(data, also=()), labels, data, as_of=as_of)
     return sum(left_out(came[came["_event"] > since], data.rows).values())
+
+
+def landed_since(house: House, previous: Row | None, *, rows: int, now: pd.Timestamp) -> dict[str, Any]:
+    """Batches and rows that have landed, and how many of the rows after the check before."""
+    before = 0 if previous is None else previous.record.get("landed", {}).get("rows", 0)
+    since = None if previous is None else previous.as_of
+    return {"batches": len(house.landing.batches(now)), "rows": rows, "new": rows - before, "since": since}

@@ -21,6 +21,7 @@ from retrim.machine import cores
 from retrim.ops.champion import Stored
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable
+from retrim.ops.served import Served, predictions_of
 
 CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90 %
 
@@ -31,9 +32,9 @@ class Realised:
 
     Args:
         rows: Rows that matured since the last measured moment, and since the champion was made.
-        loss: The champion's mean loss on them; None where they are too few.
+        loss: Mean loss on them of what was served, else of the champion; None where they are too few.
         interval: What that mean lies between, by a block bootstrap; None likewise.
-        metrics: The champion on them, each of `judge.metrics`; None likewise.
+        metrics: Of the same predictions, each of `judge.metrics`; None likewise.
         reading: The probe on rows that matured since the last one; None where it was not asked or they are too few.
         refits: Mean loss of the probe's refits by training window; None likewise.
         counts: The training window that `reading` is of: the one whose refit lost least at the probe before.
@@ -45,6 +46,7 @@ class Realised:
         counted_until: Until when rows have been probed, and entered the account.
         labels_until: When the newest label matured; None if none has.
         measured: The rows that were measured, with the loss on each; None where they are too few.
+        served: Which predictions they were measured by; None likewise.
     """
 
     rows: int
@@ -62,6 +64,7 @@ class Realised:
     counted_until: pd.Timestamp
     labels_until: pd.Timestamp | None
     measured: Part | None
+    served: Served | None
 
     def as_record(self) -> dict[str, Any]:
         """The fields of a check's record that stand for it."""
@@ -70,6 +73,7 @@ class Realised:
             "loss": self.loss,
             "interval": None if self.interval is None else list(self.interval),
             "metrics": self.metrics,
+            "served": None if self.served is None else self.served.as_record(),
             "reading": None if self.reading is None else self.reading.as_record(),
             "refits": self.refits,
             "refit_counts": self.counts,
@@ -115,12 +119,14 @@ def realise(
         ((ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)).to_numpy()
         for begin in (measured, counted)
     )
-    loss = interval = metrics = reading = refits = counts = cost = part = None
+    loss = interval = metrics = served = reading = refits = counts = cost = part = None
     said = _said_before(previous, version)
     best = None if previous is None else previous.record.get("best_window")
     if fresh.sum() >= params.probe.min_rows:
-        judged = known.only(fresh).read()
-        actual, predicted = predictor.view.actual(judged), predictor.predict(judged)
+        rows = known.only(fresh).read()
+        predicted, served = predictions_of(house, rows, predictor, version)
+        judged = predictor.view.seen(rows)
+        actual = predictor.view.actual(judged)
         losses = row_losses(params.judge.loss, actual, predicted)
         part, loss, interval = Part(judged, losses), float(losses.mean()), _interval(house, losses)
         metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
@@ -150,6 +156,7 @@ def realise(
         counted_until=counted,
         labels_until=labels_until,
         measured=part,
+        served=served,
     )
 
 
@@ -266,10 +273,10 @@ def judged_part(house: House, table: KnownTable, found: Stored) -> Part:
     """
     ripe, predictor = table.mature(), found.predictor
     if found.judged_losses is not None:
-        kept = ripe.only(ripe.times["_key"].isin(found.judged_losses.index)).read()
+        kept = predictor.view.seen(ripe.only(ripe.times["_key"].isin(found.judged_losses.index)).read())
         return Part(kept, found.judged_losses.loc[kept["_key"]].to_numpy())
     span = ripe.times["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")
-    judging = ripe.only(span).read()
+    judging = predictor.view.seen(ripe.only(span).read())
     losses = row_losses(house.params.judge.loss, predictor.view.actual(judging), predictor.predict(judging))
     return Part(judging, losses)
 

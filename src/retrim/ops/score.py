@@ -10,6 +10,7 @@ from retrim.adapters.store import iso
 from retrim.core.drift.scores import score_columns
 from retrim.core.view import FeatureView
 from retrim.ops.champion import Stored, champion
+from retrim.ops.changed_table import tell_columns_gone
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable, known, left_out_since
 
@@ -24,6 +25,7 @@ class Scored:
         written: Predictions.
         selected: Rows that were decided for; None where nothing is decided.
         left_out: Rows since the version was made that `data.rows` leaves out, and that so have no prediction.
+        lacks: Columns that the version reads and that are gone: where they are not known, it predicts without them.
     """
 
     version: int | None
@@ -31,10 +33,11 @@ class Scored:
     written: int
     selected: int | None
     left_out: int = 0
+    lacks: tuple[str, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
         plain = {"version": self.version, "rows": self.rows, "written": self.written}
-        return {**plain, "selected": self.selected, "left_out": self.left_out}
+        return {**plain, "selected": self.selected, "left_out": self.left_out, "lacks": list(self.lacks)}
 
 
 def score(house: House, *, now: pd.Timestamp) -> Scored:
@@ -56,11 +59,12 @@ def score_table(house: House, table: KnownTable, champion: Stored, *, now: pd.Ti
         now: Noted with each prediction.
     """
     version, predictor = champion.version, champion.predictor
+    lacks = tell_columns_gone(house, version, now=now)
     unseen = table.only(table.times["_event"] > predictor.used_until)
     done = house.predictions.predicted(house.model, version=version, keys=unseen.times["_key"])
     unseen = unseen.only(~unseen.times["_key"].isin(done))
     if not len(unseen):
-        return Scored(version, 0, 0, None)
+        return Scored(version, 0, 0, None, lacks=lacks)
     fresh = unseen.read()
     values = predictor.predict(fresh)
     decided = predictor.decide(fresh, values)
@@ -77,7 +81,7 @@ def score_table(house: House, table: KnownTable, champion: Stored, *, now: pd.Ti
             for key, event, value in zip(fresh["_key"], fresh["_event"], values.tolist(), strict=True)
         ]
     )
-    return Scored(version, len(fresh), written, None if decided is None else int(decided.sum()))
+    return Scored(version, len(fresh), written, None if decided is None else int(decided.sum()), lacks=lacks)
 
 
 def stored_scores(house: House, version: int, keys: pd.Series, view: FeatureView) -> pd.DataFrame:
