@@ -42,6 +42,7 @@ from retrim.cli_replay import app as replay_app
 from retrim.cli_settle import app as settle_app
 from retrim.cli_status import app as status_app
 from retrim.cli_try import app as try_app
+from retrim.cli_ui import app as ui_app
 from retrim.cli_versions import app as versions_app
 
 app = typer.Typer(
@@ -180,7 +181,7 @@ def retrain(
             said = f"fitted once more, version {sequel['version']} is {sequel['state']}: {sequel['reason']}"
             screens.OUT.print(said, highlight=False, markup=False)
         if outcome["version"] is not None:
-            screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `make ui`", highlight=False)
+            screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `retrim ui`", highlight=False)
     raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
 
 
@@ -254,6 +255,7 @@ app.add_typer(replay_app)
 app.add_typer(settle_app)
 app.add_typer(status_app)
 app.add_typer(try_app)
+app.add_typer(ui_app)
 app.add_typer(approval_app)
 app.add_typer(versions_app)
 app.add_typer(receipts_app, name="receipt", no_args_is_help=True)
