@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from retrim.adapters.rows import Row, Rows, iso
+from retrim.adapters.rows import Row, iso
 from retrim.adapters.schema import (
     ALERTS,
     DECISIONS,
@@ -20,12 +20,13 @@ from retrim.adapters.schema import (
     VERSIONS,
 )
 from retrim.adapters.signing import Keys
+from retrim.adapters.times import Times
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.core.release_log import FIRST, SIGNATURE, digest_of_row, head_of, signed_bytes
 from retrim.errors import RefusedError, RetrimError
 
 
-class Store(Rows):
+class Store(Times):
     """The store at an address; its tables are made at first use."""
 
     def models(self) -> list[str]:

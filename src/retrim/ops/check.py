@@ -25,7 +25,7 @@ from retrim.ops.drift import look
 from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
 from retrim.ops.house import House
-from retrim.ops.known import known
+from retrim.ops.known import known, landed_since
 from retrim.ops.mode import mode_now
 from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
@@ -51,12 +51,7 @@ class Checked:
 
 
 def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
-    """Looks at what has landed by `now` and decides; a check of the same moment is done once.
-
-    Args:
-        house: The house.
-        by: Who has it made: a person, or schedule.
-        now: The moment.
+    """Looks at what has landed by `now` and decides, made by a person or schedule; once for a moment.
 
     Raises:
         BadInputError: No rows have landed by then.
@@ -99,6 +94,7 @@ def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
         "target_until": None,
         "drift_note": None,
         "slices": [],
+        "landed": landed_since(house, previous, rows=len(table), now=now),
         "labels_overdue": overdue_labels(table.times, as_of=now),
         "measured_until": None,
         "counted_until": None,
@@ -201,8 +197,7 @@ def _refused_since(house: House, past: list[Row]) -> list[Row]:
     """Runs refused since the newest of these checks; one that any of them has debited is not among them.
 
     A version may wait for a person through several checks: then its end counts, not its beginning.
-    A run that brought a former champion back is not among them, as it was refused only because that was better still,
-    nor one that fitted a promoted recipe once more: nobody paid for a search in vain.
+    Nor is a run that brought a former champion back, or fitted a promoted recipe once more: nobody paid in vain.
     """
     if not past:
         return []
