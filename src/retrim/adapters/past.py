@@ -1,8 +1,10 @@
 """A store begun from another's past: what was decided, run, made and released before a moment."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
-from retrim.adapters.schema import DECISIONS, ENVELOPES, RELEASES, RUNS, SEALS, VERSIONS
+from retrim.adapters.schema import COUNTED_ROWS, DECISIONS, ENVELOPES, RELEASES, RUNS, SEALS, USED_ROWS, VERSIONS
 from retrim.adapters.store import Row, Store
 
 ENDED = ("deferred", "promoted", "refused", "failed")
@@ -42,11 +44,21 @@ def copy_past(source: Store, target: Store, model: str, *, before: str) -> list[
     known_of = [each for row in versions for each in source.envelope(model, row.version) if each.at < before]
     copied = {DECISIONS: decisions, RUNS: runs, VERSIONS: versions, ENVELOPES: known_of, RELEASES: releases}
     rows = {table: [row.values for row in some] for table, some in copied.items()} | {SEALS: seals}
+    rows |= _ledger(source, model, known, {row.version for row in versions})
     with target.begin() as connection:
         for table, values in rows.items():
             if values:
                 connection.execute(sa.insert(table), values)
     return versions
+
+
+def _ledger(source: Store, model: str, decisions: set[str], versions: set[int]) -> dict[sa.Table, list[dict[str, Any]]]:
+    """Which landed rows those checks counted, and which ones made those versions."""
+    counted, used = (source.all(sa.select(table).where(table.c.model == model)) for table in (COUNTED_ROWS, USED_ROWS))
+    return {
+        COUNTED_ROWS: [row.values for row in counted if row.decision in decisions],
+        USED_ROWS: [row.values for row in used if row.version in versions],
+    }
 
 
 def _ended(run: Row, before: str) -> bool:

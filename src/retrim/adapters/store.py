@@ -5,10 +5,13 @@ SQLite under `var/` by default, any SQLAlchemy address in production. Times are 
 """
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
+from retrim.adapters.counted import CountedRows
 from retrim.adapters.predictions import Predictions
 from retrim.adapters.rows import Row, iso
 from retrim.adapters.schema import (
@@ -18,6 +21,7 @@ from retrim.adapters.schema import (
     RELEASES,
     RUNS,
     SEALS,
+    USED_ROWS,
     VERSIONS,
 )
 from retrim.core.chain import FIRST, seal
@@ -25,7 +29,7 @@ from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import RefusedError, RetrimError
 
 
-class Store(Predictions):
+class Store(Predictions, CountedRows):
     """The store at an address; its tables are made at first use."""
 
     def models(self) -> list[str]:
@@ -99,9 +103,16 @@ class Store(Predictions):
             change = sa.update(RUNS).where(RUNS.c.id == identity)
             connection.execute(change.values(state=state, ended=ended, version=version, detail=detail))
 
-    def add_version(self, row: dict[str, Any]) -> bool:
-        """Records a version; False if it is there already."""
-        return self._insert(VERSIONS, row)
+    def add_version(self, row: dict[str, Any], *, used: Mapping[str, bytes] = MappingProxyType({})) -> bool:
+        """Records a version; False if it is there already.
+
+        Args:
+            row: The version.
+            used: The landed rows that it was made or judged with, by batch; empty where nobody knows.
+        """
+        name = {"model": row["model"], "version": row["version"]}
+        rows = [{**name, "batch": batch, "rows": bits} for batch, bits in used.items()]
+        return self._insert(VERSIONS, row, {USED_ROWS: rows})
 
     def version(self, model: str, number: int) -> Row | None:
         return self.one(sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == number))

@@ -43,6 +43,7 @@ class LandedRows:
         for path, schema in zip(paths, schemas, strict=True):
             if schema != schemas[0]:
                 raise other_columns(f"those of {path.name} are {', '.join(schema.names)}")
+        self._paths = list(paths)
         self._groups = groups
         self._starts = np.cumsum([0, *(rows for _, _, rows in groups)])
         self._held: dict[int, pa.Table] = {}
@@ -50,6 +51,14 @@ class LandedRows:
 
     def __len__(self) -> int:
         return int(self._starts[-1])
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many rows each file has, in their order."""
+        found = dict.fromkeys(self._paths, 0)
+        for path, _, rows in self._groups:
+            found[path] += rows
+        return list(found.values())
 
     def narrow(self, columns: Sequence[str]) -> pd.DataFrame:
         """These columns of every row, and its number as `_row`; `_batch` as a category, sorted."""

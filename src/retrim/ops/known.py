@@ -8,9 +8,10 @@ import pandas as pd
 
 from retrim.core.frames import rows_at
 from retrim.core.lags import HistoryParams, past_takes
-from retrim.core.rows import left_out
-from retrim.core.table import DataParams, known_rows, shaped, with_past
-from retrim.datasets.landed import landed_files, read_labels, rows_of
+from retrim.core.row_ledger import LEFT_OUT, REPLACES, TO_COME, Members, Numbering
+from retrim.core.rows import kept, left_out
+from retrim.core.table import DataParams, known_rows, row_keys, shaped, with_past
+from retrim.datasets.landed import BatchFile, landed_files, read_labels, rows_of
 from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
 from retrim.ops.house import House
 
@@ -27,11 +28,15 @@ class KnownTable:
             past and what they are made of. Where rows are put together into coarser ones, all columns.
         landed: Where the others lie; None where there are none.
         numbers: Of the rows there, shape (n,).
+        members: Which landed rows a row of the whole table is made of.
+        places: Of the rows in the whole table, shape (n,).
     """
 
     times: pd.DataFrame
     landed: LandedRows | None
     numbers: np.ndarray
+    members: Members
+    places: np.ndarray
 
     def __len__(self) -> int:
         return len(self.times)
@@ -44,7 +49,14 @@ class KnownTable:
         """The rows that are True in `which`, shape (n,)."""
         assert len(which) == len(self.times)
         places = np.flatnonzero(np.asarray(which))
-        return replace(self, times=rows_at(self.times, places).reset_index(drop=True), numbers=self.numbers[places])
+        times = rows_at(self.times, places).reset_index(drop=True)
+        return replace(self, times=times, numbers=self.numbers[places], places=self.places[places])
+
+    def in_whole(self, which: np.ndarray) -> np.ndarray:
+        """The rows of the whole table that are True in `which`, shape (n,), as rows of that."""
+        found = np.zeros(self.members.rows, dtype=bool)
+        found[self.places[which]] = True
+        return found
 
     def tail(self, rows: int) -> "KnownTable":
         """The last so many rows."""
@@ -86,6 +98,19 @@ def known(house: House, *others: House, as_of: pd.Timestamp) -> KnownTable:
     return _known(house, house.params.data, histories, as_of=as_of)
 
 
+def known_of(house: House, data: DataParams, batches: Collection[str], *, as_of: pd.Timestamp) -> KnownTable:
+    """What was known by `as_of` of these batches alone, without features from the past.
+
+    Args:
+        house: The house.
+        data: What the table is.
+        batches: Which count; the others are passed over.
+        as_of: The moment.
+    """
+    plain = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
+    return _known(house, plain, (), as_of=as_of, batches=batches)
+
+
 def known_table(house: House, *others: House, as_of: pd.Timestamp) -> pd.DataFrame:
     """The same with all columns of all rows."""
     return known(house, *others, as_of=as_of).read()
@@ -99,20 +124,80 @@ def known_times(house: House, *, as_of: pd.Timestamp) -> pd.DataFrame:
     return _known(house, data, (), as_of=as_of).times
 
 
-def _known(house: House, data: DataParams, histories: Sequence[HistoryParams], *, as_of: pd.Timestamp) -> KnownTable:
-    landed, labels = _landed(house)
-    came = known_rows(landed.decisive(data, also=past_takes(data.history, *histories)), labels, data, as_of=as_of)
+def _known(
+    house: House,
+    data: DataParams,
+    histories: Sequence[HistoryParams],
+    *,
+    as_of: pd.Timestamp,
+    batches: Collection[str] | None = None,
+) -> KnownTable:
+    files = [file for file in landed_files(house.landing.root) if batches is None or file.batch in batches]
+    landed, labels = _open(house, files)
+    decisive = landed.decisive(data, also=past_takes(data.history, *histories))
+    came = known_rows(decisive, labels, data, as_of=as_of)
+    first, visible = _first_numbers(decisive, came, as_of=as_of), (decisive["_arrived"] <= as_of).to_numpy()
+    del decisive
     together = data.rows.resample is not None
     table = shaped(without_numbers(came) if together else came, data, as_of=as_of)
+    members = Members(
+        Numbering(tuple(file.batch for file in files if file.kind == "rows"), np.cumsum([0, *landed.sizes])),
+        _row_of(came, table, np.where(visible, REPLACES, TO_COME), first, data),
+        len(table),
+        tuple(file.batch for file in files if file.arrived <= as_of),
+    )
+    del came
     for history in histories:
         table = with_past(table, data, history, also=() if together else landed.columns)
+    places = np.arange(len(table))
     if together:
-        return KnownTable(table, None, np.arange(len(table)))
-    return KnownTable(table.drop(columns=ROW), landed, table[ROW].to_numpy())
+        return KnownTable(table, None, places, members, places)
+    return KnownTable(table.drop(columns=ROW), landed, table[ROW].to_numpy(), members, places)
 
 
-def _landed(house: House) -> tuple[LandedRows, pd.DataFrame | None]:
-    files = landed_files(house.landing.root)
+def _first_numbers(landed: pd.DataFrame, came: pd.DataFrame, *, as_of: pd.Timestamp) -> np.ndarray:
+    """Of the row that is known of a key, by its number, the number of the one that brought that key, shape (landed,).
+
+    Args:
+        landed: Rows with `_key`, `_arrived` and `_row`, which counts from 0.
+        came: Of these the latest of each key by `as_of`.
+        as_of: The moment.
+    """
+    numbers = np.arange(len(landed))
+    seen = landed.loc[landed["_arrived"] <= as_of, ["_key", "_arrived", ROW]]
+    if len(seen) > len(came):  # else each key came once
+        several = seen[seen["_key"].duplicated(keep=False)].sort_values(["_arrived", ROW])
+        brought = several.drop_duplicates("_key").set_index("_key")[ROW]
+        replaced = came.loc[came["_key"].isin(brought.index), ["_key", ROW]]
+        numbers[replaced[ROW]] = brought.loc[replaced["_key"]]
+    return numbers
+
+
+def _row_of(
+    came: pd.DataFrame, table: pd.DataFrame, found: np.ndarray, first: np.ndarray, data: DataParams
+) -> np.ndarray:
+    """The table's row of each landed row, as `Members` has it.
+
+    Args:
+        came: Landed rows, the latest of each key.
+        table: What was made of them.
+        found: What those are that have none.
+        first: As `_first_numbers` gives it.
+        data: What the table is.
+    """
+    found[first[came[ROW].to_numpy()]] = LEFT_OUT
+    if data.rows.resample is None:
+        found[first[table[ROW].to_numpy()]] = np.arange(len(table))
+        return found
+    parts = kept(came, data.rows)
+    names = parts[list(data.rows.resample.by)].assign(**{data.time: parts["_event"].dt.floor(data.rows.resample.every)})
+    keys = row_keys(names, data.row_key, "")
+    places = pd.Index(table["_key"]).get_indexer(pd.Index(keys))  # -1, to come, where it is in none
+    found[first[parts[ROW].to_numpy()]] = np.where(keys.isna(), LEFT_OUT, places)
+    return found
+
+
+def _open(house: House, files: Sequence[BatchFile]) -> tuple[LandedRows, pd.DataFrame | None]:
     labels = read_labels([file.path for file in files if file.kind == "labels"])
     return LandedRows(rows_of(files, house.landing.root)), labels
 
@@ -122,6 +207,6 @@ def left_out_since(house: House, *, as_of: pd.Timestamp, since: pd.Timestamp) ->
     data = house.params.data
     if not data.rows.where:
         return 0
-    landed, labels = _landed(house)
+    landed, labels = _open(house, landed_files(house.landing.root))
     came = known_rows(landed.decisive(data, also=()), labels, data, as_of=as_of)
     return sum(left_out(came[came["_event"] > since], data.rows).values())

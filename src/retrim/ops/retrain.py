@@ -20,6 +20,7 @@ from retrim.ops.alerts import alert
 from retrim.ops.approval import let_wait
 from retrim.ops.card import keep_card
 from retrim.ops.champion import champion
+from retrim.ops.counts import used_rows
 from retrim.ops.former import restore_after_run
 from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
@@ -67,14 +68,13 @@ def claim(house: House, decision: str, *, now: pd.Timestamp, mode: Mode | None =
     """
     row = house.store.decision(decision)
     assert row is not None, decision
-    decided = (row.record.get("mode") or {}).get("mode")
     return house.store.claim_run(
         {
             "id": f"run-{decision}",
             "model": house.model,
             "decision": decision,
             "as_of": row.as_of,
-            "mode": mode or decided or mode_now(house).mode,
+            "mode": mode or (row.record.get("mode") or {}).get("mode") or mode_now(house).mode,
             "started": iso(now),
         },
         mode=mode,
@@ -244,7 +244,8 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
             "made": iso(now),
             "lineage": lineage,
             "verdict": verdict,
-        }
+        },
+        used=used_rows(paths, house.params.data),
     )
     return version
 
