@@ -188,7 +188,7 @@ with prefect_server.reachable(house.workspace.prefect, None) as url:
     import flows.retrain as module
     from prefect.client.orchestration import get_client
     house.registry.aliases()
-    decision = ask_for_run(house, as_of=now, reason="benchmark", now=now)
+    decision = ask_for_run(house, as_of=now, by="bench", reason="benchmark", now=now)
     began = time.perf_counter()
     outcome = module.retrain(decision, now.isoformat())
     spent = time.perf_counter() - began

@@ -19,6 +19,8 @@ from retrim.ops.person import ask_for_run
 from retrim.ops.progress import tell
 from retrim.ops.release import live
 
+DEMO = "retrim demo"
+
 
 @dataclass(frozen=True)
 class Beat:
@@ -65,8 +67,9 @@ def _land(house: House, piece: Piece) -> None:
 
 
 def _first(house: House, piece: Piece) -> Beat:
-    decision = ask_for_run(house, as_of=piece.arrives, reason="version 1, from the first months", now=piece.arrives)
-    run = retrain(decision, piece.arrives.isoformat())
+    at, why = piece.arrives, "version 1, from the first months"
+    decision = ask_for_run(house, as_of=at, by=DEMO, reason=why, now=at)
+    run = retrain(decision, at.isoformat())
     _approve(house, piece)
     return Beat(f"{piece.arrives:%Y-%m-%d}", piece.rows, None, run, _live(house), NO_LOSS, NO_LOSS, NO_LOSS)
 
@@ -95,7 +98,7 @@ def _check(house: House, piece: Piece) -> Beat:
 
 def _approve(house: House, piece: Piece) -> None:
     """Lets go live what waits for a person, where release.approval asks one: the demo has none."""
-    approve_all(house, by="retrim demo", reason="nobody is asked in a demo", now=piece.arrives)
+    approve_all(house, by=DEMO, reason="nobody is asked in a demo", now=piece.arrives)
 
 
 def _live(house: House) -> int | None:

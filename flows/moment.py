@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pandas as pd
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 
+from retrim.machine import login
 from retrim.ops.house import House, open_house
+
+SCHEDULE = "schedule"
 
 
 def moment(now: str | None) -> pd.Timestamp:
@@ -14,6 +17,11 @@ def moment(now: str | None) -> pd.Timestamp:
         return pd.Timestamp(flow_run.scheduled_start_time).tz_convert("UTC").floor("s")
     given = pd.Timestamp(now)
     return given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")
+
+
+def actor() -> str:
+    """Who has this flow run made: the schedule, or else the person whose command it is."""
+    return SCHEDULE if deployment.id is not None else login()
 
 
 def house() -> House:

@@ -6,8 +6,8 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.maintain import maintain
+from flows.moment import actor, moment
 from flows.moment import house as open_house
-from flows.moment import moment
 from flows.recovery import SIGNED
 from flows.retries import may_pass
 from flows.start import start
@@ -21,7 +21,7 @@ def monitor(now: str | None = None) -> dict[str, Any]:
     """One check, and the retraining it decides on."""
     at = moment(now).isoformat()
     maintain(at)
-    checked = look(at)
+    checked = look(at, actor())
     outcome = start(checked["id"], at) if checked["outcome"] == "retrain" and not _has_run(checked["id"]) else None
     if checked["outcome"] == "restore":
         outcome = bring_back(checked["id"], at)
@@ -31,9 +31,9 @@ def monitor(now: str | None = None) -> dict[str, Any]:
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
-def look(now: str) -> dict[str, Any]:
+def look(now: str, by: str) -> dict[str, Any]:
     """The check itself, recorded whether or not it acts; done once for a moment."""
-    checked = check(open_house(), now=moment(now))
+    checked = check(open_house(), by=by, now=moment(now))
     return {**checked.as_record(), "fresh": checked.fresh}
 
 

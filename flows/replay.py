@@ -5,6 +5,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 
 from flows.monitor import monitor
 from flows.retrain import retrain
+from retrim.adapters.store import Row
 from retrim.ops.approval import approve_all
 from retrim.ops.house import House
 from retrim.ops.person import ask_for_run
@@ -30,10 +31,10 @@ def replay(asked: Replay) -> None:
             if row.source == "check":
                 monitor(at.isoformat())
             elif row.outcome == "retrain" and live(asked.there) is None:
-                _first(asked.there, at, row.reason)
+                _first(asked.there, at, row)
             approve_all(asked.there, by="retrim replay", reason="nobody is asked in a replay", now=at)
 
 
-def _first(house: House, at: pd.Timestamp, reason: str) -> None:
-    decision = ask_for_run(house, as_of=at, reason=reason, now=at)
+def _first(house: House, at: pd.Timestamp, asked: Row) -> None:
+    decision = ask_for_run(house, as_of=at, by=asked.actor, reason=asked.reason, now=at)
     retrain(decision, at.isoformat())

@@ -17,6 +17,7 @@ from retrim.ops import retrain as op
 from retrim.ops.cache_lock import using_cache
 from retrim.ops.house import House
 from retrim.ops.progress import stage_teller
+from retrim.ops.publish import publish as op_publish
 from retrim.ops.refit_after import refit_waiting
 from retrim.ops.rooms import Room, stages_of
 from retrim.ops.signs import held
@@ -82,7 +83,7 @@ def reproduce(house: House, dvc: DvcSession, parent: str, stage: str, place: int
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
 def publish(house: House, run: Row, room: Room, parent: str, now: pd.Timestamp) -> int:
     """Registry, tag and version row; run twice, it adds nothing."""
-    return op.publish(house, run, room, parent, now=now)
+    return op_publish(house, run, room, parent, now=now)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)

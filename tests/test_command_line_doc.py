@@ -87,7 +87,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     hashes = {"tag": "", "bundle": "", "model_sha256": "", "lineage": {}}
     verdict = {"promote": True, "reason": "", "winner": "all", "losses": {"all": 1.0}}
     store.add_version({"model": model, "version": 1, "run": "run-1", "verdict": verdict, **times, **hashes})
-    said = {"source": "person", "outcome": "none", "reason": "", "record": {}}
+    said = {"source": "person", "actor": "a test", "outcome": "none", "reason": "", "record": {}}
     store.add_decision({"id": "one", "model": model, "as_of": NOW.isoformat(), "at": NOW.isoformat(), **said})
     return world.house
 
@@ -115,7 +115,14 @@ def test_names_the_keys_of_why(house: House) -> None:
 
 
 def test_names_the_keys_of_the_release_log(house: House) -> None:
-    row = {"model": house.model, "version": 1, "action": "promote", "reason": "", "at": NOW.isoformat()}
+    row = {
+        "model": house.model,
+        "version": 1,
+        "action": "promote",
+        "actor": "a test",
+        "reason": "",
+        "at": NOW.isoformat(),
+    }
     pass_checks(house.store, house.model, 1, at=NOW.isoformat())
     house.store.add_release(row, expected=None)
 
@@ -140,7 +147,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
         ("price", Price(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
         ("drift verify", VerifiedAlarms(1, "", Verified(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, (), 1.0), [])),
         ("log verify", VerifiedLog(0, 0, None)),
-        ("rollback", Live(1, "", "", "", None)),
+        ("rollback", Live(1, "", "", "", "", None)),
         ("room", Room(Path(), "", (), None)),
         ("ingest", Landed("landed", "rows", "", 0, Path(), (), None)),
     ],

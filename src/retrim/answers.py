@@ -71,6 +71,7 @@ def decision_record(house: House, which: str | None) -> dict[str, Any]:
         "source": row.source,
         "as_of": row.as_of,
         "outcome": row.outcome,
+        "by": row.actor,
         "reason": row.reason,
         "record": row.record,
         "run": None if run is None else _run_record(run),

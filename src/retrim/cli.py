@@ -11,6 +11,7 @@ from retrim.cli_approval import app as approval_app
 from retrim.cli_audit import app as audit_app
 from retrim.cli_base import (
     AsJson,
+    By,
     Now,
     Reason,
     as_time,
@@ -114,6 +115,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
 
 @app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))
 def retrain(
+    by: By,
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="The moment the run pretends is now; default now.")
     ] = None,
@@ -146,7 +148,7 @@ def retrain(
             # One that was killed and asked for again with the same words has just been finished.
             ended = outcome_of(house, decision) if decision in finished else None
             if ended is None:
-                ask_for_run(house, as_of=at, reason=reason, now=as_time(None))
+                ask_for_run(house, as_of=at, by=by, reason=reason, now=as_time(None))
                 outcome = flow(decision, at.isoformat(), mode)
             else:
                 outcome = ended.as_record()

@@ -4,18 +4,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retrim.cli_base import AsJson, Now, Version, example, house_here, login, past_time
+from retrim.cli_base import AsJson, By, Now, Version, example, house_here, past_time
 
 if TYPE_CHECKING:
     from retrim.ops.approval import Answer
 
 app = typer.Typer()
 Why = Annotated[str, typer.Option("--reason", help="Why; it is kept with the version.")]
-By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: the login.")]
 
 
 @app.command(epilog=example("retrim approve 3 --reason 'looked at the slices with Ines'"))
-def approve(version: Version, reason: Why, by: By = None, now: Now = None, as_json: AsJson = False) -> None:
+def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
     """Let a version that waits for a person go live.
 
     Where release.approval asks for it, what the gate promotes waits first. All release checks are held to again, and
@@ -24,12 +23,12 @@ def approve(version: Version, reason: Why, by: By = None, now: Now = None, as_js
     """
     from retrim.ops.approval import approve as op
 
-    answer = op(house_here(), version, by=login() if by is None else by, reason=reason, now=past_time(now))
+    answer = op(house_here(), version, by=by, reason=reason, now=past_time(now))
     _show(answer, "is live", as_json=as_json)
 
 
 @app.command(epilog=example("retrim reject 3 --reason 'the north is worse'"))
-def reject(version: Version, reason: Why, by: By = None, now: Now = None, as_json: AsJson = False) -> None:
+def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
     """Refuse a version that waits for a person.
 
     What is live stays. The account is debited, and refusals are counted, as for one that the gate refuses.
@@ -37,7 +36,7 @@ def reject(version: Version, reason: Why, by: By = None, now: Now = None, as_jso
     """
     from retrim.ops.approval import reject as op
 
-    answer = op(house_here(), version, by=login() if by is None else by, reason=reason, now=past_time(now))
+    answer = op(house_here(), version, by=by, reason=reason, now=past_time(now))
     _show(answer, "is refused", as_json=as_json)
 
 

@@ -1,6 +1,5 @@
 """What the commands share: options, the house, times, and a Prefect server for those that run flows."""
 
-import getpass
 import os
 import sys
 from collections.abc import Iterator
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from retrim.machine import login
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,12 @@ LAST_YEAR = 9999  # of the standard library, which writes times out; no time tha
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
 Now = Annotated[str | None, typer.Option("--now", metavar="TIME", help="Pretend it is this moment (UTC), for replays.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by", metavar="NAME", default_factory=login, show_default=False, help="Who does it; default: the login name."
+    ),
+]
 
 
 def example(command: str) -> str:
@@ -78,20 +85,6 @@ def past_time(text: str | None) -> "pd.Timestamp":
     if given > now:
         raise BadInputError(f"{text!r} is in the future; give a time up to now, {now.isoformat()}")
     return given
-
-
-def login() -> str:
-    """The login name of whoever runs this.
-
-    Raises:
-        BadInputError: The system knows none.
-    """
-    from retrim.errors import BadInputError
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError) as error:
-        raise BadInputError("this system knows no login name; say who you are: --by NAME") from error
 
 
 @contextmanager

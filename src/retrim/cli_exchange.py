@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from retrim.cli_base import AsJson, Now, Version, example, house_here, login, past_time
+from retrim.cli_base import AsJson, By, Now, Version, example, house_here, past_time
 
 app = typer.Typer()
 
@@ -38,10 +38,10 @@ def export(
 @app.command("import", epilog=example("retrim import bike-v3.tar"))
 def import_(
     file: Annotated[Path, typer.Argument(help="A file that `retrim export` wrote in another workspace.")],
+    by: By,
     reason: Annotated[
         str | None, typer.Option("--reason", help="Why you approve it, where release.approval asks a person.")
     ] = None,
-    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: the login.")] = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,10 +52,9 @@ def import_(
     it passes; with too few rows it is deferred, and nothing is kept. Exit code 1 unless it went live.
     """
     from retrim import screens
-    from retrim.ops.imports import Word, import_version
+    from retrim.ops.imports import import_version
 
-    word = None if reason is None or not reason.strip() else Word(login() if by is None else by, reason)
-    done = import_version(house_here(), file, word=word, now=past_time(now))
+    done = import_version(house_here(), file, by=by, approval=reason, now=past_time(now))
     record = done.as_record()
     if as_json:
         screens.show_json(record)

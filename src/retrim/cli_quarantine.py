@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from retrim.cli_base import AsJson, as_time, example, house_here, past_time
+from retrim.cli_base import AsJson, By, as_time, example, house_here, past_time
 
 app = typer.Typer(help="Batches that were set aside: list, show, release, drop.")
 Batch = Annotated[str, typer.Argument(help="The batch, as `retrim quarantine list` names it.")]
@@ -42,7 +42,13 @@ def quarantine_show(batch: Batch, as_json: AsJson = False) -> None:
         screens.show_json(entry.as_record())
         return
     screens.show_facts(
-        [("batch", entry.batch), ("file", entry.file), ("state", entry.state), ("reason", entry.reason or None)]
+        [
+            ("batch", entry.batch),
+            ("file", entry.file),
+            ("state", entry.state),
+            ("by", entry.by or None),
+            ("reason", entry.reason or None),
+        ]
     )
     for fault in entry.faults:
         rows = [(example.row, example.key, example.value) for example in fault.examples]
@@ -54,6 +60,7 @@ def quarantine_show(batch: Batch, as_json: AsJson = False) -> None:
 def quarantine_release(
     batch: Batch,
     reason: Reason,
+    by: By,
     arrived: Annotated[
         str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC), if not now.")
     ] = None,
@@ -67,9 +74,15 @@ def quarantine_release(
     from retrim.ops.ingest import release as op
 
     house = house_here()
-    params = house.params
-    now = None if arrived is None else past_time(arrived)
-    landed = op(batch, workspace=house.workspace, data=params.data, now=now, reason=reason, reading=params.reading)
+    landed = op(
+        batch,
+        workspace=house.workspace,
+        data=house.params.data,
+        now=None if arrived is None else past_time(arrived),
+        by=by,
+        reason=reason,
+        reading=house.params.reading,
+    )
     if as_json:
         screens.show_json(landed.as_record())
     else:
@@ -80,13 +93,14 @@ def quarantine_release(
 def quarantine_drop(
     batch: Batch,
     reason: Reason,
+    by: By,
     as_json: AsJson = False,
 ) -> None:
     """Give a batch up: its report stays, its bytes go."""
     from retrim import screens
     from retrim.ops.ingest import drop as op
 
-    entry = op(batch, workspace=house_here().workspace, now=as_time(None), reason=reason)
+    entry = op(batch, workspace=house_here().workspace, now=as_time(None), by=by, reason=reason)
     if as_json:
         screens.show_json(entry.as_record())
     else:

@@ -31,13 +31,15 @@ def live(
         screens.OUT.print("no version was live", highlight=False)
     else:
         since = screens.moment(found.since)
-        screens.OUT.print(f"version {found.version}, since {since}: {found.reason}", highlight=False, markup=False)
+        screens.OUT.print(
+            f"version {found.version}, since {since}, by {found.by}: {found.reason}", highlight=False, markup=False
+        )
     raise typer.Exit(0 if found is not None else 1)
 
 
 @log_app.command("show", epilog=example("retrim log show"))
 def log_show(as_json: AsJson = False) -> None:
-    """List every move: which version, by which action, why."""
+    """List every move: which version, by which action, who, why."""
     from retrim import screens
     from retrim.ops.release_log import release_log
 
@@ -49,10 +51,18 @@ def log_show(as_json: AsJson = False) -> None:
         screens.OUT.print("nothing was released yet; make version 1: retrim retrain", highlight=False)
         return
     rows = [
-        (r["sequence"], screens.moment(r["at"]), r["version"], r["action"], (r["seal"] or "none")[:12], r["reason"])
+        (
+            r["sequence"],
+            screens.moment(r["at"]),
+            r["version"],
+            r["action"],
+            (r["seal"] or "none")[:12],
+            r["by"],
+            r["reason"],
+        )
         for r in records
     ]
-    screens.show_table(("row", "at", "version", "action", "seal", "reason"), rows, brief_last=True)
+    screens.show_table(("row", "at", "version", "action", "seal", "by", "reason"), rows, brief_last=True)
 
 
 @log_app.command("verify", epilog=example("retrim log verify"))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from retrim.cli_base import AsJson, Now, example, house_here, login, past_time
+from retrim.cli_base import AsJson, By, Now, example, house_here, past_time
 
 app = typer.Typer()
 
@@ -12,7 +12,7 @@ app = typer.Typer()
 @app.command(epilog=example("retrim settle --reason 'a fair in town, over by Monday'"))
 def settle(
     reason: Annotated[str, typer.Option("--reason", help="Why nothing has to be retrained; it is kept.")],
-    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: the login.")] = None,
+    by: By,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
@@ -24,7 +24,7 @@ def settle(
     from retrim import screens
     from retrim.ops.settle import settle as op
 
-    done = op(house_here(), reason=reason, by=login() if by is None else by, now=past_time(now))
+    done = op(house_here(), reason=reason, by=by, now=past_time(now))
     if as_json:
         screens.show_json(done.as_record())
         return

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retrim.cli_base import AsJson, Now, Version, as_time, example, house_here, past_time, version_number
+from retrim.cli_base import AsJson, By, Now, Version, as_time, example, house_here, past_time, version_number
 
 app = typer.Typer()
 
@@ -121,6 +121,7 @@ def _show_rebuilt(record: dict[str, Any], *, prove: bool) -> None:
 @app.command(epilog=example("retrim rollback --to 1 --reason 'complaints from the north'"))
 def rollback(
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the release.")],
+    by: By,
     to: Annotated[
         int | None, typer.Option("--to", metavar="N", parser=version_number, help="Default: the version before.")
     ] = None,
@@ -136,7 +137,7 @@ def rollback(
     from retrim import screens
     from retrim.ops.release import rollback as op
 
-    moved = op(house_here(), to, reason=reason, now=past_time(now))
+    moved = op(house_here(), to, by=by, reason=reason, now=past_time(now))
     if as_json:
         screens.show_json(moved.as_record())
     else:

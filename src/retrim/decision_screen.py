@@ -25,6 +25,7 @@ def show_decision(record: dict[str, Any]) -> None:
             ("decision", record["id"]),
             ("outcome", record["outcome"]),
             ("as of", screens.moment(record["as_of"])),
+            ("by", record["by"]),
             ("reason", record["reason"]),
             ("live", facts.get("champion")),
             ("loss", loss_in_words(facts)),
@@ -32,6 +33,7 @@ def show_decision(record: dict[str, Any]) -> None:
             (
                 "probe against it",
                 f"champion {reading['champion_loss']:.4g}, probe {reading['probe_loss']:.4g} on {reading['rows']} rows"
+                f"{_late_in_words(reading)}"
                 f", a gain of {reading['gain']:.4g} with a standard error of {reading['error']:.4g}"
                 if reading
                 else None,
@@ -49,7 +51,6 @@ def show_decision(record: dict[str, Any]) -> None:
             ("mode", f"{facts['mode']['mode']}: {facts['mode']['reason']}" if facts.get("mode") else None),
             ("run", f"{run['state']}: {run['reason']}" if run else None),
             ("answered", answer_in_words(record["answered"])),
-            ("by", facts.get("by")),
             ("answers", f"retrim why {facts['answers']}" if "answers" in facts else None),
             ("otherwise", facts.get("change") or None),
         ]
@@ -107,3 +108,8 @@ def show_check(done: dict[str, Any]) -> None:
     if run is not None:
         screens.OUT.print(f"run {run['state']}: {run['reason']}", highlight=False, markup=False)
     screens.OUT.print(f"evidence: retrim why {checked['id']}", highlight=False)
+
+
+def _late_in_words(reading: dict[str, Any]) -> str:
+    apart = reading.get("apart", 0)
+    return f" ({apart} of them came late and count like the others)" if apart else ""

@@ -1,5 +1,6 @@
 """The machine we run on: cores, and the tag that promises equal bytes."""
 
+import getpass
 import os
 import platform
 import sys
@@ -23,6 +24,18 @@ def cores() -> int:
     if not given.isdecimal() or int(given) < 1:
         raise BadInputError(f"{CORES_VARIABLE} is {given!r}; give a whole number of 1 or more, or none for every core")
     return int(given)
+
+
+def login() -> str:
+    """The login name of whoever runs this.
+
+    Raises:
+        BadInputError: The system knows none.
+    """
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError) as error:
+        raise BadInputError("this system knows no login name; say who you are: --by NAME") from error
 
 
 def platform_tag() -> str:

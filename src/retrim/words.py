@@ -63,8 +63,7 @@ def answer_in_words(answer: dict[str, Any] | None) -> str | None:
     if answer is None:
         return None
     what = "settled" if answer["outcome"] == "settled" else "a run"
-    by = "a person" if answer["by"] is None else answer["by"]
-    return f"{what} by {by} on {screens.moment(answer['as_of'])}: {screens.brief(answer['reason'], REASON)}"
+    return f"{what} by {answer['by']} on {screens.moment(answer['as_of'])}: {screens.brief(answer['reason'], REASON)}"
 
 
 def limit_in_words(finding: dict[str, Any]) -> str:

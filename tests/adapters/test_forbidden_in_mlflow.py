@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters.registry import Registry
-from retrim.ops.retrain import _example
+from retrim.ops.publish import _example
 from tests.stages.unfair import VALUES, holds, make_unfair_room, unfair_stream
 
 

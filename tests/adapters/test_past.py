@@ -19,7 +19,7 @@ def promote(store: Store, version: int, *, decided: int, ended: int) -> None:
     """A check, the run it started, and the version that went live at its end."""
     name = f"run-{version}"
     decision = {"id": f"check-{version}", "model": MODEL, "source": "check", "as_of": at(decided), "at": at(decided)}
-    store.add_decision({**decision, "outcome": "retrain", "reason": "", "record": {}})
+    store.add_decision({**decision, "outcome": "retrain", "actor": "a test", "reason": "", "record": {}})
     run = {"id": name, "model": MODEL, "decision": f"check-{version}", "as_of": at(decided), "mode": "refit"}
     store.claim_run({**run, "started": at(decided)})
     row = {"model": MODEL, "version": version, "run": name, "tag": f"v{version}", "as_of": at(decided)}
@@ -27,7 +27,14 @@ def promote(store: Store, version: int, *, decided: int, ended: int) -> None:
         {**row, "bundle": "", "model_sha256": "", "made": at(ended), "lineage": {}, "verdict": {"promote": True}}
     )
     pass_checks(store, MODEL, version, at=at(ended))
-    release = {"model": MODEL, "version": version, "action": "promote", "reason": "", "at": at(ended)}
+    release = {
+        "model": MODEL,
+        "version": version,
+        "action": "promote",
+        "actor": "a test",
+        "reason": "",
+        "at": at(ended),
+    }
     store.add_release(release, expected=version - 1 or None)
     store.end_run(name, state="promoted", ended=at(ended), version=version, detail={})
 
@@ -71,7 +78,7 @@ def test_an_imported_version_comes_along_as_it_was_live(source: Store, target: S
     row = {"model": MODEL, "version": 4, "run": "import-4", "tag": "v4", "as_of": at(2), "bundle": "", "made": at(11)}
     source.add_version({**row, "model_sha256": "", "lineage": {"origin": {}}, "verdict": {"promote": True}})
     pass_checks(source, MODEL, 4, at=at(11))
-    release = {"model": MODEL, "version": 4, "action": "import", "reason": "", "at": at(11)}
+    release = {"model": MODEL, "version": 4, "action": "import", "actor": "a test", "reason": "", "at": at(11)}
     source.add_release(release, expected=3)
     copy_past(source, target, MODEL, before=at(12))
 

@@ -51,7 +51,7 @@ def store(url: str) -> Iterator[Store]:
 
 def decision(day: int, model: str = "shop") -> dict[str, Any]:
     at = f"2024-01-{day:02d}T00:00:00+00:00"
-    fixed = {"source": "check", "outcome": "retrain", "reason": "it pays", "record": {"said": []}}
+    fixed = {"source": "check", "outcome": "retrain", "actor": "a test", "reason": "it pays", "record": {"said": []}}
     return {"id": f"d{day}-{model}", "model": model, "as_of": at, "at": at, **fixed}
 
 
@@ -69,7 +69,7 @@ def end(store: Store, day: int, state: str) -> None:
 
 def release(version: int) -> dict[str, Any]:
     at = "2024-02-01T00:00:00+00:00"
-    return {"model": "shop", "version": version, "action": "promote", "reason": "better", "at": at}
+    return {"model": "shop", "version": version, "action": "promote", "actor": "a test", "reason": "better", "at": at}
 
 
 def proved(store: Store, *versions: int) -> None:

@@ -11,7 +11,7 @@ from retrim.core.metrics import row_losses
 from retrim.core.models import MODELS, Fitted
 from retrim.core.plugins import Entry
 from retrim.core.prepare import StepParams
-from retrim.core.probe import ProbeParams, Reading, fitted_rows, reading_of, refit_losses
+from retrim.core.probe import ProbeParams, Reading, fitted_rows, judged_blocks, reading_of, refit_losses
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, WindowKind, fit_recipe
 from retrim.core.view import FeatureView
@@ -111,7 +111,9 @@ def read(
 ) -> Reading:
     params = ProbeParams(blocks=blocks, min_rows=2, sample_rows=None, when="every")
     losses = refit_losses(table, newest, recipe, data(), params, window=window, sliding_rows=sliding_rows, cores=cores)
-    return reading_of(np.zeros(len(newest)) if champion_losses is None else champion_losses, losses, block_rows=10)
+    champion = np.zeros(len(newest)) if champion_losses is None else champion_losses
+    places = np.concatenate(judged_blocks(newest, blocks=blocks))
+    return reading_of(champion[places], losses, apart=len(newest) - len(places), block_rows=10)
 
 
 MEMORY = Recipe("memory", "mae", {}, 1, 7)
@@ -148,9 +150,9 @@ def test_a_sliding_champion_is_probed_on_a_sliding_window(remembering: Rememberi
 
 def test_rows_between_the_newest_are_trained_on_too(remembering: Remembering) -> None:
     # Rows that matured earlier lie among the newest where the delay differs.
-    read(stream(40), np.array([30, 34, 38]), MEMORY, blocks=3)
+    read(stream(40), np.array([30, 32, 34]), MEMORY, blocks=3)
 
-    assert sorted(map(len, remembering.fitted)) == [30, 34, 38]
+    assert sorted(map(len, remembering.fitted)) == [30, 32, 34]
 
 
 def test_features_are_prepared_as_a_retraining_would() -> None:
@@ -204,9 +206,9 @@ def test_its_figures_are_means_over_all_judged_rows(remembering: Remembering) ->
 
 
 def test_its_record_holds_gain_and_error() -> None:
-    record = Reading(rows=7, champion_loss=3.0, probe_loss=2.0, error=0.5).as_record()
+    record = Reading(rows=7, apart=2, champion_loss=3.0, probe_loss=2.0, error=0.5).as_record()
 
-    assert record == {"rows": 7, "champion_loss": 3.0, "probe_loss": 2.0, "gain": 1.0, "error": 0.5}
+    assert record == {"rows": 7, "apart": 2, "champion_loss": 3.0, "probe_loss": 2.0, "gain": 1.0, "error": 0.5}
 
 
 def test_the_number_of_cores_changes_nothing() -> None:

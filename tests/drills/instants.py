@@ -33,6 +33,7 @@ from retrim.ops.champion import stored
 from retrim.ops.house import House, open_house
 from retrim.ops.live import live, trusted_live
 from retrim.ops.person import ask_for_run, decision_of
+from retrim.ops.publish import publish
 from retrim.ops.recover import recover
 from retrim.ops.release_checks import FIRST, recorded
 from retrim.ops.release_log import verify_log
@@ -54,14 +55,14 @@ def release_one(root: Path, number: int, begins: Callable[[], None]) -> None:
     house = open_house(root)
     decision = decision_of(house, at(number))
     if house.store.decision(decision) is None:
-        ask_for_run(house, as_of=at(number), reason="a drill", now=at(number))
+        ask_for_run(house, as_of=at(number), by="a test", reason="a drill", now=at(number))
     with held(house, f"run-{decision}"):
         run = retrain.claim(house, decision, now=at(number), mode="refit")
         parent = house.registry.open_run(run.id, run.id, {})
         version = retrain.made_before(house, run)
         begins()
         if version is None:
-            version = retrain.publish(house, run, a_room(house, run, number), parent, now=at(number))
+            version = publish(house, run, a_room(house, run, number), parent, now=at(number))
         retrain.conclude(house, run, version, parent, now=at(number))
 
 

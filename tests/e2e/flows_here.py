@@ -53,4 +53,4 @@ def retrain_at(world: World, moment: str, reason: str) -> dict[str, Any]:
 
     with at_work(world):
         at = pd.Timestamp(moment)
-        return dict(flow(ask_for_run(world.house, as_of=at, reason=reason, now=at), moment))
+        return dict(flow(ask_for_run(world.house, as_of=at, by="a test", reason=reason, now=at), moment))

@@ -20,7 +20,7 @@ from retrim.core.canonical import to_json
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.ops.export import export
 from retrim.ops.house import House
-from retrim.ops.imports import Word, import_version, open_parcel
+from retrim.ops.imports import import_version, open_parcel
 from retrim.ops.live import live
 from tests.world import World, make_world
 
@@ -169,7 +169,7 @@ class TestAFileThatIsNotRight:
         sent = folder / "sent.tar"
         sent.write_bytes(pack(files))
         with pytest.raises((BadInputError, RefusedError)) as error:
-            import_version(production.house, sent, word=None, now=pd.Timestamp("2024-06-01", tz="UTC"))
+            import_version(production.house, sent, by="a test", approval=None, now=pd.Timestamp("2024-06-01", tz="UTC"))
         return str(error.value)
 
     def test_is_refused_for_one_altered_byte_of_a_file(
@@ -265,8 +265,8 @@ def test_where_a_person_has_to_approve_it_waits_until_one_does(
         copy.execute("delete from seals where sequence = 2")
     asking = House(house.workspace, params, house.env.model_copy(update={"store_url": f"sqlite:///{store}"}))
     now = pd.Timestamp("2024-06-01", tz="UTC")
-    before = import_version(asking, file, word=None, now=now)
-    after = import_version(asking, file, word=Word("Ines", "looked at it"), now=now)
+    before = import_version(asking, file, by="a test", approval=None, now=now)
+    after = import_version(asking, file, by="Ines", approval="looked at it", now=now)
     answer = asking.store.envelope("generated", 2, kind="approval")[0].record
 
     assert (before.state, after.state) == ("waiting", "promoted")

@@ -75,7 +75,7 @@ def a_room(world: World, day: float) -> Path:
 
 USES: dict[str, Callable[[World], object]] = {
     "score": lambda world: score(world.house, now=pd.Timestamp(world.day(46))),
-    "check": lambda world: check(world.house, now=pd.Timestamp(world.day(46))),
+    "check": lambda world: check(world.house, by="a test", now=pd.Timestamp(world.day(46))),
     "retrain": lambda world: a_room(world, 46),
 }
 
@@ -94,7 +94,7 @@ def test_in_the_bundle_that_a_rollback_goes_back_to(world: World) -> None:
         flipped(bundle_file(world, 1)),
         pytest.raises(RefusedError, match=r"the stored bundle of version 1 .* altered. `git checkout retrim/generated"),
     ):
-        rollback(world.house, 1, reason="complaints", now=pd.Timestamp(world.day(46)))
+        rollback(world.house, 1, by="a test", reason="complaints", now=pd.Timestamp(world.day(46)))
     now_live = live(world.house)
 
     assert now_live is not None

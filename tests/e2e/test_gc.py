@@ -55,7 +55,15 @@ def strew(world: World) -> None:
 def fail_a_run(world: World) -> str:
     """A retraining that failed for good, with its run and a trial in MLflow; MLflow's id of the run."""
     house, at = world.house, "2024-01-30T00:00:00+00:00"
-    row = {"id": "lost", "model": house.model, "source": "person", "as_of": at, "at": at, "outcome": "retrain"}
+    row = {
+        "id": "lost",
+        "model": house.model,
+        "source": "person",
+        "as_of": at,
+        "at": at,
+        "actor": "a test",
+        "outcome": "retrain",
+    }
     house.store.add_decision({**row, "reason": "a test", "record": {}})
     run = {"id": "run-lost", "model": house.model, "decision": "lost", "as_of": at, "mode": "refit", "started": at}
     house.store.claim_run(run)

@@ -49,7 +49,7 @@ def test_what_becomes_of_a_run_that_was_stopped(
     house: House, client: SyncPrefectClient, ended: "State[object]", then: tuple[str, str]
 ) -> None:
     as_of = START + pd.Timedelta(len(house.store.runs(house.model)), "h")
-    decision = ask_for_run(house, as_of=as_of, reason="to be stopped", now=as_of)
+    decision = ask_for_run(house, as_of=as_of, by="a test", reason="to be stopped", now=as_of)
     start(decision, as_of.isoformat())
     run = retrain.claim(house, decision, now=as_of)
     mark_stopped(house, run, why="it was stopped", now=as_of)

@@ -38,10 +38,10 @@ class Counter:
 
     def release(self, name: str, reason: str = "weighed again") -> Landed:
         self.now += DAY
-        return release(name, workspace=self.workspace, data=self.data, now=self.now, reason=reason)
+        return release(name, workspace=self.workspace, data=self.data, now=self.now, by="a test", reason=reason)
 
     def drop(self, name: str) -> None:
-        drop(name, workspace=self.workspace, now=self.now, reason="a test file")
+        drop(name, workspace=self.workspace, now=self.now, by="a test", reason="a test file")
 
     @property
     def landed(self) -> list[str]:

@@ -108,12 +108,12 @@ class Desk:
                 landing.land_labels(keyed[["_key", data.target]].assign(label_time=self.day(at)), **facts)
 
     def check(self, at: float) -> Checked:
-        return check(self.house, now=self.day(at))
+        return check(self.house, by="a test", now=self.day(at))
 
     def make_version(self, at: float, *, promote: bool = True, decision: str | None = None, waits: bool = False) -> int:
         """A version as of a day: promoted, refused or waiting; of a check's decision, or else a person's."""
         now = self.day(at)
-        asked = decision or ask_for_run(self.house, as_of=now, reason="a test", now=now)
+        asked = decision or ask_for_run(self.house, as_of=now, by="a test", reason="a test", now=now)
         run = claim(self.house, asked, now=now)
         version = len(self.shelf.folders) + 1
         paths = self._bundle(now, version)
@@ -135,7 +135,14 @@ class Desk:
             let_wait(self.house, run, version, reason="as the test says", now=now)
             return version
         if promote:
-            release = {"model": self.house.model, "version": version, "action": "promote", "reason": "", "at": iso(now)}
+            release = {
+                "model": self.house.model,
+                "version": version,
+                "action": "promote",
+                "actor": "a test",
+                "reason": "",
+                "at": iso(now),
+            }
             self.house.store.add_release(release, expected=past[-1].version if past else None)
         state = "promoted" if promote else "refused"
         self.house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail={"reason": "a test"})

@@ -74,12 +74,19 @@ def in_pieces(root: Path) -> None:
 
 def let_go(root: Path) -> None:
     (entry,) = quarantine_list(Workspace(root))
-    release(entry.batch, workspace=Workspace(root), data=DATA, now=NOW + pd.Timedelta(5, "D"), reason="right after all")
+    release(
+        entry.batch,
+        workspace=Workspace(root),
+        data=DATA,
+        now=NOW + pd.Timedelta(5, "D"),
+        by="a test",
+        reason="right after all",
+    )
 
 
 def give_up(root: Path) -> None:
     (entry,) = quarantine_list(Workspace(root))
-    drop(entry.batch, workspace=Workspace(root), now=NOW + pd.Timedelta(5, "D"), reason="a test file")
+    drop(entry.batch, workspace=Workspace(root), now=NOW + pd.Timedelta(5, "D"), by="a test", reason="a test file")
 
 
 def hold(root: Path) -> None:

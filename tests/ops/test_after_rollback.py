@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 def desk(made: Desk, tmp_path: Path) -> Desk:
     """The same, rolled back to version 1."""
     desk = copy_of(made, tmp_path / "workspace")
-    rollback(desk.house, None, reason="complaints", now=desk.day(BACK))
+    rollback(desk.house, None, by="a test", reason="complaints", now=desk.day(BACK))
     return desk
 
 
@@ -92,7 +92,7 @@ def test_rows_that_had_matured_before_are_no_new_evidence(desk: Desk) -> None:
 
 
 def test_a_person_who_asks_for_a_run_releases_it(desk: Desk) -> None:
-    ask_for_run(desk.house, as_of=desk.day(12.25), reason="looked at it", now=desk.day(12.25))
+    ask_for_run(desk.house, as_of=desk.day(12.25), by="a test", reason="looked at it", now=desk.day(12.25))
 
     assert not held(desk, 12.25)
     assert desk.check(12.5).outcome == "retrain"
@@ -118,7 +118,7 @@ def test_a_run_that_a_check_began_before_the_rollback_is_not_taken_up_again(made
     run = claim(desk.house, decided.id, now=desk.day(11.9))
     end = {"ended": "", "version": None, "detail": {}}
     desk.house.store.end_run(run.id, state="crashed", **end)
-    rollback(desk.house, None, reason="complaints", now=desk.day(BACK))
+    rollback(desk.house, None, by="a test", reason="complaints", now=desk.day(BACK))
 
     assert recover_quietly(desk) == []
     found = desk.house.store.run(run.id)

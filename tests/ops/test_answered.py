@@ -29,7 +29,7 @@ class Kept:
         said = [{"rule": rule, "fires": rule in up, "text": "", "change": ""} for rule in ("account", "drift")]
         record = {"champion": 1, "findings": [], "drifted": [], "said": said, "held": list(held), "settled": []}
         row = {"id": f"check-{day:g}", "model": self.house.model, "source": "check", "as_of": at, "at": at}
-        self.house.store.add_decision({**row, "outcome": outcome, "reason": "", "record": record})
+        self.house.store.add_decision({**row, "outcome": outcome, "actor": "a test", "reason": "", "record": record})
         return f"check-{day:g}"
 
     def settle(self, day: float, reason: str = "a fair") -> tuple[str, ...]:
@@ -37,7 +37,7 @@ class Kept:
         return settle(self.house, reason=reason, by="ines", now=self.desk.day(day)).rules
 
     def ask(self, day: float, reason: str) -> None:
-        ask_for_run(self.house, as_of=self.desk.day(day), reason=reason, now=self.desk.day(day))
+        ask_for_run(self.house, as_of=self.desk.day(day), by="a test", reason=reason, now=self.desk.day(day))
 
     def answer(self, check: str) -> Any:
         """The reason of the answer to a check; None where it has none."""

@@ -227,14 +227,14 @@ def test_a_version_that_does_not_wait_is_not_answered(desk: Desk) -> None:
 
 
 def test_a_person_may_ask_for_another_run_meanwhile(desk: Desk) -> None:
-    ask_for_run(desk.house, as_of=desk.day(13), reason="version 2 will not do", now=desk.day(13))
+    ask_for_run(desk.house, as_of=desk.day(13), by="a test", reason="version 2 will not do", now=desk.day(13))
 
     assert [each["version"] for each in waiting(desk.house)] == [2]
 
 
 def test_a_version_rolled_back_to_meanwhile_leaves_nothing_to_approve(desk: Desk) -> None:
     desk.make_version(12.5)
-    rollback(desk.house, 1, reason="complaints", now=desk.day(12.6))
+    rollback(desk.house, 1, by="a test", reason="complaints", now=desk.day(12.6))
     say(desk, approve)  # what it was judged against is live again
 
     assert live_version(desk) == 2

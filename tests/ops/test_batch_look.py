@@ -65,6 +65,7 @@ def test_an_unsure_batch_is_set_aside_until_a_person_releases_it(folder: Door) -
         workspace=folder.workspace,
         data=folder.data,
         now=NOW["at"].max() + pd.Timedelta("2h"),
+        by="a test",
         reason="the sensor is new",
     )
 

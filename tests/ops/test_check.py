@@ -265,6 +265,15 @@ def test_a_persons_refusal_at_the_moment_of_a_check_is_debited_once(make: Make) 
     assert balances == pytest.approx([paid - 0.05] * 3)
 
 
+def test_a_refusal_dated_after_the_checks_is_debited_once(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes={"account": {"price": 0.05, "errors": 1000.0}})
+    paid = _until_it_pays(desk, outcome="none").record["account"]["balance"]
+    desk.make_version(30, promote=False)
+    balances = [desk.check(day).record["account"]["balance"] for day in (21, 22, 23, 24)]
+
+    assert balances == pytest.approx([paid - 0.05] * 4)
+
+
 def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
     desk = make(changes={"account": {"price": 1000.0}})
     desk.check(10)
@@ -527,7 +536,7 @@ def test_a_deferred_run_neither_debits_nor_cools_nor_counts_as_a_refusal(make: M
 
 def test_a_person_may_judge_again_on_the_rows_that_judged_the_champion(make: Make) -> None:
     desk = make()
-    asked = ask_for_run(desk.house, as_of=desk.day(10.5), reason="another space", now=desk.day(10.5))
+    asked = ask_for_run(desk.house, as_of=desk.day(10.5), by="a test", reason="another space", now=desk.day(10.5))
     run = claim(desk.house, asked, now=desk.day(10.5))
 
     assert defer(desk.house, run, now=desk.day(10.5)) is None
@@ -560,7 +569,7 @@ def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_ma
 def test_a_run_as_of_before_the_first_arrival_says_so(tmp_path: Path) -> None:
     desk = make_desk(tmp_path / "house")
     desk.land(desk.rows(0, 2), 2)
-    asked = ask_for_run(desk.house, as_of=desk.day(1), reason="too early", now=desk.day(3))
+    asked = ask_for_run(desk.house, as_of=desk.day(1), by="a test", reason="too early", now=desk.day(3))
     run = claim(desk.house, asked, now=desk.day(3))
 
     with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02"):
@@ -612,7 +621,7 @@ def test_drift_that_a_promotion_did_not_end_is_held_and_stays_so_in_the_status(m
     assert (again.outcome, again.record["held"]) == ("held", ["drift"])
     assert (quiet.outcome, status_record(desk.house, now=desk.day(15))["held"]) == ("none", True)
 
-    ask_for_run(desk.house, as_of=desk.day(15), reason="seen", now=desk.day(15))
+    ask_for_run(desk.house, as_of=desk.day(15), by="a test", reason="seen", now=desk.day(15))
 
     assert not status_record(desk.house, now=desk.day(15))["held"]
 

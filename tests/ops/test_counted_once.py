@@ -205,7 +205,9 @@ def test_of_two_checks_at_once_each_row_is_counted_by_one(make: Make) -> None:
     other = copy_of_house(desk)
     with ThreadPoolExecutor(2) as pool:
         both = list(
-            pool.map(lambda job: check(job[0], now=job[1]), [(desk.house, desk.day(12)), (other, desk.day(13))])
+            pool.map(
+                lambda job: check(job[0], by="a test", now=job[1]), [(desk.house, desk.day(12)), (other, desk.day(13))]
+            )
         )
 
     assert sorted(map(counted, both)) == [[0] * 3, [48] * 3]

@@ -74,7 +74,7 @@ class TestEachWay:
         from retrim.ops.retrain import claim
 
         for desk in desks:
-            asked = ask_for_run(desk.house, as_of=desk.day(20), reason="a test", now=desk.day(20))
+            asked = ask_for_run(desk.house, as_of=desk.day(20), by="a test", reason="a test", now=desk.day(20))
             claim(desk.house, asked, now=desk.day(20))
 
         assert [len(desk.house.store.runs(desk.house.model, state="running")) for desk in desks] == [1, 1]

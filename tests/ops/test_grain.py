@@ -39,7 +39,7 @@ def test_rows_of_another_grain_are_refused_while_a_version_is_live(desk: Desk) -
     with pytest.raises(RefusedError, match="rows of another grain"):
         other.check(12)
     now = other.day(12)
-    run = claim(other.house, ask_for_run(other.house, as_of=now, reason="a test", now=now), now=now)
+    run = claim(other.house, ask_for_run(other.house, as_of=now, by="a test", reason="a test", now=now), now=now)
     with pytest.raises(RefusedError, match="rows of another grain"):
         defer(other.house, run, now=now)
 

@@ -19,7 +19,7 @@ def test_its_room_is_made_from_the_snapshot_of_the_judged_version(
 ) -> None:
     desk = make_desk(tmp_path / "workspace", changes={"retrain": {"refit_after": True}})
     house, now, taken = desk.house, desk.day(10), []
-    run = retrain.claim(house, ask_for_run(house, as_of=now, reason="a test", now=now), now=now)
+    run = retrain.claim(house, ask_for_run(house, as_of=now, by="a test", reason="a test", now=now), now=now)
     lineage = {"champion": None, "snapshot": "a" * 40, "untracked": ["notes.txt"]}
     row = {"model": "generated", "version": 1, "run": run.id, "tag": "retrim/generated/v1", "bundle": "1" * 64}
     row |= {"as_of": iso(now), "made": iso(now), "model_sha256": "1" * 64, "lineage": lineage}

@@ -30,7 +30,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 def run_that_it_wins(desk: Desk, *, against: int = 2) -> Row:
     """A run whose version 3 was refused, as version 1 did better."""
     now = desk.day(11)
-    run = retrain.claim(desk.house, ask_for_run(desk.house, as_of=now, reason="a test", now=now), now=now)
+    run = retrain.claim(desk.house, ask_for_run(desk.house, as_of=now, by="a test", reason="a test", now=now), now=now)
     checks = [{"name": "former champion", "text": WON}]
     verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": False, "reason": WON, "checks": checks}
     row = {"model": "generated", "version": 3, "run": run.id, "tag": "retrim/generated/v3", "bundle": "3" * 64}

@@ -113,7 +113,7 @@ def test_a_rollback_that_was_killed_is_carried_out_once(worse: dict[str, Any]) -
 
 def test_a_check_of_the_same_moment_counts_no_row_twice(worse: dict[str, Any]) -> None:
     desk = worse["desk"]
-    again = check(desk.house, now=desk.day(worse["day"]))
+    again = check(desk.house, by="a test", now=desk.day(worse["day"]))
 
     assert not again.fresh
     assert again.record["probation"] == worse["checked"].record["probation"]
@@ -199,7 +199,7 @@ def test_a_champion_before_that_uses_a_column_forbidden_by_now_does_not_come_bac
 def test_a_person_who_rolls_back_ends_it(tmp_path: Path) -> None:
     desk = begin(tmp_path, odd=6.0)
     beat(desk, 20)
-    rollback(desk.house, None, reason="complaints", now=desk.day(20.5))
+    rollback(desk.house, None, by="a test", reason="complaints", now=desk.day(20.5))
     checked = beat(desk, 22)
     kept = desk.house.store.envelope(desk.house.model, 2, kind="probation")
 

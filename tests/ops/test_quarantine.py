@@ -86,7 +86,7 @@ def test_too_few_digits_are_answered_with_the_batches_they_fit(counter: Counter)
 def test_an_empty_reason_is_refused(counter: Counter) -> None:
     batch = counter.land(HEAVY).batch
 
-    with pytest.raises(BadInputError, match="reason is empty"):
-        release(batch, workspace=counter.workspace, data=counter.data, now=counter.now, reason=" ")
-    with pytest.raises(BadInputError, match="reason is empty"):
-        drop(batch, workspace=counter.workspace, now=counter.now, reason="")
+    with pytest.raises(BadInputError, match="--reason"):
+        release(batch, workspace=counter.workspace, data=counter.data, now=counter.now, by="a test", reason=" ")
+    with pytest.raises(BadInputError, match="--reason"):
+        drop(batch, workspace=counter.workspace, now=counter.now, by="a test", reason="")

@@ -20,7 +20,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 def test_the_version_before_goes_live_again(desk: Desk) -> None:
-    rollback(desk.house, None, reason="complaints", now=desk.day(13))
+    rollback(desk.house, None, by="a test", reason="complaints", now=desk.day(13))
     now_live = live(desk.house)
 
     assert now_live is not None
@@ -29,6 +29,6 @@ def test_the_version_before_goes_live_again(desk: Desk) -> None:
 
 def test_what_the_gate_refused_does_not_go_live_by_a_rollback(desk: Desk) -> None:
     with pytest.raises(RefusedError, match="version 3 was never live, as the gate refused it; those that were: 1, 2"):
-        rollback(desk.house, 3, reason="a back door", now=desk.day(13))
+        rollback(desk.house, 3, by="a test", reason="a back door", now=desk.day(13))
 
     assert len(desk.house.store.releases("generated")) == 2

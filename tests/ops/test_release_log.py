@@ -81,6 +81,7 @@ def test_a_mover_that_comes_second_adds_neither_row_nor_seal(desk: Desk) -> None
         "model": "generated",
         "version": 1,
         "action": "rollback",
+        "actor": "a test",
         "reason": "late",
         "at": "2024-02-01T00:00:00+00:00",
     }

@@ -29,7 +29,14 @@ def house_with(folder: Path, moves: int) -> House:
         more = {"bundle": "", "model_sha256": "", "lineage": {}, "verdict": {"promote": True}}
         store.add_version({**row, **more})
         pass_checks(store, model, version, at=AT)
-        release = {"model": model, "version": version, "action": "promote", "reason": "größer", "at": AT}
+        release = {
+            "model": model,
+            "version": version,
+            "action": "promote",
+            "actor": "a test",
+            "reason": "größer",
+            "at": AT,
+        }
         store.add_release(release, expected=version - 1 or None)
     return house
 

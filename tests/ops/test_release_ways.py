@@ -59,23 +59,40 @@ def record_bundle(desk: Desk, version: int) -> None:
 
 
 def row_of(version: int, desk: Desk) -> dict[str, Any]:
-    return {"model": "generated", "version": version, "action": "promote", "reason": "", "at": iso(desk.day(14))}
+    return {
+        "model": "generated",
+        "version": version,
+        "action": "promote",
+        "actor": "a test",
+        "reason": "",
+        "at": iso(desk.day(14)),
+    }
 
 
 def decide_to_restore(desk: Desk, version: int) -> str:
     at = iso(desk.day(14))
     record = {"formers": {"best": version}, "champion": 2}
-    row = {"id": "check-14", "model": "generated", "source": "check", "as_of": at, "at": at, "outcome": "restore"}
+    row = {
+        "id": "check-14",
+        "model": "generated",
+        "source": "check",
+        "as_of": at,
+        "at": at,
+        "actor": "a test",
+        "outcome": "restore",
+    }
     desk.house.store.add_decision({**row, "reason": "it leads", "record": record})
     return "check-14"
 
 
 WAYS: dict[str, Any] = {
-    "promote": lambda desk, n: release.promote(desk.house, n, judged_against=2, reason="x", now=desk.day(14)),
-    "make live": lambda desk, n: release.make_live(
-        desk.house, n, action="import", expected=2, reason="x", now=desk.day(14)
+    "promote": lambda desk, n: release.promote(
+        desk.house, n, judged_against=2, by="a test", reason="x", now=desk.day(14)
     ),
-    "roll back": lambda desk, n: release.rollback(desk.house, n, reason="x", now=desk.day(14)),
+    "make live": lambda desk, n: release.make_live(
+        desk.house, n, action="import", expected=2, by="a test", reason="x", now=desk.day(14)
+    ),
+    "roll back": lambda desk, n: release.rollback(desk.house, n, by="a test", reason="x", now=desk.day(14)),
     "restore": lambda desk, n: restore(desk.house, decide_to_restore(desk, n), now=desk.day(14)),
     "the store": lambda desk, n: desk.house.store.add_release(row_of(n, desk), expected=2),
 }
@@ -121,7 +138,7 @@ def test_what_was_live_before_and_does_not_answer_any_more_goes_live_in_no_way(d
 
 
 def test_a_version_that_passes_goes_live_and_its_checks_are_kept_once(desk: Desk) -> None:
-    release.promote(desk.house, NEW, judged_against=2, reason="x", now=desk.day(14))
+    release.promote(desk.house, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
     again = release_checks(desk.house, NEW, now=desk.day(20))
     now_live = live(desk.house)
 
@@ -147,7 +164,7 @@ def test_a_budget_that_is_broken_refuses_the_promotion_and_is_kept(
 ) -> None:
     tight = with_params(desk, release=budget)
     with pytest.raises(RefusedError, match=f"version {NEW} cannot go live: "):
-        release.promote(tight.house, NEW, judged_against=2, reason="x", now=desk.day(14))
+        release.promote(tight.house, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
     found = recorded(desk.house, NEW, FIRST)
 
     assert found is not None
@@ -158,11 +175,11 @@ def test_a_budget_that_is_broken_refuses_the_promotion_and_is_kept(
 def test_a_rollback_is_not_held_up_by_a_budget(desk: Desk) -> None:
     tight = with_params(desk, release={"most_mb": 1e-6})
 
-    assert release.rollback(tight.house, 1, reason="complaints", now=desk.day(14)).version == 1
+    assert release.rollback(tight.house, 1, by="a test", reason="complaints", now=desk.day(14)).version == 1
 
 
 def test_what_a_rollback_tested_is_kept(desk: Desk) -> None:
-    release.rollback(desk.house, 1, reason="complaints", now=desk.day(14))
+    release.rollback(desk.house, 1, by="a test", reason="complaints", now=desk.day(14))
     found = recorded(desk.house, 1, f"rollback {iso(desk.day(14))}")
 
     assert found is not None
@@ -175,8 +192,8 @@ def test_a_bundle_older_than_reference_rows_is_rolled_back_to_but_not_promoted(d
         record_bundle(desk, version)
 
     with pytest.raises(RefusedError, match="its bundle has no reference rows"):
-        release.promote(desk.house, NEW, judged_against=2, reason="x", now=desk.day(14))
-    assert release.rollback(desk.house, 1, reason="complaints", now=desk.day(14)).version == 1
+        release.promote(desk.house, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
+    assert release.rollback(desk.house, 1, by="a test", reason="complaints", now=desk.day(14)).version == 1
 
 
 def test_a_process_that_takes_too_long_is_ended_and_refuses(desk: Desk) -> None:
@@ -187,10 +204,10 @@ def test_a_process_that_takes_too_long_is_ended_and_refuses(desk: Desk) -> None:
 
 
 def test_what_was_judged_against_another_champion_goes_live_in_no_way(desk: Desk) -> None:
-    release.rollback(desk.house, 1, reason="complaints", now=desk.day(14))
+    release.rollback(desk.house, 1, by="a test", reason="complaints", now=desk.day(14))
 
     with pytest.raises(RefusedError, match="version 4 was judged against champion 2, and by now 1 is live"):
-        release.promote(desk.house, NEW, judged_against=2, reason="x", now=desk.day(14))
+        release.promote(desk.house, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
 
 
 def calls(name: str) -> set[str]:

@@ -21,7 +21,15 @@ SINCE = START + pd.Timedelta(4, "D")
 def decide(store: Store, day: float, *, run: str | None = None) -> None:
     """A check of a day, with the run that it started."""
     at = iso(START + pd.Timedelta(day, "D"))
-    row = {"id": f"check-{day:g}", "model": "generated", "source": "check", "as_of": at, "at": at, "outcome": "none"}
+    row = {
+        "id": f"check-{day:g}",
+        "model": "generated",
+        "source": "check",
+        "as_of": at,
+        "at": at,
+        "actor": "a test",
+        "outcome": "none",
+    }
     store.add_decision({**row, "reason": "", "record": {"champion": None}})
     if run is not None:
         claimed = {"id": f"run-{day:g}", "model": "generated", "decision": f"check-{day:g}", "as_of": at}

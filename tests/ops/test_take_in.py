@@ -182,7 +182,9 @@ class TestAFaultyPiece:
         desk, _, batches = broken
         (held,) = (each for each in batches if each.outcome == "quarantined")
         params, workspace = desk.house.params, desk.house.workspace
-        landed = release(held.batch, workspace=workspace, data=params.data, now=desk.day(DAYS + 1), reason="so it was")
+        landed = release(
+            held.batch, workspace=workspace, data=params.data, now=desk.day(DAYS + 1), by="a test", reason="so it was"
+        )
 
         assert facts_of(landed.path).of == facts_of(batches[0].path).of
 

@@ -40,6 +40,7 @@ class Entry:
         arrived: When it came, UTC.
         faults: What is wrong with it.
         state: Held; released or dropped by a person; landed, when the same bytes were accepted later.
+        by: Who released or dropped it; empty where nobody did.
         reason: Why it was released or dropped; empty while it is held.
         closed: When; None while it is held.
     """
@@ -53,6 +54,7 @@ class Entry:
     arrived: pd.Timestamp
     faults: tuple[Fault, ...]
     state: State
+    by: str
     reason: str
     closed: pd.Timestamp | None
 
@@ -71,6 +73,7 @@ class Entry:
             "size": self.size,
             "arrived": self.arrived.isoformat(),
             "state": self.state,
+            "by": self.by,
             "reason": self.reason,
             "closed": None if self.closed is None else self.closed.isoformat(),
             "faults": [fault.as_record() for fault in self.faults],
@@ -89,6 +92,7 @@ class Entry:
             arrived=pd.Timestamp(record["arrived"]),
             faults=tuple(Fault.from_record(fault) for fault in record["faults"]),
             state=record["state"],
+            by=record["by"],
             reason=record["reason"],
             closed=None if closed is None else pd.Timestamp(closed),
         )
@@ -157,11 +161,11 @@ class Quarantine:
             return path.read_bytes()
         return None
 
-    def close(self, entry: Entry, *, state: State, reason: str, now: pd.Timestamp) -> Entry:
+    def close(self, entry: Entry, *, state: State, by: str, reason: str, now: pd.Timestamp) -> Entry:
         """Ends an entry: its report says why, and its bytes are removed. Closing twice changes nothing."""
         folder = self.root / entry.batch
         if entry.state == "held":
-            entry = replace(entry, state=state, reason=reason, closed=now)
+            entry = replace(entry, state=state, by=by, reason=reason, closed=now)
             self._report(folder, entry)
         for path in folder.glob(f"{SOURCE}*"):
             path.unlink()

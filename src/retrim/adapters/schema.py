@@ -13,6 +13,7 @@ DECISIONS = sa.Table(
     sa.Column("as_of", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
     sa.Column("outcome", sa.String, nullable=False),  # none, retrain, restore, held, settled
+    sa.Column("actor", sa.String, nullable=False),  # who took it: a person, or schedule; "by" is a word of SQL
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("record", sa.JSON, nullable=False),
     # Of checks alone, 1, 2, ...: of two that count the same rows at once, one collides here and looks again.
@@ -61,6 +62,7 @@ RELEASES = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("previous", sa.Integer),
     sa.Column("action", sa.String, nullable=False),  # promote, rollback, restore, import
+    sa.Column("actor", sa.String, nullable=False),  # who moved it, or decided that it moves
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
 )

@@ -50,13 +50,15 @@ class Reading:
     """What the probe read off the newest mature rows.
 
     Args:
-        rows: Rows judged.
-        champion_loss: The champion's mean loss on them.
+        rows: Rows that it stands for.
+        apart: Those of them that no fit judged, as they came late; they count like the others.
+        champion_loss: The champion's mean loss on the rows that were judged.
         probe_loss: That of the refits, each on what was due before its block.
         error: Standard error of the mean difference, blocks of rows taken together.
     """
 
     rows: int
+    apart: int
     champion_loss: float
     probe_loss: float
     error: float
@@ -69,6 +71,7 @@ class Reading:
     def as_record(self) -> dict[str, Any]:
         return {
             "rows": self.rows,
+            "apart": self.apart,
             "champion_loss": self.champion_loss,
             "probe_loss": self.probe_loss,
             "gain": self.gain,
@@ -76,20 +79,59 @@ class Reading:
         }
 
 
-def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, block_rows: int) -> Reading:
-    """The reading, from the loss of champion and refits on each row, both shape (n,), n at least 1.
+def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: int, block_rows: int) -> Reading:
+    """The reading, from the loss of champion and refits on each judged row, both shape (n,), n at least 1.
 
     Args:
         champion_losses: The champion's.
         losses: The refits'.
+        apart: Rows that count like these.
         block_rows: Rows that belong together when the error is computed.
     """
     return Reading(
-        rows=len(losses),
+        rows=len(losses) + apart,
+        apart=apart,
         champion_loss=float(champion_losses.mean()),
         probe_loss=float(losses.mean()),
         error=mean_error(champion_losses - losses, block_rows=block_rows),
     )
+
+
+def judged_blocks(newest: np.ndarray, *, blocks: int) -> list[np.ndarray]:
+    """The blocks in which newly mature rows are judged, each by a fit on what was due before its first row.
+
+    A row that comes late would cut the past of all rows of its block. So a block's oldest rows are taken out of it
+    where every other row gains more rows of past than are taken out, those first that give most past to all others
+    together. As long as they are at most a third of all rows they are judged by no fit, and count like the others:
+    the mean gain stands for them too. More of them are a block of their own.
+
+    So a judged row's fit lacks fewer rows that had been counted before than its block has rows before it, unless
+    more than a third came late: it is at most twice as old as without late rows.
+
+    Args:
+        newest: Row numbers among all mature rows, ascending, shape (n,), n at least 1.
+        blocks: Blocks wanted of rows that did not come late.
+
+    Returns:
+        Places in `newest`, ascending, block by block.
+    """
+    before = newest - np.arange(len(newest))
+    runs, spare, own = [np.arange(len(newest))], len(newest) // 3, 1
+    number = 0
+    while number < len(runs):
+        run = runs[number]
+        gained = before[run] - before[run[0]]
+        reach = np.where(gained > np.arange(len(run)), gained * np.arange(len(run), 0, -1), 0)
+        cut = int(reach.argmax())
+        if reach[cut] and cut <= spare:
+            spare -= cut
+            runs[number] = run[cut:]
+        elif reach[cut] and own:
+            own -= 1
+            runs[number : number + 1] = [run[:cut], run[cut:]]
+        else:
+            number += 1
+    return [run[part] for run in runs for part in spans(len(run), blocks)]
 
 
 def refit_losses(
@@ -104,7 +146,7 @@ def refit_losses(
     sliding_rows: int,
     cores: int,
 ) -> np.ndarray:
-    """Refits the champion's recipe block by block through the newest rows, and gives its loss on each, shape (n,).
+    """Refits the champion's recipe block by block through the newest rows, and gives its loss on those it judges.
 
     Args:
         table: Mature rows in total order with `_event` and `_due`.
@@ -116,8 +158,11 @@ def refit_losses(
         window: The champion's training window.
         sliding_rows: Rows of a sliding one.
         cores: Cores to use; changes no result.
+
+    Returns:
+        A loss for each place of `judged_blocks`, in their order.
     """
-    parts = spans(len(newest), params.blocks)
+    parts = judged_blocks(newest, blocks=params.blocks)
     pasts = fitted_rows(table, newest, params, window=window, sliding_rows=sliding_rows)
 
     def losses_of(job: tuple[np.ndarray, np.ndarray], threads: int) -> np.ndarray:
@@ -144,7 +189,7 @@ def fitted_rows(
         sliding_rows: Rows of a sliding one.
     """
     pasts = []
-    for part in spans(len(newest), params.blocks):
+    for part in judged_blocks(newest, blocks=params.blocks):
         past = past_of(table["_event"], table["_due"], newest[part[0]])
         rows = training_rows(past, window, sliding_rows=sliding_rows)
         if params.sample_rows is not None and len(rows) > params.sample_rows:

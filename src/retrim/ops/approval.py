@@ -10,6 +10,7 @@ from retrim.adapters.store import Row, iso
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.alerts import alert
 from retrim.ops.house import House
+from retrim.ops.person import require_who_and_why
 from retrim.ops.refit_after import ask_for_refit
 from retrim.ops.release import live, promote, show_challenger
 
@@ -131,8 +132,7 @@ def approve_all(house: House, *, by: str, reason: str, now: pd.Timestamp) -> Non
 
 def _to_answer(house: House, version: int, answer: Said, *, by: str, reason: str, now: pd.Timestamp) -> Row:
     """The run of a version that may be answered so."""
-    if not reason.strip() or not by.strip():
-        raise BadInputError("who answers and why is kept; say in a few words why: --reason TEXT, and who: --by NAME")
+    require_who_and_why(by=by, reason=reason)
     row = house.store.version(house.model, version)
     if row is None:
         raise BadInputError(f"{house.model} has no version {version}; list them with `retrim versions`")
@@ -193,8 +193,10 @@ def _finish(house: House, run: Row, answer: Answer, *, now: pd.Timestamp) -> Non
     state, reason = "refused", answer.words
     if answer.answer == "approved":
         reason = f"{run.detail['verdict']}; {answer.words}"
+        assert answer.by is not None
+        against = row.lineage.get("champion")
         try:
-            promote(house, run.version, judged_against=row.lineage.get("champion"), reason=reason, now=now)
+            promote(house, run.version, judged_against=against, by=answer.by, reason=reason, now=now)
             ask_for_refit(house, run, run.version, now=now)
         except RefusedError as error:
             _end(house, run, "refused", f"{answer.words}; but {error}", answer, now=now)

@@ -54,28 +54,41 @@ class Checked:
         return {"id": self.id, "outcome": self.outcome, "reason": self.reason, **self.record}
 
 
-def check(house: House, *, now: pd.Timestamp) -> Checked:
+def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
     """Looks at what has landed by `now` and decides; a check of the same moment is done once.
 
     Of two checks at once one is recorded first. The other then looks again, at what that has left.
+
+    Args:
+        house: The house.
+        by: Who has it made: a person, or schedule.
+        now: The moment.
 
     Raises:
         BadInputError: No rows have landed by then.
     """
     while True:
-        checked = _check(house, now=now)
+        checked = _check(house, by=by, now=now)
         if checked is not None:
             return checked
 
 
-def _check(house: House, *, now: pd.Timestamp) -> Checked | None:
+def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
     """One look; None where another check was recorded meanwhile."""
     identity = f"{house.model}-{now:%Y%m%dT%H%M%SZ}"
     done = house.store.decision(identity)
     if done is not None:
         return Checked(done.id, done.outcome, done.reason, done.record, fresh=False)
     end_waiting(house, now=now)
-    sequence = 1 + house.store.last_sequence(house.model)
+    row: dict[str, Any] = {
+        "id": identity,
+        "model": house.model,
+        "source": CHECK,
+        "as_of": iso(now),
+        "at": iso(now),
+        "actor": by,
+    }
+    row["sequence"] = 1 + house.store.last_sequence(house.model)
     past = house.store.decisions(house.model, source=CHECK)
     previous = past[-1] if past else None
     table = known(house, as_of=now)
@@ -127,7 +140,7 @@ def _check(house: House, *, now: pd.Timestamp) -> Checked | None:
         waits, settled = (tuple(previous.record.get(name, ())) for name in ("held", "settled"))
         seen_already = f"the check of {previous.as_of} has looked already; checks go forward"
         gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits, settled)
-        return _store(house, identity, gone, record, now, counts.to_write({}), sequence)
+        return _store(house, row, gone, record, counts.to_write({}))
     if found is not None:
         version, predictor = found.version, found.predictor
         score_table(house, table, found, now=now)
@@ -162,7 +175,7 @@ def _check(house: House, *, now: pd.Timestamp) -> Checked | None:
             **guessed.as_record(),
             "formers": None if formers is None else formers.as_record(),
             "probation": None if probation is None else probation.as_record(),
-            "debited": [run.id for run in _refused_since(house, previous)],
+            "debited": [run.id for run in _refused_since(house, past)],
             "account_before": before.as_record(),
             "counted": {kind: int(rows.sum()) for kind, rows in taken.items()},
         }
@@ -174,7 +187,7 @@ def _check(house: House, *, now: pd.Timestamp) -> Checked | None:
     decision = after_rollback(_decide(house, evidence, formers, record, past=past), back)
     decision = rolled_back_instead(house, decision, probation, previous)
     record["said"] = [said.as_record() for said in decision.said]
-    return _store(house, identity, decision, record, now, counts.to_write(taken), sequence)
+    return _store(house, row, decision, record, counts.to_write(taken))
 
 
 def _decide(
@@ -204,24 +217,25 @@ def balance(house: House, version: int) -> Account:
         return EMPTY
     newest = past[-1]
     account = Account.from_record(newest.record["account"])
-    for _ in _refused_since(house, newest):
+    for _ in _refused_since(house, past):
         account = account.debit(newest.record["price"])
     return account
 
 
-def _refused_since(house: House, newest: Row | None) -> list[Row]:
-    """Runs refused since the newest check; one of its own moment that it has debited is not among them.
+def _refused_since(house: House, past: list[Row]) -> list[Row]:
+    """Runs refused since the newest of these checks; one that any of them has debited is not among them.
 
     A version may wait for a person through several checks: then its end counts, not its beginning.
     A run that brought a former champion back is not among them, as it was refused only because that was better still,
     nor one that fitted a promoted recipe once more: nobody paid for a search in vain.
     """
-    if newest is None:
+    if not past:
         return []
+    newest, debited = past[-1], {run for row in past for run in row.record["debited"]}
     refused = house.store.runs(house.model, state="refused")
     mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
     since = [run for run in mine if run.as_of >= newest.as_of or ("answer" in run.detail and run.ended >= newest.as_of)]
-    return [run for run in since if run.id not in newest.record["debited"]]
+    return [run for run in since if run.id not in debited]
 
 
 def price_now(house: House) -> float:
@@ -276,20 +290,13 @@ def _deposited(record: dict[str, Any], account: Account) -> Account | None:
 
 
 def _store(
-    house: House,
-    identity: str,
-    decision: Decision,
-    record: dict[str, Any],
-    now: pd.Timestamp,
-    counted: Sequence[Entry],
-    sequence: int,
+    house: House, row: dict[str, Any], decision: Decision, record: dict[str, Any], counted: Sequence[Entry]
 ) -> Checked | None:
     """Records the check with the rows that it counted; None where another check was recorded since it looked."""
     record["mode"] = mode_now(house).as_record() if decision.outcome == "retrain" else None
     record |= {"change": decision.change, "fired": list(decision.fired), "held": list(decision.held)}
     record["settled"] = list(decision.settled)
-    row = {"id": identity, "model": house.model, "source": CHECK, "as_of": iso(now), "at": iso(now)}
     said = {"outcome": decision.outcome, "reason": decision.reason, "record": record}
-    if not house.store.add_check({**row, **said, "sequence": sequence}, counted):
+    if not house.store.add_check({**row, **said}, counted):
         return None
-    return Checked(identity, decision.outcome, decision.reason, record, fresh=True)
+    return Checked(row["id"], decision.outcome, decision.reason, record, fresh=True)

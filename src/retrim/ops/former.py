@@ -93,16 +93,17 @@ def restore(house: House, decision: str, *, now: pd.Timestamp) -> dict[str, Any]
     row = house.store.decision(decision)
     assert row is not None, decision
     version, against = int(row.record["formers"]["best"]), row.record["champion"]
-    _bring_back(house, version, against=against, reason=row.reason, now=now)
+    _bring_back(house, version, against=against, by=row.actor, reason=row.reason, now=now)
     return {"state": "restored", "version": version, "reason": row.reason, "run": None}
 
 
-def restore_after_run(house: House, made: Row, *, now: pd.Timestamp) -> int | None:
+def restore_after_run(house: House, made: Row, *, by: str, now: pd.Timestamp) -> int | None:
     """Carries out a run's verdict that a former champion is to go live again; gives its version, or None.
 
     Args:
         house: The house.
         made: The version that the run made, and that was refused for it.
+        by: Who had the run made.
         now: The moment.
     """
     found = made.verdict.get("formers")
@@ -111,11 +112,11 @@ def restore_after_run(house: House, made: Row, *, now: pd.Timestamp) -> int | No
     version = int(found["restore"])
     reason = next(check["text"] for check in made.verdict["checks"] if check["name"] == "former champion")
     said = f"{reason}; judged beside version {made.version}"
-    _bring_back(house, version, against=made.lineage["champion"], reason=said, now=now)
+    _bring_back(house, version, against=made.lineage["champion"], by=by, reason=said, now=now)
     return version
 
 
-def _bring_back(house: House, version: int, *, against: int, reason: str, now: pd.Timestamp) -> None:
+def _bring_back(house: House, version: int, *, against: int, by: str, reason: str, now: pd.Timestamp) -> None:
     """Makes a former champion live again, if what it was judged against still is; once it is live, a no-op."""
     now_live = live(house)
     if now_live is not None and now_live.version == version:
@@ -123,4 +124,4 @@ def _bring_back(house: House, version: int, *, against: int, reason: str, now: p
     if now_live is None or now_live.version != against:
         shown = "none" if now_live is None else now_live.version
         raise RefusedError(f"version {version} was judged against {against}, and by now {shown} is live; check again")
-    make_live(house, version, action="restore", expected=against, reason=reason, now=now)
+    make_live(house, version, action="restore", expected=against, by=by, reason=reason, now=now)

@@ -26,6 +26,7 @@ from retrim.ops.house import House
 from retrim.ops.judge_import import Judgement, judge_import
 from retrim.ops.live import live
 from retrim.ops.origin import ORIGIN
+from retrim.ops.person import require_who_and_why
 from retrim.ops.receipts import parse_record, whose_key
 from retrim.ops.release import make_live
 from retrim.ops.release_checks import ask_fresh
@@ -85,15 +86,7 @@ class Parcel:
     proof: str
 
 
-@dataclass(frozen=True)
-class Word:
-    """A person's word for an import, where `release.approval` asks for one."""
-
-    by: str
-    reason: str
-
-
-def import_version(house: House, file: Path, *, word: Word | None, now: pd.Timestamp) -> Imported:
+def import_version(house: House, file: Path, *, by: str, approval: str | None, now: pd.Timestamp) -> Imported:
     """Checks an export, judges it on the rows here, registers it, and makes it live if it passed.
 
     Asked again, with the same file, it gives the same answer or finishes what a kill left.
@@ -101,7 +94,8 @@ def import_version(house: House, file: Path, *, word: Word | None, now: pd.Times
     Args:
         house: The house.
         file: The export.
-        word: Who approves and why; None where nobody has said so: then it waits where a person has to.
+        by: Who imports it.
+        approval: Why they approve it; None where they do not: then it waits where `release.approval` asks a person.
         now: Rows count that had landed and were mature by then.
 
     Raises:
@@ -109,14 +103,14 @@ def import_version(house: House, file: Path, *, word: Word | None, now: pd.Times
         RefusedError: It was altered, its key is not trusted here, it does not answer its reference rows, its table is
             another one, it holds code that is not in this workspace, or a run or another import is going on.
     """
-    if word is not None and not word.by.strip():
-        raise BadInputError("who approves is kept with the version; say who: --by NAME")
+    require_who_and_why(by=by, reason=approval)
+    who = (by, approval)
     parcel = open_parcel(house, file)
     refuse_strange_code(house, parcel.bundle)
     with held(house, "import"), tempfile.TemporaryDirectory(prefix="retrim-import-") as made:
         known = _known(house, parcel.manifest["bundle"])
         if known is not None:
-            return _finish(house, known, parcel, word=word, now=now)
+            return _finish(house, known, parcel, who=who, now=now)
         folder = Path(made) / "bundle"
         write_folder(folder, parcel.bundle)
         if folder_digest(folder) != parcel.manifest["bundle"]:
@@ -128,7 +122,7 @@ def import_version(house: House, file: Path, *, word: Word | None, now: pd.Times
         if judged.verdict is None:
             return _result("deferred", None, judged.deferred, parcel)
         row = _register(house, folder, parcel, judged, against=against, now=now)
-    return _finish(house, row, parcel, word=word, now=now)
+    return _finish(house, row, parcel, who=who, now=now)
 
 
 def open_parcel(house: House, file: Path) -> Parcel:
@@ -266,27 +260,29 @@ def _register(
     return row
 
 
-def _finish(house: House, row: Row, parcel: Parcel, *, word: Word | None, now: pd.Timestamp) -> Imported:
+def _finish(house: House, row: Row, parcel: Parcel, *, who: tuple[str, str | None], now: pd.Timestamp) -> Imported:
     """Acts on the verdict: the version goes live, or does not and the reason is given."""
     if not row.verdict["promote"]:
         return _result("refused", row.version, row.verdict["reason"], parcel)
     if not any(each.version == row.version for each in house.store.releases(house.model)):
         if ORIGIN not in row.lineage:
             raise RefusedError(f"this bundle is version {row.version} here already, which was made here")
-        if house.params.release.approval.asks(row.lineage["champion"]) and not _approved(house, row, word, now=now):
+        if house.params.release.approval.asks(row.lineage["champion"]) and not _approved(house, row, *who, now=now):
             said = f"{row.verdict['reason']}; release.approval asks a person: import it again with --reason"
             return _result("waiting", row.version, said, parcel)
-        reason = f"imported from {parcel.origin['signer'][:12]}: {row.verdict['reason']}"
-        make_live(house, row.version, action="import", expected=row.lineage["champion"], reason=reason, now=now)
+        said = "" if who[1] is None else f"{who[1]}; "
+        reason = f"{said}imported from {parcel.origin['signer'][:12]}: {row.verdict['reason']}"
+        against = row.lineage["champion"]
+        make_live(house, row.version, action="import", expected=against, by=who[0], reason=reason, now=now)
     now_live = live(house)
     stays = "" if now_live is not None and now_live.version == row.version else " (something else is live since)"
     return _result("promoted", row.version, row.verdict["reason"] + stays, parcel)
 
 
-def _approved(house: House, row: Row, word: Word | None, *, now: pd.Timestamp) -> bool:
+def _approved(house: House, row: Row, by: str, approval: str | None, *, now: pd.Timestamp) -> bool:
     """Whether a person has approved it, now or before; their word is kept in its envelope, the first one for good."""
-    if word is not None:
-        record = {"answer": "approved", "by": word.by, "reason": word.reason, "at": iso(now)}
+    if approval is not None:
+        record = {"answer": "approved", "by": by, "reason": approval, "at": iso(now)}
         house.store.add_to_envelope(house.model, row.version, kind=APPROVAL, name=ANSWER, at=iso(now), record=record)
     answer = answer_of(house, row.version)
     return answer is not None and answer.answer == "approved"
@@ -296,4 +292,4 @@ def _result(state: str, version: int | None, reason: str, parcel: Parcel) -> Imp
     return Imported(state, version, reason, parcel.origin, parcel.environment, parcel.proof)
 
 
-__all__ = ["Imported", "Word", "import_version", "open_parcel"]
+__all__ = ["Imported", "import_version", "open_parcel"]

@@ -29,6 +29,7 @@ from retrim.files import name_of
 from retrim.ops.arrival import arrival, clock
 from retrim.ops.batch_look import look_at_batch
 from retrim.ops.examine import examine
+from retrim.ops.person import require_who_and_why
 from retrim.paths import Workspace
 
 log = logging.getLogger(__name__)
@@ -138,6 +139,7 @@ def release(
     workspace: Workspace,
     data: DataParams,
     now: pd.Timestamp | None,
+    by: str,
     reason: str,
     reading: ReadingParams = PLAIN,
 ) -> Landed:
@@ -145,15 +147,15 @@ def release(
 
     Raises:
         RefusedError: It has faults that no reason cures, or was dropped.
-        BadInputError: No such batch, or no reason.
+        BadInputError: No such batch, or nobody or no reason is named.
     """
-    _need_reason(reason)
+    require_who_and_why(by=by, reason=reason)
     landing, quarantine = Landing(workspace.landing), Quarantine(workspace.quarantine)
     with landing.locked():
         entry = quarantine.get(name)
         before = landing.find(entry.digest)
         if before is not None:
-            _close_landed(quarantine, entry, before.released, now=now or clock())
+            _close_landed(quarantine, entry, before.released, by=by, now=now or clock())
             return Landed("already", before.kind, before.digest, before.rows, before.path, (), None)
         content = quarantine.content(entry)
         if entry.state != "held" or content is None:
@@ -166,28 +168,28 @@ def release(
         if stubborn or frame is None:
             listed = "; ".join(f"{fault}: {fault.cure}" for fault in stubborn)
             raise RefusedError(f"batch {entry.batch} cannot be released: {listed}")
-        by = (entry.kind, data.time, entry.of)
-        path = _write(landing, by, frame, entry.digest, now=now, correction=entry.correction, released=reason)
-        _close_landed(quarantine, entry, reason, now=now)
-    log.info("batch released", extra={"batch": entry.batch, "reason": reason})
+        what = (entry.kind, data.time, entry.of)
+        path = _write(landing, what, frame, entry.digest, now=now, correction=entry.correction, released=reason)
+        _close_landed(quarantine, entry, reason, by=by, now=now)
+    log.info("batch released", extra={"batch": entry.batch, "by": by, "reason": reason})
     return Landed("landed", entry.kind, entry.digest, len(frame), path, entry.faults, None)
 
 
-def drop(name: str, *, workspace: Workspace, now: pd.Timestamp, reason: str) -> Entry:
+def drop(name: str, *, workspace: Workspace, now: pd.Timestamp, by: str, reason: str) -> Entry:
     """Removes the bytes of a quarantined batch and keeps its report.
 
     Raises:
         RefusedError: It was released or has landed.
-        BadInputError: No such batch, or no reason.
+        BadInputError: No such batch, or nobody or no reason is named.
     """
-    _need_reason(reason)
+    require_who_and_why(by=by, reason=reason)
     quarantine = Quarantine(workspace.quarantine)
     with Landing(workspace.landing).locked():
         entry = quarantine.get(name)
         if entry.state in ("released", "landed"):
             raise RefusedError(f"batch {entry.batch} was {entry.state}; correct its rows: retrim ingest --correction")
-        entry = quarantine.close(entry, state="dropped", reason=reason, now=now)
-    log.info("batch dropped", extra={"batch": entry.batch, "reason": reason})
+        entry = quarantine.close(entry, state="dropped", by=by, reason=reason, now=now)
+    log.info("batch dropped", extra={"batch": entry.batch, "by": by, "reason": reason})
     return entry
 
 
@@ -215,7 +217,7 @@ def _land(
         before = landing.find(digest)
         if before is not None:
             if entry is not None:
-                _close_landed(quarantine, entry, before.released, now=now or clock())
+                _close_landed(quarantine, entry, before.released, by="", now=now or clock())
             return Landed("already", before.kind, digest, before.rows, before.path, (), None)
         if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
             return Landed("quarantined", kind, digest, 0, workspace.quarantine / entry.batch, entry.faults, None)
@@ -233,13 +235,13 @@ def _land(
         rows = 0 if frame is None else len(frame)
         now = arrival(landing, now, correction=correction)  # as late as can be: a check just now has not seen it
         if frame is None or faults:
-            entry = Entry(digest, kind, correction, name, of, len(content), now, faults, "held", "", None)
+            entry = Entry(digest, kind, correction, name, of, len(content), now, faults, "held", "", "", None)
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
             return Landed("quarantined", kind, digest, rows, folder, faults, verdict)
         landed = _write(landing, (kind, data.time, of), frame, digest, now=now, correction=correction, released="")
         if entry is not None:
-            _close_landed(quarantine, entry, "", now=now)
+            _close_landed(quarantine, entry, "", by="", now=now)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
     return Landed("landed", kind, digest, rows, landed, (), verdict)
 
@@ -266,12 +268,9 @@ def _write(
     return landing.land_rows(frame, digest=digest, arrived=now, correction=correction, released=released, of=of)
 
 
-def _close_landed(quarantine: Quarantine, entry: Entry, released: str, *, now: pd.Timestamp) -> None:
+def _close_landed(quarantine: Quarantine, entry: Entry, released: str, *, by: str, now: pd.Timestamp) -> None:
     """Ends an entry whose bytes have landed: released with that reason, or else accepted when they came again."""
     state: State = "released" if released else "landed"
-    quarantine.close(entry, state=state, reason=released or "accepted when it was ingested again", now=now)
-
-
-def _need_reason(reason: str) -> None:
-    if not reason.strip():
-        raise BadInputError("the reason is empty; say in a few words why: --reason TEXT")
+    quarantine.close(
+        entry, state=state, by=by if released else "", reason=released or "accepted when it was ingested again", now=now
+    )

@@ -12,10 +12,11 @@ from retrim.ops.release_log import verify_log
 
 @dataclass(frozen=True)
 class Live:
-    """The version that is live, since when, why, and the one before it."""
+    """The version that is live, since when, who moved it and why, and the one before it."""
 
     version: int
     since: str
+    by: str
     reason: str
     action: str
     previous: int | None
@@ -24,6 +25,7 @@ class Live:
         return {
             "version": self.version,
             "since": self.since,
+            "by": self.by,
             "reason": self.reason,
             "action": self.action,
             "previous": self.previous,
@@ -36,7 +38,7 @@ def live(house: House, *, before: pd.Timestamp | None = None) -> Live | None:
     if not rows:
         return None
     newest = rows[-1]
-    return Live(newest.version, newest.at, newest.reason, newest.action, newest.previous)
+    return Live(newest.version, newest.at, newest.actor, newest.reason, newest.action, newest.previous)
 
 
 def trusted_live(house: House) -> Live | None:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from retrim.adapters.store import iso
-from retrim.errors import RefusedError
+from retrim.errors import BadInputError, RefusedError
 from retrim.ops.house import House
 
 PERSON, SETTLEMENT, REFIT = "person", "settlement", "refit"  # sources of decisions beside the checks
@@ -14,12 +14,24 @@ def decision_of(house: House, as_of: pd.Timestamp) -> str:
     return f"{house.model}-{as_of:%Y%m%dT%H%M%SZ}-person"
 
 
-def ask_for_run(house: House, *, as_of: pd.Timestamp, reason: str, now: pd.Timestamp) -> str:
+def require_who_and_why(*, by: str, reason: str | None) -> None:
+    """Checks that a move names who makes it and why, None where it needs no reason: both are kept with it.
+
+    Raises:
+        BadInputError: One of them is blank.
+    """
+    if not by.strip() or (reason is not None and not reason.strip()):
+        raise BadInputError("who does it and why is kept; say in a few words why: --reason TEXT, and who: --by NAME")
+
+
+def ask_for_run(house: House, *, as_of: pd.Timestamp, by: str, reason: str, now: pd.Timestamp) -> str:
     """Records a person's decision to retrain as of a date, and gives its id.
 
     Raises:
+        BadInputError: Nobody or no reason is named.
         RefusedError: A run is going on, or a person has decided the same for the same moment already.
     """
+    require_who_and_why(by=by, reason=reason)
     identity = decision_of(house, as_of)
     going = house.store.runs(house.model, state="running")
     if going:
@@ -31,6 +43,7 @@ def ask_for_run(house: House, *, as_of: pd.Timestamp, reason: str, now: pd.Times
         "as_of": iso(as_of),
         "at": iso(now),
         "outcome": "retrain",
+        "actor": by,
         "reason": reason,
         "record": {"as_of": iso(as_of)},
     }

@@ -155,7 +155,7 @@ def carry_out(house: House, decision: str, *, now: pd.Timestamp) -> dict[str, An
     if now_live.version != version:
         raise RefusedError(f"version {version} was on probation, and by now {now_live.version} is live; check again")
     try:
-        make_live(house, against, action=PROBATION_ROLLBACK, expected=version, reason=row.reason, now=now)
+        make_live(house, against, action=PROBATION_ROLLBACK, expected=version, by=row.actor, reason=row.reason, now=now)
     except RefusedError as error:
         alert(house, "rollback refused", f"version {version} is worse on probation and stays: {error}", now=now)
         raise

@@ -12,7 +12,7 @@ from retrim.core.bundle import Predictor
 from retrim.core.fairness.groups import as_trained
 from retrim.core.metrics import measure, row_losses
 from retrim.core.preview import Preview, preview
-from retrim.core.probe import Reading, fitted_rows, reading_of, refit_losses
+from retrim.core.probe import Reading, fitted_rows, judged_blocks, reading_of, refit_losses
 from retrim.core.resample import mean_bound
 from retrim.core.row_ledger import Kind, RowCounts
 from retrim.core.slices import LossChange, Part, loss_change
@@ -198,7 +198,9 @@ def _probes(
     house: House, ripe: KnownTable, unprobed: np.ndarray, predictor: Predictor
 ) -> tuple[dict[WindowKind, Reading], Preview | None]:
     """The probe's reading with each training window, side by side; and what the gate would say of their refits."""
-    params, judged, newest = house.params, ripe.only(unprobed).read(), np.flatnonzero(unprobed)
+    params, newest = house.params, np.flatnonzero(unprobed)
+    places = np.concatenate(judged_blocks(newest, blocks=params.probe.blocks))
+    judged = ripe.only(np.isin(np.arange(len(ripe)), newest[places])).read()
     recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
     recipe = replace(recipe, balance=params.train.balance)
     past = as_trained(_to_fit(house, ripe), params.fairness)
@@ -228,7 +230,8 @@ def _probes(
         draws=params.judge.draws,
         block_rows=block_rows,
     )
-    return {kind: reading_of(champion, each, block_rows=block_rows) for kind, each in losses.items()}, said
+    apart = len(newest) - len(places)
+    return {kind: reading_of(champion, each, apart=apart, block_rows=block_rows) for kind, each in losses.items()}, said
 
 
 def _to_fit(house: House, ripe: KnownTable) -> pd.DataFrame:

@@ -28,6 +28,7 @@ def ask_for_refit(house: House, run: Row, version: int, *, now: pd.Timestamp) ->
         return None
     identity = f"{run.decision}-{REFIT}"
     asked = house.store.decision(run.decision)
+    assert asked is not None, run.decision
     row = {
         "id": identity,
         "model": house.model,
@@ -35,12 +36,13 @@ def ask_for_refit(house: House, run: Row, version: int, *, now: pd.Timestamp) ->
         "as_of": run.as_of,
         "at": iso(now),
         "outcome": "retrain",
+        "actor": asked.actor,
         "reason": f"retrain.refit_after: version {version} was promoted, and its recipe is fitted on all mature rows",
         "record": {
             "as_of": run.as_of,
             "of": version,
             "mode": {"mode": FINAL, "reason": "retrain.refit_after"},
-            "fired": [] if asked is None else asked.record.get("fired", []),
+            "fired": asked.record.get("fired", []),
         },
     }
     house.store.add_decision(row)

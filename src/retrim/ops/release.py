@@ -7,12 +7,13 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.ops.champion import stored_bundle
 from retrim.ops.house import House
 from retrim.ops.live import Live, live, trusted_live
+from retrim.ops.person import require_who_and_why
 from retrim.ops.release_checks import check_stored, record_checks, release_checks
 
 __all__ = ["Live", "live", "make_live", "promote", "rollback", "show_challenger", "sync_aliases"]
 
 
-def promote(house: House, version: int, *, judged_against: int | None, reason: str, now: pd.Timestamp) -> None:
+def promote(house: House, version: int, *, judged_against: int | None, by: str, reason: str, now: pd.Timestamp) -> None:
     """Makes `version` the champion; once it was, the same again is a no-op, whatever is live since.
 
     Raises:
@@ -20,20 +21,21 @@ def promote(house: House, version: int, *, judged_against: int | None, reason: s
     """
     if not _was_promoted(house, version):
         try:
-            make_live(house, version, action="promote", expected=judged_against, reason=reason, now=now)
+            make_live(house, version, action="promote", expected=judged_against, by=by, reason=reason, now=now)
         except RefusedError:
             if not _was_promoted(house, version):  # else somebody who carries out the same word was faster
                 raise
     sync_aliases(house)
 
 
-def rollback(house: House, to: int | None, *, reason: str, now: pd.Timestamp) -> Live:
+def rollback(house: House, to: int | None, *, by: str, reason: str, now: pd.Timestamp) -> Live:
     """Makes an earlier version the champion again, after it was loaded and has answered its reference rows.
 
     Raises:
-        BadInputError: There is no such version, or none before the champion.
+        BadInputError: There is no such version, or none before the champion; or nobody or no reason is named.
         RefusedError: It is live already, was never live, or as `make_live`.
     """
+    require_who_and_why(by=by, reason=reason)
     champion = live(house)
     if champion is None:
         raise BadInputError(f"{house.model} has no champion; make version 1 with `retrim retrain`")
@@ -51,13 +53,15 @@ def rollback(house: House, to: int | None, *, reason: str, now: pd.Timestamp) ->
             f"version {target} was never live, as the gate refused it; those that were: "
             f"{', '.join(map(str, sorted(was_live)))}. To have another look: retrim retrain --reason WHY"
         )
-    make_live(house, target, action="rollback", expected=champion.version, reason=reason, now=now)
+    make_live(house, target, action="rollback", expected=champion.version, by=by, reason=reason, now=now)
     moved = live(house)
     assert moved is not None
     return moved
 
 
-def make_live(house: House, version: int, *, action: str, expected: int | None, reason: str, now: pd.Timestamp) -> None:
+def make_live(
+    house: House, version: int, *, action: str, expected: int | None, by: str, reason: str, now: pd.Timestamp
+) -> None:
     """Makes a stored version the champion if `expected` still is: the only way in which any version goes live.
 
     A version goes live with a verdict that promotes and release checks that passed. One that was live before has
@@ -69,7 +73,8 @@ def make_live(house: House, version: int, *, action: str, expected: int | None, 
         version: The version.
         action: What the release log calls it: promote, restore, rollback, import.
         expected: What was live when this was decided; None for nothing.
-        reason: Why, for the release log.
+        by: Who moves it, or decided that it moves, for the release log.
+        reason: Why.
         now: The moment.
 
     Raises:
@@ -93,7 +98,14 @@ def make_live(house: House, version: int, *, action: str, expected: int | None, 
         passed, why = checks.record["passed"], checks.record["reason"]
     if not passed:
         raise RefusedError(f"version {version} cannot go live: {why}; what is live stays")
-    release = {"model": house.model, "version": version, "action": action, "reason": reason, "at": iso(now)}
+    release = {
+        "model": house.model,
+        "version": version,
+        "action": action,
+        "actor": by,
+        "reason": reason,
+        "at": iso(now),
+    }
     house.store.add_release(release, expected=expected)
     sync_aliases(house)
 

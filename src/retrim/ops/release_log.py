@@ -27,10 +27,19 @@ class Verified:
 
 
 def release_log(house: House) -> list[dict[str, Any]]:
-    """Every move, oldest first: `sequence`, `version`, `previous`, `action`, `reason`, `at`, `seal`."""
+    """Every move, oldest first: `sequence`, `version`, `previous`, `action`, `by`, `reason`, `at`, `seal`."""
     seals = house.store.seals(house.model)
     return [
-        {**{name: value for name, value in row.values.items() if name != "model"}, "seal": seals.get(row.sequence)}
+        {
+            "sequence": row.sequence,
+            "version": row.version,
+            "previous": row.previous,
+            "action": row.action,
+            "by": row.actor,
+            "reason": row.reason,
+            "at": row.at,
+            "seal": seals.get(row.sequence),
+        }
         for row in house.store.releases(house.model)
     ]
 

@@ -1,40 +1,32 @@
 """One retraining, from a decision to a verdict: claim, room, stages, publish, conclude."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from retrim.adapters import git, pipeline
+from retrim.adapters import git
 from retrim.adapters.store import Row, iso
-from retrim.core.bundle import model_digest
 from retrim.core.enough import A_SECOND, cut_first, rows_missing
 from retrim.core.models import MODELS
 from retrim.core.modes import FINAL, Mode
 from retrim.core.table import mature
-from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import file_digest, folder_digest, read_folder
 from retrim.ops.alerts import alert
 from retrim.ops.approval import let_wait
 from retrim.ops.card import keep_card
 from retrim.ops.champion import champion
-from retrim.ops.counts import used_rows
 from retrim.ops.former import restore_after_run
-from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
-from retrim.ops.known import HISTORY, known_times
+from retrim.ops.known import known_times
 from retrim.ops.live import live
 from retrim.ops.mode import mode_now
-from retrim.ops.origin import REPOSITORY
 from retrim.ops.person import PERSON
 from retrim.ops.recover import clear_room, clear_rooms, rooms_of
 from retrim.ops.refit_after import ask_for_refit
 from retrim.ops.release import promote, show_challenger
 from retrim.ops.release_checks import release_checks
 from retrim.ops.rooms import Room, open_room
-from retrim.paths import Paths
 
 WAIT_AT_MOST = pd.Timedelta("365D")  # a wrong year in a few rows must not put a model to sleep for good
 
@@ -68,13 +60,14 @@ def claim(house: House, decision: str, *, now: pd.Timestamp, mode: Mode | None =
     """
     row = house.store.decision(decision)
     assert row is not None, decision
+    decided = (row.record.get("mode") or {}).get("mode")
     return house.store.claim_run(
         {
             "id": f"run-{decision}",
             "model": house.model,
             "decision": decision,
             "as_of": row.as_of,
-            "mode": mode or (row.record.get("mode") or {}).get("mode") or mode_now(house).mode,
+            "mode": mode or decided or mode_now(house).mode,
             "started": iso(now),
         },
         mode=mode,
@@ -195,61 +188,6 @@ def made_before(house: House, run: Row) -> int | None:
     return None if found is None else int(found.version)
 
 
-def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestamp) -> int:
-    """Commits the room, publishes its bundle to MLflow, tags it, records the version. Run twice, it adds nothing."""
-    paths = Paths(room.folder)
-    commit = git.commit_files(room.folder, pipeline.COMMITTED, f"retrim: {run.id}", date=run.as_of)
-    bundle = folder_digest(paths.candidate)
-    verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
-    lineage = {
-        "run": run.id,
-        "decision": run.decision,
-        "snapshot": room.snapshot,
-        "untracked": list(room.untracked),
-        "commit": commit,
-        "dvc_lock": file_digest(room.folder / "dvc.lock"),
-        "requirements_lock": file_digest(room.folder / "requirements.lock"),
-        "row_order": json.loads((paths.features / "split.json").read_bytes())["row_order"],
-        "seed": house.params.train.seed,
-        GRAIN: grain_of(house),
-        REPOSITORY: git.first_commit(house.workspace.root),
-        **({"allowed_leaks": dict(house.params.leaks.allowed)} if house.params.leaks.allowed else {}),
-        "model_sha256": model_digest(read_folder(paths.models / verdict["winner"])),
-        **json.loads(paths.pins.read_bytes()),
-    }
-    if (paths.features / "history.json").is_file():
-        lineage[HISTORY] = json.loads((paths.features / "history.json").read_bytes())
-    version = house.registry.publish(
-        parent,
-        paths.candidate,
-        bundle_id=bundle,
-        lineage=lineage,
-        params={"mode": run.mode, "as_of": run.as_of},
-        example=_example(paths),
-    )
-    show_challenger(house, version)
-    tag = f"retrim/{house.model}/v{version}"
-    git.tag(house.workspace.root, tag, commit, same=pipeline.COMMITTED)
-    if pipeline.has_remote(house.workspace.root):
-        pipeline.dvc(room.folder, "push")
-    house.store.add_version(
-        {
-            "model": house.model,
-            "version": version,
-            "run": run.id,
-            "tag": tag,
-            "as_of": run.as_of,
-            "bundle": bundle,
-            "model_sha256": lineage["model_sha256"],
-            "made": iso(now),
-            "lineage": lineage,
-            "verdict": verdict,
-        },
-        used=used_rows(paths, house.params.data),
-    )
-    return version
-
-
 def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Timestamp) -> Outcome:
     """Acts on the verdict and the release checks: the alias moves, or it does not and the reason is kept.
 
@@ -258,6 +196,8 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     row = house.store.version(house.model, version)
     assert row is not None
     keep_card(house, version, now=now)
+    asked = house.store.decision(run.decision)
+    assert asked is not None, run.decision
     promotes, reason = bool(row.verdict["promote"]), str(row.verdict["reason"])
     if promotes:
         checks = release_checks(house, version, now=now).record
@@ -270,9 +210,9 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
         clear_rooms(house)
         return Outcome(run.id, "waiting", said, version)
     if promotes:
-        promote(house, version, judged_against=against, reason=reason, now=now)
+        promote(house, version, judged_against=against, by=asked.actor, reason=reason, now=now)
         ask_for_refit(house, run, version, now=now)
-    back, reason = _brought_back(house, row, reason, now=now)
+    back, reason = _brought_back(house, row, reason, by=asked.actor, now=now)
     show_challenger(house, None)
     house.registry.finish(parent, "FINISHED")
     state = "promoted" if promotes else "refused"
@@ -282,7 +222,7 @@ def conclude(house: House, run: Row, version: int, parent: str, *, now: pd.Times
     return Outcome(run.id, state, reason, version)
 
 
-def _brought_back(house: House, row: Row, reason: str, *, now: pd.Timestamp) -> tuple[int | None, str]:
+def _brought_back(house: House, row: Row, reason: str, *, by: str, now: pd.Timestamp) -> tuple[int | None, str]:
     """The former champion that won a run and is live again, and the reason: why not too, where it cannot or may not."""
     restored = (row.verdict.get("formers") or {}).get("restore")
     asked = None if restored is None else house.params.release.approval.asked_to_restore(reason, int(restored))
@@ -290,11 +230,6 @@ def _brought_back(house: House, row: Row, reason: str, *, now: pd.Timestamp) -> 
         alert(house, "approval needed", f"version {restored}: {asked}", now=now)
         return None, asked
     try:
-        return restore_after_run(house, row, now=now), reason
+        return restore_after_run(house, row, by=by, now=now), reason
     except RefusedError as error:  # the new version is refused all the same
         return None, f"{reason}; but {error}"
-
-
-def _example(paths: Paths) -> pd.DataFrame:
-    view = FeatureView.from_record(json.loads((paths.features / "view.json").read_bytes()))
-    return pd.read_parquet(paths.view)[list(view.needs)].tail(5)

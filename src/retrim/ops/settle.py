@@ -10,7 +10,7 @@ from retrim.core.triggers import RULES
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.check import CHECK
 from retrim.ops.house import House
-from retrim.ops.person import PERSON, SETTLEMENT
+from retrim.ops.person import PERSON, SETTLEMENT, require_who_and_why
 from retrim.ops.standing import is_held, waiting_rules
 
 
@@ -56,8 +56,7 @@ def settle(house: House, *, reason: str, by: str, now: pd.Timestamp) -> Settled:
         BadInputError: No reason or nobody is named, or a check has been made after `now`.
         RefusedError: Nothing is held.
     """
-    if not reason.strip() or not by.strip():
-        raise BadInputError("who settles it and why is kept; say in a few words why: --reason TEXT, and who: --by NAME")
+    require_who_and_why(by=by, reason=reason)
     decisions = house.store.decisions(house.model)
     checks = [row for row in decisions if row.source == CHECK]
     if not is_held(house, decisions):
@@ -80,8 +79,9 @@ def settle(house: House, *, reason: str, by: str, now: pd.Timestamp) -> Settled:
             "as_of": made.as_of,
             "at": made.as_of,
             "outcome": "settled",
+            "actor": by,
             "reason": reason,
-            "record": {"as_of": made.as_of, "by": by, "rules": list(rules), "answers": newest.id},
+            "record": {"as_of": made.as_of, "rules": list(rules), "answers": newest.id},
         }
     )
     return made
@@ -94,7 +94,7 @@ def answer_to(house: House, check: Row) -> dict[str, Any] | None:
     one asked for after a check with nothing left to answer is another matter.
 
     Returns:
-        `id`, `as_of`, `by` (null where it is not known), `outcome` and `reason`.
+        `id`, `as_of`, `by`, `outcome` and `reason`.
     """
     decisions = house.store.decisions(house.model)
     if not _waited(check):
@@ -125,5 +125,4 @@ def _waited(check: Row) -> bool:
 
 
 def _answer(row: Row) -> dict[str, Any]:
-    by = row.record.get("by")
-    return {"id": row.id, "as_of": row.as_of, "by": by, "outcome": row.outcome, "reason": row.reason}
+    return {"id": row.id, "as_of": row.as_of, "by": row.actor, "outcome": row.outcome, "reason": row.reason}

@@ -159,6 +159,7 @@ class LossMatrix:
         means = np.bincount(part, weights=champion - probe) / np.bincount(part, weights=rows)
         return Reading(
             rows=count,
+            apart=0,
             champion_loss=float(champion.sum() / count),
             probe_loss=float(probe.sum() / count),
             error=mean_error(means, block_rows=1),

@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("as_of", sa.String, nullable=False),
         sa.Column("at", sa.String, nullable=False),
         sa.Column("outcome", sa.String, nullable=False),
+        sa.Column("actor", sa.String, nullable=False),
         sa.Column("reason", sa.String, nullable=False),
         sa.Column("record", sa.JSON, nullable=False),
         sa.Column("sequence", sa.Integer),
@@ -60,6 +61,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("previous", sa.Integer),
         sa.Column("action", sa.String, nullable=False),
+        sa.Column("actor", sa.String, nullable=False),
         sa.Column("reason", sa.String, nullable=False),
         sa.Column("at", sa.String, nullable=False),
     )

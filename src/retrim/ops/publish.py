@@ -1,0 +1,79 @@
+"""What a run has made becomes a version: committed, registered, tagged, recorded."""
+
+import json
+
+import pandas as pd
+
+from retrim.adapters import git, pipeline
+from retrim.adapters.store import Row, iso
+from retrim.core.bundle import model_digest
+from retrim.core.view import FeatureView
+from retrim.files import file_digest, folder_digest, read_folder
+from retrim.ops.counts import used_rows
+from retrim.ops.grain import GRAIN, grain_of
+from retrim.ops.house import House
+from retrim.ops.known import HISTORY
+from retrim.ops.origin import REPOSITORY
+from retrim.ops.release import show_challenger
+from retrim.ops.rooms import Room
+from retrim.paths import Paths
+
+
+def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestamp) -> int:
+    """Commits the room, publishes its bundle to MLflow, tags it, records the version. Run twice, it adds nothing."""
+    paths = Paths(room.folder)
+    commit = git.commit_files(room.folder, pipeline.COMMITTED, f"retrim: {run.id}", date=run.as_of)
+    bundle = folder_digest(paths.candidate)
+    verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
+    lineage = {
+        "run": run.id,
+        "decision": run.decision,
+        "snapshot": room.snapshot,
+        "untracked": list(room.untracked),
+        "commit": commit,
+        "dvc_lock": file_digest(room.folder / "dvc.lock"),
+        "requirements_lock": file_digest(room.folder / "requirements.lock"),
+        "row_order": json.loads((paths.features / "split.json").read_bytes())["row_order"],
+        "seed": house.params.train.seed,
+        GRAIN: grain_of(house),
+        REPOSITORY: git.first_commit(house.workspace.root),
+        **({"allowed_leaks": dict(house.params.leaks.allowed)} if house.params.leaks.allowed else {}),
+        "model_sha256": model_digest(read_folder(paths.models / verdict["winner"])),
+        **json.loads(paths.pins.read_bytes()),
+    }
+    if (paths.features / "history.json").is_file():
+        lineage[HISTORY] = json.loads((paths.features / "history.json").read_bytes())
+    version = house.registry.publish(
+        parent,
+        paths.candidate,
+        bundle_id=bundle,
+        lineage=lineage,
+        params={"mode": run.mode, "as_of": run.as_of},
+        example=_example(paths),
+    )
+    show_challenger(house, version)
+    tag = f"retrim/{house.model}/v{version}"
+    git.tag(house.workspace.root, tag, commit, same=pipeline.COMMITTED)
+    if pipeline.has_remote(house.workspace.root):
+        pipeline.dvc(room.folder, "push")
+    house.store.add_version(
+        {
+            "model": house.model,
+            "version": version,
+            "run": run.id,
+            "tag": tag,
+            "as_of": run.as_of,
+            "bundle": bundle,
+            "model_sha256": lineage["model_sha256"],
+            "made": iso(now),
+            "lineage": lineage,
+            "verdict": verdict,
+        },
+        used=used_rows(paths, house.params.data),
+    )
+    return version
+
+
+def _example(paths: Paths) -> pd.DataFrame:
+    view = FeatureView.from_record(json.loads((paths.features / "view.json").read_bytes()))
+    return pd.read_parquet(paths.view)[list(view.needs)].tail(5)
