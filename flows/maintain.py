@@ -9,8 +9,7 @@ from flows.moment import moment
 from flows.recovery import SIGNED, mark_dead_flow_runs
 from flows.start import start
 from retrim.errors import RetrimError
-from retrim.ops.alerts import alert
-from retrim.ops.overdue import overdue
+from retrim.ops.overdue import tell_overdue
 from retrim.ops.recover import recover
 
 
@@ -24,7 +23,5 @@ def maintain(now: str | None = None) -> list[str]:
         with suppress(RetrimError):  # it is recorded as failed and was told; what is due now must not wait for it
             start(decision, at.isoformat())
         started.append(decision)
-    late = overdue(workspace=house.workspace, data=house.params.data, now=at)
-    if late is not None:
-        alert(house, "batch overdue", f"a batch was due on {late.due.isoformat()} and has not come", now=at)
+    tell_overdue(house, now=at)
     return started

@@ -9,7 +9,7 @@ from prefect.states import State
 from flows.moment import house as open_house
 from flows.moment import moment
 from flows.recovery import SIGNED
-from retrim.errors import RefusedError
+from retrim.errors import BusyError
 from retrim.ops.proof import prove_scheduled
 
 TRIES, PAUSE_SECONDS = 24, 300
@@ -19,7 +19,7 @@ def _was_busy(task: object, run: object, state: State[Any]) -> bool:
     """Whether a retraining was going on: a proof waits for it, two hours at most."""
     try:
         state.result()
-    except RefusedError:
+    except BusyError:
         return True
     except Exception:  # noqa: BLE001  whatever else it is, another try ends alike
         return False

@@ -3,7 +3,7 @@
 Exit codes: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed.
 """
 
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -100,13 +100,19 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     """
     from retrim import screens
     from retrim.decision_screen import show_check
+    from retrim.machine import login
+    from retrim.ops.at_once import check_at_once
 
     house, at = house_here(), past_time(now)
-    with flows_of(house):
-        from flows.monitor import monitor
+    checked = check_at_once(house, by=login(), now=at)
+    if checked is None:
+        with flows_of(house):
+            from flows.monitor import monitor
 
-        with screens.progress():
-            done = monitor(at.isoformat())
+            with screens.progress():
+                done = monitor(at.isoformat())
+    else:
+        done = {"check": {**checked.as_record(), "fresh": checked.fresh}, "run": None}
     if as_json:
         screens.show_json(done)
     else:
@@ -131,27 +137,34 @@ def retrain(
     for a person's approval.
     """
     from retrim import screens
+    from retrim.core.modes import Mode
     from retrim.errors import UnknownNameError
+    from retrim.ops.at_once import retrain_at_once
     from retrim.ops.person import ask_for_run, decision_of
     from retrim.ops.retrain import outcome_of
 
-    if mode not in (None, "search", "warm", "refit"):
-        raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
+    if mode not in (None, *get_args(Mode)):
+        raise UnknownNameError("mode", str(mode), get_args(Mode))
+    chosen = cast("Mode | None", mode)
     house, at = house_here(), past_time(as_of)
-    with flows_of(house):
-        from flows.maintain import maintain
-        from flows.retrain import retrain as flow
+    deferred = retrain_at_once(house, as_of=at, mode=chosen, by=by, reason=reason, now=as_time(None))
+    if deferred is None:
+        with flows_of(house):
+            from flows.maintain import maintain
+            from flows.retrain import retrain as flow
 
-        with screens.progress():
-            finished = maintain(at.isoformat())
-            decision = decision_of(house, at)
-            # One that was killed and asked for again with the same words has just been finished.
-            ended = outcome_of(house, decision) if decision in finished else None
-            if ended is None:
-                ask_for_run(house, as_of=at, by=by, reason=reason, now=as_time(None))
-                outcome = flow(decision, at.isoformat(), mode)
-            else:
-                outcome = ended.as_record()
+            with screens.progress():
+                decision = decision_of(house, at)
+                finished = maintain(at.isoformat())
+                # One that was killed and asked for again with the same words has just been finished.
+                ended = outcome_of(house, decision) if decision in finished else None
+                if ended is None:
+                    ask_for_run(house, as_of=at, by=by, reason=reason, now=as_time(None))
+                    outcome = flow(decision, at.isoformat(), chosen)
+                else:
+                    outcome = ended.as_record()
+    else:
+        outcome = deferred.as_record()
     if as_json:
         screens.show_json(outcome)
     else:

@@ -26,6 +26,10 @@ class RefusedError(RetrimError):
     exit_code = 1
 
 
+class BusyError(RefusedError):
+    """Something else goes on that this has to wait for; asked later, the answer may be another."""
+
+
 class UnknownNameError(BadInputError):
     """A name that no table knows; says which names there are."""
 

@@ -2,12 +2,13 @@
 
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from retrim.adapters.environment import built_from
-from retrim.errors import RetrimError
+from retrim.adapters.environment import LOCK, built_from, require_packages
+from retrim.errors import RefusedError, RetrimError
 
 pytestmark = pytest.mark.slow
 
@@ -108,3 +109,63 @@ def test_that_was_interrupted_is_built_anew(empty_lock: Path, tmp_path: Path) ->
 
     assert python.exists()
     assert not (folder / "half-written").exists()
+
+
+def test_two_that_build_at_once_build_one_and_neither_sees_half_of_it(tmp_path: Path) -> None:
+    path, digest = wheel(tmp_path)
+    (tmp_path / "lock").write_text(f"tiny-answer @ {path.as_uri()} --hash=sha256:{digest}\n")
+    script = (
+        "import sys; from pathlib import Path; from retrim.adapters.environment import built_from; "
+        "print(built_from(Path(sys.argv[1]), Path(sys.argv[2]), gently=False, say=print))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "lock"), str(tmp_path / "home")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate() for process in both]
+    said = [out.splitlines() for out, _ in told]
+
+    assert [process.returncode for process in both] == [0, 0], told
+    assert sorted(len(lines) for lines in said) == [1, 2]  # one of them builds and says so
+    assert {answer(Path(lines[-1])) for lines in said} == {"42\n"}
+
+
+class TestItsPackages:
+    @pytest.fixture
+    def python(self, tmp_path: Path) -> Path:
+        path, digest = wheel(tmp_path)
+        (tmp_path / "lock").write_text(
+            f"tiny-answer @ {path.as_uri()} --hash=sha256:{digest}\nabsent==1.0 ; python_version < '3' \\\n"
+            f"    --hash=sha256:{'0' * 64}\n"
+        )
+        return built_from(tmp_path / "lock", tmp_path / "home", gently=False, say=quiet)
+
+    def locked(self, tmp_path: Path, text: str) -> Path:
+        lock = tmp_path / "other.lock"
+        lock.write_text(text)
+        return lock
+
+    def test_are_those_of_the_lock(self, python: Path, tmp_path: Path) -> None:
+        assert require_packages(python, tmp_path / "lock") == ("tiny-answer==1.0",)
+
+    def test_of_another_version_are_refused_by_name(self, python: Path, tmp_path: Path) -> None:
+        lock = self.locked(tmp_path, "Tiny_Answer==1.1 \\\n    --hash=sha256:00\n")
+
+        with pytest.raises(RefusedError, match=r"tiny-answer is 1\.0, 1\.1 in requirements\.lock"):
+            require_packages(python, lock)
+
+    def test_that_are_missing_or_too_many_are_refused_by_name(self, python: Path, tmp_path: Path) -> None:
+        lock = self.locked(tmp_path, "other-answer==1.1 \\\n    --hash=sha256:00\n")
+
+        with pytest.raises(RefusedError, match=r"other-answer is not installed.*tiny-answer is not in requirements"):
+            require_packages(python, lock)
+
+    def test_of_another_folder_on_the_path_are_not_seen(
+        self, python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PYTHONPATH", str(Path(pytest.__file__).parents[1]))
+
+        assert require_packages(python, tmp_path / "lock") == ("tiny-answer==1.0",)
+
+    def test_do_not_matter_where_they_are_retrim_and_pip_themselves(self) -> None:
+        root = Path(__file__).resolve().parents[2]
+
+        assert "numpy" in {each.partition("==")[0] for each in require_packages(Path(sys.executable), root / LOCK)}

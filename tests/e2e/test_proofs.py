@@ -163,6 +163,22 @@ def test_an_altered_object_in_the_repository_reaches_no_fresh_clone(world: World
     assert "git push" in failed.stderr
 
 
+def test_a_proof_in_an_environment_with_other_packages_is_refused(world: World) -> None:
+    python = next(world.house.workspace.environments.glob("*/bin/python"))
+    whole = python.read_text(encoding="utf-8")
+    real = whole.splitlines()[-1].removeprefix("exec ")
+    altered = f"""{real} | sed 's/"numpy", "[^"]*"/"numpy", "0.1"/'"""
+    other = f'case "$*" in *importlib.metadata*) {altered}; exit;; esac\n'
+    python.write_text(whole.replace("\n", f"\n{other}", 1), encoding="utf-8")
+    try:
+        refused = world.retrim("reproduce", "1", "--prove", code=1)
+    finally:
+        python.write_text(whole, encoding="utf-8")
+
+    assert "numpy is 0.1, " in refused.stderr
+    assert "remove the folder" in refused.stderr
+
+
 SUNDAY = "2024-03-03T03:00:00+00:00"
 
 

@@ -1,6 +1,9 @@
 """Python environments built from a lock file, each once: hash-checked packages, nothing else."""
 
+import fcntl
+import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -9,11 +12,19 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from retrim.errors import RetrimError
+from retrim.errors import RefusedError, RetrimError
 from retrim.files import file_digest
 
 COMPLETE = "complete"
+LOCK = "requirements.lock"
+UNLOCKED = {"pip", "retrim"}  # the installer, and our own code, which a rebuild takes from its run directory
+LIST_PACKAGES = """
+import importlib.metadata, json
+print(json.dumps([(found.metadata["Name"], found.version) for found in importlib.metadata.distributions()]))
+"""
 GENTLE = 19  # how nice a process is that everything else may go before
 
 
@@ -30,24 +41,63 @@ def built_from(lock: Path, home: Path, *, gently: bool, say: Callable[[str], Non
         RetrimError: It could not be built; the message is pip's own.
     """
     folder = home / f"{file_digest(lock)[:16]}-{platform.python_version()}"
-    python = folder / "bin" / "python"
-    if (folder / COMPLETE).exists():
-        return python
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / f"{folder.name}.lock").open("a") as alone:  # another that builds the same is waited for
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        if not (folder / COMPLETE).exists():
+            say("building an environment from the recorded requirements.lock (a few minutes, once)")
+            _build(lock, folder, gently=gently)
+    return folder / "bin" / "python"
+
+
+def require_packages(python: Path, lock: Path) -> tuple[str, ...]:
+    """What is installed in an environment, `name==version`, sorted, after it was compared with the lock.
+
+    Raises:
+        RefusedError: A package is missing, has another version, or is not in the lock; names it.
+    """
+    installed, locked = _installed(python), _locked(lock)
+    wrong = [
+        f"{name} is {installed[name]}, {version} in requirements.lock"
+        if name in installed
+        else f"{name} is not installed"
+        for name, version in sorted(locked.items())
+        if name not in installed or version not in (None, installed[name])
+    ]
+    wrong += [f"{name} is not in requirements.lock" for name in sorted(installed.keys() - locked.keys() - UNLOCKED)]
+    if wrong:
+        raise RefusedError(
+            f"the environment in {python.parents[1]} is not that of the lock: {'; '.join(wrong[:5])}; remove the "
+            "folder, and the next proof builds it anew"
+        )
+    return tuple(f"{name}=={version}" for name, version in sorted(installed.items()))
+
+
+def _build(lock: Path, folder: Path, *, gently: bool) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    say("building an environment from the recorded requirements.lock (a few minutes, once)")
     _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], gently=gently)
     # Packages are compiled when they are first imported: compiling all of them takes longer than installing them.
     install = ["install", "--quiet", "--no-deps", "--no-compile", "--require-hashes", "-r", str(lock)]
-    _run([sys.executable, "-m", "pip", "--python", str(python), *install], gently=gently)
+    _run([sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), *install], gently=gently)
     (folder / COMPLETE).touch()
-    return python
 
 
-def packages_in(python: Path) -> list[str]:
-    """What is installed in an environment: `name==version`, sorted; none if it is no such folder."""
-    found = python.parents[1].glob("lib/python*/site-packages/*.dist-info")
-    return sorted(path.name.removesuffix(".dist-info").replace("-", "==", 1) for path in found)
+def _installed(python: Path) -> dict[str, str]:
+    # -I: what PYTHONPATH and the working folder hold is not installed.
+    done = subprocess.run([str(python), "-I", "-c", LIST_PACKAGES], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RetrimError(f"{python} cannot list its packages: {done.stderr.strip()[-500:]}; remove its folder")
+    return {canonicalize_name(name): version for name, version in json.loads(done.stdout) if name}
+
+
+def _locked(lock: Path) -> dict[str, str | None]:
+    """Packages that a lock asks for here, with their versions; None for one that is named by its address."""
+    lines = lock.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    written = [re.sub(r"\s+--hash=\S+", "", line).strip() for line in lines if not line.lstrip().startswith("#")]
+    asked = [Requirement(line) for line in written if line]
+    here = [each for each in asked if each.marker is None or each.marker.evaluate()]
+    pinned = {canonicalize_name(each.name): [pin.version for pin in each.specifier] for each in here}
+    return {name: versions[0] if versions else None for name, versions in pinned.items()}
 
 
 def _run(command: list[str], *, gently: bool) -> None:

@@ -7,6 +7,8 @@ import pandas as pd
 
 from retrim.adapters.landing import Landing
 from retrim.core.table import DataParams
+from retrim.ops.alerts import alert
+from retrim.ops.house import House
 from retrim.paths import Workspace
 
 
@@ -41,3 +43,10 @@ def overdue(*, workspace: Workspace, data: DataParams, now: pd.Timestamp) -> Ove
         return None
     due = max(regular) + pd.Timedelta(data.batch_every)
     return Overdue(max(regular), due, now - due) if now > due + pd.Timedelta(data.batch_grace) else None
+
+
+def tell_overdue(house: House, *, now: pd.Timestamp) -> None:
+    """An alert for a batch that is due and has not come, once."""
+    late = overdue(workspace=house.workspace, data=house.params.data, now=now)
+    if late is not None:
+        alert(house, "batch overdue", f"a batch was due on {late.due.isoformat()} and has not come", now=now)

@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 
 import retrim
-from retrim.adapters import environment, pipeline
+from retrim.adapters import pipeline
 from retrim.adapters.signing import Keys, signer_of
 from retrim.adapters.store import Row, iso
 from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
 from retrim.core.own_code import trust_all
 from retrim.core.proof import Agreement, agreement, from_top, pick, receipt_fields
-from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import file_digest, folder_digest, read_folder, write_file
 from retrim.machine import platform_tag
 from retrim.ops.alerts import alert
@@ -143,7 +143,7 @@ def prove_scheduled(house: House, *, now: pd.Timestamp, say: Say) -> Proof | Non
         None where that is switched off, there is no version of this Python yet, or the moment has had its proof.
 
     Raises:
-        RefusedError: A retraining is going on; ask again later.
+        BusyError: A retraining is going on; ask again later.
     """
     made = [row for row in house.store.versions(house.model) if origin_of(row) is None]
     versions = [row.version for row in made if of_this_python(row)]
@@ -153,7 +153,7 @@ def prove_scheduled(house: House, *, now: pd.Timestamp, say: Say) -> Proof | Non
         return None
     going = house.store.runs(house.model, state="running")
     if going:
-        raise RefusedError(f"run {going[0].id} is going on (process {going[0].pid}); a proof waits for it")
+        raise BusyError(f"run {going[0].id} is going on (process {going[0].pid}); a proof waits for it")
     version = pick(versions, model=house.model, moment=iso(now))
     proof = prove(house, version, reason=reason, now=now, gently=True, say=say)
     if not proof.rebuilt.identical:
@@ -178,7 +178,6 @@ def _fields(house: House, done: Rebuilding, *, reason: str, now: pd.Timestamp) -
     row, room, lineage = done.row, Paths(done.room), done.row.lineage
     assert done.python is not None
     whole = bool(done.rebuilt.executed) and room.candidate.is_dir()
-    packages = environment.packages_in(done.python)
     return receipt_fields(
         what={
             "model": house.model,
@@ -192,8 +191,8 @@ def _fields(house: House, done: Rebuilding, *, reason: str, now: pd.Timestamp) -
         environment={
             "lock_recorded": lineage["requirements_lock"],
             "lock_built": file_digest(done.room / "requirements.lock"),
-            "packages": len(packages),
-            "packages_sha256": sha256("\n".join(packages).encode()).hexdigest(),
+            "packages": len(done.packages),
+            "packages_sha256": sha256("\n".join(done.packages).encode()).hexdigest(),
         },
         inputs={
             "raw": lineage["raw_digest"],

@@ -59,12 +59,14 @@ class Rebuilding:
         row: The version.
         room: The room, with what was rebuilt.
         python: The interpreter its stages ran with; None for this one.
+        packages: That are installed in a proof's environment, as `name==version`.
         rebuilt: What it gave.
     """
 
     row: Row
     room: Path
     python: Path | None
+    packages: tuple[str, ...]
     rebuilt: Rebuilt
 
 
@@ -96,7 +98,8 @@ def rebuilding(house: House, version: int, *, prove: bool, gently: bool, say: Sa
 
     Raises:
         BadInputError: There is no such version, or this is another Python.
-        RefusedError: The recorded commit is gone, or another process rebuilds this version just now.
+        RefusedError: The recorded commit is gone, another process rebuilds this version just now, or the packages of a
+            proof's environment are not those of the lock.
     """
     row = version_row(house, version)
     refuse_rebuild(row)
@@ -169,15 +172,16 @@ def _other_champion(house: House, row: Row) -> list[str]:
 
 
 def _rebuild(house: House, row: Row, folder: Path, *, prove: bool, gently: bool, say: Say) -> Rebuilding:
-    python = None
+    python, packages = None, tuple[str, ...]()
     if prove:
-        lock, home = folder / "requirements.lock", house.workspace.environments
+        lock, home = folder / environment.LOCK, house.workspace.environments
         python = environment.built_from(lock, home, gently=gently, say=say)
+        packages = environment.require_packages(python, lock)
 
     def gave(identical: bool, differences: Sequence[str], executed: tuple[str, ...]) -> Rebuilding:  # noqa: FBT001
         proved = prove and identical
         return Rebuilding(
-            row, folder, python, Rebuilt(row.version, identical, tuple(differences), executed, proved=proved)
+            row, folder, python, packages, Rebuilt(row.version, identical, tuple(differences), executed, proved=proved)
         )
 
     try:

@@ -7,18 +7,15 @@ import pandas as pd
 
 from retrim.adapters import git
 from retrim.adapters.store import Row, iso
-from retrim.core.enough import A_SECOND, cut_first, rows_missing
 from retrim.core.models import MODELS
 from retrim.core.modes import FINAL, Mode
-from retrim.core.table import mature
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import RefusedError
 from retrim.ops.alerts import alert
 from retrim.ops.approval import let_wait
 from retrim.ops.card import keep_card
-from retrim.ops.champion import champion
+from retrim.ops.deferral import rows_to_wait_for
 from retrim.ops.former import restore_after_run
 from retrim.ops.house import House
-from retrim.ops.known import known_times
 from retrim.ops.live import live
 from retrim.ops.mode import mode_now
 from retrim.ops.person import PERSON
@@ -27,8 +24,6 @@ from retrim.ops.refit_after import ask_for_refit
 from retrim.ops.release import promote, show_challenger
 from retrim.ops.release_checks import release_checks
 from retrim.ops.rooms import Room, open_room
-
-WAIT_AT_MOST = pd.Timedelta("365D")  # a wrong year in a few rows must not put a model to sleep for good
 
 
 @dataclass(frozen=True)
@@ -81,40 +76,18 @@ def defer(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
     it would make the same model again; one that a person asked for may be judged on the
     same rows, as long as the champion has not used them: the settings may be new.
 
-    The date is when enough of the rows that have landed will be due; if even those do
-    not suffice, it is extrapolated from the rate at which rows come.
-
     Raises:
         BadInputError: No rows had landed by the run's date.
     """
     if run.mode == FINAL:
         return _over(house, run, now=now)
-    as_of = pd.Timestamp(run.as_of)
-    table = known_times(house, as_of=as_of)
-    found = champion(house)
-    ripe = mature(table)
-    if not len(table):
-        raise BadInputError(f"no rows had landed by {run.as_of}; land some with `retrim ingest FILE`")
-    fresh = ripe
-    if found is not None:
-        asked = house.store.decision(run.decision)
-        by_person = asked is not None and asked.source == PERSON
-        fresh = ripe[ripe["_event"] > (found.predictor.used_until if by_person else found.predictor.judged_until)]
-    # Version 1 also needs rows to train on: as many again as those that judge, three times over.
-    needed = house.params.gate.min_rows if found is not None else house.params.split.judge_rows * 4
-    missing, reason = needed - len(fresh), f"{len(fresh)} mature rows that no model has seen, {needed} needed"
-    if missing <= 0 and found is None:
-        missing, reason = _too_few_to_train(house, ripe)
-    if missing <= 0:
+    asked = house.store.decision(run.decision)
+    by_person = asked is not None and asked.source == PERSON
+    wait = rows_to_wait_for(house, as_of=pd.Timestamp(run.as_of), by_person=by_person)
+    if wait is None:
         return None
-    until = _enough_at(table, missing, as_of)
-    reason = f"{reason}; enough by {iso(until)}"
-    silent = int((table["_matured"].isna() & (table["_due"] <= as_of)).sum())
-    if silent:
-        reason = f"{reason}; {silent} labels were due and have not come, land them: retrim ingest FILE --labels"
-    detail = {"reason": reason, "until": iso(until), "missing": missing}
-    house.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=detail)
-    return Outcome(run.id, "deferred", reason, None)
+    house.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=wait.as_record())
+    return Outcome(run.id, "deferred", wait.reason, None)
 
 
 def _over(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
@@ -126,29 +99,6 @@ def _over(house: House, run: Row, *, now: pd.Timestamp) -> Outcome | None:
     reason = f"version {asked.record['of']} is no longer live: its recipe is not fitted once more"
     house.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail={"reason": reason})
     return Outcome(run.id, "deferred", reason, None)
-
-
-def _too_few_to_train(house: House, ripe: pd.DataFrame) -> tuple[int, str]:
-    """Rows that are missing for a first version although there are many: a long horizon leaves few to fit on."""
-    event, due, params = ripe["_event"], ripe["_due"], house.params
-    try:
-        cut_first(event, due, params.split, params.tune, params.backtest)
-    except ValueError as error:
-        missing = max(rows_missing(event, due, params.split, params.tune, params.backtest), 1)
-        return missing, f"too few of {len(ripe)} mature rows to train on before those that judge ({error})"
-    return 0, ""
-
-
-def _enough_at(table: pd.DataFrame, missing: int, as_of: pd.Timestamp) -> pd.Timestamp:
-    latest = as_of + WAIT_AT_MOST
-    coming = table.loc[table["_matured"].isna() & table["_due"].between(as_of, latest, inclusive="right"), "_due"]
-    coming = coming.sort_values()
-    if len(coming) >= missing:
-        return pd.Timestamp(coming.iloc[missing - 1])
-    span = table["_event"].iloc[-1] - table["_event"].iloc[0]
-    last = coming.iloc[-1] if len(coming) else as_of
-    a_row = span / max(len(table) - 1, 1)
-    return min(pd.Timestamp(last + min(max(a_row, A_SECOND), WAIT_AT_MOST) * (missing - len(coming))), latest)
 
 
 def make_room(house: House, run: Row) -> Room:

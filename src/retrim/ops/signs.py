@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from retrim.errors import RefusedError
+from retrim.errors import BusyError
 from retrim.ops.house import House
 
 # Whoever looks whether a sign is held locks it for a moment; one who wants it tries again for this long.
@@ -20,7 +20,7 @@ def held(house: House, name: str) -> Iterator[None]:
     """Holds a sign while something goes on.
 
     Raises:
-        RefusedError: Another process holds it.
+        BusyError: Another process holds it.
     """
     sign = take(house, name)
     try:
@@ -33,7 +33,7 @@ def take(house: House, name: str) -> TextIO:
     """Takes a sign; it is held until `drop`, or until this process dies.
 
     Raises:
-        RefusedError: Another process holds it.
+        BusyError: Another process holds it.
     """
     path = _path(house, name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def take(house: House, name: str) -> TextIO:
             return sign
         sign.close()
         time.sleep(PAUSE_SECONDS)
-    raise RefusedError(f"{name} is going on in another process ({_holder(path)}); wait for it")
+    raise BusyError(f"{name} is going on in another process ({_holder(path)}); wait for it")
 
 
 def drop(house: House, name: str, sign: TextIO) -> None:
