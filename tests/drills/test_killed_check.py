@@ -5,7 +5,7 @@ import pytest
 
 from tests.drills.scene import Scene, all_is_settled, champion_is_whole
 
-ADD_DECISION = "retrim.adapters.store:Store.add_decision"
+ADD_CHECK = "retrim.adapters.store:Store.add_check"
 
 
 @pytest.fixture(scope="module")

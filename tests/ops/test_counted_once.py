@@ -203,12 +203,9 @@ def test_of_two_checks_at_once_each_row_is_counted_by_one(make: Make) -> None:
     desk = make()
     desk.land(desk.rows(10, 12), 12)
     other = copy_of_house(desk)
+    jobs = ((desk.house, desk.day(12)), (other, desk.day(13)))
     with ThreadPoolExecutor(2) as pool:
-        both = list(
-            pool.map(
-                lambda job: check(job[0], by="a test", now=job[1]), [(desk.house, desk.day(12)), (other, desk.day(13))]
-            )
-        )
+        both = list(pool.map(lambda job: check(job[0], by="a test", now=job[1]), jobs))
 
     assert sorted(map(counted, both)) == [[0] * 3, [48] * 3]
     assert audit(desk.house, now=desk.day(13)).holds

@@ -35,7 +35,7 @@ from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
 from retrim.ops.score import score_table
 from retrim.ops.standing import past_check, past_of_store, rolled_back
-from retrim.ops.totals import totals
+from retrim.ops.totals import deposited, totals
 
 CHECK = "check"
 
@@ -80,15 +80,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
     if done is not None:
         return Checked(done.id, done.outcome, done.reason, done.record, fresh=False)
     end_waiting(house, now=now)
-    row: dict[str, Any] = {
-        "id": identity,
-        "model": house.model,
-        "source": CHECK,
-        "as_of": iso(now),
-        "at": iso(now),
-        "actor": by,
-    }
-    row["sequence"] = 1 + house.store.last_sequence(house.model)
+    row = {"id": identity, "at": iso(now), "actor": by, "sequence": 1 + house.store.last_sequence(house.model)}
     past = house.store.decisions(house.model, source=CHECK)
     previous = past[-1] if past else None
     table = known(house, as_of=now)
@@ -267,7 +259,7 @@ def _evidence(
         now=now,
         champion=record["champion"],
         account=account,
-        deposited=_deposited(record, account),
+        deposited=deposited(record, account),
         price=record["price"],
         errors=house.params.account.errors,
         ahead=house.params.account.ahead,
@@ -281,14 +273,6 @@ def _evidence(
     )
 
 
-def _deposited(record: dict[str, Any], account: Account) -> Account | None:
-    """What this check put into the account, which may be less than nothing; None where it had no reading."""
-    if record["reading"] is None:
-        return None
-    before = record["account_before"]
-    return Account(account.balance - before["balance"], account.variance - before["variance"])
-
-
 def _store(
     house: House, row: dict[str, Any], decision: Decision, record: dict[str, Any], counted: Sequence[Entry]
 ) -> Checked | None:
@@ -296,7 +280,8 @@ def _store(
     record["mode"] = mode_now(house).as_record() if decision.outcome == "retrain" else None
     record |= {"change": decision.change, "fired": list(decision.fired), "held": list(decision.held)}
     record["settled"] = list(decision.settled)
-    said = {"outcome": decision.outcome, "reason": decision.reason, "record": record}
-    if not house.store.add_check({**row, **said}, counted):
+    row |= {"model": house.model, "source": CHECK, "as_of": row["at"]}
+    row |= {"outcome": decision.outcome, "reason": decision.reason, "record": record}
+    if not house.store.add_check(row, counted):
         return None
     return Checked(row["id"], decision.outcome, decision.reason, record, fresh=True)

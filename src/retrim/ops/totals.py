@@ -1,8 +1,9 @@
-"""The sums that each check carries on: what was lost, what probes cost, what retrainings cost."""
+"""What a check adds to: the sums that each check carries on, and the account."""
 
 from typing import Any
 
 from retrim.adapters.store import Row
+from retrim.core.account import Account
 from retrim.core.modes import FINAL
 from retrim.core.totals import NOTHING, Totals
 from retrim.ops.house import House
@@ -23,3 +24,11 @@ def totals(house: House, previous: Row | None, record: dict[str, Any]) -> Totals
         retrainings=0 if first is None else sum(run.as_of > first.as_of for run in ended),
         price=record["price"],
     )
+
+
+def deposited(record: dict[str, Any], account: Account) -> Account | None:
+    """What this check put into the account, which may be less than nothing; None where it had no reading."""
+    if record["reading"] is None:
+        return None
+    before = record["account_before"]
+    return Account(account.balance - before["balance"], account.variance - before["variance"])
