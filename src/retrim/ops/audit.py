@@ -21,7 +21,7 @@ SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Found:
+class RowFault:
     """A row that is out of balance: what for, how, its batch, its number there from 0, and its key."""
 
     kind: Kind
@@ -43,7 +43,7 @@ class Audit:
     """
 
     balances: tuple[Balance, ...]
-    found: tuple[Found, ...]
+    found: tuple[RowFault, ...]
     lost: tuple[str, ...]
     disagree: tuple[str, ...]
 
@@ -112,7 +112,7 @@ def _due(
     return numbering.unpack(then.members.numbering.pack(then.members.landed_rows(wanted)).items())
 
 
-def _found(house: House, table: KnownTable, balances: Sequence[Balance]) -> tuple[Found, ...]:
+def _found(house: House, table: KnownTable, balances: Sequence[Balance]) -> tuple[RowFault, ...]:
     numbering, found = table.members.numbering, []
     paths = {file.batch: file.path for file in house.landing.batches()}
     for each in balances:
@@ -121,7 +121,7 @@ def _found(house: House, table: KnownTable, balances: Sequence[Balance]) -> tupl
                 place = int(np.searchsorted(numbering.starts, number, side="right")) - 1
                 batch, row = numbering.batches[place], number - int(numbering.starts[place])
                 key = str(read_column([paths[batch]], "_key").iloc[row])
-                found.append(Found(each.kind, fault, batch, row, key))
+                found.append(RowFault(each.kind, fault, batch, row, key))
     return tuple(found)
 
 
