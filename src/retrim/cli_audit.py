@@ -16,7 +16,7 @@ def audit(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the balance of the rows: landed = tested + waiting + exempt.
+    """Show the balance of rows: landed = tested + waiting + exempt.
 
     Each landed row is tested for drift by one check. Each matured row is measured once and enters the account once.
     Exempt are rows that a live version was made or judged with, rows that replace others, rows that data.rows leaves
