@@ -182,8 +182,9 @@ began = time.perf_counter()
 landed = land(Path("@PARQUET@"), workspace=house.workspace, data=house.params.data, now=now, correction=False)
 assert landed.outcome == "landed", landed.faults
 landing = time.perf_counter() - began
-with prefect_server.reachable(house.workspace.prefect, None) as url:
-    os.environ.update(prefect_server.settings(house.workspace.prefect, url))
+with prefect_server.reachable(house.workspace.prefect, None) as api:
+    os.environ.update(prefect_server.settings(house.workspace.prefect, api.url))
+    os.environ[prefect_server.LOGIN_VARIABLE] = api.login
     sys.path.insert(0, str(Path.cwd()))
     import flows.retrain as module
     from prefect.client.orchestration import get_client

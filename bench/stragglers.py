@@ -3,11 +3,11 @@
     python bench/stragglers.py --packages FOLDER           # twenty minutes on one core
     python bench/stragglers.py --packages FOLDER --streams bike --seeds 2
 
-Each stream is walked check by check, 30 windows of equal rows after the first 40 %. So many rows in a hundred become
-known late, each by a span drawn evenly up to a quarter of the whole history: whether the row or only its label was
-late is all the same to the probe, which takes rows when they are mature. Once the first champion stays for ever, which
-says what a design makes of the accumulated gain; once a check that finds it above the retraining cost retrains at
-once on all that is mature, which says what it makes of the decisions. All past rows are fitted on; the cost is a
+Each stream is walked check by check, 30 windows of equal rows after the first 40 %. So many of their rows in a hundred
+become known late, each by a span drawn evenly up to a quarter of the whole history: whether the row or only its label
+was late is all the same to the probe, which takes rows when they are mature. Once the first champion stays for ever,
+which says what a design makes of the accumulated gain; once a check that finds it above the retraining cost retrains
+at once on all that is mature, which says what it makes of the decisions. All past rows are fitted on; the cost is a
 fifteenth of the gain that the first champion has accumulated at the end without delay.
 """
 
@@ -100,7 +100,7 @@ class History:
         draw = np.random.default_rng(seed)
         self.stream, self.recipe, table = stream, recipe_of(stream), stream.table
         span = table["_event"].iloc[-1] - table["_event"].iloc[0]
-        late = draw.random(len(table)) < share
+        late = (draw.random(len(table)) < share) & (np.arange(len(table)) >= FIRST * len(table))
         wait = np.where(late, draw.random(len(table)) * LONGEST, 0.0) * span
         self.known = table["_due"] + pd.Series(pd.to_timedelta(wait), index=table.index)
         edges = np.linspace(FIRST * len(table), len(table), CHECKS + 1).round().astype("int64")

@@ -66,7 +66,7 @@ def run_schedule(house: House, server: prefect_server.Server | None) -> None:
     for name in deploy(house):
         print(f"deployed {name}: {times.get(name.split('/')[0], 'when a check decides to')}")
     take_up_again(house, at_start=True)
-    print(f"worker started; the Prefect API is at {os.environ['PREFECT_API_URL']}; stop with Ctrl-C", flush=True)
+    print(f"worker started; {_where(house, server)}; stop with Ctrl-C", flush=True)
     with Watchman(house, server):
         try:
             asyncio.run(ProcessWorker(work_pool_name=pool(house)).start(printer=_say_nothing))
@@ -74,6 +74,14 @@ def run_schedule(house: House, server: prefect_server.Server | None) -> None:
             print("stopped", flush=True)
         except Exception as error:
             raise RetrimError(f"the worker ended: {_root(error)}; start it again with `retrim schedule`") from error
+
+
+def _where(house: House, server: prefect_server.Server | None) -> str:
+    """Where the server is, and how a person gets in."""
+    if server is None:
+        return f"the Prefect API is at {os.environ['PREFECT_API_URL']}"
+    login = (house.workspace.prefect / prefect_server.LOGIN).relative_to(house.workspace.root)
+    return f"the Prefect pages are at {server.pages_url}, and the line in {login} logs you in"
 
 
 def pool(house: House) -> str:

@@ -27,7 +27,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
 from flows.moment import house as open_house
-from retrim.adapters import prefect_server
+from retrim.adapters.prefect_api import answers
 from retrim.errors import RetrimError
 from retrim.ops.house import House
 from retrim.ops.signs import clear, drop, left_behind, take, was_taken
@@ -91,7 +91,7 @@ def mark_dead_flow_runs(house: House) -> int:
 def server_is_gone(error: Exception) -> bool:
     """Whether an error is Prefect's, because its server does not answer any more."""
     url = PREFECT_API_URL.value()
-    return not isinstance(error, RetrimError) and url is not None and not prefect_server.answers(url)
+    return not isinstance(error, RetrimError) and url is not None and not answers(url)
 
 
 def _crash(client: SyncPrefectClient, run: FlowRun) -> int:

@@ -64,9 +64,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of one Prefect server for all tests that need it; tests/world.py says how to use it."""
     home = tmp_path_factory.mktemp("prefect")
-    process, url = prefect_server.start(home, prefect_server.free_port())
-    yield url
-    prefect_server.stop(process)
+    with prefect_server.own(home, pages=False) as running, pytest.MonkeyPatch.context() as patch:
+        assert running.api.login is not None
+        patch.setenv(prefect_server.LOGIN_VARIABLE, running.api.login)
+        yield running.api.url
 
 
 @pytest.fixture

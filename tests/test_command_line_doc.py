@@ -29,6 +29,7 @@ from retrim.ops.rooms import Room
 from retrim.ops.score import Scored
 from retrim.ops.settle import Settled
 from retrim.ops.verify import VerifiedAlarms
+from retrim.ops.withdraw import Withdrawn, batch_record, batch_records
 from tests.core.look_tables import looked
 from tests.proved import pass_checks
 from tests.world import World, make_world
@@ -129,6 +130,13 @@ def test_names_the_keys_of_the_release_log(house: House) -> None:
     assert keys("log show") == release_log(house)[0].keys()
 
 
+def test_names_the_keys_of_a_landed_batch(house: House) -> None:
+    (landed,) = batch_records(house)
+
+    assert keys("batch list") == landed.keys()
+    assert keys("batch list") | keys("batch show") == batch_record(house, landed["batch"]).keys()
+
+
 def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
     assert keys("quarantine list") == set_aside(house.workspace)[0].as_record().keys()
 
@@ -138,6 +146,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
     [
         ("reproduce", Rebuilt(1, identical=True, differences=(), executed=(), proved=True)),
         ("gc", Pruned(dry=True, pieces=())),
+        ("batch withdraw", Withdrawn(fresh=True, withdrawals=(), rows=0, versions=())),
         ("export", Exported(1, Path(), "", 0, proved=False)),
         ("import", Imported("deferred", None, "", {}, (), "")),
         ("receipt verify", ValidReceipt(RECEIPT, "", "ours")),

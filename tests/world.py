@@ -35,6 +35,7 @@ import pandas as pd
 import yaml
 
 from retrim.adapters import git
+from retrim.adapters.prefect_server import LOGIN_VARIABLE
 from retrim.datasets.synthetic import data_section, generate, suite
 from retrim.ops.house import House
 from retrim.ops.ingest import Landed, land
@@ -168,6 +169,13 @@ def copy_repository(root: Path) -> None:
         if (REPOSITORY / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(REPOSITORY / name, root / name)
+
+
+def prefect_settings(server: str) -> dict[Any, str]:
+    """Settings with which Prefect in this process calls the tests' server."""
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
+
+    return {PREFECT_API_URL: server, PREFECT_API_AUTH_STRING: os.environ[LOGIN_VARIABLE]}
 
 
 def make_world(

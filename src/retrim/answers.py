@@ -4,11 +4,12 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters import prefect_server
+from retrim.adapters.prefect_server import known_server
 from retrim.adapters.store import Row, iso
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
 from retrim.ops.approval import WAITING, answer_of, waiting
+from retrim.ops.changed_table import columns_gone
 from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
@@ -18,12 +19,13 @@ from retrim.ops.release import live
 from retrim.ops.release_checks import FIRST
 from retrim.ops.settle import answer_to, settlement_now
 from retrim.ops.standing import is_held, rolled_back
+from retrim.ops.withdraw import withdrawn_of_versions
 
 
 def version_records(house: House) -> list[dict[str, Any]]:
     """Every version: what it is, what points at it, its last proof, what gate, checks and probation said."""
     proofs = last_proofs(house)
-    now_live, ends = live(house), probation_ends(house)
+    now_live, ends, withdrawn = live(house), probation_ends(house), withdrawn_of_versions(house)
     aliases: dict[int | None, list[str]] = {}
     if now_live is not None:
         aliases.setdefault(now_live.version, []).append("champion")
@@ -39,6 +41,7 @@ def version_records(house: House) -> list[dict[str, Any]]:
             "promote": row.verdict["promote"],
             "verdict": row.verdict["reason"],
             "probation": ends.get(row.version),
+            "withdrawn": withdrawn.get(row.version, []),
             "approval": _approval(house, row),
             "release_checks": _release_checks(house, row.version),
             "last_proved": proofs.get(row.version, {}).get("proved"),
@@ -90,13 +93,16 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
     late = overdue(workspace=house.workspace, data=house.params.data, now=now)
     last = decisions[-1] if decisions else None
     back = rolled_back(house, decisions, None)
+    server = known_server(house.workspace.prefect, house.env.prefect_url)
     return {
         "model": house.model,
         "champion": None if now_live is None else now_live.as_record(),
+        "lacks": [] if now_live is None else list(columns_gone(house, now_live.version)),
         "account": None if now_live is None else balance(house, now_live.version).balance,
         "price": None if now_live is None else price_now(house),
         "money": money_of(house),
         "totals": checks[-1].record.get("totals") if checks else None,
+        "served": checks[-1].record.get("served") if checks else None,
         "estimates": checks[-1].record.get("estimates") if checks else None,
         "last_check": checks[-1].as_of if checks else None,
         "last_decision": None
@@ -108,7 +114,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "probation": probation_now(house),
         "waiting": waiting(house),
         "running": [_run_record(run) for run in running],
-        "next_run": prefect_server.next_run(house.workspace.prefect, house.env.prefect_url, deployment=house.model),
+        "next_run": None if server is None else server.next_run(house.model),
         "overdue": None if late is None else late.as_record(),
         "alerts": [{"at": row.at, "kind": row.kind, "text": row.text} for row in house.store.alerts(house.model)[-5:]],
         "now": iso(now),

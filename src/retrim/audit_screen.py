@@ -14,6 +14,7 @@ REASONS = {
     "late": "came after its row was counted",
     "left_out": "left out by data.rows",
     "replaces": "replaces another",
+    "withdrawn": "its batch was withdrawn",
 }
 
 

@@ -22,6 +22,7 @@ from retrim.cli_base import (
     scheduler_of,
     show_version,
 )
+from retrim.cli_batch import app as batch_app
 from retrim.cli_drift import app as drift_app
 from retrim.cli_errors import run
 from retrim.cli_exchange import app as exchange_app
@@ -186,6 +187,7 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     """
     from retrim import screens
     from retrim.ops.score import score as op
+    from retrim.words import lacks_in_words
 
     scored = op(house_here(), now=past_time(now))
     if as_json:
@@ -195,6 +197,8 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
     else:
         selected = f", {scored.selected} rows selected by its thresholds"
         decided = "" if scored.selected is None else selected
+        if scored.lacks:
+            screens.ERR.print(f"version {scored.version} lacks {lacks_in_words(list(scored.lacks))}", highlight=False)
         apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
         said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
         screens.OUT.print(said, highlight=False)
@@ -254,6 +258,7 @@ app.add_typer(exchange_app)
 app.add_typer(explain_app)
 app.add_typer(gc_app)
 app.add_typer(log_app, name="log", no_args_is_help=True)
+app.add_typer(batch_app, name="batch", no_args_is_help=True)
 app.add_typer(quarantine_app, name="quarantine", no_args_is_help=True)
 
 arrange(app)

@@ -14,6 +14,7 @@ from retrim.machine import login
 if TYPE_CHECKING:
     import pandas as pd
 
+    from retrim.adapters.prefect_api import PrefectApi
     from retrim.adapters.prefect_server import Server
     from retrim.ops.house import House
 
@@ -99,15 +100,15 @@ def flows_of(house: "House") -> Iterator[None]:
 
     # A flow's error goes to Prefect's log; here the command tells it, once and without a traceback.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    with prefect_server.reachable(house.workspace.prefect, house.env.prefect_url) as url, _flows_at(house, url):
+    with prefect_server.reachable(house.workspace.prefect, house.env.prefect_url) as api, _flows_at(house, api):
         try:
             yield
         except Exception as error:
-            if isinstance(error, RetrimError) or prefect_server.answers(url):
+            if isinstance(error, RetrimError) or api.answers():
                 raise
             raise RetrimError(
-                f"the Prefect server at {url} does not answer any more; the next `retrim check` or `retrim retrain` "
-                "finishes what was under way"
+                f"the Prefect server at {api.url} does not answer any more; the next `retrim check` or "
+                "`retrim retrain` finishes what was under way"
             ) from error
 
 
@@ -121,19 +122,21 @@ def scheduler_of(house: "House") -> "Iterator[Server | None]":
         stack.enter_context(held(house, "schedule"))
         server = None
         if house.env.prefect_url is None:
-            server = stack.enter_context(prefect_server.own(house.workspace.prefect))
-            stack.enter_context(_flows_at(house, server.url))
+            server = stack.enter_context(prefect_server.own(house.workspace.prefect, pages=True))
+            stack.enter_context(_flows_at(house, server.api))
         else:
-            url = stack.enter_context(prefect_server.reachable(house.workspace.prefect, house.env.prefect_url))
-            stack.enter_context(_flows_at(house, url))
+            api = stack.enter_context(prefect_server.reachable(house.workspace.prefect, house.env.prefect_url))
+            stack.enter_context(_flows_at(house, api))
         yield server
 
 
 @contextmanager
-def _flows_at(house: "House", url: str) -> Iterator[None]:
+def _flows_at(house: "House", api: "PrefectApi") -> Iterator[None]:
     from retrim.adapters import prefect_server
 
-    os.environ.update(prefect_server.settings(house.workspace.prefect, url))
+    os.environ.update(prefect_server.settings(house.workspace.prefect, api.url))
+    if api.login is not None:
+        os.environ[prefect_server.LOGIN_VARIABLE] = api.login  # a worker's flow runs inherit it
     os.chdir(house.workspace.root)
     sys.path.insert(0, str(house.workspace.root))
     from flows.logs import flushed

@@ -73,10 +73,19 @@ def _show(landed: "Landed", path: Path) -> None:
         screens.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
         for fault in landed.faults:
             screens.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
+        _show_notes(landed)
         screens.ERR.print(f"look at it: retrim quarantine show {landed.batch}", highlight=False)
         return
+    _show_notes(landed)
     as_what = ", drifted from what landed before" if landed.verdict == "drifted" else ""
     screens.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}{which}{as_what}", highlight=False)
+
+
+def _show_notes(landed: "Landed") -> None:
+    from retrim import screens
+
+    for note in landed.notes:
+        screens.ERR.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _record(batches: "list[Landed]", of: str) -> dict[str, object]:

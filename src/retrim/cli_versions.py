@@ -11,7 +11,7 @@ app = typer.Typer()
 
 @app.command(epilog=example("retrim versions --json"))
 def versions(as_json: AsJson = False) -> None:
-    """List the versions: alias, date, hash, last proof, gate's word."""
+    """List the versions: alias, date, hash, last proof, gate's word, batches withdrawn since."""
     from retrim import screens
     from retrim.answers import version_records
 
@@ -22,6 +22,7 @@ def versions(as_json: AsJson = False) -> None:
     if not records:
         screens.OUT.print("no version yet; make the first: retrim retrain", highlight=False)
         return
+    withdrawn = any(r["withdrawn"] for r in records)
     rows = [
         (
             r["version"],
@@ -30,13 +31,13 @@ def versions(as_json: AsJson = False) -> None:
             r["model_sha256"][:8],
             "differed" if r["last_differed"] else screens.moment(r["last_proved"]) or "never",
             r["probation"] or "",
+            *([", ".join(r["withdrawn"])] if withdrawn else []),
             _word_on(r),
         )
         for r in records
     ]
-    screens.show_table(
-        ("version", "alias", "as of", "model", "last proved", "probation", "verdict"), rows, brief_last=True
-    )
+    told = ("probation", *(["made with withdrawn"] if withdrawn else []), "verdict")
+    screens.show_table(("version", "alias", "as of", "model", "last proved", *told), rows, brief_last=True)
 
 
 def _word_on(record: dict[str, Any]) -> str:

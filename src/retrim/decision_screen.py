@@ -12,6 +12,7 @@ from retrim.words import (
     loss_in_words,
     probation_in_words,
     probe_in_words,
+    served_in_words,
     totals_in_words,
 )
 
@@ -29,6 +30,7 @@ def show_decision(record: dict[str, Any]) -> None:
             ("reason", record["reason"]),
             ("live", facts.get("champion")),
             ("loss", loss_in_words(facts)),
+            ("measured by", served_in_words(facts.get("served"))),
             ("estimated", estimate_in_words(facts)),
             (
                 "probe against it",

@@ -68,3 +68,36 @@ def write_file(path: Path, content: bytes) -> None:
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_bytes(content)
     fresh.replace(path)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replaces a file whole by one that its owner alone can read."""
+    make_private_folder(path.parent)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(content)
+    fresh.replace(path)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Makes a folder that its owner alone can enter; one that others can enter is closed to them."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _close_to_others(folder)
+
+
+def make_private_file(path: Path) -> None:
+    """Makes a file, if it is not there, that its owner alone can read; one that others can read is closed to them.
+
+    A database that is opened afterwards keeps this mode, and gives it to the files beside it.
+    """
+    make_private_folder(path.parent)
+    os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+    _close_to_others(path)
+
+
+def _close_to_others(path: Path) -> None:
+    """Takes all rights from others, where the file is ours: what someone else lent us is his to close."""
+    mode = path.stat()
+    if mode.st_mode & 0o077 and mode.st_uid == os.geteuid():
+        path.chmod(mode.st_mode & 0o700)

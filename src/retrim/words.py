@@ -86,6 +86,30 @@ def loss_in_words(facts: dict[str, Any]) -> str | None:
     return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
 
 
+def served_in_words(found: dict[str, Any] | None) -> str | None:
+    """Which predictions the measured rows were measured by, and how far those are from what their versions say now."""
+    if not found:
+        return None
+    said = [f"version {version} {rows}" for version, rows in found["by_version"].items()]
+    text = f"{found['rows']} rows by the prediction that was served"
+    text += f" ({', '.join(said)})" if said else ""
+    if found["predicted_again"]:
+        text += f", {found['predicted_again']} predicted now: none was stored before their label was due"
+    if found["unreadable"]:
+        text += f", of {found['unreadable']} the stored one is no number"
+    return f"{text}; {_skew_in_words(found['skew'])}" if found["skew"] else text
+
+
+def _skew_in_words(skew: dict[str, Any]) -> str:
+    if not skew["largest"]:
+        return "they are what their versions say now"
+    worst = skew["worst"]
+    return (
+        f"up to {skew['largest']:.2g} of the mean prediction from what their versions say now "
+        f"(row {worst['key']} of version {worst['version']}), {skew['over']} of {skew['rows']} beyond {skew['bound']:g}"
+    )
+
+
 def formers_in_words(found: dict[str, Any] | None) -> str | None:
     if not found:
         return None
@@ -120,3 +144,10 @@ def probe_in_words(facts: dict[str, Any]) -> str | None:
         if cost["retraining"]
         else None
     )
+
+
+def lacks_in_words(lacks: list[str]) -> str | None:
+    """What it means that the live version reads columns that are gone."""
+    if not lacks:
+        return None
+    return f"{', '.join(lacks)}: no column any more, predicted without where not known; the next version does without"

@@ -132,13 +132,12 @@ def test_a_file_from_elsewhere_is_named(tmp_path: Path) -> None:
         landed_files(tmp_path)
 
 
-def test_batches_with_other_columns_are_refused_together(tmp_path: Path) -> None:
+def test_a_batch_without_a_column_is_read_with_it_missing(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     land(landing, rows("a"))
     land(landing, rows("b").drop(columns="x"), digest=OTHER)
 
-    with pytest.raises(BadInputError, match="different columns"):
-        read_landed(tmp_path)
+    assert read_landed(tmp_path)[0]["x"].isna().tolist() == [False, True]
 
 
 def test_what_a_killed_landing_left_is_cleared_and_never_read(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters.past import copy_past
+from retrim.adapters.predictions import PredictionLog
 from retrim.adapters.store import Store
 from tests.proved import pass_checks
 
@@ -96,3 +97,11 @@ def test_releases_come_with_their_seals_asked_for_once(source: Asked, target: St
     copy_past(source, target, MODEL, before=at(10))
 
     assert (target.seals(MODEL), source.times) == (Store(source.url).seals(MODEL), 1)
+
+
+def test_what_was_predicted_before_comes_along(source: Store, target: Store) -> None:
+    made = {"model": MODEL, "version": 1, "event": at(1), "value": 1.0}
+    PredictionLog(source).add([made | {"key": str(day), "at": at(day)} for day in (2, 3, 8)])
+    copy_past(source, target, MODEL, before=at(8))
+
+    assert sorted(PredictionLog(target).served(MODEL, ["2", "3", "8"])["key"]) == ["2", "3"]

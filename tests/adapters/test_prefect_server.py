@@ -1,14 +1,33 @@
 """The server that commands share: one a workspace, there for as long as any of them needs it."""
 
+import json
+import stat
+import subprocess
+import sys
 import threading
+import urllib.error
 from pathlib import Path
 
+import psutil
 import pytest
 
-from retrim.adapters.prefect_server import answers, reachable
+from retrim.adapters.prefect_api import PrefectApi
+from retrim.adapters.prefect_server import LOGIN, NOTE, reachable
 from retrim.errors import RetrimError
 
 pytestmark = pytest.mark.server
+
+DEADLINE_SECONDS = 60
+COMMAND = """
+import sys
+from pathlib import Path
+from retrim.adapters.prefect_server import reachable
+
+with reachable(Path(sys.argv[1]), None) as api:
+    print(api.url, flush=True)
+    sys.stdin.readline()
+    assert api.answers()
+"""
 
 
 def test_a_server_stays_until_its_last_guest_is_done(tmp_path: Path) -> None:
@@ -16,10 +35,10 @@ def test_a_server_stays_until_its_last_guest_is_done(tmp_path: Path) -> None:
     urls: list[tuple[str, bool]] = []
 
     def guest() -> None:
-        with reachable(tmp_path, None) as url:
+        with reachable(tmp_path, None) as api:
             came.set()
             leave.wait(60)
-            urls.append((url, answers(url)))
+            urls.append((api.url, api.answers()))
 
     visit = threading.Thread(target=guest)
     with reachable(tmp_path, None) as own:
@@ -28,8 +47,50 @@ def test_a_server_stays_until_its_last_guest_is_done(tmp_path: Path) -> None:
         threading.Timer(1, leave.set).start()
     visit.join()
 
-    assert urls == [(own, True)]
-    assert not answers(own)
+    assert urls == [(own.url, True)]
+    assert not own.answers()
+
+
+def test_two_commands_at_once_in_a_fresh_workspace_share_one_server(tmp_path: Path) -> None:
+    home = tmp_path / "prefect"
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", COMMAND, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    urls = [process.stdout.readline().strip() for process in both if process.stdout is not None]
+    for process in both:
+        process.communicate("done\n")
+
+    assert [process.returncode for process in both] == [0, 0]
+    assert urls[0] == urls[1] != ""
+
+
+def test_a_killed_command_leaves_no_server(tmp_path: Path) -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert command.stdout is not None
+    command.stdout.readline()
+    server = psutil.Process(json.loads((tmp_path / NOTE).read_bytes())["pid"])
+    command.kill()
+    command.wait()
+    _, alive = psutil.wait_procs([server], DEADLINE_SECONDS)
+
+    assert alive == []
+
+
+def test_a_login_is_asked_for_and_others_cannot_read_it(tmp_path: Path) -> None:
+    with reachable(tmp_path, None) as api:
+        modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in (LOGIN, NOTE, "prefect.db", "server.log")]
+        stranger = PrefectApi(api.url, "retrim:guessed")
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            stranger.ask("admin/settings")
+        flows = api.ask("flows/filter", {})
+
+    assert flows == []
+    assert modes == [0o600] * 4
 
 
 def test_an_address_where_nothing_answers_is_named() -> None:

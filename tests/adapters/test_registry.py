@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
 from retrim.adapters.exhibits import Exhibits
 from retrim.adapters.registry import Registry
@@ -25,6 +27,18 @@ from retrim.files import read_folder, write_folder
 pytestmark = pytest.mark.slow
 LINEAGE = {"snapshot": "a" * 40, "raw_digest": "b" * 64, "dvc_lock": "c" * 64, "row_order": "d" * 64, "seed": 7}
 TEXT = {".json", ".txt", ".yaml", ".py", ""}
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "[see](javascript:alert(1))",
+    "](javascript:alert(1))",
+    "![p](http://a.example/p.png)",
+    "http://a.example",
+    "a|b|c",
+    "`code` ``` ~~~",
+    "line\n\n# heading\n- item\n<script>alert(1)</script>",
+    "**bold** _em_ \\* &lt;b&gt;",
+    "[x]: http://a.example",
+]
 PICKLE_START = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 TRIALS = [Trial(n, {"num_leaves": 7 + n}, Score((3.0 - n, 5.0), (20, 30))) for n in range(3)]
 
@@ -442,3 +456,46 @@ class TestWhatIsMissing:
 
         assert "could not list versions" in run.stdout, run.stderr
         assert "secret" not in run.stdout
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_hostile_value_is_text_in_the_notes_of_run_and_version(made, tmp_path, value: str) -> None:
+    bundle = make_bundle(tmp_path / "bundle", "regression", seed=3)
+    file = bundle / "verdict" / "verdict.json"
+    verdict = json.loads(file.read_bytes())
+    check = {**verdict["checks"][0], "passed": False, "text": f"slice place={value} is worse"}
+    verdict |= {"checks": [check], "notes": [value], "detectable": {"text": value}}
+    file.write_bytes(to_json(verdict))
+    parent = made.registry.open_run(f"hostile-{HOSTILE.index(value)}", "hostile", {})
+    number = publish(made.registry, parent, bundle, f"hostile-{HOSTILE.index(value)}")
+    plain = made.registry.client.get_model_version("m", str(number)).description
+    made.registry.add_to_note(parent, number, verdict, {"passed": False, "checks": [check]})
+    notes = [
+        plain,
+        run_of(made, parent).data.tags["mlflow.note.content"],
+        made.registry.client.get_model_version("m", str(number)).description,
+    ]
+    pages = [Page(note) for note in notes]
+
+    assert set().union(*(page.tags for page in pages)) == {"p", "ul", "li", "strong", "code"}
+    assert {page.codes for page in pages} == {1}  # `retrim card`, in the sentence about the model card
+    for page in pages:
+        assert page.text.count(" ".join(value.split())) >= 3
+
+
+class Page(HTMLParser):
+    """What a browser gets of a note: MLflow shows it as Markdown, with tables and links that are found."""
+
+    def __init__(self, note: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.text, self.codes = "", 0
+        self.feed(MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(note))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert attrs == []
+        self.tags.add(tag)
+        self.codes += tag == "code"
+
+    def handle_data(self, data: str) -> None:
+        self.text += data

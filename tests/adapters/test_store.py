@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from retrim.adapters.database import _shown
-from retrim.adapters.store import Store, iso
+from retrim.adapters.predictions import PredictionLog
+from retrim.adapters.store import Row, Store, iso
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from tests.proved import pass_checks
 
@@ -22,6 +23,7 @@ SOURCE = str(Path(__file__).parents[2] / "src")
 # A process that says it is ready, waits for a line, tries one thing and prints what came of it.
 PROCESS = """
 import sys
+from retrim.adapters.predictions import PredictionLog
 from retrim.adapters.store import Store
 from retrim.errors import RefusedError
 store = None if {late} else Store({url!r})
@@ -281,20 +283,53 @@ def test_of_two_processes_that_move_the_champion_one_does(store: Store, url: str
 
 
 def test_a_row_is_predicted_once_a_version(store: Store) -> None:
-    assert store.add_predictions([prediction("a"), prediction("b")]) == 2
-    assert store.add_predictions([prediction("b"), prediction("c"), prediction("b", version=2)][:2]) == 1
-    assert store.add_predictions([prediction("b", version=2)]) == 1
+    log = PredictionLog(store)
 
-    assert sorted(store.prediction_keys("shop", version=1)) == ["a", "b", "c"]
+    assert log.add([prediction("a"), prediction("b")]) == 2
+    assert log.add([prediction("b"), prediction("c"), prediction("b", version=2)][:2]) == 1
+    assert log.add([prediction("b", version=2)]) == 1
+    assert sorted(log.all_keys("shop", version=1)) == ["a", "b", "c"]
+
+
+def test_what_was_stored_first_for_a_row_was_served(store: Store) -> None:
+    log = PredictionLog(store)
+    log.add([prediction("a", version=2) | {"at": "2024-01-03T00:00:00+00:00", "value": 2.0}])
+    log.add([prediction(key) | {"at": "2024-01-02T00:00:00+00:00", "value": 1.0} for key in ("a", "b")])
+    served = log.served("shop", ["a", "c"])
+
+    assert served[["key", "version", "value"]].to_numpy().tolist() == [["a", 1, 1.0]]
+    assert served["at"].tolist() == [pd.Timestamp("2024-01-02", tz="UTC")]
+
+
+def test_only_the_rows_that_are_asked_for_are_read(store: Store) -> None:
+    log = PredictionLog(store)
+    log.add([prediction(str(number)) for number in range(20)])
+    read: list[Row] = []
+    reading = store.all
+    store.all = lambda query: read.extend(reading(query)) or read[-2:]  # type: ignore[method-assign]
+    log.served("shop", ["3", "4"])
+    log.of_version("shop", version=1, keys=["3", "4"])
+    log.predicted("shop", version=1, keys=["3", "4"])
+
+    assert len(read) == 6
+
+
+def test_more_keys_than_one_query_takes_are_all_read(store: Store) -> None:
+    log = PredictionLog(store)
+    keys = [str(number) for number in range(12_000)]
+    log.add([prediction(key) for key in keys])
+
+    assert sorted(log.served("shop", keys)["key"]) == sorted(keys)
+    assert log.predicted("shop", version=1, keys=keys) == set(keys)
 
 
 @pytest.mark.slow
 def test_of_two_processes_that_predict_the_same_rows_each_row_is_there_once(store: Store, url: str) -> None:
-    call = f"store.add_predictions([{prediction('')!r} | {{'key': str(number)}} for number in range(1200)])"
+    call = f"PredictionLog(store).add([{prediction('')!r} | {{'key': str(number)}} for number in range(1200)])"
     said = at_once(url, call, call)
 
     assert sum(map(int, said)) == 1200
-    assert len(store.prediction_keys("shop", version=1)) == 1200
+    assert len(PredictionLog(store).all_keys("shop", version=1)) == 1200
 
 
 # --- the database -----------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import yaml
 
 from retrim.adapters.validation import for_columns, in_words, read_suite, validate
 from retrim.core.fault import Example, Fault
-from retrim.core.table import DataParams, row_keys
+from retrim.core.keyed import row_keys
+from retrim.core.table import DataParams
 from retrim.datasets.catalogue import DATASETS
 from retrim.datasets.table import read_table
 from retrim.errors import BadInputError, UnknownNameError

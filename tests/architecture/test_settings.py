@@ -19,7 +19,7 @@ from retrim.settings import Params, load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-FORMS = {"Dimension", "PastFeature", "RowFilter"}
+FORMS = {"ColumnParams", "Dimension", "PastFeature", "RowFilter"}
 """Records that take one of several forms with keys of their own: a key of the other form is absent, not defaulted."""
 
 

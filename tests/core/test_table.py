@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.core.table import DataParams, assemble, mature, overdue_labels, row_keys
+from retrim.core.keyed import row_keys
+from retrim.core.table import DataParams, assemble, mature, overdue_labels
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 

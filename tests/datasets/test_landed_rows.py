@@ -57,15 +57,17 @@ def test_a_few_columns_of_all_rows_come_with_their_numbers(paths: list[Path]) ->
     assert narrow["_batch"].cat.categories.tolist() == sorted(set(whole["_batch"]))
 
 
-def test_files_with_other_columns_are_refused(paths: list[Path], tmp_path: Path) -> None:
+def test_a_column_that_a_file_lacks_is_missing_in_its_rows(paths: list[Path], tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     with landing.locked():
         path = landing.land_rows(
             rows(50, 2).drop(columns="x"), digest="f" * 64, arrived=NOON, correction=False, released=""
         )
+    landed = LandedRows([*paths, path])
 
-    with pytest.raises(BadInputError, match="different columns"):
-        LandedRows([*paths, path])
+    for found in (landed.narrow(["x"])["x"], landed.take(np.arange(20), ["x"])["x"]):
+        assert found.isna().tolist() == [False] * 18 + [True] * 2
+        assert found.dtype == "float64"
 
 
 def test_a_file_that_was_altered_is_refused(paths: list[Path]) -> None:

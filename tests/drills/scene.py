@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ import psutil
 
 from flows.recovery import workspace_tag
 from retrim.adapters.pipeline import ROOM_VARIABLE
+from retrim.adapters.prefect_api import PrefectApi
+from retrim.adapters.prefect_server import LOGIN_VARIABLE
 from retrim.adapters.store import Row
 from retrim.ops.champion import stored
 from retrim.ops.release import live
@@ -144,11 +145,7 @@ def prefect_open(world: World) -> list[str]:
 
 
 def ask_prefect(world: World, what: str, wanted: dict[str, Any]) -> Any:
-    request = urllib.request.Request(
-        f"{world.server}/{what}", json.dumps(wanted).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.load(response)
+    return PrefectApi(world.server, os.environ[LOGIN_VARIABLE]).ask(what, wanted)
 
 
 def left_in_runs(world: World) -> list[str]:

@@ -55,11 +55,14 @@ def test_of_two_retrainings_at_once_the_second_is_refused_with_who_runs(scene: S
 
 def test_a_run_whose_server_is_killed_says_so_and_the_next_run_finishes_it(scene: Scene, tmp_path: Path) -> None:
     at = scene.next_day()
-    server, url = prefect_server.start(tmp_path, prefect_server.free_port())
-    process = scene.world.start("retrain", "--as-of", at, environment={"RETRIM_PREFECT_URL": url})
-    eventually(lambda: [run.state for run in scene.world.house.store.runs("generated")][-1], "running")
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
+    with prefect_server.own(tmp_path, pages=False) as server:
+        url, login = server.api.url, server.api.login
+        assert server.process is not None
+        assert login is not None
+        theirs = {"RETRIM_PREFECT_URL": url, prefect_server.LOGIN_VARIABLE: login}
+        process = scene.world.start("retrain", "--as-of", at, environment=theirs)
+        eventually(lambda: [run.state for run in scene.world.house.store.runs("generated")][-1], "running")
+        os.killpg(server.process.pid, signal.SIGKILL)
     _, err = process.communicate()
     champion_is_whole(scene.world)
     left = scene.run_of(at)

@@ -9,20 +9,20 @@ from typing import Any
 import pandas as pd
 
 from retrim.ops.person import ask_for_run
-from tests.world import World
+from tests.world import World, prefect_settings
 
 
 @contextmanager
 def at_work(world: World) -> Iterator[None]:
     """Works in the world's folder, as a deployment would, with its server's address set."""
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     before = Path.cwd()
     path = os.environ["PATH"]
     os.environ["PATH"] = world.environment["PATH"]
     os.chdir(world.root)
     try:
-        with temporary_settings({PREFECT_API_URL: world.server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with temporary_settings({**prefect_settings(world.server), PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
     finally:
         os.chdir(before)

@@ -52,7 +52,12 @@ def test_bank_runs_from_landing_to_a_judged_second_version(server: str, tmp_path
     assert run["reason"]
     assert [version.tag for version in versions] == ["retrim/bank/v1", "retrim/bank/v2"]
     assert set(versions[1].verdict["losses"]) >= {"champion", "mean", versions[1].verdict["winner"]}
-    assert all(0 <= value <= 1 for value in house.store.predictions("bank", version=1)["value"])
+    assert all(
+        0 <= value <= 1
+        for value in house.predictions.of_version(
+            "bank", version=1, keys=house.predictions.all_keys("bank", version=1)
+        )["value"]
+    )
     assert {check["name"] for check in versions[1].verdict["checks"]} >= CHECKS
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import temporary_settings
 from prefect.states import Cancelled, Crashed, State
 
 from flows.deploy import deploy
@@ -14,7 +14,7 @@ from retrim.ops import retrain
 from retrim.ops.house import House
 from retrim.ops.person import ask_for_run
 from retrim.ops.recover import mark_stopped
-from tests.world import START, make_world
+from tests.world import START, make_world, prefect_settings
 
 pytestmark = pytest.mark.server
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.server
 def house(tmp_path_factory: pytest.TempPathFactory, server: str) -> House:
     """A workspace that is deployed, with no worker."""
     house = make_world(tmp_path_factory.mktemp("cancelled"), server=server).house
-    with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: server}):
+    with pytest.MonkeyPatch.context() as patch, temporary_settings(prefect_settings(server)):
         patch.setenv("PREFECT_API_URL", server)
         deploy(house)
     return house
@@ -34,7 +34,7 @@ def client(house: House, server: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """Prefect, as a flow run of a deployment in that workspace sees it."""
     monkeypatch.chdir(house.workspace.root)
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "one that a worker carries out")
-    with temporary_settings({PREFECT_API_URL: server}), get_client(sync_client=True) as client:
+    with temporary_settings(prefect_settings(server)), get_client(sync_client=True) as client:
         yield client
 
 

@@ -9,7 +9,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import temporary_settings
 from prefect.states import Completed, Running
 
 from flows import recovery
@@ -18,6 +18,7 @@ from retrim.ops.house import House
 from retrim.ops.signs import held, take, was_taken
 from retrim.paths import Workspace
 from retrim.settings import Env, load_params
+from tests.world import prefect_settings
 
 pytestmark = pytest.mark.server
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -30,7 +31,7 @@ def example() -> None:
 
 @pytest.fixture
 def client(server: str) -> Iterator[SyncPrefectClient]:
-    with temporary_settings({PREFECT_API_URL: server}), get_client(sync_client=True) as client:
+    with temporary_settings(prefect_settings(server)), get_client(sync_client=True) as client:
         yield client
 
 

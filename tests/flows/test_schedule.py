@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,6 +18,7 @@ import psutil
 import pytest
 
 from retrim.adapters import prefect_server
+from retrim.adapters.prefect_api import PrefectApi
 from retrim.adapters.store import Row
 from tests.world import COMMAND, World, make_world
 
@@ -90,17 +90,17 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
     house = world.house
     _until(lambda: "worker started" in log.read_text(encoding="utf-8"), log)
     note = json.loads((house.workspace.prefect / prefect_server.NOTE).read_text(encoding="utf-8"))
-    api = str(note["url"])
+    api = PrefectApi(note["url"], note["login"])
     late = (pd.Timestamp.now("UTC") - pd.Timedelta("1h")).floor("s")
-    deployment = _ask(f"{api}/deployments/name/monitor/{house.model}")
+    deployment = _ask(api, f"deployments/name/monitor/{house.model}")
     asked = {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": late.isoformat()}}}
     late_ids = [
-        _ask(f"{api}/deployments/{deployment['id']}/create_flow_run", {**asked, "idempotency_key": key})["id"]
+        _ask(api, f"deployments/{deployment['id']}/create_flow_run", {**asked, "idempotency_key": key})["id"]
         for key in ("late", "again")
     ]
 
     def monitors() -> list[dict[str, Any]]:
-        runs = _ask(f"{api}/flow_runs/filter", {"deployments": {"id": {"any_": [deployment["id"]]}}})
+        runs = _ask(api, "flow_runs/filter", {"deployments": {"id": {"any_": [deployment["id"]]}}})
         return sorted(runs, key=lambda run: str(run["expected_start_time"]))
 
     def planned() -> list[dict[str, Any]]:
@@ -118,13 +118,13 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
     _until(lambda: len(planned()) == CONSECUTIVE and all(_is_due(run) for run in planned()), log)
     second_schedule = world.retrim("schedule", code=1, environment=QUICK)
     pause = {"paused": True}  # a busy machine would fall ever further behind
-    _until(lambda: _ask(f"{api}/deployments/{deployment['id']}", pause, method="PATCH") is None, log)
+    _until(lambda: _ask(api, f"deployments/{deployment['id']}", pause, method="PATCH") is None, log)
     _until(lambda: all(is_done(run) for run in planned()), log)
     _until(lambda: all(is_done(run) for run in monitors() if run["id"] in late_ids), log)
     wanted = {"deployments": {"name": {"any_": [house.model]}}, "flows": {"name": {"any_": ["retrain"]}}}
 
     def retrainings() -> list[dict[str, Any]]:
-        return list(_ask(f"{api}/flow_runs/filter", wanted))
+        return list(_ask(api, "flow_runs/filter", wanted))
 
     _until(lambda: any(run["state_type"] in ENDED for run in retrainings()), log)
     scheduled, every = planned(), monitors()
@@ -223,15 +223,12 @@ def _until(claim: Callable[[], bool], log: Path) -> None:
         time.sleep(0.25)
 
 
-def _ask(address: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
+def _ask(api: PrefectApi, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
     """What the server answers; asked again while its database is busy."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": "application/json"}, method=method)
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
-                return json.loads(response.read() or "null")
+            return api.ask(path, body, method=method)
         except urllib.error.HTTPError as error:
             if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
                 raise

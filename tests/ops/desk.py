@@ -20,15 +20,18 @@ import yaml
 from retrim.adapters.store import iso
 from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
-from retrim.core.table import assemble, mature, row_keys
+from retrim.core.keyed import row_keys
+from retrim.core.needs import needs_of
+from retrim.core.table import assemble, mature
 from retrim.datasets.landed import batch_id, read_landed
 from retrim.datasets.synthetic import data_section, generate
-from retrim.files import file_digest, folder_digest, link, write_file
+from retrim.files import file_digest, folder_digest, link, read_folder, write_file
 from retrim.ops.approval import let_wait
 from retrim.ops.check import Checked, check
 from retrim.ops.counts import used_rows
 from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
+from retrim.ops.known import NEEDS
 from retrim.ops.person import ask_for_run
 from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
@@ -101,6 +104,7 @@ class Desk:
         digest = sha256(f"{kind} {at} {frame.to_csv()}".encode()).hexdigest()
         keyed = frame.assign(_key=row_keys(frame, data.key, batch_id(digest)))
         facts: dict[str, Any] = {"digest": digest, "arrived": self.day(at), "correction": correction, "released": ""}
+        facts["data"] = data
         with landing.locked():
             if kind == "rows":
                 landing.land_rows(keyed, **facts)
@@ -125,6 +129,7 @@ class Desk:
         }
         past = self.house.store.releases(self.house.model)
         lineage = {"champion": past[-1].version if past else None, GRAIN: grain_of(self.house)}
+        lineage[NEEDS] = needs_of(read_folder(paths.candidate))
         self.house.store.add_version(
             {"model": self.house.model, "version": version, **row, **hashes, "lineage": lineage, "verdict": verdict},
             used=used_rows(paths, self.house.params.data),
@@ -152,7 +157,7 @@ class Desk:
         params, paths = self.house.params, Paths(self.house.workspace.var / f"bundle-{version}")
         for batch in self.house.landing.batches(now):
             link(batch.path, paths.raw / batch.path.parent.name / batch.path.name)
-        ripe = mature(assemble(*read_landed(paths.raw), params.data, as_of=now))
+        ripe = mature(assemble(*read_landed(paths.raw, params.data), params.data, as_of=now))
         write_file(paths.table, to_parquet(ripe))
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
         write_file(paths.pins, to_json({"judged": []}))

@@ -658,13 +658,13 @@ def test_score_drift_reads_the_stored_predictions(make: Make) -> None:
     desk = make(drift=SHIFT)
     desk.land(desk.rows(10, 14), 14)
     score(desk.house, now=desk.day(14))
-    desk.house.store.add_predictions(
+    desk.house.predictions.add(
         [
             {"model": desk.house.model, "key": str(key), "version": 2, "event": "", "at": "", "value": 1e9}
             for key in range(240, 336)
         ]
     )
-    stored = desk.house.store.predictions(desk.house.model, version=1)
+    stored = desk.house.predictions.all_keys(desk.house.model, version=1)
     found = {(f["column"], f["test"]): f["effect"] for f in desk.check(14).record["findings"]}
 
     assert len(stored) == 48 + 96  # the rows that judged it, and the new ones

@@ -40,8 +40,10 @@ def deciding(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 def test_scoring_writes_the_decision_beside_the_probability(deciding: Desk) -> None:
     house = deciding.house
     done = score(house, now=deciding.day(20))
-    kept = house.store.predictions("generated", version=1).set_index("key")["value"]
-    decided = house.store.selections("generated", version=1)
+    kept = house.predictions.of_version(
+        "generated", version=1, keys=house.predictions.all_keys("generated", version=1)
+    ).set_index("key")["value"]
+    decided = house.predictions.selections("generated", version=1)
     table = assemble(*read_landed(house.landing.root), house.params.data, as_of=deciding.day(20)).set_index("_key")
     cuts = stored(house, 1).predictor.thresholds
     assert cuts is not None
@@ -58,7 +60,7 @@ def test_a_version_that_only_predicts_writes_no_decision(tmp_path_factory: pytes
 
     assert done.written > 0
     assert done.selected is None
-    assert desk.house.store.selections("generated", version=1) == {}
+    assert desk.house.predictions.selections("generated", version=1) == {}
 
 
 def test_the_record_of_a_version_has_groups_before_and_after(deciding: Desk) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.core.table import assemble, row_keys
+from retrim.core.keyed import row_keys
+from retrim.core.table import assemble
 from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.ops.explain import Explained, explain
@@ -129,7 +130,7 @@ def test_a_stored_prediction_that_the_version_would_not_make_is_told(desk: Desk)
     table = assemble(*read_landed(desk.house.landing.root), desk.house.params.data, as_of=desk.day(14))
     row = table[table["_key"] == key_of(desk, 3)].iloc[0]
     false = {"key": row["_key"], "event": row["_event"].isoformat(), "at": desk.day(14).isoformat(), "value": -1e6}
-    desk.house.store.add_predictions([{"model": desk.house.model, "version": 1, **false}])
+    desk.house.predictions.add([{"model": desk.house.model, "version": 1, **false}])
 
     assert ask(desk, f"{row['_key']}@1").agrees is False
 

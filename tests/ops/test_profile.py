@@ -9,6 +9,7 @@ import pytest
 
 from retrim.core.look import Look
 from retrim.core.look.findings import findings
+from retrim.datasets.landed_rows import LandedRows
 from retrim.datasets.raw import read_raw
 from retrim.errors import BadInputError
 from retrim.ops import profile as ops
@@ -69,9 +70,9 @@ def test_a_label_that_came_later_is_looked_at(tmp_path: Path) -> None:
 
 def test_columns_are_read_a_few_at_a_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[list[str]] = []
-    inner = ops.read_columns
+    inner = LandedRows.narrow
     monkeypatch.setattr(ops, "CELLS", 2 * 16 * 24)
-    monkeypatch.setattr(ops, "read_columns", lambda paths, names: (read.append(list(names)), inner(paths, names))[1])
+    monkeypatch.setattr(LandedRows, "narrow", lambda rows, names: (read.append(list(names)), inner(rows, names))[1])
     made = landed_table(desk.house, as_of=desk.day(17))
     for name in desk.house.params.data.columns:
         made.column(name)

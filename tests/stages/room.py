@@ -21,10 +21,11 @@ from retrim.core.drift.profile import ProfileParams
 from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
 from retrim.core.gate import GateParams
+from retrim.core.keyed import row_keys
 from retrim.core.metrics import JudgeParams
 from retrim.core.prepare import PrepareParams
 from retrim.core.slices import SliceParams
-from retrim.core.table import DataParams, row_keys
+from retrim.core.table import DataParams
 from retrim.core.training import TrainParams
 from retrim.core.tuning import TuneParams
 from retrim.core.windows import SplitParams

@@ -11,7 +11,8 @@ import pytest
 from retrim.adapters.landing import Landing
 from retrim.core.canonical import to_json
 from retrim.core.init.leak import LeakParams
-from retrim.core.table import row_keys
+from retrim.core.keyed import row_keys
+from retrim.core.table import DataParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file
 from retrim.stages import validate
@@ -146,3 +147,56 @@ def test_it_goes_on_where_that_is_said(leaking: Room, how: str) -> None:
     said: dict[str, Any] = {"allowed": {leak_of(leaking): "known at pick-up"}} if how == "allowed" else {"probe": False}
 
     assert len(run(leaking, as_of=day(6), **said)) == 96
+
+
+class TestAChangedTable:
+    """A column appeared, one went, one was renamed, and a champion knew the old ones."""
+
+    @pytest.fixture
+    def changed(self, room: Room) -> DataParams:
+        section = room.data.model_dump(mode="json")
+        columns = section["columns"]
+        height = columns.pop("level") | {"was": "level"}
+        columns.pop("slope")
+        fresh = {"type": "number", "role": "feature"}
+        data = DataParams.model_validate(section | {"columns": columns | {"height": height, "fresh": fresh}})
+        rows = stream(72).iloc[48:].rename(columns={"level": "height"}).assign(fresh=1.0)[list(data.columns)]
+        landing = Landing(room.paths.raw)
+        facts: dict[str, Any] = {"digest": "c" * 64, "arrived": day(3), "correction": False, "released": ""}
+        with landing.locked():
+            landing.land_rows(rows.assign(_key=row_keys(rows, ("number",), "c")), **facts, data=data)
+        return data
+
+    def run(self, room: Room, data: DataParams, champion: dict[str, Any] | None = None) -> pd.DataFrame:
+        write_file(room.paths.pins, to_json({"as_of": day(4).isoformat()}))
+        if champion is not None:
+            (room.paths.champion / "none.json").unlink()
+            write_file(room.paths.champion / "features" / "view.json", to_json(champion))
+        validate.run(data, LeakParams(probe=False, entity=None, allowed={}), 10, {}, room.paths)
+        return pd.read_parquet(room.paths.table)
+
+    def test_is_read_as_it_is_declared_now(self, room: Room, changed: DataParams) -> None:
+        table = self.run(room, changed)
+
+        assert table["height"].notna().all()
+        assert table["fresh"].isna().tolist() == [True] * 48 + [False] * (len(table) - 48)
+        assert "slope" not in table
+
+    def test_has_what_the_champion_reads(self, room: Room, changed: DataParams) -> None:
+        view = {
+            "features": [{"name": name, "type": "number"} for name in ("level", "slope", "lost")],
+            "target": "outcome",
+            "task": "regression",
+        }
+        table = self.run(room, changed, view)
+
+        assert table["level"].tolist() == table["height"].tolist()
+        assert table["slope"].isna().tolist() == [False] * 48 + [True] * (len(table) - 48)
+        assert table["lost"].isna().all()
+
+    def test_rows_that_came_before_a_column_are_not_asked_for_it(self, room: Room, changed: DataParams) -> None:
+        asked = {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "fresh"}}
+        suite = {**SUITE, "expectations": [*SUITE["expectations"], asked]}
+        write_file(room.paths.root / "expectations" / "generated.json", to_json(suite))
+
+        assert len(self.run(room, changed)) > 48

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from retrim.adapters.outputs import refuse_altered
+from retrim.adapters.reaper import start_reaper
 from retrim.errors import RetrimError
 
 Say = Callable[[str], None]
@@ -42,6 +43,7 @@ class DvcSession:
 
     def __init__(self, room: Path, environment: Mapping[str, str]) -> None:
         self.room = room
+        start_reaper()
         self._token = secrets.token_hex(16)
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(WORKER), self._token],  # -P: what lies beside it are no modules of DVC's
@@ -107,7 +109,7 @@ def clean_environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in dropped and not name.startswith(("GIT_", "DVC_"))
+        if name not in dropped and not name.startswith(("GIT_", "DVC_", "PREFECT_"))  # a stage has no use for a login
     }
     path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
     return {**kept, "DVC_NO_ANALYTICS": "1", "PATH": path, **added}

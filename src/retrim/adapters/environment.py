@@ -15,6 +15,7 @@ import psutil
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from retrim.adapters.reaper import start_reaper
 from retrim.errors import RefusedError, RetrimError
 from retrim.files import file_digest
 
@@ -101,6 +102,7 @@ def _locked(lock: Path) -> dict[str, str | None]:
 
 
 def _run(command: list[str], *, gently: bool) -> None:
+    start_reaper()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if gently:
         with suppress(psutil.Error):  # it has ended already

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from retrim.core import report
-from retrim.core.bundle import HYPERPARAMETERS, SPLIT, TRIALS, VERDICT, VIEW
-from retrim.core.bundle_format import FORMAT_FILE
+from retrim.core.bundle import HYPERPARAMETERS, SPLIT, TRIALS, VERDICT
+from retrim.core.bundle_format import FORMAT_FILE, VIEW
 from retrim.core.metrics import Task, row_losses
 from retrim.core.tuning import Trial
 from retrim.core.windows import spans

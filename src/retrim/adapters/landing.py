@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retrim.adapters.landing_index import LandingIndex
-from retrim.core.table import OURS
-from retrim.datasets.landed import OF, BatchFile, Kind, batch_id, hash_file
+from retrim.core.canonical import to_json
+from retrim.core.landed_schema import LandedSchema
+from retrim.core.table import OURS, DataParams
+from retrim.datasets.landed import OF, SCHEMA, BatchFile, Kind, batch_id, hash_file
+from retrim.datasets.withdrawn import Withdrawal, read_withdrawals, withdrawal_file, withdrawn_names
 
 ASIDE = ".tmp-"
 ROW_GROUP = 1 << 17
@@ -51,7 +55,15 @@ class Landing:
                 self._is_held, self._seen = False, None
 
     def land_rows(
-        self, rows: pd.DataFrame, *, digest: str, arrived: pd.Timestamp, correction: bool, released: str, of: str = ""
+        self,
+        rows: pd.DataFrame,
+        *,
+        digest: str,
+        arrived: pd.Timestamp,
+        correction: bool,
+        released: str,
+        of: str = "",
+        data: DataParams | None = None,
     ) -> Path:
         """Lands typed rows with their `_key`. Hold `locked()` from the checks before it to its end.
 
@@ -62,11 +74,13 @@ class Landing:
             correction: Whether rows with known keys replace the earlier ones.
             released: Why it lands in spite of its faults; empty when it has none.
             of: sha256 of the large file that it is a piece of; empty when it is none.
+            data: What its columns are declared, which stands in the file; None: it says their stored types alone.
 
         Returns:
             The file; the one that was there if the batch had landed before.
         """
-        return self._land("rows", rows, digest, arrived=arrived, correction=correction, released=released, of=of)
+        how: dict[str, Any] = {"correction": correction, "released": released, "of": of, "data": data}
+        return self._land("rows", rows, digest, arrived=arrived, **how)
 
     def land_labels(
         self,
@@ -77,13 +91,46 @@ class Landing:
         correction: bool,
         released: str,
         of: str = "",
+        data: DataParams | None = None,
     ) -> Path:
         """The same for labels: `_key`, target and `label_time`."""
-        return self._land("labels", labels, digest, arrived=arrived, correction=correction, released=released, of=of)
+        how: dict[str, Any] = {"correction": correction, "released": released, "of": of, "data": data}
+        return self._land("labels", labels, digest, arrived=arrived, **how)
 
     def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
-        """Landed batches in order of arrival; only those that had arrived by `as_of`, if given."""
-        return [file for file in self._all() if as_of is None or file.arrived <= as_of]
+        """Landed batches in order of arrival; if `as_of` is given, those that stood then: landed and not withdrawn."""
+        if as_of is None:
+            return self._all()
+        gone = self.withdrawn(as_of)
+        return [file for file in self._all() if file.arrived <= as_of and file.batch not in gone]
+
+    def standing(self) -> list[BatchFile]:
+        """Landed batches that nobody has withdrawn, in order of arrival."""
+        gone = withdrawn_names(self.root)
+        return [file for file in self._all() if file.batch not in gone]
+
+    def withdrawals(self) -> dict[str, Withdrawal]:
+        """Every withdrawal, by batch."""
+        return read_withdrawals(self.root)
+
+    def withdrawn(self, as_of: pd.Timestamp) -> frozenset[str]:
+        """The batches that were withdrawn by `as_of`: their rows and labels count for nothing from then on."""
+        return frozenset(batch for batch, found in self.withdrawals().items() if found.at <= as_of)
+
+    def withdraw(self, withdrawal: Withdrawal) -> Path:
+        """Keeps a withdrawal; one that is there stays as it is. Hold `locked()`."""
+        path = withdrawal_file(self.root, withdrawal.batch)
+        if path.exists():
+            return path
+        content = to_json(withdrawal.as_record())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _flushed(hash_file(path), f"{hashlib.sha256(content).hexdigest()}\n".encode())  # alone it is nothing
+        aside = self.root / f"{ASIDE}{path.name}"
+        _flushed(aside, content)
+        aside.replace(path)
+        flush_folder(path.parent)
+        flush_folder(self.root)
+        return path
 
     def _all(self) -> list[BatchFile]:
         """Every batch; listed once while the lock is held, as nothing else lands then."""
@@ -126,6 +173,7 @@ class Landing:
         correction: bool,
         released: str,
         of: str,
+        data: DataParams | None,
     ) -> Path:
         before = self.find(digest)
         if before is not None:
@@ -145,6 +193,7 @@ class Landing:
             "correction": str(correction).lower(),
             "released": released,
             **({OF: of} if of else {}),
+            **({} if data is None else {SCHEMA: LandedSchema.declared(data, own).as_text()}),
         }
         table = _table(pd.DataFrame({**ours, **own})).replace_schema_metadata(
             {f"retrim.{name}": value for name, value in facts.items()}
@@ -154,10 +203,8 @@ class Landing:
         _write(table, aside)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{kind}-{batch_id(digest)}.parquet"
-        with aside.open("rb") as file, hash_file(path).open("wb") as noted:  # first the hash: alone it is nothing
-            noted.write(f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-            noted.flush()
-            os.fsync(noted.fileno())
+        with aside.open("rb") as file:  # first the hash: alone it is nothing
+            _flushed(hash_file(path), f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
         self._seen = None
         aside.replace(path)
         flush_folder(folder)
@@ -191,6 +238,13 @@ def _write(table: pa.Table, path: Path) -> None:
             data_page_version="1.0",
             row_group_size=ROW_GROUP,
         )
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flushed(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.datasets.landed import OF, BatchFile, Kind, facts_of, in_order, landed_paths, read_column
+from retrim.core.landed_schema import LandedSchema
+from retrim.datasets.landed import OF, BatchFile, Kind, batch_id, facts_of, in_order, landed_paths, read_column
+from retrim.datasets.withdrawn import withdrawn_names
 
 FOLDER, MANIFEST = ".index", "manifest.json"
 PIECE = 1 << 18  # keys hashed at once: they become Python text for that long
@@ -28,9 +30,10 @@ PROBE = "retrim"  # its hash stands in the manifest: with another way to hash, t
 
 @dataclass
 class _Manifest:
-    """Facts by file, and the files of hashes by kind, each with how many it holds."""
+    """Facts by file, what columns were declared, and the files of hashes by kind, each with how many it holds."""
 
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    schemas: list[dict[str, Any]] = field(default_factory=list)
     runs: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: {"rows": [], "labels": []})
 
 
@@ -43,9 +46,10 @@ class LandingIndex:
 
     def batches(self) -> list[BatchFile]:
         """Every landed batch, in order of arrival, digest and kind; a file that did not change is not opened."""
-        noted = self._read().files
+        manifest = self._read()
+        noted, schemas = manifest.files, [LandedSchema.from_record(each) for each in manifest.schemas]
         return in_order(
-            _from_note(path, noted[name]) if _is_noted(path, noted.get(name)) else facts_of(path)
+            _from_note(path, noted[name], schemas) if _is_noted(path, noted.get(name)) else facts_of(path)
             for name, path in self._paths()
         )
 
@@ -69,7 +73,7 @@ class LandingIndex:
             asked = keys[found]
             sure = np.zeros(len(asked), dtype=bool)
             for name, facts in manifest.files.items():
-                if facts["kind"] == kind and not sure.all():
+                if facts["kind"] == kind and not facts["withdrawn"] and not sure.all():
                     sure |= asked.isin(read_column([self.root / name], "_key")).to_numpy()
             found[found] = sure
         return found
@@ -79,15 +83,18 @@ class LandingIndex:
         manifest = self._read()
         facts = facts_of(path)
         self._merge(manifest, facts.kind, hash_keys(keys))
-        manifest.files[str(path.relative_to(self.root))] = _note_of(facts, path)
+        manifest.files[str(path.relative_to(self.root))] = _note_of(facts, path, manifest.schemas, withdrawn=False)
         self._write(manifest)
 
     def _refreshed(self) -> _Manifest:
         """The manifest, brought up to what lies in the zone."""
         manifest = self._read()
-        there = dict(self._paths())
-        if any(name not in there or not _is_noted(there[name], note) for name, note in manifest.files.items()):
-            manifest = _Manifest()
+        there, gone = dict(self._paths()), withdrawn_names(self.root)
+        if any(
+            name not in there or not _is_noted(there[name], note) or note["withdrawn"] != (_batch(note) in gone)
+            for name, note in manifest.files.items()
+        ):
+            manifest = _Manifest()  # keys of many files are sorted into one: those of one file cannot be taken out
         new = {name: path for name, path in there.items() if name not in manifest.files}
         if new:
             self._note_all(manifest, new)
@@ -97,14 +104,17 @@ class LandingIndex:
     def _note_all(self, manifest: _Manifest, new: dict[str, Path]) -> None:
         """Notes files that are not known: their keys many at a time, as merging them one by one takes long."""
         waiting: dict[Kind, list[np.ndarray]] = {"rows": [], "labels": []}
+        gone = withdrawn_names(self.root)
         for name, path in new.items():
             facts = facts_of(path)
+            manifest.files[name] = _note_of(facts, path, manifest.schemas, withdrawn=facts.batch in gone)
+            if facts.batch in gone:
+                continue
             hashes = waiting[facts.kind]
             hashes.append(hash_keys(read_column([path], "_key")))
             if sum(map(len, hashes)) > MERGED:
                 self._merge(manifest, facts.kind, np.concatenate(hashes))
                 hashes.clear()
-            manifest.files[name] = _note_of(facts, path)
         for kind, hashes in waiting.items():
             if hashes:
                 self._merge(manifest, kind, np.concatenate(hashes))
@@ -139,8 +149,13 @@ class LandingIndex:
                 kind: [(str(name), int(size)) for name, size in record["runs"][kind]] for kind in ("rows", "labels")
             }
             whole = all(self._is_whole(name, size) for each in runs.values() for name, size in each)
-            if record["hash"] == _probe() and whole and all(_complete(note) for note in record["files"].values()):
-                return _Manifest(record["files"], runs)
+            if (
+                record["hash"] == _probe()
+                and whole
+                and all(_complete(note, record["schemas"]) for note in record["files"].values())
+            ):
+                [LandedSchema.from_record(each) for each in record["schemas"]]  # whole, or it is made anew
+                return _Manifest(record["files"], record["schemas"], runs)
         except Exception:  # noqa: BLE001, S110  a damaged file fails in a way of its own; the index is made anew
             pass
         return _Manifest()
@@ -153,7 +168,8 @@ class LandingIndex:
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.folder / f".{MANIFEST}"
         with aside.open("w", encoding="utf-8") as file:
-            json.dump({"hash": _probe(), "files": manifest.files, "runs": manifest.runs}, file)
+            facts = {"files": manifest.files, "schemas": manifest.schemas, "runs": manifest.runs}
+            json.dump({"hash": _probe(), **facts}, file)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self.folder / MANIFEST)
@@ -185,17 +201,36 @@ def _probe() -> str:
     return str(hash_keys(pd.Series([PROBE]))[0])
 
 
-FACTS: Sequence[str] = ("kind", "digest", "arrived", "correction", "released", "rows", "size", "changed")
+FACTS: Sequence[str] = (
+    "kind",
+    "digest",
+    "arrived",
+    "correction",
+    "released",
+    "rows",
+    "size",
+    "changed",
+    "schema",
+    "withdrawn",
+)
 
 
-def _note_of(facts: BatchFile, path: Path) -> dict[str, Any]:
-    stat = path.stat()
+def _batch(note: dict[str, Any]) -> str:
+    return batch_id(note["digest"])
+
+
+def _note_of(facts: BatchFile, path: Path, schemas: list[dict[str, Any]], *, withdrawn: bool) -> dict[str, Any]:
+    """What is noted of a file; what its columns were declared is added to `schemas`, where it is not among them."""
+    stat, schema = path.stat(), facts.schema.as_record()
+    if schema not in schemas:
+        schemas.append(schema)
     record = {name: value for name, value in facts.as_record().items() if name in FACTS or (name == OF and value)}
-    return {**record, "size": stat.st_size, "changed": stat.st_mtime_ns}
+    file = {"size": stat.st_size, "changed": stat.st_mtime_ns}
+    return {**record, **file, "schema": schemas.index(schema), "withdrawn": withdrawn}
 
 
-def _complete(note: dict[str, Any]) -> bool:
-    return set(note) - {OF} == set(FACTS)
+def _complete(note: dict[str, Any], schemas: Sequence[object]) -> bool:
+    return set(note) - {OF} == set(FACTS) and 0 <= note["schema"] < len(schemas)
 
 
 def _is_noted(path: Path, note: dict[str, Any] | None) -> bool:
@@ -205,6 +240,8 @@ def _is_noted(path: Path, note: dict[str, Any] | None) -> bool:
     return bool((stat.st_size, stat.st_mtime_ns) == (note["size"], note["changed"]))
 
 
-def _from_note(path: Path, note: dict[str, Any]) -> BatchFile:
+def _from_note(path: Path, note: dict[str, Any], schemas: Sequence[LandedSchema]) -> BatchFile:
     facts = {name: note[name] for name in ("kind", "digest", "correction", "released", "rows")}
-    return BatchFile(**facts, of=note.get(OF, ""), arrived=pd.Timestamp(note["arrived"]), path=path)
+    return BatchFile(
+        **facts, of=note.get(OF, ""), arrived=pd.Timestamp(note["arrived"]), path=path, schema=schemas[note["schema"]]
+    )

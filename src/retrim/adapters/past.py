@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from retrim.adapters.predictions import PredictionLog
 from retrim.adapters.schema import COUNTED_ROWS, DECISIONS, ENVELOPES, RELEASES, RUNS, SEALS, USED_ROWS, VERSIONS
 from retrim.adapters.store import Row, Store
 
@@ -13,7 +14,7 @@ ENDED = ("deferred", "promoted", "refused", "failed")
 def copy_past(source: Store, target: Store, model: str, *, before: str) -> list[Row]:
     """Copies a model's past into an empty store; gives its versions, first to last.
 
-    Predictions and alerts are left behind: no decision looks at them. So is a run that had not
+    Alerts are left behind: no decision looks at them. So is a run that had not
     ended by then, with the version it made unless that was live; its decision stays. A version
     that was imported has no run, and comes along if it had been registered by then.
 
@@ -49,6 +50,7 @@ def copy_past(source: Store, target: Store, model: str, *, before: str) -> list[
         for table, values in rows.items():
             if values:
                 connection.execute(sa.insert(table), values)
+    PredictionLog(target).take_over(PredictionLog(source).before(model, before))
     return versions
 
 

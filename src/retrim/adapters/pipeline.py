@@ -19,6 +19,7 @@ from retrim.adapters.dvc_cache import cache_folder
 from retrim.adapters.dvc_session import ROOM_VARIABLE, Say, StageFailedError, clean_environment, end_group
 from retrim.adapters.environment import GENTLE
 from retrim.adapters.outputs import file_hash, tree_hash
+from retrim.adapters.reaper import start_reaper
 from retrim.core.canonical import to_json
 from retrim.core.proof import Output
 from retrim.errors import RetrimError
@@ -204,6 +205,7 @@ def _hashes(facts: Mapping[str, Any], kind: str) -> dict[str, str]:
 def _follow(
     command: list[str], stage: str, room: Path, environment: Mapping[str, str], *, gently: bool, say: Say
 ) -> str:
+    start_reaper()
     process = subprocess.Popen(
         command,
         cwd=room,
@@ -237,6 +239,7 @@ def dvc(room: Path, *arguments: str) -> str:
     Raises:
         RetrimError: It failed; the message is DVC's own.
     """
+    start_reaper()
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=room,

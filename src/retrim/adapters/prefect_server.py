@@ -1,4 +1,9 @@
-"""A Prefect server on loopback, as a process of its own, for commands that run flows where none is reachable."""
+"""A Prefect server on loopback, as a process of its own, for commands that run flows where none is reachable.
+
+Whoever reaches it can have it run commands, and every user of the machine and every page in
+a browser reaches loopback. So each server has a login of its own, which lies where its user
+alone can read it; it is in no command line, in no log and not in the server's database.
+"""
 
 import fcntl
 import json
@@ -8,19 +13,24 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import psutil
 
+from retrim.adapters.prefect_api import PrefectApi, answers, make_login
+from retrim.adapters.reaper import start_reaper
 from retrim.errors import RetrimError
+from retrim.files import make_private_file, make_private_folder, write_private
 
 NOTE = "server.json"
+LOGIN = "login"
+"""The file with the login of the server that runs, for the person who opens its pages."""
 GUESTS = "guests.lock"
+STARTING = "starting.lock"
+LOGIN_VARIABLE = "PREFECT_API_AUTH_STRING"
 START_SECONDS = 120
 # By default the server closes a connection after 5 idle seconds: a flow whose stage lasts that long meets a closed one
 # and waits 2 s before it asks again.
@@ -28,8 +38,8 @@ KEEPALIVE_SECONDS = 120
 
 
 @contextmanager
-def reachable(home: Path, url: str | None) -> Iterator[str]:
-    """The address of a server that answers: the one at `url`, else one started under `home` and stopped at the end.
+def reachable(home: Path, url: str | None) -> Iterator[PrefectApi]:
+    """A server that answers: the one at `url`, else one started under `home` and stopped at the end.
 
     A second command in the workspace is a guest of the first one's server, which stays until the guest is done.
 
@@ -39,31 +49,38 @@ def reachable(home: Path, url: str | None) -> Iterator[str]:
     if url is not None:
         if not answers(url):
             raise RetrimError(f"no Prefect server answers at {url}; start it, or unset RETRIM_PREFECT_URL")
-        yield url
+        yield PrefectApi(url, os.environ.get(LOGIN_VARIABLE))
         return
-    known = _noted(home)
-    if known is not None and answers(known):
-        with (home / GUESTS).open("w") as guests:
-            fcntl.flock(guests, fcntl.LOCK_SH)
-            yield known
-        return
-    with own(home) as server:
-        yield server.url
-        with (home / GUESTS).open("w") as guests:
-            fcntl.flock(guests, fcntl.LOCK_EX)
+    with _one_at_a_time(home):
+        api = _noted(home)
+        if api is not None and api.answers():
+            guest, server = _locked(home / GUESTS, fcntl.LOCK_SH), None
+        else:
+            guest, server = None, _begin(home, pages=False)
+            api = server.api
+    try:
+        yield api
+    finally:
+        if guest is not None:
+            guest.close()
+        if server is not None:
+            _close_after_guests(home, server)
 
 
 @contextmanager
-def own(home: Path) -> "Iterator[Server]":
+def own(home: Path, *, pages: bool) -> "Iterator[Server]":
     """A server of this process, noted under `home` for others and stopped at the end; an orphan found there is ended.
+
+    Args:
+        home: Folder of its database, its log and its note.
+        pages: Whether it shows Prefect's pages too.
 
     Raises:
         RetrimError: It cannot be started.
     """
-    _end_orphan(home)
-    server = Server(home, free_port())
+    with _one_at_a_time(home):
+        server = _begin(home, pages=pages)
     try:
-        server.revive()
         yield server
     finally:
         server.close()
@@ -72,13 +89,15 @@ def own(home: Path) -> "Iterator[Server]":
 class Server:
     """A server on a port of its own; started again at the same address, it goes on from its database."""
 
-    def __init__(self, home: Path, port: int) -> None:
-        self.home, self.port = home, port
+    def __init__(self, home: Path, port: int, *, pages: bool) -> None:
+        self.home, self.pages = home, pages
+        self.api = PrefectApi(f"http://127.0.0.1:{port}/api", make_login())
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/api"
+    def pages_url(self) -> str:
+        """Where a browser finds its pages."""
+        return self.api.url.removesuffix("/api")
 
     def revive(self) -> bool:
         """Starts it if it does not run; whether it had to.
@@ -88,13 +107,28 @@ class Server:
         """
         if self.process is not None and self.process.poll() is None:
             return False
+        with _one_at_a_time(self.home):
+            self.start()
+        return True
+
+    def start(self) -> None:
+        """Starts it and notes it, while no other server starts here.
+
+        Raises:
+            RetrimError: It cannot be started.
+        """
         if self.process is not None:
             stop(self.process)  # what is left of its group
-        self.process, url = start(self.home, self.port)
-        note = {"url": url, "pid": self.process.pid, "owner": os.getpid()}
+        self.process = _launch(self.home, self.api, pages=self.pages)
+        note: dict[str, Any] = {
+            "url": self.api.url,
+            "login": self.api.login,
+            "pid": self.process.pid,
+            "owner": os.getpid(),
+        }
         note |= {"began": _began(self.process.pid), "owner_began": _began(os.getpid())}
-        (self.home / NOTE).write_text(json.dumps(note), encoding="utf-8")
-        return True
+        write_private(self.home / LOGIN, f"{self.api.login}\n".encode())
+        write_private(self.home / NOTE, json.dumps(note).encode())
 
     def close(self) -> None:
         """Stops it."""
@@ -102,29 +136,72 @@ class Server:
             return
         if (_read_note(self.home) or {}).get("pid") == self.process.pid:
             (self.home / NOTE).unlink(missing_ok=True)
+            (self.home / LOGIN).unlink(missing_ok=True)
         stop(self.process)
 
 
-def start(home: Path, port: int) -> tuple[subprocess.Popen[bytes], str]:
+def _begin(home: Path, *, pages: bool) -> Server:
+    """A new server that runs. Hold `_one_at_a_time`: two that start at once would both make the database's tables."""
+    _end_orphan(home)
+    server = Server(home, free_port(), pages=pages)
+    try:
+        server.start()
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def _close_after_guests(home: Path, server: Server) -> None:
+    while True:
+        _locked(home / GUESTS, fcntl.LOCK_EX).close()  # waits for them
+        with _one_at_a_time(home), suppress(BlockingIOError):  # nobody comes in while it is looked once more
+            _locked(home / GUESTS, fcntl.LOCK_EX | fcntl.LOCK_NB).close()
+            server.close()
+            return
+
+
+@contextmanager
+def _one_at_a_time(home: Path) -> Iterator[None]:
+    """Keeps other processes from starting or looking for a server of this folder."""
+    make_private_folder(home)
+    with _locked(home / STARTING, fcntl.LOCK_EX):
+        yield
+
+
+def _locked(path: Path, how: int) -> TextIO:
+    file = path.open("w")
+    try:
+        fcntl.flock(file, how)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _launch(home: Path, api: PrefectApi, *, pages: bool) -> "subprocess.Popen[bytes]":
     """Starts a server on loopback with its database under `home`, and waits until it answers."""
-    home.mkdir(parents=True, exist_ok=True)
-    url = f"http://127.0.0.1:{port}/api"
-    command = ["server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
+    start_reaper()
+    for name in ("prefect.db", "server.log"):
+        make_private_file(home / name)
+    port = api.url.removesuffix("/api").rpartition(":")[2]
+    command = ["server", "start", "--host", "127.0.0.1", "--port", port, "--ui" if pages else "--no-ui"]
     with (home / "server.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", *command],
-            env=environment(home, url),
+            env={**os.environ, **settings(home, api.url), **_server_settings(home, api)},
             stdout=log,
             stderr=log,
             start_new_session=True,
+            umask=0o077,
         )
     deadline = time.monotonic() + START_SECONDS
-    while not answers(url):
+    while not api.answers():
         if process.poll() is not None or time.monotonic() > deadline:
             stop(process)
             raise RetrimError(f"the Prefect server did not start; see {home / 'server.log'}")
         time.sleep(0.1)
-    return process, url
+    return process
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -137,13 +214,21 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def environment(home: Path, url: str) -> dict[str, str]:
-    """Variables that make Prefect keep to `home` and to this server, quietly."""
-    return {**os.environ, **settings(home, url), "PREFECT_SERVER_API_KEEPALIVE_TIMEOUT": str(KEEPALIVE_SECONDS)}
+def _server_settings(home: Path, api: PrefectApi) -> dict[str, str]:
+    """Settings of the server alone: its login, no other origin, and where its pages are unpacked."""
+    return {
+        "PREFECT_SERVER_API_AUTH_STRING": str(api.login),
+        LOGIN_VARIABLE: str(api.login),
+        "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": "",
+        "PREFECT_SERVER_API_KEEPALIVE_TIMEOUT": str(KEEPALIVE_SECONDS),
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "pages"),
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    }
 
 
 def settings(home: Path, url: str) -> dict[str, str]:
-    """Prefect's settings: home, address, no telemetry, warnings only."""
+    """Prefect's settings: home, address, no telemetry, warnings only. No login: a deployment is stored with them."""
     return {
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": url,
@@ -156,45 +241,18 @@ def settings(home: Path, url: str) -> dict[str, str]:
     }
 
 
-def answers(url: str) -> bool:
-    """Whether a Prefect server answers at `url`."""
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
+def known_server(home: Path, url: str | None) -> PrefectApi | None:
+    """The server at `url`, else the one that runs under `home`; None if none answers."""
+    api = _noted(home) if url is None else PrefectApi(url, os.environ.get(LOGIN_VARIABLE))
+    return api if api is not None and api.answers() else None
 
 
-def next_run(home: Path, url: str | None, *, deployment: str) -> dict[str, str] | None:
-    """The next scheduled run, `flow` and `at`, of deployments so named; None if no server answers or has one."""
-    url = url or _noted(home)
-    if url is None or not answers(url):
-        return None
-    wanted = {
-        "sort": "EXPECTED_START_TIME_ASC",
-        "limit": 1,
-        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
-        "deployments": {"name": {"any_": [deployment]}},
-    }
-    with suppress(urllib.error.URLError, OSError, ValueError, KeyError, IndexError):
-        run = _ask(f"{url}/flow_runs/filter", wanted)[0]
-        return {"flow": str(_ask(f"{url}/flows/{run['flow_id']}")["name"]), "at": str(run["expected_start_time"])}
-    return None
-
-
-def _ask(address: str, body: dict[str, Any] | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=5) as response:
-        return json.load(response)
-
-
-def _noted(home: Path) -> str | None:
-    """The address of the server that was started under `home`, if that process and the one that minds it still live."""
+def _noted(home: Path) -> PrefectApi | None:
+    """The server that was started under `home`, if that process and the one that minds it still live."""
     note = _read_note(home)
     if note is None or _began(note["pid"]) != note["began"] or _began(note["owner"]) != note["owner_began"]:
         return None
-    return str(note["url"])
+    return PrefectApi(str(note["url"]), str(note["login"]))
 
 
 def _end_orphan(home: Path) -> None:
@@ -209,7 +267,7 @@ def _end_orphan(home: Path) -> None:
 def _read_note(home: Path) -> dict[str, Any] | None:
     with suppress(OSError, ValueError):
         note = json.loads((home / NOTE).read_text(encoding="utf-8"))
-        if isinstance(note, dict) and {"url", "pid", "began", "owner", "owner_began"} <= note.keys():
+        if isinstance(note, dict) and {"url", "login", "pid", "began", "owner", "owner_began"} <= note.keys():
             return note
     return None
 

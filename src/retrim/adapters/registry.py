@@ -18,7 +18,8 @@ from retrim.adapters.exhibits import Exhibits
 from retrim.adapters.notes import check_lines, verdict_note
 from retrim.adapters.packaging import save_model
 from retrim.adapters.tracking import BUNDLES, NOTE, PUBLISHED, RUN, Tracking, all_pages, quotable
-from retrim.core.bundle import DIGESTS, VIEW, digests_of
+from retrim.core.bundle import DIGESTS, digests_of
+from retrim.core.bundle_format import VIEW
 from retrim.core.canonical import to_json
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.files import read_folder

@@ -57,6 +57,12 @@ class Rows:
         with self._database.connect() as connection:
             return [Row(dict(row._mapping)) for row in connection.execute(query)]  # noqa: SLF001  its public name
 
+    def in_parts(self, query: "sa.Select[Any]", size: int) -> Iterator[list[Row]]:
+        """The same, `size` rows at a time, so that they need not all fit into memory."""
+        with self._database.connect() as connection:
+            for part in connection.execution_options(yield_per=size).execute(query).partitions():
+                yield [Row(dict(row._mapping)) for row in part]  # noqa: SLF001  its public name
+
     def one(self, query: "sa.Select[Any]") -> Row | None:
         return next(iter(self.all(query.limit(1))), None)
 

@@ -12,7 +12,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from retrim.adapters.counted import CountedRows
-from retrim.adapters.predictions import Predictions
 from retrim.adapters.rows import Row, iso
 from retrim.adapters.schema import (
     ALERTS,
@@ -29,7 +28,7 @@ from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import RefusedError, RetrimError
 
 
-class Store(Predictions, CountedRows):
+class Store(CountedRows):
     """The store at an address; its tables are made at first use."""
 
     def models(self) -> list[str]:

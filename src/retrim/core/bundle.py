@@ -9,24 +9,19 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.balance import load_balanced
-from retrim.core.bundle_format import FORMAT_FILE, format_of
+from retrim.core.bundle_format import FORMAT_FILE, HISTORY, THRESHOLDS, VIEW, format_of
 from retrim.core.canonical import digest_of
 from retrim.core.fairness.thresholds import Thresholds
+from retrim.core.frames import as_numbers
 from retrim.core.models import Model
 from retrim.core.training import Recipe, WindowKind
 from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
 
-VIEW = "features/view.json"
 SPLIT = "features/split.json"
 HYPERPARAMETERS = "tuning/hyperparameters.json"
 TRIALS = "tuning/trials.json"
 VERDICT = "verdict/verdict.json"
-THRESHOLDS = "backtest/thresholds.json"
-HISTORY = "features/history.json"
-"""Its features from the past; not there where it has none."""
-
-
 DIGESTS = "digests.json"
 """Beside the files that predicting takes, where they are served without the rest: the SHA-256 of each."""
 
@@ -94,13 +89,13 @@ class Predictor:
         """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task.
 
         Raises:
-            BadInputError: The rows lack a feature, as after params.yaml was changed.
+            BadInputError: The rows lack a feature.
         """
         lacking = [name for name in self.view.needs if name not in rows.columns]
         if lacking:
             raise BadInputError(
-                f"the model needs {', '.join(lacking)}, which the table does not have; keep the column in data.columns "
-                "until a version without it is live (role: forbidden), or roll back to a version that does without"
+                f"the model needs {', '.join(lacking)}, which the rows do not have; add the column, blank where it is "
+                "not known, or take a version that does without"
             )
         return self.model.predict(self.view.matrix(rows))
 
@@ -117,7 +112,11 @@ class Predictor:
         Raises:
             BadInputError: The rows lack a column that makes groups.
         """
-        return None if self.thresholds is None else predicted >= self.thresholds.of(rows)
+        if self.thresholds is None:
+            return None
+        cut = [group.column for group in self.thresholds.groups if group.cuts and group.column in rows]
+        numbers = {name: as_numbers(rows[name]) for name in cut}  # of one that has become text since
+        return predicted >= self.thresholds.of(rows.assign(**numbers))
 
 
 def model_digest(files: Mapping[str, bytes]) -> str:

@@ -7,6 +7,10 @@ from typing import Any
 from retrim.errors import BadInputError
 
 FORMAT_FILE = "format.json"
+VIEW = "features/view.json"
+HISTORY = "features/history.json"
+"""Its features from the past; not there where it has none."""
+THRESHOLDS = "backtest/thresholds.json"
 FORMAT = 1
 """Raised when a file or field that was there is gone or means something else; an added one leaves it.
 

@@ -100,6 +100,7 @@ def explain_row(predictor: Predictor, row: pd.DataFrame, *, asked: str | None) -
     if model.link == "chance" and sign < 0:  # the chance of "not" is 1 less that of "yes", not its negative
         base += 1.0
         score += 1.0
+    row = view.seen(row)
     values = [_told(row[name].iloc[0], view, name) for name in view.needs]
     found = [
         Added(name, value, note, float(part))

@@ -1,4 +1,4 @@
-"""Frames as bytes: Parquet with fixed settings, so that the same frame gives the same file."""
+"""Frames as bytes: Parquet with fixed settings, so that the same frame gives the same file; columns as numbers."""
 
 from io import BytesIO
 
@@ -35,3 +35,16 @@ def rows_at(frame: pd.DataFrame, places: np.ndarray) -> pd.DataFrame:
 def from_parquet(content: bytes) -> pd.DataFrame:
     """The frame of a Parquet file."""
     return pd.read_parquet(BytesIO(content))
+
+
+def as_numbers(values: pd.Series) -> pd.Series:
+    """A column of numbers; text is read where it is a whole number, as in one that was an integer, else it is missing.
+
+    So a model that knew the column as an integer reads it on after its type was widened to category.
+    """
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype("str")
+    if not pd.api.types.is_string_dtype(values.dtype):
+        return values
+    whole = values.str.fullmatch(r"[+-]?[0-9]{1,16}").fillna(value=False).astype("bool")
+    return pd.to_numeric(values.where(whole), errors="coerce").astype("float64")

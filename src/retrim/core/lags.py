@@ -12,13 +12,14 @@ moment do not see one another. The target, and a column with the role forbidden,
 due. Not when it arrived: a history that was landed in one day would hold no past at all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
+from retrim.core.frames import as_numbers
 from retrim.core.ranges import STATISTICS
 from retrim.core.section import Section, SomeSpan, check_above_zero, check_span
 
@@ -80,6 +81,14 @@ class HistoryParams(Section):
         whose = f" by {', '.join(self.entity)}" if self.entity else ""
         return f"{feature.of} {what}{whose}{f' known {self.ahead} ahead' if self.ahead else ''}"
 
+    def called(self, renamed: Mapping[str, str]) -> "HistoryParams":
+        """The same, where the columns that it names are called otherwise by now."""
+        if not renamed:
+            return self
+        entity, known = (tuple(renamed.get(name, name) for name in names) for names in (self.entity, self.known_ahead))
+        features = tuple(each.model_copy(update={"of": renamed.get(each.of, each.of)}) for each in self.features)
+        return self.model_copy(update={"entity": entity, "known_ahead": known, "features": features})
+
     @property
     def columns(self) -> dict[str, PastFeature]:
         """Features by the name of their column, in the order of params.yaml."""
@@ -123,7 +132,7 @@ def _numbers(values: pd.Series, positive: tuple[str, str] | None, *, counted: bo
         return np.where(there, 1.0, np.nan)
     if positive is not None and values.name == positive[0]:
         return np.where(there, (values == positive[1]).fillna(False).to_numpy(dtype="float64"), np.nan)
-    return np.asarray(values.to_numpy(dtype="float64", na_value=np.nan))
+    return np.asarray(as_numbers(values).to_numpy(dtype="float64", na_value=np.nan))
 
 
 class _Clock:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from retrim.core.row_ledger import LEFT_OUT, REPLACES, Kind, RowCounts
+from retrim.core.row_ledger import LEFT_OUT, REPLACES, WITHDRAWN, Kind, RowCounts
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ def balance(kind: Kind, counts: RowCounts, *, mature: np.ndarray, due: np.ndarra
         "late": late,  # a row of a span that was counted before it came
         "left_out": row_of == LEFT_OUT,
         "replaces": row_of == REPLACES,
+        "withdrawn": row_of == WITHDRAWN,
     }
     rows = np.ones(len(row_of), dtype=bool) if kind == "tested" else members.landed_rows(mature) | counted
     left, exempt = rows & ~counted, {}

@@ -5,7 +5,7 @@ costs, and no key has to be kept or compared.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,9 +15,9 @@ Kind = Literal["met", "tested", "target", "measured", "deposited", "exempt"]
 champion's loss on them; deposited them; found that the champion had been made or judged with them."""
 COUNTS: tuple[Kind, ...] = ("tested", "target", "measured", "deposited")
 """What happens to a row once."""
-TO_COME, REPLACES, LEFT_OUT = -1, -2, -3
+TO_COME, REPLACES, LEFT_OUT, WITHDRAWN = -1, -2, -3, -4
 """Of a landed row that is in no row of the table: it has yet to arrive, or its span has yet to end; it replaces a row
-that landed before; `data.rows` leaves it out."""
+that landed before; `data.rows` leaves it out; its batch was withdrawn."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Members:
 
     Args:
         numbering: Of the landed rows.
-        row_of: The table's row of each landed row, shape (landed rows,); `TO_COME`, `REPLACES` or `LEFT_OUT` where it
-            is in none.
+        row_of: The table's row of each landed row, shape (landed rows,); `TO_COME`, `REPLACES`, `LEFT_OUT` or
+            `WITHDRAWN` where it is in none.
         rows: How many rows the table has.
         visible: Batches that had arrived, of rows and of labels.
     """
@@ -89,6 +89,15 @@ class Members:
     row_of: np.ndarray
     rows: int
     visible: tuple[str, ...]
+
+    def among(self, others: Mapping[str, tuple[int, int]]) -> "Members":
+        """The same with batches of rows that are not in the table: how many rows each has, and what these are."""
+        sizes = {
+            batch: int(size) for batch, size in zip(self.numbering.batches, np.diff(self.numbering.starts), strict=True)
+        }
+        codes = [np.full(size, code, dtype="int32") for size, code in others.values()]
+        numbering = numbering_of(sizes | {batch: size for batch, (size, _) in others.items()})
+        return replace(self, numbering=numbering, row_of=np.concatenate([self.row_of, *codes]))
 
     def table_rows(self, landed: np.ndarray) -> np.ndarray:
         """Which rows of the table are made of any of the landed rows that are True in `landed`, shape (n,)."""
@@ -169,6 +178,11 @@ def count_rows(members: Members, entries: Iterable[Entry], used: np.ndarray) -> 
         return members.table_rows(members.numbering.unpack(bits))
 
     return RowCounts(members, {kind: rows_of(kind) for kind in COUNTS}, rows_of("exempt") | used, used, entries)
+
+
+def numbering_of(sizes: Mapping[str, int]) -> Numbering:
+    """The numbering of batches of so many rows, in their order."""
+    return Numbering(tuple(sizes), np.cumsum([0, *sizes.values()]))
 
 
 def pack(rows: np.ndarray) -> bytes:

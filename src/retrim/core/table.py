@@ -12,14 +12,14 @@ underscore, as no column of a person's may:
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal
 
 import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from retrim.core.arrivals import first, first_known, latest
-from retrim.core.keyed import at_keys, total_order
+from retrim.core.keyed import at_keys, row_keys, total_order
 from retrim.core.lags import HistoryParams, past_features
 from retrim.core.lags_fit import history_faults
 from retrim.core.rows import RowParams, kept, put_together, row_faults
@@ -45,11 +45,20 @@ def check_text(value: object) -> object:
     return value
 
 
+def several(value: object) -> object:
+    """One text as a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 class ColumnParams(Section):
     """What one column of the table is."""
 
     type: ColumnType = Field(description="number, integer, category or time (UTC unless it names a zone)")
     role: Role = Field(description="feature; target; time (of the event); due (of the label); forbidden (leaks)")
+    # Few columns were ever called otherwise, so the key may be absent: absence is no hidden value.
+    was: Annotated[tuple[str, ...], BeforeValidator(several)] = Field(
+        default=(), description="what it was called in files that have landed: a name, or several"
+    )
 
 
 class DataParams(Section):
@@ -82,6 +91,8 @@ class DataParams(Section):
                 raise ValueError("a column has no name; give it one, in the table too")
             if name.startswith("_"):
                 raise ValueError(f"column {name!r} begins with '_', which is kept for retrim's own; rename it")
+            if taken := [each for each in self.columns[name].was if each in self.columns]:
+                raise ValueError(f"columns: {name!r} was {taken[0]!r}, and that is a column too; rename one of the two")
         if (self.label_horizon is None) == (self.due is None):
             raise ValueError("give the label's due time once: label_horizon, or one column with the role 'due'")
         if (self.task == "binary") != (self.positive is not None):
@@ -151,41 +162,6 @@ class DataParams(Section):
     def own_features(self) -> dict[str, ColumnType]:
         """Feature columns that a row brings along, and their types."""
         return {name: self.columns[name].type for name in self._with_role("feature")}
-
-
-def row_keys(rows: pd.DataFrame, key: tuple[str, ...], batch: str) -> pd.Series:
-    r"""The key of each row as one string: values joined by `|`, times in ISO 8601.
-
-    A `|` within a value of several is written `\|`.
-
-    Args:
-        rows: Typed rows, shape (n, columns).
-        key: Key columns. Empty: the key is `batch:row number`, counted from 0.
-        batch: Digest of the batch.
-
-    Returns:
-        Strings, shape (n,), index of `rows`.
-    """
-    if not key:
-        return pd.Series([f"{batch}:{number}" for number in range(len(rows))], index=rows.index, dtype="str")
-    parts = [_as_text(rows[name]) for name in key]
-    if len(parts) > 1:
-        # Else ("a|b", "c") and ("a", "b|c") were one key.
-        parts = [part.str.replace("\\", "\\\\").str.replace("|", "\\|") for part in parts]
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = joined + "|" + part
-    return joined
-
-
-def _as_text(values: pd.Series) -> pd.Series:
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        text = values.dt.strftime("%Y-%m-%dT%H:%M:%S.%f").str.removesuffix(".000000")
-        return pd.Series(text, dtype="str")
-    if pd.api.types.is_float_dtype(values):
-        numbers = values.map(lambda value: repr(int(value)) if value == int(value) else repr(value), na_action="ignore")
-        return pd.Series(numbers, dtype="str")
-    return values.astype("str")
 
 
 def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, *, as_of: pd.Timestamp) -> pd.DataFrame:
@@ -268,7 +244,11 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_past(
-    table: pd.DataFrame, data: DataParams, history: HistoryParams, also: Collection[str] = ()
+    table: pd.DataFrame,
+    data: DataParams,
+    history: HistoryParams,
+    also: Collection[str] = (),
+    renamed: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """The table with the features of `history` beside its columns; those that are there already stay as they are.
 
@@ -279,13 +259,21 @@ def with_past(
         data: What the table is.
         history: What is made of its past.
         also: Columns that it has too, and that were not read.
+        renamed: What columns that `history` names are called by now.
     """
     late = frozenset(name for name, column in data.columns.items() if column.role in ("target", "forbidden"))
     positive = None if data.positive is None else (data.target, data.positive)
     there = {*table.columns, *also}
-    made = {name: feature for name, feature in history.columns.items() if name not in there}
-    wanted = tuple(each for each in made.values() if {each.of, *history.entity} <= set(table.columns))
-    added = past_features(table, history.model_copy(update={"features": wanted}), late=late, positive=positive)
+    now = history.called(renamed or {})
+    wanted = {
+        name: feature
+        for name, feature in zip(history.columns, now.features, strict=True)
+        if name not in there and {feature.of, *now.entity} <= set(table.columns)
+    }
+    made = past_features(
+        table, now.model_copy(update={"features": tuple(wanted.values())}), late=late, positive=positive
+    )
+    added = dict(zip(wanted, made.values(), strict=True))
     return pd.concat([table, pd.DataFrame(added, index=table.index)], axis=1) if added else table
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrim.core.frames import as_numbers
 from retrim.core.prepare import STEPS, FittedStep, Outcome, Sheet, StepParams, learn_steps, past_of
 from retrim.core.prepare.step import counts_of
 from retrim.core.row_matrix import Matrix, matrix_of
@@ -134,6 +135,15 @@ class FeatureView:
                 return tuple(step.state["levels"][feature])
         return self.levels.get(feature)
 
+    def seen(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows with every feature of numbers as numbers: of one that has become text since, what can be read."""
+        text = {
+            name: as_numbers(rows[name])
+            for name, kind in self.features.items()
+            if kind in ("number", "integer") and name in rows and not pd.api.types.is_numeric_dtype(rows[name].dtype)
+        }
+        return rows.assign(**text) if text else rows
+
     def matrix(self, rows: pd.DataFrame) -> np.ndarray:
         """Rows as float64, shape (n, columns). Missing and unseen levels are NaN."""
         sheet = Sheet(rows, self.needs)
@@ -185,7 +195,7 @@ class FeatureView:
             elif name in sheet.made:
                 columns.append(sheet.made[name])
             else:
-                columns.append(sheet.rows[name].to_numpy(dtype="float64", na_value=np.nan))
+                columns.append(as_numbers(sheet.rows[name]).to_numpy(dtype="float64", na_value=np.nan))
         return np.column_stack(columns) if len(sheet.rows) else np.empty((0, len(columns)))
 
     def by_feature(self, parts: np.ndarray) -> np.ndarray:

@@ -191,6 +191,8 @@ def _check_names(
     examples = tuple(Example(None, None, f"missing: {name}") for name in missing)
     examples += tuple(Example(None, None, f"not declared: {name}") for name in extra)
     cure = "send the file with these columns, or declare them in params.yaml (data.columns)"
+    if extra and not missing:
+        cure += "; to land it without, name the others under reading.skip"
     if len(found) == 1 and any(mark in found[0] for mark in ",;\t|"):
         by = "commas" if separator == "," else repr(separator)
         cure = f"separate the columns by {by}; the header is {found[0][:60]!r}"

@@ -5,7 +5,9 @@ file itself, so a folder of files means the same flat or in date partitions.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from retrim.core.landed_schema import NUMERIC, LandedSchema, ReadColumns, as_they_stand, read_as
+from retrim.core.table import OURS, DataParams
+from retrim.datasets.landed_columns import as_read, stored_names
 from retrim.errors import BadInputError, RefusedError
 
 Kind = Literal["rows", "labels"]
@@ -22,6 +27,7 @@ BROKEN = (pa.ArrowException, OSError, UnicodeError)
 """What reading a damaged Parquet file raises: the last, where a byte of a column's name was turned."""
 FACTS = ("kind", "digest", "arrived", "correction", "released")
 OF = "of"  # a fact of pieces alone
+SCHEMA = "schema"  # what its columns were declared; a file without it is asked for the types that it has
 
 
 def batch_id(digest: str) -> str:
@@ -42,6 +48,7 @@ class BatchFile:
         of: sha256 of the large file that it is a piece of; empty when it is none.
         rows: Number of rows.
         path: Where the file lies.
+        schema: What its columns were declared when it landed.
     """
 
     kind: Kind
@@ -52,6 +59,7 @@ class BatchFile:
     of: str
     rows: int
     path: Path
+    schema: LandedSchema
 
     @property
     def batch(self) -> str:
@@ -84,10 +92,10 @@ def facts_of(path: Path) -> BatchFile:
     try:
         stored = {name.decode(): value.decode() for name, value in (footer.metadata or {}).items() if name[:1] != b"A"}
         kind, digest, arrived, correction, released = (stored[f"retrim.{name}"] for name in FACTS)
-        when = pd.Timestamp(arrived)
+        when, schema = pd.Timestamp(arrived), schema_of(footer)
     except KeyError as error:
         raise damaged(path, f"it lacks the fact {error}") from error
-    except ValueError as error:
+    except (*BROKEN, ValueError, TypeError) as error:
         raise damaged(path, f"a fact is no text, or its arrival no time: {error}") from error
     if kind not in ("rows", "labels"):
         raise damaged(path, f"its kind is {kind!r}")
@@ -100,7 +108,23 @@ def facts_of(path: Path) -> BatchFile:
         of=stored.get(f"retrim.{OF}", ""),
         rows=footer.num_rows,
         path=path,
+        schema=schema,
     )
+
+
+def schema_of(footer: pq.FileMetaData) -> LandedSchema:
+    """What the columns of a landed file were declared; of one that does not say, what they are stored as."""
+    noted = (footer.metadata or {}).get(f"retrim.{SCHEMA}".encode())
+    if noted is not None:
+        return LandedSchema.from_record(json.loads(noted))
+    stored = footer.schema.to_arrow_schema()
+    return LandedSchema({field.name: _type_of(field.type) for field in stored if field.name not in OURS}, {})
+
+
+def _type_of(stored: pa.DataType) -> str:
+    if pa.types.is_floating(stored) or pa.types.is_integer(stored):
+        return NUMERIC
+    return "time" if pa.types.is_timestamp(stored) else "category"
 
 
 def landed_paths(root: Path) -> list[Path]:
@@ -118,11 +142,12 @@ def landed_files(root: Path) -> list[BatchFile]:
     return in_order(facts_of(path) for path in landed_paths(root))
 
 
-def read_landed(root: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+def read_landed(root: Path, data: DataParams | None = None) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Landed rows and labels under `root`, as `retrim.core.table.assemble` takes them.
 
     Args:
         root: A landing zone, or `data/raw/` of a run room; files may lie flat or in partitions.
+        data: What the table is; None: columns as they stand in the files.
 
     Returns:
         Rows, and labels or None when no file of labels is there; in order of arrival.
@@ -132,29 +157,49 @@ def read_landed(root: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
         RefusedError: A file was altered since it landed.
     """
     files = landed_files(root)
-    return read_rows(rows_of(files, root)), read_labels([file.path for file in files if file.kind == "labels"])
+    rows = rows_of(files, root)
+    read = None if data is None else read_as(schemas_of(rows), data, {})
+    return read_rows([file.path for file in rows], read), read_labels(files, data)
 
 
-def rows_of(files: Iterable[BatchFile], root: Path) -> list[Path]:
-    """Where the rows of these batches lie.
+def schemas_of(files: Iterable[BatchFile]) -> dict[str, LandedSchema]:
+    """What the columns of each of these batches were declared."""
+    return {file.batch: file.schema for file in files}
+
+
+def rows_of(files: Iterable[BatchFile], root: Path) -> list[BatchFile]:
+    """Those of these batches that hold rows.
 
     Raises:
-        BadInputError: None of them holds rows.
+        BadInputError: None of them does.
     """
-    rows = [file.path for file in files if file.kind == "rows"]
+    rows = [file for file in files if file.kind == "rows"]
     if not rows:
         raise BadInputError(f"no rows have landed in {root}; land some with: retrim ingest FILE")
     return rows
 
 
-def read_rows(paths: Sequence[Path]) -> pd.DataFrame:
-    """Landed rows of the files at `paths`, in their order: `_key`, `_batch`, `_arrived`, `_correction`, own columns."""
-    return _read(paths, columns=None)
+def read_rows(paths: Sequence[Path], read: ReadColumns | None = None) -> pd.DataFrame:
+    """Landed rows of the files at `paths`, in their order: `_key`, `_batch`, `_arrived`, `_correction`, own columns.
+
+    Args:
+        paths: The files.
+        read: How they are read; None: as they stand.
+    """
+    return _read(paths, read, columns=None)
 
 
-def read_labels(paths: Sequence[Path]) -> pd.DataFrame | None:
-    """The same for files of labels: `_key`, ..., target, `label_time`; None when there are no files."""
-    return _read(paths, columns=None) if paths else None
+def read_labels(files: Iterable[BatchFile], data: DataParams | None = None) -> pd.DataFrame | None:
+    """The same for those of `files` that hold labels: `_key`, ..., target, `label_time`; None when none does.
+
+    Raises:
+        BadInputError: They are of another target than the table's.
+    """
+    labels = [file for file in files if file.kind == "labels"]
+    if not labels:
+        return None
+    read = None if data is None else read_as(schemas_of(labels), data, {}, labels=True)
+    return _read([file.path for file in labels], read, columns=None)
 
 
 def hash_file(path: Path) -> Path:
@@ -183,37 +228,37 @@ def check_whole(path: Path) -> None:
 def read_column(paths: Iterable[Path], column: str) -> pd.Series:
     """One column of the files at `paths`; empty text when there are none."""
     paths = list(paths)
-    return _read(paths, columns=[column])[column] if paths else pd.Series([], dtype="str", name=column)
+    return _read(paths, None, columns=[column])[column] if paths else pd.Series([], dtype="str", name=column)
 
 
-def read_columns(paths: Sequence[Path], columns: Sequence[str]) -> pd.DataFrame:
-    """Some columns of the files at `paths`, in their order; one that no file has is left out."""
-    return _read(paths, columns=list(columns))
-
-
-def _read(paths: Sequence[Path], *, columns: list[str] | None) -> pd.DataFrame:
-    tables = []
+def _read(paths: Sequence[Path], read: ReadColumns | None, *, columns: list[str] | None) -> pd.DataFrame:
     for path in paths:
         check_whole(path)
-        try:
-            # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
-            with path.open("rb") as file:
-                tables.append(pq.ParquetFile(file).read(columns=columns).replace_schema_metadata(None))
-        except BROKEN as error:
-            raise damaged(path, str(error)) from error
-    try:
-        frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
-    except pa.ArrowInvalid as error:
-        raise other_columns(str(error)) from error
+    if read is None:
+        schemas = {}
+        for path in paths:
+            with whole(path):
+                schemas[path.name] = schema_of(pq.read_metadata(path))
+        read = as_they_stand(schemas)
+    wanted = [*OURS, *read.types] if columns is None else columns
+    tables = []
+    for path in paths:
+        # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
+        with whole(path), path.open("rb") as file:
+            stored = pq.ParquetFile(file)
+            names = stored_names(stored.schema_arrow.names, read, wanted)
+            tables.append(as_read(stored.read(columns=list(names.values())), names, read, wanted))
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
     return frame
 
 
-def other_columns(found: str) -> BadInputError:
-    """The error of landed files that cannot be put together."""
-    return BadInputError(
-        f"landed batches have different columns ({found}); data.columns in params.yaml was changed after "
-        "batches had landed: change it back, or land them anew into an empty landing zone"
-    )
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """What a damaged file says, with its name and the cure."""
+    try:
+        yield
+    except BROKEN as error:
+        raise damaged(path, " ".join(str(error).split())) from error
 
 
 def damaged(path: Path, reason: str) -> BadInputError:

@@ -1,7 +1,6 @@
 """Landed rows that stay on disk: a few columns of all rows, or all columns of some rows, in any order."""
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from retrim.core.landed_schema import ReadColumns, as_they_stand
 from retrim.core.table import OURS, DataParams
-from retrim.datasets.landed import BROKEN, check_whole, damaged, other_columns
+from retrim.datasets.landed import check_whole, schema_of, whole
+from retrim.datasets.landed_columns import as_read, stored_names
 from retrim.datasets.pieces import PIECE
 
 ROW = "_row"
@@ -23,42 +24,37 @@ class LandedRows:
 
     Args:
         paths: Files of rows, 1 or more.
+        read: How they are read; None: as they stand.
 
     Raises:
-        BadInputError: A file is damaged, or they have different columns.
+        BadInputError: A file is damaged.
         RefusedError: A file was altered since it landed.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], read: ReadColumns | None = None) -> None:
         groups: list[tuple[Path, int, int]] = []
-        schemas = []
+        schemas = {}
         for path in paths:
             check_whole(path)
             # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
-            with _whole(path), path.open("rb") as file:
+            with whole(path), path.open("rb") as file:
                 footer = pq.ParquetFile(file)
-                schemas.append(footer.schema_arrow.remove_metadata())
+                schemas[path.name] = schema_of(footer.metadata)
                 parts = range(footer.metadata.num_row_groups)
                 groups += [(path, part, footer.metadata.row_group(part).num_rows) for part in parts]
-        for path, schema in zip(paths, schemas, strict=True):
-            if schema != schemas[0]:
-                raise other_columns(f"those of {path.name} are {', '.join(schema.names)}")
-        self._paths = list(paths)
+        self._columns = as_they_stand(schemas) if read is None else read
         self._groups = groups
         self._starts = np.cumsum([0, *(rows for _, _, rows in groups)])
         self._held: dict[int, pa.Table] = {}
-        self.columns: list[str] = schemas[0].names
+        self.columns: list[str] = [*OURS, *self._columns.types]
+
+    @property
+    def renamed(self) -> Mapping[str, str]:
+        """Columns that earlier versions need and that are called otherwise by now: what they are called."""
+        return self._columns.renamed
 
     def __len__(self) -> int:
         return int(self._starts[-1])
-
-    @property
-    def sizes(self) -> list[int]:
-        """How many rows each file has, in their order."""
-        found = dict.fromkeys(self._paths, 0)
-        for path, _, rows in self._groups:
-            found[path] += rows
-        return list(found.values())
 
     def narrow(self, columns: Sequence[str]) -> pd.DataFrame:
         """These columns of every row, and its number as `_row`; `_batch` as a category, sorted."""
@@ -66,9 +62,11 @@ class LandedRows:
         files = dict.fromkeys(path for path, _, _ in self._groups)
         tables = []
         for path in files:
-            with path.open("rb") as file, _whole(path):
-                tables.append(pq.ParquetFile(file, read_dictionary=["_batch"]).read(columns=wanted))
-        table = pa.concat_tables([each.replace_schema_metadata(None) for each in tables])
+            with path.open("rb") as file, whole(path):
+                stored = pq.ParquetFile(file, read_dictionary=["_batch"])
+                names = stored_names(stored.schema_arrow.names, self._columns, wanted)
+                tables.append(as_read(stored.read(columns=_once(names)), names, self._columns, wanted))
+        table = pa.concat_tables(tables)
         tables.clear()
         frame: pd.DataFrame = table.select(wanted).to_pandas(split_blocks=True, self_destruct=True)
         if "_batch" in wanted:
@@ -147,17 +145,15 @@ class LandedRows:
 
     def _read(self, place: int, columns: Sequence[str]) -> pa.Table:
         path, part, _ = self._groups[place]
-        with path.open("rb") as file, _whole(path):
-            return pq.ParquetFile(file).read_row_group(part, columns=list(columns)).replace_schema_metadata(None)
+        with path.open("rb") as file, whole(path):
+            stored = pq.ParquetFile(file)
+            names = stored_names(stored.schema_arrow.names, self._columns, columns)
+            return as_read(stored.read_row_group(part, columns=_once(names)), names, self._columns, columns)
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """What a damaged file says, with its name and the cure."""
-    try:
-        yield
-    except BROKEN as error:
-        raise damaged(path, " ".join(str(error).split())) from error
+def _once(names: Mapping[str, str]) -> list[str]:
+    """The stored columns: one that is read under two names is read once."""
+    return list(dict.fromkeys(names.values()))
 
 
 def without_numbers(rows: pd.DataFrame) -> pd.DataFrame:

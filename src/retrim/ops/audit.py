@@ -9,11 +9,11 @@ import pandas as pd
 
 from retrim.adapters.store import Row
 from retrim.core.row_balance import Balance, balance
-from retrim.core.row_ledger import COUNTS, Entry, Kind, RowCounts
+from retrim.core.row_ledger import COUNTS, TO_COME, WITHDRAWN, Entry, Kind, RowCounts, count_rows
 from retrim.core.rows import RowParams
 from retrim.datasets.landed import read_column
 from retrim.ops.champion import champion
-from retrim.ops.counts import row_counts
+from retrim.ops.counts import used_by
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable, known, known_of
 
@@ -75,7 +75,9 @@ def audit(house: House, *, now: pd.Timestamp) -> Audit:
         BadInputError: No rows have landed.
     """
     table = known(house, as_of=now)
-    counts = row_counts(house, table, champion(house))
+    found, entries = champion(house), house.store.counted_rows(house.model)
+    used = np.zeros(len(table), dtype=bool) if found is None else used_by(house, table, found)
+    counts = count_rows(table.members.among(_not_there(house, table, now=now)), entries, used)
     checks = {row.id: row for row in house.store.decisions(house.model, source="check")}
     mature = table.times["_matured"].notna().to_numpy()
     views: dict[str, KnownTable] = {}
@@ -85,8 +87,8 @@ def audit(house: House, *, now: pd.Timestamp) -> Audit:
         balances.append(balance(kind, counts, mature=mature, due=due))
     landed = {file.batch for file in house.landing.batches()}
     lost = sorted({each.batch for each in counts.entries} - landed)
-    found = _found(house, table, balances)
-    return Audit(tuple(balances), found, tuple(lost), _disagree(house, list(checks.values()), counts))
+    faults = _faults(house, counts, balances)
+    return Audit(tuple(balances), faults, tuple(lost), _disagree(house, list(checks.values()), counts))
 
 
 def _due(
@@ -112,8 +114,18 @@ def _due(
     return numbering.unpack(then.members.numbering.pack(then.members.landed_rows(wanted)).items())
 
 
-def _found(house: House, table: KnownTable, balances: Sequence[Balance]) -> tuple[RowFault, ...]:
-    numbering, found = table.members.numbering, []
+def _not_there(house: House, table: KnownTable, *, now: pd.Timestamp) -> dict[str, tuple[int, int]]:
+    """Batches of rows that are not in the table: how many rows each has, and whether they are to come or withdrawn."""
+    there, gone = set(table.members.visible), house.landing.withdrawn(now)
+    return {
+        file.batch: (file.rows, WITHDRAWN if file.batch in gone else TO_COME)
+        for file in house.landing.batches()
+        if file.kind == "rows" and file.batch not in there
+    }
+
+
+def _faults(house: House, counts: RowCounts, balances: Sequence[Balance]) -> tuple[RowFault, ...]:
+    numbering, found = counts.members.numbering, []
     paths = {file.batch: file.path for file in house.landing.batches()}
     for each in balances:
         for fault, numbers in (("missing", each.missing), ("counted twice", each.double)):

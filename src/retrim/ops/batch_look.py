@@ -8,8 +8,9 @@ import pandas as pd
 from retrim.adapters.landing import Landing
 from retrim.core.batches import BatchParams, Concern, History, Kind, look_at
 from retrim.core.fault import Fault
+from retrim.core.landed_schema import lacking, read_as
 from retrim.core.table import DataParams
-from retrim.datasets.landed import BatchFile
+from retrim.datasets.landed import BatchFile, schemas_of
 from retrim.datasets.landed_rows import ROW, LandedRows
 
 BATCHES = 12  # newest regular batches, at least, so that it is known how long a batch usually is
@@ -42,7 +43,7 @@ def look_at_batch(
         of: The large file that it is a piece of. How much a piece holds says nothing, so it is not held against that.
         made: Columns that no file has.
     """
-    regular = [file for file in landing.batches() if file.kind == "rows" and not file.correction]
+    regular = [file for file in landing.standing() if file.kind == "rows" and not file.correction]
     if not regular:
         return "ok", ()
     history = _history(regular, data, params)
@@ -61,7 +62,9 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams) ->
             break
         taken.insert(0, file)
         rows += file.rows
-    landed = LandedRows([file.path for file in taken])
+    schemas = schemas_of(taken)
+    read = read_as(schemas, data, {})
+    landed = LandedRows([file.path for file in taken], read)
     times = landed.narrow(["_batch", data.time])
     ends = times.groupby("_batch", sort=False, observed=True)[data.time].max()
     places = times.sort_values(data.time, kind="stable")[ROW].iloc[-params.history_rows :].to_numpy()
@@ -71,7 +74,8 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams) ->
         batches.setdefault(file.of or file.digest, []).append(file)
     last = [max(pd.Timestamp(ends[file.batch]) for file in each) for each in batches.values()]
     lags = [max(file.arrived for file in each) - end for each, end in zip(batches.values(), last, strict=True)]
-    return History(newest, last, lags, [sum(file.rows for file in each) for each in batches.values()])
+    counts = [sum(file.rows for file in each) for each in batches.values()]
+    return History(newest, last, lags, counts, lacking(schemas, data.columns, read.names))
 
 
 def _fault(concern: Concern, rows: int) -> Fault:

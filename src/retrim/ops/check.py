@@ -34,6 +34,7 @@ from retrim.ops.mode import mode_now
 from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
 from retrim.ops.score import score_table
+from retrim.ops.served import tell_skew
 from retrim.ops.standing import past_check, past_of_store, rolled_back
 from retrim.ops.totals import deposited, totals
 
@@ -96,6 +97,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         "metrics": None,
         "loss": None,
         "interval": None,
+        "served": None,
         "estimate": None,
         "scored": [],
         "estimates": None,
@@ -148,6 +150,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
             price=price,
             now=now,
         )
+        tell_skew(house, seen.served, now=now)
         guessed = estimate(house, table, predictor, version, past=past, now=now)
         formers = score_formers(house, table, predictor, version)
         probation = look_at_probation(house, table, predictor, previous=previous, now=now)

@@ -45,7 +45,7 @@ def compare_on_common_rows(
             "cannot be compared on the same rows"
         )
         return {**NOTHING, "notes": [note]}
-    params, rows, notes = house.params, found.rows, []
+    params, rows, notes = house.params, newer.predictor.view.seen(found.rows), []
     views = older.predictor.view, newer.predictor.view
     try:
         predicted = older.predictor.predict(rows), newer.predictor.predict(rows)

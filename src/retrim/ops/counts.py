@@ -1,16 +1,16 @@
 """Which landed rows a check may still count, and which ones a version was made or judged with."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from retrim.adapters.landing_index import hash_keys
+from retrim.core.keyed import row_keys
 from retrim.core.row_ledger import RowCounts, count_rows, pack
-from retrim.core.table import DataParams, row_keys
-from retrim.datasets.landed import facts_of, landed_paths, read_columns
+from retrim.core.table import DataParams
+from retrim.datasets.landed import BatchFile, facts_of, landed_paths, read_column
+from retrim.datasets.landed_zone import open_landed
 from retrim.ops.champion import Stored
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable
@@ -68,18 +68,19 @@ def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
         file = facts_of(path)
         used = np.zeros(0, dtype=bool)
         if file.kind == "rows":
-            hashed = hash_keys(_table_keys([path], data))
+            hashed = hash_keys(_table_keys(file, data))
             places = np.minimum(np.searchsorted(wanted, hashed), max(len(wanted) - 1, 0))
             used = wanted[places] == hashed if len(wanted) else np.zeros(len(hashed), dtype=bool)
         found[file.batch] = pack(used)
     return found
 
 
-def _table_keys(paths: Sequence[Path], data: DataParams) -> pd.Series:
-    """The key of the table's row that each landed row is in."""
+def _table_keys(file: BatchFile, data: DataParams) -> pd.Series:
+    """The key of the table's row that each row of a landed file is in."""
     grain = data.rows.resample
     if grain is None:
-        return read_columns(paths, ["_key"])["_key"]
-    landed = read_columns(paths, list(dict.fromkeys([*grain.by, data.time])))
+        return read_column([file.path], "_key")
+    rows, _ = open_landed([file], data, {}, root=file.path.parent)
+    landed = rows.narrow(list(dict.fromkeys([*grain.by, data.time])))
     keys = row_keys(landed.assign(**{data.time: landed[data.time].dt.floor(grain.every)}), data.row_key, "")
     return keys.fillna("")

@@ -74,7 +74,7 @@ def look(house: House, table: KnownTable, champion: Stored, counts: RowCounts) -
         )
         return Looked([], {}, text)
     untested = counts.waiting("tested")[table.places]
-    newest = table.only(untested).read()
+    newest = predictor.view.seen(table.only(untested).read())
     importances = importances_of(predictor)
     drift, asked = house.params.drift, asked_of(house, kept)
     came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])

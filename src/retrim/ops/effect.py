@@ -16,7 +16,8 @@ from retrim.core.table import assemble, mature
 from retrim.core.training import Recipe, WindowKind, in_parallel
 from retrim.core.tried_settings import changed, refuse_facts, refuse_other_facts, value_at
 from retrim.core.windows import past_of
-from retrim.datasets.landed import read_landed
+from retrim.datasets.landed_rows import without_numbers
+from retrim.datasets.landed_zone import open_landed
 from retrim.errors import BadInputError, RefusedError
 from retrim.machine import cores
 from retrim.ops.champion import champion
@@ -144,9 +145,11 @@ def _fitted_by(params: Params, live: Recipe | None) -> dict[str, Any]:
 def _tables(house: House, tried: Params, now: pd.Timestamp) -> list[pd.DataFrame]:
     """Mature rows as each side makes them."""
     tell("try: reading what has landed")
-    rows, labels = read_landed(house.landing.root)
-    both = (house.params, tried)
-    tables = [as_trained(mature(assemble(rows, labels, each.data, as_of=now)), each.fairness) for each in both]
+    tables = []
+    for each in (house.params, tried):
+        landed, labels = open_landed(house.landing.batches(now), each.data, {}, root=house.landing.root)
+        rows = without_numbers(landed.narrow(landed.columns))
+        tables.append(as_trained(mature(assemble(rows, labels, each.data, as_of=now)), each.fairness))
     if min(map(len, tables)) < 4:
         raise RefusedError(
             f"{min(map(len, tables))} rows are mature as of {now.isoformat()}; wait until labels are due"

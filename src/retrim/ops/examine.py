@@ -4,9 +4,10 @@ import pandas as pd
 
 from retrim.adapters.landing import Landing
 from retrim.core.fault import EXAMPLES_KEPT, Fault, of_rows
+from retrim.core.keyed import row_keys
 from retrim.core.made import with_made
 from retrim.core.reading import ReadingParams
-from retrim.core.table import LABEL_TIME, DataParams, row_keys
+from retrim.core.table import LABEL_TIME, DataParams
 from retrim.datasets.landed import Kind, batch_id
 from retrim.datasets.table import KEY, read_content
 

@@ -1,6 +1,7 @@
 """Explains a prediction: of a landed row, of a row that a person gives, or one that was stored."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pandas as pd
 
 from retrim.adapters.store import Row, iso
 from retrim.core.explanation import Explanation, explain_row
+from retrim.core.keyed import row_keys
 from retrim.core.near import near_keys
-from retrim.core.table import DataParams, row_keys
+from retrim.core.table import DataParams
 from retrim.datasets.one_row import row_of_file, row_of_json
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.champion import Stored, stored
@@ -131,20 +133,20 @@ def _landed(
 
 def _prediction(house: House, key: str, version: int) -> Row:
     """A stored prediction, by the key as a person spells it."""
-    made = house.store.prediction_keys(house.model, version=version)
+    for spelt in _spellings(key, house.params.data):
+        found = house.predictions.one(house.model, key=spelt, version=version)
+        if found is not None:
+            return found
+    made = house.predictions.all_keys(house.model, version=version)
     if not made:
         raise BadInputError(
             f"version {version} has stored no prediction; leave @{version} out and say --version {version}"
         )
-    known = _spelt(key, pd.Series(made, dtype="str"), house.params.data)
-    found = None if known is None else house.store.prediction(house.model, key=known, version=version)
-    if found is None:
-        near = ", ".join(near_keys(made, key, most=3))
-        raise BadInputError(
-            f"version {version} has no stored prediction of {key!r}; near ones: {near}. To explain what it would say: "
-            f"leave @{version} out and say --version {version}"
-        )
-    return found
+    near = ", ".join(near_keys(made, key, most=3))
+    raise BadInputError(
+        f"version {version} has no stored prediction of {key!r}; near ones: {near}. To explain what it would say: "
+        f"leave @{version} out and say --version {version}"
+    )
 
 
 def _no_row(what: str, keys: pd.Series) -> BadInputError:
@@ -153,20 +155,23 @@ def _no_row(what: str, keys: pd.Series) -> BadInputError:
 
 
 def _spelt(what: str, keys: pd.Series, data: DataParams) -> str | None:
-    """The key as the table spells it: as it was given, or with its times written out; None where no row has it."""
-    if (keys == what).any():
-        return what
+    """The key as the table spells it; None where no row has it."""
+    return next((spelt for spelt in _spellings(what, data) if (keys == spelt).any()), None)
+
+
+def _spellings(what: str, data: DataParams) -> Iterator[str]:
+    """How the table may spell a key: as it was given, or with its times written out."""
+    yield what
     parts = re.split(r"(?<!\\)\|", what) if len(data.row_key) > 1 else [what]
     if len(parts) != len(data.row_key):
-        return None
+        return
     values: dict[str, pd.Series] = {}
     for name, part in zip(data.row_key, parts, strict=True):
         if data.columns[name].type == "time":
             times = pd.to_datetime(pd.Series([part]), format="ISO8601", utc=True, errors="coerce")
             if times.isna().any():
-                return None
+                return
             values[name] = times
         else:
             values[name] = pd.Series([part.replace("\\|", "|").replace("\\\\", "\\")], dtype="str")
-    spelt = str(row_keys(pd.DataFrame(values), data.row_key, "").iloc[0])
-    return spelt if (keys == spelt).any() else None
+    yield str(row_keys(pd.DataFrame(values), data.row_key, "").iloc[0])

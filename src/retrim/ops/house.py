@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrim.adapters.landing import Landing
+from retrim.adapters.predictions import PredictionLog
 from retrim.adapters.store import Store
 from retrim.paths import Workspace
 from retrim.settings import Env, Params, load_params
@@ -30,6 +31,10 @@ class House:
     def store(self) -> Store:
         self.workspace.var.mkdir(exist_ok=True)
         return Store(self.env.store_url or f"sqlite:///{self.workspace.var / 'retrim.db'}")
+
+    @cached_property
+    def predictions(self) -> PredictionLog:
+        return PredictionLog(self.store)
 
     @cached_property
     def landing(self) -> Landing:

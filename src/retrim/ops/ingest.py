@@ -15,6 +15,7 @@ import pandas as pd
 from retrim.adapters.landing import Landing
 from retrim.adapters.quarantine import Entry, Quarantine, State
 from retrim.adapters.validation import for_columns, read_suite, validate
+from retrim.adapters.validation_columns import fit_suite
 from retrim.core.batches import BatchParams
 from retrim.core.batches import Kind as Verdict
 from retrim.core.fault import Fault
@@ -28,8 +29,10 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.files import name_of
 from retrim.ops.arrival import arrival, clock
 from retrim.ops.batch_look import look_at_batch
+from retrim.ops.changed_table import landed_columns, refuse_changes
 from retrim.ops.examine import examine
 from retrim.ops.person import require_who_and_why
+from retrim.ops.withdraw import refuse_withdrawn
 from retrim.paths import Workspace
 
 log = logging.getLogger(__name__)
@@ -49,6 +52,7 @@ class Landed:
         faults: Why it was quarantined; what was overridden, when it was released.
         verdict: ok, drifted, unsure or broken, as it was looked at now; None where it was not.
         part: Of a piece of a large file: which it is; its faults name rows of that file.
+        notes: What the suite was not asked, as its column is gone.
     """
 
     outcome: Outcome
@@ -59,6 +63,7 @@ class Landed:
     faults: tuple[Fault, ...]
     verdict: Verdict | None
     part: Part | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def batch(self) -> str:
@@ -74,6 +79,7 @@ class Landed:
             "path": str(self.path),
             "faults": [fault.as_record() for fault in self.faults],
             "verdict": self.verdict,
+            "notes": list(self.notes),
             **({} if self.part is None else self.part.as_record()),
         }
 
@@ -155,11 +161,13 @@ def release(
         entry = quarantine.get(name)
         before = landing.find(entry.digest)
         if before is not None:
+            refuse_withdrawn(before, landing.withdrawals().get(before.batch))
             _close_landed(quarantine, entry, before.released, by=by, now=now or clock())
             return Landed("already", before.kind, before.digest, before.rows, before.path, (), None)
         content = quarantine.content(entry)
         if entry.state != "held" or content is None:
             raise RefusedError(f"batch {entry.batch} was {entry.state} ({entry.reason}); ingest {entry.file} again")
+        refuse_changes(landing, data)
         now = arrival(landing, now, correction=entry.correction)
         frame, faults = examine(
             content, entry.kind, landing=landing, how=(data, reading), now=now, correction=entry.correction
@@ -168,7 +176,7 @@ def release(
         if stubborn or frame is None:
             listed = "; ".join(f"{fault}: {fault.cure}" for fault in stubborn)
             raise RefusedError(f"batch {entry.batch} cannot be released: {listed}")
-        what = (entry.kind, data.time, entry.of)
+        what = (entry.kind, data, entry.of)
         path = _write(landing, what, frame, entry.digest, now=now, correction=entry.correction, released=reason)
         _close_landed(quarantine, entry, reason, by=by, now=now)
     log.info("batch released", extra={"batch": entry.batch, "by": by, "reason": reason})
@@ -216,17 +224,21 @@ def _land(
         entry = quarantine.find(digest)
         before = landing.find(digest)
         if before is not None:
+            refuse_withdrawn(before, landing.withdrawals().get(before.batch))
             if entry is not None:
                 _close_landed(quarantine, entry, before.released, by="", now=now or clock())
             return Landed("already", before.kind, digest, before.rows, before.path, (), None)
         if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
             return Landed("quarantined", kind, digest, 0, workspace.quarantine / entry.batch, entry.faults, None)
+        refuse_changes(landing, data)
         begun = arrival(landing, now, correction=correction)
         made = begun if isinstance(path, Path) else begun - path.part.after * APART  # rows of a file follow one another
         frame, faults = examine(content, kind, landing=landing, how=how, now=made, correction=correction)
+        notes: tuple[str, ...] = ()
         if frame is not None and all(fault.releasable for fault in faults):
-            asked = suite if kind == "rows" else for_columns(suite, frame.columns)
-            faults += validate(frame, asked)
+            fitted = fit_suite(suite, data.suite, columns=frame.columns, **landed_columns(landing, data))
+            notes = fitted.notes if kind == "rows" else ()
+            faults += validate(frame, fitted.suite if kind == "rows" else for_columns(fitted.suite, frame.columns))
         verdict: Verdict | None = "broken" if frame is None or faults else None
         if frame is not None and not faults and batches is not None and batches.look:
             by_when = now or clock()
@@ -238,17 +250,17 @@ def _land(
             entry = Entry(digest, kind, correction, name, of, len(content), now, faults, "held", "", "", None)
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
-            return Landed("quarantined", kind, digest, rows, folder, faults, verdict)
-        landed = _write(landing, (kind, data.time, of), frame, digest, now=now, correction=correction, released="")
+            return Landed("quarantined", kind, digest, rows, folder, faults, verdict, notes=notes)
+        landed = _write(landing, (kind, data, of), frame, digest, now=now, correction=correction, released="")
         if entry is not None:
             _close_landed(quarantine, entry, "", by="", now=now)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
-    return Landed("landed", kind, digest, rows, landed, (), verdict)
+    return Landed("landed", kind, digest, rows, landed, (), verdict, notes=notes)
 
 
 def _write(
     landing: Landing,
-    what: tuple[Kind, str, str],
+    what: tuple[Kind, DataParams, str],
     frame: pd.DataFrame,
     digest: str,
     *,
@@ -256,16 +268,17 @@ def _write(
     correction: bool,
     released: str,
 ) -> Path:
-    kind, time, of = what
+    kind, data, of = what
+    facts: dict[str, Any] = {"arrived": now, "correction": correction, "released": released, "of": of, "data": data}
     if kind == "labels":
         # A source that does not say when a label was known learned it when it sent it.
         known = frame[LABEL_TIME].fillna(now)
         labels = frame.assign(**{LABEL_TIME: known})
-        return landing.land_labels(labels, digest=digest, arrived=now, correction=correction, released=released, of=of)
+        return landing.land_labels(labels, digest=digest, **facts)
     # In order of event, so that whoever reads a span of time reads few parts of the file.
-    if not frame[time].is_monotonic_increasing:
-        frame = frame.sort_values(time, kind="stable", ignore_index=True)
-    return landing.land_rows(frame, digest=digest, arrived=now, correction=correction, released=released, of=of)
+    if not frame[data.time].is_monotonic_increasing:
+        frame = frame.sort_values(data.time, kind="stable", ignore_index=True)
+    return landing.land_rows(frame, digest=digest, **facts)
 
 
 def _close_landed(quarantine: Quarantine, entry: Entry, released: str, *, by: str, now: pd.Timestamp) -> None:

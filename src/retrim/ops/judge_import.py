@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.core.bundle import HISTORY, VERDICT, Predictor, load_predictor
+from retrim.core.bundle import VERDICT, Predictor, load_predictor
+from retrim.core.bundle_format import HISTORY
 from retrim.core.gate import Judged, Stated, Used, judge_models, score, uses
 from retrim.core.lags import HistoryParams
 from retrim.core.metrics import measure, row_losses

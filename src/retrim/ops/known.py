@@ -1,22 +1,25 @@
 """The table as the house knew it at a moment, with the features from the past of every version it holds."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from retrim.core.frames import rows_at
+from retrim.core.keyed import row_keys
 from retrim.core.lags import HistoryParams, past_takes
-from retrim.core.row_ledger import LEFT_OUT, REPLACES, TO_COME, Members, Numbering
+from retrim.core.row_ledger import LEFT_OUT, REPLACES, Members, numbering_of
 from retrim.core.rows import kept, left_out
-from retrim.core.table import DataParams, known_rows, row_keys, shaped, with_past
-from retrim.datasets.landed import BatchFile, landed_files, read_labels, rows_of
+from retrim.core.table import ColumnType, DataParams, known_rows, shaped, with_past
 from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
+from retrim.datasets.landed_zone import open_landed, with_names_of_then
 from retrim.ops.house import House
 
 HISTORY = "history"
 """In a version's lineage: its features from the past; without the key it has none."""
+NEEDS = "needs"
+"""In a version's lineage: the columns of landed rows that it reads, with their types then."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,12 @@ def known(house: House, *others: House, as_of: pd.Timestamp) -> KnownTable:
         BadInputError: No rows have landed at all, or a file is damaged.
         RefusedError: A file was altered since it landed.
     """
-    kept = [row.lineage.get(HISTORY) for each in (house, *others) for row in each.store.versions(each.model)]
-    histories = [HistoryParams.model_validate(each) for each in kept if each]
-    return _known(house, house.params.data, histories, as_of=as_of)
+    versions = [row for each in (house, *others) for row in each.store.versions(each.model)]
+    histories = [HistoryParams.model_validate(row.lineage[HISTORY]) for row in versions if row.lineage.get(HISTORY)]
+    needs: dict[str, ColumnType] = {}
+    for row in versions:
+        needs |= row.lineage.get(NEEDS, {})
+    return _known(house, house.params.data, histories, needs, as_of=as_of)
 
 
 def known_of(house: House, data: DataParams, batches: Collection[str], *, as_of: pd.Timestamp) -> KnownTable:
@@ -108,7 +114,7 @@ def known_of(house: House, data: DataParams, batches: Collection[str], *, as_of:
         as_of: The moment.
     """
     plain = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
-    return _known(house, plain, (), as_of=as_of, batches=batches)
+    return _known(house, plain, (), {}, as_of=as_of, batches=batches)
 
 
 def known_table(house: House, *others: House, as_of: pd.Timestamp) -> pd.DataFrame:
@@ -121,70 +127,70 @@ def known_times(house: House, *, as_of: pd.Timestamp) -> pd.DataFrame:
     data = house.params.data
     if data.rows.resample is None:
         data = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
-    return _known(house, data, (), as_of=as_of).times
+    return _known(house, data, (), {}, as_of=as_of).times
 
 
 def _known(
     house: House,
     data: DataParams,
     histories: Sequence[HistoryParams],
+    needs: Mapping[str, ColumnType],
     *,
     as_of: pd.Timestamp,
     batches: Collection[str] | None = None,
 ) -> KnownTable:
-    files = [file for file in landed_files(house.landing.root) if batches is None or file.batch in batches]
-    landed, labels = _open(house, files)
+    files = [file for file in house.landing.batches(as_of) if batches is None or file.batch in batches]
+    landed, labels = open_landed(files, data, needs, root=house.landing.root)
     decisive = landed.decisive(data, also=past_takes(data.history, *histories))
     came = known_rows(decisive, labels, data, as_of=as_of)
-    first, visible = _first_numbers(decisive, came, as_of=as_of), (decisive["_arrived"] <= as_of).to_numpy()
+    first = _first_numbers(decisive, came)
     del decisive
     together = data.rows.resample is not None
     table = shaped(without_numbers(came) if together else came, data, as_of=as_of)
     members = Members(
-        Numbering(tuple(file.batch for file in files if file.kind == "rows"), np.cumsum([0, *landed.sizes])),
-        _row_of(came, table, np.where(visible, REPLACES, TO_COME), first, data),
+        numbering_of({file.batch: file.rows for file in files if file.kind == "rows"}),
+        _row_of(came, table, first, data),
         len(table),
-        tuple(file.batch for file in files if file.arrived <= as_of),
+        tuple(file.batch for file in files),
     )
     del came
-    for history in histories:
-        table = with_past(table, data, history, also=() if together else landed.columns)
     places = np.arange(len(table))
+    if together:
+        table = with_names_of_then(table, landed)
+    also = () if together else landed.columns
+    for history in histories:
+        table = with_past(table, data, history, also=also, renamed=landed.renamed)
     if together:
         return KnownTable(table, None, places, members, places)
     return KnownTable(table.drop(columns=ROW), landed, table[ROW].to_numpy(), members, places)
 
 
-def _first_numbers(landed: pd.DataFrame, came: pd.DataFrame, *, as_of: pd.Timestamp) -> np.ndarray:
+def _first_numbers(landed: pd.DataFrame, came: pd.DataFrame) -> np.ndarray:
     """Of the row that is known of a key, by its number, the number of the one that brought that key, shape (landed,).
 
     Args:
         landed: Rows with `_key`, `_arrived` and `_row`, which counts from 0.
-        came: Of these the latest of each key by `as_of`.
-        as_of: The moment.
+        came: Of these the latest of each key.
     """
     numbers = np.arange(len(landed))
-    seen = landed.loc[landed["_arrived"] <= as_of, ["_key", "_arrived", ROW]]
-    if len(seen) > len(came):  # else each key came once
-        several = seen[seen["_key"].duplicated(keep=False)].sort_values(["_arrived", ROW])
-        brought = several.drop_duplicates("_key").set_index("_key")[ROW]
+    if len(landed) > len(came):  # else each key came once
+        several = landed.loc[landed["_key"].duplicated(keep=False), ["_key", "_arrived", ROW]]
+        brought = several.sort_values(["_arrived", ROW]).drop_duplicates("_key").set_index("_key")[ROW]
         replaced = came.loc[came["_key"].isin(brought.index), ["_key", ROW]]
         numbers[replaced[ROW]] = brought.loc[replaced["_key"]]
     return numbers
 
 
-def _row_of(
-    came: pd.DataFrame, table: pd.DataFrame, found: np.ndarray, first: np.ndarray, data: DataParams
-) -> np.ndarray:
+def _row_of(came: pd.DataFrame, table: pd.DataFrame, first: np.ndarray, data: DataParams) -> np.ndarray:
     """The table's row of each landed row, as `Members` has it.
 
     Args:
         came: Landed rows, the latest of each key.
         table: What was made of them.
-        found: What those are that have none.
         first: As `_first_numbers` gives it.
         data: What the table is.
     """
+    found = np.full(len(first), REPLACES, dtype="int32")
     found[first[came[ROW].to_numpy()]] = LEFT_OUT
     if data.rows.resample is None:
         found[first[table[ROW].to_numpy()]] = np.arange(len(table))
@@ -197,16 +203,11 @@ def _row_of(
     return found
 
 
-def _open(house: House, files: Sequence[BatchFile]) -> tuple[LandedRows, pd.DataFrame | None]:
-    labels = read_labels([file.path for file in files if file.kind == "labels"])
-    return LandedRows(rows_of(files, house.landing.root)), labels
-
-
 def left_out_since(house: House, *, as_of: pd.Timestamp, since: pd.Timestamp) -> int:
     """How many rows with an event after `since` had landed by `as_of` and are left out by `data.rows`."""
     data = house.params.data
     if not data.rows.where:
         return 0
-    landed, labels = _open(house, landed_files(house.landing.root))
+    landed, labels = open_landed(house.landing.batches(as_of), data, {}, root=house.landing.root)
     came = known_rows(landed.decisive(data, also=()), labels, data, as_of=as_of)
     return sum(left_out(came[came["_event"] > since], data.rows).values())

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from retrim.adapters.reaper import start_reaper
 from retrim.core.policy.cut import Cut
 from retrim.core.policy.fitting import Job, Scored, jobs, score_job
 from retrim.core.prepare import StepParams
@@ -105,6 +106,7 @@ def _made(work: Work, todo: list[Job], *, cores: int) -> Iterator[Scored]:
         yield from map(work.of, todo)
         return
     # Processes that begin afresh: one that is forked would share the threads' locks of libraries loaded by now.
+    start_reaper()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(cores, mp_context=context, initializer=_begin, initargs=(work,)) as pool:
         waiting = [pool.submit(_one, job) for job in todo]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from retrim.adapters.look_page import html
-from retrim.core.bundle import VIEW
+from retrim.core.bundle_format import VIEW
 from retrim.core.look import Look, LookTable, look_at
 from retrim.core.look.champion import Champion
 from retrim.core.look.page import page_of
@@ -15,7 +15,8 @@ from retrim.core.prepare import StepParams
 from retrim.core.rows import AS_THEY_LAND
 from retrim.core.table import OURS, assemble
 from retrim.core.view import FeatureView
-from retrim.datasets.landed import read_columns, read_labels
+from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
+from retrim.datasets.landed_zone import open_landed
 from retrim.errors import BadInputError
 from retrim.files import write_file
 from retrim.machine import cores
@@ -103,19 +104,19 @@ def landed_table(house: House, *, as_of: pd.Timestamp) -> LookTable:
             f"no rows had landed by {as_of.isoformat()}; land some with `retrim ingest FILE`, or look at a file: "
             "retrim profile --data FILE --target COL"
         )
-    paths = [file.path for file in files]
+    landed, labels = open_landed(batches, data, {}, root=house.landing.root)
     past = [*data.history.entity, *(feature.of for feature in data.history.features)]
-    needed = list(dict.fromkeys([*OURS, data.time, *([data.due] if data.due else []), data.target, *past]))
-    rows = _checked(read_columns(paths, needed), needed)
-    rows["_place"] = range(len(rows))
-    table = assemble(rows, read_labels([file.path for file in batches if file.kind == "labels"]), data, as_of=as_of)
+    needed = [*OURS, data.time, *([data.due] if data.due else []), data.target, *past]
+    rows = landed.narrow(needed)
+    rows = without_numbers(rows).assign(_place=rows[ROW])
+    table = assemble(rows, labels, data, as_of=as_of)
     made = table[[data.target, *data.history.columns]]
     order = {file.batch: number for number, file in enumerate(files)}
     return LookTable(
         data=data,
         event=table["_event"],
         keys=table["_key"],
-        column=_Columns(paths, list(data.columns), table["_place"], len(rows), made),
+        column=_Columns(landed, list(data.columns), table["_place"], made),
         timed=house.params.reading.arrival is None,
         batches=table["_batch"].map(order).to_numpy(dtype="int64"),
         mature=int(table["_matured"].notna().sum()),
@@ -128,18 +129,15 @@ class _Columns:
     """Columns of landed files in the order of the table, a few read at a time.
 
     Args:
-        paths: The files.
+        landed: The files.
         names: All columns, in the order in which they will be asked for.
         places: Row of the files that each row of the table is.
-        rows: Rows of the files.
         made: Columns that no file has so: the target with labels that came later, features from the past.
     """
 
-    def __init__(
-        self, paths: Sequence[Path], names: Sequence[str], places: pd.Series, rows: int, made: pd.DataFrame
-    ) -> None:
-        self._paths, self._names, self._places, self._made = paths, names, places.to_numpy(), made
-        self._several = max(CELLS // max(rows, 1), 1)
+    def __init__(self, landed: LandedRows, names: Sequence[str], places: pd.Series, made: pd.DataFrame) -> None:
+        self._landed, self._names, self._places, self._made = landed, names, places.to_numpy(), made
+        self._several = max(CELLS // max(len(landed), 1), 1)
         self._read = pd.DataFrame()
 
     def __call__(self, name: str) -> pd.Series:
@@ -149,18 +147,8 @@ class _Columns:
             at = self._names.index(name)
             wanted = [one for one in self._names[at:] if one not in self._made][: self._several]
             self._read = pd.DataFrame()  # the last ones go before the next come
-            self._read = _checked(read_columns(self._paths, wanted), wanted)
+            self._read = self._landed.narrow(wanted)
         return self._read[name].iloc[self._places].reset_index(drop=True)
-
-
-def _checked(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    missing = [name for name in names if name not in frame]
-    if missing:
-        raise BadInputError(
-            f"landed batches have no column {missing[0]!r}; data.columns in params.yaml was changed after they had "
-            "landed: change it back, or land them anew into an empty landing zone"
-        )
-    return frame
 
 
 def _said(step: StepParams) -> str:

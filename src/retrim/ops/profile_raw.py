@@ -6,8 +6,8 @@ import pandas as pd
 
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import rhythm_of, rhythm_of_order
+from retrim.core.keyed import row_keys
 from retrim.core.look import LookTable
-from retrim.core.table import row_keys
 from retrim.datasets.raw import RawTable
 from retrim.ops.init.desk import Desk, Wishes, check_columns, open_desk
 from retrim.ops.init.roles import choose_aim, choose_time

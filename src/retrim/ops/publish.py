@@ -7,12 +7,13 @@ import pandas as pd
 from retrim.adapters import git, pipeline
 from retrim.adapters.store import Row, iso
 from retrim.core.bundle import model_digest
+from retrim.core.needs import needs_of
 from retrim.core.view import FeatureView
 from retrim.files import file_digest, folder_digest, read_folder
 from retrim.ops.counts import used_rows
 from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
-from retrim.ops.known import HISTORY
+from retrim.ops.known import HISTORY, NEEDS
 from retrim.ops.origin import REPOSITORY
 from retrim.ops.release import show_challenger
 from retrim.ops.rooms import Room
@@ -38,6 +39,7 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
         GRAIN: grain_of(house),
         REPOSITORY: git.first_commit(house.workspace.root),
         **({"allowed_leaks": dict(house.params.leaks.allowed)} if house.params.leaks.allowed else {}),
+        NEEDS: needs_of(read_folder(paths.candidate)),
         "model_sha256": model_digest(read_folder(paths.models / verdict["winner"])),
         **json.loads(paths.pins.read_bytes()),
     }

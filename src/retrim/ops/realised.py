@@ -22,6 +22,7 @@ from retrim.machine import cores
 from retrim.ops.champion import Stored
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable
+from retrim.ops.served import Served, predictions_of
 
 CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90 %
 
@@ -32,11 +33,10 @@ class Realised:
 
     Args:
         rows: Matured rows that were never measured.
-        loss: The champion's mean loss on them; None where they are too few.
+        loss: Mean loss on them of what was served, else of the champion; None where they are too few.
         interval: What that mean lies between, by a block bootstrap; None likewise.
-        metrics: The champion on them, each of `judge.metrics`; None likewise.
-        reading: The probe on matured rows that never entered the account; None where it was not asked or they are too
-            few.
+        metrics: Of the same predictions, each of `judge.metrics`; None likewise.
+        reading: The probe on matured rows that never entered the account; None where not asked or they are too few.
         refits: Mean loss of the probe's refits by training window; None likewise.
         counts: The training window that `reading` is of: the one whose refit lost least at the probe before.
         best: The training window whose refit lost least at the newest probe; None before the first.
@@ -47,6 +47,7 @@ class Realised:
         counted_until: When rows were last probed, and entered the account.
         labels_until: When the newest label matured; None if none has.
         measured: The rows that were measured, with the loss on each; None where they are too few.
+        served: Which predictions they were measured by; None likewise.
     """
 
     rows: int
@@ -64,6 +65,7 @@ class Realised:
     counted_until: pd.Timestamp
     labels_until: pd.Timestamp | None
     measured: Part | None
+    served: Served | None
 
     def as_record(self) -> dict[str, Any]:
         """The fields of a check's record that stand for it."""
@@ -72,6 +74,7 @@ class Realised:
             "loss": self.loss,
             "interval": None if self.interval is None else list(self.interval),
             "metrics": self.metrics,
+            "served": None if self.served is None else self.served.as_record(),
             "reading": None if self.reading is None else self.reading.as_record(),
             "refits": self.refits,
             "refit_counts": self.counts,
@@ -117,12 +120,14 @@ def realise(
     counted = _probed_at(house, version, previous)
     fresh, unprobed = (counts.waiting(kind)[known.places] for kind in ("measured", "deposited"))
     taken: dict[Kind, np.ndarray] = {}
-    loss = interval = metrics = reading = refits = window = cost = part = None
+    loss = interval = metrics = served = reading = refits = window = cost = part = None
     said = _said_before(previous, version)
     best = None if previous is None else previous.record.get("best_window")
     if fresh.sum() >= params.probe.min_rows:
-        judged = known.only(fresh).read()
-        actual, predicted = predictor.view.actual(judged), predictor.predict(judged)
+        rows = known.only(fresh).read()
+        predicted, served = predictions_of(house, rows, predictor, version)
+        judged = predictor.view.seen(rows)
+        actual = predictor.view.actual(judged)
         losses = row_losses(params.judge.loss, actual, predicted)
         part, loss, interval = Part(judged, losses), float(losses.mean()), _interval(house, losses)
         metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
@@ -152,6 +157,7 @@ def realise(
         counted_until=counted,
         labels_until=labels_until,
         measured=part,
+        served=served,
     )
 
 
@@ -159,10 +165,8 @@ def _probed_at(house: House, version: int, previous: Row | None) -> pd.Timestamp
     """When rows were last probed: as the check before says, or when the champion was made."""
     made = house.store.version(house.model, version)
     assert made is not None, version
-    begin = pd.Timestamp(made.as_of)
-    if previous is not None and previous.record.get("counted_until") is not None:
-        begin = max(begin, pd.Timestamp(previous.record["counted_until"]))
-    return begin
+    kept = None if previous is None else previous.record.get("counted_until")
+    return max(pd.Timestamp(made.as_of), pd.Timestamp(kept or made.as_of))
 
 
 def _said_before(previous: Row | None, version: int) -> Preview | None:
@@ -268,10 +272,10 @@ def judged_part(house: House, table: KnownTable, found: Stored, counts: RowCount
     """
     ripe, predictor = table.mature(), found.predictor
     if found.judged_losses is not None:
-        kept = ripe.only(ripe.times["_key"].isin(found.judged_losses.index)).read()
+        kept = predictor.view.seen(ripe.only(ripe.times["_key"].isin(found.judged_losses.index)).read())
         return Part(kept, found.judged_losses.loc[kept["_key"]].to_numpy())
     span = ripe.times["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")
-    judging = ripe.only(span & counts.used[ripe.places]).read()  # others came since
+    judging = predictor.view.seen(ripe.only(span & counts.used[ripe.places]).read())  # others came since
     losses = row_losses(house.params.judge.loss, predictor.view.actual(judging), predictor.predict(judging))
     return Part(judging, losses)
 

@@ -13,6 +13,7 @@ from retrim.adapters.past import copy_past
 from retrim.adapters.store import Row, iso
 from retrim.core.replay.settings import Change, changes, merged
 from retrim.datasets.landed import hash_file
+from retrim.datasets.withdrawn import withdrawal_file
 from retrim.errors import BadInputError
 from retrim.files import link
 from retrim.mapping import read_yaml
@@ -86,12 +87,22 @@ def make_replay(
 
 
 def lay_batches(here: House, there: House, *, after: pd.Timestamp | None, until: pd.Timestamp) -> None:
-    """Lets what arrived in `(after, until]` land in the replay too, with its arrival time: the very files, linked."""
-    for batch in here.landing.batches(until):
-        if after is None or batch.arrived > after:
-            for path in (batch.path, hash_file(batch.path)):
-                if path.is_file():
-                    link(path, there.landing.root / path.relative_to(here.landing.root))
+    """Lets what arrived in `(after, until]` land in the replay too, with its arrival time: the very files, linked.
+
+    So are the withdrawals of that span.
+    """
+    landed = [batch.path for batch in here.landing.batches() if _within(batch.arrived, after, until)]
+    for batch, found in here.landing.withdrawals().items():
+        if _within(found.at, after, until):
+            landed.append(withdrawal_file(here.landing.root, batch))
+    for file in landed:
+        for path in (file, hash_file(file)):
+            if path.is_file():
+                link(path, there.landing.root / path.relative_to(here.landing.root))
+
+
+def _within(moment: pd.Timestamp, after: pd.Timestamp | None, until: pd.Timestamp) -> bool:
+    return moment <= until and (after is None or moment > after)
 
 
 def _no_history(house: House, since: pd.Timestamp) -> str:

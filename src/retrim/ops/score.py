@@ -10,6 +10,7 @@ from retrim.adapters.store import iso
 from retrim.core.drift.scores import score_columns
 from retrim.core.view import FeatureView
 from retrim.ops.champion import Stored, champion
+from retrim.ops.changed_table import tell_columns_gone
 from retrim.ops.counts import used_by
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable, known, left_out_since
@@ -25,6 +26,7 @@ class Scored:
         written: Predictions.
         selected: Rows that were decided for; None where nothing is decided.
         left_out: Rows since the version was made that `data.rows` leaves out, and that so have no prediction.
+        lacks: Columns that the version reads and that are gone: where they are not known, it predicts without them.
     """
 
     version: int | None
@@ -32,10 +34,11 @@ class Scored:
     written: int
     selected: int | None
     left_out: int = 0
+    lacks: tuple[str, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
         plain = {"version": self.version, "rows": self.rows, "written": self.written}
-        return {**plain, "selected": self.selected, "left_out": self.left_out}
+        return {**plain, "selected": self.selected, "left_out": self.left_out, "lacks": list(self.lacks)}
 
 
 def score(house: House, *, now: pd.Timestamp) -> Scored:
@@ -57,29 +60,30 @@ def score_table(house: House, table: KnownTable, champion: Stored, *, now: pd.Ti
         now: Noted with each prediction.
     """
     version, predictor = champion.version, champion.predictor
+    lacks = tell_columns_gone(house, version, now=now)
     used = (table.times["_event"] <= predictor.used_until) & used_by(house, table, champion)
     unseen = table.only(~used)
-    done = set(house.store.prediction_keys(house.model, version=version))
+    done = house.predictions.predicted(house.model, version=version, keys=unseen.times["_key"])
     unseen = unseen.only(~unseen.times["_key"].isin(done))
     if not len(unseen):
-        return Scored(version, 0, 0, None)
+        return Scored(version, 0, 0, None, lacks=lacks)
     fresh = unseen.read()
     values = predictor.predict(fresh)
     decided = predictor.decide(fresh, values)
     if decided is not None:  # first, as a row with a prediction is not looked at again
-        house.store.add_selections(
+        house.predictions.add_selections(
             [
                 {"model": house.model, "key": key, "version": version, "selected": selected}
                 for key, selected in zip(fresh["_key"], decided.tolist(), strict=True)
             ]
         )
-    written = house.store.add_predictions(
+    written = house.predictions.add(
         [
             {"model": house.model, "key": key, "version": version, "event": iso(event), "at": iso(now), "value": value}
             for key, event, value in zip(fresh["_key"], fresh["_event"], values.tolist(), strict=True)
         ]
     )
-    return Scored(version, len(fresh), written, None if decided is None else int(decided.sum()))
+    return Scored(version, len(fresh), written, None if decided is None else int(decided.sum()), lacks=lacks)
 
 
 def stored_scores(house: House, version: int, keys: pd.Series, view: FeatureView) -> pd.DataFrame:
@@ -94,8 +98,7 @@ def stored_scores(house: House, version: int, keys: pd.Series, view: FeatureView
     Returns:
         Shape (n, 1 or 2), index of `keys`.
     """
-    stored = house.store.predictions(house.model, version=version)
-    stored = stored[stored["key"].isin(keys)]
+    stored = house.predictions.of_version(house.model, version=version, keys=keys)
     values = stored["value"].tolist()
     wide = view.task == "multiclass"
     predicted = np.array(values, dtype="float64").reshape((len(values), len(view.classes)) if wide else -1)

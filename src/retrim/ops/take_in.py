@@ -17,6 +17,7 @@ from retrim.errors import BadInputError
 from retrim.ops.arrival import A_SECOND, clock
 from retrim.ops.house import House
 from retrim.ops.ingest import Landed, land, land_labels
+from retrim.ops.withdraw import refuse_withdrawn
 
 
 def take_in(
@@ -43,7 +44,9 @@ def take_in(
         return
     landed = house.landing.batches()
     whole = next((batch for batch in landed if batch.digest == large.of), None)
+    withdrawals = house.landing.withdrawals()
     if whole is not None:
+        refuse_withdrawn(whole, withdrawals.get(whole.batch))
         yield Landed("already", whole.kind, whole.digest, whole.rows, whole.path, (), None)
         return
     for batch in landed:
@@ -52,6 +55,8 @@ def take_in(
                 f"{path} has landed in other pieces (such as batch {batch.batch}): batches.piece_mb was another then, "
                 "or pyarrow is another now; set it back, or land the rows that are missing in a file of their own"
             )
+        if batch.of == large.of:
+            refuse_withdrawn(batch, withdrawals.get(batch.batch))
     for piece in large.pieces():
         part = piece.part
         if correction and now is None:

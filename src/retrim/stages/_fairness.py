@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retrim.core.bundle import THRESHOLDS, VERDICT
+from retrim.core.bundle import VERDICT
+from retrim.core.bundle_format import THRESHOLDS
 from retrim.core.fairness.figures import Bootstrap
 from retrim.core.fairness.look import BEFORE, CHALLENGER, CHAMPION, Given, Looked, look
 from retrim.core.fairness.outcomes import Outcomes

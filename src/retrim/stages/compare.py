@@ -209,9 +209,6 @@ def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored 
     files = read_folder(paths.champion)
     champion = load_predictor(files)
     _check_unused(judged["_event"], champion.used_until, by="the champion")
-    missing = sorted(set(champion.view.features) - set(judged.columns))
-    if missing:
-        raise RefusedError(f"the champion needs {', '.join(missing)}, which the table no longer has; keep the columns")
     winner = json.loads(files[VERDICT])["winner"]
     stated = Stated.of(json.loads(files.get("backtest/backtest.json", b"{}")), winner)
     return score(champion.view, judged, champion.predict(judged), loss=judge.loss, stated=stated)

@@ -1,27 +1,33 @@
 """Landed batches to the mature rows of the table, checked once more against the suite."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.validation import for_tables, read_suite
+from retrim.adapters.validation import columns_of, for_tables, read_suite
+from retrim.adapters.validation_columns import fit_suite
 from retrim.adapters.validation_pieces import PiecesSuite
-from retrim.core.bundle_format import format_record
+from retrim.core.bundle_format import HISTORY, format_record
 from retrim.core.canonical import to_json
+from retrim.core.fault import Fault
 from retrim.core.init.leak import LeakParams, apart
 from retrim.core.init.leak_rows import DUPLICATES
 from retrim.core.init.leaks import leaks_of
 from retrim.core.lags import HistoryParams, past_takes
+from retrim.core.landed_schema import ColumnNames, lacking
+from retrim.core.needs import READ, needs_of
 from retrim.core.reading import CalendarPart
 from retrim.core.rows import left_out
-from retrim.core.table import DataParams, known_rows, mature, overdue_labels, shaped, with_past
-from retrim.datasets.landed import landed_files, read_labels, rows_of
+from retrim.core.table import ColumnType, DataParams, known_rows, mature, overdue_labels, shaped, with_past
+from retrim.datasets.landed import BatchFile, landed_files, schemas_of
 from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
+from retrim.datasets.landed_zone import open_landed, with_names_of_then
 from retrim.datasets.pieces import PIECE, writing
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_json, read_pins
+from retrim.stages._room import main, read_pins
 
 LOOKED = 200_000
 """Newest rows in which is looked for what gives the answer away."""
@@ -42,26 +48,22 @@ def run(
     """
     as_of = pd.Timestamp(read_pins(paths)["as_of"])
     files = landed_files(paths.raw)
-    labels = read_labels([file.path for file in files if file.kind == "labels"])
-    landed, histories = LandedRows(rows_of(files, paths.raw)), _of_champions(paths)
+    histories, needs = _of_champions(paths)
+    landed, labels = open_landed(files, data, needs, root=paths.raw)
     came = known_rows(landed.decisive(data, also=past_takes(data.history, *histories)), labels, data, as_of=as_of)
     released = {file.batch: file.released for file in files if file.released}
     # Not the landed rows: a key stands there once more for every correction.
     exempt = came["_batch"].isin(list(released))
     if labels is not None:
         exempt |= came["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
-    suite = PiecesSuite(for_tables(read_suite(paths.root / data.suite)))
     bound = came if not exempt.any() else came[~exempt].reset_index(drop=True)
-    for piece in _pieces(bound, landed):
-        suite.look(piece)
-    if suite.asks_whole:
-        columns = [name for name in suite.whole_columns(landed.columns) if name not in bound]
-        suite.look_whole(pd.concat([bound, landed.take(bound[ROW].to_numpy(), columns)], axis=1))
-    if faults := suite.faults():
-        raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(str(fault) for fault in faults))
+    not_asked = _ask_suite(bound, landed, files, data, paths)
     table = shaped(came if data.rows.resample is None else without_numbers(came), data, as_of=as_of)
+    if ROW not in table:
+        table = with_names_of_then(table, landed)
+    also = landed.columns if ROW in table else ()
     for history in histories:
-        table = with_past(table, data, history, also=landed.columns if ROW in table else ())
+        table = with_past(table, data, history, also=also, renamed=landed.renamed)
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
@@ -78,12 +80,51 @@ def run(
         "released": released,
         "from": ripe["_event"].iloc[0].isoformat(),
         "until": ripe["_event"].iloc[-1].isoformat(),
+        **({"not_asked": list(not_asked)} if not_asked else {}),
     }
     write_file(paths.format, to_json(format_record()))
     with writing(paths.table) as add:
         for piece in _pieces(ripe, landed):
             add(piece)
     write_folder(paths.validation, {"report.json": to_json(report)})
+
+
+def _ask_suite(
+    bound: pd.DataFrame, landed: LandedRows, files: Sequence[BatchFile], data: DataParams, paths: Paths
+) -> tuple[str, ...]:
+    """Asks the suite of these rows, and gives what it is not asked any more.
+
+    Rows of a batch that landed without a column are not asked about it.
+
+    Raises:
+        BadInputError: They break it.
+    """
+    schemas = schemas_of(file for file in files if file.kind == "rows")
+    names = ColumnNames((file.schema for file in files), data)
+    known = {name for file in files for name in file.schema.types}
+    suite = for_tables(read_suite(paths.root / data.suite))
+    fitted = fit_suite(suite, data.suite, columns=landed.columns, landed=known, names=names)
+    without = lacking(schemas, data.columns, names)
+    together: dict[frozenset[str], list[dict[str, Any]]] = {}
+    for one in fitted.suite["expectations"]:
+        batches = frozenset[str]().union(*(without.get(name, ()) for name in columns_of(one)))
+        together.setdefault(batches, []).append(one)
+    faults: list[Fault] = []
+    for batches, expectations in together.items():
+        rows = bound if not batches else bound[~bound["_batch"].isin(batches)].reset_index(drop=True)
+        faults += _faults(rows, landed, PiecesSuite({**suite, "expectations": expectations}))
+    if faults:
+        raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(map(str, faults)))
+    return fitted.notes
+
+
+def _faults(rows: pd.DataFrame, landed: LandedRows, suite: PiecesSuite) -> tuple[Fault, ...]:
+    for piece in _pieces(rows, landed):
+        suite.look(piece)
+    if suite.asks_whole:
+        columns = [name for name in suite.whole_columns(landed.columns) if name not in rows]
+        suite.look_whole(pd.concat([rows, landed.take(rows[ROW].to_numpy(), columns)], axis=1))
+    return suite.faults()
 
 
 def _refuse_leaks(
@@ -109,11 +150,20 @@ def _pieces(table: pd.DataFrame, landed: LandedRows) -> Iterator[pd.DataFrame]:
         yield landed.beside(piece) if ROW in piece else piece  # rows that were put together did not land
 
 
-def _of_champions(paths: Paths) -> list[HistoryParams]:
-    """The features from the past that the champion and former ones were made with: they are scored beside the new."""
-    champions = [paths.champion, *(sorted(paths.former.iterdir()) if paths.has_formers else [])]
-    files = [folder / "features" / "history.json" for folder in champions]
-    return [HistoryParams.model_validate(read_json(file)) for file in files if file.is_file()]
+def _of_champions(paths: Paths) -> tuple[list[HistoryParams], dict[str, ColumnType]]:
+    """What the champion and former ones take, as they are scored beside the new: features from the past, and columns.
+
+    A column that is gone is there for them, missing in the rows that came without it.
+    """
+    champions = [paths.champion] if paths.has_champion else []
+    champions += sorted(paths.former.iterdir()) if paths.has_formers else []
+    histories: list[HistoryParams] = []
+    needs: dict[str, ColumnType] = {}
+    for folder in champions:
+        files = {name: (folder / name).read_bytes() for name in READ if (folder / name).is_file()}
+        histories += [HistoryParams.model_validate_json(files[HISTORY])] if HISTORY in files else []
+        needs = needs_of(files) | needs
+    return histories, needs
 
 
 if __name__ == "__main__":

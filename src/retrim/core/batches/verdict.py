@@ -1,7 +1,7 @@
 """The verdict on a batch that keeps its contract: ok, drifted, broken, or unsure and so a person's to look at."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -28,12 +28,14 @@ class History:
         ends: Event time of the newest row of each earlier batch, oldest first.
         lags: From there to the arrival of each.
         counts: Rows of each.
+        without: Of a column that some of these batches landed without: which they are, as `_batch` of the rows.
     """
 
     rows: pd.DataFrame
     ends: Sequence[pd.Timestamp]
     lags: Sequence[pd.Timedelta]
     counts: Sequence[int]
+    without: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,12 @@ def look_at(
     found = [cut_concern(batch[data.time], arrives, ends, lags, counts, share=params.cut_short)]
     windows = _windows(history.rows, len(batch), params)
     if len(batch) >= params.least_rows and len(windows) >= params.least_windows:
-        found += _columns(batch, windows, data, params, made)
+        found += _columns(batch, windows, history.without, data, params, made)
         if not data.key:
             found.append(twice_concern(batch[list(data.columns)], [window[list(data.columns)] for window in windows]))
-        told = [name for name in data.columns if name not in (data.time, *data.key) and name != data.due]
+        # What was sent before cannot be told by columns that were not sent then.
+        besides = (data.time, data.due, *data.key, *history.without)
+        told = [name for name in data.columns if name not in besides]
         found.append(resent_concern(batch[told], [window[told] for window in windows]))
     concerns = [concern for concern in found if concern is not None]
     return BatchVerdict(tuple(sorted(concerns, key=lambda each: (-RANK.index(each.verdict), each.column))))
@@ -101,13 +105,20 @@ def _windows(rows: pd.DataFrame, length: int, params: BatchParams) -> list[pd.Da
 
 
 def _columns(
-    batch: pd.DataFrame, windows: list[pd.DataFrame], data: DataParams, params: BatchParams, made: Collection[str]
+    batch: pd.DataFrame,
+    windows: list[pd.DataFrame],
+    without: Mapping[str, Collection[str]],
+    data: DataParams,
+    params: BatchParams,
+    made: Collection[str],
 ) -> list[Concern | None]:
     found: list[Concern | None] = []
     values: dict[str, np.ndarray] = {}
     histories: dict[str, NumericHistory] = {}
     for name in [*(each for each in data.own_features if each not in made), data.target]:
-        own, before = batch[name], [window[name] for window in windows]
+        own, before = batch[name], [each[name] for each in windows if _has(each, without.get(name, ()))]
+        if len(before) < params.least_windows:  # it is new: nobody knows how it usually is
+            continue
         gone = missing_concern(name, own, before) or constant_concern(name, own, before)
         found.append(gone)
         if gone is not None:
@@ -123,6 +134,11 @@ def _columns(
     lately = [_matrix(window, names) for window in windows[-LATELY:]]
     found += pair_concerns(_matrix(batch, names), lately, names)
     return [*found, *numeric_concerns(values, histories, novelty=params.novelty)]
+
+
+def _has(window: pd.DataFrame, without: Collection[str]) -> bool:
+    """Whether all rows of a window came in batches that had a column."""
+    return not without or not window["_batch"].isin(without).any()
 
 
 def _matrix(rows: pd.DataFrame, names: list[str]) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from retrim.core.frames import as_numbers
 from retrim.core.prepare.step import LARGEST, Frame, Kind, Made
 from retrim.core.table import ColumnType
 from retrim.errors import BadInputError
@@ -20,7 +21,7 @@ def values_of(rows: pd.DataFrame, name: str, kind: ColumnType) -> np.ndarray:
         found = text.to_numpy(dtype=object, copy=True)
         found[text.isna().to_numpy()] = None
         return np.asarray(found)
-    return held(column.to_numpy(dtype="float64", na_value=np.nan))
+    return held(as_numbers(column).to_numpy(dtype="float64", na_value=np.nan))
 
 
 def held(values: np.ndarray) -> np.ndarray:

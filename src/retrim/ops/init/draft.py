@@ -15,9 +15,10 @@ from retrim.core.init.rhythm import Rhythm, Season, alike_rows, rhythm_of, rhyth
 from retrim.core.init.sizes import LEAST_ROWS, Choices, judging_rows, sizes
 from retrim.core.init.suite import Draft, draft_suite
 from retrim.core.init.task import Aim, imbalance_notes
+from retrim.core.keyed import row_keys
 from retrim.core.made import with_made
 from retrim.core.reading import ReadingParams
-from retrim.core.table import DataParams, row_keys, with_past
+from retrim.core.table import DataParams, with_past
 from retrim.datasets.raw import RawTable
 from retrim.errors import RefusedError
 from retrim.ops.init.desk import Ask, Wishes, check_columns, open_desk

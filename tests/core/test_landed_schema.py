@@ -1,0 +1,172 @@
+"""Which changes of a table what has landed can be read under, and which are refused with a cure."""
+
+from typing import Any
+
+import pytest
+
+from retrim.core.landed_schema import (
+    ColumnNames,
+    LandedSchema,
+    lacking,
+    read_as,
+    schema_faults,
+    unknown_earlier_names,
+)
+from retrim.core.table import DataParams
+from retrim.datasets.synthetic import data_section
+
+OWN = ("at", "number", "level", "slope", "noise", "group", "outcome")
+
+
+def declared(drop: tuple[str, ...] = (), **columns: Any) -> DataParams:
+    """The generated table without some columns and with others beside them."""
+    section = data_section("regression", labels="with_rows", horizon="1h", suite="expectations/generated.json")
+    section["columns"] = {name: one for name, one in section["columns"].items() if name not in drop} | columns
+    return DataParams.model_validate(section)
+
+
+def feature(kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "role": "feature", **more}
+
+
+def landed(data: DataParams) -> dict[str, LandedSchema]:
+    return {"b1": LandedSchema.declared(data, data.columns)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("integer", "number"),
+        ("integer", "category"),
+        *((kind, kind) for kind in ("integer", "number", "category")),
+    ],
+)
+def test_a_type_may_stay_or_widen(old: str, new: str) -> None:
+    assert schema_faults(landed(declared(extra=feature(old))), declared(extra=feature(new))) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("number", "integer"),
+        ("number", "category"),
+        ("category", "number"),
+        ("category", "integer"),
+    ],
+)
+def test_any_other_change_of_type_names_column_both_types_and_the_cure(old: str, new: str) -> None:
+    (fault,) = schema_faults(landed(declared(extra=feature(old))), declared(extra=feature(new)))
+
+    assert f"'extra' landed as {old}" in fault
+    assert f"declared {new}" in fault
+    assert f"Declare it {old} again" in fault
+
+
+def test_a_column_may_appear_and_disappear() -> None:
+    assert schema_faults(landed(declared()), declared(extra=feature("number"))) == []
+    assert schema_faults(landed(declared(extra=feature("number"))), declared()) == []
+
+
+@pytest.mark.parametrize("name", ["at", "number", "outcome"])
+def test_time_key_and_target_may_not_appear(name: str) -> None:
+    old = {"b1": LandedSchema({each: "number" for each in OWN if each != name}, {})}
+
+    assert any(f"no column {name!r}" in fault for fault in schema_faults(old, declared()))
+
+
+def test_the_key_may_not_change() -> None:
+    other = declared().model_copy(update={"key": ("at", "number")})
+
+    assert any("retrim new" in fault for fault in schema_faults(landed(declared()), other))
+
+
+def test_the_time_may_not_be_another_column() -> None:
+    old = declared(later={"type": "time", "role": "forbidden"})
+    new = declared(later={"type": "time", "role": "time"}, at={"type": "time", "role": "forbidden"})
+
+    assert any("'later' is the event's time" in fault for fault in schema_faults(landed(old), new))
+
+
+class TestARename:
+    def test_finds_the_column_under_its_old_name(self) -> None:
+        new = declared(drop=("level",), height=feature("number", was="level"))
+
+        assert schema_faults(landed(declared()), new) == []
+        assert read_as(landed(declared()), new, {}).names.within("height", OWN) == "level"
+
+    def test_of_a_rename_needs_the_last_alone_where_a_batch_landed_between(self) -> None:
+        first = declared(drop=("level",), height=feature("number", was="level"))
+        second = declared(drop=("level",), depth=feature("number", was="height"))
+        files = landed(declared()) | {"b2": LandedSchema.declared(first, first.columns)}
+
+        assert schema_faults(files, second) == []
+        assert read_as(files, second, {}).names.within("depth", OWN) == "level"
+
+    def test_widens_too(self) -> None:
+        new = declared(drop=("extra",), wide=feature("number", was="extra"))
+
+        assert schema_faults(landed(declared(extra=feature("integer"))), new) == []
+
+    def test_of_a_key_or_target_stays_the_same_key_and_target(self) -> None:
+        section = data_section("regression", labels="with_rows", horizon="1h", suite="expectations/generated.json")
+        columns, now = section["columns"], {"number": "id", "outcome": "result"}
+        section["columns"] = {
+            now.get(name, name): one | ({"was": name} if name in now else {}) for name, one in columns.items()
+        }
+        new = DataParams.model_validate(section | {"key": ["id"]})
+
+        assert schema_faults(landed(declared()), new) == []
+
+    def test_frees_no_name_for_another_column(self) -> None:
+        renamed = declared(drop=("level",), height=feature("number", was="level"))
+        files = landed(declared()) | {"b2": LandedSchema.declared(renamed, renamed.columns)}
+        both = declared(height=feature("number"))
+
+        assert any("names of one column" in fault for fault in schema_faults(files, both))
+
+    def test_from_a_column_that_is_declared_too_is_refused_at_once(self) -> None:
+        with pytest.raises(ValueError, match="'height' was 'level', and that is a column too"):
+            declared(height=feature("number", was="level"))
+
+    def test_of_two_columns_of_one_batch_is_a_fault(self) -> None:
+        new = declared(drop=("level",), slope=feature("number", was="level"))
+
+        assert any("two columns" in fault for fault in schema_faults(landed(declared()), new))
+
+    def test_of_what_never_landed_names_what_did(self) -> None:
+        new = declared(height=feature("number", was="lewel"))
+        (fault,) = unknown_earlier_names(landed(declared()).values(), new)
+
+        assert "'lewel'" in fault
+        assert "landed are: at, group, level" in fault
+
+    def test_is_no_fault_while_nothing_has_landed(self) -> None:
+        assert unknown_earlier_names([], declared(height=feature("number", was="lewel"))) == []
+
+
+class TestWhatAnEarlierVersionNeeds:
+    def test_is_read_under_the_name_it_knows(self) -> None:
+        new = declared(drop=("level",), height=feature("number", was="level"))
+        read = read_as(landed(declared()), new, {"level": "number", "slope": "number"})
+
+        assert read.renamed == {"level": "height"}
+        assert read.types["level"] == "number"
+
+    def test_is_there_after_it_is_gone(self) -> None:
+        read = read_as(
+            landed(declared(extra=feature("integer"))), declared(), {"extra": "integer", "never": "category"}
+        )
+
+        assert (read.types["extra"], read.types["never"], read.renamed) == ("number", "category", {})
+
+
+def test_batches_that_landed_without_a_column_are_named() -> None:
+    files = landed(declared()) | {"b2": LandedSchema.declared(declared(extra=feature("number")), (*OWN, "extra"))}
+
+    assert lacking(files, ("extra", "level"), ColumnNames(files.values(), declared())) == {"extra": frozenset(("b1",))}
+
+
+def test_a_schema_is_read_as_it_was_written() -> None:
+    schema = LandedSchema.declared(declared(drop=("level",), height=feature("number", was="level")), OWN)
+
+    assert LandedSchema.from_record(schema.as_record()) == schema
