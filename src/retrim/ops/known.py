@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from retrim.adapters.store import iso
 from retrim.core.frames import rows_at
 from retrim.core.keyed import row_keys
 from retrim.core.lags import HistoryParams, past_takes
@@ -14,6 +15,7 @@ from retrim.core.rows import kept, left_out
 from retrim.core.table import ColumnType, DataParams, known_rows, shaped, with_past
 from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
 from retrim.datasets.landed_zone import open_landed, with_names_of_then
+from retrim.errors import BadInputError
 from retrim.ops.house import House
 
 HISTORY = "history"
@@ -93,7 +95,7 @@ def known(house: House, *others: House, as_of: pd.Timestamp) -> KnownTable:
         as_of: The moment.
 
     Raises:
-        BadInputError: No rows have landed at all, or a file is damaged.
+        BadInputError: No rows had landed by then, or a file is damaged.
         RefusedError: A file was altered since it landed.
     """
     versions = [row for each in (house, *others) for row in each.store.versions(each.model)]
@@ -140,6 +142,8 @@ def _known(
     batches: Collection[str] | None = None,
 ) -> KnownTable:
     files = [file for file in house.landing.batches(as_of) if batches is None or file.batch in batches]
+    if not any(file.kind == "rows" for file in files):
+        raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
     landed, labels = open_landed(files, data, needs, root=house.landing.root)
     decisive = landed.decisive(data, also=past_takes(data.history, *histories))
     came = known_rows(decisive, labels, data, as_of=as_of)
