@@ -312,3 +312,23 @@ def test_a_batch_that_was_counted_and_is_gone_is_named(checked: Desk) -> None:
     gone.path.unlink()
 
     assert audit(checked.house, now=checked.day(13)).lost == (gone.batch,)
+
+
+def test_rows_that_are_older_than_all_others_do_not_stop_a_check(make: Make) -> None:
+    desk = make()
+    old = desk.rows(0, 3).assign(at=lambda rows: rows["at"] - pd.Timedelta("50D"))
+    desk.land(old.assign(number=old["number"] + 9000), 12)
+    first = desk.check(12)
+    desk.land(desk.rows(10, 12), 12)
+    second = desk.check(12.5)
+
+    assert (counted(first), counted(second)) == ([72, 72, 72], [48] * 3)
+
+
+def test_a_landing_zone_that_was_landed_anew_is_counted_anew(make: Make) -> None:
+    desk = make()
+    for path in desk.house.landing.root.rglob("*.parquet"):
+        path.unlink()
+    desk.land(desk.rows(0, 12), 12)
+
+    assert counted(desk.check(12)) == [288] * 3

@@ -12,7 +12,7 @@ from retrim.core.bundle import Predictor
 from retrim.core.fairness.groups import as_trained
 from retrim.core.metrics import measure, row_losses
 from retrim.core.preview import Preview, preview
-from retrim.core.probe import Reading, fitted_rows, judged_blocks, reading_of, refit_losses
+from retrim.core.probe import Reading, fitted_rows, judged_blocks, reading_of, refit_losses, with_a_past
 from retrim.core.resample import mean_bound
 from retrim.core.row_ledger import Kind, RowCounts
 from retrim.core.slices import LossChange, Part, loss_change
@@ -132,13 +132,14 @@ def realise(
         part, loss, interval = Part(judged, losses), float(losses.mean()), _interval(house, losses)
         metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
         taken["measured"] = known.in_whole(fresh)
-    if unprobed.sum() >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
-        readings, said = _probes(house, known, unprobed, predictor)
+    newest = with_a_past(ripe, np.flatnonzero(unprobed), params.data, params.probe)
+    if len(newest) >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
+        readings, said = _probes(house, known, newest, predictor, rows=int(unprobed.sum()))
         # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
         window = best if best in readings else next(iter(readings))
         reading, refits = readings[window], {kind: each.probe_loss for kind, each in readings.items()}
         best = min(readings, key=lambda kind: readings[kind].probe_loss)
-        cost = _cost(house, ripe, np.flatnonzero(unprobed), predictor, price=price)
+        cost = _cost(house, ripe, newest, predictor, price=price)
         counted, taken["deposited"] = now, known.in_whole(unprobed)
     labels_until = pd.Timestamp(ripe["_matured"].max()) if len(ripe) else None
     return Realised(
@@ -199,10 +200,10 @@ def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[Win
 
 
 def _probes(
-    house: House, ripe: KnownTable, unprobed: np.ndarray, predictor: Predictor
+    house: House, ripe: KnownTable, newest: np.ndarray, predictor: Predictor, *, rows: int
 ) -> tuple[dict[WindowKind, Reading], Preview | None]:
     """The probe's reading with each training window, side by side; and what the gate would say of their refits."""
-    params, newest = house.params, np.flatnonzero(unprobed)
+    params = house.params
     places = np.concatenate(judged_blocks(newest, blocks=params.probe.blocks))
     judged = ripe.only(np.isin(np.arange(len(ripe)), newest[places])).read()
     recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
@@ -234,7 +235,7 @@ def _probes(
         draws=params.judge.draws,
         block_rows=block_rows,
     )
-    apart = len(newest) - len(places)
+    apart = rows - len(places)
     return {kind: reading_of(champion, each, apart=apart, block_rows=block_rows) for kind, each in losses.items()}, said
 
 
