@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from retrim.adapters import git
 from retrim.adapters.store import iso
 from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
@@ -33,11 +34,12 @@ from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
 from retrim.ops.known import NEEDS
 from retrim.ops.person import ask_for_run
+from retrim.ops.release_log import keep_copies
 from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 from retrim.settings import Env, Params
 from retrim.stages import backtest, compare, features, train
-from tests.proved import pass_checks
+from tests.proved import move, pass_checks
 
 REPOSITORY = Path(__file__).parents[2]
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -140,15 +142,10 @@ class Desk:
             let_wait(self.house, run, version, reason="as the test says", now=now)
             return version
         if promote:
-            release = {
-                "model": self.house.model,
-                "version": version,
-                "action": "promote",
-                "actor": "a test",
-                "reason": "",
-                "at": iso(now),
-            }
-            self.house.store.add_release(release, expected=past[-1].version if past else None)
+            release = move(self.house.model, version, at=iso(now))
+            expected = past[-1].version if past else None
+            self.house.store.add_release(release, expected=expected, keys=self.house.keys)
+            keep_copies(self.house)
         state = "promoted" if promote else "refused"
         self.house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail={"reason": "a test"})
         return version
@@ -200,6 +197,8 @@ def make_desk(
         for section, values in part.items():
             document[section] |= values
     (folder / "var").mkdir(parents=True)
+    git.git(folder, "init", "-q")
+    git.git(folder, *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "start")
     desk = Desk(
         House(Workspace(folder), Params.model_validate(document), Env()),
         {"task": task, "seed": 3, "kind": "none", "size": 0.0, "since": START, **(drift or {})},

@@ -241,7 +241,7 @@ def test_a_past_that_is_copied_has_its_counted_rows(make: Make, tmp_path: Path) 
     desk.land(desk.rows(12, 14), 14)
     desk.check(14)
     there = Store(f"sqlite:///{tmp_path / 'there.db'}")
-    copy_past(desk.house.store, there, desk.house.model, before=iso(desk.day(13)))
+    copy_past(desk.house.store, there, desk.house.model, before=iso(desk.day(13)), keys=desk.house.keys)
 
     assert {each.check for each in there.counted_rows(desk.house.model)} == {desk.check(12).id}
     assert there.used_rows(desk.house.model, 1) == desk.house.store.used_rows(desk.house.model, 1)

@@ -228,7 +228,8 @@ class RowsCountOnce(RuleBasedStateMachine):
         live = house.store.releases(house.model)[-1].version
         other = live - 1 or live + 1
         row = {"model": house.model, "version": other, "action": "rollback", "reason": "a test", "actor": "a test"}
-        house.store.add_release({**row, "at": iso(self.desk.day(self.clock))}, expected=live)
+        at = iso(self.desk.day(self.clock))
+        house.store.add_release({**row, "at": at}, expected=live, keys=house.keys)
 
     # --- what must hold ----------------------------------------------------------------------------
 

@@ -64,14 +64,20 @@ RELEASES = sa.Table(
     sa.Column("action", sa.String, nullable=False),  # promote, rollback, restore, import
     sa.Column("actor", sa.String, nullable=False),  # who moved it, or decided that it moves
     sa.Column("reason", sa.String, nullable=False),
-    sa.Column("at", sa.String, nullable=False),
+    sa.Column("as_of", sa.String, nullable=False),  # the moment that a run, a check or a command takes for now
+    sa.Column("at", sa.String, nullable=False),  # when the champion moved, by the clock
+    sa.Column("follows", sa.String, nullable=False),  # digest of the row before (core/release_log.py)
+    sa.Column("signer", sa.String, nullable=False),  # public key of the workspace that moved it
+    sa.Column("signature", sa.String, nullable=False),
 )
-SEALS = sa.Table(  # of the releases: each hashed with the seal before it (core/chain.py)
-    "seals",
+RELEASE_HEADS = sa.Table(  # how many releases there are, and the digest of the last: replaced with each of them
+    "release_heads",
     METADATA,
     sa.Column("model", sa.String, primary_key=True),
-    sa.Column("sequence", sa.Integer, primary_key=True),
-    sa.Column("seal", sa.String, nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("signer", sa.String, nullable=False),
+    sa.Column("signature", sa.String, nullable=False),
 )
 ENVELOPES = sa.Table(  # what is known of a version only after it was made: added, never changed
     "envelopes",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from retrim.adapters.landing import Landing
 from retrim.adapters.predictions import PredictionLog
+from retrim.adapters.signing import Keys
 from retrim.adapters.store import Store
 from retrim.paths import Workspace
 from retrim.settings import Env, Params, load_params
@@ -39,6 +40,10 @@ class House:
     @cached_property
     def landing(self) -> Landing:
         return Landing(self.workspace.landing)
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(self.workspace.keys)
 
     @property
     def mlflow_url(self) -> str:

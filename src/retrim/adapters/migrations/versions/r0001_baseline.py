@@ -63,13 +63,19 @@ def upgrade() -> None:
         sa.Column("action", sa.String, nullable=False),
         sa.Column("actor", sa.String, nullable=False),
         sa.Column("reason", sa.String, nullable=False),
+        sa.Column("as_of", sa.String, nullable=False),
         sa.Column("at", sa.String, nullable=False),
+        sa.Column("follows", sa.String, nullable=False),
+        sa.Column("signer", sa.String, nullable=False),
+        sa.Column("signature", sa.String, nullable=False),
     )
     op.create_table(
-        "seals",
+        "release_heads",
         sa.Column("model", sa.String, primary_key=True),
-        sa.Column("sequence", sa.Integer, primary_key=True),
-        sa.Column("seal", sa.String, nullable=False),
+        sa.Column("sequence", sa.Integer, nullable=False),
+        sa.Column("digest", sa.String, nullable=False),
+        sa.Column("signer", sa.String, nullable=False),
+        sa.Column("signature", sa.String, nullable=False),
     )
     op.create_table(
         "envelopes",
