@@ -28,6 +28,7 @@ from retrim.ops.house import House
 from retrim.paths import Workspace
 from retrim.settings import Env
 from tests.ops.desk import Desk, copy_of, make_desk
+from tests.proved import move
 from tests.stateful.playing import play
 
 pytestmark = pytest.mark.slow
@@ -227,9 +228,8 @@ class RowsCountOnce(RuleBasedStateMachine):
         house = self.desk.house
         live = house.store.releases(house.model)[-1].version
         other = live - 1 or live + 1
-        row = {"model": house.model, "version": other, "action": "rollback", "reason": "a test", "actor": "a test"}
-        at = iso(self.desk.day(self.clock))
-        house.store.add_release({**row, "at": at}, expected=live, keys=house.keys)
+        row = move(house.model, other, at=iso(self.desk.day(self.clock)), action="rollback", reason="a test")
+        house.store.add_release(row, expected=live, keys=house.keys)
 
     # --- what must hold ----------------------------------------------------------------------------
 
