@@ -185,6 +185,17 @@ def commit_files(folder: Path, names: list[str], message: str, *, date: str) -> 
     return commit
 
 
+def commit(root: Path, names: list[str], message: str) -> str:
+    """Commits these files of the workspace as they are, and gives the commit; what else is staged stays so.
+
+    Where nothing of them has changed, that is the commit that is there.
+    """
+    if git(root, "status", "--porcelain", "--", *names):
+        git(root, "add", "--", *names)
+        git(root, *IDENTITY, "commit", "-q", "-m", message, "--", *names)
+    return git(root, "rev-parse", "HEAD")
+
+
 def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
     """Sets an annotated tag. Where it stands already it stays, if the files `same` are the same there.
 

@@ -133,3 +133,20 @@ ALERTS = sa.Table(
     sa.Column("at", sa.String, nullable=False),
     sa.Column("text", sa.String, nullable=False),
 )
+STAGE_TIMES = sa.Table(  # what a stage of a run took, by which later runs are limited
+    "stage_times",
+    METADATA,
+    sa.Column("run", sa.String, primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),
+    sa.Column("stage", sa.String, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("mode", sa.String, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+)
+DUE_TIMES = sa.Table(  # up to when all due times of a scheduled flow are done
+    "due_times",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("flow", sa.String, primary_key=True),
+    sa.Column("done_until", sa.String, nullable=False),
+)

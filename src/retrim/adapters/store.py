@@ -24,12 +24,13 @@ from retrim.adapters.schema import (
     VERSIONS,
 )
 from retrim.adapters.signing import Keys
+from retrim.adapters.times import Times
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.core.release_log import FIRST, SIGNATURE, digest_of_row, head_of, signed_bytes
 from retrim.errors import RefusedError, RetrimError
 
 
-class Store(CountedRows):
+class Store(Times, CountedRows):
     """The store at an address; its tables are made at first use."""
 
     def models(self) -> list[str]:

@@ -29,7 +29,7 @@ from retrim.ops.drift import look
 from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
 from retrim.ops.house import House
-from retrim.ops.known import known
+from retrim.ops.known import known, landed_since
 from retrim.ops.mode import mode_now
 from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
@@ -56,14 +56,9 @@ class Checked:
 
 
 def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
-    """Looks at what has landed by `now` and decides; a check of the same moment is done once.
+    """Looks at what has landed by `now` and decides, made by a person or schedule; once for a moment.
 
     Of two checks at once one is recorded first. The other then looks again, at what that has left.
-
-    Args:
-        house: The house.
-        by: Who has it made: a person, or schedule.
-        now: The moment.
 
     Raises:
         BadInputError: No rows have landed by then.
@@ -114,6 +109,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         "drifted": [],
         "drift_note": None,
         "slices": [],
+        "landed": landed_since(house, previous, rows=len(table), now=now),
         "labels_overdue": overdue_labels(table.times, as_of=now),
         "counted_until": None,
         "labels_until": None,
@@ -221,8 +217,7 @@ def _refused_since(house: House, past: list[Row]) -> list[Row]:
     """Runs refused since the newest of these checks; one that any of them has debited is not among them.
 
     A version may wait for a person through several checks: then its end counts, not its beginning.
-    A run that brought a former champion back is not among them, as it was refused only because that was better still,
-    nor one that fitted a promoted recipe once more: nobody paid for a search in vain.
+    Nor is a run that brought a former champion back, or fitted a promoted recipe once more: nobody paid in vain.
     """
     if not past:
         return []

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.store import iso
+from retrim.adapters.store import Row, iso
 from retrim.core.frames import rows_at
 from retrim.core.keyed import row_keys
 from retrim.core.lags import HistoryParams, past_takes
@@ -215,3 +216,10 @@ def left_out_since(house: House, *, as_of: pd.Timestamp, since: pd.Timestamp) ->
     landed, labels = open_landed(house.landing.batches(as_of), data, {}, root=house.landing.root)
     came = known_rows(landed.decisive(data, also=()), labels, data, as_of=as_of)
     return sum(left_out(came[came["_event"] > since], data.rows).values())
+
+
+def landed_since(house: House, previous: Row | None, *, rows: int, now: pd.Timestamp) -> dict[str, Any]:
+    """Batches and rows that have landed, and how many of the rows after the check before."""
+    before = 0 if previous is None else previous.record.get("landed", {}).get("rows", 0)
+    since = None if previous is None else previous.as_of
+    return {"batches": len(house.landing.batches(now)), "rows": rows, "new": rows - before, "since": since}

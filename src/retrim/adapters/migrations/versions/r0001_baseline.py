@@ -125,3 +125,18 @@ def upgrade() -> None:
         sa.Column("at", sa.String, nullable=False),
         sa.Column("text", sa.String, nullable=False),
     )
+    op.create_table(
+        "stage_times",
+        sa.Column("run", sa.String, primary_key=True),
+        sa.Column("attempt", sa.Integer, primary_key=True),
+        sa.Column("stage", sa.String, primary_key=True),
+        sa.Column("model", sa.String, nullable=False),
+        sa.Column("mode", sa.String, nullable=False),
+        sa.Column("seconds", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "due_times",
+        sa.Column("model", sa.String, primary_key=True),
+        sa.Column("flow", sa.String, primary_key=True),
+        sa.Column("done_until", sa.String, nullable=False),
+    )
