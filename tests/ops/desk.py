@@ -93,7 +93,7 @@ class Desk:
     shelf: Shelf = field(default_factory=lambda: Shelf({}))
 
     def day(self, number: float) -> pd.Timestamp:
-        return START + pd.Timedelta(number, "D")
+        return (START + pd.Timedelta(number, "D")).round("us")
 
     def rows(self, since: float, until: float) -> pd.DataFrame:
         """Rows with an event in `[since, until)` days after the start."""
