@@ -11,7 +11,9 @@ from retrim.words import (
     lacks_in_words,
     probation_in_words,
     quality_in_words,
+    quarantined_in_words,
     served_in_words,
+    stopped_in_words,
     totals_in_words,
     waits_in_words,
 )
@@ -49,8 +51,10 @@ def show_status(record: dict[str, Any]) -> None:
             ("settled", answer_in_words(record["settled"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
             ("unpushed", "; ".join(f"{run['id']}: {run['reason']}" for run in record["unpushed"]) or None),
+            ("stopped", stopped_in_words(record["stopped"])),
             ("next", _next(record["next_run"])),
-            ("overdue", f"a batch was due on {screens.moment(late['due'])}" if late else None),
+            ("quarantine", quarantined_in_words(record["quarantined"])),
+            ("overdue", late["text"] if late else None),
         ]
     )
     rows = [(screens.moment(each["at"]), f"{each['kind']}: {each['text']}") for each in record["alerts"]]

@@ -127,6 +127,25 @@ def waits_in_words(found: list[dict[str, Any]]) -> str | None:
     return "; ".join(said) or None
 
 
+def quarantined_in_words(found: list[dict[str, Any]]) -> str | None:
+    """What lies in quarantine, and what shows it."""
+    if not found:
+        return None
+    count = "1 batch" if len(found) == 1 else f"{len(found)} batches"
+    return f"{count}, the last on {screens.moment(found[-1]['arrived'])}: retrim quarantine list"
+
+
+def stopped_in_words(found: list[dict[str, Any]]) -> str | None:
+    """The runs that were killed, and what resumes them."""
+    said = [f"{each['id']}: {each['why']} in attempt {each['attempt']} of {each['attempts']}" for each in found]
+    return "; ".join(said) + "; `retrim check` resumes it" if said else None
+
+
+def resumed_in_words(run: dict[str, Any]) -> str:
+    """A run that was killed and has been resumed: which, and how it ended."""
+    return f"resumed {run['id']}, as of {screens.moment(run['as_of'])}: {run['state']}: {run['reason']}"
+
+
 def probation_in_words(found: dict[str, Any] | None) -> str | None:
     """How a champion's probation stands or ended."""
     if not found:

@@ -186,6 +186,17 @@ def commit_files(folder: Path, names: list[str], message: str, *, date: str) -> 
     return commit
 
 
+def commit(root: Path, names: list[str], message: str) -> str:
+    """Commits these files of the workspace as they are, and gives the commit; what else is staged stays so.
+
+    Where nothing of them has changed, that is the commit that is there.
+    """
+    if git(root, "status", "--porcelain", "--", *names):
+        git(root, "add", "--", *names)
+        git(root, *IDENTITY, "commit", "-q", "-m", message, "--", *names)
+    return git(root, "rev-parse", "HEAD")
+
+
 def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
     """Sets an annotated tag. Where it stands already it stays, if the files `same` are the same there.
 
@@ -205,22 +216,6 @@ def flush(root: Path, name: str) -> None:
     listed = git(root, "rev-list", "--objects", "--no-walk", f"refs/tags/{name}").splitlines()
     objects = [own / "objects" / line[:2] / line.split()[0][2:] for line in listed]
     flush_all(filter(Path.is_file, [*objects, own / "refs" / "tags" / name]), below=own)  # packed is flushed by git
-
-
-def keep_note(root: Path, name: str, commit: str, text: str) -> None:
-    """Sets an annotated tag that says `text`; one that stands already stays as it is."""
-    try:
-        git(root, *IDENTITY, "tag", "-a", "--cleanup=verbatim", name, commit, "-m", text)
-    except RetrimError:
-        if name not in notes(root, name):  # else another process was faster
-            raise
-
-
-def notes(root: Path, prefix: str) -> dict[str, str]:
-    """What the tags whose names begin with these whole parts say, by name."""
-    printed = git(root, "for-each-ref", "--format=%(refname:strip=2)%00%(contents)%00", f"refs/tags/{prefix}")
-    parts = printed.split("\0")[:-1]
-    return {name.strip(): text for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def clear_tag_locks(root: Path, prefix: str) -> None:
