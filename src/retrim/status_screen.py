@@ -81,7 +81,9 @@ def _live(champion: dict[str, Any] | None) -> str:
     if champion is None:
         return "nothing yet"
     back = ", rolled back to" if "rollback" in champion["action"] else ""
-    return f"version {champion['version']}{back} since {screens.moment(champion['since'])}"
+    same_day = champion["since"][:10] == champion["as_of"][:10]
+    pretended = "" if same_day else f", as of {screens.moment(champion['as_of'])}"
+    return f"version {champion['version']}{back} since {screens.moment(champion['since'])}{pretended}"
 
 
 def _next(following: dict[str, str] | None) -> str:
