@@ -12,7 +12,7 @@ from flows.moment import actor, moment
 from flows.moment import house as open_house
 from flows.recovery import SIGNED
 from flows.retries import may_pass
-from flows.start import start, start_here
+from flows.start import start
 from retrim.errors import BadInputError
 from retrim.ops.check import check
 from retrim.ops.former import restore
@@ -42,7 +42,7 @@ def check_and_act(at: str, *, missed: bool) -> dict[str, Any]:
     say("checked", f"{checked['outcome']}, as of {at[:16]}{' (missed)' if missed else ''}: {checked['reason']}")
     outcome = None
     if checked["outcome"] == "retrain" and not _has_run(checked["id"]):
-        outcome = start_here(checked["id"], at) if missed else start(checked["id"], at)
+        outcome = start(checked["id"], at, wait=missed)
     if checked["outcome"] == "restore":
         outcome = bring_back(checked["id"], at)
     if checked["outcome"] == "rollback":
