@@ -20,6 +20,7 @@ KILLS = 20
 LEFT_SECONDS, REACHED_SECONDS = 60, 180
 OWN = {"RETRIM_PREFECT_URL": "", "PREFECT_WORKER_QUERY_SECONDS": "1"}
 IN_RETRAIN = ("started", "server", "dvc_worker.py", "validate", "features", "tune", "backtest", "compare")
+IN_LOG = {"deployed": "worker started"} | {stage: f"{stage} (" for stage in IN_RETRAIN[3:]}
 IN_SCHEDULE = ("started", "server", "deployed", "prefect.engine", "busy")
 BUSY_SECONDS = 15.0
 
@@ -33,8 +34,8 @@ def reached(world: World, log: Path, moment: str) -> bool:
     if moment == "busy":  # a retraining is under way, if a check decided on one
         stages = any("retrim.stages" in " ".join(process.cmdline()) for process in processes_of(world.root))
         return stages or (log.stat().st_size > 0 and time.time() - log.stat().st_mtime > BUSY_SECONDS)
-    if moment == "deployed":
-        return "worker started" in log.read_text(encoding="utf-8")
+    if moment in IN_LOG:
+        return IN_LOG[moment] in log.read_text(encoding="utf-8")
     return any(moment in " ".join(process.cmdline()) for process in processes_of(world.root))
 
 
