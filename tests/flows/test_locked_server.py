@@ -17,7 +17,7 @@ import pytest
 
 from retrim.adapters.prefect_api import PrefectApi
 from retrim.adapters.prefect_server import LOGIN, NOTE, known_server
-from tests.world import COMMAND, World, make_world, processes_of
+from tests.world import COMMAND, World, commands_of, make_world
 
 pytestmark = pytest.mark.server
 
@@ -191,9 +191,9 @@ def _command_lines() -> list[list[str]]:
 
 def _left(root: Path) -> list[str]:
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while (left := processes_of(root)) and time.monotonic() < deadline:
+    while (left := commands_of(root)) and time.monotonic() < deadline:
         time.sleep(0.25)
-    return [" ".join(process.cmdline()) for process in left]
+    return left
 
 
 def _until(claim: Callable[[], bool], log: Path) -> None:
