@@ -146,6 +146,10 @@ def test_health_and_pages_are_open(siege: Siege) -> None:
     assert [siege.answers[name][0] for name in ("health", "page one")] == [HTTPStatus.OK, HTTPStatus.OK]
 
 
+def test_the_pages_that_ask_somebody_outside_do_not_open_by_themselves(siege: Siege) -> None:
+    assert not siege.answers["pages"][1].get("location", "/").startswith("/v2")
+
+
 def test_the_pages_are_unpacked_under_var(siege: Siege) -> None:
     assert any((siege.world.root / "var" / "prefect" / "pages").rglob("index.html"))
 
