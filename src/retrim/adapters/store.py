@@ -5,11 +5,14 @@ SQLite under `var/` by default, any SQLAlchemy address in production. Times are 
 """
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
-from retrim.adapters.rows import Row, Rows, iso
+from retrim.adapters.counted import CountedRows
+from retrim.adapters.rows import Row, iso
 from retrim.adapters.schema import (
     ALERTS,
     DECISIONS,
@@ -17,15 +20,17 @@ from retrim.adapters.schema import (
     RELEASE_HEADS,
     RELEASES,
     RUNS,
+    USED_ROWS,
     VERSIONS,
 )
 from retrim.adapters.signing import Keys
+from retrim.adapters.times import Times
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.core.release_log import FIRST, SIGNATURE, digest_of_row, head_of, signed_bytes
 from retrim.errors import RefusedError, RetrimError
 
 
-class Store(Rows):
+class Store(Times, CountedRows):
     """The store at an address; its tables are made at first use."""
 
     def models(self) -> list[str]:
@@ -99,9 +104,16 @@ class Store(Rows):
             change = sa.update(RUNS).where(RUNS.c.id == identity)
             connection.execute(change.values(state=state, ended=ended, version=version, detail=detail))
 
-    def add_version(self, row: dict[str, Any]) -> bool:
-        """Records a version; False if it is there already."""
-        return self._insert(VERSIONS, row)
+    def add_version(self, row: dict[str, Any], *, used: Mapping[str, bytes] = MappingProxyType({})) -> bool:
+        """Records a version; False if it is there already.
+
+        Args:
+            row: The version.
+            used: The landed rows that it was made or judged with, by batch; empty where nobody knows.
+        """
+        name = {"model": row["model"], "version": row["version"]}
+        rows = [{**name, "batch": batch, "rows": bits} for batch, bits in used.items()]
+        return self._insert(VERSIONS, row, {USED_ROWS: rows})
 
     def version(self, model: str, number: int) -> Row | None:
         return self.one(sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == number))
