@@ -85,6 +85,12 @@ drills: $(ready) ## Kill runs everywhere in their life and see each recovered (l
 stateful: $(ready) ## Draw the random tests anew, the stateful ones for MINUTES=10 each (long); `make test` draws the same each time.
 	@$(python) tests/draw_anew.py --minutes $(MINUTES)
 
+# How long each state machine draws anew.
+MINUTES ?= 10
+.PHONY: stateful
+stateful: $(ready) ## Draw orders of rows, labels, checks, kills and versions anew for MINUTES=10 and hold the balance of the rows.
+	@$(python) -m pytest -q -n 2 --dist loadfile tests/stateful --minutes $(MINUTES)
+
 .PHONY: plant
 plant: $(ready) ## Plant every known fault in a copy of the tree and see its guard fail.
 	@$(python) tests/plant/run.py

@@ -8,6 +8,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from retrim.cli_approval import app as approval_app
+from retrim.cli_audit import app as audit_app
 from retrim.cli_base import (
     AsJson,
     By,
@@ -257,6 +258,7 @@ app.add_typer(status_app)
 app.add_typer(try_app)
 app.add_typer(ui_app)
 app.add_typer(approval_app)
+app.add_typer(audit_app)
 app.add_typer(versions_app)
 app.add_typer(receipts_app, name="receipt", no_args_is_help=True)
 app.add_typer(releases_app)

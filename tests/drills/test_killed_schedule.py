@@ -1,4 +1,4 @@
-"""A schedule by a real cron expression, killed across two minutes: each minute has one check, landing is made up for."""
+"""A schedule by a cron expression, killed across two minutes: a check for each of them, and landing once for both."""
 
 from pathlib import Path
 

@@ -1,11 +1,21 @@
 """A store begun from another's past: what was decided, run, made and released before a moment."""
 
 from itertools import takewhile
+from typing import Any
 
 import sqlalchemy as sa
 
 from retrim.adapters.predictions import PredictionLog
-from retrim.adapters.schema import DECISIONS, ENVELOPES, RELEASE_HEADS, RELEASES, RUNS, VERSIONS
+from retrim.adapters.schema import (
+    COUNTED_ROWS,
+    DECISIONS,
+    ENVELOPES,
+    RELEASE_HEADS,
+    RELEASES,
+    RUNS,
+    USED_ROWS,
+    VERSIONS,
+)
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import Row, Store
 from retrim.core.release_log import SIGNATURE, head_of, signed_bytes
@@ -42,6 +52,7 @@ def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Ke
     known_of = [each for row in versions for each in source.envelope(model, row.version) if each.at < before]
     copied = {DECISIONS: decisions, RUNS: runs, VERSIONS: versions, ENVELOPES: known_of, RELEASES: releases}
     rows = {table: [row.values for row in some] for table, some in copied.items()}
+    rows |= _ledger(source, model, known, {row.version for row in versions})
     if releases:
         head = head_of(releases[-1].values, signer=str(keys.public))
         rows[RELEASE_HEADS] = [{**head, SIGNATURE: keys.sign(signed_bytes(head))}]
@@ -51,6 +62,15 @@ def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Ke
                 connection.execute(sa.insert(table), values)
     PredictionLog(target).take_over(PredictionLog(source).before(model, before))
     return versions
+
+
+def _ledger(source: Store, model: str, decisions: set[str], versions: set[int]) -> dict[sa.Table, list[dict[str, Any]]]:
+    """Which landed rows those checks counted, and which ones made those versions."""
+    counted, used = (source.all(sa.select(table).where(table.c.model == model)) for table in (COUNTED_ROWS, USED_ROWS))
+    return {
+        COUNTED_ROWS: [row.values for row in counted if row.decision in decisions],
+        USED_ROWS: [row.values for row in used if row.version in versions],
+    }
 
 
 def _ended(run: Row, before: str) -> bool:

@@ -16,7 +16,10 @@ DECISIONS = sa.Table(
     sa.Column("actor", sa.String, nullable=False),  # who took it: a person, or schedule; "by" is a word of SQL
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("record", sa.JSON, nullable=False),
+    # Of checks alone, 1, 2, ...: of two that count the same rows at once, one collides here and looks again.
+    sa.Column("sequence", sa.Integer),
     sa.UniqueConstraint("model", "source", "as_of"),
+    sa.UniqueConstraint("model", "sequence"),
 )
 RUNS = sa.Table(
     "runs",
@@ -85,6 +88,23 @@ ENVELOPES = sa.Table(  # what is known of a version only after it was made: adde
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("at", sa.String, nullable=False),
     sa.Column("record", sa.JSON, nullable=False),
+)
+COUNTED_ROWS = sa.Table(  # what a check did with landed rows (core/row_ledger.py): written with its decision
+    "counted_rows",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("decision", sa.String, sa.ForeignKey("decisions.id"), primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),  # met, tested, target, measured, deposited, exempt
+    sa.Column("batch", sa.String, primary_key=True),
+    sa.Column("rows", sa.LargeBinary, nullable=False),  # a bit a row of the landed file, the lowest first
+)
+USED_ROWS = sa.Table(  # the landed rows that a version was made or judged with; each batch of its run has one
+    "used_rows",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("batch", sa.String, primary_key=True),
+    sa.Column("rows", sa.LargeBinary, nullable=False),  # likewise
 )
 PREDICTIONS = sa.Table(
     "predictions",

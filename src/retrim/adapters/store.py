@@ -5,10 +5,13 @@ SQLite under `var/` by default, any SQLAlchemy address in production. Times are 
 """
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
+from retrim.adapters.counted import CountedRows
 from retrim.adapters.rows import Row, iso
 from retrim.adapters.schema import (
     ALERTS,
@@ -17,6 +20,7 @@ from retrim.adapters.schema import (
     RELEASE_HEADS,
     RELEASES,
     RUNS,
+    USED_ROWS,
     VERSIONS,
 )
 from retrim.adapters.signing import Keys
@@ -26,7 +30,7 @@ from retrim.core.release_log import FIRST, SIGNATURE, digest_of_row, head_of, si
 from retrim.errors import RefusedError, RetrimError
 
 
-class Store(Times):
+class Store(Times, CountedRows):
     """The store at an address; its tables are made at first use."""
 
     def models(self) -> list[str]:
@@ -100,9 +104,16 @@ class Store(Times):
             change = sa.update(RUNS).where(RUNS.c.id == identity)
             connection.execute(change.values(state=state, ended=ended, version=version, detail=detail))
 
-    def add_version(self, row: dict[str, Any]) -> bool:
-        """Records a version; False if it is there already."""
-        return self._insert(VERSIONS, row)
+    def add_version(self, row: dict[str, Any], *, used: Mapping[str, bytes] = MappingProxyType({})) -> bool:
+        """Records a version; False if it is there already.
+
+        Args:
+            row: The version.
+            used: The landed rows that it was made or judged with, by batch; empty where nobody knows.
+        """
+        name = {"model": row["model"], "version": row["version"]}
+        rows = [{**name, "batch": batch, "rows": bits} for batch, bits in used.items()]
+        return self._insert(VERSIONS, row, {USED_ROWS: rows})
 
     def version(self, model: str, number: int) -> Row | None:
         return self.one(sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == number))

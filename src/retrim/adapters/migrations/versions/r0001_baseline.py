@@ -20,7 +20,9 @@ def upgrade() -> None:
         sa.Column("actor", sa.String, nullable=False),
         sa.Column("reason", sa.String, nullable=False),
         sa.Column("record", sa.JSON, nullable=False),
+        sa.Column("sequence", sa.Integer),
         sa.UniqueConstraint("model", "source", "as_of"),
+        sa.UniqueConstraint("model", "sequence"),
     )
     op.create_table(
         "runs",
@@ -83,6 +85,21 @@ def upgrade() -> None:
         sa.Column("id", sa.String, primary_key=True),
         sa.Column("at", sa.String, nullable=False),
         sa.Column("record", sa.JSON, nullable=False),
+    )
+    op.create_table(
+        "counted_rows",
+        sa.Column("model", sa.String, primary_key=True),
+        sa.Column("decision", sa.String, sa.ForeignKey("decisions.id"), primary_key=True),
+        sa.Column("kind", sa.String, primary_key=True),
+        sa.Column("batch", sa.String, primary_key=True),
+        sa.Column("rows", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "used_rows",
+        sa.Column("model", sa.String, primary_key=True),
+        sa.Column("version", sa.Integer, primary_key=True),
+        sa.Column("batch", sa.String, primary_key=True),
+        sa.Column("rows", sa.LargeBinary, nullable=False),
     )
     op.create_table(
         "predictions",
