@@ -36,7 +36,6 @@ def ingest(file: str | None = None, now: str | None = None) -> list[dict[str, An
             tell_quarantined(each, at.isoformat())
             records.append(each.as_record())
     return records
-    return records
 
 
 def tell_quarantined(landed: Landed, now: str) -> None:
