@@ -179,11 +179,16 @@ class TableChanges(RuleBasedStateMachine):
     def rename(self, place: float, all_names: bool, rows: int) -> None:  # noqa: FBT001
         column = self.pick(self.there, place)
         landed = {name for schema in self.schemas for name in schema.types}
-        last = column.name in landed and not all_names  # a name that landed says what it was called before
-        column.earlier = [column.name] if last else [column.name, *column.earlier]
-        if not landed & set(column.earlier):  # a column that never landed has no name to be told
-            column.earlier = []
+        names = [column.name, *column.earlier]
+        if not landed & set(names):  # a column that never landed has no name to be told
+            names = []
         column.name = self.new_name()
+        if not all_names and len(set(names) & landed) > 1:
+            column.earlier = names[:1]
+            self.declare()
+            with pytest.raises(BadInputError, match=rf"'{column.name}'.* `?was"):
+                self.hand_in(5)
+        column.earlier = names
         self.edited(rows)
 
     @rule(place=PLACE, to_text=st.booleans(), rows=ROWS)

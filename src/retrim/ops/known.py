@@ -12,6 +12,7 @@ from retrim.core.rows import left_out
 from retrim.core.table import ColumnType, DataParams, known_rows, shaped, with_past
 from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
 from retrim.datasets.landed_zone import open_landed, with_names_of_then
+from retrim.ops.changed_table import refuse_changes
 from retrim.ops.house import House
 
 HISTORY = "history"
@@ -129,6 +130,7 @@ def _known(
 def _landed(
     house: House, data: DataParams, needs: Mapping[str, ColumnType], *, as_of: pd.Timestamp
 ) -> tuple[LandedRows, pd.DataFrame | None]:
+    refuse_changes(house.landing, data)
     return open_landed(house.landing.batches(as_of), data, needs, root=house.landing.root)
 
 
