@@ -74,6 +74,9 @@ class Came:
 class Changing(Desk):
     """A desk whose versions are made by all stages from a room with raw files, and can be made again."""
 
+    def day(self, number: float) -> pd.Timestamp:
+        return super().day(number).round("s")
+
     def _bundle(self, now: pd.Timestamp, version: int) -> Paths:
         paths = Paths(self.house.workspace.var / f"bundle-{version}")
         for batch in self.house.landing.batches(now):
