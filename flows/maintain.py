@@ -9,7 +9,9 @@ from flows.moment import moment
 from flows.recovery import SIGNED, mark_dead_flow_runs
 from flows.start import start
 from retrim.errors import RetrimError
+from retrim.ops.hung import end_hung_runs
 from retrim.ops.overdue import tell_overdue
+from retrim.ops.progress import tell
 from retrim.ops.recover import recover
 
 
@@ -17,9 +19,11 @@ from retrim.ops.recover import recover
 def maintain(now: str | None = None) -> list[str]:
     """Marks dead runs crashed and has them finished, reports an overdue batch; gives the decisions it started again."""
     house, at = open_house(), moment(now)
+    end_hung_runs(house, now=at)
     mark_dead_flow_runs(house)
     started = []
     for decision in recover(house, now=at):
+        tell(f"resuming run-{decision}, which was stopped before it ended")
         with suppress(RetrimError):  # it is recorded as failed and was told; what is due now must not wait for it
             start(decision, at.isoformat())
         started.append(decision)

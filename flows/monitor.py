@@ -18,16 +18,16 @@ from retrim.ops.probation import carry_out
 
 @flow(name="monitor", **SIGNED)
 def monitor(now: str | None = None) -> dict[str, Any]:
-    """One check, and the retraining it decides on."""
+    """One check, and the retraining it decides on; `resumed` are the decisions whose runs were finished first."""
     at = moment(now).isoformat()
-    maintain(at)
+    resumed = maintain(at)
     checked = look(at, actor())
     outcome = start(checked["id"], at) if checked["outcome"] == "retrain" and not _has_run(checked["id"]) else None
     if checked["outcome"] == "restore":
         outcome = bring_back(checked["id"], at)
     if checked["outcome"] == "rollback":
         outcome = roll_back(checked["id"], at)
-    return {"check": checked, "run": outcome}
+    return {"check": checked, "run": outcome, "resumed": resumed}
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)

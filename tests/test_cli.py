@@ -218,6 +218,23 @@ def test_a_batch_set_aside_ends_with_2_and_names_the_cure(ask: Ask, with_rows: W
     assert len(ended.err.splitlines()) == 3  # a fault is a line, however long
 
 
+def test_a_fault_of_a_whole_file_is_shown_without_an_empty_table(ask: Ask, with_rows: World) -> None:
+    (with_rows.root / "no_table.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    batch = json.loads(ask(with_rows.root, "ingest", "no_table.csv", "--json").out)["batch"]
+    shown = ask(with_rows.root, "quarantine", "show", batch).out
+
+    assert "row  key  value" not in shown
+    assert "missing: level" in shown
+
+
+def test_the_status_names_what_lies_in_quarantine(ask: Ask, with_rows: World) -> None:
+    batch = json.loads(ask(with_rows.root, "ingest", "broken.csv", "--json").out)["batch"]
+    record = json.loads(ask(with_rows.root, "status", "--json").out)
+
+    assert batch in [each["batch"] for each in record["quarantined"]]
+    assert "retrim quarantine list" in ask(with_rows.root, "status").out
+
+
 def test_scoring_without_a_version_is_no_and_says_what_to_do(ask: Ask, with_rows: World) -> None:
     ended = ask(with_rows.root, "score")
 

@@ -1,10 +1,12 @@
 """What the reading commands answer, from the store alone: versions, a decision, the status."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from retrim.adapters.prefect_server import known_server
+from retrim.adapters.quarantine import Quarantine
 from retrim.adapters.store import Row, iso
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
@@ -15,6 +17,7 @@ from retrim.ops.house import House
 from retrim.ops.overdue import overdue
 from retrim.ops.probation import probation_ends, probation_now
 from retrim.ops.receipts import last_proofs
+from retrim.ops.recover import KILLED, stopped_runs
 from retrim.ops.release import live
 from retrim.ops.release_checks import FIRST
 from retrim.ops.settle import answer_to, settlement_now
@@ -89,7 +92,8 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
     now_live = live(house)
     decisions = house.store.decisions(house.model)
     checks = [row for row in decisions if row.source == CHECK]
-    running = house.store.runs(house.model, state="running")
+    stopped = stopped_runs(house)
+    running = [run for run in house.store.runs(house.model, state="running") if run not in stopped]
     late = overdue(workspace=house.workspace, data=house.params.data, now=now)
     last = decisions[-1] if decisions else None
     back = rolled_back(house, decisions, None)
@@ -102,6 +106,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "price": None if now_live is None else price_now(house),
         "money": money_of(house),
         "totals": checks[-1].record.get("totals") if checks else None,
+        "served": checks[-1].record.get("served") if checks else None,
         "estimates": checks[-1].record.get("estimates") if checks else None,
         "last_check": checks[-1].as_of if checks else None,
         "last_decision": None
@@ -113,11 +118,28 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "probation": probation_now(house),
         "waiting": waiting(house),
         "running": [_run_record(run) for run in running],
+        "stopped": [_stopped_record(house, run) for run in stopped],
         "next_run": None if server is None else server.next_run(house.model),
+        "quarantined": [
+            {
+                "batch": entry.batch,
+                "file": entry.file,
+                "arrived": iso(entry.arrived),
+                "faults": [str(fault) for fault in entry.faults],
+            }
+            for entry in Quarantine(house.workspace.quarantine).entries()
+            if entry.state == "held"
+        ],
         "overdue": None if late is None else late.as_record(),
         "alerts": [{"at": row.at, "kind": row.kind, "text": row.text} for row in house.store.alerts(house.model)[-5:]],
         "now": iso(now),
     }
+
+
+def resumed_records(house: House, decisions: Iterable[str]) -> list[dict[str, Any]]:
+    """The runs that were killed and of which a command made another attempt, as they are now."""
+    runs = [house.store.run(f"run-{decision}") for decision in decisions]
+    return [_run_record(run) for run in runs if run is not None]
 
 
 def _approval(house: House, version: Row) -> dict[str, Any] | None:
@@ -137,6 +159,14 @@ def _run_record(run: Row) -> dict[str, Any]:
         "attempt": run.attempt,
         "version": run.version,
         "reason": run.detail.get("reason", ""),
+    }
+
+
+def _stopped_record(house: House, run: Row) -> dict[str, Any]:
+    return {
+        **_run_record(run),
+        "why": run.detail.get("why", KILLED),
+        "attempts": house.params.retrain.attempts,
     }
 
 

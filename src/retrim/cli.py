@@ -8,6 +8,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from retrim.cli_approval import app as approval_app
+from retrim.cli_audit import app as audit_app
 from retrim.cli_base import (
     AsJson,
     By,
@@ -42,6 +43,7 @@ from retrim.cli_replay import app as replay_app
 from retrim.cli_settle import app as settle_app
 from retrim.cli_status import app as status_app
 from retrim.cli_try import app as try_app
+from retrim.cli_ui import app as ui_app
 from retrim.cli_versions import app as versions_app
 
 app = typer.Typer(
@@ -99,6 +101,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     Drift, the champion's loss, the probe, the account: what was seen is kept, see retrim why.
     """
     from retrim import screens
+    from retrim.answers import resumed_records
     from retrim.decision_screen import show_check
     from retrim.machine import login
     from retrim.ops.at_once import check_at_once
@@ -112,7 +115,8 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
             with screens.progress():
                 done = monitor(at.isoformat())
     else:
-        done = {"check": {**checked.as_record(), "fresh": checked.fresh}, "run": None}
+        done = {"check": {**checked.as_record(), "fresh": checked.fresh}, "run": None, "resumed": []}
+    done["resumed"] = resumed_records(house, done["resumed"])
     if as_json:
         screens.show_json(done)
     else:
@@ -137,7 +141,9 @@ def retrain(
     for a person's approval.
     """
     from retrim import screens
+    from retrim.answers import resumed_records
     from retrim.core.modes import Mode
+    from retrim.decision_screen import show_resumed
     from retrim.errors import UnknownNameError
     from retrim.ops.at_once import retrain_at_once
     from retrim.ops.person import ask_for_run, decision_of
@@ -164,17 +170,19 @@ def retrain(
                 else:
                     outcome = ended.as_record()
     else:
-        outcome = deferred.as_record()
+        outcome, finished = deferred.as_record(), []
+    resumed = resumed_records(house, finished)
     if as_json:
-        screens.show_json(outcome)
+        screens.show_json(outcome | {"resumed": resumed})
     else:
+        show_resumed(resumed)
         screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False, markup=False)
         if outcome.get("refit"):
             sequel = outcome["refit"]
             said = f"fitted once more, version {sequel['version']} is {sequel['state']}: {sequel['reason']}"
             screens.OUT.print(said, highlight=False, markup=False)
         if outcome["version"] is not None:
-            screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `make ui`", highlight=False)
+            screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `retrim ui`", highlight=False)
     raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
 
 
@@ -248,7 +256,9 @@ app.add_typer(replay_app)
 app.add_typer(settle_app)
 app.add_typer(status_app)
 app.add_typer(try_app)
+app.add_typer(ui_app)
 app.add_typer(approval_app)
+app.add_typer(audit_app)
 app.add_typer(versions_app)
 app.add_typer(receipts_app, name="receipt", no_args_is_help=True)
 app.add_typer(releases_app)

@@ -72,7 +72,7 @@ def init(
 ) -> None:
     """Describe a table of your own, and land it.
 
-    Looks at the table, writes params.yaml and a suite in expectations/. Then: retrim retrain.
+    Looks at the table, writes params.yaml and a suite in expectations/, and commits both. Then: retrim retrain.
     """
     from retrim import screens
     from retrim.errors import UnknownNameError
@@ -105,7 +105,7 @@ def init(
     )
     with nullcontext() if asks else screens.progress():  # a question and a bar would write over one another
         looked = look(workspace, data, wishes, ask=_ask if asks else _decide, query=query, table=table)
-    overwrite = False
+    overwrite, commit = False, True
     if asks:
         _show(looked)
         lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
@@ -113,8 +113,9 @@ def init(
         overwrite = typer.confirm(f"{saying} and land the rows?" if not no_land else f"{saying}?", default=not lost)
         if not overwrite:
             raise typer.Exit(1)
+        commit = typer.confirm("commit both, so that every version can be checked out?", default=True)
     with screens.progress():
-        written = settle(workspace, looked, reason=reason, land_history=not no_land, overwrite=overwrite)
+        written = settle(workspace, looked, reason=reason, land_history=not no_land, overwrite=overwrite, commit=commit)
     if as_json:
         screens.show_json({**looked.as_record(), "written": written.as_record()})
         return
@@ -189,7 +190,8 @@ def _show_written(written: "Written") -> None:
     from retrim import screens
 
     record = written.as_record()
-    screens.OUT.print(f"written: {record['params']}, ./{record['suite']}", highlight=False)
+    done = "written" if written.commit is None else "written and committed"
+    screens.OUT.print(f"{done}: {record['params']}, ./{record['suite']}", highlight=False)
     if written.landed and written.first is not None and written.last is not None:
         labels = f", {record['labels']} labels in {record['label_files']} files" if record["labels"] else ""
         came = f", as they would have come from {screens.moment(written.first.isoformat())} to "
@@ -222,17 +224,17 @@ def new(
 ) -> None:
     """Lay a workspace for a model of your own.
 
-    A git repository with settings, suites, DVC and a copy of the code, which is what its runs run. Then: retrim init.
+    A git repository with all that a run needs, the code too: runs run the code of their workspace. Then: retrim init.
     """
     from retrim import screens
-    from retrim.ops.new import lay
+    from retrim.ops.new import WHAT, lay
 
     made = lay(folder, source=source)
     if as_json:
         screens.show_json(made.as_record())
         return
     where = screens.harmless(str(folder))
-    screens.OUT.print(f"laid: {made.files} files, commit {made.commit[:12]}", highlight=False)
+    screens.OUT.print(f"laid and committed: {WHAT} ({made.files} files)", highlight=False)
     screens.OUT.print(
         f"next: cd {where}; retrim init --data TABLE --target COL", highlight=False, markup=False, soft_wrap=True
     )

@@ -51,8 +51,14 @@ def quarantine_show(batch: Batch, as_json: AsJson = False) -> None:
         ]
     )
     for fault in entry.faults:
-        rows = [(example.row, example.key, example.value) for example in fault.examples]
-        screens.show_table(("row", "key", "value"), rows, title=f"{fault.column}: {fault.rule} ({fault.count} rows)")
+        rows = [(example.row, example.key, example.value) for example in fault.examples if example.row is not None]
+        if rows:
+            title = f"{fault.column}: {fault.rule} ({fault.count} rows)"
+            screens.show_table(("row", "key", "value"), rows, title=title)
+        else:  # it is about the file as a whole
+            screens.show_table(
+                (f"{fault.column or 'the file'}: {fault.rule}",), [(each.value,) for each in fault.examples]
+            )
         screens.OUT.print(f"  cure: {fault.cure}", highlight=False, markup=False)
 
 
@@ -62,13 +68,13 @@ def quarantine_release(
     reason: Reason,
     by: By,
     arrived: Annotated[
-        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC), if not now.")
+        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC), if not when it came.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Land a batch in spite of its faults.
 
-    It arrives when it is released, or after the last batch when the past is played.
+    It keeps the time at which it came, or takes the one given, whatever has landed since.
     """
     from retrim import screens
     from retrim.ops.ingest import release as op
@@ -78,10 +84,11 @@ def quarantine_release(
         batch,
         workspace=house.workspace,
         data=house.params.data,
-        now=None if arrived is None else past_time(arrived),
+        now=as_time(None),
         by=by,
         reason=reason,
         reading=house.params.reading,
+        arrived=None if arrived is None else past_time(arrived),
     )
     if as_json:
         screens.show_json(landed.as_record())

@@ -1,12 +1,21 @@
 """Versions by command: list them, rebuild or prove one, go back to one, work on the next by hand."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from retrim.cli_base import AsJson, By, Now, Version, as_time, example, house_here, past_time, version_number
 
+if TYPE_CHECKING:
+    from retrim.ops.house import House
+
 app = typer.Typer()
+NO_REMOTE = (
+    "no DVC remote is set, so a clone of this repository cannot rebuild a version; set one: "
+    "`dvc remote add -d NAME ADDRESS`, `git commit -m 'a DVC remote' .dvc/config`; runs push to it from then on. "
+    "To push a version that is there, name the remote beside the commits, "
+    "`dvc remote add --local -d NAME ADDRESS`, then `git checkout TAG && dvc checkout && dvc push`"
+)
 
 
 @app.command(epilog=example("retrim versions --json"))
@@ -15,7 +24,8 @@ def versions(as_json: AsJson = False) -> None:
     from retrim import screens
     from retrim.answers import version_records
 
-    records = version_records(house_here())
+    house = house_here()
+    records = version_records(house)
     if as_json:
         screens.show_json(records)
         return
@@ -38,6 +48,16 @@ def versions(as_json: AsJson = False) -> None:
     ]
     told = ("probation", *(["made with withdrawn"] if withdrawn else []), "verdict")
     screens.show_table(("version", "alias", "as of", "model", "last proved", *told), rows, brief_last=True)
+    _note_remote(house)
+
+
+def _note_remote(house: "House") -> None:
+    """Says where a clone could rebuild nothing, and how to set that right."""
+    from retrim import screens
+    from retrim.adapters.pipeline import has_remote
+
+    if not has_remote(house.workspace.root):
+        screens.ERR.print(NO_REMOTE, style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def _word_on(record: dict[str, Any]) -> str:
@@ -101,6 +121,7 @@ def reproduce(
     else:
         for each in (*record.get("ancestors", ()), record):
             _show_rebuilt(each, prove=prove)
+        _note_remote(house)
     raise typer.Exit(0 if all_identical else 1)
 
 

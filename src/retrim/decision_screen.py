@@ -3,6 +3,7 @@
 from typing import Any
 
 from retrim import screens
+from retrim.core.gate.verdict import mark_of
 from retrim.words import (
     account_in_words,
     answer_in_words,
@@ -12,6 +13,8 @@ from retrim.words import (
     loss_in_words,
     probation_in_words,
     probe_in_words,
+    resumed_in_words,
+    served_in_words,
     totals_in_words,
 )
 
@@ -29,6 +32,7 @@ def show_decision(record: dict[str, Any]) -> None:
             ("reason", record["reason"]),
             ("live", facts.get("champion")),
             ("loss", loss_in_words(facts)),
+            ("measured by", served_in_words(facts.get("served"))),
             ("estimated", estimate_in_words(facts)),
             (
                 "probe against it",
@@ -71,14 +75,12 @@ def show_decision(record: dict[str, Any]) -> None:
         heads = ("column", "slice", "rows", "loss", "where it was judged", "adds to the mean")
         screens.show_table(heads, [_slice_in_words(each) for each in worse[:5]], title="Where it loses more")
     if record["verdict"]:
-        checks = [("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["verdict"]["checks"]]
+        checks = [(mark_of(c), c["name"], c["text"]) for c in record["verdict"]["checks"]]
         if seen := record["verdict"].get("detectable"):  # older versions do not have it
             checks.append(("", "could be seen", seen["text"]))
         screens.show_table(("", "check", "figures"), checks, title="Gate")
     if record["release_checks"]:
-        passed = [
-            ("passed" if c["passed"] else "failed", c["name"], c["text"]) for c in record["release_checks"]["checks"]
-        ]
+        passed = [(mark_of(c), c["name"], c["text"]) for c in record["release_checks"]["checks"]]
         screens.show_table(("", "check", "figures"), passed, title="Release checks")
 
 
@@ -101,9 +103,20 @@ def _slice_in_words(each: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def show_resumed(runs: list[dict[str, Any]]) -> None:
+    """What a command finished before it did what was asked."""
+    for run in runs:
+        screens.OUT.print(resumed_in_words(run), highlight=False, markup=False)
+
+
 def show_check(done: dict[str, Any]) -> None:
     """A check that was just made, and the run it started."""
     checked, run = done["check"], done["run"]
+    show_resumed(done["resumed"])
+    landed = checked.get("landed")
+    if landed is not None and landed["since"] is not None and not landed["new"]:
+        said = f"no row has landed since the check of {screens.moment(landed['since'])}: retrim ingest FILE"
+        screens.OUT.print(said, highlight=False, markup=False)
     screens.OUT.print(f"{checked['outcome']}: {checked['reason']}", highlight=False, markup=False)
     if run is not None:
         screens.OUT.print(f"run {run['state']}: {run['reason']}", highlight=False, markup=False)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from retrim import screens
+from retrim.core.gate.verdict import mark_of
 
 SHORT = {
     "selection_rate": "selected",
@@ -27,7 +28,7 @@ def show_fairness(record: Mapping[str, Any]) -> None:
         _show_models(record["version"], found)
     if record["proxies"]:
         _show_proxies(record["proxies"])
-    lines = [("passed" if check["passed"] else "failed", check["text"]) for check in record["checks"]]
+    lines = [(mark_of(check), check["text"]) for check in record["checks"]]
     lines += [("note", text) for text in record["notes"]]
     if lines:
         screens.OUT.print()

@@ -36,6 +36,7 @@ from retrim.core.proof import ProofParams
 from retrim.core.reading import ReadingParams
 from retrim.core.release_checks import ReleaseParams
 from retrim.core.section import Section, explain
+from retrim.core.skew import ServedParams
 from retrim.core.slices import SliceParams
 from retrim.core.table import DataParams
 from retrim.core.training import TrainParams
@@ -64,6 +65,7 @@ class Params(Section):
     gate: GateParams
     fairness: FairnessParams
     decide: DecideParams
+    served: ServedParams
     probe: ProbeParams
     account: AccountParams
     drift: DriftParams

@@ -11,6 +11,9 @@ from retrim.words import (
     lacks_in_words,
     probation_in_words,
     quality_in_words,
+    quarantined_in_words,
+    served_in_words,
+    stopped_in_words,
     totals_in_words,
     waits_in_words,
 )
@@ -37,6 +40,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
             ("cost so far", totals_in_words(record["totals"])),
+            ("measured by", served_in_words(record["served"])),
             ("estimates", quality_in_words(record["estimates"])),
             ("last decision", f"{last['outcome']} on {screens.moment(last['as_of'])}" if last else None),
             ("because", screens.brief(last["reason"], REASON) if last else None),
@@ -46,8 +50,10 @@ def show_status(record: dict[str, Any]) -> None:
             ("because", back_in_words(record["rolled_back"])),
             ("settled", answer_in_words(record["settled"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
+            ("stopped", stopped_in_words(record["stopped"])),
             ("next", _next(record["next_run"])),
-            ("overdue", f"a batch was due on {screens.moment(late['due'])}" if late else None),
+            ("quarantine", quarantined_in_words(record["quarantined"])),
+            ("overdue", late["text"] if late else None),
         ]
     )
     rows = [(screens.moment(each["at"]), f"{each['kind']}: {each['text']}") for each in record["alerts"]]

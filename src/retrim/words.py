@@ -86,6 +86,30 @@ def loss_in_words(facts: dict[str, Any]) -> str | None:
     return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
 
 
+def served_in_words(found: dict[str, Any] | None) -> str | None:
+    """Which predictions the measured rows were measured by, and how far those are from what their versions say now."""
+    if not found:
+        return None
+    said = [f"version {version} {rows}" for version, rows in found["by_version"].items()]
+    text = f"{found['rows']} rows by the prediction that was served"
+    text += f" ({', '.join(said)})" if said else ""
+    if found["predicted_again"]:
+        text += f", {found['predicted_again']} predicted now: none was stored before their label was due"
+    if found["unreadable"]:
+        text += f", of {found['unreadable']} the stored one is no number"
+    return f"{text}; {_skew_in_words(found['skew'])}" if found["skew"] else text
+
+
+def _skew_in_words(skew: dict[str, Any]) -> str:
+    if not skew["largest"]:
+        return "they are what their versions say now"
+    worst = skew["worst"]
+    return (
+        f"up to {skew['largest']:.2g} of the mean prediction from what their versions say now "
+        f"(row {worst['key']} of version {worst['version']}), {skew['over']} of {skew['rows']} beyond {skew['bound']:g}"
+    )
+
+
 def formers_in_words(found: dict[str, Any] | None) -> str | None:
     if not found:
         return None
@@ -101,6 +125,25 @@ def waits_in_words(found: list[dict[str, Any]]) -> str | None:
         for each in found
     ]
     return "; ".join(said) or None
+
+
+def quarantined_in_words(found: list[dict[str, Any]]) -> str | None:
+    """What lies in quarantine, and what shows it."""
+    if not found:
+        return None
+    count = "1 batch" if len(found) == 1 else f"{len(found)} batches"
+    return f"{count}, the last on {screens.moment(found[-1]['arrived'])}: retrim quarantine list"
+
+
+def stopped_in_words(found: list[dict[str, Any]]) -> str | None:
+    """The runs that were killed, and what resumes them."""
+    said = [f"{each['id']}: {each['why']} in attempt {each['attempt']} of {each['attempts']}" for each in found]
+    return "; ".join(said) + "; `retrim check` resumes it" if said else None
+
+
+def resumed_in_words(run: dict[str, Any]) -> str:
+    """A run that was killed and has been resumed: which, and how it ended."""
+    return f"resumed {run['id']}, as of {screens.moment(run['as_of'])}: {run['state']}: {run['reason']}"
 
 
 def probation_in_words(found: dict[str, Any] | None) -> str | None:

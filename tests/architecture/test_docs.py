@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from retrim import cli
+from retrim.ops.new import WHAT
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -101,6 +103,22 @@ def test_every_command_of_retrim_is_documented() -> None:
     untold = {name for name in commands() if not re.search(rf"retrim {re.escape(name)}\b", told)}
 
     assert untold == set()
+
+
+def test_what_retrim_new_lays_is_said_alike() -> None:
+    told = [document.name for document in DOCS if WHAT in " ".join(document.read_text(encoding="utf-8").split())]
+
+    assert {"README.md", "own-table.md"} <= set(told)
+    for document in DOCS:
+        assert re.findall(r"laid: .*files", document.read_text(encoding="utf-8")) == []
+
+
+def test_pages_agree_on_how_large_a_piece_is() -> None:
+    shipped = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["batches"]["piece_mb"]
+    for document in DOCS:
+        text = " ".join(document.read_text(encoding="utf-8").split())
+        said = re.findall(r"piece_mb`?[^.;|:]{0,40}?\(?(?:by default|of at most)? ?(\d+) MB", text)
+        assert set(said) <= {str(shipped)}, document.name
 
 
 def test_every_make_target_is_documented() -> None:

@@ -9,6 +9,7 @@ from retrim.core.gate.calibration import calibration, miscalibration
 from retrim.core.gate.evidence import Scored, Stated
 from retrim.core.gate.params import CalibrationParams
 from retrim.core.gate.relative import Resampling
+from retrim.core.gate.verdict import mark_of
 
 RESAMPLING = Resampling(400, 10, 7)
 NORMAL = Stated(0.8, -1.2816, 1.2816)
@@ -102,6 +103,26 @@ def test_a_regression_whose_errors_have_grown_is_refused() -> None:
     assert not own.passed
     assert not kept.passed
     assert own.figure == pytest.approx(0.8 - 0.478, abs=0.03)  # P(|2 Z| < 1.2816) is 47.8 %
+
+
+@pytest.mark.parametrize(("sd", "said"), [(0.6, "too wide"), (1.0, "as stated"), (2.0, "too narrow")])
+def test_an_interval_that_is_off_beyond_noise_is_said_to_be(sd: float, said: str) -> None:
+    (check,) = calibration(regression(1000, sd=sd, seed=1), None, limit(), RESAMPLING)
+
+    assert f": {said}" in check.text
+
+
+def test_an_interval_that_is_surely_too_wide_is_refused_where_a_limit_is_set() -> None:
+    (check,) = calibration(regression(1000, sd=0.6, seed=1), None, limit(most=0.05), RESAMPLING)
+
+    assert not check.passed
+
+
+def test_a_figure_that_is_held_against_nothing_is_reported_and_has_not_passed() -> None:
+    wide = regression(1000, sd=0.6, seed=1)
+    (free,), (held,) = (calibration(wide, None, limit(most=most), RESAMPLING) for most in (None, 0.5))
+
+    assert [mark_of(check.as_record()) for check in (free, held)] == ["reported", "passed"]
 
 
 def test_nothing_is_said_of_a_regression_without_residuals() -> None:

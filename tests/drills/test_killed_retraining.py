@@ -39,9 +39,11 @@ def drill(scene: Scene, *places: str, attempts: int = 2) -> int:
     for place in places:
         scene.kill(place, "retrain", "--as-of", at)
         champion_is_whole(scene.world)
-    scene.world.retrim("retrain", "--as-of", at, code=(0, 1))
+    printed = scene.world.retrim("retrain", "--as-of", at, code=(0, 1))
     run = scene.run_of(at)
     assert run is not None
+    assert attempts == 1 or f"resumed {run.id}" in printed.stdout
+    assert attempts == 1 or f"resuming {run.id}" in printed.stderr
     assert run.state in ("promoted", "refused")
     assert run.attempt == attempts
     assert run.version is not None

@@ -28,4 +28,5 @@ def test_the_session_runs_as_it_is_printed(tmp_path: Path) -> None:
     }
 
     assert printed == expected
-    assert world.run("git", "status", "--short").split() == ["M", "params.yaml", "??", "expectations/deliveries.json"]
+    assert world.run("git", "status", "--short") == ""
+    assert world.run("git", "log", "--format=%s").splitlines() == ["init: settings and suite of deliveries", "start"]

@@ -30,3 +30,16 @@ def test_the_session_of_the_readme_runs_as_it_is_printed(tmp_path: Path, server:
             other.append(f"$ {command}\n{printed}")
 
     assert other == []
+    assert "no DVC remote is set, so a clone" in world.retrim("versions").stderr
+    # Nothing stands in the way of the checkout, and by the cure that is printed a clone has all that it needs.
+    world.run("dvc", "remote", "add", "-q", "--local", "-d", "store", str(tmp_path / "store"))
+    world.run("git", "checkout", "-q", "retrim/deliveries/v1")
+    world.run("dvc", "checkout", "-q")
+    world.run("dvc", "push", "-q")
+    assert "no DVC remote" not in world.retrim("versions").stderr
+    world.run("git", "clone", "-q", "-b", "retrim/deliveries/v1", str(world.root), str(tmp_path / "clone"))
+    world.run(
+        "dvc", "remote", "add", "-q", "--local", "-d", "store", str(tmp_path / "store"), folder=tmp_path / "clone"
+    )
+    world.run("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", folder=tmp_path / "clone")
+    assert any((tmp_path / "clone" / "data" / "raw").rglob("*.parquet"))

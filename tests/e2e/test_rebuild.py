@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from retrim.adapters import git
 from retrim.adapters.pipeline import executed
 from retrim.files import folder_digest
+from retrim.ops.ingest import land
 from retrim.ops.signs import held
 from tests.world import World, make_world
 
@@ -333,3 +335,18 @@ def test_a_run_uses_its_snapshot_while_the_main_tree_is_edited(world: World) -> 
     assert process.returncode in {0, 1}, err
     shown = git.git(world.root, "show", "retrim/generated/v3:src/retrim/stages/compare.py")
     assert shown.encode() == whole[stage].strip()
+
+
+def test_a_batch_that_is_released_as_of_before_a_version_changes_none_of_it(world: World) -> None:
+    params = world.house.params
+    rows = world.rows(None, world.day(2)).assign(outcome=float("nan"))  # a blank target is a fault that may be released
+    rows[params.data.key] = rows[params.data.key] + 1_000_000
+    file = world.root / "var" / "late.csv"
+    rows.to_csv(file, index=False)
+    late = land(
+        file, workspace=world.house.workspace, data=params.data, now=pd.Timestamp(world.day(LATER)), correction=False
+    )
+    world.retrim("quarantine", "release", late.batch, "--reason", "true", "--arrived", world.day(FIRST - 1))
+
+    assert late.outcome == "quarantined"
+    assert world.ask("reproduce", "1") == {"version": 1, **SAME, "proved": False}

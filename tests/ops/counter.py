@@ -1,6 +1,7 @@
 """The counter where tests of ingest hand files in: a workspace, a table, and a day that passes with each file."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -36,9 +37,16 @@ class Counter:
         use = land_labels if labels else land
         return use(path, workspace=self.workspace, data=self.data, now=self.now, correction=correction)
 
-    def release(self, name: str, reason: str = "weighed again") -> Landed:
+    @property
+    def where(self) -> dict[str, Any]:
+        return {"workspace": self.workspace, "data": self.data}
+
+    def arrivals(self) -> dict[str, pd.Timestamp]:
+        return {batch.batch: batch.arrived for batch in Landing(self.workspace.landing).batches()}
+
+    def release(self, name: str, reason: str = "weighed again", *, arrived: pd.Timestamp | None = None) -> Landed:
         self.now += DAY
-        return release(name, workspace=self.workspace, data=self.data, now=self.now, by="a test", reason=reason)
+        return release(name, **self.where, now=self.now, by="a test", reason=reason, arrived=arrived)
 
     def drop(self, name: str) -> None:
         drop(name, workspace=self.workspace, now=self.now, by="a test", reason="a test file")

@@ -1,6 +1,5 @@
 """A check: what it counts once, what it says, and that it is recorded whether or not it acts."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from retrim.adapters.store import iso
 from retrim.answers import decision_record, status_record
 from retrim.core.account import EMPTY
-from retrim.decision_screen import show_decision
+from retrim.decision_screen import show_check, show_decision
 from retrim.errors import BadInputError
 from retrim.ops.check import balance, price_now
 from retrim.ops.former import restore
@@ -69,6 +68,27 @@ def test_the_first_check_asks_for_version_1(tmp_path: Path) -> None:
 
     assert (checked.outcome, checked.reason) == ("retrain", "no version is live: the first is made")
     assert (checked.record["champion"], checked.record["reading"]) == (None, None)
+
+
+def test_a_check_says_how_many_rows_came_since_the_one_before(make: Make) -> None:
+    desk = make(changes=DEAR)
+    came = [desk.check(10).record["landed"]]
+    desk.land(desk.rows(10, 12), 12)
+    came += [desk.check(day).record["landed"] for day in (12, 13)]
+
+    assert came[0] == {"batches": 1, "rows": 240, "new": 240, "since": None}
+    assert [each["new"] for each in came[1:]] == [48, 0]
+    assert came[2]["since"] == iso(desk.day(12))
+
+
+def test_a_check_that_found_no_new_row_says_so(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    desk = make(changes=DEAR)
+    for day in (10, 11):
+        show_check({"check": desk.check(day).as_record(), "run": None, "resumed": []})
+    first, _, second = capsys.readouterr().out.partition("evidence: ")
+
+    assert "no row has landed" not in first
+    assert "no row has landed since the check of 2024-01-11: retrim ingest FILE" in second
 
 
 # --- what is counted ------------------------------------------------------------------------------
@@ -574,18 +594,6 @@ def test_a_run_as_of_before_the_first_arrival_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02"):
         defer(desk.house, run, now=desk.day(3))
-
-
-def test_a_champion_that_needs_a_column_that_is_gone_says_which(make: Make) -> None:
-    desk = make()
-    columns = desk.house.params.data.model_dump(mode="json")["columns"]
-    columns.pop("level")
-    changed = with_params(desk, data={"columns": columns})
-    shutil.rmtree(desk.house.landing.root)
-    changed.land(changed.rows(0, 12).drop(columns="level"), 12)
-
-    with pytest.raises(BadInputError, match="the model needs level, which the table does not have; keep the column"):
-        changed.check(12)
 
 
 # --- drift ----------------------------------------------------------------------------------------

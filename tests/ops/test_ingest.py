@@ -170,3 +170,25 @@ def test_corrections_and_quarantined_batches_are_not_the_batch_that_is_due(count
     counter.land(HEAVY)
 
     assert late_by(counter, 9) == 2 * DAY
+
+
+def test_a_batch_that_came_and_was_quarantined_is_not_said_not_to_have_come(counter: Counter) -> None:
+    counter.land(GOOD)
+    missing = overdue(workspace=counter.workspace, data=counter.data, now=counter.now + 9 * DAY)
+    counter.now += 5 * DAY
+    held = counter.land(HEAVY).batch
+    came = overdue(workspace=counter.workspace, data=counter.data, now=counter.now + 9 * DAY)
+    assert missing is not None
+    assert came is not None
+
+    assert missing.text.endswith("has not come")
+    assert came.text.endswith(f"what came is in quarantine: retrim quarantine show {held}")
+
+
+def test_what_lay_in_quarantine_before_the_last_batch_is_not_the_batch_that_is_due(counter: Counter) -> None:
+    counter.land(HEAVY)
+    counter.land(GOOD)
+    late = overdue(workspace=counter.workspace, data=counter.data, now=counter.now + 9 * DAY)
+    assert late is not None
+
+    assert late.quarantined == ()

@@ -51,7 +51,7 @@ def landed(folder: Path, content: bytes, wishes: dict[str, Any]) -> str:
     file.write_bytes(content)
     try:
         looked = look(Workspace(folder), str(file), Wishes(model="own", **wishes), ask=lambda _, proposal, __: proposal)
-        written = settle(Workspace(folder), looked, reason="", land_history=True, overwrite=True)
+        written = settle(Workspace(folder), looked, reason="", land_history=True, overwrite=True, commit=False)
     except RetrimError as error:
         return str(error)
 

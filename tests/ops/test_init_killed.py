@@ -52,7 +52,7 @@ def init(workspace: Workspace, content: bytes, *, overwrite: bool) -> Written:
     file = workspace.root / "trips.csv"
     file.write_bytes(content)
     looked = look(workspace, str(file), Wishes(target="minutes", model="own"), ask=lambda _, proposal, __: proposal)
-    return settle(workspace, looked, reason="", land_history=True, overwrite=overwrite)
+    return settle(workspace, looked, reason="", land_history=True, overwrite=overwrite, commit=False)
 
 
 def test_the_same_command_goes_on_and_then_is_done(killed: Workspace) -> None:

@@ -95,7 +95,7 @@ def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     file.write_bytes(csv(frame, date_format="%d.%m.%Y %H:%M"))
     wishes = Wishes(target="left", model="churn", event_time="at", label_time="closed at")
     looked = look(Workspace(root), str(file), wishes, ask=lambda _, proposal, __: proposal)
-    settle(Workspace(root), looked, reason="", land_history=True, overwrite=True)
+    settle(Workspace(root), looked, reason="", land_history=True, overwrite=True, commit=False)
     return Workspace(root), frame
 
 

@@ -42,7 +42,7 @@ def looked_at(workspace: Workspace, content: bytes, *, name: str = "trips.csv", 
 
 
 def settled(workspace: Workspace, looked: Looked) -> Any:
-    return settle(workspace, looked, reason="", land_history=True, overwrite=True)
+    return settle(workspace, looked, reason="", land_history=True, overwrite=True, commit=False)
 
 
 def test_its_last_rows_are_looked_at_and_all_of_them_land(workspace: Workspace) -> None:
@@ -92,7 +92,9 @@ def test_a_kill_between_two_pieces_is_gone_on_from(workspace: Workspace, monkeyp
         patched.setattr(op, "land", land)
         with pytest.raises(KilledError):
             settled(workspace, looked_at(workspace, content))
-    written = settle(workspace, looked_at(workspace, content), reason="", land_history=True, overwrite=False)
+    written = settle(
+        workspace, looked_at(workspace, content), reason="", land_history=True, overwrite=False, commit=False
+    )
 
     assert [one.outcome for one in written.landed[:4]] == ["already", "already", "already", "landed"]
     assert sum(batch.rows for batch in Landing(workspace.landing).batches()) == ROWS

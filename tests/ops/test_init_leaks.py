@@ -189,7 +189,7 @@ class TestAllowing:
     def test_an_allowed_leak_stands_in_the_settings_with_its_reason(self, workspace: Workspace, file: str) -> None:
         wishes = Wishes(target="minutes", model="own", allow_leak=("seconds",), reason="timed before, by hand")
         looked = look(workspace, file, wishes, ask=lambda _, proposal, __: proposal)
-        settle(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True)
+        settle(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
         text = workspace.params.read_text(encoding="utf-8")
 
         assert yaml.safe_load(text)["leaks"]["allowed"] == {"seconds": "timed before, by hand"}
@@ -205,6 +205,6 @@ class TestAllowing:
         )
         before = workspace.params.read_bytes()
         with pytest.raises(RefusedError, match=r"params\.yaml would be overwritten and is not committed"):
-            settle(workspace, looked, reason="", land_history=False, overwrite=False)
+            settle(workspace, looked, reason="", land_history=False, overwrite=False, commit=False)
 
         assert workspace.params.read_bytes() == before

@@ -1,5 +1,6 @@
 """`retrim new` lays a workspace that stands alone, or says what it lacks."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,20 @@ def test_it_is_committed_whole(laid: Path) -> None:
     git.require_repository(laid)
 
     assert git.git(laid, "status", "--porcelain") == ""
+
+
+def test_what_is_written_by_init_is_committed_and_nothing_else(laid: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(laid, mine, symlinks=True)
+    (mine / "mine.txt").write_text("mine")
+    git.git(mine, "add", "mine.txt")
+    (mine / "params.yaml").write_text((mine / "params.yaml").read_text() + "# edited\n")
+    (mine / "expectations" / "mine.json").write_text("{}")
+    commit = git.commit(mine, ["params.yaml", "expectations/mine.json"], "init: settings")
+
+    assert commit == git.git(mine, "rev-parse", "HEAD")
+    assert git.git(mine, "status", "--porcelain") == "A  mine.txt"
+    assert git.commit(mine, ["params.yaml"], "again") == commit
 
 
 def test_tests_and_benchmarks_stay_behind(laid: Path) -> None:

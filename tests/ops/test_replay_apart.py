@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from retrim.adapters import git
 from retrim.adapters.pipeline import has_remote
 from retrim.adapters.store import Store, iso
 from retrim.errors import BadInputError
-from retrim.ops.replay import Replay, lay_batches, make_replay
+from retrim.ops.replay import Replay, lay_batches, make_replay, roles_changed
 from tests.world import START, World, make_world
 
 pytestmark = pytest.mark.slow
@@ -125,6 +126,32 @@ def test_a_setting_deep_in_a_section_leaves_those_beside_it(world: World, tmp_pa
     made = make_replay(world.house, since=SINCE, until=None, other=other, url=None)
 
     assert [change.key for change in made.changed] == ["tune.space.num_leaves.high"]
+
+
+def test_columns_whose_role_differs_are_listed(world: World, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("data: {columns: {noise: {role: forbidden}}}\n", encoding="utf-8")
+    made = make_replay(world.house, since=SINCE, until=None, other=other, url=None)
+
+    assert [change.as_record() for change in made.changed] == [
+        {"key": "data.columns.noise.role", "history": "feature", "replay": "forbidden"}
+    ]
+    assert "noise" not in made.there.params.data.features
+
+
+def test_what_a_column_is_cannot_differ_and_is_named(world: World, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("data: {columns: {noise: {type: integer}}}\n", encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=r"data\.columns\.noise differs"):
+        make_replay(world.house, since=SINCE, until=None, other=other, url=None)
+
+
+def test_roles_that_were_changed_since_history_are_listed(world: World, replay: Replay) -> None:
+    then = yaml.safe_load(world.house.workspace.params.read_text(encoding="utf-8"))["data"]["columns"]
+    then["noise"]["role"] = "forbidden"
+
+    assert [change.key for change in roles_changed(then, world.house.params.data)] == ["data.columns.noise.role"]
 
 
 def test_another_span_of_the_same_settings_leaves_the_evidence_of_the_first(world: World, replay: Replay) -> None:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from retrim.core.gate.verdict import mark_of
+
 # Markdown, and HTML in it, begins with one of these; the slash ends a protocol that would become a link by itself.
 SPECIAL = re.compile(r"[&<>\[\]`*_|\\~]|(?<=:)//")
 
@@ -22,7 +24,8 @@ def verdict_note(verdict: Mapping[str, Any]) -> str:
 
 def check_lines(record: Mapping[str, Any]) -> list[str]:
     """A line a check of a verdict or of the release checks."""
-    return [f"- {'passed' if check['passed'] else '**failed**'}: {escape(check['text'])}" for check in record["checks"]]
+    marks = ((mark_of(check), escape(check["text"])) for check in record["checks"])
+    return [f"- {'**failed**' if mark == 'failed' else mark}: {text}" for mark, text in marks]
 
 
 def escape(text: str) -> str:

@@ -8,6 +8,7 @@ from retrim.errors import BadInputError
 from retrim.ops.check import CHECK, Checked, check
 from retrim.ops.deferral import rows_to_wait_for
 from retrim.ops.house import House
+from retrim.ops.hung import end_hung_runs
 from retrim.ops.overdue import tell_overdue
 from retrim.ops.person import REFIT, ask_for_run, decision_of
 from retrim.ops.refit_after import refit_waiting
@@ -28,7 +29,9 @@ def check_at_once(house: House, *, by: str, now: pd.Timestamp) -> Checked | None
     """
     _require_rows(house, as_of=now)
     past = house.store.decisions(house.model, source=CHECK)
-    came = not past or any(file.arrived >= pd.Timestamp(past[-1].as_of) for file in house.landing.batches(now))
+    seen = past[-1].record.get("landed", {}).get("batches") if past else None
+    is_newest = not past or pd.Timestamp(past[-1].as_of) <= now  # one before the newest has nothing to look at
+    came = is_newest and len(house.landing.batches(now)) != seen  # counted: a released batch keeps its arrival
     made = house.store.decision(f"{house.model}-{now:%Y%m%dT%H%M%SZ}") is not None
     if (came and not made) or not _is_settled(house):
         return None
@@ -47,6 +50,7 @@ def retrain_at_once(
         RefusedError: A run is going on, or the same was asked for before and has ended.
     """
     _require_rows(house, as_of=as_of)
+    end_hung_runs(house, now=now)
     run = house.store.run(f"run-{decision_of(house, as_of)}")
     going_on = any(is_alive(house, run.id) for run in house.store.runs(house.model, state="running"))
     if going_on or (run is not None and run.state not in ("running", "crashed", "failed")):

@@ -12,6 +12,7 @@ from retrim.errors import BadInputError, RetrimError
 from retrim.ops.check import CHECK
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
+from retrim.ops.recover import KILLED, stopped_runs
 from retrim.ops.standing import is_held
 from retrim.paths import Workspace
 from retrim.settings import Env, load_params
@@ -129,7 +130,10 @@ def _place(house: House, now: pd.Timestamp) -> Place:
     faults = [*place.faults]
     if is_held(house, house.store.decisions(house.model)) and not any("held" in fault for fault in faults):
         faults.append("held: waits for a person")
-    if late is not None:
+    faults += [
+        f"{run.id} stopped: {run.detail.get('why', KILLED)}" for run in stopped_runs(house) if run.state == "running"
+    ]
+    if late is not None and not late.quarantined:
         faults.append(f"a batch was due on {late.due:%Y-%m-%d %H:%M}")
     if aside:
         faults.append(f"{len(aside)} {'batch' if len(aside) == 1 else 'batches'} in quarantine")

@@ -144,12 +144,15 @@ def release(
     *,
     workspace: Workspace,
     data: DataParams,
-    now: pd.Timestamp | None,
+    now: pd.Timestamp,
     by: str,
     reason: str,
     reading: ReadingParams = PLAIN,
+    arrived: pd.Timestamp | None = None,
 ) -> Landed:
-    """Lands a quarantined batch in spite of its bounds; it arrives `now`, or by the clock.
+    """Lands a quarantined batch in spite of its bounds, whatever has landed since.
+
+    It is released `now`, and arrived at `arrived`, UTC; None: when it first came.
 
     Raises:
         RefusedError: It has faults that no reason cures, or was dropped.
@@ -162,22 +165,22 @@ def release(
         before = landing.find(entry.digest)
         if before is not None:
             refuse_withdrawn(before, landing.withdrawals().get(before.batch))
-            _close_landed(quarantine, entry, before.released, by=by, now=now or clock())
+            _close_landed(quarantine, entry, before.released, by=by, now=now)
             return Landed("already", before.kind, before.digest, before.rows, before.path, (), None)
         content = quarantine.content(entry)
         if entry.state != "held" or content is None:
             raise RefusedError(f"batch {entry.batch} was {entry.state} ({entry.reason}); ingest {entry.file} again")
         refuse_changes(landing, data)
-        now = arrival(landing, now, correction=entry.correction)
+        at = arrival(landing, arrived, correction=entry.correction, came=entry.arrived)
         frame, faults = examine(
-            content, entry.kind, landing=landing, how=(data, reading), now=now, correction=entry.correction
+            content, entry.kind, landing=landing, how=(data, reading), now=at, correction=entry.correction
         )
         stubborn = [fault for fault in faults if not fault.releasable]
         if stubborn or frame is None:
             listed = "; ".join(f"{fault}: {fault.cure}" for fault in stubborn)
             raise RefusedError(f"batch {entry.batch} cannot be released: {listed}")
         what = (entry.kind, data, entry.of)
-        path = _write(landing, what, frame, entry.digest, now=now, correction=entry.correction, released=reason)
+        path = _write(landing, what, frame, entry.digest, now=at, correction=entry.correction, released=reason)
         _close_landed(quarantine, entry, reason, by=by, now=now)
     log.info("batch released", extra={"batch": entry.batch, "by": by, "reason": reason})
     return Landed("landed", entry.kind, entry.digest, len(frame), path, entry.faults, None)
@@ -228,10 +231,11 @@ def _land(
             if entry is not None:
                 _close_landed(quarantine, entry, before.released, by="", now=now or clock())
             return Landed("already", before.kind, digest, before.rows, before.path, (), None)
+        came = None  # what waits in quarantine, and is offered again, came before
         if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
-            return Landed("quarantined", kind, digest, 0, workspace.quarantine / entry.batch, entry.faults, None)
+            came = entry.arrived
         refuse_changes(landing, data)
-        begun = arrival(landing, now, correction=correction)
+        begun = arrival(landing, now, correction=correction, came=came)
         made = begun if isinstance(path, Path) else begun - path.part.after * APART  # rows of a file follow one another
         frame, faults = examine(content, kind, landing=landing, how=how, now=made, correction=correction)
         notes: tuple[str, ...] = ()
@@ -245,15 +249,16 @@ def _land(
             against: dict[str, Any] = {"data": data, "params": batches, "made": how[1].made}
             verdict, faults = look_at_batch(frame, landing=landing, now=by_when, of=of, **against)
         rows = 0 if frame is None else len(frame)
-        now = arrival(landing, now, correction=correction)  # as late as can be: a check just now has not seen it
+        closed = now or clock()
+        now = arrival(landing, now, correction=correction, came=came)  # late: a check just now has not seen it
         if frame is None or faults:
-            entry = Entry(digest, kind, correction, name, of, len(content), now, faults, "held", "", "", None)
+            entry = Entry(digest, kind, correction, name, of, len(content), came or now, faults, "held", "", "", None)
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
             return Landed("quarantined", kind, digest, rows, folder, faults, verdict, notes=notes)
         landed = _write(landing, (kind, data, of), frame, digest, now=now, correction=correction, released="")
         if entry is not None:
-            _close_landed(quarantine, entry, "", by="", now=now)
+            _close_landed(quarantine, entry, "", by="", now=closed)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
     return Landed("landed", kind, digest, rows, landed, (), verdict, notes=notes)
 

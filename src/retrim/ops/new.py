@@ -13,6 +13,8 @@ NEEDED = (
     ".dvc/config", "Makefile", "dvc.yaml", "flows", "params.yaml", "pyproject.toml", "requirements.lock", "src/retrim",
 )  # fmt: skip
 """What a workspace cannot do without: a run room runs the code that lies in it."""
+WHAT = "code, flows, settings, suites, dvc.yaml and lock"
+"""What is laid, in the words of the command and of the documents."""
 LEFT_OUT = ("tests/", "bench/", "docs/", "var/", ".venv/", "data/raw/", "data/candidate/", "data/champion/")
 """Of the project, not of a workspace."""
 
@@ -38,7 +40,7 @@ class Made:
 
 
 def lay(folder: Path, *, source: Path | None) -> Made:
-    """Lays a workspace in `folder`: code, flows, settings, suites and lock, committed in a repository of its own.
+    """Lays a workspace in `folder`, committed in a repository of its own: what `WHAT` says.
 
     Args:
         folder: A new or an empty one.

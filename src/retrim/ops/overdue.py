@@ -1,4 +1,4 @@
-"""A batch that was due and has not come."""
+"""A batch that was due and has not landed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters.landing import Landing
+from retrim.adapters.quarantine import Quarantine
 from retrim.core.table import DataParams
 from retrim.ops.alerts import alert
 from retrim.ops.house import House
@@ -14,24 +15,40 @@ from retrim.paths import Workspace
 
 @dataclass(frozen=True)
 class Overdue:
-    """A batch that was due and has not come.
+    """A batch that was due and has not landed.
 
     Args:
         last: Arrival of the newest regular batch.
         due: When the next one was due.
         late: How late it is now.
+        quarantined: Regular batches that came after the newest and lie in quarantine.
     """
 
     last: pd.Timestamp
     due: pd.Timestamp
     late: pd.Timedelta
+    quarantined: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """What there is to say of it, with what to type."""
+        due = f"a batch was due on {self.due:%Y-%m-%d %H:%M}"
+        if not self.quarantined:
+            return f"{due} and has not come"
+        return f"{due}; what came is in quarantine: retrim quarantine show {self.quarantined[0]}"
 
     def as_record(self) -> dict[str, Any]:
-        return {"last": self.last.isoformat(), "due": self.due.isoformat(), "late": str(self.late)}
+        return {
+            "last": self.last.isoformat(),
+            "due": self.due.isoformat(),
+            "late": str(self.late),
+            "quarantined": list(self.quarantined),
+            "text": self.text,
+        }
 
 
 def overdue(*, workspace: Workspace, data: DataParams, now: pd.Timestamp) -> Overdue | None:
-    """The batch that is due and has not come; None while nothing is late or nothing has ever landed.
+    """The batch that is due and has not landed; None while nothing is late or nothing has ever landed.
 
     The next batch is due `batch_every` after the newest one arrived and late after
     `batch_grace` more. Corrections, labels and what lies in quarantine do not count.
@@ -41,12 +58,20 @@ def overdue(*, workspace: Workspace, data: DataParams, now: pd.Timestamp) -> Ove
     ]
     if not regular:
         return None
-    due = max(regular) + pd.Timedelta(data.batch_every)
-    return Overdue(max(regular), due, now - due) if now > due + pd.Timedelta(data.batch_grace) else None
+    last = max(regular)
+    due = last + pd.Timedelta(data.batch_every)
+    if now <= due + pd.Timedelta(data.batch_grace):
+        return None
+    aside = [
+        entry.batch
+        for entry in Quarantine(workspace.quarantine).entries()
+        if (entry.state, entry.kind, entry.correction) == ("held", "rows", False) and last < entry.arrived <= now
+    ]
+    return Overdue(last, due, now - due, tuple(aside))
 
 
 def tell_overdue(house: House, *, now: pd.Timestamp) -> None:
-    """An alert for a batch that is due and has not come, once."""
+    """An alert for a batch that is due and has not landed, once."""
     late = overdue(workspace=house.workspace, data=house.params.data, now=now)
     if late is not None:
-        alert(house, "batch overdue", f"a batch was due on {late.due.isoformat()} and has not come", now=now)
+        alert(house, "batch quarantined" if late.quarantined else "batch overdue", late.text, now=now)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from retrim.adapters import git, pipeline
+from retrim.adapters.dvc_session import end_survivors
 from retrim.adapters.store import Row, iso
 from retrim.ops.alerts import alert
 from retrim.ops.approval import end_waiting
@@ -16,6 +17,7 @@ from retrim.ops.release import live, sync_aliases
 from retrim.ops.signs import clear, is_alive, left_behind
 from retrim.ops.standing import rolled_back
 
+KILLED = "its process was killed"
 ROOM = re.compile(r"(run-.+)-(\d+)")
 
 
@@ -39,6 +41,12 @@ def recover(house: House, *, now: pd.Timestamp) -> list[str]:
         sync_aliases(house)
     end_waiting(house, now=now)
     return _waiting(house, now=now)
+
+
+def stopped_runs(house: House) -> list[Row]:
+    """Runs whose process is gone, marked so or not yet; the next command that runs flows resumes them."""
+    dead = [run for run in house.store.runs(house.model, state="running") if not is_alive(house, run.id)]
+    return [*house.store.runs(house.model, state="crashed"), *dead]
 
 
 def mark_stopped(house: House, run: Row, *, why: str, now: pd.Timestamp) -> None:
@@ -70,14 +78,14 @@ def clear_rooms(house: House) -> None:
         if run is None or run.model != house.model or run.state == "running":
             continue
         if run.state == "failed" and newest is not None and run.id == newest.id and named[2] == str(run.attempt):
-            pipeline.end_survivors(folder)
+            end_survivors(folder)
         else:
             clear_room(house, folder)
 
 
 def clear_room(house: House, folder: Path) -> None:
     """Removes one room, after ending what still works in it."""
-    pipeline.end_survivors(folder)
+    end_survivors(folder)
     pipeline.close_room(house.workspace, folder)
 
 
@@ -90,9 +98,9 @@ def rooms_of(house: House, run: str) -> list[Path]:
 def _mark_dead(house: House, run: Row, *, now: pd.Timestamp) -> None:
     most = house.params.retrain.attempts
     if run.attempt < most:
-        mark_stopped(house, run, why="its process was killed", now=now)
+        mark_stopped(house, run, why=KILLED, now=now)
         return
-    reason = f"its process was killed {run.attempt} times, retrain.attempts allows {most}: look for what kills it"
+    reason = f"{KILLED} {run.attempt} times, retrain.attempts allows {most}: look for what kills it"
     alert(house, "run failed", f"{run.id}: {reason}", now=now)  # first: a run that has ended is not looked at again
     house.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
 

@@ -1,17 +1,21 @@
 """A replay's workspace: a clone of this one under `var/replay/`, with its past up to a date, and other settings."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
+from retrim.adapters import git
 from retrim.adapters.adoption import adopt
 from retrim.adapters.past import copy_past
 from retrim.adapters.store import Row, iso
 from retrim.core.replay.settings import Change, changes, merged
+from retrim.core.table import DataParams
 from retrim.datasets.landed import hash_file
 from retrim.datasets.withdrawn import withdrawal_file
 from retrim.errors import BadInputError
@@ -20,13 +24,16 @@ from retrim.mapping import read_yaml
 from retrim.ops.champion import stored_bundle
 from retrim.ops.clones import clone
 from retrim.ops.house import House
+from retrim.ops.receipts import trusted_keys
 from retrim.ops.release import sync_aliases
 from retrim.own import resolved
 from retrim.paths import Workspace
 from retrim.settings import Env, Params, parse_params
 
 # What a column is, and what a row is called, stands in what has landed: it cannot be otherwise afterwards.
-FIXED = ("model", "columns", "key", "task", "positive", "labels")
+FIXED = ("model", "key", "task", "positive", "labels")
+SEEN = ("feature", "forbidden")
+"""Roles that say only what a model may see, not what has landed."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,8 @@ def make_replay(
     _adopt_past(house, there, since)
     changed = changes(house.params.model_dump(mode="json"), params.model_dump(mode="json"))
     last = pd.Timestamp(moments[-1].as_of)
-    return Replay(house, there, since, last, moments, changed)
+    listed = {change.key: change for change in (*changed, *roles_changed(_columns_of(house, moments), params.data))}
+    return Replay(house, there, since, last, moments, tuple(listed.values()))
 
 
 def lay_batches(here: House, there: House, *, after: pd.Timestamp | None, until: pd.Timestamp) -> None:
@@ -122,19 +130,52 @@ def _settings(house: House, other: Path | None) -> tuple[str, Params]:
         return text, house.params
     document = merged(read_yaml(house.workspace.params), read_yaml(other))
     params = parse_params(resolved(house.workspace.root, document), other.name)
-    for name in FIXED:
-        if getattr(params.data, name) != getattr(house.params.data, name):
-            raise BadInputError(
-                f"{other.name}: data.{name} differs from that of params.yaml, and what has landed is as that says; "
-                "leave the section data out, or as it is there"
-            )
+    differing = [name for name in FIXED if getattr(params.data, name) != getattr(house.params.data, name)]
+    mine, others = (_as_landed(each.data) for each in (house.params, params))
+    differing += [f"columns.{name}" for name in [*mine, *others] if mine.get(name) != others.get(name)]
+    if differing:
+        raise BadInputError(
+            f"{other.name}: data.{differing[0]} differs from that of params.yaml, and what has landed is as that says; "
+            "leave the section data out, or as it is there but for the roles feature and forbidden"
+        )
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True), params
+
+
+def _as_landed(data: DataParams) -> dict[str, tuple[str, str]]:
+    """Type and role of each column as far as they bear on what has landed."""
+    return {name: (column.type, "" if column.role in SEEN else column.role) for name, column in data.columns.items()}
+
+
+def roles_changed(then: Mapping[str, Mapping[str, Any]], data: DataParams) -> tuple[Change, ...]:
+    """Columns that had another role in history than they have in the replay.
+
+    Args:
+        then: `data.columns` of a params.yaml of then, as it is written.
+        data: What the table is in the replay.
+    """
+    roles = {
+        name: (column.get("role"), data.columns[name].role) for name, column in then.items() if name in data.columns
+    }
+    return tuple(Change(f"data.columns.{name}.role", *pair) for name, pair in roles.items() if pair[0] != pair[1])
+
+
+def _columns_of(house: House, moments: Sequence[Row]) -> Mapping[str, Mapping[str, Any]]:
+    """`data.columns` of the newest version that history had by its last moment; empty where there is none."""
+    made = [row for row in house.store.versions(house.model) if row.as_of <= moments[-1].as_of]
+    commit = git.commit_of(house.workspace.root, made[-1].tag) if made else None
+    if commit is None:
+        return {}
+    document = yaml.safe_load(git.file_at(house.workspace.root, commit, house.workspace.params.name))
+    columns: Mapping[str, Mapping[str, Any]] = document["data"]["columns"]
+    return columns
 
 
 def _adopt_past(here: House, there: House, since: pd.Timestamp) -> None:
     """Lays the store's past and the bundles of the versions that were live into the replay, under the same numbers."""
     there.workspace.var.mkdir(exist_ok=True)
-    versions = {row.version: row for row in copy_past(here.store, there.store, here.model, before=iso(since))}
+    there.keys.know([*here.keys.known(), *trusted_keys(here)])  # who signed what is copied counts there too
+    past = copy_past(here.store, there.store, here.model, before=iso(since), keys=there.keys)
+    versions = {row.version: row for row in past}
     was_live = {row.version for row in there.store.releases(there.model)}
     for number in range(1, max(versions, default=0) + 1):
         row = versions.get(number)

@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from retrim.core.card.facts import Facts
 from retrim.core.card.page import Picture, Section, Table, span, told
+from retrim.core.gate.verdict import mark_of
 from retrim.core.metrics import Task
 from retrim.core.report.calibration import curve_of
 
@@ -29,7 +30,7 @@ def gate(facts: Facts) -> Section:
     rows = tuple(
         (
             check["name"],
-            "passed" if check["passed"] else "failed",
+            mark_of(check),
             told(check["figure"]),
             told(check["threshold"]),
             "-" if not check.get("interval") else span(*check["interval"]),

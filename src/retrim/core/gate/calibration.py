@@ -107,6 +107,7 @@ def _coverage(scored: Scored, limit: CalibrationParams, resampling: Resampling) 
     least = max(stated.level - high, low - stated.level, 0.0)
     most = max(abs(low - stated.level), abs(high - stated.level))
     text = f"{covered:.1%} of rows within the interval that was to hold {stated.level:.0%} ({low:.1%} to {high:.1%})"
+    text += ": too wide" if low > stated.level else ": too narrow" if high < stated.level else ": as stated"
     return Miscalibration(abs(covered - stated.level), np.abs(shares - stated.level), (least, most), text)
 
 

@@ -1,6 +1,6 @@
 """The gate's records: a check, and the verdict that all of them make."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +36,13 @@ class Check:
             "interval": None if self.interval is None else list(self.interval),
             "text": self.text,
         }
+
+
+def mark_of(check: Mapping[str, Any]) -> str:
+    """How a stored check came out: `passed`, `failed`, or `reported` where it is held against nothing."""
+    if not check["passed"]:
+        return "failed"
+    return "reported" if check["threshold"] is None else "passed"
 
 
 @dataclass(frozen=True)

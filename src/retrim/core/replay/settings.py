@@ -21,7 +21,7 @@ HOLD_BACK = (
     "triggers.budget",
     "former.",
 )
-MAKE = ("split.", "judge.", "tune.", "train.", "backtest.", "gate.", "retrain.", "profile.")
+MAKE = ("data.columns.", "split.", "judge.", "tune.", "train.", "backtest.", "gate.", "retrain.", "profile.")
 
 
 @dataclass(frozen=True)

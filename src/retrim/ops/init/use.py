@@ -101,7 +101,9 @@ def _piece_mb(settings: Mapping[str, Any]) -> float:
     return float(batches.get("piece_mb", "inf")) if isinstance(batches, dict) else float("inf")
 
 
-def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: bool, overwrite: bool) -> Written:
+def settle(
+    workspace: Workspace, looked: Looked, *, reason: str, land_history: bool, overwrite: bool, commit: bool
+) -> Written:
     """Writes the draft and lands the history. What a kill interrupted is gone on with.
 
     Args:
@@ -110,6 +112,7 @@ def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: b
         reason: Why a leak was allowed.
         land_history: Whether the table's rows land now.
         overwrite: Whether edits that are not committed may be overwritten.
+        commit: Whether the settings and the suite are committed.
 
     Raises:
         RefusedError: Something that is not committed would be lost, or rows of another table have landed.
@@ -122,4 +125,6 @@ def settle(workspace: Workspace, looked: Looked, *, reason: str, land_history: b
                 f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this "
                 "again"
             )
-    return write(workspace, looked.drafted, looked.raw, looked.large, reason=reason, land_history=land_history)
+    return write(
+        workspace, looked.drafted, looked.raw, looked.large, reason=reason, land_history=land_history, commit=commit
+    )

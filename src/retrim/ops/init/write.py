@@ -41,6 +41,7 @@ class Written:
         first: When the first of them arrived: as of then version 1 can be made, and the others checked one by one.
         last: When the last did.
         at_once: Whether they are pieces of a large file, which arrived together.
+        commit: Which holds the settings and the suite; None where they are not committed.
     """
 
     params: Path
@@ -49,6 +50,7 @@ class Written:
     first: pd.Timestamp | None
     last: pd.Timestamp | None
     at_once: bool
+    commit: str | None
 
     @property
     def set_aside(self) -> int:
@@ -66,6 +68,7 @@ class Written:
             "labels": sum(one.rows for one in self.landed if one.kind == "labels"),
             "first_arrival": None if self.first is None else self.first.isoformat(),
             "last_arrival": None if self.last is None else self.last.isoformat(),
+            "commit": self.commit,
         }
 
 
@@ -144,9 +147,18 @@ def new_params(text: str, drafted: Drafted, *, reason: str, name: str) -> str:
 
 
 def write(
-    workspace: Workspace, drafted: Drafted, raw: RawTable, large: Large | None, *, reason: str, land_history: bool
+    workspace: Workspace,
+    drafted: Drafted,
+    raw: RawTable,
+    large: Large | None,
+    *,
+    reason: str,
+    land_history: bool,
+    commit: bool,
 ) -> Written:
-    """Writes params.yaml and the suite, whole, and lands the history; of a large file, the file itself.
+    """Writes params.yaml and the suite, whole, commits them, and lands the history; of a large file, the file itself.
+
+    Once committed they do not prevent the checkout of a version, whose tag holds them too.
 
     Raises:
         BadInputError: The draft does not fit the settings.
@@ -164,6 +176,7 @@ def write(
     )
     write_file(suite, f"{head}{lines}\n  ]\n}}\n".encode())
     write_file(workspace.params, document.encode("utf-8"))
+    made = _commit(workspace, suite, drafted.data.model) if commit else None
     landed: list[Landed] = []
     arrivals: list[pd.Timestamp] = []
     if land_history:
@@ -180,7 +193,17 @@ def write(
                     f"look at it: retrim quarantine show {one.batch}"
                 )
     first, last = (arrivals[0], arrivals[-1]) if arrivals else (None, None)
-    return Written(workspace.params, suite, tuple(landed), first, last, at_once=large is not None)
+    return Written(workspace.params, suite, tuple(landed), first, last, at_once=large is not None, commit=made)
+
+
+def _commit(workspace: Workspace, suite: Path, model: str) -> str | None:
+    """The commit with the settings and the suite; None where there is no repository yet."""
+    try:
+        git.require_repository(workspace.root)
+    except RetrimError:
+        return None
+    names = [str(path.relative_to(workspace.root)) for path in (workspace.params, suite)]
+    return git.commit(workspace.root, names, f"init: settings and suite of {model}")
 
 
 def _land(house: House, drafted: Drafted, raw: RawTable) -> Iterator[tuple[pd.Timestamp, Landed]]:
