@@ -69,13 +69,13 @@ format: $(ready) ## Format the code and mend what lint can mend by itself.
 deps: $(ready) ## Write into dvc.yaml the code that each stage imports, after an import was added or a file moved.
 	@$(python) .ci/deps.py
 
+# A workspace that `retrim new` laid has no .venv: the retrim on the PATH shows its pages, and nothing is installed.
+retrim := $(firstword $(wildcard $(CURDIR)/$(bin)/retrim) $(shell command -v retrim))
+
 .PHONY: ui
-ui: $(ready) ## Open the MLflow UI on this workspace; WORKSPACE=var/demo shows the demo, PORT=5000 the port.
-	@test -d $(WORKSPACE)/var || { echo "retrim: $(WORKSPACE)/var does not exist: nothing was run there yet; try make demo, then make ui WORKSPACE=var/demo" >&2; exit 2; }
-	@echo "the MLflow UI is at http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning in some seconds, until Ctrl-C"
-	@cd $(WORKSPACE) && MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false exec $(CURDIR)/$(python) -m mlflow server --workers 1 \
-		--host 127.0.0.1 --port $(PORT) --backend-store-uri "$${RETRIM_MLFLOW_URL:-sqlite:///var/mlflow.db}" \
-		--no-serve-artifacts --default-artifact-root "$${RETRIM_MLFLOW_ARTIFACTS:-var/mlflow}"
+ui: $(if $(retrim),,$(ready)) ## Open the MLflow pages of this workspace; WORKSPACE=var/demo shows the demo, PORT=5000 the port.
+	@test -d $(WORKSPACE) || { echo "retrim: $(WORKSPACE) does not exist: nothing was run there yet; try make demo, then make ui WORKSPACE=var/demo" >&2; exit 2; }
+	@cd $(WORKSPACE) && exec $(or $(retrim),$(CURDIR)/$(bin)/retrim) ui --port $(PORT)
 
 .PHONY: drills
 drills: $(ready) ## Kill runs everywhere in their life and see each recovered (long).
@@ -84,6 +84,12 @@ drills: $(ready) ## Kill runs everywhere in their life and see each recovered (l
 .PHONY: stateful
 stateful: $(ready) ## Draw the random tests anew, the stateful ones for MINUTES=10 each (long); `make test` draws the same each time.
 	@$(python) tests/draw_anew.py --minutes $(MINUTES)
+
+# How long each state machine draws anew.
+MINUTES ?= 10
+.PHONY: stateful
+stateful: $(ready) ## Draw orders of rows, labels, checks, kills and versions anew for MINUTES=10 and hold the balance of the rows.
+	@$(python) -m pytest -q -n 2 --dist loadfile tests/stateful --minutes $(MINUTES)
 
 .PHONY: plant
 plant: $(ready) ## Plant every known fault in a copy of the tree and see its guard fail.

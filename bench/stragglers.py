@@ -8,7 +8,8 @@ become known late, each by a span drawn evenly up to a quarter of the whole hist
 was late is all the same to the probe, which takes rows when they are mature. Once the first champion stays for ever,
 which says what a design makes of the accumulated gain; once a check that finds it above the retraining cost retrains
 at once on all that is mature, which says what it makes of the decisions. All past rows are fitted on; the cost is a
-fifteenth of the gain that the first champion has accumulated at the end without delay.
+fifteenth of the gain that the first champion has accumulated at the end without delay. What has not come by a check
+cannot count by then: the first line of each share says what the rows that have come gain without delay.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from retrim.core.windows import past_of, spans
 STREAMS = ("bike", "bank", "chicago")
 FIRST, CHECKS, LONGEST, PRICE, ERRORS = 0.4, 30, 0.25, 1 / 15, 2.0
 SHARES = (0.01, 0.05, 0.2)
+COME = "without delay, on the rows that have come"
 Losses = Callable[[np.ndarray], np.ndarray]
 
 
@@ -103,12 +105,18 @@ class History:
         late = (draw.random(len(table)) < share) & (np.arange(len(table)) >= FIRST * len(table))
         wait = np.where(late, draw.random(len(table)) * LONGEST, 0.0) * span
         self.known = table["_due"] + pd.Series(pd.to_timedelta(wait), index=table.index)
-        edges = np.linspace(FIRST * len(table), len(table), CHECKS + 1).round().astype("int64")
-        self.moments = [table["_due"].iloc[edge - 1] for edge in edges]
+        self.edges = np.linspace(FIRST * len(table), len(table), CHECKS + 1).round().astype("int64")
+        self.moments = [table["_due"].iloc[edge - 1] for edge in self.edges]
         self._fits: dict[tuple[int, int], Losses] = {}
 
     def mature(self, check: int) -> np.ndarray:
         return np.flatnonzero((self.known <= self.moments[check]).to_numpy())
+
+    def come(self, check: int) -> np.ndarray:
+        """The share of each window's rows that have come by a check, shape (check,)."""
+        there = (self.known <= self.moments[check]).to_numpy(dtype="float64")
+        begins = self.edges[: check + 1]
+        return np.add.reduceat(there[: begins[-1]], begins[:-1]) / np.diff(begins)
 
     def champion(self, check: int) -> Losses:
         return self._fit(check, None)
@@ -190,13 +198,19 @@ def _start(name: str, packages: Path) -> None:
     _OF["stream"] = load(name, packages)
 
 
-def _work(asked: tuple[float, int, float | None]) -> dict[str, tuple[Walked, Walked | None]]:
-    share, seed, price = asked
+def _work(asked: tuple[float, int, float | None, tuple[float, ...]]) -> dict[str, tuple[Walked, Walked | None]]:
+    share, seed, price, gains = asked
     history = History(_OF["stream"], share=share, seed=seed)
-    return {
-        name: (walk(history, design, price=None), None if price is None else walk(history, design, price=price))
-        for name, design in (DESIGNS.items() if share else [("no delay", oldest)])
-    }
+    if not share:
+        plain = walk(history, oldest, price=None)
+        return {"no delay": (plain, None if price is None else walk(history, oldest, price=price))}
+    come = [history.come(check) for check in range(1, CHECKS + 1)]
+    rows = round(float(come[-1] @ np.diff(history.edges)))
+    balances = tuple(float(part @ np.array(gains[: len(part)])) for part in come)
+    found: dict[str, tuple[Walked, Walked | None]] = {COME: (Walked(balances, (), (), rows, CHECKS), None)}
+    for name, design in DESIGNS.items():
+        found[name] = walk(history, design, price=None), walk(history, design, price=price)
+    return found
 
 
 def shown(checks: Sequence[object]) -> str:
@@ -206,13 +220,14 @@ def shown(checks: Sequence[object]) -> str:
 def show(name: str, packages: Path, *, seeds: int, cores: int) -> None:
     """Prints a stream's tables."""
     with ProcessPoolExecutor(cores, initializer=_start, initargs=(name, packages)) as pool:
-        (plain,) = pool.map(_work, [(0.0, 0, None)])
+        (plain,) = pool.map(_work, [(0.0, 0, None, ())])
         still = plain["no delay"][0]
         price = still.balances[-1] * PRICE
-        (plain,) = pool.map(_work, [(0.0, 0, price)])
+        (plain,) = pool.map(_work, [(0.0, 0, price, ())])
         moving = plain["no delay"][1]
         assert moving is not None
-        jobs = [(share, seed, price) for share in SHARES for seed in range(seeds)]
+        gains = tuple(np.diff((0.0, *still.balances)).tolist())
+        jobs = [(share, seed, price, gains) for share in SHARES for seed in range(seeds)]
         found = dict(zip(jobs, pool.map(_work, jobs), strict=True))
     told = " and ".join(f"{still.balances[at]:.4g} ± {still.errors[at]:.2g}" for at in (6, -1))
     print(f"\n{name}: accumulated without delay after 7 and {CHECKS} checks {told}; at cost {price:.3g} it retrains")
@@ -222,8 +237,8 @@ def show(name: str, packages: Path, *, seeds: int, cores: int) -> None:
     )
     print("|---|---|---|---|---|---|---|---|")
     for share in SHARES:
-        for design in DESIGNS:
-            pairs = [found[share, seed, price][design] for seed in range(seeds)]
+        for design in (COME, *DESIGNS):
+            pairs = [found[share, seed, price, gains][design] for seed in range(seeds)]
             ends = [np.array([each.balances[at] for each, _ in pairs]) for at in (6, -1)]
             runs = [each.retrained for _, each in pairs if each is not None]
             cells = (
@@ -231,8 +246,8 @@ def show(name: str, packages: Path, *, seeds: int, cores: int) -> None:
                 design,
                 *(f"{end.mean():.3g} ± {end.std(ddof=1):.2g}" for end in ends),
                 f"{np.mean([each.rows for each, _ in pairs]) / still.rows:.0%}",
-                shown([len(run) for run in runs]),
-                shown([run[0] if run else "-" for run in runs]),
+                shown([len(run) for run in runs]) if runs else "",
+                shown([run[0] if run else "-" for run in runs]) if runs else "",
                 f"{np.mean([each.fits for each, _ in pairs]) / CHECKS:.1f}",
             )
             print(f"| {' | '.join(cells)} |", flush=True)

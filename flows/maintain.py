@@ -9,6 +9,7 @@ from flows.moment import moment
 from flows.recovery import SIGNED, mark_dead_flow_runs
 from flows.start import start
 from retrim.errors import RetrimError
+from retrim.ops.hung import end_hung_runs
 from retrim.ops.overdue import tell_overdue
 from retrim.ops.progress import tell
 from retrim.ops.recover import recover
@@ -18,6 +19,7 @@ from retrim.ops.recover import recover
 def maintain(now: str | None = None) -> list[str]:
     """Marks dead runs crashed and has them finished, reports an overdue batch; gives the decisions it started again."""
     house, at = open_house(), moment(now)
+    end_hung_runs(house, now=at)
     mark_dead_flow_runs(house)
     started = []
     for decision in recover(house, now=at):

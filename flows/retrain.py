@@ -12,15 +12,17 @@ from flows.recovery import SIGNED, server_is_gone
 from retrim.adapters import pipeline
 from retrim.adapters.dvc_session import DvcSession
 from retrim.adapters.store import Row
+from retrim.core.limits import StageLimits
 from retrim.core.modes import Mode
 from retrim.ops import retrain as op
 from retrim.ops.cache_lock import using_cache
 from retrim.ops.house import House
+from retrim.ops.hung import limits_of
 from retrim.ops.progress import stage_teller
 from retrim.ops.publish import publish as op_publish
 from retrim.ops.refit_after import refit_waiting
 from retrim.ops.rooms import Room, stages_of
-from retrim.ops.signs import held
+from retrim.ops.signs import beating, held
 from retrim.ops.watch import marked, watching_trials
 
 
@@ -37,7 +39,7 @@ def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> 
 
 def carry_out(house: House, decision: str, mode: Mode | None, at: pd.Timestamp) -> dict[str, Any]:
     """One run, from its claim to its outcome."""
-    with held(house, f"run-{decision}"), using_cache(house):
+    with held(house, f"run-{decision}") as sign, beating(sign), using_cache(house):
         run = op.claim(house, decision, now=at, mode=mode)
         with marked(house, run, now=at, from_outside=server_is_gone):
             version = op.made_before(house, run)
@@ -56,7 +58,9 @@ def build(house: House, run: Row, parent: str, now: pd.Timestamp) -> int:
     names = pipeline.stages(room.folder)
     with stages_of(house, room) as dvc:
         for place, stage in enumerate(names):
-            reproduce.with_options(task_run_name=stage)(house, dvc, parent, stage, place, len(names))
+            limits = limits_of(house, stage, mode=run.mode)
+            reproduce.with_options(task_run_name=stage)(house, dvc, parent, stage, (place, len(names)), limits)
+        house.store.add_stage_times(run, dvc.seconds)
     return publish(house, run, room, parent, now)
 
 
@@ -74,10 +78,12 @@ def make_room(house: House, run: Row) -> Room:
 
 
 @task(cache_policy=NO_CACHE, retries=0, log_prints=True)
-def reproduce(house: House, dvc: DvcSession, parent: str, stage: str, place: int, total: int) -> None:
+def reproduce(
+    house: House, dvc: DvcSession, parent: str, stage: str, step: tuple[int, int], limits: StageLimits
+) -> None:
     """One DVC stage. DVC alone decides whether it is stale, so Prefect keeps no cache of its own."""
     with watching_trials(house, parent, stage) as watch:
-        print(dvc.reproduce(stage, watch(stage_teller(stage, place, total))))
+        print(dvc.reproduce(stage, watch(stage_teller(stage, *step)), limits))
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)

@@ -6,9 +6,12 @@ import time
 from types import TracebackType
 from typing import Self
 
+import pandas as pd
+
 from flows.missed import take_up_again
 from retrim.adapters.prefect_server import Server
 from retrim.ops.house import House
+from retrim.ops.hung import end_hung_runs
 
 LOGGER = logging.getLogger("retrim.schedule")
 LOOK_SECONDS = 0.5
@@ -45,6 +48,7 @@ class Watchman:
                     print("the Prefect server had ended; it was started again", flush=True)
                 if revived or time.monotonic() - looked > TAKE_UP_SECONDS:
                     looked = time.monotonic()
+                    end_hung_runs(self.house, now=pd.Timestamp.now("UTC").floor("s"))
                     take_up_again(self.house, at_start=False)
             except Exception as error:  # noqa: BLE001  whatever it is: minding goes on
                 LOGGER.warning("minding the schedule failed, and is tried again: %s", error)

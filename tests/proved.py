@@ -1,4 +1,4 @@
-"""Release checks that passed, for tests that move the champion in a store by hand."""
+"""What a champion's move needs, for tests that make one in a store by hand: release checks that passed, and a row."""
 
 from typing import Any
 
@@ -11,3 +11,9 @@ PASSED: dict[str, Any] = {"passed": True, "reason": "as the test says", "checks"
 def pass_checks(store: Store, model: str, version: int, *, at: str) -> None:
     """Records of a version that it passed its release checks, as `ops.release_checks` does."""
     store.add_to_envelope(model, version, kind=RELEASE_CHECKS, name="first", at=at, record=PASSED)
+
+
+def move(model: str, version: int, *, at: str, action: str = "promote", reason: str = "") -> dict[str, Any]:
+    """A release, as `ops.release.make_live` hands it to the store: made as of a moment, at that moment."""
+    why = {"action": action, "actor": "a test", "reason": reason}
+    return {"model": model, "version": version, **why, "as_of": at, "at": at}

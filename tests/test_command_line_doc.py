@@ -31,7 +31,7 @@ from retrim.ops.settle import Settled
 from retrim.ops.verify import VerifiedAlarms
 from retrim.ops.withdraw import Withdrawn, batch_record, batch_records
 from tests.core.look_tables import looked
-from tests.proved import pass_checks
+from tests.proved import move, pass_checks
 from tests.world import World, make_world
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
@@ -116,16 +116,9 @@ def test_names_the_keys_of_why(house: House) -> None:
 
 
 def test_names_the_keys_of_the_release_log(house: House) -> None:
-    row = {
-        "model": house.model,
-        "version": 1,
-        "action": "promote",
-        "actor": "a test",
-        "reason": "",
-        "at": NOW.isoformat(),
-    }
-    pass_checks(house.store, house.model, 1, at=NOW.isoformat())
-    house.store.add_release(row, expected=None)
+    at = NOW.isoformat()
+    pass_checks(house.store, house.model, 1, at=at)
+    house.store.add_release(move(house.model, 1, at=at), expected=None, keys=house.keys)
 
     assert keys("log show") == release_log(house)[0].keys()
 
@@ -156,7 +149,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
         ("price", Price(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
         ("drift verify", VerifiedAlarms(1, "", Verified(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, (), 1.0), [])),
         ("log verify", VerifiedLog(0, 0, None)),
-        ("rollback", Live(1, "", "", "", "", None)),
+        ("rollback", Live(1, "", "", "", "", "", None)),
         ("room", Room(Path(), "", (), None)),
         ("ingest", Landed("landed", "rows", "", 0, Path(), (), None)),
     ],

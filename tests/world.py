@@ -26,15 +26,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import yaml
 
 from retrim.adapters import git
+from retrim.adapters.dvc_session import ROOM_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE
 from retrim.datasets.synthetic import data_section, generate, suite
 from retrim.ops.house import House
@@ -216,3 +219,15 @@ def make_world(
     git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
     changed = {"kind": "none", "size": 0.0, "since": START, **(drift or {})}
     return World(root, server, {"task": task, "seed": seed, **changed})
+
+
+def processes_of(root: Path) -> list[psutil.Process]:
+    """Living processes that work in a folder or a room of it, or whose Prefect keeps its state there."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            variables = process.environ()
+            places = [process.cwd(), variables.get("PREFECT_HOME", ""), variables.get(ROOM_VARIABLE, "")]
+            if process.status() != psutil.STATUS_ZOMBIE and any(place.startswith(str(root)) for place in places):
+                found.append(process)
+    return found

@@ -8,6 +8,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from retrim.cli_approval import app as approval_app
+from retrim.cli_audit import app as audit_app
 from retrim.cli_base import (
     AsJson,
     By,
@@ -42,6 +43,7 @@ from retrim.cli_replay import app as replay_app
 from retrim.cli_settle import app as settle_app
 from retrim.cli_status import app as status_app
 from retrim.cli_try import app as try_app
+from retrim.cli_ui import app as ui_app
 from retrim.cli_versions import app as versions_app
 
 app = typer.Typer(
@@ -180,7 +182,7 @@ def retrain(
             said = f"fitted once more, version {sequel['version']} is {sequel['state']}: {sequel['reason']}"
             screens.OUT.print(said, highlight=False, markup=False)
         if outcome["version"] is not None:
-            screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `make ui`", highlight=False)
+            screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `retrim ui`", highlight=False)
     raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
 
 
@@ -254,7 +256,9 @@ app.add_typer(replay_app)
 app.add_typer(settle_app)
 app.add_typer(status_app)
 app.add_typer(try_app)
+app.add_typer(ui_app)
 app.add_typer(approval_app)
+app.add_typer(audit_app)
 app.add_typer(versions_app)
 app.add_typer(receipts_app, name="receipt", no_args_is_help=True)
 app.add_typer(releases_app)

@@ -3,10 +3,10 @@
 import typer
 
 PANELS = {
-    "Every day": "demo new init profile ingest check retrain score status schedule quarantine",
+    "Every day": "demo new init profile ingest check retrain score status schedule ui quarantine",
     "Deciding": "why price policy drift try replay settle",
     "Versions": "versions live rollback approve reject card explain diff fairness",
-    "Proof": "reproduce receipt log export import gc room",
+    "Proof": "reproduce audit receipt log export import gc room",
 }
 """Where each command stands in the help."""
 

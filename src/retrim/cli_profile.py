@@ -93,12 +93,13 @@ def show_findings(look: "Look") -> list[dict[str, Any]]:
 
 def _place(to: Path | None) -> Path:
     """Where the page goes; in the workspace if nowhere is said, and then the folder is made."""
+    from retrim.files import make_private_folder
     from retrim.paths import Workspace
 
     if to is not None:
         return to
     var = Workspace.find(Path.cwd()).var
-    var.mkdir(exist_ok=True)
+    make_private_folder(var)
     return var / PAGE
 
 

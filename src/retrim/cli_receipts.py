@@ -51,9 +51,8 @@ def key(as_json: AsJson = False) -> None:
     Whoever trusts it writes the first line under proof.trusted_keys.
     """
     from retrim import screens
-    from retrim.adapters.signing import Keys
 
-    public = Keys(house_here().workspace.keys).public
+    public = house_here().keys.public
     if as_json:
         screens.show_json({"public": str(public), "fingerprint": public.fingerprint})
     else:

@@ -7,24 +7,36 @@ import typer
 from retrim.cli_base import AsJson, as_time, example, house_here
 
 app = typer.Typer()
-log_app = typer.Typer(help="The release log: every move of the champion, chained by hashes.")
+log_app = typer.Typer(help="The release log: every move of the champion, signed.")
 
 
-@app.command(epilog=example("retrim live --at 2012-03-01"))
+@app.command(epilog=example("retrim live --as-of 2012-03-01"))
 def live(
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The moment (UTC); default now.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="The same by what --now and --as-of pretended.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which version is live, or was at a moment.
 
-    As the release log has it. Ends with exit code 1 if none was.
+    As the release log has it. If moves were made with --now or --as-of, as in a replay, --at goes by the clock and
+    --as-of by the pretended moment. Ends with exit code 1 if none was live.
     """
     import pandas as pd
 
     from retrim import screens
-    from retrim.ops.release import live as op
+    from retrim.errors import BadInputError
+    from retrim.ops.live import live as live_as_of
+    from retrim.ops.live import live_at
 
-    found = op(house_here(), before=as_time(at) + pd.Timedelta("1s"))
+    if at is not None and as_of is not None:
+        raise BadInputError("--at and --as-of are both given; give one: --at goes by the clock")
+    house = house_here()
+    if as_of is None:
+        found = live_at(house, as_time(at))
+    else:
+        found = live_as_of(house, before=as_time(as_of) + pd.Timedelta("1s"))
     if as_json:
         screens.show_json(None if found is None else found.as_record())
     elif found is None:
@@ -52,38 +64,41 @@ def log_show(as_json: AsJson = False) -> None:
         return
     rows = [
         (
-            r["sequence"],
-            screens.moment(r["at"]),
-            r["version"],
-            r["action"],
-            (r["seal"] or "none")[:12],
-            r["by"],
-            r["reason"],
+            record["sequence"],
+            screens.moment(record["at"]),
+            screens.moment(record["as_of"]),
+            record["version"],
+            record["action"],
+            record["by"],
+            record["digest"][:12],
+            record["reason"],
         )
-        for r in records
+        for record in records
     ]
-    screens.show_table(("row", "at", "version", "action", "seal", "by", "reason"), rows, brief_last=True)
+    heads = ("row", "at", "as of", "version", "action", "by", "digest", "reason")
+    screens.show_table(heads, rows, brief_last=True)
 
 
 @log_app.command("verify", epilog=example("retrim log verify"))
 def log_verify(
-    seal: Annotated[
-        str | None, typer.Option("--seal", metavar="HEX", help="A seal noted before, which must still be there.")
+    head: Annotated[
+        str | None, typer.Option("--head", metavar="HEX", help="A digest noted before, which must still be there.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that no row of the log was changed, added or taken away.
+    """Check that no row of the log was changed, moved, added or taken away.
 
-    Ends with exit code 1 and names the first row that is not what was sealed. Note the last seal elsewhere: with
-    --seal it proves later that no row was taken away at the end, either.
+    Each row is signed over the row before, and so are their count and the last of them. A copy of each row lies in git,
+    as a tag: retrim/MODEL/log/N. Ends with exit code 1 and names the first row that is not what was signed.
+    Push the tags, or note the last digest elsewhere: --head asks for it later.
     """
     from retrim import screens
     from retrim.ops.release_log import verify_log
 
-    found = verify_log(house_here(), kept=seal)
+    found = verify_log(house_here(), kept=head)
     if as_json:
         screens.show_json(found.as_record())
-    else:
-        last = f"; the last seal is {found.seal}" if found.seal else ""
-        older = f", the first {found.unsealed} before there were seals" if found.unsealed else ""
-        screens.OUT.print(f"{found.rows} rows, as they were sealed{older}{last}", highlight=False, soft_wrap=True)
+        return
+    in_git = "copies of all" if found.in_git == found.rows else f"copies of {found.in_git}"
+    last = f", {in_git} in git; the last digest is {found.head}" if found.head else ""
+    screens.OUT.print(f"{found.rows} rows, as they were signed{last}", highlight=False, soft_wrap=True)

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from retrim.core.canonical import digest_of
 
@@ -75,29 +77,47 @@ def write_private(path: Path, content: bytes) -> None:
     make_private_folder(path.parent)
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+    with open_private(fresh) as file:
         file.write(content)
     fresh.replace(path)
 
 
+def open_private(path: Path) -> BinaryIO:
+    """A file to be written anew that its owner alone can read, whatever the umask."""
+    return open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def keep_password(path: Path) -> str:
+    """The password in a file that its owner alone can read; made the first time."""
+    if not path.exists():
+        write_private(path, f"{secrets.token_urlsafe(32)}\n".encode())
+    make_private_file(path)
+    return path.read_text(encoding="utf-8").strip()
+
+
 def make_private_folder(folder: Path) -> None:
-    """Makes a folder that its owner alone can enter; one that others can enter is closed to them."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Makes a folder, and those missing above it, for its owner alone; one that is open is closed to others."""
+    _make_missing(folder)
     _close_to_others(folder)
 
 
 def make_private_file(path: Path) -> None:
-    """Makes a file, if it is not there, that its owner alone can read; one that others can read is closed to them.
+    """Makes a file, if it is not there, that its owner alone can read; one that is open is closed to others.
 
     A database that is opened afterwards keeps this mode, and gives it to the files beside it.
     """
-    make_private_folder(path.parent)
+    _make_missing(path.parent)
     os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
     _close_to_others(path)
 
 
+def _make_missing(folder: Path) -> None:
+    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
 def _close_to_others(path: Path) -> None:
-    """Takes all rights from others, where the file is ours: what someone else lent us is his to close."""
-    mode = path.stat()
-    if mode.st_mode & 0o077 and mode.st_uid == os.geteuid():
-        path.chmod(mode.st_mode & 0o700)
+    """Takes all rights from others, where it is ours: what someone else lent us is his to close."""
+    state = path.stat()
+    if state.st_mode & 0o077 and state.st_uid == os.geteuid():
+        path.chmod(state.st_mode & 0o700)

@@ -82,6 +82,11 @@ class Workspace:
         return self.var / "prefect"
 
     @property
+    def ui_password(self) -> Path:
+        """The file with the password of the pages that `retrim ui` shows."""
+        return self.var / "ui" / "password"
+
+    @property
     def demo(self) -> Path:
         return self.var / "demo"
 

@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from retrim.adapters import git, pipeline
-from retrim.adapters.dvc_session import DvcSession, StageFailedError
+from retrim.adapters.dvc_session import DvcSession, StageFailedError, end_survivors
+from retrim.adapters.heartbeat import StageHungError
 from retrim.adapters.pipeline import (
     close_room,
-    end_survivors,
     executed,
     fetch_inputs,
     has_remote,
@@ -31,12 +31,14 @@ from retrim.adapters.pipeline import (
     reproduce_all,
     without_remote,
 )
+from retrim.core.limits import StageLimits
 from retrim.errors import RetrimError
 from retrim.files import folder_digest
 from retrim.paths import Paths, Workspace
 
 pytestmark = pytest.mark.slow
 PINS = {"mode": "search"}
+AMPLE = StageLimits(longest=600, silent=600)
 DATE = "2024-01-01T00:00:00+00:00"
 STAGES = {
     "gather": {"cmd": "cat data/raw/*/* > gathered", "deps": ["data/raw"], "outs": ["gathered"]},
@@ -47,6 +49,8 @@ STAGES = {
     "leave": {"cmd": "sleep 600 > /dev/null 2>&1 & echo $! > left.pid", "always_changed": True},
     "babble": {"cmd": "printf '\\377\\376 no text'", "always_changed": True},
     "linger": {"cmd": "echo $$ > linger.pid; echo begun; sleep 600", "always_changed": True},
+    "spin": {"cmd": "echo $$ > spin.pid; while :; do :; done", "always_changed": True},
+    "speak": {"cmd": "for i in 1 2 3 4 5 6 7 8; do sleep 0.5; echo $i; done", "always_changed": True},
     "surroundings": {"cmd": "env; command -v python", "always_changed": True},
 }
 
@@ -141,9 +145,9 @@ def quiet(_: str) -> None:
     """Says nothing."""
 
 
-def run(stage: str, room: Path) -> str:
+def run(stage: str, room: Path, limits: StageLimits = AMPLE) -> str:
     with DvcSession(room, {}) as dvc:
-        return dvc.reproduce(stage, quiet)
+        return dvc.reproduce(stage, quiet, limits)
 
 
 class TestARoom:
@@ -253,7 +257,7 @@ class TestAStage:
     def test_runs_alone_and_gives_what_it_printed(self, worked_in: Path) -> None:
         lines: list[str] = []
         with DvcSession(worked_in, {}) as dvc:
-            printed = dvc.reproduce("gather", lines.append)
+            printed = dvc.reproduce("gather", lines.append, AMPLE)
 
         assert executed(printed) == ("gather",)
         assert not (worked_in / "doubled").exists()
@@ -277,7 +281,7 @@ class TestAStage:
         for name in ("PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_INDEX_FILE", "DVC_STAGE"):
             monkeypatch.setenv(name, "/nowhere")
         with DvcSession(worked_in, {"RETRIM_CORES": "3"}) as dvc:
-            printed = dvc.reproduce("surroundings", quiet)
+            printed = dvc.reproduce("surroundings", quiet, AMPLE)
 
         assert "=/nowhere" not in printed
         assert "RETRIM_CORES=3" in printed
@@ -297,14 +301,47 @@ class TestAStage:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt), DvcSession(worked_in, {}) as dvc:
-            dvc.reproduce("linger", interrupt)
+            dvc.reproduce("linger", interrupt, AMPLE)
         assert ended(int((worked_in / "linger.pid").read_text()))
+
+
+class TestAStageThatHangs:
+    def test_and_was_stopped_is_killed_with_its_group_and_named(self, worked_in: Path) -> None:
+        def stop(line: str) -> None:
+            if line == "begun":
+                os.kill(int((worked_in / "linger.pid").read_text()), signal.SIGSTOP)
+
+        with DvcSession(worked_in, {}) as dvc:
+            with pytest.raises(StageHungError) as hung:
+                dvc.reproduce("linger", stop, StageLimits(longest=600, silent=2))
+            stage_has_ended = ended(int((worked_in / "linger.pid").read_text()))
+
+        assert stage_has_ended  # before the session was left, which ends what it began
+        assert hung.value.stage == "linger"
+        assert "retrain.stage_heartbeat allows 00:00:02" in str(hung.value)
+
+    def test_with_a_busy_processor_is_killed_when_its_time_is_up(self, worked_in: Path) -> None:
+        with pytest.raises(StageHungError, match=r"retrain\.stage_limit allows 00:00:05; its processes were ended"):
+            run("spin", worked_in, StageLimits(longest=5, silent=600))
+        assert ended(int((worked_in / "spin.pid").read_text()))
+
+    @pytest.mark.parametrize("stage", ["gather", "speak"])
+    def test_is_not_one_that_prints_or_works_often_enough(self, worked_in: Path, stage: str) -> None:
+        assert run(stage, worked_in, StageLimits(longest=600, silent=3.5))
+
+    def test_is_ended_in_a_rebuild_too(self, room: Path) -> None:
+        (room / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"linger": STAGES["linger"]}}))
+
+        with pytest.raises(StageHungError, match="neither printed nor used the processor"):
+            reproduce_all(room, python=None, limits=StageLimits(longest=600, silent=2), gently=False, say=quiet)
+        assert ended(int((room / "linger.pid").read_text()))
 
 
 def test_survivors_of_a_killed_run_are_ended(room: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from retrim.adapters.dvc_session import DvcSession; "
-        "DvcSession(Path(sys.argv[1]), {}).reproduce('linger', lambda line: print(line, flush=True))"
+        "from retrim.core.limits import StageLimits; "
+        "DvcSession(Path(sys.argv[1]), {}).reproduce('linger', lambda line: print(line), StageLimits(600, 600))"
     )
     command = [sys.executable, "-c", program, str(room)]
     noted, deadline = room / "linger.pid", time.monotonic() + 60
@@ -358,16 +395,19 @@ class TestARebuild:
         return folder
 
     def test_runs_every_stage_though_all_is_cached(self, fresh: Path) -> None:
-        assert executed(reproduce_all(fresh, python=None, gently=False, say=quiet)) == ("gather", "double")
+        assert executed(reproduce_all(fresh, python=None, limits=AMPLE, gently=False, say=quiet)) == (
+            "gather",
+            "double",
+        )
 
     def test_of_the_same_inputs_differs_in_nothing(self, fresh: Path) -> None:
-        reproduce_all(fresh, python=None, gently=False, say=quiet)
+        reproduce_all(fresh, python=None, limits=AMPLE, gently=False, say=quiet)
 
         assert lock_differences(fresh) == []
 
     def test_tells_of_every_output_what_was_recorded_and_what_lies_there(self, fresh: Path) -> None:
         before = outputs(fresh)
-        reproduce_all(fresh, python=None, gently=False, say=quiet)
+        reproduce_all(fresh, python=None, limits=AMPLE, gently=False, say=quiet)
         (fresh / "doubled").unlink()
         (fresh / "doubled").write_bytes(b"other\n")
         after = outputs(fresh)
@@ -380,7 +420,7 @@ class TestARebuild:
         other = fresh / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet"
         other.unlink()
         other.write_bytes(b"other\n")
-        reproduce_all(fresh, python=None, gently=False, say=quiet)
+        reproduce_all(fresh, python=None, limits=AMPLE, gently=False, say=quiet)
         old, new = (hashlib.md5(text, usedforsecurity=False).hexdigest() for text in (b"rows\n", b"other\n"))
 
         assert f"gather: gathered has {new}, recorded {old}" in lock_differences(fresh)

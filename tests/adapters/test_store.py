@@ -15,14 +15,17 @@ from sqlalchemy.engine import make_url
 
 from retrim.adapters.database import _shown
 from retrim.adapters.predictions import PredictionLog
+from retrim.adapters.signing import Keys
 from retrim.adapters.store import Row, Store, iso
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from tests.proved import pass_checks
+from tests.proved import move, pass_checks
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 # A process that says it is ready, waits for a line, tries one thing and prints what came of it.
 PROCESS = """
 import sys
+from pathlib import Path
+from retrim.adapters.signing import Keys
 from retrim.adapters.predictions import PredictionLog
 from retrim.adapters.store import Store
 from retrim.errors import RefusedError
@@ -51,6 +54,11 @@ def store(url: str) -> Iterator[Store]:
     store._database._engine.dispose()
 
 
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return Keys(tmp_path / "keys")
+
+
 def decision(day: int, model: str = "shop") -> dict[str, Any]:
     at = f"2024-01-{day:02d}T00:00:00+00:00"
     fixed = {"source": "check", "outcome": "retrain", "actor": "a test", "reason": "it pays", "record": {"said": []}}
@@ -70,8 +78,7 @@ def end(store: Store, day: int, state: str) -> None:
 
 
 def release(version: int) -> dict[str, Any]:
-    at = "2024-02-01T00:00:00+00:00"
-    return {"model": "shop", "version": version, "action": "promote", "actor": "a test", "reason": "better", "at": at}
+    return move("shop", version, at="2024-02-01T00:00:00+00:00", reason="better")
 
 
 def proved(store: Store, *versions: int) -> None:
@@ -215,31 +222,33 @@ def test_a_check_of_one_moment_is_recorded_once(store: Store, url: str) -> None:
 # --- releases ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_release_needs_what_was_live_to_be_live_still(store: Store) -> None:
+def test_a_release_needs_what_was_live_to_be_live_still(store: Store, keys: Keys) -> None:
     proved(store, 1, 2, 3)
-    store.add_release(release(1), expected=None)
-    store.add_release(release(2), expected=1)
+    store.add_release(release(1), expected=None, keys=keys)
+    store.add_release(release(2), expected=1, keys=keys)
 
     with pytest.raises(RefusedError, match="another version of shop went live"):
-        store.add_release(release(3), expected=1)
+        store.add_release(release(3), expected=1, keys=keys)
     assert [(row.sequence, row.version, row.previous) for row in store.releases("shop")] == [(1, 1, None), (2, 2, 1)]
 
 
 @pytest.mark.parametrize("verdict", [{"promote": False}, {}])
-def test_no_version_goes_live_without_a_verdict_that_promotes_it(store: Store, verdict: dict[str, bool]) -> None:
+def test_no_version_goes_live_without_a_verdict_that_promotes_it(
+    store: Store, keys: Keys, verdict: dict[str, bool]
+) -> None:
     at = "2024-01-01T00:00:00+00:00"
     made = {"model": "shop", "version": 1, "run": "run-1", "tag": "", "as_of": at, "made": at, "lineage": {}}
     store.add_version({**made, "bundle": "", "model_sha256": "", "verdict": verdict})
     pass_checks(store, "shop", 1, at=at)
 
     with pytest.raises(RefusedError, match="version 1 of shop has no verdict that promotes it"):
-        store.add_release(release(1), expected=None)
+        store.add_release(release(1), expected=None, keys=keys)
     assert store.releases("shop") == []
 
 
 @pytest.mark.parametrize("checks", [(), ({"passed": False},)])
 def test_no_version_goes_live_without_release_checks_that_passed(
-    store: Store, checks: tuple[dict[str, bool], ...]
+    store: Store, keys: Keys, checks: tuple[dict[str, bool], ...]
 ) -> None:
     at = "2024-01-01T00:00:00+00:00"
     made = {"model": "shop", "version": 1, "run": "run-1", "tag": "", "as_of": at, "made": at, "lineage": {}}
@@ -248,7 +257,7 @@ def test_no_version_goes_live_without_release_checks_that_passed(
         store.add_to_envelope("shop", 1, kind="release_checks", name="first", at=at, record=record)
 
     with pytest.raises(RefusedError, match="version 1 of shop has not passed its release checks"):
-        store.add_release(release(1), expected=None)
+        store.add_release(release(1), expected=None, keys=keys)
     assert store.releases("shop") == []
 
 
@@ -270,10 +279,16 @@ def test_what_becomes_known_of_a_version_is_added_once_and_told_in_order(store: 
     assert store.envelope("bike", 2) == []
 
 
-def test_of_two_processes_that_move_the_champion_one_does(store: Store, url: str) -> None:
+def test_of_two_processes_that_move_the_champion_one_does(store: Store, keys: Keys, url: str) -> None:
     proved(store, 1, 2, 3, 4)
-    store.add_release(release(1), expected=None)
-    said = at_once(url, *[f"store.add_release({release(version)!r}, expected=1)" for version in (2, 3, 4)])
+    store.add_release(release(1), expected=None, keys=keys)
+    said = at_once(
+        url,
+        *[
+            f"store.add_release({release(version)!r}, expected=1, keys=Keys(Path({str(keys.folder)!r})))"
+            for version in (2, 3, 4)
+        ],
+    )
 
     assert sorted(line.split(":")[0] for line in said) == ["None", "refused", "refused"]
     assert len(store.releases("shop")) == 2

@@ -15,7 +15,7 @@ from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.hindsight import best
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays
-from retrim.core.policy.play import Setting, play
+from retrim.core.policy.play import Answer, Seen, Setting, play
 from retrim.core.triggers import decide
 from tests.core.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_reading, losses_of, matrix, rows_of
 from tests.gates import make_gate
@@ -158,3 +158,18 @@ def test_a_performance_rule_sees_the_turn() -> None:
     asks = by_rules(setting(), rules, price=1.0, errors=0.0, ahead=0.0, drifted=None, seed=7)
 
     assert 4 in play(setting(), asks, probes=False).checks
+
+
+@pytest.mark.parametrize(("labels", "measured"), [(0, 5), (2, 0)])
+def test_what_served_a_window_is_measured_when_its_labels_come(labels: int, measured: int) -> None:
+    seen: list[Seen] = []
+
+    def ask(here: Seen) -> Answer:
+        seen.append(here)
+        return Answer(retrain=here.check == 5)
+
+    play(setting(delays=Delays(labels, 0, 0)), ask, probes=False)
+    (then,) = (here for here in seen if here.check == 6)
+
+    # A model was made at check 5; the newest labelled window at check 6 is 5, or with late labels 3.
+    assert (then.live.model, then.measured.model) == (5 - labels, measured)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.drills.scene import Scene, all_is_settled, champion_is_whole
 
-ADD_DECISION = "retrim.adapters.store:Store.add_decision"
+ADD_CHECK = "retrim.adapters.store:Store.add_check"
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,9 @@ def test_a_check_killed_three_times_is_finished_by_the_fourth(scene: Scene) -> N
     store, at = scene.world.house.store, scene.next_day()
     decision = f"generated-{pd.Timestamp(at):%Y%m%dT%H%M%SZ}"
 
-    scene.kill(f"{ADD_DECISION}:before", "check", "--now", at)
+    scene.kill(f"{ADD_CHECK}:before", "check", "--now", at)
     assert store.decision(decision) is None
-    scene.kill(f"{ADD_DECISION}:after", "check", "--now", at)
+    scene.kill(f"{ADD_CHECK}:after", "check", "--now", at)
     kept = store.decision(decision)
     assert kept is not None
     assert kept.outcome == "retrain"

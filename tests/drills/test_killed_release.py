@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters import pipeline
+from retrim.core.limits import StageLimits
 from retrim.ops.rooms import open_room, stages_of
 from tests.drills.instants import ROOM
 from tests.world import World, make_world
@@ -27,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     room = open_room(world.house, ROOM, as_of=as_of, mode="search", taken=None)
     with stages_of(world.house, room) as dvc:
         for stage in pipeline.stages(room.folder):
-            dvc.reproduce(stage, lambda line: None)
+            dvc.reproduce(stage, lambda line: None, StageLimits(longest=3600, silent=3600))
     return world
 
 

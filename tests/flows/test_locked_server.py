@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import signal
 import stat
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import pytest
 
 from retrim.adapters.prefect_api import PrefectApi
 from retrim.adapters.prefect_server import LOGIN, NOTE, known_server
-from tests.world import COMMAND, World, make_world
+from tests.world import COMMAND, World, make_world, processes_of
 
 pytestmark = pytest.mark.server
 
@@ -38,6 +37,8 @@ class Siege:
         marks: The files that commands made: each request asked for a run whose command makes one of its name.
         seen: Where the login stands: in command lines, the database, logs, what the schedule printed.
         modes: The rights of files under `var/`.
+        ingested: How a flow run ended that the worker began.
+        left: What was still running some seconds after the schedule was killed, while a command ran.
     """
 
     world: World
@@ -46,6 +47,7 @@ class Siege:
     seen: list[str]
     modes: dict[str, int]
     ingested: str
+    left: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +68,13 @@ def siege(tmp_path_factory: pytest.TempPathFactory) -> Siege:
         )
     try:
         _until(lambda: "worker started" in log.read_text(encoding="utf-8") or process.poll() is not None, log)
-        return _besiege(world, log)
+        return _besiege(world, process, log)
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.kill()
+        process.wait()
 
 
-def _besiege(world: World, log: Path) -> Siege:
+def _besiege(world: World, schedule: "subprocess.Popen[bytes]", log: Path) -> Siege:
     home = world.house.workspace.prefect
     api = known_server(home, None)
     assert api is not None
@@ -85,7 +87,7 @@ def _besiege(world: World, log: Path) -> Siege:
     marks.mkdir()
 
     def body(name: str) -> dict[str, object]:
-        return {"job_variables": {"command": f"touch {marks / name}"}}
+        return {"job_variables": {"command": f"sh -c 'touch \"{marks / name}\"; sleep 600'"}}
 
     path = f"/api/deployments/{deployment}/create_flow_run"
     typed = {"Content-Type": "application/json"}
@@ -104,8 +106,10 @@ def _besiege(world: World, log: Path) -> Siege:
     }
     answers["page one"] = _request(api, "GET", answers["pages"][1].get("location", "/"), None, {})
     api.ask(f"deployments/{deployment}/create_flow_run", {**body("reader"), "idempotency_key": "reader"})
-    _until((marks / "reader").exists, log)
+    _until(lambda: any(marks.iterdir()), log)  # what was asked for first runs first
     secret = api.login.partition(":")[2]
+    ingested = api.ask(f"flow_runs/{run}")["state_type"]
+    schedule.kill()
     files = [path for path in [*home.glob("*.db*"), *home.glob("*.log"), log] if path.is_file()]
     return Siege(
         world=world,
@@ -114,7 +118,8 @@ def _besiege(world: World, log: Path) -> Siege:
         seen=[path.name for path in files if secret.encode() in path.read_bytes()]
         + [" ".join(line) for line in _command_lines() if secret in " ".join(line)],
         modes={path.name: stat.S_IMODE(path.stat().st_mode) for path in [home, *home.glob("*[!k]")]},
-        ingested=api.ask(f"flow_runs/{run}")["state_type"],
+        ingested=ingested,
+        left=_left(world.root),
     )
 
 
@@ -154,6 +159,10 @@ def test_others_cannot_read_what_the_server_keeps(siege: Siege) -> None:
     assert {LOGIN, NOTE, "prefect.db"} <= siege.modes.keys()
 
 
+def test_a_killed_schedule_leaves_no_process(siege: Siege) -> None:
+    assert siege.left == []
+
+
 def _request(
     api: PrefectApi, method: str, path: str, body: dict[str, object] | None, headers: dict[str, str]
 ) -> tuple[int, dict[str, str]]:
@@ -178,6 +187,13 @@ def _command_lines() -> list[list[str]]:
         except psutil.Error:
             continue
     return found
+
+
+def _left(root: Path) -> list[str]:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while (left := processes_of(root)) and time.monotonic() < deadline:
+        time.sleep(0.25)
+    return [" ".join(process.cmdline()) for process in left]
 
 
 def _until(claim: Callable[[], bool], log: Path) -> None:

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 import pytest
 
 from retrim.adapters import prefect_server
 from retrim.adapters.prefect_api import PrefectApi
 from retrim.adapters.store import Row
-from tests.world import COMMAND, World, make_world
+from tests.world import COMMAND, World, make_world, processes_of
 
 pytestmark = pytest.mark.server
 
@@ -82,7 +81,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     finally:
         if process.poll() is None:
             process.kill()
-        for left in _processes_of(world.root):
+        for left in processes_of(world.root):
             left.kill()
 
 
@@ -144,7 +143,7 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
         next_run=next_run,
         exit_code=exit_code,
         output=log.read_text(encoding="utf-8"),
-        left=[" ".join(left.cmdline()) for left in _processes_of(world.root)],
+        left=[" ".join(left.cmdline()) for left in processes_of(world.root)],
     )
 
 
@@ -233,16 +232,3 @@ def _ask(api: PrefectApi, path: str, body: dict[str, Any] | None = None, *, meth
             if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
                 raise
         time.sleep(0.25)
-
-
-def _processes_of(root: Path) -> list[psutil.Process]:
-    """Processes that work in the workspace, or whose Prefect keeps its state there."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            at_home = process.environ().get("PREFECT_HOME", "").startswith(str(root))
-            if process.status() != psutil.STATUS_ZOMBIE and (at_home or process.cwd().startswith(str(root))):
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from retrim.adapters import git
 from retrim.adapters.store import iso
 from retrim.core.canonical import to_json
 from retrim.core.frames import to_parquet
@@ -25,18 +26,20 @@ from retrim.core.needs import needs_of
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import batch_id, read_landed
 from retrim.datasets.synthetic import data_section, generate
-from retrim.files import file_digest, folder_digest, read_folder, write_file
+from retrim.files import file_digest, folder_digest, link, read_folder, write_file
 from retrim.ops.approval import let_wait
 from retrim.ops.check import Checked, check
+from retrim.ops.counts import used_rows
 from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
 from retrim.ops.known import NEEDS
 from retrim.ops.person import ask_for_run
+from retrim.ops.release_log import keep_copies
 from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 from retrim.settings import Env, Params
 from retrim.stages import backtest, compare, features, train
-from tests.proved import pass_checks
+from tests.proved import move, pass_checks
 
 REPOSITORY = Path(__file__).parents[2]
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -90,19 +93,19 @@ class Desk:
     shelf: Shelf = field(default_factory=lambda: Shelf({}))
 
     def day(self, number: float) -> pd.Timestamp:
-        return START + pd.Timedelta(number, "D")
+        return (START + pd.Timedelta(number, "D")).round("us")
 
     def rows(self, since: float, until: float) -> pd.DataFrame:
         """Rows with an event in `[since, until)` days after the start."""
         frame = generate(**{**self.stream, "start": START, "every": "1h", "rows": max(int(until * 24), 1)})
         return frame[(frame["at"] >= self.day(since)) & (frame["at"] < self.day(until))].reset_index(drop=True)
 
-    def land(self, frame: pd.DataFrame, at: float, *, kind: str = "rows") -> None:
+    def land(self, frame: pd.DataFrame, at: float, *, kind: str = "rows", correction: bool = False) -> None:
         """Lands typed rows, or labels of them, at a day."""
         data, landing = self.house.params.data, self.house.landing
         digest = sha256(f"{kind} {at} {frame.to_csv()}".encode()).hexdigest()
         keyed = frame.assign(_key=row_keys(frame, data.key, batch_id(digest)))
-        facts: dict[str, Any] = {"digest": digest, "arrived": self.day(at), "correction": False, "released": ""}
+        facts: dict[str, Any] = {"digest": digest, "arrived": self.day(at), "correction": correction, "released": ""}
         facts["data"] = data
         with landing.locked():
             if kind == "rows":
@@ -130,7 +133,8 @@ class Desk:
         lineage = {"champion": past[-1].version if past else None, GRAIN: grain_of(self.house)}
         lineage[NEEDS] = needs_of(read_folder(paths.candidate))
         self.house.store.add_version(
-            {"model": self.house.model, "version": version, **row, **hashes, "lineage": lineage, "verdict": verdict}
+            {"model": self.house.model, "version": version, **row, **hashes, "lineage": lineage, "verdict": verdict},
+            used=used_rows(paths, self.house.params.data),
         )
         if promote:
             pass_checks(self.house.store, self.house.model, version, at=iso(now))
@@ -138,22 +142,19 @@ class Desk:
             let_wait(self.house, run, version, reason="as the test says", now=now)
             return version
         if promote:
-            release = {
-                "model": self.house.model,
-                "version": version,
-                "action": "promote",
-                "actor": "a test",
-                "reason": "",
-                "at": iso(now),
-            }
-            self.house.store.add_release(release, expected=past[-1].version if past else None)
+            release = move(self.house.model, version, at=iso(now))
+            expected = past[-1].version if past else None
+            self.house.store.add_release(release, expected=expected, keys=self.house.keys)
+            keep_copies(self.house)
         state = "promoted" if promote else "refused"
         self.house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail={"reason": "a test"})
         return version
 
     def _bundle(self, now: pd.Timestamp, version: int) -> Paths:
         params, paths = self.house.params, Paths(self.house.workspace.var / f"bundle-{version}")
-        ripe = mature(assemble(*read_landed(self.house.landing.root, params.data), params.data, as_of=now))
+        for batch in self.house.landing.batches(now):
+            link(batch.path, paths.raw / batch.path.parent.name / batch.path.name)
+        ripe = mature(assemble(*read_landed(paths.raw, params.data), params.data, as_of=now))
         write_file(paths.table, to_parquet(ripe))
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
         write_file(paths.pins, to_json({"judged": []}))
@@ -196,6 +197,8 @@ def make_desk(
         for section, values in part.items():
             document[section] |= values
     (folder / "var").mkdir(parents=True)
+    git.git(folder, "init", "-q")
+    git.git(folder, *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "start")
     desk = Desk(
         House(Workspace(folder), Params.model_validate(document), Env()),
         {"task": task, "seed": 3, "kind": "none", "size": 0.0, "since": START, **(drift or {})},

@@ -1,6 +1,5 @@
 """A check: what it counts once, what it says, and that it is recorded whether or not it acts."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -595,18 +594,6 @@ def test_a_run_as_of_before_the_first_arrival_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02"):
         defer(desk.house, run, now=desk.day(3))
-
-
-def test_a_champion_that_needs_a_column_that_is_gone_says_which(make: Make) -> None:
-    desk = make()
-    columns = desk.house.params.data.model_dump(mode="json")["columns"]
-    columns.pop("level")
-    changed = with_params(desk, data={"columns": columns})
-    shutil.rmtree(desk.house.landing.root)
-    changed.land(changed.rows(0, 12).drop(columns="level"), 12)
-
-    with pytest.raises(BadInputError, match="the model needs level, which the table does not have; keep the column"):
-        changed.check(12)
 
 
 # --- drift ----------------------------------------------------------------------------------------

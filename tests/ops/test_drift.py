@@ -15,6 +15,7 @@ from retrim.core.table import assemble
 from retrim.datasets.landed import read_landed
 from retrim.files import folder_digest
 from retrim.ops.champion import stored
+from retrim.ops.counts import row_counts
 from retrim.ops.drift import asked_of, importances_of, look
 from retrim.ops.known import known
 from tests.ops.desk import START, Desk, make_desk
@@ -60,7 +61,8 @@ def test_findings_are_the_same_whether_or_not_the_old_rows_are_there(make: Make)
     table = known(desk.house, as_of=desk.day(14))
     champion = stored(desk.house, 1)
     alone = table.only(table.times["_event"] > champion.predictor.judged_until)
-    found = [look(desk.house, rows, champion, previous=None, now=desk.day(14)).findings for rows in (table, alone)]
+    counts = row_counts(desk.house, table, champion)
+    found = [look(desk.house, rows, champion, counts).findings for rows in (table, alone)]
 
     assert found[0] == found[1]
     assert found[0] != []
@@ -74,7 +76,7 @@ def test_a_champion_without_a_profile_is_not_looked_at_and_the_record_says_why(m
     desk.land(desk.rows(10, 14), 14)
     table = known(desk.house, as_of=desk.day(14))
     kept = _without_hash(desk)
-    looked = look(kept.house, table, stored(kept.house, 1), previous=None, now=desk.day(14))
+    looked = look(kept.house, table, stored(kept.house, 1), row_counts(kept.house, table, stored(kept.house, 1)))
 
     assert looked.findings == []
     assert looked.note is not None

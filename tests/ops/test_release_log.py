@@ -1,18 +1,30 @@
-"""The release log in a real store: altered in any column, it names the row."""
+"""The release log in a real store and a real repository: whatever is done to the store alone is found."""
+
+import shutil
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from retrim.adapters import git
+from retrim.adapters.signing import Keys
 from retrim.errors import RefusedError
-from retrim.ops.release import live
-from retrim.ops.release_log import release_log, verify_log
-from tests.ops.desk import Desk, make_desk
+from retrim.ops.arrival import clock
+from retrim.ops.house import House
+from retrim.ops.live import live, live_at, trusted_live
+from retrim.ops.recover import recover
+from retrim.ops.release import rollback
+from retrim.ops.release_log import keep_copies, release_log, verify_log
+from tests.ops.desk import Desk, copy_of, make_desk
+from tests.proved import move
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
 
+ALTERED = "release log of generated was altered: "
 
-@pytest.fixture
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Three moves: versions 1, 2 and 3 went live on days 10, 11 and 12."""
     desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
     desk.land(desk.rows(0, 10), 10)
@@ -21,78 +33,204 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return desk
 
 
-def altered(desk: Desk, statement: str) -> None:
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path) -> Desk:
+    return copy_of(made, tmp_path / "workspace")
+
+
+def alter(desk: Desk, *statements: str) -> None:
     with desk.house.store.begin() as connection:
-        connection.execute(sa.text(statement))
+        for statement in statements:
+            connection.execute(sa.text(statement))
+
+
+def refuse(desk: Desk, what: str) -> None:
+    """Holds that whoever verifies the log, or goes on from it, is told so."""
+    for use in (lambda: verify_log(desk.house, kept=None), lambda: trusted_live(desk.house)):
+        with pytest.raises(RefusedError, match=ALTERED + what):
+            use()
+
+
+def without_copies(desk: Desk, *numbers: int) -> None:
+    for number in numbers:
+        git.git(desk.house.workspace.root, "tag", "-d", f"retrim/generated/log/{number}")
 
 
 def test_holds_as_it_was_written(desk: Desk) -> None:
     found = verify_log(desk.house, kept=None)
 
-    assert (found.rows, found.seal) == (3, release_log(desk.house)[-1]["seal"])
+    assert (found.rows, found.in_git, found.head) == (3, 3, release_log(desk.house)[-1]["digest"])
 
 
 @pytest.mark.parametrize(
     "change",
-    ["version = 3", "previous = NULL", "action = 'rollback'", "reason = 'x'", "at = at || ' '", "sequence = 7"],
-)
+    [
+        "version = 3", "previous = NULL", "action = 'rollback'", "actor = 'nobody'", "reason = 'x'", "at = at || ' '",
+        "as_of = at || ' '", "sequence = 7", "signature = ''", "signer = ''", "follows = signature",
+    ],
+)  # fmt: skip
 def test_names_the_row_of_which_a_byte_was_changed(desk: Desk, change: str) -> None:
-    altered(desk, f"UPDATE releases SET {change} WHERE sequence = 2")
+    alter(desk, f"UPDATE releases SET {change} WHERE sequence = 2")
 
-    with pytest.raises(RefusedError, match="release log of generated was altered: row 2"):
-        verify_log(desk.house, kept=None)
-
-
-def test_names_a_row_that_was_taken_away(desk: Desk) -> None:
-    altered(desk, "DELETE FROM releases WHERE sequence = 3")
-
-    with pytest.raises(RefusedError, match="row 3 is gone"):
-        verify_log(desk.house, kept=None)
+    refuse(desk, "row 2")
 
 
-def test_misses_a_seal_that_was_noted_before_the_last_rows_were_taken_away(desk: Desk) -> None:
-    noted = verify_log(desk.house, kept=None).seal
+def test_a_row_that_was_edited_after_all_signatures_were_taken_away_is_found(desk: Desk) -> None:
+    alter(
+        desk,
+        "UPDATE releases SET signature = '', follows = ''",
+        "DELETE FROM release_heads",
+        "UPDATE releases SET version = 1 WHERE sequence = 3",
+    )
+
+    refuse(desk, "row 1 is not what was signed")
+
+
+def test_two_rows_that_changed_places_are_found(desk: Desk) -> None:
+    alter(
+        desk,
+        "UPDATE releases SET sequence = 20 WHERE sequence = 2",
+        "UPDATE releases SET sequence = 2 WHERE sequence = 3",
+        "UPDATE releases SET sequence = 3 WHERE sequence = 20",
+    )
+
+    refuse(desk, "row 2 is not what was signed")
+
+
+@pytest.mark.parametrize("gone", [1, 2, 3])
+def test_names_a_row_that_was_taken_away(desk: Desk, gone: int) -> None:
+    alter(desk, f"DELETE FROM releases WHERE sequence = {gone}")
+
+    refuse(desk, f"row {gone} is gone")
+
+
+def test_the_last_row_taken_away_is_found_without_git_too(desk: Desk) -> None:
+    alter(desk, "DELETE FROM releases WHERE sequence = 3")
+    without_copies(desk, 1, 2, 3)
+
+    refuse(desk, "row 3 is gone")
+
+
+def test_a_log_of_which_all_was_taken_away_is_found(desk: Desk) -> None:
+    alter(desk, "DELETE FROM releases", "DELETE FROM release_heads")
+
+    refuse(desk, "row 1 is gone")
+
+
+def test_a_head_that_was_taken_away_is_found(desk: Desk) -> None:
+    alter(desk, "DELETE FROM release_heads")
+
+    refuse(desk, "its signed head is gone")
+
+
+def test_a_database_of_before_is_found(desk: Desk) -> None:
+    before = desk.house.workspace.var / "before.db"
+    shutil.copyfile(desk.house.workspace.var / "retrim.db", before)
+    rollback(desk.house, None, by="ines", reason="complaints", now=desk.day(13))
+    shutil.copyfile(before, desk.house.workspace.var / "retrim.db")
+
+    refuse(desk, "row 4 is gone")
+
+
+def test_a_log_that_was_signed_anew_with_another_key_is_found(desk: Desk, tmp_path: Path) -> None:
+    alter(desk, "DELETE FROM releases", "DELETE FROM release_heads")
+    at, stranger = "2024-01-20T00:00:00+00:00", Keys(tmp_path / "stranger")
+    for version in (1, 2, 3):
+        row = move("generated", version, at=at)
+        desk.house.store.add_release(row, expected=version - 1 or None, keys=stranger)
+
+    refuse(desk, "row 1 was signed with ed25519:.*, a key that does not count here")
+    desk.house.keys.know([stranger.public])
+    refuse(desk, "row 1 is not the one of which a copy was kept")
+
+
+def test_a_row_in_the_name_of_another_key_is_found(desk: Desk, tmp_path: Path) -> None:
+    row = move("generated", 1, at="2024-01-20T00:00:00+00:00", action="rollback")
+    desk.house.store.add_release(row, expected=3, keys=Keys(tmp_path / "stranger"))
+
+    refuse(desk, "row 4 was signed with ed25519:")
+
+
+def test_what_an_earlier_key_of_the_workspace_signed_still_counts(desk: Desk) -> None:
+    desk.house.keys.file.unlink()
+    rollback(desk.house, None, by="ines", reason="complaints", now=desk.day(13))
+
+    assert verify_log(desk.house, kept=None).rows == 4
+    assert len({record["signer"] for record in release_log(desk.house)}) == 2
+
+
+def test_a_digest_that_was_noted_before_must_still_be_there(desk: Desk) -> None:
+    noted = verify_log(desk.house, kept=None).head
     assert noted is not None
-    for table in ("releases", "seals"):
-        altered(desk, f"DELETE FROM {table} WHERE sequence = 3")
 
-    assert verify_log(desk.house, kept=None).rows == 2
-    with pytest.raises(RefusedError, match=f"the seal {noted[:12]} is not in the release log"):
-        verify_log(desk.house, kept=noted)
-
-
-def test_a_store_from_before_the_seals_goes_on_with_them(desk: Desk) -> None:
-    altered(desk, "DELETE FROM seals")
-    desk.make_version(13)
-    found = verify_log(desk.house, kept=None)
-
-    assert (found.rows, found.unsealed) == (4, 3)
+    assert verify_log(desk.house, kept=noted).rows == 3
+    with pytest.raises(RefusedError, match="the digest 000000000000 is not in the release log"):
+        verify_log(desk.house, kept="0" * 64)
 
 
 def test_the_next_move_after_the_last_row_was_taken_away_says_so(desk: Desk) -> None:
-    altered(desk, "DELETE FROM releases WHERE sequence = 3")
+    alter(desk, "DELETE FROM releases WHERE sequence = 3")
 
-    with pytest.raises(RefusedError, match="was altered: row 3 is gone, its seal is there"):
+    with pytest.raises(RefusedError, match=ALTERED):
         desk.make_version(13)
 
 
-def test_a_mover_that_comes_second_adds_neither_row_nor_seal(desk: Desk) -> None:
-    row = {
-        "model": "generated",
-        "version": 1,
-        "action": "rollback",
-        "actor": "a test",
-        "reason": "late",
-        "at": "2024-02-01T00:00:00+00:00",
-    }
+def test_a_mover_that_comes_second_adds_nothing(desk: Desk) -> None:
+    row = move("generated", 1, at="2024-02-01T00:00:00+00:00", action="rollback")
     with pytest.raises(RefusedError, match="went live in the meantime"):
-        desk.house.store.add_release(row, expected=2)
+        desk.house.store.add_release(row, expected=2, keys=desk.house.keys)
 
     assert verify_log(desk.house, kept=None).rows == 3
 
 
+def test_a_move_that_was_killed_before_its_copy_holds_and_recovery_writes_it(desk: Desk) -> None:
+    without_copies(desk, 3)
+    before = verify_log(desk.house, kept=None)
+    recover(desk.house, now=desk.day(13))
+
+    assert (before.rows, before.in_git) == (3, 2)
+    assert verify_log(desk.house, kept=None).in_git == 3
+
+
+def test_an_altered_row_gets_no_copy(desk: Desk) -> None:
+    without_copies(desk, 3)
+    alter(desk, "UPDATE releases SET reason = 'x' WHERE sequence = 3")
+
+    with pytest.raises(RefusedError, match=ALTERED + "row 3"):
+        keep_copies(desk.house)
+
+
+def test_the_copy_stands_beside_the_version_that_went_live(desk: Desk) -> None:
+    root = desk.house.workspace.root
+    git.tag(root, "retrim/generated/v2", git.commit_files(root, [], "made", date="2024-01-11T00:00:00Z"), same=[])
+    rollback(desk.house, 2, by="ines", reason="complaints", now=desk.day(13))
+
+    assert git.find_tag(root, "retrim/generated/log/4") == git.find_tag(root, "retrim/generated/v2")
+    assert '"actor": "ines"' in git.notes(root, "retrim/generated/log")["retrim/generated/log/4"]
+
+
+def test_at_is_when_the_champion_moved_and_as_of_stands_beside_it(desk: Desk) -> None:
+    before = clock()
+    rollback(desk.house, None, by="ines", reason="complaints", now=desk.day(13))
+    last = release_log(desk.house)[-1]
+
+    assert last["as_of"] == desk.day(13).isoformat()
+    assert before.isoformat() <= last["at"] <= clock().isoformat()
+
+
 @pytest.mark.parametrize(("day", "version"), [(9.9, None), (10.0, 1), (10.5, 1), (11.5, 2), (40.0, 3)])
 def test_says_what_was_live_at_a_moment(desk: Desk, day: float, version: int | None) -> None:
-    found = live(desk.house, before=desk.day(day + 1 / 86400))
+    for found in (live_at(desk.house, desk.day(day)), live(desk.house, before=desk.day(day + 1 / 86400))):
+        assert (None if found is None else found.version) == version
 
-    assert (None if found is None else found.version) == version
+
+def test_of_two_models_in_one_store_each_has_its_own_log(desk: Desk, tmp_path: Path) -> None:
+    other = make_desk(tmp_path / "other", data={"model": "other"})
+    house = House(other.house.workspace, other.house.params, desk.house.env)
+    house.__dict__["store"] = desk.house.store
+    assert verify_log(house, kept=None).rows == 0
+    alter(desk, "UPDATE releases SET model = 'other' WHERE sequence = 1")
+
+    refuse(desk, "row 1 is gone")
+    with pytest.raises(RefusedError, match="release log of other was altered: row 1"):
+        verify_log(house, kept=None)

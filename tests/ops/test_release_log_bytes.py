@@ -1,4 +1,4 @@
-"""The release log in SQLite: whatever byte of whatever value is flipped, in a row or in a seal, its row is named."""
+"""The release log in SQLite: whatever byte of whatever value is flipped, in a row or in the head, it is named."""
 
 import sqlite3
 from pathlib import Path
@@ -12,12 +12,15 @@ from retrim.errors import RefusedError
 from retrim.ops.house import House
 from retrim.ops.release_log import verify_log
 from tests.ops.desk import make_desk
-from tests.proved import pass_checks
+from tests.proved import move, pass_checks
 
 COLUMNS = {
-    "releases": ("model", "sequence", "version", "previous", "action", "reason", "at"),
-    "seals": ("model", "sequence", "seal"),
-}
+    "releases": (
+        "model", "sequence", "version", "previous", "action", "actor", "reason", "as_of", "at", "follows", "signer",
+        "signature",
+    ),
+    "release_heads": ("model", "sequence", "digest", "signer", "signature"),
+}  # fmt: skip
 AT = "2024-01-01T00:00:00+00:00"
 
 
@@ -29,15 +32,8 @@ def house_with(folder: Path, moves: int) -> House:
         more = {"bundle": "", "model_sha256": "", "lineage": {}, "verdict": {"promote": True}}
         store.add_version({**row, **more})
         pass_checks(store, model, version, at=AT)
-        release = {
-            "model": model,
-            "version": version,
-            "action": "promote",
-            "actor": "a test",
-            "reason": "größer",
-            "at": AT,
-        }
-        store.add_release(release, expected=version - 1 or None)
+        row = move(model, version, at=AT, reason="größer")
+        store.add_release(row, expected=version - 1 or None, keys=house.keys)
     return house
 
 
@@ -64,7 +60,7 @@ def test_a_flipped_byte_anywhere_names_its_row(house: House, data: st.DataObject
     verified = verify_log(house, kept=None).rows
     table = data.draw(st.sampled_from(sorted(COLUMNS)))
     column = data.draw(st.sampled_from(COLUMNS[table]))
-    number = data.draw(st.integers(1, verified))
+    number = verified if table == "release_heads" else data.draw(st.integers(1, verified))
     database = sqlite3.connect(house.workspace.var / "retrim.db", isolation_level=None)
     database.execute("PRAGMA foreign_keys = OFF")
     kind, raw, row = database.execute(
@@ -73,6 +69,7 @@ def test_a_flipped_byte_anywhere_names_its_row(house: House, data: st.DataObject
         (number,),
     ).fetchone()
     assume(raw is not None)
+    named = "its signed head" if table == "release_heads" else rf"row {number}\b"
     as_kind = "CAST(? AS TEXT)" if kind == "text" else "?"
     change = f"UPDATE {table} SET {column} = {as_kind} WHERE rowid = ?"
     try:
@@ -80,7 +77,7 @@ def test_a_flipped_byte_anywhere_names_its_row(house: House, data: st.DataObject
     except sqlite3.IntegrityError:  # it would be another row's number
         assume(False)
     try:
-        with pytest.raises(RefusedError, match=rf"was altered: row {number}\b"):
+        with pytest.raises(RefusedError, match="was altered: " + named):
             verify_log(house, kept=None)
     finally:
         database.execute(change, (raw, row))

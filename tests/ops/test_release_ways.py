@@ -18,6 +18,7 @@ from retrim.ops.former import restore
 from retrim.ops.live import live
 from retrim.ops.release_checks import FIRST, check_stored, recorded, release_checks
 from tests.ops.desk import REPOSITORY, Desk, copy_of, make_desk, with_params
+from tests.proved import move
 
 pytestmark = pytest.mark.slow  # versions are made with the stages, and loaded in processes of their own
 
@@ -58,17 +59,6 @@ def record_bundle(desk: Desk, version: int) -> None:
         connection.execute(sa.update(VERSIONS).where(VERSIONS.c.version == version).values(bundle=digest))
 
 
-def row_of(version: int, desk: Desk) -> dict[str, Any]:
-    return {
-        "model": "generated",
-        "version": version,
-        "action": "promote",
-        "actor": "a test",
-        "reason": "",
-        "at": iso(desk.day(14)),
-    }
-
-
 def decide_to_restore(desk: Desk, version: int) -> str:
     at = iso(desk.day(14))
     record = {"formers": {"best": version}, "champion": 2}
@@ -94,7 +84,9 @@ WAYS: dict[str, Any] = {
     ),
     "roll back": lambda desk, n: release.rollback(desk.house, n, by="a test", reason="x", now=desk.day(14)),
     "restore": lambda desk, n: restore(desk.house, decide_to_restore(desk, n), now=desk.day(14)),
-    "the store": lambda desk, n: desk.house.store.add_release(row_of(n, desk), expected=2),
+    "the store": lambda desk, n: desk.house.store.add_release(
+        move("generated", n, at=iso(desk.day(14))), expected=2, keys=desk.house.keys
+    ),
 }
 
 

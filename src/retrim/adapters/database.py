@@ -1,7 +1,8 @@
 """A database behind an address: opened, and what goes wrong with it told in our words, never with its password."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from retrim.adapters.migrations import is_current, migrate
 from retrim.datasets.address import address_of
 from retrim.errors import BadInputError, RetrimError
+from retrim.files import make_private_file
 
 WRITE = "write such as sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
 
@@ -40,6 +42,14 @@ def _shown(url: sa.URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
+def make_private_sqlite(url: sa.URL) -> None:
+    """Makes the file of a SQLite database, if it is one, or closes it: its user alone can read it."""
+    name = url.database
+    if url.get_backend_name() == "sqlite" and name and name != ":memory:" and not name.startswith("file:"):
+        with suppress(OSError):  # whoever opens it says what is wrong with it
+            make_private_file(Path(name))
+
+
 class Database:
     """The store at an address; its tables are made, or brought to their newest shape, when it is opened.
 
@@ -55,6 +65,7 @@ class Database:
         except (sa.exc.ArgumentError, ValueError) as error:  # neither is shown: it may hold the password
             raise BadInputError(f"RETRIM_STORE_URL is no address of a database; {WRITE}") from error
         self.shown = _shown(parsed)
+        make_private_sqlite(parsed)
         self.place = parsed.set(password=None).render_as_string(hide_password=False)
         try:
             self._engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})

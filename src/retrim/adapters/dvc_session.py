@@ -13,8 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+import psutil
+
+from retrim.adapters.heartbeat import Heartbeat, StageHungError
 from retrim.adapters.outputs import refuse_altered
 from retrim.adapters.reaper import start_reaper
+from retrim.core.limits import StageLimits
 from retrim.errors import RetrimError
 
 Say = Callable[[str], None]
@@ -39,10 +43,14 @@ class DvcSession:
     Args:
         room: The run room.
         environment: Variables for the stages beside the inherited ones.
+
+    Attributes:
+        seconds: What each stage that has ended took.
     """
 
     def __init__(self, room: Path, environment: Mapping[str, str]) -> None:
         self.room = room
+        self.seconds: dict[str, float] = {}
         start_reaper()
         self._token = secrets.token_hex(16)
         self._process = subprocess.Popen(
@@ -73,34 +81,47 @@ class DvcSession:
 
         return Path(Config(str(self.room / ".dvc"))["cache"].get("dir") or self.room / ".dvc" / "cache")
 
-    def reproduce(self, stage: str, say: Say) -> str:
+    def reproduce(self, stage: str, say: Say, limits: StageLimits) -> str:
         """Runs one stage, and gives all it printed.
 
         Args:
             stage: A name of dvc.yaml.
             say: Called with each line as it comes.
+            limits: Past which it is ended.
 
         Raises:
             StageFailedError: It did not end well; carries what it printed.
+            StageHungError: It took too long, or gave no sign of life for too long.
             RefusedError: DVC took its outputs from the cache, and they are not what was recorded.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        lines = []
+        lines: list[str] = []
         with suppress(BrokenPipeError):  # it was killed: there is nothing to read then, either
             self._process.stdin.write(json.dumps(["repro", "--single-item", stage]) + "\n")
             self._process.stdin.flush()
+        with Heartbeat(self._process, limits) as heart:
+            code = self._follow(lines, say, heart)
+        if heart.why is not None:
+            raise StageHungError(stage, heart.why, "".join(lines))
+        if code != 0:
+            raise StageFailedError(stage, "".join(lines))
+        self.seconds[stage] = heart.seconds
+        refuse_altered(self.room, stage, self._cache)
+        return "".join(lines)
+
+    def _follow(self, lines: list[str], say: Say, heart: Heartbeat) -> int | None:
+        """Reads what a command prints; gives its exit code, or None if DVC died of it."""
+        assert self._process.stdout is not None
         for read in self._process.stdout:
+            heart.beat()
             line, ended, code = read.partition(self._token)
             if line:
                 lines.append(line)
                 say(line.rstrip())
-            if ended and int(code):
-                break
             if ended:
-                refuse_altered(self.room, stage, self._cache)
-                return "".join(lines)
-        raise StageFailedError(stage, "".join(lines))
+                return int(code)
+        return None
 
 
 def clean_environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
@@ -120,3 +141,25 @@ def end_group(process: subprocess.Popen[str]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def end_survivors(room: Path) -> int:
+    """Kills what a killed run left working in its room, and waits until it is gone; gives how many processes.
+
+    They carry the room's name in their environment, so a person's shell in there lives on.
+    """
+    found = 0
+    while survivors := [process for process in psutil.process_iter() if _works_in(process, room)]:
+        for process in survivors:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(survivors, timeout=10)
+        found += len(survivors)
+    return found
+
+
+def _works_in(process: psutil.Process, room: Path) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(ROOM_VARIABLE) == str(room)
+    except (psutil.Error, OSError):
+        return False

@@ -209,6 +209,22 @@ def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
         raise RetrimError(f"tag {name} stands on {found[:12]}, not on {commit[:12]}; a released version is never moved")
 
 
+def keep_note(root: Path, name: str, commit: str, text: str) -> None:
+    """Sets an annotated tag that says `text`; one that stands already stays as it is."""
+    try:
+        git(root, *IDENTITY, "tag", "-a", "--cleanup=verbatim", name, commit, "-m", text)
+    except RetrimError:
+        if name not in notes(root, name):  # else another process was faster
+            raise
+
+
+def notes(root: Path, prefix: str) -> dict[str, str]:
+    """What the tags whose names begin with these whole parts say, by name."""
+    printed = git(root, "for-each-ref", "--format=%(refname:strip=2)%00%(contents)%00", f"refs/tags/{prefix}")
+    parts = printed.split("\0")[:-1]
+    return {name.strip(): text for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
 def clear_tag_locks(root: Path, prefix: str) -> None:
     """Removes locks that a kill inside `git tag` left; only for one who knows that nobody is tagging.
 
@@ -216,7 +232,7 @@ def clear_tag_locks(root: Path, prefix: str) -> None:
         BadInputError: There is no repository to tag in.
     """
     require_repository(root)
-    for lock in (root / git(root, "rev-parse", "--git-path", f"refs/tags/{prefix}")).glob("*.lock"):
+    for lock in (root / git(root, "rev-parse", "--git-path", f"refs/tags/{prefix}")).rglob("*.lock"):
         lock.unlink(missing_ok=True)
 
 

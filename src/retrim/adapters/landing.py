@@ -25,6 +25,7 @@ from retrim.core.landed_schema import LandedSchema
 from retrim.core.table import OURS, DataParams
 from retrim.datasets.landed import OF, SCHEMA, BatchFile, Kind, batch_id, hash_file
 from retrim.datasets.withdrawn import Withdrawal, read_withdrawals, withdrawal_file, withdrawn_names
+from retrim.files import make_private_folder, open_private
 
 ASIDE = ".tmp-"
 ROW_GROUP = 1 << 17
@@ -43,7 +44,7 @@ class Landing:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps other processes from landing, and clears what a killed one left aside."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.root)
         with (self.root / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for left in self.root.glob(f"{ASIDE}*"):
@@ -228,7 +229,7 @@ def _column(cells: pd.Series) -> pa.Array:
 
 def _write(table: pa.Table, path: Path) -> None:
     """Writes Parquet with fixed settings, so that equal tables have equal bytes, and flushes it."""
-    with path.open("wb") as file:
+    with open_private(path) as file:
         pq.write_table(
             table,
             file,

@@ -18,9 +18,11 @@ from retrim.adapters import git
 from retrim.adapters.dvc_cache import cache_folder
 from retrim.adapters.dvc_session import ROOM_VARIABLE, Say, StageFailedError, clean_environment, end_group
 from retrim.adapters.environment import GENTLE
+from retrim.adapters.heartbeat import Heartbeat, StageHungError
 from retrim.adapters.outputs import file_hash, tree_hash
 from retrim.adapters.reaper import start_reaper
 from retrim.core.canonical import to_json
+from retrim.core.limits import StageLimits
 from retrim.core.proof import Output
 from retrim.errors import RetrimError
 from retrim.files import link, write_folder
@@ -93,22 +95,24 @@ def _in_ascii(path: Path, start: Path) -> str:
     return str(path) if str(path).isascii() else os.path.relpath(path, start)
 
 
-def reproduce_all(room: Path, *, python: Path | None, gently: bool, say: Say) -> str:
+def reproduce_all(room: Path, *, python: Path | None, limits: StageLimits, gently: bool, say: Say) -> str:
     """Runs every stage of a room, whatever is cached, with its own trial log; gives all that was printed.
 
     Args:
         room: A room at the tag of a version.
         python: Interpreter to run with; None for this one.
+        limits: Of all stages together, past which they are ended.
         gently: Whether everything else goes first.
         say: Called with each line as it comes.
 
     Raises:
         StageFailedError: A stage did not end well.
+        StageHungError: They took too long, or gave no sign of life for too long.
     """
     python = python or Path(sys.executable)
     environment = clean_environment({"RETRIM_TRIALS": str(room / "var" / "trials")}, python)
     command = [str(python), "-m", "dvc", "repro", "--force", "--no-run-cache"]
-    return _follow(command, "repro", room, environment, gently=gently, say=say)
+    return _follow(command, "repro", room, environment, limits=limits, gently=gently, say=say)
 
 
 def executed(printed: str) -> tuple[str, ...]:
@@ -203,7 +207,14 @@ def _hashes(facts: Mapping[str, Any], kind: str) -> dict[str, str]:
 
 
 def _follow(
-    command: list[str], stage: str, room: Path, environment: Mapping[str, str], *, gently: bool, say: Say
+    command: list[str],
+    stage: str,
+    room: Path,
+    environment: Mapping[str, str],
+    *,
+    limits: StageLimits,
+    gently: bool,
+    say: Say,
 ) -> str:
     start_reaper()
     process = subprocess.Popen(
@@ -222,9 +233,13 @@ def _follow(
         with suppress(psutil.Error):  # it has ended already
             psutil.Process(process.pid).nice(GENTLE)
     try:
-        for line in process.stdout:
-            lines.append(line)
-            say(line.rstrip())
+        with Heartbeat(process, limits) as heart:
+            for line in process.stdout:
+                heart.beat()
+                lines.append(line)
+                say(line.rstrip())
+        if heart.why is not None:
+            raise StageHungError(stage, heart.why, "".join(lines))
         if process.wait():
             raise StageFailedError(stage, "".join(lines))
     finally:
@@ -271,28 +286,6 @@ def without_remote(root: Path) -> None:
 
     with Config(str(root / ".dvc"), validate=False).edit("local", validate=False) as config:
         config.setdefault("core", {})["remote"] = ""
-
-
-def end_survivors(room: Path) -> int:
-    """Kills what a killed run left working in its room, and waits until it is gone; gives how many processes.
-
-    They carry the room's name in their environment, so a person's shell in there lives on.
-    """
-    found = 0
-    while survivors := [process for process in psutil.process_iter() if _works_in(process, room)]:
-        for process in survivors:
-            with suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(survivors, timeout=10)
-        found += len(survivors)
-    return found
-
-
-def _works_in(process: psutil.Process, room: Path) -> bool:
-    try:
-        return process.pid != os.getpid() and process.environ().get(ROOM_VARIABLE) == str(room)
-    except (psutil.Error, OSError):
-        return False
 
 
 def close_room(workspace: Workspace, folder: Path) -> None:

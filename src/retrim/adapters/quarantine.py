@@ -20,6 +20,7 @@ from retrim.adapters.landing import ASIDE, flush_folder
 from retrim.core.fault import Fault
 from retrim.datasets.landed import Kind, batch_id
 from retrim.errors import BadInputError, RetrimError
+from retrim.files import make_private_folder, open_private
 
 State = Literal["held", "released", "dropped", "landed"]
 REPORT, SOURCE = "report.json", "source"
@@ -110,7 +111,7 @@ class Quarantine:
         Returns:
             The folder of the entry.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.root)
         for left in self.root.glob(f"{ASIDE}*"):
             shutil.rmtree(left)
         folder = self.root / entry.batch
@@ -182,7 +183,7 @@ class Quarantine:
 def _write(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all."""
     aside = path.with_name(f"{ASIDE}{path.name}")
-    with aside.open("wb") as file:
+    with open_private(aside) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -1,8 +1,9 @@
 """A database read and written row by row: a transaction, a query, an insert that may find its row there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -65,10 +66,19 @@ class Rows:
     def one(self, query: "sa.Select[Any]") -> Row | None:
         return next(iter(self.all(query.limit(1))), None)
 
-    def _insert(self, table: sa.Table, row: dict[str, Any]) -> bool:
+    def _insert(
+        self,
+        table: sa.Table,
+        row: dict[str, Any],
+        others: Mapping[sa.Table, Sequence[dict[str, Any]]] = MappingProxyType({}),
+    ) -> bool:
+        """Inserts a row, and the rows of other tables that belong to it; False, and none of them, if one is there."""
         try:
             with self.begin() as connection:
                 connection.execute(sa.insert(table).values(**row))
+                for other, rows in others.items():
+                    if rows:
+                        connection.execute(sa.insert(other), rows)
         except sa.exc.IntegrityError:
             return False
         return True

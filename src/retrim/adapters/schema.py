@@ -16,7 +16,10 @@ DECISIONS = sa.Table(
     sa.Column("actor", sa.String, nullable=False),  # who took it: a person, or schedule; "by" is a word of SQL
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("record", sa.JSON, nullable=False),
+    # Of checks alone, 1, 2, ...: of two that count the same rows at once, one collides here and looks again.
+    sa.Column("sequence", sa.Integer),
     sa.UniqueConstraint("model", "source", "as_of"),
+    sa.UniqueConstraint("model", "sequence"),
 )
 RUNS = sa.Table(
     "runs",
@@ -61,14 +64,20 @@ RELEASES = sa.Table(
     sa.Column("action", sa.String, nullable=False),  # promote, rollback, restore, import
     sa.Column("actor", sa.String, nullable=False),  # who moved it, or decided that it moves
     sa.Column("reason", sa.String, nullable=False),
-    sa.Column("at", sa.String, nullable=False),
+    sa.Column("as_of", sa.String, nullable=False),  # the moment that a run, a check or a command takes for now
+    sa.Column("at", sa.String, nullable=False),  # when the champion moved, by the clock
+    sa.Column("follows", sa.String, nullable=False),  # digest of the row before (core/release_log.py)
+    sa.Column("signer", sa.String, nullable=False),  # public key of the workspace that moved it
+    sa.Column("signature", sa.String, nullable=False),
 )
-SEALS = sa.Table(  # of the releases: each hashed with the seal before it (core/chain.py)
-    "seals",
+RELEASE_HEADS = sa.Table(  # how many releases there are, and the digest of the last: replaced with each of them
+    "release_heads",
     METADATA,
     sa.Column("model", sa.String, primary_key=True),
-    sa.Column("sequence", sa.Integer, primary_key=True),
-    sa.Column("seal", sa.String, nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("signer", sa.String, nullable=False),
+    sa.Column("signature", sa.String, nullable=False),
 )
 ENVELOPES = sa.Table(  # what is known of a version only after it was made: added, never changed
     "envelopes",
@@ -79,6 +88,23 @@ ENVELOPES = sa.Table(  # what is known of a version only after it was made: adde
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("at", sa.String, nullable=False),
     sa.Column("record", sa.JSON, nullable=False),
+)
+COUNTED_ROWS = sa.Table(  # what a check did with landed rows (core/row_ledger.py): written with its decision
+    "counted_rows",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("decision", sa.String, sa.ForeignKey("decisions.id"), primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),  # met, tested, target, measured, deposited, exempt
+    sa.Column("batch", sa.String, primary_key=True),
+    sa.Column("rows", sa.LargeBinary, nullable=False),  # a bit a row of the landed file, the lowest first
+)
+USED_ROWS = sa.Table(  # the landed rows that a version was made or judged with; each batch of its run has one
+    "used_rows",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("batch", sa.String, primary_key=True),
+    sa.Column("rows", sa.LargeBinary, nullable=False),  # likewise
 )
 PREDICTIONS = sa.Table(
     "predictions",
@@ -106,4 +132,21 @@ ALERTS = sa.Table(
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
     sa.Column("text", sa.String, nullable=False),
+)
+STAGE_TIMES = sa.Table(  # what a stage of a run took, by which later runs are limited
+    "stage_times",
+    METADATA,
+    sa.Column("run", sa.String, primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),
+    sa.Column("stage", sa.String, primary_key=True),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("mode", sa.String, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+)
+DUE_TIMES = sa.Table(  # up to when all due times of a scheduled flow are done
+    "due_times",
+    METADATA,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("flow", sa.String, primary_key=True),
+    sa.Column("done_until", sa.String, nullable=False),
 )

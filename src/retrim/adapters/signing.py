@@ -8,7 +8,7 @@ import base64
 import binascii
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -95,6 +95,32 @@ class Keys:
         """
         return _public(self._private())
 
+    def sign(self, content: bytes) -> str:
+        """The key's signature of some bytes, in base 64.
+
+        Raises:
+            As `seal`.
+        """
+        return base64.b64encode(self._private().sign(content)).decode()
+
+    def known(self) -> list[PublicKey]:
+        """The public keys that lie here: this workspace's own, also those it had before, and what `know` laid beside.
+
+        Raises:
+            BadInputError: One of the files holds none.
+        """
+        return [PublicKey.read(path.read_text(encoding="utf-8")) for path in sorted(self.folder.glob("*.pub"))]
+
+    def know(self, keys: Iterable[PublicKey]) -> None:
+        """Lays public keys here, so that what they signed counts."""
+        for key in keys:
+            path = self.folder / f"{key.fingerprint[:16]}.pub"
+            if not path.exists():
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+                fresh.write_text(f"{key}\n", encoding="utf-8")
+                fresh.replace(path)
+
     def seal(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The fields with the key's public half, a seal of each, and the signature of all seals.
 
@@ -125,6 +151,7 @@ class Keys:
             raise RetrimError(f"the private key {self.file} cannot be read; restore it from a backup") from error
         if not isinstance(found, Ed25519PrivateKey):
             raise RetrimError(f"the private key {self.file} is no Ed25519 key; remove it, and a new one is made")
+        self.know([_public(found)])  # it outlives the private one: what that has signed still counts
         return found
 
     def _make(self) -> None:
@@ -171,6 +198,27 @@ def signer_of(record: Mapping[str, Any]) -> PublicKey:
             "or another key signed; ask for the file again where it was made"
         )
     return named
+
+
+def signature_fault(key: str, content: bytes, signature: str, *, known: Collection[PublicKey]) -> str | None:
+    """What is wrong with the signature of some bytes: it is none of the key named, or that is not known; None: nothing.
+
+    Args:
+        key: The signer's public key, as it is written.
+        content: What was signed.
+        signature: In base 64, in the one spelling that `sign` gives.
+        known: Keys that count.
+    """
+    changed = "is not what was signed"
+    try:
+        named, raw = PublicKey.read(key), base64.b64decode(signature, validate=True)
+    except (BadInputError, ValueError, TypeError):
+        return changed
+    if base64.b64encode(raw).decode() != signature or not named.signed(content, raw):
+        return changed
+    if named not in known:
+        return f"was signed with {named}, a key that does not count here"
+    return None
 
 
 def _public(private: "Ed25519PrivateKey") -> PublicKey:

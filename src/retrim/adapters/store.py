@@ -5,26 +5,32 @@ SQLite under `var/` by default, any SQLAlchemy address in production. Times are 
 """
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
-from retrim.adapters.rows import Row, Rows, iso
+from retrim.adapters.counted import CountedRows
+from retrim.adapters.rows import Row, iso
 from retrim.adapters.schema import (
     ALERTS,
     DECISIONS,
     ENVELOPES,
+    RELEASE_HEADS,
     RELEASES,
     RUNS,
-    SEALS,
+    USED_ROWS,
     VERSIONS,
 )
-from retrim.core.chain import FIRST, seal
+from retrim.adapters.signing import Keys
+from retrim.adapters.times import Times
 from retrim.core.release_checks import RELEASE_CHECKS
+from retrim.core.release_log import FIRST, SIGNATURE, digest_of_row, head_of, signed_bytes
 from retrim.errors import RefusedError, RetrimError
 
 
-class Store(Rows):
+class Store(Times, CountedRows):
     """The store at an address; its tables are made at first use."""
 
     def models(self) -> list[str]:
@@ -98,9 +104,16 @@ class Store(Rows):
             change = sa.update(RUNS).where(RUNS.c.id == identity)
             connection.execute(change.values(state=state, ended=ended, version=version, detail=detail))
 
-    def add_version(self, row: dict[str, Any]) -> bool:
-        """Records a version; False if it is there already."""
-        return self._insert(VERSIONS, row)
+    def add_version(self, row: dict[str, Any], *, used: Mapping[str, bytes] = MappingProxyType({})) -> bool:
+        """Records a version; False if it is there already.
+
+        Args:
+            row: The version.
+            used: The landed rows that it was made or judged with, by batch; empty where nobody knows.
+        """
+        name = {"model": row["model"], "version": row["version"]}
+        rows = [{**name, "batch": batch, "rows": bits} for batch, bits in used.items()]
+        return self._insert(VERSIONS, row, {USED_ROWS: rows})
 
     def version(self, model: str, number: int) -> Row | None:
         return self.one(sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == number))
@@ -140,32 +153,48 @@ class Store(Rows):
         of_kind = sa.select(ENVELOPES).where(ENVELOPES.c.model == model, ENVELOPES.c.kind == kind)
         return self.all(of_kind.order_by(ENVELOPES.c.at, ENVELOPES.c.version, ENVELOPES.c.id))
 
-    def add_release(self, row: dict[str, Any], *, expected: int | None) -> None:
-        """Adds a release if `expected` is still what is live (compare and swap), whoever asks for it.
+    def add_release(self, row: dict[str, Any], *, expected: int | None, keys: Keys) -> None:
+        """Adds a release if `expected` is still what is live (compare and swap), signed over the one before.
+
+        Args:
+            row: `model`, `version`, `action`, `actor`, `reason`, `as_of`, `at`.
+            expected: What was live when this was decided.
+            keys: Sign it, and the new head.
 
         Raises:
             RefusedError: Something else went live in the meantime; or the version has no verdict that promotes, or no
                 release checks that passed.
         """
         self._refuse_unproved(row["model"], row["version"])
-        past, seals = self.releases(row["model"]), self.seals(row["model"])
-        live = past[-1].version if past else None
-        sequence = len(past) + 1
-        entry = {**row, "previous": expected, "sequence": sequence}
-        sealed = seal(seals.get(sequence - 1, FIRST), entry)
+        past = self.releases(row["model"])
+        live, last = (past[-1].version, past[-1].values) if past else (None, None)
+        entry = {**row, "previous": expected, "sequence": len(past) + 1, "signer": str(keys.public)}
+        entry["follows"] = FIRST if last is None else digest_of_row(last)
+        entry[SIGNATURE] = keys.sign(signed_bytes(entry))
+        head = head_of(entry, signer=entry["signer"])
+        head[SIGNATURE] = keys.sign(signed_bytes(head))
         try:
             with self.begin() as connection:
                 if live == expected:
                     connection.execute(sa.insert(RELEASES).values(**entry))
-                    connection.execute(sa.insert(SEALS).values(model=row["model"], sequence=sequence, seal=sealed))
+                    self._move_head(connection, head)
                     return
         except sa.exc.IntegrityError:
-            if sequence in seals:
-                raise RefusedError(
-                    f"the release log of {row['model']} was altered: row {sequence} is gone, its seal is there; "
-                    "`retrim log verify` says more"
-                ) from None
+            pass
         raise RefusedError(f"another version of {row['model']} went live in the meantime; look at `retrim status`")
+
+    def _move_head(self, connection: sa.Connection, head: dict[str, Any]) -> None:
+        """Replaces the head of one row less; where the log was altered there is no such head."""
+        mine = RELEASE_HEADS.c.model == head["model"]
+        before = sa.delete(RELEASE_HEADS).where(mine, RELEASE_HEADS.c.sequence == head["sequence"] - 1)
+        replaced = connection.execute(before).rowcount
+        there = connection.execute(sa.select(RELEASE_HEADS.c.sequence).where(mine)).first()
+        if there is not None or replaced != min(head["sequence"] - 1, 1):
+            raise RefusedError(
+                f"the release log of {head['model']} was altered: there are {head['sequence'] - 1} rows, and its "
+                "signed head is not that of so many; `retrim log verify` says more"
+            )
+        connection.execute(sa.insert(RELEASE_HEADS).values(**head))
 
     def _refuse_unproved(self, model: str, version: int) -> None:
         row = self.version(model, version)
@@ -178,26 +207,18 @@ class Store(Rows):
         """Releases of a model, oldest first; the last says what is live."""
         return self.all(sa.select(RELEASES).where(RELEASES.c.model == model).order_by(RELEASES.c.sequence))
 
-    def seals(self, model: str) -> dict[int, str]:
-        """The seal of each release of a model, by its number."""
-        rows = self.all(sa.select(SEALS).where(SEALS.c.model == model))
-        return {row.sequence: row.seal for row in rows}
-
-    def stray_seals(self) -> list[int]:
-        """Numbers of seals, of any model, that seal no release."""
-        same = (SEALS.c.model == RELEASES.c.model) & (SEALS.c.sequence == RELEASES.c.sequence)
-        query = sa.select(SEALS.c.sequence).outerjoin_from(SEALS, RELEASES, same).where(RELEASES.c.version.is_(None))
-        return [int(row.sequence) for row in self.all(query)]
+    def release_head(self, model: str) -> Row | None:
+        """The signed head of a model's releases: how many there are, and the digest of the last."""
+        return self.one(sa.select(RELEASE_HEADS).where(RELEASE_HEADS.c.model == model))
 
     def unreadable_release(self, model: str) -> int | None:
-        """The number of the first release that cannot be read, or whose seal cannot: it is no text any more."""
+        """The number of the first release that cannot be read: it is no text any more."""
         numbers = self.all(sa.select(RELEASES.c.sequence).where(RELEASES.c.model == model))
         for number in sorted(int(row.sequence) for row in numbers):
-            for table in (RELEASES, SEALS):
-                try:
-                    self.all(sa.select(table).where(table.c.model == model, table.c.sequence == number))
-                except RetrimError:
-                    return number
+            try:
+                self.all(sa.select(RELEASES).where(RELEASES.c.model == model, RELEASES.c.sequence == number))
+            except RetrimError:
+                return number
         return None
 
     def add_alert(self, row: dict[str, Any]) -> bool:

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from sqlalchemy.engine import make_url
+
+from retrim.adapters.database import make_private_sqlite
 from retrim.adapters.exhibits import Point
 from retrim.core.tuning import Trial
 from retrim.errors import BadInputError, RetrimError
@@ -50,9 +53,8 @@ class Tracking:
     @cached_property
     def client(self) -> "MlflowClient":
         """MLflow's client."""
-        database = self.tracking_url.removeprefix("sqlite:///")
-        if database != self.tracking_url:
-            Path(database).parent.mkdir(parents=True, exist_ok=True)
+        if self.tracking_url.startswith("sqlite"):
+            make_private_sqlite(make_url(self.tracking_url))
         import mlflow
 
         self.be_default()

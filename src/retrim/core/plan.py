@@ -7,10 +7,19 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from retrim.core.agreement import AgreementParams
+from retrim.core.limits import AUTO
 from retrim.core.modes import Mode
-from retrim.core.section import Section, SomeSpan, Span, check_span
+from retrim.core.section import Section, SomeSpan, Span, check_above_zero, check_span
 
 CRON = re.compile(r"\S+( \S+){4}")
+
+
+def _is_stage_limit(text: str) -> str:
+    """A span above 0, or "auto"."""
+    return text if text == AUTO else check_above_zero(check_span(text))
+
+
+StageLimit = Annotated[str, AfterValidator(_is_stage_limit)]
 
 
 class RetrainParams(Section):
@@ -21,6 +30,12 @@ class RetrainParams(Section):
     refit_after: bool = Field(description="whether a promoted recipe is fitted once more, on the rows that judged too")
     agreement: AgreementParams = Field(description="how far that model may be from the one that was judged")
     attempts: int = Field(ge=1, description="times a run is started, the first and those after a kill")
+    stage_limit: StageLimit = Field(
+        description="time that a stage may take; auto: ten times its longest earlier run in the same mode, 6h or more"
+    )
+    stage_heartbeat: SomeSpan = Field(
+        description="time for which a stage may neither print nor use the processor, and a run's process be silent"
+    )
 
 
 class RoomParams(Section):

@@ -97,6 +97,27 @@ def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: int, b
     )
 
 
+def with_a_past(table: pd.DataFrame, newest: np.ndarray, data: DataParams, params: ProbeParams) -> np.ndarray:
+    """The rows before which enough labels were due to fit on, at least `probe.min_rows` and of two classes, ascending.
+
+    A row that is older than nearly all others has no past. It is judged by no fit, and counts like the others.
+
+    Args:
+        table: Mature rows in total order with `_event`, `_due` and the target.
+        newest: Row numbers of the newly mature rows, ascending, shape (n,).
+        data: What the table is.
+        params: How many rows a fit needs.
+    """
+    if len(table) < params.min_rows:
+        return newest[:0]
+    since = table["_due"].sort_values().iloc[params.min_rows - 1]
+    if data.task != "regression":
+        firsts = table.groupby(data.target, observed=True)["_due"].min().sort_values()
+        since = max(since, firsts.iloc[1]) if len(firsts) > 1 else table["_event"].iloc[-1] + pd.Timedelta("1s")
+    found: np.ndarray = newest[(table["_event"].iloc[newest] >= since).to_numpy()]
+    return found
+
+
 def judged_blocks(newest: np.ndarray, *, blocks: int) -> list[np.ndarray]:
     """The blocks in which newly mature rows are judged, each by a fit on what was due before its first row.
 

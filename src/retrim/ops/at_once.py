@@ -8,6 +8,7 @@ from retrim.errors import BadInputError
 from retrim.ops.check import CHECK, Checked, check
 from retrim.ops.deferral import rows_to_wait_for
 from retrim.ops.house import House
+from retrim.ops.hung import end_hung_runs
 from retrim.ops.overdue import tell_overdue
 from retrim.ops.person import REFIT, ask_for_run, decision_of
 from retrim.ops.refit_after import refit_waiting
@@ -49,6 +50,7 @@ def retrain_at_once(
         RefusedError: A run is going on, or the same was asked for before and has ended.
     """
     _require_rows(house, as_of=as_of)
+    end_hung_runs(house, now=now)
     run = house.store.run(f"run-{decision_of(house, as_of)}")
     going_on = any(is_alive(house, run.id) for run in house.store.runs(house.model, state="running"))
     if going_on or (run is not None and run.state not in ("running", "crashed", "failed")):

@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from retrim.adapters.dvc_cache import cache_folder
 from retrim.errors import RefusedError
+from retrim.files import make_private_folder
 from retrim.ops.house import House
 
 TRIES, PAUSE_SECONDS = 10, 0.1
@@ -18,7 +20,8 @@ def using_cache(house: House) -> Iterator[None]:
     The system gives the lock back when the process dies.
     """
     path = house.workspace.var / "cache.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
+    make_private_folder(cache_folder(house.workspace.root))  # it holds copies of landed rows
     with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield

@@ -1,8 +1,10 @@
 """One scheduled check: what drifted, how the champion does, what the probe says, and the decision. Always recorded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from retrim.adapters.store import Row, iso
@@ -15,12 +17,14 @@ from retrim.core.modes import FINAL
 from retrim.core.preview import Preview
 from retrim.core.probe import Reading
 from retrim.core.rolled_back import after_rollback
+from retrim.core.row_ledger import Entry, Kind
 from retrim.core.table import overdue_labels
-from retrim.core.totals import NOTHING, Totals
+from retrim.core.totals import NOTHING
 from retrim.core.triggers import Decision, Evidence, decide
 from retrim.errors import BadInputError
 from retrim.ops.approval import end_waiting
 from retrim.ops.champion import champion
+from retrim.ops.counts import row_counts, view_record
 from retrim.ops.drift import look
 from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
@@ -32,6 +36,7 @@ from retrim.ops.realised import band_of, change_of, judged_part, realise
 from retrim.ops.score import score_table
 from retrim.ops.served import tell_skew
 from retrim.ops.standing import past_check, past_of_store, rolled_back
+from retrim.ops.totals import deposited, totals
 
 CHECK = "check"
 
@@ -53,20 +58,32 @@ class Checked:
 def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
     """Looks at what has landed by `now` and decides, made by a person or schedule; once for a moment.
 
+    Of two checks at once one is recorded first. The other then looks again, at what that has left.
+
     Raises:
         BadInputError: No rows have landed by then.
     """
+    while True:
+        checked = _check(house, by=by, now=now)
+        if checked is not None:
+            return checked
+
+
+def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
+    """One look; None where another check was recorded meanwhile."""
     identity = f"{house.model}-{now:%Y%m%dT%H%M%SZ}"
     done = house.store.decision(identity)
     if done is not None:
         return Checked(done.id, done.outcome, done.reason, done.record, fresh=False)
     end_waiting(house, now=now)
+    row = {"id": identity, "at": iso(now), "actor": by, "sequence": 1 + house.store.last_sequence(house.model)}
     past = house.store.decisions(house.model, source=CHECK)
     previous = past[-1] if past else None
     table = known(house, as_of=now)
     if not len(table):
         raise BadInputError(f"no rows had landed by {iso(now)}; land some with `retrim ingest FILE`, or check later")
     found = champion(house)
+    counts = row_counts(house, table, found)
     record: dict[str, Any] = {
         "as_of": iso(now),
         "champion": None,
@@ -90,39 +107,40 @@ def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
         "band": None,
         "findings": [],
         "drifted": [],
-        "looked_until": None,
-        "target_until": None,
         "drift_note": None,
         "slices": [],
         "landed": landed_since(house, previous, rows=len(table), now=now),
         "labels_overdue": overdue_labels(table.times, as_of=now),
-        "measured_until": None,
         "counted_until": None,
         "labels_until": None,
         "debited": [],
         "account_before": None,
+        "counted": {},
+        "view": view_record(house.params.data),
         "rolled_back": None,
     }
     account, price = EMPTY, price_now(house)
     band: Band | None = None
     formers: Formers | None = None
     probation: Found | None = None
+    taken: dict[Kind, np.ndarray] = {}
     if previous is not None and pd.Timestamp(previous.as_of) > now:
         record |= {"account": account.as_record(), "price": price, "money": money_of(house), "said": []}
         record["totals"] = previous.record.get("totals", NOTHING.as_record())
         waits, settled = (tuple(previous.record.get(name, ())) for name in ("held", "settled"))
         seen_already = f"the check of {previous.as_of} has looked already; checks go forward"
         gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits, settled)
-        return _store(house, identity, gone, record, by=by, now=now)
+        return _store(house, row, gone, record, counts.to_write({}))
     if found is not None:
         version, predictor = found.version, found.predictor
         score_table(house, table, found, now=now)
-        looked = look(house, table, found, previous=previous, now=now)
+        looked = look(house, table, found, counts)
         seen = realise(
             house,
             table,
             predictor,
             version,
+            counts,
             previous=previous,
             drifted=any(finding.over for finding in looked.findings),
             price=price,
@@ -132,10 +150,11 @@ def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
         guessed = estimate(house, table, predictor, version, past=past, now=now)
         formers = score_formers(house, table, predictor, version)
         probation = look_at_probation(house, table, predictor, previous=previous, now=now)
+        taken = {**looked.taken, **seen.taken}
         before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
         rows_held = seen.rows if seen.loss is not None or guessed.estimate is None else guessed.estimate.rows
-        judged = judged_part(house, table, found)
+        judged = judged_part(house, table, found, counts)
         band = band_of(house, judged, rows=rows_held)
         changed = change_of(house, judged, seen.measured, predictor)
         record |= {
@@ -149,16 +168,17 @@ def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
             "probation": None if probation is None else probation.as_record(),
             "debited": [run.id for run in _refused_since(house, past)],
             "account_before": before.as_record(),
+            "counted": {kind: int(rows.sum()) for kind, rows in taken.items()},
         }
     record |= {"account": account.as_record(), "price": price, "money": money_of(house)}
-    record["totals"] = _totals(house, previous, record).as_record()
+    record["totals"] = totals(house, previous, record).as_record()
     evidence = _evidence(house, now=now, past=past, record=record, account=account, band=band)
     back = rolled_back(house, house.store.decisions(house.model), table.times)
     record["rolled_back"] = None if back is None else back.as_record()
     decision = after_rollback(_decide(house, evidence, formers, record, past=past), back)
     decision = rolled_back_instead(house, decision, probation, previous)
     record["said"] = [said.as_record() for said in decision.said]
-    return _store(house, identity, decision, record, by=by, now=now)
+    return _store(house, row, decision, record, counts.to_write(taken))
 
 
 def _decide(
@@ -237,7 +257,7 @@ def _evidence(
         now=now,
         champion=record["champion"],
         account=account,
-        deposited=_deposited(record, account),
+        deposited=deposited(record, account),
         price=record["price"],
         errors=house.params.account.errors,
         ahead=house.params.account.ahead,
@@ -251,48 +271,15 @@ def _evidence(
     )
 
 
-def _deposited(record: dict[str, Any], account: Account) -> Account | None:
-    """What this check put into the account, which may be less than nothing; None where it had no reading."""
-    if record["reading"] is None:
-        return None
-    before = record["account_before"]
-    return Account(account.balance - before["balance"], account.variance - before["variance"])
-
-
-def _totals(house: House, previous: Row | None, record: dict[str, Any]) -> Totals:
-    """The sums up to this check, from those of the check before."""
-    before = None if previous is None else previous.record.get("totals")
-    window, probed = record["window"], record["probe"]
-    releases = house.store.releases(house.model)
-    first = None if not releases else house.store.version(house.model, releases[0].version)
-    runs = [run for run in house.store.runs(house.model) if run.mode != FINAL]  # a sequel is no retraining of its own
-    ended = [run for run in runs if run.state in ("promoted", "refused", "waiting")]
-    return (NOTHING if before is None else Totals.from_record(before)).after(
-        loss=record["loss"],
-        share=0.0 if window is None else window["rows"] / house.params.account.usual_rows,
-        probe_cost=None if probed is None else probed["cost"],
-        retrainings=0 if first is None else sum(run.as_of > first.as_of for run in ended),
-        price=record["price"],
-    )
-
-
 def _store(
-    house: House, identity: str, decision: Decision, record: dict[str, Any], *, by: str, now: pd.Timestamp
-) -> Checked:
+    house: House, row: dict[str, Any], decision: Decision, record: dict[str, Any], counted: Sequence[Entry]
+) -> Checked | None:
+    """Records the check with the rows that it counted; None where another check was recorded since it looked."""
     record["mode"] = mode_now(house).as_record() if decision.outcome == "retrain" else None
     record |= {"change": decision.change, "fired": list(decision.fired), "held": list(decision.held)}
     record["settled"] = list(decision.settled)
-    added = house.store.add_decision(
-        {
-            "id": identity,
-            "model": house.model,
-            "source": CHECK,
-            "as_of": iso(now),
-            "at": iso(now),
-            "outcome": decision.outcome,
-            "actor": by,
-            "reason": decision.reason,
-            "record": record,
-        }
-    )
-    return Checked(identity, decision.outcome, decision.reason, record, fresh=added)
+    row |= {"model": house.model, "source": CHECK, "as_of": row["at"]}
+    row |= {"outcome": decision.outcome, "reason": decision.reason, "record": record}
+    if not house.store.add_check(row, counted):
+        return None
+    return Checked(row["id"], decision.outcome, decision.reason, record, fresh=True)

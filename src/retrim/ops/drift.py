@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from retrim.adapters.store import Row, iso
 from retrim.core.bundle import Predictor
 from retrim.core.drift.alarms import Asked
 from retrim.core.drift.finding import Finding
@@ -14,6 +14,7 @@ from retrim.core.drift.findings import findings, ranked
 from retrim.core.drift.reference import Reference
 from retrim.core.drift.scores import TARGET
 from retrim.core.drift.together import together
+from retrim.core.row_ledger import Kind, RowCounts
 from retrim.machine import cores
 from retrim.ops.champion import Stored
 from retrim.ops.house import House
@@ -29,14 +30,12 @@ class Looked:
 
     Args:
         findings: Of all columns, as `ranked` orders them; empty where there were too few rows.
-        looked_until: Until when arrived rows have been looked at; None before the first look at this champion.
-        target_until: The same of matured labels.
+        taken: By kind, the rows of the table that were looked at, shape (rows,): their features, and their labels.
         note: Why nothing could be looked at; None where it could.
     """
 
     findings: list[Finding]
-    looked_until: str | None
-    target_until: str | None
+    taken: dict[Kind, np.ndarray]
     note: str | None
 
     def with_losses(self, shifted: Mapping[str, float]) -> "Looked":
@@ -51,14 +50,12 @@ class Looked:
         return {
             "findings": [finding.as_record() for finding in self.findings[:SHOWN]],
             "drifted": sorted({finding.column for finding in self.findings if finding.over}),
-            "looked_until": self.looked_until,
-            "target_until": self.target_until,
             "drift_note": self.note,
         }
 
 
-def look(house: House, table: KnownTable, champion: Stored, *, previous: Row | None, now: pd.Timestamp) -> Looked:
-    """Findings on rows this champion was not yet looked at with; the reference is read from its bundle alone.
+def look(house: House, table: KnownTable, champion: Stored, counts: RowCounts) -> Looked:
+    """Findings on rows that no check has looked at; the reference is read from the champion's bundle alone.
 
     Features and predictions are looked at when rows come, the target when its labels have matured. With
     too few of either nothing is said of them, and they are looked at with the next ones.
@@ -67,8 +64,7 @@ def look(house: House, table: KnownTable, champion: Stored, *, previous: Row | N
         house: The house.
         table: All rows that had landed by `now`.
         champion: The live version.
-        previous: The check before; None if this is the first.
-        now: When this check looks.
+        counts: What checks have done with its rows so far.
     """
     kept, version, predictor = champion.reference, champion.version, champion.predictor
     if kept is None:
@@ -76,10 +72,9 @@ def look(house: House, table: KnownTable, champion: Stored, *, previous: Row | N
             f"version {version} was made before profiles were kept in the bundle, so drift has nothing to be held "
             "against; the next retraining makes one: `retrim retrain --reason ...`"
         )
-        return Looked([], None, None, text)
-    since = _marks(previous, version)
-    unjudged = table.only(table.times["_event"] > predictor.judged_until)
-    newest = predictor.view.seen(unjudged.only(_after(unjudged.times["_arrived"], since["looked_until"])).read())
+        return Looked([], {}, text)
+    untested = counts.waiting("tested")[table.places]
+    newest = predictor.view.seen(table.only(untested).read())
     importances = importances_of(predictor)
     drift, asked = house.params.drift, asked_of(house, kept)
     came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])
@@ -88,15 +83,13 @@ def look(house: House, table: KnownTable, champion: Stored, *, previous: Row | N
         scored = stored_scores(house, version, newest["_key"], predictor.view)
         scored = scored.assign(_event=newest["_event"])[scored.notna().all(axis=1)]
         came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked["scores"])
-    ripe = unjudged.only(_after(unjudged.times["_matured"], since["target_until"])).read([predictor.view.target])
+    matured = counts.waiting("target")[table.places] & table.times["_matured"].notna().to_numpy()
+    ripe = table.only(matured).read([predictor.view.target])
     labels = ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]})
-    matured = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked["target"])
-    return Looked(
-        findings=ranked([*came, *matured]),
-        looked_until=iso(now) if came else since["looked_until"],
-        target_until=iso(now) if matured else since["target_until"],
-        note=None,
-    )
+    of_target = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked["target"])
+    taken: dict[Kind, np.ndarray] = {"tested": untested} if came else {}
+    taken |= {"target": matured} if of_target else {}
+    return Looked(ranked([*came, *of_target]), {kind: table.in_whole(rows) for kind, rows in taken.items()}, None)
 
 
 def asked_of(house: House, kept: Reference) -> dict[str, Asked | None]:
@@ -119,17 +112,3 @@ def importances_of(predictor: Predictor) -> dict[str, float]:
     total = float(gains.sum())
     shares = {name: float(gain) / total if total else 1 / len(names) for name, gain in zip(names, gains, strict=True)}
     return {name: shares[name] for name in view.features}  # the time of an event does not drift
-
-
-def _marks(previous: Row | None, version: int) -> dict[str, str | None]:
-    """Until when rows and labels have been looked at with this champion."""
-    same = previous is not None and previous.record["champion"] == version
-    return {
-        name: previous.record.get(name) if previous is not None and same else None
-        for name in ("looked_until", "target_until")
-    }
-
-
-def _after(times: "pd.Series[pd.Timestamp]", since: str | None) -> "pd.Series[bool]":
-    """Which times are known and, where there is one, after `since`."""
-    return times.notna() if since is None else times > pd.Timestamp(since)

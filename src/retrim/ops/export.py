@@ -8,7 +8,6 @@ from typing import Any
 import retrim
 from retrim.adapters import git
 from retrim.adapters.archive import pack
-from retrim.adapters.signing import Keys
 from retrim.core.bundle_format import format_of
 from retrim.core.canonical import to_json
 from retrim.errors import RefusedError
@@ -103,7 +102,7 @@ def export(house: House, version: int, *, to: Path | None) -> Exported:
         "envelope": envelope,
         "files": {name: {"sha256": sha256(files[name]).hexdigest(), "bytes": len(files[name])} for name in files},
     }
-    content = pack({**files, MANIFEST: to_json(Keys(house.workspace.keys).seal(fields))})
+    content = pack({**files, MANIFEST: to_json(house.keys.seal(fields))})
     file = to or house.workspace.var / "exports" / f"{house.model}-v{version}.tar"
     write_file(file, content)
     proved = bool(proofs) and bool(proofs[-1]["identical"])

@@ -12,6 +12,7 @@ from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.datasets.address import address_of, fetch, is_address
 from retrim.datasets.writable import writable
 from retrim.errors import BadInputError
+from retrim.files import make_private_folder
 from retrim.paths import Workspace
 
 
@@ -33,7 +34,7 @@ def at_hand(workspace: Workspace, where: str, *, query: str | None, table: str |
         yield Path(where)
         return
     address = address_of(where)
-    workspace.var.mkdir(parents=True, exist_ok=True)
+    make_private_folder(workspace.var)
     with tempfile.TemporaryDirectory(prefix="fetched-", dir=workspace.var) as folder:
         file = Path(folder) / (re.sub(r"[^\w.-]+", "_", address.name).strip(".")[-100:] or "table")
         if is_database(where):

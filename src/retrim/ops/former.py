@@ -63,7 +63,7 @@ def files_for_run(house: House, champion: Live | None, *, before: pd.Timestamp |
     params = house.params.former
     if champion is None:
         return {}
-    releases = [row for row in house.store.releases(house.model) if before is None or row.at < iso(before)]
+    releases = [row for row in house.store.releases(house.model) if before is None or row.as_of < iso(before)]
     numbers = [each for each in dict.fromkeys(row.version for row in reversed(releases)) if each != champion.version]
     files: dict[str, bytes] = {}
     for number in numbers[: params.most if params.restore else 0]:
@@ -85,7 +85,7 @@ def led_before(previous: Row | None, champion: int, version: int) -> bool:
 def checks_since_release(house: House, past: list[Row]) -> int | None:
     """Checks since something went live, the one that is made now counted; None before anything did."""
     now_live = live(house)
-    return None if now_live is None else 1 + sum(row.as_of > now_live.since for row in past)
+    return None if now_live is None else 1 + sum(row.as_of > now_live.as_of for row in past)
 
 
 def restore(house: House, decision: str, *, now: pd.Timestamp) -> dict[str, Any]:

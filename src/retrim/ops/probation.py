@@ -196,7 +196,7 @@ def _begin(house: House, move: Row) -> Found:
     """A probation without a row: those that matured when the version was made, or brought back, have judged it."""
     made = house.store.version(house.model, move.version)
     assert made is not None, move.version
-    since = made.as_of if move.action == "promote" else move.at
+    since = made.as_of if move.action == "promote" else move.as_of
     watch, params = Watch.begin(move.version, move.previous), house.params.probation
     judged = watch.judge(params)
     return Found(move.sequence, watch, judged, in_words(watch, judged, params), since, None, house.params.judge.loss)

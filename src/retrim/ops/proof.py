@@ -10,7 +10,7 @@ import pandas as pd
 
 import retrim
 from retrim.adapters import pipeline
-from retrim.adapters.signing import Keys, signer_of
+from retrim.adapters.signing import signer_of
 from retrim.adapters.store import Row, iso
 from retrim.core.bundle import load_predictor
 from retrim.core.canonical import to_json
@@ -74,7 +74,7 @@ def prove(house: House, version: int, *, reason: str, now: pd.Timestamp, gently:
     with rebuilding(house, version, prove=True, gently=gently, say=say) as done:
         fields = _fields(house, done, reason=reason, now=now)
         rebuilt = done.rebuilt
-    receipt = Keys(house.workspace.keys).seal(fields)
+    receipt = house.keys.seal(fields)
     content = to_json(receipt)
     name = sha256(f"{version}\0{reason}\0{iso(now)}".encode()).hexdigest()[:12]
     file = house.workspace.receipts / f"{house.model}-v{version}-{name}.json"

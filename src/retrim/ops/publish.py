@@ -10,6 +10,7 @@ from retrim.core.bundle import model_digest
 from retrim.core.needs import needs_of
 from retrim.core.view import FeatureView
 from retrim.files import file_digest, folder_digest, read_folder
+from retrim.ops.counts import used_rows
 from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
 from retrim.ops.known import HISTORY, NEEDS
@@ -69,7 +70,8 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
             "made": iso(now),
             "lineage": lineage,
             "verdict": verdict,
-        }
+        },
+        used=used_rows(paths, house.params.data),
     )
     return version
 

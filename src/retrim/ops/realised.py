@@ -12,8 +12,9 @@ from retrim.core.bundle import Predictor
 from retrim.core.fairness.groups import as_trained
 from retrim.core.metrics import measure, row_losses
 from retrim.core.preview import Preview, preview
-from retrim.core.probe import Reading, fitted_rows, judged_blocks, reading_of, refit_losses
+from retrim.core.probe import Reading, fitted_rows, judged_blocks, reading_of, refit_losses, with_a_past
 from retrim.core.resample import mean_bound
+from retrim.core.row_ledger import Kind, RowCounts
 from retrim.core.slices import LossChange, Part, loss_change
 from retrim.core.training import WindowKind, distinct, in_parallel
 from retrim.core.work import ProbeCost, retraining_work
@@ -31,19 +32,19 @@ class Realised:
     """What matured rows say.
 
     Args:
-        rows: Rows that matured since the last measured moment, and since the champion was made.
+        rows: Matured rows that were never measured.
         loss: Mean loss on them of what was served, else of the champion; None where they are too few.
         interval: What that mean lies between, by a block bootstrap; None likewise.
         metrics: Of the same predictions, each of `judge.metrics`; None likewise.
-        reading: The probe on rows that matured since the last one; None where it was not asked or they are too few.
+        reading: The probe on matured rows that never entered the account; None where not asked or they are too few.
         refits: Mean loss of the probe's refits by training window; None likewise.
         counts: The training window that `reading` is of: the one whose refit lost least at the probe before.
         best: The training window whose refit lost least at the newest probe; None before the first.
         preview: What the gate would say of these refits; None where it cannot judge on so few rows.
         pending: Rows that the champion has not seen and whose labels are not due yet.
         cost: What the probe cost; None where there was none.
-        measured_until: Until when rows have been measured, this check included.
-        counted_until: Until when rows have been probed, and entered the account.
+        taken: By kind, the rows of the table that were measured and those that entered the account, shape (rows,).
+        counted_until: When rows were last probed, and entered the account.
         labels_until: When the newest label matured; None if none has.
         measured: The rows that were measured, with the loss on each; None where they are too few.
         served: Which predictions they were measured by; None likewise.
@@ -60,7 +61,7 @@ class Realised:
     preview: Preview | None
     pending: int
     cost: ProbeCost | None
-    measured_until: pd.Timestamp
+    taken: dict[Kind, np.ndarray]
     counted_until: pd.Timestamp
     labels_until: pd.Timestamp | None
     measured: Part | None
@@ -81,7 +82,6 @@ class Realised:
             "preview": None if self.preview is None else self.preview.as_record(),
             "pending": self.pending,
             "probe": None if self.cost is None else self.cost.as_record(),
-            "measured_until": iso(self.measured_until),
             "counted_until": iso(self.counted_until),
             "labels_until": None if self.labels_until is None else iso(self.labels_until),
         }
@@ -92,21 +92,24 @@ def realise(
     table: KnownTable,
     predictor: Predictor,
     version: int,
+    counts: RowCounts,
     *,
     previous: Row | None,
     drifted: bool,
     price: float,
     now: pd.Timestamp,
 ) -> Realised:
-    """The champion on rows that matured since it was last measured, and the probe on those since the last probe.
+    """The champion on matured rows that were never measured, and the probe on those that never entered the account.
 
-    With too few of them nothing is said, and they are taken with the next ones. A row is measured once and probed once.
+    With too few of them nothing is said, and they are taken with the next ones. A row is measured once and probed once,
+    whichever version is live.
 
     Args:
         house: The house.
         table: As of now.
         predictor: The champion.
         version: Its number.
+        counts: What checks have done with the rows so far.
         previous: The check before; None at the first.
         drifted: Whether this check found drift.
         price: Of a retraining.
@@ -114,12 +117,10 @@ def realise(
     """
     params, known = house.params, table.mature()
     ripe = known.times
-    measured, counted = (_since(house, version, previous, field) for field in ("measured_until", "counted_until"))
-    fresh, unprobed = (
-        ((ripe["_matured"] > begin) & (ripe["_event"] > predictor.used_until)).to_numpy()
-        for begin in (measured, counted)
-    )
-    loss = interval = metrics = served = reading = refits = counts = cost = part = None
+    counted = _probed_at(house, version, previous)
+    fresh, unprobed = (counts.waiting(kind)[known.places] for kind in ("measured", "deposited"))
+    taken: dict[Kind, np.ndarray] = {}
+    loss = interval = metrics = served = reading = refits = window = cost = part = None
     said = _said_before(previous, version)
     best = None if previous is None else previous.record.get("best_window")
     if fresh.sum() >= params.probe.min_rows:
@@ -130,15 +131,16 @@ def realise(
         losses = row_losses(params.judge.loss, actual, predicted)
         part, loss, interval = Part(judged, losses), float(losses.mean()), _interval(house, losses)
         metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
-        measured = now
-    if unprobed.sum() >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
-        readings, said = _probes(house, known, unprobed, predictor)
+        taken["measured"] = known.in_whole(fresh)
+    newest = with_a_past(ripe, np.flatnonzero(unprobed), params.data, params.probe)
+    if len(newest) >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
+        readings, said = _probes(house, known, newest, predictor, rows=int(unprobed.sum()))
         # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
-        counts = best if best in readings else next(iter(readings))
-        reading, refits = readings[counts], {kind: each.probe_loss for kind, each in readings.items()}
+        window = best if best in readings else next(iter(readings))
+        reading, refits = readings[window], {kind: each.probe_loss for kind, each in readings.items()}
         best = min(readings, key=lambda kind: readings[kind].probe_loss)
-        cost = _cost(house, ripe, np.flatnonzero(unprobed), predictor, price=price)
-        counted = now
+        cost = _cost(house, ripe, newest, predictor, price=price)
+        counted, taken["deposited"] = now, known.in_whole(unprobed)
     labels_until = pd.Timestamp(ripe["_matured"].max()) if len(ripe) else None
     return Realised(
         rows=int(fresh.sum()),
@@ -147,12 +149,12 @@ def realise(
         metrics=metrics,
         reading=reading,
         refits=refits,
-        counts=counts,
+        counts=window,
         best=best,
         preview=said,
-        pending=int(((table.times["_due"] > now) & (table.times["_event"] > predictor.used_until)).sum()),
+        pending=int(((table.times["_due"] > now).to_numpy() & counts.waiting("deposited")).sum()),
         cost=cost,
-        measured_until=measured,
+        taken=taken,
         counted_until=counted,
         labels_until=labels_until,
         measured=part,
@@ -160,14 +162,12 @@ def realise(
     )
 
 
-def _since(house: House, version: int, previous: Row | None, field: str) -> pd.Timestamp:
-    """Until when rows have been taken: as the check before says, or since the champion was made."""
+def _probed_at(house: House, version: int, previous: Row | None) -> pd.Timestamp:
+    """When rows were last probed: as the check before says, or when the champion was made."""
     made = house.store.version(house.model, version)
     assert made is not None, version
-    begin = pd.Timestamp(made.as_of)
-    if previous is not None and previous.record.get(field) is not None:
-        begin = max(begin, pd.Timestamp(previous.record[field]))
-    return begin
+    kept = None if previous is None else previous.record.get("counted_until")
+    return max(pd.Timestamp(made.as_of), pd.Timestamp(kept or made.as_of))
 
 
 def _said_before(previous: Row | None, version: int) -> Preview | None:
@@ -200,10 +200,10 @@ def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[Win
 
 
 def _probes(
-    house: House, ripe: KnownTable, unprobed: np.ndarray, predictor: Predictor
+    house: House, ripe: KnownTable, newest: np.ndarray, predictor: Predictor, *, rows: int
 ) -> tuple[dict[WindowKind, Reading], Preview | None]:
     """The probe's reading with each training window, side by side; and what the gate would say of their refits."""
-    params, newest = house.params, np.flatnonzero(unprobed)
+    params = house.params
     places = np.concatenate(judged_blocks(newest, blocks=params.probe.blocks))
     judged = ripe.only(np.isin(np.arange(len(ripe)), newest[places])).read()
     recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
@@ -235,7 +235,7 @@ def _probes(
         draws=params.judge.draws,
         block_rows=block_rows,
     )
-    apart = len(newest) - len(places)
+    apart = rows - len(places)
     return {kind: reading_of(champion, each, apart=apart, block_rows=block_rows) for kind, each in losses.items()}, said
 
 
@@ -266,7 +266,7 @@ def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predi
     return ProbeCost(rounds * sum(map(len, pasts)), retraining, price)
 
 
-def judged_part(house: House, table: KnownTable, found: Stored) -> Part:
+def judged_part(house: House, table: KnownTable, found: Stored, counts: RowCounts) -> Part:
     """The rows that judged the champion, as far as they are in the table, with its loss on each.
 
     Of one that was fitted once more, on these rows too, the losses are those of the model that was judged.
@@ -276,7 +276,7 @@ def judged_part(house: House, table: KnownTable, found: Stored) -> Part:
         kept = predictor.view.seen(ripe.only(ripe.times["_key"].isin(found.judged_losses.index)).read())
         return Part(kept, found.judged_losses.loc[kept["_key"]].to_numpy())
     span = ripe.times["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")
-    judging = predictor.view.seen(ripe.only(span).read())
+    judging = predictor.view.seen(ripe.only(span & counts.used[ripe.places]).read())  # others came since
     losses = row_losses(house.params.judge.loss, predictor.view.actual(judging), predictor.predict(judging))
     return Part(judging, losses)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retrim.adapters.signing import Keys, PublicKey, signer_of
+from retrim.adapters.signing import PublicKey, signer_of
 from retrim.core.proof import FORMAT, KIND
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.house import House
@@ -85,8 +85,7 @@ def whose_key(house: House | None, signer: PublicKey, *, key: str | None) -> str
             )
         return "given"
     if house is not None:
-        keys = Keys(house.workspace.keys)
-        if keys.made and keys.public == signer:
+        if house.keys.made and house.keys.public == signer:
             return "ours"
         if signer in trusted_keys(house):
             return "trusted"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from retrim.adapters import git, pipeline
+from retrim.adapters.dvc_session import end_survivors
 from retrim.adapters.store import Row, iso
 from retrim.ops.alerts import alert
 from retrim.ops.approval import end_waiting
@@ -77,14 +78,14 @@ def clear_rooms(house: House) -> None:
         if run is None or run.model != house.model or run.state == "running":
             continue
         if run.state == "failed" and newest is not None and run.id == newest.id and named[2] == str(run.attempt):
-            pipeline.end_survivors(folder)
+            end_survivors(folder)
         else:
             clear_room(house, folder)
 
 
 def clear_room(house: House, folder: Path) -> None:
     """Removes one room, after ending what still works in it."""
-    pipeline.end_survivors(folder)
+    end_survivors(folder)
     pipeline.close_room(house.workspace, folder)
 
 

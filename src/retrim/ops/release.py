@@ -4,11 +4,13 @@ import pandas as pd
 
 from retrim.adapters.store import iso
 from retrim.errors import BadInputError, RefusedError
+from retrim.ops.arrival import clock
 from retrim.ops.champion import stored_bundle
 from retrim.ops.house import House
 from retrim.ops.live import Live, live, trusted_live
 from retrim.ops.person import require_who_and_why
 from retrim.ops.release_checks import check_stored, record_checks, release_checks
+from retrim.ops.release_log import keep_copies
 
 __all__ = ["Live", "live", "make_live", "promote", "rollback", "show_challenger", "sync_aliases"]
 
@@ -75,7 +77,7 @@ def make_live(
         expected: What was live when this was decided; None for nothing.
         by: Who moves it, or decided that it moves, for the release log.
         reason: Why.
-        now: The moment.
+        now: The moment as of which it moves; when it does is read from the clock.
 
     Raises:
         BadInputError: There is no such version.
@@ -98,24 +100,19 @@ def make_live(
         passed, why = checks.record["passed"], checks.record["reason"]
     if not passed:
         raise RefusedError(f"version {version} cannot go live: {why}; what is live stays")
-    release = {
-        "model": house.model,
-        "version": version,
-        "action": action,
-        "actor": by,
-        "reason": reason,
-        "at": iso(now),
-    }
-    house.store.add_release(release, expected=expected)
+    moved = {"action": action, "actor": by, "reason": reason, "as_of": iso(now), "at": iso(clock())}
+    row_of_log = {"model": house.model, "version": version, **moved}
+    house.store.add_release(row_of_log, expected=expected, keys=house.keys)
     sync_aliases(house)
 
 
 def sync_aliases(house: House) -> None:
-    """Lets MLflow's aliases follow the release rows; a killed move is finished here.
+    """Lets the copies in git and MLflow's aliases follow the release rows; a killed move is finished here.
 
     MLflow cannot compare and swap. So whoever has set an alias looks at the release rows again, and whoever is
     last to set one sees the last of them.
     """
+    keep_copies(house)
     before: Live | None = None
     champion = live(house)
     while champion is None or champion != before:

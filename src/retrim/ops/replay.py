@@ -24,6 +24,7 @@ from retrim.mapping import read_yaml
 from retrim.ops.champion import stored_bundle
 from retrim.ops.clones import clone
 from retrim.ops.house import House
+from retrim.ops.receipts import trusted_keys
 from retrim.ops.release import sync_aliases
 from retrim.own import resolved
 from retrim.paths import Workspace
@@ -172,7 +173,9 @@ def _columns_of(house: House, moments: Sequence[Row]) -> Mapping[str, Mapping[st
 def _adopt_past(here: House, there: House, since: pd.Timestamp) -> None:
     """Lays the store's past and the bundles of the versions that were live into the replay, under the same numbers."""
     there.workspace.var.mkdir(exist_ok=True)
-    versions = {row.version: row for row in copy_past(here.store, there.store, here.model, before=iso(since))}
+    there.keys.know([*here.keys.known(), *trusted_keys(here)])  # who signed what is copied counts there too
+    past = copy_past(here.store, there.store, here.model, before=iso(since), keys=there.keys)
+    versions = {row.version: row for row in past}
     was_live = {row.version for row in there.store.releases(there.model)}
     for number in range(1, max(versions, default=0) + 1):
         row = versions.get(number)

@@ -99,8 +99,8 @@ def _sides(house: House, replay: Replay) -> list[tuple[str, Side]]:
         for row in house.store.decisions(house.model)
         if since <= row.as_of <= until
     ]
-    back = [row for row in releases if row.action == "rollback" and since <= row.at <= until]
-    return found + [(row.at, _rollback(row)) for row in back]
+    back = [row for row in releases if row.action == "rollback" and since <= row.as_of <= until]
+    return found + [(row.as_of, _rollback(row)) for row in back]
 
 
 def _rollback(row: Row) -> Side:
@@ -112,14 +112,14 @@ def _rollback(row: Row) -> Side:
         state=None,
         came="",
         live=row.version,
-        since=row.at,
+        since=row.as_of,
         record={},
     )
 
 
 def _side(house: House, row: Row, releases: list[Row]) -> Side:
     run = house.store.run(f"run-{row.id}")
-    now_live = next((each for each in reversed(releases) if each.at <= row.as_of), None)
+    now_live = next((each for each in reversed(releases) if each.as_of <= row.as_of), None)
     return Side(
         outcome=row.outcome,
         reason=row.reason,
@@ -127,7 +127,7 @@ def _side(house: House, row: Row, releases: list[Row]) -> Side:
         state=None if run is None else run.state,
         came="" if run is None else run.detail.get("reason", ""),
         live=None if now_live is None else now_live.version,
-        since=None if now_live is None else now_live.at,
+        since=None if now_live is None else now_live.as_of,
         record=row.record,
     )
 
@@ -147,7 +147,7 @@ def _both(replay: Replay) -> tuple[House, House]:
 
 
 def _releases(house: House) -> list[tuple[pd.Timestamp, int]]:
-    return [(pd.Timestamp(row.at), row.version) for row in house.store.releases(house.model)]
+    return [(pd.Timestamp(row.as_of), row.version) for row in house.store.releases(house.model)]
 
 
 def _judge(house: House, loss: str) -> Callable[[int, pd.DataFrame], np.ndarray]:

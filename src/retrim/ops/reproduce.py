@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from retrim.adapters import environment, git, pipeline
-from retrim.adapters.dvc_session import StageFailedError
+from retrim.adapters.dvc_session import StageFailedError, end_survivors
+from retrim.adapters.heartbeat import StageHungError
 from retrim.adapters.store import Row
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest
 from retrim.machine import platform_tag
 from retrim.ops.cache_lock import using_cache
 from retrim.ops.house import House
+from retrim.ops.hung import limits_of_rebuild
 from retrim.ops.origin import refuse_rebuild
 from retrim.ops.signs import held
 from retrim.paths import Paths
@@ -110,7 +112,7 @@ def rebuilding(house: House, version: int, *, prove: bool, gently: bool, say: Sa
         )
     folder = house.workspace.runs / f"reproduce-v{version}"
     with held(house, folder.name), using_cache(house):
-        pipeline.end_survivors(folder)
+        end_survivors(folder)
         pipeline.close_room(house.workspace, folder)
         make = git.clone_commit if prove else git.add_worktree
         make(house.workspace.root, folder, _recorded_commit(house, row))
@@ -184,10 +186,13 @@ def _rebuild(house: House, row: Row, folder: Path, *, prove: bool, gently: bool,
             row, folder, python, packages, Rebuilt(row.version, identical, tuple(differences), executed, proved=proved)
         )
 
+    limits = limits_of_rebuild(house, pipeline.stages(folder), mode=row.lineage["mode"])
     try:
         (pipeline.fetch_inputs if prove else pipeline.lay_inputs)(house.workspace, folder)
         shutil.rmtree(Paths(folder).candidate, ignore_errors=True)
-        printed = pipeline.reproduce_all(folder, python=python, gently=gently, say=say)
+        printed = pipeline.reproduce_all(folder, python=python, limits=limits, gently=gently, say=say)
+    except StageHungError:
+        raise
     except StageFailedError as error:
         return gave(False, [f"it cannot be rebuilt: {error}"], pipeline.executed(str(error)))
     except RetrimError as error:

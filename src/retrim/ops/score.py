@@ -11,6 +11,7 @@ from retrim.core.drift.scores import score_columns
 from retrim.core.view import FeatureView
 from retrim.ops.champion import Stored, champion
 from retrim.ops.changed_table import tell_columns_gone
+from retrim.ops.counts import used_by
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable, known, left_out_since
 
@@ -41,7 +42,7 @@ class Scored:
 
 
 def score(house: House, *, now: pd.Timestamp) -> Scored:
-    """Predicts every row that landed after the champion was judged and has no prediction of it yet."""
+    """Predicts every row that the champion was not fitted on and that has no prediction of it yet."""
     found = champion(house)
     if found is None:
         return Scored(None, 0, 0, None)
@@ -60,7 +61,8 @@ def score_table(house: House, table: KnownTable, champion: Stored, *, now: pd.Ti
     """
     version, predictor = champion.version, champion.predictor
     lacks = tell_columns_gone(house, version, now=now)
-    unseen = table.only(table.times["_event"] > predictor.used_until)
+    used = (table.times["_event"] <= predictor.used_until) & used_by(house, table, champion)
+    unseen = table.only(~used)
     done = house.predictions.predicted(house.model, version=version, keys=unseen.times["_key"])
     unseen = unseen.only(~unseen.times["_key"].isin(done))
     if not len(unseen):

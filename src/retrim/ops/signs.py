@@ -2,31 +2,72 @@
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import psutil
+
 from retrim.errors import BusyError
 from retrim.ops.house import House
 
 # Whoever looks whether a sign is held locks it for a moment; one who wants it tries again for this long.
 TRIES, PAUSE_SECONDS = 20, 0.05
+BEAT_SECONDS = 2.0
+NEW_LINE = "\n"
 
 
 @contextmanager
-def held(house: House, name: str) -> Iterator[None]:
-    """Holds a sign while something goes on.
+def held(house: House, name: str) -> Iterator[TextIO]:
+    """Holds a sign while something goes on; gives it.
 
     Raises:
         BusyError: Another process holds it.
     """
     sign = take(house, name)
     try:
-        yield
+        yield sign
     finally:
         drop(house, name, sign)
+
+
+@contextmanager
+def beating(sign: TextIO) -> Iterator[None]:
+    """Touches a sign again and again, so that others see whether the process that holds it still runs, or hangs."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_SECONDS):
+            os.utime(sign.fileno())
+
+    thread = threading.Thread(target=beat, name="sign of life", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def silent_for(house: House, name: str) -> float:
+    """Seconds since a sign was last touched; 0 if there is none."""
+    try:
+        return max(0.0, time.time() - _path(house, name).stat().st_mtime)
+    except FileNotFoundError:
+        return 0.0
+
+
+def holder_of(house: House, name: str) -> psutil.Process | None:
+    """The process that took a sign; None if it is not known here, as when another machine shares the folder."""
+    try:
+        pid, began = _path(house, name).read_text(encoding="utf-8").split()
+        process = psutil.Process(int(pid))
+        return process if process.create_time() == float(began) else None
+    except (FileNotFoundError, ValueError, psutil.Error):
+        return None
 
 
 def take(house: House, name: str) -> TextIO:
@@ -41,7 +82,7 @@ def take(house: House, name: str) -> TextIO:
         sign = path.open("a+", encoding="utf-8")
         if _locked(sign, fcntl.LOCK_EX) and _is_at(sign, path):
             sign.truncate(0)
-            sign.write(f"{os.getpid()}\n")
+            sign.write(f"{os.getpid()}\n{psutil.Process().create_time()}\n")
             sign.flush()
             return sign
         sign.close()
@@ -103,6 +144,6 @@ def _is_at(sign: TextIO, path: Path) -> bool:
 
 def _holder(path: Path) -> str:
     try:
-        return f"process {path.read_text(encoding='utf-8').strip()}"
+        return f"process {path.read_text(encoding='utf-8').partition(NEW_LINE)[0]}"
     except FileNotFoundError:
         return "it ended just now"

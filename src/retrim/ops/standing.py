@@ -56,9 +56,9 @@ def rolled_back(house: House, decisions: Sequence[Row], table: pd.DataFrame | No
     if not releases or releases[-1].action not in ROLLBACKS:
         return None
     newest = releases[-1]
-    if any(row.source in (PERSON, SETTLEMENT) and row.as_of > newest.at for row in decisions):
+    if any(row.source in (PERSON, SETTLEMENT) and row.as_of > newest.as_of for row in decisions):
         return None
-    at = pd.Timestamp(newest.at)
+    at = pd.Timestamp(newest.as_of)
     rows = _counted(decisions, at) if table is None else int((table["_matured"] > at).sum())
     return RolledBack(newest.version, newest.previous, at, rows, house.params.gate.min_rows)
 

@@ -24,13 +24,13 @@ SKIPPED = frozenset({"signature", "public_key"})
 def releases(facts: Facts) -> Section:
     """When it went live and why, and when something else did."""
     rows = tuple(
-        (str(row["sequence"]), told(row["at"]), row["action"], f"version {row['version']}", row["reason"])
+        (str(row["sequence"]), told(row["at"]), row["action"], f"version {row['version']}", row["actor"], row["reason"])
         for row in facts.releases
         if facts.number in (row["version"], row["previous"])
     )
     if not rows:
         return Section("Releases", "releases", ("It was never live.",))
-    heads = ("move", "at", "action", "live after it", "reason")
+    heads = ("move", "at", "action", "live after it", "by", "reason")
     return Section("Releases", "releases", tables=(Table(heads, rows, f"{STORE}releases"),))
 
 

@@ -62,7 +62,7 @@ def by_rules(
         version = sum(run.state == "promoted" for run in seen.past.runs)
         loss, band = None, None
         if window is not None and window >= live.model:
-            loss = setting.matrix.mean_loss(live.model, live.kind, window)
+            loss = setting.matrix.mean_loss(seen.measured.model, seen.measured.kind, window)
             band = band_of(live) if window > live.model else None
         evidence = Evidence(
             now=setting.moments[seen.check],

@@ -62,6 +62,7 @@ class Seen:
         check: Its number: it stands before the window of that number.
         window: The newest window whose labels are known; None while there is none.
         live: The model that serves.
+        measured: That whose loss on the window is watched: what served it, where labels come later; else `live`.
         reading: What the probe read; None where it was not asked or nothing had matured.
         preview: What the gate would say of its refits; None likewise, and where every retraining is released.
         account: After the deposit.
@@ -72,6 +73,7 @@ class Seen:
     check: int
     window: int | None
     live: Live
+    measured: Live
     reading: Reading | None
     preview: Preview | None
     account: Account
@@ -258,7 +260,8 @@ def _look(setting: Setting, walk: _Walk, check: int, window: int | None, *, prob
             )
         walk.probed += probe_rows(setting, window)
     past = Past(tuple(walk.runs), tuple(walk.past), ())
-    return Seen(check, window, walk.live, reading, said, account, deposited, past)
+    measured = walk.served[window] if window is not None and setting.delays.labels else walk.live
+    return Seen(check, window, walk.live, measured, reading, said, account, deposited, past)
 
 
 def read(setting: Setting, live: Live, window: int, *, kind: int) -> Reading:

@@ -20,7 +20,9 @@ def upgrade() -> None:
         sa.Column("actor", sa.String, nullable=False),
         sa.Column("reason", sa.String, nullable=False),
         sa.Column("record", sa.JSON, nullable=False),
+        sa.Column("sequence", sa.Integer),
         sa.UniqueConstraint("model", "source", "as_of"),
+        sa.UniqueConstraint("model", "sequence"),
     )
     op.create_table(
         "runs",
@@ -61,13 +63,19 @@ def upgrade() -> None:
         sa.Column("action", sa.String, nullable=False),
         sa.Column("actor", sa.String, nullable=False),
         sa.Column("reason", sa.String, nullable=False),
+        sa.Column("as_of", sa.String, nullable=False),
         sa.Column("at", sa.String, nullable=False),
+        sa.Column("follows", sa.String, nullable=False),
+        sa.Column("signer", sa.String, nullable=False),
+        sa.Column("signature", sa.String, nullable=False),
     )
     op.create_table(
-        "seals",
+        "release_heads",
         sa.Column("model", sa.String, primary_key=True),
-        sa.Column("sequence", sa.Integer, primary_key=True),
-        sa.Column("seal", sa.String, nullable=False),
+        sa.Column("sequence", sa.Integer, nullable=False),
+        sa.Column("digest", sa.String, nullable=False),
+        sa.Column("signer", sa.String, nullable=False),
+        sa.Column("signature", sa.String, nullable=False),
     )
     op.create_table(
         "envelopes",
@@ -77,6 +85,21 @@ def upgrade() -> None:
         sa.Column("id", sa.String, primary_key=True),
         sa.Column("at", sa.String, nullable=False),
         sa.Column("record", sa.JSON, nullable=False),
+    )
+    op.create_table(
+        "counted_rows",
+        sa.Column("model", sa.String, primary_key=True),
+        sa.Column("decision", sa.String, sa.ForeignKey("decisions.id"), primary_key=True),
+        sa.Column("kind", sa.String, primary_key=True),
+        sa.Column("batch", sa.String, primary_key=True),
+        sa.Column("rows", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "used_rows",
+        sa.Column("model", sa.String, primary_key=True),
+        sa.Column("version", sa.Integer, primary_key=True),
+        sa.Column("batch", sa.String, primary_key=True),
+        sa.Column("rows", sa.LargeBinary, nullable=False),
     )
     op.create_table(
         "predictions",
@@ -101,4 +124,19 @@ def upgrade() -> None:
         sa.Column("kind", sa.String, nullable=False),
         sa.Column("at", sa.String, nullable=False),
         sa.Column("text", sa.String, nullable=False),
+    )
+    op.create_table(
+        "stage_times",
+        sa.Column("run", sa.String, primary_key=True),
+        sa.Column("attempt", sa.Integer, primary_key=True),
+        sa.Column("stage", sa.String, primary_key=True),
+        sa.Column("model", sa.String, nullable=False),
+        sa.Column("mode", sa.String, nullable=False),
+        sa.Column("seconds", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "due_times",
+        sa.Column("model", sa.String, primary_key=True),
+        sa.Column("flow", sa.String, primary_key=True),
+        sa.Column("done_until", sa.String, nullable=False),
     )

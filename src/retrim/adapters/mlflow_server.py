@@ -1,0 +1,111 @@
+"""MLflow's pages on loopback, for who has the password: every user and every web page of the machine reaches loopback.
+
+MLflow's own middleware checks the name it is called by, and trusts each page that any port of this machine serves.
+"""
+
+import base64
+import hmac
+import os
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from retrim.errors import BadInputError
+
+HOST = "127.0.0.1"
+USER = "retrim"
+PAGE = "/#/experiments?workflowType=machine_learning"  # or the pages open as if for language models
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+def bind(port: int) -> socket.socket:
+    """A socket that listens on loopback, before anything slow is imported.
+
+    Args:
+        port: Its port; 0: one that is free.
+
+    Raises:
+        BadInputError: Something else listens there, or the port is none that we may take.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen()  # who comes before the server is ready waits
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise BadInputError(f"port {port} cannot be used: {error}; name another one with --port") from error
+    return listener
+
+
+def is_server(tracking_url: str) -> bool:
+    """Whether an address is that of an MLflow server, which has pages of its own."""
+    return urlsplit(tracking_url).scheme in ("http", "https")
+
+
+def serve(listener: socket.socket, *, tracking_url: str, artifacts: str, password: str) -> None:
+    """Serves the pages in this process until SIGINT or SIGTERM, so that no address stands in a command line.
+
+    Args:
+        listener: A bound socket.
+        tracking_url: The database.
+        artifacts: Folder or address for the files of new experiments.
+        password: Of the user `retrim`.
+    """
+    port = listener.getsockname()[1]
+    names = [f"{HOST}:{port}", f"localhost:{port}"]
+    # Read by MLflow while it is imported.
+    os.environ["MLFLOW_SERVER_ALLOWED_HOSTS"] = ",".join(names)
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    os.environ.pop("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", None)
+    import uvicorn
+    from mlflow.server.fastapi_app import app
+    from mlflow.server.handlers import initialize_backend_stores
+
+    initialize_backend_stores(tracking_url, tracking_url, artifacts)
+    locked = Lock(app, password, origins=[f"http://{name}" for name in names])
+    uvicorn.Server(uvicorn.Config(locked, log_level="warning", access_log=False)).run(sockets=[listener])
+
+
+class Lock:
+    """Lets through who gives the password, unless a page of another origin makes the call.
+
+    Args:
+        app: What is locked.
+        password: Of the user `retrim`.
+        origins: Of our own pages.
+    """
+
+    def __init__(self, app: App, password: str, *, origins: list[str]) -> None:
+        self.app = app
+        self._expected = f"Basic {base64.b64encode(f'{USER}:{password}'.encode()).decode()}".encode()
+        self._origins = [origin.encode() for origin in origins]
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        refusal = self._refusal(dict(scope["headers"]))
+        if refusal is None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            headers = [(b"content-type", b"text/plain")]
+            if refusal is HTTPStatus.UNAUTHORIZED:
+                headers.append((b"www-authenticate", b'Basic realm="retrim", charset="UTF-8"'))
+            await send({"type": "http.response.start", "status": int(refusal), "headers": headers})
+            await send({"type": "http.response.body", "body": refusal.phrase.encode()})
+
+    def _refusal(self, headers: dict[bytes, bytes]) -> HTTPStatus | None:
+        origin = headers.get(b"origin")
+        if origin is not None and origin not in self._origins:
+            return HTTPStatus.FORBIDDEN
+        if not hmac.compare_digest(headers.get(b"authorization", b""), self._expected):
+            return HTTPStatus.UNAUTHORIZED
+        return None

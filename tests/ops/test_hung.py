@@ -1,0 +1,145 @@
+"""A run whose process was stopped: ended from outside, failed, told; one that lives or only slept goes on."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from retrim.adapters import git
+from retrim.ops import signs
+from retrim.ops.house import House
+from retrim.ops.hung import end_hung_runs, limits_of
+from retrim.ops.person import ask_for_run
+from retrim.ops.recover import recover
+from retrim.ops.retrain import claim
+from retrim.ops.signs import is_alive, silent_for
+from retrim.paths import Workspace
+from retrim.settings import Env, load_params
+
+ROOT = Path(__file__).resolve().parents[2]
+NOW = pd.Timestamp("2024-03-01", tz="UTC")
+DEADLINE_SECONDS = 60
+DRIVER = """
+import sys
+from pathlib import Path
+import pandas as pd
+from retrim.ops.house import House
+from retrim.ops.person import ask_for_run
+from retrim.ops.retrain import claim
+from retrim.ops.signs import beating, held
+from retrim.paths import Workspace
+from retrim.settings import Env, load_params
+house = House(Workspace(Path(sys.argv[1])), load_params(Path(sys.argv[2])), Env())
+now = pd.Timestamp("2024-03-01", tz="UTC")
+decision = ask_for_run(house, as_of=now, by="x", reason="hangs", now=now)
+with held(house, f"run-{decision}") as sign, beating(sign):
+    print(claim(house, decision, now=now).id, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """Settings by which a process may be silent for two seconds."""
+    git.git(tmp_path, "init", "-q")
+    params = load_params(ROOT / "params.yaml")
+    retrain = params.retrain.model_copy(update={"stage_heartbeat": "2s"})
+    return House(Workspace(tmp_path), params.model_copy(update={"retrain": retrain}), Env())
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signs, "BEAT_SECONDS", 0.2)
+
+
+@contextmanager
+def driver(house: House) -> "Iterator[tuple[subprocess.Popen[str], str]]":
+    """Another process that drives a run, and the run."""
+    house.workspace.runs.mkdir(parents=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(house.workspace.root), str(ROOT / "params.yaml")],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_until_silent(house: House, run: str, seconds: float) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while silent_for(house, run) < seconds:
+        assert time.monotonic() < deadline
+
+
+def state_of(house: House, run: str) -> str:
+    found = house.store.run(run)
+    assert found is not None
+    return str(found.state)
+
+
+def test_a_run_whose_process_was_stopped_is_ended_failed_and_told(house: House) -> None:
+    with driver(house) as (process, run):
+        process.send_signal(signal.SIGSTOP)
+        wait_until_silent(house, run, 3)
+        assert is_alive(house, run)
+        ended = end_hung_runs(house, now=NOW)
+        lives = psutil.pid_exists(process.pid) and process.poll() is None
+
+    assert (ended, lives, state_of(house, run)) == ([run], False, "failed")
+    told = [row.text for row in house.store.alerts(house.model) if row.kind == "run failed"]
+    assert len(told) == 1
+    assert "(stopped) showed no sign of life for 0 days 00:00:" in told[0]
+    assert "ask for the run again with `retrim retrain`" in told[0]
+
+
+def test_it_is_not_tried_again_and_the_next_run_may_start(house: House) -> None:
+    with driver(house) as (process, run):
+        process.send_signal(signal.SIGSTOP)
+        wait_until_silent(house, run, 3)
+        end_hung_runs(house, now=NOW)
+    waiting = recover(house, now=NOW)
+    later = NOW + pd.Timedelta("1D")
+    following = claim(house, ask_for_run(house, as_of=later, by="x", reason="next", now=later), now=later)
+
+    assert (waiting, following.state) == ([], "running")
+
+
+def test_a_run_whose_process_works_goes_on(house: House) -> None:
+    with driver(house) as (process, run):
+        wait_until_silent(house, run, 1)
+        ended = end_hung_runs(house, now=NOW)
+
+        assert (ended, process.poll(), state_of(house, run)) == ([], None, "running")
+
+
+def test_a_run_that_slept_with_its_machine_goes_on(house: House) -> None:
+    with driver(house) as (process, run):
+        process.send_signal(signal.SIGSTOP)
+        wait_until_silent(house, run, 3)
+        process.send_signal(signal.SIGCONT)
+        ended = end_hung_runs(house, now=NOW)
+
+        assert (ended, process.poll(), state_of(house, run)) == ([], None, "running")
+
+
+def test_the_limit_of_a_stage_comes_from_earlier_runs_in_the_same_mode(house: House) -> None:
+    decision = ask_for_run(house, as_of=NOW, by="x", reason="took long", now=NOW)
+    run = claim(house, decision, now=NOW, mode="search")
+    house.store.add_stage_times(run, {"tune": 7200.0, "train": 5.0})
+
+    assert limits_of(house, "tune", mode="search").longest == 72000.0
+    assert limits_of(house, "train", mode="search").longest == 6 * 3600.0
+    assert limits_of(house, "tune", mode="refit").longest == 3 * 86400.0
