@@ -5,6 +5,8 @@ from typing import Any
 
 from prefect import flow
 
+from flows.due import due_once
+from flows.lines import say_landed
 from flows.moment import house as open_house
 from flows.moment import moment
 from flows.recovery import SIGNED
@@ -20,16 +22,19 @@ def ingest(file: str | None = None, now: str | None = None) -> list[dict[str, An
 
     What lands arrives at `now`, else by the clock: a run that starts late may find rows of after its scheduled start.
     """
-    house, at = open_house(), moment(now)
-    arrives = None if now is None else at
-    records = []
-    landed = take(house, now=arrives)
-    if file is not None:
-        path = Path(file)
-        landed = take_in(house, path, now=arrives, labels=False, correction=False, large=large_file(house, path))
-    for each in landed:
-        tell_quarantined(each, at.isoformat())
-        records.append(each.as_record())
+    house, records = open_house(), []
+    with due_once("ingest", now) as at:
+        if at is None:
+            return []
+        arrives = None if now is None else at
+        landed = take(house, now=arrives)
+        if file is not None:
+            path = Path(file)
+            landed = take_in(house, path, now=arrives, labels=False, correction=False, large=large_file(house, path))
+        for each in landed:
+            say_landed(each)
+            tell_quarantined(each, at.isoformat())
+            records.append(each.as_record())
     return records
 
 
