@@ -84,7 +84,7 @@ def test_files_land_and_checks_are_made_again(desk: Desk) -> None:
     desk.rows(9, 10).to_csv(path, index=False)
     how: dict[str, Any] = {"workspace": desk.house.workspace, "data": desk.house.params.data, "correction": False}
     later = NOW + pd.Timedelta("1D")
-    with pytest.raises(BadInputError, match="retrim batch repair-arrivals"):
+    with pytest.raises(BadInputError, match="retrim batch redate"):
         land(path, now=later, **how)
     repaired(desk)
 
