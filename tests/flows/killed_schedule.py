@@ -43,6 +43,11 @@ class Story:
     ingests: list[dict[str, Any]]
     output: str
 
+    @property
+    def landed_at(self) -> list[pd.Timestamp]:
+        """The times of the runs of the flow that lands, as far as they have ended."""
+        return [pd.Timestamp(run["expected_start_time"]) for run in self.ingests if run["state_type"] == "COMPLETED"]
+
 
 def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str) -> Story:
     """Kills a schedule, waits, starts it again, and waits for the run that a planted drift starts.

@@ -175,6 +175,10 @@ class Quarantine:
             path.unlink()
         return entry
 
+    def date_anew(self, entry: Entry, arrived: pd.Timestamp) -> None:
+        """Gives an entry another arrival: only after the clock ran ahead."""
+        self._report(self.root / entry.batch, replace(entry, arrived=arrived))
+
     def _report(self, folder: Path, entry: Entry) -> None:
         text = json.dumps(entry.as_record(), indent=2, ensure_ascii=False) + "\n"
         _write(folder / REPORT, text.encode("utf-8"))
