@@ -1,11 +1,11 @@
 """The DVC remote is away when a run ends: the run waits, nothing has a number, and the next command finishes it."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retrim.adapters import git, pipeline
+from retrim.adapters.dvc_cache import cache_folder, named_in_commit, with_members
 from retrim.ops.release_log import verify_log
 from tests.world import World, make_world
 
@@ -76,11 +76,12 @@ def test_store_mlflow_and_tags_agree_afterwards(seen: dict[str, Any]) -> None:
     assert verify_log(seen["world"].house, kept=None).in_git == 1
 
 
-def test_the_remote_has_what_the_version_is_made_of(seen: dict[str, Any], tmp_path: Path) -> None:
+def test_the_remote_has_what_the_version_is_made_of(seen: dict[str, Any]) -> None:
+    root, tag = seen["world"].root, f"retrim/{seen['world'].house.model}/v1"
     pushed = {path.parent.name + path.name for path in (seen["remote"] / "files" / "md5").glob("*/*")}
-    lock = git.git(seen["world"].root, "show", f"retrim/{seen['world'].house.model}/v1:dvc.lock")
+    needed, lost = with_members(cache_folder(root), named_in_commit(root, tag))
 
-    assert all(line.split()[-1] in pushed for line in lock.splitlines() if "md5:" in line and ".dir" in line)
+    assert (needed - pushed, lost) == (set(), set())
 
 
 def test_its_room_is_gone(seen: dict[str, Any]) -> None:
