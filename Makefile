@@ -8,8 +8,6 @@ MAKEFLAGS += --no-print-directory
 # Which workspace `make ui` shows: this one, or WORKSPACE=var/demo.
 WORKSPACE ?= .
 PORT ?= 5000
-# How long `make stateful` runs each stateful test.
-MINUTES ?= 10
 
 bin := .venv/bin
 python := $(bin)/python
@@ -81,15 +79,13 @@ ui: $(if $(retrim),,$(ready)) ## Open the MLflow pages of this workspace; WORKSP
 drills: $(ready) ## Kill runs everywhere in their life and see each recovered (long).
 	@$(python) -m pytest -m drill
 
-.PHONY: stateful
-stateful: $(ready) ## Draw the random tests anew, the stateful ones for MINUTES=10 each (long); `make test` draws the same each time.
-	@$(python) tests/draw_anew.py --minutes $(MINUTES)
-
 # How long each state machine draws anew.
 MINUTES ?= 10
 .PHONY: stateful
-stateful: $(ready) ## Draw orders of rows, labels, checks, kills and versions anew for MINUTES=10 and hold the balance of the rows.
+stateful: $(ready) ## Draw random tests anew, which `make test` never does; each state machine (rows, labels, checks, kills) for MINUTES=10.
 	@$(python) -m pytest -q -n 2 --dist loadfile tests/stateful --minutes $(MINUTES)
+	@$(python) -m pytest -q -n 2 --dist loadfile --hypothesis-profile=anew -m "not server and not drill" \
+		$$(grep -rlE '^(from|import) hypothesis' tests --include='test_*.py' --exclude-dir=stateful)
 
 .PHONY: plant
 plant: $(ready) ## Plant every known fault in a copy of the tree and see its guard fail.

@@ -226,6 +226,7 @@ def _data(name: str, columns: dict[str, Any], task: str) -> DataParams:
             "label_horizon": "0h",
             "batch_every": "30D",
             "batch_grace": "1D",
+            "times_ahead": "1h",
             "suite": "expectations/none.json",
             "rows": {"where": [], "resample": None},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

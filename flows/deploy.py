@@ -19,10 +19,11 @@ from prefect.flows import Flow
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.workers.process import ProcessWorker
 
-from flows.missed import take_up_again
+from flows.missed import catch_up, take_up_again
 from flows.watchman import Watchman
 from retrim.adapters import prefect_server
 from retrim.core.plan import CRON
+from retrim.core.timetable import cron_fields
 from retrim.errors import BadInputError, RetrimError
 from retrim.ops.house import House
 
@@ -66,6 +67,7 @@ def run_schedule(house: House, server: prefect_server.Server | None) -> None:
     for name in deploy(house):
         print(f"deployed {name}: {times.get(name.split('/')[0], 'when a check decides to')}")
     take_up_again(house, at_start=True)
+    catch_up(house)
     print(f"worker started; {_where(house, server)}; stop with Ctrl-C", flush=True)
     with Watchman(house, server):
         try:
@@ -96,6 +98,7 @@ def _timetable(house: House, name: str) -> Schedule | None:
     if not CRON.fullmatch(written):
         return Interval(pd.Timedelta(written).to_pytimedelta(), anchor_date=ANCHOR, timezone="UTC")
     try:
+        cron_fields(written)
         return Cron(written, timezone="UTC")
     except ValueError as error:
         raise BadInputError(f"params.yaml: schedule.{name}: {written!r} is no cron expression: {error}") from error

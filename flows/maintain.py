@@ -2,13 +2,16 @@
 
 from contextlib import suppress
 
+import pandas as pd
 from prefect import flow
 
+from flows.due import due_once
+from flows.lines import say
 from flows.moment import house as open_house
-from flows.moment import moment
 from flows.recovery import SIGNED, mark_dead_flow_runs
 from flows.start import start
 from retrim.errors import RetrimError
+from retrim.ops.house import House
 from retrim.ops.hung import end_hung_runs
 from retrim.ops.overdue import tell_overdue
 from retrim.ops.progress import tell
@@ -18,7 +21,12 @@ from retrim.ops.recover import recover
 @flow(name="maintain", **SIGNED)
 def maintain(now: str | None = None) -> list[str]:
     """Marks dead runs crashed and has them finished, reports an overdue batch; gives the decisions it started again."""
-    house, at = open_house(), moment(now)
+    with due_once("maintain", now) as at:
+        return [] if at is None else put_right(open_house(), at)
+
+
+def put_right(house: House, at: pd.Timestamp) -> list[str]:
+    """The same, as of a moment."""
     end_hung_runs(house, now=at)
     mark_dead_flow_runs(house)
     started = []
@@ -26,6 +34,7 @@ def maintain(now: str | None = None) -> list[str]:
         tell(f"resuming run-{decision}, which was stopped before it ended")
         with suppress(RetrimError):  # it is recorded as failed and was told; what is due now must not wait for it
             start(decision, at.isoformat())
+        say("resumed", f"run-{decision}")
         started.append(decision)
     tell_overdue(house, now=at)
     return started

@@ -1,6 +1,6 @@
 """Scheduled runs that were planned and cut short: they are scheduled again, so that none is lost.
 
-What fell due while no worker ran stays *Late* and is picked up by itself. What a worker
+What fell due while no worker ran is made up for when the next one starts. What a worker
 had taken, and a kill kept from its end, is put back here, with its own scheduled start:
 a flow takes that as its `now`, so that a second time changes nothing that was done.
 """
@@ -20,8 +20,10 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Scheduled, State
 
+from flows.lines import say_line
 from flows.recovery import mark_dead_flow_runs
 from retrim.core.plan import ScheduleParams
+from retrim.ops.due import begin_due_times, is_due_time, missed_times
 from retrim.ops.house import House
 
 # Times a scheduled run is begun in all; and for how long one that could not be begun is tried.
@@ -49,6 +51,46 @@ def take_up_again(house: House, *, at_start: bool) -> int:
                 client.set_flow_run_state(run.id, Scheduled(scheduled_time=run.expected_start_time), force=True)
                 again += 1
     return again
+
+
+def catch_up(house: House) -> int:
+    """Before a worker starts: one run for each flow of which due times were missed; gives how many.
+
+    It takes the place of all that was planned for a time that has passed. Which times it is about the flow asks our
+    store (`flows/due.py`), so none that Prefect had not planned is lost, and none is done twice.
+    """
+    now, runs = pd.Timestamp.now("UTC").floor("s"), 0
+    with get_client(sync_client=True) as client:
+        for name in ScheduleParams.model_fields:
+            begin_due_times(house, name, now=now)
+            missed = missed_times(house, name, until=now)
+            if not missed:
+                continue
+            for late in _planned(client, house, name, until=now):
+                client.delete_flow_run(late.id)
+            deployment = client.read_deployment_by_name(f"{name}/{house.model}")
+            state = Scheduled(scheduled_time=missed[-1].to_pydatetime())
+            client.create_flow_run_from_deployment(deployment.id, state=state)
+            times = "one time" if len(missed) == 1 else f"{len(missed)} times"
+            say_line("missed", f"{name}: {times} since {missed[0]:%Y-%m-%d %H:%M:%S}, made up for now")
+            runs += 1
+    return runs
+
+
+def _planned(client: SyncPrefectClient, house: House, name: str, *, until: pd.Timestamp) -> list[FlowRun]:
+    """Runs of a flow that wait, and were due by a moment; one that a person scheduled is not among them."""
+    found: list[FlowRun] = []
+    while page := client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=[name])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+            expected_start_time=FlowRunFilterExpectedStartTime(before_=until.to_pydatetime()),
+        ),
+        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[house.model])),
+        offset=len(found),
+    ):
+        found += page
+    return [run for run in found if is_due_time(house, name, pd.Timestamp(run.expected_start_time))]
 
 
 def _cut_short(client: SyncPrefectClient, model: str) -> list[FlowRun]:

@@ -5,12 +5,15 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.due import due_each
+from flows.lines import say
 from flows.maintain import maintain
 from flows.moment import actor, moment
 from flows.moment import house as open_house
 from flows.recovery import SIGNED
 from flows.retries import may_pass
 from flows.start import start
+from retrim.errors import BadInputError
 from retrim.ops.check import check
 from retrim.ops.former import restore
 from retrim.ops.probation import carry_out
@@ -18,11 +21,28 @@ from retrim.ops.probation import carry_out
 
 @flow(name="monitor", **SIGNED)
 def monitor(now: str | None = None) -> dict[str, Any]:
-    """One check, and the retraining it decides on; `resumed` are the decisions whose runs were finished first."""
-    at = moment(now).isoformat()
+    """One check, and the retraining it decides on; `resumed` are the decisions whose runs were finished first.
+
+    On the schedule, a check for each time that was missed comes before it.
+    """
+    own, done = moment(now), dict[str, Any]()
+    for due in due_each("monitor", now):
+        try:
+            done = check_and_act(due.isoformat(), missed=due < own)
+        except BadInputError:
+            if due == own:
+                raise  # of a missed time it says that nothing had landed by then: there is nothing to make up for
+    return done
+
+
+def check_and_act(at: str, *, missed: bool) -> dict[str, Any]:
+    """The check of a moment and what it decides. After a missed one its retraining ends before the next check."""
     resumed = maintain(at)
     checked = look(at, actor())
-    outcome = start(checked["id"], at) if checked["outcome"] == "retrain" and not _has_run(checked["id"]) else None
+    say("checked", f"{checked['outcome']}, as of {at[:19]}{' (missed)' if missed else ''}: {checked['reason']}")
+    outcome = None
+    if checked["outcome"] == "retrain" and not _has_run(checked["id"]):
+        outcome = start(checked["id"], at, wait=missed)
     if checked["outcome"] == "restore":
         outcome = bring_back(checked["id"], at)
     if checked["outcome"] == "rollback":

@@ -6,6 +6,8 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import State
 
+from flows.due import due_once
+from flows.lines import say
 from flows.moment import house as open_house
 from flows.moment import moment
 from flows.recovery import SIGNED
@@ -29,7 +31,12 @@ def _was_busy(task: object, run: object, state: State[Any]) -> bool:
 @flow(name="prove", **SIGNED)
 def prove(now: str | None = None) -> dict[str, Any] | None:
     """One proof a scheduled moment, however often it is begun; None where there was nothing to do."""
-    return prove_one(moment(now).isoformat())
+    with due_once("prove", now) as at:
+        proof = None if at is None else prove_one(at.isoformat())
+        if proof is not None:
+            said = "identical" if proof["identical"] else "it differs: " + proof["differences"][0]
+            say("proved", f"version {proof['version']}: {said}")
+        return proof
 
 
 @task(

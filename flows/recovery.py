@@ -26,6 +26,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
+from flows.lines import say_failed
 from flows.moment import house as open_house
 from retrim.adapters.prefect_api import answers
 from retrim.errors import RetrimError
@@ -60,7 +61,12 @@ def end(flow: object, run: FlowRun, state: State) -> None:
         drop(open_house(), name, HELD.pop(name))
 
 
-SIGNED: dict[str, Any] = {"on_running": [begin], "on_completion": [end], "on_failure": [end], "on_crashed": [end]}
+SIGNED: dict[str, Any] = {
+    "on_running": [begin],
+    "on_completion": [end],
+    "on_failure": [say_failed, end],
+    "on_crashed": [say_failed, end],
+}
 """Arguments of every flow here."""
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.lines import say
 from flows.moment import house as open_house
 from flows.moment import moment
 from flows.recovery import SIGNED, server_is_gone
@@ -34,7 +35,13 @@ def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> 
     sequel = refit_waiting(house) if outcome["state"] == "promoted" else None
     if sequel is not None:
         outcome["refit"] = carry_out(house, sequel, None, at)
+    say("retrain", _in_words(outcome))
     return outcome
+
+
+def _in_words(outcome: dict[str, Any]) -> str:
+    version = "" if outcome["version"] is None else f"version {outcome['version']} "
+    return f"{version}{outcome['state']}: {outcome['reason']}"
 
 
 def carry_out(house: House, decision: str, mode: Mode | None, at: pd.Timestamp) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from typing import Any
 
 from prefect import flow
 
+from flows.due import due_once
+from flows.lines import say
 from flows.moment import house as open_house
-from flows.moment import moment
 from flows.recovery import SIGNED
 from retrim.ops import score as op
 
@@ -13,4 +14,10 @@ from retrim.ops import score as op
 @flow(name="score", **SIGNED)
 def score(now: str | None = None) -> dict[str, Any]:
     """The champion's predictions for rows that have none yet."""
-    return op.score(open_house(), now=moment(now)).as_record()
+    with due_once("score", now) as at:
+        if at is None:
+            return {}
+        scored = op.score(open_house(), now=at)
+        if scored.written:
+            say("scored", f"{scored.written} predictions of version {scored.version}")
+        return scored.as_record()

@@ -36,6 +36,7 @@ SHOP: dict[str, Any] = {
     "label_horizon": "1d",
     "batch_every": "7d",
     "batch_grace": "1d",
+    "times_ahead": "1h",
     "suite": "expectations/shop.json",
     "rows": {"where": [], "resample": None},
     "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

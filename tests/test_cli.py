@@ -29,7 +29,7 @@ sys.argv = ["retrim", *json.loads(sys.argv[1])]
 atexit.register(lambda: open(ENDED, "w").write(json.dumps(sorted(sys.modules))))
 main()
 """
-GROUPS = {"", "drift", "log", "policy", "quarantine", "receipt"}
+GROUPS = {"", "batch", "drift", "log", "policy", "quarantine", "receipt"}
 
 
 def commands() -> dict[str, Any]:
@@ -420,3 +420,13 @@ def test_a_cell_that_would_write_on_the_terminal_is_spelled_out(with_rows: World
     shown = with_rows.retrim("quarantine", "show", batch).stdout
 
     assert ("\x1b" in shown, r"\x1b[2Jlevel" in shown) == (False, True)
+
+
+def test_the_repair_of_dates_is_said_first(ask: Ask, with_rows: World) -> None:
+    before = json.loads(ask(with_rows.root, "batch", "list", "--json").out)
+    ended = ask(with_rows.root, "batch", "repair-arrivals", "--now", with_rows.day(9))
+
+    assert ended.code == 0
+    assert f"batch {before[0]['batch']}: {before[0]['arrived'][:19]}" in ended.out
+    assert "nothing was changed; to do it: retrim batch repair-arrivals --yes" in ended.out
+    assert json.loads(ask(with_rows.root, "batch", "list", "--json").out) == before

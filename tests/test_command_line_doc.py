@@ -13,6 +13,7 @@ from retrim import cli, errors
 from retrim.answers import decision_record, status_record, version_records
 from retrim.core.drift.verify import Verified
 from retrim.core.price import MoneyParams, Price
+from retrim.ops.clock_repair import Repair
 from retrim.ops.export import Exported
 from retrim.ops.gc import Pruned
 from retrim.ops.house import House
@@ -140,6 +141,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
         ("reproduce", Rebuilt(1, identical=True, differences=(), executed=(), proved=True)),
         ("gc", Pruned(dry=True, pieces=())),
         ("batch withdraw", Withdrawn(fresh=True, withdrawals=(), rows=0, versions=())),
+        ("batch repair-arrivals", Repair(done=False, moves=(), stays=())),
         ("export", Exported(1, Path(), "", 0, proved=False)),
         ("import", Imported("deferred", None, "", {}, (), "")),
         ("receipt verify", ValidReceipt(RECEIPT, "", "ours")),

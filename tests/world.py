@@ -231,3 +231,12 @@ def processes_of(root: Path) -> list[psutil.Process]:
             if process.status() != psutil.STATUS_ZOMBIE and any(place.startswith(str(root)) for place in places):
                 found.append(process)
     return found
+
+
+def commands_of(root: Path) -> list[str]:
+    """The command lines of those processes."""
+    found = []
+    for process in processes_of(root):
+        with suppress(psutil.Error):
+            found.append(" ".join(process.cmdline()))
+    return found

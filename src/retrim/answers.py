@@ -11,8 +11,8 @@ from retrim.adapters.store import Row, iso
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
 from retrim.ops.approval import WAITING, answer_of, waiting
-from retrim.ops.changed_table import columns_gone
 from retrim.ops.check import CHECK, balance, money_of, price_now
+from retrim.ops.columns_gone import columns_gone
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
 from retrim.ops.probation import probation_ends, probation_now

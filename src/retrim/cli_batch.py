@@ -6,7 +6,7 @@ import typer
 
 from retrim.cli_base import AsJson, By, Now, Reason, example, house_here, past_time
 
-app = typer.Typer(help="Batches that have landed: list, show, withdraw.")
+app = typer.Typer(help="Batches that have landed: list, show, withdraw, repair-arrivals.")
 Batch = Annotated[str, typer.Argument(help="The batch, as `retrim batch list` names it, or how it begins.")]
 
 
@@ -38,7 +38,7 @@ def batch_list(as_json: AsJson = False) -> None:
 
 @app.command("show", epilog=example("retrim batch show 3f2a91c0"))
 def batch_show(batch: Batch, as_json: AsJson = False) -> None:
-    """Show a landed batch: its columns, the versions made with it, and who withdrew it."""
+    """Show a landed batch, its columns and the versions made with it."""
     from retrim import screens
     from retrim.ops.withdraw import batch_record
 
@@ -84,3 +84,33 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
         screens.OUT.print(
             f"made with it, and as they were: version {listed}; the next version does without", highlight=False
         )
+
+
+@app.command("repair-arrivals", epilog=example("retrim batch repair-arrivals"))
+def batch_repair_arrivals(
+    by: By,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it is only said.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")] = "the clock ran ahead",
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give what arrived or was checked later than now a date of now.
+
+    For a clock that ran ahead: until then no file lands and no check looks. Batches, withdrawals, decisions and runs
+    keep their order. Versions still rebuild as of their own dates; those that lie ahead are named.
+    """
+    from retrim import screens
+    from retrim.ops.arrival import clock
+    from retrim.ops.clock_repair import plan_repair, repair
+
+    house, at = house_here(), clock() if now is None else past_time(now)
+    plan = repair(house, by=by, reason=reason, now=at) if yes else plan_repair(house, now=at)
+    if as_json:
+        screens.show_json(plan.as_record())
+        return
+    if not plan.moves:
+        screens.OUT.print("nothing is dated later than now", highlight=False)
+    for line in (*map(str, plan.moves), *plan.stays):
+        screens.OUT.print(line, highlight=False, markup=False, soft_wrap=True)
+    if plan.moves and not yes:
+        screens.OUT.print("nothing was changed; to do it: retrim batch repair-arrivals --yes", highlight=False)

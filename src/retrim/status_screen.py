@@ -46,7 +46,12 @@ def show_status(record: dict[str, Any]) -> None:
             ("because", screens.brief(last["reason"], REASON) if last else None),
             ("all of it", f"retrim why {last['id']}" if last else None),
             ("waits", waits_in_words(record["waiting"])),
-            ("held", "waits for a person: retrim retrain or settle --reason ..." if record["held"] else None),
+            (
+                "held",
+                "waits for a person: retrim retrain, or without a run: retrim settle --reason WHY"
+                if record["held"]
+                else None,
+            ),
             ("because", back_in_words(record["rolled_back"])),
             ("settled", answer_in_words(record["settled"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),

@@ -42,6 +42,7 @@ def section(
             "label_horizon": "1h",
             "batch_every": "7D",
             "batch_grace": "1D",
+            "times_ahead": "1h",
             "suite": "expectations/own.json",
             "rows": {"where": [], "resample": None},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": list(past)},

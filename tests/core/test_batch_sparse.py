@@ -27,6 +27,7 @@ DATA = DataParams.model_validate(
         "label_horizon": "1h",
         "batch_every": "7D",
         "batch_grace": "1D",
+        "times_ahead": "1h",
         "suite": "none.json",
         "rows": {"where": [], "resample": None},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

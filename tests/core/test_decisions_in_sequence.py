@@ -184,7 +184,7 @@ def test_after_two_refusals_no_check_starts_a_run_before_a_person_has(
     for now, decision, evidence in life.decisions:
         ended = [run for run in life.runs if run.as_of < now and run.state in ("promoted", "refused")]
         settled = any(ended and ended[-2:][0].as_of <= each.at <= now for each in life.settled)
-        if [run.state for run in ended[-2:]] == ["refused"] * 2 and evidence.deferred_until is None and not settled:
+        if [run.state for run in ended[-2:]] == ["refused"] * 2 and evidence.deferral is None and not settled:
             assert decision.outcome != "retrain"
 
 
@@ -200,7 +200,7 @@ def test_an_alarm_held_for_a_person_starts_nothing_until_one_has_answered(
     for now, decision, evidence in life.decisions:
         if any(before <= at <= now for at in (*life.asked, *(each.at for each in life.settled))):
             held = set()
-        if evidence.deferred_until is None:
+        if evidence.deferral is None:
             assert not held & set(decision.fired)
         assert held <= set(decision.held)
         held |= set(decision.held)
@@ -220,7 +220,7 @@ def test_a_settled_alarm_starts_nothing_while_it_stays_up(steps: list[dict[str, 
         else:
             answered |= {rule for each in life.settled if before[0] <= each.at <= now for rule in each.rules}
         answered &= {said.rule for said in decision.said if said.fires and said.rule != "schedule"}
-        if evidence.deferred_until is None:
+        if evidence.deferral is None:
             assert not answered & set(decision.fired)
         assert set(decision.settled) == answered
         before = (now, evidence.champion)
@@ -245,7 +245,7 @@ def test_a_repeating_alarm_never_starts_the_next_run_right_after_its_own_promoti
     life = live(steps, rules)
 
     for _, decision, evidence in by_check(life):
-        if evidence.checks_since_run is not None and evidence.checks_since_run <= 4 and not evidence.deferred_by:
+        if evidence.checks_since_run is not None and evidence.checks_since_run <= 4 and evidence.deferral is None:
             assert not set(decision.fired) & set(evidence.promoted_by) - {"account"}
 
 
@@ -269,7 +269,7 @@ def test_while_everything_is_a_persons_no_check_starts_what_nobody_asked_for(
 ) -> None:
     life = live(steps, [*(rule for rule in rules if rule != "manual"), "manual"])
 
-    assert all(evidence.deferred_until is not None for _, _, evidence in by_check(life))
+    assert all(evidence.deferral is not None for _, _, evidence in by_check(life))
 
 
 @lives

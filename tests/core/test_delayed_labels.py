@@ -30,6 +30,7 @@ DATA = DataParams.model_validate(
         "label_horizon": "60D",
         "batch_every": "30D",
         "batch_grace": "1D",
+        "times_ahead": "1h",
         "suite": "none.json",
         "rows": {"where": [], "resample": None},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from retrim.core.backtest import BacktestParams
-from retrim.core.enough import FAR, cut_first, rows_missing
+from retrim.core.enough import FAR, cut_first, enough_at, rows_missing
 from retrim.core.tuning import TuneParams
 from retrim.core.windows import SplitParams
 
@@ -47,3 +47,55 @@ def test_events_of_one_moment_need_rows_that_come_later() -> None:
     event = pd.Series(pd.Timestamp("2024-01-01", tz="UTC").as_unit("us"), index=range(300))
 
     assert 0 < rows_missing(event, event + pd.Timedelta("1h"), SPLIT, TUNE, BACKTEST) < FAR
+
+
+# --- when there will be enough
+
+AS_OF = pd.Timestamp("2024-02-01", tz="UTC")
+
+
+def at(*hours_from_as_of: float, lag: str = "1h", known: bool = False) -> dict[str, pd.Series]:
+    """Events at these hours, whose labels are due a while later, and are known if they are due."""
+    event = pd.Series(AS_OF + pd.to_timedelta(sorted(hours_from_as_of), unit="h")).astype("datetime64[us, UTC]")
+    due = event + pd.Timedelta(lag)
+    return {"event": event, "due": due, "matured": due.where(due <= AS_OF) if known else due.where(due.isna())}
+
+
+def enough(rows: dict[str, pd.Series], missing: int) -> float | None:
+    """In how many hours there will be so many more."""
+    until = enough_at(**rows, missing=missing, as_of=AS_OF)
+    return None if until is None else (until - AS_OF) / pd.Timedelta("1h")
+
+
+HOURLY = tuple(range(-100, 1))
+
+
+def test_rows_that_are_due_soon_are_counted() -> None:
+    assert enough(at(*HOURLY, lag="48h", known=True), 10) == 10
+
+
+def test_the_rest_comes_as_rows_came() -> None:
+    assert enough(at(*HOURLY, lag="1h", known=True), 30) == 1 + 29
+
+
+@pytest.mark.parametrize("old", [1, 5, 30])
+def test_old_rows_do_not_put_the_model_to_sleep(old: int) -> None:
+    years_ago = [-24 * 365 * (12 + number) for number in range(old)]
+
+    assert enough(at(*years_ago, *HOURLY, known=True), 30) == 1 + 29
+
+
+def test_a_due_time_of_a_wrong_year_does_not_either() -> None:
+    rows = at(*HOURLY, known=True)
+    wrong = rows["due"].mask(rows["due"].index < 20, pd.Timestamp("9998-01-01", tz="UTC").as_unit("us"))
+
+    assert enough({**rows, "due": wrong, "matured": rows["matured"].mask(rows["due"].index < 20)}, 30) == 1 + 29
+
+
+@pytest.mark.parametrize("rows", [at(-24 * 4000, -1), at(-1), at(*[-1] * 50), at(-24 * 36500, *[-1] * 9)])
+def test_too_few_rows_to_tell_how_fast_they_come_give_no_date(rows: dict[str, pd.Series]) -> None:
+    assert enough(rows, 100) is None
+
+
+def test_what_is_due_already_gives_the_date_where_it_is_enough() -> None:
+    assert enough(at(-1, 0, lag="5h"), 2) == 5

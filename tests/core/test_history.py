@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.core.history import Past, PastCheck, PastRun, Settlement, standing
+from retrim.core.history import Deferral, Past, PastCheck, PastRun, Settlement, standing
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 
@@ -80,11 +80,17 @@ def test_only_a_promotion_names_the_rules_that_started_it() -> None:
 def test_a_deferred_run_hands_its_rules_on() -> None:
     found = stands(runs=[run(1, "promoted"), run(2, "deferred", rules=("schedule",), until=5)])
 
-    assert (found["deferred_until"], found["deferred_by"]) == (day(5), ("schedule",))
+    assert found["deferral"] == Deferral(day(5), ("schedule",), changed=False)
+
+
+def test_a_deferral_knows_whether_something_has_changed_since() -> None:
+    waits = PastRun("run-2", day(2), "deferred", (), None, changed=True)
+
+    assert stands(runs=[waits])["deferral"] == Deferral(None, (), changed=True)
 
 
 def test_a_deferral_is_over_once_a_later_run_has_ended() -> None:
-    assert stands(runs=[run(1, "deferred", until=5), run(2, "refused")])["deferred_until"] is None
+    assert stands(runs=[run(1, "deferred", until=5), run(2, "refused")])["deferral"] is None
 
 
 def test_checks_are_counted_from_the_last_run_that_ended() -> None:

@@ -8,9 +8,9 @@ from retrim.core.landed_schema import (
     ColumnNames,
     LandedSchema,
     lacking,
+    name_faults,
     read_as,
     schema_faults,
-    unknown_earlier_names,
 )
 from retrim.core.table import DataParams
 from retrim.datasets.synthetic import data_section
@@ -94,13 +94,15 @@ class TestARename:
         assert schema_faults(landed(declared()), new) == []
         assert read_as(landed(declared()), new, {}).names.within("height", OWN) == "level"
 
-    def test_of_a_rename_needs_the_last_alone_where_a_batch_landed_between(self) -> None:
+    def test_needs_every_name_and_says_which_is_forgotten(self) -> None:
         first = declared(drop=("level",), height=feature("number", was="level"))
-        second = declared(drop=("level",), depth=feature("number", was="height"))
         files = landed(declared()) | {"b2": LandedSchema.declared(first, first.columns)}
+        short = declared(drop=("level",), depth=feature("number", was="height"))
+        whole = declared(drop=("level",), depth=feature("number", was=["height", "level"]))
+        (fault,) = name_faults(files.values(), short)
 
-        assert schema_faults(files, second) == []
-        assert read_as(files, second, {}).names.within("depth", OWN) == "level"
+        assert "`was: [height, level]`" in fault
+        assert (name_faults(files.values(), whole), schema_faults(files, whole)) == ([], [])
 
     def test_widens_too(self) -> None:
         new = declared(drop=("extra",), wide=feature("number", was="extra"))
@@ -135,13 +137,13 @@ class TestARename:
 
     def test_of_what_never_landed_names_what_did(self) -> None:
         new = declared(height=feature("number", was="lewel"))
-        (fault,) = unknown_earlier_names(landed(declared()).values(), new)
+        (fault,) = name_faults(landed(declared()).values(), new)
 
         assert "'lewel'" in fault
         assert "landed are: at, group, level" in fault
 
     def test_is_no_fault_while_nothing_has_landed(self) -> None:
-        assert unknown_earlier_names([], declared(height=feature("number", was="lewel"))) == []
+        assert name_faults([], declared(height=feature("number", was="lewel"))) == []
 
 
 class TestWhatAnEarlierVersionNeeds:

@@ -37,6 +37,7 @@ def data() -> DataParams:
             "label_horizon": "0h",
             "batch_every": "7d",
             "batch_grace": "1d",
+            "times_ahead": "1h",
             "suite": "expectations/stream.json",
             "rows": {"where": [], "resample": None},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

@@ -178,6 +178,7 @@ SHOP_LATER = {
     "label_horizon": "2d",
     "batch_every": "1d",
     "batch_grace": "1d",
+    "times_ahead": "1h",
     "suite": "none",
     "rows": {"where": [], "resample": None},
     "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

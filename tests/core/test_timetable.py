@@ -1,11 +1,13 @@
 """Timetables: spans and cron expressions, held against days of a calendar worked by hand."""
 
+import itertools
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.timetable import cron_fields, next_due
+from retrim.core.timetable import cron_fields, due_between, next_due
 
 
 def at(text: str) -> pd.Timestamp:
@@ -53,3 +55,32 @@ def test_what_is_due_lies_ahead_and_fits_its_fields(minute: int, hour: int, week
 
     assert moment < due <= moment + pd.Timedelta("7D")
     assert (due.minute, due.hour, due.isoweekday() % 7) == (minute, hour, weekday)
+
+
+@pytest.mark.parametrize(
+    ("timetable", "after", "until", "due"),
+    [
+        ("20s", "2024-01-01 00:00:00", "2024-01-01 00:00:59", ["00:00:20", "00:00:40"]),
+        ("20s", "2024-01-01 00:00:07", "2024-01-01 00:00:40", ["00:00:20", "00:00:40"]),
+        ("20s", "2024-01-01 00:00:20", "2024-01-01 00:00:39", []),
+        ("15 * * * *", "2024-01-01 00:15", "2024-01-01 03:00", ["01:15:00", "02:15:00"]),
+        ("15 * * * *", "2024-01-01 00:14", "2024-01-01 00:15", ["00:15:00"]),
+        ("* * * * *", "2024-01-01 00:00:30", "2024-01-01 00:03:10", ["00:01:00", "00:02:00", "00:03:00"]),
+    ],
+)
+def test_what_is_due_between_two_moments_leaves_out_the_first_of_them(
+    timetable: str, after: str, until: str, due: list[str]
+) -> None:
+    assert [f"{moment:%H:%M:%S}" for moment in due_between(timetable, at(after), at(until))] == due
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    timetable=st.sampled_from(["7s", "15min", "*/5 * * * *", "15 0,12 * * *", "0 3 * * 0"]),
+    cuts=st.lists(st.integers(0, 10**6), min_size=2, max_size=6, unique=True),
+)
+def test_spans_that_follow_each_other_hold_each_due_time_once(timetable: str, cuts: list[int]) -> None:
+    moments = [at("2024-01-01") + pd.Timedelta(cut, "s") / 20 for cut in sorted(cuts)]
+    pieces = [list(due_between(timetable, one, other)) for one, other in itertools.pairwise(moments)]
+
+    assert [moment for piece in pieces for moment in piece] == list(due_between(timetable, moments[0], moments[-1]))

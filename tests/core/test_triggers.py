@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from retrim.core.account import Account
 from retrim.core.band import Band
+from retrim.core.history import Deferral
 from retrim.core.triggers import Evidence, TriggerParams, decide
 
 NOW = pd.Timestamp("2024-03-01", tz="UTC")
@@ -33,14 +34,17 @@ QUIET = Evidence(
     checks_since_run=None,
     promoted_by=(),
     refusals=0,
-    deferred_until=None,
-    deferred_by=(),
+    deferral=None,
     going_on=None,
     waiting=None,
     held=(),
     spent=(),
 )
 FIRING = replace(QUIET, account=FULL)
+
+
+def waits(until: pd.Timestamp | None, *, changed: bool = False) -> Deferral:
+    return Deferral(until, ("drift",), changed)
 
 
 def params(**changed: Any) -> TriggerParams:
@@ -99,7 +103,7 @@ def test_no_rule_starts_nothing() -> None:
 
 
 def test_every_rule_is_asked_also_when_none_can_act() -> None:
-    decision = decide(replace(FIRING, deferred_until=NOW + pd.Timedelta("1D")), params())
+    decision = decide(replace(FIRING, deferral=waits(NOW + pd.Timedelta("1D"))), params())
 
     assert [said.rule for said in decision.said] == ["account", "drift"]
 
@@ -174,7 +178,7 @@ def test_a_first_version_refused_too_often_goes_to_a_person() -> None:
 
 
 def test_a_deferred_run_waits_for_its_labels_also_when_a_rule_fires() -> None:
-    decision = decide(replace(FIRING, deferred_until=NOW + pd.Timedelta("1h")), params())
+    decision = decide(replace(FIRING, deferral=waits(NOW + pd.Timedelta("1h"))), params())
 
     assert decision.outcome == "none"
     assert "waits for labels until 2024-03-01T01:00:00+00:00" in decision.reason
@@ -183,13 +187,28 @@ def test_a_deferred_run_waits_for_its_labels_also_when_a_rule_fires() -> None:
 @pytest.mark.parametrize("late", ["0h", "3D"])
 def test_a_deferred_run_is_tried_again_at_the_first_check_after_its_labels_were_due(late: str) -> None:
     # Although no rule fires any more, and while a cooldown runs.
-    evidence = replace(QUIET, deferred_until=NOW - pd.Timedelta(late), checks_since_run=1)
+    evidence = replace(QUIET, deferral=waits(NOW - pd.Timedelta(late)), checks_since_run=1)
 
     assert outcome(evidence) == "retrain"
 
 
+@pytest.mark.parametrize("until", [NOW + pd.Timedelta("1h"), NOW + pd.Timedelta("300D"), None])
+def test_a_deferred_run_is_tried_again_as_soon_as_something_has_changed(until: pd.Timestamp | None) -> None:
+    decision = decide(replace(QUIET, deferral=waits(until, changed=True)), params())
+
+    assert (decision.outcome, decision.fired) == ("retrain", ("drift",))
+    assert decision.reason.startswith("rows, labels or settings have changed since a run was deferred")
+
+
+def test_a_deferral_without_a_date_waits_for_a_change() -> None:
+    decision = decide(replace(FIRING, deferral=waits(None)), params())
+
+    assert decision.outcome == "none"
+    assert decision.reason == "a deferred run waits for rows, labels or other settings"
+
+
 def test_a_deferred_first_version_waits_too() -> None:
-    assert outcome(replace(QUIET, champion=None, deferred_until=NOW + pd.Timedelta("1D"))) == "none"
+    assert outcome(replace(QUIET, champion=None, deferral=waits(NOW + pd.Timedelta("1D")))) == "none"
 
 
 # --- settings
@@ -293,7 +312,7 @@ def test_runs_a_whole_span_ago_are_paid_off(spent: tuple[str, ...]) -> None:
 def test_a_deferred_run_is_taken_up_again_within_the_budget_only() -> None:
     spent = (NOW - pd.Timedelta("2D"), NOW - pd.Timedelta("1D"))
 
-    assert outcome(replace(QUIET, deferred_until=NOW, spent=spent)) == "none"
+    assert outcome(replace(QUIET, deferral=waits(NOW), spent=spent)) == "none"
 
 
 def test_without_a_budget_nothing_is_counted() -> None:
@@ -315,7 +334,7 @@ def test_manual_hands_the_first_version_to_a_person() -> None:
 
 
 def test_manual_takes_up_what_a_person_asked_for_and_labels_kept_waiting() -> None:
-    assert outcome(replace(QUIET, deferred_until=NOW), rules=["manual"]) == "retrain"
+    assert outcome(replace(QUIET, deferral=waits(NOW)), rules=["manual"]) == "retrain"
 
 
 # --- labels that do not come ----------------------------------------------------------------------

@@ -31,6 +31,7 @@ def data(task: str = "regression") -> DataParams:
             "label_horizon": "1d",
             "batch_every": "7d",
             "batch_grace": "1d",
+            "times_ahead": "1h",
             "suite": "expectations/shop.json",
             "rows": {"where": [], "resample": None},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

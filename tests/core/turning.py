@@ -34,6 +34,7 @@ DATA = DataParams.model_validate(
         "label_horizon": "3h",
         "batch_every": "7d",
         "batch_grace": "1d",
+        "times_ahead": "1h",
         "suite": "expectations/stream.json",
         "rows": {"where": [], "resample": None},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

@@ -350,6 +350,7 @@ def test_any_bytes_are_a_reading(content: bytes) -> None:
             "label_horizon": "1D",
             "batch_every": "1D",
             "batch_grace": "1D",
+            "times_ahead": "1h",
             "suite": "x",
             "rows": {"where": [], "resample": None},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

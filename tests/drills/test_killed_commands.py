@@ -12,7 +12,7 @@ import pytest
 
 from retrim.adapters.prefect_server import NOTE
 from retrim.ops.inbox import take
-from tests.world import COMMAND, World, make_world, processes_of
+from tests.world import COMMAND, World, commands_of, make_world
 
 pytestmark = [pytest.mark.drill, pytest.mark.server]
 
@@ -20,6 +20,7 @@ KILLS = 20
 LEFT_SECONDS, REACHED_SECONDS = 60, 180
 OWN = {"RETRIM_PREFECT_URL": "", "PREFECT_WORKER_QUERY_SECONDS": "1"}
 IN_RETRAIN = ("started", "server", "dvc_worker.py", "validate", "features", "tune", "backtest", "compare")
+IN_LOG = {"deployed": "worker started"} | {stage: f"{stage} (" for stage in IN_RETRAIN[3:]}
 IN_SCHEDULE = ("started", "server", "deployed", "prefect.engine", "busy")
 BUSY_SECONDS = 15.0
 
@@ -31,11 +32,11 @@ def reached(world: World, log: Path, moment: str) -> bool:
     if moment in files:
         return files[moment].exists()
     if moment == "busy":  # a retraining is under way, if a check decided on one
-        stages = any("retrim.stages" in " ".join(process.cmdline()) for process in processes_of(world.root))
+        stages = any("retrim.stages" in command for command in commands_of(world.root))
         return stages or (log.stat().st_size > 0 and time.time() - log.stat().st_mtime > BUSY_SECONDS)
-    if moment == "deployed":
-        return "worker started" in log.read_text(encoding="utf-8")
-    return any(moment in " ".join(process.cmdline()) for process in processes_of(world.root))
+    if moment in IN_LOG:
+        return IN_LOG[moment] in log.read_text(encoding="utf-8")
+    return any(moment in command for command in commands_of(world.root))
 
 
 def wait(claim: Callable[[], bool], seconds: float) -> bool:
@@ -68,8 +69,8 @@ def kill_at(world: World, moment: str, *arguments: str) -> list[str]:
     process.wait()
     assert came, f"{moment} was not reached: {log.read_text(encoding='utf-8')[-3000:]}"
     assert ended is None, f"it ended by itself before {moment}: {log.read_text(encoding='utf-8')[-3000:]}"
-    wait(lambda: not processes_of(world.root), LEFT_SECONDS)
-    return [f"{moment}: {' '.join(process.cmdline())}" for process in processes_of(world.root)]
+    wait(lambda: not commands_of(world.root), LEFT_SECONDS)
+    return [f"{moment}: {command}" for command in commands_of(world.root)]
 
 
 def test_twenty_killed_retrainings_leave_no_process_and_the_next_one_ends(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_twenty_killed_retrainings_leave_no_process_and_the_next_one_ends(tmp_pa
     assert left == []
     assert [run.state in ("promoted", "refused") for run in runs] == [True]
     assert len(house.store.versions(house.model)) == 1
-    assert processes_of(world.root) == []
+    assert commands_of(world.root) == []
 
 
 def test_twenty_killed_schedules_leave_no_process_no_lost_and_no_double_row(tmp_path: Path) -> None:
@@ -110,4 +111,4 @@ def test_twenty_killed_schedules_leave_no_process_no_lost_and_no_double_row(tmp_
     assert sum(batch.rows for batch in batches) == len(world.rows(None, world.day(25 + KILLS)))
     assert len({batch.digest for batch in batches}) == len(batches) == 1 + KILLS
     assert len({run.decision for run in runs}) == len(runs)
-    assert processes_of(world.root) == []
+    assert commands_of(world.root) == []

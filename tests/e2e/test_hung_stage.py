@@ -80,7 +80,7 @@ def test_a_stopped_driver_is_ended_by_the_next_command_and_that_may_run(world: W
     os.kill(running.pid, signal.SIGSTOP)
     sign = next((world.root / "var" / "runs").glob("run-*.lock"))
     until(lambda: time.time() - sign.stat().st_mtime > 10, running)
-    world.retrim("retrain", "--as-of", world.day(25.5), "--reason", "the next", "--mode", "refit", code=(0, 1))
+    world.retrim("retrain", "--as-of", world.day(25.5), "--reason", "the next", code=(0, 1))
     running.communicate(timeout=DEADLINE_SECONDS)
     runs = {run.as_of[:19]: run.state for run in world.house.store.runs("generated")}
 

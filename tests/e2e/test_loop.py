@@ -98,14 +98,18 @@ def test_a_shift_without_labels_crosses_the_threshold_and_starts_a_run(unlabelle
 def test_a_run_with_too_few_mature_rows_ends_deferred_naming_the_date(unlabelled: dict[str, Any]) -> None:
     # Of what has landed, one row an hour comes due from day 28 on: the 40th on day 29 at 16:00.
     assert unlabelled["drifted"]["run"]["reason"] == (
-        "0 mature rows that no model has seen, 40 needed; enough by 2024-01-30T16:00:00+00:00; "
-        "97 labels were due and have not come, land them: retrim ingest FILE --labels"
+        "0 mature rows that no model has seen, 40 needed; enough by 2024-01-30T16:00:00+00:00, asked again when rows, "
+        "labels or settings change; 97 labels were due and have not come, land them: retrim ingest FILE --labels"
     )
 
 
-def test_checks_before_that_date_do_nothing(unlabelled: dict[str, Any]) -> None:
-    assert [each["run"] for each in unlabelled["waiting"]] == [None, None]
-    assert unlabelled["states before"] == ["promoted", "deferred"]
+def test_a_check_before_that_date_asks_again_only_after_labels_have_come(unlabelled: dict[str, Any]) -> None:
+    before, after = (each["run"] for each in unlabelled["waiting"])
+
+    assert before is None
+    assert after["state"] == "deferred"
+    assert after["reason"].startswith("36 mature rows that no model has seen, 40 needed; enough by 2024-01-30T16:00:00")
+    assert unlabelled["states before"] == ["promoted", "deferred", "deferred"]
 
 
 def test_the_first_check_after_that_date_opens_a_new_run_that_is_judged(unlabelled: dict[str, Any]) -> None:
@@ -128,7 +132,7 @@ def test_one_decision_starts_one_run_although_the_flow_runs_twice(unlabelled: di
 
     assert unlabelled["again"]["check"]["id"] == unlabelled["awake"]["check"]["id"]
     assert unlabelled["again"]["run"] is None
-    assert len(states(world)) == 3
+    assert len(states(world)) == 4
 
 
 # --- a stream with labels -------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 
 from retrim.adapters.prefect_api import PrefectApi
 from retrim.adapters.prefect_server import LOGIN, NOTE, known_server
-from tests.world import COMMAND, World, make_world, processes_of
+from tests.world import COMMAND, World, commands_of, make_world
 
 pytestmark = pytest.mark.server
 
@@ -146,6 +146,10 @@ def test_health_and_pages_are_open(siege: Siege) -> None:
     assert [siege.answers[name][0] for name in ("health", "page one")] == [HTTPStatus.OK, HTTPStatus.OK]
 
 
+def test_the_pages_that_ask_somebody_outside_do_not_open_by_themselves(siege: Siege) -> None:
+    assert not siege.answers["pages"][1].get("location", "/").startswith("/v2")
+
+
 def test_the_pages_are_unpacked_under_var(siege: Siege) -> None:
     assert any((siege.world.root / "var" / "prefect" / "pages").rglob("index.html"))
 
@@ -191,9 +195,9 @@ def _command_lines() -> list[list[str]]:
 
 def _left(root: Path) -> list[str]:
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while (left := processes_of(root)) and time.monotonic() < deadline:
+    while (left := commands_of(root)) and time.monotonic() < deadline:
         time.sleep(0.25)
-    return [" ".join(process.cmdline()) for process in left]
+    return left
 
 
 def _until(claim: Callable[[], bool], log: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 from retrim.adapters import prefect_server
 from retrim.adapters.prefect_api import PrefectApi
 from retrim.adapters.store import Row
-from tests.world import COMMAND, World, make_world, processes_of
+from tests.world import COMMAND, World, commands_of, make_world, processes_of
 
 pytestmark = pytest.mark.server
 
@@ -143,7 +143,7 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
         next_run=next_run,
         exit_code=exit_code,
         output=log.read_text(encoding="utf-8"),
-        left=[" ".join(left.cmdline()) for left in processes_of(world.root)],
+        left=commands_of(world.root),
     )
 
 

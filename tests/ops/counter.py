@@ -16,7 +16,7 @@ GOOD = HEADER + "2024-01-01T10:00:00Z,1,0.5,2,NL,9.5\n2024-01-01T11:00:00Z,2,1.5
 NEXT = HEADER + "2024-01-08T10:00:00Z,3,0.5,2,NL,9.5\n"
 HEAVY = HEADER + "2024-01-08T10:00:00Z,3,0.5,2,NL,9.5\n2024-01-08T11:00:00Z,4,-1,2,NL,9.5\n"
 DAY = pd.Timedelta(1, "D")
-NOW = pd.Timestamp("2024-01-02", tz="UTC")
+NOW = pd.Timestamp("2024-01-09", tz="UTC")
 
 
 class Counter:

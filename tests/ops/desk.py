@@ -32,13 +32,14 @@ from retrim.ops.check import Checked, check
 from retrim.ops.counts import used_rows
 from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
-from retrim.ops.known import NEEDS
+from retrim.ops.known import HISTORY, NEEDS
 from retrim.ops.person import ask_for_run
 from retrim.ops.release_log import keep_copies
 from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 from retrim.settings import Env, Params
 from retrim.stages import backtest, compare, features, train
+from retrim.stages._room import read_json
 from tests.proved import move, pass_checks
 
 REPOSITORY = Path(__file__).parents[2]
@@ -132,6 +133,8 @@ class Desk:
         past = self.house.store.releases(self.house.model)
         lineage = {"champion": past[-1].version if past else None, GRAIN: grain_of(self.house)}
         lineage[NEEDS] = needs_of(read_folder(paths.candidate))
+        if (paths.features / "history.json").is_file():
+            lineage[HISTORY] = read_json(paths.features / "history.json")
         self.house.store.add_version(
             {"model": self.house.model, "version": version, **row, **hashes, "lineage": lineage, "verdict": verdict},
             used=used_rows(paths, self.house.params.data),
@@ -158,18 +161,18 @@ class Desk:
         write_file(paths.table, to_parquet(ripe))
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
         write_file(paths.pins, to_json({"judged": []}))
-        _run(features.run, params, paths)
+        run_stage(features.run, params, paths)
         write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
-        _run(train.run, params, paths)
+        run_stage(train.run, params, paths)
         write_file(paths.backtest / "backtest.json", to_json({"loss": params.judge.loss, "origins": []}))
         if params.fairness.mitigate == "thresholds":
-            _run(backtest.run, params, paths)
-        _run(compare.run, params, paths)
+            run_stage(backtest.run, params, paths)
+        run_stage(compare.run, params, paths)
         self.shelf.folders[version] = paths.candidate
         return paths
 
 
-def _run(stage: Callable[..., None], params: Params, paths: Paths) -> None:
+def run_stage(stage: Callable[..., None], params: Params, paths: Paths) -> None:
     """Runs a stage with the sections that its arguments name, as `retrim.stages._room` does."""
     given: dict[str, Any] = {"paths": paths, "cores": 1}
     for name in inspect.signature(stage).parameters:

@@ -49,6 +49,7 @@ DATA = DataParams.model_validate(
         "label_horizon": "1D",
         "batch_every": "7D",
         "batch_grace": "1D",
+        "times_ahead": "1h",
         "suite": "suite.json",
         "rows": {"where": [], "resample": None},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

@@ -543,8 +543,9 @@ def test_a_deferred_run_neither_debits_nor_cools_nor_counts_as_a_refusal(make: M
     checked = desk.check(12)
     run = claim(desk.house, checked.id, now=desk.day(12))
     deferred = defer(desk.house, run, now=desk.day(12))
+    waiting = desk.check(12.5)
     desk.land(rows, 13, kind="labels")
-    waiting, awake = desk.check(12.5), desk.check(15)
+    awake = desk.check(15)
 
     assert deferred is not None
     assert "0 mature rows that no model has seen, 24 needed; enough by 2024-01-1" in deferred.reason
@@ -562,6 +563,63 @@ def test_a_person_may_judge_again_on_the_rows_that_judged_the_champion(make: Mak
     assert defer(desk.house, run, now=desk.day(10.5)) is None
 
 
+def deferred_first(desk: Desk, at: float) -> str:
+    """The reason of a first version that was deferred at a day."""
+    checked = desk.check(at)
+    assert checked.outcome == "retrain"
+    deferred = defer(desk.house, claim(desk.house, checked.id, now=desk.day(at)), now=desk.day(at))
+    assert deferred is not None
+    return deferred.reason
+
+
+def test_one_old_row_does_not_put_the_model_to_sleep(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "house")
+    rows = desk.rows(0, 3)
+    desk.land(rows.assign(at=rows["at"].mask(rows.index == 0, rows["at"] - pd.Timedelta(365 * 12, "D"))), 3)
+
+    # 192 are needed, 71 are mature and one is due in an hour: 121 hours.
+    assert "enough by 2024-01-09T01:00:00+00:00" in deferred_first(desk, 3)
+
+
+@pytest.mark.parametrize("change", ["rows", "labels", "settings"])
+def test_a_deferred_run_is_asked_again_when_something_changes(tmp_path: Path, change: str) -> None:
+    desk = make_desk(tmp_path / "house", labels="later")
+    rows = desk.rows(0, 3)
+    desk.land(rows.assign(outcome=float("nan")), 3)
+    deferred_first(desk, 3)
+    waiting = desk.check(3.1)
+    if change == "rows":
+        desk.land(desk.rows(3, 3.2).assign(outcome=float("nan")), 3.2)
+    if change == "labels":
+        desk.land(rows, 3.2, kind="labels")
+    if change == "settings":
+        desk = with_params(desk, gate={"min_rows": 25})
+    awake = desk.check(3.3)
+
+    assert (waiting.outcome, awake.outcome) == ("none", "retrain")
+    assert awake.reason.startswith("rows, labels or settings have changed since a run was deferred")
+
+
+def test_what_was_asked_again_and_deferred_again_waits_again(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "house")
+    desk.land(desk.rows(0, 3), 3)
+    deferred_first(desk, 3)
+    desk.land(desk.rows(3, 4), 4)
+    deferred_first(desk, 4)
+
+    assert desk.check(4.1).outcome == "none"
+
+
+def test_a_few_rows_tell_no_date(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "house")
+    desk.land(desk.rows(0, 0.1), 3)
+    reason = deferred_first(desk, 3)
+
+    assert "enough by" not in reason
+    assert "asked again when rows, labels or settings change" in reason
+    assert desk.check(400).outcome == "none"
+
+
 def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> None:
     desk = make_desk(tmp_path / "house")
     rows = desk.rows(0, 10)
@@ -569,7 +627,7 @@ def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> N
     deferred = defer(desk.house, claim(desk.house, desk.check(10).id, now=desk.day(10)), now=desk.day(10))
 
     assert deferred is not None
-    assert deferred.reason.endswith("enough by 2024-01-19T00:00:00+00:00")
+    assert deferred.reason.endswith("enough by 2024-01-19T01:00:00+00:00")
 
 
 def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_many_as_it_needs(tmp_path: Path) -> None:

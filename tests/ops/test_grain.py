@@ -32,7 +32,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def test_rows_of_another_grain_are_refused_while_a_version_is_live(desk: Desk) -> None:
-    data = {"key": ["at", "group"], "rows": grain("2h")}
+    data = {"rows": grain("2h")}
     other = with_params(desk, data=data)
     with pytest.raises(RefusedError, match=r'version 1 is live .* was null and is \{"every": "2h".*retrim new DIR'):
         score(other.house, now=other.day(12))
@@ -51,7 +51,7 @@ def test_a_version_that_does_not_say_is_not_refused(desk: Desk) -> None:
     row = store.version(desk.house.model, 1)
     assert row is not None
     row.lineage.pop("grain")
-    other = with_params(desk, data={"key": ["at", "group"], "rows": grain("2h")})
+    other = with_params(desk, data={"rows": grain("2h")})
     other.house.__dict__["store"] = store
     store.version = lambda *_: row  # type: ignore[method-assign]
 

@@ -49,6 +49,7 @@ with held(house, f"run-{decision}") as sign, beating(sign):
 def house(tmp_path: Path) -> House:
     """Settings by which a process may be silent for two seconds."""
     git.git(tmp_path, "init", "-q")
+    git.git(tmp_path, *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "start")
     params = load_params(ROOT / "params.yaml")
     retrain = params.retrain.model_copy(update={"stage_heartbeat": "2s"})
     return House(Workspace(tmp_path), params.model_copy(update={"retrain": retrain}), Env())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters.landing import Landing
+from retrim.ops.cache_lock import using_cache
 from retrim.ops.house import open_house
 from tests.world import COMMAND, World, make_world
 
@@ -64,6 +65,15 @@ def test_the_mlflow_database_is_closed_and_so_is_one_that_was_open(world: World)
     registry.aliases()
 
     assert mode(database) == 0o600
+
+
+def test_the_copies_of_landed_rows_in_dvcs_cache_are_closed(world: World) -> None:
+    cache = world.root / ".dvc" / "cache"
+    cache.mkdir(exist_ok=True)
+    with using_cache(open_house(world.root)):
+        pass
+
+    assert mode(cache) == 0o700
 
 
 def test_rows_that_land_before_anything_else_close_the_folders_above_them(tmp_path: Path, open_umask: None) -> None:

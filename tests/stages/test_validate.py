@@ -194,6 +194,16 @@ class TestAChangedTable:
         assert table["slope"].isna().tolist() == [False] * 48 + [True] * (len(table) - 48)
         assert table["lost"].isna().all()
 
+    def test_a_column_that_only_the_champion_reads_is_not_asked_of(self, room: Room, changed: DataParams) -> None:
+        asked = {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "slope"}}
+        suite = {**SUITE, "expectations": [*SUITE["expectations"], asked]}
+        write_file(room.paths.root / "expectations" / "generated.json", to_json(suite))
+        view = {"features": [{"name": "slope", "type": "number"}], "target": "outcome", "task": "regression"}
+        self.run(room, changed, view)
+        (note,) = json.loads((room.paths.validation / "report.json").read_bytes())["not_asked"]
+
+        assert "'slope', which is no column any more" in note
+
     def test_rows_that_came_before_a_column_are_not_asked_for_it(self, room: Room, changed: DataParams) -> None:
         asked = {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "fresh"}}
         suite = {**SUITE, "expectations": [*SUITE["expectations"], asked]}

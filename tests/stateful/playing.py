@@ -23,7 +23,13 @@ def play(machine: type[RuleBasedStateMachine], *, minutes: float | None, example
         examples: How many fixed sequences.
         steps: Rules in a sequence at most.
     """
-    plain = settings(deadline=None, database=None, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
+    plain = settings(
+        deadline=None,
+        database=None,
+        derandomize=False,  # the profile of tests/conftest.py says otherwise
+        stateful_step_count=steps,
+        suppress_health_check=list(HealthCheck),
+    )
     if minutes is None:
         fixed = settings(plain, derandomize=True, max_examples=examples, phases=(Phase.generate,))
         run_state_machine_as_test(machine, settings=fixed)

@@ -186,10 +186,7 @@ def commit_files(folder: Path, names: list[str], message: str, *, date: str) -> 
 
 
 def commit(root: Path, names: list[str], message: str) -> str:
-    """Commits these files of the workspace as they are, and gives the commit; what else is staged stays so.
-
-    Where nothing of them has changed, that is the commit that is there.
-    """
+    """Commits these files if they changed, and gives the newest commit; what else is staged stays so."""
     if git(root, "status", "--porcelain", "--", *names):
         git(root, "add", "--", *names)
         git(root, *IDENTITY, "commit", "-q", "-m", message, "--", *names)

@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from retrim.adapters.landing_index import LandingIndex
 from retrim.core.canonical import to_json
 from retrim.core.landed_schema import LandedSchema
 from retrim.core.table import OURS, DataParams
-from retrim.datasets.landed import OF, SCHEMA, BatchFile, Kind, batch_id, hash_file
+from retrim.datasets.landed import OF, SCHEMA, BatchFile, Kind, batch_id, check_whole, hash_file
 from retrim.datasets.withdrawn import Withdrawal, read_withdrawals, withdrawal_file, withdrawn_names
 from retrim.files import make_private_folder, open_private
 
 ASIDE = ".tmp-"
+BEFORE = b"retrim.arrived_before"  # a fact of batches whose arrival was dated anew: what it was
 ROW_GROUP = 1 << 17
 """Rows of a row group: docs/decisions/partitions.md."""
 
@@ -199,19 +201,58 @@ class Landing:
         table = _table(pd.DataFrame({**ours, **own})).replace_schema_metadata(
             {f"retrim.{name}": value for name, value in facts.items()}
         )
+        path = self._put(table, f"{kind}-{batch_id(digest)}.parquet", arrived=arrived)
+        self._index.add(path, frame["_key"])
+        return path
+
+    def _put(self, table: pa.Table, name: str, *, arrived: pd.Timestamp) -> Path:
+        """Writes a landed file whole or not at all."""
         folder = self.root / f"arrived={arrived:%Y-%m-%d}"
-        aside = self.root / f"{ASIDE}{batch_id(digest)}"
+        aside = self.root / f"{ASIDE}{name}"
         _write(table, aside)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{kind}-{batch_id(digest)}.parquet"
+        path = folder / name
         with aside.open("rb") as file:  # first the hash: alone it is nothing
             _flushed(hash_file(path), f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
         self._seen = None
         aside.replace(path)
         flush_folder(folder)
         flush_folder(self.root)
-        self._index.add(path, frame["_key"])
         return path
+
+    def date_anew(self, file: BatchFile, arrived: pd.Timestamp) -> Path:
+        """Gives a batch another arrival: only after the clock ran ahead. Hold `locked()`.
+
+        The file is written anew, with the arrival that it had before as a fact. A kill in between leaves both, whose
+        rows are the same; called again for the old one, this takes it away.
+        """
+        written = [each.path for each in self._all() if (each.batch, each.kind) == (file.batch, file.kind)]
+        if len(written) > 1:
+            self._remove(file.path)
+            return next(path for path in written if path != file.path)
+        check_whole(file.path)
+        arrived = arrived.tz_convert("UTC").as_unit("us")
+        with file.path.open("rb") as opened:
+            table = pq.ParquetFile(opened).read()
+        place, stored = table.schema.get_field_index("_arrived"), table.schema.metadata or {}
+        moments = pa.repeat(pa.scalar(arrived.to_pydatetime(), table.schema.field(place).type), len(table))
+        facts = {**stored, b"retrim.arrived": arrived.isoformat().encode(), BEFORE: file.arrived.isoformat().encode()}
+        table = table.set_column(place, table.schema.field(place), moments).replace_schema_metadata(facts)
+        path = self._put(table, file.path.name, arrived=arrived)
+        if path != file.path:
+            self._remove(file.path)
+        return path
+
+    def _remove(self, path: Path) -> None:
+        path.unlink()
+        hash_file(path).unlink(missing_ok=True)
+        flush_folder(path.parent)
+        self._seen = None
+
+    def date_withdrawal_anew(self, withdrawal: Withdrawal, at: pd.Timestamp) -> None:
+        """Gives a withdrawal another time: only after the clock ran ahead. Hold `locked()`."""
+        withdrawal_file(self.root, withdrawal.batch).unlink()
+        self.withdraw(replace(withdrawal, at=at))
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:

@@ -224,6 +224,8 @@ def _server_settings(home: Path, api: PrefectApi) -> dict[str, str]:
         "PREFECT_SERVER_API_KEEPALIVE_TIMEOUT": str(KEEPALIVE_SECONDS),
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "pages"),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # The newer pages fetch settings from amplitude.com as they open, also where analytics are off.
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
     }
 
 

@@ -9,6 +9,8 @@ from retrim.core.windows import SplitParams, folds, keep_back, past_of
 
 A_SECOND = pd.Timedelta("1s")
 FAR = 1_000_000  # rows; whoever needs more waits for a year in any case
+FEWEST = 8  # rows that tell how fast rows come, at least
+NEVER = pd.Timedelta("3650D")  # a date further ahead says nothing
 
 
 def cut_first(event: pd.Series, due: pd.Series, split: SplitParams, tune: TuneParams, backtest: BacktestParams) -> None:
@@ -46,7 +48,7 @@ def rows_missing(
         tune: Folds.
         backtest: Origins.
     """
-    apart = max((event.iloc[-1] - event.iloc[0]) / max(len(event) - 1, 1), A_SECOND)
+    apart = max(usual_gap(event), A_SECOND)
     horizon = (due - event).median()
     more = 0
     while more < FAR:
@@ -64,3 +66,51 @@ def rows_missing(
         else:
             return more
     return FAR
+
+
+def usual_gap(event: pd.Series) -> pd.Timedelta:
+    """The mean span between rows of the newer half: old rows, however old, do not change it.
+
+    Args:
+        event: Event time of each row, ascending, shape (n,), n at least 1.
+    """
+    middle = (len(event) - 1) // 2
+    return pd.Timedelta((event.iloc[-1] - event.iloc[middle]) / max(len(event) - 1 - middle, 1))
+
+
+def enough_at(
+    event: pd.Series, due: pd.Series, matured: pd.Series, *, missing: int, as_of: pd.Timestamp
+) -> pd.Timestamp | None:
+    """When so many more rows will be mature, if rows go on to come as they did, and labels come when they are due.
+
+    What is expected by a moment are the landed rows that are due by then, and those that come from now on at the pace
+    of the newer half, each as long before its label as rows usually are.
+
+    Args:
+        event: Event time of each row in total order, shape (n,).
+        due: When each row's label is due, shape (n,).
+        matured: When each row was mature; missing while it is not, shape (n,).
+        missing: How many more are needed, at least 1.
+        as_of: Now.
+
+    Returns:
+        None where the rows that have landed neither suffice nor tell how fast others come, or that is years ahead.
+    """
+    now = as_of.timestamp()
+    waits = _seconds(due[matured.isna() & (due > as_of)]) - now
+    # The moment at which the k-th of them is due, for k = 0 ... missing.
+    coming = np.concatenate([[0.0], np.sort(waits)])[: missing + 1]
+    by_then = coming[missing:]
+    gap = usual_gap(event).total_seconds()
+    if len(event) >= FEWEST and gap > 0:
+        lag = float(np.median(_seconds(due) - _seconds(event)))
+        rest = missing - np.arange(min(len(coming), missing))
+        by_then = np.concatenate([by_then, np.maximum(coming[:missing], lag + gap * rest)])
+    if not len(by_then) or by_then.min() > NEVER.total_seconds():
+        return None
+    return as_of + pd.Timedelta(round(float(by_then.min())), "s")
+
+
+def _seconds(times: pd.Series) -> np.ndarray:
+    """Times as seconds since 1970, shape (n,); years far away too."""
+    return np.asarray(times.dt.as_unit("us").astype("int64").to_numpy() / 1e6)

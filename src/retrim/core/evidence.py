@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from retrim.core.account import Account
 from retrim.core.band import Band, BandParams
+from retrim.core.history import Deferral
 from retrim.core.plan import Timetable
 from retrim.core.plugins import Registry
 from retrim.core.preview import Preview
@@ -85,8 +86,7 @@ class Evidence:
         checks_since_run: Checks since then, this one counted; None if none was.
         promoted_by: Rules that started that run, if it was promoted.
         refusals: Runs refused one after the other, up to now.
-        deferred_until: When a deferred run is to be tried again; None if none waits.
-        deferred_by: Rules that started it.
+        deferral: The deferred run that waits to be tried again; None if none does.
         going_on: The run that is under way or is taken up again after a kill; None if there is none.
         waiting: The run whose version waits for a person's approval; None if there is none.
         held: Rules whose alarm waits for a person.
@@ -114,8 +114,7 @@ class Evidence:
     checks_since_run: int | None
     promoted_by: tuple[str, ...]
     refusals: int
-    deferred_until: pd.Timestamp | None
-    deferred_by: tuple[str, ...]
+    deferral: Deferral | None
     going_on: str | None
     waiting: str | None
     held: tuple[str, ...]

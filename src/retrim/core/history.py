@@ -21,7 +21,8 @@ class PastRun:
         as_of: The moment it pretended was now.
         state: How it stands or ended.
         rules: Rules that started it; empty for a person's and for version 1.
-        until: When a deferred one is to be tried again.
+        until: When a deferred one is to be tried again; None where that cannot be said.
+        changed: Of a deferred one: whether rows, labels or settings have changed since.
     """
 
     id: str
@@ -29,6 +30,22 @@ class PastRun:
     state: str
     rules: tuple[str, ...]
     until: pd.Timestamp | None
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class Deferral:
+    """A deferred run that waits to be tried again.
+
+    Args:
+        until: When there will be rows enough; None where that cannot be said.
+        rules: Rules that started it.
+        changed: Whether rows, labels or settings have changed since: then it is tried again at once.
+    """
+
+    until: pd.Timestamp | None
+    rules: tuple[str, ...]
+    changed: bool
 
 
 @dataclass(frozen=True)
@@ -100,8 +117,7 @@ def standing(past: Past, *, champion: int | None, drifted: tuple[str, ...] | Non
         "checks_since_run": since,
         "promoted_by": ended[-1].rules if ended and ended[-1].state == "promoted" else (),
         "refusals": _refusals([run for run in ended if not any(each.at >= run.as_of for each in past.settled)]),
-        "deferred_until": None if waits is None else waits.until,
-        "deferred_by": () if waits is None else waits.rules,
+        "deferral": None if waits is None else Deferral(waits.until, waits.rules, waits.changed),
         "going_on": going_on[-1] if going_on else None,
         "waiting": asking[-1] if asking else None,
         "held": _held(past),

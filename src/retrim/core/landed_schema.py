@@ -1,8 +1,9 @@
 """What a landed file says of its columns, and how they are read as the columns that are declared now.
 
 A table may change. A column that appears is missing in older files, one that disappears is left out of newer ones, a
-type may widen, and a rename is declared (`was`). A rename also stands in the files that land after it, so that a chain
-of renames needs no more than the last. Whatever else changed is a fault.
+type may widen, and a rename is declared (`was`), with every name that the column had: so the settings say all that
+reading any of the files takes, whatever other files are there. A rename also stands in the files that land after it, so
+that one which is forgotten is noticed. Whatever else changed is a fault.
 """
 
 import json
@@ -198,18 +199,31 @@ def schema_faults(schemas: Mapping[str, LandedSchema], data: DataParams, *, labe
     return list(dict.fromkeys(found))
 
 
-def unknown_earlier_names(schemas: Iterable[LandedSchema], data: DataParams) -> list[str]:
-    """Renames of what never landed, in sentences with their cure; none while nothing has landed.
+def name_faults(schemas: Iterable[LandedSchema], data: DataParams) -> list[str]:
+    """Renames of what never landed, and earlier names that are not declared any more, in sentences with their cure.
 
-    Not for a view of the past: then the column may not have been there yet.
+    Args:
+        schemas: Of all that ever landed: in a view of the past a column may not be there yet.
+        data: What the table is.
     """
-    landed = {name for schema in schemas for name in schema.types}
-    return [
-        f"data.columns: {name!r} was {' or '.join(map(repr, column.was))}, it says, and no landed batch has such a "
-        f"column; landed are: {', '.join(sorted(landed))}; write the name that stands there, or take `was` out"
-        for name, column in data.columns.items()
-        if landed and column.was and not {name, *column.was} & landed
-    ]
+    schemas = list(schemas)
+    landed, names = {name for schema in schemas for name in schema.types}, ColumnNames(schemas, data)
+    found = []
+    for name, column in data.columns.items():
+        told = {name, *column.was}
+        forgotten = sorted((names.of(name) & landed) - told - set(data.columns))
+        if landed and column.was and not told & landed:
+            found.append(
+                f"data.columns: {name!r} was {' or '.join(map(repr, column.was))}, it says, and no landed batch has "
+                f"such a column; landed are: {', '.join(sorted(landed))}; write the name that stands there, or take "
+                "`was` out"
+            )
+        elif forgotten:
+            found.append(
+                f"data.columns: {name!r} landed as {' and as '.join(map(repr, forgotten))} too, by a rename that is "
+                f"not declared any more; write all its names: `was: [{', '.join([*column.was, *forgotten])}]`"
+            )
+    return found
 
 
 def _each_once(schemas: Mapping[str, LandedSchema]) -> list[tuple[str, LandedSchema]]:

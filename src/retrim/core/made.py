@@ -64,6 +64,16 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if types.get(name) != "time" and name != LABEL_TIME
         ),
         *(
+            f"reading.repeated: {name!r} is no time column of data.columns"
+            for name in reading.repeated
+            if types.get(name) != "time"
+        ),
+        *(
+            f"reading.repeated: {each.column!r} is neither in data.columns nor in reading.skip; add it to one of them"
+            for each in reading.repeated.values()
+            if each.column not in types and each.column not in reading.skip
+        ),
+        *(
             f"reading.signs: {name!r} is no number or integer of data.columns"
             for name in reading.signs
             if types.get(name) not in ("number", "integer")

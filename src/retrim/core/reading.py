@@ -50,6 +50,13 @@ def _known_form(form: str) -> str:
     return form
 
 
+class RepeatedHour(Section):
+    """What says whether a row is of the later of two equal local times, where clocks went back."""
+
+    column: str = Field(description="a column of the file: of the table, or skipped")
+    later: tuple[str, ...] = Field(min_length=1, description="what stands in it where the row is of the later one")
+
+
 class ReadingParams(Section):
     """How files spell what their cells say."""
 
@@ -68,6 +75,9 @@ class ReadingParams(Section):
         description="formats of a time column, as strptime has them; none: ISO 8601"
     )
     zone: Annotated[str, AfterValidator(known_zone)] = Field(description="of times that name none, and of the calendar")
+    repeated: dict[str, RepeatedHour] = Field(
+        description="what says which of two equal local times in autumn it is; of a time not named: the order of rows"
+    )
     skip: tuple[str, ...] = Field(description="columns that a file may have and that are never kept")
     arrival: str | None = Field(description="the time column, where files have none: filled in, in order of arrival")
     calendar: dict[str, CalendarPart] = Field(description="feature columns made from the event time")
@@ -101,6 +111,7 @@ PLAIN = ReadingParams(
     trim=False,
     dates={},
     zone="UTC",
+    repeated={},
     skip=(),
     arrival=None,
     calendar={},

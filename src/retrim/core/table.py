@@ -77,6 +77,7 @@ class DataParams(Section):
     label_horizon: Span | None = Field(description="due = event time + this span; null where a column says it")
     batch_every: Span = Field(description="span between batches, so that a missing one is noticed")
     batch_grace: Span = Field(description="how late a batch may be before it is reported")
+    times_ahead: Span = Field(description="how much later than its arrival an event or a label time may be")
     suite: str = Field(description="path of the Great Expectations suite, from the workspace")
     rows: RowParams = Field(description="which of the landed rows the table has, and at what grain")
     history: HistoryParams = Field(description="features from the past of the table")
@@ -137,6 +138,11 @@ class DataParams(Section):
     def row_key(self) -> tuple[str, ...]:
         """The columns that name a row of the table: those that name a landed one, or its span and what it is about."""
         return self.key if self.rows.resample is None else (*self.rows.resample.by, self.time)
+
+    @property
+    def latest_after(self) -> pd.Timedelta:
+        """How much later than its arrival the event of a row may be: rows that are predicted ahead come before it."""
+        return pd.Timedelta(self.times_ahead) + pd.Timedelta(self.history.ahead or 0)
 
     def _with_role(self, role: str) -> list[str]:
         return [name for name, column in self.columns.items() if column.role == role]

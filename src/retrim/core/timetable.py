@@ -1,6 +1,7 @@
 """When a timetable is due: a span after a moment, or the next moment of a cron expression, in UTC."""
 
 import re
+from collections.abc import Iterator
 from datetime import date
 
 import pandas as pd
@@ -9,6 +10,7 @@ FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?")
+EPOCH = pd.Timestamp(0, tz="UTC")
 DAYS_LOOKED_AT = 366 * 8  # 29 February may be eight years away
 
 
@@ -37,6 +39,20 @@ def next_due(timetable: str, after: pd.Timestamp) -> pd.Timestamp:
                 if moment >= start:
                     return moment
     raise ValueError(f"{timetable!r} names a moment that never comes")
+
+
+def due_between(timetable: str, after: pd.Timestamp, until: pd.Timestamp) -> Iterator[pd.Timestamp]:
+    """The moments in `(after, until]` that the timetable of a schedule names, in order; a span is counted from 1970.
+
+    Raises:
+        ValueError: The timetable is neither a span nor a cron expression.
+    """
+    moment = after
+    if " " not in timetable.strip():
+        every = pd.Timedelta(timetable)
+        moment = EPOCH + ((after - EPOCH) // every) * every
+    while (moment := next_due(timetable, moment)) <= until:
+        yield moment
 
 
 def cron_fields(cron: str) -> list[set[int]]:

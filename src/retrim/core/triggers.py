@@ -7,6 +7,7 @@ import pandas as pd
 
 from retrim.core import rules as _rules  # noqa: F401 - enters the rules in their table
 from retrim.core.evidence import RULES, BudgetParams, Evidence, Rule, Said, TriggerParams
+from retrim.core.history import Deferral
 
 __all__ = ["RULES", "BudgetParams", "Decision", "Evidence", "Rule", "Said", "TriggerParams", "decide"]
 
@@ -67,19 +68,33 @@ def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -
         return replace(
             quiet, reason=waits, change="an answer: `retrim approve` or `retrim reject`; or `retrim retrain`"
         )
-    if evidence.deferred_until is not None:
-        until = evidence.deferred_until.isoformat()
-        if evidence.now < evidence.deferred_until:
-            waits = f"a deferred run waits for labels until {until}"
-            return replace(quiet, reason=waits, change=f"a check at or after {until}, which tries it again")
-        due = replace(quiet, reason=f"labels awaited until {until} are due now", change=f"a check before {until}")
-        return _start(due, evidence, params, fired=evidence.deferred_by)
+    if evidence.deferral is not None:
+        return _tried_again(quiet, evidence.deferral, evidence, params)
     if evidence.champion is None:
         if evidence.refusals >= params.refusals_to_hold:
             return replace(quiet, outcome="held", reason=_refused_so_often(evidence), change=f"a person: {RELEASE}")
         first = replace(quiet, reason="no version is live: the first is made", change="a live version")
         return _start(first, evidence, params, fired=())
     return None
+
+
+def _tried_again(quiet: Decision, deferral: Deferral, evidence: Evidence, params: TriggerParams) -> Decision:
+    """The decision while a deferred run waits: tried again on its date, or before as soon as anything changed."""
+    until = deferral.until
+    if deferral.changed:
+        what = "rows, labels or settings have changed since a run was deferred"
+        again = replace(quiet, reason=what, change="nothing new since then")
+    elif until is None:
+        waits = "a deferred run waits for rows, labels or other settings"
+        return replace(quiet, reason=waits, change="a check after one of them has changed, which tries it again")
+    elif evidence.now < until:
+        waits = f"a deferred run waits for labels until {until.isoformat()}"
+        change = f"a check at or after {until.isoformat()}, or after rows, labels or settings have changed"
+        return replace(quiet, reason=waits, change=change)
+    else:
+        due = f"labels awaited until {until.isoformat()} are due now"
+        again = replace(quiet, reason=due, change=f"a check before {until.isoformat()}")
+    return _start(again, evidence, params, fired=deferral.rules)
 
 
 def _with_alarms(quiet: Decision, firing: list[Said], evidence: Evidence, params: TriggerParams) -> Decision:
@@ -111,7 +126,7 @@ def _with_alarms(quiet: Decision, firing: list[Said], evidence: Evidence, params
 
 def _start(alarm: Decision, evidence: Evidence, params: TriggerParams, *, fired: tuple[str, ...]) -> Decision:
     """The decision to retrain; unless all alarms are a person's, or there is no budget left for it."""
-    awaited = evidence.deferred_until is not None  # what was decided before is only taken up again
+    awaited = evidence.deferral is not None  # what was decided before is only taken up again
     if "manual" in params.rules and not awaited:
         reason = f"{alarm.reason}; but manual is set: a person decides ({RELEASE})"
         return replace(alarm, outcome="held", reason=reason, change=f"a person: {RELEASE}; or rules without manual")

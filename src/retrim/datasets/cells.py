@@ -50,9 +50,16 @@ def rule_of(name: str, kind: ColumnType, reading: ReadingParams) -> str:
 
 
 def typed(
-    column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams = PLAIN
+    column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams = PLAIN, *, later: bool = False
 ) -> tuple[pd.Series, tuple[Fault, ...]]:
     """The values of `column` as `kind`, and the cells that are not of it.
+
+    Args:
+        column: As it stands in the file.
+        name: What it is called.
+        kind: Its declared type.
+        reading: How the file spells what its cells say.
+        later: Whether a local time that comes twice in autumn is read as the later of the two.
 
     Returns:
         float64 (number, integer), str (category) or UTC microseconds (time); missing where a cell is at fault.
@@ -71,8 +78,8 @@ def typed(
     if kind == "category":
         return _category(column, name)
     if text:
-        return _from_text(pc.utf8_trim_whitespace(column), name, kind, reading)
-    return _from_storage(column, name, kind, reading)
+        return _from_text(pc.utf8_trim_whitespace(column), name, kind, reading, later=later)
+    return _from_storage(column, name, kind, reading, later=later)
 
 
 def _is_text(column: pa.ChunkedArray) -> bool:
@@ -88,18 +95,21 @@ def _category(column: pa.ChunkedArray, name: str) -> tuple[pd.Series, tuple[Faul
 
 
 def _from_text(
-    column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams
+    column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams, *, later: bool
 ) -> tuple[pd.Series, tuple[Fault, ...]]:
+    blank = pc.is_null(column).to_numpy()
+    faults: tuple[Fault, ...] = ()
     if kind == "time":
-        values, good = _times(column, name, reading)
+        values, good, skipped = _times(column, name, reading, later=later)
+        faults = _never_shown(skipped & ~blank, column, name, reading.zone)
+        good = good | skipped
     else:
         values = pd.Series(
             _plain_numbers(column, *reading.signs_of(name)).cast(pa.float64()).to_pandas(), name=name, dtype="float64"
         )
         good = _numbers_fit(values, kind)
-    blank = pc.is_null(column).to_numpy()
     bad = ~blank & ~good
-    return values.mask(bad), _cells(bad, column, name, kind, reading)
+    return values.mask(bad), (*_cells(bad, column, name, kind, reading), *faults)
 
 
 def _plain_numbers(column: pa.ChunkedArray, decimal: str, thousands: str) -> pa.ChunkedArray:
@@ -115,33 +125,42 @@ def _plain_numbers(column: pa.ChunkedArray, decimal: str, thousands: str) -> pa.
     return pc.if_else(pc.fill_null(pc.match_substring_regex(column, NUMBER), False), column, None)
 
 
-def _times(column: pa.ChunkedArray, name: str, reading: ReadingParams) -> tuple[pd.Series, np.ndarray]:
-    """UTC microseconds, missing where a cell is no time as declared; and where it is one."""
+def _times(
+    column: pa.ChunkedArray, name: str, reading: ReadingParams, *, later: bool
+) -> tuple[pd.Series, np.ndarray, np.ndarray]:
+    """UTC microseconds, missing where a cell is no time as declared; where it is one; and where no clock showed it."""
     formats = reading.dates.get(name, ())
     if formats:
         text = pd.Series(column.to_pandas(), dtype="str", name=name)
         values = pd.Series(pd.NaT, index=text.index, name=name, dtype="datetime64[us, UTC]")
+        skipped = np.zeros(len(text), dtype=bool)
         for form in formats:
-            left = values.isna()
-            values = values.where(~left, _parsed(text[left], form, reading.zone).reindex(text.index))
+            left = values.isna() & ~skipped
+            read, is_naive = _parsed(text[left], form)
+            placed = _placed(read, reading.zone, later=later) if is_naive else read
+            skipped |= (read.notna() & placed.isna()).reindex(text.index, fill_value=False).to_numpy()
+            values = values.where(~left, placed.reindex(text.index))
     else:
         fits = pc.fill_null(pc.match_substring_regex(column, TIME), False)
         text = pd.Series(pc.if_else(fits, column, None).to_pandas(), dtype="str", name=name)
-        values = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
+        read = values = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
         if reading.zone != "UTC":
             naive = ~text.str.contains(ZONED, regex=True).fillna(value=True).astype("bool")
-            values = values.where(~naive, _placed(values[naive], reading.zone).reindex(text.index))
-    return values, values.dt.year.between(*YEARS).to_numpy()
+            placed = _placed(read[naive], reading.zone, later=later)
+            values = read.where(~naive, placed.reindex(text.index))
+        skipped = (read.notna() & values.isna()).to_numpy()
+    return values, values.dt.year.between(*YEARS).to_numpy(), skipped
 
 
-def _parsed(text: pd.Series, form: str, zone: str) -> pd.Series:
+def _parsed(text: pd.Series, form: str) -> tuple[pd.Series, bool]:
+    """Times as the format has them, missing where a cell is none; and whether they name no zone: then as if in UTC."""
     if form in UNIX:
         ticks = pd.to_numeric(
             text.where(text.str.fullmatch(NUMBER).fillna(value=False).astype("bool")), errors="coerce"
         )
-        return _since_1970(ticks * TICKS["us"] / TICKS[UNIX[form]])
-    found = pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form)
-    return found.dt.as_unit("us") if "%z" in form else _placed(found.dt.as_unit("us").dt.tz_localize("UTC"), zone)
+        return _since_1970(ticks * TICKS["us"] / TICKS[UNIX[form]]), False
+    found = pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form).dt.as_unit("us")
+    return (found, False) if "%z" in form else (found.dt.tz_localize("UTC"), True)
 
 
 def _since_1970(micro: pd.Series) -> pd.Series:
@@ -151,18 +170,35 @@ def _since_1970(micro: pd.Series) -> pd.Series:
     return pd.Series(ticks, index=micro.index).where(known).dt.tz_localize("UTC")
 
 
-def _placed(walls: pd.Series, zone: str) -> pd.Series:
-    """Instants of wall times given as if in UTC; an hour that comes twice is the earlier, a skipped one the next."""
+def _placed(walls: pd.Series, zone: str, *, later: bool) -> pd.Series:
+    """Instants of local times given as if in UTC; missing where clocks went forward over one.
+
+    Args:
+        walls: Times that clocks in the zone showed.
+        zone: Where.
+        later: Whether one that comes twice is the later of the two.
+    """
     if zone == "UTC":
         return walls
     bare = walls.dt.tz_localize(None)
-    earlier = np.ones(len(bare), dtype=bool)
-    there = bare.dt.tz_localize(zone, ambiguous=earlier, nonexistent="shift_forward")
+    is_summer = np.full(len(bare), fill_value=not later)
+    there = bare.dt.tz_localize(zone, ambiguous=is_summer, nonexistent="NaT")
     return pd.Series(there.dt.tz_convert("UTC"))
 
 
+def _never_shown(skipped: np.ndarray, column: pa.ChunkedArray, name: str, zone: str) -> tuple[Fault, ...]:
+    """The fault of local times of the hour that clocks skip in spring."""
+    rows = np.flatnonzero(skipped)
+    if not len(rows):
+        return ()
+    found = ((int(row), None, column[int(row)].as_py()) for row in rows)
+    rule = f"is a time that clocks in {zone} showed"
+    cure = "clocks went forward over it: correct the time, or name the zone that it is of (reading.zone)"
+    return (of_rows(name, rule, found, count=len(rows), releasable=False, cure=cure),)
+
+
 def _from_storage(
-    column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams
+    column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams, *, later: bool
 ) -> tuple[pd.Series, tuple[Fault, ...]]:
     stored = column.type
     form = next(iter(reading.dates.get(name, ())), "")
@@ -182,9 +218,12 @@ def _from_storage(
         out = pc.fill_null(pc.or_(pc.less(ticks, low), pc.greater(ticks, high)), False)
         instants = pc.if_else(out, None, column).cast(pa.timestamp("us", "UTC"), safe=False)
         times = pd.Series(instants.to_pandas(), name=name).dt.as_unit("us").dt.tz_convert("UTC")
+        faults = _cells(out.to_numpy(), ticks, name, kind)
         if form not in UNIX and pa.types.is_timestamp(stored) and stored.tz is None:
-            times = _placed(times, reading.zone)
-        return times, _cells(out.to_numpy(), ticks, name, kind)
+            placed = _placed(times, reading.zone, later=later)
+            skipped = (times.notna() & placed.isna()).to_numpy()
+            return placed, (*faults, *_never_shown(skipped, column, name, reading.zone))
+        return times, faults
     if not (pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_decimal(stored)):
         return _stored_wrongly(column, name, kind, "float64")
     values = pd.Series(column.cast(pa.float64(), safe=False).to_pandas(), name=name, dtype="float64")

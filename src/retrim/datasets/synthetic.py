@@ -104,6 +104,7 @@ def data_section(task: Literal["regression", "binary"], *, labels: str, horizon:
         "label_horizon": horizon,
         "batch_every": "7d",
         "batch_grace": "1d",
+        "times_ahead": "1h",
         "suite": suite,
         "rows": {"where": [], "resample": None},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

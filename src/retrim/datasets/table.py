@@ -5,14 +5,17 @@ and UTC microseconds for times.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from retrim.core.fault import Fault, of_rows, whole_file
 from retrim.core.reading import PLAIN, ReadingParams
+from retrim.core.repeated_hours import later_hours
 from retrim.core.table import LABEL_TIME, ColumnType, DataParams
 from retrim.datasets.cells import typed
 from retrim.datasets.container import NoTableError, columns_of
@@ -29,11 +32,14 @@ class Reading:
         digest: sha256 of the file's bytes, hexadecimal.
         frame: Typed rows in the order of the file; None when it is no such table.
         faults: Empty when every cell is of its type.
+        either: By time column, the later instants of rows whose local time comes twice, where nothing in the file tells
+            which it is: `frame` has the earlier ones. Missing in all other rows; without a column that has none.
     """
 
     digest: str
     frame: pd.DataFrame | None
     faults: tuple[Fault, ...]
+    either: Mapping[str, pd.Series] = field(default_factory=dict)
 
 
 def declared(
@@ -110,7 +116,41 @@ def read_content(content: bytes, data: DataParams, *, labels: bool, reading: Rea
     frame = pd.DataFrame(columns)
     if not faults:
         faults.extend(_missing(frame, data, labels=labels))
-    return Reading(digest, frame, tuple(faults))
+    either = {} if faults or reading.zone == "UTC" else _settle_repeated(frame, stored, data, reading)
+    return Reading(digest, frame, tuple(faults), either)
+
+
+def _settle_repeated(
+    frame: pd.DataFrame, stored: pa.Table, data: DataParams, reading: ReadingParams
+) -> dict[str, pd.Series]:
+    """Gives rows of the hour that comes twice the instant that they are of; what remains open is given back.
+
+    A declared column says it. Else the order of rows does, for the event time and times of the key; any other time is
+    the earlier one that is not before the event.
+    """
+    open_ones = {}
+    names = [str(name) for name in frame if name in stored.column_names and frame[name].dtype.kind == "M"]
+    for name in sorted(names, key=lambda name: name != data.time):
+        later, _ = typed(stored[name], name, "time", reading, later=True)
+        twice = frame[name].notna() & (frame[name] != later)
+        if not twice.any():
+            continue
+        said = reading.repeated.get(name)
+        if said is not None and said.column in stored.column_names:
+            words, _ = typed(stored[said.column].cast(pa.string()), said.column, "category", reading)
+            is_later = words.isin(said.later).to_numpy()
+        elif name in (data.time, *data.key):
+            names_series = data.key if name in data.key else data.history.entity
+            series = [one for one in names_series if one != name and one in frame]
+            none = np.zeros(len(frame), dtype="int64")
+            group = frame.groupby(series, dropna=False, sort=False).ngroup().to_numpy() if series else none
+            is_later, either = later_hours(frame[name], later, group, names_rows=name in data.key)
+            if either.any():
+                open_ones[name] = later.where(either)
+        else:
+            is_later = (frame[name] < frame[data.time]).to_numpy() if data.time in frame else np.zeros(len(frame), bool)
+        frame[name] = frame[name].mask(twice & is_later, later)
+    return open_ones
 
 
 def _missing(frame: pd.DataFrame, data: DataParams, *, labels: bool) -> list[Fault]:

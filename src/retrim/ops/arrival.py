@@ -43,6 +43,7 @@ def arrival(
         raise BadInputError(f"arrival time {now} has no time zone; give it in UTC")
     if last is not None and (now < last or (correction and now == last)):
         raise BadInputError(
-            f"arrival time {now} is not after that of the last batch, {last}; arrivals go forward, so give a later one"
+            f"arrival time {now} is not after that of the last batch, {last}; arrivals go forward, so give a later "
+            "one; or, if the clock ran ahead when that came, see: retrim batch repair-arrivals"
         )
     return now

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from retrim.adapters.dvc_cache import cache_folder
 from retrim.errors import RefusedError
 from retrim.files import make_private_folder
 from retrim.ops.house import House
@@ -21,7 +20,7 @@ def using_cache(house: House) -> Iterator[None]:
     """
     path = house.workspace.var / "cache.lock"
     make_private_folder(path.parent)
-    make_private_folder(cache_folder(house.workspace.root))  # it holds copies of landed rows
+    make_private_folder(house.workspace.root / ".dvc" / "cache")  # copies of landed rows; one elsewhere may be shared
     with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield

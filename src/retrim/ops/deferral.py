@@ -1,38 +1,55 @@
 """Whether a retraining has to wait for rows, and until when."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import pandas as pd
 
 from retrim.adapters.store import iso
-from retrim.core.enough import A_SECOND, cut_first, rows_missing
+from retrim.core.enough import cut_first, enough_at, rows_missing
 from retrim.core.table import mature
 from retrim.errors import BadInputError
 from retrim.ops.champion import champion
 from retrim.ops.house import House
 from retrim.ops.known import known_times
 
-WAIT_AT_MOST = pd.Timedelta("365D")  # a wrong year in a few rows must not put a model to sleep for good
-
 
 @dataclass(frozen=True)
 class RowsToWaitFor:
-    """Rows that have to mature before a retraining can be judged: why, until when, how many."""
+    """Rows that have to mature before a retraining can be judged.
+
+    Args:
+        reason: Why, in a sentence.
+        until: When there will be enough; None where that cannot be said.
+        missing: How many.
+        known: What was known when that was said: see `what_is_known`.
+    """
 
     reason: str
-    until: pd.Timestamp
+    until: pd.Timestamp | None
     missing: int
+    known: dict[str, str]
 
     def as_record(self) -> dict[str, Any]:
-        return {"reason": self.reason, "until": iso(self.until), "missing": self.missing}
+        until = None if self.until is None else iso(self.until)
+        return {"reason": self.reason, "until": until, "missing": self.missing, "known": self.known}
+
+
+def what_is_known(house: House, *, as_of: pd.Timestamp | None = None) -> dict[str, str]:
+    """Digests of what a deferral rests on: batches of rows and labels that have landed, by `as_of` if given; settings.
+
+    A run that was deferred is tried again when one of them has changed.
+    """
+    batches = "\n".join(f"{batch.digest} {batch.arrived.isoformat()}" for batch in house.landing.batches(as_of))
+    settings = house.params.model_dump_json()
+    return {"landed": sha256(batches.encode()).hexdigest(), "settings": sha256(settings.encode()).hexdigest()}
 
 
 def rows_to_wait_for(house: House, *, as_of: pd.Timestamp, by_person: bool) -> RowsToWaitFor | None:
     """What a retraining as of a date waits for, which a person asked for or a check decided; None if for nothing.
 
-    The date is when enough of the rows that have landed will be due; if even those do
-    not suffice, it is extrapolated from the rate at which rows come.
+    The date is when enough of the rows that have landed will be due, or of those that come at the rate of the newest.
 
     Raises:
         BadInputError: No rows had landed by then.
@@ -52,12 +69,13 @@ def rows_to_wait_for(house: House, *, as_of: pd.Timestamp, by_person: bool) -> R
         missing, reason = _too_few_to_train(house, ripe)
     if missing <= 0:
         return None
-    until = _enough_at(table, missing, as_of)
-    reason = f"{reason}; enough by {iso(until)}"
+    until = enough_at(table["_event"], table["_due"], table["_matured"], missing=missing, as_of=as_of)
+    when = "when there will be cannot be told" if until is None else f"enough by {iso(until)}"
+    reason = f"{reason}; {when}, asked again when rows, labels or settings change"
     silent = int((table["_matured"].isna() & (table["_due"] <= as_of)).sum())
     if silent:
         reason = f"{reason}; {silent} labels were due and have not come, land them: retrim ingest FILE --labels"
-    return RowsToWaitFor(reason, until, missing)
+    return RowsToWaitFor(reason, until, missing, what_is_known(house, as_of=as_of))
 
 
 def _too_few_to_train(house: House, ripe: pd.DataFrame) -> tuple[int, str]:
@@ -69,15 +87,3 @@ def _too_few_to_train(house: House, ripe: pd.DataFrame) -> tuple[int, str]:
         missing = max(rows_missing(event, due, params.split, params.tune, params.backtest), 1)
         return missing, f"too few of {len(ripe)} mature rows to train on before those that judge ({error})"
     return 0, ""
-
-
-def _enough_at(table: pd.DataFrame, missing: int, as_of: pd.Timestamp) -> pd.Timestamp:
-    latest = as_of + WAIT_AT_MOST
-    coming = table.loc[table["_matured"].isna() & table["_due"].between(as_of, latest, inclusive="right"), "_due"]
-    coming = coming.sort_values()
-    if len(coming) >= missing:
-        return pd.Timestamp(coming.iloc[missing - 1])
-    span = table["_event"].iloc[-1] - table["_event"].iloc[0]
-    last = coming.iloc[-1] if len(coming) else as_of
-    a_row = span / max(len(table) - 1, 1)
-    return min(pd.Timestamp(last + min(max(a_row, A_SECOND), WAIT_AT_MOST) * (missing - len(coming))), latest)

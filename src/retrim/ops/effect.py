@@ -145,15 +145,14 @@ def _fitted_by(params: Params, live: Recipe | None) -> dict[str, Any]:
 def _tables(house: House, tried: Params, now: pd.Timestamp) -> list[pd.DataFrame]:
     """Mature rows as each side makes them."""
     tell("try: reading what has landed")
-    tables = []
-    for each in (house.params, tried):
-        landed, labels = open_landed(house.landing.batches(now), each.data, {}, root=house.landing.root)
+    tables, files = [], house.landing.batches(now)
+    for each in (house.params, tried) if any(file.kind == "rows" for file in files) else ():
+        landed, labels = open_landed(files, each.data, {}, root=house.landing.root)
         rows = without_numbers(landed.narrow(landed.columns))
         tables.append(as_trained(mature(assemble(rows, labels, each.data, as_of=now)), each.fairness))
-    if min(map(len, tables)) < 4:
-        raise RefusedError(
-            f"{min(map(len, tables))} rows are mature as of {now.isoformat()}; wait until labels are due"
-        )
+    fewest = min(map(len, tables), default=0)
+    if fewest < 4:
+        raise RefusedError(f"{fewest} rows are mature as of {now.isoformat()}; wait until labels are due")
     return tables
 
 

@@ -198,7 +198,9 @@ def drop(name: str, *, workspace: Workspace, now: pd.Timestamp, by: str, reason:
     with Landing(workspace.landing).locked():
         entry = quarantine.get(name)
         if entry.state in ("released", "landed"):
-            raise RefusedError(f"batch {entry.batch} was {entry.state}; correct its rows: retrim ingest --correction")
+            raise RefusedError(
+                f"batch {entry.batch} was {entry.state}; correct its rows: retrim ingest FILE --correction"
+            )
         entry = quarantine.close(entry, state="dropped", by=by, reason=reason, now=now)
     log.info("batch dropped", extra={"batch": entry.batch, "by": by, "reason": reason})
     return entry

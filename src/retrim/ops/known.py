@@ -17,6 +17,7 @@ from retrim.core.table import ColumnType, DataParams, known_rows, shaped, with_p
 from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
 from retrim.datasets.landed_zone import open_landed, with_names_of_then
 from retrim.errors import BadInputError
+from retrim.ops.changed_table import refuse_changes
 from retrim.ops.house import House
 
 HISTORY = "history"
@@ -145,6 +146,7 @@ def _known(
     files = [file for file in house.landing.batches(as_of) if batches is None or file.batch in batches]
     if not any(file.kind == "rows" for file in files):
         raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
+    refuse_changes(house.landing, data)
     landed, labels = open_landed(files, data, needs, root=house.landing.root)
     decisive = landed.decisive(data, also=past_takes(data.history, *histories))
     came = known_rows(decisive, labels, data, as_of=as_of)

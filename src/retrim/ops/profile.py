@@ -21,6 +21,7 @@ from retrim.errors import BadInputError
 from retrim.files import write_file
 from retrim.machine import cores
 from retrim.ops.champion import champion
+from retrim.ops.changed_table import refuse_changes
 from retrim.ops.house import House
 from retrim.ops.init.desk import Wishes
 from retrim.ops.init.use import open_table
@@ -104,6 +105,7 @@ def landed_table(house: House, *, as_of: pd.Timestamp) -> LookTable:
             f"no rows had landed by {as_of.isoformat()}; land some with `retrim ingest FILE`, or look at a file: "
             "retrim profile --data FILE --target COL"
         )
+    refuse_changes(house.landing, house.params.data)
     landed, labels = open_landed(batches, data, {}, root=house.landing.root)
     past = [*data.history.entity, *(feature.of for feature in data.history.features)]
     needed = [*OURS, data.time, *([data.due] if data.due else []), data.target, *past]

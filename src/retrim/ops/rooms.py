@@ -18,6 +18,7 @@ from retrim.files import folder_digest
 from retrim.machine import CORES_VARIABLE, platform_tag
 from retrim.ops.cache_lock import using_cache
 from retrim.ops.champion import stored_bundle
+from retrim.ops.changed_table import refuse_changes
 from retrim.ops.former import files_for_run
 from retrim.ops.house import House
 from retrim.ops.live import Live, live, trusted_live
@@ -102,6 +103,7 @@ def _open(
         raise BadInputError(
             f"there is a room {folder} already; work there, or remove it with `git worktree remove --force {folder}`"
         )
+    refuse_changes(house.landing, house.params.data)
     batches = house.landing.batches(as_of)
     if not any(batch.kind == "rows" for batch in batches):
         raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")

@@ -10,7 +10,7 @@ from retrim.adapters.store import iso
 from retrim.core.drift.scores import score_columns
 from retrim.core.view import FeatureView
 from retrim.ops.champion import Stored, champion
-from retrim.ops.changed_table import tell_columns_gone
+from retrim.ops.columns_gone import tell_columns_gone
 from retrim.ops.counts import used_by
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable, known, left_out_since

@@ -9,6 +9,7 @@ from retrim.adapters.store import Row
 from retrim.core.history import Past, PastCheck, PastRun, Settlement, standing
 from retrim.core.modes import FINAL
 from retrim.core.rolled_back import RolledBack
+from retrim.ops.deferral import what_is_known
 from retrim.ops.house import House
 from retrim.ops.person import PERSON, REFIT, SETTLEMENT
 
@@ -25,8 +26,10 @@ def past_of_store(house: House, checks: Sequence[Row]) -> Past:
         checks: The stored checks before it, oldest first.
     """
     decisions = {row.id: row for row in house.store.decisions(house.model)}
+    runs = [row for row in house.store.runs(house.model) if not _is_sequel(row)]
+    known = what_is_known(house) if any(row.state == "deferred" for row in runs) else {}
     return Past(
-        runs=[_run(row, decisions) for row in house.store.runs(house.model) if not _is_sequel(row)],
+        runs=[_run(row, decisions, known) for row in runs],
         checks=[past_check(row.as_of, row.record) for row in checks],
         asked=[pd.Timestamp(row.as_of) for row in decisions.values() if row.source == PERSON],
         settled=[
@@ -101,9 +104,13 @@ def _is_sequel(row: Row) -> bool:
     return bool(row.mode == FINAL and row.state not in ("running", "crashed"))
 
 
-def _run(row: Row, decisions: dict[str, Row]) -> PastRun:
+def _run(row: Row, decisions: dict[str, Row], known: dict[str, str]) -> PastRun:
     asked = decisions.get(row.decision)
     rules = () if asked is None else tuple(asked.record.get("fired", ()))
-    until = row.detail.get("until") if row.state == "deferred" else None
     state = "restored" if row.detail.get("restored") is not None else row.state
-    return PastRun(row.id, pd.Timestamp(row.as_of), state, rules, None if until is None else pd.Timestamp(until))
+    until, changed = None, False
+    if row.state == "deferred":
+        until, changed = row.detail.get("until"), row.detail.get("known") != known
+    return PastRun(
+        row.id, pd.Timestamp(row.as_of), state, rules, None if until is None else pd.Timestamp(until), changed
+    )

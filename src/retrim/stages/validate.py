@@ -19,7 +19,7 @@ from retrim.core.landed_schema import ColumnNames, lacking
 from retrim.core.needs import READ, needs_of
 from retrim.core.reading import CalendarPart
 from retrim.core.rows import left_out
-from retrim.core.table import ColumnType, DataParams, known_rows, mature, overdue_labels, shaped, with_past
+from retrim.core.table import OURS, ColumnType, DataParams, known_rows, mature, overdue_labels, shaped, with_past
 from retrim.datasets.landed import BatchFile, landed_files, schemas_of
 from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
 from retrim.datasets.landed_zone import open_landed, with_names_of_then
@@ -103,7 +103,8 @@ def _ask_suite(
     names = ColumnNames((file.schema for file in files), data)
     known = {name for file in files for name in file.schema.types}
     suite = for_tables(read_suite(paths.root / data.suite))
-    fitted = fit_suite(suite, data.suite, columns=landed.columns, landed=known, names=names)
+    ours = [str(name) for name in bound if str(name).startswith("_")]  # what only the champion reads is not the table's
+    fitted = fit_suite(suite, data.suite, columns=[*OURS, *ours, *data.columns], landed=known, names=names)
     without = lacking(schemas, data.columns, names)
     together: dict[frozenset[str], list[dict[str, Any]]] = {}
     for one in fitted.suite["expectations"]:

@@ -160,7 +160,7 @@ def _labels(look: Look) -> Iterator[Note]:
             data.target,
             f"{noise.suspects} of {noise.rows} sampled labels are suspects, {what}; the features take away "
             f"{noise.told:.0%} of the labels' uncertainty",
-            "look at the rows below; land what was wrong again: retrim ingest --labels --correction"
+            "look at the rows below; land what was wrong again: retrim ingest FILE --labels --correction"
             if noise.told >= WELL_TOLD
             else "rather rare than wrong, as the features tell so little; look at the first rows below",
             "warn" if likely else "tell",
@@ -169,7 +169,7 @@ def _labels(look: Look) -> Iterator[Note]:
         return
     if look.target.labelled < look.table.rows:
         open_ = look.table.rows - look.target.labelled
-        yield Note("unlabelled", data.target, f"{open_} rows have no label", "land labels: retrim ingest --labels")
+        yield Note("unlabelled", data.target, f"{open_} rows have no label", "land labels: retrim ingest FILE --labels")
     if data.task == "binary" and look.target.classes:
         rows = dict(look.target.classes)
         share = rows.get(str(data.positive), 0) / max(sum(rows.values()), 1)

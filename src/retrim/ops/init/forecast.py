@@ -73,6 +73,8 @@ def as_forecast(
         "known_ahead": known,
         "features": features,
     }
+    # Rows come a batch at a time: the last event of one is so much further ahead than the first.
+    record["times_ahead"] = max(data.times_ahead, data.batch_every, key=pd.Timedelta)
     found = DataParams.model_validate(record)
     gone = f"; not known so early, so the model sees their past alone: {', '.join(early)}" if early else ""
     desk.notes.append(

@@ -12,10 +12,15 @@ from retrim.core.init.rhythm import daylight_saving
 from retrim.core.init.task import Aim
 from retrim.core.made import APART
 from retrim.core.reading import ReadingParams
+from retrim.core.repeated_hours import later_hours
 from retrim.core.table import LABEL_TIME
 from retrim.datasets.cells import typed
 from retrim.errors import BadInputError, RefusedError
+from retrim.ops.arrival import clock
 from retrim.ops.init.desk import ARRIVAL, Desk
+
+TIMES_AHEAD = "1h"
+"""The setting data.times_ahead of a workspace that init writes."""
 
 ZONES = (
     "Europe/Berlin", "Europe/London", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
@@ -45,6 +50,7 @@ def reading_of(desk: Desk, time: str) -> ReadingParams:
             if plan.type == "time" and not plan.skip and plan.dates and plan.dates.formats
         },
         zone=desk.zone,
+        repeated={},
         skip=tuple(plan.name for plan in plans if plan.skip or plan.name == desk.wishes.label_time),
         arrival=ARRIVAL if time == ARRIVAL else None,
         calendar={},
@@ -86,15 +92,21 @@ def _place_in(desk: Desk, zone: str, reading: ReadingParams) -> None:
             "",
             f"an hour is missing in spring or doubled in autumn, as clocks in {zone} have it (and in "
             "zones that change as it does)",
-            f"declared, reading.zone: {zone}; of an hour that comes twice the earlier is taken",
+            f"declared, reading.zone: {zone}; of an hour that comes twice the order of rows tells which is which",
             "warn",
         )
     )
     desk.zone = desk.ask("in which zone are these times?", zone, ())
     placed = ReadingParams.model_validate({**reading.model_dump(), "zone": desk.zone})
     for name, plan in desk.plans.items():
-        if plan.type == "time" and not plan.skip:
-            desk.values[name] = typed(desk.raw.columns.column(name), spelt_as(desk, name), "time", placed)[0]
+        if plan.type != "time" or plan.skip:
+            continue
+        cells, spelt = desk.raw.columns.column(name), spelt_as(desk, name)
+        earlier = typed(cells, spelt, "time", placed)[0]
+        later = typed(cells, spelt, "time", placed, later=True)[0]
+        series = desk.values.get(desk.wishes.entity or "", pd.Series("", index=earlier.index))
+        is_later, _ = later_hours(earlier, later, pd.factorize(series)[0], names_rows=False)
+        desk.values[name] = earlier.mask(is_later, later)
 
 
 def _other_type(desk: Desk, plan: ColumnPlan, fault: Fault, time: str) -> ColumnPlan:
@@ -125,6 +137,7 @@ def rows_to_land(desk: Desk, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series
                 )
             )
             keep &= ~blank
+    keep &= ~_misplaced(desk, time)
     if not keep.any():
         raise RefusedError(f"no row has a {time!r}; name another column: --event-time")
     target = desk.values[desk.wishes.target][keep]
@@ -140,6 +153,27 @@ def rows_to_land(desk: Desk, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series
             )
         )
     return np.flatnonzero(keep), target
+
+
+def _misplaced(desk: Desk, time: str) -> np.ndarray:
+    """Rows with a time later than now, or due before their event: no batch with one of them lands, shape (n,)."""
+    none = np.zeros(desk.raw.rows, dtype=bool)
+    if time not in desk.values:
+        return none
+    latest = clock() + pd.Timedelta(TIMES_AHEAD)
+    found, event, due = none, desk.values[time], desk.values.get(desk.wishes.label_due or "")
+    looks = [(time, event > latest, "later than now; data.times_ahead, if rows are known before their event")]
+    if desk.wishes.label_time in desk.values:
+        late = desk.values[desk.wishes.label_time] > latest
+        looks.append((desk.wishes.label_time, late, "later than now"))
+    if due is not None:
+        looks.append((str(desk.wishes.label_due), due < event, "before the row's event"))
+    for name, bad, what in looks:
+        if bad.any():
+            seen = f"{int(bad.sum())} rows have a time {what}"
+            desk.notes.append(Note("misplaced", name, seen, "left out: landing takes none of them", "warn"))
+            found = found | bad.to_numpy()
+    return found
 
 
 def arrival_times(rows: int) -> pd.Series:

@@ -15,6 +15,7 @@ from retrim.core.section import check_span
 from retrim.core.table import LABEL_TIME, DataParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.init.desk import Desk
+from retrim.ops.init.spelled import TIMES_AHEAD
 
 CALENDAR_YEARS = pd.Timedelta("730D")
 """From two years on, the part of the year may be learned."""
@@ -138,6 +139,7 @@ def data_of(
             "label_horizon": horizon,
             "batch_every": rhythm.batch_every if reading.arrival is None else "1D",
             "batch_grace": "1D" if every >= pd.Timedelta("3D") else "6h" if every >= pd.Timedelta("1D") else "1h",
+            "times_ahead": TIMES_AHEAD,
             "suite": f"expectations/{desk.wishes.model}.json",
             "rows": {"where": [], "resample": None},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},

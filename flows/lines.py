@@ -1,0 +1,35 @@
+"""The lines of `retrim schedule`: one for each thing that a scheduled flow did."""
+
+import pandas as pd
+from prefect.client.schemas.objects import FlowRun
+from prefect.runtime import deployment
+from prefect.states import State
+
+from retrim.ops.ingest import Landed
+
+
+def say(what: str, result: str) -> None:
+    """Prints a line, where this is a flow run of the schedule: its output is the schedule's."""
+    if deployment.id is not None:
+        say_line(what, result)
+
+
+def say_line(what: str, result: str) -> None:
+    """Prints a line: time, what was done, what came of it."""
+    print(f"{pd.Timestamp.now('UTC'):%Y-%m-%d %H:%M:%S}  {what}: {' '.join(result.split())}", flush=True)
+
+
+def say_landed(landed: Landed) -> None:
+    """A line for a batch."""
+    faults = f", {landed.faults[0]}" if landed.faults else ""
+    say(landed.outcome, f"{landed.rows} rows, batch {landed.batch}{faults}")
+
+
+def say_failed(flow: object, run: FlowRun, state: State) -> None:
+    """A line for a flow run that ended in an error: told when it ends, whatever it was at."""
+    if run.deployment_id is not None:
+        name = str(getattr(flow, "name", flow))
+        said = (state.message or state.name or "no reason was given").removeprefix(
+            "Flow run encountered an exception: "
+        )
+        say_line("failed", f"{name}: {said}")

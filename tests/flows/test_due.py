@@ -1,0 +1,152 @@
+"""Which due times a scheduled flow run is about: none lost and none doubled, whatever late run comes first."""
+
+import asyncio
+import itertools
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prefect.runtime import flow_run
+from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
+
+from flows.deploy import ANCHOR
+from flows.due import due_each, due_once
+from retrim.core.timetable import due_between
+from retrim.ops import due as op
+from retrim.ops.due import begin_due_times, mark_due_time, missed_times
+from retrim.ops.house import House
+from retrim.paths import Workspace
+from retrim.settings import Env, load_params
+
+ROOT = Path(__file__).resolve().parents[2]
+NOW = pd.Timestamp.now("UTC").floor("h")
+
+
+def hours(*numbers: float) -> list[pd.Timestamp]:
+    return [NOW + pd.Timedelta(number, "h") for number in numbers]
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    """A workspace whose flows are due every full hour, and whose schedule first ran five and a half hours ago."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for times in ('monitor: "15 0 * * *"', 'score: "30 * * * *"'):
+        assert times in text
+        text = text.replace(times, f'{times.split(":")[0]}: "0 * * * *"')
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    house = House(Workspace(tmp_path), load_params(tmp_path / "params.yaml"), Env())
+    for flow in ("monitor", "score"):
+        begin_due_times(house, flow, now=hours(-5.5)[0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "one that a worker carries out")
+    return house
+
+
+def start_at(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> None:
+    """Lets this process be a flow run that was scheduled for a moment."""
+    monkeypatch.setitem(vars(flow_run), "scheduled_start_time", moment)
+
+
+def checks_made(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> list[pd.Timestamp]:
+    start_at(monkeypatch, moment)
+    return list(due_each("monitor", None))
+
+
+def scored_at(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> pd.Timestamp | None:
+    start_at(monkeypatch, moment)
+    with due_once("score", None) as at:
+        return at
+
+
+def test_a_check_is_made_for_each_missed_time_in_order(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks_made(monkeypatch, NOW) == hours(-5, -4, -3, -2, -1, 0)
+    assert missed_times(house, "monitor", until=NOW) == []
+
+
+def test_the_next_check_is_about_its_own_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks_made(monkeypatch, NOW)
+
+    assert checks_made(monkeypatch, hours(1)[0]) == hours(1)
+
+
+def test_a_check_that_was_killed_between_two_missed_times_goes_on_with_the_one_it_was_at(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_at(monkeypatch, NOW)
+    list(itertools.islice(due_each("monitor", None), 3))
+
+    assert checks_made(monkeypatch, NOW) == hours(-3, -2, -1, 0)
+
+
+@pytest.mark.parametrize("order", [(-5, -4, 0), (0, -4, -5), (-4, 0, -5)])
+def test_another_flow_is_run_once_for_all_missed_times_whatever_late_run_comes_first(
+    house: House, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...]
+) -> None:
+    assert [scored_at(monkeypatch, at) for at in hours(*order)] == [NOW, None, None]
+
+
+def test_one_that_fails_is_not_done(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_at(monkeypatch, NOW)
+    with pytest.raises(OSError, match="disk"), due_once("score", None):
+        raise OSError("disk")
+
+    assert scored_at(monkeypatch, NOW) == NOW
+
+
+def test_one_that_a_person_starts_is_about_its_own_moment(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored_at(monkeypatch, NOW)
+    by_hand = NOW + pd.Timedelta("7min")
+
+    assert scored_at(monkeypatch, by_hand) == by_hand
+
+
+def test_a_moment_that_is_given_is_taken_as_it_is(house: House) -> None:
+    assert list(due_each("monitor", NOW.isoformat())) == [NOW]
+    assert len(missed_times(house, "monitor", until=NOW)) == 6
+
+
+def test_nothing_was_missed_before_the_schedule_first_ran(house: House) -> None:
+    assert missed_times(house, "prove", until=NOW) == []
+    begin_due_times(house, "score", now=NOW)
+    assert missed_times(house, "score", until=NOW) == hours(-5, -4, -3, -2, -1, 0)
+
+
+def test_a_schedule_that_rested_for_years_makes_up_for_the_newest(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(op, "MOST", 3)
+
+    assert missed_times(house, "monitor", until=NOW) == hours(-2, -1, 0)
+
+
+def test_what_is_done_stays_done_when_an_earlier_time_is_marked(house: House) -> None:
+    mark_due_time(house, "score", NOW)
+    mark_due_time(house, "score", hours(-3)[0])
+
+    assert missed_times(house, "score", until=NOW) == []
+
+
+CRONS = ["15 0 * * *", "* * * * *", "*/20 8-10 * * *", "0 3 * * 0", "0 6 1 * *", "0 0 13 * fri", "5 4 * jan,jul mon"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(cron=st.sampled_from(CRONS), minutes=st.integers(0, 60 * 24 * 400))
+def test_our_cron_is_that_of_prefect(cron: str, minutes: int) -> None:
+    after = pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(minutes, "min")
+    theirs = asyncio.run(CronSchedule(cron=cron, timezone="UTC").get_dates(4, after.to_pydatetime()))
+    until = pd.Timestamp(theirs[-1])
+
+    assert list(due_between(cron, after - pd.Timedelta("1s"), until)) == [pd.Timestamp(each) for each in theirs]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seconds=st.integers(1, 10**5), start=st.integers(0, 10**8))
+def test_our_span_is_that_of_prefect(seconds: int, start: int) -> None:
+    after = pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(start, "s")
+    schedule = IntervalSchedule(interval=pd.Timedelta(seconds, "s").to_pytimedelta(), anchor_date=ANCHOR)
+    theirs = [pd.Timestamp(each) for each in asyncio.run(schedule.get_dates(4, after.to_pydatetime()))]
+
+    assert list(due_between(f"{seconds}s", after - pd.Timedelta("1s"), theirs[-1])) == theirs
