@@ -82,7 +82,7 @@ drills: $(ready) ## Kill runs everywhere in their life and see each recovered (l
 # How long each state machine draws anew.
 MINUTES ?= 10
 .PHONY: stateful
-stateful: $(ready) ## Draw random tests anew, which `make test` never does; each state machine (rows, labels, checks, kills) for MINUTES=10.
+stateful: $(ready) ## Draw random tests anew, which `make test` never does; each state machine (rows, labels, checks, kills; changed tables) for MINUTES=10.
 	@$(python) -m pytest -q -n 2 --dist loadfile tests/stateful --minutes $(MINUTES)
 	@$(python) -m pytest -q -n 2 --dist loadfile --hypothesis-profile=anew -m "not server and not drill" \
 		$$(grep -rlE '^(from|import) hypothesis' tests --include='test_*.py' --exclude-dir=stateful)

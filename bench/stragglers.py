@@ -26,7 +26,7 @@ from streams import Stream, load
 from retrim.core.account import EMPTY
 from retrim.core.metrics import row_losses
 from retrim.core.models import Model
-from retrim.core.probe import judged_blocks
+from retrim.core.probe import judged_blocks, reading_of
 from retrim.core.resample import mean_error
 from retrim.core.training import fit_recipe
 from retrim.core.view import FeatureView
@@ -50,11 +50,11 @@ class Said:
 
 Gain = Callable[[np.ndarray], np.ndarray]
 """Of places among a check's rows, all judged by one fit on what was due before the first of them."""
-Design = Callable[[np.ndarray, Gain], Said]
-"""From the row numbers of a check's rows among all mature ones, ascending."""
+Design = Callable[[np.ndarray, np.ndarray, Gain], Said]
+"""From the row numbers of a check's rows among all mature ones, ascending, and the champion's loss on each."""
 
 
-def oldest(newest: np.ndarray, gain: Gain) -> Said:
+def oldest(newest: np.ndarray, lost: np.ndarray, gain: Gain) -> Said:
     return Said(gain(np.arange(len(newest))), len(newest), 1)
 
 
@@ -65,20 +65,27 @@ def apart(newest: np.ndarray, gain: Gain) -> tuple[np.ndarray, np.ndarray, int]:
     return np.concatenate([*map(gain, parts)]), late, len(parts)
 
 
-def nought(newest: np.ndarray, gain: Gain) -> Said:
+def nought(newest: np.ndarray, lost: np.ndarray, gain: Gain) -> Said:
     gains, late, fits = apart(newest, gain)
     return Said(np.concatenate([np.zeros(len(late)), gains]), len(newest), fits)
 
 
-def alike(newest: np.ndarray, gain: Gain) -> Said:
+def alike(newest: np.ndarray, lost: np.ndarray, gain: Gain) -> Said:
     gains, _, fits = apart(newest, gain)
     return Said(gains, len(newest), fits)
+
+
+def shipped(newest: np.ndarray, lost: np.ndarray, gain: Gain) -> Said:
+    gains, late, fits = apart(newest, gain)
+    usual = np.delete(lost, late)
+    weight = reading_of(usual, usual - gains, apart=lost[late], block_rows=1).weight
+    return Said(weight * gains, len(newest), fits)
 
 
 def own_blocks(most: int) -> Design:
     """Late rows are judged by fits of their own, so many at most, each cut at the oldest of its rows."""
 
-    def design(newest: np.ndarray, gain: Gain) -> Said:
+    def design(newest: np.ndarray, lost: np.ndarray, gain: Gain) -> Said:
         gains, late, fits = apart(newest, gain)
         parts = spans(len(late), most)
         return Said(np.concatenate([*(gain(late[part]) for part in parts), gains]), len(newest), fits + len(parts))
@@ -90,6 +97,7 @@ DESIGNS: dict[str, Design] = {
     "all cut at the oldest row": oldest,
     "late rows gain nothing, or do not count": nought,
     "late rows count like the others": alike,
+    "the same, less where the champion loses less": shipped,
     "late rows have a fit of their own": own_blocks(1),
     "late rows have four fits of their own": own_blocks(4),
 }
@@ -170,7 +178,7 @@ def walk(history: History, design: Design, *, price: float | None) -> Walked:
         counted.update(mature.tolist())
         if len(fresh) < 2:
             continue
-        said = design(np.searchsorted(mature, fresh), gains_of(history, champion, check, fresh))
+        said = design(np.searchsorted(mature, fresh), champion(fresh), gains_of(history, champion, check, fresh))
         error = mean_error(said.gains, block_rows=history.stream.block_rows)
         account = account.deposit(float(said.gains.mean()), error=error, share=said.counted / usual)
         rows, fits = rows + said.counted, fits + said.fits
@@ -198,8 +206,10 @@ def _start(name: str, packages: Path) -> None:
     _OF["stream"] = load(name, packages)
 
 
-def _work(asked: tuple[float, int, float | None, tuple[float, ...]]) -> dict[str, tuple[Walked, Walked | None]]:
-    share, seed, price, gains = asked
+def _work(
+    asked: tuple[float, int, float | None, tuple[float, ...], tuple[str, ...]],
+) -> dict[str, tuple[Walked, Walked | None]]:
+    share, seed, price, gains, designs = asked
     history = History(_OF["stream"], share=share, seed=seed)
     if not share:
         plain = walk(history, oldest, price=None)
@@ -208,8 +218,8 @@ def _work(asked: tuple[float, int, float | None, tuple[float, ...]]) -> dict[str
     rows = round(float(come[-1] @ np.diff(history.edges)))
     balances = tuple(float(part @ np.array(gains[: len(part)])) for part in come)
     found: dict[str, tuple[Walked, Walked | None]] = {COME: (Walked(balances, (), (), rows, CHECKS), None)}
-    for name, design in DESIGNS.items():
-        found[name] = walk(history, design, price=None), walk(history, design, price=price)
+    for name in designs:
+        found[name] = walk(history, DESIGNS[name], price=None), walk(history, DESIGNS[name], price=price)
     return found
 
 
@@ -217,17 +227,17 @@ def shown(checks: Sequence[object]) -> str:
     return " ".join(map(str, checks)) or "none"
 
 
-def show(name: str, packages: Path, *, seeds: int, cores: int) -> None:
+def show(name: str, packages: Path, *, seeds: int, cores: int, designs: Sequence[str]) -> None:
     """Prints a stream's tables."""
     with ProcessPoolExecutor(cores, initializer=_start, initargs=(name, packages)) as pool:
-        (plain,) = pool.map(_work, [(0.0, 0, None, ())])
+        (plain,) = pool.map(_work, [(0.0, 0, None, (), ())])
         still = plain["no delay"][0]
         price = still.balances[-1] * PRICE
-        (plain,) = pool.map(_work, [(0.0, 0, price, ())])
+        (plain,) = pool.map(_work, [(0.0, 0, price, (), ())])
         moving = plain["no delay"][1]
         assert moving is not None
         gains = tuple(np.diff((0.0, *still.balances)).tolist())
-        jobs = [(share, seed, price, gains) for share in SHARES for seed in range(seeds)]
+        jobs = [(share, seed, price, gains, tuple(designs)) for share in SHARES for seed in range(seeds)]
         found = dict(zip(jobs, pool.map(_work, jobs), strict=True))
     told = " and ".join(f"{still.balances[at]:.4g} ± {still.errors[at]:.2g}" for at in (6, -1))
     print(f"\n{name}: accumulated without delay after 7 and {CHECKS} checks {told}; at cost {price:.3g} it retrains")
@@ -237,8 +247,8 @@ def show(name: str, packages: Path, *, seeds: int, cores: int) -> None:
     )
     print("|---|---|---|---|---|---|---|---|")
     for share in SHARES:
-        for design in (COME, *DESIGNS):
-            pairs = [found[share, seed, price, gains][design] for seed in range(seeds)]
+        for design in (COME, *designs):
+            pairs = [found[share, seed, price, gains, tuple(designs)][design] for seed in range(seeds)]
             ends = [np.array([each.balances[at] for each, _ in pairs]) for at in (6, -1)]
             runs = [each.retrained for _, each in pairs if each is not None]
             cells = (
@@ -259,9 +269,10 @@ def main() -> None:
     parser.add_argument("--streams", nargs="*", default=list(STREAMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument("--designs", nargs="*", default=list(DESIGNS), choices=list(DESIGNS))
     asked = parser.parse_args()
     for name in asked.streams:
-        show(name, asked.packages, seeds=asked.seeds, cores=asked.cores)
+        show(name, asked.packages, seeds=asked.seeds, cores=asked.cores, designs=asked.designs)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from retrim.ops.publish import publish as op_publish
 from retrim.ops.refit_after import refit_waiting
 from retrim.ops.rooms import Room, stages_of
 from retrim.ops.signs import beating, held
+from retrim.ops.unpushed import finished_room
 from retrim.ops.watch import marked, watching_trials
 
 
@@ -56,18 +57,22 @@ def carry_out(house: House, decision: str, mode: Mode | None, at: pd.Timestamp) 
             parent = open_run(house, run)
             if version is None:
                 version = build(house, run, parent, at)
-            return conclude(house, run, version, parent, at).as_record()
+            outcome = op.outcome_of(house, decision) if version is None else conclude(house, run, version, parent, at)
+            assert outcome is not None, decision
+            return outcome.as_record()
 
 
-def build(house: House, run: Row, parent: str, now: pd.Timestamp) -> int:
-    """Makes a version: a room, every stage in it, the registry."""
-    room = make_room(house, run)
-    names = pipeline.stages(room.folder)
-    with stages_of(house, room) as dvc:
-        for place, stage in enumerate(names):
-            limits = limits_of(house, stage, mode=run.mode)
-            reproduce.with_options(task_run_name=stage)(house, dvc, parent, stage, (place, len(names)), limits)
-        house.store.add_stage_times(run, dvc.seconds)
+def build(house: House, run: Row, parent: str, now: pd.Timestamp) -> int | None:
+    """Makes a version: a room, every stage in it, the registry; None where the DVC remote is away."""
+    room = finished_room(house, run)
+    if room is None:
+        room = make_room(house, run)
+        names = pipeline.stages(room.folder)
+        with stages_of(house, room) as dvc:
+            for place, stage in enumerate(names):
+                limits = limits_of(house, stage, mode=run.mode)
+                reproduce.with_options(task_run_name=stage)(house, dvc, parent, stage, (place, len(names)), limits)
+            house.store.add_stage_times(run, dvc.seconds)
     return publish(house, run, room, parent, now)
 
 
@@ -94,8 +99,8 @@ def reproduce(
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
-def publish(house: House, run: Row, room: Room, parent: str, now: pd.Timestamp) -> int:
-    """Registry, tag and version row; run twice, it adds nothing."""
+def publish(house: House, run: Row, room: Room, parent: str, now: pd.Timestamp) -> int | None:
+    """Remote, registry, tag and version row; run twice, it adds nothing."""
     return op_publish(house, run, room, parent, now=now)
 
 

@@ -424,9 +424,9 @@ def test_a_cell_that_would_write_on_the_terminal_is_spelled_out(with_rows: World
 
 def test_the_repair_of_dates_is_said_first(ask: Ask, with_rows: World) -> None:
     before = json.loads(ask(with_rows.root, "batch", "list", "--json").out)
-    ended = ask(with_rows.root, "batch", "repair-arrivals", "--now", with_rows.day(9))
+    ended = ask(with_rows.root, "batch", "redate", "--now", with_rows.day(9))
 
     assert ended.code == 0
     assert f"batch {before[0]['batch']}: {before[0]['arrived'][:19]}" in ended.out
-    assert "nothing was changed; to do it: retrim batch repair-arrivals --yes" in ended.out
+    assert "nothing was changed; to do it: retrim batch redate --yes" in ended.out
     assert json.loads(ask(with_rows.root, "batch", "list", "--json").out) == before

@@ -141,7 +141,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
         ("reproduce", Rebuilt(1, identical=True, differences=(), executed=(), proved=True)),
         ("gc", Pruned(dry=True, pieces=())),
         ("batch withdraw", Withdrawn(fresh=True, withdrawals=(), rows=0, versions=())),
-        ("batch repair-arrivals", Repair(done=False, moves=(), stays=())),
+        ("batch redate", Repair(done=False, moves=(), stays=())),
         ("export", Exported(1, Path(), "", 0, proved=False)),
         ("import", Imported("deferred", None, "", {}, (), "")),
         ("receipt verify", ValidReceipt(RECEIPT, "", "ours")),

@@ -83,12 +83,11 @@ CASES = (
 WITH_A_VERSION = {
     "score": "no version is live, so nothing was scored; make version 1: retrim retrain",
     "versions": "no version yet; make the first: retrim retrain",
-    "live": "nothing was released yet; make version 1: retrim retrain",
+    "log show": "nothing was released yet; make version 1: retrim retrain",
     "rollback --reason late": "has no champion; make version 1 with `retrim retrain`",
     "fairness": "there is no version yet; make the first: retrim retrain",
     "explain 100": "is live; name one with --version N, or make one: retrim retrain",
     "drift verify": "so there is no history to verify on; make one: `retrim retrain`",
-    "settle --reason known": "nothing was checked yet, so no alarm can be answered; check first: retrim check",
     "status": "none yet: retrim check",
 }
 """What needs a version or a check says so, and both are made as it says."""

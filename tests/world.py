@@ -25,10 +25,13 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
+import urllib.error
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ import yaml
 
 from retrim.adapters import git
 from retrim.adapters.dvc_session import ROOM_VARIABLE
+from retrim.adapters.prefect_api import PrefectApi
 from retrim.adapters.prefect_server import LOGIN_VARIABLE
 from retrim.datasets.synthetic import data_section, generate, suite
 from retrim.ops.house import House
@@ -46,6 +50,7 @@ from retrim.paths import Workspace
 from retrim.settings import Env, load_params
 
 REPOSITORY = Path(__file__).parents[1]
+BUSY_SECONDS = 30
 SUITE = "expectations/generated.json"
 START = pd.Timestamp("2024-01-01", tz="UTC")
 COMMAND = "import sys; from retrim.cli import main; sys.argv[0] = 'retrim'; main()"
@@ -219,6 +224,18 @@ def make_world(
     git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
     changed = {"kind": "none", "size": 0.0, "since": START, **(drift or {})}
     return World(root, server, {"task": task, "seed": seed, **changed})
+
+
+def ask_when_free(api: PrefectApi, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
+    """What a Prefect server answers; asked again while its database is busy."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return api.ask(path, body, method=method)
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                raise
+        time.sleep(0.25)
 
 
 def processes_of(root: Path) -> list[psutil.Process]:

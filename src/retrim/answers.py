@@ -22,6 +22,7 @@ from retrim.ops.release import live
 from retrim.ops.release_checks import FIRST
 from retrim.ops.settle import answer_to, settlement_now
 from retrim.ops.standing import is_held, rolled_back
+from retrim.ops.unpushed import UNPUSHED
 from retrim.ops.withdraw import withdrawn_of_versions
 
 
@@ -118,6 +119,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "probation": probation_now(house),
         "waiting": waiting(house),
         "running": [_run_record(run) for run in running],
+        "unpushed": [_run_record(run) for run in house.store.runs(house.model, state=UNPUSHED)],
         "stopped": [_stopped_record(house, run) for run in stopped],
         "next_run": None if server is None else server.next_run(house.model),
         "quarantined": [

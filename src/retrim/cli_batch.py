@@ -6,7 +6,7 @@ import typer
 
 from retrim.cli_base import AsJson, By, Now, Reason, example, house_here, past_time
 
-app = typer.Typer(help="Batches that have landed: list, show, withdraw, repair-arrivals.")
+app = typer.Typer(help="Batches that have landed: list, show, withdraw, redate.")
 Batch = Annotated[str, typer.Argument(help="The batch, as `retrim batch list` names it, or how it begins.")]
 
 
@@ -86,8 +86,8 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
         )
 
 
-@app.command("repair-arrivals", epilog=example("retrim batch repair-arrivals"))
-def batch_repair_arrivals(
+@app.command("redate", epilog=example("retrim batch redate"))
+def batch_redate(
     by: By,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it is only said.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")] = "the clock ran ahead",
@@ -113,4 +113,4 @@ def batch_repair_arrivals(
     for line in (*map(str, plan.moves), *plan.stays):
         screens.OUT.print(line, highlight=False, markup=False, soft_wrap=True)
     if plan.moves and not yes:
-        screens.OUT.print("nothing was changed; to do it: retrim batch repair-arrivals --yes", highlight=False)
+        screens.OUT.print("nothing was changed; to do it: retrim batch redate --yes", highlight=False)

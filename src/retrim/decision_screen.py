@@ -125,4 +125,4 @@ def show_check(done: dict[str, Any]) -> None:
 
 def _late_in_words(reading: dict[str, Any]) -> str:
     apart = reading.get("apart", 0)
-    return f" ({apart} of them came late and count like the others)" if apart else ""
+    return f" ({apart} of them came late and were not judged)" if apart else ""

@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,6 +47,25 @@ def link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def flush(path: Path) -> None:
+    """Makes a file's content, or the names in a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def flush_all(paths: Iterable[Path], *, below: Path) -> None:
+    """Flushes files, and then the folders on the way to them: those below a folder, and that itself."""
+    folders = {below}
+    for path in paths:
+        flush(path)
+        folders |= {folder for folder in path.parents if folder.is_relative_to(below)}
+    for folder in sorted(folders, key=lambda each: len(each.parts), reverse=True):
+        flush(folder)
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -55,6 +55,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("because", back_in_words(record["rolled_back"])),
             ("settled", answer_in_words(record["settled"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
+            ("unpushed", "; ".join(f"{run['id']}: {run['reason']}" for run in record["unpushed"]) or None),
             ("stopped", stopped_in_words(record["stopped"])),
             ("next", _next(record["next_run"])),
             ("quarantine", quarantined_in_words(record["quarantined"])),
@@ -85,7 +86,9 @@ def _live(champion: dict[str, Any] | None) -> str:
     if champion is None:
         return "nothing yet"
     back = ", rolled back to" if "rollback" in champion["action"] else ""
-    return f"version {champion['version']}{back} since {screens.moment(champion['since'])}"
+    same_day = champion["since"][:10] == champion["as_of"][:10]
+    pretended = "" if same_day else f", as of {screens.moment(champion['as_of'])}"
+    return f"version {champion['version']}{back} since {screens.moment(champion['since'])}{pretended}"
 
 
 def _next(following: dict[str, str] | None) -> str:

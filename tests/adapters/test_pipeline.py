@@ -48,7 +48,7 @@ STAGES = {
     "misread": {"cmd": "echo what; exit 2", "always_changed": True},
     "leave": {"cmd": "sleep 600 > /dev/null 2>&1 & echo $! > left.pid", "always_changed": True},
     "babble": {"cmd": "printf '\\377\\376 no text'", "always_changed": True},
-    "linger": {"cmd": "echo $$ > linger.pid; echo begun; sleep 600", "always_changed": True},
+    "linger": {"cmd": "echo $$ > linger.pid; echo begun; sleep 100", "always_changed": True},
     "spin": {"cmd": "echo $$ > spin.pid; while :; do :; done", "always_changed": True},
     "speak": {"cmd": "for i in 1 2 3 4 5 6 7 8; do sleep 0.5; echo $i; done", "always_changed": True},
     "surroundings": {"cmd": "env; command -v python", "always_changed": True},

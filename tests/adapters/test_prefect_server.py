@@ -60,8 +60,11 @@ def test_two_commands_at_once_in_a_fresh_workspace_share_one_server(tmp_path: Pa
         for _ in range(2)
     ]
     urls = [process.stdout.readline().strip() for process in both if process.stdout is not None]
+    for process in both:  # all are told before one is waited for: the owner of the server waits for its guest
+        assert process.stdin is not None
+        process.stdin.close()
     for process in both:
-        process.communicate("done\n")
+        process.wait(DEADLINE_SECONDS)
 
     assert [process.returncode for process in both] == [0, 0]
     assert urls[0] == urls[1] != ""
@@ -77,6 +80,8 @@ def test_a_killed_command_leaves_no_server(tmp_path: Path) -> None:
     command.kill()
     command.wait()
     _, alive = psutil.wait_procs([server], DEADLINE_SECONDS)
+    for process in alive:  # a failing test leaves none either
+        process.kill()
 
     assert alive == []
 

@@ -114,7 +114,7 @@ def read(
     losses = refit_losses(table, newest, recipe, data(), params, window=window, sliding_rows=sliding_rows, cores=cores)
     champion = np.zeros(len(newest)) if champion_losses is None else champion_losses
     places = np.concatenate(judged_blocks(newest, blocks=blocks))
-    return reading_of(champion[places], losses, apart=len(newest) - len(places), block_rows=10)
+    return reading_of(champion[places], losses, apart=np.delete(champion, places), block_rows=10)
 
 
 MEMORY = Recipe("memory", "mae", {}, 1, 7)
@@ -207,9 +207,17 @@ def test_its_figures_are_means_over_all_judged_rows(remembering: Remembering) ->
 
 
 def test_its_record_holds_gain_and_error() -> None:
-    record = Reading(rows=7, apart=2, champion_loss=3.0, probe_loss=2.0, error=0.5).as_record()
+    record = Reading(rows=7, apart=2, weight=0.5, champion_loss=3.0, probe_loss=2.0, error=0.5).as_record()
 
-    assert record == {"rows": 7, "apart": 2, "champion_loss": 3.0, "probe_loss": 2.0, "gain": 1.0, "error": 0.5}
+    assert record == {
+        "rows": 7,
+        "apart": 2,
+        "weight": 0.5,
+        "champion_loss": 3.0,
+        "probe_loss": 2.0,
+        "gain": 0.5,
+        "error": 0.5,
+    }
 
 
 def test_the_number_of_cores_changes_nothing() -> None:

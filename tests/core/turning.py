@@ -91,4 +91,4 @@ def live_reading(champion_losses: np.ndarray, kind: WindowKind, window: int) -> 
     """What the live probe reads off a window, from its rows."""
     params = ProbeParams(blocks=BLOCKS, min_rows=2, sample_rows=None, when="every")
     losses = refit_losses(table(), rows_of(window), TREES, DATA, params, window=kind, sliding_rows=SLIDING, cores=1)
-    return reading_of(champion_losses, losses, apart=0, block_rows=BLOCK_ROWS)
+    return reading_of(champion_losses, losses, apart=np.empty(0), block_rows=BLOCK_ROWS)

@@ -17,7 +17,7 @@ import pytest
 
 from retrim.adapters.prefect_api import PrefectApi
 from retrim.adapters.prefect_server import LOGIN, NOTE, known_server
-from tests.world import COMMAND, World, commands_of, make_world
+from tests.world import COMMAND, World, ask_when_free, commands_of, make_world
 
 pytestmark = pytest.mark.server
 
@@ -79,10 +79,10 @@ def _besiege(world: World, schedule: "subprocess.Popen[bytes]", log: Path) -> Si
     api = known_server(home, None)
     assert api is not None
     assert api.login is not None
-    deployment = api.ask("deployments/name/ingest/generated")["id"]
-    run = api.ask(f"deployments/{deployment}/create_flow_run", {"idempotency_key": "real"})["id"]
+    deployment = ask_when_free(api, "deployments/name/ingest/generated")["id"]
+    run = ask_when_free(api, f"deployments/{deployment}/create_flow_run", {"idempotency_key": "real"})["id"]
     ended = ("COMPLETED", "FAILED", "CRASHED")
-    _until(lambda: api.ask(f"flow_runs/{run}")["state_type"] in ended, log)
+    _until(lambda: ask_when_free(api, f"flow_runs/{run}")["state_type"] in ended, log)
     marks = world.root / "marks"
     marks.mkdir()
 
@@ -105,10 +105,10 @@ def _besiege(world: World, schedule: "subprocess.Popen[bytes]", log: Path) -> Si
         "pages": _request(api, "GET", "/", None, {"Accept": "text/html"}),
     }
     answers["page one"] = _request(api, "GET", answers["pages"][1].get("location", "/"), None, {})
-    api.ask(f"deployments/{deployment}/create_flow_run", {**body("reader"), "idempotency_key": "reader"})
+    ask_when_free(api, f"deployments/{deployment}/create_flow_run", {**body("reader"), "idempotency_key": "reader"})
     _until(lambda: any(marks.iterdir()), log)  # what was asked for first runs first
     secret = api.login.partition(":")[2]
-    ingested = api.ask(f"flow_runs/{run}")["state_type"]
+    ingested = ask_when_free(api, f"flow_runs/{run}")["state_type"]
     schedule.kill()
     files = [path for path in [*home.glob("*.db*"), *home.glob("*.log"), log] if path.is_file()]
     return Siege(

@@ -6,10 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ import pytest
 from retrim.adapters import prefect_server
 from retrim.adapters.prefect_api import PrefectApi
 from retrim.adapters.store import Row
-from tests.world import COMMAND, World, commands_of, make_world, processes_of
+from tests.world import COMMAND, World, ask_when_free, commands_of, make_world, processes_of
 
 pytestmark = pytest.mark.server
 
@@ -28,7 +26,7 @@ EVERY = "20s"
 HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 CONSECUTIVE = 3
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-DEADLINE_SECONDS, BUSY_SECONDS = 300, 30
+DEADLINE_SECONDS = 300
 QUICK = {
     "RETRIM_PREFECT_URL": "",  # a server of its own
     "PREFECT_WORKER_QUERY_SECONDS": "1",
@@ -91,15 +89,15 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
     note = json.loads((house.workspace.prefect / prefect_server.NOTE).read_text(encoding="utf-8"))
     api = PrefectApi(note["url"], note["login"])
     late = (pd.Timestamp.now("UTC") - pd.Timedelta("1h")).floor("s")
-    deployment = _ask(api, f"deployments/name/monitor/{house.model}")
+    deployment = ask_when_free(api, f"deployments/name/monitor/{house.model}")
     asked = {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": late.isoformat()}}}
     late_ids = [
-        _ask(api, f"deployments/{deployment['id']}/create_flow_run", {**asked, "idempotency_key": key})["id"]
+        ask_when_free(api, f"deployments/{deployment['id']}/create_flow_run", {**asked, "idempotency_key": key})["id"]
         for key in ("late", "again")
     ]
 
     def monitors() -> list[dict[str, Any]]:
-        runs = _ask(api, "flow_runs/filter", {"deployments": {"id": {"any_": [deployment["id"]]}}})
+        runs = ask_when_free(api, "flow_runs/filter", {"deployments": {"id": {"any_": [deployment["id"]]}}})
         return sorted(runs, key=lambda run: str(run["expected_start_time"]))
 
     def planned() -> list[dict[str, Any]]:
@@ -117,13 +115,13 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
     _until(lambda: len(planned()) == CONSECUTIVE and all(_is_due(run) for run in planned()), log)
     second_schedule = world.retrim("schedule", code=1, environment=QUICK)
     pause = {"paused": True}  # a busy machine would fall ever further behind
-    _until(lambda: _ask(api, f"deployments/{deployment['id']}", pause, method="PATCH") is None, log)
+    _until(lambda: ask_when_free(api, f"deployments/{deployment['id']}", pause, method="PATCH") is None, log)
     _until(lambda: all(is_done(run) for run in planned()), log)
     _until(lambda: all(is_done(run) for run in monitors() if run["id"] in late_ids), log)
     wanted = {"deployments": {"name": {"any_": [house.model]}}, "flows": {"name": {"any_": ["retrain"]}}}
 
     def retrainings() -> list[dict[str, Any]]:
-        return list(_ask(api, "flow_runs/filter", wanted))
+        return list(ask_when_free(api, "flow_runs/filter", wanted))
 
     _until(lambda: any(run["state_type"] in ENDED for run in retrainings()), log)
     scheduled, every = planned(), monitors()
@@ -219,16 +217,4 @@ def _until(claim: Callable[[], bool], log: Path) -> None:
         except OSError:  # the server is away
             pass
         assert time.monotonic() < deadline, log.read_text(encoding="utf-8")[-6000:]
-        time.sleep(0.25)
-
-
-def _ask(api: PrefectApi, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
-    """What the server answers; asked again while its database is busy."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            return api.ask(path, body, method=method)
-        except urllib.error.HTTPError as error:
-            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
-                raise
         time.sleep(0.25)

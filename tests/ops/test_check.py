@@ -627,7 +627,9 @@ def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> N
     deferred = defer(desk.house, claim(desk.house, desk.check(10).id, now=desk.day(10)), now=desk.day(10))
 
     assert deferred is not None
-    assert deferred.reason.endswith("enough by 2024-01-19T01:00:00+00:00")
+    assert deferred.reason.endswith(
+        "enough by 2024-01-19T01:00:00+00:00, asked again when rows, labels or settings change"
+    )
 
 
 def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_many_as_it_needs(tmp_path: Path) -> None:

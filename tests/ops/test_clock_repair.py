@@ -10,7 +10,7 @@ from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
 from retrim.ops.arrival import clock
 from retrim.ops.clock_repair import Repair, plan_repair, repair
-from retrim.ops.ingest import land
+from retrim.ops.ingest import land, quarantine_show
 from retrim.ops.known import known_table
 from tests.ops.desk import START, Desk, make_desk
 
@@ -84,7 +84,7 @@ def test_files_land_and_checks_are_made_again(desk: Desk) -> None:
     desk.rows(9, 10).to_csv(path, index=False)
     how: dict[str, Any] = {"workspace": desk.house.workspace, "data": desk.house.params.data, "correction": False}
     later = NOW + pd.Timedelta("1D")
-    with pytest.raises(BadInputError, match="retrim batch repair-arrivals"):
+    with pytest.raises(BadInputError, match="retrim batch redate"):
         land(path, now=later, **how)
     repaired(desk)
 
@@ -116,6 +116,20 @@ def test_one_that_was_killed_halfway_is_finished_by_the_next(desk: Desk) -> None
     repaired(desk)
 
     assert arrivals(desk)[3:] == [NOW - pd.Timedelta("1h"), NOW]
+
+
+def test_what_was_quarantined_ahead_came_by_now_too(desk: Desk) -> None:
+    desk.house.workspace.root.joinpath("expectations").mkdir(exist_ok=True)
+    desk.house.workspace.root.joinpath("expectations/none.json").write_text('{"name": "none", "expectations": []}')
+    path = desk.house.workspace.root / "new.csv"
+    desk.rows(9, 10).assign(outcome=float("nan")).to_csv(path, index=False)
+    how: dict[str, Any] = {"workspace": desk.house.workspace, "data": desk.house.params.data, "correction": False}
+    held = land(path, now=desk.day(380), **how)
+    moves = [(move.kind, move.after) for move in repaired(desk).moves]
+
+    assert held.outcome == "quarantined"
+    assert ("quarantined batch", NOW) in moves
+    assert quarantine_show(desk.house.workspace, held.batch).arrived == NOW
 
 
 def test_with_nothing_ahead_there_is_nothing_to_do(desk: Desk) -> None:

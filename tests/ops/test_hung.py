@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,8 +131,10 @@ def test_a_run_that_slept_with_its_machine_goes_on(house: House) -> None:
     with driver(house) as (process, run):
         process.send_signal(signal.SIGSTOP)
         wait_until_silent(house, run, 3)
-        process.send_signal(signal.SIGCONT)
+        wakes = threading.Timer(1.0, process.send_signal, [signal.SIGCONT])  # between the first look and the second
+        wakes.start()
         ended = end_hung_runs(house, now=NOW)
+        wakes.join()
 
         assert (ended, process.poll(), state_of(house, run)) == ([], None, "running")
 

@@ -14,7 +14,7 @@ from retrim.ops.champion import stored
 from retrim.ops.explain import explain
 from retrim.ops.former import score_formers
 from retrim.ops.known import known, known_table
-from retrim.ops.realised import _to_fit
+from retrim.ops.probing import _to_fit
 from retrim.ops.score import score
 from tests.ops.desk import Desk, make_desk, with_params
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from retrim.adapters import git
+from retrim.adapters import git, git_notes
 from retrim.adapters.signing import Keys
 from retrim.errors import RefusedError
 from retrim.ops.arrival import clock
@@ -206,7 +206,7 @@ def test_the_copy_stands_beside_the_version_that_went_live(desk: Desk) -> None:
     rollback(desk.house, 2, by="ines", reason="complaints", now=desk.day(13))
 
     assert git.find_tag(root, "retrim/generated/log/4") == git.find_tag(root, "retrim/generated/v2")
-    assert '"actor": "ines"' in git.notes(root, "retrim/generated/log")["retrim/generated/log/4"]
+    assert '"actor": "ines"' in git_notes.read_all(root, "retrim/generated/log")["retrim/generated/log/4"]
 
 
 def test_at_is_when_the_champion_moved_and_as_of_stands_beside_it(desk: Desk) -> None:

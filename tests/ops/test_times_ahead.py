@@ -102,11 +102,13 @@ def test_a_due_time_far_ahead_is_none(counter: Counter) -> None:
     assert counter.land(f"{lines[0]},due\n{lines[1]},2025-01-01\n{lines[2]},2026-01-01\n").outcome == "landed"
 
 
-def test_what_was_ahead_can_be_released_once_its_time_has_come(counter: Counter) -> None:
-    held = counter.land(AHEAD.format(at="2024-01-12T00:00:00Z"))
+def test_what_was_ahead_lands_when_it_is_offered_once_its_time_has_come(counter: Counter) -> None:
+    content = AHEAD.format(at="2024-01-12T00:00:00Z")
+    held = counter.land(content)
     counter.now += 2 * DAY
 
-    assert counter.release(held.batch).outcome == "landed"
+    assert held.outcome == "quarantined"
+    assert counter.land(content).outcome == "landed"
 
 
 def test_init_leaves_out_what_would_not_land() -> None:

@@ -265,11 +265,11 @@ def test_a_champion_that_used_every_row_leaves_a_verdict_that_says_what_is_missi
     assert verdict["reason"] == "0 judging rows, at least 40 needed: 40 are missing"
 
 
-def test_a_champion_whose_feature_is_gone_is_refused(first: Room, second: Room, tmp_path: Path) -> None:
+def test_a_champion_whose_feature_validate_left_out_is_refused(first: Room, second: Room, tmp_path: Path) -> None:
     room = make_room(tmp_path, stream(ROWS + 60), mode="refit", champion=first.bundle).run()
     pd.read_parquet(room.paths.table).drop(columns="slope").to_parquet(room.paths.table)
 
-    with pytest.raises(RefusedError, match="the champion needs slope, which the table no longer has"):
+    with pytest.raises(BadInputError, match="the model needs slope, which the rows do not have"):
         room.compare()
 
 

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -31,8 +30,9 @@ from retrim.paths import NO_CHAMPION, Paths
 from retrim.settings import Params
 from retrim.stages import compare, features, train, validate
 from tests.ops.desk import TUNED, Desk, copy_of, make_desk, run_stage
+from tests.stateful.playing import play
 
-pytestmark = [pytest.mark.slow, pytest.mark.stateful]
+pytestmark = pytest.mark.slow
 
 SUITE = "expectations/generated.json"
 BOUNDS = {"min_value": -1e6, "max_value": 1e6}
@@ -392,9 +392,5 @@ class TableChanges(RuleBasedStateMachine):
         self.since = 0
 
 
-TestTableChanges = TableChanges.TestCase
-TestTableChanges.settings = settings(
-    max_examples=3,
-    stateful_step_count=50,
-    suppress_health_check=list(HealthCheck),
-)
+def test_what_is_read_is_what_came(minutes: float | None) -> None:
+    play(TableChanges, minutes=minutes, examples=3, steps=50)

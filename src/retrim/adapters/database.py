@@ -28,6 +28,8 @@ def _begin_explicitly(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def _leave_transactions_to_us(connection: Any, _: object) -> None:
         connection.isolation_level = None
+        # Flushed with each transaction, its journal's removal too: what git and MLflow are told of is in the store.
+        connection.execute("PRAGMA synchronous = EXTRA")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:

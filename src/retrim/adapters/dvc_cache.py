@@ -11,6 +11,7 @@ import yaml
 
 from retrim.adapters import git
 from retrim.errors import RetrimError
+from retrim.files import flush_all
 
 LISTING = ".dir"  # behind the hash of a folder's listing
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -99,6 +100,14 @@ def with_members(cache: Path, digests: Iterable[str]) -> tuple[set[str], set[str
         except (OSError, ValueError, KeyError, TypeError):
             lost.add(digest)
     return found, lost
+
+
+def flush(root: Path, commit: str) -> None:
+    """Makes the files of the cache that a commit names survive a power cut."""
+    cache = cache_folder(root)
+    digests, _ = with_members(cache, named_in_commit(root, commit))
+    paths = (cache / "files" / "md5" / digest[:2] / digest[2:] for digest in digests)
+    flush_all(filter(Path.is_file, paths), below=cache)
 
 
 def _is_note(name: str) -> bool:

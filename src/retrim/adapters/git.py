@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.files import flush_all
 
 IDENTITY = (
     *("-c", "user.name=retrim", "-c", "user.email=retrim@localhost"),
@@ -206,20 +207,12 @@ def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
         raise RetrimError(f"tag {name} stands on {found[:12]}, not on {commit[:12]}; a released version is never moved")
 
 
-def keep_note(root: Path, name: str, commit: str, text: str) -> None:
-    """Sets an annotated tag that says `text`; one that stands already stays as it is."""
-    try:
-        git(root, *IDENTITY, "tag", "-a", "--cleanup=verbatim", name, commit, "-m", text)
-    except RetrimError:
-        if name not in notes(root, name):  # else another process was faster
-            raise
-
-
-def notes(root: Path, prefix: str) -> dict[str, str]:
-    """What the tags whose names begin with these whole parts say, by name."""
-    printed = git(root, "for-each-ref", "--format=%(refname:strip=2)%00%(contents)%00", f"refs/tags/{prefix}")
-    parts = printed.split("\0")[:-1]
-    return {name.strip(): text for name, text in zip(parts[::2], parts[1::2], strict=True)}
+def flush(root: Path, name: str) -> None:
+    """Makes a tag, and all that the commit it stands on is made of, survive a power cut."""
+    own = Path(git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+    listed = git(root, "rev-list", "--objects", "--no-walk", f"refs/tags/{name}").splitlines()
+    objects = [own / "objects" / line[:2] / line.split()[0][2:] for line in listed]
+    flush_all(filter(Path.is_file, [*objects, own / "refs" / "tags" / name]), below=own)  # packed is flushed by git
 
 
 def clear_tag_locks(root: Path, prefix: str) -> None:

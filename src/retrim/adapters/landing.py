@@ -26,7 +26,7 @@ from retrim.core.landed_schema import LandedSchema
 from retrim.core.table import OURS, DataParams
 from retrim.datasets.landed import OF, SCHEMA, BatchFile, Kind, batch_id, check_whole, hash_file
 from retrim.datasets.withdrawn import Withdrawal, read_withdrawals, withdrawal_file, withdrawn_names
-from retrim.files import make_private_folder, open_private
+from retrim.files import flush, make_private_folder, open_private
 
 ASIDE = ".tmp-"
 BEFORE = b"retrim.arrived_before"  # a fact of batches whose arrival was dated anew: what it was
@@ -131,8 +131,8 @@ class Landing:
         aside = self.root / f"{ASIDE}{path.name}"
         _flushed(aside, content)
         aside.replace(path)
-        flush_folder(path.parent)
-        flush_folder(self.root)
+        flush(path.parent)
+        flush(self.root)
         return path
 
     def _all(self) -> list[BatchFile]:
@@ -216,8 +216,8 @@ class Landing:
             _flushed(hash_file(path), f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
         self._seen = None
         aside.replace(path)
-        flush_folder(folder)
-        flush_folder(self.root)
+        flush(folder)
+        flush(self.root)
         return path
 
     def date_anew(self, file: BatchFile, arrived: pd.Timestamp) -> Path:
@@ -246,7 +246,7 @@ class Landing:
     def _remove(self, path: Path) -> None:
         path.unlink()
         hash_file(path).unlink(missing_ok=True)
-        flush_folder(path.parent)
+        flush(path.parent)
         self._seen = None
 
     def date_withdrawal_anew(self, withdrawal: Withdrawal, at: pd.Timestamp) -> None:
@@ -289,12 +289,3 @@ def _flushed(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Makes the names in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from retrim.adapters.registry import Registry
-from retrim.adapters.tracking import PARENT, RUN, all_pages
+from retrim.adapters.tracking import PARENT, RUN, all_pages, artifact_folder
 from retrim.errors import RetrimError
 
 if TYPE_CHECKING:
@@ -81,7 +79,7 @@ def erase(registry: Registry, number: str) -> None:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return
             raise
-        folder = _folder(run)
+        folder = _folder_of(run)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
         if run.info.lifecycle_stage != "deleted":
@@ -89,12 +87,12 @@ def erase(registry: Registry, number: str) -> None:
         store._hard_delete_run(number)  # noqa: SLF001  as above
 
 
-def _folder(run: "Run") -> Path | None:
-    """Where its files lie; None where that is not on this disk."""
-    root = urlsplit(run.info.artifact_uri)
-    return Path(url2pathname(root.path)).parent if root.scheme in ("", "file") else None
+def _folder_of(run: "Run") -> Path | None:
+    """Where all of it lies; None where that is not on this disk."""
+    artifacts = artifact_folder(run)
+    return None if artifacts is None else artifacts.parent
 
 
 def _files(run: "Run") -> list[Path]:
-    folder = _folder(run)
+    folder = _folder_of(run)
     return [] if folder is None else [path for path in folder.rglob("*") if path.is_file()]

@@ -29,6 +29,7 @@ from retrim.files import link, write_folder
 from retrim.paths import NO_CHAMPION, Paths, Workspace
 
 INPUTS = ["data/raw.dvc", "data/champion.dvc", "data/former.dvc"]
+DVC_ADVERTISES = "Having any troubles?"  # what follows says nothing of the error
 COMMITTED = [*INPUTS, "data/pins.json", "dvc.lock"]
 
 
@@ -264,9 +265,8 @@ def dvc(room: Path, *arguments: str) -> str:
         check=False,
     )
     if done.returncode:
-        raise RetrimError(
-            f"dvc {' '.join(arguments[:2])} failed in {room.name}: {(done.stderr or done.stdout).strip()}"
-        )
+        said = (done.stderr or done.stdout).partition(DVC_ADVERTISES)[0].strip()
+        raise RetrimError(f"dvc {' '.join(arguments[:2])} failed in {room.name}: {said}")
     return done.stdout
 
 

@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from retrim.adapters.landing import ASIDE, flush_folder
+from retrim.adapters.landing import ASIDE
 from retrim.core.fault import Fault
 from retrim.datasets.landed import Kind, batch_id
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import make_private_folder, open_private
+from retrim.files import flush, make_private_folder, open_private
 
 State = Literal["held", "released", "dropped", "landed"]
 REPORT, SOURCE = "report.json", "source"
@@ -122,7 +122,7 @@ class Quarantine:
         self._report(aside, entry)
         if aside != folder:
             aside.replace(folder)
-            flush_folder(self.root)
+            flush(self.root)
         return folder
 
     def find(self, digest: str) -> Entry | None:
@@ -175,6 +175,10 @@ class Quarantine:
             path.unlink()
         return entry
 
+    def date_anew(self, entry: Entry, arrived: pd.Timestamp) -> None:
+        """Gives an entry another arrival: only after the clock ran ahead."""
+        self._report(self.root / entry.batch, replace(entry, arrived=arrived))
+
     def _report(self, folder: Path, entry: Entry) -> None:
         text = json.dumps(entry.as_record(), indent=2, ensure_ascii=False) + "\n"
         _write(folder / REPORT, text.encode("utf-8"))
@@ -188,4 +192,4 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
-    flush_folder(path.parent)
+    flush(path.parent)

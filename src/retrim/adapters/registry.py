@@ -9,20 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import pandas as pd
 
 from retrim.adapters.exhibits import Exhibits
 from retrim.adapters.notes import check_lines, verdict_note
 from retrim.adapters.packaging import save_model
-from retrim.adapters.tracking import BUNDLES, NOTE, PUBLISHED, RUN, Tracking, all_pages, quotable
+from retrim.adapters.tracking import BUNDLES, NOTE, PUBLISHED, RUN, Tracking, all_pages, artifact_folder, quotable
 from retrim.core.bundle import DIGESTS, digests_of
 from retrim.core.bundle_format import VIEW
 from retrim.core.canonical import to_json
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
-from retrim.files import read_folder
+from retrim.files import flush_all, read_folder
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -87,6 +85,9 @@ class Registry(Tracking):
                 delete: Callable[[str], None] = get_artifact_repository(run.info.artifact_uri).delete_artifacts
                 delete("bundle")
             self.client.log_artifacts(parent, str(bundle), "bundle")
+            here = artifact_folder(run)
+            if here is not None:  # what a version stands for survives a power cut before it has a number
+                flush_all(filter(Path.is_file, here.rglob("*")), below=here.parents[2])
             self.client.set_tag(parent, NOTE, verdict_note(shown.verdict))
             self.client.set_tag(parent, LOGGED, _logged(run))
             if number is None:
@@ -235,10 +236,8 @@ class Registry(Tracking):
         """A folder of a version's run: the very one where artifacts are local, else a download."""
         run = self.run_of(version)
         with self.wrapped(f"find the {name} of version {version}"):
-            root = urlsplit(self.client.get_run(run).info.artifact_uri)
-            if root.scheme in ("", "file"):
-                return Path(url2pathname(root.path)) / name
-            return Path(self.client.download_artifacts(run, name))
+            here = artifact_folder(self.client.get_run(run))
+            return Path(self.client.download_artifacts(run, name)) if here is None else here / name
 
     def load(self, which: int | str) -> "PyFuncModel":
         """The model behind a version number or an alias, as MLflow's users get it.

@@ -29,7 +29,7 @@ RUNS = sa.Table(
     sa.Column("decision", sa.String, sa.ForeignKey("decisions.id"), nullable=False, unique=True),
     sa.Column("as_of", sa.String, nullable=False),
     sa.Column("mode", sa.String, nullable=False),
-    sa.Column("state", sa.String, nullable=False),  # running, crashed, failed, deferred, waiting, promoted, refused
+    sa.Column("state", sa.String, nullable=False),  # core/history.py lists them
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("started", sa.String, nullable=False),

@@ -63,7 +63,7 @@ class Store(Times, CountedRows):
         return self.all(query.order_by(RUNS.c.as_of, RUNS.c.started))
 
     def claim_run(self, row: dict[str, Any], *, mode: str | None = None) -> Row:
-        """Starts a run of a decision, or starts a crashed or failed one again: in its own mode, or in `mode`.
+        """Starts a run of a decision, or again one that crashed, failed or was not pushed; in its mode, or in `mode`.
 
         Raises:
             RefusedError: The decision has had its run, or another run of the model is going on.
@@ -74,7 +74,7 @@ class Store(Times, CountedRows):
         with self.begin() as connection:
             again = (
                 sa.update(RUNS)
-                .where(RUNS.c.id == row["id"], RUNS.c.state.in_(("crashed", "failed")))
+                .where(RUNS.c.id == row["id"], RUNS.c.state.in_(("crashed", "failed", "unpushed")))
                 .values(state="running", pid=os.getpid(), attempt=RUNS.c.attempt + 1, ended=None)
                 .values(mode=RUNS.c.mode if mode is None else mode)
             )

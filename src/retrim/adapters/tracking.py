@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from sqlalchemy.engine import make_url
 
@@ -232,6 +233,12 @@ class Tracking:
 
     def _search(self, condition: str) -> list["Run"]:
         return all_pages(lambda token: self.client.search_runs([self.experiment], condition, page_token=token))
+
+
+def artifact_folder(run: "Run") -> Path | None:
+    """Where the files of a run lie; None where that is not on this disk."""
+    root = urlsplit(run.info.artifact_uri)
+    return Path(url2pathname(root.path)) if root.scheme in ("", "file") else None
 
 
 def _shown(trial: Trial) -> tuple[dict[str, str], float]:

@@ -7,7 +7,9 @@ from typing import Any
 import pandas as pd
 
 TIMETABLE = "schedule"  # a rule whose alarm never goes quiet by itself
-RUN_STATES = ("running", "crashed", "failed", "deferred", "waiting", "promoted", "refused", "restored")
+RUN_STATES = ("running", "crashed", "failed", "unpushed", "deferred", "waiting", "promoted", "refused", "restored")
+UNFINISHED = ("running", "crashed", "unpushed")
+"""States of a run that goes on, or is taken up again by whoever comes next."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def standing(past: Past, *, champion: int | None, drifted: tuple[str, ...] | Non
     """
     over = [run for run in past.runs if run.state in ("promoted", "refused", "restored", "deferred")]
     ended = [run for run in over if run.state != "deferred"]
-    going_on = [run.id for run in past.runs if run.state in ("running", "crashed")]
+    going_on = [run.id for run in past.runs if run.state in UNFINISHED]
     asking = [run.id for run in past.runs if run.state == "waiting"]
     waits = over[-1] if over and over[-1].state == "deferred" else None
     same = [check.drifted for check in past.checks if check.champion == champion and check.drifted is not None]

@@ -51,14 +51,16 @@ class Reading:
 
     Args:
         rows: Rows that it stands for.
-        apart: Those of them that no fit judged, as they came late; they count like the others.
+        apart: Those of them that no fit judged, as they came late; they count like the others, or less.
+        weight: What a row counts on average, at most 1: one that came late counts less where the champion loses less.
         champion_loss: The champion's mean loss on the rows that were judged.
         probe_loss: That of the refits, each on what was due before its block.
-        error: Standard error of the mean difference, blocks of rows taken together.
+        error: Standard error of the gain, blocks of rows taken together.
     """
 
     rows: int
     apart: int
+    weight: float
     champion_loss: float
     probe_loss: float
     error: float
@@ -66,12 +68,13 @@ class Reading:
     @property
     def gain(self) -> float:
         """What retraining would have saved, in mean loss; negative if it would have cost."""
-        return self.champion_loss - self.probe_loss
+        return self.weight * (self.champion_loss - self.probe_loss)
 
     def as_record(self) -> dict[str, Any]:
         return {
             "rows": self.rows,
             "apart": self.apart,
+            "weight": self.weight,
             "champion_loss": self.champion_loss,
             "probe_loss": self.probe_loss,
             "gain": self.gain,
@@ -79,21 +82,28 @@ class Reading:
         }
 
 
-def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: int, block_rows: int) -> Reading:
+def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: np.ndarray, block_rows: int) -> Reading:
     """The reading, from the loss of champion and refits on each judged row, both shape (n,), n at least 1.
+
+    On rows that no refit judged the same share of the champion's loss is taken for saved: most are from before, when it
+    lost less. Never more than on a judged one, or a single odd row could pay for a retraining.
 
     Args:
         champion_losses: The champion's.
         losses: The refits'.
-        apart: Rows that count like these.
+        apart: The champion's on rows that no refit judged, shape (m,), m 0 or more.
         block_rows: Rows that belong together when the error is computed.
     """
+    usual = float(champion_losses.mean())
+    late = min(float(apart.mean()) / usual, 1.0) if len(apart) and usual > 0 else 1.0
+    weight = (len(losses) + late * len(apart)) / (len(losses) + len(apart))
     return Reading(
-        rows=len(losses) + apart,
-        apart=apart,
+        rows=len(losses) + len(apart),
+        apart=len(apart),
+        weight=weight,
         champion_loss=float(champion_losses.mean()),
         probe_loss=float(losses.mean()),
-        error=mean_error(champion_losses - losses, block_rows=block_rows),
+        error=weight * mean_error(champion_losses - losses, block_rows=block_rows),
     )
 
 
@@ -123,8 +133,8 @@ def judged_blocks(newest: np.ndarray, *, blocks: int) -> list[np.ndarray]:
 
     A row that comes late would cut the past of all rows of its block. So a block's oldest rows are taken out of it
     where every other row gains more rows of past than are taken out, those first that give most past to all others
-    together. As long as they are at most a third of all rows they are judged by no fit, and count like the others:
-    the mean gain stands for them too. More of them are a block of their own.
+    together. As long as they are at most a third of all rows they are judged by no fit, and count as `reading_of` says.
+    More of them are a block of their own.
 
     So a judged row's fit lacks fewer rows that had been counted before than its block has rows before it, unless
     more than a third came late: it is at most twice as old as without late rows.

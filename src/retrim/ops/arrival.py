@@ -44,6 +44,6 @@ def arrival(
     if last is not None and (now < last or (correction and now == last)):
         raise BadInputError(
             f"arrival time {now} is not after that of the last batch, {last}; arrivals go forward, so give a later "
-            "one; or, if the clock ran ahead when that came, see: retrim batch repair-arrivals"
+            "one; or, if the clock ran ahead when that came, see: retrim batch redate"
         )
     return now

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from retrim.adapters.store import iso
+from retrim.core.history import UNFINISHED
 from retrim.core.modes import Mode
 from retrim.errors import BadInputError
 from retrim.ops.check import CHECK, Checked, check
@@ -53,7 +54,7 @@ def retrain_at_once(
     end_hung_runs(house, now=now)
     run = house.store.run(f"run-{decision_of(house, as_of)}")
     going_on = any(is_alive(house, run.id) for run in house.store.runs(house.model, state="running"))
-    if going_on or (run is not None and run.state not in ("running", "crashed", "failed")):
+    if going_on or (run is not None and run.state not in (*UNFINISHED, "failed")):
         ask_for_run(house, as_of=as_of, by=by, reason=reason, now=now)  # says why not
     if run is not None or not _is_settled(house) or rows_to_wait_for(house, as_of=as_of, by_person=True) is None:
         return None
@@ -69,7 +70,7 @@ def _require_rows(house: House, *, as_of: pd.Timestamp) -> None:
 
 def _is_settled(house: House) -> bool:
     """Whether nothing waits to be finished: no run that was killed, and no decision without its run."""
-    if any(house.store.runs(house.model, state=state) for state in ("running", "crashed")):
+    if any(house.store.runs(house.model, state=state) for state in UNFINISHED):
         return False
     if left_behind(house, "") or refit_waiting(house) is not None:
         return False

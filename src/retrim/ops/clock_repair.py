@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters.dates import date_decision_anew, date_run_anew
+from retrim.adapters.quarantine import Entry, Quarantine
 from retrim.adapters.store import Row, iso
 from retrim.errors import BadInputError, RefusedError
 from retrim.ops.alerts import alert
@@ -23,7 +24,7 @@ class Move:
     """One date that lies ahead of now.
 
     Args:
-        kind: What has it: batch, withdrawal, a source of decisions such as check, or run.
+        kind: What has it: batch, quarantined batch, withdrawal, a source of decisions such as check, or run.
         name: Which.
         before: The date.
         after: What it becomes.
@@ -83,6 +84,9 @@ def repair(house: House, *, by: str, reason: str, now: pd.Timestamp) -> Repair:
             return plan
         for file in [file for file in landing.batches() if file.arrived > now]:
             landing.date_anew(file, anew[file.arrived])
+        for entry in _held(house):
+            if entry.arrived > now:
+                Quarantine(house.workspace.quarantine).date_anew(entry, anew[entry.arrived])
         for withdrawal in [each for each in landing.withdrawals().values() if each.at > now]:
             landing.date_withdrawal_anew(withdrawal, anew[withdrawal.at])
         texts = {iso(before): iso(after) for before, after in anew.items()}
@@ -101,6 +105,7 @@ def _planned(house: House, now: pd.Timestamp) -> tuple[Repair, Mapping[pd.Timest
     decisions, runs = store.decisions(house.model), store.runs(house.model)
     dates: list[tuple[str, str, pd.Timestamp]] = [
         *(("batch", file.batch, file.arrived) for file in landing.batches()),
+        *(("quarantined batch", entry.batch, entry.arrived) for entry in _held(house)),
         *(("withdrawal", each.batch, each.at) for each in landing.withdrawals().values()),
         *((row.source, row.id, pd.Timestamp(row.as_of)) for row in decisions),
         *(("run", row.id, pd.Timestamp(row.as_of)) for row in runs),
@@ -128,6 +133,11 @@ def _stays(house: House, now: pd.Timestamp) -> tuple[str, ...]:
         if pd.Timestamp(row.at) > now
     )
     return (*versions, *releases)
+
+
+def _held(house: House) -> list[Entry]:
+    """What lies in quarantine: it keeps its arrival when it lands."""
+    return [entry for entry in Quarantine(house.workspace.quarantine).entries() if entry.state == "held"]
 
 
 def _ahead(rows: Iterable[Row], now: pd.Timestamp) -> list[Row]:

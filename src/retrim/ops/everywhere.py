@@ -18,7 +18,7 @@ from retrim.paths import Workspace
 from retrim.settings import Env, load_params
 
 STRANGER = "of a workspace that was not named"
-BAD_ENDS = ("crashed", "failed")
+BAD_ENDS = ("crashed", "failed", "unpushed")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import pandas as pd
 
 from retrim.adapters.environment import COMPLETE
 from retrim.adapters.mlflow_leftovers import erase, leftovers
+from retrim.core.history import UNFINISHED
 from retrim.files import file_digest
 from retrim.ops.cache_lock import alone_with_cache
 from retrim.ops.gc_cache import cache_pieces, needed
@@ -95,7 +96,7 @@ def _rooms(house: House) -> Iterator[Piece]:
         named = ROOM.fullmatch(folder.name)
         run = house.store.run(named[1]) if named is not None else None
         frees = size_of(folder)
-        if run is not None and run.state in ("running", "crashed"):
+        if run is not None and run.state in UNFINISHED:
             yield Piece("room", folder.name, frees, f"its run is {run.state}: `retrim check` finishes it", None)
         elif run is not None and run.model == house.model:
             yield Piece("room", folder.name, frees, f"its run ended {run.state}", partial(clear_room, house, folder))
@@ -110,7 +111,7 @@ def _rooms(house: House) -> Iterator[Piece]:
 
 def _trials(house: House) -> Iterator[Piece]:
     """Trial logs: they save time to a search that was killed, and to nothing else."""
-    waiting = house.store.all_runs(state="crashed") + house.store.all_runs(state="running")
+    waiting = [run for state in UNFINISHED for run in house.store.all_runs(state=state)]
     for log in sorted(house.workspace.trials.glob("*.jsonl")):
         size = log.stat().st_size
         if waiting:

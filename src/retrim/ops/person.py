@@ -48,6 +48,6 @@ def ask_for_run(house: House, *, as_of: pd.Timestamp, by: str, reason: str, now:
         "record": {"as_of": iso(as_of)},
     }
     run = house.store.run(f"run-{identity}")
-    if not house.store.add_decision(row) and run is not None and run.state not in ("crashed", "failed"):
+    if not house.store.add_decision(row) and run is not None and run.state not in ("crashed", "failed", "unpushed"):
         raise RefusedError(f"a run as of {iso(as_of)} was asked for before and ended {run.state}; take another date")
     return identity

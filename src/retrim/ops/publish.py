@@ -4,11 +4,12 @@ import json
 
 import pandas as pd
 
-from retrim.adapters import git, pipeline
+from retrim.adapters import dvc_cache, git, pipeline
 from retrim.adapters.store import Row, iso
 from retrim.core.bundle import model_digest
 from retrim.core.needs import needs_of
 from retrim.core.view import FeatureView
+from retrim.errors import RetrimError
 from retrim.files import file_digest, folder_digest, read_folder
 from retrim.ops.counts import used_rows
 from retrim.ops.grain import GRAIN, grain_of
@@ -17,13 +18,25 @@ from retrim.ops.known import HISTORY, NEEDS
 from retrim.ops.origin import REPOSITORY
 from retrim.ops.release import show_challenger
 from retrim.ops.rooms import Room
+from retrim.ops.unpushed import wait_for_remote
 from retrim.paths import Paths
 
 
-def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestamp) -> int:
-    """Commits the room, publishes its bundle to MLflow, tags it, records the version. Run twice, it adds nothing."""
+def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestamp) -> int | None:
+    """Commits the room, pushes it, publishes its bundle, tags it, records the version. Run twice, it adds nothing.
+
+    The DVC remote comes first: nothing has a number before its files are stored. Where the remote is away, the run ends
+    *unpushed*, to be finished later, and there is no version yet: None. All files are flushed to the disk before the
+    store has a row of them, so that a power cut cannot keep the row and lose what it stands for.
+    """
     paths = Paths(room.folder)
     commit = git.commit_files(room.folder, pipeline.COMMITTED, f"retrim: {run.id}", date=run.as_of)
+    if pipeline.has_remote(house.workspace.root):
+        try:
+            pipeline.dvc(room.folder, "push")
+        except RetrimError as error:
+            wait_for_remote(house, run, room, why=str(error), now=now)
+            return None
     bundle = folder_digest(paths.candidate)
     verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
     lineage = {
@@ -56,8 +69,8 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
     show_challenger(house, version)
     tag = f"retrim/{house.model}/v{version}"
     git.tag(house.workspace.root, tag, commit, same=pipeline.COMMITTED)
-    if pipeline.has_remote(house.workspace.root):
-        pipeline.dvc(room.folder, "push")
+    git.flush(house.workspace.root, tag)
+    dvc_cache.flush(house.workspace.root, commit)
     house.store.add_version(
         {
             "model": house.model,

@@ -1,6 +1,6 @@
 """What the champion lost on rows that matured, what the probe says of them, and the band to hold the loss against."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,19 +9,18 @@ import pandas as pd
 from retrim.adapters.store import Row, iso
 from retrim.core.band import Band, reference_band
 from retrim.core.bundle import Predictor
-from retrim.core.fairness.groups import as_trained
 from retrim.core.metrics import measure, row_losses
-from retrim.core.preview import Preview, preview
-from retrim.core.probe import Reading, fitted_rows, judged_blocks, reading_of, refit_losses, with_a_past
+from retrim.core.preview import Preview
+from retrim.core.probe import Reading, with_a_past
 from retrim.core.resample import mean_bound
 from retrim.core.row_ledger import Kind, RowCounts
 from retrim.core.slices import LossChange, Part, loss_change
-from retrim.core.training import WindowKind, distinct, in_parallel
-from retrim.core.work import ProbeCost, retraining_work
-from retrim.machine import cores
+from retrim.core.training import WindowKind
+from retrim.core.work import ProbeCost
 from retrim.ops.champion import Stored
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable
+from retrim.ops.probing import cost_of, read_probe
 from retrim.ops.served import Served, predictions_of
 
 CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90 %
@@ -134,12 +133,12 @@ def realise(
         taken["measured"] = known.in_whole(fresh)
     newest = with_a_past(ripe, np.flatnonzero(unprobed), params.data, params.probe)
     if len(newest) >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
-        readings, said = _probes(house, known, newest, predictor, rows=int(unprobed.sum()))
+        readings, said = read_probe(house, known, newest, predictor, unprobed=unprobed)
         # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
         window = best if best in readings else next(iter(readings))
         reading, refits = readings[window], {kind: each.probe_loss for kind, each in readings.items()}
         best = min(readings, key=lambda kind: readings[kind].probe_loss)
-        cost = _cost(house, ripe, newest, predictor, price=price)
+        cost = cost_of(house, ripe, newest, predictor, price=price)
         counted, taken["deposited"] = now, known.in_whole(unprobed)
     labels_until = pd.Timestamp(ripe["_matured"].max()) if len(ripe) else None
     return Realised(
@@ -191,79 +190,6 @@ def _interval(house: House, losses: np.ndarray) -> tuple[float, float]:
         for sign in (1, -1)
     )
     return low, high
-
-
-def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[WindowKind]:
-    """The training windows that a retraining would try, the champion's first; those of the same rows count once."""
-    windows = (predictor.window, *(kind for kind in house.params.train.windows if kind != predictor.window))
-    return distinct(windows, len(ripe), sliding_rows=house.params.split.sliding_rows)
-
-
-def _probes(
-    house: House, ripe: KnownTable, newest: np.ndarray, predictor: Predictor, *, rows: int
-) -> tuple[dict[WindowKind, Reading], Preview | None]:
-    """The probe's reading with each training window, side by side; and what the gate would say of their refits."""
-    params = house.params
-    places = np.concatenate(judged_blocks(newest, blocks=params.probe.blocks))
-    judged = ripe.only(np.isin(np.arange(len(ripe)), newest[places])).read()
-    recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
-    recipe = replace(recipe, balance=params.train.balance)
-    past = as_trained(_to_fit(house, ripe), params.fairness)
-    champion = row_losses(params.judge.loss, predictor.view.actual(judged), predictor.predict(judged))
-
-    def refit(window: WindowKind, threads: int) -> np.ndarray:
-        return refit_losses(
-            past,
-            newest,
-            recipe,
-            params.data,
-            params.probe,
-            params.prepare.steps,
-            window=window,
-            sliding_rows=params.split.sliding_rows,
-            cores=threads,
-        )
-
-    windows, block_rows = _windows(house, ripe.times, predictor), params.judge.block_rows
-    losses = dict(zip(windows, in_parallel(refit, windows, cores=cores()), strict=True))
-    kept = slice(-params.split.judge_rows, None)
-    said = preview(
-        {kind: each[kept] for kind, each in losses.items()},
-        champion[kept],
-        params.gate,
-        rows=len(champion[kept]),
-        draws=params.judge.draws,
-        block_rows=block_rows,
-    )
-    apart = rows - len(places)
-    return {kind: reading_of(champion, each, apart=apart, block_rows=block_rows) for kind, each in losses.items()}, said
-
-
-def _to_fit(house: House, ripe: KnownTable) -> pd.DataFrame:
-    """The rows with what a refit takes, text as categories where no step reads it."""
-    data, fairness = house.params.data, house.params.fairness
-    coded = [name for name, kind in data.features.items() if kind == "category" and not house.params.prepare.steps]
-    return ripe.read([*data.features, *(group.column for group in fairness.groups)], coded=coded)
-
-
-def _cost(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float) -> ProbeCost:
-    params, rounds = house.params, predictor.recipe.rounds
-    pasts = [
-        past
-        for window in _windows(house, ripe, predictor)
-        for past in fitted_rows(ripe, newest, params.probe, window=window, sliding_rows=params.split.sliding_rows)
-    ]
-    retraining = retraining_work(
-        max(len(ripe) - params.split.judge_rows, 0),
-        rounds,
-        mode="refit" if params.retrain.mode == "auto" else params.retrain.mode,
-        windows=params.train.windows,
-        recipes=params.train.recipes,
-        sliding_rows=params.split.sliding_rows,
-        backtest=params.backtest,
-        tune=params.tune,
-    )
-    return ProbeCost(rounds * sum(map(len, pasts)), retraining, price)
 
 
 def judged_part(house: House, table: KnownTable, found: Stored, counts: RowCounts) -> Part:

@@ -1,6 +1,7 @@
 """After a kill: ends what was left running, marks the run crashed, clears its rooms, finishes a half-made move."""
 
 import re
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from retrim.ops.refit_after import refit_waiting
 from retrim.ops.release import live, sync_aliases
 from retrim.ops.signs import clear, is_alive, left_behind
 from retrim.ops.standing import rolled_back
+from retrim.ops.unpushed import UNPUSHED
 
 KILLED = "its process was killed"
 ROOM = re.compile(r"(run-.+)-(\d+)")
@@ -75,7 +77,7 @@ def clear_rooms(house: House) -> None:
         if named is None or not folder.is_dir():
             continue
         run = house.store.run(named[1])
-        if run is None or run.model != house.model or run.state == "running":
+        if run is None or run.model != house.model or run.state in ("running", UNPUSHED):
             continue
         if run.state == "failed" and newest is not None and run.id == newest.id and named[2] == str(run.attempt):
             end_survivors(folder)
@@ -114,7 +116,8 @@ def _waiting(house: House, *, now: pd.Timestamp) -> list[str]:
     every = house.store.decisions(house.model)
     by_id, decisions = {row.id: row for row in every}, [row for row in every if row.source != REFIT]
     waiting = []
-    for run in house.store.runs(house.model, state="crashed"):
+    stopped = (house.store.runs(house.model, state=state) for state in ("crashed", UNPUSHED))
+    for run in chain.from_iterable(stopped):
         if _overtaken(house, by_id[run.decision], decisions):
             reason = "what is live was rolled back to since this was decided, and nothing starts by itself after that"
             alert(house, "run failed", f"{run.id}: {reason}", now=now)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from retrim.adapters import git
+from retrim.adapters import git, git_notes
 from retrim.adapters.signing import PublicKey, signature_fault
 from retrim.adapters.store import Row
 from retrim.core.canonical import to_json
@@ -100,7 +100,7 @@ def keep_copies(house: House) -> None:
             commit = None if made is None else git.find_tag(root, made.tag)  # None: it was imported
             said = f"retrim: version {row.version} of {house.model}, {row.action}"
             text = f"{said}\n\n{to_json(row.values).decode()}"
-            git.keep_note(root, f"{_prefix(house)}/{row.sequence}", commit or "HEAD", text)
+            git_notes.keep(root, f"{_prefix(house)}/{row.sequence}", commit or "HEAD", text)
 
 
 def _checked(house: House) -> tuple[list[Row], dict[int, dict[str, Any] | None]]:
@@ -122,7 +122,7 @@ def _checked(house: House) -> tuple[list[Row], dict[int, dict[str, Any] | None]]
 def _copies(house: House) -> dict[int, dict[str, Any] | None]:
     """The copies in git by number; None for one that cannot be read."""
     found: dict[int, dict[str, Any] | None] = {}
-    for name, text in git.notes(house.workspace.root, _prefix(house)).items():
+    for name, text in git_notes.read_all(house.workspace.root, _prefix(house)).items():
         number = name.removeprefix(f"{_prefix(house)}/")
         if number.isdecimal():
             found[int(number)] = None

@@ -24,6 +24,7 @@ from retrim.ops.refit_after import ask_for_refit
 from retrim.ops.release import promote, show_challenger
 from retrim.ops.release_checks import release_checks
 from retrim.ops.rooms import Room, open_room
+from retrim.ops.unpushed import UNPUSHED
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Outcome:
 def outcome_of(house: House, decision: str) -> Outcome | None:
     """How the run of a decision ended; None if it has not, or did not end well."""
     run = house.store.run(f"run-{decision}")
-    if run is None or run.state not in ("promoted", "refused", "deferred", "waiting"):
+    if run is None or run.state not in ("promoted", "refused", "deferred", "waiting", UNPUSHED):
         return None
     return Outcome(run.id, run.state, run.detail["reason"], run.version)
 

@@ -43,6 +43,10 @@ class Room:
             "champion": self.champion,
         }
 
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Room":
+        return cls(Path(record["folder"]), record["snapshot"], tuple(record["untracked"]), record["champion"])
+
 
 def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: RunMode, taken: git.Snapshot | None) -> Room:
     """Makes the room `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters.store import Row
-from retrim.core.history import Past, PastCheck, PastRun, Settlement, standing
+from retrim.core.history import UNFINISHED, Past, PastCheck, PastRun, Settlement, standing
 from retrim.core.modes import FINAL
 from retrim.core.rolled_back import RolledBack
 from retrim.ops.deferral import what_is_known
@@ -101,7 +101,7 @@ def past_check(as_of: str, record: dict[str, Any]) -> PastCheck:
 
 def _is_sequel(row: Row) -> bool:
     """Whether a run that is over only fitted a promoted recipe once more: no rule asked for it, and none counts it."""
-    return bool(row.mode == FINAL and row.state not in ("running", "crashed"))
+    return bool(row.mode == FINAL and row.state not in UNFINISHED)
 
 
 def _run(row: Row, decisions: dict[str, Row], known: dict[str, str]) -> PastRun:

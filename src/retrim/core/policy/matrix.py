@@ -160,6 +160,7 @@ class LossMatrix:
         return Reading(
             rows=count,
             apart=0,
+            weight=1.0,
             champion_loss=float(champion.sum() / count),
             probe_loss=float(probe.sum() / count),
             error=mean_error(means, block_rows=1),

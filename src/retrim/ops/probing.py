@@ -1,0 +1,97 @@
+"""What the probe says of a check's rows with each training window, and what that cost."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.bundle import Predictor
+from retrim.core.fairness.groups import as_trained
+from retrim.core.metrics import row_losses
+from retrim.core.preview import Preview, preview
+from retrim.core.probe import Reading, fitted_rows, judged_blocks, reading_of, refit_losses
+from retrim.core.training import WindowKind, distinct, in_parallel
+from retrim.core.work import ProbeCost, retraining_work
+from retrim.machine import cores
+from retrim.ops.house import House
+from retrim.ops.known import KnownTable
+
+
+def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[WindowKind]:
+    """The training windows that a retraining would try, the champion's first; those of the same rows count once."""
+    windows = (predictor.window, *(kind for kind in house.params.train.windows if kind != predictor.window))
+    return distinct(windows, len(ripe), sliding_rows=house.params.split.sliding_rows)
+
+
+def read_probe(
+    house: House, ripe: KnownTable, newest: np.ndarray, predictor: Predictor, *, unprobed: np.ndarray
+) -> tuple[dict[WindowKind, Reading], Preview | None]:
+    """The probe's reading with each training window, side by side; and what the gate would say of their refits."""
+    params = house.params
+    places = np.concatenate(judged_blocks(newest, blocks=params.probe.blocks))
+    judging = np.isin(np.arange(len(ripe)), newest[places])
+    recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
+    recipe = replace(recipe, balance=params.train.balance)
+    past = as_trained(_to_fit(house, ripe), params.fairness)
+    champion, apart = (_champions(house, ripe.only(rows), predictor) for rows in (judging, unprobed & ~judging))
+
+    def refit(window: WindowKind, threads: int) -> np.ndarray:
+        return refit_losses(
+            past,
+            newest,
+            recipe,
+            params.data,
+            params.probe,
+            params.prepare.steps,
+            window=window,
+            sliding_rows=params.split.sliding_rows,
+            cores=threads,
+        )
+
+    windows, block_rows = _windows(house, ripe.times, predictor), params.judge.block_rows
+    losses = dict(zip(windows, in_parallel(refit, windows, cores=cores()), strict=True))
+    kept = slice(-params.split.judge_rows, None)
+    said = preview(
+        {kind: each[kept] for kind, each in losses.items()},
+        champion[kept],
+        params.gate,
+        rows=len(champion[kept]),
+        draws=params.judge.draws,
+        block_rows=block_rows,
+    )
+    return {kind: reading_of(champion, each, apart=apart, block_rows=block_rows) for kind, each in losses.items()}, said
+
+
+def _champions(house: House, ripe: KnownTable, predictor: Predictor) -> np.ndarray:
+    """The champion's loss on each row."""
+    rows = predictor.view.seen(ripe.read())
+    if not len(rows):
+        return np.empty(0)
+    return row_losses(house.params.judge.loss, predictor.view.actual(rows), predictor.predict(rows))
+
+
+def _to_fit(house: House, ripe: KnownTable) -> pd.DataFrame:
+    """The rows with what a refit takes, text as categories where no step reads it."""
+    data, fairness = house.params.data, house.params.fairness
+    coded = [name for name, kind in data.features.items() if kind == "category" and not house.params.prepare.steps]
+    return ripe.read([*data.features, *(group.column for group in fairness.groups)], coded=coded)
+
+
+def cost_of(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float) -> ProbeCost:
+    params, rounds = house.params, predictor.recipe.rounds
+    pasts = [
+        past
+        for window in _windows(house, ripe, predictor)
+        for past in fitted_rows(ripe, newest, params.probe, window=window, sliding_rows=params.split.sliding_rows)
+    ]
+    retraining = retraining_work(
+        max(len(ripe) - params.split.judge_rows, 0),
+        rounds,
+        mode="refit" if params.retrain.mode == "auto" else params.retrain.mode,
+        windows=params.train.windows,
+        recipes=params.train.recipes,
+        sliding_rows=params.split.sliding_rows,
+        backtest=params.backtest,
+        tune=params.tune,
+    )
+    return ProbeCost(rounds * sum(map(len, pasts)), retraining, price)
