@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from retrim.files import file_digest
+from retrim.ops.audit import audit
 from retrim.ops.check import balance
 from retrim.ops.ingest import land, land_labels
 from tests.e2e.flows_here import monitor, retrain
@@ -75,6 +76,16 @@ def hand_in(world: World, frame: pd.DataFrame, day: float, *, labels: bool = Fal
     landed = use(file, workspace=house.workspace, data=house.params.data, now=now, correction=False)
 
     assert landed.outcome == "landed", landed.faults
+
+
+def test_each_row_of_the_stream_counts_once(unlabelled: dict[str, Any]) -> None:
+    house = unlabelled["world"].house
+    versions = [row.version for row in house.store.versions(house.model)]
+    found = audit(house, now=pd.Timestamp(unlabelled["world"].day(30)))
+
+    assert found.holds, found.as_record()
+    assert found.balances[0].counted >= 96
+    assert all(house.store.used_rows(house.model, version) for version in versions)
 
 
 def test_a_shift_without_labels_crosses_the_threshold_and_starts_a_run(unlabelled: dict[str, Any]) -> None:

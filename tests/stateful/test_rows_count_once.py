@@ -186,26 +186,30 @@ class RowsCountOnce(RuleBasedStateMachine):
     def a_check(self, ahead: float) -> None:
         """A check; its clock may have stepped."""
         self.tick()
-        self.desk.check(self.clock + ahead)
+        self.desk.check(self.moment(ahead))
 
     @rule(ahead=st.sampled_from([0.0, 0.3]), write=st.integers(0, 12))
     def a_check_is_killed(self, ahead: float, write: int) -> None:
         self.tick()
         with killed_at(write):
-            self.desk.check(self.clock + ahead)
+            self.desk.check(self.moment(ahead))
 
     @rule(apart=st.sampled_from([0.0, 0.2, -0.2]))
     def two_checks_at_once(self, apart: float) -> None:
         self.tick()
         other = House(Workspace(self.desk.house.workspace.root), self.desk.house.params, Env())
         other.__dict__["registry"] = self.desk.shelf
-        jobs = ((self.desk.house, self.clock), (other, self.clock + apart))
+        jobs = ((self.desk.house, self.moment(0.0)), (other, self.moment(apart)))
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda job: check(job[0], by="a test", now=self.desk.day(job[1])), jobs))
 
     @rule(step=st.sampled_from([0.25, 1.0, 3.0, -0.4]))
     def the_clock_steps(self, step: float) -> None:
         self.clock = max(self.clock + step, 12.0)
+
+    def moment(self, ahead: float) -> float:
+        """A moment so far from now, and after the first rows."""
+        return max(self.clock + ahead, 12.0 + self.moments * 2 / 86400)
 
     def tick(self) -> None:
         """No two things happen in the same second."""
