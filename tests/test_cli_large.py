@@ -82,4 +82,4 @@ def test_an_ordinary_file_has_the_record_that_it_always_had(ask: Ask, desk: Desk
     code, out, _ = ask("small.csv", "--json")
 
     assert code == 0
-    assert set(json.loads(out)) == {"outcome", "batch", "kind", "digest", "rows", "path", "faults", "verdict"}
+    assert set(json.loads(out)) == {"outcome", "batch", "kind", "digest", "rows", "path", "faults", "verdict", "notes"}

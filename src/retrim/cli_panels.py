@@ -3,7 +3,7 @@
 import typer
 
 PANELS = {
-    "Every day": "demo new init profile ingest check retrain score status schedule ui quarantine",
+    "Every day": "demo new init profile ingest check retrain score status schedule ui batch quarantine",
     "Deciding": "why price policy drift try replay settle",
     "Versions": "versions live rollback approve reject card explain diff fairness",
     "Proof": "reproduce audit receipt log export import gc room",

@@ -86,7 +86,7 @@ def log_verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that no row of the log was changed, moved, added or taken away.
+    """Check that no row was changed, moved, added or taken away.
 
     Each row is signed over the row before, and so are their count and the last of them. A copy of each row lies in git,
     as a tag: retrim/MODEL/log/N. Ends with exit code 1 and names the first row that is not what was signed.

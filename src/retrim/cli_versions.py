@@ -20,7 +20,7 @@ NO_REMOTE = (
 
 @app.command(epilog=example("retrim versions --json"))
 def versions(as_json: AsJson = False) -> None:
-    """List the versions: alias, date, hash, last proof, gate's word, batches withdrawn since."""
+    """List the versions: alias, date, hash, last proof, gate's word."""
     from retrim import screens
     from retrim.answers import version_records
 

@@ -131,8 +131,8 @@ def make_private_file(path: Path) -> None:
 
 
 def _make_missing(folder: Path) -> None:
-    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
-        missing.mkdir(mode=0o700, exist_ok=True)
+    for missing in reversed([path for path in (folder, *folder.parents) if not path.is_dir()]):
+        missing.mkdir(mode=0o700, exist_ok=True)  # a file in its place is an error
 
 
 def _close_to_others(path: Path) -> None:

@@ -47,7 +47,8 @@ def _shown(url: sa.URL) -> str:
 def make_private_sqlite(url: sa.URL) -> None:
     """Makes the file of a SQLite database, if it is one, or closes it: its user alone can read it."""
     name = url.database
-    if url.get_backend_name() == "sqlite" and name and name != ":memory:" and not name.startswith("file:"):
+    is_file = url.get_backend_name() == "sqlite" and name and name != ":memory:" and not name.startswith("file:")
+    if is_file and name and Path(name).parent.is_dir():
         with suppress(OSError):  # whoever opens it says what is wrong with it
             make_private_file(Path(name))
 
