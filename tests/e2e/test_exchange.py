@@ -5,8 +5,6 @@ trusts staging's key.
 """
 
 import json
-import shutil
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from retrim.adapters import git
 from retrim.adapters.archive import pack, unpack
+from retrim.adapters.past import copy_past
 from retrim.adapters.signing import Keys
 from retrim.core.canonical import to_json
 from retrim.errors import BadInputError, RefusedError, RetrimError
@@ -253,20 +253,23 @@ class TestAFileThatIsNotRight:
 def test_where_a_person_has_to_approve_it_waits_until_one_does(
     production: World, file: Path, imported: Any, tmp_path: Path
 ) -> None:
-    """On a copy of the store as it was before the import went live."""
+    """With a store and a repository as they were before the import went live."""
     house = production.house
     release = house.params.release
     approval = release.approval.model_copy(update={"moves": ("first", "promote")})
     params = house.params.model_copy(update={"release": release.model_copy(update={"approval": approval})})
-    store = tmp_path / "retrim.db"
-    shutil.copyfile(house.workspace.var / "retrim.db", store)
-    with sqlite3.connect(store) as copy:
-        copy.execute("delete from releases where action = 'import'")
-        copy.execute("delete from seals where sequence = 2")
-    asking = House(house.workspace, params, house.env.model_copy(update={"store_url": f"sqlite:///{store}"}))
-    now = pd.Timestamp("2024-06-01", tz="UTC")
-    before = import_version(asking, file, by="a test", approval=None, now=now)
-    after = import_version(asking, file, by="Ines", approval="looked at it", now=now)
+    url = f"sqlite:///{tmp_path / 'retrim.db'}"
+    asking = House(house.workspace, params, house.env.model_copy(update={"store_url": url}))
+    moved = house.store.releases(house.model)[-1]
+    copy_past(house.store, asking.store, house.model, before=moved.as_of, keys=house.keys)
+    now, log = pd.Timestamp("2024-06-01", tz="UTC"), f"refs/tags/retrim/{house.model}/log/{moved.sequence}"
+    copied = git.git(production.root, "rev-parse", log)
+    git.git(production.root, "update-ref", "-d", log)
+    try:
+        before = import_version(asking, file, by="a test", approval=None, now=now)
+        after = import_version(asking, file, by="Ines", approval="looked at it", now=now)
+    finally:
+        git.git(production.root, "update-ref", log, copied)
     answer = asking.store.envelope("generated", 2, kind="approval")[0].record
 
     assert (before.state, after.state) == ("waiting", "promoted")
