@@ -59,7 +59,7 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[st
     hand_in(world, world.rows(world.day(24), world.day(28)).drop(columns="outcome"), 28)
     seen["drifted"] = monitor(world, 28)
     seen["waiting"] = [monitor(world, 29)]
-    hand_in(world, world.rows(world.day(22), world.day(28))[["number", "outcome"]], 29.25, labels=True)
+    hand_in(world, world.rows(world.day(26), world.day(28))[["number", "outcome"]], 29.25, labels=True)
     seen["waiting"].append(monitor(world, 29.5))
     seen["states before"] = states(world)
     seen["awake"] = monitor(world, 29.75)
@@ -108,7 +108,7 @@ def test_a_check_before_that_date_asks_again_only_after_labels_have_come(unlabel
 
     assert before is None
     assert after["state"] == "deferred"
-    assert after["reason"].startswith("36 mature rows that no model has seen, 40 needed; enough by 2024-01-30T16:00:00")
+    assert after["reason"].startswith("37 mature rows that no model has seen, 40 needed; enough by 2024-01-30T15:00:00")
     assert unlabelled["states before"] == ["promoted", "deferred", "deferred"]
 
 
