@@ -28,6 +28,7 @@ from retrim.ops.ingest import drop, land, quarantine_list, release
 from retrim.paths import Workspace
 
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
+TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 SIZES = (64, 400, 1500)
 SMALLEST = 1e-6  # megabytes: a row a piece
 NOW = pd.Timestamp("2024-01-02", tz="UTC")
@@ -154,7 +155,7 @@ def before_write(number: int) -> Callable[[Path], None]:
 
         def watch(event: str, arguments: tuple[Any, ...]) -> None:
             nonlocal seen
-            opens = event == "open" and isinstance(arguments[1], str) and arguments[1][0] in "wxa"
+            opens = event == "open" and bool(arguments[2] & TO_WRITE)
             if (opens or event in WRITES) and str(var) in str(arguments[0]):
                 seen += 1
                 if seen == number:
