@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.store import iso
+from retrim.errors import RefusedError
 from retrim.ops.person import ask_for_run
 from tests.test_cli import COMMAND
 from tests.world import World, make_world
@@ -158,3 +159,16 @@ class TestWhatHasToBeDone:
         ask_for_run(landed.house, as_of=as_of, by="x", reason="killed", now=as_of)
 
         assert retrain_at_once(landed.house, as_of=as_of, mode=None, by="x", reason="killed", now=as_of) is None
+
+    def test_a_retraining_that_had_ended_when_it_was_killed(self, landed: World) -> None:
+        from retrim.ops.at_once import retrain_at_once
+
+        house, as_of = landed.house, pd.Timestamp(landed.day(2))
+        asked = {"as_of": as_of, "mode": None, "by": "x", "reason": "x", "now": as_of}
+        assert retrain_at_once(house, **asked) is not None  # deferred
+        with pytest.raises(RefusedError):
+            retrain_at_once(house, **asked)
+        house.workspace.runs.mkdir(parents=True, exist_ok=True)
+        (house.workspace.runs / "flow-killed.lock").touch()  # its flow run is open in Prefect
+
+        assert retrain_at_once(house, **asked) is None

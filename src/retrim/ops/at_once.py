@@ -54,7 +54,8 @@ def retrain_at_once(
     end_hung_runs(house, now=now)
     run = house.store.run(f"run-{decision_of(house, as_of)}")
     going_on = any(is_alive(house, run.id) for run in house.store.runs(house.model, state="running"))
-    if going_on or (run is not None and run.state not in (*UNFINISHED, "failed")):
+    ended = run is not None and run.state not in (*UNFINISHED, "failed")
+    if going_on or (ended and not left_behind(house, "")):  # what was killed once it had ended is open in Prefect still
         ask_for_run(house, as_of=as_of, by=by, reason=reason, now=now)  # says why not
     if run is not None or not _is_settled(house) or rows_to_wait_for(house, as_of=as_of, by_person=True) is None:
         return None
