@@ -51,8 +51,9 @@ def test_at_least_two_thirds_of_the_rows_are_judged_and_none_twice(found: tuple[
 
 
 @settings(max_examples=200)
-@given(straggler=st.integers(0, FROM - 2), end=st.integers(FROM + 3, ROWS), blocks=st.integers(1, 4))
+@given(straggler=st.integers(0, FROM - 3), end=st.integers(FROM + 3, ROWS), blocks=st.integers(1, 4))
 def test_a_single_straggler_changes_the_past_of_no_other_row(straggler: int, end: int, blocks: int) -> None:
+    # One that is late by a single row is judged like the others: it costs them that row, and to set it apart costs one.
     table, params = stream(ROWS), ONE_FIT.model_copy(update={"blocks": blocks})
     others = np.arange(FROM, end)
     pasts = [
