@@ -1,4 +1,4 @@
-"""What the account costs against the best schedule in hindsight, on six real streams; what it does on shuffled ones.
+"""What the account costs against the best schedule in hindsight, on nine real streams; what it does on shuffled ones.
 
     python bench/policies.py --cache FOLDER            # fits, an hour on one core; kept, so that a rerun takes a minute
     python bench/policies.py --cache FOLDER --streams bike bank
