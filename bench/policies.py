@@ -7,8 +7,7 @@
 50 windows after the first 20 % of rows; a price of 1/40 and of 1/15 of the gain, which is the loss of never retraining
 minus that of retraining at every window (where that is no gain, the larger one of the two training windows alone);
 labels at once and 2 windows late; all past rows, a sliding window of as many rows as the first part, and both.
-The account is the shipped one: rules and settings of params.yaml, asked through the code that runs live, without the
-budget of params.yaml, which counts calendar days.
+The account is the shipped one: rules and settings of params.yaml, asked through the code that runs live.
 """
 
 import argparse
@@ -39,7 +38,7 @@ GATED = (0.0, 1.0, 0.5)  # windows that a run keeps back for the gate; 0: every 
 RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)}
 LOW = 1e-4  # price on a stationary stream, of the loss summed over it without any retraining
 PARAMS = load_params(ROOT / "params.yaml")
-TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("account",), "budget": None})
+TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("account",)})
 GATE = PARAMS.gate.model_copy(update={"min_rows": 2})  # windows are as long as the stream makes them
 BAND: TriggerParams = TriggerParams.model_validate(
     {
@@ -48,6 +47,7 @@ BAND: TriggerParams = TriggerParams.model_validate(
         "band": {"unit": "sd", "reach": 1.0},
         "cooldown_checks": 0,
         "loop_checks": 0,
+        "budget": None,
     }
 )
 
