@@ -80,6 +80,7 @@ class ReadingParams(Section):
     )
     skip: tuple[str, ...] = Field(description="columns that a file may have and that are never kept")
     arrival: str | None = Field(description="the time column, where files have none: filled in, in order of arrival")
+    order: str | None = Field(description="the whole numbers that say in which order rows came; null: that of the file")
     calendar: dict[str, CalendarPart] = Field(description="feature columns made from the event time")
 
     @model_validator(mode="after")
@@ -114,6 +115,7 @@ PLAIN = ReadingParams(
     repeated={},
     skip=(),
     arrival=None,
+    order=None,
     calendar={},
 )
 """CSV in UTF-8, separated by commas, decimal points, ISO 8601: what a file is where nothing else is declared."""

@@ -115,7 +115,7 @@ def read_content(content: bytes, data: DataParams, *, labels: bool, reading: Rea
         faults.extend(found)
     frame = pd.DataFrame(columns)
     if not faults:
-        faults.extend(_missing(frame, data, labels=labels))
+        faults.extend(_missing(frame, data, reading, labels=labels))
     either = {} if faults or reading.zone == "UTC" else _settle_repeated(frame, stored, data, reading)
     return Reading(digest, frame, tuple(faults), either)
 
@@ -153,12 +153,11 @@ def _settle_repeated(
     return open_ones
 
 
-def _missing(frame: pd.DataFrame, data: DataParams, *, labels: bool) -> list[Fault]:
-    """Faults of blank cells that a row cannot do without: key, event time, due time, the target of a label."""
+def _missing(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, labels: bool) -> list[Fault]:
+    """Faults of blank cells that a row cannot do without: key, event time or order, due time, the target of a label."""
     needed = [*data.key] or ([KEY] if labels else [])
-    needed += (
-        [data.target] if labels else [name for name in (data.time, data.due) if name is not None and name in frame]
-    )
+    times = [name for name in (data.time, data.due, reading.order) if name in frame]
+    needed += [data.target] if labels else [name for name in times if name is not None]
     faults = []
     for name in dict.fromkeys(needed):
         blank = frame.index[frame[name].isna()]

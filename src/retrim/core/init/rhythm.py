@@ -63,7 +63,7 @@ class Rhythm:
 def rhythm_of_order(event: pd.Series) -> Rhythm:
     """The rhythm of rows of which only the order is known: batches are a fiftieth of them, a day apart."""
     rows = int(np.clip(len(event) / BATCHES, LEAST_BATCH, MOST_BATCH))
-    return Rhythm(event.iloc[0], event.iloc[-1], pd.Timedelta("1ms"), regular=True, batch_every="1D", batch_rows=rows)
+    return Rhythm(event.min(), event.max(), pd.Timedelta("1ms"), regular=True, batch_every="1D", batch_rows=rows)
 
 
 def rhythm_of(event: pd.Series) -> tuple[Rhythm, list[Note]]:

@@ -30,6 +30,7 @@ class Wishes:
     target: str
     model: str
     event_time: str | None = None
+    order: str | None = None
     label_time: str | None = None
     label_due: str | None = None
     horizon: str | None = None
@@ -58,6 +59,7 @@ class Desk:
     notes: list[Note]
     zone: str = "UTC"
     values: dict[str, pd.Series] = field(default_factory=dict)
+    in_order: bool = True  # False: only the order of the file is known, and series lie one after another in it
 
 
 def open_desk(raw: RawTable, wishes: Wishes, ask: Ask) -> Desk:
@@ -97,23 +99,14 @@ def open_desk(raw: RawTable, wishes: Wishes, ask: Ask) -> Desk:
 
 def check_columns(desk: Desk) -> None:
     wishes = desk.wishes
-    named = [wishes.target, wishes.event_time, wishes.label_time, wishes.label_due, wishes.entity]
+    named = [wishes.target, wishes.event_time, wishes.order, wishes.label_time, wishes.label_due, wishes.entity]
     allowed = [name for name in wishes.allow_leak if name != DUPLICATES]
     for name in [*named, *wishes.forbid, *wishes.keep, *allowed]:
         if name is not None and name not in desk.plans:
             raise UnknownNameError("column", name, desk.plans)
+    _check_times(wishes)
     if wishes.allow_leak and not wishes.reason.strip():
         raise BadInputError("a leak is allowed for a reason; say it: --reason TEXT")
-    if wishes.label_due and wishes.horizon:
-        raise BadInputError("give the label's due time once: --label-due or --horizon")
-    times = [name for name in (wishes.event_time, wishes.label_time, wishes.label_due) if name]
-    if len(set(times)) != len(times) or wishes.target in times:
-        raise BadInputError(f"one column has two roles among {', '.join([wishes.target, *times])}; name each once")
-    if wishes.horizon is not None:
-        try:
-            check_span(wishes.horizon)
-        except ValueError as error:
-            raise BadInputError(f"--horizon: {error}") from error
     if wishes.target == LABEL_TIME:
         raise BadInputError(f"the target is called {LABEL_TIME!r}, as the times in files of labels are; rename it")
     for name in desk.plans:
@@ -133,3 +126,19 @@ def check_columns(desk: Desk) -> None:
             role: Role = "forbidden" if desk.plans[name].type == "time" else "feature"
             desk.plans[name] = replace(desk.plans[name], skip=False, role=role)
             desk.notes.append(Note("personal", name, "was asked to be kept", "declared as a feature"))
+
+
+def _check_times(wishes: Wishes) -> None:
+    """Each time is said once, and by a column of its own."""
+    if wishes.label_due and wishes.horizon:
+        raise BadInputError("give the label's due time once: --label-due or --horizon")
+    if wishes.event_time and wishes.order:
+        raise BadInputError("give the order of rows once: --event-time, or --order where no column is a time")
+    times = [name for name in (wishes.event_time, wishes.order, wishes.label_time, wishes.label_due) if name]
+    if len(set(times)) != len(times) or wishes.target in times:
+        raise BadInputError(f"one column has two roles among {', '.join([wishes.target, *times])}; name each once")
+    if wishes.horizon is not None:
+        try:
+            check_span(wishes.horizon)
+        except ValueError as error:
+            raise BadInputError(f"--horizon: {error}") from error

@@ -91,7 +91,7 @@ def pieces(drafted: Drafted, *, now: pd.Timestamp) -> Iterator[Piece]:
 def _rows(drafted: Drafted, now: pd.Timestamp) -> Iterator[Piece]:
     frame, data = drafted.frame, drafted.data
     if drafted.reading.arrival is not None:
-        yield from _by_order(len(frame), frame["_row"].to_numpy(), drafted.rhythm.batch_rows, now)
+        yield from _by_order(frame.sort_values(data.time, kind="stable"), data.time, drafted.rhythm.batch_rows, now)
         return
     event = frame[data.time].sort_values(kind="stable")
     every = pd.Timedelta(data.batch_every)
@@ -109,11 +109,13 @@ def _rows(drafted: Drafted, now: pd.Timestamp) -> Iterator[Piece]:
         yield Piece(last, "rows", [int(row) for row in rows])
 
 
-def _by_order(n: int, rows: np.ndarray, usual: int, now: pd.Timestamp) -> Iterator[Piece]:
-    """By order of the file, a day apart, the last now."""
+def _by_order(frame: pd.DataFrame, time: str, usual: int, now: pd.Timestamp) -> Iterator[Piece]:
+    """By order of the rows, a day apart, the last now; rows of one made time come together."""
+    n, rows, times = len(frame), frame["_row"].to_numpy(), frame[time].to_numpy()
     first = int(n * FIRST_SHARE)
     usual = max(usual, -(-(n - first) // MOST_BATCHES), 1)
     ends = [*range(first, n, usual), n] if first < n else [n]
+    ends = [int(np.searchsorted(times, times[max(end, 1) - 1], side="right")) for end in ends]
     starts = [0, *ends[:-1]]
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
         if end > start:

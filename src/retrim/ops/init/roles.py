@@ -113,7 +113,9 @@ def choose_time(desk: Desk) -> str:
     wishes, plans = desk.wishes, desk.plans
     taken = {wishes.label_time, wishes.label_due, wishes.target}
     name = wishes.event_time
-    if name is None:
+    if wishes.order is not None:
+        _as_order(desk, wishes.order)
+    elif name is None:
         times = [
             plan.name for plan in plans.values() if plan.type == "time" and plan.name not in taken and not plan.skip
         ]
@@ -152,6 +154,17 @@ def choose_time(desk: Desk) -> str:
         )
         plans[name] = replace(plan, dates=DateSpelling((chosen,), plan.dates.zones, plan.dates.naive, ""))
     return name
+
+
+def _as_order(desk: Desk, name: str) -> None:
+    plan, look = desk.plans[name], desk.looks[name]
+    _, words, numbers = _cells(look, "integer", desk.spelling.of(name))
+    if numbers is None or (numbers % 1 != 0).any() or np.abs(numbers).max(initial=0) >= EXACT:
+        shown = repr(str(words.index[0])[:40]) if len(words) else "nothing"
+        raise BadInputError(f"--order: {name!r} holds {shown}, and rows are put in order by whole numbers below 2^53")
+    desk.plans[name] = replace(plan, type="integer", role="forbidden", skip=False)
+    seen = f"{len(np.unique(numbers))} whole numbers from {numbers.min():.0f} to {numbers.max():.0f} put rows in order"
+    desk.notes.append(Note("order", name, seen, "declared, reading.order; rows of one number came together"))
 
 
 def _as_time(desk: Desk, name: str, role: str) -> None:

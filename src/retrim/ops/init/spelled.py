@@ -10,7 +10,6 @@ from retrim.core.init.columns import ColumnPlan
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import daylight_saving
 from retrim.core.init.task import Aim
-from retrim.core.made import APART
 from retrim.core.reading import ReadingParams
 from retrim.core.repeated_hours import later_hours
 from retrim.core.table import LABEL_TIME
@@ -53,6 +52,7 @@ def reading_of(desk: Desk, time: str) -> ReadingParams:
         repeated={},
         skip=tuple(plan.name for plan in plans if plan.skip or plan.name == desk.wishes.label_time),
         arrival=ARRIVAL if time == ARRIVAL else None,
+        order=desk.wishes.order,
         calendar={},
     )
 
@@ -124,14 +124,14 @@ def _other_type(desk: Desk, plan: ColumnPlan, fault: Fault, time: str) -> Column
 def rows_to_land(desk: Desk, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series]:
     """Places of the rows that can land, and their targets."""
     keep = np.ones(desk.raw.rows, dtype=bool)
-    for name in [one for one in (time, desk.wishes.label_due) if one in desk.values]:
+    for name in [one for one in (time, desk.wishes.label_due, desk.wishes.order) if one in desk.values]:
         blank = desk.values[name].isna().to_numpy()
         if blank.any():
             desk.notes.append(
                 Note(
                     "missing",
                     name,
-                    f"{int(blank.sum())} rows have no such time",
+                    f"{int(blank.sum())} rows have no such {'number' if name == desk.wishes.order else 'time'}",
                     "left out: landing takes none of them",
                     "warn",
                 )
@@ -174,20 +174,3 @@ def _misplaced(desk: Desk, time: str) -> np.ndarray:
             desk.notes.append(Note("misplaced", name, seen, "left out: landing takes none of them", "warn"))
             found = found | bad.to_numpy()
     return found
-
-
-def arrival_times(rows: int) -> pd.Series:
-    return pd.Series(pd.Timestamp(0, tz="UTC") + np.arange(rows) * APART).astype("datetime64[us, UTC]")
-
-
-def no_time_note(desk: Desk) -> Note:
-    """What is lost without an event time, and which numbers could be one."""
-    numbers = [plan.name for plan in desk.plans.values() if plan.unix and plan.role != "target"]
-    seen = "no column says when a row's event happened"
-    if numbers:
-        seen += f"; {numbers[0]!r} could be seconds since 1970: --event-time {numbers[0]!r}"
-    lost = (
-        "works by order of arrival. Lost: seasons, gaps and late rows cannot be seen, labels count from arrival, and "
-        "batches are told apart by when they landed"
-    )
-    return Note("no event time", "", seen, lost, "warn")
