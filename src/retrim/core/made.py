@@ -78,6 +78,17 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if types.get(name) != "time" and name != LABEL_TIME
         ),
         *(
+            f"reading.parts: {name!r} is no time column of data.columns"
+            for name in reading.parts
+            if types.get(name) != "time"
+        ),
+        *(
+            f"reading.parts: {name!r} is put together from {part!r}, which no file has"
+            for name, parts in reading.parts.items()
+            for part in parts.values()
+            if part in (*reading.made, *reading.parts)
+        ),
+        *(
             f"reading.repeated: {name!r} is no time column of data.columns"
             for name in reading.repeated
             if types.get(name) != "time"

@@ -9,6 +9,14 @@ from pydantic import AfterValidator, Field, model_validator
 from retrim.core.section import Section
 
 CalendarPart = Literal["hour", "weekday", "month", "day_of_month", "day_of_year"]
+TimePart = Literal["year", "month", "day", "hour", "minute", "second"]
+WHOLE_DAY: tuple[TimePart, ...] = ("year", "month", "day")
+"""What a time that is put together has at least."""
+MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
+"""Months as words; their first three letters mean the same."""
 UNIX = {"unix": "s", "unix_ms": "ms"}
 """Formats that are no strptime pattern: seconds and milliseconds since 1970."""
 
@@ -74,6 +82,9 @@ class ReadingParams(Section):
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
         description="formats of a time column, as strptime has them; none: ISO 8601"
     )
+    parts: dict[str, dict[TimePart, str]] = Field(
+        description="time columns that files hold in parts: which column has the year, which the month, and so on"
+    )
     zone: Annotated[str, AfterValidator(known_zone)] = Field(description="of times that name none, and of the calendar")
     repeated: dict[str, RepeatedHour] = Field(
         description="what says which of two equal local times in autumn it is; of a time not named: the order of rows"
@@ -90,6 +101,15 @@ class ReadingParams(Section):
         for name, (decimal, thousands) in self.signs.items():
             if decimal == thousands:
                 raise ValueError(f"signs of {name!r} are both {decimal!r}; they have to differ")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_make_a_time(self) -> "ReadingParams":
+        for name, parts in self.parts.items():
+            if not set(WHOLE_DAY) <= set(parts):
+                raise ValueError(f"parts of {name!r}: name the columns of its year, month and day, at least")
+            if len(set(parts.values())) < len(parts) or name in parts.values():
+                raise ValueError(f"parts of {name!r}: name another column for each part, and none called {name!r}")
         return self
 
     def signs_of(self, name: str) -> tuple[str, str]:
@@ -111,6 +131,7 @@ PLAIN = ReadingParams(
     missing=(),
     trim=False,
     dates={},
+    parts={},
     zone="UTC",
     repeated={},
     skip=(),

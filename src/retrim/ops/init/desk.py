@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
+import pyarrow as pa
 
 from retrim.core.init.columns import ColumnPlan, plan_columns
 from retrim.core.init.leak_rows import DUPLICATES
@@ -12,10 +13,12 @@ from retrim.core.init.notes import Note
 from retrim.core.init.spelling import Spelling, spelling_of
 from retrim.core.init.spelling_notes import spelling_notes
 from retrim.core.init.task import Task
+from retrim.core.reading import TimePart
 from retrim.core.section import check_span
 from retrim.core.table import LABEL_TIME, Role
 from retrim.datasets.raw import RawTable
 from retrim.errors import BadInputError, UnknownNameError
+from retrim.ops.init.parts import plan_of, times_in_parts
 
 ARRIVAL = "arrived at"
 """The column that is made where a table has no event time."""
@@ -59,7 +62,13 @@ class Desk:
     notes: list[Note]
     zone: str = "UTC"
     values: dict[str, pd.Series] = field(default_factory=dict)
+    parts: dict[str, dict[TimePart, str]] = field(default_factory=dict)  # of times that are spread over columns
+    together: dict[str, pa.ChunkedArray] = field(default_factory=dict)  # those times as text
     in_order: bool = True  # False: only the order of the file is known, and series lie one after another in it
+
+    def cells(self, name: str) -> pa.ChunkedArray:
+        """A raw column, or a time that was put together from several."""
+        return self.together[name] if name in self.together else self.raw.columns.column(name)
 
 
 def open_desk(raw: RawTable, wishes: Wishes, ask: Ask) -> Desk:
@@ -92,9 +101,14 @@ def open_desk(raw: RawTable, wishes: Wishes, ask: Ask) -> Desk:
                 "warn",
             ),
         )
-    return Desk(
+    desk = Desk(
         raw, wishes, ask, {look.name: look for look in looks}, {plan.name: plan for plan in plans}, spelling, notes
     )
+    taken = frozenset(name for name in (wishes.target, wishes.label_time) if name)
+    for name, (parts, cells) in times_in_parts(raw.columns, spelling, taken).items():
+        desk.parts[name], desk.together[name] = parts, cells
+        desk.looks[name], desk.plans[name] = plan_of(name, cells)
+    return desk
 
 
 def check_columns(desk: Desk) -> None:

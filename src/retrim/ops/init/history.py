@@ -46,7 +46,9 @@ def contents(drafted: Drafted, raw: RawTable, *, now: pd.Timestamp) -> Iterator[
                 batch = batch_id(sha256(content).hexdigest())
                 names |= {row: f"{batch}:{number}" for number, row in enumerate(piece.rows)}
         else:
-            columns = {name: name for name in data.key} | {data.target: data.target, drafted.label_time: LABEL_TIME}
+            parts = drafted.reading.parts
+            key = [part for name in data.key for part in (parts.get(name, {}).values() or (name,))]
+            columns = {name: name for name in key} | {data.target: data.target, drafted.label_time: LABEL_TIME}
             keys = None if data.key else {KEY: [names[row] for row in piece.rows]}
             content = raw.piece(piece.rows, only=columns, beside=keys)
         yield piece, content

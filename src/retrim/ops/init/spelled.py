@@ -48,13 +48,23 @@ def reading_of(desk: Desk, time: str) -> ReadingParams:
             for plan in plans
             if plan.type == "time" and not plan.skip and plan.dates and plan.dates.formats
         },
+        parts={name: parts for name, parts in desk.parts.items() if name in desk.plans},
         zone=desk.zone,
         repeated={},
-        skip=tuple(plan.name for plan in plans if plan.skip or plan.name == desk.wishes.label_time),
+        skip=tuple(
+            plan.name
+            for plan in plans
+            if (plan.skip and plan.name not in parts_of(desk)) or plan.name == desk.wishes.label_time
+        ),
         arrival=ARRIVAL if time == ARRIVAL else None,
         order=desk.wishes.order,
         calendar={},
     )
+
+
+def parts_of(desk: Desk) -> set[str]:
+    """Columns that a file has to have as parts of a time, kept or not."""
+    return {part for name, parts in desk.parts.items() if name in desk.plans for part in parts.values()}
 
 
 def spelt_as(desk: Desk, name: str) -> str:
@@ -68,7 +78,7 @@ def settle_types(desk: Desk, reading: ReadingParams, aim: Aim, time: str) -> Non
         plan = desk.plans[name]
         if plan.skip:
             continue
-        column = desk.raw.columns.column(name)
+        column = desk.cells(name)
         values, faults = typed(column, spelt_as(desk, name), plan.type, reading)
         if faults:
             desk.plans[name] = plan = _other_type(desk, plan, faults[0], time)
@@ -101,7 +111,7 @@ def _place_in(desk: Desk, zone: str, reading: ReadingParams) -> None:
     for name, plan in desk.plans.items():
         if plan.type != "time" or plan.skip:
             continue
-        cells, spelt = desk.raw.columns.column(name), spelt_as(desk, name)
+        cells, spelt = desk.cells(name), spelt_as(desk, name)
         earlier = typed(cells, spelt, "time", placed)[0]
         later = typed(cells, spelt, "time", placed, later=True)[0]
         series = desk.values.get(desk.wishes.entity or "", pd.Series("", index=earlier.index))
