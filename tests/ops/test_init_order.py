@@ -1,5 +1,7 @@
 """A table without times: what was looked for is said, a column of whole numbers may order it, series are no order."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -69,9 +71,7 @@ class TestOrder:
         drafted = looked_at(csv(readings()), order="step", entity="station")
         newest = drafted.frame.sort_values(drafted.data.time, kind="stable").iloc[-200:]
 
-        assert newest["station"].value_counts().to_dict() == dict.fromkeys(
-            ["A-town", "B-town", "C-town", "D-town"], 50
-        )
+        assert newest["station"].value_counts().to_dict() == dict.fromkeys(["A-town", "B-town", "C-town", "D-town"], 50)
 
     def test_lands_rows_of_one_number_together(self) -> None:
         drafted = looked_at(csv(readings()), order="step", entity="station")
@@ -79,7 +79,7 @@ class TestOrder:
         batches = [set(steps[piece.rows]) for piece in pieces(drafted, now=NOW)]
 
         assert len(batches) > 2
-        assert all(max(before) < min(after) for before, after in zip(batches, batches[1:], strict=False))
+        assert all(max(before) < min(after) for before, after in pairwise(batches))
 
     def test_landing_gives_rows_of_one_number_one_time(self) -> None:
         drafted = looked_at(csv(readings()), order="step", entity="station")

@@ -233,6 +233,19 @@ def alike_rows(losses: np.ndarray, *, most: int) -> int:
     return last + 1
 
 
+def alike_rows_of_series(losses: np.ndarray, event: pd.Series, *, most: int) -> int:
+    """The same where several series run side by side: how many times apart, in rows of all series together.
+
+    Args:
+        losses: Shape (n,), in order of time.
+        event: Event times, shape (n,).
+        most: Rows, at most.
+    """
+    by_time = pd.Series(losses).groupby(event.to_numpy())
+    rows = max(int(by_time.size().median()), 1)
+    return min(rows * alike_rows(by_time.mean().to_numpy(), most=max(most // rows, 1)), max(most, 1))
+
+
 def span_text(span: pd.Timedelta) -> str:
     """A span as params.yaml writes it, in the largest unit that makes it whole."""
     seconds = int(span.total_seconds())

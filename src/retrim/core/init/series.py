@@ -8,8 +8,9 @@ import pandas as pd
 
 LEAST_ROWS = 20
 """Rows of a series, on average, from which it is one."""
-FILLED = 0.5
-"""Share of all pairs of a time and a series that are rows, at least: lines of an order do not run side by side."""
+FILLED, MOST = 0.5, 0.9
+"""Share of the times from its first row to its last at which a series has one, and share of the series of which that
+holds, at least: the later lines of an order are there now and then."""
 SHARED = 1.5
 """Rows of one time, on average, from which more than one thing is told of it."""
 TRIED = 8
@@ -27,13 +28,17 @@ def series_of(time: pd.Series, columns: Mapping[str, pd.Series]) -> tuple[str, .
     times = int(place.max(initial=-1)) + 1
     if len(place) < SHARED * times:
         return ()
+    rank = pd.Series(time).rank(method="dense").to_numpy()
     codes = {name: pd.factorize(values)[0] for name, values in columns.items() if not values.isna().any()}
     for names in [*((name,) for name in codes), *combinations(list(codes)[:TRIED], 2)]:
         whose = pd.MultiIndex.from_arrays([codes[name] for name in names]).factorize()[0]
         many = int(whose.max(initial=-1)) + 1
-        if many < 2 or len(place) < max(LEAST_ROWS * many, FILLED * times * many):
+        if many < 2 or len(place) < LEAST_ROWS * many:
             continue
-        if not pd.Series(place.astype("int64") * many + whose).duplicated().any():
+        if pd.Series(place.astype("int64") * many + whose).duplicated().any():
+            continue
+        spans = pd.Series(rank).groupby(whose).agg(["size", "min", "max"])
+        if (spans["size"] >= FILLED * (spans["max"] - spans["min"] + 1)).mean() >= MOST:
             return names
     return ()
 

@@ -64,6 +64,7 @@ class Desk:
     values: dict[str, pd.Series] = field(default_factory=dict)
     parts: dict[str, dict[TimePart, str]] = field(default_factory=dict)  # of times that are spread over columns
     together: dict[str, pa.ChunkedArray] = field(default_factory=dict)  # those times as text
+    series: tuple[str, ...] = ()  # columns that tell several series apart: with the time they name a row
     in_order: bool = True  # False: only the order of the file is known, and series lie one after another in it
 
     def cells(self, name: str) -> pa.ChunkedArray:

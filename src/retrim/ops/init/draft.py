@@ -11,7 +11,7 @@ from retrim.core.init.first_fit import FirstFit, first_fit, worth_notes
 from retrim.core.init.leak import Leak, apart
 from retrim.core.init.leaks import crossing, joined_notes, leaks_of
 from retrim.core.init.notes import Note
-from retrim.core.init.rhythm import Rhythm, Season, alike_rows, season_of
+from retrim.core.init.rhythm import Rhythm, Season, alike_rows, alike_rows_of_series, season_of
 from retrim.core.init.sizes import LEAST_ROWS, Choices, judging_rows, sizes
 from retrim.core.init.suite import Draft, draft_suite
 from retrim.core.init.task import Aim, imbalance_notes
@@ -154,7 +154,7 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     )
     if not leaks and desk.in_order:
         desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence)
-    block = alike_rows(worth.model, most=max(rows // 8, 1)) if worth is not None else max(rows // 20, 1)
+    block = _block(worth, labelled["_event"], series=bool(desk.series), judge_rows=rows)
     every = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     choices = sizes(
         every,
@@ -193,6 +193,16 @@ def _table(frame: pd.DataFrame, data: DataParams) -> pd.DataFrame:
     due = frame[data.due] if data.due else event + pd.Timedelta(data.label_horizon or 0)
     table = frame.assign(_event=event, _due=due)
     return table.sort_values(["_event", "_row"], kind="stable", ignore_index=True)
+
+
+def _block(worth: FirstFit | None, event: pd.Series, *, series: bool, judge_rows: int) -> int:
+    """For how many rows the first model's errors stay alike; a twentieth of those that judge where there is none."""
+    if worth is None:
+        return max(judge_rows // 20, 1)
+    most = max(judge_rows // 8, 1)
+    if series:
+        return alike_rows_of_series(worth.model, event.iloc[-worth.rows :], most=most)
+    return alike_rows(worth.model, most=most)
 
 
 def _with_past(table: pd.DataFrame, data: DataParams) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -6,7 +6,7 @@ import pandas as pd
 from retrim.core.init.dates import CLOCKS, DAYS
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import Rhythm, rhythm_of, rhythm_of_order
-from retrim.core.init.series import counting, one_after_another
+from retrim.core.init.series import counting, one_after_another, series_of
 from retrim.core.made import made_times
 from retrim.ops.init.desk import Desk
 
@@ -40,7 +40,27 @@ def events_of(desk: Desk, kept: np.ndarray, time: str) -> tuple[pd.Series, Rhyth
         event = arrival_times(desk, kept)
         rhythm, seen = rhythm_of_order(event), _no_time_notes(desk)
     desk.notes += seen
+    _find_series(desk, kept, event)
     return event, rhythm
+
+
+def _find_series(desk: Desk, kept: np.ndarray, event: pd.Series) -> None:
+    """Notes what tells several series apart: what was named, else text before numbers, the fewest values first."""
+    may = {
+        name: desk.values[name].iloc[kept]
+        for name, plan in desk.plans.items()
+        if plan.type in ("category", "integer") and plan.role != "target" and not plan.skip and not plan.unique
+        if name != desk.wishes.order and 1 < desk.looks[name].distinct <= FEW
+    }
+    told = desk.wishes.entity
+    names = [told] if told in may else sorted(may, key=lambda name: (desk.plans[name].type, desk.looks[name].distinct))
+    desk.series = series_of(event, {name: may[name] for name in names})
+    if not desk.series:
+        return
+    whose = pd.DataFrame({name: may[name] for name in desk.series})
+    seen = f"{len(whose.drop_duplicates())} series side by side, a row of each a time"
+    done = "with the time it names a row; each is judged on its newest rows, at the same times as the others"
+    desk.notes.append(Note("series", " and ".join(desk.series), seen, done))
 
 
 def _lying_after(desk: Desk) -> tuple[str, int]:

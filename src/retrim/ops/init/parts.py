@@ -70,6 +70,8 @@ def declared_parts(
     notes = []
     for name in [name for name in parts if name not in used]:
         plans.pop(name, None)
+        seen = f"{', '.join(parts[name].values())} could be put together to a time"
+        notes.append(Note("parts", name, seen, f"not done; to use it: --event-time {name!r} or --label-due {name!r}"))
     for name, each in used.items():
         seen = f"put together from {', '.join(each.values())}"
         done = f"declared, reading.parts; called {name!r}"

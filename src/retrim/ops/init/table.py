@@ -71,6 +71,7 @@ def choose_key(desk: Desk, kept: np.ndarray, time: str) -> list[str]:
         if plan.unique and not plan.skip and plan.type in ("integer", "category") and plan.role == "forbidden"
     ]
     tried += [[order]] if order in desk.values else []
+    tried += [[*desk.series, order]] if desk.series else []
     tried += [[entity, order]] if entity and order in desk.values and not desk.plans[entity].skip else []
     for names in tried:
         if (
