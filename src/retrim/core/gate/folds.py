@@ -2,21 +2,14 @@
 
 import numpy as np
 
+from retrim.core.gate.params import GateParams
 from retrim.core.gate.relative import SAYABLE, Resampling, relative_gains
 from retrim.core.gate.verdict import Check
 from retrim.core.windows import spans
 
 
-def worst_fold(
-    losses: np.ndarray,
-    champion: np.ndarray,
-    *,
-    folds: int,
-    most: float | None,
-    confidence: float,
-    resampling: Resampling,
-) -> Check:
-    """Whether the challenger surely loses more than the share `most` to the champion in none of some spans.
+def worst_fold(losses: np.ndarray, champion: np.ndarray, gate: GateParams, *, resampling: Resampling) -> Check:
+    """Whether the challenger surely loses more than `gate.worst_fold` to the champion in none of `gate.folds` spans.
 
     The one that is named is a fold that refuses, else the one with the largest figure. Each bound has an equal part of
     the error: a challenger at the limit in all folds is refused in at most 1 - confidence. One row says nothing.
@@ -24,15 +17,14 @@ def worst_fold(
     Args:
         losses: The challenger's loss on each judged row, in time order, shape (n,).
         champion: The champion's on the same rows.
-        folds: Equal spans.
-        most: Share of the champion's mean loss in the span; None: reported only.
-        confidence: One-sided, over all folds together.
+        gate: Folds, limit, and the confidence over all folds together.
         resampling: Draws, blocks, seed.
     """
-    parts = [part for part in spans(len(losses), folds) if len(part) > 1]
+    most = gate.worst_fold
+    parts = [part for part in spans(len(losses), gate.folds) if len(part) > 1]
     if not parts:
         return Check("worst fold", True, 0.0, most, "no fold has 2 rows, so none was looked at", None)
-    each = 1 - (1 - confidence) / len(parts)
+    each = 1 - (1 - gate.confidence) / len(parts)
     gains = [
         relative_gains(losses[part], champion[part], confidences=(each,), resampling=resampling)[0] for part in parts
     ]
