@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import yaml
 
 from retrim.core.tried_settings import changed
 from retrim.datasets.synthetic import data_section
+from retrim.errors import RetrimError
 from retrim.own import resolved
 from retrim.settings import Params, parse_params
-from tests.ops.desk import FEW
+from tests.ops.desk import FEW, Desk, copy_of, make_desk
 from tests.printed import Printed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,11 +33,13 @@ class Asked:
         settings: Those that differ, by dotted key.
         folder: Of this question alone.
         task: What the generated table is for.
+        made: A house with two versions, to be copied; None: an empty one will do.
     """
 
     settings: Settings
     folder: Path
     task: str
+    made: Desk | None
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -50,6 +53,7 @@ class Asked:
         )
         if self.task == "binary":
             document["judge"] |= {"loss": "log_loss", "metrics": ["log_loss", "auc"]}
+        document["train"]["windows"] = ["all"]
         for section, values in FEW.items():
             document[section] |= values
         document = changed(document, self.settings)
@@ -66,6 +70,15 @@ class Asked:
     def params(self) -> Params:
         """The same, as a command reads it."""
         return parse_params(resolved(self.folder, self.document), "params.yaml")
+
+    @cached_property
+    def desk(self) -> Desk:
+        """A house without servers, after somebody set these."""
+        folder = self.folder / "house"
+        desk = make_desk(folder, task=self.task) if self.made is None else copy_of(self.made, folder)
+        house = replace(desk.house, params=self.params)
+        house.__dict__["registry"] = desk.shelf
+        return Desk(house, desk.stream, desk.shelf)
 
 
 Ask = Callable[[Asked], object]
@@ -87,6 +100,7 @@ class Case:
         ask: What says it: raises an error with it, or gives it; nothing else may be raised once it is cured.
         task: regression or binary.
         then: What may still be raised after the cure: an error of its own.
+        made: Whether it is asked in a house with two versions.
     """
 
     says: str
@@ -94,12 +108,23 @@ class Case:
     cures: tuple[Settings, ...]
     ask: Ask = load
     task: str = "regression"
-    then: str = field(default="")
+    then: str = ""
+    made: bool = False
 
 
 def says(piece: str, said: str) -> bool:
     """Whether what was said holds a piece of a text of the source."""
     return re.search(".*?".join(re.escape(part) for part in piece.split("{}")), said, re.DOTALL) is not None
+
+
+def said(case: Case, settings: Settings, folder: Path, made: Desk | None) -> tuple[str, bool]:
+    """What is said with settings, and whether it is an error."""
+    folder.mkdir()
+    try:
+        given = case.ask(Asked(settings, folder, case.task, made))
+    except RetrimError as error:
+        return str(error), True
+    return "" if given is None else str(given), False
 
 
 def names(said: str, key: str) -> bool:
