@@ -72,26 +72,30 @@ PLAIN = lines(ROW.format("2024-10-20T10:00:00Z"))
 TWICE = lines(*(f"2024-10-27T02:30:00,{number},0.5,0.5,0.5,a,1.5,{clock}" for number, clock in ((1, "A"), (2, "B"))),
               header=f"{HEADER},clock")  # fmt: skip
 ONCE = lines("2024-10-27T02:30:00,2,0.5,0.5,0.5,a,2.5,B", header=f"{HEADER},clock")
+MORE = lines(ROW.format("2024-10-20T10:00:00Z") + ",7", header=f"{HEADER},more")
 BERLIN = {"reading.zone": "Europe/Berlin"}
 FILES = (
-    Case("send the file with these columns, or declare them in params.yaml (data.columns)", {"data.columns.more": NUMBER},
-         ({"data.columns.more": GONE},), offered(PLAIN)),
+    Case("send the file with these columns, or declare them in params.yaml (data.columns)",
+         {"data.columns.more": NUMBER}, ({"data.columns.more": GONE},), offered(PLAIN)),
     Case("send the file with these columns, or declare them in params.yaml (data.columns)", {},
-         ({"data.columns.more": NUMBER},), offered(lines(ROW.format("2024-10-20T10:00:00Z") + ",7", header=f"{HEADER},more"))),
+         ({"data.columns.more": NUMBER},), offered(MORE)),
     Case("; to land it without, name the others under reading.skip", {}, ({"reading.skip": ["more"]},),
-         offered(lines(ROW.format("2024-10-20T10:00:00Z") + ",7", header=f"{HEADER},more"))),
+         offered(MORE)),
     Case("clocks went forward over it: correct the time, or name the zone that it is of (reading.zone)", BERLIN,
          ({"reading.zone": "UTC"},), offered(lines(ROW.format("2024-03-31T02:30:00")))),
     Case("or name a column that says it (reading.repeated)",
          BERLIN | {"reading.skip": ["clock"], "data.key": ["at"]},
          ({"reading.repeated": {"at": {"column": "clock", "later": ["B"]}}},), offered(ONCE, before=TWICE)),
-    Case("correct the times, or name the zone that they are of (reading.zone); if rows are known before their event, say "
-         "how long before: data.times_ahead", {}, ({"reading.zone": "Asia/Tokyo"}, {"data.times_ahead": "12h"}),
+    Case("correct the times, or name the zone that they are of (reading.zone); if rows are known before their "
+         "event, say how long before: data.times_ahead", {},
+         ({"reading.zone": "Asia/Tokyo"}, {"data.times_ahead": "12h"}),
          offered(lines(ROW.format("2024-11-01T08:00:00")))),
-    Case("send the rows with their labels, or set data.labels to 'later' in params.yaml", {}, ({"data.labels": "later"},),
+    Case("send the rows with their labels, or set data.labels to 'later' in params.yaml", {},
+         ({"data.labels": "later"},),
          offered(lines("2024-10-20T10:00:00Z,1,0.5,0.5,0.5,a,"))),
     Case("rows without a key cannot be corrected; name key columns in params.yaml (data.key)", {"data.key": []},
          ({"data.key": ["number"]},), corrected),
-    Case("{} has landed in other pieces (such as batch {}): batches.piece_mb was another then, or pyarrow is another now; "
-         "set it back", {"batches.piece_mb": 0.004, "batches.look": False}, ({"batches.piece_mb": 0.002},), in_pieces),
+    Case("{} has landed in other pieces (such as batch {}): batches.piece_mb was another then, or pyarrow is "
+         "another now; set it back", {"batches.piece_mb": 0.004, "batches.look": False},
+         ({"batches.piece_mb": 0.002},), in_pieces),
 )  # fmt: skip

@@ -30,12 +30,13 @@ from retrim.templates import own_model
 from tests.contracts.test_every_rule import LOUD, NOW, QUIET
 from tests.core.test_own_model import PARTS
 from tests.cures_settings.case import GONE, Asked, Case
-from tests.cures_settings.loading import BINARY, CATEGORY, OWN
+from tests.cures_settings.loading import CATEGORY, OWN
 
 Feature = dict[str, Any]
 NUMBER: Feature = {"type": "number", "role": "feature"}
 WHOLE: Feature = {"type": "integer", "role": "feature"}
 X = np.random.default_rng(1).normal(size=(60, 2))
+Y = X[:, 0]
 RULES = {"triggers.rules": ["account"], "triggers.max_wait": None, "triggers.budget": None}
 
 
@@ -68,8 +69,8 @@ def schema(*gone: str, was: dict[str, tuple[str, ...]] | None = None, **more: st
 
 
 COLUMNS = (
-    Case("data.key: batch {} landed with the key [{}] and it is [{}] now; rows of two keys cannot be told apart. Change "
-         "it back", {"data.key": ["at"]}, ({"data.key": ["number"]},), landed(schema())),
+    Case("data.key: batch {} landed with the key [{}] and it is [{}] now; rows of two keys cannot be told apart. "
+         "Change it back", {"data.key": ["at"]}, ({"data.key": ["number"]},), landed(schema())),
     Case("data.columns: {} was {}, it says, and no landed batch has such a column; landed are: {}; write the name that "
          "stands there, or take `was` out", {"data.columns.extra": {**NUMBER, "was": "more"}},
          ({"data.columns.extra": {**NUMBER, "was": "mass"}}, {"data.columns.extra": NUMBER}),
@@ -91,11 +92,12 @@ COLUMNS = (
          ({"data.columns.trips": {"type": "number", "role": "target", "was": "outcome"}},
           {"data.columns.trips": GONE, "data.columns.outcome": {"type": "number", "role": "target"}}),
          landed(schema())),
-    Case("data.columns: {} landed as {} too, by a rename that is not declared any more; write all its names: `was: [{}]`",
+    Case("data.columns: {} landed as {} too, by a rename that is not declared any more; write all its names: "
+         "`was: [{}]`",
          {"data.columns.mass": NUMBER}, ({"data.columns.mass": {**NUMBER, "was": ["weight"]}},),
          landed(schema(weight="number"), schema(mass="number", was={"mass": ("weight",)}))),
-    Case("data.columns: {} landed as {} (batch {}) and is declared {}; {}. Declare it {} again, or give what comes now a "
-         "column of another name", {"data.columns.extra": WHOLE},
+    Case("data.columns: {} landed as {} (batch {}) and is declared {}; {}. Declare it {} again, or give what "
+         "comes now a column of another name", {"data.columns.extra": WHOLE},
          ({"data.columns.extra": NUMBER}, {"data.columns.extra": GONE, "data.columns.other": WHOLE}),
          landed(schema(extra="number"))),
 )  # fmt: skip
@@ -206,29 +208,29 @@ RANGES = {"tune.space": {"num_leaves": {"low": 4, "high": 16}}}
 MODELLED = (
     Case("judge.loss: {} cannot train a {} for {}; {}", {"judge.loss": "mae"}, ({"judge.loss": "mse"},), aim),
     Case("tune.space: {} is no parameter of {}{}", LINEAR | space(l1=0.1), (space(l2=0.1),), check_space),
-    Case("tune.space: {} needs {}; give it bounds or choices", {"train.model": OWN, "judge.loss": "mse", "tune.space": {}},
-         (space(share=0.5),), own),
+    Case("tune.space: {} needs {}; give it bounds or choices",
+         {"train.model": OWN, "judge.loss": "mse", "tune.space": {}}, (space(share=0.5),), own),
     *(Case(reason, space(num_leaves=7, **{name: 1}), (LEAVES,), check_space) for reason, name in NOT_SEARCHED.items()),
     Case("train.balance says it, and corrects the chances", space(num_leaves=7, is_unbalance=True), (LEAVES,),
          check_space),
     Case("tune.space: {} is not searched, as {}; leave it out", space(num_leaves=7, num_threads=2), (LEAVES,),
          check_space),
-    Case("LightGBM refuses {} rows with {}: {}; look at tune.space", space(num_leaves=1), (LEAVES,), fit(X[:, 0])),
+    Case("LightGBM refuses {} rows with {}: {}; look at tune.space", space(num_leaves=1), (LEAVES,), fit(Y)),
     Case("tune.space: {} is no parameter of LightGBM, which passes it over{}", space(num_leafs=7), (LEAVES,),
          check_space),
     Case("tune.space: {} and {} are both {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
     Case("judge.loss: poisson is for counts, and the target holds {}; choose mse or mae",
-         LINEAR | space(l2=0.1) | {"judge.loss": "poisson"}, ({"judge.loss": "mse"}, {"judge.loss": "mae"}), fit(X[:, 0])),
+         LINEAR | space(l2=0.1) | {"judge.loss": "poisson"}, ({"judge.loss": "mse"}, {"judge.loss": "mae"}), fit(Y)),
     Case("tune.space: l2 is {}; it is a number above 0, such as 0.0001", LINEAR | space(l2=0), (space(l2=0.0001),),
-         fit(X[:, 0])),
-    Case("judge.loss: {} cannot train a {} for {}; LOSSES has {}", {"train.model": OWN, "judge.loss": "mae"} | space(share=0.5),
-         ({"judge.loss": "mse"},), own),
+         fit(Y)),
+    Case("judge.loss: {} cannot train a {} for {}; LOSSES has {}",
+         {"train.model": OWN, "judge.loss": "mae"} | space(share=0.5), ({"judge.loss": "mse"},), own),
     Case("{}{} is code that nothing here stands for, and it is not run; look at it, and name it as train.model in "
          "params.yaml if it is yours", {"train.model": f"{OWN}@{'1' * 64}"}, ({"train.model": OWN},), stored),
-    Case("tune.space: a stack blends two kinds or more, and {} is named", STACK | space(held_share=0.2, gbm__num_leaves=7),
-         (space(held_share=0.2, **BLEND),), check_space),
+    Case("tune.space: a stack blends two kinds or more, and {} is named",
+         STACK | space(held_share=0.2, gbm__num_leaves=7), (space(held_share=0.2, **BLEND),), check_space),
     Case("tune.space: {} is {}; it is a share between 0 and 1, such as 0.2", STACK | space(held_share=2, **BLEND),
-         (space(held_share=0.2, **BLEND),), fit(X[:, 0])),
+         (space(held_share=0.2, **BLEND),), fit(Y)),
     Case("tune.space: stack needs {}, the share of the newest rows to blend on; such as [0.2]", STACK | space(**BLEND),
          (space(held_share=0.2, **BLEND),), check_space),
     Case("tune.space: {} is no parameter of a stack; name it with its kind, one of {}, such as gbm.num_leaves, or {}",
@@ -242,8 +244,8 @@ MODELLED = (
     Case("tune.options: sampler {} refuses them: {}", {"tune.options": {"startup": 3}}, ({"tune.options": {}},),
          searched),
     Case("tune.sampler: {} does not ask the same again when a search resumes; use one that does: {}",
-         {"tune.sampler": "QMCSampler", "tune.options": {}, **RANGES}, ({"tune.sampler": "tpe"}, {"tune.sampler": "random"}),
-         searched),
+         {"tune.sampler": "QMCSampler", "tune.options": {}, **RANGES},
+         ({"tune.sampler": "tpe"}, {"tune.sampler": "random"}), searched),
 )  # fmt: skip
 
 
@@ -253,7 +255,7 @@ MODELLED = (
 def steps(asked: Asked) -> None:
     params, rows = asked.params, rows_of(asked)
     kinds = {params.data.time: "time", **params.data.features}
-    levels = {"x": "a=b", "x=a": "b"}  # both make `x=a=b`
+    levels = {"x": "a=b", "x=a": "b", "empty": None}  # the first two make `x=a=b`, the last makes nothing
     rows = rows.assign(**{name: levels.get(name, rows["group"]) for name in kinds if name not in rows})
     learn_steps(rows, kinds, Outcome(rows["outcome"].to_numpy(), ()), params.prepare.steps, strict=True)  # type: ignore[arg-type]
 
@@ -262,13 +264,15 @@ def hot(*columns: str) -> dict[str, Any]:
     return {"step": "one_hot", "columns": list(columns), "most_levels": 9}
 
 
-DATES = {"step": "date_parts", "columns": ["at"]}
 TWO = {"data.columns.group=a": CATEGORY, "prepare.steps": [hot("group")]}
 PREPARED = (
     Case("prepare.steps.{}: {}", {"prepare.steps": [hot("group"), {"step": "fill_median", "columns": ["group=z"]}]},
          ({"prepare.steps": [hot("group"), {"step": "fill_median", "columns": ["group=a"]}]},), steps),
     Case("prepare.steps: a step makes {}, and there is such a column; rename it, or leave a step out", TWO,
          ({"prepare.steps": []},), steps),
+    Case("prepare.steps: the steps leave no feature for a model; drop fewer",
+         {f"data.columns.{name}.role": "forbidden" for name in ("level", "slope", "noise", "group")}
+         | {"data.columns.empty": CATEGORY, "prepare.steps": [hot("empty")]}, ({"prepare.steps": []},), steps),
     Case("prepare.steps: one_hot makes {} of {} and of {}; rename one of them",
          {"data.columns.x": CATEGORY, "data.columns.x=a": CATEGORY, "prepare.steps": [hot("x", "x=a")]},
          ({"prepare.steps": [hot("x")]},), steps),
@@ -298,9 +302,11 @@ DECIDED = (
          {"release.approval.moves": ["restore"]}, ({"release.approval.moves": ["promote"]},), restore),
     Case("release.approval.moves without restore", {"release.approval.moves": ["restore", "first"]},
          ({"release.approval.moves": ["first"]},), restore),
-    Case("no label has matured for {} days, triggers.max_wait is {}", RULES | {"triggers.rules": [], "triggers.max_wait": "60D"},
+    Case("no label has matured for {} days, triggers.max_wait is {}",
+         RULES | {"triggers.rules": [], "triggers.max_wait": "60D"},
          ({"triggers.max_wait": None}, {"triggers.max_wait": "100D"}), decided(WAITED)),
-    Case("a rule under triggers.rules", RULES | {"triggers.rules": []}, ({"triggers.rules": ["account"]},), decided(LOUD)),
+    Case("a rule under triggers.rules", RULES | {"triggers.rules": []}, ({"triggers.rules": ["account"]},),
+         decided(LOUD)),
 )  # fmt: skip
 
 
@@ -325,8 +331,8 @@ OTHERS = (
     Case("to be parted it needs {}: train on a longer history, or make a version with smaller blocks "
          "(profile.block_rows) or more", {"profile.block_rows": 200}, ({"profile.block_rows": 20},), verified),
     Case("to be parted it needs {}: train on a longer history, or make a version with smaller blocks "
-         "(profile.block_rows) or more (profile.most_blocks)", {"profile.most_blocks": 20}, ({"profile.most_blocks": 100},),
-         verified),
+         "(profile.block_rows) or more (profile.most_blocks)", {"profile.most_blocks": 20},
+         ({"profile.most_blocks": 100},), verified),
     Case("a check {} (account.usual_rows); to be parted it needs the rows of four checks: train on a longer history",
          {"account.usual_rows": 2000}, ({"account.usual_rows": 48},), verified),
 )  # fmt: skip

@@ -4,11 +4,9 @@ import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -18,6 +16,7 @@ from retrim.core.own_code import CODE_FILE
 from retrim.fairness_screen import show_fairness
 from retrim.ops import signs
 from retrim.ops.card import make_card
+from retrim.ops.champion import stored
 from retrim.ops.columns_gone import tell_columns_gone
 from retrim.ops.effect import effect_of
 from retrim.ops.everywhere import everywhere
@@ -26,9 +25,10 @@ from retrim.ops.fairness import fairness_record
 from retrim.ops.grain import GRAIN, require_grain
 from retrim.ops.house import House
 from retrim.ops.hung import end_hung_runs
+from retrim.ops.imports import Parcel, _finish
 from retrim.ops.judge_import import judge_import
-from retrim.ops.champion import stored
 from retrim.ops.mode import mode_now
+from retrim.ops.origin import ORIGIN
 from retrim.ops.person import ask_for_run
 from retrim.ops.receipts import verify_receipt
 from retrim.ops.recover import recover
@@ -40,9 +40,8 @@ from retrim.screens import OUT
 from retrim.settings import Env
 from tests.cures_settings.case import GONE, Asked, Case
 from tests.cures_settings.functions import LINEAR, NUMBER, space
-from tests.cures_settings.loading import OWN
-from tests.ops.desk import Desk, copy_of, make_desk
-from tests.ops.test_everywhere import looked
+from tests.cures_settings.loading import DAYS, OWN
+from tests.ops.desk import Desk, make_desk
 from tests.ops.test_hung import driver, wait_until_silent
 from tests.ops.test_receipts import fields
 from tests.ops.test_served import change
@@ -131,13 +130,13 @@ def killed(asked: Asked) -> str:
 
 
 def hung(asked: Asked) -> str:
-    """A run whose process was stopped three seconds ago."""
+    """A run whose process was stopped a while ago."""
     house = asked.desk.house
     house.__dict__["registry"] = SimpleNamespace(end_open=lambda *_: None)
     with pytest.MonkeyPatch.context() as patch, driver(house) as (process, run):
         patch.setattr(signs, "BEAT_SECONDS", 0.2)
         process.send_signal(signal.SIGSTOP)
-        wait_until_silent(house, run, 3)
+        wait_until_silent(house, run, 1.5)
         end_hung_runs(house, now=asked.desk.day(60))
     return "; ".join(row.text for row in house.store.alerts("bike"))
 
@@ -177,6 +176,16 @@ def strange_code(asked: Asked) -> None:
     refuse_strange_code(house, {f"models/all/{CODE_FILE}": b"# ours\n"})
 
 
+def waiting(asked: Asked) -> str:
+    """An imported version that the gate promotes."""
+    desk = asked.desk
+    row = desk.house.store.version(desk.house.model, desk.make_version(19, waits=True))
+    assert row is not None
+    row = SimpleNamespace(version=row.version, verdict=row.verdict, lineage=row.lineage | {ORIGIN: {}, "champion": 2})
+    parcel = Parcel({}, {}, {"signer": "0" * 64}, (), None)
+    return _finish(desk.house, row, parcel, who=("a test", None), now=desk.day(20)).reason
+
+
 # --- of settings that are tried
 
 
@@ -201,7 +210,6 @@ WITHOUT_SLOPE = {
 }
 OTHERWISE = {"data.columns.noise.role": "forbidden"}
 OTHER_TARGET = {"data.columns.outcome.role": "feature", "data.columns.level.role": "target"}
-DAYS = {"every": "1D", "by": [], "how": dict.fromkeys(["level", "slope", "noise", "outcome"], "mean") | {"group": "last"}}
 Made = partial(Case, made=True)
 HOUSES = (
     Made("row {} had not landed by {}, or data.rows leaves it out; it cannot be explained",
@@ -212,9 +220,12 @@ HOUSES = (
          FORBIDDEN | {"fairness.forbidden": ["group"]}, ({"fairness.forbidden": []},), imported),
     Made("it uses {}, which fairness.forbidden forbids by now", FORBIDDEN | {"fairness.forbidden": ["group"]},
          ({"fairness.forbidden": []},), on_probation),
-    Made("of the mean prediction (served.skew); the furthest, {} of it", {"data.label_horizon": "3D"}, ({"served.skew": 1e6},), skewed),
+    Made("of the mean prediction (served.skew); the furthest, {} of it", {"data.label_horizon": "3D"},
+         ({"served.skew": 1e6},), skewed),
     Made("train.model is {}, and the live version a {}: there is no recipe to go on from", LINEAR | space(l2=0.1),
          ({"train.model": "gbm"},), mode),
+    Made("{}; release.approval asks a person: import it again with --reason", {"release.approval.moves": ["promote"]},
+         ({"release.approval.moves": []},), waiting),
     Case("drift.alarms is null, so no rate is asked for; set such as {at_most: 1, per: year}", {"drift.alarms": None},
          ({"drift.alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7}},), verified,
          then="no version is live"),
@@ -230,13 +241,13 @@ HOUSES = (
     Case("{} {} times, retrain.attempts allows {}: look for what kills it", {"retrain.attempts": 1},
          ({"retrain.attempts": 2},), killed),
     Case("showed no sign of life for {}, retrain.stage_heartbeat allows {}",
-         {"retrain.stage_heartbeat": "2s", "data.model": "bike"}, ({"retrain.stage_heartbeat": "30min"},), hung),
-    Case("{} is of the same model in the same store; give one another name (data.model)", {}, ({"data.model": "other"},),
-         twins),
+         {"retrain.stage_heartbeat": "1s", "data.model": "bike"}, ({"retrain.stage_heartbeat": "30min"},), hung),
+    Case("{} is of the same model in the same store; give one another name (data.model)", {},
+         ({"data.model": "other"},), twins),
     Case("signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of params.yaml", {},
          ({"proof.trusted_keys": ["theirs"]},), signed_by_others),
-    Case("it holds code of its own (SHA-256 {}, {} bytes), which would run here, and train.model names no file with the "
-         "same bytes", {}, ({"train.model": OWN},), strange_code),
+    Case("it holds code of its own (SHA-256 {}, {} bytes), which would run here, and train.model names no file "
+         "with the same bytes", {}, ({"train.model": OWN},), strange_code),
     Case("{}: nothing that a model is fitted by is another one so; try a key of data, prepare, train, "
          "split.sliding_rows or judge.loss", {"gate.folds": 3},
          ({"split.sliding_rows": 100}, {"judge.loss": "mse"}), tried),
@@ -244,6 +255,7 @@ HOUSES = (
          OTHERWISE | {"data.columns.level.type": "integer"}, ({"data.columns.level.type": "number"},), tried),
     Case("data.columns: another column has the role {}; both sides share that one", OTHERWISE | OTHER_TARGET,
          ({"data.columns.outcome.role": "target", "data.columns.level.role": "feature"},), tried),
-    Case("data.columns: a landed column is missing; give it the role forbidden instead", {"data.columns": WITHOUT_SLOPE},
+    Case("data.columns: a landed column is missing; give it the role forbidden instead",
+         {"data.columns": WITHOUT_SLOPE},
          ({"data.columns": WITHOUT_SLOPE | {"slope": {"type": "number", "role": "forbidden"}}},), tried),
 )  # fmt: skip

@@ -4,18 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from retrim.templates import own_model
-
 from tests.cures_settings.case import GONE, Asked, Case, load
 
 CATEGORY = {"type": "category", "role": "feature"}
 BINARY: dict[str, Any] = {"task": "binary"}
 GROUPS = {"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]}
-DAYS = {"every": "1D", "by": [], "how": dict.fromkeys(["level", "slope", "noise", "outcome"], "mean") | {"group": "last"}}
+MEANS = dict.fromkeys(["level", "slope", "noise", "outcome"], "mean")
+DAYS: dict[str, Any] = {"every": "1D", "by": [], "how": MEANS | {"group": "last"}}
 OWN = "own:models/m.py"
-
-
-def resampled(**more: str) -> dict[str, Any]:
-    return {**DAYS, "how": DAYS["how"] | more}  # type: ignore[operator]
 
 
 def load_beside_a_file(asked: Asked) -> None:
@@ -69,7 +65,7 @@ LOADING = (
          ({"data.history.entity": ["group"]}, {"data.key": ["at", "number"]})),
     Case("resample.by: {} has the role 'forbidden', and rows grouped by it tell it; name a feature or a part of "
          "data.key", {"data.rows.resample": {**DAYS, "by": ["number"]}, "data.key": ["at"]},
-         ({"data.rows.resample": {**DAYS, "by": ["group"], "how": {name: how for name, how in DAYS["how"].items() if name != "group"}}},
+         ({"data.rows.resample": {**DAYS, "by": ["group"], "how": MEANS}},
           {"data.key": ["at", "number"]})),
     Case("tune.space: is empty; name what is searched for a {}: docs/models.md", {"tune.space": {}},
          ({"tune.space": {"num_leaves": {"choices": [7]}}},)),

@@ -38,7 +38,8 @@ MAIL = {"type": "category", "role": "feature"}
 LOOKS = (
     Case("data.columns.{}: role forbidden", {}, ({"data.columns.noise.role": "forbidden"},),
          looked(noise=lambda rows: 1.0)),
-    Case("{}, or reading.skip: no record holds it then; none of its values is on this page", {"data.columns.mail": MAIL},
+    Case("{}, or reading.skip: no record holds it then; none of its values is on this page",
+         {"data.columns.mail": MAIL},
          ({"data.columns.mail.role": "forbidden"}, {"reading.skip": ["mail"], "data.columns.mail": GONE}),
          looked(mail=lambda rows: [f"person{number}@example.org" for number in range(len(rows))])),
 )  # fmt: skip

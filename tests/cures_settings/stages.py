@@ -6,9 +6,9 @@ from typing import Any
 
 from retrim.adapters import git
 from retrim.adapters.heartbeat import Heartbeat
+from retrim.core.canonical import to_json
 from retrim.core.init.leak import LeakParams
 from retrim.core.limits import limits_of_stage
-from retrim.core.canonical import to_json
 from retrim.stages.validate import _refuse_leaks
 from tests.cures_settings.case import Asked, Case
 from tests.cures_settings.functions import LINEAR, rows_of, space
@@ -72,14 +72,15 @@ TUNE = {"tune.folds": 2, "tune.fold_rows": 40, "tune.trials": 2, "tune.max_round
 COPY = {"data.columns.copy": {"type": "number", "role": "feature"}}
 STAGES = (
     Case("backtest: {}; wait for more rows or lower backtest.origins",
-         {"backtest.origins": 50, "backtest.origin_rows": 40}, ({"backtest.origins": 2},), room(Room.features, evaluate)),
+         {"backtest.origins": 300, "backtest.origin_rows": 40}, ({"backtest.origins": 2},),
+         room(Room.features, evaluate)),
     Case("of {} mature rows {} had a label due before the {} that judge; wait for more rows, or lower split.judge_rows",
          {"split.judge_rows": 299}, ({"split.judge_rows": 50},), room(Room.features)),
-    Case("tune: {}; wait for more rows or lower tune.folds", TUNE | {"tune.folds": 50}, ({"tune.folds": 2},),
+    Case("tune: {}; wait for more rows or lower tune.folds", TUNE | {"tune.folds": 300}, ({"tune.folds": 2},),
          room(Room.features, search)),
     Case("which is of a {}, and train.model is {}; search: `retrim retrain --mode search`, or set train.model: {}",
          LINEAR | space(l2=0.1), ({"train.model": "gbm"},), room(search, mode="refit", champion=CHAMPION)),
-    Case("give {} the role forbidden in data.columns", COPY, ({"data.columns.copy.role": "forbidden"},), leaks),
+    Case("{} the role forbidden in data.columns", COPY, ({"data.columns.copy.role": "forbidden"},), leaks),
     Case("or, if it is known before the event: leaks.allowed: {{}: WHY} in params.yaml", COPY,
          ({"leaks.allowed": {"copy": "the meter shows it"}},), leaks),
     Case("retrain.stage_limit allows {}", {"retrain.stage_limit": "1s"}, ({"retrain.stage_limit": "1h"},), watched),

@@ -13,7 +13,8 @@ from tests.cures_settings.looks import LOOKS
 from tests.cures_settings.stages import STAGES
 from tests.ops.desk import Desk, make_desk
 
-CASES = (*LOADING, *FUNCTIONS, *FILES, *HOUSES, *STAGES, *LOOKS)
+QUICK, SLOW = (*LOADING, *FUNCTIONS, *FILES), (*HOUSES, *STAGES, *LOOKS)
+CASES = (*QUICK, *SLOW)
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +27,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return desk
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.says[:60])
+@pytest.mark.parametrize(
+    "case", [*QUICK, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)], ids=lambda case: case.says[:60]
+)
 def test_the_setting_that_is_named_cures(case: Case, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     made = request.getfixturevalue("made") if case.made else None
     wrong, _ = said(case, case.wrong, tmp_path / "wrong", made)
