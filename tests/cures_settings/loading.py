@@ -11,6 +11,7 @@ BINARY: dict[str, Any] = {"task": "binary"}
 GROUPS = {"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]}
 MEANS = dict.fromkeys(["level", "slope", "noise", "outcome"], "mean")
 DAYS: dict[str, Any] = {"every": "1D", "by": [], "how": MEANS | {"group": "last"}}
+CUT = {"year": "y", "month": "m", "day": "t"}
 OWN = "own:models/m.py"
 
 
@@ -35,6 +36,16 @@ LOADING = (
          ({"data.history.features": []},)),
     Case("reading.dates: {} is no time column of data.columns", {"reading.dates": {"level": ["%Y"]}},
          ({"reading.dates": {"at": ["%Y"]}}, {"data.columns.level": {"type": "time", "role": "forbidden"}})),
+    Case("reading.parts: {} is no time column of data.columns", {"reading.parts": {"level": CUT}},
+         ({"reading.parts": {"at": CUT}}, {"data.columns.level": {"type": "time", "role": "forbidden"}})),
+    Case("reading.parts: {} is put together from {}, which no file has",
+         {"reading.parts": {"at": {**CUT, "day": "d"}}, "reading.calendar": {"d": "hour"},
+          "data.columns.d": {"type": "integer", "role": "feature"}}, ({"reading.parts": {"at": CUT}},)),
+    Case("reading.order: {} has to be an integer of data.columns, and stands beside reading.arrival alone",
+         {"reading.order": "number"}, ({"reading.arrival": "at"}, {"reading.order": None})),
+    Case("reading.order: {} has to be an integer of data.columns, and stands beside reading.arrival alone",
+         {"reading.order": "level", "reading.arrival": "at"},
+         ({"data.columns.level.type": "integer"}, {"reading.order": "number"})),
     Case("reading.repeated: {} is no time column of data.columns",
          {"reading.repeated": {"level": {"column": "group", "later": ["B"]}}},
          ({"reading.repeated": {"at": {"column": "group", "later": ["B"]}}},
