@@ -93,7 +93,7 @@ def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) ->
 
 def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float) -> list[Run]:
     made = []
-    for windows, kinds in RUNS.items():
+    for windows in RUNS:
         for late in LATE:
             setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated)
             gain = gain_of(matrix, stream.table, windows, late)
@@ -216,7 +216,7 @@ def controls(
 ) -> list[dict[str, Any]]:
     """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
     lines = []
-    for windows, kinds in RUNS.items():
+    for windows in RUNS:
         for late in LATE:
             setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated)
             gain = gain_of(real, stream.table, windows, late)
