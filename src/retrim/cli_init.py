@@ -38,6 +38,9 @@ def init(
     horizon: Annotated[
         str | None, typer.Option("--horizon", metavar="SPAN", help="Or: so long after its event, as 30D.")
     ] = None,
+    every: Annotated[
+        str | None, typer.Option("--every", metavar="SPAN", help="How often a file comes, as 1D; else as rows do.")
+    ] = None,
     entity: Annotated[
         str | None, typer.Option("--entity", metavar="COL", help="What rows are about: a shop, a person.")
     ] = None,
@@ -96,6 +99,7 @@ def init(
         label_time=label_time,
         label_due=label_due,
         horizon=horizon,
+        every=every,
         entity=entity,
         task=cast("Any", task),
         positive=positive,

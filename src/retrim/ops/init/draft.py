@@ -24,7 +24,7 @@ from retrim.errors import RefusedError
 from retrim.ops.init.desk import Ask, Wishes, check_columns, open_desk
 from retrim.ops.init.forecast import as_forecast
 from retrim.ops.init.labels import delays_of, known_times, label_notes
-from retrim.ops.init.order import events_of
+from retrim.ops.init.order import events_of, labels_of
 from retrim.ops.init.roles import choose_aim, choose_time
 from retrim.ops.init.spelled import reading_of, rows_to_land, settle_types
 from retrim.ops.init.table import calendar_of, choose_horizon, choose_key, data_of
@@ -124,7 +124,7 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     if known is not None:
         desk.notes += label_notes(desk, aim, known, event, target, delays, horizon)
     key = choose_key(desk, kept, time)
-    data = data_of(desk, aim, time, reading, rhythm, horizon, key, later=known is not None or bool(target.isna().any()))
+    data = data_of(desk, aim, time, reading, rhythm, horizon, key, labels=labels_of(desk, event, target))
     frame = pd.DataFrame({name: desk.values[name] for name in data.columns if name in desk.values}).iloc[kept]
     frame = frame.assign(_row=kept).reset_index(drop=True)
     if reading.arrival is not None:
