@@ -12,7 +12,7 @@ from retrim.core.init.leak import Leak, apart
 from retrim.core.init.leaks import crossing, joined_notes, leaks_of
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import Rhythm, Season, alike_rows, alike_rows_of_series, season_of
-from retrim.core.init.sizes import LEAST_ROWS, Choices, judging_rows, sizes
+from retrim.core.init.sizes import LEAST_ROWS, Choices, floors_of, judging_rows, sizes
 from retrim.core.init.suite import Draft, draft_suite
 from retrim.core.init.task import Aim, imbalance_notes
 from retrim.core.keyed import row_keys
@@ -153,7 +153,8 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
         else first_fit(labelled, data, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
     )
     if not leaks and desk.in_order:
-        desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence)
+        floors = floors_of(aim, season)
+        desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence, judge_rows=rows, floors=floors)
     block = _block(worth, labelled["_event"], series=bool(desk.series), judge_rows=rows)
     every = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     choices = sizes(
