@@ -85,13 +85,9 @@ def refusals() -> tuple[Printed, ...]:
     for path in SOURCES:
         name = path.relative_to(ROOT).as_posix()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (isinstance(node, ast.Raise) and getattr(getattr(node.exc, "func", None), "id", "") == "ValueError") or (
-                name.endswith(FAULTS)
-                and (
-                    isinstance(node, ast.Yield)
-                    or (isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "append")
-                )
-            ):
+            raised = isinstance(node, ast.Raise) and getattr(getattr(node.exc, "func", None), "id", "") == "ValueError"
+            told = isinstance(node, ast.Yield) or getattr(getattr(node, "func", None), "attr", "") == "append"
+            if raised or (told and name.endswith(FAULTS)):
                 found |= {(name, line, text) for line, text in _texts(ast.Module([ast.Expr(node)], []))}
     return tuple(Printed(*each) for each in sorted(found) if len(each[2].split()) > 1)
 

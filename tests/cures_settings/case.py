@@ -130,7 +130,7 @@ def said(case: Case, settings: Settings, folder: Path, made: Desk | None) -> tup
 
 
 def names(said: str, key: str, *, placed: bool = False) -> bool:
-    """Whether what was said names a setting, or one that it is part of, or a part of it; of a placed one, its section."""
+    """Whether what was said names a setting, one that it is part of, or a part of it; of a placed one, the section."""
     if placed:
         return re.search(rf"\b{key.partition('.')[0]}[.:]", said) is not None
     sections = "|".join(Params.model_fields)  # an error of a section begins with it: "data: history.entity: ..."

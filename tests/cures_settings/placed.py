@@ -49,7 +49,8 @@ LAG = {"of": "outcome", "lag": "24h"}
 KNOWN = ["level", "slope", "noise", "group"]
 PLACED = (
     case("price {} in the unit {} is not what money says, {} in the unit loss; write `price: {}` and "
-         "`price_unit: loss`, or `money: null`", MONEY | {"account.price": 1.0}, {"account.price": 5.0}, {"account.money": None}),
+         "`price_unit: loss`, or `money: null`", MONEY | {"account.price": 1.0}, {"account.price": 5.0},
+         {"account.money": None}),
     case("tests.{} has the arguments: {}; it takes: {}", {"drift.joint.tests": {"correlation": {"rows": 9}}},
          {"drift.joint.tests": {"correlation": {}}}),
     case("{}: {} is a test of {} columns; here go: {}", {"drift.numeric": {"chi2": {}}}, {"drift.numeric": {"ks": {}}}),
