@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 
@@ -195,17 +196,26 @@ class Registry(Tracking):
             with self.wrapped(f"drop alias {alias}"):
                 self.client.delete_registered_model_alias(self.model, alias)
 
-    def bundle_folder(self, version: int) -> Path:
+    def bundle_folder(self, version: int, *, run: str | None = None) -> Path:
         """The folder of a version's bundle: the very one where artifacts are local, else a download.
+
+        Args:
+            version: Its number.
+            run: MLflow's id of its run, where it is known: if its files lie where they belong, MLflow is not loaded.
 
         Raises:
             BadInputError: There is no such version.
             RetrimError: Its bundle is gone.
         """
-        folder = self._folder(version, "bundle")
+        here = None if run is None or urlsplit(self.artifacts).scheme else self._usual(run)
+        folder = here if here is not None and here.is_dir() else self._folder(version, "bundle")
         if not (folder / "verdict").is_dir():
             raise RetrimError(f"the bundle of version {version} is not whole in {folder.name}; restore the artifacts")
         return folder
+
+    def _usual(self, run: str) -> Path:
+        """Where the experiment that `experiment` makes keeps the bundle of a run."""
+        return Path(self.artifacts).resolve() / self.model / run / "artifacts" / "bundle"
 
     def pictures(self, version: int) -> dict[str, bytes]:
         """The pictures beside a version's bundle, by name; none where the run has none.
