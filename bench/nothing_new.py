@@ -26,7 +26,7 @@ from tests.world import World, make_world  # noqa: E402
 def prepare(folder: Path) -> World:
     """Version 2 is live, version 1 was; four days of rows came since, were scored and checked."""
     drift = {"kind": "concept", "size": 3.0, "since": "2024-01-26T00:00:00+00:00"}
-    world = make_world(folder, server="", drift=drift)
+    world = make_world(folder, server="", drift=drift, changes={"gate": {"floor": ["mean"]}})
     for since, until in ((None, 25), (25, 35)):
         world.land(world.day(until), since=None if since is None else world.day(since))
         world.retrim("retrain", "--as-of", world.day(until))

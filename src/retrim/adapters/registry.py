@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pandas as pd
 
@@ -24,11 +23,7 @@ from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.files import flush_all, read_folder
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
     from mlflow.pyfunc import PyFuncModel
-
-
-LOGGED = "mlflow.log-model.history"
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ class Registry(Tracking):
             if here is not None:  # what a version stands for survives a power cut before it has a number
                 flush_all(filter(Path.is_file, here.rglob("*")), below=here.parents[2])
             self.client.set_tag(parent, NOTE, verdict_note(shown.verdict))
-            self.client.set_tag(parent, LOGGED, _logged(run))
+            self.list_model(run)
             if number is None:
                 number = self._register(parent, run.data.tags.get(RUN, parent), bundle_id, shown.verdict)
             self.client.set_tag(parent, PUBLISHED, bundle_id)
@@ -207,15 +202,11 @@ class Registry(Tracking):
             BadInputError: There is no such version.
             RetrimError: Its bundle is gone.
         """
-        here = None if run is None or urlsplit(self.artifacts).scheme else self._usual(run)
-        folder = here if here is not None and here.is_dir() else self._folder(version, "bundle")
+        here = None if run is None else self.usual_folder(run, "bundle")
+        folder = self._folder(version, "bundle") if here is None else here
         if not (folder / "verdict").is_dir():
             raise RetrimError(f"the bundle of version {version} is not whole in {folder.name}; restore the artifacts")
         return folder
-
-    def _usual(self, run: str) -> Path:
-        """Where the experiment that `experiment` makes keeps the bundle of a run."""
-        return Path(self.artifacts).resolve() / self.model / run / "artifacts" / "bundle"
 
     def pictures(self, version: int) -> dict[str, bytes]:
         """The pictures beside a version's bundle, by name; none where the run has none.
@@ -287,13 +278,6 @@ class Registry(Tracking):
 
     def _search_versions(self, condition: str) -> list[Any]:
         return all_pages(lambda token: self.client.search_model_versions(condition, page_token=token))
-
-
-def _logged(run: "Run") -> str:
-    """What MLflow's list of runs needs to show the version that was registered from a run."""
-    at = pd.Timestamp(run.info.start_time, unit="ms").isoformat(sep=" ")
-    made = {"artifact_path": "model", "run_id": run.info.run_id, "utc_time_created": at}
-    return json.dumps([{**made, "flavors": {"python_function": {}}}])
 
 
 @contextmanager
