@@ -22,17 +22,20 @@ sys.path.insert(0, str(ROOT))
 from tests.test_cli import COMMAND, HEAVY  # noqa: E402
 from tests.world import World, make_world  # noqa: E402
 
+LIVE, CAME = 45, 49
+"""Days when version 2 was made, and when the newest rows came."""
+
 
 def prepare(folder: Path) -> World:
     """Version 2 is live, version 1 was; four days of rows came since, were scored and checked."""
     drift = {"kind": "concept", "size": 3.0, "since": "2024-01-26T00:00:00+00:00"}
-    world = make_world(folder, server="", drift=drift, changes={"gate": {"floor": ["mean"]}})
-    for since, until in ((None, 25), (25, 35)):
+    world = make_world(folder, server="", drift=drift)
+    for since, until in ((None, 25), (25, LIVE)):
         world.land(world.day(until), since=None if since is None else world.day(since))
         world.retrim("retrain", "--as-of", world.day(until))
-    world.land(world.day(39), since=world.day(35))
-    world.retrim("score", "--now", world.day(39))
-    world.retrim("check", "--now", world.day(39.5))
+    world.land(world.day(CAME), since=world.day(LIVE))
+    world.retrim("score", "--now", world.day(CAME))
+    world.retrim("check", "--now", world.day(CAME + 0.5))
     return world
 
 
@@ -66,7 +69,7 @@ def main() -> None:
         for words in ("check --now {}", "score --now {}", "retrain --as-of {}", "status", "why", "versions"):
             took = []
             for repeat in range(repeats):
-                at = world.day(35 if "retrain" in words else 40 + repeat / 24)
+                at = world.day(LIVE if "retrain" in words else CAME + 1 + repeat / 24)
                 seconds, tools = ask(world, *words.format(at).split())
                 took.append(seconds)
             named = ", ".join(sorted(tools)) or "none"
