@@ -31,6 +31,7 @@ from retrim.ops.policy_fits import Work, all_scored
 
 LEAST_ROWS = 20  # of a window
 PARTS = 8  # of a window that are counted apart, and of as many rows before: their series shows how far windows stray
+COUNTED = 5  # of so many windows one has to count, and three in all
 ALMOST = 0.1  # of a window: labels that come sooner count as immediate
 
 
@@ -147,6 +148,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     span = (moments[-1] - moments[0]) / (len(edges) - 1)
     later = params.data.labels == "later"
     delay = _label_delay(table, span, later=later) if asked.label_delay is None else asked.label_delay
+    _require_seen(delay, len(edges) - 1, span)
     at_event = delay > 0  # the delay in windows keeps the fits back; an embargo within the window would do so twice
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
     recipe = _recipe(house, table.iloc[: edges[0]], at_event=at_event)
@@ -217,6 +219,21 @@ def _edges(table: pd.DataFrame, share: float, windows: int, *, by: str) -> np.nd
     if by == "time":
         return equal_spans(table["_event"], first=first, windows=windows)
     return equal_rows(len(table), first=first, windows=windows)
+
+
+def _require_seen(delay: int, windows: int, span: pd.Timedelta) -> None:
+    """Refuses a history of which labels come too late for anything to be said.
+
+    Raises:
+        RefusedError: Too few windows are left that tell policies apart.
+    """
+    left, least = max(windows - delay, 0), max(windows // COUNTED, 3)
+    if left < least:
+        raise RefusedError(
+            f"labels come {delay} windows late, of {span / pd.Timedelta(1, 'D'):.3g} days each, so that {left} of "
+            f"{windows} windows tell policies apart, and {least} are needed: nothing can be said of retraining; wait "
+            "for more history, or say when labels come with --label-delay"
+        )
 
 
 def _label_delay(table: pd.DataFrame, span: pd.Timedelta, *, later: bool) -> int:
