@@ -1,20 +1,17 @@
 """Cures that are printed are tried: each error is brought about, what it says is done, and the error is gone."""
 
-import os
-import re
 import shlex
-import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-import yaml
 
-from retrim import cli
+from tests.cured import says
 from tests.printed import cures
+from tests.typed import Session, prepared, session
 from tests.world import World, make_world
+
+__all__ = ["prepared", "session"]  # fixtures
 
 
 @dataclass(frozen=True)
@@ -91,96 +88,6 @@ WITH_A_VERSION = {
     "status": "none yet: retrim check",
 }
 """What needs a version or a check says so, and both are made as it says."""
-
-
-class Session:
-    """Commands typed one after another in a workspace."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self.capsys, self.batch, self.held = folder, capsys, "", ""
-
-    def type(self, line: str) -> tuple[int, str]:
-        """Exit code of a line, and all that it printed, on one line."""
-        line = line.replace("{batch}", self.batch).replace("{held}", self.held)
-        kind, _, rest = line.partition(" ")
-        if kind == "set":
-            key, _, value = rest.partition(" ")
-            set_key(self.folder / "params.yaml", key, yaml.safe_load(value))
-            return 0, ""
-        if kind == "sh":
-            return os.system(rest), ""  # noqa: S605  a line of the table above
-        sys.argv = ["retrim", *shlex.split(line)]
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = self.capsys.readouterr()
-        said = " ".join(f"{out} {err}".split())
-        named = re.findall(r"batch:? ([0-9a-f]{16})", said) or re.findall(r"\b[0-9a-f]{16}\b", said)
-        self.batch = named[0] if named else self.batch
-        self.held = self.batch if "quarantined: batch" in said else self.held
-        return int(ended.value.code or 0), said
-
-
-def set_key(path: Path, key: str, value: object) -> None:
-    """Sets a key of params.yaml."""
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    *above, name = key.split(".")
-    section = document
-    for part in above:
-        section = section[part]
-    section[name] = value
-    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-
-
-def says(fragment: str, said: str) -> bool:
-    """Whether what was printed holds a text of the source."""
-    return re.search(".*?".join(re.escape(part) for part in fragment.split("{}")), said) is not None
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in which nothing has landed, with files beside it."""
-    world = make_world(tmp_path_factory.mktemp("cures"), server="http://127.0.0.1:9/api")
-    suite = world.root / "expectations" / "generated.json"
-    suite.write_text(
-        suite.read_text(encoding="utf-8").replace(
-            '"expectations": [',
-            '"expectations": [{"type": "expect_column_values_to_be_between", '
-            '"kwargs": {"column": "level", "max_value": 1000}}, ',
-        ),
-        encoding="utf-8",
-    )
-    world.run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-a", "-m", "a bound")
-    first, more = world.rows(None, world.day(2)), world.rows(world.day(2), world.day(3))
-    files = {
-        "rows": first,
-        "more": more,
-        "changed": first.assign(outcome=first["outcome"] + 1),
-        "unlabelled": more.assign(outcome=float("nan")),
-        "labels": more[["number", "outcome"]],
-        "heavy": more.assign(level=2000.0),
-        "light": more,
-        "large": world.rows(None, world.day(10)),
-    }
-    for name, rows in files.items():
-        rows.to_csv(world.root / f"{name}.csv", index=False)
-    with (world.root / ".git" / "info" / "exclude").open("a", encoding="utf-8") as file:
-        file.write("*.csv\n")
-    return world.root
-
-
-@pytest.fixture
-def session(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Session:
-    folder = tmp_path / "workspace"
-    shutil.copytree(prepared, folder, symlinks=True)
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", [])
-    monkeypatch.setenv("RETRIM_PREFECT_URL", "http://127.0.0.1:9/api")
-    for name in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{name}_NAME", "a person")
-        monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@b.org")
-    return Session(folder, capsys)
 
 
 @pytest.mark.slow
