@@ -14,6 +14,7 @@ from retrim.editing import edited
         ("split:\n  rows: 8  # (a quarter of 32)\n", "split:\n  rows: 9\n"),
         ("split:\n  rows: 8  # (a quarter of 32)\n\ntune:\n  seed: 7\n", "split:\n  rows: 9\n\ntune:\n  seed: 7\n"),
     ],
+    ids=["no comment", "a reason", "a reason before another section"],
 )
 def test_a_value_without_a_reason_is_written_where_no_comment_is_left(text: str, expected: str) -> None:
     found = edited(text, {("split", "rows"): Choice(9, "")})
