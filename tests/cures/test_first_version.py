@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import pytest
 
+from retrim.adapters.archive import pack
 from retrim.adapters.prefect_server import NOTE
 from tests.cured import Cure, says
 from tests.world import World, commands_of, make_world
@@ -24,7 +24,7 @@ from tests.world import World, commands_of, make_world
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 DEADLINE_SECONDS = 180
-OWN_SERVER = {"RETRIM_PREFECT_URL": ""}
+OWN_SERVER = {"RETRIM_PREFECT_URL": "", "PREFECT_CLIENT_MAX_RETRIES": "0"}
 NOW = 25  # day of version 1
 WITH_A_VERSION = {
     "score": "no version is live, so nothing was scored; make version 1: retrim retrain",
@@ -63,9 +63,9 @@ def story(tmp_path_factory: pytest.TempPathFactory, server: str) -> Story:
     (world.root / ".git" / "info" / "exclude").write_text("history.csv\n", encoding="utf-8")
     init = printed(world, "init --data history.csv --target outcome --name generated --yes")
     before = {line: printed(world, line) for line in WITH_A_VERSION}
-    away = without_its_server(world)
-    status, pruning = printed(world, "status"), printed(world, "gc --dry-run")
     stopped = interrupted(world)
+    status, pruning = printed(world, "status"), printed(world, "gc --dry-run")
+    away = without_its_server(world)
     made = printed(world, f"retrain --as-of {world.day(NOW)}")
     check = printed(world, f"check --now {world.day(NOW + 1)}")
     after = {line: printed(world, line) for line in WITH_A_VERSION}
@@ -90,23 +90,30 @@ def is_at(world: World, stage: str) -> bool:
     return any(f"retrim.stages.{stage}" in command for command in commands_of(world.root))
 
 
+def interrupted(world: World) -> str:
+    """What a retraining says that is stopped with Ctrl-C in a stage."""
+    running = world.start("retrain", "--as-of", world.day(NOW))
+    until(lambda: any("retrim.stages.tune" in command for command in commands_of(world.root)), running)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=DEADLINE_SECONDS)
+    return err
+
+
 def without_its_server(world: World) -> str:
-    """What a retraining says whose own Prefect server is killed under it."""
-    running = world.start("retrain", "--as-of", world.day(NOW), environment=OWN_SERVER)
-    until(lambda: is_at(world, "validate"), running)
-    note = json.loads((world.house.workspace.prefect / NOTE).read_text(encoding="utf-8"))
+    """What a check says whose own Prefect server is killed before it has resumed the run."""
+    house = world.house
+    before = flow_signs(world)
+    running = world.start("check", "--now", world.day(NOW), environment=OWN_SERVER)
+    until(lambda: flow_signs(world) - before, running)
+    note = json.loads((house.workspace.prefect / NOTE).read_text(encoding="utf-8"))
     os.killpg(note["pid"], signal.SIGKILL)
     _, err = running.communicate(timeout=DEADLINE_SECONDS)
     return err
 
 
-def interrupted(world: World) -> str:
-    """What the check says that resumes the run, and is stopped with Ctrl-C in a later stage."""
-    running = world.start("check", "--now", world.day(NOW))
-    until(lambda: is_at(world, "tune"), running)
-    running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=DEADLINE_SECONDS)
-    return err
+def flow_signs(world: World) -> set[str]:
+    """Flow runs that have begun and not ended."""
+    return {file.name for file in world.house.workspace.runs.glob("flow-*.lock")}
 
 
 @pytest.mark.cures("next: retrim retrain", "version {}; see `retrim versions`, `retrim ui`")
@@ -153,14 +160,14 @@ def opened_pages(world: World) -> int:
     "its run is {}: `retrim check` finishes it",
 )
 def test_what_was_stopped_is_resumed_and_finished(story: Story, cure: Cure) -> None:
-    for said in (story.away, story.status, story.pruning, story.stopped):
+    for said in (story.stopped, story.status, story.pruning, story.away):
         cure.is_asked(said)
     cure.is_done(story.made)
     cure.is_done(story.after["status"])
     cure.is_done(printed(story.world, "gc --dry-run"))
     (run,) = story.world.house.store.runs("generated")
 
-    assert (run.state, run.version, run.attempt) == ("promoted", 1, 3)
+    assert (run.state, run.version) == ("promoted", 1)
 
 
 @pytest.mark.parametrize("line", WITH_A_VERSION)
@@ -212,4 +219,13 @@ def test_a_policy_is_set_once_it_was_tried(story: Story, cure: Cure) -> None:
     assert "0.5" in (world.root / "params.yaml").read_text(encoding="utf-8")
 
 
-assert psutil
+@pytest.mark.cures(
+    "{} cannot be read: {}; name a file of `retrim export`", "{} has no {}; name a file that `retrim export` wrote"
+)
+def test_an_import_wants_a_file_of_export(story: Story, cure: Cure) -> None:
+    world = story.world
+    (world.root / "var" / "other.tar").write_bytes(pack({"a": b"b"}))
+    cure.is_asked(printed(world, "import var/missing.tar"))
+    cure.is_asked(printed(world, "import var/other.tar"))
+    printed(world, "export 1 --to var/v1.tar")
+    cure.is_done(printed(world, "import var/v1.tar"))

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from flows.demo import Beat
 from retrim.answers import decision_record
+from retrim.demo_screen import show
+from retrim.ops.demo import Loss
 from tests.cured import Cure
 from tests.ops.desk import Desk, copy_of, make_desk, with_params
 from tests.ops.test_settle import LEVEL, NO_JOINT, WIDE, beat
@@ -171,3 +174,16 @@ def test_what_was_answered_is_another_models_and_status_names_what_waits(asked: 
     asked.land(asked.rows(12, 14), 14)
     asked.make_version(14, waits=True)
     cure.is_done(session.says(f"approve 3 --reason 'looked at it' {now(asked, 15)}", code=0))
+
+
+@pytest.mark.cures("The evidence of a line, in var/demo: retrim why DATE")
+def test_the_evidence_of_a_line_of_the_demo_is_shown_by_its_date(desk: Desk, sit: Sit, cure: Cure) -> None:
+    session = sit(desk)
+    checked = desk.check(12)
+    loss = Loss(48.0, 48)
+    show(desk.house, [Beat("2024-01-13", 48, checked.as_record(), None, 1, loss, loss, loss)], as_json=False)
+    cure.is_asked(session.capsys.readouterr().out)
+    shown = session.says("why 2024-01-13", code=0)
+    cure.is_done(shown)
+
+    assert checked.id in shown

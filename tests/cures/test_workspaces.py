@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import read_folder
+from retrim.ops.cache_lock import alone_with_cache, using_cache
+from retrim.ops.judge_import import judge_import
 from retrim.ops.score import score
 from retrim.paths import Paths
 from retrim.stages._room import read_pins
@@ -57,3 +60,30 @@ def test_a_grain_is_changed_back(tmp_path: Path, cure: Cure) -> None:
     cure.is_asked(str(refused.value))
     back = with_params(other, data={"rows": grain(None)})
     cure.is_done(str(score(back.house, now=back.day(12))))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Version 1 of day 10."""
+    desk = make_desk(tmp_path_factory.mktemp("made") / "workspace")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    return desk
+
+
+@pytest.mark.cures("a run, a rebuild or another `retrim gc` is going on in this workspace; wait for it")
+def test_pruning_waits_for_whoever_works_with_the_cache(made: Desk, cure: Cure) -> None:
+    with using_cache(made.house), pytest.raises(RefusedError) as refused, alone_with_cache(made.house):
+        pass
+    cure.is_asked(str(refused.value))
+    with alone_with_cache(made.house):
+        cure.is_done("")
+
+
+@pytest.mark.cures("no rows have landed here; land some with `retrim ingest FILE`")
+def test_an_import_is_judged_once_rows_have_landed(made: Desk, tmp_path: Path, cure: Cure) -> None:
+    empty = make_desk(tmp_path / "workspace")
+    files = read_folder(made.shelf.folders[1])
+    cure.is_asked(judge_import(empty.house, files, None, now=empty.day(10)).deferred)
+    empty.land(empty.rows(0, 10), 10)
+    cure.is_done(judge_import(empty.house, files, None, now=empty.day(10)).deferred)

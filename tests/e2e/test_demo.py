@@ -7,11 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.demo import Beat
 from retrim.adapters import git
-from retrim.demo_screen import show
-from retrim.ops.demo import Loss, make_workspace
-from tests.cured import Cure
+from retrim.ops.demo import make_workspace
 from tests.world import REPOSITORY, SMALL, World, copy_repository
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -73,16 +70,8 @@ def test_it_touches_neither_branch_nor_tags_nor_data_of_the_workspace(world: Wor
     assert not (world.root / "var" / "landing").exists()
 
 
-@pytest.mark.cures("The evidence of a line, in var/demo: retrim why DATE")
-def test_the_commands_it_names_work_in_its_folder(
-    world: World, demo: dict[str, Any], cure: Cure, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_commands_it_names_work_in_its_folder(world: World, demo: dict[str, Any]) -> None:
     inside = World(world.root / "var" / "demo", world.server)
-    losses = ("system", "frozen", "always")
-    beats = [Beat(**beat | {name: Loss(beat[name] or 0.0, 1) for name in losses}) for beat in demo["beats"]]
-    show(inside.house, beats, as_json=False)
-    cure.is_asked(capsys.readouterr().out)
-    cure.is_done(inside.retrim("why", demo["beats"][1]["date"]).stdout)
 
     assert inside.ask("versions")[0]["version"] == 1
     assert json.loads(inside.retrim("why", "2011-02-15", "--json").stdout)["source"] == "check"

@@ -22,7 +22,6 @@ from retrim.ops.export import export
 from retrim.ops.house import House
 from retrim.ops.imports import import_version, open_parcel
 from retrim.ops.live import live
-from tests.cured import Cure
 from tests.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -275,24 +274,6 @@ def test_where_a_person_has_to_approve_it_waits_until_one_does(
 
     assert (before.state, after.state) == ("waiting", "promoted")
     assert (answer["by"], answer["reason"]) == ("Ines", "looked at it")
-
-
-@pytest.mark.cures(
-    "{} cannot be read: {}; name a file of `retrim export`",
-    "{} has no {}; name a file that `retrim export` wrote",
-    "no rows have landed here; land some with `retrim ingest FILE`",
-)
-def test_an_import_wants_a_file_of_export_and_rows(
-    staging: World, server: str, file: Path, tmp_path: Path, cure: Cure
-) -> None:
-    key = str(Keys(staging.house.workspace.keys).public)
-    empty = make_world(tmp_path, server=server, changes={"proof": {"trusted_keys": [key]}})
-    (tmp_path / "other.tar").write_bytes(pack({"a": b"b"}))
-    cure.is_asked(empty.retrim("import", str(tmp_path / "missing.tar"), code=2).stderr)
-    cure.is_asked(empty.retrim("import", str(tmp_path / "other.tar"), code=2).stderr)
-    cure.is_asked(empty.retrim("import", str(file), code=1).stdout)
-    empty.land(empty.day(OWN))
-    cure.is_done(empty.retrim("import", str(file), code=1).stdout)  # which waits for more rows
 
 
 def test_another_platform_or_lock_is_said(production: World, staging: World, file: Path, tmp_path: Path) -> None:

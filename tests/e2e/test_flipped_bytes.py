@@ -19,7 +19,6 @@ from retrim.ops.rooms import open_room
 from retrim.ops.score import score
 from retrim.paths import Paths
 from retrim.stages._room import check_pins
-from tests.cured import Cure
 from tests.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -110,23 +109,6 @@ def test_in_the_model_that_mlflow_serves(world: World, name: str) -> None:
     with flipped(path, -3), pytest.raises(Exception, match="was altered since it was published"):
         world.house.registry.load("champion")
     assert world.house.registry.load("champion") is not None
-
-
-@pytest.mark.cures(
-    "{} of the stored model was altered since it was published, or {} was; copy them from the bundle of its run, whose "
-    "hash `retrim score` checks, or restore MLflow's artifacts from a backup"
-)
-def test_a_file_copied_from_the_runs_bundle_mends_the_model_that_mlflow_serves(world: World, cure: Cure) -> None:
-    artifacts = world.house.registry.bundle_folder(2).parent / "model"
-    (path,) = artifacts.rglob("model.txt")
-
-    with flipped(path, -3):
-        with pytest.raises(Exception, match="was altered since it was published") as refused:
-            world.house.registry.load("champion")
-        cure.is_asked(str(refused.value))
-        assert score(world.house, now=pd.Timestamp(world.day(46))).version == 2  # the bundle is whole
-        path.write_bytes(world.house.registry.bundle_folder(2).joinpath(*path.parts[-3:]).read_bytes())
-        cure.is_done(str(world.house.registry.load("champion")))
 
 
 @pytest.mark.parametrize("use", USES)
