@@ -1,4 +1,4 @@
-"""A batch that keeps its contract but is not what it looks like: set aside, released by a person, never in a table."""
+"""A batch that keeps its contract but is not what it looks like: broken, it is quarantined; suspicious, it lands."""
 
 from pathlib import Path
 
@@ -7,8 +7,11 @@ import pytest
 
 from retrim.core.batches import BatchParams
 from retrim.core.table import DataParams
-from retrim.ops.ingest import Landed, drop, land, quarantine_list, quarantine_show, release
+from retrim.ops.house import House
+from retrim.ops.ingest import Landed, land, quarantine_show, release
+from retrim.ops.withdraw import withdraw
 from retrim.paths import Workspace
+from retrim.settings import Env, Params
 from tests.architecture.test_settings import DOCUMENT
 from tests.core.test_batches import DATA, NOW, PAST
 from tests.cured import Cure
@@ -49,36 +52,34 @@ def test_weeks_of_an_honest_stream_land(folder: Door) -> None:
 
 
 @pytest.mark.cures(
-    "correct it at its source and ingest that; or land it anyway: retrim quarantine release ID --reason WHY",
-    "look at it; land it if the world is so: retrim quarantine release ID --reason WHY; else drop it",
+    "correct it at its source and ingest that; or land it anyway: retrim quarantine release ID --reason WHY"
 )
-@pytest.mark.parametrize("way", ["release", "correct or drop"])
-def test_what_is_set_aside_is_corrected_dropped_or_let_in(tmp_path: Path, way: str, cure: Cure) -> None:
+@pytest.mark.parametrize("way", ["correct", "release"])
+def test_a_broken_batch_is_corrected_or_let_in(tmp_path: Path, way: str, cure: Cure) -> None:
     door = Door(tmp_path)
-    broken, unsure = (
-        NOW.assign(celsius=NOW["celsius"] * 1.8 + 32),
-        NOW.assign(felt=NOW["felt"].mask(NOW.index % 2 == 0)),
-    )
-    for frame in (broken, unsure):
-        batch = door.land(frame).batch
-        cure.is_asked(" ".join(fault.cure for fault in quarantine_show(door.workspace, batch).faults))
-        if way == "release":
-            let_in = release(
-                batch,
-                workspace=door.workspace,
-                data=door.data,
-                now=NOW["at"].max() + pd.Timedelta("2h"),
-                by="a test",
-                reason="the world is so",
-            )
-            assert let_in.outcome == "landed"
-        elif frame is broken:
-            assert door.land(NOW).outcome == "landed"
-        else:
-            now = NOW["at"].max() + pd.Timedelta("2h")
-            drop(batch, workspace=door.workspace, now=now, by="a test", reason="half of it is missing")
-    waiting = [entry for entry in quarantine_list(door.workspace) if entry.state == "quarantined"]
-    cure.is_done(" ".join(fault.cure for entry in waiting for fault in entry.faults))
+    batch = door.land(NOW.assign(celsius=NOW["celsius"] * 1.8 + 32)).batch
+    cure.is_asked(quarantine_show(door.workspace, batch).faults[0].cure)
+    if way == "release":
+        place = {"workspace": door.workspace, "data": door.data}
+        done = release(batch, now=NOW["at"].max() + pd.Timedelta("2h"), by="a test", reason="so it is", **place)
+    else:
+        done = door.land(NOW)
+        cure.is_done(str(done.faults))
+    assert done.outcome == "landed"
+    cure.is_done("")
+
+
+@pytest.mark.cures("inspect it; if it is wrong, take it back: retrim batch withdraw ID --reason WHY")
+def test_a_suspicious_batch_is_taken_back(tmp_path: Path, cure: Cure) -> None:
+    door = Door(tmp_path)
+    landed = door.land(NOW.assign(felt=NOW["felt"].mask(NOW.index % 2 == 0)))
+    cure.is_asked(landed.faults[0].cure)
+    house = House(door.workspace, Params.model_validate(DOCUMENT), Env())
+    withdraw(house, landed.batch, by="a test", reason="half of it is missing", now=None)
+
+    assert landed.batch in house.landing.withdrawals()
+    assert all(file.batch != landed.batch for file in house.landing.standing())
+    cure.is_done("")
 
 
 def test_a_broken_batch_is_set_aside_with_its_reason(folder: Door) -> None:
@@ -88,22 +89,15 @@ def test_a_broken_batch_is_set_aside_with_its_reason(folder: Door) -> None:
     assert (landed.outcome, landed.verdict) == ("quarantined", "broken")
     assert "Fahrenheit for Celsius" in entry.faults[0].rule
     assert entry.faults[0].releasable
+    assert "batches.skip: [celsius]" in entry.faults[0].cure
 
 
-def test_an_unsure_batch_is_set_aside_until_a_person_releases_it(folder: Door) -> None:
+def test_a_suspicious_batch_lands_and_says_why_and_what_lets_it_pass(folder: Door) -> None:
     landed = folder.land(NOW.assign(felt=NOW["felt"].mask(NOW.index % 2 == 0)))
-    assert (landed.outcome, landed.verdict) == ("quarantined", "unsure")
 
-    let_in = release(
-        landed.batch,
-        workspace=folder.workspace,
-        data=folder.data,
-        now=NOW["at"].max() + pd.Timedelta("2h"),
-        by="a test",
-        reason="the sensor is new",
-    )
-
-    assert (let_in.outcome, let_in.rows) == ("landed", len(NOW))
+    assert (landed.outcome, landed.verdict, landed.rows) == ("landed", "suspicious", len(NOW))
+    assert [fault.column for fault in landed.faults] == ["felt"]
+    assert "batches.skip: [felt]" in landed.faults[0].cure
 
 
 def test_the_contract_alone_lets_it_in(folder: Door) -> None:
