@@ -78,9 +78,6 @@ CASES = (
 )  # fmt: skip
 
 EXCEPTIONS = {
-    "the Prefect server at {} does not answer any more; the next `retrim check` or `retrim retrain` finishes what was "
-    "under way": "it needs a server that dies between two calls; what it leaves is resumed as after Ctrl-C, which is "
-    "tried",
     "the worker ended: {}; start it again with `retrim schedule`": "only a fault in Prefect's worker ends it so",
 }
 """Texts whose cure no test takes, each with the reason; a new one needs its test: tests/cured.py says how."""
