@@ -24,6 +24,7 @@ from matrices import BLOCKS, KINDS, matrix_of
 from policy_peers import Asked, beside
 from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
 
+from retrim.core.account import EMPTY
 from retrim.core.evidence import BudgetParams, TriggerParams
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.compare import usual_fit
@@ -31,7 +32,8 @@ from retrim.core.policy.hindsight import best
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.periodic import periodic
-from retrim.core.policy.play import Asks, Played, Setting, play
+from retrim.core.policy.play import Asks, Played, Setting, Spaced, best_kind, play, read
+from retrim.core.probe import NEEDED
 from retrim.settings import load_params
 
 PARTS, LATE = (40, 15), (0, 2)
@@ -111,6 +113,11 @@ def asked_at(
     return by_rules(setting, triggers, price=price, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
 
 
+def spaced(price: float, when: str = PARAMS.probe.when) -> Spaced | None:
+    """When the probe is asked, as shipped."""
+    return Spaced(price, PARAMS.account.errors) if when == NEEDED else None
+
+
 POLICIES: dict[str, Callable[[Run], Asks]] = {
     "account, as shipped": lambda run: asked_at(run.setting, run.price),
     "account, two checks ahead": lambda run: asked_at(run.setting, run.price, 2.0),
@@ -139,11 +146,33 @@ def fits_beside(setting: Setting, price: float, played: Played) -> tuple[float, 
     return probe_cost(setting, price, played, "refit"), probe_cost(setting, price, played, "search")
 
 
+def delays_to_run(run: Run, played: Played) -> list[int]:
+    """Checks from that at which an account probed at every check would have paid to the run, for each time it did.
+
+    One that had not come by the end counts as if it came then.
+    """
+    setting, matrix = run.setting, run.setting.matrix
+    account, crossed, found = EMPTY, None, []
+    for check in range(1, matrix.windows):
+        live, window = played.served[check - 1], check - 1 - setting.delays.labels
+        if window >= live.model:
+            kind = best_kind(setting, window - 1) if window else live.kind
+            reading = read(setting, live, window, kind=kind)
+            account = account.deposit(reading.gain, error=reading.error, share=float(matrix.share[window]))
+        ahead = float(matrix.share[max(window + 1, 0) : check].sum())
+        if crossed is None and account.pays(run.price, errors=PARAMS.account.errors, ahead=ahead):
+            crossed = check
+        if check in played.checks:
+            found += [] if crossed is None else [check - crossed]
+            account, crossed = account.debit(run.price) if check in played.refused else EMPTY, None
+    return found + ([] if crossed is None else [matrix.windows - crossed])
+
+
 def records(runs: Sequence[Run]) -> pd.DataFrame:
     """The account, run by run."""
     lines: list[dict[str, Any]] = []
     for run in runs:
-        played = play(run.setting, asked_at(run.setting, run.price), probes=True)
+        played = play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
         calendar = periodic(run.setting, played.retrainings, price=run.price)
         cost = played.cost(run.price)
         lines.append(
@@ -177,7 +206,10 @@ def compared(runs: Sequence[Run]) -> pd.DataFrame:
     """Mean and worst ratio of each policy."""
     lines = []
     for name, policy in POLICIES.items():
-        costs = [play(run.setting, policy(run), probes=name.startswith("account")).cost(run.price) for run in runs]
+        probes = name.startswith("account")
+        costs = [
+            play(run.setting, policy(run), probes=probes, spaced=spaced(run.price)).cost(run.price) for run in runs
+        ]
         ratios = np.array([cost / run.least for cost, run in zip(costs, runs, strict=True)])
         line: dict[str, Any] = {"policy": name}
         for late in LATE:
@@ -225,7 +257,7 @@ def controls(
             for label, price in prices.items():
                 found = best(setting.matrix.totals[list(kinds)], setting.delays, price=price)
                 run = Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
-                played = play(setting, asked_at(run.setting, run.price), probes=True)
+                played = play(setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
                 line = {"stream": stream.name, "gate": gated, "windows": windows, "late": late, "price": label}
                 counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
                 lines.append({**line, **counts, "in hindsight": run.retrainings})
@@ -247,7 +279,12 @@ def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
     lines = []
     for name, changes in GUARDED.items():
         triggers = TRIGGERS.model_copy(update=changes)
-        played = [play(run.setting, asked_at(run.setting, run.price, triggers=triggers), probes=True) for run in runs]
+        played = [
+            play(
+                run.setting, asked_at(run.setting, run.price, triggers=triggers), probes=True, spaced=spaced(run.price)
+            )
+            for run in runs
+        ]
         ratios = np.array([each.cost(run.price) for each, run in zip(played, runs, strict=True)]) / fresh
         stopped = sum((Counter(each.stopped) for each in played), Counter[str]())
         line = {"guards": name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
@@ -266,7 +303,9 @@ def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None
             for name, (stream, matrix) in made.items():
                 runs = runs_of(stream, matrix, blocks=blocks, gated=gated)
                 costs = [
-                    play(run.setting, asked_at(run.setting, run.price, ahead), probes=True).cost(run.price)
+                    play(
+                        run.setting, asked_at(run.setting, run.price, ahead), probes=True, spaced=spaced(run.price)
+                    ).cost(run.price)
                     for run in runs
                 ]
                 ratios[name] = float(np.mean([cost / run.least for cost, run in zip(costs, runs, strict=True)]))
