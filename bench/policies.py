@@ -24,6 +24,7 @@ from matrices import BLOCKS, KINDS, matrix_of
 from policy_peers import Asked, beside
 from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
 
+from retrim.core import outlook
 from retrim.core.account import EMPTY
 from retrim.core.evidence import BudgetParams, TriggerParams
 from retrim.core.policy.asks import at_checks, by_rules, every
@@ -33,7 +34,7 @@ from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.periodic import periodic
 from retrim.core.policy.play import Asks, Played, Setting, Spaced, best_kind, play, read
-from retrim.core.probe import NEEDED
+from retrim.core.probe import EVERY, NEEDED
 from retrim.settings import load_params
 
 PARTS, LATE = (40, 15), (0, 2)
@@ -294,6 +295,42 @@ def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+SPACED: dict[str, dict[str, float] | None] = {
+    "at every check": None,
+    "needed, as shipped": {},
+    "at the 6th check at the latest": {"LONGEST": 6},
+    "at the 12th": {"LONGEST": 12},
+    "at the 16th": {"LONGEST": 16},
+    "two errors": {"STRAYS": 2.0},
+    "a quarter of the rise": {"RISE": 0.25},
+}
+
+
+def spacings(runs: Sequence[Run]) -> pd.DataFrame:
+    """The account whose probe is asked more or less often: cost over hindsight, probes beside it, and late runs."""
+    lines = []
+    for name, changes in SPACED.items():
+        kept = {key: getattr(outlook, key) for key in changes or {}}
+        for key, value in (changes or {}).items():
+            setattr(outlook, key, value)
+        when = EVERY if changes is None else NEEDED
+        played = [
+            play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price, when))
+            for run in runs
+        ]
+        for key, value in kept.items():
+            setattr(outlook, key, value)
+        pairs = list(zip(runs, played, strict=True))
+        ratios = np.array([each.cost(run.price) / run.least for run, each in pairs])
+        beside = np.array([fits_beside(run.setting, run.price, each) for run, each in pairs])
+        beside /= np.array([[run.least] for run in runs])
+        late = np.array([checks for pair in pairs for checks in delays_to_run(*pair)])
+        line = {"probe": name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
+        line |= {"it adds, refit": f"{beside[:, 0].mean():.3f}", "search": f"{beside[:, 1].mean():.3f}"}
+        lines.append({**line, "runs within 2 checks": f"{(late <= 2).mean():.0%} of {len(late)}"})
+    return pd.DataFrame(lines)
+
+
 def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None:
     """Other settings of the account: mean ratio by stream; then the best on five streams, shown on the sixth."""
     table: dict[str, dict[str, float]] = {}
@@ -323,6 +360,7 @@ def main() -> None:
     parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--designs", action="store_true")
+    parser.add_argument("--spacings", action="store_true", help="the probe asked more or less often, and nothing else")
     parser.add_argument("--guards", action="store_true", help="the account under other guards, and nothing else")
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--peers", type=Path, help="folder for RetrainOpt's environment; it is asked too")
@@ -337,6 +375,10 @@ def main() -> None:
         fresh = None
         for gated in GATED:
             runs = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=gated)]
+            if given.spacings:
+                print(f"gate on {gated:g} of a window")
+                show(spacings(runs))
+                continue
             if given.guards:
                 fresh = np.array([run.least for run in runs]) if fresh is None else fresh
                 print(f"gate on {gated:g} of a window")
@@ -361,7 +403,7 @@ def main() -> None:
             if run.windows != "both"
         ]
         show(beside(alone, asked_at, fits_beside, given.peers))
-        if given.no_controls or given.guards:
+        if given.no_controls or given.guards or given.spacings:
             return
         still = [(shuffled(stream, seed=1), matrix) for stream, matrix in made.values()]
         real = load(STATIONARY, cache / "packages")

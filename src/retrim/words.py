@@ -193,8 +193,8 @@ def _left_out_in_words(facts: dict[str, Any]) -> str | None:
         return None
     checks, most = outlook["checks"], facts["account"]["balance"] + outlook["more"]
     return (
-        f"not asked: with the rows of {checks} check{'' if checks == 1 else 's'} that wait for it the account could hold "
-        f"{most:.4g} at most, of {facts['price']:.4g}; they enter it with the next"
+        f"not asked: with the rows of {checks} check{'' if checks == 1 else 's'} that wait for it the account could "
+        f"hold {most:.4g} at most, of {facts['price']:.4g}; they enter it with the next"
     )
 
 
