@@ -360,8 +360,9 @@ def main() -> None:
     parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--designs", action="store_true")
-    parser.add_argument("--spacings", action="store_true", help="the probe asked more or less often, and nothing else")
-    parser.add_argument("--guards", action="store_true", help="the account under other guards, and nothing else")
+    parser.add_argument(
+        "--only", choices=("guards", "spacings"), help="the account under others of these alone"
+    )
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--peers", type=Path, help="folder for RetrainOpt's environment; it is asked too")
     given = parser.parse_args()
@@ -375,14 +376,10 @@ def main() -> None:
         fresh = None
         for gated in GATED:
             runs = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=gated)]
-            if given.spacings:
-                print(f"gate on {gated:g} of a window")
-                show(spacings(runs))
-                continue
-            if given.guards:
+            if given.only:
                 fresh = np.array([run.least for run in runs]) if fresh is None else fresh
                 print(f"gate on {gated:g} of a window")
-                show(guards(runs, fresh))
+                show(guards(runs, fresh) if given.only == "guards" else spacings(runs))
                 continue
             released = f"gate on {gated:g} of a window" if gated else "every retraining is released"
             print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs; {released}\n")
@@ -403,7 +400,7 @@ def main() -> None:
             if run.windows != "both"
         ]
         show(beside(alone, asked_at, fits_beside, given.peers))
-        if given.no_controls or given.guards or given.spacings:
+        if given.no_controls or given.only:
             return
         still = [(shuffled(stream, seed=1), matrix) for stream, matrix in made.values()]
         real = load(STATIONARY, cache / "packages")
