@@ -37,6 +37,7 @@ from retrim.core.policy.play import Asks, Played, Setting, Spaced, best_kind, pl
 from retrim.core.probe import EVERY, NEEDED
 from retrim.settings import load_params
 
+SOON = 2  # checks from that at which the account would have paid to the run
 PARTS, LATE = (40, 15), (0, 2)
 GATED = (0.0, 1.0, 0.5)  # windows that a run keeps back for the gate; 0: every retraining is released
 RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)}
@@ -175,6 +176,7 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
     for run in runs:
         played = play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
         calendar = periodic(run.setting, played.retrainings, price=run.price)
+        late = delays_to_run(run, played)
         cost = played.cost(run.price)
         lines.append(
             {
@@ -185,6 +187,8 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
                 "retrainings": played.retrainings,
                 "refused": len(played.refused),
                 "waited": played.waited,
+                "due": len(late),
+                "late": sum(checks > SOON for checks in late),
                 "in hindsight": run.retrainings,
                 "ratio": cost / run.least,
                 "with probe, refit": (cost + probe_cost(run.setting, run.price, played, "refit")) / run.least,
@@ -239,6 +243,8 @@ def summary(told: pd.DataFrame) -> None:
         columns = ("ratio", "with probe, refit", "with probe, search", "periodic, median", "periodic, best")
         means = "; ".join(f"{name} {part[name].mean():.3f} (worst {part[name].max():.3f})" for name in columns)
         print(f"labels {late} late, {len(part)} runs: {means}; below the median phase in {won} of {len(acted)}")
+    due, late = told["due"].sum(), told["late"].sum()
+    print(f"a run at most {SOON} checks after the account would have paid: {due - late} of {due}")
     for name in ("ratio", "with probe, refit", "with probe, search"):
         print(f"all {len(told)} runs: {name} mean {told[name].mean():.3f}, worst {told[name].max():.3f}")
     print(flush=True)
@@ -327,7 +333,7 @@ def spacings(runs: Sequence[Run]) -> pd.DataFrame:
         late = np.array([checks for pair in pairs for checks in delays_to_run(*pair)])
         line = {"probe": name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
         line |= {"it adds, refit": f"{beside[:, 0].mean():.3f}", "search": f"{beside[:, 1].mean():.3f}"}
-        lines.append({**line, "runs within 2 checks": f"{(late <= 2).mean():.0%} of {len(late)}"})
+        lines.append({**line, f"runs within {SOON} checks": f"{(late <= SOON).mean():.0%} of {len(late)}"})
     return pd.DataFrame(lines)
 
 
@@ -360,9 +366,7 @@ def main() -> None:
     parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--designs", action="store_true")
-    parser.add_argument(
-        "--only", choices=("guards", "spacings"), help="the account under others of these alone"
-    )
+    parser.add_argument("--only", choices=("guards", "spacings"), help="the account under others of these alone")
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--peers", type=Path, help="folder for RetrainOpt's environment; it is asked too")
     given = parser.parse_args()
