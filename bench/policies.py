@@ -188,7 +188,7 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
                 "refused": len(played.refused),
                 "waited": played.waited,
                 "due": len(late),
-                "late": sum(checks > SOON for checks in late),
+                "came late": sum(checks > SOON for checks in late),
                 "in hindsight": run.retrainings,
                 "ratio": cost / run.least,
                 "with probe, refit": (cost + probe_cost(run.setting, run.price, played, "refit")) / run.least,
@@ -243,7 +243,7 @@ def summary(told: pd.DataFrame) -> None:
         columns = ("ratio", "with probe, refit", "with probe, search", "periodic, median", "periodic, best")
         means = "; ".join(f"{name} {part[name].mean():.3f} (worst {part[name].max():.3f})" for name in columns)
         print(f"labels {late} late, {len(part)} runs: {means}; below the median phase in {won} of {len(acted)}")
-    due, late = told["due"].sum(), told["late"].sum()
+    due, late = told["due"].sum(), told["came late"].sum()
     print(f"a run at most {SOON} checks after the account would have paid: {due - late} of {due}")
     for name in ("ratio", "with probe, refit", "with probe, search"):
         print(f"all {len(told)} runs: {name} mean {told[name].mean():.3f}, worst {told[name].max():.3f}")
