@@ -84,6 +84,24 @@ def helps() -> frozenset[tuple[str, int]]:
     return frozenset(found)
 
 
+FAULTS = ("core/fairness/fits.py", "core/lags_fit.py", "core/rows.py")
+"""Files whose generators and lists of faults become refusals of their section."""
+
+
+@cache
+def refusals() -> tuple[Printed, ...]:
+    """Texts with which settings are refused when they are read, of two words or more."""
+    found = set()
+    for path in SOURCES:
+        name = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            raised = isinstance(node, ast.Raise) and getattr(getattr(node.exc, "func", None), "id", "") == "ValueError"
+            told = isinstance(node, ast.Yield) or getattr(getattr(node, "func", None), "attr", "") == "append"
+            if raised or (told and name.endswith(FAULTS)):
+                found |= {(name, line, text) for line, text in _texts(ast.Module([ast.Expr(node)], []))}
+    return tuple(Printed(*each) for each in sorted(found) if len(each[2].split()) > 1)
+
+
 def cures() -> list[Printed]:
     """Texts that name a command; no examples below a command's help, and no names of things."""
     return [each for each in printed() if each.calls() and not each.text.startswith(("retrim ", "cd "))]
