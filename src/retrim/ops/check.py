@@ -33,7 +33,7 @@ from retrim.ops.house import House
 from retrim.ops.known import KnownTable, known, landed_since
 from retrim.ops.mode import mode_now
 from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
-from retrim.ops.realised import band_of, change_of, judged_part, realise
+from retrim.ops.realised import beside_judged, realise
 from retrim.ops.score import score_table
 from retrim.ops.served import tell_skew
 from retrim.ops.standing import new_rows, past_check, past_of_store, rolled_back
@@ -103,6 +103,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         "refits": None,
         "refit_counts": None,
         "best_window": None if previous is None else previous.record.get("best_window"),
+        "outlook": None if previous is None else previous.record.get("outlook"),
         "preview": None,
         "pending": 0,
         "probe": None,
@@ -112,7 +113,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         "drift_note": None,
         "slices": [],
         "landed": landed_since(house, previous, rows=len(table), now=now),
-        "labels_overdue": overdue_labels(table.times, as_of=now),
+        "labels_overdue": overdue_labels(table.times, house.params.data, as_of=now),
         "counted_until": None,
         "labels_until": None,
         "debited": [],
@@ -136,7 +137,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
     if found is not None:
         version, predictor = found.version, found.predictor
         score_table(house, table, found, now=now)
-        looked = look(house, table, found, counts)
+        looked, before = look(house, table, found, counts), balance(house, version)
         seen = realise(
             house,
             table,
@@ -145,20 +146,19 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
             counts,
             previous=previous,
             drifted=any(finding.over for finding in looked.findings),
+            account=before,
             price=price,
             now=now,
         )
         tell_skew(house, seen.served, now=now)
         guessed = estimate(house, table, predictor, version, past=past, now=now)
-        formers = score_formers(house, table, predictor, version)
+        formers = score_formers(house, table, predictor, version, previous=previous)
         probation = look_at_probation(house, table, predictor, previous=previous, now=now)
         taken = {**looked.taken, **seen.taken}
-        before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
-        rows_held = seen.rows if seen.loss is not None or guessed.estimate is None else guessed.estimate.rows
-        judged = judged_part(house, table, found, counts)
-        band = band_of(house, judged, rows=rows_held)
-        changed = change_of(house, judged, seen.measured, predictor)
+        estimated = 0 if guessed.estimate is None else guessed.estimate.rows
+        rows_held = estimated if seen.loss is None else seen.rows
+        band, changed = beside_judged(house, table, found, counts, seen.measured, rows=rows_held)
         record |= {
             **seen.as_record(),
             "champion": version,

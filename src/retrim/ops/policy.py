@@ -14,6 +14,7 @@ from retrim.core.policy.choice import Choice, choose
 from retrim.core.policy.compare import Outcome, compare
 from retrim.core.policy.counted import count_windows
 from retrim.core.policy.cut import Cut, cut, equal_rows, equal_spans
+from retrim.core.policy.delay import label_delay, require_seen
 from retrim.core.policy.guarded import GuardCost, guard_costs
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
@@ -31,8 +32,6 @@ from retrim.ops.policy_fits import Work, all_scored
 
 LEAST_ROWS = 20  # of a window
 PARTS = 8  # of a window that are counted apart, and of as many rows before: their series shows how far windows stray
-COUNTED = 5  # of so many windows one has to count, and three in all
-ALMOST = 0.1  # of a window: labels that come sooner count as immediate
 
 
 @dataclass(frozen=True)
@@ -147,8 +146,8 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     moments = [*table["_event"].iloc[edges[:-1]], table["_event"].iloc[-1]]
     span = (moments[-1] - moments[0]) / (len(edges) - 1)
     later = params.data.labels == "later"
-    delay = _label_delay(table, span, later=later) if asked.label_delay is None else asked.label_delay
-    _require_seen(delay, len(edges) - 1, span)
+    delay = label_delay(table, span, later=later) if asked.label_delay is None else asked.label_delay
+    require_seen(delay, len(edges) - 1, span)
     at_event = delay > 0  # the delay in windows keeps the fits back; an embargo within the window would do so twice
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
     recipe = _recipe(house, table.iloc[: edges[0]], at_event=at_event)
@@ -178,6 +177,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         unit=unit,
         errors=params.account.errors,
         ahead=params.account.ahead,
+        when=params.probe.when,
         every=pd.Timedelta(params.data.batch_every),
         counted=count_windows(table, params.data.features, edges, params.profile, chunks=before, parts=PARTS),
         sliding_rows=params.split.sliding_rows,
@@ -219,28 +219,6 @@ def _edges(table: pd.DataFrame, share: float, windows: int, *, by: str) -> np.nd
     if by == "time":
         return equal_spans(table["_event"], first=first, windows=windows)
     return equal_rows(len(table), first=first, windows=windows)
-
-
-def _require_seen(delay: int, windows: int, span: pd.Timedelta) -> None:
-    """Refuses a history of which labels come too late for anything to be said.
-
-    Raises:
-        RefusedError: Too few windows are left that tell policies apart.
-    """
-    left, least = max(windows - delay, 0), max(windows // COUNTED, 3)
-    if left < least:
-        raise RefusedError(
-            f"labels come {delay} windows late, of {span / pd.Timedelta(1, 'D'):.3g} days each, so that {left} of "
-            f"{windows} windows tell policies apart, and {least} are needed: nothing can be said of retraining; wait "
-            "for more history, or say when labels come with --label-delay"
-        )
-
-
-def _label_delay(table: pd.DataFrame, span: pd.Timedelta, *, later: bool) -> int:
-    """Windows until labels are known: where they come with their rows, until they are due."""
-    known = table["_matured"] if later else table["_due"]
-    late = pd.Timedelta((known - table["_event"]).median())
-    return int(max(np.ceil(late / span - ALMOST), 0))
 
 
 def _kept_back(whole: Cut, judge_rows: int) -> int:
