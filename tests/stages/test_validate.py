@@ -142,6 +142,26 @@ def test_a_column_that_gives_the_answer_away_ends_the_run_by_its_name(leaking: R
         run(leaking, as_of=day(6))
 
 
+@pytest.fixture
+def too_good(room: Room) -> Room:
+    """Forty days, whose three columns make up the answer: no two of them do."""
+    rows = stream(960)
+    rows[room.data.target] = rows["level"].abs() + rows["slope"].abs() + 5.0 * (rows["group"] == "a")
+    for file in room.paths.raw.rglob("*.parquet"):
+        file.unlink()
+    land(room, rows, arrived=day(41))
+    return room
+
+
+def test_a_first_model_that_is_too_good_ends_the_run_by_what_carries_it(too_good: Room) -> None:
+    with pytest.raises(RefusedError, match=r"leak: .*level.*: a first model is too good.*leaks.allowed"):
+        run(too_good, as_of=day(42))
+
+
+def test_one_column_that_carries_is_allowed_and_the_run_goes_on(too_good: Room) -> None:
+    assert len(run(too_good, as_of=day(42), allowed={"level": "read at pick-up"})) == 960
+
+
 @pytest.mark.parametrize("how", ["allowed", "not probed"])
 def test_it_goes_on_where_that_is_said(leaking: Room, how: str) -> None:
     said: dict[str, Any] = {"allowed": {leak_of(leaking): "known at pick-up"}} if how == "allowed" else {"probe": False}
