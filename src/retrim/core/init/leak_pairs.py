@@ -31,7 +31,7 @@ TYPICAL = 0.25
 """Largest residual of a typical row, in typical deviations: one row far out may not decide."""
 PROMISING, LEAVES = 0.5, 16
 """Share of errors that a quick weighted sum takes away for a better one to be fitted; cases told apart by a score."""
-MOST_CLASSES = 6
+MOST_CLASSES = 4
 """Classes that are looked at, one against the others: the commonest."""
 
 
@@ -44,12 +44,14 @@ class Goal:
         kind: The class that scores aim at; None: it is a number.
         move: What the row before leaves, as `step_of` has it.
         log_move: The same of the number's logarithm.
+        blocks: Blocks of time within which it is to be told.
     """
 
     values: np.ndarray
     kind: float | None
     move: float
     log_move: float = np.inf
+    blocks: int = BLOCKS
 
     @property
     def classes(self) -> bool:
@@ -110,13 +112,10 @@ def pair_leaks(numbers: Mapping[str, pd.Series], goal: np.ndarray, *, classes: b
 
 
 def _leak(found: Found, names: list[str], *, classes: bool) -> Leak:
-    what = "of a naive rule's errors" if classes else "of the target's variance"
+    what = "of a naive rule's errors" if classes else "of the target's variance within stretches of time"
     if len(names) == 1:
-        return Leak((names[0],), "alone", f"explains {found.share:.1%} {what} within stretches of time")
-    seen = (
-        f"their {found.form} explains {found.share:.1%} {what} within stretches of time, the better of them alone "
-        f"{max(found.alone, 0):.1%}"
-    )
+        return Leak((names[0],), "alone", f"explains {found.share:.1%} {what}")
+    seen = f"their {found.form} explains {found.share:.1%} {what}, the better of them alone {max(found.alone, 0):.1%}"
     return Leak(tuple(names), found.form, seen)
 
 
@@ -127,11 +126,13 @@ def _goals(goal: np.ndarray, step: int, *, classes: bool) -> list[Goal]:
     kinds, counts = np.unique(values, return_counts=True)
     wanted = kinds[np.argsort(-counts)][:MOST_CLASSES]
     move = step_of(goal, classes=True)
-    return [Goal(values, float(kind), move) for kind in (wanted[-1:] if len(kinds) == 2 else wanted)]
+    wanted = wanted[-1:] if len(kinds) == 2 else wanted
+    # A threshold may move with the columns, or stand: then blocks only blur it.
+    return [Goal(values, float(kind), move, blocks=blocks) for kind in wanted for blocks in (1, BLOCKS)]
 
 
-def _blocks(rows: int) -> np.ndarray:
-    size = max(rows // BLOCKS, LEAST_BLOCK)
+def _blocks(rows: int, blocks: int) -> np.ndarray:
+    size = max(rows // blocks, LEAST_BLOCK)
     return np.minimum(np.arange(rows) // size, max(rows // size - 1, 0))
 
 
@@ -176,7 +177,7 @@ def _tell(raw: np.ndarray, goal: Goal) -> list[Found]:
 
 def _linear(raw: np.ndarray, values: np.ndarray, goal: Goal, *, logs: bool) -> list[Found]:
     """Weighted sums of columns: of each by itself, and of all pairs of the strongest."""
-    sheet = _sheet(raw, _blocks(len(values)))
+    sheet = _sheet(raw, _blocks(len(values), goal.blocks))
     aim = _sheet(goal.aim(values)[:, None], sheet.block).values[:, 0]
     alone = _alone(sheet, aim)
     found = []
@@ -243,7 +244,7 @@ def _pair(sheet: Sheet, a: int, b: int, values: np.ndarray, goal: Goal, *, logs:
 
 def _made(raw: np.ndarray, values: np.ndarray, goal: Goal) -> list[Found]:
     """Products and ratios of the strongest columns as they stand, as logarithms know no sign and no zero."""
-    block = _blocks(len(values))
+    block = _blocks(len(values), goal.blocks)
     aim = _sheet(goal.aim(values)[:, None], block)
     steady = _steady(aim.values, aim.present, block)[:, 0]
     plain, logs = _sheet(raw, block), _sheet(_logs(raw), block)

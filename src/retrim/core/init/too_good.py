@@ -28,6 +28,8 @@ LEAST_JUDGED, LEAST_ERRORS = 30, 20
 GAPS = 0.02
 """Share of judged rows without a column, from which those that have it are judged by themselves."""
 MOST_FITTED, MOST_JUDGED = 20_000, 8_000
+CELLS, FEWEST = 2_000_000, 2_000
+"""Cells of the rows to fit on, at most: of a wide table fewer rows are taken, but not fewer than this."""
 LEANS_ON = "leans on"
 """What the note on these columns is about."""
 SEASONS = (("1D", 24), ("7D", 168), ("365D", 52))
@@ -83,11 +85,10 @@ def first_look(
         threads: For LightGBM.
     """
     features = [name for name in own_features(table, data) if name not in without]
-    rows = (
-        first_rows(table, data, most_fitted=MOST_FITTED, most_judged=MOST_JUDGED, features=features)
-        if features
-        else None
-    )
+    if not features:
+        return FirstLook({}, None)
+    most = min(MOST_FITTED, max(CELLS // len(features), FEWEST))
+    rows = first_rows(table, data, most_fitted=most, most_judged=MOST_JUDGED, features=features)
     if rows is None:
         return FirstLook({}, None)
     loss = "mae" if data.task == "regression" else "log_loss"
