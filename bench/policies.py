@@ -1,4 +1,4 @@
-"""What the account costs against the best schedule in hindsight, on six real streams; what it does on shuffled ones.
+"""What the account costs against the best schedule in hindsight, on nine real streams; what it does on shuffled ones.
 
     python bench/policies.py --cache FOLDER            # fits, an hour on one core; kept, so that a rerun takes a minute
     python bench/policies.py --cache FOLDER --streams bike bank
@@ -7,12 +7,12 @@
 50 windows after the first 20 % of rows; a price of 1/40 and of 1/15 of the gain, which is the loss of never retraining
 minus that of retraining at every window (where that is no gain, the larger one of the two training windows alone);
 labels at once and 2 windows late; all past rows, a sliding window of as many rows as the first part, and both.
-The account is the shipped one: rules and settings of params.yaml, asked through the code that runs live, without the
-budget of params.yaml, which counts calendar days.
+The account is the shipped one: rules and settings of params.yaml, asked through the code that runs live.
 """
 
 import argparse
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matrices import BLOCKS, KINDS, matrix_of
-from policy_peers import beside
+from policy_peers import Asked, beside
 from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
 
-from retrim.core.evidence import TriggerParams
+from retrim.core.evidence import BudgetParams, TriggerParams
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.compare import usual_fit
 from retrim.core.policy.hindsight import best
@@ -39,7 +39,7 @@ GATED = (0.0, 1.0, 0.5)  # windows that a run keeps back for the gate; 0: every 
 RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)}
 LOW = 1e-4  # price on a stationary stream, of the loss summed over it without any retraining
 PARAMS = load_params(ROOT / "params.yaml")
-TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("account",), "budget": None})
+TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("account",)})
 GATE = PARAMS.gate.model_copy(update={"min_rows": 2})  # windows are as long as the stream makes them
 BAND: TriggerParams = TriggerParams.model_validate(
     {
@@ -48,6 +48,7 @@ BAND: TriggerParams = TriggerParams.model_validate(
         "band": {"unit": "sd", "reach": 1.0},
         "cooldown_checks": 0,
         "loop_checks": 0,
+        "budget": None,
     }
 )
 
@@ -92,20 +93,22 @@ def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) ->
 
 def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float) -> list[Run]:
     made = []
-    for windows, kinds in RUNS.items():
+    for windows in RUNS:
         for late in LATE:
             setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated)
             gain = gain_of(matrix, stream.table, windows, late)
             for part in PARTS:
-                found = best(setting.matrix.totals[list(kinds)], setting.delays, price=gain / part)
+                found = best(setting.totals, setting.delays, price=gain / part)
                 cost = found.cost(gain / part)
                 made.append(Run(stream.name, windows, late, part, setting, gain / part, cost, len(found.checks)))
     return made
 
 
-def asked_at(setting: Setting, price: float, ahead: float = PARAMS.account.ahead) -> Asks:
+def asked_at(
+    setting: Setting, price: float, ahead: float = PARAMS.account.ahead, triggers: TriggerParams = TRIGGERS
+) -> Asks:
     """The account as shipped, on any history."""
-    return by_rules(setting, TRIGGERS, price=price, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
+    return by_rules(setting, triggers, price=price, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
 
 
 POLICIES: dict[str, Callable[[Run], Asks]] = {
@@ -121,14 +124,19 @@ POLICIES: dict[str, Callable[[Run], Asks]] = {
 }
 
 
-def fits_of_a_retraining(run: Run, mode: str) -> float:
+def fits_of_a_retraining(setting: Setting, mode: str) -> float:
     """Fits of a retraining for each training window, as shipped."""
     trials = PARAMS.tune.trials * PARAMS.tune.folds if mode == "search" else 0
-    return 1 + PARAMS.backtest.origins + trials / len(run.setting.kinds)
+    return 1 + PARAMS.backtest.origins + trials / len(setting.kinds)
 
 
-def probe_cost(run: Run, played: Played, mode: str) -> float:
-    return run.price * played.probed / (usual_fit(run.setting) * fits_of_a_retraining(run, mode))
+def probe_cost(setting: Setting, price: float, played: Played, mode: str) -> float:
+    return price * played.probed / (usual_fit(setting) * fits_of_a_retraining(setting, mode))
+
+
+def fits_beside(setting: Setting, price: float, played: Played) -> tuple[float, float]:
+    """What a policy's own fits cost, where a retraining is a refit, and where it is a search."""
+    return probe_cost(setting, price, played, "refit"), probe_cost(setting, price, played, "search")
 
 
 def records(runs: Sequence[Run]) -> pd.DataFrame:
@@ -149,8 +157,8 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
                 "waited": played.waited,
                 "in hindsight": run.retrainings,
                 "ratio": cost / run.least,
-                "with probe, refit": (cost + probe_cost(run, played, "refit")) / run.least,
-                "with probe, search": (cost + probe_cost(run, played, "search")) / run.least,
+                "with probe, refit": (cost + probe_cost(run.setting, run.price, played, "refit")) / run.least,
+                "with probe, search": (cost + probe_cost(run.setting, run.price, played, "search")) / run.least,
                 "periodic, median": calendar.median / run.least,
                 "periodic, best": calendar.best / run.least,
             }
@@ -208,20 +216,45 @@ def controls(
 ) -> list[dict[str, Any]]:
     """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
     lines = []
-    for windows, kinds in RUNS.items():
+    for windows in RUNS:
         for late in LATE:
             setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated)
             gain = gain_of(real, stream.table, windows, late)
             never = play(setting, at_checks(()), probes=False).loss
             prices = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01 %": never * LOW}
             for label, price in prices.items():
-                found = best(setting.matrix.totals[list(kinds)], setting.delays, price=price)
+                found = best(setting.totals, setting.delays, price=price)
                 run = Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
                 played = play(setting, asked_at(run.setting, run.price), probes=True)
                 line = {"stream": stream.name, "gate": gated, "windows": windows, "late": late, "price": label}
                 counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
                 lines.append({**line, **counts, "in hindsight": run.retrainings})
     return lines
+
+
+GUARDED: dict[str, dict[str, Any]] = {
+    "as shipped": {},
+    "held from the first refusal on": {"refusals_to_hold": 1},
+    "held from the third refusal on": {"refusals_to_hold": 3},
+    "never held": {"refusals_to_hold": 10_000},
+    "without a budget": {"budget": None},
+    "4 runs in 26 checks": {"budget": BudgetParams(runs=4, checks=26)},
+}
+
+
+def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
+    """The account under other guards: cost over hindsight that keeps nothing back, and how often each stopped it."""
+    lines = []
+    for name, changes in GUARDED.items():
+        triggers = TRIGGERS.model_copy(update=changes)
+        played = [play(run.setting, asked_at(run.setting, run.price, triggers=triggers), probes=True) for run in runs]
+        ratios = np.array([each.cost(run.price) for each, run in zip(played, runs, strict=True)]) / fresh
+        stopped = sum((Counter(each.stopped) for each in played), Counter[str]())
+        line = {"guards": name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
+        line["retrainings"] = f"{np.mean([each.retrainings for each in played]):.2f}"
+        line["refused"] = f"{np.mean([len(each.refused) for each in played]):.2f}"
+        lines.append({**line, **{guard: str(stopped[guard]) for guard in ("hold", "cooldown", "budget", "gate")}})
+    return pd.DataFrame(lines)
 
 
 def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None:
@@ -251,6 +284,7 @@ def main() -> None:
     parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--designs", action="store_true")
+    parser.add_argument("--guards", action="store_true", help="the account under other guards, and nothing else")
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--peers", type=Path, help="folder for RetrainOpt's environment; it is asked too")
     given = parser.parse_args()
@@ -264,6 +298,11 @@ def main() -> None:
         fresh = None
         for gated in GATED:
             runs = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=gated)]
+            if given.guards:
+                fresh = np.array([run.least for run in runs]) if fresh is None else fresh
+                print(f"gate on {gated:g} of a window")
+                show(guards(runs, fresh))
+                continue
             released = f"gate on {gated:g} of a window" if gated else "every retraining is released"
             print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs; {released}\n")
             show(compared(runs))
@@ -276,11 +315,14 @@ def main() -> None:
             print(f"over hindsight with models that keep nothing back: {(told['ratio'] * own / fresh).mean():.3f}\n")
             if given.designs:
                 designs(made, gated=gated)
-        if given.peers:
-            free = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=0.0)]
-            alone = [(run.stream, run.setting, run.price) for run in free if not run.late and run.windows != "both"]
-            show(beside(alone, asked_at, given.peers))
-        if given.no_controls:
+        alone = [
+            Asked(stream.name, run.setting, run.price, classes=stream.loss == "log_loss")
+            for stream, matrix in made.values()
+            for run in runs_of(stream, matrix, blocks=blocks, gated=0.0)
+            if run.windows != "both"
+        ]
+        show(beside(alone, asked_at, fits_beside, given.peers))
+        if given.no_controls or given.guards:
             return
         still = [(shuffled(stream, seed=1), matrix) for stream, matrix in made.values()]
         real = load(STATIONARY, cache / "packages")

@@ -1,69 +1,119 @@
-"""RetrainOpt's policies beside the account, on the same loss matrices; used by policies.py with `--peers FOLDER`.
+"""Published policies beside the account, on the same loss matrices; used by policies.py.
 
-They are made from the first 20 windows, with the best plan in hindsight, and everybody is compared on the last 30,
-which begin with a fresh model. Labels at once, one training window at a time, every retraining released: their
-controller knows nothing of the rest.
+All that they learn they learn from the first 20 windows, and everybody is compared on the last 30, which begin with a
+fresh model; one training window at a time, every retraining released. CARA and UPF (published_policies.py) are also
+asked where labels come late. RetrainOpt's two, which are asked with `--peers FOLDER`, are made from the first windows
+with the best plan in hindsight, and for labels at once alone: their controller knows nothing of the rest.
 """
 
 import json
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from peer_runs import HERE, Peer, environment
+from published_policies import cara, upf
 
-from retrim.core.policy.asks import at_checks
+from retrim.core.policy.asks import at_checks, every
 from retrim.core.policy.choice import part_of
 from retrim.core.policy.hindsight import best
-from retrim.core.policy.play import Asks, Setting, play
+from retrim.core.policy.play import Asks, Played, Setting, play
 
 HISTORY = 20
 RETRAINOPT = Peer("RetrainOpt", "by_retrainopt.py", ("retrainopt[sklearn]==0.4.2",), {}, (0, 0))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One history on which all are asked.
+
+    Args:
+        stream: Its name.
+        setting: The history, with one training window, every retraining released.
+        price: Of a retraining.
+        classes: Whether its target is a class.
+    """
+
+    stream: str
+    setting: Setting
+    price: float
+    classes: bool
+
+
 def beside(
-    runs: Sequence[tuple[str, Setting, float]], account: Callable[[Setting, float], Asks], folder: Path
+    runs: Sequence[Asked],
+    account: Callable[[Setting, float], Asks],
+    fits: Callable[[Setting, float, Played], tuple[float, float]],
+    folder: Path | None,
 ) -> pd.DataFrame:
     """Cost over hindsight on the last windows, mean and worst of each policy.
 
     Args:
-        runs: Stream, history with one training window, price.
+        runs: Histories.
         account: The account's answers at a price.
-        folder: Where the environment is made.
+        fits: What the fits that a policy looks at cost, where a later run is a refit, and where it is a search.
+        folder: Where RetrainOpt's environment is made; None: it is not asked.
     """
-    python = environment(folder, RETRAINOPT)
-    if isinstance(python, str):
-        return pd.DataFrame([{"policy": f"RetrainOpt cannot be installed: {python}"}])
-    tasks = [{"losses": _losses(setting), "price": price, "history": HISTORY} for _, setting, price in runs]
-    command = [str(python), str(HERE / RETRAINOPT.script)]
-    told = subprocess.run(command, input=json.dumps(tasks), capture_output=True, text=True, check=True).stdout
-    ratios: dict[str, list[float]] = {}
-    counts: dict[str, list[int]] = {}
-    for (_, setting, price), found in zip(runs, json.loads(told), strict=True):
-        last = part_of(setting, HISTORY, setting.matrix.windows)
-        least = best(last.matrix.totals[list(last.kinds)], last.delays, price=price).cost(price)
-        asked: dict[str, tuple[Asks, bool]] = {"account": (account(last, price), True)}
-        for name, windows in found.items():
+    optimised = _retrainopt(runs, folder) if folder is not None else {}
+    lines: list[dict[str, Any]] = []
+    for number, run in enumerate(runs):
+        first, last = part_of(run.setting, 0, HISTORY), part_of(run.setting, HISTORY, run.setting.matrix.windows)
+        least = best(last.totals, last.delays, price=run.price).cost(run.price)
+        asked: dict[str, tuple[Asks, bool]] = {"account": (account(last, run.price), True)}
+        for name in ("threshold", "cumulative", "periodic"):
+            asked[f"CARA {name}"] = (cara(name, first, run.price)(last), name != "periodic")
+        if run.classes:
+            asked["UPF"] = (upf(first, run.setting, run.price)(last), True)
+        for each in (4, 8):
+            asked[f"every {each}"] = (every(each, last.matrix.windows), False)
+        asked["never"] = (at_checks(()), False)
+        for name, windows in optimised.get(number, {}).items():
             checks = [window - HISTORY for window in windows if window > HISTORY]
             asked[f"RetrainOpt {name}"] = (at_checks(checks), False)
-        for name, (asks, probes) in asked.items():
-            played = play(last, asks, probes=probes)
-            ratios.setdefault(name, []).append(played.cost(price) / least)
-            counts.setdefault(name, []).append(played.retrainings)
-    lines: list[dict[str, Any]] = [
-        {
-            "policy": name,
-            "runs": len(each),
-            "mean": float(np.mean(each)),
-            "worst": float(np.max(each)),
-            "retrainings": float(np.mean(counts[name])),
-        }
-        for name, each in ratios.items()
+        for name, (asks, looks) in asked.items():
+            played = play(last, asks, probes=looks)
+            refit, search = fits(last, run.price, played) if looks else (0.0, 0.0)
+            cost = played.cost(run.price)
+            line = {"policy": name, "late": run.setting.delays.labels, "classes": run.classes}
+            figures = {"ratio": cost / least, "refit": (cost + refit) / least, "search": (cost + search) / least}
+            lines.append({**line, **figures, "retrainings": played.retrainings})
+    told = pd.DataFrame(lines)
+    own = [_table(part, f"labels {late} late, all streams") for late, part in told.groupby("late")]
+    own += [_table(part, f"labels {late} late, classes") for late, part in told[told["classes"]].groupby("late")]
+    return pd.concat(own, ignore_index=True)
+
+
+def _table(told: pd.DataFrame, name: str) -> pd.DataFrame:
+    whole = told["policy"].value_counts()
+    of_all = [policy for policy in told["policy"].unique() if whole[policy] == whole.max()]
+    groups = told[told["policy"].isin(of_all)].groupby("policy", sort=False)
+    table = groups.agg(
+        runs=("ratio", "size"),
+        mean=("ratio", "mean"),
+        worst=("ratio", "max"),
+        **{"with own fits, refit": ("refit", "mean"), "with own fits, search": ("search", "mean")},
+        retrainings=("retrainings", "mean"),
+    )
+    return table.reset_index().assign(where=name)
+
+
+def _retrainopt(runs: Sequence[Asked], folder: Path) -> dict[int, dict[str, list[int]]]:
+    """Windows before which RetrainOpt's policies retrain, by the place of the run; labels at once alone."""
+    python = environment(folder, RETRAINOPT)
+    if isinstance(python, str):
+        print(f"RetrainOpt cannot be installed: {python}")
+        return {}
+    own = [number for number, run in enumerate(runs) if not run.setting.delays.labels]
+    tasks = [
+        {"losses": _losses(runs[number].setting), "price": runs[number].price, "history": HISTORY} for number in own
     ]
-    return pd.DataFrame(lines)
+    command = [str(python), str(HERE / RETRAINOPT.script)]
+    told = subprocess.run(command, input=json.dumps(tasks), capture_output=True, text=True, check=True).stdout
+    return dict(zip(own, json.loads(told), strict=True))
 
 
 def _losses(setting: Setting) -> list[list[float | None]]:

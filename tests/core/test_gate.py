@@ -116,6 +116,26 @@ def test_a_better_mean_does_not_excuse_one_bad_fold() -> None:
     assert failed(found) == ["worst fold"]
 
 
+def test_a_bad_fold_that_may_be_chance_refuses_nothing() -> None:
+    champion, odd = losses(10.0, seed=2), np.zeros(ROWS)
+    odd[300:310] = 40.0  # one of the ten blocks of its fold
+
+    found = verdict({"all": champion - 0.5 + odd}, champion)
+    fold = next(check for check in found.checks if check.name == "worst fold")
+
+    assert fold.figure > 0.25
+    assert fold.passed
+
+
+def test_the_worst_fold_is_reported_only_where_no_limit_is_set() -> None:
+    challenger = np.concatenate([np.full(300, 2.0), np.full(100, 13.0)])
+    found = verdict({"all": challenger}, losses(10.0, seed=2), params=gate(worst_fold=None))
+    fold = next(check for check in found.checks if check.name == "worst fold")
+
+    assert found.promote
+    assert (fold.threshold, fold.figure) == (None, pytest.approx(0.3, abs=0.02))
+
+
 def test_a_model_no_better_than_a_naive_one_is_refused() -> None:
     found = verdict({"all": losses(8.0, seed=1)}, losses(10.0, seed=2), floor=7.95)
 

@@ -57,6 +57,13 @@ def test_above_its_limit_it_is_refused() -> None:
     assert high
 
 
+def test_a_share_above_its_limit_by_chance_is_not_refused() -> None:
+    own, its = np.full(100, 0.4), np.full(100, 0.3)
+    own[:30:2] = 0.6  # 15 % of rows, all of them in three of ten blocks
+
+    assert changed(scored(own, ("n", "y")), scored(its, ("n", "y")), most=0.1).passed
+
+
 def test_the_interval_of_the_percentile_holds_the_true_one_nine_times_in_ten() -> None:
     # |Z| has its 99th percentile at 2.5758; the targets' own deviation is 1. Three standard errors: 5.2 points.
     held, actual = 0, np.tile([-1.0, 1.0], 1000)

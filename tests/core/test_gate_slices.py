@@ -46,6 +46,17 @@ def test_a_slice_that_is_much_worse_is_refused_by_its_name() -> None:
     assert "kind b" in found.text
 
 
+def test_without_a_limit_the_worst_slice_is_reported_only() -> None:
+    rows = table(1)
+    inside = (rows["kind"] == "b").to_numpy()
+    champion = 10 + np.random.default_rng(9).normal(size=ROWS)
+    found = looked_at(rows, champion + 5.0 * inside, champion, worst=None)
+
+    assert (found.passed, found.threshold) == (True, None)
+    assert "kind b" in found.text
+    assert "refused" not in found.text
+
+
 def test_the_figure_is_the_share_lost_in_the_slice() -> None:
     rows = table(1)
     found = worse_in(rows, rows["kind"] == "b", by=0.5)

@@ -81,7 +81,7 @@ class Shelf:
     def add_files(self, version: int, files: dict[str, bytes]) -> None:
         self.beside.setdefault(version, {}).update(files)
 
-    def bundle_folder(self, version: int) -> Path:
+    def bundle_folder(self, version: int, *, run: str | None = None) -> Path:
         return self.folders[version]
 
 
@@ -125,6 +125,7 @@ class Desk:
         version = len(self.shelf.folders) + 1
         paths = self._bundle(now, version)
         verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": promote, "reason": "as the test says"}
+        verdict["rows"] = self.house.params.split.judge_rows
         row = {"run": run.id, "tag": f"retrim/generated/v{version}", "as_of": iso(now), "made": iso(now)}
         hashes = {
             "bundle": folder_digest(paths.candidate),

@@ -26,7 +26,8 @@ def test_a_plain_table_needs_nothing_declared() -> None:
 
     assert drafted.reading.model_dump(exclude={"calendar"}) == {
         "encoding": "utf-8", "separator": ",", "decimal": ".", "thousands": "", "signs": {}, "missing": (),
-        "trim": False, "dates": {}, "zone": "UTC", "repeated": {}, "skip": (), "arrival": None,
+        "trim": False, "dates": {}, "parts": {}, "zone": "UTC", "repeated": {}, "skip": (), "arrival": None,
+        "order": None,
     }  # fmt: skip
 
 

@@ -23,7 +23,8 @@ def with_made(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, 
         frame: Typed rows in the order of their file, shape (n, columns).
         data: What the table is.
         reading: Which columns are made.
-        arrives: When the file lands; the last row is given this time, each one before it a millisecond less.
+        arrives: When the file lands; the last row is given this time, each one before it a millisecond less. Where
+            `reading.order` says which is before which, rows of one number have one time.
 
     Returns:
         The same rows with those columns; rows without an event time have no calendar.
@@ -32,13 +33,26 @@ def with_made(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, 
         return frame
     added: dict[str, pd.Series] = {}
     if reading.arrival is not None:
-        before = (len(frame) - 1 - np.arange(len(frame))) * APART
-        added[reading.arrival] = pd.Series(arrives - before, index=frame.index).dt.as_unit("us")
+        added[reading.arrival] = made_times(frame, reading.order, last=arrives)
     if data.time in frame or data.time in added:
         times = added[data.time] if data.time in added else frame[data.time]
         for name, part in reading.calendar.items():
             added[name] = calendar_part(times, part, zone=reading.zone)
     return frame.assign(**added)
+
+
+def made_times(frame: pd.DataFrame, order: str | None, *, last: pd.Timestamp) -> pd.Series:
+    """Times of rows of which only the order is known: `last`, and a millisecond less for each place before.
+
+    Args:
+        frame: Rows in the order of their file.
+        order: The column that says which is before which, none missing; rows of one number share a time. None: the
+            order of the file.
+        last: The last one.
+    """
+    place = np.arange(len(frame)) if order is None else frame[order].rank(method="dense").to_numpy() - 1
+    before = (place.max(initial=0) - place) * APART
+    return pd.Series(last - before, index=frame.index).dt.as_unit("us")
 
 
 def calendar_part(times: pd.Series, part: CalendarPart, *, zone: str) -> pd.Series:
@@ -64,6 +78,17 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if types.get(name) != "time" and name != LABEL_TIME
         ),
         *(
+            f"reading.parts: {name!r} is no time column of data.columns"
+            for name in reading.parts
+            if types.get(name) != "time"
+        ),
+        *(
+            f"reading.parts: {name!r} is put together from {part!r}, which no file has"
+            for name, parts in reading.parts.items()
+            for part in parts.values()
+            if part in (*reading.made, *reading.parts)
+        ),
+        *(
             f"reading.repeated: {name!r} is no time column of data.columns"
             for name in reading.repeated
             if types.get(name) != "time"
@@ -87,6 +112,11 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             f"reading.arrival: {name!r} is not the column with the role 'time', {data.time!r}"
             for name in (reading.arrival,)
             if name not in (None, data.time)
+        ),
+        *(
+            f"reading.order: {name!r} has to be an integer of data.columns, and stands beside reading.arrival alone"
+            for name in (reading.order,)
+            if name is not None and (reading.arrival is None or types.get(name) != "integer" or name == data.target)
         ),
         *(
             f"reading.calendar: {name!r} has to be an integer with the role 'feature' in data.columns"

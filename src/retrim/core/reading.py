@@ -9,6 +9,14 @@ from pydantic import AfterValidator, Field, model_validator
 from retrim.core.section import Section
 
 CalendarPart = Literal["hour", "weekday", "month", "day_of_month", "day_of_year"]
+TimePart = Literal["year", "month", "day", "hour", "minute", "second"]
+WHOLE_DAY: tuple[TimePart, ...] = ("year", "month", "day")
+"""What a time that is put together has at least."""
+MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
+"""Months as words; their first three letters mean the same."""
 UNIX = {"unix": "s", "unix_ms": "ms"}
 """Formats that are no strptime pattern: seconds and milliseconds since 1970."""
 
@@ -74,12 +82,16 @@ class ReadingParams(Section):
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
         description="formats of a time column, as strptime has them; none: ISO 8601"
     )
+    parts: dict[str, dict[TimePart, str]] = Field(
+        description="time columns that files hold in parts: which column has the year, which the month, and so on"
+    )
     zone: Annotated[str, AfterValidator(known_zone)] = Field(description="of times that name none, and of the calendar")
     repeated: dict[str, RepeatedHour] = Field(
         description="what says which of two equal local times in autumn it is; of a time not named: the order of rows"
     )
     skip: tuple[str, ...] = Field(description="columns that a file may have and that are never kept")
     arrival: str | None = Field(description="the time column, where files have none: filled in, in order of arrival")
+    order: str | None = Field(description="the whole numbers that say in which order rows came; null: that of the file")
     calendar: dict[str, CalendarPart] = Field(description="feature columns made from the event time")
 
     @model_validator(mode="after")
@@ -89,6 +101,15 @@ class ReadingParams(Section):
         for name, (decimal, thousands) in self.signs.items():
             if decimal == thousands:
                 raise ValueError(f"signs of {name!r} are both {decimal!r}; they have to differ")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_make_a_time(self) -> "ReadingParams":
+        for name, parts in self.parts.items():
+            if not set(WHOLE_DAY) <= set(parts):
+                raise ValueError(f"parts of {name!r}: name the columns of its year, month and day, at least")
+            if len(set(parts.values())) < len(parts) or name in parts.values():
+                raise ValueError(f"parts of {name!r}: name another column for each part, and none called {name!r}")
         return self
 
     def signs_of(self, name: str) -> tuple[str, str]:
@@ -110,10 +131,12 @@ PLAIN = ReadingParams(
     missing=(),
     trim=False,
     dates={},
+    parts={},
     zone="UTC",
     repeated={},
     skip=(),
     arrival=None,
+    order=None,
     calendar={},
 )
 """CSV in UTF-8, separated by commas, decimal points, ISO 8601: what a file is where nothing else is declared."""

@@ -40,6 +40,8 @@ CURES: dict[ColumnType, str] = {
 def rule_of(name: str, kind: ColumnType, reading: ReadingParams) -> str:
     """What a cell of a column has to be, in words, with what is declared of its spelling."""
     formats = reading.dates.get(name, ())
+    if kind == "time" and name in reading.parts:
+        return f"is a time, put together from {', '.join(reading.parts[name].values())}, or blank"
     if kind == "time" and formats:
         return f"is a time as {' or '.join(formats)} or blank"
     decimal, thousands = reading.signs_of(name)

@@ -5,7 +5,7 @@ and UTC microseconds for times.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from retrim.core.repeated_hours import later_hours
 from retrim.core.table import LABEL_TIME, ColumnType, DataParams
 from retrim.datasets.cells import typed
 from retrim.datasets.container import NoTableError, columns_of
+from retrim.datasets.parts import put_together
 from retrim.errors import BadInputError
 
 KEY = "_key"
@@ -45,7 +46,7 @@ class Reading:
 def declared(
     data: DataParams, *, labels: bool, reading: ReadingParams = PLAIN
 ) -> tuple[dict[str, ColumnType], dict[str, ColumnType]]:
-    """Columns that a file must have, and those it may have, with their types.
+    """Columns that are read of a file, and those it may have, with their types.
 
     A file of rows may leave the target out where labels come later. A file of labels
     has the key columns (or `_key`, for a table without a key) and the target, and may
@@ -102,22 +103,31 @@ def read_content(content: bytes, data: DataParams, *, labels: bool, reading: Rea
     digest = hashlib.sha256(content).hexdigest()
     required, optional = declared(data, labels=labels, reading=reading)
     try:
-        stored = columns_of(content, required=required, optional=optional, reading=reading)
+        stored = columns_of(content, required=_in_file(required, reading), optional=optional, reading=reading)
     except NoTableError as error:
         return Reading(digest, None, (error.fault,))
     if not stored.num_rows:
         return Reading(digest, None, (whole_file("has rows", value="a header and no row", cure="send the rows"),))
     columns: dict[str, pd.Series] = {}
     faults: list[Fault] = []
+    for name in [name for name in reading.parts if name in required]:
+        cells, found = put_together(stored, name, reading)
+        stored = stored.append_column(name, cells)
+        faults.extend(found)
     for name, kind in {**required, **optional}.items():
         cells = stored[name] if name in stored.column_names else pa.chunked_array([pa.nulls(stored.num_rows)])
         columns[name], found = typed(cells, name, kind, reading)
         faults.extend(found)
     frame = pd.DataFrame(columns)
     if not faults:
-        faults.extend(_missing(frame, data, labels=labels))
+        faults.extend(_missing(frame, data, reading, labels=labels))
     either = {} if faults or reading.zone == "UTC" else _settle_repeated(frame, stored, data, reading)
     return Reading(digest, frame, tuple(faults), either)
+
+
+def _in_file(names: Iterable[str], reading: ReadingParams) -> list[str]:
+    """What a file has to have for these columns: the parts in place of a time that it holds in parts."""
+    return list(dict.fromkeys(part for name in names for part in (reading.parts.get(name, {}).values() or (name,))))
 
 
 def _settle_repeated(
@@ -153,12 +163,11 @@ def _settle_repeated(
     return open_ones
 
 
-def _missing(frame: pd.DataFrame, data: DataParams, *, labels: bool) -> list[Fault]:
-    """Faults of blank cells that a row cannot do without: key, event time, due time, the target of a label."""
+def _missing(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, labels: bool) -> list[Fault]:
+    """Faults of blank cells that a row cannot do without: key, event time or order, due time, the target of a label."""
     needed = [*data.key] or ([KEY] if labels else [])
-    needed += (
-        [data.target] if labels else [name for name in (data.time, data.due) if name is not None and name in frame]
-    )
+    times = [name for name in (data.time, data.due, reading.order) if name in frame]
+    needed += [data.target] if labels else [name for name in times if name is not None]
     faults = []
     for name in dict.fromkeys(needed):
         blank = frame.index[frame[name].isna()]

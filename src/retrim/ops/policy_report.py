@@ -8,6 +8,7 @@ import numpy as np
 from retrim.adapters.backtests import record_backtest
 from retrim.core.canonical import to_json
 from retrim.core.policy.asks import by_rules
+from retrim.core.policy.guarded import GuardCost
 from retrim.core.policy.hindsight import best, frontier
 from retrim.core.policy.page import page
 from retrim.core.policy.picture import cost_by_price, loss_by_retrainings
@@ -17,6 +18,13 @@ from retrim.ops.house import House
 from retrim.ops.policy import Tried
 from retrim.ops.policy_set import NEWEST
 
+NAMES = {
+    "hold": "refusals that hold",
+    "cooldown": "cooldown",
+    "circle": "loop breaker",
+    "budget": "budget",
+    "gate": "gate",
+}
 FACTORS = np.geomspace(1 / 16, 16, 9)  # of the price now, that costs are drawn over
 DRAWN = ("never", "always", "every-4", "every-8", "performance", "drift")
 COLUMNS = (
@@ -63,7 +71,7 @@ def report(house: House, tried: Tried) -> Report:
 def write_page(house: House, tried: Tried) -> Path:
     """Writes pictures, record and page under `var/policy/`, and gives the page's place."""
     folder = house.workspace.policy / tried.digest
-    totals = tried.setting.matrix.totals[list(tried.setting.kinds)]
+    totals = tried.setting.totals
     points = {outcome.policy.name: (outcome.played.retrainings, outcome.played.loss) for outcome in tried.outcomes}
     pictures = {
         "loss_by_retrainings.png": loss_by_retrainings(points, frontier(totals, tried.setting.delays)),
@@ -89,7 +97,7 @@ def write_page(house: House, tried: Tried) -> Path:
 
 def lines(tried: Tried) -> list[tuple[str, ...]]:
     """The table: a line a policy, the cheapest first, and hindsight on top."""
-    share = float(tried.setting.matrix.share.sum())
+    share = float(tried.setting.matrix.share[tried.setting.begin :].sum())
     hindsight = tried.outcomes[0].hindsight
     cost = hindsight.cost(tried.price)
     first = (
@@ -126,9 +134,10 @@ def facts(tried: Tried) -> list[str]:
     """What was tried, a sentence a line."""
     setting = tried.setting
     delays, moments = setting.delays, setting.moments
+    first = f", of which the first {setting.begin} count for nothing, as labels come later" if setting.begin else ""
     history = (
         f"{tried.rows:,} mature rows; {setting.matrix.windows} windows from {moments[0]:%Y-%m-%d} to "
-        f"{moments[-1]:%Y-%m-%d}; training windows: {', '.join(setting.matrix.kinds)}"
+        f"{moments[-1]:%Y-%m-%d}{first}; training windows: {', '.join(setting.matrix.kinds)}"
     )
     terms = (
         f"price of a retraining {tried.price:.4g}, in mean {tried.loss} times checks; labels known "
@@ -139,12 +148,19 @@ def facts(tried: Tried) -> list[str]:
         "cost: loss summed over the windows and the price of each retraining; of hindsight: over the cost of the best "
         "schedule, looking back, under the same delays; periodic: as many retrainings, evenly apart"
     )
-    return [history, terms, words]
+    return [history, terms, words, *map(_guard_in_words, tried.guards)]
+
+
+def _guard_in_words(guard: GuardCost) -> str:
+    met = [f"kept the account from a retraining at {guard.stopped} checks"] if guard.stopped else []
+    met += [f"refused {guard.refused}"] if guard.refused else []
+    cost = f"{abs(guard.share):.1%} {'more' if guard.cost >= guard.without else 'less'} than without it"
+    return f"{NAMES[guard.guard]}: {' and '.join(met)}; with it the cost is {cost}, {guard.without:.4g}"
 
 
 def _cost_by_price(house: House, tried: Tried) -> bytes:
     setting, params = tried.setting, house.params
-    totals = setting.matrix.totals[list(setting.kinds)]
+    totals = setting.totals
     prices = [float(tried.price * factor) for factor in FACTORS]
     least = [best(totals, setting.delays, price=price).cost(price) for price in prices]
     triggers = params.triggers.model_copy(update={"rules": ("account",)})

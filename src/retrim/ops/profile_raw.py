@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from retrim.core.init.notes import Note
-from retrim.core.init.rhythm import rhythm_of, rhythm_of_order
 from retrim.core.keyed import row_keys
 from retrim.core.look import LookTable
 from retrim.datasets.raw import RawTable
 from retrim.ops.init.desk import Desk, Wishes, check_columns, open_desk
+from retrim.ops.init.order import arrival_times, events_of
 from retrim.ops.init.roles import choose_aim, choose_time
-from retrim.ops.init.spelled import arrival_times, no_time_note, reading_of, rows_to_land, settle_types
+from retrim.ops.init.spelled import reading_of, rows_to_land, settle_types
 from retrim.ops.init.table import choose_key, data_of
 
 
@@ -34,9 +35,7 @@ def raw_table(raw: RawTable, wishes: Wishes) -> tuple[LookTable, list[Note]]:
     reading = reading_of(desk, time)
     kept, target = rows_to_land(desk, time, aim)
     timed = time in desk.values
-    event = desk.values[time].iloc[kept] if timed else arrival_times(len(kept))
-    rhythm, seen = rhythm_of(event) if timed else (rhythm_of_order(event), [no_time_note(desk)])
-    desk.notes += seen
+    event, rhythm = events_of(desk, kept, time)
     key = choose_key(desk, kept, time)
     due = any(plan.role == "due" and not plan.skip for plan in desk.plans.values())
     horizon = None if due else "0h"
@@ -45,7 +44,7 @@ def raw_table(raw: RawTable, wishes: Wishes) -> tuple[LookTable, list[Note]]:
     places = kept[order]
 
     def column(name: str) -> pd.Series:
-        values: pd.Series = desk.values[name] if name in desk.values else arrival_times(raw.rows)
+        values: pd.Series = desk.values[name] if name in desk.values else arrival_times(desk, np.arange(raw.rows))
         ordered: pd.Series = values.iloc[places].reset_index(drop=True)
         return ordered
 

@@ -14,7 +14,7 @@ RANK = 0.99  # of the change of predicted numbers: what all but one row in a hun
 def churn(
     scored: Scored, champion: Scored, *, most: float | None, confidence: float, resampling: Resampling
 ) -> Check | None:
-    """Whether predictions change at most so much against the champion's; None below 2 rows.
+    """Whether predictions surely change more than so much against the champion's; None below 2 rows.
 
     With classes the figure is the share of rows that are called another class. Of numbers it is the 99th percentile of
     the absolute change, in standard deviations of the judged targets.
@@ -31,7 +31,8 @@ def churn(
     """
     if len(scored.losses) < 2:
         return None
-    asked = "" if most is None else f"; at most {most:.1%}" if scored.classes else f"; at most {most:.2f}"
+    limit = "" if most is None else f"{most:.1%}" if scored.classes else f"{most:.2f}"
+    asked = "" if most is None else f"; refused when surely above {limit}"
     if scored.classes:
         flipped = (scored.labels != champion.labels).astype("float64")
         figure, interval = _share(flipped, confidence, resampling)
@@ -45,7 +46,7 @@ def churn(
             f"99 % of predictions move by less than {figure:.2f} standard deviations of the target ({low:.2f} to "
             f"{high:.2f}){asked}"
         )
-    return Check("churn", most is None or figure <= most, figure, most, text, interval)
+    return Check("churn", most is None or interval[0] <= most, figure, most, text, interval)
 
 
 def _share(flipped: np.ndarray, confidence: float, resampling: Resampling) -> tuple[float, tuple[float, float]]:

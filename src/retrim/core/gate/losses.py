@@ -54,7 +54,7 @@ def judge(
             corrected = corrected_gain(weighed, its, resampling)
             chosen = corrected if len(challengers) > 1 else None
             checks += against_champion(own, its, gate, sure=sure, safe=safe, corrected=chosen, resampling=resampling)
-            checks.append(worst_fold(losses, champion, folds=gate.folds, most=gate.worst_fold))
+            checks.append(worst_fold(losses, champion, gate, resampling=resampling))
         for name, naive in floors.items():
             its = naive if weights is None else naive * weights
             checks.append(floor(name, own, its, confidence=sure, resampling=resampling))

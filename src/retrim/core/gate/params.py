@@ -10,7 +10,7 @@ class GateSliceParams(Section):
 
     columns: tuple[str, ...] = Field(description="columns that are always looked at, features or not")
     found: bool = Field(description="whether the cells of every feature are looked at too")
-    worst: float = Field(ge=0, description="share that the challenger may lose to the champion in any of them")
+    worst: float | None = Field(ge=0, description="share that may be lost to the champion in any; null: reported only")
     confidence: float = Field(gt=0.5, lt=1, description="that a slice is worse than that, over all slices together")
 
 
@@ -40,10 +40,10 @@ class GateParams(Section):
     half_life: SomeSpan | None = Field(description="age at which a row weighs half in gain and floor; null: all alike")
     reuse: float = Field(ge=0, description="power with which rows that have judged before grow stricter; 0: never")
     folds: int = Field(ge=1, description="equal spans of the judging block")
-    worst_fold: float = Field(ge=0, description="share that the challenger may lose to the champion in any of them")
+    worst_fold: float | None = Field(ge=0, description="share that may be lost in any of them; null: reported only")
     slices: GateSliceParams
     calibration: CalibrationParams
-    churn: float | None = Field(ge=0, description="change against the champion's predictions, at most; null: reported")
+    churn: float | None = Field(ge=0, description="change of predictions, refused when surely more; null: reported")
     floor: tuple[str, ...] = Field(min_length=1, description="naive baselines a model must beat")
     season: SomeSpan = Field(description="one season of the seasonal mean")
     season_cells: int = Field(ge=1, description="parts a season is cut into")

@@ -48,7 +48,7 @@ def worst_slice(
         features: Feature columns and their types.
         losses: The challenger's loss of each row, shape (n,).
         champion: The champion's, shape (n,).
-        limit: Which columns, how much worse, how sure.
+        limit: Which columns, how much worse, how sure; without a limit the slice is named that is worse most surely.
         cut: How columns are cut; how many rows a slice has.
         resampling: Draws, blocks, seed.
 
@@ -61,7 +61,7 @@ def worst_slice(
     if not found.names:
         text = f"no slice has {cut.least_rows} rows, so none was looked at"
         return Check("worst slice", True, 0.0, limit.worst, text, None)
-    beyond = found.added - limit.worst * found.base
+    beyond = found.added - (limit.worst or 0.0) * found.base
     scale = np.sqrt(np.square(beyond).sum(axis=0))
     scale[scale == 0] = np.inf
     signs = flips(len(beyond), draws=resampling.draws, seed=resampling.seed)
@@ -69,14 +69,13 @@ def worst_slice(
     statistic = beyond.sum(axis=0) / scale
     worst = int(statistic.argmax())
     figure = share(float(found.added[:, worst].sum()), float(found.base[:, worst].sum()))
-    passed = bool(statistic[worst] <= bound + ROUNDING)
+    passed = limit.worst is None or bool(statistic[worst] <= bound + ROUNDING)
     interval = _interval(found.added[:, worst], found.base[:, worst], bound)
     shown = f"{figure:+.1%}" if abs(figure) <= SAYABLE else f"beyond {np.sign(figure) * SAYABLE:+.0%}"
     sure = "" if interval is None else f", from {interval[0]:+.1%} to {interval[1]:+.1%}"
-    text = (
-        f"worst of {len(found.names)} slices, {found.names[worst]}: {shown} against the champion's loss there{sure}; "
-        f"refused when surely above {limit.worst:+.1%}"
-    )
+    text = f"worst of {len(found.names)} slices, {found.names[worst]}: {shown} against the champion's loss there{sure}"
+    if limit.worst is not None:
+        text += f"; refused when surely above {limit.worst:+.1%}"
     return Check("worst slice", passed, figure, limit.worst, text, interval)
 
 

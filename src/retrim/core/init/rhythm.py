@@ -63,7 +63,7 @@ class Rhythm:
 def rhythm_of_order(event: pd.Series) -> Rhythm:
     """The rhythm of rows of which only the order is known: batches are a fiftieth of them, a day apart."""
     rows = int(np.clip(len(event) / BATCHES, LEAST_BATCH, MOST_BATCH))
-    return Rhythm(event.iloc[0], event.iloc[-1], pd.Timedelta("1ms"), regular=True, batch_every="1D", batch_rows=rows)
+    return Rhythm(event.min(), event.max(), pd.Timedelta("1ms"), regular=True, batch_every="1D", batch_rows=rows)
 
 
 def rhythm_of(event: pd.Series) -> tuple[Rhythm, list[Note]]:
@@ -231,6 +231,19 @@ def alike_rows(losses: np.ndarray, *, most: int) -> int:
         elif lag - last >= SERIES:
             break
     return last + 1
+
+
+def alike_rows_of_series(losses: np.ndarray, event: pd.Series, *, most: int) -> int:
+    """The same where several series run side by side: how many times apart, in rows of all series together.
+
+    Args:
+        losses: Shape (n,), in order of time.
+        event: Event times, shape (n,).
+        most: Rows, at most.
+    """
+    by_time = pd.Series(losses).groupby(event.to_numpy())
+    rows = max(int(by_time.size().median()), 1)
+    return min(rows * alike_rows(by_time.mean().to_numpy(), most=max(most // rows, 1)), max(most, 1))
 
 
 def span_text(span: pd.Timedelta) -> str:

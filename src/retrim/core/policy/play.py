@@ -1,6 +1,7 @@
 """A policy played over a loss matrix: check by check, with the very account and the very decision that run live."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -53,6 +54,21 @@ class Setting:
     first_window: int
     judging: Judging | None
 
+    @property
+    def begin(self) -> int:
+        """The first window that counts. At its check the newest rows with labels end where the first model's do.
+
+        Before it the first model knows labels that nobody had, and a retraining could only make it anew.
+        """
+        return min(self.delays.labels, self.matrix.windows - 1)
+
+    @property
+    def totals(self) -> np.ndarray:
+        """`LossMatrix.totals` of the training windows to choose from; 0 where a window does not count."""
+        found = self.matrix.totals[list(self.kinds)]
+        found[:, :, : self.begin] = 0.0
+        return found
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -92,6 +108,7 @@ class Answer:
         rules: Rules that start it.
         held: Rules whose alarm waits for a person.
         drifted: Columns that drifted; None where there was nothing to look at.
+        stopped: The guard that kept a rule from a retraining; None where none did.
     """
 
     retrain: bool
@@ -100,6 +117,7 @@ class Answer:
     rules: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     drifted: tuple[str, ...] | None = None
+    stopped: str | None = None
 
 
 Asks = Callable[[Seen], Answer]
@@ -113,8 +131,9 @@ class Played:
         checks: Those that started a retraining that was paid for, ascending: promoted or refused.
         refused: Those whose retraining the gate refused.
         waited: Checks at which a retraining was a person's to start, and nobody was there.
+        stopped: Checks at which a guard kept a rule from a retraining, by guard.
         served: The model that served each window, shape (windows,).
-        losses: Mean loss times share of each window, shape (windows,).
+        losses: Mean loss times share of each window, shape (windows,); 0 before the first that counts.
         balances: The account after each check, shape (windows,); the first stands before any check.
         probed: Rows that all fits of the probe were made from.
         fitted: Rows that all retrainings were made from.
@@ -123,6 +142,7 @@ class Played:
     checks: tuple[int, ...]
     refused: tuple[int, ...]
     waited: int
+    stopped: Mapping[str, int]
     served: tuple[Live, ...]
     losses: np.ndarray
     balances: np.ndarray
@@ -151,25 +171,27 @@ def play(setting: Setting, asks: Asks, *, probes: bool) -> Played:
         probes: Whether the probe is asked at every check.
     """
     matrix, delays = setting.matrix, setting.delays
-    walk = _Walk(Live(0, setting.kinds[0], 0, 0), setting.moments[0])
+    walk = _Walk(Live(0, setting.kinds[0], 0, 0), setting.moments[setting.begin])
     losses, balances = np.zeros(matrix.windows), np.zeros(matrix.windows)
     for check in range(matrix.windows):
         if walk.coming is not None and walk.coming.since <= check:
             walk.promote()
-        if check:
+        if check > setting.begin:
             window = check - 1 - delays.labels
             seen = _look(setting, walk, check, window if window >= 0 else None, probes=probes)
             answer = asks(seen)
             walk.note(seen, answer, setting.moments[check])
             if answer.retrain and walk.coming is None and check + delays.deployment < matrix.windows:
                 _retrain(setting, walk, check, answer)
-        losses[check] = matrix.totals[walk.live.kind, walk.live.model, check]
+        if check >= setting.begin:
+            losses[check] = matrix.totals[walk.live.kind, walk.live.model, check]
         balances[check] = walk.account.balance
         walk.served.append(walk.live)
     return Played(
         checks=tuple(walk.checks),
         refused=tuple(walk.refused),
         waited=walk.waited,
+        stopped=dict(walk.stopped),
         served=tuple(walk.served),
         losses=losses,
         balances=balances,
@@ -192,6 +214,7 @@ class _Walk:
     checks: list[int] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     waited: int = 0
+    stopped: Counter[str] = field(default_factory=Counter)
     served: list[Live] = field(default_factory=list)
     best: int | None = None
     probed: int = 0
@@ -214,7 +237,9 @@ class _Walk:
     def note(self, seen: Seen, answer: Answer, moment: pd.Timestamp) -> None:
         self.account = seen.account
         self.waited += answer.waits
-        self.past.append(PastCheck(moment, self.version, answer.drifted, answer.held))
+        self.stopped.update(() if answer.stopped is None else (answer.stopped,))
+        balance, price = seen.account.balance, answer.debit
+        self.past.append(PastCheck(moment, self.version, answer.drifted, answer.held, (), balance, price))
 
 
 def _retrain(setting: Setting, walk: _Walk, check: int, answer: Answer) -> None:

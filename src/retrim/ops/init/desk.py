@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
+import pyarrow as pa
 
 from retrim.core.init.columns import ColumnPlan, plan_columns
 from retrim.core.init.leak_rows import DUPLICATES
@@ -12,10 +13,12 @@ from retrim.core.init.notes import Note
 from retrim.core.init.spelling import Spelling, spelling_of
 from retrim.core.init.spelling_notes import spelling_notes
 from retrim.core.init.task import Task
+from retrim.core.reading import TimePart
 from retrim.core.section import check_span
 from retrim.core.table import LABEL_TIME, Role
 from retrim.datasets.raw import RawTable
 from retrim.errors import BadInputError, UnknownNameError
+from retrim.ops.init.parts import plan_of, times_in_parts
 
 ARRIVAL = "arrived at"
 """The column that is made where a table has no event time."""
@@ -30,6 +33,7 @@ class Wishes:
     target: str
     model: str
     event_time: str | None = None
+    order: str | None = None
     label_time: str | None = None
     label_due: str | None = None
     horizon: str | None = None
@@ -58,6 +62,14 @@ class Desk:
     notes: list[Note]
     zone: str = "UTC"
     values: dict[str, pd.Series] = field(default_factory=dict)
+    parts: dict[str, dict[TimePart, str]] = field(default_factory=dict)  # of times that are spread over columns
+    together: dict[str, pa.ChunkedArray] = field(default_factory=dict)  # those times as text
+    series: tuple[str, ...] = ()  # columns that tell several series apart: with the time they name a row
+    in_order: bool = True  # False: only the order of the file is known, and series lie one after another in it
+
+    def cells(self, name: str) -> pa.ChunkedArray:
+        """A raw column, or a time that was put together from several."""
+        return self.together[name] if name in self.together else self.raw.columns.column(name)
 
 
 def open_desk(raw: RawTable, wishes: Wishes, ask: Ask) -> Desk:
@@ -90,30 +102,26 @@ def open_desk(raw: RawTable, wishes: Wishes, ask: Ask) -> Desk:
                 "warn",
             ),
         )
-    return Desk(
+    desk = Desk(
         raw, wishes, ask, {look.name: look for look in looks}, {plan.name: plan for plan in plans}, spelling, notes
     )
+    taken = frozenset(name for name in (wishes.target, wishes.label_time) if name)
+    for name, (parts, cells) in times_in_parts(raw.columns, spelling, taken).items():
+        desk.parts[name], desk.together[name] = parts, cells
+        desk.looks[name], desk.plans[name] = plan_of(name, cells)
+    return desk
 
 
 def check_columns(desk: Desk) -> None:
     wishes = desk.wishes
-    named = [wishes.target, wishes.event_time, wishes.label_time, wishes.label_due, wishes.entity]
+    named = [wishes.target, wishes.event_time, wishes.order, wishes.label_time, wishes.label_due, wishes.entity]
     allowed = [name for name in wishes.allow_leak if name != DUPLICATES]
     for name in [*named, *wishes.forbid, *wishes.keep, *allowed]:
         if name is not None and name not in desk.plans:
             raise UnknownNameError("column", name, desk.plans)
+    _check_times(wishes)
     if wishes.allow_leak and not wishes.reason.strip():
         raise BadInputError("a leak is allowed for a reason; say it: --reason TEXT")
-    if wishes.label_due and wishes.horizon:
-        raise BadInputError("give the label's due time once: --label-due or --horizon")
-    times = [name for name in (wishes.event_time, wishes.label_time, wishes.label_due) if name]
-    if len(set(times)) != len(times) or wishes.target in times:
-        raise BadInputError(f"one column has two roles among {', '.join([wishes.target, *times])}; name each once")
-    if wishes.horizon is not None:
-        try:
-            check_span(wishes.horizon)
-        except ValueError as error:
-            raise BadInputError(f"--horizon: {error}") from error
     if wishes.target == LABEL_TIME:
         raise BadInputError(f"the target is called {LABEL_TIME!r}, as the times in files of labels are; rename it")
     for name in desk.plans:
@@ -133,3 +141,19 @@ def check_columns(desk: Desk) -> None:
             role: Role = "forbidden" if desk.plans[name].type == "time" else "feature"
             desk.plans[name] = replace(desk.plans[name], skip=False, role=role)
             desk.notes.append(Note("personal", name, "was asked to be kept", "declared as a feature"))
+
+
+def _check_times(wishes: Wishes) -> None:
+    """Each time is said once, and by a column of its own."""
+    if wishes.label_due and wishes.horizon:
+        raise BadInputError("give the label's due time once: --label-due or --horizon")
+    if wishes.event_time and wishes.order:
+        raise BadInputError("give the order of rows once: --event-time, or --order where no column is a time")
+    times = [name for name in (wishes.event_time, wishes.order, wishes.label_time, wishes.label_due) if name]
+    if len(set(times)) != len(times) or wishes.target in times:
+        raise BadInputError(f"one column has two roles among {', '.join([wishes.target, *times])}; name each once")
+    if wishes.horizon is not None:
+        try:
+            check_span(wishes.horizon)
+        except ValueError as error:
+            raise BadInputError(f"--horizon: {error}") from error

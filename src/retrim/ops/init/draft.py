@@ -12,7 +12,7 @@ from retrim.core.init.leak import Leak
 from retrim.core.init.leak_search import find_leaks
 from retrim.core.init.leaks import crossing, joined_notes
 from retrim.core.init.notes import Note
-from retrim.core.init.rhythm import Rhythm, Season, alike_rows, rhythm_of, rhythm_of_order, season_of
+from retrim.core.init.rhythm import Rhythm, Season, alike_rows, alike_rows_of_series, season_of
 from retrim.core.init.sizes import LEAST_ROWS, Choices, judging_rows, sizes
 from retrim.core.init.suite import Draft, draft_suite
 from retrim.core.init.task import Aim, imbalance_notes
@@ -26,8 +26,9 @@ from retrim.errors import RefusedError
 from retrim.ops.init.desk import Ask, Wishes, check_columns, open_desk
 from retrim.ops.init.forecast import as_forecast
 from retrim.ops.init.labels import delays_of, known_times, label_notes
+from retrim.ops.init.order import events_of
 from retrim.ops.init.roles import choose_aim, choose_time
-from retrim.ops.init.spelled import arrival_times, no_time_note, reading_of, rows_to_land, settle_types
+from retrim.ops.init.spelled import reading_of, rows_to_land, settle_types
 from retrim.ops.init.table import calendar_of, choose_horizon, choose_key, data_of
 
 USUAL_TWINS = 0.2
@@ -116,10 +117,8 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     settle_types(desk, reading, aim, time)
     reading = reading_of(desk, time)
     kept, target = rows_to_land(desk, time, aim)
-    event = desk.values[time][kept] if time in desk.values else arrival_times(len(kept))
+    event, rhythm = events_of(desk, kept, time)
     timed = time in desk.values
-    rhythm, seen = rhythm_of(event) if timed else (rhythm_of_order(event), [no_time_note(desk)])
-    desk.notes += seen
     reading = reading.model_copy(update={"calendar": calendar_of(desk, rhythm) if timed else {}})
     known = known_times(desk, kept, event, target, timed=timed)
     delays = None if known is None else delays_of(known, event, target)
@@ -162,12 +161,12 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     desk.notes += _crossing_notes(table, data, wishes.entity, rows, reading.calendar)
     worth = (
         None
-        if found.refused
+        if found.refused or not desk.in_order
         else first_fit(labelled, data, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
     )
-    if not found.refused:
+    if not found.refused and desk.in_order:
         desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence)
-    block = alike_rows(worth.model, most=max(rows // 8, 1)) if worth is not None else max(rows // 20, 1)
+    block = _block(worth, labelled["_event"], series=bool(desk.series), judge_rows=rows)
     every = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     choices = sizes(
         every,
@@ -206,6 +205,16 @@ def _table(frame: pd.DataFrame, data: DataParams) -> pd.DataFrame:
     due = frame[data.due] if data.due else event + pd.Timedelta(data.label_horizon or 0)
     table = frame.assign(_event=event, _due=due)
     return table.sort_values(["_event", "_row"], kind="stable", ignore_index=True)
+
+
+def _block(worth: FirstFit | None, event: pd.Series, *, series: bool, judge_rows: int) -> int:
+    """For how many rows the first model's errors stay alike; a twentieth of those that judge where there is none."""
+    if worth is None:
+        return max(judge_rows // 20, 1)
+    most = max(judge_rows // 8, 1)
+    if series:
+        return alike_rows_of_series(worth.model, event.iloc[-worth.rows :], most=most)
+    return alike_rows(worth.model, most=most)
 
 
 def _with_past(table: pd.DataFrame, data: DataParams) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -59,16 +59,16 @@ def as_forecast(
     if not timed:
         raise BadInputError("--ahead: rows without an event time come in an order, not at a time; name --event-time")
     ahead = check_span(wishes.ahead)
-    known = [name for name in data.own_features if name in (*wishes.known_ahead, *made, wishes.entity)]
+    whose = desk.series if wishes.entity is None else (wishes.entity,)
+    known = [name for name in data.own_features if name in (*wishes.known_ahead, *made, *whose)]
     early = [name for name in data.own_features if name not in known]
     features = _features(data, early, season, rhythm, ahead=pd.Timedelta(ahead))
     record = data.model_dump(mode="json", exclude_unset=True)
     for name in early:
         record["columns"][name]["role"] = "forbidden"
-    whose = None if wishes.entity is None else data.columns.get(wishes.entity)
-    told = whose is not None and (whose.role != "forbidden" or wishes.entity in data.key)
+    told = all(name in data.columns and (data.columns[name].role != "forbidden" or name in data.key) for name in whose)
     record["history"] = {
-        "entity": [wishes.entity] if told else [],
+        "entity": list(whose) if told else [],
         "ahead": ahead,
         "known_ahead": known,
         "features": features,

@@ -46,7 +46,9 @@ def contents(drafted: Drafted, raw: RawTable, *, now: pd.Timestamp) -> Iterator[
                 batch = batch_id(sha256(content).hexdigest())
                 names |= {row: f"{batch}:{number}" for number, row in enumerate(piece.rows)}
         else:
-            columns = {name: name for name in data.key} | {data.target: data.target, drafted.label_time: LABEL_TIME}
+            parts = drafted.reading.parts
+            key = [part for name in data.key for part in (parts.get(name, {}).values() or (name,))]
+            columns = {name: name for name in key} | {data.target: data.target, drafted.label_time: LABEL_TIME}
             keys = None if data.key else {KEY: [names[row] for row in piece.rows]}
             content = raw.piece(piece.rows, only=columns, beside=keys)
         yield piece, content
@@ -91,7 +93,7 @@ def pieces(drafted: Drafted, *, now: pd.Timestamp) -> Iterator[Piece]:
 def _rows(drafted: Drafted, now: pd.Timestamp) -> Iterator[Piece]:
     frame, data = drafted.frame, drafted.data
     if drafted.reading.arrival is not None:
-        yield from _by_order(len(frame), frame["_row"].to_numpy(), drafted.rhythm.batch_rows, now)
+        yield from _by_order(frame.sort_values(data.time, kind="stable"), data.time, drafted.rhythm.batch_rows, now)
         return
     event = frame[data.time].sort_values(kind="stable")
     every = pd.Timedelta(data.batch_every)
@@ -109,11 +111,13 @@ def _rows(drafted: Drafted, now: pd.Timestamp) -> Iterator[Piece]:
         yield Piece(last, "rows", [int(row) for row in rows])
 
 
-def _by_order(n: int, rows: np.ndarray, usual: int, now: pd.Timestamp) -> Iterator[Piece]:
-    """By order of the file, a day apart, the last now."""
+def _by_order(frame: pd.DataFrame, time: str, usual: int, now: pd.Timestamp) -> Iterator[Piece]:
+    """By order of the rows, a day apart, the last now; rows of one made time come together."""
+    n, rows, times = len(frame), frame["_row"].to_numpy(), frame[time].to_numpy()
     first = int(n * FIRST_SHARE)
     usual = max(usual, -(-(n - first) // MOST_BATCHES), 1)
     ends = [*range(first, n, usual), n] if first < n else [n]
+    ends = [int(np.searchsorted(times, times[max(end, 1) - 1], side="right")) for end in ends]
     starts = [0, *ends[:-1]]
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
         if end > start:

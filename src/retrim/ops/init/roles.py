@@ -15,6 +15,7 @@ from retrim.core.models import MODELS
 from retrim.core.table import ColumnType
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.ops.init.desk import ARRIVAL, Desk
+from retrim.ops.init.parts import declared_parts
 
 EXACT = 2.0**53
 TIME_NAMES = ("event_time", "timestamp", "datetime", "date_time", "time", "date", "day", "ts", "created_at", "at")
@@ -113,10 +114,14 @@ def choose_time(desk: Desk) -> str:
     wishes, plans = desk.wishes, desk.plans
     taken = {wishes.label_time, wishes.label_due, wishes.target}
     name = wishes.event_time
-    if name is None:
+    if wishes.order is not None:
+        _as_order(desk, wishes.order)
+    elif name is None:
         times = [
             plan.name for plan in plans.values() if plan.type == "time" and plan.name not in taken and not plan.skip
         ]
+        whole = [one for one in times if one not in desk.parts]
+        times = whole or times  # one that is spread over columns where none stands in one
         times.sort(key=lambda one: TIME_NAMES.index(one.lower()) if one.lower() in TIME_NAMES else len(TIME_NAMES))
         name = times[0] if times else None
         if len(times) > 1 and name is not None:
@@ -132,6 +137,8 @@ def choose_time(desk: Desk) -> str:
             )
         elif name is not None:
             desk.notes.append(Note("event time", name, "the only column of times", "taken as the event time"))
+    if wishes.label_time in desk.parts:
+        raise BadInputError(f"the label time {wishes.label_time!r} is spread over columns; give it one of its own")
     for role, column in (("event time", name), ("label time", wishes.label_time), ("due time", wishes.label_due)):
         if column is not None:
             _as_time(desk, column, role)
@@ -140,11 +147,14 @@ def choose_time(desk: Desk) -> str:
             f"--label-due {wishes.label_due!r} is counted from a row's event, and no column says when that was; name "
             "it: --event-time"
         )
-    if name is None:
-        return ARRIVAL
-    plans[name] = replace(plans[name], role="time", skip=False)
+    if name is not None:
+        plans[name] = replace(plans[name], role="time", skip=False)
     if wishes.label_due is not None:
         plans[wishes.label_due] = replace(plans[wishes.label_due], role="due", skip=False)
+    desk.parts, seen = declared_parts(plans, desk.parts, wishes.keep)
+    desk.notes += seen
+    if name is None:
+        return ARRIVAL
     plan = plans[name]
     if plan.dates is not None and plan.dates.unsure:
         chosen = desk.ask(
@@ -152,6 +162,17 @@ def choose_time(desk: Desk) -> str:
         )
         plans[name] = replace(plan, dates=DateSpelling((chosen,), plan.dates.zones, plan.dates.naive, ""))
     return name
+
+
+def _as_order(desk: Desk, name: str) -> None:
+    plan, look = desk.plans[name], desk.looks[name]
+    _, words, numbers = _cells(look, "integer", desk.spelling.of(name))
+    if numbers is None or (numbers % 1 != 0).any() or np.abs(numbers).max(initial=0) >= EXACT:
+        shown = repr(str(words.index[0])[:40]) if len(words) else "nothing"
+        raise BadInputError(f"--order: {name!r} holds {shown}, and rows are put in order by whole numbers below 2^53")
+    desk.plans[name] = replace(plan, type="integer", role="forbidden", skip=False)
+    seen = f"{len(np.unique(numbers))} whole numbers from {numbers.min():.0f} to {numbers.max():.0f} put rows in order"
+    desk.notes.append(Note("order", name, seen, "declared, reading.order; rows of one number came together"))
 
 
 def _as_time(desk: Desk, name: str, role: str) -> None:

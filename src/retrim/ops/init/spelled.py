@@ -10,7 +10,6 @@ from retrim.core.init.columns import ColumnPlan
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import daylight_saving
 from retrim.core.init.task import Aim
-from retrim.core.made import APART
 from retrim.core.reading import ReadingParams
 from retrim.core.repeated_hours import later_hours
 from retrim.core.table import LABEL_TIME
@@ -49,12 +48,23 @@ def reading_of(desk: Desk, time: str) -> ReadingParams:
             for plan in plans
             if plan.type == "time" and not plan.skip and plan.dates and plan.dates.formats
         },
+        parts={name: parts for name, parts in desk.parts.items() if name in desk.plans},
         zone=desk.zone,
         repeated={},
-        skip=tuple(plan.name for plan in plans if plan.skip or plan.name == desk.wishes.label_time),
+        skip=tuple(
+            plan.name
+            for plan in plans
+            if (plan.skip and plan.name not in parts_of(desk)) or plan.name == desk.wishes.label_time
+        ),
         arrival=ARRIVAL if time == ARRIVAL else None,
+        order=desk.wishes.order,
         calendar={},
     )
+
+
+def parts_of(desk: Desk) -> set[str]:
+    """Columns that a file has to have as parts of a time, kept or not."""
+    return {part for name, parts in desk.parts.items() if name in desk.plans for part in parts.values()}
 
 
 def spelt_as(desk: Desk, name: str) -> str:
@@ -68,7 +78,7 @@ def settle_types(desk: Desk, reading: ReadingParams, aim: Aim, time: str) -> Non
         plan = desk.plans[name]
         if plan.skip:
             continue
-        column = desk.raw.columns.column(name)
+        column = desk.cells(name)
         values, faults = typed(column, spelt_as(desk, name), plan.type, reading)
         if faults:
             desk.plans[name] = plan = _other_type(desk, plan, faults[0], time)
@@ -101,7 +111,7 @@ def _place_in(desk: Desk, zone: str, reading: ReadingParams) -> None:
     for name, plan in desk.plans.items():
         if plan.type != "time" or plan.skip:
             continue
-        cells, spelt = desk.raw.columns.column(name), spelt_as(desk, name)
+        cells, spelt = desk.cells(name), spelt_as(desk, name)
         earlier = typed(cells, spelt, "time", placed)[0]
         later = typed(cells, spelt, "time", placed, later=True)[0]
         series = desk.values.get(desk.wishes.entity or "", pd.Series("", index=earlier.index))
@@ -124,14 +134,14 @@ def _other_type(desk: Desk, plan: ColumnPlan, fault: Fault, time: str) -> Column
 def rows_to_land(desk: Desk, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series]:
     """Places of the rows that can land, and their targets."""
     keep = np.ones(desk.raw.rows, dtype=bool)
-    for name in [one for one in (time, desk.wishes.label_due) if one in desk.values]:
+    for name in [one for one in (time, desk.wishes.label_due, desk.wishes.order) if one in desk.values]:
         blank = desk.values[name].isna().to_numpy()
         if blank.any():
             desk.notes.append(
                 Note(
                     "missing",
                     name,
-                    f"{int(blank.sum())} rows have no such time",
+                    f"{int(blank.sum())} rows have no such {'number' if name == desk.wishes.order else 'time'}",
                     "left out: landing takes none of them",
                     "warn",
                 )
@@ -174,20 +184,3 @@ def _misplaced(desk: Desk, time: str) -> np.ndarray:
             desk.notes.append(Note("misplaced", name, seen, "left out: landing takes none of them", "warn"))
             found = found | bad.to_numpy()
     return found
-
-
-def arrival_times(rows: int) -> pd.Series:
-    return pd.Series(pd.Timestamp(0, tz="UTC") + np.arange(rows) * APART).astype("datetime64[us, UTC]")
-
-
-def no_time_note(desk: Desk) -> Note:
-    """What is lost without an event time, and which numbers could be one."""
-    numbers = [plan.name for plan in desk.plans.values() if plan.unix and plan.role != "target"]
-    seen = "no column says when a row's event happened"
-    if numbers:
-        seen += f"; {numbers[0]!r} could be seconds since 1970: --event-time {numbers[0]!r}"
-    lost = (
-        "works by order of arrival. Lost: seasons, gaps and late rows cannot be seen, labels count from arrival, and "
-        "batches are told apart by when they landed"
-    )
-    return Note("no event time", "", seen, lost, "warn")

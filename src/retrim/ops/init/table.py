@@ -64,14 +64,15 @@ def choose_horizon(desk: Desk, aim: Aim, rhythm: Rhythm, delays: Delays | None, 
 
 def choose_key(desk: Desk, kept: np.ndarray, time: str) -> list[str]:
     """Columns that name a row, if some do: an id, the time, or entity and time together."""
-    entity = desk.wishes.entity
+    entity, order = desk.wishes.entity, desk.wishes.order or time
     tried = [
         [name]
         for name, plan in desk.plans.items()
         if plan.unique and not plan.skip and plan.type in ("integer", "category") and plan.role == "forbidden"
     ]
-    tried += [[time]] if time in desk.values else []
-    tried += [[entity, time]] if entity and time in desk.values and not desk.plans[entity].skip else []
+    tried += [[order]] if order in desk.values else []
+    tried += [[*desk.series, order]] if desk.series else []
+    tried += [[entity, order]] if entity and order in desk.values and not desk.plans[entity].skip else []
     for names in tried:
         if (
             desk.wishes.target in names

@@ -74,6 +74,11 @@ def look(
     gate = settings.get("gate")
     confidence = float(gate["confidence"]) if isinstance(gate, dict) and "confidence" in gate else 0.95
     large = large_table(where, piece_mb=_piece_mb(settings))
+    if large is not None and wishes.order:
+        raise BadInputError(
+            f"{where} has {large.rows} rows and lands in pieces, in the order in which they stand; sort the file by "
+            f"{wishes.order!r} and leave --order out"
+        )
     if large is not None and wishes.label_time:
         raise BadInputError(
             f"{where} has {large.rows} rows and lands in pieces, each row with its label, so --label-time cannot be "
