@@ -9,7 +9,7 @@ from retrim.core.bundle import Predictor
 from retrim.core.fairness.groups import as_trained
 from retrim.core.metrics import row_losses
 from retrim.core.preview import Preview, preview
-from retrim.core.probe import Reading, fitted_rows, judged_blocks, reading_of, refit_losses
+from retrim.core.probe import Reading, apart_in_time, fitted_rows, judged_blocks, reading_of, refit_losses
 from retrim.core.training import WindowKind, distinct, in_parallel
 from retrim.core.work import ProbeCost, retraining_work
 from retrim.machine import cores
@@ -24,16 +24,29 @@ def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[Win
 
 
 def read_probe(
-    house: House, ripe: KnownTable, newest: np.ndarray, predictor: Predictor, *, unprobed: np.ndarray
+    house: House, ripe: KnownTable, newest: np.ndarray, predictor: Predictor, *, unprobed: np.ndarray, earlier: float
 ) -> tuple[dict[WindowKind, Reading], Preview | None]:
-    """The probe's reading with each training window, side by side; and what the gate would say of their refits."""
+    """The probe's reading with each training window, side by side; and what the gate would say of their refits.
+
+    Args:
+        house: The house.
+        ripe: The mature rows.
+        newest: Rows that no probe has judged and that have a past, ascending, shape (n,).
+        predictor: The champion.
+        unprobed: The mature rows that no probe has judged, shape (rows,).
+        earlier: The gain that the probe before found.
+    """
     params = house.params
+    waiting, newest = apart_in_time(newest, rows=_judged_rows(house))
+    waited = np.isin(np.arange(len(ripe)), waiting)
     places = np.concatenate(judged_blocks(newest, blocks=params.probe.blocks))
     judging = np.isin(np.arange(len(ripe)), newest[places])
     recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
     recipe = replace(recipe, balance=params.train.balance)
     past = as_trained(_to_fit(house, ripe), params.fairness)
-    champion, apart = (_champions(house, ripe.only(rows), predictor) for rows in (judging, unprobed & ~judging))
+    champion, apart = (
+        champions_losses(house, ripe.only(rows), predictor) for rows in (judging, unprobed & ~judging & ~waited)
+    )
 
     def refit(window: WindowKind, threads: int) -> np.ndarray:
         return refit_losses(
@@ -59,10 +72,20 @@ def read_probe(
         draws=params.judge.draws,
         block_rows=block_rows,
     )
-    return {kind: reading_of(champion, each, apart=apart, block_rows=block_rows) for kind, each in losses.items()}, said
+    readings = {
+        kind: reading_of(champion, each, apart=apart, block_rows=block_rows).with_waiting(len(waiting), earlier=earlier)
+        for kind, each in losses.items()
+    }
+    return readings, said
 
 
-def _champions(house: House, ripe: KnownTable, predictor: Predictor) -> np.ndarray:
+def _judged_rows(house: House) -> int:
+    """Rows that a probe judges where more have waited: those of a usual check, and as many as probe and gate need."""
+    params = house.params
+    return max(params.account.usual_rows, params.probe.min_rows, params.gate.min_rows)
+
+
+def champions_losses(house: House, ripe: KnownTable, predictor: Predictor) -> np.ndarray:
     """The champion's loss on each row."""
     rows = predictor.view.seen(ripe.read())
     if not len(rows):
@@ -79,6 +102,7 @@ def _to_fit(house: House, ripe: KnownTable) -> pd.DataFrame:
 
 def cost_of(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float) -> ProbeCost:
     params, rounds = house.params, predictor.recipe.rounds
+    _, newest = apart_in_time(newest, rows=_judged_rows(house))
     pasts = [
         past
         for window in _windows(house, ripe, predictor)
