@@ -113,7 +113,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         "drift_note": None,
         "slices": [],
         "landed": landed_since(house, previous, rows=len(table), now=now),
-        "labels_overdue": overdue_labels(table.times, as_of=now),
+        "labels_overdue": overdue_labels(table.times, house.params.data, as_of=now),
         "counted_until": None,
         "labels_until": None,
         "debited": [],

@@ -8,12 +8,14 @@ from typing import Any
 
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.core.init.leak_rows import DUPLICATES
+from retrim.core.init.too_good import LEANS_ON
 from retrim.datasets.address import address_of, is_address
 from retrim.datasets.large import Large
 from retrim.datasets.raw import RawTable, open_raw, raw_of
 from retrim.errors import BadInputError, RefusedError
 from retrim.machine import cores
 from retrim.mapping import read_yaml
+from retrim.ops.init.again import Replaced, require_unreleased, write_again
 from retrim.ops.init.desk import Ask, Wishes
 from retrim.ops.init.draft import Drafted, draft
 from retrim.ops.init.large import large_table, last_rows, size_note
@@ -88,16 +90,24 @@ def look(
     tell(f"looking at {raw.rows:,} rows")
     drafted = draft(raw, wishes, ask=ask, confidence=confidence, seed=7, threads=cores())
     if drafted.leaks:
-        said = "; ".join(leak.text for leak in drafted.leaks)
-        first = drafted.leaks[0].columns[0]
-        out = "Leave such a column out: --forbid " + repr(first)
-        known = "if it is known before the event"
-        if first == DUPLICATES:
-            out, known = "Send each row once", "if they happened twice"
-        raise RefusedError(f"leak: {said}. {out}; or, {known}: --allow-leak {first!r} --reason WHY")
+        raise RefusedError(_refusal(drafted))
     if large is not None:
         drafted = replace(drafted, notes=[size_note(raw), *drafted.notes])
     return Looked(raw, drafted, large)
+
+
+def _refusal(drafted: Drafted) -> str:
+    """What gives the answer away, how to go on, and what a model without it leans on."""
+    names = list(dict.fromkeys(name for leak in drafted.leaks for name in leak.columns))
+    columns = [name for name in names if name != DUPLICATES]
+    if columns:
+        out = "Leave out what is not known before the event: " + " ".join(f"--forbid {name!r}" for name in columns)
+        known = "or, of a column that is"
+    else:
+        out, known = "Send each row once", "or, if they happened twice"
+    leaned = "".join(f". Without: {note}" for note in drafted.notes if note.about == LEANS_ON)
+    said = "; ".join(leak.text for leak in drafted.leaks)
+    return f"leak: {said}. {out}; {known}: --allow-leak {names[0]!r} --reason WHY{leaned}"
 
 
 def _piece_mb(settings: Mapping[str, Any]) -> float:
@@ -107,7 +117,14 @@ def _piece_mb(settings: Mapping[str, Any]) -> float:
 
 
 def settle(
-    workspace: Workspace, looked: Looked, *, reason: str, land_history: bool, overwrite: bool, commit: bool
+    workspace: Workspace,
+    looked: Looked,
+    *,
+    reason: str,
+    land_history: bool,
+    overwrite: bool,
+    commit: bool,
+    again: Replaced | None = None,
 ) -> Written:
     """Writes the draft and lands the history. What a kill interrupted is gone on with.
 
@@ -118,18 +135,23 @@ def settle(
         land_history: Whether the table's rows land now.
         overwrite: Whether edits that are not committed may be overwritten.
         commit: Whether the settings and the suite are committed.
+        again: What it takes the place of; None: nothing has been set up before.
 
     Raises:
         RefusedError: Something that is not committed would be lost, or rows of another table have landed.
     """
-    if not half_landed(workspace, looked.drafted, looked.raw, looked.large, reason=reason):
-        require_free(workspace)
-        lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
+    drafted, raw, large = looked.drafted, looked.raw, looked.large
+    if again is not None or not half_landed(workspace, drafted, raw, large, reason=reason):
+        if again is None:
+            require_free(workspace)
+        lost = unsaved(workspace, workspace.root / drafted.data.suite)
         if lost and not overwrite:
             raise RefusedError(
                 f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this "
                 "again"
             )
-    return write(
-        workspace, looked.drafted, looked.raw, looked.large, reason=reason, land_history=land_history, commit=commit
-    )
+    if again is not None:
+        require_unreleased(workspace)
+        how = {"raw": raw, "large": large, "land_history": land_history}
+        return write_again(workspace, drafted, again, reason=reason, commit=commit, **how)
+    return write(workspace, drafted, raw, large, reason=reason, land_history=land_history, commit=commit)
