@@ -18,6 +18,8 @@ SOURCES = [*sorted((ROOT / "src" / "retrim").rglob("*.py")), *sorted((ROOT / "fl
 GAP = "{}"
 """What stands in a text for a value that is not known before it is printed."""
 FILES = {"csv", "html", "json", "md", "parquet", "png", "yaml"}
+DESCRIBING = ("help", "description")
+"""Arguments whose text is a help or an entry of the reference: it says what a thing is and answers nothing."""
 CALL = re.compile(r"(?<![\w./-])retrim ((?:--?)?[a-z][^\n`|;&#,:()]*)")
 LEADS = re.compile(r"(?:`|: |: |with |first |^|first: )$")
 """What stands before a command where it is not in backticks: so that `this retrim is` names none."""
@@ -25,11 +27,19 @@ LEADS = re.compile(r"(?:`|: |: |with |first |^|first: )$")
 
 @dataclass(frozen=True)
 class Printed:
-    """A text of the source, and where it stands."""
+    """A text of the source, and where it stands.
+
+    Args:
+        file: Of the source.
+        line: In it.
+        text: With a gap for each value.
+        describes: Whether it says in the help or the reference what an argument or a setting is.
+    """
 
     file: str
     line: int
     text: str
+    describes: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.text}"
@@ -55,9 +65,9 @@ class Printed:
 def printed() -> tuple[Printed, ...]:
     """Every text of the source that is no docstring."""
     return tuple(
-        Printed(path.relative_to(ROOT).as_posix(), line, text)
+        Printed(path.relative_to(ROOT).as_posix(), line, text, describes)
         for path in SOURCES
-        for line, text in _texts(ast.parse(path.read_text(encoding="utf-8")))
+        for line, text, describes in _texts(ast.parse(path.read_text(encoding="utf-8")))
     )
 
 
@@ -85,8 +95,8 @@ def cures() -> list[Printed]:
 
 
 def to_try() -> list[Printed]:
-    """Those of them that tell a reader what to do, so that a test has to try it; a help only says what a thing is."""
-    return [each for each in cures() if (each.file, each.line) not in helps()]
+    """Those of them that tell a reader what to do, so that a test has to try it; not what describes an argument."""
+    return [each for each in cures() if not each.describes]
 
 
 @cache
@@ -145,18 +155,21 @@ def is_setting(key: str) -> bool:
     return True
 
 
-def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def _texts(tree: ast.Module) -> Iterator[tuple[int, str, bool]]:
     known: set[int] = set()
+    described: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr):
             known.add(id(node.value))  # a docstring, of a constant too
         if isinstance(node, ast.JoinedStr):
             known |= {id(part) for part in node.values}
+        if isinstance(node, ast.keyword) and node.arg in DESCRIBING:
+            described.add(id(node.value))
     for node in ast.walk(tree):
         if id(node) in known:
             continue
         if isinstance(node, ast.JoinedStr):
             parts = (str(part.value) if isinstance(part, ast.Constant) else GAP for part in node.values)
-            yield node.lineno, "".join(parts)
+            yield node.lineno, "".join(parts), id(node) in described
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.lineno, node.value
+            yield node.lineno, node.value, id(node) in described
