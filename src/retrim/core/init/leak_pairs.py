@@ -10,13 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retrim.core.init.leak import ALONE, Leak
-from retrim.core.init.leak_alone import ENOUGH, ERRORS, LARGEST, step_of
+from retrim.core.init.leak import Leak
+from retrim.core.init.leak_alone import step_of
+from retrim.core.init.leak_share import (
+    BLOCKS,
+    LEAST_BLOCK,
+    LEAST_ROWS,
+    Goal,
+    Sheet,
+    judged,
+    runs_of,
+    share_of,
+    sheet_of,
+)
 
 SAMPLED, SAMPLED_CLASSES = 8_000, 4_000
-BLOCKS, LEAST_BLOCK = 20, 50
-"""Blocks of time, and the fewest rows of one."""
-LEAST_ROWS = 60
 MOST_LINEAR, MOST_MADE = 300, 40
 """Columns of which all pairs are looked at: as weighted sums (also of logarithms), and as products and ratios made."""
 LOOKED_AT = 30
@@ -27,54 +35,8 @@ SEPARATE = 1e-10
 """Variance that one column has beside another, at least, for a sum of both to be told from one of them."""
 TIMES = 10.0
 """How much less variance a pair leaves than the better of its columns; of errors, its root."""
-TYPICAL = 0.25
-"""Largest residual of a typical row, in typical deviations: one row far out may not decide."""
-PROMISING, LEAVES = 0.5, 16
-"""Share of errors that a quick weighted sum takes away for a better one to be fitted; cases told apart by a score."""
 MOST_CLASSES = 4
 """Classes that are looked at, one against the others: the commonest."""
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What is to be told.
-
-    Args:
-        values: In order of time, the codes where it is a class, shape (n,).
-        kind: The class that scores aim at; None: it is a number.
-        move: What the row before leaves, as `step_of` has it.
-        log_move: The same of the number's logarithm.
-        blocks: Blocks of time within which it is to be told.
-    """
-
-    values: np.ndarray
-    kind: float | None
-    move: float
-    log_move: float = np.inf
-    blocks: int = BLOCKS
-
-    @property
-    def classes(self) -> bool:
-        return self.kind is not None
-
-    def aim(self, values: np.ndarray) -> np.ndarray:
-        """What scores aim at, shape (n,): the number, or 1 for the class and 0 for the others."""
-        return values if self.kind is None else (values == self.kind).astype("float64")
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """Columns within blocks of time.
-
-    Args:
-        values: Shape (n, columns), each less its block's mean and in its own deviations; 0 where missing.
-        present: Shape (n, columns).
-        block: Block of each row, ascending, shape (n,).
-    """
-
-    values: np.ndarray
-    present: np.ndarray
-    block: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -136,25 +98,6 @@ def _blocks(rows: int, blocks: int) -> np.ndarray:
     return np.minimum(np.arange(rows) // size, max(rows // size - 1, 0))
 
 
-def _runs(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each block starts, and of each row the number of its block among those that are there."""
-    begins = np.diff(block, prepend=block[:1] - 1) > 0
-    return np.flatnonzero(begins), np.cumsum(begins) - 1
-
-
-def _sheet(raw: np.ndarray, block: np.ndarray) -> Sheet:
-    present = np.isfinite(raw)
-    filled = np.where(present, raw, 0.0)
-    starts, run = _runs(block)
-    counts = np.maximum(np.add.reduceat(present, starts, axis=0, dtype="float64"), 1)
-    means = (np.add.reduceat(filled, starts, axis=0) / counts)[run]
-    values = np.where(present, raw - means, 0.0)
-    scale = np.sqrt((values**2).sum(axis=0) / np.maximum(present.sum(axis=0), 1))
-    usable = np.isfinite(scale) & (scale > 0)
-    values = np.where(usable, values / np.where(usable, scale, 1.0), 0.0)
-    return Sheet(values, present & usable, block)
-
-
 def _logs(values: np.ndarray) -> np.ndarray:
     return np.log(np.where(values != 0, np.abs(values), np.nan))
 
@@ -177,13 +120,13 @@ def _tell(raw: np.ndarray, goal: Goal) -> list[Found]:
 
 def _linear(raw: np.ndarray, values: np.ndarray, goal: Goal, *, logs: bool) -> list[Found]:
     """Weighted sums of columns: of each by itself, and of all pairs of the strongest."""
-    sheet = _sheet(raw, _blocks(len(values), goal.blocks))
-    aim = _sheet(goal.aim(values)[:, None], sheet.block).values[:, 0]
+    sheet = sheet_of(raw, _blocks(len(values), goal.blocks))
+    aim = sheet_of(goal.aim(values)[:, None], sheet.block).values[:, 0]
     alone = _alone(sheet, aim)
     found = []
     strong = np.argsort(-alone, kind="stable")[:MOST_LINEAR]
     for place in strong[alone[strong] >= (CLASS_HINT if goal.classes else HINT)]:
-        one = _judged(sheet.values[:, [place]], sheet.present[:, place], values, sheet.block, goal)
+        one = judged(sheet.values[:, [place]], sheet.present[:, place], values, sheet.block, goal)
         found += [] if one is None else [Found((int(place),), "alone", one, 0.0)]
     caught = {one.places[0] for one in found}
     strongest = np.array([place for place in strong if int(place) not in caught], dtype="int64")
@@ -230,10 +173,10 @@ def _pairs(sheet: Sheet, aim: np.ndarray) -> np.ndarray:
 
 def _pair(sheet: Sheet, a: int, b: int, values: np.ndarray, goal: Goal, *, logs: bool) -> Found | None:
     both = sheet.present[:, a] & sheet.present[:, b]
-    share = _judged(sheet.values[:, [a, b]], both, values, sheet.block, goal)
+    share = judged(sheet.values[:, [a, b]], both, values, sheet.block, goal)
     if share is None:
         return None
-    alone = max(_share(sheet.values[:, [place]], both, values, sheet.block, goal) for place in (a, b))
+    alone = max(share_of(sheet.values[:, [place]], both, values, sheet.block, goal) for place in (a, b))
     if not _better(share, alone, classes=goal.classes):
         return None
     weights = _weights(sheet.values[both][:, [a, b]], goal.aim(values)[both], sheet.block[both])
@@ -245,9 +188,9 @@ def _pair(sheet: Sheet, a: int, b: int, values: np.ndarray, goal: Goal, *, logs:
 def _made(raw: np.ndarray, values: np.ndarray, goal: Goal) -> list[Found]:
     """Products and ratios of the strongest columns as they stand, as logarithms know no sign and no zero."""
     block = _blocks(len(values), goal.blocks)
-    aim = _sheet(goal.aim(values)[:, None], block)
+    aim = sheet_of(goal.aim(values)[:, None], block)
     steady = _steady(aim.values, aim.present, block)[:, 0]
-    plain, logs = _sheet(raw, block), _sheet(_logs(raw), block)
+    plain, logs = sheet_of(raw, block), sheet_of(_logs(raw), block)
     strength = np.maximum(_alone(plain, aim.values[:, 0]), _alone(logs, aim.values[:, 0]))
     places = np.argsort(-strength, kind="stable")[:MOST_MADE]
     hints: list[tuple[float, int, int, str]] = []
@@ -261,7 +204,7 @@ def _made(raw: np.ndarray, values: np.ndarray, goal: Goal) -> list[Found]:
             "ratio of the second to the first": raw[:, others] / raw[:, [a]],
         }
         for form, made in ways.items():
-            sheet = _sheet(np.where(np.isfinite(made), made, np.nan), block)
+            sheet = sheet_of(np.where(np.isfinite(made), made, np.nan), block)
             shown = _alone(Sheet(_steady(sheet.values, sheet.present, block), sheet.present, block), steady)
             better = np.maximum(strength[others], strength[a])
             hints += [
@@ -281,14 +224,14 @@ def _maker(
 ) -> Found | None:
     first, second = raw[:, pair[0]], raw[:, pair[1]]
     made = {"product": first * second, "ratio": first / second}.get(form, second / first)
-    sheet = _sheet(np.where(np.isfinite(made), made, np.nan)[:, None], block)
+    sheet = sheet_of(np.where(np.isfinite(made), made, np.nan)[:, None], block)
     rows = sheet.present[:, 0]
-    share = _judged(sheet.values, rows, values, block, goal)
+    share = judged(sheet.values, rows, values, block, goal)
     if share is None:
         return None
     either = raw[:, list(pair)]
     alone = max(
-        _share(_sheet(kind, block).values[:, [place]], rows & np.isfinite(kind[:, place]), values, block, goal)
+        share_of(sheet_of(kind, block).values[:, [place]], rows & np.isfinite(kind[:, place]), values, block, goal)
         for kind in (either, _logs(either))
         for place in (0, 1)
     )
@@ -302,83 +245,13 @@ def _better(share: float, alone: float, *, classes: bool) -> bool:
 
 def _steady(values: np.ndarray, present: np.ndarray, block: np.ndarray) -> np.ndarray:
     """The columns in each block's own deviations, as a scale may move too."""
-    starts, run = _runs(block)
+    starts, run = runs_of(block)
     counts = np.maximum(np.add.reduceat(present, starts, axis=0, dtype="float64"), 1)
     scale = np.sqrt(np.add.reduceat(values**2, starts, axis=0) / counts)[run]
     return np.where(scale > 0, values / np.where(scale > 0, scale, 1.0), 0.0)
 
 
-def _judged(columns: np.ndarray, rows: np.ndarray, values: np.ndarray, block: np.ndarray, goal: Goal) -> float | None:
-    """The share that these columns explain, where that is too much; else None."""
-    share = _share(columns, rows, values, block, goal)
-    return share if share >= (ERRORS if goal.classes else ALONE) else None
-
-
-def _share(columns: np.ndarray, rows: np.ndarray, values: np.ndarray, block: np.ndarray, goal: Goal) -> float:
-    """What a weighted sum of the columns explains on these rows: of variance, or of errors by one threshold."""
-    if rows.sum() < LEAST_ROWS:
-        return 0.0
-    if goal.classes:
-        return _errors_saved(columns[rows], goal, values[rows], block[rows])
-    return _variance_saved(columns[rows], values[rows], block[rows], goal.move)
-
-
-def _variance_saved(columns: np.ndarray, values: np.ndarray, block: np.ndarray, move: float) -> float:
-    """Against the mean of each block, and against the step from the row before: a slow series is told by its past."""
-    least = 3 * (columns.shape[1] + 1)
-    left, whole, free, means = [], [], 0, 0
-    for number in np.unique(block):
-        here = block == number
-        if here.sum() < least:
-            continue
-        centred = values[here] - values[here].mean()
-        matrix = np.column_stack([np.ones(int(here.sum())), columns[here]])
-        weights, *_ = np.linalg.lstsq(matrix, centred, rcond=None)
-        left.append(centred - matrix @ weights)
-        whole.append(centred)
-        free += matrix.shape[1]
-        means += 1
-    if not whole:
-        return 0.0
-    residual, centred = np.concatenate(left), np.concatenate(whole)
-    variance = float((centred**2).sum()) / max(len(centred) - means, 1)
-    usual = min(variance, move)
-    far = np.abs(centred) >= np.median(np.abs(centred))
-    typical = float(np.median(np.abs(residual[far]))) <= TYPICAL * float(np.median(np.abs(centred[far])))
-    if not (np.isfinite(usual) and usual > 0 and typical):
-        return 0.0
-    return 1 - float((residual**2).sum()) / max(len(residual) - free, 1) / usual
-
-
-def _errors_saved(columns: np.ndarray, goal: Goal, kinds: np.ndarray, block: np.ndarray) -> float:
-    """By a few thresholds on the weighted sum that tells one class best, within blocks, over a naive rule."""
-    values = goal.aim(kinds)
-    _, counts = np.unique(kinds, return_counts=True)
-    usual = min(len(kinds) - float(counts.max()), goal.move * len(kinds))
-    if usual < ENOUGH or min(values.sum(), len(values) - values.sum()) < ENOUGH:
-        return 0.0
-    centred = _sheet(columns, block).values
-    if columns.shape[1] == 1:
-        return 1 - _wrong(centred[:, 0], kinds) / usual
-    weights, *_ = np.linalg.lstsq(centred, values - values.mean(), rcond=None)
-    share = 1 - _wrong(centred @ weights, kinds) / usual
-    if share < PROMISING:
-        return share
-    from sklearn.linear_model import LogisticRegression
-
-    fitted = LogisticRegression(C=100.0).fit(centred, values)
-    return max(share, 1 - _wrong(centred @ fitted.coef_[0], kinds) / usual)
-
-
-def _wrong(score: np.ndarray, kinds: np.ndarray) -> int:
-    from sklearn.tree import DecisionTreeClassifier
-
-    tree = DecisionTreeClassifier(max_leaf_nodes=LEAVES, min_samples_leaf=max(len(kinds) // 100, 10), random_state=0)
-    column = np.clip(score.reshape(-1, 1), -LARGEST, LARGEST)
-    return int((tree.fit(column, kinds).predict(column) != kinds).sum())
-
-
 def _weights(columns: np.ndarray, values: np.ndarray, block: np.ndarray) -> np.ndarray:
-    aim = _sheet(values[:, None], block).values[:, 0]
-    weights, *_ = np.linalg.lstsq(_sheet(columns, block).values, aim, rcond=None)
+    aim = sheet_of(values[:, None], block).values[:, 0]
+    weights, *_ = np.linalg.lstsq(sheet_of(columns, block).values, aim, rcond=None)
     return np.asarray(weights)
