@@ -71,19 +71,6 @@ def printed() -> tuple[Printed, ...]:
     )
 
 
-@cache
-def helps() -> frozenset[tuple[str, int]]:
-    """File and line of each text that a command's help, the description of a field or an example below a help is."""
-    found = set()
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                given = [one.value for one in node.keywords if one.arg in ("help", "description")]
-                given += node.args if getattr(node.func, "id", "") == "example" else []
-                found |= {(path.relative_to(ROOT).as_posix(), one.lineno) for one in given}
-    return frozenset(found)
-
-
 FAULTS = ("core/fairness/fits.py", "core/lags_fit.py", "core/rows.py")
 """Files whose generators and lists of faults become refusals of their section."""
 
@@ -98,7 +85,7 @@ def refusals() -> tuple[Printed, ...]:
             raised = isinstance(node, ast.Raise) and getattr(getattr(node.exc, "func", None), "id", "") == "ValueError"
             told = isinstance(node, ast.Yield) or getattr(getattr(node, "func", None), "attr", "") == "append"
             if raised or (told and name.endswith(FAULTS)):
-                found |= {(name, line, text) for line, text in _texts(ast.Module([ast.Expr(node)], []))}
+                found |= {(name, line, text) for line, text, _ in _texts(ast.Module([ast.Expr(node)], []))}
     return tuple(Printed(*each) for each in sorted(found) if len(each[2].split()) > 1)
 
 
