@@ -9,6 +9,8 @@ SAMPLED = 20_000
 LARGEST = 1e38
 ERRORS, ENOUGH = 0.9, 20
 """Share of the errors over the commonest class that one column may take away, where at least so many are expected."""
+FEW = 5
+"""Errors of a naive rule that are expected, of fewer of which nothing can be told."""
 OWN_ROWS = 30
 """Rows that have the column, from which they are judged by themselves."""
 GAPS = 0.02
@@ -69,7 +71,9 @@ def _share(values: pd.Series, goal: np.ndarray, move: float, *, classes: bool) -
         share = 1 - float(np.mean((truth - told) ** 2)) / total if total > 0 else 0.0
         return share if share >= ALONE else None
     usual = min(1 - max(float(np.mean(truth == kind)) for kind in np.unique(goal[:cut])), move)
-    share = 1 - float(np.mean(truth != told)) / usual if usual > 0 else 0.0
+    if usual * len(truth) < FEW:
+        return None
+    share = 1 - float(np.mean(truth != told)) / usual
     return share if share >= (ERRORS if usual * len(truth) >= ENOUGH else ALONE) else None
 
 
