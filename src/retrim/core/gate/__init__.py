@@ -9,6 +9,7 @@ from retrim.core.gate.models import judge_models
 from retrim.core.gate.params import CalibrationParams, GateParams, GateSliceParams
 from retrim.core.gate.relative import SAYABLE
 from retrim.core.gate.reuse import Used, uses
+from retrim.core.gate.support import Shown, Support, support_of
 from retrim.core.gate.verdict import Check, Verdict
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "GateSliceParams",
     "Judged",
     "Scored",
+    "Shown",
     "Stated",
+    "Support",
     "Used",
     "Verdict",
     "confidence_of",
@@ -28,5 +31,6 @@ __all__ = [
     "judge_models",
     "recency",
     "score",
+    "support_of",
     "uses",
 ]

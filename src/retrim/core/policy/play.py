@@ -8,7 +8,7 @@ import pandas as pd
 
 from retrim.core.account import EMPTY, Account
 from retrim.core.history import Past, PastCheck, PastRun
-from retrim.core.policy.judging import Judging
+from retrim.core.policy.judging import Judging, Life
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.preview import Preview
 from retrim.core.probe import Reading
@@ -227,8 +227,10 @@ def _retrain(setting: Setting, walk: _Walk, check: int, answer: Answer) -> None:
         if until is not None:
             walk.note_run("deferred", answer.rules, moment, setting.moments[until])
             return
-        champion = (walk.live.model, walk.live.kind)
-        verdict = judging.verdict(matrix, setting.kinds, champion, model=model, until=known)
+        champion, life = (walk.live.model, walk.live.kind), None
+        if "account" in answer.rules:
+            life = _life(setting, walk.live)
+        verdict = judging.verdict(matrix, setting.kinds, champion, model=model, until=known, life=life)
         kind, passed = matrix.kinds.index(verdict.winner), verdict.promote
     walk.checks.append(check)
     walk.fitted += sum(int(matrix.fitted_rows[each, matrix.origin(model)]) for each in setting.kinds)
@@ -254,14 +256,17 @@ def _look(setting: Setting, walk: _Walk, check: int, window: int | None, *, prob
         deposited = Account(reading.gain * share, (reading.error * share) ** 2)
         walk.best = best_kind(setting, window)
         if setting.judging is not None:
-            champion = (walk.live.model, walk.live.kind)
-            said = setting.judging.preview(
-                matrix, setting.kinds, champion, window=window, labels=setting.delays.labels, blocks=setting.blocks
-            )
+            champion, life = (walk.live.model, walk.live.kind), _life(setting, walk.live)
+            said = setting.judging.preview(matrix, setting.kinds, champion, window=window, life=life)
         walk.probed += probe_rows(setting, window)
     past = Past(tuple(walk.runs), tuple(walk.past), ())
     measured = walk.served[window] if window is not None and setting.delays.labels else walk.live
     return Seen(check, window, walk.live, measured, reading, said, account, deposited, past)
+
+
+def _life(setting: Setting, live: Live) -> Life:
+    """The windows that this champion's checks probe: those whose labels came after it was decided on."""
+    return Life(max(live.decided - setting.delays.labels, 0), setting.delays.labels, setting.blocks)
 
 
 def read(setting: Setting, live: Live, window: int, *, kind: int) -> Reading:
