@@ -7,12 +7,12 @@
 50 windows after the first 20 % of rows; a price of 1/40 and of 1/15 of the gain, which is the loss of never retraining
 minus that of retraining at every window (where that is no gain, the larger one of the two training windows alone);
 labels at once and 2 windows late; all past rows, a sliding window of as many rows as the first part, and both.
-The account is the shipped one: rules and settings of params.yaml, asked through the code that runs live, without the
-budget of params.yaml, which counts calendar days.
+The account is the shipped one: rules and settings of params.yaml, asked through the code that runs live.
 """
 
 import argparse
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -25,7 +25,7 @@ from matrices import BLOCKS, KINDS, matrix_of
 from policy_peers import Asked, beside
 from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
 
-from retrim.core.evidence import TriggerParams
+from retrim.core.evidence import BudgetParams, TriggerParams
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.compare import usual_fit
 from retrim.core.policy.hindsight import best
@@ -41,7 +41,7 @@ AFTER = (False, True)  # whether what was judged is fitted once more on all rows
 RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)}
 LOW = 1e-4  # price on a stationary stream, of the loss summed over it without any retraining
 PARAMS = load_params(ROOT / "params.yaml")
-TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("account",), "budget": None})
+TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("account",)})
 GATE = PARAMS.gate.model_copy(update={"min_rows": 2})  # windows are as long as the stream makes them
 BAND: TriggerParams = TriggerParams.model_validate(
     {
@@ -50,6 +50,7 @@ BAND: TriggerParams = TriggerParams.model_validate(
         "band": {"unit": "sd", "reach": 1.0},
         "cooldown_checks": 0,
         "loop_checks": 0,
+        "budget": None,
     }
 )
 
@@ -111,9 +112,11 @@ def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float, af
     return made
 
 
-def asked_at(setting: Setting, price: float, ahead: float = PARAMS.account.ahead) -> Asks:
+def asked_at(
+    setting: Setting, price: float, ahead: float = PARAMS.account.ahead, triggers: TriggerParams = TRIGGERS
+) -> Asks:
     """The account as shipped, on any history."""
-    return by_rules(setting, TRIGGERS, price=price, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
+    return by_rules(setting, triggers, price=price, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
 
 
 POLICIES: dict[str, Callable[[Run], Asks]] = {
@@ -237,6 +240,31 @@ def controls(
     return lines
 
 
+GUARDED: dict[str, dict[str, Any]] = {
+    "as shipped": {},
+    "held from the first refusal on": {"refusals_to_hold": 1},
+    "held from the third refusal on": {"refusals_to_hold": 3},
+    "never held": {"refusals_to_hold": 10_000},
+    "without a budget": {"budget": None},
+    "4 runs in 26 checks": {"budget": BudgetParams(runs=4, checks=26)},
+}
+
+
+def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
+    """The account under other guards: cost over hindsight that keeps nothing back, and how often each stopped it."""
+    lines = []
+    for name, changes in GUARDED.items():
+        triggers = TRIGGERS.model_copy(update=changes)
+        played = [play(run.setting, asked_at(run.setting, run.price, triggers=triggers), probes=True) for run in runs]
+        ratios = np.array([each.cost(run.price) for each, run in zip(played, runs, strict=True)]) / fresh
+        stopped = sum((Counter(each.stopped) for each in played), Counter[str]())
+        line = {"guards": name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
+        line["retrainings"] = f"{np.mean([each.retrainings for each in played]):.2f}"
+        line["refused"] = f"{np.mean([len(each.refused) for each in played]):.2f}"
+        lines.append({**line, **{guard: str(stopped[guard]) for guard in ("hold", "cooldown", "budget", "gate")}})
+    return pd.DataFrame(lines)
+
+
 def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None:
     """Other settings of the account: mean ratio by stream; then the best on five streams, shown on the sixth."""
     table: dict[str, dict[str, float]] = {}
@@ -264,6 +292,7 @@ def main() -> None:
     parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--designs", action="store_true")
+    parser.add_argument("--guards", action="store_true", help="the account under other guards, and nothing else")
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--peers", type=Path, help="folder for RetrainOpt's environment; it is asked too")
     given = parser.parse_args()
@@ -281,6 +310,11 @@ def main() -> None:
             runs = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=gated, after=after)]
             released = f"gate on {gated:g} of a window" if gated else "every retraining is released"
             released += ", then fitted once more on all rows" if after else ""
+            if given.guards:
+                fresh = np.array([run.least for run in runs]) if fresh is None else fresh
+                print(released)
+                show(guards(runs, fresh))
+                continue
             print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs; {released}\n")
             show(compared(runs))
             told = records(runs)
@@ -301,7 +335,7 @@ def main() -> None:
             if run.windows != "both"
         ]
         show(beside(alone, asked_at, fits_beside, given.peers))
-        if given.no_controls:
+        if given.no_controls or given.guards:
             return
         still = [(shuffled(stream, seed=1), matrix) for stream, matrix in made.values()]
         real = load(STATIONARY, cache / "packages")

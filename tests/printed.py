@@ -61,6 +61,19 @@ def printed() -> tuple[Printed, ...]:
     )
 
 
+@cache
+def helps() -> frozenset[tuple[str, int]]:
+    """File and line of each text that a command's help, the description of a field or an example below a help is."""
+    found = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                given = [one.value for one in node.keywords if one.arg in ("help", "description")]
+                given += node.args if getattr(node.func, "id", "") == "example" else []
+                found |= {(path.relative_to(ROOT).as_posix(), one.lineno) for one in given}
+    return frozenset(found)
+
+
 def cures() -> list[Printed]:
     """Texts that name a command; no examples below a command's help, and no names of things."""
     return [each for each in printed() if each.calls() and not each.text.startswith(("retrim ", "cd "))]
@@ -128,6 +141,8 @@ def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             known.add(id(body[0].value))  # a docstring
+        if isinstance(node, ast.Expr):
+            known.add(id(node.value))  # a docstring of a constant
         if isinstance(node, ast.JoinedStr):
             known |= {id(part) for part in node.values}
     for node in ast.walk(tree):

@@ -13,6 +13,7 @@ from retrim.errors import BadInputError
 from retrim.ops.approval import WAITING, answer_of, waiting
 from retrim.ops.check import CHECK, balance, money_of, price_now
 from retrim.ops.columns_gone import columns_gone
+from retrim.ops.guards import stopped_since
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
 from retrim.ops.probation import probation_ends, probation_now
@@ -71,7 +72,7 @@ def decision_record(house: House, which: str | None) -> dict[str, Any]:
     found = [row for row in decisions if which is None or row.id == which or row.as_of.startswith(which)]
     if not found:
         raise BadInputError(f"no decision {which!r}; the newest is {decisions[-1].id}")
-    row = found[-1]
+    row, checks = found[-1], [each for each in decisions if each.source == CHECK]
     run = house.store.run(f"run-{row.id}")
     return {
         "id": row.id,
@@ -85,6 +86,7 @@ def decision_record(house: House, which: str | None) -> dict[str, Any]:
         "verdict": None if run is None or run.version is None else _verdict(house, run.version),
         "release_checks": None if run is None or run.version is None else _release_checks(house, run.version),
         "answered": answer_to(house, row),
+        "guards": stopped_since(house, [each for each in checks if each.as_of <= row.as_of]),
     }
 
 
@@ -114,6 +116,8 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         if last is None
         else {"id": last.id, "as_of": last.as_of, "outcome": last.outcome, "reason": last.reason},
         "held": is_held(house, decisions),
+        "hold_ends": checks[-1].record["change"] if checks and checks[-1].record.get("stopped") == "hold" else None,
+        "guards": stopped_since(house, checks),
         "rolled_back": None if back is None else back.as_record(),
         "settled": settlement_now(house),
         "probation": probation_now(house),

@@ -9,6 +9,7 @@ from retrim.words import (
     answer_in_words,
     estimate_in_words,
     formers_in_words,
+    guards_in_words,
     limit_in_words,
     loss_in_words,
     probation_in_words,
@@ -57,6 +58,7 @@ def show_decision(record: dict[str, Any]) -> None:
             ("answered", answer_in_words(record["answered"])),
             ("answers", f"retrim why {facts['answers']}" if "answers" in facts else None),
             ("otherwise", facts.get("change") or None),
+            ("stopped by", guards_in_words(record["guards"])),
         ]
     )
     if facts.get("said"):

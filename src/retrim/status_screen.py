@@ -8,6 +8,7 @@ from retrim.words import (
     account_in_words,
     answer_in_words,
     back_in_words,
+    guards_in_words,
     lacks_in_words,
     probation_in_words,
     quality_in_words,
@@ -52,8 +53,10 @@ def show_status(record: dict[str, Any]) -> None:
                 if record["held"]
                 else None,
             ),
+            ("ends by", record["hold_ends"] if record["held"] else None),
             ("because", back_in_words(record["rolled_back"])),
             ("settled", answer_in_words(record["settled"])),
+            ("stopped by", guards_in_words(record["guards"])),
             ("running", ", ".join(run["id"] for run in record["running"]) or None),
             ("unpushed", "; ".join(f"{run['id']}: {run['reason']}" for run in record["unpushed"]) or None),
             ("stopped", stopped_in_words(record["stopped"])),

@@ -58,6 +58,27 @@ def back_in_words(record: dict[str, Any] | None) -> str | None:
     )
 
 
+GUARDS = {
+    "hold": "refusals that hold",
+    "cooldown": "the cooldown",
+    "circle": "the loop breaker",
+    "budget": "the budget",
+    "gate": "what the gate would have said",
+    "manual": "manual",
+}
+
+
+def guards_in_words(found: dict[str, Any] | None) -> str | None:
+    """How often each guard kept a rule from a run since the live version's release; None where none did."""
+    if found is None or not (found["guards"] or found["refused"]):
+        return None
+    said = [f"{GUARDS[guard]} {count}" for guard, count in sorted(found["guards"].items())]
+    if found["refused"]:
+        said.append(f"the gate refused {found['refused']} run{'' if found['refused'] == 1 else 's'}")
+    checks = found["checks"]
+    return f"{', '.join(said)}, in {checks} check{'' if checks == 1 else 's'} since {screens.moment(found['since'])}"
+
+
 def answer_in_words(answer: dict[str, Any] | None) -> str | None:
     """What a person said to what was held."""
     if answer is None:

@@ -104,8 +104,8 @@ class TestEveryRule:
         assert decide(LOUD, PARAMS.model_copy(update={"rules": (name, "manual")})).outcome != "retrain"
 
     def test_cannot_pass_a_used_up_budget(self, name: str, rule: Rule):
-        budget = BudgetParams(runs=1, per="30D")
-        alone = decide(replace(LOUD, spent=(NOW,)), PARAMS.model_copy(update={"rules": (name,), "budget": budget}))
+        budget = BudgetParams(runs=1, checks=30)
+        alone = decide(replace(LOUD, spent=(1,)), PARAMS.model_copy(update={"rules": (name,), "budget": budget}))
 
         assert alone.outcome == "none"
 

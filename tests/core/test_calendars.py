@@ -117,8 +117,16 @@ def test_windows_that_are_not_equally_long_shift_no_calendar(name: str) -> None:
     assert list(played.checks) == list(range(PERIODS[name], WINDOWS, PERIODS[name]))
 
 
-def test_the_budget_binds_a_calendar() -> None:
-    triggers = TriggerParams.model_validate({**SHIPPED.model_dump(), "budget": {"runs": 2, "per": "30D"}})
-    played = play(setting(), calendar("always", triggers).asks(setting()), probes=False)
+def test_a_calendar_of_every_check_asks_for_no_budget() -> None:
+    changes = calendar("always").changes
 
-    assert played.checks == (1,)  # the first model was a run too
+    assert changes is not None
+    assert changes["triggers.budget"] is None
+    assert "triggers.budget" not in (calendar("every-2").changes or {})
+
+
+def test_the_budget_binds_a_calendar() -> None:
+    triggers = TriggerParams.model_validate({**SHIPPED.model_dump(), "budget": {"runs": 2, "checks": 30}})
+    played = play(setting(), calendar("every-2", triggers).asks(setting()), probes=False)
+
+    assert played.checks == (2,)  # the first model was a run too

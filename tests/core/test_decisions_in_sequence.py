@@ -96,7 +96,10 @@ class Life:
         decision = after_rollback(decide(evidence, self.params), self.back)
         self.backs.append(self.back)
         self.decisions.append((self.now, decision, evidence))
-        self.checks.append(PastCheck(self.now, self.champion, step["drift"], decision.held, decision.settled))
+        balance, price = evidence.account.balance, evidence.price
+        self.checks.append(
+            PastCheck(self.now, self.champion, step["drift"], decision.held, decision.settled, balance, price)
+        )
         if decision.outcome == "retrain":
             self._run(decision.fired, step["comes_of_it"])
 
@@ -142,7 +145,7 @@ def live(steps: list[dict[str, Any]], rules: list[str], *, running_stays: bool =
         "cooldown_checks": 1,
         "loop_checks": 4,
         "refusals_to_hold": 2,
-        "budget": {"runs": 3, "per": "30D"},
+        "budget": {"runs": 3, "checks": 6},
         "max_wait": "30D",
     }
     life = Life(TriggerParams.model_validate(settings_))
@@ -169,14 +172,17 @@ def test_no_two_runs_go_on_at_once(steps: list[dict[str, Any]], rules: list[str]
 def test_no_check_starts_a_run_over_the_budget(steps: list[dict[str, Any]], rules: list[str]) -> None:
     life = live(steps, rules)
     paid = [run.as_of for run in life.runs if run.state != "deferred"]
+    times = [now for now, _, _ in life.decisions]
 
-    for now, _, _ in by_check(life):
-        assert sum(now - pd.Timedelta("30D") < each < now for each in paid) < 3
+    for place, (now, decision, _) in enumerate(life.decisions):
+        if decision.outcome == "retrain":
+            since = times[place - 5] if place >= 5 else START
+            assert sum(since <= each < now for each in paid) < 3
 
 
 @lives
 @given(steps=STEPS, rules=RULES)
-def test_after_two_refusals_no_check_starts_a_run_before_a_person_has(
+def test_after_two_refusals_no_check_starts_a_run_before_a_person_has_or_the_account_has_grown(
     steps: list[dict[str, Any]], rules: list[str]
 ) -> None:
     life = live(steps, rules)
@@ -184,8 +190,10 @@ def test_after_two_refusals_no_check_starts_a_run_before_a_person_has(
     for now, decision, evidence in life.decisions:
         ended = [run for run in life.runs if run.as_of < now and run.state in ("promoted", "refused")]
         settled = any(ended and ended[-2:][0].as_of <= each.at <= now for each in life.settled)
-        if [run.state for run in ended[-2:]] == ["refused"] * 2 and evidence.deferral is None and not settled:
-            assert decision.outcome != "retrain"
+        grown = evidence.lowest is not None and evidence.account.balance > evidence.lowest + evidence.price
+        refused = [run.state for run in ended[-2:]] == ["refused"] * 2
+        if refused and evidence.deferral is None and evidence.champion is not None and not settled:
+            assert grown or decision.outcome != "retrain"
 
 
 @lives

@@ -1,5 +1,6 @@
 """What follows from the history of checks and runs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -68,7 +69,32 @@ def test_refusals_that_were_settled_count_no_longer() -> None:
 
 @pytest.mark.parametrize("state", ["promoted", "refused", "failed", "running", "crashed"])
 def test_every_run_but_a_deferred_one_is_paid_for(state: str) -> None:
-    assert stands(runs=[run(1, state), run(2, "deferred", until=5)])["spent"] == (day(1),)
+    assert stands(runs=[run(1, state), run(2, "deferred", until=5)])["spent"] == (1,)
+
+
+def test_runs_are_as_old_as_the_checks_since() -> None:
+    found = stands(runs=[run(1, "promoted"), run(3, "failed")], checks=[check(1), check(2), check(3), check(4)])
+
+    assert found["spent"] == (4, 2)
+
+
+def test_the_least_the_account_held_since_a_refusal_is_known() -> None:
+    balances = {1: 9.0, 2: 7.0, 3: 6.0, 4: 8.0}
+    checks = [PastCheck(day(on), 1, (), (), (), balance, 5.0) for on, balance in balances.items()]
+    least = [stands(runs=[run(1, "refused")], checks=checks[:until], settled=())["lowest"] for until in (1, 2, 3, 4)]
+    emptied = stands(runs=[run(2, "refused")], checks=[checks[0], replace(checks[1], balance=3.0)])["lowest"]
+
+    assert least == [4.0, 4.0, 4.0, 4.0]
+    assert stands(runs=[run(1, "refused")], checks=[checks[0], replace(checks[1], balance=0.0)])["lowest"] == 0.0
+    assert emptied == 0.0
+    assert stands(runs=[run(1, "promoted")], checks=checks)["lowest"] is None
+
+
+def test_a_refusal_by_a_person_is_counted_from_the_answer() -> None:
+    checks = [PastCheck(day(on), 1, (), (), (), balance, 5.0) for on, balance in {1: 6.0, 2: 20.0}.items()]
+    refused = replace(run(1, "refused"), answered=day(2.5))
+
+    assert stands(runs=[refused], checks=checks)["lowest"] == 15.0
 
 
 def test_only_a_promotion_names_the_rules_that_started_it() -> None:

@@ -125,6 +125,7 @@ class Desk:
         version = len(self.shelf.folders) + 1
         paths = self._bundle(now, version)
         verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": promote, "reason": "as the test says"}
+        verdict["rows"] = self.house.params.split.judge_rows
         row = {"run": run.id, "tag": f"retrim/generated/v{version}", "as_of": iso(now), "made": iso(now)}
         hashes = {
             "bundle": folder_digest(paths.candidate),

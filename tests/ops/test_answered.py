@@ -28,6 +28,7 @@ class Kept:
         at = iso(self.desk.day(day))
         said = [{"rule": rule, "fires": rule in up, "text": "", "change": ""} for rule in ("account", "drift")]
         record = {"champion": 1, "findings": [], "drifted": [], "said": said, "held": list(held), "settled": []}
+        record |= {"account": {"balance": 0.0, "variance": 0.0, "recent": []}, "price": 1.0}
         row = {"id": f"check-{day:g}", "model": self.house.model, "source": "check", "as_of": at, "at": at}
         self.house.store.add_decision({**row, "outcome": outcome, "actor": "a test", "reason": "", "record": record})
         return f"check-{day:g}"

@@ -509,31 +509,76 @@ def test_without_drift_no_slice_is_told(make: Make, capsys: pytest.CaptureFixtur
 # --- cooldown, hold, deferral ---------------------------------------------------------------------
 
 
-def test_a_refusal_starts_the_cooldown(make: Make) -> None:
+def test_no_cooldown_holds_the_account_after_a_refusal(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=CHEAP)
     _until_it_pays(desk)
     desk.make_version(20, promote=False, decision=_last_id(desk))
-    said = []
-    for day in (22, 24, 26):
-        desk.land(desk.rows(day - 2, day), day)
-        said.append(desk.check(day))
+    desk.land(desk.rows(20, 22), 22)
 
-    assert [each.outcome for each in said] == ["none", "none", "retrain"]
-    assert said[1].reason.startswith("cooldown, check 2 of 2 after the last run (account ")
+    assert desk.check(22).record["fired"] == ["account"]
 
 
-def test_two_refusals_running_go_to_a_human(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=CHEAP | {"triggers": {"cooldown_checks": 0}})
+def refused_twice(make: Make) -> Desk:
+    """Two refusals, on days 20 and 22, of what the account had started; its price is then set to 1."""
+    desk = make(drift=CONCEPT, changes=CHEAP)
     _until_it_pays(desk)
     desk.make_version(20, promote=False, decision=_last_id(desk))
     desk.land(desk.rows(20, 22), 22)
     desk.check(22)
     desk.make_version(22, promote=False, decision=_last_id(desk))
-    desk.land(desk.rows(22, 24), 24)
-    checked = desk.check(24)
+    return desk
 
-    assert checked.outcome == "held"
-    assert "2 refusals running; a person has to release the next run" in checked.reason
+
+def held_until_it_grows(desk: Desk) -> tuple[Any, Any]:
+    """The check that a hold stops, where the price is out of reach of one check's deposit, and one where it is not."""
+    balance = balance_of(desk)
+    desk.land(desk.rows(22, 24), 24)
+    stopped = with_params(desk, account={"price": balance * 0.9}).check(24)
+    desk.land(desk.rows(24, 26), 26)
+    return stopped, with_params(desk, account={"price": 0.05}).check(26)
+
+
+def balance_of(desk: Desk) -> float:
+    """What the account holds now."""
+    now = status_record(desk.house, now=desk.day(23))["account"]
+    assert now is not None
+    return float(now)
+
+
+def test_two_refusals_running_hold_until_the_account_has_grown_beyond_them(make: Make) -> None:
+    stopped, ended = held_until_it_grows(refused_twice(make))
+
+    assert (stopped.outcome, stopped.record["stopped"]) == ("held", "hold")
+    assert "on hold after 2 refusals running; it ends by itself at an accumulated gain above" in stopped.reason
+    assert (ended.outcome, ended.record["fired"]) == ("retrain", ["account"])
+
+
+def test_a_hold_is_told_once_and_the_status_says_what_ends_it(make: Make) -> None:
+    desk = refused_twice(make)
+    held_until_it_grows(desk)
+    alerts = [row for row in desk.house.store.alerts(desk.house.model) if row.kind == "on hold"]
+    then = decision_record(desk.house, "2024-01-25")
+
+    assert len(alerts) == 1
+    assert "it ends by itself at an accumulated gain above" in alerts[0].text
+    assert then["guards"]["guards"]["hold"] == 1
+    assert then["guards"]["refused"] == 2
+
+
+def test_a_first_version_refused_twice_waits_for_as_many_new_rows_as_judged_it(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "house")
+    desk.land(desk.rows(0, 10), 10)
+    for day in (10, 10.1):
+        desk.check(day)
+        desk.make_version(day, promote=False, decision=_last_id(desk))
+    desk.land(desk.rows(10, 11), 11)
+    held = desk.check(11)
+    desk.land(desk.rows(11, 12), 12)
+
+    assert (held.outcome, held.record["stopped"]) == ("held", "hold")
+    assert held.reason.startswith("on hold after 2 refusals running until 24 more rows have matured; or a person")
+    assert status_record(desk.house, now=desk.day(11))["hold_ends"].startswith("24 more mature rows; or a person")
+    assert desk.check(12).outcome == "retrain"
 
 
 def test_a_deferred_run_neither_debits_nor_cools_nor_counts_as_a_refusal(make: Make) -> None:

@@ -13,7 +13,7 @@ from retrim.errors import RefusedError
 from retrim.ops import policy
 from retrim.ops.policy import Asked, Tried, backtest
 from retrim.ops.policy_fits import Work, read_log
-from retrim.ops.policy_report import lines, write_page
+from retrim.ops.policy_report import facts, lines, write_page
 from retrim.ops.policy_set import set_policy
 from tests.ops.desk import START, Desk, make_desk
 from tests.test_command_line_doc import keys
@@ -100,6 +100,18 @@ def test_the_document_names_the_keys_of_its_record(make: Make) -> None:
 
     assert keys("policy backtest") == record.keys()
     assert keys("policies") == record["policies"][0].keys()
+
+
+def test_it_says_what_each_guard_stopped_and_what_the_account_would_cost_without_it(make: Make) -> None:
+    done = tried(make(changes={"gate": {"min_gain": 0.99}}))
+    (gate,) = done.as_record()["guards"]
+    account = next(line for line in done.as_record()["policies"] if line["name"] == "account-1")
+
+    assert keys("guards") == gate.keys()
+    assert (gate["guard"], gate["stopped"] > 0, account["retrainings"]) == ("gate", True, gate["refused"])
+    assert gate["cost"] == pytest.approx(account["cost"])
+    assert gate["without"] != pytest.approx(gate["cost"])
+    assert any(fact.startswith("gate: kept the account from a retraining at") for fact in facts(done))
 
 
 def test_where_the_stream_turns_the_account_retrains_after_it(make: Make) -> None:

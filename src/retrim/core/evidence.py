@@ -19,10 +19,10 @@ from retrim.errors import UnknownNameError
 
 
 class BudgetParams(Section):
-    """How many retrainings may be started."""
+    """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""
 
     runs: int = Field(ge=1, description="retrainings, at most ...")
-    per: Span = Field(description="... in any span of this length")
+    checks: int = Field(ge=1, description="... in so many checks one after the other, this one counted")
 
 
 class TriggerParams(Section):
@@ -33,10 +33,10 @@ class TriggerParams(Section):
     drift_checks: tuple[int, int] = Field(description="m of the last n checks must have a finding over its threshold")
     every: Timetable = Field(description="the schedule rule: a span since the last run, or a cron expression in UTC")
     band: BandParams
-    cooldown_checks: int = Field(ge=0, description="checks after a retraining or refusal without another")
+    cooldown_checks: int = Field(ge=0, description="checks after a run in which no rule but the account starts one")
     loop_checks: int = Field(ge=0, description="checks after a promotion in which the same alarm goes to a person")
-    refusals_to_hold: int = Field(ge=1, description="refusals running after which a person has to release the next")
-    budget: BudgetParams | None = Field(description="retrainings at most in a span; null: as many as fire")
+    refusals_to_hold: int = Field(ge=1, description="refusals running after which only new evidence starts the next")
+    budget: BudgetParams | None = Field(description="retrainings at most in so many checks; null: as many as fire")
     max_wait: Span | None = Field(description="span without a label after which estimates may fire; null: never")
 
     @field_validator("rules")
@@ -86,11 +86,14 @@ class Evidence:
         checks_since_run: Checks since then, this one counted; None if none was.
         promoted_by: Rules that started that run, if it was promoted.
         refusals: Runs refused one after the other, up to now.
+        lowest: The least that the account has held since the last of them, its debit taken; None if that is not known.
+        anew: Without a live version: rows that have matured since the last of them, and those that judged it; else
+            None.
         deferral: The deferred run that waits to be tried again; None if none does.
         going_on: The run that is under way or is taken up again after a kill; None if there is none.
         waiting: The run whose version waits for a person's approval; None if there is none.
         held: Rules whose alarm waits for a person.
-        spent: As-of dates of the runs that were paid for, oldest first.
+        spent: Of each run that was paid for, how many checks ago it was, oldest first; 1: at the check before.
         settled: Rules whose alarm a person has settled; it is answered for as long as it stays up.
         timetable_settled: When a person last settled the timetable's alarm; None if nobody has.
     """
@@ -118,9 +121,11 @@ class Evidence:
     going_on: str | None
     waiting: str | None
     held: tuple[str, ...]
-    spent: tuple[pd.Timestamp, ...]
+    spent: tuple[int, ...]
     settled: tuple[str, ...] = ()
     timetable_settled: pd.Timestamp | None = None
+    lowest: float | None = None
+    anew: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,12 +137,14 @@ class Said:
         fires: Whether it asks for a retraining.
         text: The figures it looked at.
         change: What would have changed its answer.
+        stopped: Whether it would have fired, and the gate's preview kept it from that.
     """
 
     rule: str
     fires: bool
     text: str
     change: str
+    stopped: bool = False
 
     def as_record(self) -> dict[str, Any]:
         return {"rule": self.rule, "fires": self.fires, "text": self.text, "change": self.change}

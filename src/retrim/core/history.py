@@ -25,6 +25,7 @@ class PastRun:
         rules: Rules that started it; empty for a person's and for version 1.
         until: When a deferred one is to be tried again; None where that cannot be said.
         changed: Of a deferred one: whether rows, labels or settings have changed since.
+        answered: When a person answered for its version; None where none was asked.
     """
 
     id: str
@@ -33,6 +34,12 @@ class PastRun:
     rules: tuple[str, ...]
     until: pd.Timestamp | None
     changed: bool = False
+    answered: pd.Timestamp | None = None
+
+    @property
+    def over(self) -> pd.Timestamp:
+        """When it counts as ended: a person's answer, or the moment that it pretended was now."""
+        return self.as_of if self.answered is None else max(self.as_of, self.answered)
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ class PastCheck:
         drifted: Columns over a threshold; None where there were too few rows to look at.
         held: Rules whose alarm it left to a person.
         settled: Rules whose alarm a person had settled before, and that was still up.
+        balance: What the account held after it.
+        price: Of a retraining then.
     """
 
     as_of: pd.Timestamp
@@ -67,6 +76,8 @@ class PastCheck:
     drifted: tuple[str, ...] | None
     held: tuple[str, ...]
     settled: tuple[str, ...] = ()
+    balance: float = 0.0
+    price: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -125,8 +136,25 @@ def standing(past: Past, *, champion: int | None, drifted: tuple[str, ...] | Non
         "held": _held(past),
         "settled": _settled(past, champion),
         "timetable_settled": max((each.at for each in past.settled if TIMETABLE in each.rules), default=None),
-        "spent": tuple(sorted(run.as_of for run in past.runs if run.state != "deferred")),
+        "spent": _spent(past),
+        "lowest": _lowest(past, ended),
     }
+
+
+def _spent(past: Past) -> tuple[int, ...]:
+    """How many checks ago each run was that was paid for, oldest first; the one that is made now counts."""
+    paid = (run.as_of for run in past.runs if run.state != "deferred")
+    return tuple(1 + sum(check.as_of > moment for check in past.checks) for moment in sorted(paid))
+
+
+def _lowest(past: Past, ended: Sequence[PastRun]) -> float | None:
+    """The least that the account has held since the last refusal, its debit taken; None where no check is known."""
+    refused = [run.over for run in ended if run.state == "refused"]
+    before = [check for check in past.checks if refused and check.as_of <= refused[-1]]
+    if not before:
+        return None
+    since = [check.balance for check in past.checks if check.as_of > refused[-1]]
+    return min([max(before[-1].balance - before[-1].price, 0.0), *since])
 
 
 def _refusals(ended: Sequence[PastRun]) -> int:

@@ -25,7 +25,8 @@ def account_rule(evidence: Evidence, params: TriggerParams) -> Said:
     )
     if refuses and evidence.preview is not None:
         text += f"; but the gate would refuse it: {evidence.preview.reason}"
-    return Said("account", pays and not refuses, text, _account_change(evidence, pays=pays, refuses=refuses))
+    change = _account_change(evidence, pays=pays, refuses=refuses)
+    return Said("account", pays and not refuses, text, change, stopped=refuses)
 
 
 def _account_change(evidence: Evidence, *, pays: bool, refuses: bool) -> str:

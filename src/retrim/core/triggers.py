@@ -1,7 +1,7 @@
 """The decision: every rule is asked, and what holds them back is looked at in turn. Every answer has its reason."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 
@@ -15,6 +15,10 @@ RELEASE = "`retrim retrain --reason ...`, or without a run `retrim settle --reas
 
 
 Outcome = Literal["none", "retrain", "restore", "rollback", "held"]
+Guard = Literal["hold", "cooldown", "circle", "budget", "gate", "manual"]
+GUARDS: tuple[Guard, ...] = get_args(Guard)
+"""What may keep a rule that fires from a run: refusals running, the checks after a run, an alarm that goes round in a
+circle, the budget, the gate's preview, a person."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Decision:
         fired: The rules that start the run; empty where none of them did.
         held: Rules whose alarm waits for a person from now on.
         settled: Rules whose alarm a person has settled, and that is still up.
+        stopped: What kept a run from being started that a rule had asked for; None where nothing did.
     """
 
     outcome: Outcome
@@ -38,6 +43,7 @@ class Decision:
     fired: tuple[str, ...]
     held: tuple[str, ...]
     settled: tuple[str, ...] = ()
+    stopped: Guard | None = None
 
 
 def decide(evidence: Evidence, params: TriggerParams) -> Decision:
@@ -55,7 +61,7 @@ def decide(evidence: Evidence, params: TriggerParams) -> Decision:
     if settled:
         reason = f"{texts}; {' and '.join(settled)} was settled by a person, and is up ever since"
         return replace(quiet, reason=reason, change="the alarm going quiet and coming up again; `retrim retrain`")
-    return replace(quiet, change=_changes(said))
+    return replace(quiet, change=_changes(said), stopped="gate" if any(each.stopped for each in said) else None)
 
 
 def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -> Decision | None:
@@ -71,8 +77,10 @@ def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -
     if evidence.deferral is not None:
         return _tried_again(quiet, evidence.deferral, evidence, params)
     if evidence.champion is None:
-        if evidence.refusals >= params.refusals_to_hold:
-            return replace(quiet, outcome="held", reason=_refused_so_often(evidence), change=f"a person: {RELEASE}")
+        if (missing := _rows_missing(evidence, params)) > 0:
+            reason = f"{_on_hold(evidence)} until {missing} more rows have matured; or {_released()}"
+            change = f"{missing} more mature rows; or {_released()}"
+            return replace(quiet, outcome="held", reason=reason, change=change, stopped="hold")
         first = replace(quiet, reason="no version is live: the first is made", change="a live version")
         return _start(first, evidence, params, fired=())
     return None
@@ -98,24 +106,25 @@ def _tried_again(quiet: Decision, deferral: Deferral, evidence: Evidence, params
 
 
 def _with_alarms(quiet: Decision, firing: list[Said], evidence: Evidence, params: TriggerParams) -> Decision:
-    """The decision where at least one rule asks for a retraining."""
+    """The decision where at least one rule asks for a retraining: each guard in turn lets some of them through."""
     texts = "; ".join(each.text for each in firing)
-    held_back = evidence.refusals >= params.refusals_to_hold
-    if held_back:
-        reason = f"{texts}; but {_refused_so_often(evidence)}"
-        return replace(quiet, outcome="held", reason=reason, change=f"a person: {RELEASE}")
-    if evidence.checks_since_run is not None and evidence.checks_since_run <= params.cooldown_checks:
-        cooling = f"cooldown, check {evidence.checks_since_run} of {params.cooldown_checks} after the last run"
-        left = params.cooldown_checks - evidence.checks_since_run + 1
-        change = f"a cooldown of fewer than {evidence.checks_since_run} checks, or waiting for {left} more"
-        return replace(quiet, reason=f"{cooling} ({texts})", change=change)
-    circling = _circling(evidence, firing, params)
+    if _is_held(evidence, params):
+        reason, change = _hold_ends(evidence, params)
+        return replace(quiet, outcome="held", reason=f"{texts}; but {reason}", change=change, stopped="hold")
+    left = _let_through_cooldown(firing, evidence, params)
+    if not left:
+        since = evidence.checks_since_run
+        assert since is not None
+        cooling = f"cooldown, check {since} of {params.cooldown_checks} after the last run"
+        change = f"a cooldown of fewer than {since} checks, or waiting for {params.cooldown_checks - since + 1} more"
+        return replace(quiet, reason=f"{cooling} ({texts})", change=change, stopped="cooldown")
+    circling = _circling(evidence, left, params)
     held = tuple(sorted({*evidence.held, *circling}))
-    free = [each for each in firing if each.rule not in held]
+    free = [each for each in left if each.rule not in held]
     if not free:
-        reason = f"{texts}; but {_why_held(evidence, firing, circling)}"
+        reason = f"{texts}; but {_why_held(evidence, left, circling)}"
         change = f"a person: {RELEASE}; or the account, on rows after the live version's last training row"
-        return replace(quiet, outcome="held", reason=reason, change=change, held=held)
+        return replace(quiet, outcome="held", reason=reason, change=change, held=held, stopped="circle")
     reason = "; ".join(each.text for each in free)
     late = _labels_late(evidence, params)
     if late is not None and any(each.rule not in params.rules for each in free):
@@ -124,15 +133,75 @@ def _with_alarms(quiet: Decision, firing: list[Said], evidence: Evidence, params
     return _start(alarm, evidence, params, fired=tuple(each.rule for each in free))
 
 
+def _is_held(evidence: Evidence, params: TriggerParams) -> bool:
+    """Whether refusals running hold every rule: until the account has grown beyond what was refused, and pays."""
+    if evidence.refusals < params.refusals_to_hold:
+        return False
+    beyond, ahead = _beyond(evidence, params), evidence.ahead + evidence.pending
+    if beyond is None or evidence.account.balance <= beyond:
+        return True
+    return not evidence.account.pays(evidence.price, errors=evidence.errors, ahead=ahead)
+
+
+def _let_through_cooldown(firing: list[Said], evidence: Evidence, params: TriggerParams) -> list[Said]:
+    """The alarms that a run just before does not hold: the account brings evidence of its own, others may only repeat.
+
+    A promotion empties the account and a refusal debits it, so what it fires on has come since.
+    """
+    if evidence.checks_since_run is None or evidence.checks_since_run > params.cooldown_checks:
+        return firing
+    return [each for each in firing if not RULES.entry(each.rule).facts["repeats"]]
+
+
+def _beyond(evidence: Evidence, params: TriggerParams) -> float | None:
+    """What the account must exceed for a hold to end: its least since the last refusal, and a price for each refusal
+    that is not excused; None where nobody knows.
+    """
+    return None if evidence.lowest is None else evidence.lowest + _unexcused(evidence, params) * evidence.price
+
+
+def _unexcused(evidence: Evidence, params: TriggerParams) -> int:
+    """Refusals running from the one on that held, each of which asks for as much evidence again."""
+    return max(1 + evidence.refusals - params.refusals_to_hold, 0)
+
+
+def _rows_missing(evidence: Evidence, params: TriggerParams) -> int:
+    """Rows that have yet to mature before a first version is tried again: as many as judged it, for each refusal that
+    is not excused.
+    """
+    if not _unexcused(evidence, params):
+        return 0
+    come, judged = evidence.anew or (0, 1)
+    return max(_unexcused(evidence, params) * max(judged, 1) - come, 0)
+
+
+def _hold_ends(evidence: Evidence, params: TriggerParams) -> tuple[str, str]:
+    """Why nothing starts while refusals hold, and what would end that."""
+    beyond = _beyond(evidence, params)
+    if beyond is None:
+        return f"{_on_hold(evidence)} for {_released()}", _released()
+    grown = f"an accumulated gain above {beyond:.4g}, now {evidence.account.balance:.4g}"
+    return f"{_on_hold(evidence)}; it ends by itself at {grown}; or {_released()}", f"{grown}; or {_released()}"
+
+
+def _on_hold(evidence: Evidence) -> str:
+    return f"on hold after {evidence.refusals} refusal{'' if evidence.refusals == 1 else 's'} running"
+
+
+def _released() -> str:
+    return f"a person: {RELEASE}"
+
+
 def _start(alarm: Decision, evidence: Evidence, params: TriggerParams, *, fired: tuple[str, ...]) -> Decision:
     """The decision to retrain; unless all alarms are a person's, or there is no budget left for it."""
     awaited = evidence.deferral is not None  # what was decided before is only taken up again
     if "manual" in params.rules and not awaited:
         reason = f"{alarm.reason}; but manual is set: a person decides ({RELEASE})"
-        return replace(alarm, outcome="held", reason=reason, change=f"a person: {RELEASE}; or rules without manual")
+        change = f"a person: {RELEASE}; or rules without manual"
+        return replace(alarm, outcome="held", reason=reason, change=change, stopped="manual")
     over = _over_budget(evidence, params.budget)
     if over is not None:
-        return replace(alarm, reason=f"{over[0]} ({alarm.reason})", change=over[1])
+        return replace(alarm, reason=f"{over[0]} ({alarm.reason})", change=over[1], stopped="budget")
     return replace(alarm, outcome="retrain", fired=fired)
 
 
@@ -164,10 +233,6 @@ def _circling(evidence: Evidence, firing: list[Said], params: TriggerParams) -> 
     return [name for name in again if RULES.entry(name).facts["repeats"]]
 
 
-def _refused_so_often(evidence: Evidence) -> str:
-    return f"{evidence.refusals} refusals running; a person has to release the next run: {RELEASE}"
-
-
 def _why_held(evidence: Evidence, firing: list[Said], circling: list[str]) -> str:
     new = [name for name in circling if name not in evidence.held]
     if new:
@@ -183,13 +248,13 @@ def _over_budget(evidence: Evidence, budget: BudgetParams | None) -> tuple[str, 
     """Why no run may be paid for now, and what would change that; None where one may."""
     if budget is None:
         return None
-    span = pd.Timedelta(budget.per)
-    within = [each for each in evidence.spent if each > evidence.now - span]
+    within = [ago for ago in evidence.spent if ago < budget.checks]
     if len(within) < budget.runs:
         return None
-    free = within[-budget.runs] + span
-    used = f"budget: {len(within)} of {budget.runs} retrainings in {budget.per} are used up, until {free.isoformat()}"
-    return used, f"a budget of more than {len(within)} runs, or a check at or after {free.isoformat()}"
+    more = budget.checks - within[-budget.runs]
+    count = f"{more} more check{'' if more == 1 else 's'}"
+    used = f"budget: {len(within)} of {budget.runs} retrainings in {budget.checks} checks are used up, for {count}"
+    return used, f"a budget of more than {len(within)} runs, or waiting for {count}"
 
 
 def _changes(said: "tuple[Said, ...] | list[Said]") -> str:

@@ -28,14 +28,15 @@ from retrim.ops.counts import row_counts, view_record
 from retrim.ops.drift import look
 from retrim.ops.estimate import estimate
 from retrim.ops.former import checks_since_release, led_before, score_formers
+from retrim.ops.guards import remind
 from retrim.ops.house import House
-from retrim.ops.known import known, landed_since
+from retrim.ops.known import KnownTable, known, landed_since
 from retrim.ops.mode import mode_now
 from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
 from retrim.ops.realised import band_of, change_of, judged_part, realise
 from retrim.ops.score import score_table
 from retrim.ops.served import tell_skew
-from retrim.ops.standing import past_check, past_of_store, rolled_back
+from retrim.ops.standing import new_rows, past_check, past_of_store, rolled_back
 from retrim.ops.totals import deposited, totals
 
 CHECK = "check"
@@ -66,6 +67,7 @@ def check(house: House, *, by: str, now: pd.Timestamp) -> Checked:
     while True:
         checked = _check(house, by=by, now=now)
         if checked is not None:
+            remind(house, checked.record, checked.reason, now=now)
             return checked
 
 
@@ -172,7 +174,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         }
     record |= {"account": account.as_record(), "price": price, "money": money_of(house)}
     record["totals"] = totals(house, previous, record).as_record()
-    evidence = _evidence(house, now=now, past=past, record=record, account=account, band=band)
+    evidence = _evidence(house, now=now, past=past, record=record, account=account, band=band, table=table)
     back = rolled_back(house, house.store.decisions(house.model), table.times)
     record["rolled_back"] = None if back is None else back.as_record()
     decision = after_rollback(_decide(house, evidence, formers, record, past=past), back)
@@ -249,7 +251,14 @@ def _deposit(house: House, account: Account, reading: Reading) -> Account:
 
 
 def _evidence(
-    house: House, *, now: pd.Timestamp, past: list[Row], record: dict[str, Any], account: Account, band: Band | None
+    house: House,
+    *,
+    now: pd.Timestamp,
+    past: list[Row],
+    record: dict[str, Any],
+    account: Account,
+    band: Band | None,
+    table: KnownTable,
 ) -> Evidence:
     checked = past_check(iso(now), record)
     until = record["labels_until"]
@@ -267,6 +276,7 @@ def _evidence(
         estimate=None if record["estimate"] is None else record["estimate"]["loss"],
         band=band,
         labels_until=None if until is None else pd.Timestamp(until),
+        anew=new_rows(house, table.times) if checked.champion is None else None,
         **standing(past_of_store(house, past), champion=checked.champion, drifted=checked.drifted),
     )
 
@@ -277,7 +287,7 @@ def _store(
     """Records the check with the rows that it counted; None where another check was recorded since it looked."""
     record["mode"] = mode_now(house).as_record() if decision.outcome == "retrain" else None
     record |= {"change": decision.change, "fired": list(decision.fired), "held": list(decision.held)}
-    record["settled"] = list(decision.settled)
+    record["settled"], record["stopped"] = list(decision.settled), decision.stopped
     row |= {"model": house.model, "source": CHECK, "as_of": row["at"]}
     row |= {"outcome": decision.outcome, "reason": decision.reason, "record": record}
     if not house.store.add_check(row, counted):

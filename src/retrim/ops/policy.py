@@ -14,6 +14,7 @@ from retrim.core.policy.choice import Choice, choose
 from retrim.core.policy.compare import Outcome, compare
 from retrim.core.policy.counted import count_windows
 from retrim.core.policy.cut import Cut, cut, equal_rows, equal_spans
+from retrim.core.policy.guarded import GuardCost, guard_costs
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.named import Wanted, account_name, policies
@@ -58,6 +59,7 @@ class Tried:
         setting: Losses and delays.
         outcomes: Every policy, the cheapest first.
         choice: The one to recommend.
+        guards: What kept the account of params.yaml from retraining, and what that cost.
         price: Of a retraining, in mean loss times checks.
         unit: What 1 in the unit of params.yaml is in these.
         loss: Name of the loss.
@@ -69,6 +71,7 @@ class Tried:
     setting: Setting
     outcomes: tuple[Outcome, ...]
     choice: Choice
+    guards: tuple[GuardCost, ...]
     price: float
     unit: float
     loss: str
@@ -94,6 +97,7 @@ class Tried:
                 "cost": hindsight.cost(self.price),
                 "decided": [iso(moments[check]) for check in hindsight.checks],
             },
+            "guards": [guard.as_record() for guard in self.guards],
             "recommended": self.choice.recommended,
             "sentence": self.choice.sentence,
             "interval": [self.choice.low, self.choice.high],
@@ -192,7 +196,8 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         seed=params.policy.seed,
     )
     ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
-    return Tried(setting, ranked, choice, price, unit, params.judge.loss, digest, recipe, len(table))
+    guards = guard_costs(wanted, setting, price=price)
+    return Tried(setting, ranked, choice, guards, price, unit, params.judge.loss, digest, recipe, len(table))
 
 
 def fits_of_a_retraining(house: House) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from retrim.adapters.backtests import record_backtest
 from retrim.core.canonical import to_json
 from retrim.core.policy.asks import by_rules
+from retrim.core.policy.guarded import GuardCost
 from retrim.core.policy.hindsight import best, frontier
 from retrim.core.policy.page import page
 from retrim.core.policy.picture import cost_by_price, loss_by_retrainings
@@ -17,6 +18,13 @@ from retrim.ops.house import House
 from retrim.ops.policy import Tried
 from retrim.ops.policy_set import NEWEST
 
+NAMES = {
+    "hold": "refusals that hold",
+    "cooldown": "cooldown",
+    "circle": "loop breaker",
+    "budget": "budget",
+    "gate": "gate",
+}
 FACTORS = np.geomspace(1 / 16, 16, 9)  # of the price now, that costs are drawn over
 DRAWN = ("never", "always", "every-4", "every-8", "performance", "drift")
 COLUMNS = (
@@ -139,7 +147,14 @@ def facts(tried: Tried) -> list[str]:
         "cost: loss summed over the windows and the price of each retraining; of hindsight: over the cost of the best "
         "schedule, looking back, under the same delays; periodic: as many retrainings, evenly apart"
     )
-    return [history, terms, words]
+    return [history, terms, words, *map(_guard_in_words, tried.guards)]
+
+
+def _guard_in_words(guard: GuardCost) -> str:
+    met = [f"kept the account from a retraining at {guard.stopped} checks"] if guard.stopped else []
+    met += [f"refused {guard.refused}"] if guard.refused else []
+    cost = f"{abs(guard.share):.1%} {'more' if guard.cost >= guard.without else 'less'} than without it"
+    return f"{NAMES[guard.guard]}: {' and '.join(met)}; with it the cost is {cost}, {guard.without:.4g}"
 
 
 def _cost_by_price(house: House, tried: Tried) -> bytes:

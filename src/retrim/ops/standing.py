@@ -40,6 +40,21 @@ def past_of_store(house: House, checks: Sequence[Row]) -> Past:
     )
 
 
+def new_rows(house: House, table: pd.DataFrame) -> tuple[int, int] | None:
+    """Rows that have matured since the newest refusal, and those that judged it; None where nothing was refused.
+
+    Args:
+        house: The house.
+        table: As assembled now.
+    """
+    refused = house.store.runs(house.model, state="refused")
+    version = None if not refused else house.store.version(house.model, refused[-1].version)
+    if version is None:
+        return None
+    since = pd.Timestamp(refused[-1].ended if "answer" in refused[-1].detail else refused[-1].as_of)
+    return int((table["_matured"] > since).sum()), int(version.verdict["rows"])
+
+
 def waiting_rules(house: House, checks: Sequence[Row]) -> tuple[str, ...]:
     """Rules whose alarm waits for a person now: what the newest check held, if no person has answered since."""
     past = past_of_store(house, checks)
@@ -96,7 +111,8 @@ def past_check(as_of: str, record: dict[str, Any]) -> PastCheck:
     """A stored check. One that looked at drift has findings, whether or not any is over its threshold."""
     drifted = tuple(record["drifted"]) if record["findings"] else None
     held, settled = (tuple(record.get(name, ())) for name in ("held", "settled"))
-    return PastCheck(pd.Timestamp(as_of), record["champion"], drifted, held, settled)
+    balance = record["account"]["balance"]
+    return PastCheck(pd.Timestamp(as_of), record["champion"], drifted, held, settled, balance, record["price"])
 
 
 def _is_sequel(row: Row) -> bool:
@@ -112,5 +128,11 @@ def _run(row: Row, decisions: dict[str, Row], known: dict[str, str]) -> PastRun:
     if row.state == "deferred":
         until, changed = row.detail.get("until"), row.detail.get("known") != known
     return PastRun(
-        row.id, pd.Timestamp(row.as_of), state, rules, None if until is None else pd.Timestamp(until), changed
+        row.id,
+        pd.Timestamp(row.as_of),
+        state,
+        rules,
+        None if until is None else pd.Timestamp(until),
+        changed,
+        pd.Timestamp(row.ended) if "answer" in row.detail else None,
     )

@@ -78,10 +78,15 @@ def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int,
     """
     sizes = profile.blocks["rows"].to_numpy(dtype="float64")
     n, window = len(sizes), max(round(rows / sizes.mean()), 1)
-    if n < LEAST_BLOCKS or 4 * window > n:
+    if n < LEAST_BLOCKS:
         raise RefusedError(
-            f"the reference has {n} blocks ({sizes.sum():.0f} rows), a check {rows} rows; to be parted it needs "
-            f"{LEAST_BLOCKS} blocks and the rows of four checks: train on a longer history, or see profile.block"
+            f"the reference has {n} blocks ({sizes.sum():.0f} rows); to be parted it needs {LEAST_BLOCKS}: train on a "
+            "longer history, or make a version with smaller blocks (profile.block_rows) or more (profile.most_blocks)"
+        )
+    if 4 * window > n:
+        raise RefusedError(
+            f"the reference has {sizes.sum():.0f} rows, a check {rows} (account.usual_rows); to be parted it needs the "
+            "rows of four checks: train on a longer history, or look at windows of fewer rows"
         )
     rng = np.random.default_rng(seed)
     held = max(n // HELD_OUT, 2 * window)

@@ -112,7 +112,11 @@ def _sums(look: Look) -> Iterator[Note]:
         if factor >= INFLATED:
             how = "exactly" if not np.isfinite(factor) else f"but for 1 / {factor:.0f} of its variance"
             said = f"a weighted sum of other numbers gives it {how} (variance inflation)"
-            yield Note("collinear", name, said, "trees do not mind; a linear model's weights do: prepare.steps select")
+            done = (
+                "trees do not mind; a linear model's weights do: prepare.steps, such as select_uncorrelated, leave one "
+                "out"
+            )
+            yield Note("collinear", name, said, done)
 
 
 def _doubles(look: Look) -> Iterator[Note]:

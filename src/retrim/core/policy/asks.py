@@ -88,6 +88,7 @@ def by_rules(
             rules=decision.fired,
             held=decision.held,
             drifted=found,
+            stopped=decision.stopped,
         )
 
     return ask

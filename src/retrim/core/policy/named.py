@@ -67,7 +67,7 @@ def policies(wanted: Wanted, *, windows: int, window_span: pd.Timedelta) -> list
     never = Policy("never", {"triggers.rules": []}, lambda _: at_checks(()), probes=False)
     return [
         never,
-        *(_account(wanted, price) for price in sorted({*wanted.prices, wanted.price})),
+        *(account(wanted, price) for price in sorted({*wanted.prices, wanted.price})),
         *(_calendar(wanted, period, window_span) for period in (*(p for p in PERIODS if p <= windows // 2), 1)),
         _rule(wanted, "performance", "performance", {}),
         _rule(wanted, "performance-1sd", "performance", {"band": {"unit": "sd", "reach": 1.0}}),
@@ -82,7 +82,8 @@ def account_name(price: float) -> str:
     return f"account-{price:.6g}"
 
 
-def _account(wanted: Wanted, price: float) -> Policy:
+def account(wanted: Wanted, price: float) -> Policy:
+    """The account held to a price in units of params.yaml."""
     triggers = wanted.triggers.model_copy(update={"rules": ("account",)})
 
     def asks(setting: Setting) -> Asks:
@@ -107,7 +108,9 @@ def _calendar(wanted: Wanted, period: int, window_span: pd.Timedelta) -> Policy:
     hours = int(span / pd.Timedelta("1h"))
     text = f"{hours // 24}D" if hours % 24 == 0 else f"{hours}h"
     # A calendar's own alarm comes again whatever happened: loop breaker and cooldown would make a short period longer.
-    switched = {"rules": ["schedule"], "every": text, "cooldown_checks": 0, "loop_checks": 0}
+    switched: dict[str, Any] = {"rules": ["schedule"], "every": text, "cooldown_checks": 0, "loop_checks": 0}
+    if period == 1:
+        switched["budget"] = None  # it stops what retrains at every check, and here that is what was asked for
     seconds = max(int((period - EARLY) * window_span / pd.Timedelta("1s")), 1)
     triggers = TriggerParams.model_validate({**wanted.triggers.model_dump(), **switched, "every": f"{seconds}s"})
     changes = {f"triggers.{key}": value for key, value in switched.items()}

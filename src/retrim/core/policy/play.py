@@ -1,6 +1,7 @@
 """A policy played over a loss matrix: check by check, with the very account and the very decision that run live."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -92,6 +93,7 @@ class Answer:
         rules: Rules that start it.
         held: Rules whose alarm waits for a person.
         drifted: Columns that drifted; None where there was nothing to look at.
+        stopped: The guard that kept a rule from a retraining; None where none did.
     """
 
     retrain: bool
@@ -100,6 +102,7 @@ class Answer:
     rules: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     drifted: tuple[str, ...] | None = None
+    stopped: str | None = None
 
 
 Asks = Callable[[Seen], Answer]
@@ -113,6 +116,7 @@ class Played:
         checks: Those that started a retraining that was paid for, ascending: promoted or refused.
         refused: Those whose retraining the gate refused.
         waited: Checks at which a retraining was a person's to start, and nobody was there.
+        stopped: Checks at which a guard kept a rule from a retraining, by guard.
         served: The model that served each window, shape (windows,).
         losses: Mean loss times share of each window, shape (windows,).
         balances: The account after each check, shape (windows,); the first stands before any check.
@@ -123,6 +127,7 @@ class Played:
     checks: tuple[int, ...]
     refused: tuple[int, ...]
     waited: int
+    stopped: Mapping[str, int]
     served: tuple[Live, ...]
     losses: np.ndarray
     balances: np.ndarray
@@ -170,6 +175,7 @@ def play(setting: Setting, asks: Asks, *, probes: bool) -> Played:
         checks=tuple(walk.checks),
         refused=tuple(walk.refused),
         waited=walk.waited,
+        stopped=dict(walk.stopped),
         served=tuple(walk.served),
         losses=losses,
         balances=balances,
@@ -192,6 +198,7 @@ class _Walk:
     checks: list[int] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     waited: int = 0
+    stopped: Counter[str] = field(default_factory=Counter)
     served: list[Live] = field(default_factory=list)
     best: int | None = None
     probed: int = 0
@@ -214,7 +221,9 @@ class _Walk:
     def note(self, seen: Seen, answer: Answer, moment: pd.Timestamp) -> None:
         self.account = seen.account
         self.waited += answer.waits
-        self.past.append(PastCheck(moment, self.version, answer.drifted, answer.held))
+        self.stopped.update(() if answer.stopped is None else (answer.stopped,))
+        balance, price = seen.account.balance, answer.debit
+        self.past.append(PastCheck(moment, self.version, answer.drifted, answer.held, (), balance, price))
 
 
 def _retrain(setting: Setting, walk: _Walk, check: int, answer: Answer) -> None:

@@ -1,0 +1,134 @@
+"""A text that names a setting, how it is brought about, and the settings that it asks for."""
+
+import re
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from retrim.core.tried_settings import changed
+from retrim.datasets.synthetic import data_section
+from retrim.errors import RetrimError
+from retrim.own import resolved
+from retrim.settings import Params, parse_params
+from tests.ops.desk import FEW, Desk, copy_of, make_desk
+from tests.printed import Printed
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+GONE = object()
+"""As the value of a key: the key is taken out."""
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Somebody's settings, and an empty folder.
+
+    Args:
+        settings: Those that differ, by dotted key.
+        folder: Of this question alone.
+        task: What the generated table is for.
+        made: A house with two versions, to be copied; None: an empty one will do.
+    """
+
+    settings: Settings
+    folder: Path
+    task: str
+    made: Desk | None
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """All of params.yaml: small, of a generated table."""
+        document = deepcopy(SHIPPED)
+        document["data"] = data_section(
+            self.task,  # type: ignore[arg-type]
+            labels="with_rows",
+            horizon="1h",
+            suite="expectations/none.json",
+        )
+        if self.task == "binary":
+            document["judge"] |= {"loss": "log_loss", "metrics": ["log_loss", "auc"]}
+        document["train"]["windows"] = ["all"]
+        for section, values in FEW.items():
+            document[section] |= values
+        document = changed(document, self.settings)
+        for key, value in self.settings.items():
+            if value is GONE:
+                *above, name = key.split(".")
+                section = document
+                for part in above:
+                    section = section[part]
+                del section[name]
+        return document
+
+    @cached_property
+    def params(self) -> Params:
+        """The same, as a command reads it."""
+        return parse_params(resolved(self.folder, self.document), "params.yaml")
+
+    @cached_property
+    def desk(self) -> Desk:
+        """A house without servers, after somebody set these."""
+        folder = self.folder / "house"
+        desk = make_desk(folder, task=self.task) if self.made is None else copy_of(self.made, folder)
+        house = replace(desk.house, params=self.params)
+        house.__dict__["registry"] = desk.shelf
+        return Desk(house, desk.stream, desk.shelf)
+
+
+Ask = Callable[[Asked], object]
+
+
+def load(asked: Asked) -> None:
+    """The settings are read."""
+    assert asked.params
+
+
+@dataclass(frozen=True)
+class Case:
+    """A text and its cures.
+
+    Args:
+        says: A piece of the text, as the source has it between two values.
+        wrong: Settings with which it is said.
+        cures: Ways out that it names, each as settings.
+        ask: What says it: raises an error with it, or gives it; nothing else may be raised once it is cured.
+        task: regression or binary.
+        then: What may still be raised after the cure: an error of its own.
+        made: Whether it is asked in a house with two versions.
+    """
+
+    says: str
+    wrong: Settings
+    cures: tuple[Settings, ...]
+    ask: Ask = load
+    task: str = "regression"
+    then: str = ""
+    made: bool = False
+
+
+def says(piece: str, said: str) -> bool:
+    """Whether what was said holds a piece of a text of the source."""
+    return re.search(".*?".join(re.escape(part) for part in piece.split("{}")), said, re.DOTALL) is not None
+
+
+def said(case: Case, settings: Settings, folder: Path, made: Desk | None) -> tuple[str, bool]:
+    """What is said with settings, and whether it is an error."""
+    folder.mkdir()
+    try:
+        given = case.ask(Asked(settings, folder, case.task, made))
+    except RetrimError as error:
+        return str(error), True
+    return "" if given is None else str(given), False
+
+
+def names(said: str, key: str) -> bool:
+    """Whether what was said names a setting, or one that it is part of, or a part of it."""
+    sections = "|".join(Params.model_fields)  # an error of a section begins with it: "data: history.entity: ..."
+    named = Printed("", 0, re.sub(rf"\b({sections}): (?=[a-z_]+[.:])", r"\1.", said)).settings()
+    return any(f"{key}.".startswith(f"{each}.") or f"{each}.".startswith(f"{key}.") for each in named)

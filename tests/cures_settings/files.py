@@ -1,0 +1,101 @@
+"""What is said of files that are handed in."""
+
+from collections.abc import Callable
+from hashlib import sha256
+
+import pandas as pd
+
+from retrim.adapters.landing import Landing
+from retrim.datasets.landed import batch_id
+from retrim.errors import BadInputError
+from retrim.ops.examine import examine
+from retrim.ops.ingest import land
+from retrim.ops.take_in import large_file, take_in
+from tests.cures_settings.case import GONE, Asked, Case
+from tests.cures_settings.functions import NUMBER
+from tests.ops.desk import with_params
+
+NOW = pd.Timestamp("2024-11-01", tz="UTC")
+HEADER = "at,number,level,slope,noise,group,outcome"
+
+
+def lines(*rows: str, header: str = HEADER) -> bytes:
+    return "\n".join([header, *rows, ""]).encode()
+
+
+def offered(content: bytes, *, before: bytes | None = None) -> Callable[[Asked], None]:
+    """A file, and where one landed before it, as a correction of that."""
+
+    def ask(asked: Asked) -> None:
+        params, landing = asked.params, Landing(asked.folder / "landing")
+        how, correction = (params.data, params.reading), before is not None
+        if before is not None:
+            frame, _ = examine(before, "rows", landing=landing, how=how, now=NOW, correction=False)
+            assert frame is not None
+            digest = sha256(before).hexdigest()
+            assert batch_id(digest)
+            with landing.locked():
+                landing.land_rows(frame, digest=digest, arrived=NOW, correction=False, released="", data=params.data)
+        _, faults = examine(content, "rows", landing=landing, how=how, now=NOW, correction=correction)
+        if faults:
+            raise BadInputError("; ".join(f"{fault}: {fault.cure}" for fault in faults))
+
+    return ask
+
+
+def corrected(asked: Asked) -> None:
+    """A file of corrections, where nothing has landed."""
+    house, file = asked.desk.house, asked.folder / "rows.csv"
+    file.write_bytes(PLAIN)
+    suite = house.workspace.root / house.params.data.suite
+    suite.parent.mkdir()
+    suite.write_text('{"name": "none", "expectations": []}', encoding="utf-8")
+    land(file, workspace=house.workspace, data=house.params.data, now=NOW, correction=True)
+
+
+def in_pieces(asked: Asked) -> None:
+    """A large file, of which a part has landed in pieces of 2 kB."""
+    desk = asked.desk
+    suite = desk.house.workspace.root / desk.house.params.data.suite
+    suite.parent.mkdir()
+    suite.write_text('{"name": "none", "expectations": []}', encoding="utf-8")
+    file = asked.folder / "rows.csv"
+    desk.rows(0, 3).to_csv(file, index=False)
+    for each in (with_params(desk, batches={"piece_mb": 0.002, "look": False}), desk):
+        large = large_file(each.house, file)
+        landed = take_in(each.house, file, now=desk.day(3), labels=False, correction=False, large=large)
+        assert next(landed).outcome in ("landed", "already")
+
+
+ROW = "{},1,0.5,0.5,0.5,a,1.5"
+PLAIN = lines(ROW.format("2024-10-20T10:00:00Z"))
+TWICE = lines(*(f"2024-10-27T02:30:00,{number},0.5,0.5,0.5,a,1.5,{clock}" for number, clock in ((1, "A"), (2, "B"))),
+              header=f"{HEADER},clock")  # fmt: skip
+ONCE = lines("2024-10-27T02:30:00,2,0.5,0.5,0.5,a,2.5,B", header=f"{HEADER},clock")
+MORE = lines(ROW.format("2024-10-20T10:00:00Z") + ",7", header=f"{HEADER},more")
+BERLIN = {"reading.zone": "Europe/Berlin"}
+FILES = (
+    Case("send the file with these columns, or declare them in params.yaml (data.columns)",
+         {"data.columns.more": NUMBER}, ({"data.columns.more": GONE},), offered(PLAIN)),
+    Case("send the file with these columns, or declare them in params.yaml (data.columns)", {},
+         ({"data.columns.more": NUMBER},), offered(MORE)),
+    Case("; to land it without, name the others under reading.skip", {}, ({"reading.skip": ["more"]},),
+         offered(MORE)),
+    Case("clocks went forward over it: correct the time, or name the zone that it is of (reading.zone)", BERLIN,
+         ({"reading.zone": "UTC"},), offered(lines(ROW.format("2024-03-31T02:30:00")))),
+    Case("or name a column that says it (reading.repeated)",
+         BERLIN | {"reading.skip": ["clock"], "data.key": ["at"]},
+         ({"reading.repeated": {"at": {"column": "clock", "later": ["B"]}}},), offered(ONCE, before=TWICE)),
+    Case("correct the times, or name the zone that they are of (reading.zone); if rows are known before their "
+         "event, say how long before: data.times_ahead", {},
+         ({"reading.zone": "Asia/Tokyo"}, {"data.times_ahead": "12h"}),
+         offered(lines(ROW.format("2024-11-01T08:00:00")))),
+    Case("send the rows with their labels, or set data.labels to 'later' in params.yaml", {},
+         ({"data.labels": "later"},),
+         offered(lines("2024-10-20T10:00:00Z,1,0.5,0.5,0.5,a,"))),
+    Case("rows without a key cannot be corrected; name key columns in params.yaml (data.key)", {"data.key": []},
+         ({"data.key": ["number"]},), corrected),
+    Case("{} has landed in other pieces (such as batch {}): batches.piece_mb was another then, or pyarrow is "
+         "another now; set it back", {"batches.piece_mb": 0.004, "batches.look": False},
+         ({"batches.piece_mb": 0.002},), in_pieces),
+)  # fmt: skip

@@ -1,0 +1,340 @@
+"""What functions say of settings that were read well: of columns that have landed, of models, of searches, of steps."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters.archive import pack, unpack
+from retrim.core.approval import ask_to_restore
+from retrim.core.drift.profile import make_profile
+from retrim.core.drift.verify import verify
+from retrim.core.fairness.groups import group_of
+from retrim.core.fairness.params import GroupParams
+from retrim.core.fairness.thresholds import Thresholds
+from retrim.core.landed_schema import LandedSchema, name_faults, schema_faults
+from retrim.core.models import MODELS
+from retrim.core.models.aims import aim_at
+from retrim.core.prepare.fitted import Outcome, learn_steps
+from retrim.core.triggers import Decision, decide
+from retrim.core.tuning import Score, search
+from retrim.core.view import FeatureView
+from retrim.datasets.synthetic import generate
+from retrim.errors import BadInputError
+from retrim.own import resolved
+from retrim.settings import Params
+from retrim.templates import own_model
+from tests.contracts.test_every_rule import LOUD, NOW, QUIET
+from tests.core.test_own_model import PARTS
+from tests.cures_settings.case import GONE, Asked, Case
+from tests.cures_settings.loading import CATEGORY, OWN
+
+Feature = dict[str, Any]
+NUMBER: Feature = {"type": "number", "role": "feature"}
+WHOLE: Feature = {"type": "integer", "role": "feature"}
+X = np.random.default_rng(1).normal(size=(60, 2))
+Y = X[:, 0]
+RULES = {"triggers.rules": ["account"], "triggers.max_wait": None, "triggers.budget": None}
+
+
+def rows_of(asked: Asked, count: int = 400) -> pd.DataFrame:
+    start = pd.Timestamp("2024-01-01", tz="UTC")
+    made = generate(task=asked.task, kind="none", size=0.0, since=start, start=start, every="1h", rows=count, seed=3)  # type: ignore[arg-type]
+    return made.assign(_event=made["at"], _due=made["at"] + pd.Timedelta("1h"))
+
+
+# --- columns that have landed
+
+
+def landed(*batches: LandedSchema) -> Callable[[Asked], None]:
+    """The declared columns, where these have landed."""
+
+    def ask(asked: Asked) -> None:
+        schemas, data = {f"b{number}": each for number, each in enumerate(batches)}, asked.params.data
+        faults = [*schema_faults(schemas, data), *name_faults(schemas.values(), data)]
+        if faults:
+            raise BadInputError("; ".join(faults))
+
+    return ask
+
+
+def schema(*gone: str, was: dict[str, tuple[str, ...]] | None = None, **more: str) -> LandedSchema:
+    own = {"at": "time", "number": "integer", "level": "number", "slope": "number", "noise": "number"}
+    own |= {"group": "category", "outcome": "number"} | more
+    types = {name: kind for name, kind in own.items() if name not in gone}
+    return LandedSchema(types, was or {}, ("number",), "at", None)
+
+
+COLUMNS = (
+    Case("data.key: batch {} landed with the key [{}] and it is [{}] now; rows of two keys cannot be told apart. "
+         "Change it back", {"data.key": ["at"]}, ({"data.key": ["number"]},), landed(schema())),
+    Case("data.columns: {} was {}, it says, and no landed batch has such a column; landed are: {}; write the name that "
+         "stands there, or take `was` out", {"data.columns.extra": {**NUMBER, "was": "more"}},
+         ({"data.columns.extra": {**NUMBER, "was": "mass"}}, {"data.columns.extra": NUMBER}),
+         landed(schema(mass="number"))),
+    Case("data.columns: {} and {} are names of one column, by a rename that is declared or stands in a landed batch; "
+         "give the other column a name of its own",
+         {"data.columns.mass": NUMBER, "data.columns.weight": NUMBER},
+         ({"data.columns.weight": GONE, "data.columns.load": NUMBER},),
+         landed(schema(weight="number"), schema(mass="number", was={"mass": ("weight",)})), then="write all its names"),
+    Case("data.columns: batch {} has {}, two columns, and a rename says that they are one; take `was` out",
+         {"data.columns.mass": {**NUMBER, "was": "weight"}}, ({"data.columns.mass": NUMBER},),
+         landed(schema(mass="number", weight="number"))),
+    Case("data.columns: {} is {} and in batch {} {} was; change the role back",
+         {"data.columns.at.role": "forbidden", "data.columns.seen": {"type": "time", "role": "time"}},
+         ({"data.columns.at.role": "time", "data.columns.seen.role": "forbidden"},), landed(schema(seen="time"))),
+    Case("data.columns: batch {} has no column {}, which is {}, and that no row can lack; if it was called otherwise "
+         "then, write `was: OLD_NAME` beside it; else declare the column again that was there",
+         {"data.columns.outcome": GONE, "data.columns.trips": {"type": "number", "role": "target"}},
+         ({"data.columns.trips": {"type": "number", "role": "target", "was": "outcome"}},
+          {"data.columns.trips": GONE, "data.columns.outcome": {"type": "number", "role": "target"}}),
+         landed(schema())),
+    Case("data.columns: {} landed as {} too, by a rename that is not declared any more; write all its names: "
+         "`was: [{}]`",
+         {"data.columns.mass": NUMBER}, ({"data.columns.mass": {**NUMBER, "was": ["weight"]}},),
+         landed(schema(weight="number"), schema(mass="number", was={"mass": ("weight",)}))),
+    Case("data.columns: {} landed as {} (batch {}) and is declared {}; {}. Declare it {} again, or give what "
+         "comes now a column of another name", {"data.columns.extra": WHOLE},
+         ({"data.columns.extra": NUMBER}, {"data.columns.extra": GONE, "data.columns.other": WHOLE}),
+         landed(schema(extra="number"))),
+)  # fmt: skip
+
+
+# --- groups
+
+
+def groups(asked: Asked) -> None:
+    for group in asked.document["fairness"]["groups"]:
+        group_of(rows_of(asked), GroupParams(**group))
+
+
+def thresholds(asked: Asked) -> None:
+    """A model whose thresholds go by `group` meets the columns that are declared."""
+    by = (GroupParams(column="group", cuts=(), least_rows=20),)
+    Thresholds(by, 0.5, {}, {}).of(rows_of(asked)[list(asked.params.data.columns)])
+
+
+GROUPED = (
+    Case("fairness.groups: the table has no column {}; name one that it has",
+         {"fairness.groups": [{"column": "region", "cuts": [], "least_rows": 20}]},
+         ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]},), groups),
+    Case("fairness.groups: {} is no number; give it cuts: []",
+         {"fairness.groups": [{"column": "group", "cuts": [1.0], "least_rows": 20}]},
+         ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]},), groups),
+    Case("the model decides by {}, which the table does not have; keep the column in data.columns",
+         {"data.columns.group": GONE}, ({"data.columns.group": CATEGORY},), thresholds),
+)  # fmt: skip
+
+
+# --- models and searches
+
+
+def check_space(asked: Asked) -> None:
+    MODELS[asked.params.train.model].check_space(asked.params.tune.space)
+
+
+def fit(actual: np.ndarray) -> Callable[[Asked], None]:
+    """The first choice of every hyperparameter is fitted."""
+
+    def ask(asked: Asked) -> None:
+        params = asked.params
+        MODELS[params.train.model].fit(
+            FeatureView({"a": "number", "b": "number"}, {}, "y", "regression", ()),
+            X,
+            actual,
+            loss=params.judge.loss,
+            hyperparameters={name: (span.choices or ())[0] for name, span in params.tune.space.items()},
+            rounds=5,
+            weights=None,
+            stop=None,
+            patience=1,
+            seed=7,
+            threads=1,
+        )
+
+    return ask
+
+
+def aim(asked: Asked) -> None:
+    """A kind that can be trained for one loss alone."""
+    aim_at("one", {"regression": {"mse": "l2"}}, asked.params.data.task, asked.params.judge.loss)
+
+
+def own(asked: Asked) -> None:
+    """A model of one's own, for mean squared errors alone."""
+    file = asked.folder / "models" / "m.py"
+    file.parent.mkdir()
+    file.write_text("".join(PARTS.values()), encoding="utf-8")
+    kind = MODELS[asked.params.train.model]
+    kind.check_aim("regression", asked.params.judge.loss)
+    kind.check_space(asked.params.tune.space)
+
+
+def stored(asked: Asked) -> None:
+    """A model is asked for by the name that stands in the settings, whoever wrote it."""
+    template = Path(own_model.__file__).read_text(encoding="utf-8") + "# ours\n"
+    (asked.folder / "models").mkdir()
+    (asked.folder / "models" / "m.py").write_text(template, encoding="utf-8")
+    model = asked.document["train"]["model"]
+    if "@" not in model:
+        model = resolved(asked.folder, asked.document)["train"]["model"]
+    MODELS[model].check_aim("regression", "mse")
+
+
+def searched(asked: Asked) -> None:
+    """A search in which every trial is as good as any."""
+    given: dict[str, Any] = {"trials": 8, "first": None, "done": [], "workers": 1, "told": lambda batch: None}
+    search(lambda _: Score((0.5,), (1,)), asked.params.tune, **given)
+
+
+def space(**choices: Any) -> dict[str, Any]:
+    return {"tune.space": {name.replace("__", "."): {"choices": [value]} for name, value in choices.items()}}
+
+
+STACK, LINEAR = {"train.model": "stack"}, {"train.model": "linear"}
+BLEND = {"gbm__num_leaves": 7, "linear__l2": 0.1}
+NOT_SEARCHED = {
+    "judge.loss says it": "objective",
+    "tune.max_rounds and early stopping say it": "num_iterations",
+    "tune.patience says it": "early_stopping_round",
+    "train.seed says it": "seed",
+    "train.balance says it, and corrects the chances": "scale_pos_weight",
+}
+LEAVES = space(num_leaves=7)
+RANGES = {"tune.space": {"num_leaves": {"low": 4, "high": 16}}}
+MODELLED = (
+    Case("judge.loss: {} cannot train a {} for {}; {}", {"judge.loss": "mae"}, ({"judge.loss": "mse"},), aim),
+    Case("tune.space: {} is no parameter of {}{}", LINEAR | space(l1=0.1), (space(l2=0.1),), check_space),
+    Case("tune.space: {} needs {}; give it bounds or choices",
+         {"train.model": OWN, "judge.loss": "mse", "tune.space": {}}, (space(share=0.5),), own),
+    *(Case(reason, space(num_leaves=7, **{name: 1}), (LEAVES,), check_space) for reason, name in NOT_SEARCHED.items()),
+    Case("train.balance says it, and corrects the chances", space(num_leaves=7, is_unbalance=True), (LEAVES,),
+         check_space),
+    Case("tune.space: {} is not searched, as {}; leave it out", space(num_leaves=7, num_threads=2), (LEAVES,),
+         check_space),
+    Case("LightGBM refuses {} rows with {}: {}; look at tune.space", space(num_leaves=1), (LEAVES,), fit(Y)),
+    Case("tune.space: {} is no parameter of LightGBM, which passes it over{}", space(num_leafs=7), (LEAVES,),
+         check_space),
+    Case("tune.space: {} and {} are both {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
+    Case("judge.loss: poisson is for counts, and the target holds {}; choose mse or mae",
+         LINEAR | space(l2=0.1) | {"judge.loss": "poisson"}, ({"judge.loss": "mse"}, {"judge.loss": "mae"}), fit(Y)),
+    Case("tune.space: l2 is {}; it is a number above 0, such as 0.0001", LINEAR | space(l2=0), (space(l2=0.0001),),
+         fit(Y)),
+    Case("judge.loss: {} cannot train a {} for {}; LOSSES has {}",
+         {"train.model": OWN, "judge.loss": "mae"} | space(share=0.5), ({"judge.loss": "mse"},), own),
+    Case("{}{} is code that nothing here stands for, and it is not run; look at it, and name it as train.model in "
+         "params.yaml if it is yours", {"train.model": f"{OWN}@{'1' * 64}"}, ({"train.model": OWN},), stored),
+    Case("tune.space: a stack blends two kinds or more, and {} is named",
+         STACK | space(held_share=0.2, gbm__num_leaves=7), (space(held_share=0.2, **BLEND),), check_space),
+    Case("tune.space: {} is {}; it is a share between 0 and 1, such as 0.2", STACK | space(held_share=2, **BLEND),
+         (space(held_share=0.2, **BLEND),), fit(Y)),
+    Case("tune.space: stack needs {}, the share of the newest rows to blend on; such as [0.2]", STACK | space(**BLEND),
+         (space(held_share=0.2, **BLEND),), check_space),
+    Case("tune.space: {} is no parameter of a stack; name it with its kind, one of {}, such as gbm.num_leaves, or {}",
+         STACK | space(held_share=0.2, num_leaves=7, linear__l2=0.1), (space(held_share=0.2, **BLEND),), check_space),
+    Case("tune.space: a grid needs choices for every hyperparameter; {} has none",
+         {"tune.sampler": "grid", "tune.options": {}, **RANGES}, (LEAVES,), searched),
+    Case("tune.sampler: {} cannot search tune.space: {}",
+         {"tune.sampler": "BruteForceSampler", "tune.options": {}, "tune.space": {"rate": {"low": 0.1, "high": 0.2}}},
+         ({"tune.sampler": "tpe"}, {"tune.space": {"rate": {"choices": [number / 9 for number in range(9)]}}}),
+         searched),
+    Case("tune.options: sampler {} refuses them: {}", {"tune.options": {"startup": 3}}, ({"tune.options": {}},),
+         searched),
+    Case("tune.sampler: {} does not ask the same again when a search resumes; use one that does: {}",
+         {"tune.sampler": "QMCSampler", "tune.options": {}, **RANGES},
+         ({"tune.sampler": "tpe"}, {"tune.sampler": "random"}), searched),
+)  # fmt: skip
+
+
+# --- preparing
+
+
+def steps(asked: Asked) -> None:
+    params, rows = asked.params, rows_of(asked)
+    kinds = {params.data.time: "time", **params.data.features}
+    levels = {"x": "a=b", "x=a": "b", "empty": None}  # the first two make `x=a=b`, the last makes nothing
+    rows = rows.assign(**{name: levels.get(name, rows["group"]) for name in kinds if name not in rows})
+    learn_steps(rows, kinds, Outcome(rows["outcome"].to_numpy(), ()), params.prepare.steps, strict=True)  # type: ignore[arg-type]
+
+
+def hot(*columns: str) -> dict[str, Any]:
+    return {"step": "one_hot", "columns": list(columns), "most_levels": 9}
+
+
+TWO = {"data.columns.group=a": CATEGORY, "prepare.steps": [hot("group")]}
+PREPARED = (
+    Case("prepare.steps.{}: {}", {"prepare.steps": [hot("group"), {"step": "fill_median", "columns": ["group=z"]}]},
+         ({"prepare.steps": [hot("group"), {"step": "fill_median", "columns": ["group=a"]}]},), steps),
+    Case("prepare.steps: a step makes {}, and there is such a column; rename it, or leave a step out", TWO,
+         ({"prepare.steps": []},), steps),
+    Case("prepare.steps: the steps leave no feature for a model; drop fewer",
+         {f"data.columns.{name}.role": "forbidden" for name in ("level", "slope", "noise", "group")}
+         | {"data.columns.empty": CATEGORY, "prepare.steps": [hot("empty")]}, ({"prepare.steps": []},), steps),
+    Case("prepare.steps: one_hot makes {} of {} and of {}; rename one of them",
+         {"data.columns.x": CATEGORY, "data.columns.x=a": CATEGORY, "prepare.steps": [hot("x", "x=a")]},
+         ({"prepare.steps": [hot("x")]},), steps),
+)  # fmt: skip
+
+
+# --- decisions
+
+
+def restore(asked: Asked) -> str:
+    decision = replace(decide(QUIET, asked.params.triggers), outcome="restore", reason="version 1 led")
+    held: Decision = ask_to_restore(decision, 1, asked.params.release.approval)
+    return f"{held.reason}; {held.change}"
+
+
+def decided(evidence: Any) -> Callable[[Asked], str]:
+    def ask(asked: Asked) -> str:
+        decision = decide(evidence, asked.params.triggers)
+        return f"{decision.outcome}: {decision.reason}; {decision.change}"
+
+    return ask
+
+
+WAITED = replace(LOUD, labels_until=NOW - pd.Timedelta("90D"))
+DECIDED = (
+    Case("{}; but release.approval asks a person: `retrim rollback --to {} --reason ...`",
+         {"release.approval.moves": ["restore"]}, ({"release.approval.moves": ["promote"]},), restore),
+    Case("release.approval.moves without restore", {"release.approval.moves": ["restore", "first"]},
+         ({"release.approval.moves": ["first"]},), restore),
+    Case("no label has matured for {} days, triggers.max_wait is {}",
+         RULES | {"triggers.rules": [], "triggers.max_wait": "60D"},
+         ({"triggers.max_wait": None}, {"triggers.max_wait": "100D"}), decided(WAITED)),
+    Case("a rule under triggers.rules", RULES | {"triggers.rules": []}, ({"triggers.rules": ["account"]},),
+         decided(LOUD)),
+)  # fmt: skip
+
+
+# --- others
+
+
+def archive(asked: Asked) -> None:
+    file = asked.folder / "export.tar"
+    file.write_bytes(pack({"bundle/model.txt": b"x" * 200_000}))
+    unpack(file, most_mb=asked.params.proof.most_mb)
+
+
+def verified(asked: Asked) -> None:
+    params: Params = asked.params
+    profile = make_profile(rows_of(asked, 4000), {"level": "number"}, params.profile, time="_event")
+    verify(profile, rows=params.account.usual_rows, rate=0.05, draws=1000, splits=1, checks=5, seed=1)
+
+
+OTHERS = (
+    Case("{} has {} MB, at most {}; raise proof.most_mb to read it", {"proof.most_mb": 0.1}, ({"proof.most_mb": 1.0},),
+         archive),
+    Case("to be parted it needs {}: train on a longer history, or make a version with smaller blocks "
+         "(profile.block_rows) or more", {"profile.block_rows": 200}, ({"profile.block_rows": 20},), verified),
+    Case("to be parted it needs {}: train on a longer history, or make a version with smaller blocks "
+         "(profile.block_rows) or more (profile.most_blocks)", {"profile.most_blocks": 20},
+         ({"profile.most_blocks": 100},), verified),
+    Case("a check {} (account.usual_rows); to be parted it needs the rows of four checks: train on a longer history",
+         {"account.usual_rows": 2000}, ({"account.usual_rows": 48},), verified),
+)  # fmt: skip
+
+FUNCTIONS = (*COLUMNS, *GROUPED, *MODELLED, *PREPARED, *DECIDED, *OTHERS)

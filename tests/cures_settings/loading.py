@@ -1,0 +1,115 @@
+"""Settings that are refused when they are read."""
+
+from pathlib import Path
+from typing import Any
+
+from retrim.templates import own_model
+from tests.cures_settings.case import GONE, Asked, Case, load
+
+CATEGORY = {"type": "category", "role": "feature"}
+BINARY: dict[str, Any] = {"task": "binary"}
+GROUPS = {"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]}
+MEANS = dict.fromkeys(["level", "slope", "noise", "outcome"], "mean")
+DAYS: dict[str, Any] = {"every": "1D", "by": [], "how": MEANS | {"group": "last"}}
+CUT = {"year": "y", "month": "m", "day": "t"}
+OWN = "own:models/m.py"
+
+
+def load_beside_a_file(asked: Asked) -> None:
+    """Read where a model of one's own lies."""
+    file = asked.folder / "models" / "m.py"
+    file.parent.mkdir()
+    file.write_text(Path(own_model.__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    load(asked)
+
+
+LOADING = (
+    Case("{} per {} is {} for each check (one every {}, data.batch_every); below 0.5 is allowed; ask for fewer alarms",
+         {"drift.alarms.at_most": 1000.0}, ({"drift.alarms.at_most": 1.0}, {"data.batch_every": "1h"})),
+    Case("has the role {}; give it the role forbidden under data.columns", {"fairness.forbidden": ["group"]},
+         ({"data.columns.group.role": "forbidden"},)),
+    Case("is part of data.key, which stands in every record; name rows by another column",
+         {"fairness.forbidden": ["number"]}, ({"data.key": ["at"]},)),
+    Case("is used by data.history, and so by the model; take it out there",
+         {"fairness.forbidden": ["number"], "data.key": ["at"],
+          "data.history.features": [{"of": "number", "lag": "24h"}]},
+         ({"data.history.features": []},)),
+    Case("reading.dates: {} is no time column of data.columns", {"reading.dates": {"level": ["%Y"]}},
+         ({"reading.dates": {"at": ["%Y"]}}, {"data.columns.level": {"type": "time", "role": "forbidden"}})),
+    Case("reading.parts: {} is no time column of data.columns", {"reading.parts": {"level": CUT}},
+         ({"reading.parts": {"at": CUT}}, {"data.columns.level": {"type": "time", "role": "forbidden"}})),
+    Case("reading.parts: {} is put together from {}, which no file has",
+         {"reading.parts": {"at": {**CUT, "day": "d"}}, "reading.calendar": {"d": "hour"},
+          "data.columns.d": {"type": "integer", "role": "feature"}}, ({"reading.parts": {"at": CUT}},)),
+    Case("reading.order: {} has to be an integer of data.columns, and stands beside reading.arrival alone",
+         {"reading.order": "number"}, ({"reading.arrival": "at"}, {"reading.order": None})),
+    Case("reading.order: {} has to be an integer of data.columns, and stands beside reading.arrival alone",
+         {"reading.order": "level", "reading.arrival": "at"},
+         ({"data.columns.level.type": "integer"}, {"reading.order": "number"})),
+    Case("reading.repeated: {} is no time column of data.columns",
+         {"reading.repeated": {"level": {"column": "group", "later": ["B"]}}},
+         ({"reading.repeated": {"at": {"column": "group", "later": ["B"]}}},
+          {"data.columns.level": {"type": "time", "role": "forbidden"}})),
+    Case("reading.repeated: {} is neither in data.columns nor in reading.skip; add it to one of them",
+         {"reading.repeated": {"at": {"column": "clock", "later": ["B"]}}},
+         ({"data.columns.clock": CATEGORY}, {"reading.skip": ["clock"]})),
+    Case("reading.signs: {} is no number or integer of data.columns", {"reading.signs": {"group": [",", "."]}},
+         ({"reading.signs": {"level": [",", "."]}}, {"data.columns.group.type": "number"})),
+    Case("reading.skip: {} stands in data.columns too; keep it in one of the two", {"reading.skip": ["level"]},
+         ({"reading.skip": []}, {"data.columns.level": GONE})),
+    Case("reading.arrival: {} is not the column with the role 'time', {}", {"reading.arrival": "level"},
+         ({"reading.arrival": "at"},)),
+    Case("reading.calendar: {} has to be an integer with the role 'feature' in data.columns",
+         {"reading.calendar": {"level": "hour"}}, ({"data.columns.level.type": "integer"},)),
+    Case("is made when a file lands, so it cannot name a row (data.key)",
+         {"reading.arrival": "at", "data.key": ["at"]}, ({"data.key": ["number"]},)),
+    Case("it is for a {} task: train.model", {"train.model": "logistic"}, ({"train.model": "gbm"},)),
+    Case("tune.space: a stack blends scores that mean the same, and these do not ({})",
+         {"train.model": "stack", "tune.space": {"gbm.num_leaves": {"choices": [7]}, "forest.rounds": {"choices": [7]},
+                                                 "held_share": {"choices": [0.2]}}},
+         ({"tune.space": {"gbm.num_leaves": {"choices": [7]}, "logistic.l2": {"choices": [0.1]},
+                          "held_share": {"choices": [0.2]}}},), **BINARY),
+    Case("prepare.steps.{}: {}", {"prepare.steps": [{"step": "fill_median", "columns": ["group"]}]},
+         ({"prepare.steps": [{"step": "fill_median", "columns": ["level"]}]},)),
+    Case("entity: {} has the role 'forbidden', and rows grouped by it tell it; name a feature or a part of data.key",
+         {"data.history.entity": ["number"], "data.key": ["at"]},
+         ({"data.history.entity": ["group"]}, {"data.key": ["at", "number"]})),
+    Case("resample.by: {} has the role 'forbidden', and rows grouped by it tell it; name a feature or a part of "
+         "data.key", {"data.rows.resample": {**DAYS, "by": ["number"]}, "data.key": ["at"]},
+         ({"data.rows.resample": {**DAYS, "by": ["group"], "how": MEANS}},
+          {"data.key": ["at", "number"]})),
+    Case("tune.space: is empty; name what is searched for a {}: docs/models.md", {"tune.space": {}},
+         ({"tune.space": {"num_leaves": {"choices": [7]}}},)),
+    Case("train.balance: a regression has no classes to balance; set it to null", {"train.balance": "weights"},
+         ({"train.balance": None},)),
+    Case("train.balance: fairness.mitigate weighs classes already, by group; set one of both to null",
+         {"train.balance": "weights", "fairness.mitigate": "reweight", **GROUPS},
+         ({"train.balance": None}, {"fairness.mitigate": None}), **BINARY),
+    Case("decide.threshold: decides between two classes, and this task is {}; set it to null",
+         {"decide.threshold": 0.5}, ({"decide.threshold": None},)),
+    Case("decide.threshold: fairness.mitigate makes a threshold a group; set one of both to null",
+         {"decide.threshold": 0.5, "fairness.mitigate": "thresholds", **GROUPS},
+         ({"decide.threshold": None}, {"fairness.mitigate": None}), **BINARY),
+    Case("data.suite: {} does not lie in expectations/, and only what lies there goes into a version; move it",
+         {"data.suite": "trips.json"}, ({"data.suite": "expectations/trips.json"},)),
+    Case("gate.min_rows: {} rows are asked for and split.judge_rows keeps back {}, so the gate could never open; lower "
+         "the first or raise the second", {"gate.min_rows": 100}, ({"gate.min_rows": 20}, {"split.judge_rows": 100})),
+    Case("train.model: {}", {"train.model": "gmb"}, ({"train.model": "gbm"},)),
+    Case("gate.floor: {} is no baseline of a {} task; those are: {}", {"gate.floor": ["median"]},
+         ({"gate.floor": ["mean"]},)),
+    *(Case("data.rows.resample.how: nothing says how {} is put together, and {} looks at it; write such as {{}: last}, "
+           "or take it out of {}",
+           {"data.rows.resample": DAYS, "data.columns.extra": {"type": "category", "role": "forbidden"}, key: value},
+           ({"data.rows.resample.how": {**DAYS["how"], "extra": "last"}}, {key: without}))
+      for key, value, without in (
+          ("gate.slices.columns", ["extra"], []),
+          ("fairness.groups", [{"column": "extra", "cuts": [], "least_rows": 20}], []),
+          ("fairness.forbidden", ["extra"], []),
+          ("leaks.entity", "extra", None))),
+    Case("train.model: {} is not in {}; write the file (docs/own-model.md has one to start from), or name another kind",
+         {"train.model": OWN}, ({"train.model": "gbm"},)),
+    Case("train.model: {} has SHA-256 {}, and {} is named; write own:{}, which means the file as it is",
+         {"train.model": f"{OWN}@{'0' * 64}"}, ({"train.model": OWN},), load_beside_a_file),
+    Case("train.model: {} names no file of the workspace; write such as own:models/my_model.py",
+         {"train.model": "own:../m.py"}, ({"train.model": OWN},), load_beside_a_file),
+)  # fmt: skip

@@ -1,0 +1,45 @@
+"""What a look at a table finds, where it says what to set."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.core.look import LookTable, look_at
+from retrim.core.look.findings import findings
+from tests.cures_settings.case import GONE, Asked, Case
+from tests.cures_settings.functions import rows_of
+
+
+def looked(**columns: Callable[[pd.DataFrame], Any]) -> Callable[[Asked], str]:
+    """A look at rows with some columns set otherwise."""
+
+    def ask(asked: Asked) -> str:
+        rows = rows_of(asked, 2000).assign(**columns)
+        table = LookTable(
+            data=asked.params.data,
+            event=rows["at"],
+            keys=rows["number"].astype("str"),
+            column=lambda name: rows[name],
+            timed=True,
+            batches=np.arange(len(rows)) // 100,
+            mature=len(rows),
+            left_out={},
+            unnamed=frozenset(),
+        )
+        look = look_at(table, rows=20_000, seed=7, threads=1, champion=None, prepared=(), given=())
+        return "; ".join(str(note) for note in findings(look))
+
+    return ask
+
+
+MAIL = {"type": "category", "role": "feature"}
+LOOKS = (
+    Case("data.columns.{}: role forbidden", {}, ({"data.columns.noise.role": "forbidden"},),
+         looked(noise=lambda rows: 1.0)),
+    Case("{}, or reading.skip: no record holds it then; none of its values is on this page",
+         {"data.columns.mail": MAIL},
+         ({"data.columns.mail.role": "forbidden"}, {"reading.skip": ["mail"], "data.columns.mail": GONE}),
+         looked(mail=lambda rows: [f"person{number}@example.org" for number in range(len(rows))])),
+)  # fmt: skip

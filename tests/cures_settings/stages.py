@@ -1,0 +1,91 @@
+"""What a run says: its stages, the room they are in, and the watch over them."""
+
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from retrim.adapters import git
+from retrim.adapters.heartbeat import Heartbeat
+from retrim.core.canonical import to_json
+from retrim.core.init.leak import LeakParams
+from retrim.core.limits import limits_of_stage
+from retrim.stages.validate import _refuse_leaks
+from tests.cures_settings.case import Asked, Case
+from tests.cures_settings.functions import LINEAR, rows_of, space
+from tests.stages.room import Room, make_room, stream
+
+CHAMPION = {
+    "verdict/verdict.json": to_json({"winner": "all"}),
+    "models/all/fit.json": to_json({"recipe": {"model": "gbm", "hyperparameters": {"num_leaves": 4}, "rounds": 5}}),
+}
+
+
+def room(*stages: Callable[[Room], None], **made: Any) -> Callable[[Asked], None]:
+    """Stages in a room of 300 rows, one an hour."""
+
+    def ask(asked: Asked) -> None:
+        sections = {key.partition(".")[0] for key in asked.settings}
+        changes = {name: asked.params.model_dump(mode="json")[name] for name in sections}
+        found = make_room(asked.folder, stream(300), **made, **changes)
+        for stage in stages:
+            stage(found)
+
+    return ask
+
+
+def leaks(asked: Asked) -> None:
+    rows = rows_of(asked, 600).assign(_known=lambda rows: rows["_due"])
+    rows = rows.assign(copy=rows["outcome"])
+    _refuse_leaks(rows, asked.params.data, LeakParams(**asked.document["leaks"]), 48, ())
+
+
+def watched(asked: Asked) -> str:
+    """A process that does nothing for two seconds."""
+    retrain = asked.params.retrain
+    limits = limits_of_stage(retrain.stage_limit, retrain.stage_heartbeat, earlier=[])
+    process = subprocess.Popen(["sleep", "2"], start_new_session=True, text=True)
+    with Heartbeat(process, limits) as heartbeat:
+        process.wait()
+    return heartbeat.why or ""
+
+
+def in_a_snapshot(asked: Asked) -> None:
+    git.git(asked.folder, "init", "-q")
+    git.git(asked.folder, *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "start")
+    (asked.folder / "notes.bin").write_bytes(b"x" * 400_000)
+    git.snapshot(asked.folder, max_file_mb=asked.params.room.max_file_mb)
+
+
+def search(found: Room) -> None:
+    found.tune()
+
+
+def evaluate(found: Room) -> None:
+    """Earlier origins of a model that the search gave."""
+    found.paths.tuning.mkdir(parents=True)
+    tuned = {"hyperparameters": {"num_leaves": 4}, "rounds": 5, "champion": None}
+    (found.paths.tuning / "hyperparameters.json").write_bytes(to_json(tuned))
+    found.backtest()
+
+
+TUNE = {"tune.folds": 2, "tune.fold_rows": 40, "tune.trials": 2, "tune.max_rounds": 5, "tune.patience": 2}
+COPY = {"data.columns.copy": {"type": "number", "role": "feature"}}
+STAGES = (
+    Case("backtest: {}; wait for more rows or lower backtest.origins",
+         {"backtest.origins": 300, "backtest.origin_rows": 40}, ({"backtest.origins": 2},),
+         room(Room.features, evaluate)),
+    Case("of {} mature rows {} had a label due before the {} that judge; wait for more rows, or lower split.judge_rows",
+         {"split.judge_rows": 299}, ({"split.judge_rows": 50},), room(Room.features)),
+    Case("tune: {}; wait for more rows or lower tune.folds", TUNE | {"tune.folds": 300}, ({"tune.folds": 2},),
+         room(Room.features, search)),
+    Case("which is of a {}, and train.model is {}; search: `retrim retrain --mode search`, or set train.model: {}",
+         LINEAR | space(l2=0.1), ({"train.model": "gbm"},), room(search, mode="refit", champion=CHAMPION)),
+    Case("{} the role forbidden in data.columns", COPY, ({"data.columns.copy.role": "forbidden"},), leaks),
+    Case("or, if it is known before the event: leaks.allowed: {{}: WHY} in params.yaml", COPY,
+         ({"leaks.allowed": {"copy": "the meter shows it"}},), leaks),
+    Case("retrain.stage_limit allows {}", {"retrain.stage_limit": "1s"}, ({"retrain.stage_limit": "1h"},), watched),
+    Case("retrain.stage_heartbeat allows {}", {"retrain.stage_heartbeat": "1s"}, ({"retrain.stage_heartbeat": "1h"},),
+         watched),
+    Case("add it to .gitignore, or commit it, or raise room.max_file_mb", {"room.max_file_mb": 0.1},
+         ({"room.max_file_mb": 1.0},), in_a_snapshot),
+)  # fmt: skip

@@ -1,0 +1,70 @@
+"""Every text of the source that names a setting is tried, or it is said why it is not."""
+
+import re
+from functools import cache
+
+import pytest
+
+from tests.cures_settings.test_advice import ACCEPTED, APART
+from tests.cures_settings.test_cures_settings import CASES
+from tests.printed import Printed, helps, printed
+
+TRIED = (*(case.says for case in CASES), *ACCEPTED, *APART)
+DESCRIBES = {
+    "left out by data.rows": "counts rows, in the audit and after a score",
+    "cut off, reading.trim: true": "what init declared",
+    "all become UTC; those that name none are taken in reading.zone": "how init takes times",
+    "train.balance: null, as the loss judges probabilities": "what init declared, and why",
+    "judge.loss: {}": "what init declared",
+    "reading.skip: it is never kept": "what was declared of a column that a profile leaves out",
+    "try: a recipe from the middle of tune.space": "says what goes on",
+    "retrain.first_mode, as no version is live": "why a run has its mode",
+    "retrain.refit_after: version {} was promoted, and its recipe is fitted on all mature rows": "why a run begins",
+}
+"""Pieces of texts that name a setting to say what is so, and advise nothing."""
+TEXTS = [each for each in printed() if each.settings()]
+
+
+def is_name(text: str) -> bool:
+    """A setting and nothing else: code asks for it, or it is put into another text."""
+    return re.fullmatch(r"[\w.{}]+", text) is not None
+
+
+def is_piece(piece: str, text: str) -> bool:
+    """Whether a piece is of this text; one of hardly more than a setting has to be all of it."""
+    return piece == text if is_short(piece) else piece in text
+
+
+@cache
+def is_short(piece: str) -> bool:
+    return len(re.sub(r"\w+(\.[\w{}]+)+|\{\}|\W", " ", piece).split()) < 2
+
+
+def why_not(text: Printed) -> str:
+    """Why a text need not be tried; empty where it has to be."""
+    if is_name(text.text):
+        return "it is the name of a setting"
+    if (text.file, text.line) in helps():
+        return "it is the help of a command, or the description of a field"
+    if "declared, " in text.text:
+        return "it says what init declared"
+    return next((reason for piece, reason in DESCRIBES.items() if is_piece(piece, text.text)), "")
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: f"{text.file}:{text.line}")
+def test_a_text_that_names_a_setting_is_tried_or_only_describes(text: Printed) -> None:
+    tried = [piece for piece in TRIED if is_piece(piece, text.text)]
+
+    assert bool(tried) != bool(why_not(text)), f"{text}\ntried: {tried}\nnot to be tried: {why_not(text)}"
+
+
+@pytest.mark.parametrize("piece", dict.fromkeys([*TRIED, *DESCRIBES]), ids=lambda piece: piece[:60])
+def test_what_is_tried_or_excepted_is_printed_somewhere(piece: str) -> None:
+    assert [text for text in printed() if is_piece(piece, text.text)] != []
+
+
+def test_most_of_what_names_a_setting_is_tried() -> None:
+    """Exceptions are names, help and init's own report; whatever else is printed is done."""
+    tried = [text for text in TEXTS if not why_not(text)]
+
+    assert len(tried) >= 110
