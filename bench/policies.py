@@ -286,6 +286,19 @@ def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None
         print(f"chosen without {name}: {chosen}, there {frame.loc[chosen, name]:.3f}")
 
 
+def in_words(gated: float, *, after: bool) -> str:
+    judged = f"gate on {gated:g} of a window" if gated else "every retraining is released"
+    return judged + (", then fitted once more on all rows" if after else "")
+
+
+def kept_free(told: pd.DataFrame, own: np.ndarray, fresh: np.ndarray) -> pd.DataFrame:
+    """Mean and worst by stream over hindsight with models that keep nothing back."""
+    free = told.assign(ratio=told["ratio"] * own / fresh).groupby("stream", sort=False)["ratio"]
+    frame = pd.DataFrame({"mean": free.mean(), "worst": free.max()})
+    frame.loc["all"] = [frame["mean"].mean(), frame["worst"].max()]
+    return frame.reset_index(names="stream")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--cache", type=Path, help="folder that keeps the fits; default: one that is removed")
@@ -308,8 +321,7 @@ def main() -> None:
             if after and not gated:
                 continue
             runs = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=gated, after=after)]
-            released = f"gate on {gated:g} of a window" if gated else "every retraining is released"
-            released += ", then fitted once more on all rows" if after else ""
+            released = in_words(gated, after=after)
             if given.guards:
                 fresh = np.array([run.least for run in runs]) if fresh is None else fresh
                 print(released)
@@ -323,9 +335,8 @@ def main() -> None:
             summary(told)
             own = np.array([run.least for run in runs])
             fresh = own if fresh is None else fresh
-            free = told.assign(ratio=told["ratio"] * own / fresh).groupby("stream", sort=False)["ratio"]
-            print("over hindsight with models that keep nothing back: mean and worst of each stream")
-            show(pd.DataFrame({"mean": free.mean(), "worst": free.max()}).reset_index(names="stream"))
+            print("over hindsight with models that keep nothing back")
+            show(kept_free(told, own, fresh))
             if given.designs:
                 designs(made, gated=gated)
         alone = [

@@ -104,6 +104,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         "refit_counts": None,
         "best_window": None if previous is None else previous.record.get("best_window"),
         "preview": None,
+        "shown": None,
         "pending": 0,
         "probe": None,
         "band": None,

@@ -22,6 +22,7 @@ from retrim.ops.house import House
 from retrim.ops.known import KnownTable
 from retrim.ops.probing import cost_of, read_probe
 from retrim.ops.served import Served, predictions_of
+from retrim.ops.shown import recipe_digest, shown_before
 
 CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90 %
 
@@ -40,6 +41,7 @@ class Realised:
         counts: The training window that `reading` is of: the one whose refit lost least at the probe before.
         best: The training window whose refit lost least at the newest probe; None before the first.
         preview: What the gate would say of these refits; None where it cannot judge on so few rows.
+        shown: The blocks of the newest probe and of what recipe they are, as a check keeps them; None if not asked.
         pending: Rows that the champion has not seen and whose labels are not due yet.
         cost: What the probe cost; None where there was none.
         taken: By kind, the rows of the table that were measured and those that entered the account, shape (rows,).
@@ -58,6 +60,7 @@ class Realised:
     counts: WindowKind | None
     best: WindowKind | None
     preview: Preview | None
+    shown: dict[str, Any] | None
     pending: int
     cost: ProbeCost | None
     taken: dict[Kind, np.ndarray]
@@ -79,6 +82,7 @@ class Realised:
             "refit_counts": self.counts,
             "best_window": self.best,
             "preview": None if self.preview is None else self.preview.as_record(),
+            "shown": self.shown,
             "pending": self.pending,
             "probe": None if self.cost is None else self.cost.as_record(),
             "counted_until": iso(self.counted_until),
@@ -119,7 +123,7 @@ def realise(
     counted = _probed_at(house, version, previous)
     fresh, unprobed = (counts.waiting(kind)[known.places] for kind in ("measured", "deposited"))
     taken: dict[Kind, np.ndarray] = {}
-    loss = interval = metrics = served = reading = refits = window = cost = part = None
+    loss = interval = metrics = served = reading = refits = window = cost = part = shown = None
     said = _said_before(previous, version)
     best = None if previous is None else previous.record.get("best_window")
     if fresh.sum() >= params.probe.min_rows:
@@ -133,7 +137,11 @@ def realise(
         taken["measured"] = known.in_whole(fresh)
     newest = with_a_past(ripe, np.flatnonzero(unprobed), params.data, params.probe)
     if len(newest) >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
-        readings, said = read_probe(house, known, newest, predictor, unprobed=unprobed)
+        digest = recipe_digest(house, predictor)
+        earlier = shown_before(house, version, digest)
+        probed = read_probe(house, known, newest, predictor, unprobed=unprobed, earlier=earlier)
+        readings, said = probed.readings, probed.said
+        shown = {"of": digest, **probed.shown.as_record()}
         # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
         window = best if best in readings else next(iter(readings))
         reading, refits = readings[window], {kind: each.probe_loss for kind, each in readings.items()}
@@ -151,6 +159,7 @@ def realise(
         counts=window,
         best=best,
         preview=said,
+        shown=shown,
         pending=int(((table.times["_due"] > now).to_numpy() & counts.waiting("deposited")).sum()),
         cost=cost,
         taken=taken,

@@ -120,11 +120,17 @@ def support_of(shown: Sequence[Shown], kind: str, *, most: float) -> Support:
     champion = np.concatenate([each.champion for each in kept])
     refit = np.concatenate([each.refits[kind] for each in kept])
     starts = np.cumsum([0, *(len(each.champion) for each in kept[:-1])])
-    gain, harm = (_evidence((1 + lost) * champion - refit, starts) for lost in (0.0, most))
+    gain, harm = (evidence_of((1 + lost) * champion - refit, starts) for lost in (0.0, most))
     return Support((1 + gain) / 2, (1 + harm) / 2, len(kept), len(champion))
 
 
-def _evidence(saved: np.ndarray, starts: np.ndarray) -> float:
+def evidence_of(saved: np.ndarray, starts: np.ndarray) -> float:
+    """How many times as likely numbers are as under "their mean is 0 or less", over all beginnings; at most e to 50.
+
+    Args:
+        saved: In order of time, shape (n,), n at least 1.
+        starts: Where each check's begin, shape (checks,).
+    """
     from scipy.special import logsumexp
 
     later = (1 - WHOLE) * BEGINS * (1 - BEGINS) ** np.arange(len(starts) - 1)

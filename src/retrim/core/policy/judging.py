@@ -1,13 +1,13 @@
 """The gate in a backtest: challengers and champion on rows that neither has seen, read off the loss matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from retrim.core.gate import GateParams, Shown, Support, Verdict, judge, support_of
+from retrim.core.gate import GateParams, Shown, Verdict, judge, support_of
 from retrim.core.policy.matrix import Delays, LossMatrix
-from retrim.core.preview import Preview, preview
+from retrim.core.preview import Preview
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,36 @@ class Judging:
         begin = int(matrix.cut.starts[max(origin, matrix.origin(live))])
         cells = self._newest(matrix, np.flatnonzero((matrix.cut.window < until) & (matrix.cut.cells[:-1] >= begin)))
         own = self._apart(matrix, kinds, origin)
-        support = None
+        shown = None
         if life is not None:
-            support = self._support(matrix, own, champion, life, before=_first(matrix, cells), last=until - 1)
-        return judge(
+            shown = self._shown(matrix, own, champion, life, before=_first(matrix, cells), last=until - 1)
+        return self.judged(
             {matrix.kinds[kind]: matrix.means_of_parts(cells, matrix.sums[kind, origin, cells]) for kind in own},
             matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
+            shown,
+        )
+
+    def judged(
+        self, challengers: Mapping[str, np.ndarray], champion: np.ndarray, shown: Sequence[Shown] | None
+    ) -> Verdict:
+        """The gate's verdict on mean losses of parts, shape (parts,), in time order.
+
+        Args:
+            challengers: By training window.
+            champion: The champion's.
+            shown: What the checks of its life showed on rows before; None: no check started the run.
+        """
+        most = 0.0 if self.gate.harm is None else self.gate.harm.most
+        return judge(
+            challengers,
+            champion,
             {},
             self.gate.model_copy(update={"min_rows": 2}),  # of parts; rows are asked for before a run is judged
             draws=self.draws,
             block_rows=1,
             uses=0.0,
             weights=None,
-            support=support,
+            support=None if shown is None else {kind: support_of(shown, kind, most=most) for kind in challengers},
         )
 
     def preview(
@@ -98,23 +115,22 @@ class Judging:
             window: Newest window whose labels are known.
             life: The champion's probes.
         """
+        if min(matrix.rows[window], self.rows) < self.gate.min_rows:
+            return None
         of_window = np.flatnonzero(matrix.cut.window == window)
         cells = self._newest(matrix, of_window)
         kept = np.isin(of_window, cells)
         own = self._apart(matrix, kinds, max(window - life.labels, 0) * matrix.cut.blocks)
         sums = {kind: matrix.probe_sums(window, kind, labels=life.labels, blocks=life.blocks)[kept] for kind in own}
         live, live_kind = champion
-        return preview(
+        verdict = self.judged(
             {matrix.kinds[kind]: matrix.means_of_parts(cells, each) for kind, each in sums.items()},
             matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
-            self.gate,
-            rows=int(min(matrix.rows[window], self.rows)),
-            draws=self.draws,
-            block_rows=1,
-            support=self._support(matrix, own, champion, life, before=_first(matrix, cells), last=window),
+            self._shown(matrix, own, champion, life, before=_first(matrix, cells), last=window),
         )
+        return Preview(verdict.promote, verdict.reason)
 
-    def _support(
+    def _shown(
         self,
         matrix: LossMatrix,
         kinds: Sequence[int],
@@ -123,8 +139,8 @@ class Judging:
         *,
         before: int,
         last: int,
-    ) -> dict[str, Support]:
-        """What the probes up to window `last` showed on the cells before `before`, by training window."""
+    ) -> list[Shown]:
+        """What the probes up to window `last` showed on the cells before `before`."""
         live, live_kind = champion
         shown: list[Shown] = []
         for window in range(max(life.first, live), last + 1):
@@ -138,8 +154,7 @@ class Judging:
                 refits[matrix.kinds[kind]] = matrix.means_of_parts(cells[kept], sums[kept])
             its = matrix.means_of_parts(cells[kept], matrix.sums[live_kind, matrix.origin(live), cells[kept]])
             shown.append(Shown((), its, refits))
-        most = 0.0 if self.gate.harm is None else self.gate.harm.most
-        return {matrix.kinds[kind]: support_of(shown, matrix.kinds[kind], most=most) for kind in kinds}
+        return shown
 
     def deferred(self, matrix: LossMatrix, delays: Delays, *, judged: int, check: int) -> int | None:
         """The check to which a run is put off until `gate.min_rows` labelled rows have come since the last one.
