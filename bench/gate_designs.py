@@ -69,9 +69,10 @@ def opened(found: Verdict, *, passes: bool) -> Verdict:
     return replace(found, checks=tuple(replace(check, passed=passes) for check in found.checks))
 
 
+FIRST_DESIGN, SHIPPED = "A: judged rows alone", "shipped: evidence eases the judged rows"
 DESIGNS: dict[str, type[Judging]] = {
-    "A: judged rows alone": Alone,
+    FIRST_DESIGN: Alone,
     "B: e-values multiplied": Multiplied,
     "D: means pooled": Pooled,
-    "evidence eases the judged rows": Judging,
+    SHIPPED: Judging,
 }
