@@ -173,7 +173,7 @@ def lines(stream: Stream, matrix: LossMatrix, prices: dict[tuple[str, int, int],
         free = 0.0
         for gated in GATED:
             setting = setting_of(matrix, stream.table, windows, late, blocks=1, gated=gated)
-            found = best(setting.matrix.totals[list(RUNS[windows])], setting.delays, price=price)
+            found = best(setting.totals, setting.delays, price=price)
             own = found.cost(price)
             free = free if gated else own  # the first keeps nothing back
             alarms = alarms_of(setting.matrix)

@@ -92,8 +92,11 @@ def lines(stream: Stream, matrix: LossMatrix, early: LossMatrix, late: int) -> N
             setting_of(matrix, stream.table, windows, n, blocks=PARAMS.probe.blocks, gated=0.0) for n in (0, late)
         )
         biased = replace(at_once, matrix=early, blocks=1)  # made from arrived rows, which are never older than a check
-        never = play(due, at_checks(()), probes=False).loss / WINDOWS
-        always = [play(setting, every(1, WINDOWS), probes=False).loss / WINDOWS for setting in (at_once, due, biased)]
+        counted = slice(due.begin, None)
+        never = play(due, at_checks(()), probes=False).losses[counted].mean()
+        always = [
+            play(setting, every(1, WINDOWS), probes=False).losses[counted].mean() for setting in (at_once, due, biased)
+        ]
         losses = [f"{never:.3f}", f"{always[0]:.3f}", *(f"{loss:.3f} ({loss / always[0]:.2f})" for loss in always[1:])]
         gain = gain_of(matrix, stream.table, windows, late)
         told = [_account(due, biased, gain / part) for part in PARTS]
@@ -103,10 +106,10 @@ def lines(stream: Stream, matrix: LossMatrix, early: LossMatrix, late: int) -> N
 
 def _account(due: Setting, biased: Setting, price: float) -> tuple[str, str, str]:
     """Its cost over that of hindsight, its retrainings and those of hindsight, and its schedule on arrived rows."""
-    found = best(due.matrix.totals[list(due.kinds)], due.delays, price=price)
+    found = best(due.totals, due.delays, price=price)
     least = found.cost(price)
     played = play(due, asked_at(due, price), probes=True)
-    same = play(biased, at_checks(played.checks), probes=False).cost(price)
+    same = play(biased, at_checks(played.checks), probes=False).losses[due.begin :].sum() + price * len(played.checks)
     counts = f"{played.retrainings} ({len(found.checks)})"
     return f"{played.cost(price) / least:.3f}", counts, f"{same / least:.2f}"
 

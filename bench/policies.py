@@ -103,12 +103,12 @@ def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) ->
 
 def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float, after: bool = False) -> list[Run]:
     made = []
-    for windows, kinds in RUNS.items():
+    for windows in RUNS:
         for late in LATE:
             setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated, after=after)
             gain = gain_of(matrix, stream.table, windows, late)
             for part in PARTS:
-                found = best(setting.matrix.totals[list(kinds)], setting.delays, price=gain / part)
+                found = best(setting.totals, setting.delays, price=gain / part)
                 cost = found.cost(gain / part)
                 made.append(Run(stream.name, windows, late, part, setting, gain / part, cost, len(found.checks)))
     return made
@@ -226,14 +226,14 @@ def controls(
 ) -> list[dict[str, Any]]:
     """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
     lines = []
-    for windows, kinds in RUNS.items():
+    for windows in RUNS:
         for late in LATE:
             setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated)
             gain = gain_of(real, stream.table, windows, late)
             never = play(setting, at_checks(()), probes=False).loss
             prices = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01 %": never * LOW}
             for label, price in prices.items():
-                found = best(setting.matrix.totals[list(kinds)], setting.delays, price=price)
+                found = best(setting.totals, setting.delays, price=price)
                 run = Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
                 played = play(setting, asked_at(run.setting, run.price), probes=True)
                 line = {"stream": stream.name, "gate": gated, "windows": windows, "late": late, "price": label}

@@ -62,7 +62,7 @@ def beside(
     lines: list[dict[str, Any]] = []
     for number, run in enumerate(runs):
         first, last = part_of(run.setting, 0, HISTORY), part_of(run.setting, HISTORY, run.setting.matrix.windows)
-        least = best(last.matrix.totals[list(last.kinds)], last.delays, price=run.price).cost(run.price)
+        least = best(last.totals, last.delays, price=run.price).cost(run.price)
         asked: dict[str, tuple[Asks, bool]] = {"account": (account(last, run.price), True)}
         for name in ("threshold", "cumulative", "periodic"):
             asked[f"CARA {name}"] = (cara(name, first, run.price)(last), name != "periodic")

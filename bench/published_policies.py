@@ -89,7 +89,7 @@ class Known:
 
     Args:
         totals: Loss of model i on window j of initial stretch and history, shape (windows, windows).
-        first: Windows of the initial stretch.
+        first: Windows before the history that is played.
     """
 
     totals: np.ndarray
@@ -165,4 +165,5 @@ def upf(first: Setting, whole: Setting, price: float) -> Callable[[Setting], Ask
         return play(first, asks, probes=False).cost(price)
 
     quantile, horizon = min(options, key=cost)
-    return lambda setting: foretelling(setting, Known(totals, stretch), price, quantile=quantile, horizon=horizon)
+    seen = Known(totals, max(stretch - whole.delays.labels, 0))
+    return lambda setting: foretelling(setting, seen, price, quantile=quantile, horizon=horizon)

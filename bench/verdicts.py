@@ -4,8 +4,8 @@
     python bench/verdicts.py --tables chicago traffic --packages FOLDER      # others, fetched into FOLDER
 
 Real batches, as they came, are damaged or shifted at several places of the stream and held against what
-had landed before. A batch fails when it is broken and called ok or drifted, or real and held (broken or
-unsure). The contract (types, keys, bounds) is left out: it would catch a part of the broken ones before.
+had landed before. A batch fails when it is broken and called ok or drifted, or real and held (broken, so
+quarantined). The contract (types, keys, bounds) is left out: it would catch a part of the broken ones before.
 
 The other tables (bench/streams.py) come without a contract and without arrival times: a shift keeps a column at 0 or
 above where the table does, at 100 or below where that is its largest value, and a batch arrives an hour after its end.
@@ -142,7 +142,7 @@ def table(lines: dict[tuple[str, str], dict[str, list[str]]], streams: list[str]
             said = found.get(stream, [])
             counts = [
                 f"{said.count(word)} {word}"
-                for word in ("contract", "broken", "unsure", "drifted", "ok")
+                for word in ("contract", "broken", "suspicious", "drifted", "ok")
                 if word in said
             ]
             cells.append(", ".join(counts) or "-")

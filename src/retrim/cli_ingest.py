@@ -31,9 +31,9 @@ def ingest(
     table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Of a database: or its table.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Land a batch, or set it aside if it is broken or unsure.
+    """Land a batch, or quarantine it if it is broken. A suspicious one lands with a warning.
 
-    A batch that is set aside ends with exit code 2 and a report. The same file twice changes nothing.
+    A quarantined batch ends with exit code 2 and a report. The same file twice changes nothing.
     A large file lands as several batches, a piece each.
     """
     from retrim import screens
@@ -77,8 +77,12 @@ def _show(landed: "Landed", path: Path) -> None:
         screens.ERR.print(f"look at it: retrim quarantine show {landed.batch}", highlight=False)
         return
     _show_notes(landed)
-    as_what = ", drifted from what landed before" if landed.verdict == "drifted" else ""
+    as_what = {"drifted": ", drifted from what landed before", "suspicious": ", suspicious"}.get(
+        str(landed.verdict), ""
+    )
     screens.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}{which}{as_what}", highlight=False)
+    for fault in landed.faults if landed.outcome == "landed" else ():
+        screens.ERR.print(f"warning: {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _show_notes(landed: "Landed") -> None:

@@ -188,6 +188,17 @@ class TestAPublishedVersion:
     def test_keeps_the_very_bytes_of_its_bundle(self, made) -> None:
         assert read_folder(made.registry.bundle_folder(made.version)) == read_folder(made.bundle)
 
+    def test_finds_its_bundle_by_its_run_without_mlflow(self, made, monkeypatch) -> None:
+        found = made.registry.bundle_folder(made.version)
+        elsewhere = Registry(made.registry.tracking_url, str(made.root / "moved"), made.registry.model)
+        with monkeypatch.context() as patch:
+            patch.setattr(Registry, "run_of", None)
+
+            assert made.registry.bundle_folder(made.version, run=made.parent) == found.resolve()
+
+        assert elsewhere.bundle_folder(made.version, run=made.parent) == found
+        assert made.registry.bundle_folder(made.version, run="unknown") == found
+
     def test_has_nothing_pickled(self, made) -> None:
         files = [path for path in (made.root / "var" / "mlflow").rglob("*") if path.is_file()]
         odd = [path.name for path in files if path.suffix not in TEXT | {".png", ".parquet"}]

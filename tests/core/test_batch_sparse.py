@@ -83,10 +83,10 @@ def test_a_handful_of_values_is_enough_to_know_another_unit() -> None:
     assert verdict(NOW.assign(rain=few / 1000)).kind == "broken"
 
 
-def test_zeros_that_have_become_another_value_hold_the_batch() -> None:
+def test_zeros_that_have_become_another_value_are_suspicious() -> None:
     made = verdict(NOW.assign(rain=NOW["rain"] * 0.1 + 0.2))
 
-    assert made.kind == "unsure"
+    assert made.kind == "suspicious"
     assert "at least" in made.concerns[0].text
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.bundle import load_predictor, model_digest
+from retrim.core.bundle import load_predictor, model_digest, open_predictor
 from retrim.core.canonical import to_json
 from retrim.core.training import Recipe, fit_recipe
 from retrim.core.view import FeatureView
+from retrim.errors import BadInputError
 
 VIEW = FeatureView({"x": "number", "group": "category"}, {"group": ("a", "b")}, "y", "regression", ())
 ROWS = pd.DataFrame({"x": np.arange(60) / 60, "group": pd.Series(["a", "b"] * 30, dtype="str"), "y": np.arange(60.0)})
@@ -45,6 +46,20 @@ def test_the_winners_model_predicts() -> None:
     expected = fit_recipe(recipe(9), VIEW, ROWS, threads=1).predict(VIEW.matrix(ROWS))
 
     assert np.array_equal(load_predictor(bundle()).predict(ROWS), expected)
+
+
+@pytest.mark.parametrize(("task", "shape"), [("regression", (0,)), ("multiclass", (0, 3))])
+def test_without_rows_the_model_is_not_even_loaded(task: Any, shape: tuple[int, ...]) -> None:
+    view = FeatureView({"x": "number"}, {}, "y", task, ("a", "b", "c") if task == "multiclass" else ())
+    files = bundle() | {"features/view.json": to_json(view.as_record())}
+    del files["models/sliding/model.txt"]
+    found = open_predictor(files)
+
+    assert found.predict(ROWS.head(0)).shape == shape
+    with pytest.raises(BadInputError, match="the model needs x"):
+        found.predict(ROWS.head(0)[["y"]])
+    with pytest.raises(KeyError, match="model"):
+        found.predict(ROWS)
 
 
 def test_the_other_challenger_is_not_the_winner() -> None:

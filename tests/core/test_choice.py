@@ -24,7 +24,7 @@ WAITING = Policy(  # starts nothing in the first 12 windows
 )
 
 
-def made(totals: np.ndarray) -> Setting:
+def made(totals: np.ndarray, *, late: int = 0) -> Setting:
     """A history whose model i loses `totals[i, j]` a row in window j."""
     whole = cut(equal_rows((WINDOWS + 1) * ROWS, first=ROWS, windows=WINDOWS), blocks=1, block_rows=2)
     scored = [
@@ -33,13 +33,13 @@ def made(totals: np.ndarray) -> Setting:
     ]
     matrix = LossMatrix.of(("all",), whole, scored, usual_rows=ROWS, back=0)
     moments = [START + pd.Timedelta(number, "D") for number in range(WINDOWS + 1)]
-    return Setting(matrix, (0,), Delays(0, 0, 0), 1, moments, 0, None)
+    return Setting(matrix, (0,), Delays(late, 0, 0), 1, moments, 0, None)
 
 
-def aging(rate: float) -> Setting:
+def aging(rate: float, *, late: int = 0) -> Setting:
     """Each window that a model ages costs `rate` more."""
     age = np.arange(WINDOWS) - np.arange(WINDOWS)[:, None]
-    return made(1.0 + rate * np.maximum(age, 0))
+    return made(1.0 + rate * np.maximum(age, 0), late=late)
 
 
 def chosen(setting: Setting, price: float, *, shipped: str = "never") -> Choice:
@@ -151,3 +151,10 @@ def test_the_page_needs_nothing_else() -> None:
     assert "Use &lt;it&gt;." in made_page
     assert "A &amp; B" in made_page
     assert not any(sign in made_page for sign in ("http:", "https:", "<script", 'src="/'))
+
+
+def test_labels_that_come_after_most_windows_do_not_make_never_the_best() -> None:
+    choice = chosen(aging(1.0, late=WINDOWS // 2), price=0.5)
+
+    assert choice.recommended == "always"
+    assert choice.chosen_on + choice.windows == WINDOWS - WINDOWS // 2

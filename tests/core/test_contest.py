@@ -32,7 +32,7 @@ class Constant:
 def former(value: float, *, used: int = 0, view: FeatureView = VIEW) -> Predictor:
     """One that says `value`, and was made with rows until hour `used`."""
     at = START + pd.Timedelta(used, "h")
-    return Predictor(view, cast("Any", Constant(value)), cast("Any", None), "all", at, at, at, 1.0)
+    return Predictor(view, lambda: cast("Any", Constant(value)), cast("Any", None), "all", at, at, at, 1.0)
 
 
 def compete(*formers: Predictor, columns: tuple[str, ...] = ("x", "y"), judged_from: int = 10) -> tuple[list, dict]:

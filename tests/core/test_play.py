@@ -112,7 +112,7 @@ def test_nothing_is_cheaper_than_hindsight(
     delays = Delays(labels, deployment, int(gated))
     judging = Judging(OPEN, USUAL, 100) if gated else None
     played = play(setting(kinds, delays, judging), at_checks(checks), probes=False)
-    least = best(matrix().totals[list(kinds)], delays, price=price).cost(price)
+    least = best(setting(kinds, delays, judging).totals, delays, price=price).cost(price)
 
     assert played.cost(price) >= least - 1e-9
 
@@ -121,6 +121,14 @@ def test_a_model_is_live_when_it_is_deployed_and_as_old_as_its_labels() -> None:
     played = play(setting(delays=Delays(1, 2, 0)), at_checks([3]), probes=False)
 
     assert [live.model for live in played.served] == [0, 0, 0, 0, 0, 2, 2]
+
+
+def test_windows_count_from_where_the_first_model_knows_no_label_that_nobody_had() -> None:
+    played = play(setting(delays=Delays(2, 0, 0)), every(1, WINDOWS), probes=False)
+
+    assert played.checks[0] == 3
+    assert played.losses[:2].tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(played.losses[2:], [matrix().totals[0, max(at - 2, 0), at] for at in range(2, WINDOWS)])
 
 
 def test_while_a_model_is_on_its_way_no_other_is_made() -> None:

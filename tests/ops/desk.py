@@ -81,7 +81,7 @@ class Shelf:
     def add_files(self, version: int, files: dict[str, bytes]) -> None:
         self.beside.setdefault(version, {}).update(files)
 
-    def bundle_folder(self, version: int) -> Path:
+    def bundle_folder(self, version: int, *, run: str | None = None) -> Path:
         return self.folders[version]
 
 

@@ -1,4 +1,4 @@
-"""A batch that keeps its contract but is not what it looks like: set aside, released by a person, never in a table."""
+"""A batch that keeps its contract but is not what it looks like: broken, it is quarantined; suspicious, it lands."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 from retrim.core.batches import BatchParams
 from retrim.core.table import DataParams
-from retrim.ops.ingest import Landed, land, quarantine_show, release
+from retrim.ops.ingest import Landed, land, quarantine_show
 from retrim.paths import Workspace
 from tests.architecture.test_settings import DOCUMENT
 from tests.core.test_batches import DATA, NOW, PAST
@@ -54,22 +54,15 @@ def test_a_broken_batch_is_set_aside_with_its_reason(folder: Door) -> None:
     assert (landed.outcome, landed.verdict) == ("quarantined", "broken")
     assert "Fahrenheit for Celsius" in entry.faults[0].rule
     assert entry.faults[0].releasable
+    assert "batches.skip: [celsius]" in entry.faults[0].cure
 
 
-def test_an_unsure_batch_is_set_aside_until_a_person_releases_it(folder: Door) -> None:
+def test_a_suspicious_batch_lands_and_says_why_and_what_lets_it_pass(folder: Door) -> None:
     landed = folder.land(NOW.assign(felt=NOW["felt"].mask(NOW.index % 2 == 0)))
-    assert (landed.outcome, landed.verdict) == ("quarantined", "unsure")
 
-    let_in = release(
-        landed.batch,
-        workspace=folder.workspace,
-        data=folder.data,
-        now=NOW["at"].max() + pd.Timedelta("2h"),
-        by="a test",
-        reason="the sensor is new",
-    )
-
-    assert (let_in.outcome, let_in.rows) == ("landed", len(NOW))
+    assert (landed.outcome, landed.verdict, landed.rows) == ("landed", "suspicious", len(NOW))
+    assert [fault.column for fault in landed.faults] == ["felt"]
+    assert "batches.skip: [felt]" in landed.faults[0].cure
 
 
 def test_the_contract_alone_lets_it_in(folder: Door) -> None:

@@ -112,7 +112,7 @@ def test_a_former_champion_that_uses_a_forbidden_column_is_not_scored(tmp_path_f
 
     def scored(at: Desk) -> Any:
         table = known(at.house, as_of=at.day(24))
-        return score_formers(at.house, table, stored(at.house, 2).predictor, 2)
+        return score_formers(at.house, table, stored(at.house, 2).predictor, 2, previous=None)
 
     assert scored(desk) is not None
     assert scored(strict) is None
@@ -124,7 +124,7 @@ def test_a_former_champion_is_held_to_the_limits_of_today(tmp_path_factory: pyte
     desk.land(desk.rows(20.5, 26), 26)
     strict = with_params(desk, fairness={"at_most": NONE | {"selection_rate": 0.0}})
     table = known(strict.house, as_of=strict.day(26))
-    found = score_formers(strict.house, table, stored(strict.house, 2).predictor, 2)
+    found = score_formers(strict.house, table, stored(strict.house, 2).predictor, 2, previous=None)
 
     assert found is not None
     assert "fairness: group selection rate" in [check.name for check in found.verdict.checks]

@@ -203,3 +203,8 @@ def test_what_was_tried_can_be_set(make: Make) -> None:
 
     assert "  rules: [schedule] " in text
     assert "  every: 5D " in text  # two windows of two and a half days
+
+
+def test_where_labels_come_after_nearly_all_windows_nothing_is_said_of_retraining(make: Make) -> None:
+    with pytest.raises(RefusedError, match="--label-delay"):
+        tried(make(), Asked(windows=None, since=None, prices=None, label_delay=4))

@@ -124,7 +124,8 @@ def test_former_champions_are_scored_on_mature_rows_alone(tmp_path: Path) -> Non
         desk.make_version(day + 0.2)
     desk.land(desk.rows(20, 24).assign(outcome=np.nan), 24)
     desk.land(desk.rows(20, 22), 24.1, kind="labels")
-    found = score_formers(desk.house, known(desk.house, as_of=desk.day(25)), stored(desk.house, 2).predictor, 2)
+    table, live = known(desk.house, as_of=desk.day(25)), stored(desk.house, 2).predictor
+    found = score_formers(desk.house, table, live, 2, previous=None)
 
     assert found is not None
     assert found.rows == 48

@@ -249,4 +249,16 @@ def test_an_ordinary_batch_is_not_taken_for_cut_short_after_a_file_in_pieces(tmp
     assert len(history) > 5
     assert {each.outcome for each in history} == {"landed"}
     assert landed.rows * 10 < min(each.rows for each in history)
-    assert landed.outcome == "landed"
+    assert (landed.outcome, landed.faults) == ("landed", ())
+
+
+def test_a_suspicious_batch_lands_and_raises_an_alert(tmp_path: Path) -> None:
+    desk = with_params(fresh(tmp_path / "look"), batches={"look": True, "piece_mb": 1})
+    hand_in(desk, file_of(desk, desk.rows(0, 40)), now=desk.day(40))
+    rows = desk.rows(40, 48).assign(level=lambda rows: rows["level"].mask(rows.index % 2 == 0))
+    (landed,) = hand_in(desk, file_of(desk, rows, "week.csv"), now=desk.day(48))
+    (told,) = desk.house.store.alerts(desk.house.model)
+
+    assert (landed.outcome, landed.verdict) == ("landed", "suspicious")
+    assert told.kind == "suspicious batch"
+    assert landed.batch in told.text

@@ -23,11 +23,7 @@ from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.files import flush_all, read_folder
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
     from mlflow.pyfunc import PyFuncModel
-
-
-LOGGED = "mlflow.log-model.history"
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ class Registry(Tracking):
             if here is not None:  # what a version stands for survives a power cut before it has a number
                 flush_all(filter(Path.is_file, here.rglob("*")), below=here.parents[2])
             self.client.set_tag(parent, NOTE, verdict_note(shown.verdict))
-            self.client.set_tag(parent, LOGGED, _logged(run))
+            self.list_model(run)
             if number is None:
                 number = self._register(parent, run.data.tags.get(RUN, parent), bundle_id, shown.verdict)
             self.client.set_tag(parent, PUBLISHED, bundle_id)
@@ -195,14 +191,19 @@ class Registry(Tracking):
             with self.wrapped(f"drop alias {alias}"):
                 self.client.delete_registered_model_alias(self.model, alias)
 
-    def bundle_folder(self, version: int) -> Path:
+    def bundle_folder(self, version: int, *, run: str | None = None) -> Path:
         """The folder of a version's bundle: the very one where artifacts are local, else a download.
+
+        Args:
+            version: Its number.
+            run: MLflow's id of its run, where it is known: if its files lie where they belong, MLflow is not loaded.
 
         Raises:
             BadInputError: There is no such version.
             RetrimError: Its bundle is gone.
         """
-        folder = self._folder(version, "bundle")
+        here = None if run is None else self.usual_folder(run, "bundle")
+        folder = self._folder(version, "bundle") if here is None else here
         if not (folder / "verdict").is_dir():
             raise RetrimError(f"the bundle of version {version} is not whole in {folder.name}; restore the artifacts")
         return folder
@@ -277,13 +278,6 @@ class Registry(Tracking):
 
     def _search_versions(self, condition: str) -> list[Any]:
         return all_pages(lambda token: self.client.search_model_versions(condition, page_token=token))
-
-
-def _logged(run: "Run") -> str:
-    """What MLflow's list of runs needs to show the version that was registered from a run."""
-    at = pd.Timestamp(run.info.start_time, unit="ms").isoformat(sep=" ")
-    made = {"artifact_path": "model", "run_id": run.info.run_id, "utc_time_created": at}
-    return json.dumps([{**made, "flavors": {"python_function": {}}}])
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """MLflow's runs: one a retraining, a child a trial. Found again by our own tags, so writing twice writes once."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import pandas as pd
 from sqlalchemy.engine import make_url
 
 from retrim.adapters.database import make_private_sqlite
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 RUN, TRIAL, BUNDLES, PUBLISHED = "retrim.run", "retrim.trial", "retrim.bundles", "retrim.published"
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
+LOGGED = "mlflow.log-model.history"
 SOURCE = {"mlflow.source.name": "retrim", "mlflow.source.type": "LOCAL"}
 MOST_PARAMS, MOST_TEXT = 100, 5000  # of a batch; characters of a value: MLflow's limits, or below them
 DIGEST = re.compile(r"[0-9a-f]{32,}")
@@ -90,6 +93,18 @@ class Tracking:
                 if found is None:
                     raise
                 return str(found.experiment_id)
+
+    def usual_folder(self, run: str, name: str) -> Path | None:
+        """A folder of a run's files where the experiment lays them, found without MLflow; None where it is not there.
+
+        Args:
+            run: MLflow's id of it.
+            name: Of the folder.
+        """
+        if urlsplit(self.artifacts).scheme:
+            return None
+        folder = Path(self.artifacts).resolve() / self.model / run / "artifacts" / name
+        return folder if folder.is_dir() else None
 
     @contextmanager
     def wrapped(self, what: str) -> Iterator[None]:
@@ -217,6 +232,12 @@ class Tracking:
             digest = _short(str(lineage["raw_digest"]))
             data = Dataset(name=f"{self.model} batches", digest=digest, source_type="dvc", source="data/raw.dvc")
             self.client.log_inputs(parent, [DatasetInput(data)])
+
+    def list_model(self, run: "Run") -> None:
+        """Lets MLflow's list of runs show the version that was registered from a run."""
+        at = pd.Timestamp(run.info.start_time, unit="ms").isoformat(sep=" ")
+        made = {"artifact_path": "model", "run_id": run.info.run_id, "utc_time_created": at}
+        self.client.set_tag(run.info.run_id, LOGGED, json.dumps([{**made, "flavors": {"python_function": {}}}]))
 
     def finish(self, parent: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
         """Ends a run."""

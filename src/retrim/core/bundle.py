@@ -1,8 +1,9 @@
 """The bundle: the folder a run made. Its names, and the predictor that it holds."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from hashlib import sha256
 
 import numpy as np
@@ -58,7 +59,7 @@ class Predictor:
 
     Args:
         view: How rows become numbers.
-        model: The winning model.
+        load: Gives the winning model.
         recipe: What it was fitted with: of several that competed, the one that won.
         window: The training window that won.
         used_until: Event time of the newest row it was fitted, tuned or stopped on.
@@ -70,7 +71,7 @@ class Predictor:
     """
 
     view: FeatureView
-    model: Model
+    load: Callable[[], Model]
     recipe: Recipe
     window: WindowKind
     used_until: pd.Timestamp
@@ -79,6 +80,11 @@ class Predictor:
     judged_loss: float
     thresholds: Thresholds | None = None
 
+    @cached_property
+    def model(self) -> Model:
+        """The winning model, loaded when first asked for: what has nothing to predict does without its library."""
+        return self.load()
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the table that it needs: for its features, and for the groups that it decides by."""
@@ -86,7 +92,7 @@ class Predictor:
         return tuple(dict.fromkeys([*self.view.needs, *(group.column for group in groups)]))
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
-        """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task.
+        """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task; none without rows.
 
         Raises:
             BadInputError: The rows lack a feature.
@@ -97,6 +103,8 @@ class Predictor:
                 f"the model needs {', '.join(lacking)}, which the rows do not have; add the column, blank where it is "
                 "not known, or take a version that does without"
             )
+        if not len(rows):
+            return np.empty((0, len(self.view.classes)) if self.view.task == "multiclass" else 0)
         return self.model.predict(self.view.matrix(rows))
 
     def decide(self, rows: pd.DataFrame, predicted: np.ndarray) -> np.ndarray | None:
@@ -145,6 +153,18 @@ def load_predictor(files: Mapping[str, bytes]) -> Predictor:
         BadInputError: Its format is newer than what this retrim reads.
         KeyError: A file of the bundle is missing.
     """
+    found = open_predictor(files)
+    _ = found.model
+    return found
+
+
+def open_predictor(files: Mapping[str, bytes]) -> Predictor:
+    """The same with its model still to be loaded, by whoever first asks for it or for a prediction.
+
+    Raises:
+        BadInputError: As above.
+        KeyError: A file beside those of the model is missing.
+    """
     format_of(files)
     view = FeatureView.from_record(json.loads(files[VIEW]))
     split = json.loads(files[SPLIT])
@@ -159,7 +179,7 @@ def load_predictor(files: Mapping[str, bytes]) -> Predictor:
     }
     return Predictor(
         view=view,
-        model=load_balanced(recipe.model, view, model_files),
+        load=partial(load_balanced, recipe.model, view, model_files),
         recipe=recipe,
         window=made.get("window", winner),  # a bundle without the key is older than recipes that compete
         used_until=pd.Timestamp(split["used_until"]),

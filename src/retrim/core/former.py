@@ -19,12 +19,14 @@ class Formers:
         champion_loss: The live version's mean loss on them.
         losses: That of each former champion, by version.
         verdict: The gate's, with the best of them as the challenger.
+        rests_on: Digest of the rows, versions and settings behind it; empty while nobody noted it.
     """
 
     rows: int
     champion_loss: float
     losses: Mapping[int, float]
     verdict: Verdict
+    rests_on: str = ""
 
     @property
     def best(self) -> int:
@@ -38,7 +40,15 @@ class Formers:
             "losses": {str(version): loss for version, loss in self.losses.items()},
             "best": self.best,
             "verdict": self.verdict.as_record(),
+            "rests_on": self.rests_on,
         }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Formers":
+        """What `as_record` wrote."""
+        losses = {int(version): loss for version, loss in record["losses"].items()}
+        verdict = Verdict.from_record(record["verdict"])
+        return cls(record["rows"], record["champion_loss"], losses, verdict, record["rests_on"])
 
 
 def judge_formers(

@@ -1,6 +1,5 @@
 """A batch that keeps its contract, held against what has landed: whether it is what it looks like."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 import pandas as pd
@@ -9,6 +8,7 @@ from retrim.adapters.landing import Landing
 from retrim.core.batches import BatchParams, Concern, History, Kind, look_at
 from retrim.core.fault import Fault
 from retrim.core.landed_schema import lacking, read_as
+from retrim.core.reading import ReadingParams
 from retrim.core.table import DataParams
 from retrim.datasets.landed import BatchFile, schemas_of
 from retrim.datasets.landed_rows import ROW, LandedRows
@@ -16,7 +16,7 @@ from retrim.datasets.landed_rows import ROW, LandedRows
 BATCHES = 12  # newest regular batches, at least, so that it is known how long a batch usually is
 CURE = {
     "broken": "correct it at its source and ingest that; or land it anyway: retrim quarantine release ID --reason WHY",
-    "unsure": "look at it; land it if the world is so: retrim quarantine release ID --reason WHY; else drop it",
+    "suspicious": "inspect it; if it is wrong, take it back: retrim batch withdraw ID --reason WHY",
 }
 
 
@@ -28,9 +28,9 @@ def look_at_batch(
     params: BatchParams,
     now: pd.Timestamp,
     of: str = "",
-    made: Collection[str] = (),
+    reading: ReadingParams,
 ) -> tuple[Kind, tuple[Fault, ...]]:
-    """The verdict, and a fault for each concern that sets the batch aside; a person may release it all the same.
+    """The verdict, and a fault for each concern that makes it so; only those of a broken batch hold it back.
 
     Corrections and labels are no history: they are not as long as a batch, nor as new.
 
@@ -41,16 +41,16 @@ def look_at_batch(
         params: How far off is too far.
         now: When it arrives.
         of: The large file that it is a piece of. How much a piece holds says nothing, so it is not held against that.
-        made: Columns that no file has.
+        reading: Columns that no file has, and the zone whose clocks a column may show.
     """
     regular = [file for file in landing.standing() if file.kind == "rows" and not file.correction]
     if not regular:
         return "ok", ()
     history = _history(regular, data, params)
     history = replace(history, ends=[], lags=[], counts=[]) if of else history
-    verdict = look_at(frame, history, data, params, arrives=now, made=made)
-    holding = [concern for concern in verdict.concerns if concern.verdict in CURE]
-    return verdict.kind, tuple(_fault(concern, len(frame)) for concern in holding)
+    verdict = look_at(frame, history, data, params, arrives=now, made=reading.made, zone=reading.zone)
+    grave = [concern for concern in verdict.concerns if concern.verdict == verdict.kind and concern.verdict in CURE]
+    return verdict.kind, tuple(_fault(concern, len(frame)) for concern in grave)
 
 
 def _history(regular: list[BatchFile], data: DataParams, params: BatchParams) -> History:
@@ -80,4 +80,5 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams) ->
 
 def _fault(concern: Concern, rows: int) -> Fault:
     rule = f"is as it was before ({concern.verdict}: {concern.text})"
-    return Fault(concern.column, rule, rows, (), releasable=True, cure=CURE[concern.verdict])
+    cure = f"{CURE[concern.verdict]}; such batches pass with {concern.setting}"
+    return Fault(concern.column, rule, rows, (), releasable=True, cure=cure)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from retrim.core.bundle import VERDICT, Predictor, load_predictor
+from retrim.adapters.store import Row
+from retrim.core.bundle import VERDICT, Predictor, open_predictor
 from retrim.core.drift.reference import Reference, load_reference
 from retrim.core.own_code import trust_all
 from retrim.errors import BadInputError, RefusedError
@@ -17,6 +18,7 @@ from retrim.files import folder_digest, read_folder
 from retrim.ops.grain import require_grain
 from retrim.ops.house import House
 from retrim.ops.live import live, trusted_live
+from retrim.ops.origin import MLFLOW_RUN
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Stored:
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The winning model with its own preprocessing."""
-        return load_predictor(self.files)
+        """The winning model with its own preprocessing; the model itself is loaded when first asked for."""
+        return open_predictor(self.files)
 
     @cached_property
     def judged_losses(self) -> pd.Series | None:
@@ -63,7 +65,7 @@ def stored_bundle(house: House, version: int) -> Path:
     row = house.store.version(house.model, version)
     if row is None:
         raise BadInputError(f"{house.model} has no version {version}; list them with `retrim versions`")
-    folder = house.registry.bundle_folder(version)
+    folder = _folder(house, row)
     found = folder_digest(folder)
     if found != row.bundle:
         raise RefusedError(
@@ -85,12 +87,18 @@ def stored(house: House, version: int) -> Stored:
     return Stored(version, files)
 
 
+def _folder(house: House, row: Row) -> Path:
+    return house.registry.bundle_folder(row.version, run=row.lineage.get(MLFLOW_RUN))
+
+
 def live_kind(house: House) -> str | None:
     """The kind of the live model; None before the first promotion. Its bundle is read and not checked."""
     now_live = live(house)
     if now_live is None:
         return None
-    folder = house.registry.bundle_folder(now_live.version)
+    row = house.store.version(house.model, now_live.version)
+    assert row is not None, now_live
+    folder = _folder(house, row)
     winner = json.loads((folder / VERDICT).read_bytes())["winner"]
     return str(json.loads((folder / "models" / winner / "fit.json").read_bytes())["recipe"]["model"])
 

@@ -33,7 +33,7 @@ from retrim.ops.house import House
 from retrim.ops.known import KnownTable, known, landed_since
 from retrim.ops.mode import mode_now
 from retrim.ops.probation import Found, look_at_probation, rolled_back_instead
-from retrim.ops.realised import band_of, change_of, judged_part, realise
+from retrim.ops.realised import beside_judged, realise
 from retrim.ops.score import score_table
 from retrim.ops.served import tell_skew
 from retrim.ops.standing import new_rows, past_check, past_of_store, rolled_back
@@ -151,15 +151,14 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         )
         tell_skew(house, seen.served, now=now)
         guessed = estimate(house, table, predictor, version, past=past, now=now)
-        formers = score_formers(house, table, predictor, version)
+        formers = score_formers(house, table, predictor, version, previous=previous)
         probation = look_at_probation(house, table, predictor, previous=previous, now=now)
         taken = {**looked.taken, **seen.taken}
         before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
-        rows_held = seen.rows if seen.loss is not None or guessed.estimate is None else guessed.estimate.rows
-        judged = judged_part(house, table, found, counts)
-        band = band_of(house, judged, rows=rows_held)
-        changed = change_of(house, judged, seen.measured, predictor)
+        estimated = 0 if guessed.estimate is None else guessed.estimate.rows
+        rows_held = estimated if seen.loss is None else seen.rows
+        band, changed = beside_judged(house, table, found, counts, seen.measured, rows=rows_held)
         record |= {
             **seen.as_record(),
             "champion": version,

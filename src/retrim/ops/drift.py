@@ -75,7 +75,7 @@ def look(house: House, table: KnownTable, champion: Stored, counts: RowCounts) -
         return Looked([], {}, text)
     untested = counts.waiting("tested")[table.places]
     newest = predictor.view.seen(table.only(untested).read())
-    importances = importances_of(predictor)
+    importances = importances_of(predictor) if len(newest) >= house.params.drift.min_rows else {}
     drift, asked = house.params.drift, asked_of(house, kept)
     came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])
     came += together(kept.rows, newest, drift, time="_event", alarms=asked["together"], cores=cores())

@@ -1,13 +1,17 @@
 """Former champions of this house: scored at checks and in runs, and promoted again when one of them decides so."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pandas as pd
 
+from retrim import __version__
 from retrim.adapters.store import Row, iso
 from retrim.core.bundle import Predictor, predicting
+from retrim.core.canonical import to_json
 from retrim.core.former import Formers, judge_formers
 from retrim.core.metrics import row_losses
 from retrim.errors import RefusedError
@@ -19,11 +23,21 @@ from retrim.ops.live import Live, live
 from retrim.ops.release import make_live
 
 
-def score_formers(house: House, table: KnownTable, champion: Predictor, version: int) -> Formers | None:
+def score_formers(
+    house: House, table: KnownTable, champion: Predictor, version: int, *, previous: Row | None
+) -> Formers | None:
     """Former champions on the newest mature rows that neither they nor the live version have seen.
 
     Each is loaded from its stored bundle, whose hash is checked; one that was altered, or
     whose features the table no longer has, is left out, and so is one that uses a column that is forbidden by now.
+    What the check before says of the same rows, versions and settings holds: then none of them predicts again.
+
+    Args:
+        house: The house.
+        table: As of now.
+        champion: The live version.
+        version: Its number.
+        previous: The check before; None at the first.
     """
     params = house.params
     releases = house.store.releases(house.model)
@@ -31,22 +45,40 @@ def score_formers(house: House, table: KnownTable, champion: Predictor, version:
     if not params.former.most or not numbers:
         return None
     judged = table.only(table.times["_event"] > champion.judged_until).mature().tail(params.split.judge_rows).read()
-    losses, formers = {}, {}
+    formers = {}
     for number in numbers[: params.former.most]:
-        try:
+        with suppress(RefusedError):
             former = stored(house, number).predictor
-        except RefusedError:
-            continue
-        if forbidden_in(house, list(former.view.features)):
-            continue
-        if set(former.columns) <= set(judged.columns) and former.judged_until <= champion.judged_until:
-            formers[number] = former
+            forbidden = forbidden_in(house, list(former.view.features))
+            lacks = set(former.columns) - set(judged.columns)
+            if not forbidden and not lacks and former.judged_until <= champion.judged_until:
+                formers[number] = former
+    rests_on = _digest(house, judged, [version, *formers])
+    before = None if previous is None else previous.record.get("formers")
+    if before and before.get("rests_on") == rests_on:
+        return Formers.from_record(before)
+    losses = {}
+    for number, former in formers.items():
+        with suppress(RefusedError):  # code of one's own that may not run
             losses[number] = row_losses(params.judge.loss, former.view.actual(judged), former.predict(judged))
+    if not losses:
+        return None
     own = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))
     found = judge_formers(losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows)
     if found is None:
         return None
-    return replace(found, verdict=found.verdict.with_checks(group_checks(house, formers[found.best], judged)))
+    checks = group_checks(house, formers[found.best], judged)
+    return replace(found, verdict=found.verdict.with_checks(checks), rests_on=rests_on)
+
+
+def _digest(house: House, judged: pd.DataFrame, versions: Sequence[int]) -> str:
+    """Of all that scores of former champions follow from: rows, versions, settings, and how it is computed."""
+    rows = pd.util.hash_pandas_object(judged, index=False).to_numpy().tobytes()
+    types = {name: str(kind) for name, kind in judged.dtypes.items()}
+    bundles = {row.version: row.bundle for row in house.store.versions(house.model) if row.version in versions}
+    facts = {"rows": sha256(rows).hexdigest(), "types": types, "versions": list(versions), "bundles": bundles}
+    content = to_json({**facts, "settings": house.params.model_dump_json(), "retrim": __version__})
+    return sha256(content).hexdigest()
 
 
 def files_for_run(house: House, champion: Live | None, *, before: pd.Timestamp | None) -> dict[str, bytes]:

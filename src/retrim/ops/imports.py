@@ -25,7 +25,7 @@ from retrim.ops.grain import require_grain
 from retrim.ops.house import House
 from retrim.ops.judge_import import Judgement, judge_import
 from retrim.ops.live import live
-from retrim.ops.origin import ORIGIN
+from retrim.ops.origin import MLFLOW_RUN, ORIGIN
 from retrim.ops.person import require_who_and_why
 from retrim.ops.receipts import parse_record, whose_key
 from retrim.ops.release import make_live
@@ -226,9 +226,10 @@ def _register(
     manifest, verdict = parcel.manifest, judged.verdict
     assert verdict is not None
     run = f"import-{house.model}-{manifest['bundle'][:16]}"
-    lineage = {**manifest["lineage"], "run": run, "champion": against, ORIGIN: parcel.origin}
     name = f"{house.model} version {parcel.origin['version']} of {parcel.origin['signer'][:12]}"
     parent = house.registry.open_run(run, name, {"retrim.mode": "import"})
+    mine = {"run": run, "champion": against, ORIGIN: parcel.origin, MLFLOW_RUN: parent}
+    lineage = {**manifest["lineage"], **mine}
     version = house.registry.publish(
         parent,
         folder,

@@ -49,8 +49,8 @@ class Landed:
         digest: sha256 of the file's bytes.
         rows: Rows it has; 0 when it could not be read.
         path: The landed file, or the folder in quarantine.
-        faults: Why it was quarantined; what was overridden, when it was released.
-        verdict: ok, drifted, unsure or broken, as it was looked at now; None where it was not.
+        faults: Why it was quarantined, or is suspicious though it landed; what was overridden, when it was released.
+        verdict: ok, drifted, suspicious or broken, as it was looked at now; None where it was not.
         part: Of a piece of a large file: which it is; its faults name rows of that file.
         notes: What the suite was not asked, as its column is gone.
     """
@@ -248,12 +248,12 @@ def _land(
         verdict: Verdict | None = "broken" if frame is None or faults else None
         if frame is not None and not faults and batches is not None and batches.look:
             by_when = now or clock()
-            against: dict[str, Any] = {"data": data, "params": batches, "made": how[1].made}
+            against: dict[str, Any] = {"data": data, "params": batches, "reading": how[1]}
             verdict, faults = look_at_batch(frame, landing=landing, now=by_when, of=of, **against)
         rows = 0 if frame is None else len(frame)
         closed = now or clock()
         now = arrival(landing, now, correction=correction, came=came)  # late: a check just now has not seen it
-        if frame is None or faults:
+        if frame is None or (faults and verdict == "broken"):
             entry = Entry(digest, kind, correction, name, of, len(content), came or now, faults, "held", "", "", None)
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
@@ -262,7 +262,7 @@ def _land(
         if entry is not None:
             _close_landed(quarantine, entry, "", by="", now=closed)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
-    return Landed("landed", kind, digest, rows, landed, (), verdict, notes=notes)
+    return Landed("landed", kind, digest, rows, landed, faults, verdict, notes=notes)
 
 
 def _write(

@@ -1,4 +1,4 @@
-"""Versions that were imported: where they came from, and what can be proved of them here."""
+"""Where a version came from: its run in MLflow; of an imported one, where it was made and what is proved of it here."""
 
 from typing import Any
 
@@ -10,6 +10,8 @@ ORIGIN = "origin"
 
 REPOSITORY = "repository"
 """In a version's lineage: the first commit of the repository it was made in. Older ones do not say."""
+MLFLOW_RUN = "mlflow_run"
+"""In a version's lineage: MLflow's id of the run with its bundle, here. Older ones do not say."""
 
 
 def origin_of(row: Row) -> dict[str, Any] | None:

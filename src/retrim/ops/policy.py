@@ -14,6 +14,7 @@ from retrim.core.policy.choice import Choice, choose
 from retrim.core.policy.compare import Outcome, compare
 from retrim.core.policy.counted import count_windows
 from retrim.core.policy.cut import Cut, cut, equal_rows, equal_spans
+from retrim.core.policy.delay import label_delay, require_seen
 from retrim.core.policy.guarded import GuardCost, guard_costs
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
@@ -31,7 +32,6 @@ from retrim.ops.policy_fits import Work, all_scored
 
 LEAST_ROWS = 20  # of a window
 PARTS = 8  # of a window that are counted apart, and of as many rows before: their series shows how far windows stray
-ALMOST = 0.1  # of a window: labels that come sooner count as immediate
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     moments = [*table["_event"].iloc[edges[:-1]], table["_event"].iloc[-1]]
     span = (moments[-1] - moments[0]) / (len(edges) - 1)
     later = params.data.labels == "later"
-    delay = _label_delay(table, span, later=later) if asked.label_delay is None else asked.label_delay
+    delay = label_delay(table, span, later=later) if asked.label_delay is None else asked.label_delay
+    require_seen(delay, len(edges) - 1, span)
     at_event = delay > 0  # the delay in windows keeps the fits back; an embargo within the window would do so twice
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
     recipe = _recipe(house, table.iloc[: edges[0]], at_event=at_event)
@@ -219,13 +220,6 @@ def _edges(table: pd.DataFrame, share: float, windows: int, *, by: str) -> np.nd
     if by == "time":
         return equal_spans(table["_event"], first=first, windows=windows)
     return equal_rows(len(table), first=first, windows=windows)
-
-
-def _label_delay(table: pd.DataFrame, span: pd.Timedelta, *, later: bool) -> int:
-    """Windows until labels are known: where they come with their rows, until they are due."""
-    known = table["_matured"] if later else table["_due"]
-    late = pd.Timedelta((known - table["_event"]).median())
-    return int(max(np.ceil(late / span - ALMOST), 0))
 
 
 def _kept_back(whole: Cut, judge_rows: int) -> int:

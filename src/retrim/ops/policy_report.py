@@ -71,7 +71,7 @@ def report(house: House, tried: Tried) -> Report:
 def write_page(house: House, tried: Tried) -> Path:
     """Writes pictures, record and page under `var/policy/`, and gives the page's place."""
     folder = house.workspace.policy / tried.digest
-    totals = tried.setting.matrix.totals[list(tried.setting.kinds)]
+    totals = tried.setting.totals
     points = {outcome.policy.name: (outcome.played.retrainings, outcome.played.loss) for outcome in tried.outcomes}
     pictures = {
         "loss_by_retrainings.png": loss_by_retrainings(points, frontier(totals, tried.setting.delays)),
@@ -97,7 +97,7 @@ def write_page(house: House, tried: Tried) -> Path:
 
 def lines(tried: Tried) -> list[tuple[str, ...]]:
     """The table: a line a policy, the cheapest first, and hindsight on top."""
-    share = float(tried.setting.matrix.share.sum())
+    share = float(tried.setting.matrix.share[tried.setting.begin :].sum())
     hindsight = tried.outcomes[0].hindsight
     cost = hindsight.cost(tried.price)
     first = (
@@ -134,9 +134,10 @@ def facts(tried: Tried) -> list[str]:
     """What was tried, a sentence a line."""
     setting = tried.setting
     delays, moments = setting.delays, setting.moments
+    first = f", of which the first {setting.begin} count for nothing, as labels come later" if setting.begin else ""
     history = (
         f"{tried.rows:,} mature rows; {setting.matrix.windows} windows from {moments[0]:%Y-%m-%d} to "
-        f"{moments[-1]:%Y-%m-%d}; training windows: {', '.join(setting.matrix.kinds)}"
+        f"{moments[-1]:%Y-%m-%d}{first}; training windows: {', '.join(setting.matrix.kinds)}"
     )
     terms = (
         f"price of a retraining {tried.price:.4g}, in mean {tried.loss} times checks; labels known "
@@ -159,7 +160,7 @@ def _guard_in_words(guard: GuardCost) -> str:
 
 def _cost_by_price(house: House, tried: Tried) -> bytes:
     setting, params = tried.setting, house.params
-    totals = setting.matrix.totals[list(setting.kinds)]
+    totals = setting.totals
     prices = [float(tried.price * factor) for factor in FACTORS]
     least = [best(totals, setting.delays, price=price).cost(price) for price in prices]
     triggers = params.triggers.model_copy(update={"rules": ("account",)})

@@ -15,7 +15,7 @@ from retrim.ops.counts import used_rows
 from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
 from retrim.ops.known import HISTORY, NEEDS
-from retrim.ops.origin import REPOSITORY
+from retrim.ops.origin import MLFLOW_RUN, REPOSITORY
 from retrim.ops.release import show_challenger
 from retrim.ops.rooms import Room
 from retrim.ops.unpushed import wait_for_remote
@@ -51,6 +51,7 @@ def publish(house: House, run: Row, room: Room, parent: str, *, now: pd.Timestam
         "seed": house.params.train.seed,
         GRAIN: grain_of(house),
         REPOSITORY: git.first_commit(house.workspace.root),
+        MLFLOW_RUN: parent,
         **({"allowed_leaks": dict(house.params.leaks.allowed)} if house.params.leaks.allowed else {}),
         NEEDS: needs_of(read_folder(paths.candidate)),
         "model_sha256": model_digest(read_folder(paths.models / verdict["winner"])),

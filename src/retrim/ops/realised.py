@@ -201,7 +201,36 @@ def _interval(house: House, losses: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
-def judged_part(house: House, table: KnownTable, found: Stored, counts: RowCounts) -> Part:
+def beside_judged(
+    house: House, table: KnownTable, found: Stored, counts: RowCounts, measured: Part | None, *, rows: int
+) -> tuple[Band | None, LossChange]:
+    """What the rows that judged the champion say of a loss on `rows` rows.
+
+    Args:
+        house: The house.
+        table: As of now.
+        found: The champion.
+        counts: What checks have done with the rows so far.
+        measured: The rows that the loss was measured on; None where it is estimated, or there is none.
+        rows: How many; 0 where there is no loss.
+
+    Returns:
+        The band to hold it against, None where there is none or too few rows have judged; and its change by column and
+        slice, empty where it was not measured.
+    """
+    if not rows:
+        return None, LossChange({}, ())
+    judged, judge = _judged_part(house, table, found, counts), house.params.judge
+    band = reference_band(
+        judged.losses, rows=rows, block_rows=judge.block_rows, draws=judge.draws, seed=house.params.gate.seed
+    )
+    if measured is None:
+        return band, LossChange({}, ())
+    features = found.predictor.view.features
+    return band, loss_change(judged, measured, features, house.params.slices, block_rows=judge.block_rows)
+
+
+def _judged_part(house: House, table: KnownTable, found: Stored, counts: RowCounts) -> Part:
     """The rows that judged the champion, as far as they are in the table, with its loss on each.
 
     Of one that was fitted once more, on these rows too, the losses are those of the model that was judged.
@@ -214,22 +243,3 @@ def judged_part(house: House, table: KnownTable, found: Stored, counts: RowCount
     judging = predictor.view.seen(ripe.only(span & counts.used[ripe.places]).read())  # others came since
     losses = row_losses(house.params.judge.loss, predictor.view.actual(judging), predictor.predict(judging))
     return Part(judging, losses)
-
-
-def band_of(house: House, judged: Part, *, rows: int) -> Band | None:
-    """The band for a window of `rows` rows, from the rows that judged the champion; None where they are too few."""
-    if rows < 1:
-        return None
-    judge = house.params.judge
-    return reference_band(
-        judged.losses, rows=rows, block_rows=judge.block_rows, draws=judge.draws, seed=house.params.gate.seed
-    )
-
-
-def change_of(house: House, judged: Part, measured: Part | None, predictor: Predictor) -> LossChange:
-    """The change of the champion's loss by column and slice; empty where too few rows were measured."""
-    if measured is None:
-        return LossChange({}, ())
-    return loss_change(
-        judged, measured, predictor.view.features, house.params.slices, block_rows=house.params.judge.block_rows
-    )

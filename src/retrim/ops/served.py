@@ -99,7 +99,9 @@ def tell_skew(house: House, served: Served | None, *, now: pd.Timestamp) -> None
 def _predictor(house: House, version: int) -> Predictor | None:
     """A version's predictor; None where its bundle is gone or altered: what it served stands all the same."""
     with suppress(BadInputError, RefusedError):
-        return stored(house, version).predictor
+        found = stored(house, version).predictor
+        _ = found.model  # loaded here, where it may fail
+        return found
     return None
 
 

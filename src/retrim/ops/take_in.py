@@ -14,6 +14,7 @@ import pandas as pd
 from retrim.adapters.landing import Landing
 from retrim.datasets.large import Large, Piece, large_at
 from retrim.errors import BadInputError
+from retrim.ops.alerts import alert
 from retrim.ops.arrival import A_SECOND, clock
 from retrim.ops.house import House
 from retrim.ops.ingest import Landed, land, land_labels
@@ -83,7 +84,11 @@ def _take_in(house: House, source: Path | Piece, *, now: pd.Timestamp | None, la
     how: dict[str, Any] = {"workspace": house.workspace, "data": params.data, "reading": params.reading}
     if labels:
         return land_labels(source, now=now, correction=correction, **how)
-    return land(source, now=now, correction=correction, batches=params.batches, **how)
+    landed = land(source, now=now, correction=correction, batches=params.batches, **how)
+    if landed.outcome == "landed" and landed.verdict == "suspicious":
+        why = "; ".join(f"{fault}; {fault.cure}" for fault in landed.faults)
+        alert(house, "suspicious batch", f"{landed.batch} landed; {why}", now=now or clock())
+    return landed
 
 
 def _is_no_table(taken: Landed) -> bool:

@@ -106,7 +106,7 @@ def numeric_concerns(
         history = histories[name]
         if name in swapped:
             text = f"looks like {swapped[name]} did, and that like {name}: the two are swapped"
-            found.append(Concern("broken", name, text))
+            found.append(Concern("broken", "swap", name, text, swapped[name]))
             continue
         found += [
             _filled(name, own, history),
@@ -132,14 +132,14 @@ def _filled(name: str, values: np.ndarray, history: NumericHistory) -> Concern |
         place = outside[counts[outside].argmax()]
         share = counts[place] / len(values)
         text = f"{share:.0%} of the rows are {found[place]:g}, {history.low:g} to {history.high:g} were seen before"
-        return Concern("broken", name, text)
+        return Concern("broken", "frequent value", name, text)
     # two, as what is filled in comes beside what was frequent before; a frequent value that moves is still one
     share, two = _of_two(values), found[np.sort(counts.argsort(kind="stable")[-2:])]
     if history.distinct >= MANY_VALUES and share > max(history.heaviest + FILLED, HEAVIER * history.heaviest):
         text = (
             f"{share:.0%} of the rows are {two[0]:g} or {two[1]:g}; no two values ever had over {history.heaviest:.0%}"
         )
-        return Concern("unsure", name, text)
+        return Concern("suspicious", "frequent value", name, text)
     return None
 
 
@@ -167,7 +167,7 @@ def _turned(name: str, values: np.ndarray, history: NumericHistory) -> Concern |
     if history.low < 0 or below <= FILLED or above > FEW_ABOVE * below:
         return None
     text = f"as if with the other sign: {below:.0%} of the rows are below 0, {above:.0%} above, and none was before"
-    return Concern("broken", name, text)
+    return Concern("broken", "sign", name, text)
 
 
 def _in_another_unit(name: str, quantiles: np.ndarray, history: NumericHistory, new: float) -> Concern | None:
@@ -189,13 +189,15 @@ def _in_another_unit(name: str, quantiles: np.ndarray, history: NumericHistory, 
         most_left, times = (1.5, ALIKE) if unit.sure else (UNSURE_LEFT, UNSURE_ALIKE)
         alike = wide == was if was == 0 else 1 / times <= wide / was <= times
         # counts such as 0, 1, 2 widen by steps
-        alike = alike or (unit.sure and was > 0 and abs(wide - was) <= STEP * history.scale)
+        alike = alike or (unit.sure and wide > 0 and was > 0 and abs(wide - was) <= STEP * history.scale)
         left = float(apart[near])
         if not alike or left > most_left * history.usual:
             continue
         if left <= EXPLAINED * new or spread < spreads.min() / FAR_SCALE:
-            verdict: Gravity = "broken" if unit.sure else "unsure"
-            return Concern(verdict, name, f"as if in another unit, {unit.name}: {_middles(quantiles, history)}")
+            beyond = quantiles[-6] < history.low or quantiles[5] > history.high
+            never = beyond or unit.offset != 0 or spread < spreads.min() / FAR_SCALE
+            verdict: Gravity = "broken" if unit.sure and never else "suspicious"
+            return Concern(verdict, "unit", name, f"as if in another unit, {unit.name}: {_middles(quantiles, history)}")
     return None
 
 
@@ -205,11 +207,11 @@ def _jumped(name: str, quantiles: np.ndarray, history: NumericHistory) -> Concer
     widest = float(_spread(history.windows).max())
     if spread > FAR_SCALE * widest > 0 or 0 < spread < spreads.min() / FAR_SCALE:
         text = f"its spread is {spread:.4g}, {float(spreads.min()):.4g} to {widest:.4g} before"
-        return Concern("unsure", name, text)
+        return Concern("suspicious", "spread", name, text)
     middle, middles = float(np.median(quantiles)), history.windows[:, len(GRID) // 2]
     if max(middle - middles.max(), middles.min() - middle) > FAR_PLACE * history.scale:
         moved = f"it moved by more than {FAR_PLACE:g} of its spreads at once: {_middles(quantiles, history)}"
-        return Concern("unsure", name, moved)
+        return Concern("suspicious", "spread", name, moved)
     return None
 
 
@@ -219,7 +221,7 @@ def _drifted(
     if new <= max(novelty * history.usual, NOTICEABLE):
         return None
     text = f"{new:.2g} spreads from any earlier window, {history.usual:.2g} at most before"
-    return Concern("drifted", name, f"{text}: {_middles(quantiles, history)}")
+    return Concern("drifted", "novelty", name, f"{text}: {_middles(quantiles, history)}")
 
 
 def _middles(quantiles: np.ndarray, history: NumericHistory) -> str:

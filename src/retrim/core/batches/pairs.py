@@ -37,12 +37,14 @@ def pair_concerns(batch: np.ndarray, windows: Sequence[np.ndarray], names: Seque
                 text = (
                     f"its correlation with {names[other]} is {is_now * sign:.2f}, at least {least:.2f} in size before"
                 )
-                found.append(Concern("broken" if is_now < AGAINST else "unsure", names[one], text))
+                found.append(
+                    Concern("broken" if is_now < AGAINST else "suspicious", "pair", names[one], text, names[other])
+                )
             elif least >= TIED:
                 off = _off([window[:, [one, other]] for window in windows], batch[:, [one, other]])
                 if off is not None:
                     text = f"it is {off:.2g} spreads off what {names[other]} makes it: one of the two is not as before"
-                    found.append(Concern("unsure", names[one], text))
+                    found.append(Concern("suspicious", "pair", names[one], text, names[other]))
     return found
 
 

@@ -1,4 +1,4 @@
-"""What makes a batch that keeps the contract broken, or unsure."""
+"""What makes a batch that keeps the contract broken, or suspicious."""
 
 from pydantic import Field
 
@@ -16,3 +16,6 @@ class BatchParams(Section):
     novelty: float = Field(gt=1, description="how many times as new as the newest window ever a column has to be")
     piece_mb: float = Field(gt=0, description="megabytes unpacked above which a file lands in pieces of that size")
     cut_short: float = Field(gt=0, lt=1, description="share of the shortest usual span that a whole batch covers")
+    skip: tuple[str, ...] = Field(
+        description="columns, and checks of a whole batch (rows twice, sent before, cut short), that are not inspected"
+    )

@@ -6,13 +6,15 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from retrim.core.batches.concern import Concern
+from retrim.core.batches.concern import Concern, Gravity
 
 TWICE = 0.1  # share of rows that are there twice, on top of the most there ever was
 RESENT = 0.5  # share of runs of rows that were sent before, on top of the most there ever was
 RUN = 3  # rows of a run: one row may be like another by chance, three in a row hardly
 LEAST_SPANS = 4  # earlier batches, at least, to know what a usual span is
-FEW = 0.1  # rows for its span, as a share of the least there ever were
+FEW = 0.1  # rows for its span, as a share of the fewest there ever were in as much time
+SURELY = 20.0  # rows that are usual for its span at least: hardly any of them is no chance
+EVEN = 1.25  # the longest of even steps over the shortest: months are such
 
 
 def twice_concern(rows: pd.DataFrame, windows: Sequence[pd.DataFrame]) -> Concern | None:
@@ -20,7 +22,7 @@ def twice_concern(rows: pd.DataFrame, windows: Sequence[pd.DataFrame]) -> Concer
     share, most = _twice(rows), max(_twice(window) for window in windows)
     if share <= most + TWICE:
         return None
-    return Concern("broken", "", f"{share:.0%} of its rows are there twice, at most {most:.0%} before")
+    return Concern("broken", "rows twice", "", f"{share:.0%} of its rows are there twice, at most {most:.0%} before")
 
 
 def _twice(rows: pd.DataFrame) -> float:
@@ -32,26 +34,32 @@ def resent_concern(rows: pd.DataFrame, windows: Sequence[pd.DataFrame]) -> Conce
 
     Args:
         rows: Of the batch without time and key, in order of time.
-        windows: Likewise of earlier windows, oldest first.
+        windows: Likewise of earlier windows, all as long, oldest first.
     """
-    seen = _runs(windows[0])
+    hashes, length = _hashes(pd.concat([*windows, rows])), len(windows[0])
+    seen = _runs(hashes[:length])
     most = 0.0
-    for window in windows[1:]:
-        own = _runs(window)
+    for place in range(1, len(windows)):
+        own = _runs(hashes[place * length : (place + 1) * length])
         most = max(most, float(np.isin(own, seen).mean()) if len(own) else 0.0)
         seen = np.concatenate([seen, own])
-    runs = _runs(rows)
+    runs = _runs(hashes[len(windows) * length :])
     share = float(np.isin(runs, seen).mean()) if len(runs) else 0.0
     if share <= most + RESENT:
         return None
-    return Concern("broken", "", f"{share:.0%} of it was sent before under other times, at most {most:.0%} ever was")
+    text = f"{share:.0%} of it was sent before under other times, at most {most:.0%} ever was"
+    return Concern("broken", "sent before", "", text)
 
 
-def _runs(rows: pd.DataFrame) -> np.ndarray:
-    """A number for every run of rows: the same for the same rows in the same order."""
+def _hashes(rows: pd.DataFrame) -> np.ndarray:
+    """A number for every row: the same for the same row."""
     numbers = [name for name in rows.columns if pd.api.types.is_numeric_dtype(rows[name])]
     plain = rows.reset_index(drop=True).astype(dict.fromkeys(numbers, "float64"))
-    hashes = pd.util.hash_pandas_object(plain, index=False).to_numpy()
+    return np.asarray(pd.util.hash_pandas_object(plain, index=False).to_numpy())
+
+
+def _runs(hashes: np.ndarray) -> np.ndarray:
+    """A number for every run of rows: the same for the same rows in the same order."""
     if len(hashes) < RUN:
         return np.empty(0, dtype="uint64")
     runs = np.zeros(len(hashes) - RUN + 1, dtype="uint64")
@@ -69,7 +77,9 @@ def cut_concern(
     *,
     share: float,
 ) -> Concern | None:
-    """A batch that ends long before it arrives and covers hardly any time, or has hardly any rows.
+    """A batch that ends long before it arrives and covers hardly any time, or has hardly any rows for its time.
+
+    It is broken where it came when one was due. Otherwise files may have begun to come more often.
 
     Args:
         event: Event times of its rows.
@@ -81,22 +91,33 @@ def cut_concern(
     """
     if len(ends) <= LEAST_SPANS:
         return None
-    spans = [later - earlier for earlier, later in pairwise(ends) if later > earlier]
-    if len(spans) < LEAST_SPANS:
+    pairs = [(later - earlier, rows) for (earlier, later), rows in zip(pairwise(ends), counts[1:], strict=True)]
+    spans = [(span, rows) for span, rows in pairs if span > pd.Timedelta(0)]
+    covered = event.max() - max(ends)
+    if len(spans) < LEAST_SPANS or covered <= pd.Timedelta(0):
         return None
-    covered, shortest = event.max() - max(ends), min(spans)
-    lag = arrives - event.max()
+    shortest, lag = min(span for span, _ in spans), arrives - event.max()
     # one that comes early covers less and is whole
-    if pd.Timedelta(0) < covered < share * shortest and lag > max(lags) + share * shortest:
+    if covered < share * shortest and lag > max(lags) + share * shortest:
         text = (
             f"it ends {_days(covered)} after the batch before and {_days(lag)} before it came; the shortest before "
             f"covered {_days(shortest)}: cut short"
         )
-        return Concern("broken", "", text)
-    least = min(counts[1:])
-    if len(event) < FEW * least:
-        return Concern("unsure", "", f"it has {len(event)} rows, at least {least} before: cut short, or sampled")
+        arrivals = [end + each for end, each in zip(ends, lags, strict=True)]
+        verdict: Gravity = "broken" if _was_due(arrives, arrivals[-LEAST_SPANS - 1 :]) else "suspicious"
+        return Concern(verdict, "cut short", "", text)
+    least = min(rows / span.total_seconds() for span, rows in spans) * covered.total_seconds()
+    if least >= SURELY and len(event) < FEW * least:
+        text = f"it has {len(event)} rows, at least {least:.0f} would be usual for its time: cut short, or sampled"
+        return Concern("suspicious", "cut short", "", text)
     return None
+
+
+def _was_due(arrives: pd.Timestamp, arrivals: Sequence[pd.Timestamp]) -> bool:
+    """Whether batches came in even steps, and this one a step after the last."""
+    steps = [later - earlier for earlier, later in pairwise(arrivals)]
+    even = pd.Timedelta(0) < max(steps) <= EVEN * min(steps)
+    return bool(even and min(steps) / EVEN <= arrives - arrivals[-1] <= EVEN * max(steps))
 
 
 def _days(span: pd.Timedelta) -> str:

@@ -67,11 +67,11 @@ def gone_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | Non
     if value in known.frequent or taken < max(known.zeros, FREQUENT):
         return None
     text = f"{share:.0%} of its values are 0, at least {known.zeros:.0%} before; {taken:.0%} are {value:g} now"
-    return Concern("unsure", name, text)
+    return Concern("suspicious", "frequent value", name, text)
 
 
 def unit_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | None:
-    """Values beyond all that were not 0 before, on one side of them: in another unit, or unsure.
+    """Values beyond all that were not 0 before, on one side of them: in another unit, or suspicious.
 
     That k of m values without a cause lie all beyond n earlier ones, on a given side, has about the chance
     (m over k) / (n + 1)^k.
@@ -90,9 +90,9 @@ def unit_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | Non
     for unit in UNITS:
         old = rest / unit.factor
         if unit.offset == 0 and known.low <= old.min() and old.max() <= known.high:
-            verdict: Gravity = "broken" if unit.sure else "unsure"
-            return Concern(verdict, name, f"as if in another unit, {unit.name}: {was}")
-    return Concern("unsure", name, was)
+            verdict: Gravity = "broken" if unit.sure else "suspicious"
+            return Concern(verdict, "unit", name, f"as if in another unit, {unit.name}: {was}")
+    return Concern("suspicious", "unit", name, was)
 
 
 def _chance(k: int, m: int, n: int) -> float:

@@ -37,6 +37,12 @@ class Check:
             "text": self.text,
         }
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Check":
+        """The line that `as_record` wrote."""
+        interval = record["interval"]
+        return cls(**{**record, "interval": None if interval is None else (interval[0], interval[1])})
+
 
 def mark_of(check: Mapping[str, Any]) -> str:
     """How a stored check came out: `passed`, `failed`, or `reported` where it is held against nothing."""
@@ -92,3 +98,9 @@ class Verdict:
             "rows": self.rows,
             "corrected_gain": self.corrected_gain,
         }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Verdict":
+        """The verdict that `as_record` wrote."""
+        checks = tuple(Check.from_record(each) for each in record["checks"])
+        return cls(record["winner"], checks, record["losses"], record["rows"], record["corrected_gain"])

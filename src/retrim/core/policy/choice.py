@@ -76,12 +76,16 @@ class Choice:
 
 
 def split_at(windows: int) -> int:
-    """Windows that choose; the others report."""
+    """Of the windows that count, those that choose; the others report."""
     return max(min(round(windows * CHOSEN_ON), windows - 2), 1)
 
 
 def part_of(setting: Setting, first: int, last: int) -> Setting:
-    """The windows `[first, last)` as a history of their own, begun with the model made just before."""
+    """A history of its own in which the windows `[first, last)` count, begun with the newest model that could be made.
+
+    Where labels come late it holds windows before `first` too, as far as there are any, which do not count.
+    """
+    first = max(first - setting.delays.labels, 0)
     return Setting(
         matrix=setting.matrix.part(first, last),
         kinds=setting.kinds,
@@ -107,7 +111,7 @@ def choose(
     """The policy to recommend; of those that cost the same on the first part the one that stands first.
 
     Args:
-        setting: The whole history, at least 3 windows.
+        setting: The whole history, at least 3 windows that count.
         policies: Those that may be recommended; one of them is called `never`.
         shipped: Name of the policy that params.yaml switches on where nobody chose another.
         price: Of a retraining, in mean loss times checks.
@@ -116,7 +120,8 @@ def choose(
         draws: Bootstrap draws.
         seed: Of the bootstrap.
     """
-    at, n = split_at(setting.matrix.windows), setting.matrix.windows
+    n = setting.matrix.windows
+    at = setting.begin + split_at(n - setting.begin)
     first, rest = part_of(setting, 0, at), part_of(setting, at, n)
     outcomes = compare(first, policies, price=price, fits_per_retraining=fits_per_retraining)
     chosen: Outcome = min(outcomes, key=lambda outcome: outcome.cost)
@@ -127,21 +132,21 @@ def choose(
         chosen = waiting if waited else chosen
     played = play(rest, chosen.policy.asks(rest), probes=chosen.policy.probes)
     never = play(rest, at_checks(()), probes=False)
-    paid = np.zeros(n - at)
+    paid = np.zeros(rest.matrix.windows)
     paid[[check + setting.delays.deployment for check in played.checks]] = price
-    saved = never.losses - played.losses - paid
+    saved = (never.losses - played.losses - paid)[rest.begin :]
 
     def bound(values: np.ndarray) -> float:
         return mean_bound(values, confidence=0.975, block_rows=block, draws=draws, seed=seed)
 
     return Choice(
         name=chosen.policy.name,
-        chosen_on=at,
+        chosen_on=at - setting.begin,
         windows=n - at,
         retrainings=played.retrainings,
         cost=played.cost(price),
         never=never.loss,
-        hindsight=best(rest.matrix.totals[list(rest.kinds)], rest.delays, price=price).cost(price),
+        hindsight=best(rest.totals, rest.delays, price=price).cost(price),
         saved=float(saved.mean()),
         low=bound(saved),
         high=-bound(-saved),

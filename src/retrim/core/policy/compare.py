@@ -73,7 +73,7 @@ def compare(setting: Setting, policies: Sequence[Policy], *, price: float, fits_
         price: Of a retraining, in mean loss times checks.
         fits_per_retraining: Fits of one retraining for each training window: 1 is the model alone; a search has more.
     """
-    found = best(setting.matrix.totals[list(setting.kinds)], setting.delays, price=price)
+    found = best(setting.totals, setting.delays, price=price)
     calendar: dict[int, Periodic] = {}
     outcomes = []
     for policy in policies:

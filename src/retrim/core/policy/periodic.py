@@ -42,7 +42,9 @@ def periodic(setting: Setting, count: int, *, price: float) -> Periodic:
     if count == 0:
         cost = play(setting, at_checks(()), probes=False).cost(price)
         return Periodic(cost, cost)
+    counted = setting.matrix.windows - setting.begin
     costs = [
-        play(setting, at_checks(checks), probes=False).cost(price) for checks in phases(setting.matrix.windows, count)
+        play(setting, at_checks([setting.begin + check for check in checks]), probes=False).cost(price)
+        for checks in phases(counted, count)
     ]
     return Periodic(float(np.median(costs)), float(min(costs)))

@@ -54,6 +54,21 @@ class Setting:
     first_window: int
     judging: Judging | None
 
+    @property
+    def begin(self) -> int:
+        """The first window that counts. At its check the newest rows with labels end where the first model's do.
+
+        Before it the first model knows labels that nobody had, and a retraining could only make it anew.
+        """
+        return min(self.delays.labels, self.matrix.windows - 1)
+
+    @property
+    def totals(self) -> np.ndarray:
+        """`LossMatrix.totals` of the training windows to choose from; 0 where a window does not count."""
+        found = self.matrix.totals[list(self.kinds)]
+        found[:, :, : self.begin] = 0.0
+        return found
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -118,7 +133,7 @@ class Played:
         waited: Checks at which a retraining was a person's to start, and nobody was there.
         stopped: Checks at which a guard kept a rule from a retraining, by guard.
         served: The model that served each window, shape (windows,).
-        losses: Mean loss times share of each window, shape (windows,).
+        losses: Mean loss times share of each window, shape (windows,); 0 before the first that counts.
         balances: The account after each check, shape (windows,); the first stands before any check.
         probed: Rows that all fits of the probe were made from.
         fitted: Rows that all retrainings were made from.
@@ -156,19 +171,20 @@ def play(setting: Setting, asks: Asks, *, probes: bool) -> Played:
         probes: Whether the probe is asked at every check.
     """
     matrix, delays = setting.matrix, setting.delays
-    walk = _Walk(Live(0, setting.kinds[0], 0, 0), setting.moments[0])
+    walk = _Walk(Live(0, setting.kinds[0], 0, 0), setting.moments[setting.begin])
     losses, balances = np.zeros(matrix.windows), np.zeros(matrix.windows)
     for check in range(matrix.windows):
         if walk.coming is not None and walk.coming.since <= check:
             walk.promote()
-        if check:
+        if check > setting.begin:
             window = check - 1 - delays.labels
             seen = _look(setting, walk, check, window if window >= 0 else None, probes=probes)
             answer = asks(seen)
             walk.note(seen, answer, setting.moments[check])
             if answer.retrain and walk.coming is None and check + delays.deployment < matrix.windows:
                 _retrain(setting, walk, check, answer)
-        losses[check] = matrix.totals[walk.live.kind, walk.live.model, check]
+        if check >= setting.begin:
+            losses[check] = matrix.totals[walk.live.kind, walk.live.model, check]
         balances[check] = walk.account.balance
         walk.served.append(walk.live)
     return Played(

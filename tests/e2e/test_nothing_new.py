@@ -1,0 +1,86 @@
+"""Commands with a live version and nothing new: the tools that such an answer does not need are not even imported."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from retrim.ops.champion import stored_bundle
+from tests.test_cli import COMMAND
+from tests.world import World, make_world
+
+pytestmark = pytest.mark.server
+TOOLS = {"mlflow", "lightgbm", "prefect", "great_expectations", "sklearn", "scipy", "matplotlib"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
+    """Version 1 is live; four days of rows came since, were scored and checked."""
+    made = make_world(tmp_path_factory.mktemp("quick"), server=server)
+    made.land(made.day(25))
+    made.retrim("retrain", "--as-of", made.day(25))
+    made.land(made.day(29), since=made.day(25))
+    made.retrim("score", "--now", made.day(29))
+    made.retrim("check", "--now", made.day(29.5))
+    return made
+
+
+def ask(world: World, *arguments: str) -> tuple[int, str, set[str]]:
+    """How a command ended, what it said, and what it had imported."""
+    modules = world.root / "var" / "modules.json"
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND.replace("ENDED", repr(str(modules))), json.dumps(arguments)],
+        cwd=world.root,
+        env=world.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr, set(json.loads(modules.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        ("check --now {day30}", 0, "no row has landed since the check of 2024-01-30 12:00"),
+        ("score --now {day30}", 0, "version 1: 0 predictions written"),
+        ("retrain --as-of {day25}", 1, "was asked for before and ended promoted"),
+        ("status", 0, "live"),
+        ("why", 0, "account"),
+        ("versions", 0, "champion"),
+    ],
+    ids=["check", "score", "retrain", "status", "why", "versions"],
+)
+def test_no_tool_is_imported_to_say_so(world: World, command: str, code: int, says: str) -> None:
+    words = command.format(day25=world.day(25), day30=world.day(30)).split()
+    ended, said, modules = ask(world, *words)
+
+    assert (ended, says in said) == (code, True), said
+    assert TOOLS & modules == set()
+
+
+def test_what_was_predicted_was_checked_first_all_the_same(world: World) -> None:
+    """Found without MLflow, a bundle is held to its recorded hash as ever."""
+    file = stored_bundle(world.house, 1) / "verdict" / "verdict.json"
+    before = file.read_bytes()
+    file.write_bytes(before + b" ")
+    ended, said, modules = ask(world, "score", "--now", world.day(30))
+    file.write_bytes(before)
+
+    assert (ended, "the stored bundle of version 1 has hash" in said) == (1, True), said
+    assert "mlflow" not in modules
+
+
+def test_a_version_that_does_not_say_its_run_is_found_by_mlflow(world: World) -> None:
+    with sqlite3.connect(world.root / "var" / "retrim.db") as store:
+        (lineage,) = store.execute("select lineage from versions").fetchone()
+        without = json.dumps({name: value for name, value in json.loads(lineage).items() if name != "mlflow_run"})
+        store.execute("update versions set lineage = ?", (without,))
+        store.commit()
+        ended, said, modules = ask(world, "score", "--now", world.day(30))
+        store.execute("update versions set lineage = ?", (lineage,))
+
+    assert (ended, "0 predictions written" in said) == (0, True), said
+    assert "mlflow" in modules
