@@ -89,18 +89,22 @@ def line(name: str, probes: np.ndarray, challengers: np.ndarray, *, worse: float
     print(f"| {name} | {what} | {price:g} | {held:g} | " + " | ".join(cells) + " |", flush=True)
 
 
-def simulated(lives: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def simulated(lives: int, only: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, and savings of probes and of challengers, shape (lives, checks, blocks): a row deviates by 0.5."""
     for errors in ("normal", "lognormal, turned"):
         for alike in (0.0, 0.8):
+            name = f"{errors}, {'AR(1)' if alike else 'independent'}"
+            if only not in name:
+                continue
             common, one, other = (blocks(part) for part in np.array_split(drawn(3 * lives, errors, alike), 3))
             probe, run = (0.5 * (COMMON**0.5 * common + (1 - COMMON) ** 0.5 * own) for own in (one, other))
-            yield f"{errors}, {'AR(1)' if alike else 'independent'}", probe, run
+            yield name, probe, run
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lives", type=int, default=200)
+    parser.add_argument("--only", default="", help="differences whose name holds this")
     parser.add_argument("--real", action="store_true")
     given = parser.parse_args()
     columns: Sequence[str] = ("differences", "refits", "price", "judged", *(f"{name} (runs)" for name in DESIGNS))
@@ -112,7 +116,7 @@ def main() -> None:
                 kind = "turned by check" if flipped else "wandering"
                 line(f"{name}: {kind}", saved, saved, worse=0.0, price=PRICES[0], held=HELD[0])
         return
-    for name, probe, run in simulated(given.lives):
+    for name, probe, run in simulated(given.lives, given.only):
         for worse in (0.0, PARAMS.gate.min_gain):
             for price, held in zip(PRICES, HELD, strict=True):
                 line(name, probe, run, worse=worse, price=price, held=held)
