@@ -120,8 +120,8 @@ def make_room(house: House, run: Row) -> Room:
         taken = git.Snapshot(kept["commit"], tuple(kept["untracked"]))
     name = f"{run.id}-{run.attempt}"
     asked = house.store.decision(run.decision)
-    by_check = asked is not None and asked.source == "check"
-    room = open_room(house, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken, by_check=by_check)
+    by_account = asked is not None and "account" in asked.record.get("fired", [])
+    room = open_room(house, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken, by_account=by_account)
     house.store.note_run(run.id, {"snapshot": {"commit": room.snapshot, "untracked": list(room.untracked)}})
     return room
 

@@ -50,12 +50,12 @@ class Room:
 
 
 def open_room(
-    house: House, name: str, *, as_of: pd.Timestamp, mode: RunMode, taken: git.Snapshot | None, by_check: bool = False
+    house: House, name: str, *, as_of: pd.Timestamp, mode: RunMode, taken: git.Snapshot | None, by_account: bool = False
 ) -> Room:
     """Makes the room `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
 
-    Where a check started the run (`by_check`), the pins hold what the checks of the champion's life have shown: the
-    stage `compare` counts it. A rebuild finds it there, and gives the same verdict.
+    Where the account started the run (`by_account`), the pins hold what the checks of the champion's life have shown:
+    the stage `compare` counts it. A rebuild finds it there, and gives the same verdict.
 
     It is made from the snapshot `taken`, by default from one of the workspace as it is now.
 
@@ -65,7 +65,7 @@ def open_room(
             was altered.
     """
     champion = trusted_live(house)
-    shown = _shown(house, champion, as_of=as_of) if by_check and mode != FINAL else None
+    shown = _shown(house, champion, as_of=as_of) if by_account and mode != FINAL else None
     return _open(house, name, as_of=as_of, mode=mode, champion=champion, judged_before=None, taken=taken, shown=shown)
 
 
