@@ -27,6 +27,8 @@ from matrices import BLOCKS, KINDS, matrix_of
 from policy_peers import Asked, beside
 from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
 
+from retrim.core import outlook
+from retrim.core.account import EMPTY
 from retrim.core.evidence import BudgetParams, TriggerParams
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.compare import usual_fit
@@ -34,9 +36,11 @@ from retrim.core.policy.hindsight import best
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.periodic import periodic
-from retrim.core.policy.play import Asks, Played, Setting, play
+from retrim.core.policy.play import Asks, Played, Setting, Spaced, best_kind, play, read
+from retrim.core.probe import EVERY, NEEDED
 from retrim.settings import load_params
 
+SOON = 2  # checks from that at which the account would have paid to the run
 PARTS, LATE = (40, 15), (0, 2)
 GATED = (0.0, 1.0, 0.5)  # windows that a run keeps back for the gate; 0: every retraining is released
 AFTER = (False, True)  # whether what was judged is fitted once more on all rows, those that judged too
@@ -121,6 +125,11 @@ def asked_at(
     return by_rules(setting, triggers, price=price, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
 
 
+def spaced(price: float, when: str = PARAMS.probe.when) -> Spaced | None:
+    """When the probe is asked, as shipped."""
+    return Spaced(price, PARAMS.account.errors) if when == NEEDED else None
+
+
 POLICIES: dict[str, Callable[[Run], Asks]] = {
     "account, as shipped": lambda run: asked_at(run.setting, run.price),
     "account, two checks ahead": lambda run: asked_at(run.setting, run.price, 2.0),
@@ -149,12 +158,35 @@ def fits_beside(setting: Setting, price: float, played: Played) -> tuple[float, 
     return probe_cost(setting, price, played, "refit"), probe_cost(setting, price, played, "search")
 
 
+def delays_to_run(run: Run, played: Played) -> list[int]:
+    """Checks from that at which an account probed at every check would have paid to the run, for each time it did.
+
+    One that had not come by the end counts as if it came then.
+    """
+    setting, matrix = run.setting, run.setting.matrix
+    account, crossed, found = EMPTY, None, []
+    for check in range(1, matrix.windows):
+        live, window = played.served[check - 1], check - 1 - setting.delays.labels
+        if window >= live.model:
+            kind = best_kind(setting, window - 1) if window else live.kind
+            reading = read(setting, live, window, kind=kind)
+            account = account.deposit(reading.gain, error=reading.error, share=float(matrix.share[window]))
+        ahead = float(matrix.share[max(window + 1, 0) : check].sum())
+        if crossed is None and account.pays(run.price, errors=PARAMS.account.errors, ahead=ahead):
+            crossed = check
+        if check in played.checks:
+            found += [] if crossed is None else [check - crossed]
+            account, crossed = account.debit(run.price) if check in played.refused else EMPTY, None
+    return found + ([] if crossed is None else [matrix.windows - crossed])
+
+
 def records(runs: Sequence[Run]) -> pd.DataFrame:
     """The account, run by run."""
     lines: list[dict[str, Any]] = []
     for run in runs:
-        played = play(run.setting, asked_at(run.setting, run.price), probes=True)
+        played = play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
         calendar = periodic(run.setting, played.retrainings, price=run.price)
+        late = delays_to_run(run, played)
         cost = played.cost(run.price)
         lines.append(
             {
@@ -165,6 +197,8 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
                 "retrainings": played.retrainings,
                 "refused": len(played.refused),
                 "waited": played.waited,
+                "due": len(late),
+                "came late": sum(checks > SOON for checks in late),
                 "in hindsight": run.retrainings,
                 "ratio": cost / run.least,
                 "with probe, refit": (cost + probe_cost(run.setting, run.price, played, "refit")) / run.least,
@@ -187,7 +221,10 @@ def compared(runs: Sequence[Run]) -> pd.DataFrame:
     """Mean and worst ratio of each policy."""
     lines = []
     for name, policy in POLICIES.items():
-        costs = [play(run.setting, policy(run), probes=name.startswith("account")).cost(run.price) for run in runs]
+        probes = name.startswith("account")
+        costs = [
+            play(run.setting, policy(run), probes=probes, spaced=spaced(run.price)).cost(run.price) for run in runs
+        ]
         ratios = np.array([cost / run.least for cost, run in zip(costs, runs, strict=True)])
         line: dict[str, Any] = {"policy": name}
         for late in LATE:
@@ -216,6 +253,8 @@ def summary(told: pd.DataFrame) -> None:
         columns = ("ratio", "with probe, refit", "with probe, search", "periodic, median", "periodic, best")
         means = "; ".join(f"{name} {part[name].mean():.3f} (worst {part[name].max():.3f})" for name in columns)
         print(f"labels {late} late, {len(part)} runs: {means}; below the median phase in {won} of {len(acted)}")
+    due, late = told["due"].sum(), told["came late"].sum()
+    print(f"a run at most {SOON} checks after the account would have paid: {due - late} of {due}")
     for name in ("ratio", "with probe, refit", "with probe, search"):
         print(f"all {len(told)} runs: {name} mean {told[name].mean():.3f}, worst {told[name].max():.3f}")
     print(flush=True)
@@ -235,7 +274,7 @@ def controls(
             for label, price in prices.items():
                 found = best(setting.totals, setting.delays, price=price)
                 run = Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
-                played = play(setting, asked_at(run.setting, run.price), probes=True)
+                played = play(setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
                 line = {"stream": stream.name, "gate": gated, "windows": windows, "late": late, "price": label}
                 counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
                 lines.append({**line, **counts, "in hindsight": run.retrainings})
@@ -257,13 +296,54 @@ def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
     lines = []
     for name, changes in GUARDED.items():
         triggers = TRIGGERS.model_copy(update=changes)
-        played = [play(run.setting, asked_at(run.setting, run.price, triggers=triggers), probes=True) for run in runs]
+        played = [
+            play(
+                run.setting, asked_at(run.setting, run.price, triggers=triggers), probes=True, spaced=spaced(run.price)
+            )
+            for run in runs
+        ]
         ratios = np.array([each.cost(run.price) for each, run in zip(played, runs, strict=True)]) / fresh
         stopped = sum((Counter(each.stopped) for each in played), Counter[str]())
         line = {"guards": name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
         line["retrainings"] = f"{np.mean([each.retrainings for each in played]):.2f}"
         line["refused"] = f"{np.mean([len(each.refused) for each in played]):.2f}"
         lines.append({**line, **{guard: str(stopped[guard]) for guard in ("hold", "cooldown", "budget", "gate")}})
+    return pd.DataFrame(lines)
+
+
+SPACED: dict[str, dict[str, float] | None] = {
+    "at every check": None,
+    "needed, as shipped": {},
+    "at the 6th check at the latest": {"LONGEST": 6},
+    "at the 12th": {"LONGEST": 12},
+    "at the 16th": {"LONGEST": 16},
+    "two errors": {"STRAYS": 2.0},
+    "a quarter of the rise": {"RISE": 0.25},
+}
+
+
+def spacings(runs: Sequence[Run]) -> pd.DataFrame:
+    """The account whose probe is asked more or less often: cost over hindsight, probes beside it, and late runs."""
+    lines = []
+    for name, changes in SPACED.items():
+        kept = {key: getattr(outlook, key) for key in changes or {}}
+        for key, value in (changes or {}).items():
+            setattr(outlook, key, value)
+        when = EVERY if changes is None else NEEDED
+        played = [
+            play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price, when))
+            for run in runs
+        ]
+        for key, value in kept.items():
+            setattr(outlook, key, value)
+        pairs = list(zip(runs, played, strict=True))
+        ratios = np.array([each.cost(run.price) / run.least for run, each in pairs])
+        beside = np.array([fits_beside(run.setting, run.price, each) for run, each in pairs])
+        beside /= np.array([[run.least] for run in runs])
+        late = np.array([checks for pair in pairs for checks in delays_to_run(*pair)])
+        line = {"probe": name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
+        line |= {"it adds, refit": f"{beside[:, 0].mean():.3f}", "search": f"{beside[:, 1].mean():.3f}"}
+        lines.append({**line, f"runs within {SOON} checks": f"{(late <= SOON).mean():.0%} of {len(late)}"})
     return pd.DataFrame(lines)
 
 
@@ -276,7 +356,9 @@ def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None
             for name, (stream, matrix) in made.items():
                 runs = runs_of(stream, matrix, blocks=blocks, gated=gated)
                 costs = [
-                    play(run.setting, asked_at(run.setting, run.price, ahead), probes=True).cost(run.price)
+                    play(
+                        run.setting, asked_at(run.setting, run.price, ahead), probes=True, spaced=spaced(run.price)
+                    ).cost(run.price)
                     for run in runs
                 ]
                 ratios[name] = float(np.mean([cost / run.least for cost, run in zip(costs, runs, strict=True)]))
@@ -305,7 +387,7 @@ def gates(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
             setting = setting_of(matrix, stream.table, run.windows, run.late, blocks=blocks, gated=gated, after=after)
             if own is not None and setting.judging is not None:
                 setting = replace(setting, judging=own(**vars(setting.judging)))
-            played = play(setting, asked_at(setting, run.price), probes=True)
+            played = play(setting, asked_at(setting, run.price), probes=True, spaced=spaced(run.price))
             costs[run.stream].append(played.cost(run.price) / run.least)
             counts += played.retrainings, len(played.refused)
         every = np.concatenate(list(costs.values()))
@@ -357,8 +439,8 @@ def main() -> None:
     parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--designs", action="store_true")
-    parser.add_argument("--guards", action="store_true", help="the account under other guards, and nothing else")
     parser.add_argument("--gates", action="store_true", help="designs of the gate, and nothing else")
+    parser.add_argument("--only", choices=("guards", "spacings"), help="the account under others of these alone")
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--peers", type=Path, help="folder for RetrainOpt's environment; it is asked too")
     given = parser.parse_args()
@@ -378,10 +460,10 @@ def main() -> None:
                 continue
             runs = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=gated, after=after)]
             released = in_words(gated, after=after)
-            if given.guards:
+            if given.only:
                 fresh = np.array([run.least for run in runs]) if fresh is None else fresh
                 print(released)
-                show(guards(runs, fresh))
+                show(guards(runs, fresh) if given.only == "guards" else spacings(runs))
                 continue
             print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs; {released}\n")
             show(compared(runs))
@@ -402,7 +484,7 @@ def main() -> None:
             if run.windows != "both"
         ]
         show(beside(alone, asked_at, fits_beside, given.peers))
-        if given.no_controls or given.guards:
+        if given.no_controls or given.only:
             return
         stationary(made, cache, cores=given.cores)
 

@@ -11,6 +11,9 @@ import pytest
 from retrim.adapters import prefect_server
 from retrim.core.table import DataParams
 from retrim.paths import Workspace
+from tests.cured import cure
+
+__all__ = ["cure"]  # a fixture
 
 # A red test is the fault of the change it is run on, never of luck. `make stateful` draws anew.
 hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None)

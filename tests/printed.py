@@ -18,6 +18,8 @@ SOURCES = [*sorted((ROOT / "src" / "retrim").rglob("*.py")), *sorted((ROOT / "fl
 GAP = "{}"
 """What stands in a text for a value that is not known before it is printed."""
 FILES = {"csv", "html", "json", "md", "parquet", "png", "yaml"}
+DESCRIBING = ("help", "description")
+"""Arguments whose text is a help or an entry of the reference: it says what a thing is and answers nothing."""
 CALL = re.compile(r"(?<![\w./-])retrim ((?:--?)?[a-z][^\n`|;&#,:()]*)")
 LEADS = re.compile(r"(?:`|: |: |with |first |^|first: )$")
 """What stands before a command where it is not in backticks: so that `this retrim is` names none."""
@@ -25,11 +27,19 @@ LEADS = re.compile(r"(?:`|: |: |with |first |^|first: )$")
 
 @dataclass(frozen=True)
 class Printed:
-    """A text of the source, and where it stands."""
+    """A text of the source, and where it stands.
+
+    Args:
+        file: Of the source.
+        line: In it.
+        text: With a gap for each value.
+        describes: Whether it says in the help or the reference what an argument or a setting is.
+    """
 
     file: str
     line: int
     text: str
+    describes: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.text}"
@@ -55,28 +65,38 @@ class Printed:
 def printed() -> tuple[Printed, ...]:
     """Every text of the source that is no docstring."""
     return tuple(
-        Printed(path.relative_to(ROOT).as_posix(), line, text)
+        Printed(path.relative_to(ROOT).as_posix(), line, text, describes)
         for path in SOURCES
-        for line, text in _texts(ast.parse(path.read_text(encoding="utf-8")))
+        for line, text, describes in _texts(ast.parse(path.read_text(encoding="utf-8")))
     )
 
 
+FAULTS = ("core/fairness/fits.py", "core/lags_fit.py", "core/rows.py")
+"""Files whose generators and lists of faults become refusals of their section."""
+
+
 @cache
-def helps() -> frozenset[tuple[str, int]]:
-    """File and line of each text that a command's help, the description of a field or an example below a help is."""
+def refusals() -> tuple[Printed, ...]:
+    """Texts with which settings are refused when they are read, of two words or more."""
     found = set()
     for path in SOURCES:
+        name = path.relative_to(ROOT).as_posix()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                given = [one.value for one in node.keywords if one.arg in ("help", "description")]
-                given += node.args if getattr(node.func, "id", "") == "example" else []
-                found |= {(path.relative_to(ROOT).as_posix(), one.lineno) for one in given}
-    return frozenset(found)
+            raised = isinstance(node, ast.Raise) and getattr(getattr(node.exc, "func", None), "id", "") == "ValueError"
+            told = isinstance(node, ast.Yield) or getattr(getattr(node, "func", None), "attr", "") == "append"
+            if raised or (told and name.endswith(FAULTS)):
+                found |= {(name, line, text) for line, text, _ in _texts(ast.Module([ast.Expr(node)], []))}
+    return tuple(Printed(*each) for each in sorted(found) if len(each[2].split()) > 1)
 
 
 def cures() -> list[Printed]:
     """Texts that name a command; no examples below a command's help, and no names of things."""
     return [each for each in printed() if each.calls() and not each.text.startswith(("retrim ", "cd "))]
+
+
+def to_try() -> list[Printed]:
+    """Those of them that tell a reader what to do, so that a test has to try it; not what describes an argument."""
+    return [each for each in cures() if not each.describes]
 
 
 @cache
@@ -135,23 +155,21 @@ def is_setting(key: str) -> bool:
     return True
 
 
-def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def _texts(tree: ast.Module) -> Iterator[tuple[int, str, bool]]:
     known: set[int] = set()
+    described: set[int] = set()
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            known.add(id(body[0].value))  # a docstring
         if isinstance(node, ast.Expr):
-            known.add(id(node.value))  # a docstring of a constant
+            known.add(id(node.value))  # a docstring, of a constant too
         if isinstance(node, ast.JoinedStr):
             known |= {id(part) for part in node.values}
+        if isinstance(node, ast.keyword) and node.arg in DESCRIBING:
+            described.add(id(node.value))
     for node in ast.walk(tree):
         if id(node) in known:
             continue
         if isinstance(node, ast.JoinedStr):
-            yield (
-                node.lineno,
-                "".join(str(part.value) if isinstance(part, ast.Constant) else GAP for part in node.values),
-            )
+            parts = (str(part.value) if isinstance(part, ast.Constant) else GAP for part in node.values)
+            yield node.lineno, "".join(parts), id(node) in described
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.lineno, node.value
+            yield node.lineno, node.value, id(node) in described

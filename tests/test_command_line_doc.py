@@ -38,6 +38,7 @@ from tests.world import World, make_world
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
 RECEIPT = {"model": "", "version": 1, "identical": True, "predictions": {"largest_difference": 0}, "proved_at": ""}
 NOW = pd.Timestamp("2024-02-01", tz="UTC")
+VERIFIED = Verified(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, (), 1.0, 0.9, False)
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -149,7 +150,7 @@ def test_names_the_keys_of_a_batch_set_aside(house: House) -> None:
         ("score", Scored(None, 0, 0, None)),
         ("settle", Settled("", "", "", "", (), "")),
         ("price", Price(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
-        ("drift verify", VerifiedAlarms(1, "", Verified(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, (), 1.0), [])),
+        ("drift verify", VerifiedAlarms(1, "", VERIFIED, [])),
         ("log verify", VerifiedLog(0, 0, None)),
         ("rollback", Live(1, "", "", "", "", "", None)),
         ("room", Room(Path(), "", (), None)),

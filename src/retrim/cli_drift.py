@@ -44,6 +44,12 @@ def verify(
         f"{found.promise}: that history covers 1 in {found.reach:.0f}",
         highlight=False,
     )
+    if not found.season:
+        screens.OUT.print(
+            f"no season was taken out: the history covers {found.years:.1f} years. From 4 years on (3 for a check) "
+            "what comes back each year is told from drift; until then rows of another season raise alarms",
+            highlight=False,
+        )
     if low > found.asked:
         screens.OUT.print(
             "more than asked: parts of that history do not look like the others (a season, a trend, a break), and rows "

@@ -11,8 +11,10 @@ import typer
 from retrim.cli_base import AsJson, example
 
 if TYPE_CHECKING:
+    from retrim.ops.init.again import Replaced
     from retrim.ops.init.use import Looked
     from retrim.ops.init.write import Written
+    from retrim.paths import Workspace
 
 app = typer.Typer()
 
@@ -37,6 +39,9 @@ def init(
     ] = None,
     horizon: Annotated[
         str | None, typer.Option("--horizon", metavar="SPAN", help="Or: so long after its event, as 30D.")
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option("--every", metavar="SPAN", help="How often a file comes, as 1D; else as rows do.")
     ] = None,
     entity: Annotated[
         str | None, typer.Option("--entity", metavar="COL", help="What rows are about: a shop, a person.")
@@ -69,6 +74,7 @@ def init(
     known_ahead: Annotated[
         list[str] | None, typer.Option("--known-ahead", metavar="COL", help="Known so early (repeat).")
     ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Redo the set-up; no version was made yet.")] = False,
     no_land: Annotated[bool, typer.Option("--no-land", help="Leave the rows where they are.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Decide, and say so, instead of asking.")] = False,
     as_json: AsJson = False,
@@ -96,6 +102,7 @@ def init(
         label_time=label_time,
         label_due=label_due,
         horizon=horizon,
+        every=every,
         entity=entity,
         task=cast("Any", task),
         positive=positive,
@@ -107,6 +114,7 @@ def init(
         ahead=ahead,
         known_ahead=tuple(known_ahead or ()),
     )
+    again_of = _to_replace(workspace) if again else None
     with nullcontext() if asks else screens.progress():  # a question and a bar would write over one another
         looked = look(workspace, data, wishes, ask=_ask if asks else _decide, query=query, table=table)
     overwrite, commit = False, True
@@ -114,18 +122,40 @@ def init(
         _show(looked)
         lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
         saying = f"overwrite {', '.join(lost)}, not committed as it is," if lost else "write params.yaml and the suite"
+        saying = saying if again_of is None else f"put away what stands, {saying}"
         overwrite = typer.confirm(f"{saying} and land the rows?" if not no_land else f"{saying}?", default=not lost)
         if not overwrite:
             raise typer.Exit(1)
         commit = typer.confirm("commit both, so that every version can be checked out?", default=True)
     with screens.progress():
-        written = settle(workspace, looked, reason=reason, land_history=not no_land, overwrite=overwrite, commit=commit)
+        written = settle(
+            workspace,
+            looked,
+            reason=reason,
+            land_history=not no_land,
+            overwrite=overwrite,
+            commit=commit,
+            again=again_of,
+        )
     if as_json:
-        screens.show_json({**looked.as_record(), "written": written.as_record()})
+        replaced = None if again_of is None else again_of.as_record()
+        screens.show_json({**looked.as_record(), "written": {**written.as_record(), "replaced": replaced}})
         return
     if not asks:
         _show(looked)
     _show_written(written)
+
+
+def _to_replace(workspace: "Workspace") -> "Replaced":
+    """What `--again` takes the place of, said before anything is done."""
+    from retrim import screens
+    from retrim.ops.init.again import go_on, replaced, require_unreleased
+
+    go_on(workspace)
+    require_unreleased(workspace)
+    found = replaced(workspace)
+    screens.ERR.print(screens.harmless(f"again: {found}"), highlight=False, markup=False, soft_wrap=True)
+    return found
 
 
 def _checked_name(name: str) -> str:

@@ -126,5 +126,9 @@ def show_check(done: dict[str, Any]) -> None:
 
 
 def _late_in_words(reading: dict[str, Any]) -> str:
-    apart = reading.get("apart", 0)
-    return f" ({apart} of them came late and were not judged)" if apart else ""
+    said = [
+        f"{reading[name]} of them {what} and were not judged"
+        for name, what in (("apart", "came late"), ("waited", "waited for it"))
+        if reading.get(name)
+    ]
+    return f" ({', '.join(said)})" if said else ""

@@ -83,6 +83,11 @@ def _say_why(parent: Any, name: str, why: str) -> None:
     kept = re.sub(r"\s*\([^()]*\)\s*$", "", first.strip())
     if rest.strip():
         return  # a comment of several lines belongs to what follows too
-    parent.yaml_add_eol_comment(f"{kept} ({why})".strip() if why else kept, name, column=COMMENT_COLUMN)
+    said = f"{kept} ({why})".strip() if why else kept
+    if not said:  # no comment was there, or only the reason of the value before
+        if old:
+            tokens[2].value = "\n" * old.count("\n")
+        return
+    parent.yaml_add_eol_comment(said, name, column=COMMENT_COLUMN)
     if rest or old.endswith("\n\n"):
         parent.ca.items[name][2].value += "\n" * old.count("\n")

@@ -178,11 +178,23 @@ def probation_in_words(found: dict[str, Any] | None) -> str | None:
 def probe_in_words(facts: dict[str, Any]) -> str | None:
     cost = facts.get("probe")
     if cost is None:
-        return None
+        return _left_out_in_words(facts)
     return (
         f"cost {cost['cost']:.4g}, {cost['work'] / cost['retraining']:.1%} of a retraining"
         if cost["retraining"]
         else None
+    )
+
+
+def _left_out_in_words(facts: dict[str, Any]) -> str | None:
+    """Why a check with new rows did not probe; None where it had none."""
+    outlook = facts.get("outlook")
+    if facts.get("champion") is None or not outlook or not outlook["checks"]:
+        return None
+    checks, most = outlook["checks"], facts["account"]["balance"] + outlook["more"]
+    return (
+        f"not asked: with the rows of {checks} check{'' if checks == 1 else 's'} that wait for it the account could "
+        f"hold {most:.4g} at most, of {facts['price']:.4g}; they enter it with the next"
     )
 
 

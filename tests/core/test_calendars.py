@@ -35,6 +35,7 @@ def calendar(name: str, triggers: TriggerParams = SHIPPED) -> Policy:
         unit=1.0,
         errors=1.0,
         ahead=0.0,
+        when="every",
         every=EVERY,
         counted=counted(shift_from=3),
         sliding_rows=10,

@@ -128,7 +128,7 @@ def test_the_account_starts_nothing_that_the_gate_would_refuse() -> None:
 
 @pytest.mark.parametrize("check", range(2, WINDOWS))
 def test_where_a_run_judges_the_rows_of_the_probe_the_preview_is_its_verdict(check: int) -> None:
-    life = Life(0, labels=0, blocks=1)
+    life = Life((), labels=0, blocks=1)
     said = judging().preview(matrix(), (0, 1), (0, 0), window=check - 1, life=life)
     verdict = judging().verdict(matrix(), (0, 1), (0, 0), model=check - 1, until=check, life=life)
 
@@ -137,7 +137,7 @@ def test_where_a_run_judges_the_rows_of_the_probe_the_preview_is_its_verdict(che
 
 
 def test_with_fewer_rows_than_the_gate_judges_on_nothing_is_said_beforehand() -> None:
-    life = Life(0, labels=0, blocks=1)
+    life = Life((), labels=0, blocks=1)
     assert judging(min_rows=21).preview(matrix(), (0,), (0, 0), window=5, life=life) is None
 
 
@@ -147,7 +147,9 @@ def evidence(verdict: Verdict) -> Check:
 
 def test_what_earlier_windows_showed_counts_and_that_of_the_judged_rows_does_not() -> None:
     told = [
-        evidence(judging().verdict(matrix(), (0,), (0, 0), model=4, until=5, life=Life(first, labels=0, blocks=1)))
+        evidence(
+            judging().verdict(matrix(), (0,), (0, 0), model=4, until=5, life=Life(range(first, 5), labels=0, blocks=1))
+        )
         for first in (4, 3, 0)
     ]
 

@@ -27,6 +27,7 @@ USUAL = Usual(ROWS, ALARMS, JOINT, cores=1)
 ASKED = Asked(0.01, 1.0, ALARMS.draws, ALARMS.seed)
 REFERENCE, LATER = world(rho=0.5, rows=ROWS, windows=20, later=3, numeric=3, categorical=1, seed=1)
 COLUMNS = tuple(REFERENCE.columns)
+TIMES = pd.Series(pd.date_range("2026-01-01", periods=100 * ROWS, freq="h", tz="UTC"))
 KEPT = keep(REFERENCE, USUAL, alone=[COLUMNS], together=())
 SETTINGS = DriftParams(
     numeric={}, categorical={}, missing={}, score={}, joint=JOINT, alarms=None, min_rows=50,
@@ -57,15 +58,15 @@ def never_far(profile: Profile) -> Profile:
 
 def alarmed(profile: Profile, rows: int, columns: tuple[str, ...] = COLUMNS) -> bool:
     counts = {name: profile.columns[name].counts.sum(axis=0) * rows // profile.rows for name in columns}
-    return any(alarm.alarmed for alarm in alarms_of(profile, counts, rows=rows, asked=ASKED))
+    return any(alarm.alarmed for alarm in alarms_of(profile, counts, times=TIMES.iloc[:rows], asked=ASKED))
 
 
 def test_alarms_are_the_same_from_the_kept_null_as_from_a_drawn_one() -> None:
     windows = [{name: counts[number] for name, counts in LATER.items()} for number in range(3)]
 
     assert KEPT.nulls.alone != ()
-    assert [alarms_of(KEPT, window, rows=ROWS, asked=ASKED) for window in windows] == [
-        alarms_of(REFERENCE, window, rows=ROWS, asked=ASKED) for window in windows
+    assert [alarms_of(KEPT, window, times=TIMES.iloc[:ROWS], asked=ASKED) for window in windows] == [
+        alarms_of(REFERENCE, window, times=TIMES.iloc[:ROWS], asked=ASKED) for window in windows
     ]
 
 

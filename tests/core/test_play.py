@@ -15,7 +15,7 @@ from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.hindsight import best
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays
-from retrim.core.policy.play import Answer, Seen, Setting, play
+from retrim.core.policy.play import Answer, Seen, Setting, Spaced, play
 from retrim.core.triggers import decide
 from tests.core.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_reading, losses_of, matrix, rows_of
 from tests.gates import make_gate
@@ -85,6 +85,31 @@ def test_the_account_decides_as_the_live_path_does(price: float) -> None:
 
     assert list(played.checks) == retrained
     assert played.balances.tolist() == pytest.approx(balances, rel=1e-9)
+
+
+def test_a_probe_that_is_always_needed_is_one_at_every_check() -> None:
+    asks = by_rules(setting(), TRIGGERS, price=0.001, errors=0.0, ahead=AHEAD, drifted=None, seed=7)
+    spaced, every_check = (
+        play(setting(), asks, probes=True, spaced=each) for each in (Spaced(0.001, errors=0.0), None)
+    )
+
+    assert (spaced.checks, spaced.probed) == (every_check.checks, every_check.probed)
+
+
+def test_each_window_enters_the_account_once_however_seldom_it_is_probed() -> None:
+    seen: list[Seen] = []
+
+    def ask(here: Seen) -> Answer:
+        seen.append(here)
+        return Answer(retrain=False)
+
+    far = Spaced(1000.0, errors=ERRORS)
+    played = play(setting(), ask, probes=True, spaced=far)
+    readings = [here.reading for here in seen if here.reading is not None]
+
+    assert [reading.rows for reading in readings][:1] == [USUAL]
+    assert sum(reading.rows for reading in readings) < USUAL * (WINDOWS - 1)  # some wait for the next probe
+    assert played.probed < play(setting(), ask, probes=True).probed
 
 
 def test_the_account_does_retrain_where_the_slope_turns() -> None:

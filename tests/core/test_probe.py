@@ -11,7 +11,15 @@ from retrim.core.metrics import row_losses
 from retrim.core.models import MODELS, Fitted
 from retrim.core.plugins import Entry
 from retrim.core.prepare import StepParams
-from retrim.core.probe import ProbeParams, Reading, fitted_rows, judged_blocks, reading_of, refit_losses
+from retrim.core.probe import (
+    ProbeParams,
+    Reading,
+    apart_in_time,
+    fitted_rows,
+    judged_blocks,
+    reading_of,
+    refit_losses,
+)
 from retrim.core.table import DataParams
 from retrim.core.training import Recipe, WindowKind, fit_recipe
 from retrim.core.view import FeatureView
@@ -207,7 +215,7 @@ def test_its_figures_are_means_over_all_judged_rows(remembering: Remembering) ->
 
 
 def test_its_record_holds_gain_and_error() -> None:
-    record = Reading(rows=7, apart=2, weight=0.5, champion_loss=3.0, probe_loss=2.0, error=0.5).as_record()
+    record = Reading(rows=7, apart=2, weight=0.5, champion_loss=3.0, probe_loss=2.0, newest_error=0.5).as_record()
 
     assert record == {
         "rows": 7,
@@ -217,6 +225,8 @@ def test_its_record_holds_gain_and_error() -> None:
         "probe_loss": 2.0,
         "gain": 0.5,
         "error": 0.5,
+        "waited": 0,
+        "earlier": 0.0,
     }
 
 
@@ -246,24 +256,44 @@ def test_a_sample_larger_than_the_past_is_all_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("when", "drifted", "days", "asked"),
+    ("when", "needed", "drifted", "days", "asked"),
     [
-        ("every", False, 0, True),
-        ("drift", False, 99, False),
-        ("drift", True, 0, True),
-        ("28D", True, 27, False),
-        ("28D", False, 28, True),
+        ("needed", False, True, 99, False),
+        ("needed", True, False, 0, True),
+        ("every", False, False, 0, True),
+        ("drift", True, False, 99, False),
+        ("drift", False, True, 0, True),
+        ("28D", True, True, 27, False),
+        ("28D", False, False, 28, True),
     ],
 )
-def test_a_probe_is_asked_at_every_check_or_by_drift_or_by_the_calendar(
+def test_a_probe_is_asked_where_it_is_needed_or_at_every_check_or_by_drift_or_by_the_calendar(
     when: str,
+    needed: bool,  # noqa: FBT001  a parameter of the test
     drifted: bool,  # noqa: FBT001  a parameter of the test
     days: int,
     asked: bool,  # noqa: FBT001  a parameter of the test
 ) -> None:
     params = ProbeParams(blocks=1, min_rows=2, sample_rows=None, when=when)
 
-    assert params.is_asked(drifted=drifted, waited=pd.Timedelta(days, "D")) == asked
+    assert params.is_asked(needed=needed, drifted=drifted, waited=pd.Timedelta(days, "D")) == asked
+
+
+def test_rows_that_waited_gained_half_of_what_the_probes_before_and_after_them_found() -> None:
+    newest = Reading(rows=10, apart=0, weight=1.0, champion_loss=3.0, probe_loss=2.0, newest_error=0.4)
+    all_of_them = newest.with_waiting(30, earlier=0.2)
+
+    assert (newest.gain, newest.error) == (1.0, 0.4)
+    assert all_of_them.rows == 40
+    assert all_of_them.gain == pytest.approx((10 * 1.0 + 30 * 0.6) / 40)
+    assert all_of_them.error == pytest.approx(0.4 * (10 + 15) / 40)
+
+
+@pytest.mark.parametrize(("rows", "waiting"), [(10, 0), (19, 0), (20, 10), (35, 25)])
+def test_where_rows_of_several_checks_have_come_the_newest_alone_are_judged(rows: int, waiting: int) -> None:
+    before, newest = apart_in_time(np.arange(100, 100 + rows), rows=10)
+
+    assert (len(before), [*before, *newest]) == (waiting, [*range(100, 100 + rows)])
 
 
 def test_a_word_that_is_no_span_is_no_time_to_probe() -> None:

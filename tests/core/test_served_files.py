@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from retrim.core.bundle import DIGESTS, digests_of, refuse_altered
 from retrim.core.canonical import to_json
 from retrim.errors import RefusedError
+from tests.cured import Cure
 
 FILES = {"features/view.json": b"{}\n", "models/all/model.txt": b"tree\nversion=v4\n"}
 WHOLE = {**FILES, DIGESTS: to_json(digests_of(FILES))}
@@ -30,6 +31,25 @@ def test_a_flipped_byte_anywhere_is_refused(name: str, place: int, mask: int) ->
         return
     with pytest.raises(RefusedError, match="was altered since it was published"):
         refuse_altered(altered)
+
+
+@pytest.mark.cures(
+    "{} of the stored model was altered since it was published, or {} was; copy {} from the bundle of its run, whose "
+    "hash `retrim score` checks; where that has the same, {} was: restore MLflow's artifacts from a backup"
+)
+@pytest.mark.parametrize("name", sorted(WHOLE))
+def test_what_was_altered_is_whole_again_as_it_says(name: str, cure: Cure) -> None:
+    altered = {**WHOLE, name: WHOLE[name].replace(b"e", b"f").replace(b"{}", b"[]")}
+    with pytest.raises(RefusedError) as refused:
+        refuse_altered(altered)
+    said = str(refused.value)
+    cure.is_asked(said)
+    named = said.partition(" ")[0]
+    same = altered[named] == FILES[named]  # as it lies in the run's bundle, which has no digests
+    refuse_altered(WHOLE if same else {**altered, named: FILES[named]})
+    cure.is_done("")
+
+    assert same == (name == DIGESTS)
 
 
 @pytest.mark.parametrize("altered", [{"models/all/model.txt": None}, {"models/all/more.txt": b"x"}])

@@ -131,7 +131,7 @@ def test_a_due_column_says_when(shop: DataParams) -> None:
 def test_labels_due_and_missing_are_counted(shop_later: DataParams) -> None:
     rows = landed(("due", 0, 1, np.nan), ("known", 0, 1, 5.0), ("not yet", 1.5, 2, np.nan))
 
-    assert overdue_labels(assemble(rows, None, shop_later, as_of=day(2)), as_of=day(2)) == 1
+    assert overdue_labels(assemble(rows, None, shop_later, as_of=day(2)), shop_later, as_of=day(2)) == 1
 
 
 def test_rows_stand_in_order_of_event_and_key(shop: DataParams) -> None:

@@ -101,6 +101,7 @@ class Case:
         task: regression or binary.
         then: What may still be raised after the cure: an error of its own.
         made: Whether it is asked in a house with two versions.
+        placed: Whether the section alone stands before the text, which names the rest of the key.
     """
 
     says: str
@@ -110,6 +111,7 @@ class Case:
     task: str = "regression"
     then: str = ""
     made: bool = False
+    placed: bool = False
 
 
 def says(piece: str, said: str) -> bool:
@@ -127,8 +129,10 @@ def said(case: Case, settings: Settings, folder: Path, made: Desk | None) -> tup
     return "" if given is None else str(given), False
 
 
-def names(said: str, key: str) -> bool:
-    """Whether what was said names a setting, or one that it is part of, or a part of it."""
+def names(said: str, key: str, *, placed: bool = False) -> bool:
+    """Whether what was said names a setting, one that it is part of, or a part of it; of a placed one, the section."""
+    if placed:
+        return re.search(rf"\b{key.partition('.')[0]}[.:]", said) is not None
     sections = "|".join(Params.model_fields)  # an error of a section begins with it: "data: history.entity: ..."
     named = Printed("", 0, re.sub(rf"\b({sections}): (?=[a-z_]+[.:])", r"\1.", said)).settings()
     return any(f"{key}.".startswith(f"{each}.") or f"{each}.".startswith(f"{key}.") for each in named)

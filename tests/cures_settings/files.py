@@ -6,11 +6,14 @@ from hashlib import sha256
 import pandas as pd
 
 from retrim.adapters.landing import Landing
+from retrim.core.batches import History, look_at
 from retrim.datasets.landed import batch_id
 from retrim.errors import BadInputError
 from retrim.ops.examine import examine
 from retrim.ops.ingest import land
 from retrim.ops.take_in import large_file, take_in
+from tests.core.test_batches import DATA, HOUR, PAST, WEEK
+from tests.core.test_batches import NOW as NEXT
 from tests.cures_settings.case import GONE, Asked, Case
 from tests.cures_settings.functions import NUMBER
 from tests.ops.desk import with_params
@@ -39,6 +42,19 @@ def offered(content: bytes, *, before: bytes | None = None) -> Callable[[Asked],
         _, faults = examine(content, "rows", landing=landing, how=how, now=NOW, correction=correction)
         if faults:
             raise BadInputError("; ".join(f"{fault}: {fault.cure}" for fault in faults))
+
+    return ask
+
+
+def looked_at(batch: pd.DataFrame) -> Callable[[Asked], None]:
+    """A batch after twelve weeks of usual ones."""
+
+    def ask(asked: Asked) -> None:
+        ends = [week["at"].max() for week in PAST]
+        history = History(pd.concat(PAST), ends, [HOUR] * len(PAST), [len(week) for week in PAST])
+        verdict = look_at(batch, history, DATA, asked.params.batches, arrives=ends[-1] + WEEK * HOUR + HOUR)
+        if verdict.kind != "ok":
+            raise BadInputError("; ".join(f"{each.text}: such pass with {each.setting}" for each in verdict.concerns))
 
     return ask
 
@@ -90,9 +106,10 @@ FILES = (
          "event, say how long before: data.times_ahead", {},
          ({"reading.zone": "Asia/Tokyo"}, {"data.times_ahead": "12h"}),
          offered(lines(ROW.format("2024-11-01T08:00:00")))),
-    Case("send the rows with their labels, or set data.labels to 'later' in params.yaml", {},
-         ({"data.labels": "later"},),
+    Case("send the rows with their labels, or set data.labels to 'later' or 'or_never' in params.yaml", {},
+         ({"data.labels": "later"}, {"data.labels": "or_never"}),
          offered(lines("2024-10-20T10:00:00Z,1,0.5,0.5,0.5,a,"))),
+    Case("batches.skip: [{}]", {}, ({"batches.skip": ["celsius"]},), looked_at(NEXT.assign(celsius=4000.0))),
     Case("rows without a key cannot be corrected; name key columns in params.yaml (data.key)", {"data.key": []},
          ({"data.key": ["number"]},), corrected),
     Case("{} has landed in other pieces (such as batch {}): batches.piece_mb was another then, or pyarrow is "

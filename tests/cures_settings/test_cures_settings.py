@@ -10,10 +10,11 @@ from tests.cures_settings.functions import FUNCTIONS
 from tests.cures_settings.houses import HOUSES
 from tests.cures_settings.loading import LOADING
 from tests.cures_settings.looks import LOOKS
+from tests.cures_settings.placed import PLACED
 from tests.cures_settings.stages import STAGES
 from tests.ops.desk import Desk, make_desk
 
-QUICK, SLOW = (*LOADING, *FUNCTIONS, *FILES), (*HOUSES, *STAGES, *LOOKS)
+QUICK, SLOW = (*LOADING, *PLACED, *FUNCTIONS, *FILES), (*HOUSES, *STAGES, *LOOKS)
 CASES = (*QUICK, *SLOW)
 
 
@@ -36,7 +37,7 @@ def test_the_setting_that_is_named_cures(case: Case, tmp_path: Path, request: py
 
     assert says(case.says, wrong), wrong
     for number, cure in enumerate(case.cures):
-        assert [key for key in cure if not names(wrong, key)] == [], wrong
+        assert [key for key in cure if not names(wrong, key, placed=case.placed)] == [], wrong
         cured, raised = said(case, {**case.wrong, **cure}, tmp_path / f"cured-{number}", made)
         assert not says(case.says, cured), cured
         assert not raised or (case.then and says(case.then, cured)), cured

@@ -5,12 +5,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 import pytest
 
 from retrim.adapters.dvc_session import ROOM_VARIABLE
+from retrim.adapters.store import Row
+from tests.cured import Cure
 from tests.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -59,32 +62,67 @@ def until(look: Callable[[], Any], process: "subprocess.Popen[str]") -> Any:
     return found
 
 
-def test_a_stopped_stage_ends_its_run_failed_with_an_alert(world: World) -> None:
+@dataclass(frozen=True)
+class Hung:
+    """How a run ended whose search or whose driver was stopped, and what was told of it."""
+
+    code: int
+    error: str
+    run: Row
+    alerts: list[str]
+    left: list[psutil.Process]
+
+
+@pytest.fixture(scope="module")
+def stage(world: World) -> Hung:
+    """A search that is stopped."""
     running = world.start("retrain", "--as-of", world.day(25), "--reason", "hangs")
-    stage = until(lambda: stage_of(world), running)
-    stage.send_signal(signal.SIGSTOP)
+    until(lambda: stage_of(world), running).send_signal(signal.SIGSTOP)
     _, err = running.communicate(timeout=DEADLINE_SECONDS)
     run = world.house.store.runs("generated")[-1]
     told = [row.text for row in world.house.store.alerts("generated") if row.kind == "run failed"]
-
-    assert (running.returncode, run.state, run.attempt) == (3, "failed", 1)
-    assert "error: stage tune was ended after 0" in err
-    assert "neither printed nor used the processor, retrain.stage_heartbeat allows 00:00:08" in told[0]
-    assert "ask for the run again with `retrim retrain`" in told[0]
-    assert processes_in(world) == []
+    return Hung(running.returncode, err, run, told, processes_in(world))
 
 
-def test_a_stopped_driver_is_ended_by_the_next_command_and_that_may_run(world: World) -> None:
+@pytest.fixture(scope="module")
+def driver(world: World, stage: Hung) -> tuple[Hung, Row]:
+    """The same run, asked for again, whose driver is stopped; and the one that was asked for after it."""
     running = world.start("retrain", "--as-of", world.day(25), "--reason", "its driver hangs")
     until(lambda: stage_of(world), running)
     os.kill(running.pid, signal.SIGSTOP)
     sign = next((world.root / "var" / "runs").glob("run-*.lock"))
     until(lambda: time.time() - sign.stat().st_mtime > 10, running)
     world.retrim("retrain", "--as-of", world.day(25.5), "--reason", "the next", code=(0, 1))
-    running.communicate(timeout=DEADLINE_SECONDS)
-    runs = {run.as_of[:19]: run.state for run in world.house.store.runs("generated")}
+    _, err = running.communicate(timeout=DEADLINE_SECONDS)
+    first, following = world.house.store.runs("generated")[-2:]
+    told = [row.text for row in world.house.store.alerts("generated") if row.kind == "run failed"]
+    return Hung(running.returncode, err, first, told[len(stage.alerts) :], processes_in(world)), following
 
-    assert running.returncode == -signal.SIGKILL
-    assert runs[world.day(25)[:19]] == "failed"
-    assert runs[world.day(25.5)[:19]] in ("promoted", "refused")
-    assert processes_in(world) == []
+
+def test_a_stopped_stage_ends_its_run_failed_with_an_alert(stage: Hung) -> None:
+    assert (stage.code, stage.run.state, stage.run.attempt) == (3, "failed", 1)
+    assert "error: stage tune was ended after 0" in stage.error
+    assert "neither printed nor used the processor, retrain.stage_heartbeat allows 00:00:08" in stage.alerts[0]
+    assert stage.left == []
+
+
+def test_a_stopped_driver_is_ended_by_the_next_command_and_that_may_run(world: World, driver: tuple[Hung, Row]) -> None:
+    hung, following = driver
+
+    assert hung.code == -signal.SIGKILL
+    assert (hung.run.as_of[:19], hung.run.state) == (world.day(25)[:19], "failed")
+    assert (following.as_of[:19], following.state) in [(world.day(25.5)[:19], end) for end in ("promoted", "refused")]
+    assert hung.left == []
+
+
+@pytest.mark.cures(
+    "its processes were ended and the run is not tried again; look at what it printed (with its run in Prefect), mend "
+    "what stopped it or raise {} in params.yaml, then ask for the run again with `retrim retrain`",
+    "its process {} ({}) showed no sign of life for {}, retrain.stage_heartbeat allows {}; it was ended and the run is "
+    "not tried again; find out what stopped it, then ask for the run again with `retrim retrain`",
+)
+def test_what_hung_is_asked_for_again_and_runs(stage: Hung, driver: tuple[Hung, Row], cure: Cure) -> None:
+    hung, following = driver
+    cure.is_asked(stage.alerts[0])
+    cure.is_asked(hung.alerts[0])
+    cure.is_done(str(following.detail))

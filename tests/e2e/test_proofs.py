@@ -18,6 +18,7 @@ from retrim.adapters.schema import VERSIONS
 from retrim.adapters.store import iso
 from retrim.core.proof import pick
 from retrim.ops.proof import ancestors, prove_scheduled
+from tests.cured import Cure
 from tests.e2e.flows_here import at_work
 from tests.world import World
 
@@ -47,7 +48,13 @@ def recorded_as(world: World, version: int, **lineage: Any) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def chain(world: World) -> Any:
+def unproved(world: World) -> str:
+    """What an export says before there is a proof."""
+    return world.retrim("export", "2", "--to", str(world.root / "var" / "unproved.tar")).stdout
+
+
+@pytest.fixture(scope="module")
+def chain(world: World, unproved: str) -> Any:
     return world.ask("reproduce", "2", "--prove", "--chain")
 
 
@@ -74,6 +81,14 @@ class TestAChain:
 
         assert (again["ancestors"], again["proved"]) == ([], True)
         assert ancestors(world.house, 2) == [1]
+
+    @pytest.mark.cures("without a receipt: prove it before with `retrim reproduce N --prove`")
+    def test_gives_an_export_its_receipt(self, world: World, unproved: str, chain: Any, cure: Cure) -> None:
+        cure.is_asked(unproved)
+        exported = world.retrim("export", "2", "--to", str(world.root / "var" / "proved.tar")).stdout
+        cure.is_done(exported)
+
+        assert "version 2 exported, with a receipt" in exported
 
     def test_asks_for_a_proof(self, world: World) -> None:
         refused = world.retrim("reproduce", "2", "--chain", code=2)

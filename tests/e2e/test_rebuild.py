@@ -19,6 +19,7 @@ from retrim.adapters.pipeline import executed
 from retrim.files import folder_digest
 from retrim.ops.ingest import land
 from retrim.ops.signs import held
+from tests.cured import Cure
 from tests.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -201,6 +202,17 @@ def reproduced(world: World) -> dict[str, object]:
 class TestReproduce:
     def test_says_identical_also_on_one_core(self, reproduced: dict[str, object]) -> None:
         assert reproduced == {**SAME, "version": 1, "proved": False}
+
+    @pytest.mark.cures("It can be made again from these, byte for byte on the same platform: retrim reproduce {}.")
+    def test_makes_again_what_the_card_says_can_be(
+        self, world: World, reproduced: dict[str, object], cure: Cure
+    ) -> None:
+        card = world.retrim("card", "1").stdout
+        cure.is_asked(card)
+        cure.is_done(str(reproduced))
+
+        assert "retrim reproduce 1." in card
+        assert reproduced["identical"]
 
     def test_leaves_nothing_behind(self, world: World, reproduced: dict[str, object]) -> None:
         assert list(world.house.workspace.runs.glob("reproduce-*")) == []

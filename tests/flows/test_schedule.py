@@ -17,6 +17,7 @@ import pytest
 from retrim.adapters import prefect_server
 from retrim.adapters.prefect_api import PrefectApi
 from retrim.adapters.store import Row
+from tests.cured import Cure
 from tests.world import COMMAND, World, ask_when_free, commands_of, make_world, processes_of
 
 pytestmark = pytest.mark.server
@@ -47,6 +48,7 @@ class Story:
     runs: list[Row]
     second_schedule: "subprocess.CompletedProcess[str]"
     next_run: dict[str, str] | None
+    status: tuple[str, str]
     exit_code: int
     output: str
     left: list[str]
@@ -64,6 +66,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         tmp_path_factory.mktemp("schedule"), server="", changes={"schedule": times, "proof": {"scheduled": False}}
     )
     world.land(world.day(25))
+    before = world.retrim("status", environment=QUICK).stdout
     log = world.root / "schedule.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -75,7 +78,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             start_new_session=True,
         )
     try:
-        return _tell(world, process, log)
+        return _tell(world, process, log, before)
     finally:
         if process.poll() is None:
             process.kill()
@@ -83,7 +86,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             left.kill()
 
 
-def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
+def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path, before: str) -> Story:
     house = world.house
     _until(lambda: "worker started" in log.read_text(encoding="utf-8"), log)
     note = json.loads((house.workspace.prefect / prefect_server.NOTE).read_text(encoding="utf-8"))
@@ -127,6 +130,7 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
     scheduled, every = planned(), monitors()
     started = retrainings()
     next_run = world.ask("status")["next_run"]
+    status = before, world.retrim("status", environment=QUICK).stdout
     process.send_signal(signal.SIGINT)
     exit_code = process.wait(60)
     return Story(
@@ -139,6 +143,7 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path) -> Story:
         runs=house.store.runs(house.model),
         second_schedule=second_schedule,
         next_run=next_run,
+        status=status,
         exit_code=exit_code,
         output=log.read_text(encoding="utf-8"),
         left=commands_of(world.root),
@@ -190,6 +195,12 @@ def test_the_retraining_ends_in_the_worker_promoted_or_refused(story: Story) -> 
 def test_the_status_names_the_next_run(story: Story) -> None:
     assert story.next_run is not None
     assert story.next_run["flow"] in ("ingest", "monitor", "score", "maintain", "prove")
+
+
+@pytest.mark.cures("nothing is scheduled: retrim schedule")
+def test_without_a_schedule_the_status_says_how_to_begin_one(story: Story, cure: Cure) -> None:
+    cure.is_asked(story.status[0])
+    cure.is_done(story.status[1])
 
 
 def test_a_workspace_has_one_schedule_at_a_time(story: Story) -> None:

@@ -7,10 +7,14 @@ import pytest
 
 from retrim.core.batches import BatchParams
 from retrim.core.table import DataParams
-from retrim.ops.ingest import Landed, land, quarantine_show
+from retrim.ops.house import House
+from retrim.ops.ingest import Landed, land, quarantine_show, release
+from retrim.ops.withdraw import withdraw
 from retrim.paths import Workspace
+from retrim.settings import Env, Params
 from tests.architecture.test_settings import DOCUMENT
 from tests.core.test_batches import DATA, NOW, PAST
+from tests.cured import Cure
 
 BATCHES = BatchParams.model_validate(DOCUMENT["batches"])
 
@@ -45,6 +49,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Door:
 
 def test_weeks_of_an_honest_stream_land(folder: Door) -> None:
     assert len(list(folder.workspace.landing.rglob("rows-*.parquet"))) == len(PAST)
+
+
+@pytest.mark.cures(
+    "correct it at its source and ingest that; or land it anyway: retrim quarantine release ID --reason WHY"
+)
+@pytest.mark.parametrize("way", ["correct", "release"])
+def test_a_broken_batch_is_corrected_or_let_in(tmp_path: Path, way: str, cure: Cure) -> None:
+    door = Door(tmp_path)
+    batch = door.land(NOW.assign(celsius=NOW["celsius"] * 1.8 + 32)).batch
+    cure.is_asked(quarantine_show(door.workspace, batch).faults[0].cure)
+    if way == "release":
+        place = {"workspace": door.workspace, "data": door.data}
+        done = release(batch, now=NOW["at"].max() + pd.Timedelta("2h"), by="a test", reason="so it is", **place)
+    else:
+        done = door.land(NOW)
+        cure.is_done(str(done.faults))
+    assert done.outcome == "landed"
+    cure.is_done("")
+
+
+@pytest.mark.cures("inspect it; if it is wrong, take it back: retrim batch withdraw ID --reason WHY")
+def test_a_suspicious_batch_is_taken_back(tmp_path: Path, cure: Cure) -> None:
+    door = Door(tmp_path)
+    landed = door.land(NOW.assign(felt=NOW["felt"].mask(NOW.index % 2 == 0)))
+    cure.is_asked(landed.faults[0].cure)
+    house = House(door.workspace, Params.model_validate(DOCUMENT), Env())
+    withdraw(house, landed.batch, by="a test", reason="half of it is missing", now=None)
+
+    assert landed.batch in house.landing.withdrawals()
+    assert all(file.batch != landed.batch for file in house.landing.standing())
+    cure.is_done("")
 
 
 def test_a_broken_batch_is_set_aside_with_its_reason(folder: Door) -> None:

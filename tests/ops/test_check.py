@@ -10,8 +10,10 @@ import pytest
 from retrim.adapters.store import iso
 from retrim.answers import decision_record, status_record
 from retrim.core.account import EMPTY
+from retrim.core.outlook import LONGEST
 from retrim.decision_screen import show_check, show_decision
 from retrim.errors import BadInputError
+from retrim.ops.audit import audit
 from retrim.ops.champion import champion
 from retrim.ops.check import balance, price_now
 from retrim.ops.former import restore
@@ -354,6 +356,30 @@ def test_rows_that_no_probe_was_asked_about_wait_for_the_next_and_enter_the_acco
 
     assert counted == [None, None, 144, None]
     assert measured == [48, 48, 48, 48]
+
+
+def test_a_probe_that_could_change_nothing_is_left_out_and_its_rows_enter_the_account_with_the_next(make: Make) -> None:
+    desk = make(changes=DEAR | {"probe": {"when": "needed"}})
+    records = []
+    for day in range(12, 30, 2):
+        desk.land(desk.rows(day - 2, day), day)
+        records.append(desk.check(day).record)
+    readings = [None if each["reading"] is None else each["reading"]["rows"] for each in records]
+
+    assert readings == [48, *[None] * (LONGEST - 1), 48 * LONGEST]
+    assert records[-1]["reading"]["waited"] == 48 * (LONGEST - 1)
+    assert records[-1]["reading"]["earlier"] == pytest.approx(records[0]["reading"]["gain"])
+    assert [each["probe"] is None for each in records] == [each is None for each in readings]
+    assert audit(desk.house, now=desk.day(29)).holds
+
+
+def test_near_the_price_each_check_probes(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP | {"probe": {"when": "needed"}})
+    _until_it_pays(desk)
+    desk.make_version(20, promote=False, decision=_last_id(desk))
+    desk.land(desk.rows(20, 22), 22)
+
+    assert desk.check(22).record["reading"]["rows"] == 48
 
 
 def test_a_probe_costs_the_price_times_its_share_of_a_retrainings_work(make: Make) -> None:

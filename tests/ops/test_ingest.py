@@ -159,6 +159,21 @@ def test_a_batch_is_overdue_when_span_and_grace_are_over(counter: Counter) -> No
     assert late_by(counter, 8.5) == 1.5 * DAY
 
 
+@pytest.mark.parametrize(
+    ("gaps", "late"), [((30, 31), None), ((31,), 12 * DAY), ((30, 7, 30), None), ((30, 7, 7), 12 * DAY)]
+)
+def test_a_batch_that_comes_in_a_longer_rhythm_is_not_overdue(
+    gaps: tuple[int, ...], late: pd.Timedelta | None, counter: Counter
+) -> None:
+    counter.land(GOOD)
+    for number, gap in enumerate(gaps, 2):
+        counter.now += (gap - 1) * DAY
+        counter.land(GOOD.replace("Z,1,", f"Z,{number}1,").replace("Z,2,", f"Z,{number}2,"))
+    found = overdue(workspace=counter.workspace, data=counter.data, now=counter.now + 19 * DAY)
+
+    assert (None if found is None else found.late) == late
+
+
 def test_nothing_is_overdue_before_the_first_batch(counter: Counter) -> None:
     assert late_by(counter, 100) is None
 

@@ -101,8 +101,8 @@ def test_a_kill_between_two_pieces_is_gone_on_from(workspace: Workspace, monkeyp
 
 
 def test_pieces_that_are_set_aside_are_told(workspace: Workspace) -> None:
-    frame = table(ROWS)
-    frame.loc[5, "minutes"] = None  # no row that was looked at lacks its answer
+    frame = table(ROWS).astype({"km": "str"})
+    frame.loc[5, "km"] = "far"  # no row that was looked at has a word there
     written = settled(workspace, looked_at(workspace, csv(frame)))
 
     assert written.set_aside == 1

@@ -14,7 +14,9 @@ from retrim.core.view import FeatureView
 from retrim.ops.champion import stored
 from retrim.ops.known import known
 from retrim.ops.served import in_classes
+from tests.cured import Cure
 from tests.ops.desk import START, Desk, copy_of, make_desk
+from tests.typed import sit_at_desk
 
 pytestmark = pytest.mark.slow
 
@@ -134,6 +136,25 @@ def test_an_altered_prediction_is_measured_shows_as_skew_and_alerts(which: str, 
     assert record["loss"] > mean_loss(desk, 1) + 1
     assert [f"retrim explain '{ROW}@1'" in text for text in alerts(desk)] == [True]
     assert status_record(desk.house, now=desk.day(13))["served"]["skew"] == skew
+
+
+@pytest.mark.cures(
+    "{} of {} served predictions are further from what their version says now than {} of the mean prediction "
+    "(served.skew); the furthest, {} of it: `retrim explain '{}@{}'` says whether its features were others then, or it "
+    "was altered"
+)
+def test_explain_says_that_the_furthest_prediction_was_altered(
+    desk: Desk, cure: Cure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(desk, "update predictions set value = '50.0' where key = ? and version = 1", str(ROW))
+    desk.check(13)
+    (said,) = alerts(desk)
+    cure.is_asked(said)
+    session = sit_at_desk(desk, monkeypatch, capsys)
+    explained = session.says(said.partition("`retrim ")[2].partition("`")[0])
+    cure.is_done(explained)
+
+    assert "stored 50: NOT what the version" in explained
 
 
 def test_an_alteration_within_the_bound_is_told_and_does_not_alert(desk: Desk) -> None:

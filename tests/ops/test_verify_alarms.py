@@ -92,6 +92,6 @@ def test_what_was_found_is_printed_also_where_no_page_can_be_written(
 def test_the_sentence_says_on_which_side_of_the_interval_the_rate_lies(
     interval: tuple[float, float], begins: str
 ) -> None:
-    found = Verified(0.02, 0.02, interval, 10, 48, "promised", 99.0, {}, (), 20.0)
+    found = Verified(0.02, 0.02, interval, 10, 48, "promised", 99.0, {}, (), 20.0, 1.0, False)
 
     assert sentence(VerifiedAlarms(1, "1 per year", found, [])).startswith(begins)

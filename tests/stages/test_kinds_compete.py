@@ -14,6 +14,7 @@ from retrim.errors import BadInputError
 from retrim.files import folder_digest
 from retrim.ops.release_checks import ask_fresh
 from retrim.templates import own_model
+from tests.cured import Cure
 from tests.stages.room import Room, make_room, stream
 from tests.stages.whole import assert_whole
 
@@ -52,6 +53,28 @@ def line(trees: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Version 2: linear, against the gbm of version 1, whose recipe competes too."""
     folder = tmp_path_factory.mktemp("line")
     return make_room(folder, stream(480), champion=trees.bundle, **settings("linear", "regression")).run()
+
+
+@pytest.mark.cures(
+    "mode 'refit' copies the champion's recipe, which is of a {}, and train.model is {}; search: "
+    "`retrim retrain --mode search`, or set train.model: {}"
+)
+def test_a_refit_with_another_kind_searches_or_keeps_the_champions(trees: Room, tmp_path: Path, cure: Cure) -> None:
+    def tuned(name: str, *, mode: str, kind: dict[str, dict[str, Any]]) -> Room:
+        room = make_room(tmp_path / name, stream(480), mode=mode, champion=trees.bundle, **kind)
+        room.features()
+        room.tune()
+        return room
+
+    other = settings("linear", "regression")
+    with pytest.raises(BadInputError) as refused:
+        tuned("refused", mode="refit", kind=other)
+    cure.is_asked(str(refused.value))
+    searched, kept = tuned("searched", mode="search", kind=other), tuned("kept", mode="refit", kind={})
+    cure.is_done(str(searched.record("tuning/hyperparameters.json")))
+
+    assert len(searched.record("tuning/trials.json")) > 0
+    assert kept.record("tuning/hyperparameters.json")["model"] == "gbm"
 
 
 @pytest.mark.parametrize(

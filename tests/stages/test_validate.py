@@ -16,6 +16,7 @@ from retrim.core.table import DataParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file
 from retrim.stages import validate
+from tests.cured import Cure
 from tests.stages.room import START, Room, make_room, stream
 
 pytestmark = pytest.mark.slow  # Great Expectations takes seconds to import
@@ -113,12 +114,16 @@ def test_nothing_mature_is_a_refusal(room: Room) -> None:
         run(room, as_of=day(0.5))
 
 
-def test_no_landed_batch_is_bad_input(room: Room) -> None:
+@pytest.mark.cures("no rows have landed in {}; land some with: retrim ingest FILE")
+def test_no_landed_batch_is_bad_input_until_one_lands(room: Room, cure: Cure) -> None:
     for path in room.paths.raw.rglob("*.parquet"):
         path.unlink()
 
-    with pytest.raises(BadInputError, match="no rows have landed"):
+    with pytest.raises(BadInputError) as refused:
         run(room, as_of=day(4))
+    cure.is_asked(str(refused.value))
+    land(room, stream(48), arrived=day(2))
+    cure.is_done(str(run(room, as_of=day(4))))
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ class Account:
     Args:
         balance: The sum.
         variance: Of the sum.
-        recent: Its newest deposits, at most 3, oldest first.
+        recent: Its newest deposits, at most 3, oldest first; of each at most what a usual check's rows put in.
 
     Source:
         Page (1954), Continuous inspection schemes, Biometrika 41: the same sum, never below zero.
@@ -78,7 +78,7 @@ class Account:
         balance = self.balance + gain * share
         if balance <= 0:
             return EMPTY
-        recent = (*self.recent, gain * share)[-NEWEST:]
+        recent = (*self.recent, gain * min(share, 1.0))[-NEWEST:]  # of one check, also where rows of several came in
         return Account(balance, self.variance + (error * share) ** 2, recent)
 
     def debit(self, price: float) -> "Account":

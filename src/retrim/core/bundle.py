@@ -48,8 +48,9 @@ def refuse_altered(files: Mapping[str, bytes]) -> None:
     for name in sorted({*found, *noted}):
         if found.get(name) != noted.get(name):
             raise RefusedError(
-                f"{name} of the stored model was altered since it was published, or {DIGESTS} was; copy them from the "
-                "bundle of its run, whose hash `retrim score` checks, or restore MLflow's artifacts from a backup"
+                f"{name} of the stored model was altered since it was published, or {DIGESTS} was; copy {name} from "
+                "the bundle of its run, whose hash `retrim score` checks; where that has the same, "
+                f"{DIGESTS} was: restore MLflow's artifacts from a backup"
             )
 
 

@@ -1,7 +1,7 @@
 """The probe: what a model retrained before the newest rows would have lost on them, against the champion."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,11 +18,11 @@ from retrim.core.training import Recipe, WindowKind, fit_recipe, in_parallel, tr
 from retrim.core.view import FeatureView
 from retrim.core.windows import past_of, spans
 
-EVERY, DRIFT = "every", "drift"
+NEEDED, EVERY, DRIFT = "needed", "every", "drift"
 
 
 def _is_when(text: str) -> str:
-    return text if text in (EVERY, DRIFT) else check_span(text)
+    return text if text in (NEEDED, EVERY, DRIFT) else check_span(text)
 
 
 class ProbeParams(Section):
@@ -31,17 +31,20 @@ class ProbeParams(Section):
     blocks: int = Field(ge=1, description="blocks of the newest window, each judged by a fit on what was due before it")
     min_rows: int = Field(ge=2, description="mature rows a check needs before it says anything")
     sample_rows: int | None = Field(ge=2, description="rows that a refit is fitted on, at most; null: all of its past")
-    when: Annotated[str, AfterValidator(_is_when)] = Field(description="every, drift, or a span since the last probe")
+    when: Annotated[str, AfterValidator(_is_when)] = Field(
+        description="needed, every, drift, or a span since the last probe"
+    )
 
-    def is_asked(self, *, drifted: bool, waited: pd.Timedelta) -> bool:
+    def is_asked(self, *, needed: bool, drifted: bool, waited: pd.Timedelta) -> bool:
         """Whether a check probes. Rows it does not probe wait for the next probe, and are counted then.
 
         Args:
+            needed: Whether what it may find could change the decision.
             drifted: Whether this check found drift.
             waited: Since the last probe, or since the champion was made.
         """
-        if self.when in (EVERY, DRIFT):
-            return self.when == EVERY or drifted
+        if self.when in (NEEDED, EVERY, DRIFT):
+            return {NEEDED: needed, EVERY: True, DRIFT: drifted}[self.when]
         return waited >= pd.Timedelta(self.when)
 
 
@@ -55,7 +58,9 @@ class Reading:
         weight: What a row counts on average, at most 1: one that came late counts less where the champion loses less.
         champion_loss: The champion's mean loss on the rows that were judged.
         probe_loss: That of the refits, each on what was due before its block.
-        error: Standard error of the gain, blocks of rows taken together.
+        newest_error: Standard error of the gain on the rows of this check, blocks of rows taken together.
+        waited: Rows of checks that did not probe; they are older than those judged, and no fit judged them.
+        earlier: The gain that the probe before found.
     """
 
     rows: int
@@ -63,12 +68,29 @@ class Reading:
     weight: float
     champion_loss: float
     probe_loss: float
-    error: float
+    newest_error: float
+    waited: int = 0
+    earlier: float = 0.0
+
+    @property
+    def newest_gain(self) -> float:
+        """What retraining would have saved on the rows of this check, in mean loss; negative if it would have cost."""
+        return self.weight * (self.champion_loss - self.probe_loss)
 
     @property
     def gain(self) -> float:
-        """What retraining would have saved, in mean loss; negative if it would have cost."""
-        return self.weight * (self.champion_loss - self.probe_loss)
+        """The same on all rows: from the probe before to this one it is taken to have changed evenly."""
+        between = (self.earlier + self.newest_gain) / 2
+        return ((self.rows - self.waited) * self.newest_gain + self.waited * between) / self.rows
+
+    @property
+    def error(self) -> float:
+        """Standard error of the gain: as on the newest rows, of which half as much counts for each that waited."""
+        return self.newest_error * (self.rows - self.waited / 2) / self.rows
+
+    def with_waiting(self, rows: int, *, earlier: float) -> "Reading":
+        """The reading of these rows and of others that have waited since the probe before, which found `earlier`."""
+        return replace(self, rows=self.rows + rows, waited=rows, earlier=earlier)
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -79,6 +101,8 @@ class Reading:
             "probe_loss": self.probe_loss,
             "gain": self.gain,
             "error": self.error,
+            "waited": self.waited,
+            "earlier": self.earlier,
         }
 
 
@@ -103,8 +127,25 @@ def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: np.nda
         weight=weight,
         champion_loss=float(champion_losses.mean()),
         probe_loss=float(losses.mean()),
-        error=weight * mean_error(champion_losses - losses, block_rows=block_rows),
+        newest_error=weight * mean_error(champion_losses - losses, block_rows=block_rows),
     )
+
+
+def apart_in_time(newest: np.ndarray, *, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that have waited through checks that did not probe, and the newest, which a fit judges.
+
+    One fit on what was due before all of them would be as old as the wait. So where there are twice as many as a check
+    has, the newest alone are judged, by a fit that knows the others.
+
+    Args:
+        newest: Row numbers, ascending, shape (n,).
+        rows: Of a check.
+
+    Returns:
+        Both, ascending.
+    """
+    at = len(newest) - rows if len(newest) >= 2 * rows else 0
+    return newest[:at], newest[at:]
 
 
 def with_a_past(table: pd.DataFrame, newest: np.ndarray, data: DataParams, params: ProbeParams) -> np.ndarray:

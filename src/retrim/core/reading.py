@@ -32,7 +32,7 @@ def known_zone(name: str) -> str:
 
 def _known_encoding(name: str) -> str:
     try:
-        b"".decode(name)
+        "a".encode(name)  # of nothing at all, no encoding is looked up
     except (LookupError, ValueError) as error:
         raise ValueError(f"{name!r} is no encoding of text; write one such as 'utf-8' or 'cp1252'") from error
     return name

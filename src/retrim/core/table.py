@@ -73,7 +73,9 @@ class DataParams(Section):
     positive: Annotated[str | None, BeforeValidator(check_text)] = Field(
         description="the class whose probability a binary model gives; else null"
     )
-    labels: Literal["with_rows", "later"] = Field(description="with_rows: a missing target is a fault")
+    labels: Literal["with_rows", "or_never", "later"] = Field(
+        description="a missing target: a fault (with_rows), an answer that never comes (or_never), one to come (later)"
+    )
     label_horizon: Span | None = Field(description="due = event time + this span; null where a column says it")
     batch_every: Span = Field(description="span between batches, so that a missing one is noticed")
     batch_grace: Span = Field(description="how late a batch may be before it is reported")
@@ -288,6 +290,6 @@ def mature(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["_matured"].notna()].reset_index(drop=True)
 
 
-def overdue_labels(table: pd.DataFrame, *, as_of: pd.Timestamp) -> int:
-    """How many labels were due by `as_of` and are still missing."""
-    return int(((table["_due"] <= as_of) & table["_known"].isna()).sum())
+def overdue_labels(table: pd.DataFrame, data: DataParams, *, as_of: pd.Timestamp) -> int:
+    """How many labels were due by `as_of` and are still missing; none where what is missing never comes."""
+    return 0 if data.labels == "or_never" else int(((table["_due"] <= as_of) & table["_known"].isna()).sum())

@@ -103,6 +103,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         "refits": None,
         "refit_counts": None,
         "best_window": None if previous is None else previous.record.get("best_window"),
+        "outlook": None if previous is None else previous.record.get("outlook"),
         "preview": None,
         "shown": None,
         "pending": 0,
@@ -113,7 +114,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         "drift_note": None,
         "slices": [],
         "landed": landed_since(house, previous, rows=len(table), now=now),
-        "labels_overdue": overdue_labels(table.times, as_of=now),
+        "labels_overdue": overdue_labels(table.times, house.params.data, as_of=now),
         "counted_until": None,
         "labels_until": None,
         "debited": [],
@@ -137,7 +138,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
     if found is not None:
         version, predictor = found.version, found.predictor
         score_table(house, table, found, now=now)
-        looked = look(house, table, found, counts)
+        looked, before = look(house, table, found, counts), balance(house, version)
         seen = realise(
             house,
             table,
@@ -146,6 +147,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
             counts,
             previous=previous,
             drifted=any(finding.over for finding in looked.findings),
+            account=before,
             price=price,
             now=now,
         )
@@ -154,7 +156,6 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         formers = score_formers(house, table, predictor, version, previous=previous)
         probation = look_at_probation(house, table, predictor, previous=previous, now=now)
         taken = {**looked.taken, **seen.taken}
-        before = balance(house, version)
         account = before if seen.reading is None else _deposit(house, before, seen.reading)
         estimated = 0 if guessed.estimate is None else guessed.estimate.rows
         rows_held = estimated if seen.loss is None else seen.rows

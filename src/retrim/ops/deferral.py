@@ -8,7 +8,7 @@ import pandas as pd
 
 from retrim.adapters.store import iso
 from retrim.core.enough import cut_first, enough_at, rows_missing
-from retrim.core.table import mature
+from retrim.core.table import mature, overdue_labels
 from retrim.errors import BadInputError
 from retrim.ops.champion import champion
 from retrim.ops.house import House
@@ -72,7 +72,7 @@ def rows_to_wait_for(house: House, *, as_of: pd.Timestamp, by_person: bool) -> R
     until = enough_at(table["_event"], table["_due"], table["_matured"], missing=missing, as_of=as_of)
     when = "when there will be cannot be told" if until is None else f"enough by {iso(until)}"
     reason = f"{reason}; {when}, asked again when rows, labels or settings change"
-    silent = int((table["_matured"].isna() & (table["_due"] <= as_of)).sum())
+    silent = overdue_labels(table, house.params.data, as_of=as_of)
     if silent:
         reason = f"{reason}; {silent} labels were due and have not come, land them: retrim ingest FILE --labels"
     return RowsToWaitFor(reason, until, missing, what_is_known(house, as_of=as_of))

@@ -6,15 +6,20 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.metrics import row_losses
+from retrim.core.probe import EVERY
 from retrim.errors import BadInputError
 from retrim.ops.champion import stored
 from retrim.ops.clones import clone
 from retrim.ops.house import House, open_house
 from retrim.ops.known import known
+from retrim.ops.policy_set import edit
 
 
 def make_workspace(house: House) -> House:
     """Clones the workspace, uncommitted edits included, into `var/demo/`.
+
+    There the probe is asked at every check, whatever params.yaml says: what always retraining would have cost is read
+    off its fits.
 
     Raises:
         BadInputError: params.yaml describes another table than the demo's.
@@ -26,6 +31,8 @@ def make_workspace(house: House) -> House:
             "run `make demo` in a fresh clone"
         )
     clone(house, house.workspace.demo)
+    settings = house.workspace.demo / "params.yaml"
+    settings.write_text(edit(settings.read_text(encoding="utf-8"), {"probe.when": EVERY})[0], encoding="utf-8")
     return open_house(house.workspace.demo)
 
 

@@ -48,7 +48,7 @@ def examine(
     ]
     if kind == "rows" and data.labels == "with_rows":
         missing = frame[data.target].isna()
-        cure = "send the rows with their labels, or set data.labels to 'later' in params.yaml"
+        cure = "send the rows with their labels, or set data.labels to 'later' or 'or_never' in params.yaml"
         rule = "is not blank, as labels come with the rows"
         faults += _of(frame, missing, data.target, rule, releasable=True, cure=cure)
     return frame, tuple(faults)

@@ -1,6 +1,7 @@
 """A batch that was due and has not landed."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,9 @@ from retrim.core.table import DataParams
 from retrim.ops.alerts import alert
 from retrim.ops.house import House
 from retrim.paths import Workspace
+
+RECENT, OFTEN = 3, 2
+"""Newest gaps between batches that are looked at, and how many of them show another rhythm than the declared one."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,18 @@ def overdue(*, workspace: Workspace, data: DataParams, now: pd.Timestamp) -> Ove
     """The batch that is due and has not landed; None while nothing is late or nothing has ever landed.
 
     The next batch is due `batch_every` after the newest one arrived and late after
-    `batch_grace` more. Corrections, labels and what lies in quarantine do not count.
+    `batch_grace` more; or, where files have come in a longer rhythm, when they used to.
+    Corrections, labels and what lies in quarantine do not count.
     """
     regular = [
         file.arrived for file in Landing(workspace.landing).batches() if file.kind == "rows" and not file.correction
     ]
     if not regular:
         return None
+    every, grace = pd.Timedelta(data.batch_every), pd.Timedelta(data.batch_grace)
     last = max(regular)
-    due = last + pd.Timedelta(data.batch_every)
-    if now <= due + pd.Timedelta(data.batch_grace):
+    due = last + _usual_gap(sorted(regular), every, grace)
+    if now <= due + grace:
         return None
     aside = [
         entry.batch
@@ -68,6 +74,12 @@ def overdue(*, workspace: Workspace, data: DataParams, now: pd.Timestamp) -> Ove
         if (entry.state, entry.kind, entry.correction) == ("held", "rows", False) and last < entry.arrived <= now
     ]
     return Overdue(last, due, now - due, tuple(aside))
+
+
+def _usual_gap(arrived: list[pd.Timestamp], every: pd.Timedelta, grace: pd.Timedelta) -> pd.Timedelta:
+    """The span between batches as they come: the declared one, or the longest of late where that was longer, twice."""
+    gaps = [after - before for before, after in pairwise(arrived[-RECENT - 1 :])]
+    return max(gaps) if sum(gap > every + grace for gap in gaps) >= OFTEN else every
 
 
 def tell_overdue(house: House, *, now: pd.Timestamp) -> None:

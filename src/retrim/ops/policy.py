@@ -179,6 +179,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         unit=unit,
         errors=params.account.errors,
         ahead=params.account.ahead,
+        when=params.probe.when,
         every=pd.Timedelta(params.data.batch_every),
         counted=count_windows(table, params.data.features, edges, params.profile, chunks=before, parts=PARTS),
         sliding_rows=params.split.sliding_rows,

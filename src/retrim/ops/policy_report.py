@@ -12,7 +12,8 @@ from retrim.core.policy.guarded import GuardCost
 from retrim.core.policy.hindsight import best, frontier
 from retrim.core.policy.page import page
 from retrim.core.policy.picture import cost_by_price, loss_by_retrainings
-from retrim.core.policy.play import play
+from retrim.core.policy.play import Spaced, play
+from retrim.core.probe import NEEDED
 from retrim.files import write_file
 from retrim.ops.house import House
 from retrim.ops.policy import Tried
@@ -175,7 +176,8 @@ def _cost_by_price(house: House, tried: Tried) -> bytes:
             drifted=None,
             seed=params.policy.seed,
         )
-        costs["account at that price"].append(play(setting, asks, probes=True).cost(price) / low)
+        spaced = Spaced(price, params.account.errors) if params.probe.when == NEEDED else None
+        costs["account at that price"].append(play(setting, asks, probes=True, spaced=spaced).cost(price) / low)
     for outcome in tried.outcomes:
         if outcome.policy.name in DRAWN:
             costs[outcome.policy.name] = [

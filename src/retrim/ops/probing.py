@@ -11,7 +11,7 @@ from retrim.core.fairness.groups import as_trained
 from retrim.core.gate import Shown, support_of
 from retrim.core.metrics import row_losses
 from retrim.core.preview import Preview, preview
-from retrim.core.probe import Reading, fitted_rows, judged_blocks, reading_of, refit_losses
+from retrim.core.probe import Reading, apart_in_time, fitted_rows, judged_blocks, reading_of, refit_losses
 from retrim.core.training import WindowKind, distinct, in_parallel
 from retrim.core.work import ProbeCost, retraining_work
 from retrim.machine import cores
@@ -48,24 +48,30 @@ def read_probe(
     predictor: Predictor,
     *,
     unprobed: np.ndarray,
-    earlier: Sequence[Shown],
+    earlier: float,
+    life: Sequence[Shown],
 ) -> Probed:
     """The probe's reading with each training window, side by side; and what the gate would say of their refits.
 
     Args:
         house: The house.
-        ripe: Mature rows.
-        newest: Row numbers of those that the probe judges.
+        ripe: The mature rows.
+        newest: Rows that no probe has judged and that have a past, ascending, shape (n,).
         predictor: The champion.
-        unprobed: Which rows no probe has counted, shape (rows,).
-        earlier: What the checks before have shown of such refits.
+        unprobed: The mature rows that no probe has judged, shape (rows,).
+        earlier: The gain that the probe before found.
+        life: What the checks before have shown of such refits.
     """
     params = house.params
+    waiting, newest = apart_in_time(newest, rows=_judged_rows(house))
+    waited = np.isin(np.arange(len(ripe)), waiting)
     places = np.concatenate(judged_blocks(newest, blocks=params.probe.blocks))
     judging = np.isin(np.arange(len(ripe)), newest[places])
     recipe = refitted(house, predictor)
     past = as_trained(_to_fit(house, ripe), params.fairness)
-    champion, apart = (_champions(house, ripe.only(rows), predictor) for rows in (judging, unprobed & ~judging))
+    champion, apart = (
+        champions_losses(house, ripe.only(rows), predictor) for rows in (judging, unprobed & ~judging & ~waited)
+    )
 
     def refit(window: WindowKind, threads: int) -> np.ndarray:
         return refit_losses(
@@ -88,7 +94,7 @@ def read_probe(
     own = Shown.of_rows(
         events[before], champion[before], {kind: each[before] for kind, each in losses.items()}, block_rows=block_rows
     )
-    shown = [*(each.before(events[kept][0]) for each in earlier), own]
+    shown = [*(each.before(events[kept][0]) for each in life), own]
     most = 0.0 if params.gate.harm is None else params.gate.harm.most
     said = preview(
         {kind: each[kept] for kind, each in losses.items()},
@@ -100,13 +106,24 @@ def read_probe(
         support={kind: support_of(shown, kind, most=most) for kind in losses},
     )
     return Probed(
-        {kind: reading_of(champion, each, apart=apart, block_rows=block_rows) for kind, each in losses.items()},
+        {
+            kind: reading_of(champion, each, apart=apart, block_rows=block_rows).with_waiting(
+                len(waiting), earlier=earlier
+            )
+            for kind, each in losses.items()
+        },
         said,
         Shown.of_rows(events, champion, dict(losses), block_rows=block_rows),
     )
 
 
-def _champions(house: House, ripe: KnownTable, predictor: Predictor) -> np.ndarray:
+def _judged_rows(house: House) -> int:
+    """Rows that a probe judges where more have waited: those of a usual check, and as many as probe and gate need."""
+    params = house.params
+    return max(params.account.usual_rows, params.probe.min_rows, params.gate.min_rows)
+
+
+def champions_losses(house: House, ripe: KnownTable, predictor: Predictor) -> np.ndarray:
     """The champion's loss on each row."""
     rows = predictor.view.seen(ripe.read())
     if not len(rows):
@@ -123,6 +140,7 @@ def _to_fit(house: House, ripe: KnownTable) -> pd.DataFrame:
 
 def cost_of(house: House, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float) -> ProbeCost:
     params, rounds = house.params, predictor.recipe.rounds
+    _, newest = apart_in_time(newest, rows=_judged_rows(house))
     pasts = [
         past
         for window in _windows(house, ripe, predictor)

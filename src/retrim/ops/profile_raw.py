@@ -10,7 +10,7 @@ from retrim.core.keyed import row_keys
 from retrim.core.look import LookTable
 from retrim.datasets.raw import RawTable
 from retrim.ops.init.desk import Desk, Wishes, check_columns, open_desk
-from retrim.ops.init.order import arrival_times, events_of
+from retrim.ops.init.order import arrival_times, events_of, labels_of
 from retrim.ops.init.roles import choose_aim, choose_time
 from retrim.ops.init.spelled import reading_of, rows_to_land, settle_types
 from retrim.ops.init.table import choose_key, data_of
@@ -39,7 +39,7 @@ def raw_table(raw: RawTable, wishes: Wishes) -> tuple[LookTable, list[Note]]:
     key = choose_key(desk, kept, time)
     due = any(plan.role == "due" and not plan.skip for plan in desk.plans.values())
     horizon = None if due else "0h"
-    data = data_of(desk, aim, time, reading, rhythm, horizon, key, later=bool(target.isna().any()))
+    data = data_of(desk, aim, time, reading, rhythm, horizon, key, labels=labels_of(desk, event, target))
     order = pd.Series(event.to_numpy()).sort_values(kind="stable").index.to_numpy()
     places = kept[order]
 

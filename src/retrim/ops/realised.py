@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters.store import Row, iso
+from retrim.core.account import Account
 from retrim.core.band import Band, reference_band
 from retrim.core.bundle import Predictor
 from retrim.core.metrics import measure, row_losses
+from retrim.core.outlook import Outlook
 from retrim.core.preview import Preview
 from retrim.core.probe import Reading, with_a_past
 from retrim.core.resample import mean_bound
@@ -20,7 +22,7 @@ from retrim.core.work import ProbeCost
 from retrim.ops.champion import Stored
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable
-from retrim.ops.probing import cost_of, read_probe
+from retrim.ops.probing import champions_losses, cost_of, read_probe
 from retrim.ops.served import Served, predictions_of
 from retrim.ops.shown import recipe_digest, shown_before
 
@@ -39,6 +41,7 @@ class Realised:
         reading: The probe on matured rows that never entered the account; None where not asked or they are too few.
         refits: Mean loss of the probe's refits by training window; None likewise.
         counts: The training window that `reading` is of: the one whose refit lost least at the probe before.
+        outlook: What the account may hold, had the rows that still wait for a probe been judged.
         best: The training window whose refit lost least at the newest probe; None before the first.
         preview: What the gate would say of these refits; None where it cannot judge on so few rows.
         shown: The blocks of the newest probe and of what recipe they are, as a check keeps them; None if not asked.
@@ -58,6 +61,7 @@ class Realised:
     reading: Reading | None
     refits: dict[WindowKind, float] | None
     counts: WindowKind | None
+    outlook: Outlook
     best: WindowKind | None
     preview: Preview | None
     shown: dict[str, Any] | None
@@ -81,6 +85,7 @@ class Realised:
             "refits": self.refits,
             "refit_counts": self.counts,
             "best_window": self.best,
+            "outlook": self.outlook.as_record(),
             "preview": None if self.preview is None else self.preview.as_record(),
             "shown": self.shown,
             "pending": self.pending,
@@ -99,6 +104,7 @@ def realise(
     *,
     previous: Row | None,
     drifted: bool,
+    account: Account,
     price: float,
     now: pd.Timestamp,
 ) -> Realised:
@@ -115,6 +121,7 @@ def realise(
         counts: What checks have done with the rows so far.
         previous: The check before; None at the first.
         drifted: Whether this check found drift.
+        account: Before this check.
         price: Of a retraining.
         now: The moment of the check.
     """
@@ -126,6 +133,8 @@ def realise(
     loss = interval = metrics = served = reading = refits = window = cost = part = shown = None
     said = _said_before(previous, version)
     best = None if previous is None else previous.record.get("best_window")
+    usual, outlook = params.account.usual_rows, _outlook(previous, version)
+    pending = int(((table.times["_due"] > now).to_numpy() & counts.waiting("deposited")).sum())
     if fresh.sum() >= params.probe.min_rows:
         rows = known.only(fresh).read()
         predicted, served = predictions_of(house, rows, predictor, version)
@@ -135,17 +144,26 @@ def realise(
         part, loss, interval = Part(judged, losses), float(losses.mean()), _interval(house, losses)
         metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
         taken["measured"] = known.in_whole(fresh)
+        if (fresh & unprobed).any():
+            own = champions_losses(house, known.only(fresh & unprobed), predictor)
+            outlook = outlook.with_rows(float(own.mean()), share=len(own) / usual)
     newest = with_a_past(ripe, np.flatnonzero(unprobed), params.data, params.probe)
-    if len(newest) >= params.probe.min_rows and params.probe.is_asked(drifted=drifted, waited=now - counted):
+    needed = outlook.needs_probe(account, price, errors=params.account.errors, ahead=pending / usual)
+    asked = params.probe.is_asked(needed=needed, drifted=drifted, waited=now - counted)
+    if asked and len(newest) >= params.probe.min_rows:
         digest = recipe_digest(house, predictor)
-        earlier = shown_before(house, version, digest)
-        probed = read_probe(house, known, newest, predictor, unprobed=unprobed, earlier=earlier)
+        life = shown_before(house, version, digest)
+        probed = read_probe(house, known, newest, predictor, unprobed=unprobed, earlier=outlook.gain, life=life)
         readings, said = probed.readings, probed.said
         shown = {"of": digest, **probed.shown.as_record()}
         # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
         window = best if best in readings else next(iter(readings))
         reading, refits = readings[window], {kind: each.probe_loss for kind, each in readings.items()}
         best = min(readings, key=lambda kind: readings[kind].probe_loss)
+        own_share = (reading.rows - reading.waited) / usual
+        outlook = outlook.probed(
+            reading.newest_gain, error=reading.newest_error, loss=reading.champion_loss, share=own_share
+        )
         cost = cost_of(house, ripe, newest, predictor, price=price)
         counted, taken["deposited"] = now, known.in_whole(unprobed)
     labels_until = pd.Timestamp(ripe["_matured"].max()) if len(ripe) else None
@@ -157,10 +175,11 @@ def realise(
         reading=reading,
         refits=refits,
         counts=window,
+        outlook=outlook,
         best=best,
         preview=said,
         shown=shown,
-        pending=int(((table.times["_due"] > now).to_numpy() & counts.waiting("deposited")).sum()),
+        pending=pending,
         cost=cost,
         taken=taken,
         counted_until=counted,
@@ -176,6 +195,15 @@ def _probed_at(house: House, version: int, previous: Row | None) -> pd.Timestamp
     assert made is not None, version
     kept = None if previous is None else previous.record.get("counted_until")
     return max(pd.Timestamp(made.as_of), pd.Timestamp(kept or made.as_of))
+
+
+def _outlook(previous: Row | None, version: int) -> Outlook:
+    """What the check before expected of this champion; of another one only how noisy rows are."""
+    kept = None if previous is None else previous.record.get("outlook")
+    if previous is None or kept is None:
+        return Outlook()
+    found = Outlook.from_record(kept)
+    return found if previous.record["champion"] == version else found.of_next()
 
 
 def _said_before(previous: Row | None, version: int) -> Preview | None:

@@ -76,7 +76,7 @@ def run(
         "left_out": left_out(came, data.rows),
         "rows": len(table),
         "mature": len(ripe),
-        "labels_overdue": overdue_labels(table, as_of=as_of),
+        "labels_overdue": overdue_labels(table, data, as_of=as_of),
         "released": released,
         "from": ripe["_event"].iloc[0].isoformat(),
         "until": ripe["_event"].iloc[-1].isoformat(),

@@ -4,16 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from retrim.core.drift.alarms import LEAST_STRETCHES, Alarm, Asked
 from retrim.core.drift.calibration import Calibration, calibrate
 from retrim.core.drift.finding import Finding
 from retrim.core.drift.profile import Profile
 from retrim.core.drift.result import DRIFT_TESTS
+from retrim.core.drift.season import waves_of
 from retrim.core.drift.watched import noise_of, watch
 
 
-def alarms_of(profile: Profile, windows: Mapping[str, np.ndarray], *, rows: int, asked: Asked) -> list[Alarm]:
+def alarms_of(profile: Profile, windows: Mapping[str, np.ndarray], *, times: pd.Series, asked: Asked) -> list[Alarm]:
     """What calibration says of the columns of a window.
 
     By the null that the profile keeps, where its windows are about as long; else one is drawn.
@@ -21,7 +23,7 @@ def alarms_of(profile: Profile, windows: Mapping[str, np.ndarray], *, rows: int,
     Args:
         profile: Of the reference.
         windows: The current window: rows in each cell by column; columns that are not in it are left out.
-        rows: Of the window, 1 or more.
+        times: Event time of each row of the window, UTC, 1 or more: its rows are held against their time of year.
         asked: How often they may raise a false alarm.
 
     Returns:
@@ -31,13 +33,14 @@ def alarms_of(profile: Profile, windows: Mapping[str, np.ndarray], *, rows: int,
     known = {name: column for name, column in profile.columns.items() if name in windows}
     if not known or len(profile.blocks) < LEAST_STRETCHES:
         return []
+    rows, waves = len(times), waves_of(times).mean(axis=0)
     watched = watch(Profile(known, profile.blocks, profile.sample))
     null = next((kept.null for kept in profile.nulls.alone if kept.serves(tuple(known), rows)), None)
     if null is None:
         found = calibrate(watched, rows=rows, draws=asked.draws, seed=asked.seed)
     else:
         found = Calibration(watched, noise_of(watched, rows), null, rows)
-    alarms = found.judge(windows, rate=asked.rate * asked.share)
+    alarms = found.judge(windows, rate=asked.rate * asked.share, waves=waves)
     return [replace(alarm, p_value=min(alarm.p_value / asked.share, 1.0)) for alarm in alarms]
 
 

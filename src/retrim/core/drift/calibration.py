@@ -31,28 +31,30 @@ class Calibration:
     null: Null
     rows: int
 
-    def strayed(self, window: Mapping[str, np.ndarray]) -> np.ndarray:
+    def strayed(self, window: Mapping[str, np.ndarray], waves: np.ndarray | None = None) -> np.ndarray:
         """How far each contrast of one window, or of many, strayed, shape (..., J).
 
         Args:
             window: Rows in each cell by column, shape (..., cells + 1), of `rows` rows.
+            waves: Means of the waves of the year over its rows; None: no season counts.
         """
-        return self.strayed_of(self.watched.means_of(window, self.rows) - self.watched.means)
+        return self.strayed_of(self.watched.means_of(window, self.rows) - self.watched.expected(waves))
 
     def strayed_of(self, shift: np.ndarray) -> np.ndarray:
         """The same, of contrasts that shifted by so much, shape (..., J)."""
         return strayed(self.watched, shift, self.noise, self.rows)
 
-    def judge(self, window: Mapping[str, np.ndarray], *, rate: float) -> list[Alarm]:
+    def judge(self, window: Mapping[str, np.ndarray], *, rate: float, waves: np.ndarray | None = None) -> list[Alarm]:
         """What the values of each column of a window say, and its missing ones, by the contrast that strayed furthest.
 
         Args:
             window: Rows in each cell by column, shape (cells + 1,).
             rate: Of false alarms, for the check and all columns together.
+            waves: Means of the waves of the year over its rows; None: no season counts.
         """
         watched = self.watched
-        far = self.strayed(window)
-        shift = watched.means_of(window, self.rows) - watched.means
+        shift = watched.means_of(window, self.rows) - watched.expected(waves)
+        far = self.strayed_of(shift)
         smallest = self.smallest(rate)
         columns = list(watched.columns)
         alarms = []

@@ -40,7 +40,7 @@ def draw(watched: Watched, noise: Noise, *, rows: int, draws: int, seed: int) ->
     runs, rests = (sums[run:] - sums[:-run])[:n], (sums[rest:] - sums[: len(sums) - rest])[:n]
     spread = np.sqrt(np.mean(runs**2, axis=0) / run)
     scale = np.sqrt(noise.variance / rows / blocks) / np.where(spread > 0, spread, 1)
-    error = np.sqrt(noise.variance / watched.rows)
+    error = np.sqrt(watched.fitted * noise.variance / watched.rows)
     of_mean, of_noise = _unit(watched.strays), _unit(watched.strays**2 - np.mean(watched.strays**2, axis=0))
     rng = np.random.default_rng(seed)
     found = []

@@ -58,7 +58,7 @@ def findings(
             found.append(Finding(name, test, *numbers, None, None, None, None, None, rank, *extents))
     if alarms is not None:
         counts = {name: window.rows for name, window in windows.items()}
-        found = calibrated(found, alarms_of(profile, counts, rows=len(current), asked=alarms))
+        found = calibrated(found, alarms_of(profile, counts, times=current[time], asked=alarms))
     return ranked(found)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from retrim.core.drift.alarms import Promise, promise
 from retrim.core.drift.calibration import calibrate
 from retrim.core.drift.profile import Profile
+from retrim.core.drift.season import block_waves, years_of
 from retrim.core.drift.verify_together import interval_of
 from retrim.core.drift.watched import Watched, watch
 from retrim.errors import RefusedError
@@ -33,6 +34,8 @@ class Verified:
         columns: Share of the checks in which each column strayed so far that it alone raised an alarm; most first.
         p_values: Of the column that strayed furthest, one a check.
         known: Windows that the history holds.
+        years: That it covers.
+        season: Whether what a year brings back was taken out, as parts of the history showed it often enough.
     """
 
     asked: float
@@ -45,6 +48,8 @@ class Verified:
     columns: Mapping[str, float]
     p_values: tuple[float, ...]
     known: float
+    years: float
+    season: bool
 
     def achieved_at(self, rate: float) -> tuple[float, tuple[float, float]]:
         """The share of the checks that would have raised an alarm at another rate, and its 95 % interval."""
@@ -92,7 +97,7 @@ def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int,
     held = max(n // HELD_OUT, 2 * window)
     seen: list[np.ndarray] = []
     alone: dict[str, list[float]] = {name: [] for name in profile.columns}
-    reach = []
+    reach, waves, removed = [], block_waves(profile.blocks), True
     for _ in range(splits):
         circle = np.roll(np.arange(n), -int(rng.integers(0, n)))
         watched = watch(profile, circle[held:])
@@ -104,7 +109,9 @@ def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int,
             [profile.columns[name].counts @ each.weights for name, each in watched.columns.items()], axis=1
         )
         means = sums[taken].sum(axis=1) / sizes[taken].sum(axis=1)[:, None]
-        far = null.strayed_of(means - watched.means)
+        over = (waves * sizes[:, None])[taken].sum(axis=1) / sizes[taken].sum(axis=1)[:, None]
+        far = null.strayed_of(means - watched.expected(over))
+        removed &= watched.season is not None
         seen.append(null.null.p_value(far.max(axis=1)))
         for name, p_values in _by_column(watched, far, null.null.p_value).items():
             alone[name].append(float(np.mean(p_values <= rate)))
@@ -123,6 +130,8 @@ def verify(profile: Profile, *, rows: int, rate: float, draws: int, splits: int,
         columns=dict(sorted(shares.items(), key=lambda item: (-item[1], item[0]))),
         p_values=tuple(p_values.tolist()),
         known=known,
+        years=years_of(profile.blocks),
+        season=removed,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from retrim.core.drift.contrasts import MISSING, Contrasts, contrasts
 from retrim.core.drift.longrun import LongRun, long_run
 from retrim.core.drift.profile import Profile
+from retrim.core.drift.season import HARMONICS, Season, block_waves, season_of, years_of
 
 LEAST_OF_SHARE = 0.5  # of the variance of independent rows, that a share is given
 LARGEST = 1e6  # standard errors; beyond, all is one
@@ -21,13 +22,14 @@ class Watched:
     Args:
         columns: Contrasts by column.
         means: Of each contrast over all rows, shape (J,).
-        strays: Of the sum of each block from what its rows would have at the mean, over `block_rows`, shape (N, J).
+        strays: Of the sum of each block from what its rows would have at that time of year, over `block_rows`, (N, J).
         block_rows: Rows of a block on average.
         long: How far sums of neighbouring blocks stray.
         name: What each contrast looks at, shape (J,).
         unit: What it is counted in, shape (J,).
         column: Number of the column of each contrast, shape (J,).
         budget: Share of all false alarms that each contrast may use; sums to 1, shape (J,).
+        season: How the means go over the year; None where the reference does not tell.
     """
 
     columns: dict[str, Contrasts]
@@ -39,6 +41,7 @@ class Watched:
     unit: np.ndarray
     column: np.ndarray
     budget: np.ndarray
+    season: Season | None = None
 
     @property
     def rows(self) -> float:
@@ -49,6 +52,22 @@ class Watched:
     def reach(self) -> np.ndarray:
         """Stretches of the history that know nothing of one another, for each contrast, shape (J,)."""
         return self.long.freedom
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """Numbers that were fitted to each contrast: its mean, and the waves of its season, shape (J,)."""
+        seasons = np.zeros(len(self.means), dtype=bool) if self.season is None else self.season.has
+        return np.where(seasons, 1 + 2 * HARMONICS, 1)
+
+    def expected(self, waves: np.ndarray | None) -> np.ndarray:
+        """The means of a window of that time of year, shape (..., J).
+
+        Args:
+            waves: Their means over its rows, as `season.waves_of`, shape (..., 2 * HARMONICS); None: no season counts.
+        """
+        if self.season is None or waves is None:
+            return self.means
+        return np.asarray(self.means + self.season.at(waves))
 
     def means_of(self, window: Mapping[str, np.ndarray], rows: float | np.ndarray) -> np.ndarray:
         """The contrasts of one window, or of many, shape (..., J).
@@ -69,27 +88,41 @@ def watch(profile: Profile, blocks: np.ndarray | None = None) -> Watched:
     """
     columns = {column: contrasts(counted) for column, counted in profile.columns.items()}
     sums = np.concatenate([profile.columns[column].counts @ each.weights for column, each in columns.items()], axis=1)
-    rows = profile.blocks["rows"].to_numpy(dtype="float64")
+    rows, waves = profile.blocks["rows"].to_numpy(dtype="float64"), block_waves(profile.blocks)
+    years = years_of(profile.blocks)
     if blocks is not None:
-        sums, rows = sums[blocks], rows[blocks]
+        years *= len(np.unique(blocks)) / len(rows)
+        sums, rows, waves = sums[blocks], rows[blocks], waves[blocks]
     means = sums.sum(axis=0) / rows.sum()
-    strays = (sums - rows[:, None] * means) / rows.mean()
+    season = season_of(sums, rows, means, waves, years=years)
     many = [len(each.names) for each in columns.values()]
     unit = np.concatenate([each.units for each in columns.values()])
     kind = np.repeat([column.kind for column in profile.columns.values()], many)
     name = np.concatenate([each.names for each in columns.values()])
     families = np.unique(np.stack([unit, np.where(name == MISSING, MISSING, kind)]), axis=1, return_inverse=True)[1]
+    if season is None:
+        strays, long = _strays(sums, rows, means, families)
+    else:
+        long = _strays(sums, rows, means + season.at(waves), families)[1]
+        season = season.where_clear(long.variance(len(rows)) * rows.mean(), rows, waves)
+        strays, long = _strays(sums, rows, means + season.at(waves), families)
     return Watched(
         columns=columns,
         means=means,
         strays=strays,
         block_rows=float(rows.mean()),
-        long=long_run(strays, families),
+        long=long,
         name=name,
         unit=unit,
         column=np.repeat(np.arange(len(columns)), many),
         budget=np.concatenate([each.budget for each in columns.values()]) / len(columns),
+        season=season,
     )
+
+
+def _strays(sums: np.ndarray, rows: np.ndarray, usual: np.ndarray, families: np.ndarray) -> tuple[np.ndarray, LongRun]:
+    strays = (sums - rows[:, None] * usual) / rows.mean()
+    return strays, long_run(strays, families)
 
 
 @dataclass(frozen=True)
@@ -182,7 +215,7 @@ def furthest(watched: Watched, shift: np.ndarray, noise: Noise, rows: float, mea
 
 def _normal(watched: Watched, shift: np.ndarray, noise: Noise, rows: float, means: np.ndarray) -> np.ndarray:
     """The standard normal number that is as rare as each shift, 0 or more, shape (..., J)."""
-    both = 1 + rows / watched.rows
+    both = 1 + watched.fitted * rows / watched.rows
     moves = noise.variance > 0
     error = np.sqrt(np.where(moves, noise.variance, 1) / rows * both)
     spread, share = watched.unit == "spread", watched.unit == "share"
@@ -196,7 +229,7 @@ def _normal(watched: Watched, shift: np.ndarray, noise: Noise, rows: float, mean
     room = (1 - old) / np.maximum(new - old, 1e-300)
     skew = np.minimum(_skew_of_bursts(rows / thinned, old), room)  # what fills a window is no rare kind any more
     stretched = np.clip(old + skew * (new - old), 0, 1)
-    z[..., share] = _of_counts(old, stretched, thinned / skew**2) / np.sqrt(both)
+    z[..., share] = _of_counts(old, stretched, thinned / skew**2) / np.sqrt(both[share])
     free = noise.freedom
     normal = np.sqrt(free * np.log1p(z * z / free)) * (8 * free + 1) / (8 * free + 3)
     return np.asarray(np.minimum(normal, LARGEST))
@@ -208,7 +241,7 @@ def shift_of(watched: Watched, z: np.ndarray, noise: Noise, rows: float) -> np.n
     Source:
         Anscombe (1948), Biometrika 35, 246-254, for shares.
     """
-    both = 1 + rows / watched.rows
+    both = 1 + watched.fitted * rows / watched.rows
     error = np.sqrt(noise.variance / rows * both)
     spread, share = watched.unit == "spread", watched.unit == "share"
     shift = z * error
@@ -217,7 +250,7 @@ def shift_of(watched: Watched, z: np.ndarray, noise: Noise, rows: float) -> np.n
     thinned = _thinned(watched, old, noise.variance[share], rows)
     skew = _skew_of_bursts(rows / thinned, old)
     thinned = thinned / skew**2
-    angle = _angle(old, thinned) + z[share] * np.sqrt(both / (thinned + 0.5)) / 2
+    angle = _angle(old, thinned) + z[share] * np.sqrt(both[share] / (thinned + 0.5)) / 2
     new = (np.sin(np.minimum(angle, np.pi / 2)) ** 2 * (thinned + 0.75) - 0.375) / thinned
     shift[share] = np.minimum((new - old) / skew, 1 - old)
     return shift

@@ -1,6 +1,6 @@
 """A quick model in order of time, against the naive floor, a rule, and chance: whether a model is the right tool."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -148,8 +148,33 @@ def _by_leaf(tree: Any, fitted: np.ndarray, actual: np.ndarray, judged: np.ndarr
     return np.array([said.get(leaf, usual) for leaf in asked])
 
 
-def worth_notes(fit: FirstFit | None, *, loss: str, confidence: float) -> list[Note]:
-    """Whether a model is the right tool, in sentences."""
+def _what_the_gate_asks(fit: FirstFit, *, judge_rows: int, floors: Sequence[str]) -> str:
+    """How a verdict of the gate on the newest of these rows can be another, and what this model gains there."""
+    rows = min(judge_rows, fit.rows)
+    model = float(fit.model[-rows:].mean())
+    there = [name for name in floors if name in fit.others]
+    gains = [1 - model / (float(fit.others[name][-rows:].mean()) or 1.0) for name in there]
+    said = ", ".join(f"{gain:.1%} over the {name.replace('_', ' ')}" for name, gain in zip(there, gains, strict=True))
+    asked = " and the ".join(name.replace("_", " ") for name in floors)
+    return (
+        f"That is said of one quick fit and the {fit.rows} newest rows. The gate asks another question: does a "
+        f"searched model, fitted up to there, beat the {asked} on the newest {rows} (this one gains {said})? "
+        "It may promote, and both are true"
+    )
+
+
+def worth_notes(
+    fit: FirstFit | None, *, loss: str, confidence: float, judge_rows: int, floors: Sequence[str]
+) -> list[Note]:
+    """Whether a model is the right tool, in sentences.
+
+    Args:
+        fit: The first model; None: there was none.
+        loss: By which it is judged.
+        confidence: Of the bounds.
+        judge_rows: Rows by which the gate will judge.
+        floors: Baselines that it will ask a model to beat.
+    """
     if fit is None:
         return [
             Note(
@@ -179,14 +204,15 @@ def worth_notes(fit: FirstFit | None, *, loss: str, confidence: float) -> list[N
                 "wrong tool",
                 "",
                 seen,
-                f"a model is the wrong tool until that changes (least loss: {best.replace('_', ' ')}); "
-                "the gate may refuse it",
+                f"a model is the wrong tool until that changes (least loss: {best.replace('_', ' ')}). "
+                f"{_what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)}",
                 "warn",
             )
         ]
     if "rule" in fit.useless:
         seen = f"one rule of at most 8 cases does as well: a first model's {loss} gains {said['rule']} over it"
-        return [Note("wrong tool", "", seen, "a rule may be the better tool: it can be read", "warn")]
+        asked = _what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)
+        return [Note("wrong tool", "", seen, f"a rule may be the better tool: it can be read. {asked}", "warn")]
     worst = min(fit.bounds, key=lambda name: fit.bounds[name])
     seen = (
         f"a first model on {fit.rows} newest rows: {loss} {fit.model.mean():.4g}, gain over the "

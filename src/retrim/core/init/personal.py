@@ -6,6 +6,7 @@ import pandas as pd
 
 from retrim.core.init.dates import spelling_of_dates
 from retrim.core.init.looks import Look
+from retrim.core.init.people import names_people
 
 NAMES = {
     "a person's name": (
@@ -36,10 +37,12 @@ CARD = re.compile(r"(?:\d[ -]?){13,19}")
 
 def personal(look: Look) -> str:
     """What personal thing a column seems to hold, such as `a mail address`; empty: none."""
-    bare = look.name.strip()
+    bare = re.sub(r"(?<=[a-z])(?=[A-Z])|[ -]", "_", look.name.strip())
     for what, pattern in NAMES.items():
-        if re.fullmatch(pattern, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", bare).lower()) and look.distinct > FEW:
+        if re.fullmatch(pattern, bare.lower()) and look.distinct > FEW:
             return what
+    if look.stored == "text" and names_people(bare, look.sampled.index[:500]):
+        return "a person's name"
     if look.stored != "text" or look.distinct <= FEW:
         return ""
     words = look.words.index[:500].to_series()

@@ -1,7 +1,7 @@
 """A table's own rhythm: how its rows follow one another in time, and what season its target has."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -64,6 +64,13 @@ def rhythm_of_order(event: pd.Series) -> Rhythm:
     """The rhythm of rows of which only the order is known: batches are a fiftieth of them, a day apart."""
     rows = int(np.clip(len(event) / BATCHES, LEAST_BATCH, MOST_BATCH))
     return Rhythm(event.min(), event.max(), pd.Timedelta("1ms"), regular=True, batch_every="1D", batch_rows=rows)
+
+
+def at_rhythm(rhythm: Rhythm, event: pd.Series, every: str) -> Rhythm:
+    """The same rhythm of rows, with files that come `every` span."""
+    number = ((event - rhythm.first) // pd.Timedelta(every)).to_numpy()
+    usual = int(np.median(np.unique(number, return_counts=True)[1]))
+    return replace(rhythm, batch_every=every, batch_rows=usual)
 
 
 def rhythm_of(event: pd.Series) -> tuple[Rhythm, list[Note]]:

@@ -43,6 +43,12 @@ def judging_rows(n: int, rhythm: Rhythm, aim: Aim) -> int:
     return int(np.clip(wanted, 24, max(n // 8, 24)))
 
 
+def floors_of(aim: Aim, season: Season | None) -> list[str]:
+    """Naive baselines that the gate asks a model to beat."""
+    floors = ["last_value"] if aim.task == "regression" else []
+    return [*floors, "seasonal_mean" if season is not None else "mean"]
+
+
 def sizes(
     n: int, rhythm: Rhythm, aim: Aim, *, judge_rows: int, block_rows: int, season: Season | None, features: int
 ) -> Choices:
@@ -61,8 +67,7 @@ def sizes(
     rounds = 800 if aim.task == "regression" else 400 if aim.task == "binary" else 150
     leaves = (7, 31) if n < 2000 else (15, 127)
     leaf = int(np.clip(n // 100, 20, 200))
-    floors = ["last_value"] if aim.task == "regression" else []
-    floors += ["seasonal_mean"] if season is not None else ["mean"]
+    floors = floors_of(aim, season)
     chosen: dict[tuple[str, ...], Choice] = {
         ("split", "judge_rows"): Choice(judge_rows, f"of {n} rows; a usual batch has {usual}"),
         ("split", "sliding_rows"): Choice(max(n // 4, 4 * judge_rows), f"a quarter of {n}"),

@@ -12,6 +12,7 @@ from retrim.core.drift.params import DriftParams
 from retrim.core.drift.profile import ColumnProfile
 from retrim.core.drift.result import DRIFT_TESTS
 from retrim.core.drift.scores import score_types
+from retrim.core.drift.season import mean_waves
 from retrim.core.drift.watched import watch
 from retrim.core.policy.counted import Counted
 
@@ -56,7 +57,9 @@ class Alarmed:
         now = slice(*self._counted.of_window(window))
         rows = int(self._counted.rows[now].sum())
         counts = {name: column.counts[now].sum(axis=0) for name, column in self._counted.columns.items()}
-        alarms = self._calibrated(first, last, rows).judge(counts, rate=self._rate)
+        alarms = self._calibrated(first, last, rows).judge(
+            counts, rate=self._rate, waves=mean_waves(self._counted.blocks.iloc[now])
+        )
         alarmed = {alarm.column for alarm in alarms if alarm.alarmed and alarm.of in self._seen[alarm.column]}
         return tuple(name for name in self._counted.columns if name in alarmed)
 

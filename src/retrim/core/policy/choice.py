@@ -128,9 +128,9 @@ def choose(
     waiting = next((each for each in outcomes if each.policy.name == shipped), None)
     waited = False
     if chosen.policy.name == NEVER and waiting is not None and not waiting.played.checks:
-        waited = bool(play(rest, waiting.policy.asks(rest), probes=waiting.policy.probes).checks)
+        waited = bool(waiting.policy.play(rest).checks)
         chosen = waiting if waited else chosen
-    played = play(rest, chosen.policy.asks(rest), probes=chosen.policy.probes)
+    played = chosen.policy.play(rest)
     never = play(rest, at_checks(()), probes=False)
     paid = np.zeros(rest.matrix.windows)
     paid[[check + setting.delays.deployment for check in played.checks]] = price

@@ -8,7 +8,7 @@ import numpy as np
 
 from retrim.core.policy.hindsight import Schedule, best
 from retrim.core.policy.periodic import Periodic, periodic
-from retrim.core.policy.play import Asks, Played, Setting, play
+from retrim.core.policy.play import Asks, Played, Setting, Spaced, play
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,18 @@ class Policy:
         changes: Values of params.yaml by dotted key; None for one that is shown for comparison only.
         asks: What it asks at each check, for a history.
         probes: Whether it needs the probe.
+        spaced: Where the probe is asked only if it could change the decision; None: at every check.
     """
 
     name: str
     changes: Mapping[str, Any] | None
     asks: Callable[[Setting], Asks]
     probes: bool
+    spaced: Spaced | None = None
+
+    def play(self, setting: Setting) -> Played:
+        """What comes of it on a history."""
+        return play(setting, self.asks(setting), probes=self.probes, spaced=self.spaced)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def compare(setting: Setting, policies: Sequence[Policy], *, price: float, fits_
     calendar: dict[int, Periodic] = {}
     outcomes = []
     for policy in policies:
-        played = play(setting, policy.asks(setting), probes=policy.probes)
+        played = policy.play(setting)
         if played.retrainings not in calendar:
             calendar[played.retrainings] = periodic(setting, played.retrainings, price=price)
         cost = price * played.probed / (usual_fit(setting) * fits_per_retraining)

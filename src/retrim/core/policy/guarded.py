@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from retrim.core.policy.named import Wanted, account
-from retrim.core.policy.play import Played, Setting, play
+from retrim.core.policy.play import Played, Setting
 
 NEVER = 1_000_000  # refusals running: as many as no history has checks
 WITHOUT: Mapping[str, Mapping[str, Any]] = {
@@ -59,7 +59,7 @@ def guard_costs(wanted: Wanted, setting: Setting, *, price: float) -> tuple[Guar
         price: Of a retraining, in mean loss times checks.
     """
     own = account(wanted, wanted.price)
-    played = play(setting, own.asks(setting), probes=True)
+    played = own.play(setting)
     met = {guard: count for guard, count in played.stopped.items() if guard in (*WITHOUT, "gate")}
     if played.refused:
         met.setdefault("gate", 0)
@@ -81,4 +81,4 @@ def _without(guard: str, wanted: Wanted, setting: Setting) -> Played:
         setting = replace(setting, judging=None)
     else:
         wanted = replace(wanted, triggers=wanted.triggers.model_copy(update=WITHOUT[guard]))
-    return play(setting, account(wanted, wanted.price).asks(setting), probes=True)
+    return account(wanted, wanted.price).play(setting)

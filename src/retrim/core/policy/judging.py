@@ -12,15 +12,15 @@ from retrim.core.preview import Preview
 
 @dataclass(frozen=True)
 class Life:
-    """The windows that a champion's checks have probed.
+    """What a champion's checks have probed.
 
     Args:
-        first: The first of them.
+        windows: Those that they have judged refits on, ascending.
         labels: Windows until labels are known.
         blocks: Blocks of the probe.
     """
 
-    first: int
+    windows: Sequence[int]
     labels: int
     blocks: int
 
@@ -143,10 +143,10 @@ class Judging:
         """What the probes up to window `last` showed on the cells before `before`."""
         live, live_kind = champion
         shown: list[Shown] = []
-        for window in range(max(life.first, live), last + 1):
+        for window in life.windows:
             cells = np.flatnonzero(matrix.cut.window == window)
             kept = cells < before
-            if not kept.any():
+            if not kept.any() or window > last:
                 break
             refits: dict[str, np.ndarray] = {}
             for kind in kinds:

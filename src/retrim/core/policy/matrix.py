@@ -163,5 +163,5 @@ class LossMatrix:
             weight=1.0,
             champion_loss=float(champion.sum() / count),
             probe_loss=float(probe.sum() / count),
-            error=mean_error(means, block_rows=1),
+            newest_error=mean_error(means, block_rows=1),
         )

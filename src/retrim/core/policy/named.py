@@ -15,7 +15,8 @@ from retrim.core.policy.alarmed import Alarmed, Looked
 from retrim.core.policy.asks import Drifted, at_checks, by_rules
 from retrim.core.policy.compare import Policy
 from retrim.core.policy.counted import Counted, Over
-from retrim.core.policy.play import Asks, Live, Setting
+from retrim.core.policy.play import Asks, Live, Setting, Spaced
+from retrim.core.probe import NEEDED
 
 PERIODS = (2, 4, 8, 16)
 EARLY = 0.5  # of a window that a calendar is due early in a backtest: its windows are not equally long
@@ -34,6 +35,7 @@ class Wanted:
         unit: What 1 of these is in mean loss times checks.
         errors: Standard errors of itself that the account must exceed.
         ahead: Checks like the newest ones that are added before it is held to the price.
+        when: When the probe is asked, as params.yaml has it; a backtest knows `needed`, and takes all else for `every`.
         every: Time between two checks.
         counted: The columns, window by window.
         sliding_rows: Rows of the sliding training window.
@@ -48,6 +50,7 @@ class Wanted:
     unit: float
     errors: float
     ahead: float
+    when: str
     every: pd.Timedelta
     counted: Counted
     sliding_rows: int
@@ -98,7 +101,8 @@ def account(wanted: Wanted, price: float) -> Policy:
         )
 
     changes = {"triggers.rules": ["account"], "account.price": price}
-    return Policy(account_name(price), changes, asks, probes=True)
+    spaced = Spaced(price * wanted.unit, wanted.errors) if wanted.when == NEEDED else None
+    return Policy(account_name(price), changes, asks, probes=True, spaced=spaced)
 
 
 def _calendar(wanted: Wanted, period: int, window_span: pd.Timedelta) -> Policy:

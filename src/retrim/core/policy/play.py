@@ -9,6 +9,7 @@ import pandas as pd
 
 from retrim.core.account import EMPTY, Account
 from retrim.core.history import Past, PastCheck, PastRun
+from retrim.core.outlook import Outlook
 from retrim.core.policy.judging import Judging, Life
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.preview import Preview
@@ -124,6 +125,19 @@ Asks = Callable[[Seen], Answer]
 
 
 @dataclass(frozen=True)
+class Spaced:
+    """What tells whether a probe could change the decision, as `probe.when: needed` asks.
+
+    Args:
+        price: Of a retraining, in mean loss times checks.
+        errors: Standard errors of itself that the account must exceed.
+    """
+
+    price: float
+    errors: float
+
+
+@dataclass(frozen=True)
 class Played:
     """What came of a policy.
 
@@ -162,13 +176,14 @@ class Played:
         return self.loss + price * self.retrainings
 
 
-def play(setting: Setting, asks: Asks, *, probes: bool) -> Played:
+def play(setting: Setting, asks: Asks, *, probes: bool, spaced: Spaced | None = None) -> Played:
     """Walks through the windows: what serves, what a check sees, what it starts.
 
     Args:
         setting: Matrix, delays, training windows.
         asks: The policy.
-        probes: Whether the probe is asked at every check.
+        probes: Whether the probe is asked.
+        spaced: Where it is asked only if it could change the decision; None: at every check.
     """
     matrix, delays = setting.matrix, setting.delays
     walk = _Walk(Live(0, setting.kinds[0], 0, 0), setting.moments[setting.begin])
@@ -178,7 +193,7 @@ def play(setting: Setting, asks: Asks, *, probes: bool) -> Played:
             walk.promote()
         if check > setting.begin:
             window = check - 1 - delays.labels
-            seen = _look(setting, walk, check, window if window >= 0 else None, probes=probes)
+            seen = _look(setting, walk, check, window if window >= 0 else None, probes=probes, spaced=spaced)
             answer = asks(seen)
             walk.note(seen, answer, setting.moments[check])
             if answer.retrain and walk.coming is None and check + delays.deployment < matrix.windows:
@@ -217,6 +232,10 @@ class _Walk:
     stopped: Counter[str] = field(default_factory=Counter)
     served: list[Live] = field(default_factory=list)
     best: int | None = None
+    outlook: Outlook = field(default_factory=Outlook)
+    waits: list[int] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
+    said: Preview | None = None
     probed: int = 0
     fitted: int = 0
 
@@ -231,6 +250,7 @@ class _Walk:
     def promote(self) -> None:
         assert self.coming is not None
         self.live, self.coming, self.account = self.coming, None, EMPTY
+        self.outlook, self.waits, self.shown, self.said = self.outlook.of_next(), [], [], None
         self.version += 1
         self.runs[-1] = replace(self.runs[-1], state="promoted")
 
@@ -254,7 +274,7 @@ def _retrain(setting: Setting, walk: _Walk, check: int, answer: Answer) -> None:
             return
         champion, life = (walk.live.model, walk.live.kind), None
         if "account" in answer.rules:
-            life = _life(setting, walk.live)
+            life = _life(setting, walk)
         verdict = judging.verdict(matrix, setting.kinds, champion, model=model, until=known, life=life)
         kind, passed = matrix.kinds.index(verdict.winner), verdict.promote
     walk.checks.append(check)
@@ -270,28 +290,53 @@ def _retrain(setting: Setting, walk: _Walk, check: int, answer: Answer) -> None:
         walk.promote()
 
 
-def _look(setting: Setting, walk: _Walk, check: int, window: int | None, *, probes: bool) -> Seen:
-    reading, said, account, deposited = None, None, walk.account, None
+def _look(
+    setting: Setting, walk: _Walk, check: int, window: int | None, *, probes: bool, spaced: Spaced | None
+) -> Seen:
+    reading, account, deposited = None, walk.account, None
     if probes and window is not None and window >= walk.live.model:
         matrix = setting.matrix
-        # The training window that did best at the probe before: the best of several on the same rows were luck in part.
-        reading = read(setting, walk.live, window, kind=walk.live.kind if walk.best is None else walk.best)
-        share = float(matrix.share[window])
-        account = account.deposit(reading.gain, error=reading.error, share=share)
-        deposited = Account(reading.gain * share, (reading.error * share) ** 2)
-        walk.best = best_kind(setting, window)
-        if setting.judging is not None:
-            champion, life = (walk.live.model, walk.live.kind), _life(setting, walk.live)
-            said = setting.judging.preview(matrix, setting.kinds, champion, window=window, life=life)
-        walk.probed += probe_rows(setting, window)
+        loss, share = matrix.mean_loss(walk.live.model, walk.live.kind, window), float(matrix.share[window])
+        walk.outlook = walk.outlook.with_rows(loss, share=share)
+        walk.waits.append(window)
+        if _needed(setting, walk, check, window, spaced):
+            reading = _probe(setting, walk, window)
+            all_rows = float(matrix.share[walk.waits].sum())
+            account = account.deposit(reading.gain, error=reading.error, share=all_rows)
+            deposited = Account(reading.gain * all_rows, (reading.error * all_rows) ** 2)
+            walk.outlook = walk.outlook.probed(
+                reading.newest_gain, error=reading.newest_error, loss=reading.champion_loss, share=share
+            )
+            walk.waits = []
     past = Past(tuple(walk.runs), tuple(walk.past), ())
     measured = walk.served[window] if window is not None and setting.delays.labels else walk.live
-    return Seen(check, window, walk.live, measured, reading, said, account, deposited, past)
+    return Seen(check, window, walk.live, measured, reading, walk.said, account, deposited, past)
 
 
-def _life(setting: Setting, live: Live) -> Life:
-    """The windows that this champion's checks probe: those whose labels came after it was decided on."""
-    return Life(max(live.decided - setting.delays.labels, 0), setting.delays.labels, setting.blocks)
+def _needed(setting: Setting, walk: _Walk, check: int, window: int, spaced: Spaced | None) -> bool:
+    if spaced is None:
+        return True
+    ahead = float(setting.matrix.share[window + 1 : check].sum())
+    return walk.outlook.needs_probe(walk.account, spaced.price, errors=spaced.errors, ahead=ahead)
+
+
+def _probe(setting: Setting, walk: _Walk, window: int) -> Reading:
+    """A probe of the newest window, which stands for those that waited too; the walk notes what it leaves behind."""
+    matrix = setting.matrix
+    # The training window that did best at the probe before: the best of several on the same rows were luck in part.
+    newest = read(setting, walk.live, window, kind=walk.live.kind if walk.best is None else walk.best)
+    waiting = int(matrix.rows[walk.waits[:-1]].sum())
+    walk.best = best_kind(setting, window)
+    walk.shown.append(window)
+    walk.probed += probe_rows(setting, window)
+    if setting.judging is not None:
+        champion, life = (walk.live.model, walk.live.kind), _life(setting, walk)
+        walk.said = setting.judging.preview(matrix, setting.kinds, champion, window=window, life=life)
+    return newest.with_waiting(waiting, earlier=walk.outlook.gain)
+
+
+def _life(setting: Setting, walk: _Walk) -> Life:
+    return Life(tuple(walk.shown), setting.delays.labels, setting.blocks)
 
 
 def read(setting: Setting, live: Live, window: int, *, kind: int) -> Reading:

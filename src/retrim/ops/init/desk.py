@@ -14,7 +14,7 @@ from retrim.core.init.spelling import Spelling, spelling_of
 from retrim.core.init.spelling_notes import spelling_notes
 from retrim.core.init.task import Task
 from retrim.core.reading import TimePart
-from retrim.core.section import check_span
+from retrim.core.section import check_above_zero, check_span
 from retrim.core.table import LABEL_TIME, Role
 from retrim.datasets.raw import RawTable
 from retrim.errors import BadInputError, UnknownNameError
@@ -37,6 +37,7 @@ class Wishes:
     label_time: str | None = None
     label_due: str | None = None
     horizon: str | None = None
+    every: str | None = None
     entity: str | None = None
     task: Task | None = None
     positive: str | None = None
@@ -152,8 +153,18 @@ def _check_times(wishes: Wishes) -> None:
     times = [name for name in (wishes.event_time, wishes.order, wishes.label_time, wishes.label_due) if name]
     if len(set(times)) != len(times) or wishes.target in times:
         raise BadInputError(f"one column has two roles among {', '.join([wishes.target, *times])}; name each once")
-    if wishes.horizon is not None:
-        try:
-            check_span(wishes.horizon)
-        except ValueError as error:
-            raise BadInputError(f"--horizon: {error}") from error
+    for option, span in (("--horizon", wishes.horizon), ("--every", wishes.every)):
+        if span is not None:
+            checked_span(option, span, above_zero=option == "--every")
+
+
+def checked_span(option: str, span: str, *, above_zero: bool) -> str:
+    """A span that a person gave.
+
+    Raises:
+        BadInputError: It is none.
+    """
+    try:
+        return check_above_zero(check_span(span)) if above_zero else check_span(span)
+    except ValueError as error:
+        raise BadInputError(f"{option}: {error}") from error

@@ -12,7 +12,7 @@ from retrim.core.init.leak import Leak, apart
 from retrim.core.init.leaks import crossing, joined_notes, leaks_of
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import Rhythm, Season, alike_rows, alike_rows_of_series, season_of
-from retrim.core.init.sizes import LEAST_ROWS, Choices, judging_rows, sizes
+from retrim.core.init.sizes import LEAST_ROWS, Choices, floors_of, judging_rows, sizes
 from retrim.core.init.suite import Draft, draft_suite
 from retrim.core.init.task import Aim, imbalance_notes
 from retrim.core.keyed import row_keys
@@ -24,7 +24,7 @@ from retrim.errors import RefusedError
 from retrim.ops.init.desk import Ask, Wishes, check_columns, open_desk
 from retrim.ops.init.forecast import as_forecast
 from retrim.ops.init.labels import delays_of, known_times, label_notes
-from retrim.ops.init.order import events_of
+from retrim.ops.init.order import events_of, labels_of
 from retrim.ops.init.roles import choose_aim, choose_time
 from retrim.ops.init.spelled import reading_of, rows_to_land, settle_types
 from retrim.ops.init.table import calendar_of, choose_horizon, choose_key, data_of
@@ -124,7 +124,7 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     if known is not None:
         desk.notes += label_notes(desk, aim, known, event, target, delays, horizon)
     key = choose_key(desk, kept, time)
-    data = data_of(desk, aim, time, reading, rhythm, horizon, key, later=known is not None or bool(target.isna().any()))
+    data = data_of(desk, aim, time, reading, rhythm, horizon, key, labels=labels_of(desk, event, target))
     frame = pd.DataFrame({name: desk.values[name] for name in data.columns if name in desk.values}).iloc[kept]
     frame = frame.assign(_row=kept).reset_index(drop=True)
     if reading.arrival is not None:
@@ -153,7 +153,8 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
         else first_fit(labelled, data, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
     )
     if not leaks and desk.in_order:
-        desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence)
+        floors = floors_of(aim, season)
+        desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence, judge_rows=rows, floors=floors)
     block = _block(worth, labelled["_event"], series=bool(desk.series), judge_rows=rows)
     every = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     choices = sizes(

@@ -7,6 +7,7 @@ from hashlib import sha256
 import numpy as np
 import pandas as pd
 
+from retrim.core.init.rhythm import Rhythm
 from retrim.core.table import LABEL_TIME
 from retrim.datasets.landed import Kind, batch_id
 from retrim.datasets.raw import RawTable
@@ -17,6 +18,9 @@ FIRST_SHARE = 0.6
 """Share of the history that lands as one batch, as nothing is checked before there is a model."""
 MOST_BATCHES = 30
 """Batches that the rest lands in, at most."""
+
+LIKE_FILES = 3
+"""Of those batches the last so many come as often as files do."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def pieces(drafted: Drafted, *, now: pd.Timestamp) -> Iterator[Piece]:
 def _rows(drafted: Drafted, now: pd.Timestamp) -> Iterator[Piece]:
     frame, data = drafted.frame, drafted.data
     if drafted.reading.arrival is not None:
-        yield from _by_order(frame.sort_values(data.time, kind="stable"), data.time, drafted.rhythm.batch_rows, now)
+        yield from _by_order(frame.sort_values(data.time, kind="stable"), data.time, drafted.rhythm, now)
         return
     event = frame[data.time].sort_values(kind="stable")
     every = pd.Timedelta(data.batch_every)
@@ -101,25 +105,35 @@ def _rows(drafted: Drafted, now: pd.Timestamp) -> Iterator[Piece]:
         "D" if every >= pd.Timedelta("1D") else "h"
     )
     left = max(event.iloc[-1] - start, pd.Timedelta("1s"))
-    every = every * max(int(np.ceil(left / every / MOST_BATCHES)), 1)
-    number = np.maximum(((frame[data.time] - start) // every).to_numpy(), -1)
+    ends = _ends(int(np.ceil(left / every)))
+    number = np.searchsorted(ends, ((frame[data.time] - start) // every).to_numpy(), side="right")
     last = pd.Timestamp(0, tz="UTC")
     for span in np.unique(number):
         rows = frame["_row"].to_numpy()[number == span]
-        over = min(start + (int(span) + 1) * every, event.iloc[-1].ceil("D"))
+        over = min(start + ends[min(int(span), len(ends) - 1)] * every, event.iloc[-1].ceil("D"))
         last = max(last, min(over, now)).floor("s")
         yield Piece(last, "rows", [int(row) for row in rows])
 
 
-def _by_order(frame: pd.DataFrame, time: str, usual: int, now: pd.Timestamp) -> Iterator[Piece]:
-    """By order of the rows, a day apart, the last now; rows of one made time come together."""
+def _ends(spans: int) -> list[int]:
+    """Where batches end, in spans after the first batch, the first batch's end among them.
+
+    Several spans make a batch where there are many, but for the last, which show how often files come.
+    """
+    each = max(-(-spans // MOST_BATCHES), 1)
+    last = [] if each == 1 else [spans - left for left in range(LIKE_FILES, 0, -1)]
+    return sorted({*range(0, spans - len(last), each), *last, spans})
+
+
+def _by_order(frame: pd.DataFrame, time: str, rhythm: Rhythm, now: pd.Timestamp) -> Iterator[Piece]:
+    """By order of the rows, as far apart as files come, the last now; rows of one made time come together."""
     n, rows, times = len(frame), frame["_row"].to_numpy(), frame[time].to_numpy()
     first = int(n * FIRST_SHARE)
-    usual = max(usual, -(-(n - first) // MOST_BATCHES), 1)
+    usual = max(rhythm.batch_rows, -(-(n - first) // MOST_BATCHES), 1)
     ends = [*range(first, n, usual), n] if first < n else [n]
     ends = [int(np.searchsorted(times, times[max(end, 1) - 1], side="right")) for end in ends]
     starts = [0, *ends[:-1]]
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
         if end > start:
-            arrives = now - (len(ends) - 1 - place) * pd.Timedelta("1D")
+            arrives = now - (len(ends) - 1 - place) * pd.Timedelta(rhythm.batch_every)
             yield Piece(arrives, "rows", [int(row) for row in rows[start:end]])

@@ -1,15 +1,22 @@
 """Rows without an event time: what puts them in order, and what was looked for."""
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
 from retrim.core.init.dates import CLOCKS, DAYS
 from retrim.core.init.notes import Note
-from retrim.core.init.rhythm import Rhythm, rhythm_of, rhythm_of_order
+from retrim.core.init.rhythm import Rhythm, at_rhythm, rhythm_of, rhythm_of_order
 from retrim.core.init.series import counting, one_after_another, series_of
 from retrim.core.made import made_times
-from retrim.ops.init.desk import Desk
+from retrim.ops.init.desk import Desk, checked_span
 
+LATE = 0.5
+"""Share of the newest rows without an answer from which answers are still to come."""
+FEW_LATE, FEW_SHARE = 10, 0.005
+"""Newest rows, and their share of all, below which answers that are missing there say nothing of answers to come."""
 LOST = (
     "works by order of arrival. Lost: seasons, gaps and late rows cannot be seen, labels count from arrival, and "
     "batches are told apart by when they landed"
@@ -41,7 +48,47 @@ def events_of(desk: Desk, kept: np.ndarray, time: str) -> tuple[pd.Series, Rhyth
         rhythm, seen = rhythm_of_order(event), _no_time_notes(desk)
     desk.notes += seen
     _find_series(desk, kept, event)
-    return event, rhythm
+    return event, _as_files_come(desk, event, rhythm)
+
+
+def _as_files_come(desk: Desk, event: pd.Series, rhythm: Rhythm) -> Rhythm:
+    """The rhythm with files as often as they come: as was said, or asked where somebody is there."""
+    every = desk.wishes.every
+    if every is None:
+        told = desk.ask("how often does a file with new rows come?", rhythm.batch_every, ())
+        every = checked_span("how often files come", told, above_zero=True)
+    if every == rhythm.batch_every:
+        return rhythm
+    whole = rhythm.span > pd.Timedelta(every)  # not so of made times, which say an order and no more
+    return at_rhythm(rhythm, event, every) if whole else replace(rhythm, batch_every=every)
+
+
+def labels_of(desk: Desk, event: pd.Series, target: pd.Series) -> Literal["or_never", "later"]:
+    """Whether an answer that is missing never comes, or is still to come; notes are added.
+
+    Still to come are those of the newest rows, of which most have none. An older row whose answer is missing while
+    those after it have theirs never gets one, as where a reading failed; so are few rows at the end.
+
+    Args:
+        desk: What was said.
+        event: Event times, shape (n,).
+        target: Targets of the same rows.
+    """
+    name = desk.wishes.target
+    missing = target.isna().to_numpy()[np.argsort(event.to_numpy(), kind="stable")]
+    newest = np.cumsum(missing[::-1]) / np.arange(1, len(missing) + 1)
+    tail = int(np.flatnonzero(newest >= LATE).max(initial=-1)) + 1
+    tail = tail if tail >= max(FEW_LATE, FEW_SHARE * len(missing)) else 0
+    to_come = int(missing[len(missing) - tail :].sum())
+    never = int(missing.sum()) - to_come
+    if never:
+        seen = f"{never} rows have none, and later ones have theirs: a reading that is missing, and never comes"
+        desk.notes.append(Note("labels", name, seen, "kept as rows without a label; nothing waits for them"))
+    if to_come:
+        seen = f"{to_come} of the newest {tail} rows have none yet: they are still to come"
+        done = "declared, labels: later; send them as files of labels"
+        desk.notes.append(Note("labels", name, seen, done))
+    return "later" if to_come or desk.wishes.label_time else "or_never"
 
 
 def _find_series(desk: Desk, kept: np.ndarray, event: pd.Series) -> None:

@@ -153,15 +153,6 @@ def rows_to_land(desk: Desk, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series
     target = desk.values[desk.wishes.target][keep]
     if target.isna().all():
         raise RefusedError(f"no row has a {desk.wishes.target!r}; a model needs rows whose answer is known")
-    if target.isna().any():
-        desk.notes.append(
-            Note(
-                "labels",
-                desk.wishes.target,
-                f"{int(target.isna().sum())} rows have none yet",
-                "declared, labels: later",
-            )
-        )
     return np.flatnonzero(keep), target
 
 

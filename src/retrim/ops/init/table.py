@@ -115,7 +115,7 @@ def data_of(
     horizon: str | None,
     key: list[str],
     *,
-    later: bool,
+    labels: str,
 ) -> DataParams:
     columns: dict[str, dict[str, Any]] = {}
     if reading.arrival is not None:
@@ -136,9 +136,9 @@ def data_of(
             "key": key,
             "task": aim.task,
             "positive": aim.positive,
-            "labels": "later" if later else "with_rows",
+            "labels": labels,
             "label_horizon": horizon,
-            "batch_every": rhythm.batch_every if reading.arrival is None else "1D",
+            "batch_every": rhythm.batch_every,
             "batch_grace": "1D" if every >= pd.Timedelta("3D") else "6h" if every >= pd.Timedelta("1D") else "1h",
             "times_ahead": TIMES_AHEAD,
             "suite": f"expectations/{desk.wishes.model}.json",

@@ -14,6 +14,7 @@ from retrim.datasets.raw import RawTable, open_raw, raw_of
 from retrim.errors import BadInputError, RefusedError
 from retrim.machine import cores
 from retrim.mapping import read_yaml
+from retrim.ops.init.again import Replaced, require_unreleased, write_again
 from retrim.ops.init.desk import Ask, Wishes
 from retrim.ops.init.draft import Drafted, draft
 from retrim.ops.init.large import large_table, last_rows, size_note
@@ -107,7 +108,14 @@ def _piece_mb(settings: Mapping[str, Any]) -> float:
 
 
 def settle(
-    workspace: Workspace, looked: Looked, *, reason: str, land_history: bool, overwrite: bool, commit: bool
+    workspace: Workspace,
+    looked: Looked,
+    *,
+    reason: str,
+    land_history: bool,
+    overwrite: bool,
+    commit: bool,
+    again: Replaced | None = None,
 ) -> Written:
     """Writes the draft and lands the history. What a kill interrupted is gone on with.
 
@@ -118,18 +126,23 @@ def settle(
         land_history: Whether the table's rows land now.
         overwrite: Whether edits that are not committed may be overwritten.
         commit: Whether the settings and the suite are committed.
+        again: What it takes the place of; None: nothing has been set up before.
 
     Raises:
         RefusedError: Something that is not committed would be lost, or rows of another table have landed.
     """
-    if not half_landed(workspace, looked.drafted, looked.raw, looked.large, reason=reason):
-        require_free(workspace)
-        lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
+    drafted, raw, large = looked.drafted, looked.raw, looked.large
+    if again is not None or not half_landed(workspace, drafted, raw, large, reason=reason):
+        if again is None:
+            require_free(workspace)
+        lost = unsaved(workspace, workspace.root / drafted.data.suite)
         if lost and not overwrite:
             raise RefusedError(
                 f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this "
                 "again"
             )
-    return write(
-        workspace, looked.drafted, looked.raw, looked.large, reason=reason, land_history=land_history, commit=commit
-    )
+    if again is not None:
+        require_unreleased(workspace)
+        how = {"raw": raw, "large": large, "land_history": land_history}
+        return write_again(workspace, drafted, again, reason=reason, commit=commit, **how)
+    return write(workspace, drafted, raw, large, reason=reason, land_history=land_history, commit=commit)

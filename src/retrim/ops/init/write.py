@@ -83,7 +83,7 @@ def require_free(workspace: Workspace) -> None:
         raise RefusedError(
             f"{len(there)} batches have landed in this workspace as its params.yaml describes them, and "
             "one model a workspace "
-            "is all there is; make another: retrim new DIR"
+            "is all there is; make another: retrim new DIR; or, before the first version, redo the set-up: --again"
         )
 
 
@@ -176,7 +176,7 @@ def write(
     )
     write_file(suite, f"{head}{lines}\n  ]\n}}\n".encode())
     write_file(workspace.params, document.encode("utf-8"))
-    made = _commit(workspace, suite, drafted.data.model) if commit else None
+    made = commit_setup(workspace, suite, drafted.data.model) if commit else None
     landed: list[Landed] = []
     arrivals: list[pd.Timestamp] = []
     if land_history:
@@ -196,7 +196,7 @@ def write(
     return Written(workspace.params, suite, tuple(landed), first, last, at_once=large is not None, commit=made)
 
 
-def _commit(workspace: Workspace, suite: Path, model: str) -> str | None:
+def commit_setup(workspace: Workspace, suite: Path, model: str) -> str | None:
     """The commit with the settings and the suite; None where there is no repository yet."""
     try:
         git.require_repository(workspace.root)

@@ -1,0 +1,62 @@
+"""Columns of people's names are found by what they are called and by what stands in them; other names are none."""
+
+import pandas as pd
+import pytest
+
+from retrim.core.init.looks import Look
+from retrim.core.init.people import names_people
+from retrim.core.init.personal import personal
+
+PEOPLE = [
+    "Karen Whitfield", "Thomas Oduya", "Priya Raman", "Lars Holm", "Mbali Dube", "Susan O'Neill", "Jean-Luc Moreau",
+    "Dr. Anna Keller", "Piotr Zielinski", "Wanjiru Njoroge", "David Fenn", "Emma van der Berg",
+]  # fmt: skip
+FOREIGN = [f"{first} {last}" for first in ("Wanjiru", "Tadhg", "Oyelaran", "Mbali", "Aroha") for last in
+           ("Njoroge", "Murchu", "Adeyemi", "Dube", "Tamatea")]  # fmt: skip
+OTHERS = {
+    "city": ["New York", "San Jose", "Los Angeles", "St. Louis", "Fort Worth", "Las Vegas", "Kansas City", "El Paso"],
+    "station": ["Elm Road", "Harbour East", "Museum", "Ring East", "Old Market", "North Gate", "Hill Top", "Mill Lane"],
+    "name": [
+        "Blue Widget",
+        "Red Lamp",
+        "Garden Chair",
+        "Desk Lamp",
+        "Office Chair",
+        "Coat Rack",
+        "Tea Pot",
+        "Oak Desk",
+    ],
+    "employee": ["Full Time", "Part Time", "Contractor", "Seasonal"],
+    "driver": ["Front Wheel", "Rear Wheel", "All Wheel", "Four Wheel"],
+    "weather": ["Light Rain", "Heavy Rain", "Clear Sky", "Few Clouds"],
+    "manager": ["yes", "no", "unknown", "none"],
+    "job": ["Sales Rep", "Store Manager", "Data Analyst", "Truck Driver", "Field Engineer", "Office Clerk"],
+}
+
+
+@pytest.mark.parametrize("name", ["driver", "Driver Name", "salesRep", "name", "who", "col_7", "Attending Physician"])
+def test_names_of_people_are_found_whatever_the_column_is_called(name: str) -> None:
+    look = Look(name, "text", pd.Series(PEOPLE * 40, dtype="str"))
+
+    assert personal(look) == "a person's name"
+
+
+def test_last_names_first_are_names() -> None:
+    assert names_people("who", pd.Index([f"{name.split()[-1]}, {name.split()[0]}" for name in PEOPLE]))
+
+
+def test_given_names_alone_are_names_where_the_column_is_called_so() -> None:
+    given = pd.Index(["Karen", "Thomas", "Priya", "Lars", "Mbali", "Susan", "Anna", "Wanjiru"])
+
+    assert names_people("name", given)
+    assert not names_people("variety", given)
+
+
+def test_names_of_an_unknown_tongue_are_told_by_what_the_column_is_called() -> None:
+    assert names_people("driver", pd.Index(FOREIGN))
+    assert not names_people("product", pd.Index(FOREIGN))
+
+
+@pytest.mark.parametrize("name", sorted(OTHERS))
+def test_other_names_are_no_peoples(name: str) -> None:
+    assert not names_people(name, pd.Index(OTHERS[name]))

@@ -1,0 +1,189 @@
+"""What waits for a person, and the commands that are named for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.demo import Beat
+from retrim.answers import decision_record
+from retrim.demo_screen import show
+from retrim.ops.demo import Loss
+from tests.cured import Cure
+from tests.ops.desk import Desk, copy_of, make_desk, with_params
+from tests.ops.test_settle import LEVEL, NO_JOINT, WIDE, beat
+from tests.typed import Session
+
+pytestmark = pytest.mark.slow  # makes champions with the stages
+
+Sit = Callable[[Desk], Session]
+QUIET = {"former": {"most": 0, "restore": False}, "drift": {"min_rows": 24, "joint": NO_JOINT}}
+ASKS = {"release": {"approval": {"moves": ["promote"], "expires": "7D"}}}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Everything is a person's, and a drift is up on day 12."""
+    desk = make_desk(
+        tmp_path_factory.mktemp("manual") / "workspace",
+        changes={
+            "triggers": LEVEL | {"rules": ["drift", "manual"]},
+            "former": {"most": 0, "restore": False},
+            "drift": {"min_rows": 24, "alarms": None, "thresholds": WIDE, "joint": NO_JOINT},
+        },
+    )
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    beat(desk, 12, level=6)
+    return desk
+
+
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path) -> Desk:
+    return copy_of(made, tmp_path / "workspace")
+
+
+@pytest.fixture(scope="module")
+def waits(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Version 1 is live, version 2 of day 12 waits for a person until day 19."""
+    desk = make_desk(tmp_path_factory.mktemp("waits") / "workspace", changes=QUIET | ASKS)
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    desk.land(desk.rows(10, 12), 12)
+    desk.make_version(12, waits=True)
+    return desk
+
+
+@pytest.fixture
+def asked(waits: Desk, tmp_path: Path) -> Desk:
+    return copy_of(waits, tmp_path / "workspace")
+
+
+def newest_check(desk: Desk) -> str:
+    """All that the newest check said: its reason, what every rule said, and what would have changed it."""
+    newest = desk.house.store.decisions(desk.house.model, source="check")[-1]
+    return str(decision_record(desk.house, newest.id))
+
+
+def now(desk: Desk, day: float) -> str:
+    return f"--now {desk.day(day).isoformat()}"
+
+
+@pytest.mark.cures(
+    "`retrim retrain --reason ...`, or without a run `retrim settle --reason ...`",
+    "a person: `retrim retrain --reason ...`; or another rule in its place",
+    "waits for a person: retrim retrain, or without a run: retrim settle --reason WHY",
+)
+@pytest.mark.parametrize("way", ["retrain", "settle", "another rule"])
+def test_what_is_held_is_answered_by_either_command(desk: Desk, way: str, sit: Sit, cure: Cure) -> None:
+    session = sit(desk)
+    cure.is_asked(session.says("status", code=0))
+    cure.is_asked(newest_check(desk))
+    if way == "retrain":
+        desk.make_version(12.5)
+    elif way == "settle":
+        session.says(f"settle --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+    else:
+        free = with_params(desk, triggers={"rules": ["drift"]})
+        beat(free, 14, level=6)
+        cure.is_done(newest_check(free))
+    cure.is_done(session.says("status", code=0))
+
+
+@pytest.mark.cures("kept as: retrim why {}")
+def test_an_answer_is_shown_by_the_command_that_it_names(desk: Desk, sit: Sit, cure: Cure) -> None:
+    session = sit(desk)
+    said = session.says(f"settle --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+    cure.is_asked(said)
+    shown = session.says(said.rpartition("retrim ")[2], code=0)
+
+    assert "a fair in town" in shown
+    cure.is_done(shown)
+
+
+@pytest.mark.cures("the alarm going quiet and coming up again; `retrim retrain`")
+def test_a_settled_alarm_ends_with_a_retraining(desk: Desk, sit: Sit, cure: Cure) -> None:
+    sit(desk).says(f"settle --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+    beat(desk, 14, level=6)
+    cure.is_asked(newest_check(desk))
+    desk.make_version(14)
+    beat(desk, 16, level=6)
+    cure.is_done(newest_check(desk))
+
+
+@pytest.mark.cures("nothing is held: {}; `retrim status` says when something waits for a person")
+def test_where_nothing_is_held_the_status_says_when_something_is(desk: Desk, sit: Sit, cure: Cure) -> None:
+    session = sit(desk)
+    session.says(f"settle --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+    cure.is_asked(session.says(f"settle --reason again {now(desk, 12.5)}", code=1))
+    assert "waits for a person" not in session.says("status", code=0)
+    beat(desk, 14, level=0)
+    beat(desk, 16, level=6)
+    assert "waits for a person" in session.says("status", code=0)
+    cure.is_done(session.says(f"settle --reason again {now(desk, 16)}", code=0))
+
+
+@pytest.mark.cures("nothing was checked yet, so no alarm can be answered; check first: retrim check")
+def test_after_a_rollback_a_check_makes_it_answerable(tmp_path: Path, sit: Sit, cure: Cure) -> None:
+    desk = make_desk(tmp_path / "workspace", changes=QUIET)
+    desk.land(desk.rows(0, 10), 10)
+    for day in (10, 11):
+        desk.make_version(day)
+    session = sit(desk)
+    session.says("rollback --reason complaints", code=0)
+    cure.is_asked(session.says("settle --reason seen", code=1))
+    desk.check(12)
+    cure.is_done(session.says("settle --reason seen", code=0))
+
+
+@pytest.mark.cures(
+    "version {} for a person, until {}: retrim approve {} --reason ..., or reject",
+    "{}; waits until {} for a person: `retrim approve {} --reason ...`, or `retrim reject {} --reason ...`",
+    "an answer: `retrim approve` or `retrim reject`; or `retrim retrain`",
+)
+@pytest.mark.parametrize("answer", ["approve", "reject", "retrain"])
+def test_a_version_that_waits_is_answered_by_each_command(asked: Desk, answer: str, sit: Sit, cure: Cure) -> None:
+    session = sit(asked)
+    asked.land(asked.rows(12, 14), 14)
+    asked.check(14)
+    cure.is_asked(session.says("status", code=0))
+    cure.is_asked(newest_check(asked))
+    (alert,) = [row.text for row in asked.house.store.alerts(asked.house.model) if row.kind == "approval needed"]
+    cure.is_asked(alert)
+    if answer == "retrain":
+        asked.make_version(14.5)
+        session.says(f"approve 2 --reason 'looked at it' {now(asked, 15)}", code=1)  # judged against another
+    else:
+        session.says(f"{answer} 2 --reason 'looked at it' {now(asked, 14.5)}", code=0)
+    cure.is_done(session.says("status", code=0))
+    asked.land(asked.rows(14, 16), 16)
+    asked.check(16)
+    cure.is_done(newest_check(asked))
+
+
+@pytest.mark.cures(
+    "version {} was answered at {}, {}{}. An answer is given once; for another model: retrim retrain --reason WHY",
+    "version {} does not wait for an answer: its run {}; see `retrim status`",
+)
+def test_what_was_answered_is_another_models_and_status_names_what_waits(asked: Desk, sit: Sit, cure: Cure) -> None:
+    session = sit(asked)
+    cure.is_asked(session.says(f"approve 1 --reason 'looked at it' {now(asked, 13)}", code=1))
+    assert "version 2 for a person" in session.says("status", code=0)
+    session.says(f"reject 2 --reason 'looked at it' {now(asked, 13)}", code=0)
+    cure.is_asked(session.says(f"approve 2 --reason 'looked at it' {now(asked, 13)}", code=1))
+    asked.land(asked.rows(12, 14), 14)
+    asked.make_version(14, waits=True)
+    cure.is_done(session.says(f"approve 3 --reason 'looked at it' {now(asked, 15)}", code=0))
+
+
+@pytest.mark.cures("The evidence of a line, in var/demo: retrim why DATE")
+def test_the_evidence_of_a_line_of_the_demo_is_shown_by_its_date(desk: Desk, sit: Sit, cure: Cure) -> None:
+    session = sit(desk)
+    checked = desk.check(12)
+    loss = Loss(48.0, 48)
+    show(desk.house, [Beat("2024-01-13", 48, checked.as_record(), None, 1, loss, loss, loss)], as_json=False)
+    cure.is_asked(session.capsys.readouterr().out)
+    shown = session.says("why 2024-01-13", code=0)
+    cure.is_done(shown)
+
+    assert checked.id in shown

@@ -1,0 +1,89 @@
+"""What asks for another workspace, a room or other code, and the commands that are named for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retrim.errors import BadInputError, RefusedError
+from retrim.files import read_folder
+from retrim.ops.cache_lock import alone_with_cache, using_cache
+from retrim.ops.judge_import import judge_import
+from retrim.ops.score import score
+from retrim.paths import Paths
+from retrim.stages._room import read_pins
+from tests.cured import Cure
+from tests.ops.desk import Desk, make_desk, with_params
+from tests.ops.test_grain import grain
+from tests.typed import Session
+
+pytestmark = pytest.mark.slow
+
+Sit = Callable[[Desk], Session]
+
+
+@pytest.mark.cures(
+    "{} (no {} in {}), and a workspace needs a copy of the code; clone the repository and name it: "
+    "retrim new DIR --source CHECKOUT"
+)
+def test_a_workspace_is_laid_from_a_clone_that_is_named(session: Session, cure: Cure) -> None:
+    session.type("sh mkdir ../empty")
+    cure.is_asked(session.says("new ../other --source ../empty", code=2))
+    session.type("sh git clone -q . ../clone")
+    cure.is_done(session.says("new ../other --source ../clone", code=0))
+    assert (session.folder.parent / "other" / "params.yaml").is_file()
+
+
+@pytest.mark.cures("{} is missing: this is no run room; make one with `retrim room --as-of DATE`")
+def test_a_stage_runs_in_a_room_that_the_command_made(session: Session, cure: Cure) -> None:
+    with pytest.raises(BadInputError) as refused:
+        read_pins(Paths(session.folder))
+    cure.is_asked(str(refused.value))
+    session.says("ingest rows.csv --arrived 2024-01-03", code=0)
+    cure.is_done(session.says("room --as-of 2024-01-03", code=0))
+    (room,) = (session.folder / "var" / "runs").glob("*/data/pins.json")
+    assert read_pins(Paths(room.parents[1]))["as_of"].startswith("2024-01-03")
+
+
+@pytest.mark.cures(
+    "{} was made of rows of another grain: data.rows.resample was {} and is {}. Change it back; rows of another grain "
+    "are another model's, in a workspace of its own: retrim new DIR"
+)
+def test_a_grain_is_changed_back(tmp_path: Path, cure: Cure) -> None:
+    desk = make_desk(tmp_path / "workspace", data={"key": ["number"]})
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    desk.land(desk.rows(10, 12), 12)
+    other = with_params(desk, data={"rows": grain("2h")})
+    with pytest.raises(RefusedError) as refused:
+        score(other.house, now=other.day(12))
+    cure.is_asked(str(refused.value))
+    back = with_params(other, data={"rows": grain(None)})
+    cure.is_done(str(score(back.house, now=back.day(12))))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Version 1 of day 10."""
+    desk = make_desk(tmp_path_factory.mktemp("made") / "workspace")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    return desk
+
+
+@pytest.mark.cures("a run, a rebuild or another `retrim gc` is going on in this workspace; wait for it")
+def test_pruning_waits_for_whoever_works_with_the_cache(made: Desk, cure: Cure) -> None:
+    with using_cache(made.house), pytest.raises(RefusedError) as refused, alone_with_cache(made.house):
+        pass
+    cure.is_asked(str(refused.value))
+    with alone_with_cache(made.house):
+        cure.is_done("")
+
+
+@pytest.mark.cures("no rows have landed here; land some with `retrim ingest FILE`")
+def test_an_import_is_judged_once_rows_have_landed(made: Desk, tmp_path: Path, cure: Cure) -> None:
+    empty = make_desk(tmp_path / "workspace")
+    files = read_folder(made.shelf.folders[1])
+    cure.is_asked(judge_import(empty.house, files, None, now=empty.day(10)).deferred)
+    empty.land(empty.rows(0, 10), 10)
+    cure.is_done(judge_import(empty.house, files, None, now=empty.day(10)).deferred)

@@ -1,0 +1,257 @@
+"""Settings that are refused when they are read, where the section stands before the text and the key after it."""
+
+from typing import Any
+
+from tests.cures_settings.case import GONE, Case, Settings
+from tests.cures_settings.loading import CATEGORY, DAYS, MEANS
+
+LABELS = {"type": "number", "role": "target"}
+FORBIDDEN = {"type": "category", "role": "forbidden"}
+ROWS, PAST = "data.rows.where", "data.history.features"
+
+
+def case(says: str, wrong: Settings, *cures: Settings, task: str = "regression") -> Case:
+    return Case(says, wrong, cures, task=task, placed=True)
+
+
+def group(column: str, *cuts: float) -> dict[str, Any]:
+    return {"column": column, "cuts": list(cuts), "least_rows": 20}
+
+
+def fairness(says: str, wrong: Settings, *cures: Settings, task: str = "binary") -> Case:
+    def full(settings: Settings) -> Settings:
+        return {f"fairness.{key}": value for key, value in settings.items()}
+
+    return case(says, full(wrong), *map(full, cures), task=task)
+
+
+def filtered(says: str, wrong: Settings, cure: Settings) -> Case:
+    return case(says, {ROWS: [wrong]}, {ROWS: [cure]})
+
+
+def lagged(says: str, wrong: Settings, cure: Settings, **other: Any) -> Case:
+    ahead = {f"data.history.{name}": value for name, value in other.items()}
+    return case(says, {PAST: [wrong]} | ahead, {PAST: [cure]})
+
+
+def resampled(says: str, wrong: Settings, cure: Settings) -> Case:
+    return case(says, {"data.rows.resample": {**DAYS, **wrong}}, {"data.rows.resample": {**DAYS, **cure}})
+
+
+def prepared(says: str, wrong: Settings, cure: Settings) -> Case:
+    return case(says, {"prepare.steps": [wrong]}, {"prepare.steps": [cure]})
+
+
+MONEY = {"account.money": {"cost": 10.0, "per_unit": 2.0, "currency": "EUR"}}
+SPAN = "data.label_horizon"
+PSI = {"drift.numeric": {"psi": {"cells": 10}}, "drift.joint.tests": {}}
+LAG = {"of": "outcome", "lag": "24h"}
+KNOWN = ["level", "slope", "noise", "group"]
+PLACED = (
+    case("price {} in the unit {} is not what money says, {} in the unit loss; write `price: {}` and "
+         "`price_unit: loss`, or `money: null`", MONEY | {"account.price": 1.0}, {"account.price": 5.0},
+         {"account.money": None}),
+    case("tests.{} has the arguments: {}; it takes: {}", {"drift.joint.tests": {"correlation": {"rows": 9}}},
+         {"drift.joint.tests": {"correlation": {}}}),
+    case("{}: {} is a test of {} columns; here go: {}", {"drift.numeric": {"chi2": {}}}, {"drift.numeric": {"ks": {}}}),
+    case("{}.{} has the arguments: {}; it takes: {}", {"drift.numeric": {"ks": {"cells": 9}}},
+         {"drift.numeric": {"ks": {}}}),
+    case("{}.{} has no threshold; add thresholds.{}, on its effect", {"drift.thresholds.ks": GONE},
+         {"drift.thresholds.ks": 0.15}),
+    case("joint.tests.{} has no threshold; add thresholds.{}, on its effect", {"drift.thresholds.domain": GONE},
+         {"drift.thresholds.domain": 0.2}),
+    case("thresholds.{} is {}; a threshold is above 0", {"drift.thresholds.ks": 0.0}, {"drift.thresholds.ks": 0.1}),
+    case("{} is no [m, n] with 1 <= m <= n", {"triggers.drift_checks": [3, 2]}, {"triggers.drift_checks": [2, 3]}),
+    case("{} do not ascend; write each cut once, the lowest first", {"fairness.groups": [group("level", 2.0, 1.0)]},
+         {"fairness.groups": [group("level", 1.0, 2.0)]}),
+    lagged("{} rows back; write a number from 1 to {}, or a span such as '24h'", {"of": "outcome", "lag": 0},
+           {"of": "outcome", "lag": 1}),
+    lagged("give lag, or over and stat: {of: trips, lag: 24h}, {of: trips, over: 7D, stat: mean}", {"of": "outcome"},
+           {"of": "outcome", "over": "7D", "stat": "mean"}),
+    case("entity: a column is named twice; keep one", {"data.history.entity": ["group", "group"]},
+         {"data.history.entity": ["group"]}),
+    case("features: {} is declared {} times; keep one", {PAST: [LAG, LAG]}, {PAST: [LAG]}),
+    case("metric {} {}: {}", {"judge.loss": "r2"}, {"judge.loss": "mae"}),
+    case("judge: {}", {"judge.loss": "log_loss"}, {"judge.loss": "mae"}),
+    case("{} is shorter than a second", {"schedule.ingest": "1ms"}, {"schedule.ingest": "1s"}),
+    case("{} is neither a cron expression of five fields such as '15 0 * * *' nor a span such as '6h'",
+         {"schedule.ingest": "hourly"}, {"schedule.ingest": "15 0 * * *"}, {"schedule.ingest": "6h"}),
+    prepared("{} do not ascend; write each edge once, the least first",
+             {"step": "bins_edges", "columns": ["level"], "edges": [1.0, 0.0]},
+             {"step": "bins_edges", "columns": ["level"], "edges": [0.0, 1.0]}),
+    prepared("{} twice; a level has one place", {"step": "ordinal", "columns": ["group"], "order": ["a", "a"]},
+             {"step": "ordinal", "columns": ["group"], "order": ["a", "b"]}),
+    prepared("{} is no country that is known; write its ISO 3166 code, such as 'DE' or 'US-NY'",
+             {"step": "holidays", "columns": ["at"], "country": "Germany", "zone": "UTC"},
+             {"step": "holidays", "columns": ["at"], "country": "US-NY", "zone": "UTC"}),
+    prepared("{}: {} has no part {}; it has {}",
+         {"step": "holidays", "columns": ["at"], "country": "DE-NY", "zone": "UTC"},
+             {"step": "holidays", "columns": ["at"], "country": "DE-BY", "zone": "UTC"}),
+    case("a step is written {step: NAME, columns: [...], ...arguments}", {"prepare.steps": ["frequency"]},
+         {"prepare.steps": [{"step": "frequency", "columns": ["group"]}]}),
+    prepared("{} has the arguments: {}; it takes: {}", {"step": "frequency", "columns": ["group"], "keep": 3},
+             {"step": "frequency", "columns": ["group"]}),
+    prepared("{}.{}: {}", {"step": "one_hot", "columns": ["group"], "most_levels": 0},
+             {"step": "one_hot", "columns": ["group"], "most_levels": 9}),
+    prepared("columns: {} twice", {"step": "frequency", "columns": ["group", "group"]},
+             {"step": "frequency", "columns": ["group"]}),
+    prepared("columns: none; name one, or all", {"step": "frequency", "columns": []},
+             {"step": "frequency", "columns": "all"}),
+    case("{} cannot separate cells; write one ASCII sign such as ',', ';' or '\\t'", {"reading.separator": "§"},
+         {"reading.separator": "\t"}),
+    case("{} is no time zone; write one such as 'UTC' or 'Europe/Berlin'", {"reading.zone": "Berlin"},
+         {"reading.zone": "Europe/Berlin"}),
+    case("{} is no encoding of text; write one such as 'utf-8' or 'cp1252'", {"reading.encoding": "ansi8"},
+         {"reading.encoding": "cp1252"}),
+    case("{} is no format of a time ({}); write one such as '%d.%m.%Y %H:%M', or {}",
+         {"reading.dates": {"at": ["DD.MM."]}},
+         {"reading.dates": {"at": ["%d.%m.%Y %H:%M"]}}, {"reading.dates": {"at": ["unix"]}}),
+    case("thousands and decimal are both {}; they have to differ", {"reading.thousands": "."},
+         {"reading.thousands": ","},
+         {"reading.decimal": ","}),
+    case("signs of {} are both {}; they have to differ", {"reading.signs": {"level": [",", ","]}},
+         {"reading.signs": {"level": [",", "."]}}),
+    case("parts of {}: name the columns of its year, month and day, at least", {"reading.parts": {"at": {"year": "y"}}},
+         {"reading.parts": {"at": {"year": "y", "month": "m", "day": "t"}}}),
+    case("parts of {}: name another column for each part, and none called {}",
+         {"reading.parts": {"at": {"year": "y", "month": "y", "day": "t"}}},
+         {"reading.parts": {"at": {"year": "y", "month": "m", "day": "t"}}}),
+    filtered("{} is no value of a table; for whatever is there write not_missing: true",
+             {"column": "level", "among": [float("nan")]}, {"column": "level", "not_missing": True}),
+    filtered('put {} in quotes, as it stands in the table, such as "yes"', {"column": "group", "among": [True]},
+             {"column": "group", "among": ["yes"]}),
+    filtered("give at_least, at_most or both, or among, or not_missing", {"column": "level"},
+             {"column": "level", "at_least": 0.0}),
+    filtered("at_least {} lies above at_most {}: no row stays; turn them",
+         {"column": "level", "at_least": 2, "at_most": 1},
+             {"column": "level", "at_least": 1, "at_most": 2}),
+    case("{} is no span of time: it has no unit; write one such as '1h' or '14D'", {SPAN: "7"}, {SPAN: "14D"}),
+    case("{} is negative; a span is 0 or more", {SPAN: "-1h"}, {SPAN: "0h"}),
+    case("{} is no time at all; write a span above 0, such as '1D'", {"release.approval.expires": "0h"},
+         {"release.approval.expires": "1D"}),
+    case("{} is no span of time; write one such as '1h' or '14D'", {SPAN: "soon"}, {SPAN: "1h"}),
+    case("write lower-case letters a to z, digits, '_' and '-', a letter first", {"data.model": "Bike"},
+         {"data.model": "bike"}),
+    case('put it in quotes, as it stands in the table, such as "yes" or "1"', {"data.positive": True},
+         {"data.positive": "yes"}, task="binary"),
+    case("give the label's due time once: label_horizon, or one column with the role 'due'", {SPAN: None}, {SPAN: "1h"},
+         {"data.columns.due": {"type": "time", "role": "due"}}),
+    case("positive: name the positive class of a binary task, and null for any other", {"data.positive": "yes"},
+         {"data.positive": None}),
+    case("the target of a {} task has the type category", {"data.columns.outcome.type": "number"},
+         {"data.columns.outcome.type": "category"}, task="binary"),
+    case("the target of a regression has the type number or integer", {"data.columns.outcome.type": "category"},
+         {"data.columns.outcome.type": "integer"}),
+    case("columns: none has the role 'feature'; at least 1 must",
+         {f"data.columns.{name}.role": "forbidden" for name in KNOWN}, {"data.columns.level.role": "feature"}),
+    case("{} is what a file of labels calls another column; rename this one",
+         {"data.columns.outcome": GONE, "data.columns.label_time": LABELS},
+         {"data.columns.label_time": GONE, "data.columns.outcome": LABELS}),
+    case("columns: {} have the role {}; exactly 1 must", {"data.columns.level.role": "target"},
+         {"data.columns.level.role": "feature"}),
+    case("a column has no name; give it one, in the table too", {"data.columns. ": CATEGORY},
+         {"data.columns. ": GONE, "data.columns.extra": CATEGORY}),
+    case("column {} begins with '_', which is kept for retrim's own; rename it", {"data.columns._extra": CATEGORY},
+         {"data.columns._extra": GONE, "data.columns.extra": CATEGORY}),
+    case("columns: {} was {}, and that is a column too; rename one of the two",
+         {"data.columns.extra": {**CATEGORY, "was": "group"}},
+         {"data.columns.extra": GONE, "data.columns.other": CATEGORY}),
+    case("columns: {} is a time; a feature is a number, an integer or a category", {"data.columns.group.type": "time"},
+         {"data.columns.group.type": "category"}, {"data.columns.group.role": "forbidden"}),
+    case("key: {} is no column; columns: {}", {"data.key": ["id"]}, {"data.key": ["number"]}),
+    case("key: {} is the target, which may be corrected; a key may not", {"data.key": ["outcome"]},
+         {"data.key": ["number"]}),
+    case("key: {} is a number, which has many spellings; declare it integer or category", {"data.key": ["level"]},
+         {"data.columns.level.type": "integer"}, {"data.columns.level.type": "category"}),
+    case("{} names a moment that never comes", {"triggers.every": "0 0 31 2 *"}, {"triggers.every": "0 0 28 2 *"}),
+    case("{} is no {} of a cron expression", {"triggers.every": "0 0 * * x"}, {"triggers.every": "0 0 * * 1"}),
+    case("{} is no {} of a cron expression, {} to {}", {"triggers.every": "0 24 * * *"},
+         {"triggers.every": "0 23 * * *"}),
+    case("found is missing: a search whose result does not compete is for nothing; add it",
+         {"train.recipes": ["champion"]},
+         {"train.recipes": ["found", "champion"]}),
+    case("give low and high, or choices", {"tune.space": {"num_leaves": {"low": 4}}},
+         {"tune.space": {"num_leaves": {"low": 4, "high": 9}}}, {"tune.space": {"num_leaves": {"choices": [4]}}}),
+    case("low {} is above high {}, or one of them is not finite", {"tune.space": {"num_leaves": {"low": 9, "high": 4}}},
+         {"tune.space": {"num_leaves": {"low": 4, "high": 9}}}),
+    case("log: true needs a low above 0 (got {}); raise it, or leave log out",
+         {"tune.space": {"lambda_l1": {"low": 0, "high": 9, "log": True}}},
+         {"tune.space": {"lambda_l1": {"low": 0.1, "high": 9, "log": True}}},
+         {"tune.space": {"lambda_l1": {"low": 0, "high": 9}}}),
+    case("{}: {} is no column; columns: {}", {"gate.slices.columns": ["region"]}, {"gate.slices.columns": ["group"]}),
+    case("{}: {} is no column; columns: {}", {"leaks.entity": "customer"}, {"leaks.entity": "group"}),
+    fairness("mitigate: {} needs groups; name some, or set it to null", {"mitigate": "reweight"},
+             {"groups": [group("group")]}, {"mitigate": None}),
+    fairness("mitigate: 'reweight' balances classes, and a regression has none; set it to null",
+             {"mitigate": "reweight", "groups": [group("group")]}, {"mitigate": None}, task="regression"),
+    fairness("mitigate: 'thresholds' decide between two classes, and this task is {}; set it to null",
+             {"mitigate": "thresholds", "groups": [group("group")]}, {"mitigate": None}, task="regression"),
+    case("proxies.turns: {} turns cannot tell a proxy from chance with confidence {}, so none would ever be found; "
+         "{} or more are needed",
+         {"fairness.forbidden": ["group"], "data.columns.group": FORBIDDEN, "fairness.confidence": 0.99},
+         {"fairness.proxies.turns": 99}),
+    fairness("at_most.{}: does not fit a {} task; set it to null; those that fit: {}",
+         {"at_most.mean_absolute_error": 0.1},
+             {"at_most.mean_absolute_error": None}),
+    fairness("forbidden: {} is no column; columns: {}", {"forbidden": ["sex"]}, {"forbidden": []}),
+    fairness("groups: {} is no column; columns: {}", {"groups": [group("sex")]}, {"groups": [group("group")]}),
+    fairness("groups: {} is the target or a time; name a category or a number", {"groups": [group("outcome")]},
+             {"groups": [group("group")]}),
+    fairness("groups: {} stands there twice; keep one", {"groups": [group("group"), group("group")]},
+             {"groups": [group("group")]}),
+    fairness("groups: {} is a number; say where it is cut, such as cuts: [30, 60]", {"groups": [group("level")]},
+             {"groups": [group("level", 30, 60)]}),
+    fairness("groups: {} is a category, whose values are the groups; give it cuts: []",
+         {"groups": [group("group", 1.0)]},
+             {"groups": [group("group")]}),
+    case("ahead: nothing says that {} is known {} before its row's event; list each feature in known_ahead, or "
+         "give it the role forbidden", {"data.history.ahead": "24h", "data.history.known_ahead": KNOWN[:3]},
+         {"data.history.known_ahead": KNOWN}, {"data.columns.group.role": "forbidden"}),
+    lagged("{} is a {}; a lag or statistic is of a number, only stat: count of anything", {"of": "group", "lag": 1},
+           {"of": "group", "over": "7D", "stat": "count"}),
+    lagged("the row {} back is not known {} ahead; write a lag above {}", {"of": "level", "lag": "24h"},
+           {"of": "level", "lag": "25h"}, ahead="24h", known_ahead=KNOWN),
+    case("features: a column of the table is called {} too; rename that one",
+         {PAST: [LAG], "data.columns.outcome lag 24h": CATEGORY}, {"data.columns.outcome lag 24h": GONE}),
+    lagged("features: {} is no column; columns: {}", {"of": "speed", "lag": 1}, {"of": "level", "lag": 1}),
+    case("entity: {} is no column; columns: {}", {"data.history.entity": ["depot"]},
+         {"data.history.entity": ["group"]}),
+    case("known_ahead: {} is no feature; features: {}",
+         {"data.history.ahead": "1h", "data.history.known_ahead": [*KNOWN, "x"]},
+         {"data.history.known_ahead": KNOWN}),
+    case("known_ahead: says what is known before the event, but ahead is null; give the span, or leave it []",
+         {"data.history.known_ahead": KNOWN}, {"data.history.ahead": "1h"}, {"data.history.known_ahead": []}),
+    case("entity: {} has the role {}; name a column that says what a row is about",
+         {"data.history.entity": ["outcome"]},
+         {"data.history.entity": ["group"]}),
+    lagged("{} of the row {} back is not due by then; write a lag of at least {}", {"of": "outcome", "lag": "30min"},
+           {"of": "outcome", "lag": "1h"}),
+    lagged(" and ahead {}", {"of": "outcome", "lag": "24h30min"}, {"of": "outcome", "lag": "25h"}, ahead="24h",
+           known_ahead=KNOWN),
+    case("entity: {} is a number, which has many spellings; declare it integer or category",
+         {"data.history.entity": ["level"]}, {"data.columns.level.type": "integer"}),
+    filtered("where: {} is no column; columns: {}", {"column": "km", "at_least": 0},
+         {"column": "level", "at_least": 0}),
+    filtered("where: {} is the target, which is not known when a row is predicted",
+         {"column": "outcome", "at_least": 0},
+             {"column": "level", "at_least": 0}),
+    filtered("where: {} is a {}, which has no order to be bounded in; give among or not_missing",
+             {"column": "group", "at_least": 0}, {"column": "group", "among": ["a"]}),
+    filtered("where: {} is a time; only not_missing can be asked of it", {"column": "at", "among": ["2024"]},
+             {"column": "at", "not_missing": True}),
+    filtered("where: {} has the type {}, so it is never {}; write such as among: [1]",
+         {"column": "level", "among": ["1"]},
+             {"column": "level", "among": [1]}),
+    resampled("resample.how: nothing says how {} is put together; write such as {{}: {}}, or give a feature the role "
+              "forbidden", {"how": MEANS}, {"how": MEANS | {"group": "last"}}),
+    case("or give a feature the role forbidden", {"data.rows.resample": {**DAYS, "how": MEANS}},
+         {"data.columns.group.role": "forbidden"}),
+    resampled("resample.by: {} is no column; columns: {}", {"by": ["depot"]}, {"by": []}),
+    resampled("resample.how: {} is no column; columns: {}", {"how": DAYS["how"] | {"km": "mean"}}, {}),
+    resampled("resample.by: {} is a {} with the role {}; name a category that is known at once", {"by": ["level"]},
+              {"by": ["group"], "how": MEANS}),
+    resampled("resample.how: {} is the time, its due time, or stands under by; leave it out", {"by": ["group"]},
+              {"by": ["group"], "how": MEANS}),
+    resampled("resample.how: {} is a {}, of which there is no {}; write first or last",
+              {"how": MEANS | {"group": "mean"}}, {"how": MEANS | {"group": "first"}}),
+)  # fmt: skip

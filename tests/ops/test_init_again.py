@@ -1,0 +1,163 @@
+"""A set-up that is redone before the first version: all of the new one stands, or all of the old."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrim.adapters.landing import Landing
+from retrim.errors import RefusedError
+from retrim.ops.house import House
+from retrim.ops.init import again as op
+from retrim.ops.init import write as writing
+from retrim.ops.init.again import go_on, replaced, require_unreleased
+from retrim.ops.init.desk import Wishes
+from retrim.ops.init.use import look, settle
+from retrim.ops.init.write import Written
+from retrim.paths import Workspace
+from retrim.settings import Env, load_params
+from tests.ops.raw_tables import csv, table
+from tests.world import REPOSITORY
+
+ROWS = 600
+pytestmark = pytest.mark.slow  # lands by a suite
+
+
+class KilledError(BaseException):
+    """As if the process had been killed."""
+
+
+def init(workspace: Workspace, *, again: bool, seed: int = 7, **wishes: Any) -> Written:
+    file = workspace.root / "trips.csv"
+    file.write_bytes(csv(table(ROWS, seed=seed)))
+    asked = Wishes(**{"target": "minutes", "model": "own", **wishes})
+    what = replaced(workspace) if again else None
+    looked = look(workspace, str(file), asked, ask=lambda _, proposal, __: proposal)
+    return settle(workspace, looked, reason="", land_history=True, overwrite=True, commit=False, again=what)
+
+
+def standing(workspace: Workspace) -> tuple[list[str], bytes]:
+    """The batches that have landed, and the settings."""
+    return [batch.batch for batch in Landing(workspace.landing).batches()], workspace.params.read_bytes()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
+    made = Workspace(tmp_path)
+    init(made, again=False)
+    return made
+
+
+def add_version(workspace: Workspace) -> None:
+    house = House(workspace, load_params(workspace.params), Env())
+    text = dict.fromkeys(("run", "tag", "as_of", "bundle", "model_sha256", "made"), "x")
+    house.store.add_version({**text, "model": "own", "version": 1, "lineage": {}, "verdict": {}})
+
+
+def test_the_new_set_up_stands_and_the_old_one_is_kept(workspace: Workspace) -> None:
+    before, _ = standing(workspace)
+    init(workspace, again=True, seed=8, forbid=("km",))
+    after, _ = standing(workspace)
+    (kept,) = (workspace.var / "init").glob("before-*")
+
+    assert not set(before) & set(after)
+    assert sum(batch.rows for batch in Landing(workspace.landing).batches()) == ROWS
+    assert load_params(workspace.params).data.columns["km"].role == "forbidden"
+    assert [batch.batch for batch in Landing(kept / "landing").batches()] == before
+    assert load_params(kept / "params.yaml").data.columns["km"].role == "feature"
+    assert not (workspace.var / "init" / "again").exists()
+
+
+def test_it_says_first_what_is_put_away(workspace: Workspace) -> None:
+    what = replaced(workspace)
+
+    assert what.batches == len(standing(workspace)[0])
+    assert f"{what.batches} batches with {ROWS} rows" in str(what)
+    assert "ingested again" in str(what)
+
+
+def test_the_same_table_may_be_set_up_again(workspace: Workspace) -> None:
+    before = standing(workspace)
+    init(workspace, again=True)
+
+    assert standing(workspace) == before
+
+
+def test_a_kill_before_all_is_ready_leaves_the_old_one(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, real, landed = standing(workspace), writing.land, [0]
+
+    def land(*given: Any, **named: Any) -> Any:
+        landed[0] += 1
+        if landed[0] == 3:
+            raise KilledError
+        return real(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "land", land)
+        with pytest.raises(KilledError):
+            init(workspace, again=True, seed=8)
+
+    assert standing(workspace) == before
+    assert not go_on(workspace)
+    init(workspace, again=True, seed=8)
+    assert standing(workspace)[0] != before[0]
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_kill_at_any_step_of_the_move_is_gone_on_from(
+    step: int, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, done = standing(workspace), [0]
+
+    def counted(real: Any) -> Any:
+        def stepped(*given: Any, **named: Any) -> Any:
+            if op.READY not in str(given) and (workspace.var / "init" / "again" / op.READY).exists():
+                done[0] += 1
+                if done[0] == step + 1:
+                    raise KilledError
+            return real(*given, **named)
+
+        return stepped
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", counted(Path.rename))
+        patched.setattr(op, "write_file", counted(op.write_file))
+        with pytest.raises(KilledError):
+            init(workspace, again=True, seed=8)
+    assert go_on(workspace)
+    after = standing(workspace)
+    (kept,) = (workspace.var / "init").glob("before-*")
+
+    assert not set(before[0]) & set(after[0])
+    assert sum(batch.rows for batch in Landing(workspace.landing).batches()) == ROWS
+    assert [batch.batch for batch in Landing(kept / "landing").batches()] == before[0]
+    assert (kept / "params.yaml").read_bytes() == before[1]
+    assert not go_on(workspace)
+
+
+def test_a_history_that_is_set_aside_changes_nothing(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = standing(workspace)
+
+    def aside(_: Any, *, data: Any, **named: Any) -> Any:
+        return writing_land(workspace.root / "broken.csv", data=data, **named)
+
+    writing_land = writing.land
+    (workspace.root / "broken.csv").write_bytes(b"a,b\n1,2\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "land", aside)
+        with pytest.raises(RefusedError, match="nothing was replaced"):
+            init(workspace, again=True, seed=8)
+
+    assert standing(workspace) == before
+
+
+def test_it_is_refused_once_there_is_a_version(workspace: Workspace) -> None:
+    require_unreleased(workspace)
+    add_version(workspace)
+
+    with pytest.raises(RefusedError, match="version 1 of own"):
+        require_unreleased(workspace)
+    with pytest.raises(RefusedError, match="version 1 of own"):
+        init(workspace, again=True)

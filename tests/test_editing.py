@@ -1,0 +1,23 @@
+"""Values written into a params.yaml, with the comments that stand beside them."""
+
+import pytest
+import yaml
+
+from retrim.core.init.sizes import Choice
+from retrim.editing import edited
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("split:\n  rows: 8\n", "split:\n  rows: 9\n"),
+        ("split:\n  rows: 8  # (a quarter of 32)\n", "split:\n  rows: 9\n"),
+        ("split:\n  rows: 8  # (a quarter of 32)\n\ntune:\n  seed: 7\n", "split:\n  rows: 9\n\ntune:\n  seed: 7\n"),
+    ],
+    ids=["no comment", "a reason", "a reason before another section"],
+)
+def test_a_value_without_a_reason_is_written_where_no_comment_is_left(text: str, expected: str) -> None:
+    found = edited(text, {("split", "rows"): Choice(9, "")})
+
+    assert found.replace(" \n", "\n") == expected
+    assert yaml.safe_load(found)["split"]["rows"] == 9
