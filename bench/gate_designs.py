@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from retrim.core.gate import Shown, Verdict
-from retrim.core.gate.support import LIFE, evidence_of
+from retrim.core.gate.support import evidence_of
 from retrim.core.policy.judging import Judging
 
 Losses = Mapping[str, np.ndarray]
@@ -69,6 +69,7 @@ def opened(found: Verdict, *, passes: bool) -> Verdict:
     return replace(found, checks=tuple(replace(check, passed=passes) for check in found.checks))
 
 
+LIFE = 50  # checks that D divides its error by
 FIRST_DESIGN, SHIPPED = "A: judged rows alone", "shipped: evidence eases the judged rows"
 DESIGNS: dict[str, type[Judging]] = {
     FIRST_DESIGN: Alone,

@@ -9,7 +9,7 @@ import pytest
 from retrim.core.anytime import NO_SUMS, log_evidence, log_evidence_since
 from retrim.core.canonical import to_json
 from retrim.core.gate import NO_SUPPORT, Shown, Support, confidence_of, harm_confidence_of, judge, support_of
-from retrim.core.gate.support import EASIEST, LIFE
+from retrim.core.gate.support import EASIEST
 from tests.gates import make_gate
 
 BLOCKS, MOST = 12, 0.005
@@ -96,15 +96,37 @@ def test_many_rows_make_few_blocks() -> None:
 
 
 @pytest.mark.parametrize("confidence", [confidence_of, harm_confidence_of])
-def test_a_check_has_its_part_of_the_error_times_what_was_shown(confidence: object) -> None:
-    plain, first, strong, sure = (
-        1 - confidence(GATE, 1, uses=0.0, evidence=evidence)  # type: ignore[operator]
-        for evidence in (None, 1.0, 10.0, 1e9)
+def test_the_error_is_eased_as_often_as_evidence_says_and_never_to_a_half(confidence: object) -> None:
+    plain, strict, strong, sure = (
+        1 - confidence(GATE, 1, uses=0.0, eased=eased)  # type: ignore[operator]
+        for eased in (1.0, 0.01, 5.0, 1e9)
     )
 
-    assert first == pytest.approx(plain / LIFE)
-    assert strong == pytest.approx(10 * plain / LIFE)
+    assert strict == pytest.approx(plain / 100)
+    assert strong == pytest.approx(5 * plain)
     assert sure == pytest.approx(EASIEST)
+
+
+def test_the_looks_of_a_life_have_the_whole_error_together_and_no_more() -> None:
+    parts = [Support(1.0, 1.0, checks, 0).part for checks in range(100_000)]
+
+    assert parts == sorted(parts, reverse=True)
+    assert 0.99 < sum(parts) <= 1.0
+
+
+def test_a_verdict_after_checks_is_held_to_its_part_of_the_error() -> None:
+    draw = np.random.default_rng(4)
+    champion = 1 + draw.normal(0, 0.1, 200)
+    challenger = champion - 0.05 + draw.normal(0, 0.1, 200)
+
+    def low(support: dict[str, Support] | None) -> float:
+        how = {"draws": 2000, "block_rows": 5, "uses": 0.0, "weights": None}
+        found = judge({"all": challenger}, champion, {}, GATE, **how, support=support)  # type: ignore[arg-type]
+        interval = next(check.interval for check in found.checks if check.name == "gain")
+        assert interval is not None
+        return interval[0]
+
+    assert low({}) < low(None) < low({"all": Support(1e4, 1e4, 5, 60)})
 
 
 def test_strong_evidence_lets_pass_what_the_judged_rows_alone_would_not_but_no_loss() -> None:

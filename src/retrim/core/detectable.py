@@ -87,8 +87,10 @@ def detectable(
     blocks = max(n // max(min(block_rows, n // 2), 1), 2)
     low = mean_bound(saved, confidence=gate.confidence, block_rows=block_rows, draws=draws, seed=gate.seed)
     noise = (float(saved.mean()) - low) / base / float(stdtrit(blocks - 1, gate.confidence))
-    sure = confidence_of(gate, challengers, uses=uses, evidence=None if support is None else support.gain)
-    safe = harm_confidence_of(gate, challengers, uses=uses, evidence=None if support is None else support.harm)
+    sure = confidence_of(gate, challengers, uses=uses, eased=1.0 if support is None else support.gain * support.part)
+    safe = harm_confidence_of(
+        gate, challengers, uses=uses, eased=1.0 if support is None else support.harm * support.part
+    )
     lost = 0.0 if gate.harm is None else gate.harm.most
     margin, harmless = (noise * float(stdtrit(blocks - 1, each)) for each in (sure, safe))
     smallest, smaller = (

@@ -12,7 +12,7 @@ from retrim.core.gate.params import GateParams
 from retrim.core.gate.relative import Resampling
 from retrim.core.gate.reuse import spent
 from retrim.core.gate.rows import enough_rows
-from retrim.core.gate.support import NO_SUPPORT, Support, eased, supported
+from retrim.core.gate.support import EASIEST, NO_SUPPORT, Support, supported
 from retrim.core.gate.verdict import Verdict
 
 
@@ -49,8 +49,8 @@ def judge(
     losses, own = challengers[winner], weighed[winner]
     shown = None if support is None else support.get(winner, NO_SUPPORT)
     tries = len(challengers) + rivals
-    sure = confidence_of(gate, tries, uses=uses, evidence=None if shown is None else shown.gain)
-    safe = harm_confidence_of(gate, tries, uses=uses, evidence=None if shown is None else shown.harm)
+    sure = confidence_of(gate, tries, uses=uses, eased=1.0 if shown is None else shown.gain * shown.part)
+    safe = harm_confidence_of(gate, tries, uses=uses, eased=1.0 if shown is None else shown.harm * shown.part)
     resampling = Resampling(draws, block_rows, gate.seed)
     checks = [enough_rows(len(losses), least=gate.min_rows)]
     corrected = None
@@ -78,24 +78,24 @@ def best_of(losses: Mapping[str, np.ndarray]) -> str:
     return min(sorted(means), key=lambda name: means[name])
 
 
-def confidence_of(gate: GateParams, challengers: int, *, uses: float, evidence: float | None = None) -> float:
+def confidence_of(gate: GateParams, challengers: int, *, uses: float, eased: float = 1.0) -> float:
     """The confidence at which the best of so many challengers is asked for its gain.
 
     It is the best of k tries, so each has a k-th of the error (Bonferroni), on rows that
-    have judged before less; with what earlier checks have shown, so much more.
+    have judged before less; and `eased` times that, by what earlier checks have shown.
     """
-    return _confidence(gate.confidence, gate, challengers, uses=uses, evidence=evidence)
+    return _confidence(gate.confidence, gate, challengers, uses=uses, eased=eased)
 
 
-def harm_confidence_of(gate: GateParams, challengers: int, *, uses: float, evidence: float | None = None) -> float:
+def harm_confidence_of(gate: GateParams, challengers: int, *, uses: float, eased: float = 1.0) -> float:
     """The same of the check that it is not worse; that of the gain where there is no such check."""
     asked = gate.confidence if gate.harm is None else gate.harm.confidence
-    return _confidence(asked, gate, challengers, uses=uses, evidence=evidence)
+    return _confidence(asked, gate, challengers, uses=uses, eased=eased)
 
 
-def _confidence(asked: float, gate: GateParams, challengers: int, *, uses: float, evidence: float | None) -> float:
+def _confidence(asked: float, gate: GateParams, challengers: int, *, uses: float, eased: float) -> float:
     error = spent(1 - asked, uses=uses, power=gate.reuse) / challengers
-    return 1 - (error if evidence is None else eased(error, evidence))
+    return 1 - min(error * eased, EASIEST)
 
 
 def recency(events: "pd.Series[pd.Timestamp]", half_life: str | None) -> np.ndarray | None:

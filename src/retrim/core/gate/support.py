@@ -3,7 +3,8 @@
 Each check of a champion's life holds refits against it on rows that neither had seen. Under "no refit is better" the
 product of what their blocks are worth, an e-process, has a mean of 1 at most at whatever check one stops. A test that
 may err in a share a may therefore err in a times that evidence, gathered on rows before its own: over all luck that
-is a again. With a 50th of the error for each check, an equal challenger passes in at most the error over 50 checks.
+is a again. Each probe of a life is a look, and the k-th has the part 0.794 / (k + 2)^1.5 of the error, which sums to 1
+over all looks: in a whole life an equal challenger passes in at most the error, whatever decides when a run is made.
 
 Nobody knows since when a refit is better. So the evidence is a mean over beginnings: half of it bets on the champion's
 whole life, the rest on each later check, with a chance of 1 / 25 that it begins there.
@@ -24,12 +25,13 @@ from retrim.core.anytime import log_evidence_since
 from retrim.core.gate.verdict import Check
 from retrim.core.resample import error_parts
 
-LIFE = 50
-"""Checks of a champion's life over which the gate's error is counted."""
+FIRST, POWER, SUM = 2, 1.5, 0.794
+"""Of the parts of the error: how flat they begin, how fast they fall, and what makes all of them sum to 1."""
 WHOLE, BEGINS = 0.5, 1 / 25
 MOST_BLOCKS = 40  # of a check: what is stored of it stays small
 MOST = 50.0  # e to more than this changes no verdict
-EASIEST = 0.49  # error, at most: whatever was shown before, the judged rows must speak for the challenger
+EASIEST = 0.49
+"""The error, at most: whatever was shown before, the judged rows must speak for the challenger."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,11 @@ class Support:
     checks: int
     blocks: int
 
+    @property
+    def part(self) -> float:
+        """Of the error, for the look after these checks."""
+        return float(SUM / (self.checks + 1 + FIRST) ** POWER)
+
 
 NO_SUPPORT = Support(1.0, 1.0, 0, 0)
 
@@ -139,19 +146,14 @@ def evidence_of(saved: np.ndarray, starts: np.ndarray) -> float:
     return float(np.exp(min(float(logsumexp(logs, b=np.append(weights, max(1 - weights.sum(), 0.0)))), MOST)))
 
 
-def eased(error: float, evidence: float) -> float:
-    """The share in which a check's run may err: a part of `error`, as often as the evidence is worth."""
-    return min(error * evidence / LIFE, EASIEST)
-
-
 def supported(found: Support) -> Check:
     """Says what earlier checks have shown; it refuses nothing by itself."""
     if not found.checks:
-        text = f"no earlier check has rows of before these; each of {LIFE} checks has its part of the error"
+        text = f"no earlier check has rows of before these; a first look has {found.part:.1%} of the error"
         return Check("evidence", True, 1.0, None, text, None)
     checks = f"{found.checks} check{'' if found.checks == 1 else 's'}"
     text = (
         f"rows of {checks} before these are {found.gain:.3g} times as likely as if such refits were no better, and "
-        f"{found.harm:.3g} times as if they did harm: the judged rows are asked for so much less"
+        f"{found.harm:.3g} times as if they did harm; with {found.part:.1%} of the error for this look"
     )
     return Check("evidence", True, found.gain, None, text, None)
