@@ -1,11 +1,11 @@
 """Batches that come in another rhythm than the history before them did: the real ones as they came, and broken ones.
 
-    python bench/rhythms.py --packages FOLDER --raw FOLDER [--before COMMIT] [--tables ...] [--sampled 500] [--show]
+    python bench/rhythms.py --packages FOLDER [--before COMMIT] [--tables ...] [--sampled 500] [--show]
 
 Every table is cut by hour, day, week and calendar month; what lies before a batch landed in files of another rhythm.
 The batch comes an hour after its end, a day, or twenty days, as files do that wait. Those of 50 rows or more are
 damaged as verdicts.py does, after a history of six batches at least. With `--before` the code of a commit gives its
-verdicts too, on the same batches. oil, turbine and bookings are files in the folder `--raw`.
+verdicts too, on the same batches.
 """
 
 import argparse
@@ -26,11 +26,8 @@ from streams import NAMES, load
 
 from retrim.core.batches import BatchParams, History, look_at
 from retrim.core.table import DataParams
-from retrim.datasets.table import read_content
 from retrim.settings import read_yaml
 
-RAW = ("oil", "turbine", "bookings")
-TABLES = (*NAMES, *RAW)
 RHYTHMS = {"hour": "1h", "day": "1D", "week": "7D", "month": "MS"}
 FILES = ("6h", "1D", "7D", "14D", "30D", "90D")  # rhythms of the history, as `init` cuts one
 FIRST = 0.15  # of the rows lie before any batch that is judged
@@ -51,62 +48,16 @@ class Case:
     arrives: pd.Timestamp
 
 
-def table_of(name: str, packages: Path, raw: Path) -> tuple[pd.DataFrame, DataParams]:
+def table_of(name: str, packages: Path) -> tuple[pd.DataFrame, DataParams]:
     """Typed rows in order of event time, and what they are."""
-    if name in NAMES:
-        stream = load(name, packages)
-        frame, data = stream.table.drop(columns=["_event", "_due"]), stream.data
-    else:
-        frame, data = _raw(name, raw)
+    stream = load(name, packages)
+    frame, data = stream.table.drop(columns=["_event", "_due"]), stream.data
     numeric = frame.select_dtypes("number")
     BOUNDS[data.model] = {
         column: (0.0 if numeric[column].min() >= 0 else None, 100.0 if numeric[column].max() == 100 else None)
         for column in numeric
     }
     return frame, data
-
-
-def _raw(name: str, folder: Path) -> tuple[pd.DataFrame, DataParams]:
-    time, target, task, left_out = {
-        "oil": ("date", "OT", "regression", ()),
-        "turbine": ("moment", "Nitrogen oxides", "regression", ("Carbon monoxide",)),
-        "bookings": ("booking_date", "IsCanceled", "binary", ("ReservationStatus", "ReservationStatusDate")),
-    }[name]
-    path = next(folder.glob(f"{name}.*"))
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    if name == "turbine":  # hourly rows in order
-        table[time] = pd.Timestamp("2011-01-01") + pd.to_timedelta(np.arange(len(table)), unit="h")
-    if name == "bookings":
-        table[target] = np.where(table[target] > 0, "yes", "no")
-    table = table.drop(columns=list(left_out))
-    table[time] = pd.to_datetime(table[time]).dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    columns = {
-        str(column): {
-            "type": "time" if column == time else "number" if pd.api.types.is_numeric_dtype(values) else "category",
-            "role": {time: "time", target: "target"}.get(str(column), "feature"),
-        }
-        for column, values in table.items()
-    }
-    data = DataParams.model_validate(
-        {
-            "model": name,
-            "columns": columns,
-            "key": [],
-            "task": task,
-            "positive": "yes" if task == "binary" else None,
-            "labels": "with_rows",
-            "label_horizon": "0h",
-            "batch_every": "14D",
-            "batch_grace": "1D",
-            "times_ahead": "1h",
-            "suite": "expectations/none.json",
-            "rows": {"where": [], "resample": None},
-            "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
-        }
-    )
-    frame = read_content(table.to_csv(index=False).encode(), data, labels=False).frame
-    assert frame is not None
-    return frame.sort_values(time, kind="stable", ignore_index=True), data
 
 
 def cases(
@@ -187,8 +138,7 @@ def _record(batch: pd.DataFrame, case: Case, data: DataParams, params: BatchPara
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--packages", type=Path, required=True, help="folder that keeps the packages of the tables")
-    asked.add_argument("--raw", type=Path, required=True, help="folder of oil.csv, turbine.csv and bookings.parquet")
-    asked.add_argument("--tables", nargs="*", default=list(TABLES), choices=TABLES)
+    asked.add_argument("--tables", nargs="*", default=list(NAMES), choices=NAMES)
     asked.add_argument("--before", metavar="COMMIT", help="whose verdicts stand beside")
     asked.add_argument("--sampled", type=int, default=500, help="batches of a table and rhythm as they came, at most")
     asked.add_argument("--damaged", type=int, default=6, help="places at which a table's batches are damaged")
@@ -205,7 +155,7 @@ def main() -> None:
     total: dict[str, list[dict[str, Any]]] = {}
     for name in given.tables:
         before = _before(given, name) if given.before else {}
-        frame, data = table_of(name, given.packages, given.raw)
+        frame, data = table_of(name, given.packages)
         after = {
             rhythm: verdicts(frame, data, rhythm, params, sampled=given.sampled, damaged=given.damaged)
             for rhythm in RHYTHMS
@@ -233,7 +183,7 @@ def _before(given: argparse.Namespace, name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         packed = subprocess.run(["git", "archive", given.before, "src"], cwd=ROOT, check=True, capture_output=True)
         subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
-        command = [sys.executable, __file__, "--json", "--packages", given.packages, "--raw", given.raw]
+        command = [sys.executable, __file__, "--json", "--packages", given.packages]
         sizes = ["--sampled", str(given.sampled), "--damaged", str(given.damaged), "--tables", name]
         environment = {**os.environ, "PYTHONPATH": f"{folder}/src"}
         told = subprocess.run([*command, *sizes], env=environment, check=True, capture_output=True, text=True)

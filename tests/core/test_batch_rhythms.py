@@ -130,15 +130,30 @@ def test_columns_show_the_clocks_of_their_zone() -> None:
 
 
 def test_what_an_earlier_window_was_like_too_is_only_suspicious() -> None:
-    batch = hours("2023-01-01", "2023-01-08")
-    stopped = YEAR.assign(visitors=YEAR["visitors"].mask(YEAR["at"].dt.month == 8, 0.0))
-    stuck = batch.assign(visitors=np.nan)
-    gone = YEAR.assign(visitors=YEAR["visitors"].mask(YEAR["at"].dt.month == 8))
+    batch = hours("2023-01-01", "2023-01-08").assign(visitors=lambda rows: rows["visitors"] / 100)
+    slack = YEAR.assign(visitors=YEAR["visitors"].mask(YEAR["at"].dt.month == 8, YEAR["visitors"] / 100))
 
-    assert verdict(stuck, YEAR).kind == "broken"
-    assert not verdict(stuck, gone).holds
+    assert verdict(batch, YEAR).kind == "broken"
+    assert verdict(batch, slack).kind == "suspicious"
+
+
+def test_a_column_that_was_missing_or_stood_still_before_may_do_so_again() -> None:
+    batch, august = hours("2023-01-01", "2023-01-08"), YEAR["at"].dt.month == 8
+    still = YEAR.assign(visitors=YEAR["visitors"].mask(august, 0.0))
+    missing = YEAR.assign(visitors=YEAR["visitors"].mask(august))
+
     assert verdict(batch.assign(visitors=0.0), YEAR).kind == "broken"
-    assert not verdict(batch.assign(visitors=0.0), stopped).holds
+    assert not verdict(batch.assign(visitors=0.0), still).holds
+    assert verdict(batch.assign(visitors=np.nan), YEAR).kind == "broken"
+    assert not verdict(batch.assign(visitors=np.nan), missing).holds
+
+
+def test_a_window_without_values_hides_no_unit() -> None:
+    august = YEAR["at"].dt.month == 8
+    past = YEAR.assign(visitors=YEAR["visitors"].mask(august))
+    batch = hours("2023-01-01", "2023-01-08").assign(visitors=lambda rows: rows["visitors"] * 1000)
+
+    assert verdict(batch, past).kind == "broken"
 
 
 def test_a_skipped_column_or_check_says_nothing() -> None:

@@ -45,6 +45,12 @@ def test_last_names_first_are_names() -> None:
     assert names_people("who", pd.Index([f"{name.split()[-1]}, {name.split()[0]}" for name in PEOPLE]))
 
 
+def test_maiden_names_and_nicknames_beside_a_name_do_not_hide_it() -> None:
+    beside = ["Holm, Mrs Karen (Anna Beck)", 'Fenn, Mr David "Dave"', "Keller, Miss Emma", "Moreau, Mr Jean (Luc)"]
+
+    assert names_people("Name", pd.Index(beside))
+
+
 def test_given_names_alone_are_names_where_the_column_is_called_so() -> None:
     given = pd.Index(["Karen", "Thomas", "Priya", "Lars", "Mbali", "Susan", "Anna", "Wanjiru"])
 

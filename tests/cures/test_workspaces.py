@@ -8,9 +8,10 @@ import pytest
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import read_folder
 from retrim.ops.cache_lock import alone_with_cache, using_cache
+from retrim.ops.init.again import require_unreleased
 from retrim.ops.judge_import import judge_import
 from retrim.ops.score import score
-from retrim.paths import Paths
+from retrim.paths import Paths, Workspace
 from retrim.stages._room import read_pins
 from tests.cured import Cure
 from tests.ops.desk import Desk, make_desk, with_params
@@ -87,3 +88,18 @@ def test_an_import_is_judged_once_rows_have_landed(made: Desk, tmp_path: Path, c
     cure.is_asked(judge_import(empty.house, files, None, now=empty.day(10)).deferred)
     empty.land(empty.rows(0, 10), 10)
     cure.is_done(judge_import(empty.house, files, None, now=empty.day(10)).deferred)
+
+
+@pytest.mark.cures(
+    "version {} of {} was made of what has landed, and what a version was made of stays; make another workspace: "
+    "retrim new DIR"
+)
+def test_another_set_up_than_that_of_a_version_is_made_in_another_workspace(
+    made: Desk, tmp_path: Path, sit: Sit, cure: Cure
+) -> None:
+    session = sit(made)
+    with pytest.raises(RefusedError) as refused:
+        require_unreleased(made.house.workspace)
+    cure.is_asked(str(refused.value))
+    cure.is_done(session.says(f"new {tmp_path / 'other'}", code=0))
+    require_unreleased(Workspace(tmp_path / "other"))

@@ -36,7 +36,7 @@ def room(*stages: Callable[[Room], None], **made: Any) -> Callable[[Asked], None
 def leaks(asked: Asked) -> None:
     rows = rows_of(asked, 600).assign(_known=lambda rows: rows["_due"])
     rows = rows.assign(copy=rows["outcome"])
-    _refuse_leaks(rows, asked.params.data, LeakParams(**asked.document["leaks"]), 48, ())
+    _refuse_leaks(rows, asked.params.data, LeakParams(**asked.document["leaks"]), 48, (), 1)
 
 
 def watched(asked: Asked) -> str:

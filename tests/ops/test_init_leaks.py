@@ -170,6 +170,66 @@ def test_a_time_after_the_event_is_said() -> None:
     assert "weather_at: lies after it in 100% of the rows" in said(drafted, "after the event")
 
 
+def flow(rows: int = 1200) -> pd.DataFrame:
+    """A table of which two columns are the target's parts: its ratio."""
+    rng = np.random.default_rng(7)
+    volume, seconds = rng.gamma(3, 50, rows), rng.gamma(4, 20, rows)
+    return table(rows, volume=volume, seconds=seconds, minutes=volume / seconds)
+
+
+def test_a_ratio_of_two_columns_is_named() -> None:
+    (leak,) = looked_at(csv(flow())).leaks
+
+    assert set(leak.columns) == {"volume", "seconds"}
+    assert leak.probe == "ratio"
+
+
+def test_a_category_of_one_class_a_level_is_named_though_cells_go_missing() -> None:
+    rng, rows = np.random.default_rng(7), 2000
+    code = rng.integers(0, 30, rows)
+    blank = rng.random(rows) < np.linspace(0, 0.7, rows)
+    frame = table(
+        rows, code=pd.Series(code).map("c{}".format).mask(blank), paid=np.array(["yes", "late", "no"])[code % 3]
+    )
+    drafted = looked_at(csv(frame), target="paid")
+
+    assert [leak.columns for leak in drafted.leaks] == [("code",)]
+    assert "of rows that have it" in drafted.leaks[0].seen
+
+
+def after_the_event(rows: int = 2000) -> pd.DataFrame:
+    """Deliveries late or not, and three columns that nobody knows before: each tells a part of it."""
+    rng = np.random.default_rng(7)
+    parts = rng.gamma(2, 5, (3, rows))
+    late = np.where(parts.sum(axis=0) > 30, "yes", "no")
+    return table(rows, loading=parts[0], driving=parts[1], waiting=parts[2], minutes=None, late=late)
+
+
+def test_a_first_model_that_is_too_good_names_what_carries_it() -> None:
+    (leak,) = looked_at(csv(after_the_event()), target="late").leaks
+
+    assert leak.probe == "too good"
+    assert len(leak.columns) > 1
+    assert set(leak.columns) <= {"loading", "driving", "waiting"}
+
+
+def test_what_is_allowed_does_not_hide_what_else_is_too_good() -> None:
+    frame = after_the_event().assign(seconds=lambda rows: rows["late"].eq("yes") * 60.0 + 1)
+    drafted = looked_at(csv(frame), target="late", allow_leak=("seconds",), reason="timed before")
+
+    assert [leak.columns for leak in drafted.allowed] == [("seconds",)]
+    assert [leak.probe for leak in drafted.leaks] == ["too good"]
+
+
+def test_the_five_columns_leaned_on_most_are_shown_with_what_has_to_hold() -> None:
+    noise = {f"other{number}": np.random.default_rng(number).normal(size=1200) for number in range(6)}
+    note = said(looked_at(csv(table(1200, **noise))), "leans on")
+
+    assert "km" in note
+    assert note.count("%") == 5
+    assert "each of them has to be known before the event" in note
+
+
 class TestAllowing:
     @pytest.fixture
     def workspace(self, tmp_path: Path) -> Workspace:
@@ -185,6 +245,19 @@ class TestAllowing:
     def test_a_leak_stops_the_run_and_says_both_ways_on(self, workspace: Workspace, file: str) -> None:
         with pytest.raises(RefusedError, match=r"leak: seconds: .*--forbid 'seconds'.*--allow-leak 'seconds'"):
             look(workspace, file, Wishes(target="minutes", model="own"), ask=lambda _, proposal, __: proposal)
+
+    def test_a_stop_shows_what_a_model_without_the_leak_leans_on(self, workspace: Workspace, file: str) -> None:
+        with pytest.raises(RefusedError, match=r"Without: leans on: a first model leans most on km .*before the event"):
+            look(workspace, file, Wishes(target="minutes", model="own"), ask=lambda _, proposal, __: proposal)
+
+    def test_one_allowed_column_allows_all_that_carry_with_it(self, workspace: Workspace, tmp_path: Path) -> None:
+        (tmp_path / "flow.csv").write_bytes(csv(flow()))
+        wishes = Wishes(target="minutes", model="own", allow_leak=("volume",), reason="planned")
+        looked = look(workspace, str(tmp_path / "flow.csv"), wishes, ask=lambda _, proposal, __: proposal)
+        settle(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
+
+        allowed = yaml.safe_load(workspace.params.read_text(encoding="utf-8"))["leaks"]["allowed"]
+        assert allowed == {"volume": "planned", "seconds": "planned"}
 
     def test_an_allowed_leak_stands_in_the_settings_with_its_reason(self, workspace: Workspace, file: str) -> None:
         wishes = Wishes(target="minutes", model="own", allow_leak=("seconds",), reason="timed before, by hand")

@@ -68,7 +68,7 @@ def test_what_a_suite_says_of_one_batch_is_not_asked_of_the_table_of_all(room: R
 def run(room: Room, *, as_of: pd.Timestamp, **leaks: Any) -> pd.DataFrame:
     write_file(room.paths.pins, to_json({**json.loads(room.paths.pins.read_bytes()), "as_of": as_of.isoformat()}))
     said = LeakParams.model_validate({"probe": True, "entity": None, "allowed": {}, **leaks})
-    validate.run(room.data, said, 12, {}, room.paths)
+    validate.run(room.data, said, 12, {}, room.paths, 1)
     return pd.read_parquet(room.paths.table)
 
 
@@ -147,6 +147,26 @@ def test_a_column_that_gives_the_answer_away_ends_the_run_by_its_name(leaking: R
         run(leaking, as_of=day(6))
 
 
+@pytest.fixture
+def too_good(room: Room) -> Room:
+    """Forty days, whose three columns make up the answer: no two of them do."""
+    rows = stream(960)
+    rows[room.data.target] = rows["level"].abs() + rows["slope"].abs() + 5.0 * (rows["group"] == "a")
+    for file in room.paths.raw.rglob("*.parquet"):
+        file.unlink()
+    land(room, rows, arrived=day(41))
+    return room
+
+
+def test_a_first_model_that_is_too_good_ends_the_run_by_what_carries_it(too_good: Room) -> None:
+    with pytest.raises(RefusedError, match=r"leak: .*level.*: a first model is too good.*leaks.allowed"):
+        run(too_good, as_of=day(42))
+
+
+def test_one_column_that_carries_is_allowed_and_the_run_goes_on(too_good: Room) -> None:
+    assert len(run(too_good, as_of=day(42), allowed={"level": "read at pick-up"})) == 960
+
+
 @pytest.mark.parametrize("how", ["allowed", "not probed"])
 def test_it_goes_on_where_that_is_said(leaking: Room, how: str) -> None:
     said: dict[str, Any] = {"allowed": {leak_of(leaking): "known at pick-up"}} if how == "allowed" else {"probe": False}
@@ -177,7 +197,7 @@ class TestAChangedTable:
         if champion is not None:
             (room.paths.champion / "none.json").unlink()
             write_file(room.paths.champion / "features" / "view.json", to_json(champion))
-        validate.run(data, LeakParams(probe=False, entity=None, allowed={}), 10, {}, room.paths)
+        validate.run(data, LeakParams(probe=False, entity=None, allowed={}), 10, {}, room.paths, 1)
         return pd.read_parquet(room.paths.table)
 
     def test_is_read_as_it_is_declared_now(self, room: Room, changed: DataParams) -> None:

@@ -57,14 +57,12 @@ class NumericHistory:
         return float(_apart(quantiles, self.windows).min() / self.scale)
 
 
-def history_of(windows: list[np.ndarray]) -> NumericHistory | None:
-    """The history of a column; None where a window has no value at all.
+def history_of(windows: list[np.ndarray]) -> NumericHistory:
+    """The history of a column.
 
     Args:
-        windows: Values of each window, without the missing ones, oldest first; 2 or more.
+        windows: Values of each window that has any, without the missing ones, oldest first; 2 or more.
     """
-    if any(len(values) == 0 for values in windows):
-        return None
     quantiles = np.stack([np.quantile(values, GRID) for values in windows])
     every = np.concatenate(windows)
     low, high = np.quantile(every, [0.25, 0.75])

@@ -157,8 +157,8 @@ class _Columns:
             if self.data.columns[name].type == "category":
                 found.append(category_concern(name, own, before))
                 continue
-            present, past = _present(own), [_present(each) for each in before]
-            known = history_of(past) if len(present) else None
+            present, past = _present(own), [numbers for each in before if len(numbers := _present(each))]
+            known = history_of(past) if len(present) and len(past) >= self.params.least_windows else None
             if known is not None:
                 values[name], histories[name] = present, known
         paired = [name for name in values if name != self.data.target]

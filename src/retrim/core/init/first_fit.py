@@ -8,24 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrim.core.init.first_model import first_rows
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import Season
 from retrim.core.metrics import row_losses
-from retrim.core.models import MODELS, Fitted
 from retrim.core.models.baseline import BASELINES
 from retrim.core.resample import mean_bound
 from retrim.core.table import DataParams
-from retrim.core.view import FeatureView
 
-JUDGED = 0.25
 MOST_FITTED, MOST_JUDGED = 50_000, 20_000
-MODEL = {
-    "num_leaves": 31,
-    "learning_rate": 0.05,
-    "min_child_samples": 20,
-    "feature_fraction": 0.8,
-    "bagging_fraction": 0.8,
-}
 RULE = {
     "num_leaves": 8,
     "learning_rate": 1.0,
@@ -33,7 +24,6 @@ RULE = {
     "feature_fraction": 1.0,
     "bagging_fraction": 1.0,
 }
-ROUNDS, PATIENCE = 400, 30
 DRAWS = 1000
 
 
@@ -82,46 +72,23 @@ def first_fit(
         seed: Same seed, same answer.
         threads: For LightGBM.
     """
-    cut = len(table) - min(int(len(table) * JUDGED), MOST_JUDGED)
-    judged = table.iloc[cut:]
-    fitted = table.iloc[:cut]
-    fitted = fitted[fitted["_due"] <= judged["_event"].iloc[0]].iloc[-MOST_FITTED:] if len(judged) else fitted
-    stop = len(fitted) - max(len(fitted) // 10, 1)
-    if len(judged) < 8 or stop < 8 or fitted[data.target].nunique() < 2:
+    rows = first_rows(table, data, most_fitted=MOST_FITTED, most_judged=MOST_JUDGED)
+    if rows is None:
         return None
-    view = FeatureView.learn(fitted, data)
-    matrix, actual = view.matrix(fitted), view.actual(fitted)
-    truth = view.actual(judged)
+    view, fitted, judged, truth = rows.view, rows.fitted, rows.judged, rows.truth
 
-    def fit(hyperparameters: dict[str, Any], rounds: int, rows: slice, held: slice | None) -> Fitted:
-        return MODELS["gbm"].fit(
-            view,
-            matrix[rows],
-            actual[rows],
-            loss=loss,
-            hyperparameters=hyperparameters,
-            rounds=rounds,
-            stop=None if held is None else (matrix[held], actual[held]),
-            patience=PATIENCE,
-            weights=None,
-            seed=seed,
-            threads=threads,
-        )
+    def losses(predicted: np.ndarray) -> np.ndarray:
+        return row_losses(loss, truth, predicted)
 
-    def losses(made: Fitted) -> np.ndarray:
-        return row_losses(loss, truth, made.model.predict(view.matrix(judged)))
-
-    # As a run does: rounds from the newest rows held back, then all rows. What is newest may matter most.
-    rounds = max(fit(MODEL, ROUNDS, slice(stop), slice(stop, None)).rounds, 1)
-    model = losses(fit(MODEL, rounds, slice(None), None))
+    model = losses(rows.first_model(loss=loss, seed=seed, threads=threads).predict(rows.asked))
     others = {}
     if data.task != "multiclass":
-        tree = fit(RULE, 1, slice(None), None).model
-        others["rule"] = row_losses(loss, truth, _by_leaf(tree, matrix, actual, view.matrix(judged), loss=loss))
+        tree = rows.fit(loss=loss, hyperparameters=RULE, rounds=1, seed=seed, threads=threads).model
+        others["rule"] = losses(_by_leaf(tree, rows.matrix, rows.actual, rows.asked, loss=loss))
     length, cells = (pd.Timedelta(season.span), season.cells) if season else (pd.Timedelta("1D"), 1)
     for entry in BASELINES:
         if data.task in entry.facts["tasks"] and (season is not None or entry.name != "seasonal_mean"):
-            others[entry.name] = row_losses(loss, truth, entry.value(view, fitted, judged, season=length, cells=cells))
+            others[entry.name] = losses(entry.value(view, fitted, judged, season=length, cells=cells))
     block = max(len(judged) // 20, 1)
     gains, bounds = {}, {}
     for name, other in others.items():

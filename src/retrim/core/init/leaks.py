@@ -5,16 +5,16 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from retrim.core.init.leak import ALONE, Leak, own_features
+from retrim.core.init.leak import Leak, own_features
+from retrim.core.init.leak_alone import SAMPLED, alone_leak
+from retrim.core.init.leak_pairs import pair_leaks
 from retrim.core.init.leak_rows import future_leaks, open_leaks, split_leaks
 from retrim.core.init.notes import Note
 from retrim.core.table import DataParams
 
 EXACT = 1e-6
-"""Of the target's spread: a sum that meets it so closely on every row is the target."""
-SAMPLED = 20_000
+"""Of the target's usual spread: a sum that meets it so closely on every row is the target."""
 MOST_COLUMNS = 200
-LARGEST = 1e38
 KNOWN_LATER = 0.9
 """Of the rows without a label, in which a column is blank that hardly ever is so elsewhere."""
 EARLY_SHARE = 0.2
@@ -45,7 +45,7 @@ def leaks_of(
     if len(labelled) < 20:
         return []
     with np.errstate(all="ignore"):  # squares of numbers near the largest; what is not finite says nothing below
-        found = _found(table, labelled, data, label_time)
+        found = _found(table, labelled, data, label_time, made)
     caught = {name for leak in found for name in leak.columns}
     others = [
         *future_leaks(table, data, entity=entity),
@@ -55,16 +55,19 @@ def leaks_of(
     return found + [leak for leak in others if not set(leak.columns) & caught]
 
 
-def _found(table: pd.DataFrame, labelled: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> list[Leak]:
-    goal = _goal(labelled, data)
+def _found(
+    table: pd.DataFrame, labelled: pd.DataFrame, data: DataParams, label_time: pd.Series | None, made: Collection[str]
+) -> list[Leak]:
+    goal, classes = _goal(labelled, data), data.task != "regression"
     found = [*_sums(labelled, data, goal), *_later(table, data, label_time)]
-    caught = {name for leak in found for name in leak.columns}
+    caught = {name for leak in found for name in leak.columns} | set(made)
     for name in own_features(table, data):
         if name not in caught:
-            leak = _alone(name, labelled, data, goal)
-            if leak is not None:
-                found.append(leak)
-    return found
+            leak = alone_leak(name, labelled[name], goal, classes=classes)
+            found += [] if leak is None else [leak]
+    caught |= {name for leak in found for name in leak.columns}
+    numbers = {name: labelled[name] for name in _numeric(labelled, data) if name not in caught}
+    return found + pair_leaks(numbers, goal, classes=classes)
 
 
 def _goal(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
@@ -90,8 +93,8 @@ def _sums(rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> list[Leak]:
     if whole.sum() < 2 * len(names) + 10:
         return []
     step = max(int(whole.sum()) // SAMPLED, 1)
+    spread = _spread(goal[whole])
     matrix, goal = matrix[whole][::step], goal[whole][::step]
-    spread = float(goal.std())
     scale = matrix.std(axis=0)
     kept = [place for place in range(len(names)) if scale[place] > 0]
     if spread == 0 or not kept:
@@ -112,6 +115,12 @@ def _sums(rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> list[Leak]:
             f"{'a weighted sum of them' if len(columns) > 1 else 'a multiple of it'} is the target in every row",
         )
     ]
+
+
+def _spread(goal: np.ndarray) -> float:
+    """How far a target usually is from its middle and from the row before: no row far out and no trend counts."""
+    middle, step = np.median(np.abs(goal - np.median(goal))), np.median(np.abs(np.diff(goal)))
+    return float(min([far for far in (goal.std(), middle, step) if far > 0], default=0.0))
 
 
 def _exact(matrix: np.ndarray, goal: np.ndarray, spread: float) -> list[int] | None:
@@ -145,51 +154,6 @@ def _later(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) 
                 found.append(Leak((name,), "known later", seen))
         break
     return found
-
-
-def _alone(name: str, rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> Leak | None:
-    """A column that predicts nearly all of the target by itself, ahead of its time."""
-    step = max(len(rows) // SAMPLED, 1)
-    values, goal = _codes(rows[name].iloc[::step]), goal[::step]
-    cut = int(0.7 * len(goal))
-    if len(goal) - cut < 8 or len(np.unique(goal[:cut])) < 2 or len(np.unique(goal[cut:])) < 2:
-        return None
-    share = _explained(values, goal, cut, classes=data.task != "regression")
-    if not share >= ALONE:
-        return None
-    return Leak(
-        (name,), "alone", f"explains {share:.1%} of the target by itself, on rows after those it was learned from"
-    )
-
-
-def _codes(values: pd.Series) -> np.ndarray:
-    if pd.api.types.is_numeric_dtype(values):
-        numbers = values.to_numpy(dtype="float64", na_value=np.nan)
-        low = float(np.nanmin(numbers)) - 1 if np.isfinite(numbers).any() else 0.0
-        return np.where(np.isfinite(numbers), numbers, low)
-    return pd.factorize(values)[0].astype("float64")
-
-
-def _explained(values: np.ndarray, goal: np.ndarray, cut: int, *, classes: bool) -> float:
-    """The share of variance (or of errors against the commonest class) that a tree on one column takes away."""
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-
-    column = np.clip(values.reshape(-1, 1), -LARGEST, LARGEST).astype("float32")  # a tree holds no more
-    leaf = max(cut // 2000, 2)
-    if classes:
-        tree = DecisionTreeClassifier(max_leaf_nodes=256, min_samples_leaf=leaf, random_state=0).fit(
-            column[:cut], goal[:cut]
-        )
-        shares = {kind: float(np.mean(goal[cut:] == kind)) for kind in np.unique(goal[:cut])}
-        usual = 1 - max(shares.values())
-        wrong = float(np.mean(tree.predict(column[cut:]) != goal[cut:]))
-        return 1 - wrong / usual if usual > 0 else 0.0
-    regressor = DecisionTreeRegressor(max_leaf_nodes=2048, min_samples_leaf=leaf, random_state=0).fit(
-        column[:cut], goal[:cut]
-    )
-    left = goal[cut:] - regressor.predict(column[cut:])
-    total = float(np.var(goal[cut:]))
-    return 1 - float(np.mean(left**2)) / total if total > 0 else 0.0
 
 
 def joined_notes(table: pd.DataFrame, data: DataParams) -> list[Note]:

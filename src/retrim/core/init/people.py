@@ -8,7 +8,7 @@ ROLE = re.compile(
     r"(?:(?:employee|worker|staff|driver|courier|rider|doctor|physician|nurse|surgeon|therapist|teacher|instructor|tutor"
     r"|professor|student|pupil|author|artist|director|actor|player|coach|passenger|guest|customer|client|patient|person"
     r"|contact|owner|manager|supervisor|seller|sales_?(?:rep|person|man)|buyer|borrower|applicant|candidate|tenant"
-    r"|landlord|member|subscriber|recipient|sender|operator|technician|inspector|officer|judge|lawyer|host"
+    r"|landlord|member|subscriber|recipient|sender|technician|inspector|officer|judge|lawyer|host"
     r"|mitarbeiter|fahrer|kunde|lehrer|arzt|patientin|nom|prenom|nombre|apellido)(?:_?names?)?)"
 )
 """What a column is called that holds people of some kind, or something else of that name: its cells decide."""
@@ -18,6 +18,8 @@ SHAPE = re.compile(
     r"[^\W\d_](?:[^\W\d_]|['.-](?=[^\W\d_]))*\.?(?:,? [^\W\d_](?:[^\W\d_]|['.-](?=[^\W\d_]))*\.?){0,4}",
     re.IGNORECASE,
 )
+BESIDE = re.compile(r"\([^()]*\)|\"[^\"]*\"")
+"""What stands beside a name: a maiden name, a nickname."""
 GIVEN_NAMES = """
 james john robert michael william david richard joseph thomas charles christopher daniel matthew anthony mark
 donald steven andrew paul joshua kenneth kevin brian george timothy ronald jason edward jeffrey ryan jacob gary
@@ -55,7 +57,7 @@ def names_people(name: str, words: pd.Index) -> bool:
     bare = name.strip().lower()
     if len(words) <= FEW:
         return False
-    texts: list[str] = [str(word) for word in words]
+    texts: list[str] = [" ".join(BESIDE.sub(" ", str(word)).split()) for word in words]
     shaped = [text for text in texts if SHAPE.fullmatch(text) and _capital(text)]
     if len(shaped) < SHAPED * len(texts):
         return False

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.init.first_fit import FirstFit, first_fit, worth_notes
-from retrim.core.init.leak import Leak, apart
-from retrim.core.init.leaks import crossing, joined_notes, leaks_of
+from retrim.core.init.leak import Leak
+from retrim.core.init.leak_search import find_leaks
+from retrim.core.init.leaks import crossing, joined_notes
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import Rhythm, Season, alike_rows, alike_rows_of_series, season_of
 from retrim.core.init.sizes import LEAST_ROWS, Choices, floors_of, judging_rows, sizes
 from retrim.core.init.suite import Draft, draft_suite
 from retrim.core.init.task import Aim, imbalance_notes
+from retrim.core.init.too_good import leaned_notes
 from retrim.core.keyed import row_keys
 from retrim.core.made import with_made
 from retrim.core.reading import ReadingParams
@@ -143,16 +145,26 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     times = None if known is None else known.reindex(table["_row"]).set_axis(table.index)
     rows = judging_rows(len(labelled), rhythm, aim)
     known_entity = wishes.entity if wishes.entity in table else None
-    found = leaks_of(table, data, label_time=times, entity=known_entity, judge_rows=rows, made=tuple(reading.calendar))
-    leaks, allowed = apart(found, wishes.allow_leak)
+    found = find_leaks(
+        table,
+        data,
+        label_time=times,
+        entity=known_entity,
+        judge_rows=rows,
+        made=tuple(reading.calendar),
+        allowed=wishes.allow_leak,
+        seed=seed,
+        threads=threads,
+    )
+    desk.notes += leaned_notes(found.leaned)
     desk.notes += joined_notes(table, data)
     desk.notes += _crossing_notes(table, data, wishes.entity, rows, reading.calendar)
     worth = (
         None
-        if leaks or not desk.in_order
+        if found.refused or not desk.in_order
         else first_fit(labelled, data, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
     )
-    if not leaks and desk.in_order:
+    if not found.refused and desk.in_order:
         floors = floors_of(aim, season)
         desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence, judge_rows=rows, floors=floors)
     block = _block(worth, labelled["_event"], series=bool(desk.series), judge_rows=rows)
@@ -178,8 +190,8 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
         rhythm,
         suite,
         desk.notes,
-        leaks,
-        allowed,
+        found.refused,
+        found.allowed,
         frame,
         worth,
         season,

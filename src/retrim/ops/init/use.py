@@ -8,6 +8,7 @@ from typing import Any
 
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.core.init.leak_rows import DUPLICATES
+from retrim.core.init.too_good import LEANS_ON
 from retrim.datasets.address import address_of, is_address
 from retrim.datasets.large import Large
 from retrim.datasets.raw import RawTable, open_raw, raw_of
@@ -89,16 +90,24 @@ def look(
     tell(f"looking at {raw.rows:,} rows")
     drafted = draft(raw, wishes, ask=ask, confidence=confidence, seed=7, threads=cores())
     if drafted.leaks:
-        said = "; ".join(leak.text for leak in drafted.leaks)
-        first = drafted.leaks[0].columns[0]
-        out = "Leave such a column out: --forbid " + repr(first)
-        known = "if it is known before the event"
-        if first == DUPLICATES:
-            out, known = "Send each row once", "if they happened twice"
-        raise RefusedError(f"leak: {said}. {out}; or, {known}: --allow-leak {first!r} --reason WHY")
+        raise RefusedError(_refusal(drafted))
     if large is not None:
         drafted = replace(drafted, notes=[size_note(raw), *drafted.notes])
     return Looked(raw, drafted, large)
+
+
+def _refusal(drafted: Drafted) -> str:
+    """What gives the answer away, how to go on, and what a model without it leans on."""
+    names = list(dict.fromkeys(name for leak in drafted.leaks for name in leak.columns))
+    columns = [name for name in names if name != DUPLICATES]
+    if columns:
+        out = "Leave out what is not known before the event: " + " ".join(f"--forbid {name!r}" for name in columns)
+        known = "or, of a column that is"
+    else:
+        out, known = "Send each row once", "or, if they happened twice"
+    leaned = "".join(f". Without: {note}" for note in drafted.notes if note.about == LEANS_ON)
+    said = "; ".join(leak.text for leak in drafted.leaks)
+    return f"leak: {said}. {out}; {known}: --allow-leak {names[0]!r} --reason WHY{leaned}"
 
 
 def _piece_mb(settings: Mapping[str, Any]) -> float:
