@@ -11,13 +11,29 @@ from retrim.core.agreement import AgreementParams, agree, agreement_record
 from retrim.core.balance import load_balanced
 from retrim.core.bundle import VERDICT, load_predictor
 from retrim.core.canonical import to_json
+from retrim.core.challengers import REFITTED
 from retrim.core.contest import FormerParams, settle
 from retrim.core.contributions import ExplainParams, importance
 from retrim.core.detectable import detectable
 from retrim.core.fairness.look import Looked
 from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
-from retrim.core.gate import GateParams, Judged, Scored, Stated, Used, Verdict, judge_models, recency, score, uses
+from retrim.core.gate import (
+    NO_SUPPORT,
+    GateParams,
+    Judged,
+    Scored,
+    Shown,
+    Stated,
+    Support,
+    Used,
+    Verdict,
+    judge_models,
+    recency,
+    score,
+    support_of,
+    uses,
+)
 from retrim.core.keyed import at_keys
 from retrim.core.metrics import JudgeParams, measure, row_losses
 from retrim.core.models import Model
@@ -101,7 +117,8 @@ def _verdict(
     times = uses(_used(paths), judged.rows["_event"])
     formers, left_out = formers_on(judged.rows, paths, former, judge)
     drawn: dict[str, Any] = {"draws": judge.draws, "block_rows": judge.block_rows, "uses": times}
-    verdict = judge_models(judged, gate, slices, **drawn, rivals=len(formers))
+    support = _support(judged, gate, read_pins(paths))
+    verdict = judge_models(judged, gate, slices, **drawn, rivals=len(formers), support=support)
     by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
     verdict = verdict.with_checks(by_group.checks)
     of_formers = None
@@ -114,7 +131,9 @@ def _verdict(
     verdict, contest = settle(verdict, of_formers, losses, left_out)
     told = {
         "formers": contest.as_record() if losses or left_out else None,
-        "detectable": _detectable(judged, verdict.winner, gate, judge, rivals=len(formers), uses=times),
+        "detectable": _detectable(
+            judged, verdict.winner, gate, judge, rivals=len(formers), uses=times, support=support
+        ),
         "notes": by_group.notes,
         "agreement": None,
     }
@@ -231,8 +250,30 @@ def _used(paths: Paths) -> list[Used]:
     ]
 
 
+def _support(judged: Judged, gate: GateParams, pins: dict[str, Any]) -> dict[str, Support] | None:
+    """What earlier checks showed of the champion's recipe refitted, by the name of the challenger that is such a refit.
+
+    None where no check started the run, or nothing judges.
+    """
+    if pins.get("shown") is None or not len(judged.rows):
+        return None
+    begin = judged.rows["_event"].iloc[0]
+    shown = [Shown.from_record(each).before(begin) for each in pins["shown"]]
+    most = 0.0 if gate.harm is None else gate.harm.most
+    prefix = "" if pins["mode"] == "refit" else REFITTED
+    kinds = {name: name.removeprefix(prefix) for name in judged.challengers if name.startswith(prefix)}
+    return {name: support_of(shown, kind, most=most) for name, kind in kinds.items()}
+
+
 def _detectable(
-    judged: Judged, winner: str, gate: GateParams, judge: JudgeParams, *, rivals: int, uses: float
+    judged: Judged,
+    winner: str,
+    gate: GateParams,
+    judge: JudgeParams,
+    *,
+    rivals: int,
+    uses: float,
+    support: dict[str, Support] | None,
 ) -> dict[str, Any] | None:
     if judged.champion is None:
         return None
@@ -247,6 +288,7 @@ def _detectable(
         uses=uses,
         draws=judge.draws,
         block_rows=judge.block_rows,
+        support=None if support is None else support.get(winner, NO_SUPPORT),
     )
     return None if seen is None else seen.as_record()
 
