@@ -30,7 +30,8 @@ from retrim.core.band import reference_band
 from retrim.core.policy.asks import DRAWS, by_rules
 from retrim.core.policy.hindsight import best
 from retrim.core.policy.matrix import LossMatrix
-from retrim.core.policy.play import Setting, play
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Setting
 from retrim.core.table import DataParams
 
 ROWS, FEATURES, NOISE = 5_000, 6, 0.5

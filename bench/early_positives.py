@@ -24,7 +24,8 @@ from streams import Stream, load
 from retrim.core.policy.asks import at_checks, every
 from retrim.core.policy.hindsight import best
 from retrim.core.policy.matrix import LossMatrix
-from retrim.core.policy.play import Setting, play
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Setting
 from retrim.core.table import DataParams, assemble, mature
 
 LATE = (2, 6)  # windows between a row and its due time

@@ -36,7 +36,8 @@ from retrim.core.policy.hindsight import best
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.periodic import periodic
-from retrim.core.policy.play import Asks, Played, Setting, Spaced, best_kind, play, read
+from retrim.core.policy.play import best_kind, play, read
+from retrim.core.policy.played import Asks, Played, Setting, Spaced
 from retrim.core.probe import EVERY, NEEDED
 from retrim.settings import load_params
 

@@ -21,7 +21,8 @@ from published_policies import cara, upf
 from retrim.core.policy.asks import at_checks, every
 from retrim.core.policy.choice import part_of
 from retrim.core.policy.hindsight import best
-from retrim.core.policy.play import Asks, Played, Setting, play
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Asks, Played, Setting
 
 HISTORY = 20
 RETRAINOPT = Peer("RetrainOpt", "by_retrainopt.py", ("retrainopt[sklearn]==0.4.2",), {}, (0, 0))

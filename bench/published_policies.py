@@ -21,7 +21,8 @@ import numpy as np
 from sklearn.linear_model import BayesianRidge
 
 from retrim.core.policy.asks import at_checks, every
-from retrim.core.policy.play import Answer, Asks, Live, Seen, Setting, play
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Answer, Asks, Live, Seen, Setting
 
 QUANTILES, HORIZONS, RECENT, FEWEST = (0.5, 0.3, 0.1), (5, 10, 20), 3, 10
 NEVER = float("inf")

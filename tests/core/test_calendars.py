@@ -14,7 +14,8 @@ from retrim.core.policy.compare import Policy
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays
 from retrim.core.policy.named import Wanted, policies
-from retrim.core.policy.play import Setting, play
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Setting
 from retrim.core.triggers import decide
 from tests.core.test_counted import EVERY, SETTINGS, counted
 from tests.core.test_play import OPEN, TRIGGERS

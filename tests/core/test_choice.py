@@ -12,7 +12,7 @@ from retrim.core.policy.fitting import Job, Scored
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.page import page
 from retrim.core.policy.periodic import periodic, phases
-from retrim.core.policy.play import Setting
+from retrim.core.policy.played import Setting
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 WINDOWS, ROWS = 20, 10

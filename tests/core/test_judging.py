@@ -9,7 +9,8 @@ from retrim.core.gate import Check, Verdict, judge
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.judging import Judging, Life
 from retrim.core.policy.matrix import Delays, LossMatrix
-from retrim.core.policy.play import Answer, Live, Seen, Setting, play
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Answer, Live, Seen, Setting
 from tests.core.test_play import ERRORS, MOMENTS, TRIGGERS
 from tests.core.turning import BLOCK_ROWS, BLOCKS, KINDS, USUAL, WINDOWS, losses_before, losses_of, matrix, rows_of
 from tests.gates import make_gate

@@ -7,7 +7,8 @@ import pytest
 from retrim.core.policy.cut import cut, equal_rows, equal_spans
 from retrim.core.policy.fitting import jobs, score_job
 from retrim.core.policy.matrix import Delays, LossMatrix
-from retrim.core.policy.play import Live, Setting, read
+from retrim.core.policy.play import read
+from retrim.core.policy.played import Live, Setting
 from retrim.core.prepare import PrepareParams
 from retrim.core.probe import ProbeParams, refit_losses
 from retrim.errors import RefusedError

@@ -15,7 +15,8 @@ from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.hindsight import best
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays
-from retrim.core.policy.play import Answer, Seen, Setting, Spaced, play
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Answer, Seen, Setting, Spaced
 from retrim.core.triggers import decide
 from tests.core.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_reading, losses_of, matrix, rows_of
 from tests.gates import make_gate

@@ -19,7 +19,7 @@ from retrim.core.policy.guarded import GuardCost, guard_costs
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.named import Wanted, account_name, policies
-from retrim.core.policy.play import Setting
+from retrim.core.policy.played import Setting
 from retrim.core.policy.usual import usual_recipe
 from retrim.core.table import mature
 from retrim.core.training import Recipe

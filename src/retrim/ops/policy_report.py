@@ -12,7 +12,8 @@ from retrim.core.policy.guarded import GuardCost
 from retrim.core.policy.hindsight import best, frontier
 from retrim.core.policy.page import page
 from retrim.core.policy.picture import cost_by_price, loss_by_retrainings
-from retrim.core.policy.play import Spaced, play
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Spaced
 from retrim.core.probe import NEEDED
 from retrim.files import write_file
 from retrim.ops.house import House

@@ -244,10 +244,8 @@ def _check_unused(events: "pd.Series[pd.Timestamp]", used_until: pd.Timestamp, *
 
 def _used(paths: Paths) -> list[Used]:
     """Earlier verdicts, as pinned: the rows that each was given on."""
-    return [
-        Used(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"]))
-        for each in read_pins(paths).get("judged", [])
-    ]
+    earlier = read_pins(paths).get("judged", [])
+    return [Used(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"])) for each in earlier]
 
 
 def _support(judged: Judged, gate: GateParams, pins: dict[str, Any]) -> dict[str, Support] | None:
@@ -257,8 +255,7 @@ def _support(judged: Judged, gate: GateParams, pins: dict[str, Any]) -> dict[str
     """
     if pins.get("shown") is None or not len(judged.rows):
         return None
-    begin = judged.rows["_event"].iloc[0]
-    shown = [Shown.from_record(each).before(begin) for each in pins["shown"]]
+    shown = [Shown.from_record(each).before(judged.rows["_event"].iloc[0]) for each in pins["shown"]]
     most = 0.0 if gate.harm is None else gate.harm.most
     prefix = "" if pins["mode"] == "refit" else REFITTED
     kinds = {name: name.removeprefix(prefix) for name in judged.challengers if name.startswith(prefix)}

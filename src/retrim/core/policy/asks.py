@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from retrim.core.band import Band, reference_band
 from retrim.core.evidence import Evidence, TriggerParams
 from retrim.core.history import standing
-from retrim.core.policy.play import Answer, Asks, Live, Seen, Setting
+from retrim.core.policy.played import Answer, Asks, Live, Seen, Setting
 from retrim.core.triggers import decide
 
 Drifted = Callable[[Live, int], tuple[str, ...] | None]

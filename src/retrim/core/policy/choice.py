@@ -13,7 +13,8 @@ import numpy as np
 from retrim.core.policy.asks import at_checks
 from retrim.core.policy.compare import Outcome, Policy, compare
 from retrim.core.policy.hindsight import best
-from retrim.core.policy.play import Setting, play
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Setting
 from retrim.core.resample import mean_bound
 
 CHOSEN_ON = 0.6  # of the windows

@@ -8,7 +8,8 @@ import numpy as np
 
 from retrim.core.policy.hindsight import Schedule, best
 from retrim.core.policy.periodic import Periodic, periodic
-from retrim.core.policy.play import Asks, Played, Setting, Spaced, play
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Asks, Played, Setting, Spaced
 
 
 @dataclass(frozen=True)

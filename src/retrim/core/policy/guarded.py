@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from retrim.core.policy.named import Wanted, account
-from retrim.core.policy.play import Played, Setting
+from retrim.core.policy.played import Played, Setting
 
 NEVER = 1_000_000  # refusals running: as many as no history has checks
 WITHOUT: Mapping[str, Mapping[str, Any]] = {

@@ -15,7 +15,7 @@ from retrim.core.policy.alarmed import Alarmed, Looked
 from retrim.core.policy.asks import Drifted, at_checks, by_rules
 from retrim.core.policy.compare import Policy
 from retrim.core.policy.counted import Counted, Over
-from retrim.core.policy.play import Asks, Live, Setting, Spaced
+from retrim.core.policy.played import Asks, Live, Setting, Spaced
 from retrim.core.probe import NEEDED
 
 PERIODS = (2, 4, 8, 16)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrim.core.policy.asks import at_checks
-from retrim.core.policy.play import Setting, play
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Setting
 
 
 @dataclass(frozen=True)
