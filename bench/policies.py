@@ -2,6 +2,7 @@
 
     python bench/policies.py --cache FOLDER            # fits, an hour on one core; kept, so that a rerun takes a minute
     python bench/policies.py --cache FOLDER --streams bike bank
+    python bench/policies.py --cache FOLDER --gates    # ways to count evidence in the gate (gate_designs.py)
     python bench/policies.py --cache FOLDER --designs  # other settings of the account, and leaving one stream out
 
 50 windows after the first 20 % of rows; a price of 1/40 and of 1/15 of the gain, which is the loss of never retraining
@@ -15,11 +16,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from gate_designs import DESIGNS, FIRST_DESIGN, SHIPPED
 from matrices import BLOCKS, KINDS, matrix_of
 from policy_peers import Asked, beside
 from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
@@ -40,6 +43,7 @@ from retrim.settings import load_params
 SOON = 2  # checks from that at which the account would have paid to the run
 PARTS, LATE = (40, 15), (0, 2)
 GATED = (0.0, 1.0, 0.5)  # windows that a run keeps back for the gate; 0: every retraining is released
+AFTER = (False, True)  # whether what was judged is fitted once more on all rows, those that judged too
 RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)}
 LOW = 1e-4  # price on a stationary stream, of the loss summed over it without any retraining
 PARAMS = load_params(ROOT / "params.yaml")
@@ -72,13 +76,19 @@ class Run:
 
 
 def setting_of(
-    matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int, *, blocks: int, gated: float
+    matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int, *, blocks: int, gated: float, after: bool = False
 ) -> Setting:
-    """One history; with the gate, a model leaves out so much of the newest window, and is judged on it."""
+    """One history; with the gate, a model leaves out so much of the newest window, and is judged on it.
+
+    Where one that is fitted once more is released, that one leaves out nothing.
+    """
     starts = matrix.cut.starts[:: matrix.cut.blocks]
     moments = [*table["_event"].iloc[starts], table["_event"].iloc[-1]]
+    apart = round(gated * BLOCKS) if after else 0
+    judging = Judging(GATE, round(matrix.usual_rows * gated), PARAMS.judge.draws, apart) if gated else None
+    if after:
+        return Setting(replace(matrix, back=0), RUNS[windows], Delays(late, 0, 0), blocks, moments, 0, judging)
     whole, part = divmod(round(gated * BLOCKS), BLOCKS)
-    judging = Judging(GATE, round(matrix.usual_rows * gated), PARAMS.judge.draws) if gated else None
     made, probed = replace(matrix, back=part), max(blocks, BLOCKS // part if part else 1)
     return Setting(made, RUNS[windows], Delays(late, 0, whole), probed, moments, 0, judging)
 
@@ -95,11 +105,11 @@ def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) ->
     return own if own > 0 else max(gain("all"), gain("sliding"))
 
 
-def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float) -> list[Run]:
+def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float, after: bool = False) -> list[Run]:
     made = []
     for windows in RUNS:
         for late in LATE:
-            setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated)
+            setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated, after=after)
             gain = gain_of(matrix, stream.table, windows, late)
             for part in PARTS:
                 found = best(setting.totals, setting.delays, price=gain / part)
@@ -360,12 +370,76 @@ def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None
         print(f"chosen without {name}: {chosen}, there {frame.loc[chosen, name]:.3f}")
 
 
+def gates(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
+    """Designs of the gate where both windows compete: cost over hindsight that keeps nothing back, mean / worst."""
+    lines = []
+    free = [run for pair in made.values() for run in runs_of(*pair, blocks=PARAMS.probe.blocks, gated=0.0)]
+    free = [run for run in free if run.windows == "both"]
+    designs = [("every retraining is released", 0.0, False, None)]
+    designs += [(name, gated, True, own) for gated in GATED[1:] for name, own in DESIGNS.items()]
+    designs += [(name, gated, False, DESIGNS[name]) for gated in GATED[1:] for name in (FIRST_DESIGN, SHIPPED)]
+    for name, gated, after, own in designs:
+        costs: dict[str, list[float]] = {stream: [] for stream in made}
+        counts = np.zeros(2)
+        for run in free:
+            stream, matrix = made[run.stream]
+            blocks = PARAMS.probe.blocks
+            setting = setting_of(matrix, stream.table, run.windows, run.late, blocks=blocks, gated=gated, after=after)
+            if own is not None and setting.judging is not None:
+                setting = replace(setting, judging=own(**vars(setting.judging)))
+            played = play(setting, asked_at(setting, run.price), probes=True, spaced=spaced(run.price))
+            costs[run.stream].append(played.cost(run.price) / run.least)
+            counts += played.retrainings, len(played.refused)
+        every = np.concatenate(list(costs.values()))
+        means = {stream: float(np.mean(each)) for stream, each in costs.items()}
+        lines.append(
+            {
+                "gate": name,
+                "kept back": f"{gated:g}{', fitted once more' if after else ''}",
+                "all": f"{every.mean():.3f} / {every.max():.2f}",
+                "runs, refused": f"{counts[0] / len(free):.2f}, {counts[1] / len(free):.2f}",
+                **means,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def in_words(gated: float, *, after: bool) -> str:
+    judged = f"gate on {gated:g} of a window" if gated else "every retraining is released"
+    return judged + (", then fitted once more on all rows" if after else "")
+
+
+def kept_free(told: pd.DataFrame, own: np.ndarray, fresh: np.ndarray) -> pd.DataFrame:
+    """Mean and worst by stream over hindsight with models that keep nothing back."""
+    free = told.assign(ratio=told["ratio"] * own / fresh).groupby("stream", sort=False)["ratio"]
+    frame = pd.DataFrame({"mean": free.mean(), "worst": free.max()})
+    frame.loc["all"] = [frame["mean"].mean(), frame["worst"].max()]
+    return frame.reset_index(names="stream")
+
+
+def stationary(made: dict[str, tuple[Stream, LossMatrix]], cache: Path, *, cores: int) -> None:
+    """Retrainings on the shuffled streams, and on one that does not drift."""
+    still = [(shuffled(stream, seed=1), matrix) for stream, matrix in made.values()]
+    real = load(STATIONARY, cache / "packages")
+    still.append((real, matrix_of(real, cache, cores=cores)))
+    lines = []
+    for stream, matrix in still:
+        still_matrix = matrix_of(stream, cache, cores=cores)
+        for gated in GATED:
+            lines += controls(stream, matrix, still_matrix, blocks=PARAMS.probe.blocks, gated=gated)
+    show(frame := pd.DataFrame(lines))
+    over = frame[frame["retrainings"] > frame["in hindsight"] + 1]
+    slid = frame[frame["windows"] == "sliding"]["retrainings"].max()
+    print(f"stationary: above hindsight + 1 in {len(over)} of {len(frame)}; sliding at most {slid} of 50")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cache", type=Path, help="folder that keeps the fits; default: one that is removed")
     parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--designs", action="store_true")
+    parser.add_argument("--gates", action="store_true", help="designs of the gate, and nothing else")
     parser.add_argument("--only", choices=("guards", "spacings"), help="the account under others of these alone")
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--peers", type=Path, help="folder for RetrainOpt's environment; it is asked too")
@@ -377,15 +451,20 @@ def main() -> None:
         for name in given.streams:
             stream = load(name, cache / "packages")
             made[name] = (stream, matrix_of(stream, cache, cores=given.cores))
+        if given.gates:
+            show(gates(made))
+            return
         fresh = None
-        for gated in GATED:
-            runs = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=gated)]
+        for gated, after in product(GATED, AFTER):
+            if after and not gated:
+                continue
+            runs = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=gated, after=after)]
+            released = in_words(gated, after=after)
             if given.only:
                 fresh = np.array([run.least for run in runs]) if fresh is None else fresh
-                print(f"gate on {gated:g} of a window")
+                print(released)
                 show(guards(runs, fresh) if given.only == "guards" else spacings(runs))
                 continue
-            released = f"gate on {gated:g} of a window" if gated else "every retraining is released"
             print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs; {released}\n")
             show(compared(runs))
             told = records(runs)
@@ -394,7 +473,8 @@ def main() -> None:
             summary(told)
             own = np.array([run.least for run in runs])
             fresh = own if fresh is None else fresh
-            print(f"over hindsight with models that keep nothing back: {(told['ratio'] * own / fresh).mean():.3f}\n")
+            print("over hindsight with models that keep nothing back")
+            show(kept_free(told, own, fresh))
             if given.designs:
                 designs(made, gated=gated)
         alone = [
@@ -406,18 +486,7 @@ def main() -> None:
         show(beside(alone, asked_at, fits_beside, given.peers))
         if given.no_controls or given.only:
             return
-        still = [(shuffled(stream, seed=1), matrix) for stream, matrix in made.values()]
-        real = load(STATIONARY, cache / "packages")
-        still.append((real, matrix_of(real, cache, cores=given.cores)))
-        lines = []
-        for stream, matrix in still:
-            still_matrix = matrix_of(stream, cache, cores=given.cores)
-            for gated in GATED:
-                lines += controls(stream, matrix, still_matrix, blocks=blocks, gated=gated)
-        show(frame := pd.DataFrame(lines))
-        over = frame[frame["retrainings"] > frame["in hindsight"] + 1]
-        slid = frame[frame["windows"] == "sliding"]["retrainings"].max()
-        print(f"stationary: above hindsight + 1 in {len(over)} of {len(frame)}; sliding at most {slid} of 50")
+        stationary(made, cache, cores=given.cores)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def how_soon(found: np.ndarray) -> str:
     return f"{shown[0]} | {shown[1]} | {np.mean(ends < NEVER):.0%} | {np.mean(fixed < NEVER):.0%}"
 
 
-def real_years(name: str, count: int, *, flipped: bool) -> np.ndarray:
+def real_years(name: str, count: int, *, flipped: bool, checks: int = CHECKS) -> np.ndarray:
     """Years cut from the differences of two models made from more and more rows of a shipped table, mean taken out.
 
     Flipped, each check's rows keep their order and are turned by the toss of a coin: no difference, whatever wanders.
@@ -136,9 +136,9 @@ def real_years(name: str, count: int, *, flipped: bool) -> np.ndarray:
         difference = (losses[pair + 1] - losses[pair])[later] / losses[pair][later].mean()
         difference = difference - difference.mean()
         starts = rng.integers(0, len(difference), size=count // 4)
-        found += [np.resize(np.roll(difference, -start), CHECKS * ROWS) for start in starts]
+        found += [np.resize(np.roll(difference, -start), checks * ROWS) for start in starts]
     signs = np.repeat(
-        rng.choice([-1.0, 1.0], size=(len(found), CHECKS if flipped else 1)), ROWS if flipped else 1, axis=1
+        rng.choice([-1.0, 1.0], size=(len(found), checks if flipped else 1)), ROWS if flipped else 1, axis=1
     )
     return np.array(found) * signs
 

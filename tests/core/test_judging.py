@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrim.core.gate import judge
+from retrim.core.gate import Check, Verdict, judge
 from retrim.core.policy.asks import at_checks, by_rules, every
-from retrim.core.policy.judging import Judging
+from retrim.core.policy.judging import Judging, Life
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.play import Answer, Live, Seen, Setting, play
 from tests.core.test_play import ERRORS, MOMENTS, TRIGGERS
@@ -128,15 +128,43 @@ def test_the_account_starts_nothing_that_the_gate_would_refuse() -> None:
 
 @pytest.mark.parametrize("check", range(2, WINDOWS))
 def test_where_a_run_judges_the_rows_of_the_probe_the_preview_is_its_verdict(check: int) -> None:
-    said = judging().preview(matrix(), (0, 1), (0, 0), window=check - 1, labels=0, blocks=1)
-    verdict = judging().verdict(matrix(), (0, 1), (0, 0), model=check - 1, until=check)
+    life = Life((), labels=0, blocks=1)
+    said = judging().preview(matrix(), (0, 1), (0, 0), window=check - 1, life=life)
+    verdict = judging().verdict(matrix(), (0, 1), (0, 0), model=check - 1, until=check, life=life)
 
     assert said is not None
     assert (said.passes, said.reason) == (verdict.promote, verdict.reason)
 
 
 def test_with_fewer_rows_than_the_gate_judges_on_nothing_is_said_beforehand() -> None:
-    assert judging(min_rows=21).preview(matrix(), (0,), (0, 0), window=5, labels=0, blocks=1) is None
+    life = Life((), labels=0, blocks=1)
+    assert judging(min_rows=21).preview(matrix(), (0,), (0, 0), window=5, life=life) is None
+
+
+def evidence(verdict: Verdict) -> Check:
+    return next(check for check in verdict.checks if check.name == "evidence")
+
+
+def test_what_earlier_windows_showed_counts_and_that_of_the_judged_rows_does_not() -> None:
+    told = [
+        evidence(
+            judging().verdict(matrix(), (0,), (0, 0), model=4, until=5, life=Life(range(first, 5), labels=0, blocks=1))
+        )
+        for first in (4, 3, 0)
+    ]
+
+    assert told[0].figure == 1.0  # its only window judges
+    assert "1 check " in told[1].text
+    assert "4 checks " in told[2].text
+
+
+def test_what_is_fitted_once_more_is_judged_without_the_newest_rows_and_served_with_them() -> None:
+    again = replace(judging(rows=1000), apart=BLOCKS)
+    verdict = again.verdict(matrix(), (0,), (0, 0), model=6, until=6)
+    served = play(Setting(matrix(), (0,), Delays(0, 0, 0), BLOCKS, MOMENTS, 0, again), at_checks([6]), probes=False)
+
+    assert verdict.losses["all"] == pytest.approx(losses_of(5, "all", rows_of(5)).mean())
+    assert served.served[6].model == 6
 
 
 def test_a_run_waits_for_rows_enough_and_is_then_taken_up_again_without_being_paid_for_twice() -> None:

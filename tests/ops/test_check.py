@@ -14,11 +14,13 @@ from retrim.core.outlook import LONGEST
 from retrim.decision_screen import show_check, show_decision
 from retrim.errors import BadInputError
 from retrim.ops.audit import audit
+from retrim.ops.champion import champion
 from retrim.ops.check import balance, price_now
 from retrim.ops.former import restore
 from retrim.ops.person import ask_for_run
 from retrim.ops.retrain import claim, defer
 from retrim.ops.score import score
+from retrim.ops.shown import recipe_digest, shown_before
 from tests.ops.desk import START, Desk, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # half a second each: every test makes a champion with the stages
@@ -225,6 +227,30 @@ def test_a_check_keeps_what_the_gate_would_say_of_its_refits(make: Make) -> None
     assert record["preview"]["passes"]
     assert f"gain over the champion {gain:.1%}" in record["preview"]["reason"]
     assert record["pending"] == 0
+
+
+def test_checks_of_a_champion_keep_what_they_showed_for_the_gate_of_a_run(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    for day in (14, 16, 18):
+        desk.land(desk.rows(day - 2, day), day)
+        record = desk.check(day).record
+    (before,) = shown_before(desk.house, 1, record["shown"]["of"], as_of=desk.day(14))
+    life = shown_before(desk.house, 1, record["shown"]["of"])
+
+    assert [len(each.champion) for each in (before, *life)] == [8] * 4  # two days of hours, six a block
+    assert life[-1].champion.mean() == pytest.approx(record["reading"]["champion_loss"])
+    assert shown_before(desk.house, 1, "another recipe") == []
+    assert shown_before(desk.house, 2, record["shown"]["of"]) == []
+
+
+def test_a_recipe_under_other_settings_is_another_one(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    predictor = champion(desk.house).predictor
+    one, other = (
+        recipe_digest(each.house, predictor) for each in (desk, with_params(desk, split={"sliding_rows": 77}))
+    )
+
+    assert one != other
 
 
 def test_what_the_gate_would_refuse_is_not_started(make: Make) -> None:

@@ -37,3 +37,23 @@ def test_its_room_is_made_from_the_snapshot_of_the_judged_version(
     retrain.make_room(house, retrain.claim(house, sequel, now=now))
 
     assert taken == [git.Snapshot("a" * 40, ("notes.txt",))]
+
+
+@pytest.mark.parametrize("rule", ["account", "schedule"])
+def test_what_checks_showed_is_counted_in_a_run_that_the_account_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    house, now, counted = desk.house, desk.day(10), []
+    row = {"id": "one", "model": house.model, "source": "check", "as_of": iso(now), "at": iso(now), "actor": "a test"}
+    record = {"as_of": iso(now), "mode": {"mode": "refit", "reason": "a test"}, "fired": [rule]}
+    house.store.add_decision(row | {"outcome": "retrain", "reason": "a test", "record": record})
+
+    def opened(*_: Any, **given: Any) -> Room:
+        counted.append(given["by_account"])
+        return Room(tmp_path, "a" * 40, (), None)
+
+    monkeypatch.setattr(retrain, "open_room", opened)
+    retrain.make_room(house, retrain.claim(house, "one", now=now))
+
+    assert counted == [rule == "account"]

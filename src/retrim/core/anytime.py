@@ -107,23 +107,61 @@ def log_evidence(sums: Sums, *, above: float) -> float:
         sequences for Gaussian means with unknown variance; Perez-Ortiz et al. (2024), E-statistics, group invariance
         and anytime-valid testing. Counting for fewer is ours: measured in bench/probation.py, not proved.
     """
-    from scipy.special import gammaln, log_ndtr, logsumexp
-
     n = sums.count * (1 - sums.alike) / (1 + sums.alike)
     if n < LEAST:
         return 0.0
-    total = n * (sums.mean - above)
     spread = sums.spread * n / sums.count
+    return float(_log_evidence(np.array([n]), np.array([n * (sums.mean - above)]), np.array([spread]))[0])
+
+
+def _log_evidence(n: np.ndarray, total: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """The same for several series, each `LEAST` numbers or more: their sums, and squared distances from their means."""
+    from scipy.special import gammaln, log_ndtr, logsumexp
+
     squares = total * total / n + spread
-    ratio = total / np.sqrt(squares) if squares > 0 else 0.0
+    ratio = np.divide(total, np.sqrt(squares), out=np.zeros_like(total), where=squares > 0)
     share = ratio * ratio * PRIOR / (1 + n * PRIOR)  # below 1, as ratio squared is n at most
     middle, width = np.sqrt((n - 1) / (1 - share)), 8 / np.sqrt(2 * (1 - share))
-    low, high = max(middle - width, 1e-12), middle + width
-    w = (low + high) / 2 + (high - low) / 2 * PLACES
-    logs = (n - 1) * np.log(w) - w * w * (1 - share) / 2 + log_ndtr(w * np.sign(ratio) * np.sqrt(share))
-    summed = logsumexp(logs, b=WEIGHTS * (high - low) / 2)
+    low, high = np.maximum(middle - width, 1e-12), middle + width
+    w = ((low + high) / 2)[:, None] + ((high - low) / 2)[:, None] * PLACES
+    tilt = np.sign(ratio) * np.sqrt(share)
+    logs = (n - 1)[:, None] * np.log(w) - w * w * (1 - share)[:, None] / 2 + log_ndtr(w * tilt[:, None])
+    summed = logsumexp(logs, b=WEIGHTS * ((high - low) / 2)[:, None], axis=1)
     chi = (n / 2 - 1) * np.log(2) + gammaln(n / 2)
-    return float(summed - chi + np.log(2) - np.log1p(n * PRIOR) / 2)
+    return np.asarray(summed - chi + np.log(2) - np.log1p(n * PRIOR) / 2)
+
+
+def log_evidence_since(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The logarithm of `log_evidence` against "the mean is 0 or less" of `values[start:]`, for each start.
+
+    Args:
+        values: Numbers in order of time, shape (n,).
+        starts: Places in `values`, each below n, shape (k,).
+
+    Returns:
+        Shape (k,).
+    """
+    n = len(values)
+    moved = values - values[0]
+    count = (n - starts).astype("float64")
+    totals, squares = (np.concatenate([[0.0], np.cumsum(each)]) for each in (moved, moved**2))
+    products = np.concatenate([[0.0, 0.0], np.cumsum(moved[1:] * moved[:-1])])
+    total = totals[n] - totals[starts]
+    mean = total / count
+    spread = np.maximum(squares[n] - squares[starts] - total**2 / count, 0.0)
+    spread[spread <= count * (ROUNDING * np.abs(values).max()) ** 2] = 0.0
+    neighbours = products[n] - products[np.minimum(starts + 1, n)]
+    ends = 2 * total - moved[starts] - moved[-1]
+    found = neighbours - mean * ends + (count - 1) * mean**2
+    found = np.maximum(np.divide(found, spread, out=np.ones(len(starts)), where=spread > 0), 0.0)
+    alike = np.minimum(found + (1 + 3 * found) / count, ALIKE_AT_MOST)
+    left = count * (1 - alike) / (1 + alike)
+    enough, logs = left >= LEAST, np.zeros(len(starts))
+    if enough.any():
+        kept = left[enough]
+        own = kept * (mean[enough] + values[0])
+        logs[enough] = _log_evidence(kept, own, spread[enough] * kept / count[enough])
+    return logs
 
 
 def lower_bound(sums: Sums, *, alpha: float) -> float:

@@ -6,6 +6,8 @@ from typing import Any
 
 from retrim.core.training import Recipe, RecipeKind, TrainParams, WindowKind, distinct
 
+REFITTED = "refit-"  # before the training window, in the name of the champion's recipe beside another
+
 
 @dataclass(frozen=True)
 class Challenger:
@@ -24,7 +26,7 @@ class Challenger:
     @property
     def name(self) -> str:
         """Its folder in the bundle, and its name in the verdict: `all`, or `refit-all` with the champion's recipe."""
-        return self.window if self.kind == "found" else f"refit-{self.window}"
+        return self.window if self.kind == "found" else f"{REFITTED}{self.window}"
 
 
 def recipes_of(tuned: Mapping[str, Any], train: TrainParams, *, loss: str, reweight: bool) -> dict[RecipeKind, Recipe]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.core.gate import SAYABLE, GateParams, confidence_of, harm_confidence_of
+from retrim.core.gate import SAYABLE, GateParams, Support, confidence_of, harm_confidence_of
 from retrim.core.resample import mean_bound
 
 POWER = 0.8  # "seen" is: four times in five
@@ -56,6 +56,7 @@ def detectable(
     uses: float,
     draws: int,
     block_rows: int,
+    support: Support | None = None,
 ) -> Detectable | None:
     """The smallest gain that the gate sees four times in five on rows as noisy as these.
 
@@ -72,6 +73,7 @@ def detectable(
         uses: How often these rows have judged before.
         draws: Bootstrap draws.
         block_rows: Rows of a bootstrap block.
+        support: What earlier checks showed of it; None where no check started the run.
 
     Returns:
         None below 2 rows, or where the champion's loss is so near 0 that a share of it says nothing.
@@ -82,17 +84,17 @@ def detectable(
     if n < 2 or base <= 0:
         return None
     saved = champion - losses
-    margins = {}
-    for confidence in (confidence_of, harm_confidence_of):
-        asked = confidence(gate, challengers, uses=uses)
-        low = mean_bound(saved, confidence=asked, block_rows=block_rows, draws=draws, seed=gate.seed)
-        margins[confidence] = (float(saved.mean()) - low) / base
-    lost = 0.0 if gate.harm is None else gate.harm.most
-    margin, safe = margins[confidence_of], margins[harm_confidence_of]
     blocks = max(n // max(min(block_rows, n // 2), 1), 2)
-    noise = margin / float(stdtrit(blocks - 1, confidence_of(gate, challengers, uses=uses)))
+    low = mean_bound(saved, confidence=gate.confidence, block_rows=block_rows, draws=draws, seed=gate.seed)
+    noise = (float(saved.mean()) - low) / base / float(stdtrit(blocks - 1, gate.confidence))
+    sure = confidence_of(gate, challengers, uses=uses, eased=1.0 if support is None else support.gain * support.part)
+    safe = harm_confidence_of(
+        gate, challengers, uses=uses, eased=1.0 if support is None else support.harm * support.part
+    )
+    lost = 0.0 if gate.harm is None else gate.harm.most
+    margin, harmless = (noise * float(stdtrit(blocks - 1, each)) for each in (sure, safe))
     smallest, smaller = (
-        max(margin * part, safe * part - lost, gate.min_gain) + float(ndtri(POWER)) * noise * part
+        max(margin * part, harmless * part - lost, gate.min_gain) + float(ndtri(POWER)) * noise * part
         for part in (1, MORE**-0.5)
     )
     if not smallest <= SAYABLE:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from retrim.core.gate import GateParams, judge
+from retrim.core.gate import GateParams, Support, judge
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ def preview(
     rows: int,
     draws: int,
     block_rows: int,
+    support: Mapping[str, Support],
 ) -> Preview | None:
     """What the gate would say, had these refits been the challengers of a run.
 
@@ -46,6 +47,7 @@ def preview(
         rows: Rows behind these losses, which may be means over several.
         draws: Bootstrap draws.
         block_rows: Losses of a bootstrap block.
+        support: What earlier rows showed of the refits, by training window.
 
     Returns:
         None where the rows are fewer than the gate judges on.
@@ -53,5 +55,7 @@ def preview(
     if rows < gate.min_rows:
         return None
     means = gate.model_copy(update={"min_rows": 2})
-    verdict = judge(refits, champion, {}, means, draws=draws, block_rows=block_rows, uses=0.0, weights=None)
+    verdict = judge(
+        refits, champion, {}, means, draws=draws, block_rows=block_rows, uses=0.0, weights=None, support=support
+    )
     return Preview(verdict.promote, verdict.reason)

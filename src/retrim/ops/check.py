@@ -105,6 +105,7 @@ def _check(house: House, *, by: str, now: pd.Timestamp) -> Checked | None:
         "best_window": None if previous is None else previous.record.get("best_window"),
         "outlook": None if previous is None else previous.record.get("outlook"),
         "preview": None,
+        "shown": None,
         "pending": 0,
         "probe": None,
         "band": None,

@@ -155,7 +155,9 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     work = Work(table, whole, recipe, params.data, params.split.sliding_rows, params.prepare.steps, at_event)
     digest = _digest(house, work, table)
     kinds = params.train.windows
-    kept = _kept_back(whole, params.split.judge_rows)
+    kept, apart = _kept_back(whole, params.split.judge_rows), 0
+    if params.retrain.refit_after:  # what is released keeps nothing back, what is judged does
+        kept, apart = 0, kept
     scored = all_scored(work, kinds, house.workspace.policy / f"{digest}.jsonl", cores=cores())
     setting = Setting(
         matrix=LossMatrix.of(kinds, whole, scored, usual_rows=params.account.usual_rows, back=kept % whole.blocks),
@@ -164,7 +166,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         blocks=params.probe.blocks,
         moments=moments,
         first_window=0,
-        judging=Judging(params.gate, params.split.judge_rows, params.judge.draws),
+        judging=Judging(params.gate, params.split.judge_rows, params.judge.draws, apart),
     )
     unit = _unit(house, setting)
     prices = asked.prices or tuple(factor * params.account.price for factor in params.policy.prices)

@@ -1,12 +1,14 @@
 """What the probe says of a check's rows with each training window, and what that cost."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from retrim.core.bundle import Predictor
 from retrim.core.fairness.groups import as_trained
+from retrim.core.gate import Shown, support_of
 from retrim.core.metrics import row_losses
 from retrim.core.preview import Preview, preview
 from retrim.core.probe import Reading, apart_in_time, fitted_rows, judged_blocks, reading_of, refit_losses
@@ -15,6 +17,22 @@ from retrim.core.work import ProbeCost, retraining_work
 from retrim.machine import cores
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable
+from retrim.ops.shown import refitted
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a probe found.
+
+    Args:
+        readings: By training window.
+        said: What the gate would say of these refits; None where it cannot judge on so few rows.
+        shown: Its blocks, for the gate of a run to come.
+    """
+
+    readings: dict[WindowKind, Reading]
+    said: Preview | None
+    shown: Shown
 
 
 def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[WindowKind]:
@@ -24,8 +42,15 @@ def _windows(house: House, ripe: pd.DataFrame, predictor: Predictor) -> list[Win
 
 
 def read_probe(
-    house: House, ripe: KnownTable, newest: np.ndarray, predictor: Predictor, *, unprobed: np.ndarray, earlier: float
-) -> tuple[dict[WindowKind, Reading], Preview | None]:
+    house: House,
+    ripe: KnownTable,
+    newest: np.ndarray,
+    predictor: Predictor,
+    *,
+    unprobed: np.ndarray,
+    earlier: float,
+    life: Sequence[Shown],
+) -> Probed:
     """The probe's reading with each training window, side by side; and what the gate would say of their refits.
 
     Args:
@@ -35,14 +60,14 @@ def read_probe(
         predictor: The champion.
         unprobed: The mature rows that no probe has judged, shape (rows,).
         earlier: The gain that the probe before found.
+        life: What the checks before have shown of such refits.
     """
     params = house.params
     waiting, newest = apart_in_time(newest, rows=_judged_rows(house))
     waited = np.isin(np.arange(len(ripe)), waiting)
     places = np.concatenate(judged_blocks(newest, blocks=params.probe.blocks))
     judging = np.isin(np.arange(len(ripe)), newest[places])
-    recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
-    recipe = replace(recipe, balance=params.train.balance)
+    recipe = refitted(house, predictor)
     past = as_trained(_to_fit(house, ripe), params.fairness)
     champion, apart = (
         champions_losses(house, ripe.only(rows), predictor) for rows in (judging, unprobed & ~judging & ~waited)
@@ -63,7 +88,14 @@ def read_probe(
 
     windows, block_rows = _windows(house, ripe.times, predictor), params.judge.block_rows
     losses = dict(zip(windows, in_parallel(refit, windows, cores=cores()), strict=True))
+    events = list(ripe.times["_event"][judging])
     kept = slice(-params.split.judge_rows, None)
+    before = slice(None, -params.split.judge_rows)
+    own = Shown.of_rows(
+        events[before], champion[before], {kind: each[before] for kind, each in losses.items()}, block_rows=block_rows
+    )
+    shown = [*(each.before(events[kept][0]) for each in life), own]
+    most = 0.0 if params.gate.harm is None else params.gate.harm.most
     said = preview(
         {kind: each[kept] for kind, each in losses.items()},
         champion[kept],
@@ -71,12 +103,18 @@ def read_probe(
         rows=len(champion[kept]),
         draws=params.judge.draws,
         block_rows=block_rows,
+        support={kind: support_of(shown, kind, most=most) for kind in losses},
     )
-    readings = {
-        kind: reading_of(champion, each, apart=apart, block_rows=block_rows).with_waiting(len(waiting), earlier=earlier)
-        for kind, each in losses.items()
-    }
-    return readings, said
+    return Probed(
+        {
+            kind: reading_of(champion, each, apart=apart, block_rows=block_rows).with_waiting(
+                len(waiting), earlier=earlier
+            )
+            for kind, each in losses.items()
+        },
+        said,
+        Shown.of_rows(events, champion, dict(losses), block_rows=block_rows),
+    )
 
 
 def _judged_rows(house: House) -> int:

@@ -24,6 +24,7 @@ from retrim.ops.house import House
 from retrim.ops.known import KnownTable
 from retrim.ops.probing import champions_losses, cost_of, read_probe
 from retrim.ops.served import Served, predictions_of
+from retrim.ops.shown import recipe_digest, shown_before
 
 CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90 %
 
@@ -43,6 +44,7 @@ class Realised:
         outlook: What the account may hold, had the rows that still wait for a probe been judged.
         best: The training window whose refit lost least at the newest probe; None before the first.
         preview: What the gate would say of these refits; None where it cannot judge on so few rows.
+        shown: The blocks of the newest probe and of what recipe they are, as a check keeps them; None if not asked.
         pending: Rows that the champion has not seen and whose labels are not due yet.
         cost: What the probe cost; None where there was none.
         taken: By kind, the rows of the table that were measured and those that entered the account, shape (rows,).
@@ -62,6 +64,7 @@ class Realised:
     outlook: Outlook
     best: WindowKind | None
     preview: Preview | None
+    shown: dict[str, Any] | None
     pending: int
     cost: ProbeCost | None
     taken: dict[Kind, np.ndarray]
@@ -84,6 +87,7 @@ class Realised:
             "best_window": self.best,
             "outlook": self.outlook.as_record(),
             "preview": None if self.preview is None else self.preview.as_record(),
+            "shown": self.shown,
             "pending": self.pending,
             "probe": None if self.cost is None else self.cost.as_record(),
             "counted_until": iso(self.counted_until),
@@ -126,7 +130,7 @@ def realise(
     counted = _probed_at(house, version, previous)
     fresh, unprobed = (counts.waiting(kind)[known.places] for kind in ("measured", "deposited"))
     taken: dict[Kind, np.ndarray] = {}
-    loss = interval = metrics = served = reading = refits = window = cost = part = None
+    loss = interval = metrics = served = reading = refits = window = cost = part = shown = None
     said = _said_before(previous, version)
     best = None if previous is None else previous.record.get("best_window")
     usual, outlook = params.account.usual_rows, _outlook(previous, version)
@@ -147,7 +151,11 @@ def realise(
     needed = outlook.needs_probe(account, price, errors=params.account.errors, ahead=pending / usual)
     asked = params.probe.is_asked(needed=needed, drifted=drifted, waited=now - counted)
     if asked and len(newest) >= params.probe.min_rows:
-        readings, said = read_probe(house, known, newest, predictor, unprobed=unprobed, earlier=outlook.gain)
+        digest = recipe_digest(house, predictor)
+        life = shown_before(house, version, digest)
+        probed = read_probe(house, known, newest, predictor, unprobed=unprobed, earlier=outlook.gain, life=life)
+        readings, said = probed.readings, probed.said
+        shown = {"of": digest, **probed.shown.as_record()}
         # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
         window = best if best in readings else next(iter(readings))
         reading, refits = readings[window], {kind: each.probe_loss for kind, each in readings.items()}
@@ -170,6 +178,7 @@ def realise(
         outlook=outlook,
         best=best,
         preview=said,
+        shown=shown,
         pending=pending,
         cost=cost,
         taken=taken,

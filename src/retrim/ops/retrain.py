@@ -119,7 +119,9 @@ def make_room(house: House, run: Row) -> Room:
     if kept is not None and git.has_commit(house.workspace.root, kept["commit"]):
         taken = git.Snapshot(kept["commit"], tuple(kept["untracked"]))
     name = f"{run.id}-{run.attempt}"
-    room = open_room(house, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken)
+    asked = house.store.decision(run.decision)
+    by_account = asked is not None and "account" in asked.record.get("fired", [])
+    room = open_room(house, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken, by_account=by_account)
     house.store.note_run(run.id, {"snapshot": {"commit": room.snapshot, "untracked": list(room.untracked)}})
     return room
 

@@ -17,12 +17,13 @@ from retrim.errors import BadInputError
 from retrim.files import folder_digest
 from retrim.machine import CORES_VARIABLE, platform_tag
 from retrim.ops.cache_lock import using_cache
-from retrim.ops.champion import stored_bundle
+from retrim.ops.champion import stored, stored_bundle
 from retrim.ops.changed_table import refuse_changes
 from retrim.ops.former import files_for_run
 from retrim.ops.house import House
 from retrim.ops.live import Live, live, trusted_live
 from retrim.ops.mode import mode_now
+from retrim.ops.shown import recipe_digest, shown_before
 from retrim.ops.strange_code import pinned_code
 
 
@@ -48,8 +49,13 @@ class Room:
         return cls(Path(record["folder"]), record["snapshot"], tuple(record["untracked"]), record["champion"])
 
 
-def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: RunMode, taken: git.Snapshot | None) -> Room:
+def open_room(
+    house: House, name: str, *, as_of: pd.Timestamp, mode: RunMode, taken: git.Snapshot | None, by_account: bool = False
+) -> Room:
     """Makes the room `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
+
+    Where the account started the run (`by_account`), the pins hold what the checks of the champion's life have shown:
+    the stage `compare` counts it. A rebuild finds it there, and gives the same verdict.
 
     It is made from the snapshot `taken`, by default from one of the workspace as it is now.
 
@@ -58,7 +64,9 @@ def open_room(house: House, name: str, *, as_of: pd.Timestamp, mode: RunMode, ta
         RefusedError: The workspace holds a file that a tag must not publish; a batch, the champion or the release log
             was altered.
     """
-    return _open(house, name, as_of=as_of, mode=mode, champion=trusted_live(house), judged_before=None, taken=taken)
+    champion = trusted_live(house)
+    shown = _shown(house, champion, as_of=as_of) if by_account and mode != FINAL else None
+    return _open(house, name, as_of=as_of, mode=mode, champion=champion, judged_before=None, taken=taken, shown=shown)
 
 
 def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -> Room:
@@ -72,6 +80,14 @@ def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -
     name = f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}"
     with using_cache(house):
         return _open(house, name, as_of=as_of, mode=chosen, champion=champion, judged_before=as_of, taken=None)
+
+
+def _shown(house: House, champion: Live | None, *, as_of: pd.Timestamp) -> list[dict[str, Any]] | None:
+    """What the checks of the champion's life have shown of its recipe, refitted with today's settings."""
+    if champion is None:
+        return None
+    digest = recipe_digest(house, stored(house, champion.version).predictor)
+    return [each.as_record() for each in shown_before(house, champion.version, digest, as_of=as_of)]
 
 
 def _mode(house: House, champion: Live | None) -> Mode:
@@ -101,6 +117,7 @@ def _open(
     champion: Live | None,
     judged_before: pd.Timestamp | None,
     taken: git.Snapshot | None,
+    shown: list[dict[str, Any]] | None = None,
 ) -> Room:
     folder = house.workspace.runs / name
     if folder.exists():
@@ -121,6 +138,7 @@ def _open(
         "mode": mode,
         "champion": None if champion is None else champion.version,
         "judged": _judged(house, before=judged_before),
+        "shown": shown,
         "python": platform.python_version(),
         "platform": platform_tag(),
         **pinned_code(house.workspace.root, taken.commit),

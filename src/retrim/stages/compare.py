@@ -17,7 +17,20 @@ from retrim.core.detectable import detectable
 from retrim.core.fairness.look import Looked
 from retrim.core.fairness.params import FairnessParams
 from retrim.core.frames import to_parquet
-from retrim.core.gate import GateParams, Judged, Scored, Stated, Used, Verdict, judge_models, recency, score, uses
+from retrim.core.gate import (
+    NO_SUPPORT,
+    GateParams,
+    Judged,
+    Scored,
+    Stated,
+    Support,
+    Used,
+    Verdict,
+    judge_models,
+    recency,
+    score,
+    uses,
+)
 from retrim.core.keyed import at_keys
 from retrim.core.metrics import JudgeParams, measure, row_losses
 from retrim.core.models import Model
@@ -35,6 +48,7 @@ from retrim.paths import Paths
 from retrim.stages._fairness import limits_on, look_by_group
 from retrim.stages._formers import formers_on
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
+from retrim.stages._shown import support_in
 
 
 def run(
@@ -101,7 +115,8 @@ def _verdict(
     times = uses(_used(paths), judged.rows["_event"])
     formers, left_out = formers_on(judged.rows, paths, former, judge)
     drawn: dict[str, Any] = {"draws": judge.draws, "block_rows": judge.block_rows, "uses": times}
-    verdict = judge_models(judged, gate, slices, **drawn, rivals=len(formers))
+    support = support_in(read_pins(paths), judged, gate)
+    verdict = judge_models(judged, gate, slices, **drawn, rivals=len(formers), support=support)
     by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
     verdict = verdict.with_checks(by_group.checks)
     of_formers = None
@@ -114,7 +129,9 @@ def _verdict(
     verdict, contest = settle(verdict, of_formers, losses, left_out)
     told = {
         "formers": contest.as_record() if losses or left_out else None,
-        "detectable": _detectable(judged, verdict.winner, gate, judge, rivals=len(formers), uses=times),
+        "detectable": _detectable(
+            judged, verdict.winner, gate, judge, rivals=len(formers), uses=times, support=support
+        ),
         "notes": by_group.notes,
         "agreement": None,
     }
@@ -232,7 +249,14 @@ def _used(paths: Paths) -> list[Used]:
 
 
 def _detectable(
-    judged: Judged, winner: str, gate: GateParams, judge: JudgeParams, *, rivals: int, uses: float
+    judged: Judged,
+    winner: str,
+    gate: GateParams,
+    judge: JudgeParams,
+    *,
+    rivals: int,
+    uses: float,
+    support: dict[str, Support] | None,
 ) -> dict[str, Any] | None:
     if judged.champion is None:
         return None
@@ -247,6 +271,7 @@ def _detectable(
         uses=uses,
         draws=judge.draws,
         block_rows=judge.block_rows,
+        support=None if support is None else support.get(winner, NO_SUPPORT),
     )
     return None if seen is None else seen.as_record()
 

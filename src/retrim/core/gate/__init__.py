@@ -9,9 +9,11 @@ from retrim.core.gate.models import judge_models
 from retrim.core.gate.params import CalibrationParams, GateParams, GateSliceParams
 from retrim.core.gate.relative import SAYABLE
 from retrim.core.gate.reuse import Used, uses
+from retrim.core.gate.support import NO_SUPPORT, Shown, Support, support_of
 from retrim.core.gate.verdict import Check, Verdict
 
 __all__ = [
+    "NO_SUPPORT",
     "SAYABLE",
     "CalibrationParams",
     "Check",
@@ -19,7 +21,9 @@ __all__ = [
     "GateSliceParams",
     "Judged",
     "Scored",
+    "Shown",
     "Stated",
+    "Support",
     "Used",
     "Verdict",
     "confidence_of",
@@ -28,5 +32,6 @@ __all__ = [
     "judge_models",
     "recency",
     "score",
+    "support_of",
     "uses",
 ]

@@ -12,6 +12,7 @@ from retrim.core.gate.params import GateParams
 from retrim.core.gate.relative import Resampling
 from retrim.core.gate.reuse import spent
 from retrim.core.gate.rows import enough_rows
+from retrim.core.gate.support import EASIEST, NO_SUPPORT, Support, supported
 from retrim.core.gate.verdict import Verdict
 
 
@@ -26,6 +27,7 @@ def judge(
     uses: float,
     weights: np.ndarray | None,
     rivals: int = 0,
+    support: Mapping[str, Support] | None = None,
 ) -> Verdict:
     """The verdict on the best challenger, from losses alone.
 
@@ -39,12 +41,16 @@ def judge(
         uses: How often these rows have judged before.
         weights: Of each row, with mean 1, in gain, floors and the choice of the winner, shape (n,); None: all alike.
         rivals: Others that compete on the same rows and are not among `challengers`: they count among the tries.
+        support: What earlier checks showed of challengers, by name, where a check started the run; None: nobody's
+            alarm did, and the run is one of its own.
     """
     weighed = {name: losses if weights is None else losses * weights for name, losses in challengers.items()}
     winner = best_of(weighed)
     losses, own = challengers[winner], weighed[winner]
-    sure = confidence_of(gate, len(challengers) + rivals, uses=uses)
-    safe = harm_confidence_of(gate, len(challengers) + rivals, uses=uses)
+    shown = None if support is None else support.get(winner, NO_SUPPORT)
+    tries = len(challengers) + rivals
+    sure = confidence_of(gate, tries, uses=uses, eased=1.0 if shown is None else shown.gain * shown.part)
+    safe = harm_confidence_of(gate, tries, uses=uses, eased=1.0 if shown is None else shown.harm * shown.part)
     resampling = Resampling(draws, block_rows, gate.seed)
     checks = [enough_rows(len(losses), least=gate.min_rows)]
     corrected = None
@@ -55,9 +61,12 @@ def judge(
             chosen = corrected if len(challengers) > 1 else None
             checks += against_champion(own, its, gate, sure=sure, safe=safe, corrected=chosen, resampling=resampling)
             checks.append(worst_fold(losses, champion, gate, resampling=resampling))
+            if shown is not None:
+                checks.append(supported(shown))
         for name, naive in floors.items():
             its = naive if weights is None else naive * weights
-            checks.append(floor(name, own, its, confidence=sure, resampling=resampling))
+            asked = confidence_of(gate, tries, uses=uses)
+            checks.append(floor(name, own, its, confidence=asked, resampling=resampling))
     every = {**challengers, **floors} if champion is None else {**challengers, "champion": champion, **floors}
     means = {name: float(values.mean()) for name, values in every.items() if len(values)}
     return Verdict(winner, tuple(checks), means, len(losses), corrected)
@@ -69,19 +78,24 @@ def best_of(losses: Mapping[str, np.ndarray]) -> str:
     return min(sorted(means), key=lambda name: means[name])
 
 
-def confidence_of(gate: GateParams, challengers: int, *, uses: float) -> float:
+def confidence_of(gate: GateParams, challengers: int, *, uses: float, eased: float = 1.0) -> float:
     """The confidence at which the best of so many challengers is asked for its gain.
 
     It is the best of k tries, so each has a k-th of the error (Bonferroni), on rows that
-    have judged before less.
+    have judged before less; and `eased` times that, by what earlier checks have shown.
     """
-    return 1 - spent(1 - gate.confidence, uses=uses, power=gate.reuse) / challengers
+    return _confidence(gate.confidence, gate, challengers, uses=uses, eased=eased)
 
 
-def harm_confidence_of(gate: GateParams, challengers: int, *, uses: float) -> float:
+def harm_confidence_of(gate: GateParams, challengers: int, *, uses: float, eased: float = 1.0) -> float:
     """The same of the check that it is not worse; that of the gain where there is no such check."""
     asked = gate.confidence if gate.harm is None else gate.harm.confidence
-    return 1 - spent(1 - asked, uses=uses, power=gate.reuse) / challengers
+    return _confidence(asked, gate, challengers, uses=uses, eased=eased)
+
+
+def _confidence(asked: float, gate: GateParams, challengers: int, *, uses: float, eased: float) -> float:
+    error = spent(1 - asked, uses=uses, power=gate.reuse) / challengers
+    return 1 - min(error * eased, EASIEST)
 
 
 def recency(events: "pd.Series[pd.Timestamp]", half_life: str | None) -> np.ndarray | None:

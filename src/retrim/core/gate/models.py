@@ -1,5 +1,7 @@
 """The gate on models: every check there is."""
 
+from collections.abc import Mapping
+
 from retrim.core.gate.calibration import calibration
 from retrim.core.gate.churn import churn
 from retrim.core.gate.evidence import Judged
@@ -8,6 +10,7 @@ from retrim.core.gate.params import GateParams
 from retrim.core.gate.relative import Resampling
 from retrim.core.gate.reuse import reuse
 from retrim.core.gate.slices import worst_slice
+from retrim.core.gate.support import Support
 from retrim.core.gate.verdict import Check, Verdict
 from retrim.core.slices import SliceParams
 
@@ -21,6 +24,7 @@ def judge_models(
     block_rows: int,
     uses: float,
     rivals: int = 0,
+    support: Mapping[str, Support] | None = None,
 ) -> Verdict:
     """The verdict on the best challenger, with every check; all run, also after one has failed.
 
@@ -32,6 +36,7 @@ def judge_models(
         block_rows: Rows of a bootstrap block.
         uses: How often these rows have judged before.
         rivals: Others that compete on the same rows and are not among the challengers.
+        support: What earlier checks showed of challengers, by name; None where no check started the run.
     """
     champion = judged.champion
     verdict = judge(
@@ -44,6 +49,7 @@ def judge_models(
         uses=uses,
         weights=recency(judged.rows["_event"], gate.half_life),
         rivals=rivals,
+        support=support,
     )
     if not len(judged.rows):
         return verdict

@@ -1,13 +1,28 @@
 """The gate in a backtest: challengers and champion on rows that neither has seen, read off the loss matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from retrim.core.gate import GateParams, Verdict, judge
+from retrim.core.gate import GateParams, Shown, Verdict, judge, support_of
 from retrim.core.policy.matrix import Delays, LossMatrix
-from retrim.core.preview import Preview, preview
+from retrim.core.preview import Preview
+
+
+@dataclass(frozen=True)
+class Life:
+    """What a champion's checks have probed.
+
+    Args:
+        windows: Those that they have judged refits on, ascending.
+        labels: Windows until labels are known.
+        blocks: Blocks of the probe.
+    """
+
+    windows: Sequence[int]
+    labels: int
+    blocks: int
 
 
 @dataclass(frozen=True)
@@ -22,14 +37,24 @@ class Judging:
         gate: Thresholds.
         rows: Newest rows that judge, at most: `split.judge_rows`.
         draws: Bootstrap draws.
+        apart: Blocks before the newest labels that the judged model leaves out, where another is released that is
+            fitted once more on all rows; 0: what is judged is released, and the matrix says what it leaves out.
     """
 
     gate: GateParams
     rows: int
     draws: int
+    apart: int = 0
 
     def verdict(
-        self, matrix: LossMatrix, kinds: Sequence[int], champion: tuple[int, int], *, model: int, until: int
+        self,
+        matrix: LossMatrix,
+        kinds: Sequence[int],
+        champion: tuple[int, int],
+        *,
+        model: int,
+        until: int,
+        life: Life | None = None,
     ) -> Verdict:
         """The gate's verdict on model `model` of the best of some training windows.
 
@@ -39,34 +64,47 @@ class Judging:
             champion: Model and place of the training window of the one that is live.
             model: The challengers' place: their training rows end where this window begins.
             until: Windows before this one have labels.
+            life: Its probes, where the account started the run; None: what they showed does not count.
         """
         live, live_kind = champion
-        begin = int(matrix.cut.starts[max(matrix.origin(model), matrix.origin(live))])
+        origin = max(matrix.origin(model) - self.apart, 0)
+        begin = int(matrix.cut.starts[max(origin, matrix.origin(live))])
         cells = self._newest(matrix, np.flatnonzero((matrix.cut.window < until) & (matrix.cut.cells[:-1] >= begin)))
-        sums = {
-            matrix.kinds[kind]: matrix.sums[kind, matrix.origin(model), cells]
-            for kind in self._apart(matrix, kinds, matrix.origin(model))
-        }
-        return judge(
-            {kind: matrix.means_of_parts(cells, each) for kind, each in sums.items()},
+        own = self._apart(matrix, kinds, origin)
+        shown = None
+        if life is not None:
+            shown = self._shown(matrix, own, champion, life, before=_first(matrix, cells), last=until - 1)
+        return self.judged(
+            {matrix.kinds[kind]: matrix.means_of_parts(cells, matrix.sums[kind, origin, cells]) for kind in own},
             matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
+            shown,
+        )
+
+    def judged(
+        self, challengers: Mapping[str, np.ndarray], champion: np.ndarray, shown: Sequence[Shown] | None
+    ) -> Verdict:
+        """The gate's verdict on mean losses of parts, shape (parts,), in time order.
+
+        Args:
+            challengers: By training window.
+            champion: The champion's.
+            shown: What the checks of its life showed on rows before; None: no check started the run.
+        """
+        most = 0.0 if self.gate.harm is None else self.gate.harm.most
+        return judge(
+            challengers,
+            champion,
             {},
             self.gate.model_copy(update={"min_rows": 2}),  # of parts; rows are asked for before a run is judged
             draws=self.draws,
             block_rows=1,
             uses=0.0,
             weights=None,
+            support=None if shown is None else {kind: support_of(shown, kind, most=most) for kind in challengers},
         )
 
     def preview(
-        self,
-        matrix: LossMatrix,
-        kinds: Sequence[int],
-        champion: tuple[int, int],
-        *,
-        window: int,
-        labels: int,
-        blocks: int,
+        self, matrix: LossMatrix, kinds: Sequence[int], champion: tuple[int, int], *, window: int, life: Life
     ) -> Preview | None:
         """What the gate would say of the probe's refits on the newest rows of a window.
 
@@ -75,25 +113,48 @@ class Judging:
             kinds: Places of the training windows.
             champion: As for `verdict`.
             window: Newest window whose labels are known.
-            labels: Windows until labels are known.
-            blocks: Blocks of the probe.
+            life: The champion's probes.
         """
+        if min(matrix.rows[window], self.rows) < self.gate.min_rows:
+            return None
         of_window = np.flatnonzero(matrix.cut.window == window)
         cells = self._newest(matrix, of_window)
         kept = np.isin(of_window, cells)
-        sums = {
-            matrix.kinds[kind]: matrix.probe_sums(window, kind, labels=labels, blocks=blocks)[kept]
-            for kind in self._apart(matrix, kinds, max(window - labels, 0) * matrix.cut.blocks)
-        }
+        own = self._apart(matrix, kinds, max(window - life.labels, 0) * matrix.cut.blocks)
+        sums = {kind: matrix.probe_sums(window, kind, labels=life.labels, blocks=life.blocks)[kept] for kind in own}
         live, live_kind = champion
-        return preview(
-            {kind: matrix.means_of_parts(cells, each) for kind, each in sums.items()},
+        verdict = self.judged(
+            {matrix.kinds[kind]: matrix.means_of_parts(cells, each) for kind, each in sums.items()},
             matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
-            self.gate,
-            rows=int(min(matrix.rows[window], self.rows)),
-            draws=self.draws,
-            block_rows=1,
+            self._shown(matrix, own, champion, life, before=_first(matrix, cells), last=window),
         )
+        return Preview(verdict.promote, verdict.reason)
+
+    def _shown(
+        self,
+        matrix: LossMatrix,
+        kinds: Sequence[int],
+        champion: tuple[int, int],
+        life: Life,
+        *,
+        before: int,
+        last: int,
+    ) -> list[Shown]:
+        """What the probes up to window `last` showed on the cells before `before`."""
+        live, live_kind = champion
+        shown: list[Shown] = []
+        for window in life.windows:
+            cells = np.flatnonzero(matrix.cut.window == window)
+            kept = cells < before
+            if not kept.any() or window > last:
+                break
+            refits: dict[str, np.ndarray] = {}
+            for kind in kinds:
+                sums = matrix.probe_sums(window, kind, labels=life.labels, blocks=life.blocks)
+                refits[matrix.kinds[kind]] = matrix.means_of_parts(cells[kept], sums[kept])
+            its = matrix.means_of_parts(cells[kept], matrix.sums[live_kind, matrix.origin(live), cells[kept]])
+            shown.append(Shown((), its, refits))
+        return shown
 
     def deferred(self, matrix: LossMatrix, delays: Delays, *, judged: int, check: int) -> int | None:
         """The check to which a run is put off until `gate.min_rows` labelled rows have come since the last one.
@@ -128,3 +189,8 @@ class Judging:
         """Those of some cells, ascending, that lie for the most part in their newest rows."""
         own = matrix.cut.rows[cells][::-1]
         return cells[len(cells) - int((np.cumsum(own) - own / 2 <= self.rows).sum()) :]
+
+
+def _first(matrix: LossMatrix, cells: np.ndarray) -> int:
+    """The first of some cells; behind the last one where there is none."""
+    return int(cells[0]) if len(cells) else len(matrix.cut.window)

@@ -10,7 +10,7 @@ import pandas as pd
 from retrim.core.account import EMPTY, Account
 from retrim.core.history import Past, PastCheck, PastRun
 from retrim.core.outlook import Outlook
-from retrim.core.policy.judging import Judging
+from retrim.core.policy.judging import Judging, Life
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.preview import Preview
 from retrim.core.probe import Reading
@@ -234,6 +234,7 @@ class _Walk:
     best: int | None = None
     outlook: Outlook = field(default_factory=Outlook)
     waits: list[int] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
     said: Preview | None = None
     probed: int = 0
     fitted: int = 0
@@ -249,7 +250,7 @@ class _Walk:
     def promote(self) -> None:
         assert self.coming is not None
         self.live, self.coming, self.account = self.coming, None, EMPTY
-        self.outlook, self.waits, self.said = self.outlook.of_next(), [], None
+        self.outlook, self.waits, self.shown, self.said = self.outlook.of_next(), [], [], None
         self.version += 1
         self.runs[-1] = replace(self.runs[-1], state="promoted")
 
@@ -271,8 +272,10 @@ def _retrain(setting: Setting, walk: _Walk, check: int, answer: Answer) -> None:
         if until is not None:
             walk.note_run("deferred", answer.rules, moment, setting.moments[until])
             return
-        champion = (walk.live.model, walk.live.kind)
-        verdict = judging.verdict(matrix, setting.kinds, champion, model=model, until=known)
+        champion, life = (walk.live.model, walk.live.kind), None
+        if "account" in answer.rules:
+            life = _life(setting, walk)
+        verdict = judging.verdict(matrix, setting.kinds, champion, model=model, until=known, life=life)
         kind, passed = matrix.kinds.index(verdict.winner), verdict.promote
     walk.checks.append(check)
     walk.fitted += sum(int(matrix.fitted_rows[each, matrix.origin(model)]) for each in setting.kinds)
@@ -324,13 +327,16 @@ def _probe(setting: Setting, walk: _Walk, window: int) -> Reading:
     newest = read(setting, walk.live, window, kind=walk.live.kind if walk.best is None else walk.best)
     waiting = int(matrix.rows[walk.waits[:-1]].sum())
     walk.best = best_kind(setting, window)
+    walk.shown.append(window)
     walk.probed += probe_rows(setting, window)
     if setting.judging is not None:
-        champion = (walk.live.model, walk.live.kind)
-        walk.said = setting.judging.preview(
-            matrix, setting.kinds, champion, window=window, labels=setting.delays.labels, blocks=setting.blocks
-        )
+        champion, life = (walk.live.model, walk.live.kind), _life(setting, walk)
+        walk.said = setting.judging.preview(matrix, setting.kinds, champion, window=window, life=life)
     return newest.with_waiting(waiting, earlier=walk.outlook.gain)
+
+
+def _life(setting: Setting, walk: _Walk) -> Life:
+    return Life(tuple(walk.shown), setting.delays.labels, setting.blocks)
 
 
 def read(setting: Setting, live: Live, window: int, *, kind: int) -> Reading:
