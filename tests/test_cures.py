@@ -51,7 +51,7 @@ CASES = (
     Case("or land the batch in spite of it: retrim quarantine release ID --reason WHY", "ingest heavy.csv",
          ("quarantine release {batch} --reason weighed",)),
     Case("look at it: retrim quarantine show {}", "ingest heavy.csv", ("quarantine show {batch}",), again=""),
-    Case("or set data.labels to 'later' in params.yaml", "ingest unlabelled.csv", (LATER,)),
+    Case("or set data.labels to 'later' or 'or_never' in params.yaml", "ingest unlabelled.csv", (LATER,)),
     Case("land the rows, then release the labels", "ingest labels.csv --labels",
          ("ingest unlabelled.csv", "quarantine release {held} --reason so"), (LATER, ROWS)),
     Case("correct its rows: retrim ingest FILE --correction", "quarantine drop {batch} --reason twice",

@@ -238,7 +238,8 @@ def _show_written(written: "Written") -> None:
         if record["set_aside"]:
             screens.OUT.print(
                 f"! {record['set_aside']} pieces were set aside, as they hold what the last rows do not: look at them "
-                "with retrim quarantine list; release them, or widen the suite and ingest the file again",
+                "with `retrim quarantine list`; correct the file as `retrim quarantine show ID` says, and ingest it "
+                "again",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -95,18 +95,22 @@ def test_labels_that_are_likely_wrong_are_landed_again(prepared: World, session:
 
 
 @pytest.mark.cures(
-    "! {} pieces were set aside, as they hold what the last rows do not: look at them with retrim quarantine list; "
-    "release them, or widen the suite and ingest the file again"
+    "! {} pieces were set aside, as they hold what the last rows do not: look at them with `retrim quarantine list`; "
+    "correct the file as `retrim quarantine show ID` says, and ingest it again"
 )
-def test_pieces_that_init_set_aside_are_released(session: Session, cure: Cure) -> None:
-    trips = table(2400)
-    trips.loc[5, "minutes"] = None  # no row that was looked at lacks its answer
+def test_pieces_that_init_set_aside_are_corrected(session: Session, cure: Cure) -> None:
+    trips = table(2400).astype({"km": "str"})
+    trips.loc[5, "km"] = "far"  # no row that was looked at has a word there
     (session.folder / "trips.csv").write_bytes(csv(trips))
     session.type("set batches.piece_mb 0.015")
     session.type("sh git commit -q -a -m smaller")
     cure.is_asked(session.says("init --data trips.csv --target minutes --yes", code=0))
-    cure.is_done(session.says("quarantine list", code=0))
-    session.says("quarantine release {batch} --reason 'it has no answer yet'", code=0)
+    session.says("quarantine list", code=0)
+    assert "correct the cells; leave a missing one blank" in session.says("quarantine show {batch}", code=0)
+    trips.loc[5, "km"] = None
+    (session.folder / "trips.csv").write_bytes(csv(trips))
+    cure.is_done(session.says("ingest trips.csv", code=0))
+    assert "rows 2,400," in session.says("profile", code=0)
 
 
 @pytest.mark.cures("next: retrim ingest FILE, then retrim retrain")

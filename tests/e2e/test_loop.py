@@ -230,7 +230,7 @@ def refused(labelled: dict[str, Any]) -> dict[str, Any]:
         labelled["world"],
         gate={"min_gain": 0.99},
         triggers={"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 1},
-        account={"price": 0.01, "price_unit": "loss"},
+        account={"price": 1000.0, "price_unit": "loss"},  # no gain ends the hold
         drift={
             "thresholds": {"psi": 1e-6, "ks": 1e-6, "chi2": 1e-6, "psi_categories": 1e-6, "missing_share": 1.0},
             "alarms": None,
@@ -252,7 +252,7 @@ def test_a_refusal_says_why_and_starts_the_cooldown(refused: dict[str, Any]) -> 
 def test_a_refusal_debits_the_price(refused: dict[str, Any]) -> None:
     paid = refused[48]["check"]["account"]["balance"]
 
-    assert refused[52]["check"]["account_before"]["balance"] == pytest.approx(max(paid - 0.01, 0))
+    assert refused[52]["check"]["account_before"]["balance"] == max(paid - 1000.0, 0)
     assert len(refused[52]["check"]["debited"]) == 1
 
 

@@ -11,7 +11,6 @@ from retrim.core.agreement import AgreementParams, agree, agreement_record
 from retrim.core.balance import load_balanced
 from retrim.core.bundle import VERDICT, load_predictor
 from retrim.core.canonical import to_json
-from retrim.core.challengers import REFITTED
 from retrim.core.contest import FormerParams, settle
 from retrim.core.contributions import ExplainParams, importance
 from retrim.core.detectable import detectable
@@ -23,7 +22,6 @@ from retrim.core.gate import (
     GateParams,
     Judged,
     Scored,
-    Shown,
     Stated,
     Support,
     Used,
@@ -31,7 +29,6 @@ from retrim.core.gate import (
     judge_models,
     recency,
     score,
-    support_of,
     uses,
 )
 from retrim.core.keyed import at_keys
@@ -51,6 +48,7 @@ from retrim.paths import Paths
 from retrim.stages._fairness import limits_on, look_by_group
 from retrim.stages._formers import formers_on
 from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
+from retrim.stages._shown import support_in
 
 
 def run(
@@ -117,7 +115,7 @@ def _verdict(
     times = uses(_used(paths), judged.rows["_event"])
     formers, left_out = formers_on(judged.rows, paths, former, judge)
     drawn: dict[str, Any] = {"draws": judge.draws, "block_rows": judge.block_rows, "uses": times}
-    support = _support(judged, gate, read_pins(paths))
+    support = support_in(read_pins(paths), judged, gate)
     verdict = judge_models(judged, gate, slices, **drawn, rivals=len(formers), support=support)
     by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
     verdict = verdict.with_checks(by_group.checks)
@@ -246,20 +244,6 @@ def _used(paths: Paths) -> list[Used]:
     """Earlier verdicts, as pinned: the rows that each was given on."""
     earlier = read_pins(paths).get("judged", [])
     return [Used(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"])) for each in earlier]
-
-
-def _support(judged: Judged, gate: GateParams, pins: dict[str, Any]) -> dict[str, Support] | None:
-    """What earlier checks showed of the champion's recipe refitted, by the name of the challenger that is such a refit.
-
-    None where no check started the run, or nothing judges.
-    """
-    if pins.get("shown") is None or not len(judged.rows):
-        return None
-    shown = [Shown.from_record(each).before(judged.rows["_event"].iloc[0]) for each in pins["shown"]]
-    most = 0.0 if gate.harm is None else gate.harm.most
-    prefix = "" if pins["mode"] == "refit" else REFITTED
-    kinds = {name: name.removeprefix(prefix) for name in judged.challengers if name.startswith(prefix)}
-    return {name: support_of(shown, kind, most=most) for name, kind in kinds.items()}
 
 
 def _detectable(
