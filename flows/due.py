@@ -38,11 +38,15 @@ def due_once(name: str, now: str | None) -> Iterator[pd.Timestamp | None]:
         return
     house = open_house()
     if is_due_time(house, name, at):  # else a person has started it
-        due = missed_times(house, name, until=max(at, pd.Timestamp.now("UTC")))
+        due = missed_times(house, name, until=max(at, clock()))
         at = due[-1] if due else None
     yield at
     if at is not None:
         mark_due_time(house, name, at)
+
+
+def clock() -> pd.Timestamp:
+    return pd.Timestamp.now("UTC")
 
 
 def _is_scheduled(now: str | None) -> bool:

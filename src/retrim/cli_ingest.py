@@ -31,10 +31,10 @@ def ingest(
     table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Of a database: or its table.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Land a batch, or quarantine it if it is broken. A suspicious one lands with a warning.
+    """Land a batch, or quarantine it if it is broken.
 
-    A quarantined batch ends with exit code 2 and a report. The same file twice changes nothing.
-    A large file lands as several batches, a piece each.
+    A suspicious one lands with a warning. A quarantined batch ends with exit code 2 and a report. The same file twice
+    changes nothing. A large file lands as several batches, a piece each.
     """
     from retrim import screens
     from retrim.files import name_of

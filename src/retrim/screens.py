@@ -41,13 +41,15 @@ def show_table(
         brief_last: Whether the last column is cut to the line it has, instead of being broken.
     """
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    others: list[int] = []
     if brief_last:
         others = [max(len(row[place]) for row in (columns, *texts)) for place in range(len(columns) - 1)]
         room = max(OUT.width - sum(others) - GAP * len(others), LEAST)
         texts = [[*row[:-1], brief(row[-1], room)] for row in texts]
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=brief_last)
+    for place, column in enumerate(columns):
+        whole = others[0] if brief_last and place == 0 else None  # what a row is called is typed again
+        table.add_column(column, overflow="fold", no_wrap=brief_last, min_width=whole)
     for row in texts:
         table.add_row(*(Text(harmless(text)) for text in row))
     if title is not None:

@@ -72,7 +72,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, server: str, ctrl_c: None) -
     init = printed(world, "init --data history.csv --target outcome --name generated --yes")
     before = {line: printed(world, line) for line in WITH_A_VERSION}
     stopped = interrupted(world)
-    status, pruning = printed(world, "status"), printed(world, "gc --dry-run")
+    status, pruning = printed(world, "status"), printed(world, "gc --dry-run", columns=200)
     away = without_its_server(world)
     made = printed(world, f"retrain --as-of {world.day(NOW)}")
     check = printed(world, f"check --now {world.day(NOW + 1)}")
@@ -80,8 +80,8 @@ def story(tmp_path_factory: pytest.TempPathFactory, server: str, ctrl_c: None) -
     return Story(world, init, away, status, pruning, stopped, made, check, before, after)
 
 
-def printed(world: World, line: str) -> str:
-    done = world.retrim(*shlex.split(line), code=(0, 1, 2))
+def printed(world: World, line: str, *, columns: int = 80) -> str:
+    done = world.retrim(*shlex.split(line), code=(0, 1, 2), environment={"COLUMNS": str(columns)})
     return f"{done.stdout} {done.stderr}"
 
 

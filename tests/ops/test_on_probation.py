@@ -50,7 +50,8 @@ def until_it_ends(desk: Desk, day: float = 20) -> tuple[Checked, float]:
 @pytest.fixture(scope="module")
 def worse(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A version 2 that is worse, looked at until it is rolled back; the account of this house fires at every check."""
-    desk = begin(tmp_path_factory.mktemp("worse"), odd=6.0, account={"usual_rows": 48, "price": 1e-9, "errors": 0.0})
+    fires = {"account": {"usual_rows": 48, "price": 1e-9, "errors": 0.0}, "gate": {"confidence": 0.51, "harm": None}}
+    desk = begin(tmp_path_factory.mktemp("worse"), odd=6.0, **fires)
     first = beat(desk, 20)
     status = status_record(desk.house, now=desk.day(20))
     checked, day = until_it_ends(desk, 22)
