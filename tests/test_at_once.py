@@ -1,9 +1,6 @@
 """Commands with nothing to do: the answer, and that no server was started and Prefect was not even imported for it."""
 
 import json
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +10,8 @@ import pytest
 from retrim.adapters.store import iso
 from retrim.errors import RefusedError
 from retrim.ops.person import ask_for_run
-from tests.test_cli import COMMAND
+from tests.imported import Ended, ask
 from tests.world import World, make_world
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended, and what it had imported."""
-
-    code: int
-    out: str
-    err: str
-    modules: set[str]
-
-
-def ask(world: World, *arguments: str) -> Ended:
-    """Runs a command that has no server and must not start one."""
-    modules = world.root / "var" / "modules.json"
-    modules.parent.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-c", COMMAND.replace("ENDED", repr(str(modules))), json.dumps(arguments)],
-        cwd=world.root,
-        env=world.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr, set(json.loads(modules.read_text(encoding="utf-8"))))
 
 
 def started_no_server(world: World, ended: Ended) -> bool:

@@ -2,13 +2,11 @@
 
 import json
 import sqlite3
-import subprocess
-import sys
 
 import pytest
 
 from retrim.ops.champion import stored_bundle
-from tests.test_cli import COMMAND
+from tests.imported import ask
 from tests.world import World, make_world
 
 pytestmark = pytest.mark.server
@@ -27,20 +25,6 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     return made
 
 
-def ask(world: World, *arguments: str) -> tuple[int, str, set[str]]:
-    """How a command ended, what it said, and what it had imported."""
-    modules = world.root / "var" / "modules.json"
-    done = subprocess.run(
-        [sys.executable, "-c", COMMAND.replace("ENDED", repr(str(modules))), json.dumps(arguments)],
-        cwd=world.root,
-        env=world.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr, set(json.loads(modules.read_text(encoding="utf-8")))
-
-
 @pytest.mark.parametrize(
     ("command", "code", "says"),
     [
@@ -55,10 +39,10 @@ def ask(world: World, *arguments: str) -> tuple[int, str, set[str]]:
 )
 def test_no_tool_is_imported_to_say_so(world: World, command: str, code: int, says: str) -> None:
     words = command.format(day25=world.day(25), day30=world.day(30)).split()
-    ended, said, modules = ask(world, *words)
+    ended = ask(world, *words)
 
-    assert (ended, says in said) == (code, True), said
-    assert TOOLS & modules == set()
+    assert (ended.code, says in ended.said) == (code, True), ended.said
+    assert TOOLS & ended.modules == set()
 
 
 def test_what_was_predicted_was_checked_first_all_the_same(world: World) -> None:
@@ -66,11 +50,11 @@ def test_what_was_predicted_was_checked_first_all_the_same(world: World) -> None
     file = stored_bundle(world.house, 1) / "verdict" / "verdict.json"
     before = file.read_bytes()
     file.write_bytes(before + b" ")
-    ended, said, modules = ask(world, "score", "--now", world.day(30))
+    ended = ask(world, "score", "--now", world.day(30))
     file.write_bytes(before)
 
-    assert (ended, "the stored bundle of version 1 has hash" in said) == (1, True), said
-    assert "mlflow" not in modules
+    assert (ended.code, "the stored bundle of version 1 has hash" in ended.said) == (1, True), ended.said
+    assert "mlflow" not in ended.modules
 
 
 def test_a_version_that_does_not_say_its_run_is_found_by_mlflow(world: World) -> None:
@@ -79,8 +63,8 @@ def test_a_version_that_does_not_say_its_run_is_found_by_mlflow(world: World) ->
         without = json.dumps({name: value for name, value in json.loads(lineage).items() if name != "mlflow_run"})
         store.execute("update versions set lineage = ?", (without,))
         store.commit()
-        ended, said, modules = ask(world, "score", "--now", world.day(30))
+        ended = ask(world, "score", "--now", world.day(30))
         store.execute("update versions set lineage = ?", (lineage,))
 
-    assert (ended, "0 predictions written" in said) == (0, True), said
-    assert "mlflow" in modules
+    assert (ended.code, "0 predictions written" in ended.said) == (0, True), ended.said
+    assert "mlflow" in ended.modules
