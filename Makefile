@@ -36,15 +36,15 @@ setup: $(ready) ## Make .venv from requirements.lock and install retrim in it; e
 	@:
 
 .PHONY: demo
-demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when it pays, judge, promote (4 minutes on 2 idle cores).
+demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when it pays, judge, promote (6 to 7 minutes on 2 cores).
 	@$(bin)/retrim demo
 
 .PHONY: test
-test: $(ready) ## Run the tests, with the coverage of core (20 minutes on 2 cores).
+test: $(ready) ## Run the tests, with the coverage of core (half an hour or more on 2 cores).
 	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not drill" --cov --cov-report=term --cov-fail-under=95
 
 .PHONY: quick
-quick: $(ready) ## Run the tests that start no server (3 minutes).
+quick: $(ready) ## Run the tests that start no server (under 10 minutes).
 	@$(python) -m pytest -q -n 2 --dist loadfile -m "not server and not slow and not drill"
 
 .PHONY: structure
