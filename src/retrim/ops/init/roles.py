@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.init.dates import DateSpelling
+from retrim.core.init.event_time import likeliest
 from retrim.core.init.looks import Look
 from retrim.core.init.notes import Note
 from retrim.core.init.spelling import Spelling, number_pattern, plain_numbers
@@ -13,12 +14,13 @@ from retrim.core.init.task import Aim, aim_of
 from retrim.core.metrics import require
 from retrim.core.models import MODELS
 from retrim.core.table import ColumnType
+from retrim.datasets.cells import typed
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.ops.init.desk import ARRIVAL, Desk
 from retrim.ops.init.parts import declared_parts
+from retrim.ops.init.spelled import reading_of, spelt_as
 
 EXACT = 2.0**53
-TIME_NAMES = ("event_time", "timestamp", "datetime", "date_time", "time", "date", "day", "ts", "created_at", "at")
 
 
 def choose_aim(desk: Desk) -> Aim:
@@ -122,16 +124,18 @@ def choose_time(desk: Desk) -> str:
         ]
         whole = [one for one in times if one not in desk.parts]
         times = whole or times  # one that is spread over columns where none stands in one
-        times.sort(key=lambda one: TIME_NAMES.index(one.lower()) if one.lower() in TIME_NAMES else len(TIME_NAMES))
         name = times[0] if times else None
         if len(times) > 1 and name is not None:
-            name = desk.ask("when did a row's event happen?", name, tuple(times))
+            name, why = likeliest({one: _times_of(desk, one) for one in times})
+            told = desk.ask("when did a row's event happen?", name, tuple(times))
+            name, why = told, why if told == name else "as was said"
             desk.notes.append(
                 Note(
                     "event time",
                     name,
                     f"{len(times)} columns are times: {', '.join(times[:6])}",
-                    f"taken: {name}; say otherwise: --event-time",
+                    f"taken: {name}, {why}; say otherwise: --event-time. The others are no features; one that says when "
+                    "the answer was known: --label-time COL",
                     "warn",
                 )
             )
@@ -162,6 +166,10 @@ def choose_time(desk: Desk) -> str:
         )
         plans[name] = replace(plan, dates=DateSpelling((chosen,), plan.dates.zones, plan.dates.naive, ""))
     return name
+
+
+def _times_of(desk: Desk, name: str) -> pd.Series:
+    return typed(desk.cells(name), spelt_as(desk, name), "time", reading_of(desk, ARRIVAL))[0]
 
 
 def _as_order(desk: Desk, name: str) -> None:
