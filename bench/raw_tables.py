@@ -145,7 +145,7 @@ def rain_features(rows: pd.DataFrame) -> pd.DataFrame:
 
 def day_of(name: str) -> Callable[[pd.DataFrame], pd.Series]:
     """The times of a column."""
-    return lambda rows: pd.to_datetime(rows[name])
+    return lambda rows: pd.to_datetime(rows[name], utc=True).dt.tz_localize(None)
 
 
 def bike_times(rows: pd.DataFrame) -> pd.Series:

@@ -134,7 +134,7 @@ def choose_time(desk: Desk) -> str:
                     "event time",
                     name,
                     f"{len(times)} columns are times: {', '.join(times[:6])}",
-                    f"taken: {name}, {why}; say otherwise: --event-time. The others are no features; one that says when "
+                    f"taken: {name}, {why}; say otherwise: --event-time. The others are no features; if one says when "
                     "the answer was known: --label-time COL",
                     "warn",
                 )
