@@ -169,9 +169,14 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     )
     if not found.refused and desk.in_order:
         floors = floors_of(aim, season)
-        back = timed and not data.history.features
-        how = {"loss": aim.loss, "confidence": confidence, "looks_back": back}
-        desk.notes += worth_notes(worth, judge_rows=rows, floors=floors, **how)
+        desk.notes += worth_notes(
+            worth,
+            loss=aim.loss,
+            confidence=confidence,
+            judge_rows=rows,
+            floors=floors,
+            looks_back=timed and not data.history.features,
+        )
     block = _block(worth, labelled["_event"], series=bool(desk.series), judge_rows=rows)
     every = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     choices = sizes(
