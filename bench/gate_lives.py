@@ -33,6 +33,7 @@ BLOCKS = ROWS // BLOCK
 COMMON = 0.8  # of the variance of a difference: what any refit has against this champion
 PRICES = (0.01, 0.1)  # of the champion's loss in one check
 HELD = (1.0, 0.5)  # of a check's rows
+LEAST = 2  # of those the part that judges at least, as `init` writes it
 
 
 def drawn(count: int, errors: str, alike: float) -> np.ndarray:
@@ -54,13 +55,16 @@ def promoted(judging: Judging, probe: np.ndarray, run: np.ndarray, *, price: flo
         probe: What the probe's refits save in each block, shape (checks, blocks).
         run: What the challengers of runs save there.
         price: Of a retraining.
-        held: Share of a check's rows that judge.
+        held: Share of a check's rows that judge, at most.
     """
     account, shown, runs = EMPTY, [], 0
-    kept = BLOCKS - round(held * BLOCKS)
+    ceiling = round(held * BLOCKS)
     for saved, own in zip(probe, run, strict=True):
         account = account.deposit(float(saved.mean()), error=float(saved.std(ddof=1)) / BLOCKS**0.5, share=1.0)
         if account.pays(price, errors=PARAMS.account.errors, ahead=PARAMS.account.ahead):
+            early = [*shown, seen(saved[: BLOCKS - ceiling])]
+            size = judging.sized([*shown, seen(saved)], early, tries=1, block_rows=BLOCK)
+            kept = BLOCKS - round(size.rows / BLOCK)
             before = [*shown, seen(saved[:kept])]
             champion = np.ones(BLOCKS - kept)
             if judging.judged({"all": 1 - saved[kept:]}, champion, before).promote:
@@ -73,13 +77,15 @@ def promoted(judging: Judging, probe: np.ndarray, run: np.ndarray, *, price: flo
 
 
 def seen(saved: np.ndarray) -> Shown:
-    return Shown((), np.ones(len(saved)), {"all": 1 - saved})
+    return Shown((), np.ones(len(saved)), {"all": 1 - saved}, BLOCK)
 
 
 def line(name: str, probes: np.ndarray, challengers: np.ndarray, *, worse: float, price: float, held: float) -> None:
     cells = []
     for design in DESIGNS.values():
-        judging = design(PARAMS.gate, ROWS, 400)
+        rows = round(held * ROWS)
+        gate = PARAMS.gate.model_copy(update={"min_rows": rows // LEAST})
+        judging = design(gate, rows, 400)
         ended = [
             promoted(judging, probe - worse, run - worse, price=price, held=held)
             for probe, run in zip(probes, challengers, strict=True)

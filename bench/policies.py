@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from gate_designs import DESIGNS, FIRST_DESIGN, SHIPPED
+from gate_designs import CEILING, DESIGNS, FIRST_DESIGN
 from matrices import BLOCKS, KINDS, matrix_of
 from policy_peers import Asked, beside
 from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
@@ -49,7 +49,6 @@ RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)
 LOW = 1e-4  # price on a stationary stream, of the loss summed over it without any retraining
 PARAMS = load_params(ROOT / "params.yaml")
 TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("account",)})
-GATE = PARAMS.gate.model_copy(update={"min_rows": 2})  # windows are as long as the stream makes them
 BAND: TriggerParams = TriggerParams.model_validate(
     {
         **TRIGGERS.model_dump(),
@@ -86,7 +85,9 @@ def setting_of(
     starts = matrix.cut.starts[:: matrix.cut.blocks]
     moments = [*table["_event"].iloc[starts], table["_event"].iloc[-1]]
     apart = round(gated * BLOCKS) if after else 0
-    judging = Judging(GATE, round(matrix.usual_rows * gated), PARAMS.judge.draws, apart) if gated else None
+    rows = round(matrix.usual_rows * gated)
+    gate = PARAMS.gate.model_copy(update={"min_rows": max(rows // 2, 2)})  # as `init` writes it
+    judging = Judging(gate, rows, PARAMS.judge.draws, apart) if gated else None
     if after:
         return Setting(replace(matrix, back=0), RUNS[windows], Delays(late, 0, 0), blocks, moments, 0, judging)
     whole, part = divmod(round(gated * BLOCKS), BLOCKS)
@@ -378,7 +379,7 @@ def gates(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
     free = [run for run in free if run.windows == "both"]
     designs = [("every retraining is released", 0.0, False, None)]
     designs += [(name, gated, True, own) for gated in GATED[1:] for name, own in DESIGNS.items()]
-    designs += [(name, gated, False, DESIGNS[name]) for gated in GATED[1:] for name in (FIRST_DESIGN, SHIPPED)]
+    designs += [(name, gated, False, DESIGNS[name]) for gated in GATED[1:] for name in (FIRST_DESIGN, CEILING)]
     for name, gated, after, own in designs:
         costs: dict[str, list[float]] = {stream: [] for stream in made}
         counts = np.zeros(2)
