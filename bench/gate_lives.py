@@ -33,7 +33,6 @@ BLOCKS = ROWS // BLOCK
 COMMON = 0.8  # of the variance of a difference: what any refit has against this champion
 PRICES = (0.01, 0.1)  # of the champion's loss in one check
 HELD = (1.0, 0.5)  # of a check's rows
-LEAST = 2  # of those the part that judges at least, as `init` writes it
 
 
 def drawn(count: int, errors: str, alike: float) -> np.ndarray:
@@ -80,11 +79,20 @@ def seen(saved: np.ndarray) -> Shown:
     return Shown((), np.ones(len(saved)), {"all": 1 - saved}, BLOCK)
 
 
-def line(name: str, probes: np.ndarray, challengers: np.ndarray, *, worse: float, price: float, held: float) -> None:
+def line(
+    name: str,
+    probes: np.ndarray,
+    challengers: np.ndarray,
+    given: argparse.Namespace,
+    *,
+    worse: float,
+    price: float,
+    held: float,
+) -> None:
     cells = []
-    for design in DESIGNS.values():
+    for design in (DESIGNS[each] for each in given.designs):
         rows = round(held * ROWS)
-        gate = PARAMS.gate.model_copy(update={"min_rows": rows // LEAST})
+        gate = PARAMS.gate.model_copy(update={"min_rows": round(rows * given.least)})
         judging = design(gate, rows, 400)
         ended = [
             promoted(judging, probe - worse, run - worse, price=price, held=held)
@@ -111,21 +119,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lives", type=int, default=200)
     parser.add_argument("--only", default="", help="differences whose name holds this")
+    parser.add_argument("--least", type=float, default=0.5, help="share of those rows that judge at least")
+    parser.add_argument("--designs", nargs="*", default=list(DESIGNS), choices=list(DESIGNS))
     parser.add_argument("--real", action="store_true")
     given = parser.parse_args()
-    columns: Sequence[str] = ("differences", "refits", "price", "judged", *(f"{name} (runs)" for name in DESIGNS))
+    columns: Sequence[str] = ("differences", "refits", "price", "judged", *(f"{name} (runs)" for name in given.designs))
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
     if given.real:
         for flipped in (True, False):
             for name in ("bike", "bank", "rodents"):
                 saved = -blocks(real_years(name, given.lives, flipped=flipped, checks=CHECKS))
                 kind = "turned by check" if flipped else "wandering"
-                line(f"{name}: {kind}", saved, saved, worse=0.0, price=PRICES[0], held=HELD[0])
+                line(f"{name}: {kind}", saved, saved, given, worse=0.0, price=PRICES[0], held=HELD[0])
         return
     for name, probe, run in simulated(given.lives, given.only):
         for worse in (0.0, PARAMS.gate.min_gain):
             for price, held in zip(PRICES, HELD, strict=True):
-                line(name, probe, run, worse=worse, price=price, held=held)
+                line(name, probe, run, given, worse=worse, price=price, held=held)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def share_passing(effect: Effect, asked: Asked, rows: int, *, lives: int = 400) 
     draw, passed = np.random.default_rng(3), 0
     support = None if asked.support is None else {"a": asked.support}
     for _ in range(lives):
-        saved = effect.gain + draw.normal(0, effect.noise / asked.block_rows**0.5, blocks)
+        saved = draw.normal(effect.gain, effect.error) + draw.normal(0, effect.noise / asked.block_rows**0.5, blocks)
         found = judge(
             {"a": 1 - saved},
             np.ones(blocks),
@@ -49,12 +49,13 @@ def share_passing(effect: Effect, asked: Asked, rows: int, *, lives: int = 400) 
         (Effect(0.05, 0.5), ASKED),
         (Effect(0.05, 0.5), FIRST_LOOK),
         (Effect(0.05, 0.5), replace(FIRST_LOOK, support=Support(40.0, 40.0, 6, 72))),
+        (Effect(0.05, 0.5, 0.02), ASKED),  # the gain was found on few rows
         (Effect(0.02, 0.3), ASKED),  # here gate.min_gain is the harder one
     ],
 )
 def test_on_that_many_rows_a_gain_passes_four_times_in_five(effect: Effect, asked: Asked) -> None:
     size = size_of(effect, asked, least=2 * BLOCK, most=100_000, there=10**6)
-    fewer = share_passing(effect, asked, size.rows // 2)
+    fewer = share_passing(effect, asked, size.rows // 2, lives=150)
 
     assert share_passing(effect, asked, size.rows) == pytest.approx(POWER, abs=0.06)
     assert fewer < POWER - 0.1
@@ -66,6 +67,13 @@ def test_the_larger_the_gain_and_the_less_the_noise_the_fewer_rows() -> None:
 
     assert by_gain[0] > 2 * by_gain[1] > 4 * by_gain[2]
     assert by_noise[0] > 2 * by_noise[1] > 4 * by_noise[2]
+
+
+def test_a_gain_that_was_found_on_few_rows_asks_for_more() -> None:
+    rows = [size_of(Effect(0.05, 0.5, error), ASKED, least=48, most=10**4, there=0) for error in (0.0, 0.02, 0.1)]
+
+    assert rows[0].rows < rows[1].rows < rows[2].rows == 10**4
+    assert rows[2].short is None  # a gain so large does pass on so many
 
 
 def test_what_was_shown_before_takes_rows_off() -> None:
@@ -97,11 +105,7 @@ def test_where_no_gain_is_known_the_ceiling_judges(effect: Effect | None) -> Non
 def test_each_setting_that_is_named_would_show_it(effect: Effect) -> None:
     size = size_of(effect, ASKED, least=168, most=336, there=10**6)
     assert size.short is not None
-    named = yaml.safe_load(
-        "{"
-        + size.short.partition("; for 80% it takes ")[2].partition("; ")[2].removesuffix(" would").replace(" or ", ", ")
-        + "}"
-    )
+    named = yaml.safe_load("{" + size.short.partition("what would show it: ")[2].replace("or ", "") + "}")
 
     assert "split.judge_rows" in named
     for setting, value in named.items():
@@ -119,7 +123,7 @@ def test_a_gain_below_the_least_that_the_gate_asks_shows_on_no_number_of_rows() 
 
     assert rows_needed(Effect(0.008, 0.02), ASKED, most=336) is None
     assert size.short is not None
-    assert "no number of rows would do; gate.min_gain: 0.007 would" in size.short
+    assert "no number of rows would do; what would show it: gate.min_gain: 0.007" in size.short
 
 
 def test_more_rows_than_there_are_to_keep_back_are_no_cure() -> None:
@@ -127,7 +131,7 @@ def test_more_rows_than_there_are_to_keep_back_are_no_cure() -> None:
 
     assert size.short is not None
     assert "split.judge_rows" not in size.short
-    assert size.short.endswith("no one setting would, while there are so few rows")
+    assert size.short.endswith("what would show it: no one setting, while there are so few rows")
 
 
 def seen(gain: float, noise: float, *, blocks: int, rows: int, seed: int) -> Shown:
@@ -146,6 +150,7 @@ def test_the_effect_is_that_of_the_rows_however_they_were_cut_and_however_the_ga
     assert kind == "all"
     assert effect.gain == pytest.approx(0.075, abs=0.01)  # three quarters of the rows are of the second
     assert effect.noise == pytest.approx(0.4, rel=0.1)
+    assert effect.error == pytest.approx(0.4 / (300 * 96) ** 0.5, rel=0.1)
 
 
 def test_checks_that_did_not_keep_how_long_their_blocks_are_tell_no_size() -> None:

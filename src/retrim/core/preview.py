@@ -65,8 +65,8 @@ def preview(
 
 
 def too_few_rows(check: Mapping[str, Any]) -> str | None:
-    """Why no run could show what the account holds, where that would pay for one, from a check's record; else None."""
+    """Why so few rows do not show what the account holds, where it would pay for a run, from a check's record."""
     said = check.get("preview") or {}
-    if not said.get("short") or check["account"]["balance"] < check["price"]:
+    if not said.get("short") or said["passes"] or check["account"]["balance"] < check["price"]:
         return None
     return str(said["short"])

@@ -10,7 +10,7 @@ Source:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,12 @@ class Effect:
         gain: Its mean gain.
         noise: Standard deviation of the gain of one row, had rows no memory: of the mean of n rows it is that over
             the root of n.
+        error: Standard error of the gain.
     """
 
     gain: float
     noise: float
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,8 @@ class Size:
         """The sentence for a person."""
         if self.effect is None or self.power is None:
             return f"{self.rows} rows judge"
-        return (
-            self.short
-            or f"{self.rows} rows judge: a gain of {self.effect.gain:.1%} passes {self.power:.0%} of the time"
-        )
+        gain = f"{self.effect.gain:.1%} (standard error {self.effect.error:.1%})"
+        return self.short or f"{self.rows} rows judge: a gain of {gain} passes {self.power:.0%} of the time"
 
     def as_pinned(self) -> dict[str, Any] | None:
         """The record; None where nothing tells, and the setting says how many rows judge."""
@@ -74,7 +74,7 @@ class Size:
 
     def as_record(self) -> dict[str, Any]:
         """Plain JSON types; `text` is the sentence."""
-        effect = None if self.effect is None else {"gain": self.effect.gain, "noise": self.effect.noise}
+        effect = None if self.effect is None else asdict(self.effect)
         return {"rows": self.rows, "effect": effect, "power": self.power, "short": self.short, "text": self.text}
 
 
@@ -97,7 +97,7 @@ class Asked:
     block_rows: int
 
     def passing(self, effect: Effect, rows: int) -> float:
-        """The chance that a gain passes on so many rows: that of the hardest of the checks `gain` and `harm`.
+        """The chance that a gain passes on so many rows, over its error: that of the hardest of `gain` and `harm`.
 
         All of them ask that the mean is large, so they pass and fail together but for the noise of the noise.
         """
@@ -108,22 +108,30 @@ class Asked:
         eased, safer = (1.0, 1.0) if support is None else (support.gain, support.harm)
         blocks = max(rows // max(min(self.block_rows, rows // 2), 1), 2)
         noise = max(effect.noise / rows**0.5, 1e-12)
+        wider = (1 + (effect.error / noise) ** 2) ** 0.5
         sure = confidence_of(gate, self.tries, uses=self.uses, eased=eased * part)
         chances = [
-            float(ndtr((effect.gain - gate.min_gain) / noise)),
-            _clear(effect.gain / noise, blocks, sure),
+            float(ndtr((effect.gain - gate.min_gain) / noise / wider)),
+            _clear(effect.gain / noise, blocks, sure, wider),
         ]
         if gate.harm is not None:
             safe = harm_confidence_of(gate, self.tries, uses=self.uses, eased=safer * part)
-            chances.append(_clear((effect.gain + gate.harm.most) / noise, blocks, safe))
+            chances.append(_clear((effect.gain + gate.harm.most) / noise, blocks, safe, wider))
         return min(chances)
 
 
-def _clear(distance: float, blocks: int, confidence: float) -> float:
-    """The chance that a t-test with this confidence is passed by a mean so many standard errors above its limit."""
+def _clear(distance: float, blocks: int, confidence: float, wider: float) -> float:
+    """The chance that a t-test with this confidence is passed by a mean so far above its limit.
+
+    Args:
+        distance: In standard errors of the mean.
+        blocks: Behind the mean.
+        confidence: Of the test.
+        wider: Spread of the mean, over luck and over what the distance may truly be, in the same.
+    """
     from scipy.special import nctdtr, ndtr, stdtrit
 
-    asked = float(stdtrit(blocks - 1, confidence))
+    asked, distance = float(stdtrit(blocks - 1, confidence)) / wider, distance / wider
     missed = float(nctdtr(blocks - 1, distance, asked))
     return 1 - missed if np.isfinite(missed) else float(ndtr(distance - asked))
 
@@ -152,9 +160,10 @@ def effect_of(shown: Sequence[Shown]) -> tuple[str, Effect] | None:
     best = max(kinds, key=lambda kind: means[kind])
     squares = sum(((own - own.mean()) ** 2).sum() * each for own, each in zip(saved[best], rows, strict=True))
     noise = float(np.sqrt(squares / (counts - 1).sum()))
+    error = noise / float((counts * rows).sum()) ** 0.5
     if base <= 0 or abs(means[best]) / base > SAYABLE or not np.isfinite(noise / base):
         return None
-    return best, Effect(means[best] / base, noise / base)
+    return best, Effect(means[best] / base, noise / base, error / base)
 
 
 def size_of(
@@ -180,7 +189,10 @@ def size_of(
         power = asked.passing(effect, rows)
         if power >= POWER:
             return Size(rows, effect, power)
-    return Size(most, effect, power, _short(effect, asked, most=most, power=power, there=there))
+    known = replace(effect, error=0.0)
+    at_most = asked.passing(known, most)
+    short = None if at_most >= POWER else _short(known, asked, most=most, power=at_most, there=there)
+    return Size(most, effect, power, short)
 
 
 def _short(effect: Effect, asked: Asked, *, most: int, power: float, there: int) -> str:
@@ -191,12 +203,10 @@ def _short(effect: Effect, asked: Asked, *, most: int, power: float, there: int)
         f"a gain of {effect.gain:.1%} amid noise of {noise:.1%} a block of {asked.block_rows} rows passes on "
         f"{most} rows {power:.0%} of the time; "
     )
-    text += "no number of rows would do" if needed is None else f"for 80% it takes {needed} rows"
+    text += "no number of rows would do" if needed is None else f"{needed} rows would be needed for 80%"
     cures = [f"split.judge_rows: {needed}"] if needed is not None and needed <= there else []
     cures += _lower(effect, asked, most)
-    if cures:
-        return f"{text}; {' or '.join(cures)} would"
-    return f"{text}; no one setting would, while there are so few rows"
+    return f"{text}; what would show it: {', or '.join(cures) or 'no one setting, while there are so few rows'}"
 
 
 def rows_holding(rarer: int, target: pd.Series, *, least: int) -> int:
