@@ -10,9 +10,12 @@ from retrim.datasets.landed import read_landed
 from retrim.datasets.raw import read_raw
 from retrim.datasets.table import read_content
 from retrim.errors import BadInputError
+from retrim.ops.house import open_house
 from retrim.ops.init.desk import Wishes
 from retrim.ops.init.history import contents
 from retrim.ops.init.use import look, settle
+from retrim.ops.known import known_table
+from retrim.ops.labels_came import labels_came
 from retrim.paths import Workspace
 from retrim.settings import load_params
 from tests.churn import churn
@@ -164,6 +167,19 @@ class TestAHistoryThatLanded:
         latest = labels.groupby("_arrived")["label_time"].max()
         assert latest.is_monotonic_increasing
         assert sum(batch.kind == "labels" for batch in batches) > 10
+
+    def test_a_label_counts_in_a_backtest_from_when_it_was_known_however_many_landed_at_once(
+        self, lived: tuple[Workspace, pd.DataFrame]
+    ) -> None:
+        workspace, frame = lived
+        house = open_house(workspace.root)
+        now = pd.Timestamp("2030-01-01", tz="UTC")
+        table = mature(known_table(house, as_of=now))
+        came = labels_came(house, table, as_of=now)
+        closed = frame.sort_values("at", kind="stable")["closed at"].reset_index(drop=True)
+
+        assert (came == np.maximum(closed, table["_due"])).all()
+        assert (came < table["_matured"]).mean() > 0.3
 
     def test_every_label_found_its_row(self, lived: tuple[Workspace, pd.DataFrame]) -> None:
         workspace, frame = lived
