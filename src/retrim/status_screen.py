@@ -50,6 +50,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("to do", first_steps(record)),
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
+            ("too few rows", record["short"]),
             ("cost so far", totals_in_words(record["totals"])),
             ("measured by", served_in_words(record["served"])),
             ("estimates", quality_in_words(record["estimates"])),

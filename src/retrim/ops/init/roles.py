@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.init.dates import DateSpelling
+from retrim.core.init.dues import is_called_due
 from retrim.core.init.event_time import likeliest
 from retrim.core.init.looks import Look
 from retrim.core.init.notes import Note
@@ -17,6 +18,7 @@ from retrim.core.table import ColumnType
 from retrim.datasets.cells import typed
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.ops.init.desk import ARRIVAL, Desk
+from retrim.ops.init.dues import look_for_due
 from retrim.ops.init.parts import declared_parts
 from retrim.ops.init.spelled import reading_of, spelt_as
 
@@ -122,11 +124,15 @@ def choose_time(desk: Desk) -> str:
         times = [
             plan.name for plan in plans.values() if plan.type == "time" and plan.name not in taken and not plan.skip
         ]
-        whole = [one for one in times if one not in desk.parts]
+        clocked = {parts["date"]: one for one, parts in desk.parts.items() if "date" in parts}
+        times = [one for one in times if one not in clocked]  # a day whose clock stands beside it is none by itself
+        whole = [one for one in times if one not in desk.parts or one in clocked.values()]
         times = whole or times  # one that is spread over columns where none stands in one
+        times.sort(key=is_called_due)
         name = times[0] if times else None
         if len(times) > 1 and name is not None:
-            name, why = likeliest({one: _times_of(desk, one) for one in times})
+            unlike_dues = [one for one in times if not is_called_due(one)] or times
+            name, why = likeliest({one: _times_of(desk, one) for one in unlike_dues})
             told = desk.ask("when did a row's event happen?", name, tuple(times))
             name, why = told, why if told == name else "as was said"
             desk.notes.append(
@@ -141,8 +147,9 @@ def choose_time(desk: Desk) -> str:
             )
         elif name is not None:
             desk.notes.append(Note("event time", name, "the only column of times", "taken as the event time"))
-    if wishes.label_time in desk.parts:
-        raise BadInputError(f"the label time {wishes.label_time!r} is spread over columns; give it one of its own")
+    if name is not None and wishes.order is None:
+        look_for_due(desk, name)
+        wishes = desk.wishes
     for role, column in (("event time", name), ("label time", wishes.label_time), ("due time", wishes.label_due)):
         if column is not None:
             _as_time(desk, column, role)
@@ -155,7 +162,7 @@ def choose_time(desk: Desk) -> str:
         plans[name] = replace(plans[name], role="time", skip=False)
     if wishes.label_due is not None:
         plans[wishes.label_due] = replace(plans[wishes.label_due], role="due", skip=False)
-    desk.parts, seen = declared_parts(plans, desk.parts, wishes.keep)
+    desk.parts, seen = declared_parts(plans, desk.parts, wishes.keep, label_time=wishes.label_time)
     desk.notes += seen
     if name is None:
         return ARRIVAL
