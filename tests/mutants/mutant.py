@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.mutants.places import LostPlaceError, find_file, replace_place
+from tests.mutants.places import LostPlaceError, find_files, replace_place
 
 FOLDER = Path(__file__).parent
 
@@ -49,11 +49,23 @@ class Edit:
             LostPlaceError: No file has the place, or several do.
         """
         if self.module and self.create is None:
-            return find_file(tree, self.module, self.name)
+            files = find_files(tree, self.module, self.name)
+            fitting = files if len(files) == 1 else [file for file in files if self._fits(tree / file)]
+            if len(fitting) != 1:
+                held = f"{len(fitting)} of them hold the place"
+                raise LostPlaceError(f"{self.name} (last seen in {self.module}) is in {', '.join(files)}; {held}")
+            return fitting[0]
         file = self.file or f"{'src/' * self.module.startswith('retrim.')}{self.module.replace('.', '/')}.py"
         if (tree / file).exists() == (self.create is not None):
             raise LostPlaceError(f"{file}: {'is there already' if self.create is not None else 'no such file'}")
         return file
+
+    def _fits(self, path: Path) -> bool:
+        try:
+            self.apply_to(path.read_text(encoding="utf-8"))
+        except LostPlaceError:
+            return False
+        return True
 
     def apply_to(self, text: str) -> str:
         """The text of its file, mutated.

@@ -66,32 +66,32 @@ def find_named(block: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, l
             yield from find_named(inner, prefix)
 
 
-def find_file(tree: Path, module: str, name: str = "") -> str:
-    """The file that defines a name.
+def find_files(tree: Path, module: str, name: str = "") -> list[str]:
+    """Files that may hold an edit's place: one where its name or its module decides, else all that define the name.
 
     Args:
         tree: Root of the repository.
-        module: Dotted name. It decides only where several modules define the name: as a whole, else by its last part.
+        module: Dotted name. It decides only if several modules define the name: as a whole, else by its last part.
         name: Qualified name; empty: the module itself is looked for.
 
     Raises:
-        LostPlaceError: No module has it, or several do.
+        LostPlaceError: No module defines the name, or is called so.
     """
     package, last = module.split(".", maxsplit=1)[0], module.rsplit(".", maxsplit=1)[-1]
-    same_side = [m for m in read_modules(tree) if (m.dotted.split(".")[0] == "tests") == (package == "tests")]
-    owners = [m for m in same_side if not name or name in m.names]
+    same_side = [m for m in read_modules(tree) if m.dotted.startswith("tests.") == (package == "tests")]
+    owners = [m for m in same_side if name in m.names or not name]
+    if not owners:
+        raise LostPlaceError(f"no module defines {name} (last seen in {module})")
     for candidates in (
-        owners if name else [],
+        owners,
         [m for m in owners if m.dotted == module],
-        [m for m in owners if m.dotted.split(".")[-1] == last],
+        [m for m in owners if m.dotted.rsplit(".", maxsplit=1)[-1] == last],
     ):
         if len(candidates) == 1:
-            return candidates[0].file
-    if not owners:
-        raise LostPlaceError(f"no module has {name} (last seen in {module})")
+            return [candidates[0].file]
     if not name:
-        raise LostPlaceError(f"no module is called {module}, nor has one module alone its last part")
-    raise LostPlaceError(f"{name} (last seen in {module}) is in several: {', '.join(m.dotted for m in owners)}")
+        raise LostPlaceError(f"no module is called {module}, nor is one module alone called {last}")
+    return [m.file for m in owners]
 
 
 def replace_place(text: str, name: str, pattern: str, becomes: str, *, is_expression: bool = False) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.mutant import Edit, Mutant, read_mutants
-from tests.mutants.places import LostPlaceError, find_file, replace_place
+from tests.mutants.places import LostPlaceError, replace_place
 
 SOURCE = '''
 LIMIT = 3  # rows
@@ -141,26 +141,37 @@ class TestAnExpression:
 
 
 class TestAName:
+    EDIT = Edit(module="retrim.core.old", name="size", statement="total = sum(rows)", becomes="total = 0")
+
     def test_that_only_one_module_has_is_found_wherever_it_moved(self, tmp_path: Path) -> None:
         tree = write_tree(tmp_path, core__new=SOURCE, core__old="")
 
-        assert find_file(tree, "retrim.core.old", "Window.size") == "src/retrim/core/new.py"
+        assert self.EDIT.find_file(tree) == "src/retrim/core/new.py"
 
     def test_that_several_have_is_decided_by_the_module(self, tmp_path: Path) -> None:
         tree = write_tree(tmp_path, core__new=SOURCE, core__old=SOURCE)
 
-        assert find_file(tree, "retrim.core.old", "size") == "src/retrim/core/old.py"
+        assert self.EDIT.find_file(tree) == "src/retrim/core/old.py"
 
     def test_that_several_have_is_decided_by_the_last_part_after_a_move(self, tmp_path: Path) -> None:
         tree = write_tree(tmp_path, core__new=SOURCE, drift__old=SOURCE)
 
-        assert find_file(tree, "retrim.core.old", "size") == "src/retrim/drift/old.py"
+        assert self.EDIT.find_file(tree) == "src/retrim/drift/old.py"
 
-    def test_that_several_have_is_lost_where_no_module_decides(self, tmp_path: Path) -> None:
+    def test_that_several_have_is_decided_by_the_statement_last(self, tmp_path: Path) -> None:
+        tree = write_tree(tmp_path, core__new=SOURCE, drift__newer="def size(rows): ...")
+
+        assert self.EDIT.find_file(tree) == "src/retrim/core/new.py"
+
+    def test_that_several_have_is_lost_where_nothing_decides(self, tmp_path: Path) -> None:
         tree = write_tree(tmp_path, core__new=SOURCE, drift__newer=SOURCE)
 
-        with pytest.raises(LostPlaceError, match=r"retrim\.core\.new.*retrim\.drift\.newer"):
-            find_file(tree, "retrim.core.old", "size")
+        with pytest.raises(LostPlaceError, match=r"core/new\.py.*drift/newer\.py; 2 of them"):
+            self.EDIT.find_file(tree)
+
+    def test_that_none_has_is_lost(self, tmp_path: Path) -> None:
+        with pytest.raises(LostPlaceError, match="no module defines size"):
+            self.EDIT.find_file(tmp_path)
 
 
 def test_several_edits_of_one_file_are_all_made(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ ENDS = {
     "unseen": ("y", "y = 2", "test_x", "passes with the mutant in place"),
     "no import": ("x", "import polish", "test_x", "did not run"),
     "no guard": ("x", "x = 2", "test_y", "does not pass before"),
-    "no place": ("z", "z = 2", "test_x", "no module has z"),
+    "no place": ("z", "z = 2", "test_x", "no module defines z"),
 }
 """Mutants by title: the variable that each changes, how, its guard, and what is said of it."""
 
