@@ -1,6 +1,7 @@
 """A policy played over history: the very account and decision of the live path, and never below hindsight."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,17 @@ def live_path(price: float) -> tuple[list[int], list[float]]:
             retrained.append(check)
         balances.append(account.balance)
     return retrained, balances
+
+
+@pytest.mark.parametrize(("until", "checks"), [(None, ()), ([MOMENTS[0]] * (WINDOWS + 1), (4, 6))])
+def test_while_labels_stay_away_the_schedule_starts_runs(
+    until: list[pd.Timestamp] | None, checks: tuple[int, ...]
+) -> None:
+    triggers = TRIGGERS.model_copy(update={"max_wait": "3D", "cooldown_checks": 0})
+    silent = replace(setting(), labels_until=until)
+    asks = by_rules(silent, triggers, price=1000.0, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
+
+    assert play(silent, asks, probes=True).checks == checks
 
 
 @pytest.mark.parametrize("price", [0.05, 0.5, 2.0, 1000.0])
