@@ -46,6 +46,45 @@ class TestTheHorizon:
         assert "99% of the labels of each class" in said(drafted, "horizon")
 
 
+def slowing(*, rows: int, late: np.ndarray, more: float) -> pd.DataFrame:
+    """Deliveries every 6 hours, each kilometre taking longer and longer, and when each was known.
+
+    Args:
+        rows: How many.
+        late: Days until the answer of each is known, shape (rows,).
+        more: Minutes that a kilometre takes at the end beyond those at the beginning.
+    """
+    frame, at = table(rows), hours(rows, every="6h")
+    minutes = (frame["minutes"] + more * np.arange(rows) / rows * frame["km"]).round(2)
+    return frame.assign(at=at, minutes=minutes, known=at + pd.to_timedelta(late, unit="D"))
+
+
+class TestTheMeasuredHorizon:
+    def test_is_short_where_the_world_moves_and_slow_answers_are_like_the_others(self) -> None:
+        slow = np.random.default_rng(7).random(2000) < 0.3
+        drafted = looked_at(
+            csv(slowing(rows=2000, late=np.where(slow, 60, 2), more=9)), event_time="at", label_time="known"
+        )
+
+        assert drafted.data.label_horizon == "2D"
+        assert "lost least" in said(drafted, "horizon")
+        assert "lost least" in drafted.choices["data", "label_horizon"].why
+
+    def test_waits_where_slow_answers_are_other_answers(self) -> None:
+        frame = slowing(rows=2000, late=np.full(2000, 2), more=0)
+        frame["known"] = frame["at"] + pd.to_timedelta(np.where(frame["minutes"] > 22, 60, 2), unit="D")
+        drafted = looked_at(csv(frame), event_time="at", label_time="known")
+
+        assert drafted.data.label_horizon == "60D"
+
+    def test_is_the_slowest_answers_where_the_history_is_too_short_to_try(self) -> None:
+        late = np.where(np.random.default_rng(7).random(400) < 0.3, 60, 2)
+        drafted = looked_at(csv(slowing(rows=400, late=late, more=9)), event_time="at", label_time="known")
+
+        assert drafted.data.label_horizon == "60D"
+        assert ("data", "label_horizon") in drafted.choices
+
+
 class TestADelayThatDependsOnTheAnswer:
     def test_is_said_for_numbers_too(self) -> None:
         minutes = table()["minutes"]
@@ -61,7 +100,7 @@ class TestADelayThatDependsOnTheAnswer:
         for _ in range(tables):
             known = pd.Series(pd.to_timedelta(rng.exponential(size=60), unit="D"))
             delays = Delays(known, pd.Series(rng.choice(["a", "b"], 60)), known[:0], known + pd.Timedelta("9D"))
-            told += len(delay_notes(delays, "known", horizon="9D", classes=True))
+            told += len(delay_notes(delays, "known", classes=True))
 
         # Of 1000 at 1 %, 10 are expected; beyond 3 to 20 there is 1 case in 200 (binomial).
         assert 3 <= told <= 20

@@ -14,7 +14,7 @@ from retrim.core.policy.choice import Choice, choose
 from retrim.core.policy.compare import Outcome, compare
 from retrim.core.policy.counted import count_windows
 from retrim.core.policy.cut import Cut, cut, equal_rows, equal_spans
-from retrim.core.policy.delay import label_delay, require_seen
+from retrim.core.policy.delay import known_from, label_delay, require_seen
 from retrim.core.policy.guarded import GuardCost, guard_costs
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
@@ -153,7 +153,8 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
     recipe = _recipe(house, table.iloc[: edges[0]], at_event=at_event)
     table = as_trained(table, params.fairness)
-    work = Work(table, whole, recipe, params.data, params.split.sliding_rows, params.prepare.steps, at_event)
+    known = known_from(table, whole, delay=delay) if later else None
+    work = Work(table, whole, recipe, params.data, params.split.sliding_rows, params.prepare.steps, at_event, known)
     digest = _digest(house, work, table)
     kinds = params.train.windows
     kept, apart = _kept_back(whole, params.split.judge_rows), 0
@@ -265,6 +266,7 @@ def _digest(house: House, work: Work, table: pd.DataFrame) -> str:
         "data": house.params.data.model_dump(mode="json"),
         "sliding_rows": work.sliding_rows,
         "at_event": work.at_event,
+        **({} if work.known is None else {"known": hashlib.sha256(work.known.tobytes()).hexdigest()}),
         **({"prepare": [step.model_dump(mode="json") for step in work.steps]} if work.steps else {}),
         "groups": [group.model_dump(mode="json") for group in house.params.fairness.groups]
         if work.recipe.reweight

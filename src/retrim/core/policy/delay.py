@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from retrim.core.policy.cut import Cut
 from retrim.errors import RefusedError
 
 COUNTED = 5  # of so many windows one has to count, and three in all
@@ -29,3 +30,18 @@ def label_delay(table: pd.DataFrame, span: pd.Timedelta, *, later: bool) -> int:
     known = table["_matured"] if later else table["_due"]
     late = pd.Timedelta((known - table["_event"]).median())
     return int(max(np.ceil(late / span - ALMOST), 0))
+
+
+def known_from(table: pd.DataFrame, cut: Cut, *, delay: int) -> np.ndarray:
+    """The first block, counted through all windows, before which a fit may know the label of each row, shape (n,).
+
+    A fit before a block is made `delay` windows after it: a label that had not come by then, though it was due, cannot
+    be known to it. Where the answer decides how late labels come, what is left is no fair sample, here as it is live.
+
+    Args:
+        table: Mature rows in total order.
+        cut: Its windows and blocks.
+        delay: Windows until labels are known.
+    """
+    begins = table["_event"].iloc[cut.starts]
+    return np.asarray(np.searchsorted(begins, table["_matured"], side="left") - delay * cut.blocks)
