@@ -125,7 +125,7 @@ def test_a_fit_knows_no_label_that_came_after_it_was_made() -> None:
     rows = table().assign(_due=table()["_event"])
     begins = rows["_event"].iloc[whole().starts].reset_index(drop=True)
     late = np.isin(np.arange(len(rows)), np.arange(10, 20))
-    known = known_from(rows.assign(_matured=rows["_event"].mask(late, begins[12])), whole(), delay=1)
+    known = known_from(rows["_event"], rows["_event"].mask(late, begins[12]), whole(), delay=1)
     missing = {
         job.origin: whole().starts[job.origin]
         - score_job(job, rows, whole(), TREES, DATA, sliding_rows=SLIDING, threads=1, known=known).fitted_rows

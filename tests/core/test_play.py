@@ -79,6 +79,17 @@ def live_path(price: float) -> tuple[list[int], list[float]]:
     return retrained, balances
 
 
+@pytest.mark.parametrize(("until", "checks"), [(None, ()), ([MOMENTS[0]] * (WINDOWS + 1), (4, 6))])
+def test_while_labels_stay_away_the_schedule_starts_runs(
+    until: list[pd.Timestamp] | None, checks: tuple[int, ...]
+) -> None:
+    triggers = TRIGGERS.model_copy(update={"max_wait": "3D", "cooldown_checks": 0})
+    silent = replace(setting(), labels_until=until)
+    asks = by_rules(silent, triggers, price=1000.0, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
+
+    assert play(silent, asks, probes=True).checks == checks
+
+
 @pytest.mark.parametrize("price", [0.05, 0.5, 2.0, 1000.0])
 def test_the_account_decides_as_the_live_path_does(price: float) -> None:
     asks = by_rules(setting(), TRIGGERS, price=price, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)

@@ -7,9 +7,15 @@ import pytest
 from retrim.adapters.landing import Landing
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
+from retrim.datasets.raw import read_raw
+from retrim.datasets.table import read_content
 from retrim.errors import BadInputError
+from retrim.ops.house import open_house
 from retrim.ops.init.desk import Wishes
+from retrim.ops.init.history import contents
 from retrim.ops.init.use import look, settle
+from retrim.ops.known import known_table
+from retrim.ops.labels_came import labels_came
 from retrim.paths import Workspace
 from retrim.settings import load_params
 from tests.churn import churn
@@ -162,6 +168,19 @@ class TestAHistoryThatLanded:
         assert latest.is_monotonic_increasing
         assert sum(batch.kind == "labels" for batch in batches) > 10
 
+    def test_a_label_counts_in_a_backtest_from_when_it_was_known_however_many_landed_at_once(
+        self, lived: tuple[Workspace, pd.DataFrame]
+    ) -> None:
+        workspace, frame = lived
+        house = open_house(workspace.root)
+        now = pd.Timestamp("2030-01-01", tz="UTC")
+        table = mature(known_table(house, as_of=now))
+        came = labels_came(house, table, as_of=now)
+        closed = frame.sort_values("at", kind="stable")["closed at"].reset_index(drop=True)
+
+        assert (came == np.maximum(closed, table["_due"])).all()
+        assert (came < table["_matured"]).mean() > 0.3
+
     def test_every_label_found_its_row(self, lived: tuple[Workspace, pd.DataFrame]) -> None:
         workspace, frame = lived
         table = assemble(
@@ -188,3 +207,33 @@ class TestAHistoryThatLanded:
 
         assert abs(due - true) < 0.03
         assert came - true > 0.1
+
+
+def test_a_label_time_in_parts_is_as_one_in_a_column_of_its_own() -> None:
+    at = hours(every="6h").dt.floor("D")
+    closed = at + pd.to_timedelta(np.arange(ROWS) % 5, unit="D")
+    whole = csv(table(at=at, number=np.arange(ROWS), Closed=closed))
+    parts = {"ClosedYear": closed.dt.year, "ClosedMonth": closed.dt.month_name(), "ClosedDay": closed.dt.day}
+    spread = csv(table(at=at, number=np.arange(ROWS), **parts))
+    made = [looked_at(content, event_time="at", label_time="Closed") for content in (whole, spread)]
+    now = pd.Timestamp("2026-01-01", tz="UTC")
+
+    assert made[1].known.to_list() == made[0].known.to_list()
+    assert made[1].data == made[0].data
+    assert set(made[1].reading.skip) == set(parts)
+    assert made[1].reading.parts == {}
+    files = [
+        list(contents(each, read_raw(text, "t"), now=now)) for each, text in zip(made, (whole, spread), strict=True)
+    ]
+    told = [
+        [
+            read_content(text, each.data, labels=True, reading=each.reading)
+            for piece, text in found
+            if piece.kind == "labels"
+        ]
+        for each, found in zip(made, files, strict=True)
+    ]
+    assert len(told[0]) > 3
+    for one, other in zip(*told, strict=True):
+        assert other.faults == ()
+        pd.testing.assert_frame_equal(one.frame, other.frame)

@@ -14,7 +14,7 @@ from retrim.core.policy.choice import Choice, choose
 from retrim.core.policy.compare import Outcome, compare
 from retrim.core.policy.counted import count_windows
 from retrim.core.policy.cut import Cut, cut, equal_rows, equal_spans
-from retrim.core.policy.delay import known_from, label_delay, require_seen
+from retrim.core.policy.delay import known_from, label_delay, newest_labels, require_seen
 from retrim.core.policy.guarded import GuardCost, guard_costs
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
@@ -28,6 +28,7 @@ from retrim.machine import cores
 from retrim.ops.champion import champion
 from retrim.ops.house import House
 from retrim.ops.known import known_table
+from retrim.ops.labels_came import labels_came
 from retrim.ops.mode import fits_of_a_retraining, share_of_refit
 from retrim.ops.policy_fits import Work, all_scored
 
@@ -146,14 +147,18 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     edges = _edges(table, params.policy.first, asked.windows or params.policy.windows, by=params.policy.by)
     moments = [*table["_event"].iloc[edges[:-1]], table["_event"].iloc[-1]]
     span = (moments[-1] - moments[0]) / (len(edges) - 1)
-    later = params.data.labels == "later"
-    delay = label_delay(table, span, later=later) if asked.label_delay is None else asked.label_delay
+    came = labels_came(house, table, as_of=now) if params.data.labels == "later" else None
+    delay = (
+        label_delay(table["_event"], table["_due"] if came is None else came, span)
+        if asked.label_delay is None
+        else asked.label_delay
+    )
     require_seen(delay, len(edges) - 1, span)
     at_event = delay > 0  # the delay in windows keeps the fits back; an embargo within the window would do so twice
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
     recipe = _recipe(house, table.iloc[: edges[0]], at_event=at_event)
     table = as_trained(table, params.fairness)
-    known = known_from(table, whole, delay=delay) if later else None
+    known = None if came is None else known_from(table["_event"], came, whole, delay=delay)
     work = Work(table, whole, recipe, params.data, params.split.sliding_rows, params.prepare.steps, at_event, known)
     digest = _digest(house, work, table)
     kinds = params.train.windows
@@ -169,6 +174,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         moments=moments,
         first_window=0,
         judging=Judging(params.gate, params.split.judge_rows, params.judge.draws, apart, share_of_refit(house)),
+        labels_until=None if came is None else newest_labels(came, moments),
     )
     unit = _unit(house, setting)
     prices = asked.prices or tuple(factor * params.account.price for factor in params.policy.prices)

@@ -31,7 +31,7 @@ def run(
     paths: Paths,
 ) -> None:
     """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
-    names = ["_key", "_event", "_due", data.time, *data.features, data.target, *fairness__forbidden]
+    names = ["_key", "_event", "_due", data.time, *data.features, data.target, *fairness__forbidden, *data.series]
     coded = [name for name, kind in data.features.items() if kind == "category"]
     if prepare.steps or fairness__forbidden:  # these take text
         coded = []
@@ -42,9 +42,10 @@ def run(
     view = FeatureView.learn(fitted, data, prepare.steps)
     _require_classes(view, fitted)
     part = _parts(len(table), train, judge)
+    kept = list(dict.fromkeys(["_key", "_event", "_due", *view.needs, view.target, *data.series]))
     with writing(paths.view) as add:
         for start in range(0, len(table), PIECE):
-            piece = table.iloc[start : start + PIECE][["_key", "_event", "_due", *view.needs, view.target]]
+            piece = table.iloc[start : start + PIECE][kept]
             add(piece.assign(_part=part.iloc[start : start + PIECE]))
     cut = {
         "rows": {name: int((part == name).sum()) for name in PARTS if (part == name).any()},
@@ -52,6 +53,7 @@ def run(
         "judged_from": table["_event"].iloc[judge[0]].isoformat() if len(judge) else None,
         "judged_until": table["_event"].iloc[-1].isoformat(),
         "row_order": order_digest(table["_key"]),
+        **({"series": list(data.series)} if data.series else {}),
     }
     files = {"view.json": to_json(view.as_record()), "split.json": to_json(cut)}
     if data.history.features:

@@ -95,6 +95,7 @@ def part_of(setting: Setting, first: int, last: int) -> Setting:
         moments=setting.moments[first : last + 1],
         first_window=setting.first_window + first,
         judging=setting.judging,
+        labels_until=None if setting.labels_until is None else setting.labels_until[first : last + 1],
     )
 
 

@@ -43,6 +43,7 @@ class Setting:
         moments: When each window begins, and the last ends: a check is at the end of each.
         first_window: Place of its first window in the whole history.
         judging: The gate that a retraining has to pass; None: every one is released.
+        labels_until: When the newest label had matured by each moment; None: they come all the time.
     """
 
     matrix: LossMatrix
@@ -52,6 +53,7 @@ class Setting:
     moments: Sequence[pd.Timestamp]
     first_window: int
     judging: Judging | None
+    labels_until: Sequence[pd.Timestamp] | None = None
 
     @property
     def begin(self) -> int:
