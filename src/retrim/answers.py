@@ -8,6 +8,7 @@ import pandas as pd
 from retrim.adapters.prefect_server import known_server
 from retrim.adapters.quarantine import Quarantine
 from retrim.adapters.store import Row, iso
+from retrim.core.preview import too_few_rows
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
 from retrim.ops.approval import WAITING, answer_of, waiting
@@ -113,6 +114,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "account": None if now_live is None else balance(house, now_live.version).balance,
         "price": None if now_live is None else price_now(house),
         "money": money_of(house),
+        "short": too_few_rows(checks[-1].record) if checks else None,
         "totals": checks[-1].record.get("totals") if checks else None,
         "served": checks[-1].record.get("served") if checks else None,
         "estimates": checks[-1].record.get("estimates") if checks else None,

@@ -4,6 +4,7 @@ from typing import Any
 
 from retrim import screens
 from retrim.core.gate.verdict import mark_of
+from retrim.core.preview import too_few_rows
 from retrim.words import (
     account_in_words,
     answer_in_words,
@@ -50,6 +51,7 @@ def show_decision(record: dict[str, Any]) -> None:
                 if "account" in facts
                 else None,
             ),
+            ("too few rows", too_few_rows(facts)),
             ("former champions", formers_in_words(facts.get("formers"))),
             ("probation", probation_in_words(facts.get("probation"))),
             ("probe", probe_in_words(facts)),
@@ -82,6 +84,8 @@ def show_decision(record: dict[str, Any]) -> None:
         checks = [(mark_of(c), c["name"], c["text"]) for c in record["verdict"]["checks"]]
         if seen := record["verdict"].get("detectable"):  # older versions do not have it
             checks.append(("", "could be seen", seen["text"]))
+        if size := record["verdict"].get("size"):
+            checks.append(("", "size", size["text"]))
         screens.show_table(("", "check", "figures"), checks, title="Gate")
     if record["release_checks"]:
         passed = [(mark_of(c), c["name"], c["text"]) for c in record["release_checks"]["checks"]]
