@@ -134,6 +134,7 @@ def _verdict(
         ),
         "notes": by_group.notes,
         "agreement": None,
+        "size": read_pins(paths).get("size"),
     }
     return verdict, told, by_group
 
