@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtr
 
-from retrim.core.gate import Shown, Verdict
+from retrim.core.gate import Shown, Size, Verdict
 from retrim.core.gate.support import evidence_of
 from retrim.core.policy.judging import Judging
 
@@ -17,7 +17,15 @@ Losses = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Alone(Judging):
+class AtCeiling(Judging):
+    """The newest `split.judge_rows` rows judge, whatever probes showed."""
+
+    def sized(self, shown: Sequence[Shown], early: Sequence[Shown], *, tries: int, block_rows: int) -> Size:
+        return Size(self.rows)
+
+
+@dataclass(frozen=True)
+class Alone(AtCeiling):
     """A: nothing counts but the judged rows, each time at the full error."""
 
     def judged(self, challengers: Losses, champion: np.ndarray, shown: Sequence[Shown] | None) -> Verdict:
@@ -25,7 +33,7 @@ class Alone(Judging):
 
 
 @dataclass(frozen=True)
-class Multiplied(Judging):
+class Multiplied(AtCeiling):
     """B: one e-process over all rows of the life, the judged ones its last factor; they must not contradict it."""
 
     def judged(self, challengers: Losses, champion: np.ndarray, shown: Sequence[Shown] | None) -> Verdict:
@@ -45,7 +53,7 @@ class Multiplied(Judging):
 
 
 @dataclass(frozen=True)
-class Pooled(Judging):
+class Pooled(AtCeiling):
     """D: the mean of all rows of the life and the judged ones, as one t-test whose error is divided by 50."""
 
     def judged(self, challengers: Losses, champion: np.ndarray, shown: Sequence[Shown] | None) -> Verdict:
@@ -71,9 +79,11 @@ def opened(found: Verdict, *, passes: bool) -> Verdict:
 
 LIFE = 50  # checks that D divides its error by
 FIRST_DESIGN, SHIPPED = "A: judged rows alone", "shipped: evidence eases the judged rows"
+CEILING = "shipped, but all of judge_rows judge"
 DESIGNS: dict[str, type[Judging]] = {
     FIRST_DESIGN: Alone,
     "B: e-values multiplied": Multiplied,
     "D: means pooled": Pooled,
+    CEILING: AtCeiling,
     SHIPPED: Judging,
 }

@@ -54,13 +54,16 @@ def promoted(judging: Judging, probe: np.ndarray, run: np.ndarray, *, price: flo
         probe: What the probe's refits save in each block, shape (checks, blocks).
         run: What the challengers of runs save there.
         price: Of a retraining.
-        held: Share of a check's rows that judge.
+        held: Share of a check's rows that judge, at most.
     """
     account, shown, runs = EMPTY, [], 0
-    kept = BLOCKS - round(held * BLOCKS)
+    ceiling = round(held * BLOCKS)
     for saved, own in zip(probe, run, strict=True):
         account = account.deposit(float(saved.mean()), error=float(saved.std(ddof=1)) / BLOCKS**0.5, share=1.0)
         if account.pays(price, errors=PARAMS.account.errors, ahead=PARAMS.account.ahead):
+            early = [*shown, seen(saved[: BLOCKS - ceiling])]
+            size = judging.sized([*shown, seen(saved)], early, tries=1, block_rows=BLOCK)
+            kept = BLOCKS - round(size.rows / BLOCK)
             before = [*shown, seen(saved[:kept])]
             champion = np.ones(BLOCKS - kept)
             if judging.judged({"all": 1 - saved[kept:]}, champion, before).promote:
@@ -73,13 +76,24 @@ def promoted(judging: Judging, probe: np.ndarray, run: np.ndarray, *, price: flo
 
 
 def seen(saved: np.ndarray) -> Shown:
-    return Shown((), np.ones(len(saved)), {"all": 1 - saved})
+    return Shown((), np.ones(len(saved)), {"all": 1 - saved}, BLOCK)
 
 
-def line(name: str, probes: np.ndarray, challengers: np.ndarray, *, worse: float, price: float, held: float) -> None:
+def line(
+    name: str,
+    probes: np.ndarray,
+    challengers: np.ndarray,
+    given: argparse.Namespace,
+    *,
+    worse: float,
+    price: float,
+    held: float,
+) -> None:
     cells = []
-    for design in DESIGNS.values():
-        judging = design(PARAMS.gate, ROWS, 400)
+    for design in (DESIGNS[each] for each in given.designs):
+        rows = round(held * ROWS)
+        gate = PARAMS.gate.model_copy(update={"min_rows": round(rows * given.least)})
+        judging = design(gate, rows, 400)
         ended = [
             promoted(judging, probe - worse, run - worse, price=price, held=held)
             for probe, run in zip(probes, challengers, strict=True)
@@ -105,21 +119,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lives", type=int, default=200)
     parser.add_argument("--only", default="", help="differences whose name holds this")
+    parser.add_argument("--least", type=float, default=0.5, help="share of those rows that judge at least")
+    parser.add_argument("--designs", nargs="*", default=list(DESIGNS), choices=list(DESIGNS))
     parser.add_argument("--real", action="store_true")
     given = parser.parse_args()
-    columns: Sequence[str] = ("differences", "refits", "price", "judged", *(f"{name} (runs)" for name in DESIGNS))
+    columns: Sequence[str] = ("differences", "refits", "price", "judged", *(f"{name} (runs)" for name in given.designs))
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
     if given.real:
         for flipped in (True, False):
             for name in ("bike", "bank", "rodents"):
                 saved = -blocks(real_years(name, given.lives, flipped=flipped, checks=CHECKS))
                 kind = "turned by check" if flipped else "wandering"
-                line(f"{name}: {kind}", saved, saved, worse=0.0, price=PRICES[0], held=HELD[0])
+                line(f"{name}: {kind}", saved, saved, given, worse=0.0, price=PRICES[0], held=HELD[0])
         return
     for name, probe, run in simulated(given.lives, given.only):
         for worse in (0.0, PARAMS.gate.min_gain):
             for price, held in zip(PRICES, HELD, strict=True):
-                line(name, probe, run, worse=worse, price=price, held=held)
+                line(name, probe, run, given, worse=worse, price=price, held=held)
 
 
 if __name__ == "__main__":

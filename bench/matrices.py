@@ -31,7 +31,7 @@ def cut_of(stream: Stream, blocks: int) -> Cut:
     return cut(equal_rows(n, first=round(n * FIRST), windows=WINDOWS), blocks=blocks, block_rows=stream.block_rows)
 
 
-def matrix_of(stream: Stream, cache: Path, *, cores: int, blocks: int = BLOCKS) -> LossMatrix:
+def matrix_of(stream: Stream, cache: Path, *, cores: int, blocks: int = BLOCKS, between: bool = True) -> LossMatrix:
     """The loss matrix of a stream; fits that are in `cache` already are not made again.
 
     Args:
@@ -39,13 +39,16 @@ def matrix_of(stream: Stream, cache: Path, *, cores: int, blocks: int = BLOCKS) 
         cache: Folder.
         cores: Fits at once.
         blocks: Blocks of each window; 1 where no probe is asked, for a quarter of the fits.
+        between: Whether there are fits inside windows too; else that made before the window stands for them, which
+            nobody asks where a probe has one block and the gate whole windows.
     """
     whole = cut_of(stream, blocks)
     file = cache / f"{stream.name.replace(', ', '-')}.jsonl"
     cache.mkdir(parents=True, exist_ok=True)
     done = [_read(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
     known = {each.job for each in done}
-    todo = [job for job in jobs(whole, KINDS) if job not in known]
+    wanted = [job for job in jobs(whole, KINDS) if between or job.origin % blocks == 0]
+    todo = [job for job in wanted if job not in known]
     if todo:
         with ProcessPoolExecutor(cores, initializer=_start, initargs=(stream, whole)) as pool, file.open("a") as out:
             for number, scored in enumerate(pool.map(_work, todo)):
@@ -60,8 +63,21 @@ def matrix_of(stream: Stream, cache: Path, *, cores: int, blocks: int = BLOCKS) 
                 out.flush()
                 if number % 50 == 0:
                     print(f"{stream.name}: fit {number + 1} of {len(todo)}", flush=True)
+    if not between:
+        done = [
+            _as_of(each, each.job.origin + inside, whole)
+            for each in done
+            if each.job.origin % blocks == 0
+            for inside in range(blocks)
+        ]
     rows = (len(stream.table) - int(whole.starts[0])) / WINDOWS
     return LossMatrix.of(KINDS, whole, done, usual_rows=rows, back=0)
+
+
+def _as_of(each: Scored, origin: int, whole: Cut) -> Scored:
+    """A fit taken for one made at a later block."""
+    since = whole.first_cell(origin) - whole.first_cell(each.job.origin)
+    return Scored(Job(each.job.kind, origin), each.sums[since:], each.fitted_rows)
 
 
 def _read(line: str) -> Scored:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from gate_designs import DESIGNS, FIRST_DESIGN, SHIPPED
+from gate_designs import CEILING, DESIGNS, FIRST_DESIGN
 from matrices import BLOCKS, KINDS, matrix_of
 from policy_peers import Asked, beside
 from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
@@ -49,7 +49,6 @@ RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)
 LOW = 1e-4  # price on a stationary stream, of the loss summed over it without any retraining
 PARAMS = load_params(ROOT / "params.yaml")
 TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("account",)})
-GATE = PARAMS.gate.model_copy(update={"min_rows": 2})  # windows are as long as the stream makes them
 BAND: TriggerParams = TriggerParams.model_validate(
     {
         **TRIGGERS.model_dump(),
@@ -81,12 +80,15 @@ def setting_of(
 ) -> Setting:
     """One history; with the gate, a model leaves out so much of the newest window, and is judged on it.
 
-    Where one that is fitted once more is released, that one leaves out nothing.
+    Where one that is fitted once more is released, that one leaves out nothing, and costs one fit of a refit more.
     """
     starts = matrix.cut.starts[:: matrix.cut.blocks]
     moments = [*table["_event"].iloc[starts], table["_event"].iloc[-1]]
     apart = round(gated * BLOCKS) if after else 0
-    judging = Judging(GATE, round(matrix.usual_rows * gated), PARAMS.judge.draws, apart) if gated else None
+    again = 1 / (len(RUNS[windows]) * (1 + PARAMS.backtest.origins)) if after else 0.0
+    rows = round(matrix.usual_rows * gated)
+    gate = PARAMS.gate.model_copy(update={"min_rows": max(rows // 2, 2)})  # as `init` writes it
+    judging = Judging(gate, rows, PARAMS.judge.draws, apart, again) if gated else None
     if after:
         return Setting(replace(matrix, back=0), RUNS[windows], Delays(late, 0, 0), blocks, moments, 0, judging)
     whole, part = divmod(round(gated * BLOCKS), BLOCKS)
@@ -371,14 +373,15 @@ def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None
         print(f"chosen without {name}: {chosen}, there {frame.loc[chosen, name]:.3f}")
 
 
-def gates(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
+def gates(made: dict[str, tuple[Stream, LossMatrix]], wanted: Sequence[str]) -> pd.DataFrame:
     """Designs of the gate where both windows compete: cost over hindsight that keeps nothing back, mean / worst."""
     lines = []
     free = [run for pair in made.values() for run in runs_of(*pair, blocks=PARAMS.probe.blocks, gated=0.0)]
     free = [run for run in free if run.windows == "both"]
     designs = [("every retraining is released", 0.0, False, None)]
-    designs += [(name, gated, True, own) for gated in GATED[1:] for name, own in DESIGNS.items()]
-    designs += [(name, gated, False, DESIGNS[name]) for gated in GATED[1:] for name in (FIRST_DESIGN, SHIPPED)]
+    designs += [(name, gated, True, DESIGNS[name]) for gated in GATED[1:] for name in wanted]
+    alone = [name for name in (FIRST_DESIGN, CEILING) if name in wanted]  # the size is chosen with a second fit alone
+    designs += [(name, gated, False, DESIGNS[name]) for gated in GATED[1:] for name in alone]
     for name, gated, after, own in designs:
         costs: dict[str, list[float]] = {stream: [] for stream in made}
         counts = np.zeros(2)
@@ -440,7 +443,7 @@ def main() -> None:
     parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--designs", action="store_true")
-    parser.add_argument("--gates", action="store_true", help="designs of the gate, and nothing else")
+    parser.add_argument("--gates", nargs="*", choices=list(DESIGNS), help="these designs of the gate, all by default")
     parser.add_argument("--only", choices=("guards", "spacings"), help="the account under others of these alone")
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--peers", type=Path, help="folder for RetrainOpt's environment; it is asked too")
@@ -452,8 +455,8 @@ def main() -> None:
         for name in given.streams:
             stream = load(name, cache / "packages")
             made[name] = (stream, matrix_of(stream, cache, cores=given.cores))
-        if given.gates:
-            show(gates(made))
+        if given.gates is not None:
+            show(gates(made, given.gates or list(DESIGNS)))
             return
         fresh = None
         for gated, after in product(GATED, AFTER):

@@ -11,6 +11,7 @@ from flows.moment import house as open_house
 from flows.recovery import SIGNED, mark_dead_flow_runs
 from flows.start import start
 from retrim.errors import RetrimError
+from retrim.ops.alerts import tell_suspicious
 from retrim.ops.house import House
 from retrim.ops.hung import end_hung_runs
 from retrim.ops.overdue import tell_overdue
@@ -37,4 +38,5 @@ def put_right(house: House, at: pd.Timestamp) -> list[str]:
         say("resumed", f"run-{decision}")
         started.append(decision)
     tell_overdue(house, now=at)
+    tell_suspicious(house, now=at)
     return started

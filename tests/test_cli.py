@@ -428,5 +428,5 @@ def test_the_repair_of_dates_is_said_first(ask: Ask, with_rows: World) -> None:
 
     assert ended.code == 0
     assert f"batch {before[0]['batch']}: {before[0]['arrived'][:19]}" in ended.out
-    assert "nothing was changed; to do it: retrim batch redate --yes" in ended.out
+    assert f"nothing was changed; to do it: retrim batch redate --yes --now {with_rows.day(9)}" in ended.out
     assert json.loads(ask(with_rows.root, "batch", "list", "--json").out) == before

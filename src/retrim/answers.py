@@ -8,6 +8,7 @@ import pandas as pd
 from retrim.adapters.prefect_server import known_server
 from retrim.adapters.quarantine import Quarantine
 from retrim.adapters.store import Row, iso
+from retrim.core.preview import too_few_rows
 from retrim.core.release_checks import RELEASE_CHECKS
 from retrim.errors import BadInputError
 from retrim.ops.approval import WAITING, answer_of, waiting
@@ -16,9 +17,11 @@ from retrim.ops.columns_gone import columns_gone
 from retrim.ops.guards import stopped_since
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
+from retrim.ops.person import REFIT
 from retrim.ops.probation import probation_ends, probation_now
 from retrim.ops.receipts import last_proofs
 from retrim.ops.recover import KILLED, stopped_runs
+from retrim.ops.refit_after import sequel_of
 from retrim.ops.release import live
 from retrim.ops.release_checks import FIRST
 from retrim.ops.settle import answer_to, settlement_now
@@ -69,11 +72,13 @@ def decision_record(house: House, which: str | None) -> dict[str, Any]:
     decisions = house.store.decisions(house.model)
     if not decisions:
         raise BadInputError("nothing was decided yet; run `retrim check` or `retrim retrain`")
-    found = [row for row in decisions if which is None or row.id == which or row.as_of.startswith(which)]
+    found = [row for row in decisions if row.id == which] or [
+        row for row in decisions if row.source != REFIT and (which is None or row.as_of.startswith(which))
+    ]
     if not found:
         raise BadInputError(f"no decision {which!r}; the newest is {decisions[-1].id}")
     row, checks = found[-1], [each for each in decisions if each.source == CHECK]
-    run = house.store.run(f"run-{row.id}")
+    run, sequel = house.store.run(f"run-{row.id}"), house.store.run(f"run-{sequel_of(row.id)}")
     return {
         "id": row.id,
         "source": row.source,
@@ -83,6 +88,7 @@ def decision_record(house: House, which: str | None) -> dict[str, Any]:
         "reason": row.reason,
         "record": row.record,
         "run": None if run is None else _run_record(run),
+        "refit": None if sequel is None else _run_record(sequel),
         "verdict": None if run is None or run.version is None else _verdict(house, run.version),
         "release_checks": None if run is None or run.version is None else _release_checks(house, run.version),
         "answered": answer_to(house, row),
@@ -98,7 +104,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
     stopped = stopped_runs(house)
     running = [run for run in house.store.runs(house.model, state="running") if run not in stopped]
     late = overdue(workspace=house.workspace, data=house.params.data, now=now)
-    last = decisions[-1] if decisions else None
+    last = next((row for row in reversed(decisions) if row.source != REFIT), None)
     back = rolled_back(house, decisions, None)
     server = known_server(house.workspace.prefect, house.env.prefect_url)
     return {
@@ -108,6 +114,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
         "account": None if now_live is None else balance(house, now_live.version).balance,
         "price": None if now_live is None else price_now(house),
         "money": money_of(house),
+        "short": too_few_rows(checks[-1].record) if checks else None,
         "totals": checks[-1].record.get("totals") if checks else None,
         "served": checks[-1].record.get("served") if checks else None,
         "estimates": checks[-1].record.get("estimates") if checks else None,

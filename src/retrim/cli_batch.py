@@ -113,4 +113,5 @@ def batch_redate(
     for line in (*map(str, plan.moves), *plan.stays):
         screens.OUT.print(line, highlight=False, markup=False, soft_wrap=True)
     if plan.moves and not yes:
-        screens.OUT.print("nothing was changed; to do it: retrim batch redate --yes", highlight=False)
+        cure = "nothing was changed; to do it: retrim batch redate --yes"
+        screens.OUT.print(cure if now is None else f"{cure} --now {now}", highlight=False)

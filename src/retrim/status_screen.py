@@ -40,6 +40,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("to do", None if champion or record["waiting"] else FIRST_STEPS),
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
+            ("too few rows", record["short"]),
             ("cost so far", totals_in_words(record["totals"])),
             ("measured by", served_in_words(record["served"])),
             ("estimates", quality_in_words(record["estimates"])),

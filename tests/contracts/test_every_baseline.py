@@ -69,6 +69,14 @@ def test_the_last_value_is_the_newest_training_target() -> None:
     assert last_value(view_of("regression"), train, judged, season=SEASON, cells=7).tolist() == [3.0, 3.0]
 
 
+def test_the_last_value_of_several_series_is_each_ones_own() -> None:
+    train = rows_of("regression", [1.0, 5.0, 3.0, 7.0]).assign(station=["a", "b", "a", "b"])
+    judged = rows_of("regression", [0.0, 0.0, 0.0], first=4).assign(station=["b", "a", "new"])
+    said = last_value(view_of("regression"), train, judged, season=SEASON, cells=7, entity=["station"])
+
+    assert said.tolist() == [7.0, 3.0, 7.0]
+
+
 def test_the_mean_of_classes_is_their_shares() -> None:
     train, judged = rows_of("multiclass", list("aabc")), rows_of("multiclass", ["a"], first=4)
 

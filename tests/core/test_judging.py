@@ -1,11 +1,12 @@
 """The gate in a backtest: what rows would say, from the losses of parts; and what a refusal costs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from retrim.core.gate import Check, Verdict, judge
+from retrim.core.gate import Check, Shown, Size, Verdict, judge
 from retrim.core.policy.asks import at_checks, by_rules, every
 from retrim.core.policy.judging import Judging, Life
 from retrim.core.policy.matrix import Delays, LossMatrix
@@ -166,6 +167,37 @@ def test_what_is_fitted_once_more_is_judged_without_the_newest_rows_and_served_w
 
     assert verdict.losses["all"] == pytest.approx(losses_of(5, "all", rows_of(5)).mean())
     assert served.served[6].model == 6
+
+
+class Half(Judging):
+    """Half a window judges where checks have probed."""
+
+    def sized(self, shown: Sequence[Shown], early: Sequence[Shown], *, tries: int, block_rows: int) -> Size:
+        return Size(USUAL // 2)
+
+
+def test_what_probes_showed_says_how_many_rows_judge_and_the_judged_model_leaves_out_no_more() -> None:
+    half, life = rows_of(5)[-10:], Life(range(6), labels=0, blocks=1)
+    again = Half(GATE, USUAL, 400, BLOCKS)
+    verdict = again.verdict(matrix(), (0,), (0, 0), model=6, until=6, life=life)
+    said = again.preview(matrix(), (0,), (0, 0), window=5, life=life)
+    whole = again.verdict(matrix(), (0,), (0, 0), model=6, until=6)
+
+    assert verdict.losses["champion"] == pytest.approx(losses_of(0, "all", half).mean())
+    assert verdict.losses["all"] == pytest.approx(losses_before(half[0], "all", half).mean())
+    assert whole.losses["champion"] == pytest.approx(losses_of(0, "all", rows_of(5)).mean())
+    assert said is not None
+    gain = 1 - losses_before(rows_of(5)[0], "all", half).mean() / losses_of(0, "all", half).mean()
+    assert f"gain over the champion {gain:.1%}" in said.reason
+
+
+@pytest.mark.parametrize(("gain", "rows"), [(0.5, 10), (0.02, 20)])
+def test_the_clearer_the_gain_of_the_probes_the_fewer_rows_judge(gain: float, rows: int) -> None:
+    saved = gain + np.random.default_rng(1).normal(0, 0.02, 40)
+    shown = [Shown((), np.ones(40), {"all": 1 - saved}, 5.0)]
+    found = judging(rows=20, min_rows=10, confidence=0.8).sized(shown, [], tries=1, block_rows=5)
+
+    assert found.rows == rows
 
 
 def test_a_run_waits_for_rows_enough_and_is_then_taken_up_again_without_being_paid_for_twice() -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.core.policy.cut import cut, equal_rows, equal_spans
+from retrim.core.policy.delay import known_from
 from retrim.core.policy.fitting import jobs, score_job
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.policy.play import read
@@ -116,3 +117,20 @@ def test_where_a_delay_keeps_the_fits_back_every_earlier_row_is_fitted_on() -> N
 
     # Labels are due after three hours: the two rows before are not known yet.
     assert rows == [whole().starts[8] - 2, whole().starts[8]]
+
+
+def test_a_fit_knows_no_label_that_came_after_it_was_made() -> None:
+    # Every label is due at once; those of rows 10 to 19 come as block 12 begins. With labels one window late a fit
+    # before block 12 - BLOCKS is made at that moment.
+    rows = table().assign(_due=table()["_event"])
+    begins = rows["_event"].iloc[whole().starts].reset_index(drop=True)
+    late = np.isin(np.arange(len(rows)), np.arange(10, 20))
+    known = known_from(rows["_event"], rows["_event"].mask(late, begins[12]), whole(), delay=1)
+    missing = {
+        job.origin: whole().starts[job.origin]
+        - score_job(job, rows, whole(), TREES, DATA, sliding_rows=SLIDING, threads=1, known=known).fitted_rows
+        for job in jobs(whole(), KINDS)
+        if job.kind == "all" and job.origin in (11 - BLOCKS, 12 - BLOCKS)
+    }
+
+    assert missing == {11 - BLOCKS: 10, 12 - BLOCKS: 0}

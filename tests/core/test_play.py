@@ -1,6 +1,7 @@
 """A policy played over history: the very account and decision of the live path, and never below hindsight."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,17 @@ def live_path(price: float) -> tuple[list[int], list[float]]:
             retrained.append(check)
         balances.append(account.balance)
     return retrained, balances
+
+
+@pytest.mark.parametrize(("until", "checks"), [(None, ()), ([MOMENTS[0]] * (WINDOWS + 1), (4, 6))])
+def test_while_labels_stay_away_the_schedule_starts_runs(
+    until: list[pd.Timestamp] | None, checks: tuple[int, ...]
+) -> None:
+    triggers = TRIGGERS.model_copy(update={"max_wait": "3D", "cooldown_checks": 0})
+    silent = replace(setting(), labels_until=until)
+    asks = by_rules(silent, triggers, price=1000.0, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
+
+    assert play(silent, asks, probes=True).checks == checks
 
 
 @pytest.mark.parametrize("price", [0.05, 0.5, 2.0, 1000.0])
@@ -207,3 +219,12 @@ def test_what_served_a_window_is_measured_when_its_labels_come(labels: int, meas
 
     # A model was made at check 5; the newest labelled window at check 6 is 5, or with late labels 3.
     assert (then.live.model, then.measured.model) == (5 - labels, measured)
+
+
+def test_a_second_fit_of_what_was_promoted_is_paid_for_and_of_what_was_refused_is_not() -> None:
+    judging = Judging(OPEN, USUAL, 100, again=0.25)
+    played = replace(play(setting(judging=judging), every(1, WINDOWS), probes=False), checks=(1, 3), refused=(3,))
+
+    assert played.again == 0.25
+    assert played.paid(8.0) == {1: 10.0, 3: 8.0}
+    assert played.cost(8.0) == played.loss + 18.0

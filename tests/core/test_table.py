@@ -194,6 +194,11 @@ def test_features_from_the_past_are_made_of_all_rows_that_had_landed() -> None:
     assert assemble(rows, None, data, as_of=day(9)).set_index("_key")["price lag 1"]["c"] == 6.0
 
 
+def test_batches_come_after_a_span_above_zero() -> None:
+    with pytest.raises(ValidationError, match=r"batch_every\n.*'0h' is no time at all"):
+        DataParams.model_validate(SHOP_LATER | {"batch_every": "0h"})
+
+
 PAST: dict[str, Any] = {
     "entity": [],
     "ahead": None,

@@ -411,6 +411,13 @@ def test_where_nothing_can_be_estimated_drift_may_start_it() -> None:
     assert "triggers.max_wait is 60D: drift in 2" in decision.reason
 
 
+def test_without_labels_for_long_the_schedule_may_start_a_run() -> None:
+    decision = decide(replace(SILENT, last_run=NOW - pd.Timedelta("91D")), params(rules=["account"], every="90D"))
+
+    assert (decision.outcome, decision.fired) == ("retrain", ("schedule",))
+    assert "triggers.max_wait is 60D: the last run was" in decision.reason
+
+
 def test_an_estimate_within_the_band_keeps_drift_from_starting_one() -> None:
     evidence = replace(SILENT, estimate=1.0, drifted=(("a",), ("a",)))
 

@@ -112,6 +112,53 @@ def test_a_blank_part_is_a_row_without_a_time() -> None:
     assert [(fault.column, fault.rule) for fault in read(rows("2024,1,,0")).faults] == [("at", "is not blank")]
 
 
+CLOCKED = {"at": {"date": "day", "clock": "hr"}}
+
+
+def clocked(*times: str, **changes: object) -> Reading:
+    return read(
+        ("day,hr,shop,price\n" + "".join(f"{time},a,1.5\n" for time in times)).encode(), parts=CLOCKED, **changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("clock", "told"),
+    [
+        ("7", "07:00"), ("07", "07:00"), ("13:45", "13:45"), ("13:45:59", "13:45"), ("18.00.00", "18:00"),
+        ("9h30", "09:30"), ("1:45 PM", "13:45"), ("12:05 am", "00:05"), ("12 p.m.", "12:00"), ("0", "00:00"),
+    ],
+)  # fmt: skip
+def test_a_day_and_its_clock_in_two_columns_are_one_time(clock: str, told: str) -> None:
+    assert times_of(clocked(f"2024-03-09,{clock}")) == [f"2024-03-09T{told}"]
+
+
+def test_a_day_is_spelt_as_its_column_and_placed_with_its_clock() -> None:
+    dates = {"day": ["%d/%m/%Y"]}
+
+    assert times_of(clocked("01/07/2024,24", dates=dates, zone="Europe/Berlin")) == ["2024-07-01T22:00"]
+
+
+def test_stored_days_and_clocks_read_as_those_of_text() -> None:
+    day, clock = pd.Timestamp("2024-03-09"), pd.Timestamp("2024-03-09 13:45:10")
+    stored = pa.table({"day": [day.date()], "hr": [clock.time()], "shop": ["a"], "price": [1.0]})
+    file = io.BytesIO()
+    pq.write_table(stored, file)
+
+    assert times_of(read(file.getvalue(), parts=CLOCKED)) == ["2024-03-09T13:45"]
+
+
+@pytest.mark.parametrize("time", ["2024-03-09,25", "2024-03-09,noon", "2024-03-09,13:61", "2024-03-09T05:00:00,7"])
+def test_what_is_no_clock_is_a_fault_that_names_the_parts(time: str) -> None:
+    (fault,) = clocked("2024-03-09,1", time).faults
+
+    assert (fault.column, fault.count, fault.examples[0].row) == ("at", 1, 1)
+    assert "day, hr" in fault.rule
+
+
+def test_a_blank_clock_is_a_row_without_a_time() -> None:
+    assert [(fault.column, fault.rule) for fault in clocked("2024-03-09,").faults] == [("at", "is not blank")]
+
+
 def test_a_file_needs_each_part_and_not_the_time() -> None:
     (fault,) = read(b"at,shop,price\n2024-01-01,a,1\n").faults
 
@@ -132,6 +179,9 @@ def test_labels_name_their_rows_by_the_parts_of_a_key() -> None:
         {"at": {"year": "yr", "month": "mon"}},
         {"at": {"year": "yr", "month": "mon", "day": "mon"}},
         {"at": {"year": "at", "month": "mon", "day": "day"}},
+        {"at": {"clock": "hr"}},
+        {"at": {"date": "day", "month": "mon"}},
+        {"at": {"date": "day", "clock": "hr", "hour": "mon"}},
     ],
 )
 def test_parts_of_no_whole_day_are_refused_in_the_settings(parts: dict[str, dict[str, str]]) -> None:

@@ -501,7 +501,7 @@ def test_rows_with_labels_are_estimated_as_if_they_had_none(make: Make) -> None:
     assert record["estimates"]["scored"] == 1
 
 
-def test_without_labels_for_long_the_estimate_is_asked_too(make: Make) -> None:
+def test_without_labels_for_long_estimate_and_schedule_are_asked_too(make: Make) -> None:
     desk = make(
         labels="later",
         changes=JUDGED_ON_MORE
@@ -510,7 +510,7 @@ def test_without_labels_for_long_the_estimate_is_asked_too(make: Make) -> None:
     desk.land(desk.rows(10, 14).assign(outcome=float("nan"), level=9.0), 14)
     checked = desk.check(14)
 
-    assert [said["rule"] for said in checked.record["said"]] == ["account", "estimate"]
+    assert [said["rule"] for said in checked.record["said"]] == ["account", "estimate", "schedule"]
     assert checked.record["labels_until"] == iso(desk.day(10))
 
 

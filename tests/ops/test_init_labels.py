@@ -7,9 +7,15 @@ import pytest
 from retrim.adapters.landing import Landing
 from retrim.core.table import assemble, mature
 from retrim.datasets.landed import read_landed
+from retrim.datasets.raw import read_raw
+from retrim.datasets.table import read_content
 from retrim.errors import BadInputError
+from retrim.ops.house import open_house
 from retrim.ops.init.desk import Wishes
+from retrim.ops.init.history import contents
 from retrim.ops.init.use import look, settle
+from retrim.ops.known import known_table
+from retrim.ops.labels_came import labels_came
 from retrim.paths import Workspace
 from retrim.settings import load_params
 from tests.churn import churn
@@ -46,6 +52,45 @@ class TestTheHorizon:
         assert "99% of the labels of each class" in said(drafted, "horizon")
 
 
+def slowing(*, rows: int, late: np.ndarray, more: float) -> pd.DataFrame:
+    """Deliveries every 6 hours, each kilometre taking longer and longer, and when each was known.
+
+    Args:
+        rows: How many.
+        late: Days until the answer of each is known, shape (rows,).
+        more: Minutes that a kilometre takes at the end beyond those at the beginning.
+    """
+    frame, at = table(rows), hours(rows, every="6h")
+    minutes = (frame["minutes"] + more * np.arange(rows) / rows * frame["km"]).round(2)
+    return frame.assign(at=at, minutes=minutes, known=at + pd.to_timedelta(late, unit="D"))
+
+
+class TestTheMeasuredHorizon:
+    def test_is_short_where_the_world_moves_and_slow_answers_are_like_the_others(self) -> None:
+        slow = np.random.default_rng(7).random(2000) < 0.3
+        drafted = looked_at(
+            csv(slowing(rows=2000, late=np.where(slow, 60, 2), more=9)), event_time="at", label_time="known"
+        )
+
+        assert drafted.data.label_horizon == "2D"
+        assert "lost least" in said(drafted, "horizon")
+        assert "lost least" in drafted.choices["data", "label_horizon"].why
+
+    def test_waits_where_slow_answers_are_other_answers(self) -> None:
+        frame = slowing(rows=2000, late=np.full(2000, 2), more=0.5)
+        frame["known"] = frame["at"] + pd.to_timedelta(np.where(frame["minutes"] > 26, 60, 2), unit="D")
+        drafted = looked_at(csv(frame), event_time="at", label_time="known")
+
+        assert drafted.data.label_horizon == "60D"
+
+    def test_is_the_slowest_answers_where_the_history_is_too_short_to_try(self) -> None:
+        late = np.where(np.random.default_rng(7).random(400) < 0.3, 60, 2)
+        drafted = looked_at(csv(slowing(rows=400, late=late, more=9)), event_time="at", label_time="known")
+
+        assert drafted.data.label_horizon == "60D"
+        assert ("data", "label_horizon") in drafted.choices
+
+
 class TestADelayThatDependsOnTheAnswer:
     def test_is_said_for_numbers_too(self) -> None:
         minutes = table()["minutes"]
@@ -61,7 +106,7 @@ class TestADelayThatDependsOnTheAnswer:
         for _ in range(tables):
             known = pd.Series(pd.to_timedelta(rng.exponential(size=60), unit="D"))
             delays = Delays(known, pd.Series(rng.choice(["a", "b"], 60)), known[:0], known + pd.Timedelta("9D"))
-            told += len(delay_notes(delays, "known", horizon="9D", classes=True))
+            told += len(delay_notes(delays, "known", classes=True))
 
         # Of 1000 at 1 %, 10 are expected; beyond 3 to 20 there is 1 case in 200 (binomial).
         assert 3 <= told <= 20
@@ -123,6 +168,19 @@ class TestAHistoryThatLanded:
         assert latest.is_monotonic_increasing
         assert sum(batch.kind == "labels" for batch in batches) > 10
 
+    def test_a_label_counts_in_a_backtest_from_when_it_was_known_however_many_landed_at_once(
+        self, lived: tuple[Workspace, pd.DataFrame]
+    ) -> None:
+        workspace, frame = lived
+        house = open_house(workspace.root)
+        now = pd.Timestamp("2030-01-01", tz="UTC")
+        table = mature(known_table(house, as_of=now))
+        came = labels_came(house, table, as_of=now)
+        closed = frame.sort_values("at", kind="stable")["closed at"].reset_index(drop=True)
+
+        assert (came == np.maximum(closed, table["_due"])).all()
+        assert (came < table["_matured"]).mean() > 0.3
+
     def test_every_label_found_its_row(self, lived: tuple[Workspace, pd.DataFrame]) -> None:
         workspace, frame = lived
         table = assemble(
@@ -149,3 +207,33 @@ class TestAHistoryThatLanded:
 
         assert abs(due - true) < 0.03
         assert came - true > 0.1
+
+
+def test_a_label_time_in_parts_is_as_one_in_a_column_of_its_own() -> None:
+    at = hours(every="6h").dt.floor("D")
+    closed = at + pd.to_timedelta(np.arange(ROWS) % 5, unit="D")
+    whole = csv(table(at=at, number=np.arange(ROWS), Closed=closed))
+    parts = {"ClosedYear": closed.dt.year, "ClosedMonth": closed.dt.month_name(), "ClosedDay": closed.dt.day}
+    spread = csv(table(at=at, number=np.arange(ROWS), **parts))
+    made = [looked_at(content, event_time="at", label_time="Closed") for content in (whole, spread)]
+    now = pd.Timestamp("2026-01-01", tz="UTC")
+
+    assert made[1].known.to_list() == made[0].known.to_list()
+    assert made[1].data == made[0].data
+    assert set(made[1].reading.skip) == set(parts)
+    assert made[1].reading.parts == {}
+    files = [
+        list(contents(each, read_raw(text, "t"), now=now)) for each, text in zip(made, (whole, spread), strict=True)
+    ]
+    told = [
+        [
+            read_content(text, each.data, labels=True, reading=each.reading)
+            for piece, text in found
+            if piece.kind == "labels"
+        ]
+        for each, found in zip(made, files, strict=True)
+    ]
+    assert len(told[0]) > 3
+    for one, other in zip(*told, strict=True):
+        assert other.faults == ()
+        pd.testing.assert_frame_equal(one.frame, other.frame)

@@ -490,3 +490,42 @@ def _as(kind: str, frame: pd.DataFrame, folder: Any) -> bytes:
         pack = {"gzip": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[kind]
         return pack(csv(frame))
     return bytes(path.read_bytes())
+
+
+class TestADayAndItsClockInTwoColumns:
+    HOURS = pd.date_range("2011-01-01", periods=ROWS, freq="h")
+
+    @pytest.mark.parametrize(
+        ("names", "clock", "day"),
+        [
+            (("dteday", "hr"), "%-H", "%Y-%m-%d"),
+            (("Date", "Time"), "%H.%M.%S", "%d/%m/%Y"),
+            (("start_date", "start_time"), "%I:%M %p", "%Y%m%d"),
+        ],
+    )
+    def test_are_put_together_and_read_so_by_landing(self, names: tuple[str, str], clock: str, day: str) -> None:
+        parts = {names[0]: self.HOURS.strftime(day), names[1]: self.HOURS.strftime(clock)}
+        content = csv(table(at=None, **parts))
+        drafted = looked_at(content)
+        read = read_content(content, drafted.data, labels=False, reading=drafted.reading)
+
+        assert drafted.reading.parts[drafted.data.time] == {"date": names[0], "clock": names[1]}
+        assert read.faults == ()
+        assert read.frame is not None
+        assert read.frame[drafted.data.time].to_list() == self.HOURS.tz_localize("UTC").to_list()
+        assert not set(names) & set(drafted.data.columns)
+
+    def test_are_left_alone_where_another_time_is_named(self) -> None:
+        parts = {"day": self.HOURS.strftime("%Y-%m-%d"), "hour": self.HOURS.hour}
+        drafted = looked_at(csv(table(**parts)), event_time="at")
+
+        assert drafted.reading.parts == {}
+        assert "hour" in drafted.data.features
+
+    @pytest.mark.parametrize(
+        "column", [{"hour": 7}, {"time": "soon"}, {"ride_time": 3}, {"hour": np.arange(ROWS) % 40}]
+    )
+    def test_a_column_that_is_no_clock_of_the_day_is_a_column(self, column: dict[str, object]) -> None:
+        drafted = looked_at(csv(table(at=None, date=self.HOURS.strftime("%Y-%m-%d"), **column)))
+
+        assert (drafted.data.time, drafted.reading.parts) == ("date", {})

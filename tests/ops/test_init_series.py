@@ -7,7 +7,6 @@ import pytest
 from retrim.core.init.rhythm import alike_rows_of_series
 from retrim.core.init.series import series_of
 from retrim.datasets.table import read_content
-from retrim.errors import BadInputError
 from tests.ops.raw_tables import csv, looked_at, said
 
 STATIONS = ["Elm Road", "Harbour", "Museum", "Ring East"]
@@ -74,14 +73,6 @@ def test_a_time_in_parts_beside_a_time_is_not_taken_and_may_be_the_due_one() -> 
 
     assert (drafted.data.due, drafted.data.time) == ("Arrival", "booked")
     assert "ArrivalMonth" in drafted.data.features
-
-
-def test_a_label_time_in_parts_is_refused() -> None:
-    frame = air().assign(at=np.arange(len(STATIONS) * 24 * 40)).rename(columns={"hour": "hr"})
-    frame["at"] = pd.date_range("2024-01-01", periods=len(frame), freq="min").astype("str")
-
-    with pytest.raises(BadInputError, match="spread over columns"):
-        looked_at(csv(frame), target="PM2.5", label_time="event_time")
 
 
 @pytest.mark.parametrize("wrong", [{"day": 31}, {"year": 9}])

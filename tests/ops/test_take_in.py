@@ -3,6 +3,7 @@
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from retrim.core.made import APART
 from retrim.core.table import assemble
 from retrim.datasets.landed import facts_of, read_landed
 from retrim.errors import BadInputError
+from retrim.ops.alerts import tell_suspicious
 from retrim.ops.inbox import TAKEN, take
 from retrim.ops.ingest import Landed, land, quarantine_show, release
 from retrim.ops.take_in import large_file, take_in
@@ -262,3 +264,28 @@ def test_a_suspicious_batch_lands_and_raises_an_alert(tmp_path: Path) -> None:
     assert (landed.outcome, landed.verdict) == ("landed", "suspicious")
     assert told.kind == "suspicious batch"
     assert landed.batch in told.text
+
+
+@pytest.mark.parametrize("next_command", ["ingest", "check"])
+def test_a_suspicious_batch_whose_alert_was_lost_to_a_kill_is_told_at_the_next_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, next_command: str
+) -> None:
+    desk = with_params(fresh(tmp_path / "look"), batches={"look": True, "piece_mb": 1})
+    hand_in(desk, file_of(desk, desk.rows(0, 40)), now=desk.day(40))
+    rows = desk.rows(40, 48).assign(level=lambda rows: rows["level"].mask(rows.index % 2 == 0))
+    week = file_of(desk, rows, "week.csv")
+    with monkeypatch.context() as killed:
+        killed.setattr("retrim.ops.take_in.tell_suspicious", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            hand_in(desk, week, now=desk.day(48))
+    assert desk.house.store.alerts(desk.house.model) == []
+
+    if next_command == "ingest":
+        hand_in(desk, week, now=desk.day(49))
+    else:
+        tell_suspicious(desk.house, now=desk.day(49))  # as `check` and `maintain` do
+    (told,) = desk.house.store.alerts(desk.house.model)
+    (batch,) = [batch for batch in desk.house.landing.standing() if batch.suspicious]
+
+    assert told.text.startswith(f"{batch.batch} landed; ")
+    assert "batches.skip: [level]" in told.text

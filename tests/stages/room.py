@@ -109,6 +109,7 @@ class Room:
     paths: Paths
     task: Any
     settings: dict[str, dict[str, Any]]
+    key: tuple[str, ...] = ("number",)
 
     def section(self, name: str, kind: Callable[..., Any]) -> Any:
         return kind(**self.settings[name])
@@ -116,7 +117,7 @@ class Room:
     @property
     def data(self) -> DataParams:
         document = data_section(self.task, labels="with_rows", horizon="2h", suite="expectations/generated.json")
-        return DataParams.model_validate(document)
+        return DataParams.model_validate({**document, "key": self.key})
 
     @property
     def trials(self) -> Path:

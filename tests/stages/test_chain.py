@@ -1,5 +1,6 @@
 """A whole retraining, stage after stage: what is cut apart, what each mode does, what is refused, the same bytes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -338,3 +339,16 @@ def test_the_importance_is_the_mean_absolute_contribution_on_judged_rows(second:
         dict(zip(model.view.features, np.abs(added[:, 0, :-1]).mean(axis=0), strict=True))
     )
     assert (kept["rows"], kept["of"]) == (50, 80)
+
+
+def test_the_last_value_of_several_series_is_that_of_each(tmp_path: Path) -> None:
+    gate = {"floor": ["last_value"]}
+    room = replace(make_room(tmp_path, stream(ROWS), gate=gate), key=("group", "at")).run()
+    rows = stream(ROWS)
+    parts = rows.assign(part=rows["_key"].map(room.view.set_index("_key")["_part"]))
+    train, judged = (parts[parts["part"] == part] for part in ("train", "judge"))
+    newest = train.groupby("group")["outcome"].last()
+    assert len(newest) > 1
+
+    told = room.record("verdict/verdict.json")["losses"]["last_value"]
+    assert told == pytest.approx((judged["outcome"] - judged["group"].map(newest)).abs().mean())

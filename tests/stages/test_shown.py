@@ -28,10 +28,14 @@ def shown(until: pd.Timestamp) -> dict[str, Any]:
     return Shown.of_rows(events, np.ones(40), {"all": 1 - saved, "sliding": 1 - saved}, block_rows=1).as_record()
 
 
-def judged(folder: Path, first: Room, pinned: list[dict[str, Any]] | None, *, mode: str = "refit") -> dict[str, Any]:
+def pinned_room(folder: Path, first: Room, *, mode: str = "refit", **pinned: Any) -> Room:
     room = make_room(folder, stream(ROWS + 80), mode=mode, champion=first.bundle)
-    write_file(room.paths.pins, to_json({**json.loads(room.paths.pins.read_bytes()), "shown": pinned}))
-    return dict(room.run().record("verdict/verdict.json"))
+    write_file(room.paths.pins, to_json({**json.loads(room.paths.pins.read_bytes()), **pinned}))
+    return room.run()
+
+
+def judged(folder: Path, first: Room, pinned: list[dict[str, Any]] | None, *, mode: str = "refit") -> dict[str, Any]:
+    return dict(pinned_room(folder, first, mode=mode, shown=pinned).record("verdict/verdict.json"))
 
 
 def checks(verdict: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -58,3 +62,14 @@ def test_what_a_search_found_was_shown_by_no_check(first: Room, tmp_path: Path) 
     evidence = checks(verdict)["evidence"]["figure"]
 
     assert (evidence > 1) == verdict["winner"].startswith("refit-")
+
+
+def test_as_many_rows_judge_as_the_pins_say_and_without_them_as_the_setting_says(first: Room, tmp_path: Path) -> None:
+    size = {"rows": 50, "text": "50 rows judge"}
+    verdicts = {
+        name: pinned_room(tmp_path / name, first, **pinned).record("verdict/verdict.json")
+        for name, pinned in (("pinned", {"size": size}), ("none", {"size": None}), ("old", {}))
+    }
+
+    assert {name: each["rows"] for name, each in verdicts.items()} == {"pinned": 50, "none": 80, "old": 80}
+    assert [each["size"] for each in verdicts.values()] == [size, None, None]

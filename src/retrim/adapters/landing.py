@@ -24,7 +24,7 @@ from retrim.adapters.landing_index import LandingIndex
 from retrim.core.canonical import to_json
 from retrim.core.landed_schema import LandedSchema
 from retrim.core.table import OURS, DataParams
-from retrim.datasets.landed import OF, SCHEMA, BatchFile, Kind, batch_id, check_whole, hash_file
+from retrim.datasets.landed import OF, SCHEMA, SUSPICIOUS, BatchFile, Kind, batch_id, check_whole, hash_file
 from retrim.datasets.withdrawn import Withdrawal, read_withdrawals, withdrawal_file, withdrawn_names
 from retrim.files import flush, make_private_folder, open_private
 
@@ -67,6 +67,7 @@ class Landing:
         released: str,
         of: str = "",
         data: DataParams | None = None,
+        suspicious: str = "",
     ) -> Path:
         """Lands typed rows with their `_key`. Hold `locked()` from the checks before it to its end.
 
@@ -78,12 +79,13 @@ class Landing:
             released: Why it lands in spite of its faults; empty when it has none.
             of: sha256 of the large file that it is a piece of; empty when it is none.
             data: What its columns are declared, which stands in the file; None: it says their stored types alone.
+            suspicious: What is suspicious about it, which stands in the file; empty: nothing.
 
         Returns:
             The file; the one that was there if the batch had landed before.
         """
         how: dict[str, Any] = {"correction": correction, "released": released, "of": of, "data": data}
-        return self._land("rows", rows, digest, arrived=arrived, **how)
+        return self._land("rows", rows, digest, arrived=arrived, suspicious=suspicious, **how)
 
     def land_labels(
         self,
@@ -177,6 +179,7 @@ class Landing:
         released: str,
         of: str,
         data: DataParams | None,
+        suspicious: str = "",
     ) -> Path:
         before = self.find(digest)
         if before is not None:
@@ -196,6 +199,7 @@ class Landing:
             "correction": str(correction).lower(),
             "released": released,
             **({OF: of} if of else {}),
+            **({SUSPICIOUS: suspicious} if suspicious else {}),
             **({} if data is None else {SCHEMA: LandedSchema.declared(data, own).as_text()}),
         }
         table = _table(pd.DataFrame({**ours, **own})).replace_schema_metadata(

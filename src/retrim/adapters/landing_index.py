@@ -19,7 +19,17 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.landed_schema import LandedSchema
-from retrim.datasets.landed import OF, BatchFile, Kind, batch_id, facts_of, in_order, landed_paths, read_column
+from retrim.datasets.landed import (
+    OF,
+    SUSPICIOUS,
+    BatchFile,
+    Kind,
+    batch_id,
+    facts_of,
+    in_order,
+    landed_paths,
+    read_column,
+)
 from retrim.datasets.withdrawn import withdrawn_names
 
 FOLDER, MANIFEST = ".index", "manifest.json"
@@ -215,6 +225,10 @@ FACTS: Sequence[str] = (
 )
 
 
+NOW_AND_THEN = frozenset({OF, SUSPICIOUS})
+"""Facts that not every file has."""
+
+
 def _batch(note: dict[str, Any]) -> str:
     return batch_id(note["digest"])
 
@@ -224,13 +238,15 @@ def _note_of(facts: BatchFile, path: Path, schemas: list[dict[str, Any]], *, wit
     stat, schema = path.stat(), facts.schema.as_record()
     if schema not in schemas:
         schemas.append(schema)
-    record = {name: value for name, value in facts.as_record().items() if name in FACTS or (name == OF and value)}
+    record = {
+        name: value for name, value in facts.as_record().items() if name in FACTS or (name in NOW_AND_THEN and value)
+    }
     file = {"size": stat.st_size, "changed": stat.st_mtime_ns}
     return {**record, **file, "schema": schemas.index(schema), "withdrawn": withdrawn}
 
 
 def _complete(note: dict[str, Any], schemas: Sequence[object]) -> bool:
-    return set(note) - {OF} == set(FACTS) and 0 <= note["schema"] < len(schemas)
+    return set(note) - NOW_AND_THEN == set(FACTS) and 0 <= note["schema"] < len(schemas)
 
 
 def _is_noted(path: Path, note: dict[str, Any] | None) -> bool:
@@ -242,6 +258,5 @@ def _is_noted(path: Path, note: dict[str, Any] | None) -> bool:
 
 def _from_note(path: Path, note: dict[str, Any], schemas: Sequence[LandedSchema]) -> BatchFile:
     facts = {name: note[name] for name in ("kind", "digest", "correction", "released", "rows")}
-    return BatchFile(
-        **facts, of=note.get(OF, ""), arrived=pd.Timestamp(note["arrived"]), path=path, schema=schemas[note["schema"]]
-    )
+    facts |= {name: note.get(name, "") for name in NOW_AND_THEN}
+    return BatchFile(**facts, arrived=pd.Timestamp(note["arrived"]), path=path, schema=schemas[note["schema"]])

@@ -37,7 +37,9 @@ class TriggerParams(Section):
     loop_checks: int = Field(ge=0, description="checks after a promotion in which the same alarm goes to a person")
     refusals_to_hold: int = Field(ge=1, description="refusals running after which only new evidence starts the next")
     budget: BudgetParams | None = Field(description="retrainings at most in so many checks; null: as many as fire")
-    max_wait: Span | None = Field(description="span without a label after which estimates may fire; null: never")
+    max_wait: Span | None = Field(
+        description="span without a label after which estimate and schedule may fire; null: never"
+    )
 
     @field_validator("rules")
     @classmethod

@@ -75,7 +75,7 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
         *(
             f"reading.dates: {name!r} is no time column of data.columns"
             for name in reading.dates
-            if types.get(name) != "time" and name != LABEL_TIME
+            if types.get(name) != "time" and name not in (LABEL_TIME, *reading.date_parts)
         ),
         *(
             f"reading.parts: {name!r} is no time column of data.columns"

@@ -16,13 +16,16 @@ class Preview:
     Args:
         passes: Whether the best refit would be promoted.
         reason: What decides, in a sentence.
+        short: Why not even all rows that may judge show the gain that was found, and which setting would; None where
+            they do, or nothing tells.
     """
 
     passes: bool
     reason: str
+    short: str | None = None
 
     def as_record(self) -> dict[str, Any]:
-        return {"passes": self.passes, "reason": self.reason}
+        return {"passes": self.passes, "reason": self.reason, "short": self.short}
 
 
 def preview(
@@ -37,8 +40,8 @@ def preview(
 ) -> Preview | None:
     """What the gate would say, had these refits been the challengers of a run.
 
-    A run judges its challengers on the newest mature rows; where the probe's window is as long as
-    `split.judge_rows`, and a run refits, these are the same rows and the same models.
+    A run judges its challengers on the newest mature rows, as many as are chosen here; where the probe's window is as
+    long, and a run refits, these are the same rows and the same models.
 
     Args:
         refits: Losses of the probe's refits by training window, each shape (n,), in time order.
@@ -59,3 +62,11 @@ def preview(
         refits, champion, {}, means, draws=draws, block_rows=block_rows, uses=0.0, weights=None, support=support
     )
     return Preview(verdict.promote, verdict.reason)
+
+
+def too_few_rows(check: Mapping[str, Any]) -> str | None:
+    """Why so few rows do not show what the account holds, where it would pay for a run, from a check's record."""
+    said = check.get("preview") or {}
+    if not said.get("short") or said["passes"] or check["account"]["balance"] < check["price"]:
+        return None
+    return str(said["short"])

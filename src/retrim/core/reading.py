@@ -9,9 +9,11 @@ from pydantic import AfterValidator, Field, model_validator
 from retrim.core.section import Section
 
 CalendarPart = Literal["hour", "weekday", "month", "day_of_month", "day_of_year"]
-TimePart = Literal["year", "month", "day", "hour", "minute", "second"]
+TimePart = Literal["date", "year", "month", "day", "clock", "hour", "minute", "second"]
 WHOLE_DAY: tuple[TimePart, ...] = ("year", "month", "day")
-"""What a time that is put together has at least."""
+"""What a time that is put together has at least, where it has no date."""
+WITHIN: dict[TimePart, tuple[TimePart, ...]] = {"date": WHOLE_DAY, "clock": ("hour", "minute", "second")}
+"""What a date and a clock say by themselves."""
 MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december",
@@ -83,7 +85,8 @@ class ReadingParams(Section):
         description="formats of a time column, as strptime has them; none: ISO 8601"
     )
     parts: dict[str, dict[TimePart, str]] = Field(
-        description="time columns that files hold in parts: which column has the year, which the month, and so on"
+        description="time columns that files hold in parts: which column has the year, which the month, and so on; or "
+        "the date, and the clock"
     )
     zone: Annotated[str, AfterValidator(known_zone)] = Field(description="of times that name none, and of the calendar")
     repeated: dict[str, RepeatedHour] = Field(
@@ -106,8 +109,11 @@ class ReadingParams(Section):
     @model_validator(mode="after")
     def _parts_make_a_time(self) -> "ReadingParams":
         for name, parts in self.parts.items():
-            if not set(WHOLE_DAY) <= set(parts):
-                raise ValueError(f"parts of {name!r}: name the columns of its year, month and day, at least")
+            if "date" not in parts and not set(WHOLE_DAY) <= set(parts):
+                raise ValueError(f"parts of {name!r}: name the columns of its year, month and day, or that of its date")
+            for whole, within in WITHIN.items():
+                if whole in parts and (twice := [part for part in within if part in parts]):
+                    raise ValueError(f"parts of {name!r}: its {whole} has a {twice[0]} already; name one of the two")
             if len(set(parts.values())) < len(parts) or name in parts.values():
                 raise ValueError(f"parts of {name!r}: name another column for each part, and none called {name!r}")
         return self
@@ -115,6 +121,11 @@ class ReadingParams(Section):
     def signs_of(self, name: str) -> tuple[str, str]:
         """Decimal sign and sign between thousands of a column."""
         return self.signs.get(name, (self.decimal, self.thousands))
+
+    @property
+    def date_parts(self) -> tuple[str, ...]:
+        """Columns of files that hold the date of a time, and are spelt as dates are."""
+        return tuple(parts["date"] for parts in self.parts.values() if "date" in parts)
 
     @property
     def made(self) -> tuple[str, ...]:

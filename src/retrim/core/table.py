@@ -23,7 +23,7 @@ from retrim.core.keyed import at_keys, row_keys, total_order
 from retrim.core.lags import HistoryParams, past_features
 from retrim.core.lags_fit import history_faults
 from retrim.core.rows import RowParams, kept, put_together, row_faults
-from retrim.core.section import Section, Span
+from retrim.core.section import Section, SomeSpan, Span
 
 ColumnType = Literal["number", "integer", "category", "time"]
 Role = Literal["feature", "target", "time", "due", "forbidden"]
@@ -77,7 +77,7 @@ class DataParams(Section):
         description="a missing target: a fault (with_rows), an answer that never comes (or_never), one to come (later)"
     )
     label_horizon: Span | None = Field(description="due = event time + this span; null where a column says it")
-    batch_every: Span = Field(description="span between batches, so that a missing one is noticed")
+    batch_every: SomeSpan = Field(description="span between batches, above 0, so that a missing one is noticed")
     batch_grace: Span = Field(description="how late a batch may be before it is reported")
     times_ahead: Span = Field(description="how much later than its arrival an event or a label time may be")
     suite: str = Field(description="path of the Great Expectations suite, from the workspace")
@@ -170,6 +170,11 @@ class DataParams(Section):
     def own_features(self) -> dict[str, ColumnType]:
         """Feature columns that a row brings along, and their types."""
         return {name: self.columns[name].type for name in self._with_role("feature")}
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Columns that tell several series apart: with the time they are the key."""
+        return tuple(name for name in self.key if name != self.time) if self.time in self.key else ()
 
 
 def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, *, as_of: pd.Timestamp) -> pd.DataFrame:

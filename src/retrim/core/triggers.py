@@ -206,11 +206,11 @@ def _start(alarm: Decision, evidence: Evidence, params: TriggerParams, *, fired:
 
 
 def asked(evidence: Evidence, params: TriggerParams) -> tuple[str, ...]:
-    """The rules that are asked: those of params.yaml; and while labels stay away, the estimated loss, else drift."""
+    """The rules that are asked: those of params.yaml; while labels stay away schedule and estimate, else drift, too."""
     if _labels_late(evidence, params) is None:
         return params.rules
     instead = "estimate" if evidence.estimate is not None and evidence.band is not None else "drift"
-    return params.rules if instead in params.rules else (*params.rules, instead)
+    return (*params.rules, *(name for name in (instead, "schedule") if name not in params.rules))
 
 
 def _labels_late(evidence: Evidence, params: TriggerParams) -> str | None:

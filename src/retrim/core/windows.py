@@ -19,7 +19,7 @@ from retrim.core.section import Section
 class SplitParams(Section):
     """Which rows judge and which train."""
 
-    judge_rows: int = Field(ge=1, description="newest mature rows, kept for the gate")
+    judge_rows: int = Field(ge=1, description="newest mature rows, kept for the gate, at most")
     sliding_rows: int = Field(ge=1, description="rows of the sliding training window")
 
 

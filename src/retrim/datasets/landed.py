@@ -27,6 +27,7 @@ BROKEN = (pa.ArrowException, OSError, UnicodeError)
 """What reading a damaged Parquet file raises: the last, where a byte of a column's name was turned."""
 FACTS = ("kind", "digest", "arrived", "correction", "released")
 OF = "of"  # a fact of pieces alone
+SUSPICIOUS = "suspicious"  # a fact of batches that are so: why, in the words of the alert
 SCHEMA = "schema"  # what its columns were declared; a file without it is asked for the types that it has
 
 
@@ -49,6 +50,7 @@ class BatchFile:
         rows: Number of rows.
         path: Where the file lies.
         schema: What its columns were declared when it landed.
+        suspicious: What was suspicious about it when it landed; empty: nothing.
     """
 
     kind: Kind
@@ -60,6 +62,7 @@ class BatchFile:
     rows: int
     path: Path
     schema: LandedSchema
+    suspicious: str = ""
 
     @property
     def batch(self) -> str:
@@ -76,6 +79,7 @@ class BatchFile:
             "of": self.of,
             "rows": self.rows,
             "path": str(self.path),
+            **({SUSPICIOUS: self.suspicious} if self.suspicious else {}),
         }
 
 
@@ -109,6 +113,7 @@ def facts_of(path: Path) -> BatchFile:
         rows=footer.num_rows,
         path=path,
         schema=schema,
+        suspicious=stored.get(f"retrim.{SUSPICIOUS}", ""),
     )
 
 

@@ -114,8 +114,9 @@ def read_content(content: bytes, data: DataParams, *, labels: bool, reading: Rea
         cells, found = put_together(stored, name, reading)
         stored = stored.append_column(name, cells)
         faults.extend(found)
+    there = dict(zip(stored.column_names, stored.columns, strict=True))  # asked by name a table looks through all
     for name, kind in {**required, **optional}.items():
-        cells = stored[name] if name in stored.column_names else pa.chunked_array([pa.nulls(stored.num_rows)])
+        cells = there[name] if name in there else pa.chunked_array([pa.nulls(stored.num_rows)])
         columns[name], found = typed(cells, name, kind, reading)
         faults.extend(found)
     frame = pd.DataFrame(columns)

@@ -19,3 +19,10 @@ def alert(house: House, kind: str, text: str, *, now: pd.Timestamp) -> bool:
     if fresh:
         LOGGER.warning("%s: %s", kind, text)
     return fresh
+
+
+def tell_suspicious(house: House, *, now: pd.Timestamp) -> None:
+    """An alert for every suspicious batch that stands, once: so none is lost to a kill right after it landed."""
+    for batch in house.landing.standing():
+        if batch.suspicious:
+            alert(house, "suspicious batch", f"{batch.batch} landed; {batch.suspicious}", now=now)

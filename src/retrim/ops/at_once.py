@@ -6,6 +6,7 @@ from retrim.adapters.store import iso
 from retrim.core.history import UNFINISHED
 from retrim.core.modes import Mode
 from retrim.errors import BadInputError
+from retrim.ops.alerts import tell_suspicious
 from retrim.ops.check import CHECK, Checked, check
 from retrim.ops.deferral import rows_to_wait_for
 from retrim.ops.house import House
@@ -29,6 +30,7 @@ def check_at_once(house: House, *, by: str, now: pd.Timestamp) -> Checked | None
         BadInputError: No rows had landed by then.
     """
     _require_rows(house, as_of=now)
+    tell_suspicious(house, now=now)
     past = house.store.decisions(house.model, source=CHECK)
     seen = past[-1].record.get("landed", {}).get("batches") if past else None
     is_newest = not past or pd.Timestamp(past[-1].as_of) <= now  # one before the newest has nothing to look at

@@ -258,7 +258,9 @@ def _land(
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
             return Landed("quarantined", kind, digest, rows, folder, faults, verdict, notes=notes)
-        landed = _write(landing, (kind, data, of), frame, digest, now=now, correction=correction, released="")
+        why = "; ".join(f"{fault}; {fault.cure}" for fault in faults) if verdict == "suspicious" else ""
+        marks: dict[str, Any] = {"correction": correction, "released": "", "suspicious": why}
+        landed = _write(landing, (kind, data, of), frame, digest, now=now, **marks)
         if entry is not None:
             _close_landed(quarantine, entry, "", by="", now=closed)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
@@ -274,6 +276,7 @@ def _write(
     now: pd.Timestamp,
     correction: bool,
     released: str,
+    suspicious: str = "",
 ) -> Path:
     kind, data, of = what
     facts: dict[str, Any] = {"arrived": now, "correction": correction, "released": released, "of": of, "data": data}
@@ -285,7 +288,7 @@ def _write(
     # In order of event, so that whoever reads a span of time reads few parts of the file.
     if not frame[data.time].is_monotonic_increasing:
         frame = frame.sort_values(data.time, kind="stable", ignore_index=True)
-    return landing.land_rows(frame, digest=digest, **facts)
+    return landing.land_rows(frame, digest=digest, suspicious=suspicious, **facts)
 
 
 def _close_landed(quarantine: Quarantine, entry: Entry, released: str, *, by: str, now: pd.Timestamp) -> None:

@@ -127,7 +127,8 @@ def _judged(
 ) -> Judged:
     gate, loss, view = house.params.gate, house.params.judge.loss, imported.view
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
-    floors = {name: BASELINES[name](view, past, rows, season=season, cells=gate.season_cells) for name in gate.floor}
+    cut = {"season": season, "cells": gate.season_cells, "entity": house.params.data.series}
+    floors = {name: BASELINES[name](view, past, rows, **cut) for name in gate.floor}
     own = None
     if champion is not None:
         its = champion.predictor

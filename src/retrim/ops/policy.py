@@ -14,7 +14,7 @@ from retrim.core.policy.choice import Choice, choose
 from retrim.core.policy.compare import Outcome, compare
 from retrim.core.policy.counted import count_windows
 from retrim.core.policy.cut import Cut, cut, equal_rows, equal_spans
-from retrim.core.policy.delay import label_delay, require_seen
+from retrim.core.policy.delay import known_from, label_delay, newest_labels, require_seen
 from retrim.core.policy.guarded import GuardCost, guard_costs
 from retrim.core.policy.judging import Judging
 from retrim.core.policy.matrix import Delays, LossMatrix
@@ -28,6 +28,8 @@ from retrim.machine import cores
 from retrim.ops.champion import champion
 from retrim.ops.house import House
 from retrim.ops.known import known_table
+from retrim.ops.labels_came import labels_came
+from retrim.ops.mode import fits_of_a_retraining, share_of_refit
 from retrim.ops.policy_fits import Work, all_scored
 
 LEAST_ROWS = 20  # of a window
@@ -145,14 +147,19 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     edges = _edges(table, params.policy.first, asked.windows or params.policy.windows, by=params.policy.by)
     moments = [*table["_event"].iloc[edges[:-1]], table["_event"].iloc[-1]]
     span = (moments[-1] - moments[0]) / (len(edges) - 1)
-    later = params.data.labels == "later"
-    delay = label_delay(table, span, later=later) if asked.label_delay is None else asked.label_delay
+    came = labels_came(house, table, as_of=now) if params.data.labels == "later" else None
+    delay = (
+        label_delay(table["_event"], table["_due"] if came is None else came, span)
+        if asked.label_delay is None
+        else asked.label_delay
+    )
     require_seen(delay, len(edges) - 1, span)
     at_event = delay > 0  # the delay in windows keeps the fits back; an embargo within the window would do so twice
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
     recipe = _recipe(house, table.iloc[: edges[0]], at_event=at_event)
     table = as_trained(table, params.fairness)
-    work = Work(table, whole, recipe, params.data, params.split.sliding_rows, params.prepare.steps, at_event)
+    known = None if came is None else known_from(table["_event"], came, whole, delay=delay)
+    work = Work(table, whole, recipe, params.data, params.split.sliding_rows, params.prepare.steps, at_event, known)
     digest = _digest(house, work, table)
     kinds = params.train.windows
     kept, apart = _kept_back(whole, params.split.judge_rows), 0
@@ -166,7 +173,8 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         blocks=params.probe.blocks,
         moments=moments,
         first_window=0,
-        judging=Judging(params.gate, params.split.judge_rows, params.judge.draws, apart),
+        judging=Judging(params.gate, params.split.judge_rows, params.judge.draws, apart, share_of_refit(house)),
+        labels_until=None if came is None else newest_labels(came, moments),
     )
     unit = _unit(house, setting)
     prices = asked.prices or tuple(factor * params.account.price for factor in params.policy.prices)
@@ -202,13 +210,6 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
     guards = guard_costs(wanted, setting, price=price)
     return Tried(setting, ranked, choice, guards, price, unit, params.judge.loss, digest, recipe, len(table))
-
-
-def fits_of_a_retraining(house: House) -> int:
-    """Fits of a retraining for each training window: the model, its backtest, and its share of a search."""
-    params = house.params
-    trials = {"search": params.tune.trials, "warm": params.tune.warm_trials}.get(params.retrain.mode, 0)
-    return 1 + params.backtest.origins + -(-trials * params.tune.folds // len(params.train.windows))
 
 
 def _edges(table: pd.DataFrame, share: float, windows: int, *, by: str) -> np.ndarray:
@@ -271,6 +272,7 @@ def _digest(house: House, work: Work, table: pd.DataFrame) -> str:
         "data": house.params.data.model_dump(mode="json"),
         "sliding_rows": work.sliding_rows,
         "at_event": work.at_event,
+        **({} if work.known is None else {"known": hashlib.sha256(work.known.tobytes()).hexdigest()}),
         **({"prepare": [step.model_dump(mode="json") for step in work.steps]} if work.steps else {}),
         "groups": [group.model_dump(mode="json") for group in house.params.fairness.groups]
         if work.recipe.reweight

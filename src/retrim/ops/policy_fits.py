@@ -31,6 +31,7 @@ class Work:
     sliding_rows: int
     steps: tuple[StepParams, ...]
     at_event: bool
+    known: np.ndarray | None
 
     def of(self, job: Job) -> Scored:
         """One fit, on one thread."""
@@ -44,6 +45,7 @@ class Work:
             sliding_rows=self.sliding_rows,
             threads=1,
             at_event=self.at_event,
+            known=self.known,
         )
 
 

@@ -1,7 +1,7 @@
 """What the probe says of a check's rows with each training window, and what that cost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from retrim.machine import cores
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable
 from retrim.ops.shown import refitted
+from retrim.ops.sizing import sized
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,17 @@ def read_probe(
     windows, block_rows = _windows(house, ripe.times, predictor), params.judge.block_rows
     losses = dict(zip(windows, in_parallel(refit, windows, cores=cores()), strict=True))
     events = list(ripe.times["_event"][judging])
-    kept = slice(-params.split.judge_rows, None)
-    before = slice(None, -params.split.judge_rows)
+    whole = Shown.of_rows(events, champion, dict(losses), block_rows=block_rows)
+    size = sized(
+        house,
+        ripe.only(judging),
+        [*life, whole],
+        tries=len(losses),
+        judged=(),
+        eased=True,
+        mature=len(ripe),
+    )
+    kept, before = slice(-size.rows, None), slice(None, -size.rows)
     own = Shown.of_rows(
         events[before], champion[before], {kind: each[before] for kind, each in losses.items()}, block_rows=block_rows
     )
@@ -112,8 +122,8 @@ def read_probe(
             )
             for kind, each in losses.items()
         },
-        said,
-        Shown.of_rows(events, champion, dict(losses), block_rows=block_rows),
+        None if said is None else replace(said, short=size.short),
+        whole,
     )
 
 

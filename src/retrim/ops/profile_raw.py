@@ -37,9 +37,7 @@ def raw_table(raw: RawTable, wishes: Wishes) -> tuple[LookTable, list[Note]]:
     timed = time in desk.values
     event, rhythm = events_of(desk, kept, time)
     key = choose_key(desk, kept, time)
-    due = any(plan.role == "due" and not plan.skip for plan in desk.plans.values())
-    horizon = None if due else "0h"
-    data = data_of(desk, aim, time, reading, rhythm, horizon, key, labels=labels_of(desk, event, target))
+    data = data_of(desk, aim, time, reading, rhythm, key, labels=labels_of(desk, event, target))
     order = pd.Series(event.to_numpy()).sort_values(kind="stable").index.to_numpy()
     places = kept[order]
 

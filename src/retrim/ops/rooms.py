@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 from retrim.adapters import git, pipeline
 from retrim.adapters.dvc_session import DvcSession
 from retrim.adapters.store import iso
+from retrim.core.gate import Shown
 from retrim.core.modes import FINAL, Mode, RunMode
 from retrim.datasets.landed import check_whole
 from retrim.errors import BadInputError
@@ -24,6 +26,7 @@ from retrim.ops.house import House
 from retrim.ops.live import Live, live, trusted_live
 from retrim.ops.mode import mode_now
 from retrim.ops.shown import recipe_digest, shown_before
+from retrim.ops.sizing import size_of_run
 from retrim.ops.strange_code import pinned_code
 
 
@@ -54,8 +57,9 @@ def open_room(
 ) -> Room:
     """Makes the room `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
 
-    Where the account started the run (`by_account`), the pins hold what the checks of the champion's life have shown:
-    the stage `compare` counts it. A rebuild finds it there, and gives the same verdict.
+    Where checks of the champion's life have probed its recipe, the pins say how many of the newest rows judge: the
+    stage `features` keeps back so many. Where the account started the run (`by_account`), they hold what those checks
+    have shown, too: the stage `compare` counts it. A rebuild finds both there, and gives the same verdict.
 
     It is made from the snapshot `taken`, by default from one of the workspace as it is now.
 
@@ -65,8 +69,18 @@ def open_room(
             was altered.
     """
     champion = trusted_live(house)
-    shown = _shown(house, champion, as_of=as_of) if by_account and mode != FINAL else None
-    return _open(house, name, as_of=as_of, mode=mode, champion=champion, judged_before=None, taken=taken, shown=shown)
+    life = [] if mode == FINAL else _shown(house, champion, as_of=as_of)
+    return _open(
+        house,
+        name,
+        as_of=as_of,
+        mode=mode,
+        champion=champion,
+        judged_before=None,
+        taken=taken,
+        life=life,
+        eased=by_account and mode != FINAL and champion is not None,
+    )
 
 
 def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -> Room:
@@ -82,12 +96,12 @@ def open_room_by_hand(house: House, *, as_of: pd.Timestamp, mode: Mode | None) -
         return _open(house, name, as_of=as_of, mode=chosen, champion=champion, judged_before=as_of, taken=None)
 
 
-def _shown(house: House, champion: Live | None, *, as_of: pd.Timestamp) -> list[dict[str, Any]] | None:
+def _shown(house: House, champion: Live | None, *, as_of: pd.Timestamp) -> list[Shown]:
     """What the checks of the champion's life have shown of its recipe, refitted with today's settings."""
     if champion is None:
-        return None
+        return []
     digest = recipe_digest(house, stored(house, champion.version).predictor)
-    return [each.as_record() for each in shown_before(house, champion.version, digest, as_of=as_of)]
+    return shown_before(house, champion.version, digest, as_of=as_of)
 
 
 def _mode(house: House, champion: Live | None) -> Mode:
@@ -117,7 +131,8 @@ def _open(
     champion: Live | None,
     judged_before: pd.Timestamp | None,
     taken: git.Snapshot | None,
-    shown: list[dict[str, Any]] | None = None,
+    life: Sequence[Shown] = (),
+    eased: bool = False,
 ) -> Room:
     folder = house.workspace.runs / name
     if folder.exists():
@@ -132,13 +147,23 @@ def _open(
         check_whole(batch.path)
     if taken is None:
         taken = git.snapshot(house.workspace.root, max_file_mb=house.params.room.max_file_mb)
+    judged = _judged(house, before=judged_before)
+    former = {} if mode == FINAL else files_for_run(house, champion, before=judged_before)
+    formers = len({name.partition("/")[0] for name in former})
+    size = None
+    if champion is not None and life:
+        champions = stored(house, champion.version).predictor
+        size = size_of_run(
+            house, champions, life, judged, as_of=as_of, mode=mode, formers=formers, eased=eased
+        ).as_pinned()
     pins = {
         "model": house.model,
         "as_of": iso(as_of),
         "mode": mode,
         "champion": None if champion is None else champion.version,
-        "judged": _judged(house, before=judged_before),
-        "shown": shown,
+        "judged": judged,
+        "shown": [each.as_record() for each in life] if eased else None,
+        "size": size,
         "python": platform.python_version(),
         "platform": platform_tag(),
         **pinned_code(house.workspace.root, taken.commit),
@@ -149,7 +174,7 @@ def _open(
         taken.commit,
         raw=[batch.path for batch in batches],
         champion=None if champion is None else stored_bundle(house, champion.version),
-        former={} if mode == FINAL else files_for_run(house, champion, before=judged_before),
+        former=former,
         pins=pins,
         digest=folder_digest,
     )

@@ -14,7 +14,7 @@ import pandas as pd
 from retrim.adapters.landing import Landing
 from retrim.datasets.large import Large, Piece, large_at
 from retrim.errors import BadInputError
-from retrim.ops.alerts import alert
+from retrim.ops.alerts import tell_suspicious
 from retrim.ops.arrival import A_SECOND, clock
 from retrim.ops.house import House
 from retrim.ops.ingest import Landed, land, land_labels
@@ -85,9 +85,8 @@ def _take_in(house: House, source: Path | Piece, *, now: pd.Timestamp | None, la
     if labels:
         return land_labels(source, now=now, correction=correction, **how)
     landed = land(source, now=now, correction=correction, batches=params.batches, **how)
-    if landed.outcome == "landed" and landed.verdict == "suspicious":
-        why = "; ".join(f"{fault}; {fault.cure}" for fault in landed.faults)
-        alert(house, "suspicious batch", f"{landed.batch} landed; {why}", now=now or clock())
+    if landed.verdict in (None, "suspicious"):  # None: it had landed, perhaps without a word
+        tell_suspicious(house, now=now or clock())
     return landed
 
 

@@ -134,6 +134,7 @@ def _verdict(
         ),
         "notes": by_group.notes,
         "agreement": None,
+        "size": read_pins(paths).get("size"),
     }
     return verdict, told, by_group
 
@@ -175,18 +176,20 @@ def _importance(
 
 def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParams) -> Judged:
     """The judging block with all models on it; its rows are whole, as the champion's features may be others."""
-    parts = read_frame(paths.view, ["_key", "_event", "_due", view.target, "_part"], coded=["_part"])
+    split = read_json(paths.features / "split.json")
+    series = split.get("series", [])
+    parts = read_frame(paths.view, ["_key", "_event", "_due", view.target, "_part", *series], coded=["_part"])
     keys, train = part_of(parts, "judge")["_key"], part_of(parts, "train")
     places = at_keys(keys, read_frame(paths.table, ["_key"], coded=[]).reset_index(), "index").to_numpy()
     rows = read_rows_at(paths.table, np.sort(places)).iloc[places.argsort().argsort()].reset_index(drop=True)
     rows = rows[["_key", *(name for name in rows if name != "_key")]]
     if not _is_final(paths):
-        used_until = read_json(paths.features / "split.json")["used_until"]
-        _check_unused(rows["_event"], pd.Timestamp(used_until), by="the challengers")
+        _check_unused(rows["_event"], pd.Timestamp(split["used_until"]), by="the challengers")
     champion = _champion(paths, rows, judge)
     backtest = read_json(paths.backtest / "backtest.json")
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
-    floors = {name: BASELINES[name](view, train, rows, season=season, cells=gate.season_cells) for name in gate.floor}
+    cut = {"season": season, "cells": gate.season_cells, "entity": series}
+    floors = {name: BASELINES[name](view, train, rows, **cut) for name in gate.floor}
     return Judged(
         rows=rows,
         features=view.features,

@@ -31,20 +31,22 @@ def run(
     paths: Paths,
 ) -> None:
     """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
-    names = ["_key", "_event", "_due", data.time, *data.features, data.target, *fairness__forbidden]
+    names = ["_key", "_event", "_due", data.time, *data.features, data.target, *fairness__forbidden, *data.series]
     coded = [name for name, kind in data.features.items() if kind == "category"]
     if prepare.steps or fairness__forbidden:  # these take text
         coded = []
     table = read_frame(paths.table, list(dict.fromkeys(names)), coded=coded)
-    final = read_pins(paths).get("mode") == FINAL
-    train, judge = _all_rows(table, paths) if final else _apart(table, split, paths)
+    pins = read_pins(paths)
+    size = split.judge_rows if pins.get("size") is None else int(pins["size"]["rows"])
+    train, judge = _all_rows(table, paths) if pins.get("mode") == FINAL else _apart(table, size, paths)
     fitted = rows_at(table, train)
     view = FeatureView.learn(fitted, data, prepare.steps)
     _require_classes(view, fitted)
     part = _parts(len(table), train, judge)
+    kept = list(dict.fromkeys(["_key", "_event", "_due", *view.needs, view.target, *data.series]))
     with writing(paths.view) as add:
         for start in range(0, len(table), PIECE):
-            piece = table.iloc[start : start + PIECE][["_key", "_event", "_due", *view.needs, view.target]]
+            piece = table.iloc[start : start + PIECE][kept]
             add(piece.assign(_part=part.iloc[start : start + PIECE]))
     cut = {
         "rows": {name: int((part == name).sum()) for name in PARTS if (part == name).any()},
@@ -52,6 +54,7 @@ def run(
         "judged_from": table["_event"].iloc[judge[0]].isoformat() if len(judge) else None,
         "judged_until": table["_event"].iloc[-1].isoformat(),
         "row_order": order_digest(table["_key"]),
+        **({"series": list(data.series)} if data.series else {}),
     }
     files = {"view.json": to_json(view.as_record()), "split.json": to_json(cut)}
     if data.history.features:
@@ -76,9 +79,9 @@ def _parts(rows: int, train: np.ndarray, judge: np.ndarray) -> pd.Series:
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(PARTS)))
 
 
-def _apart(table: pd.DataFrame, split: SplitParams, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
+def _apart(table: pd.DataFrame, judge_rows: int, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers that train, and those that judge: no row is both."""
-    start = judging_start(table, split, champion_used_until(paths))
+    start = judging_start(table, judge_rows, champion_used_until(paths))
     train = past_of(table["_event"], table["_due"], start) if start < len(table) else table.index.to_numpy()
     if len(train) < 2:
         raise RefusedError(
@@ -116,9 +119,9 @@ def champion_used_until(paths: Paths) -> pd.Timestamp | None:
     return pd.Timestamp(read_json(paths.champion / "features" / "split.json")["used_until"])
 
 
-def judging_start(table: pd.DataFrame, split: SplitParams, used_until: pd.Timestamp | None) -> int:
+def judging_start(table: pd.DataFrame, judge_rows: int, used_until: pd.Timestamp | None) -> int:
     """Row number at which the judging block begins: its newest rows, none of them used by the champion."""
-    newest = max(len(table) - split.judge_rows, 0)
+    newest = max(len(table) - judge_rows, 0)
     if used_until is None:
         return newest
     unused = int((table["_event"] <= used_until).sum())

@@ -9,6 +9,7 @@ from retrim.core.gate.models import judge_models
 from retrim.core.gate.params import CalibrationParams, GateParams, GateSliceParams
 from retrim.core.gate.relative import SAYABLE
 from retrim.core.gate.reuse import Used, uses
+from retrim.core.gate.size import Size, rows_holding, size_for
 from retrim.core.gate.support import NO_SUPPORT, Shown, Support, support_of
 from retrim.core.gate.verdict import Check, Verdict
 
@@ -22,6 +23,7 @@ __all__ = [
     "Judged",
     "Scored",
     "Shown",
+    "Size",
     "Stated",
     "Support",
     "Used",
@@ -31,7 +33,9 @@ __all__ = [
     "judge",
     "judge_models",
     "recency",
+    "rows_holding",
     "score",
+    "size_for",
     "support_of",
     "uses",
 ]

@@ -42,30 +42,35 @@ class Shown:
         until: Event of each block's last row, shape (blocks,); empty where all blocks count.
         champion: Mean losses, shape (blocks,).
         refits: By training window, each shape (blocks,).
+        block_rows: Rows of a block, in the mean; 0 where that was not kept.
     """
 
     until: tuple[pd.Timestamp, ...]
     champion: np.ndarray
     refits: Mapping[str, np.ndarray]
+    block_rows: float = 0.0
 
     def before(self, moment: pd.Timestamp) -> "Shown":
         """Its blocks that end before a moment."""
         kept = np.array([until < moment for until in self.until], dtype=bool)
         until = tuple(each for each in self.until if each < moment)
-        return Shown(until, self.champion[kept], {kind: each[kept] for kind, each in self.refits.items()})
+        refits = {kind: each[kept] for kind, each in self.refits.items()}
+        return Shown(until, self.champion[kept], refits, self.block_rows)
 
     def as_record(self) -> dict[str, Any]:
         return {
             "until": [each.isoformat() for each in self.until],
             "champion": self.champion.tolist(),
             "refits": {kind: each.tolist() for kind, each in self.refits.items()},
+            "block_rows": self.block_rows,
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Shown":
         refits = {kind: np.array(each, dtype="float64") for kind, each in record["refits"].items()}
         until = tuple(pd.Timestamp(each) for each in record["until"])
-        return cls(until, np.array(record["champion"], dtype="float64"), refits)
+        champion = np.array(record["champion"], dtype="float64")
+        return cls(until, champion, refits, float(record.get("block_rows", 0.0)))
 
     @classmethod
     def of_rows(
@@ -83,7 +88,7 @@ class Shown:
         parts = error_parts(n, block_rows=max(block_rows, -(-n // MOST_BLOCKS))) if n else []
         means = {kind: np.array([each[part].mean() for part in parts]) for kind, each in refits.items()}
         until = tuple(max(events[row] for row in part) for part in parts)
-        return cls(until, np.array([champion[part].mean() for part in parts]), means)
+        return cls(until, np.array([champion[part].mean() for part in parts]), means, n / max(len(parts), 1))
 
 
 @dataclass(frozen=True)

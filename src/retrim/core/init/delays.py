@@ -8,8 +8,8 @@ import pandas as pd
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import span_text
 
-SHARE = 0.99
-"""Of the answers that the horizon waits for."""
+SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+"""Of the answers that a horizon may wait for: which of them is tried on the history, where it is long enough."""
 LEVEL = 0.01
 """Share of tables whose delays do not depend on the answer, and of which it is said all the same."""
 LEAST = 20
@@ -34,8 +34,8 @@ class Delays:
     age: pd.Series
 
 
-def horizon_from(delays: Delays, *, classes: bool) -> tuple[str, str]:
-    """The span after which 99 % of the answers are known, of every class too, rounded up to a unit; and why.
+def spans_of(delays: Delays, *, classes: bool) -> dict[float, pd.Timedelta]:
+    """The span after which each of `SHARES` of the answers are known, of every class too, rounded up to a unit.
 
     Rows that still wait are counted as answers that take at least that long (Kaplan and Meier 1958), so that a
     history cut off today does not make answers look quick.
@@ -44,38 +44,39 @@ def horizon_from(delays: Delays, *, classes: bool) -> tuple[str, str]:
         delays: At least one known.
         classes: Whether the target is one of classes.
     """
-    seconds = delays.known.dt.total_seconds()
-    latest = _quantile(seconds.to_numpy(), delays.waiting.dt.total_seconds().to_numpy())
-    if classes:
-        latest = max(latest, float(seconds.groupby(delays.answers.astype("str")).quantile(SHARE).max()))
-    span = pd.Timedelta(np.ceil(latest), "s")
-    unit = next((unit for unit in UNITS if span > unit), UNITS[-1])
-    horizon = max(-(-span // unit), 1) * unit
+    seconds, waiting = delays.known.dt.total_seconds(), delays.waiting.dt.total_seconds().to_numpy()
+    found = {}
+    for share in SHARES:
+        latest = _quantile(seconds.to_numpy(), waiting, share)
+        if classes:
+            latest = max(latest, float(seconds.groupby(delays.answers.astype("str")).quantile(share).max()))
+        span = pd.Timedelta(np.ceil(latest), "s")
+        unit = next((unit for unit in UNITS if span > unit), UNITS[-1])
+        found[share] = max(-(-span // unit), 1) * unit
+    return found
+
+
+def known_by(delays: Delays, horizon: pd.Timedelta) -> str:
+    """How many of the labels that are known were so by then, in words."""
     share = float((delays.known <= horizon).mean())
-    each = " of each class" if classes else ""
-    why = (
-        f"{SHARE:.0%} of the labels{each} are known by then, those still to come counted in; of {len(seconds)} "
-        f"known {share:.1%} were, the latest after {_text(delays.known.max())}"
-    )
-    return span_text(horizon), why
+    return f"of {len(delays.known)} known {share:.1%} were, the latest after {_text(delays.known.max())}"
 
 
-def _quantile(known: np.ndarray, waiting: np.ndarray) -> float:
-    """The delay that 99 % of all answers do not exceed; the longest known where so many are not known yet."""
+def _quantile(known: np.ndarray, waiting: np.ndarray, share: float) -> float:
+    """The delay that such a share of all answers do not exceed; the longest known where so many are not known yet."""
     from scipy.stats import CensoredData, ecdf
 
     left = ecdf(CensoredData(uncensored=known, right=waiting)).sf
-    reached = np.flatnonzero(left.probabilities <= 1 - SHARE + 1e-12)
+    reached = np.flatnonzero(left.probabilities <= 1 - share + 1e-12)
     return float(min(left.quantiles[reached[0]] if len(reached) else np.inf, known.max()))
 
 
-def delay_notes(delays: Delays, column: str, *, horizon: str | None, classes: bool) -> list[Note]:
+def delay_notes(delays: Delays, column: str, *, classes: bool) -> list[Note]:
     """Whether the delay depends on the answer, tested on rows old enough that every answer could have come.
 
     Args:
         delays: Known delays and their answers.
         column: Of the label times.
-        horizon: Span by which answers are known; None where a column says it.
         classes: Whether the target is one of classes.
 
     Returns:
@@ -84,7 +85,7 @@ def delay_notes(delays: Delays, column: str, *, horizon: str | None, classes: bo
     """
     from scipy.stats import kruskal, spearmanr
 
-    old = delays.age >= (pd.Timedelta(horizon) if horizon is not None else delays.known.max())
+    old = delays.age >= spans_of(delays, classes=classes)[SHARES[-1]]
     known, answers = (delays.known[old], delays.answers[old]) if old.sum() >= LEAST else (delays.known, delays.answers)
     seconds = known.dt.total_seconds()
     if len(known) < LEAST or seconds.nunique() < 2 or answers.nunique() < 2:
@@ -108,8 +109,8 @@ def delay_notes(delays: Delays, column: str, *, horizon: str | None, classes: bo
     if not p <= LEVEL:
         return []
     done = (
-        "rows whose label has come are no fair sample: only those whose label was due are used, so keep the horizon as "
-        "long as the slowest answer"
+        "rows whose label has come are no fair sample: only those whose label was due are used; a horizon shorter than "
+        "the slowest answer lets some of that in"
     )
     shown = f"p < {LEVEL:g}" if p < LEVEL / 10 else f"p = {p:.2g}"
     return [Note("label delay", column, f"depends on the answer: {seen}, {shown}, level {LEVEL:.0%})", done, "warn")]

@@ -88,7 +88,9 @@ def first_fit(
     length, cells = (pd.Timedelta(season.span), season.cells) if season else (pd.Timedelta("1D"), 1)
     for entry in BASELINES:
         if data.task in entry.facts["tasks"] and (season is not None or entry.name != "seasonal_mean"):
-            others[entry.name] = losses(entry.value(view, fitted, judged, season=length, cells=cells))
+            others[entry.name] = losses(
+                entry.value(view, fitted, judged, season=length, cells=cells, entity=data.series)
+            )
     block = max(len(judged) // 20, 1)
     gains, bounds = {}, {}
     for name, other in others.items():

@@ -80,7 +80,8 @@ def _goal(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
 
 
 def _numeric(rows: pd.DataFrame, data: DataParams) -> list[str]:
-    return [name for name in own_features(rows, data) if data.own_features[name] in ("number", "integer")]
+    kinds = data.own_features
+    return [name for name in own_features(rows, data) if kinds[name] in ("number", "integer")]
 
 
 def _sums(rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> list[Leak]:

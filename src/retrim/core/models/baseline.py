@@ -3,7 +3,7 @@
 Each sees the training rows alone and predicts all judged rows from there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,15 +17,43 @@ BASELINES: Registry[Baseline] = Registry("baseline")
 
 @BASELINES.register("last_value", tasks=("regression",))
 def last_value(
-    view: FeatureView, train: pd.DataFrame, judged: pd.DataFrame, *, season: pd.Timedelta, cells: int
+    view: FeatureView,
+    train: pd.DataFrame,
+    judged: pd.DataFrame,
+    *,
+    season: pd.Timedelta,
+    cells: int,
+    entity: Sequence[str] = (),
 ) -> np.ndarray:
-    """The newest training target, for every judged row: shape (n,)."""
-    return np.full(len(judged), view.actual(train)[-1])
+    """The newest training target, of the row's own entity where the table has several: shape (n,).
+
+    Args:
+        view: Gives the targets.
+        train: Training rows in total order, with the columns `entity`.
+        judged: Rows to predict, likewise.
+        season: Not used.
+        cells: Not used.
+        entity: Columns that tell series apart; an entity without a training row gets the newest target of all.
+    """
+    actual = view.actual(train)
+    if not entity:
+        return np.full(len(judged), actual[-1])
+    both = pd.concat([train[list(entity)], judged[list(entity)]], ignore_index=True)
+    whose = both.groupby(list(entity), sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    newest = np.full(whose.max() + 1, actual[-1])
+    newest[whose[: len(train)]] = actual  # of an entity's rows the last one stays
+    return newest[whose[len(train) :]]
 
 
 @BASELINES.register("mean", tasks=("regression", "binary", "multiclass"))
 def mean(
-    view: FeatureView, train: pd.DataFrame, judged: pd.DataFrame, *, season: pd.Timedelta, cells: int
+    view: FeatureView,
+    train: pd.DataFrame,
+    judged: pd.DataFrame,
+    *,
+    season: pd.Timedelta,
+    cells: int,
+    entity: Sequence[str] = (),
 ) -> np.ndarray:
     """The mean training target, or the shares of the classes: the best constant for squared or log loss."""
     return np.repeat(_targets(view, train).mean(axis=0)[None], len(judged), axis=0)
@@ -33,7 +61,13 @@ def mean(
 
 @BASELINES.register("seasonal_mean", tasks=("regression", "binary", "multiclass"))
 def seasonal_mean(
-    view: FeatureView, train: pd.DataFrame, judged: pd.DataFrame, *, season: pd.Timedelta, cells: int
+    view: FeatureView,
+    train: pd.DataFrame,
+    judged: pd.DataFrame,
+    *,
+    season: pd.Timedelta,
+    cells: int,
+    entity: Sequence[str] = (),
 ) -> np.ndarray:
     """The mean training target of the same part of the season.
 
@@ -43,6 +77,7 @@ def seasonal_mean(
         judged: Rows to predict, with `_event`.
         season: Length of one season.
         cells: Parts the season is cut into; one without training rows gives the mean of all.
+        entity: Not used.
     """
     targets = _targets(view, train)
     overall = targets.mean(axis=0)

@@ -77,7 +77,7 @@ def by_rules(
             loss=loss,
             estimate=None,
             band=band,
-            labels_until=setting.moments[seen.check],
+            labels_until=(setting.labels_until or setting.moments)[seen.check],
             **standing(seen.past, champion=version, drifted=found),
         )
         decision = decide(evidence, triggers)

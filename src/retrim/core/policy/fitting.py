@@ -55,6 +55,7 @@ def score_job(
     sliding_rows: int,
     threads: int,
     at_event: bool = False,
+    known: np.ndarray | None = None,
 ) -> Scored:
     """Fits the recipe on what was due before the job's origin, and scores it on every later row.
 
@@ -69,9 +70,12 @@ def score_job(
         threads: Of the fit; changes no result.
         at_event: Whether labels count as known at their event, as where a delay in windows keeps the fits back. Steps
             go by when they were due all the same.
+        known: The first block before which a fit may know each row, shape (n,); None: labels come with their rows.
     """
     start = int(cut.starts[job.origin])
     past = past_of(table["_event"], table["_event" if at_event else "_due"], start)
+    if known is not None:
+        past = past[known[past] <= job.origin]
     take = training_rows(past, job.kind, sliding_rows=sliding_rows)
     # All the past, as a run does, whatever the window.
     view = FeatureView.learn(table.iloc[past], data, steps)

@@ -1,11 +1,12 @@
 """The gate in a backtest: challengers and champion on rows that neither has seen, read off the loss matrix."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from retrim.core.gate import GateParams, Shown, Verdict, judge, support_of
+from retrim.core.gate import GateParams, Shown, Size, Verdict, judge, size_for, support_of
 from retrim.core.policy.matrix import Delays, LossMatrix
 from retrim.core.preview import Preview
 
@@ -37,14 +38,16 @@ class Judging:
         gate: Thresholds.
         rows: Newest rows that judge, at most: `split.judge_rows`.
         draws: Bootstrap draws.
-        apart: Blocks before the newest labels that the judged model leaves out, where another is released that is
-            fitted once more on all rows; 0: what is judged is released, and the matrix says what it leaves out.
+        apart: Blocks before the newest labels that the judged model leaves out, at most, where another is released
+            that is fitted once more on all rows; 0: what is judged is released, and the matrix says what it leaves out.
+        again: What that second fit costs, as a share of a retraining.
     """
 
     gate: GateParams
     rows: int
     draws: int
     apart: int = 0
+    again: float = 0.0
 
     def verdict(
         self,
@@ -68,8 +71,12 @@ class Judging:
         """
         live, live_kind = champion
         origin = max(matrix.origin(model) - self.apart, 0)
-        begin = int(matrix.cut.starts[max(origin, matrix.origin(live))])
-        cells = self._newest(matrix, np.flatnonzero((matrix.cut.window < until) & (matrix.cut.cells[:-1] >= begin)))
+        unseen = self._unseen(matrix, origin, champion, until=until)
+        cells = self._newest(matrix, unseen, self.rows)
+        if life is not None and self.apart:
+            size = self.size(matrix, kinds, champion, life, before=_first(matrix, cells), last=until - 1)
+            origin = max(matrix.origin(model) - math.ceil(self.apart * size.rows / self.rows), 0)
+            cells = self._newest(matrix, self._unseen(matrix, origin, champion, until=until), size.rows)
         own = self._apart(matrix, kinds, origin)
         shown = None
         if life is not None:
@@ -78,6 +85,58 @@ class Judging:
             {matrix.kinds[kind]: matrix.means_of_parts(cells, matrix.sums[kind, origin, cells]) for kind in own},
             matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
             shown,
+        )
+
+    def _unseen(self, matrix: LossMatrix, origin: int, champion: tuple[int, int], *, until: int) -> np.ndarray:
+        """The cells that neither a model made before `origin` nor the champion has seen, and that have labels."""
+        begin = int(matrix.cut.starts[max(origin, matrix.origin(champion[0]))])
+        return np.flatnonzero((matrix.cut.window < until) & (matrix.cut.cells[:-1] >= begin))
+
+    def size(
+        self, matrix: LossMatrix, kinds: Sequence[int], champion: tuple[int, int], life: Life, *, before: int, last: int
+    ) -> Size:
+        """The newest rows that judge, as a run would choose them.
+
+        A model that is released as it was judged leaves out the ceiling's rows in the matrix, and those judge it.
+
+        Args:
+            matrix: Losses.
+            kinds: Places of the training windows that compete.
+            champion: As for `verdict`.
+            life: The champion's probes.
+            before: The first cell of the ceiling's rows.
+            last: The newest window whose labels are known.
+        """
+        if not self.apart:
+            return Size(self.rows)
+        own = self._apart(matrix, kinds, max(matrix.origin(last - life.labels), 0))
+        shown, early = (
+            self._shown(matrix, own, champion, life, before=each, last=last)
+            for each in (len(matrix.cut.window), before)
+        )
+        rows = matrix.cut.rows.sum() / len(np.unique(matrix.cut.window * len(matrix.cut.window) + matrix.cut.part))
+        return self.sized(shown, early, tries=len(own), block_rows=round(float(rows)))
+
+    def sized(self, shown: Sequence[Shown], early: Sequence[Shown], *, tries: int, block_rows: int) -> Size:
+        """The newest rows that judge, from what the checks of a champion's life showed.
+
+        Args:
+            shown: Of each check, the newest rows too.
+            early: The same of rows before the ceiling's alone.
+            tries: Challengers.
+            block_rows: Rows of a block.
+        """
+        return size_for(
+            shown,
+            early,
+            self.gate,
+            tries=tries,
+            uses=0.0,
+            eased=True,
+            block_rows=block_rows,
+            least=self.gate.min_rows,
+            most=self.rows,
+            there=self.rows,
         )
 
     def judged(
@@ -118,7 +177,9 @@ class Judging:
         if min(matrix.rows[window], self.rows) < self.gate.min_rows:
             return None
         of_window = np.flatnonzero(matrix.cut.window == window)
-        cells = self._newest(matrix, of_window)
+        ceiling = self._newest(matrix, of_window, self.rows)
+        size = self.size(matrix, kinds, champion, life, before=_first(matrix, ceiling), last=window)
+        cells = self._newest(matrix, of_window, size.rows)
         kept = np.isin(of_window, cells)
         own = self._apart(matrix, kinds, max(window - life.labels, 0) * matrix.cut.blocks)
         sums = {kind: matrix.probe_sums(window, kind, labels=life.labels, blocks=life.blocks)[kept] for kind in own}
@@ -153,7 +214,7 @@ class Judging:
                 sums = matrix.probe_sums(window, kind, labels=life.labels, blocks=life.blocks)
                 refits[matrix.kinds[kind]] = matrix.means_of_parts(cells[kept], sums[kept])
             its = matrix.means_of_parts(cells[kept], matrix.sums[live_kind, matrix.origin(live), cells[kept]])
-            shown.append(Shown((), its, refits))
+            shown.append(Shown((), its, refits, float(matrix.cut.rows[cells[kept]].sum()) / len(its)))
         return shown
 
     def deferred(self, matrix: LossMatrix, delays: Delays, *, judged: int, check: int) -> int | None:
@@ -185,10 +246,10 @@ class Judging:
             own.setdefault(int(matrix.fitted_rows[kind, origin]), kind)
         return list(own.values())
 
-    def _newest(self, matrix: LossMatrix, cells: np.ndarray) -> np.ndarray:
-        """Those of some cells, ascending, that lie for the most part in their newest rows."""
+    def _newest(self, matrix: LossMatrix, cells: np.ndarray, rows: int) -> np.ndarray:
+        """Those of some cells, ascending, that lie for the most part in their newest `rows` rows."""
         own = matrix.cut.rows[cells][::-1]
-        return cells[len(cells) - int((np.cumsum(own) - own / 2 <= self.rows).sum()) :]
+        return cells[len(cells) - int((np.cumsum(own) - own / 2 <= rows).sum()) :]
 
 
 def _first(matrix: LossMatrix, cells: np.ndarray) -> int:

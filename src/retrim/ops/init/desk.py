@@ -18,7 +18,7 @@ from retrim.core.section import check_above_zero, check_span
 from retrim.core.table import LABEL_TIME, Role
 from retrim.datasets.raw import RawTable
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.ops.init.parts import plan_of, times_in_parts
+from retrim.ops.init.parts import clocks_of_days, plan_of, times_in_parts
 
 ARRIVAL = "arrived at"
 """The column that is made where a table has no event time."""
@@ -107,7 +107,9 @@ def open_desk(raw: RawTable, wishes: Wishes, ask: Ask) -> Desk:
         raw, wishes, ask, {look.name: look for look in looks}, {plan.name: plan for plan in plans}, spelling, notes
     )
     taken = frozenset(name for name in (wishes.target, wishes.label_time) if name)
-    for name, (parts, cells) in times_in_parts(raw.columns, spelling, taken).items():
+    found = times_in_parts(raw.columns, spelling, taken)
+    found |= clocks_of_days(raw.columns, desk.plans, spelling.missing, taken - {wishes.label_time})
+    for name, (parts, cells) in found.items():
         desk.parts[name], desk.together[name] = parts, cells
         desk.looks[name], desk.plans[name] = plan_of(name, cells)
     return desk

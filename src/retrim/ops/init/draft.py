@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrim.core.init.delays import Delays
 from retrim.core.init.first_fit import FirstFit, first_fit, worth_notes
 from retrim.core.init.leak import Leak
 from retrim.core.init.leak_search import find_leaks
@@ -25,11 +26,12 @@ from retrim.datasets.raw import RawTable
 from retrim.errors import RefusedError
 from retrim.ops.init.desk import Ask, Wishes, check_columns, open_desk
 from retrim.ops.init.forecast import as_forecast
+from retrim.ops.init.horizon import Lived, choose_horizon
 from retrim.ops.init.labels import delays_of, known_times, label_notes
 from retrim.ops.init.order import events_of, labels_of
 from retrim.ops.init.roles import choose_aim, choose_time
 from retrim.ops.init.spelled import reading_of, rows_to_land, settle_types
-from retrim.ops.init.table import calendar_of, choose_horizon, choose_key, data_of
+from retrim.ops.init.table import calendar_of, choose_key, data_of
 
 USUAL_TWINS = 0.2
 """Share of training rows with a twin from which rows are alike by chance, and not because they come twice."""
@@ -122,17 +124,18 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     reading = reading.model_copy(update={"calendar": calendar_of(desk, rhythm) if timed else {}})
     known = known_times(desk, kept, event, target, timed=timed)
     delays = None if known is None else delays_of(known, event, target)
-    horizon = choose_horizon(desk, aim, rhythm, delays, timed=timed)
     if known is not None:
-        desk.notes += label_notes(desk, aim, known, event, target, delays, horizon)
+        desk.notes += label_notes(desk, aim, known, event, target, delays)
     key = choose_key(desk, kept, time)
-    data = data_of(desk, aim, time, reading, rhythm, horizon, key, labels=labels_of(desk, event, target))
+    data = data_of(desk, aim, time, reading, rhythm, key, labels=labels_of(desk, event, target))
     frame = pd.DataFrame({name: desk.values[name] for name in data.columns if name in desk.values}).iloc[kept]
     frame = frame.assign(_row=kept).reset_index(drop=True)
     if reading.arrival is not None:
         frame[reading.arrival] = event.reset_index(drop=True)
     frame = with_made(frame, data, reading.model_copy(update={"arrival": None}), arrives=pd.Timestamp(0, tz="UTC"))
     frame = frame.assign(_key=row_keys(frame, data.key, "raw"))
+    lived = _lived(_table(frame, data), known, delays)
+    data, chosen = choose_horizon(desk, aim, rhythm, data, lived, timed=timed, seed=seed, threads=threads)
     table, labelled = _with_past(_table(frame, data), data)
     if len(labelled) < LEAST_ROWS:
         raise RefusedError(
@@ -185,7 +188,7 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     return Drafted(
         data,
         reading,
-        choices,
+        {**choices, **chosen},
         aim,
         rhythm,
         suite,
@@ -206,6 +209,12 @@ def _table(frame: pd.DataFrame, data: DataParams) -> pd.DataFrame:
     due = frame[data.due] if data.due else event + pd.Timedelta(data.label_horizon or 0)
     table = frame.assign(_event=event, _due=due)
     return table.sort_values(["_event", "_row"], kind="stable", ignore_index=True)
+
+
+def _lived(table: pd.DataFrame, known: pd.Series | None, delays: Delays | None) -> Lived | None:
+    if known is None or delays is None:
+        return None
+    return Lived(table, known.reindex(table["_row"]).set_axis(table.index), delays)
 
 
 def _block(worth: FirstFit | None, event: pd.Series, *, series: bool, judge_rows: int) -> int:

@@ -68,7 +68,6 @@ def label_notes(
     event: pd.Series,
     target: pd.Series,
     delays: Delays | None,
-    horizon: str | None,
 ) -> list[Note]:
     """What a person should know of the label times, and how the labels will land."""
     column = str(desk.wishes.label_time)
@@ -93,5 +92,5 @@ def label_notes(
         Note("label time", column, f"{int((answered & stated.notna()).sum())} labels say when they were known", done)
     )
     if delays is not None:
-        notes += delay_notes(delays, column, horizon=horizon, classes=aim.task != "regression")
+        notes += delay_notes(delays, column, classes=aim.task != "regression")
     return notes

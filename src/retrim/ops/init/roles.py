@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.core.init.dates import DateSpelling
+from retrim.core.init.dues import is_called_due
 from retrim.core.init.looks import Look
 from retrim.core.init.notes import Note
 from retrim.core.init.spelling import Spelling, number_pattern, plain_numbers
@@ -15,6 +16,7 @@ from retrim.core.models import MODELS
 from retrim.core.table import ColumnType
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.ops.init.desk import ARRIVAL, Desk
+from retrim.ops.init.dues import look_for_due
 from retrim.ops.init.parts import declared_parts
 
 EXACT = 2.0**53
@@ -120,9 +122,11 @@ def choose_time(desk: Desk) -> str:
         times = [
             plan.name for plan in plans.values() if plan.type == "time" and plan.name not in taken and not plan.skip
         ]
-        whole = [one for one in times if one not in desk.parts]
+        clocked = {parts["date"]: one for one, parts in desk.parts.items() if "date" in parts}
+        times = [one for one in times if one not in clocked]  # a day whose clock stands beside it is none by itself
+        whole = [one for one in times if one not in desk.parts or one in clocked.values()]
         times = whole or times  # one that is spread over columns where none stands in one
-        times.sort(key=lambda one: TIME_NAMES.index(one.lower()) if one.lower() in TIME_NAMES else len(TIME_NAMES))
+        times.sort(key=_unlikely)
         name = times[0] if times else None
         if len(times) > 1 and name is not None:
             name = desk.ask("when did a row's event happen?", name, tuple(times))
@@ -137,8 +141,9 @@ def choose_time(desk: Desk) -> str:
             )
         elif name is not None:
             desk.notes.append(Note("event time", name, "the only column of times", "taken as the event time"))
-    if wishes.label_time in desk.parts:
-        raise BadInputError(f"the label time {wishes.label_time!r} is spread over columns; give it one of its own")
+    if name is not None and wishes.order is None:
+        look_for_due(desk, name)
+        wishes = desk.wishes
     for role, column in (("event time", name), ("label time", wishes.label_time), ("due time", wishes.label_due)):
         if column is not None:
             _as_time(desk, column, role)
@@ -151,7 +156,7 @@ def choose_time(desk: Desk) -> str:
         plans[name] = replace(plans[name], role="time", skip=False)
     if wishes.label_due is not None:
         plans[wishes.label_due] = replace(plans[wishes.label_due], role="due", skip=False)
-    desk.parts, seen = declared_parts(plans, desk.parts, wishes.keep)
+    desk.parts, seen = declared_parts(plans, desk.parts, wishes.keep, label_time=wishes.label_time)
     desk.notes += seen
     if name is None:
         return ARRIVAL
@@ -162,6 +167,12 @@ def choose_time(desk: Desk) -> str:
         )
         plans[name] = replace(plan, dates=DateSpelling((chosen,), plan.dates.zones, plan.dates.naive, ""))
     return name
+
+
+def _unlikely(name: str) -> tuple[bool, int]:
+    """How unlikely a column of times is to be the event time by what it is called; due times come last."""
+    known = name.lower() in TIME_NAMES
+    return is_called_due(name), TIME_NAMES.index(name.lower()) if known else len(TIME_NAMES)
 
 
 def _as_order(desk: Desk, name: str) -> None:

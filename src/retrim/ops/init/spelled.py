@@ -10,7 +10,7 @@ from retrim.core.init.columns import ColumnPlan
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import daylight_saving
 from retrim.core.init.task import Aim
-from retrim.core.reading import ReadingParams
+from retrim.core.reading import ReadingParams, TimePart
 from retrim.core.repeated_hours import later_hours
 from retrim.core.table import LABEL_TIME
 from retrim.datasets.cells import typed
@@ -46,15 +46,19 @@ def reading_of(desk: Desk, time: str) -> ReadingParams:
         dates={
             spelt_as(desk, plan.name): plan.dates.formats
             for plan in plans
-            if plan.type == "time" and not plan.skip and plan.dates and plan.dates.formats
+            if plan.type == "time"
+            and (not plan.skip or plan.name in parts_of(desk))
+            and plan.dates
+            and plan.dates.formats
         },
-        parts={name: parts for name, parts in desk.parts.items() if name in desk.plans},
+        parts=_declared(desk),
         zone=desk.zone,
         repeated={},
         skip=tuple(
             plan.name
             for plan in plans
-            if (plan.skip and plan.name not in parts_of(desk)) or plan.name == desk.wishes.label_time
+            if (plan.skip and plan.name not in parts_of(desk))
+            or (plan.name == desk.wishes.label_time and plan.name not in desk.parts)
         ),
         arrival=ARRIVAL if time == ARRIVAL else None,
         order=desk.wishes.order,
@@ -64,7 +68,13 @@ def reading_of(desk: Desk, time: str) -> ReadingParams:
 
 def parts_of(desk: Desk) -> set[str]:
     """Columns that a file has to have as parts of a time, kept or not."""
-    return {part for name, parts in desk.parts.items() if name in desk.plans for part in parts.values()}
+    return {part for parts in _declared(desk).values() for part in parts.values()}
+
+
+def _declared(desk: Desk) -> dict[str, dict[TimePart, str]]:
+    """Times that landing puts together: a label time is none of them, as no file of rows has it."""
+    times = {name: each for name, each in desk.parts.items() if name in desk.plans}
+    return {name: each for name, each in times.items() if name != desk.wishes.label_time}
 
 
 def spelt_as(desk: Desk, name: str) -> str:

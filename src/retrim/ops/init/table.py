@@ -1,19 +1,16 @@
-"""The section `data`: key, horizon, calendar, and how often a batch comes."""
+"""The section `data`: key, calendar, and how often a batch comes."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from retrim.core.init.delays import Delays, horizon_from
 from retrim.core.init.notes import Note
 from retrim.core.init.rhythm import Rhythm
-from retrim.core.init.sizes import horizon_of
 from retrim.core.init.task import Aim
 from retrim.core.reading import ReadingParams
-from retrim.core.section import check_span
 from retrim.core.table import LABEL_TIME, DataParams
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import RefusedError
 from retrim.ops.init.desk import Desk
 from retrim.ops.init.spelled import TIMES_AHEAD
 
@@ -41,25 +38,6 @@ def calendar_of(desk: Desk, rhythm: Rhythm) -> dict[str, Any]:
             Note("calendar", "", f"features of the event time: {', '.join(made)}", "declared, reading.calendar")
         )
     return made
-
-
-def choose_horizon(desk: Desk, aim: Aim, rhythm: Rhythm, delays: Delays | None, *, timed: bool) -> str | None:
-    if desk.wishes.label_due is not None:
-        return None
-    if desk.wishes.horizon is not None:
-        return check_span(desk.wishes.horizon)
-    span, why = horizon_of(rhythm) if timed else ("0h", "by order of arrival a label is known with its row")
-    if delays is not None:
-        span, why = horizon_from(delays, classes=aim.task != "regression")
-    span = desk.ask("how long after its event is a row's answer known at the latest?", span, ())
-    try:
-        check_span(span)
-    except ValueError as error:
-        raise BadInputError(f"the horizon: {error}") from error
-    desk.notes.append(
-        Note("horizon", "", f"label_horizon {span}", why, "warn" if why.startswith("assumed") else "tell")
-    )
-    return span
 
 
 def choose_key(desk: Desk, kept: np.ndarray, time: str) -> list[str]:
@@ -112,11 +90,11 @@ def data_of(
     time: str,
     reading: ReadingParams,
     rhythm: Rhythm,
-    horizon: str | None,
     key: list[str],
     *,
     labels: str,
 ) -> DataParams:
+    """The section; without a column that says when labels are due, the horizon is 0 until one is chosen."""
     columns: dict[str, dict[str, Any]] = {}
     if reading.arrival is not None:
         columns[reading.arrival] = {"type": "time", "role": "time"}
@@ -137,7 +115,7 @@ def data_of(
             "task": aim.task,
             "positive": aim.positive,
             "labels": labels,
-            "label_horizon": horizon,
+            "label_horizon": None if any(column["role"] == "due" for column in columns.values()) else "0h",
             "batch_every": rhythm.batch_every,
             "batch_grace": "1D" if every >= pd.Timedelta("3D") else "6h" if every >= pd.Timedelta("1D") else "1h",
             "times_ahead": TIMES_AHEAD,

@@ -1,0 +1,172 @@
+"""What the account reaches on nine streams with settings as shipped, the gate on: by table, beside calendars.
+
+    python bench/reach.py --cache FOLDER                   # the fits of policies.py
+    python bench/reach.py --cache FOLDER --controls bike bank chicago   # shuffled streams: retrainings and probes
+
+Cost is over the best schedule in hindsight with models that keep nothing back. Prices, delays and windows: policies.py.
+"""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matrices import matrix_of
+from policies import (
+    LATE,
+    LOW,
+    PARAMS,
+    PARTS,
+    RUNS,
+    SOON,
+    Run,
+    asked_at,
+    delays_to_run,
+    fits_beside,
+    gain_of,
+    runs_of,
+    setting_of,
+    show,
+    spaced,
+)
+from streams import NAMES, Stream, load, shuffled
+
+from retrim.core.policy.asks import at_checks, every
+from retrim.core.policy.hindsight import best
+from retrim.core.policy.matrix import LossMatrix
+from retrim.core.policy.named import PERIODS
+from retrim.core.policy.play import play
+from retrim.core.policy.played import Played
+
+AFTER = PARAMS.retrain.refit_after
+CALENDARS = (*PERIODS, 1)
+
+
+def account(run: Run) -> Played:
+    return play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
+
+
+def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
+    """By stream: cost with the gate and without, what gate and probes add, the cheapest calendar, late runs."""
+    lines: list[dict[str, Any]] = []
+    for name, pair in made.items():
+        blocks = PARAMS.probe.blocks
+        free, gated = runs_of(*pair, blocks=blocks, gated=0.0), runs_of(*pair, blocks=blocks, gated=1.0, after=AFTER)
+        least = np.array([run.least for run in free])
+        released, judged = [account(run) for run in free], [account(run) for run in gated]
+        cost, without = (
+            np.array([each.cost(run.price) for run, each in zip(free, played, strict=True)]) / least
+            for played in (judged, released)
+        )
+        probes = np.array(
+            [fits_beside(run.setting, run.price, each) for run, each in zip(gated, judged, strict=True)]
+        ) / least.reshape(-1, 1)
+        rules = {
+            f"every {period}": np.array(
+                [
+                    play(run.setting, every(period, run.setting.matrix.windows), probes=False).cost(run.price)
+                    for run in free
+                ]
+            )
+            for period in CALENDARS
+        }
+        rules["never"] = np.array([play(run.setting, at_checks(()), probes=False).loss for run in free])
+        means = {rule: float((costs / least).mean()) for rule, costs in rules.items()}
+        calendar = min(means, key=lambda rule: means[rule])
+        late = [checks for run, each in zip(gated, judged, strict=True) for checks in delays_to_run(run, each)]
+        stopped = sum((Counter(each.stopped) for each in judged), Counter[str]())
+        lines.append(
+            {
+                "stream": name,
+                "retrainings": float(np.mean([each.retrainings for each in judged])),
+                "refused": float(np.mean([len(each.refused) for each in judged])),
+                "in hindsight": float(np.mean([run.retrainings for run in free])),
+                "cost": float(cost.mean()),
+                "worst": float(cost.max()),
+                "without the gate": float(without.mean()),
+                "the gate adds": float((cost - without).mean()),
+                "probes add, refit": float(probes[:, 0].mean()),
+                "search": float(probes[:, 1].mean()),
+                "best calendar": calendar,
+                "its cost": means[calendar],
+                "due": len(late),
+                "in time": sum(checks <= SOON for checks in late),
+                "stopped": ", ".join(f"{guard} {count}" for guard, count in sorted(stopped.items())) or "-",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def summary(frame: pd.DataFrame) -> None:
+    means = frame[["cost", "without the gate", "the gate adds", "probes add, refit", "search"]].mean()
+    print("; ".join(f"{name} {value:.3f}" for name, value in means.items()), end="; ")
+    print(f"worst {frame['worst'].max():.3f} ({frame.loc[frame['worst'].idxmax(), 'stream']})")
+    above = frame[frame["cost"] > frame["its cost"]]["stream"]
+    print(f"above the cheapest calendar: {', '.join(above) or 'none'}")
+    due, come = int(frame["due"].sum()), int(frame["in time"].sum())
+    print(f"a run at most {SOON} checks after the account would have paid: {come} of {due}\n")
+
+
+def controls(stream: Stream, real: LossMatrix, still: LossMatrix) -> list[dict[str, Any]]:
+    """The account on a shuffled stream, at the prices of the real one and at a low one."""
+    lines = []
+    for windows in RUNS:
+        for late in LATE:
+            setting = setting_of(still, stream.table, windows, late, blocks=PARAMS.probe.blocks, gated=1.0, after=AFTER)
+            gain = gain_of(real, stream.table, windows, late)
+            never = play(setting, at_checks(()), probes=False).loss
+            prices = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01 %": never * LOW}
+            for label, price in prices.items():
+                found = best(setting.totals, setting.delays, price=price)
+                run = Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
+                played = account(run)
+                probes = fits_beside(setting, price, played)
+                lines.append(
+                    {
+                        "stream": stream.name,
+                        "windows": windows,
+                        "late": late,
+                        "price": label,
+                        "retrainings": played.retrainings,
+                        "refused": len(played.refused),
+                        "in hindsight": run.retrainings,
+                        "cost": played.cost(price) / run.least,
+                        "probes add, refit": probes[0] / run.least,
+                        "search": probes[1] / run.least,
+                    }
+                )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--cache", type=Path, required=True, help="folder with the fits of policies.py")
+    parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
+    parser.add_argument("--controls", nargs="*", default=None, choices=NAMES, help="these shuffled, and nothing else")
+    given = parser.parse_args()
+    names = given.streams if given.controls is None else given.controls
+    loaded = [load(name, given.cache / "packages") for name in names]
+    made = {stream.name: (stream, matrix_of(stream, given.cache, cores=1)) for stream in loaded}
+    print(f"gate on a window{', then fitted once more on all rows' if AFTER else ''}")
+    if given.controls is None:
+        show(frame := reached(made))
+        summary(frame)
+        return
+    lines = []
+    for stream, matrix in made.values():
+        still = shuffled(stream, seed=1)
+        lines += controls(still, matrix, matrix_of(still, given.cache, cores=1, between=False))
+    show(frame := pd.DataFrame(lines))
+    for own, part in frame.groupby(frame["price"] == "0.01 %"):
+        label = "at 0.01 % of the loss" if own else "at prices of the real streams"
+        print(
+            f"{label}, {len(part)} runs: retrainings mean {part['retrainings'].mean():.2f}, most "
+            f"{part['retrainings'].max()}; probes add {part['probes add, refit'].mean():.3f} (refit), "
+            f"{part['search'].mean():.3f} (search), most {part['probes add, refit'].max():.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
