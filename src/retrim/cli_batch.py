@@ -114,4 +114,4 @@ def batch_redate(
         screens.OUT.print(line, highlight=False, markup=False, soft_wrap=True)
     if plan.moves and not yes:
         cure = "nothing was changed; to do it: retrim batch redate --yes"
-        screens.OUT.print(cure if now is None else f"{cure} --now {now}", highlight=False)
+        screens.OUT.print(cure if now is None else f"{cure} --now {now}", highlight=False, soft_wrap=True)
