@@ -34,7 +34,7 @@ def train_of(task: str) -> pd.DataFrame:
 class TestEveryBaseline:
     def test_predicts_every_row_in_the_shape_of_its_task(self, baseline: Baseline, task: str):
         judged = rows_of(task, ["a"] * 5 if task != "regression" else [0.0] * 5, first=21)
-        predicted = baseline(view_of(task), train_of(task), judged, season=SEASON, cells=7)
+        predicted = baseline(view_of(task), train_of(task), judged, season=SEASON, cells=7, entity=[])
 
         assert predicted.shape == ((5, 3) if task == "multiclass" else (5,))
         assert np.isfinite(row_losses(LOSSES[task], view_of(task).actual(judged), predicted)).all()
@@ -43,7 +43,7 @@ class TestEveryBaseline:
         judged = rows_of(task, [0.0, 0.0, 0.0] if task == "regression" else ["a", "a", "a"], first=21)
         other = judged.assign(y=[9.0, 9.0, 9.0] if task == "regression" else ["b", "b", "b"])
         first, second = (
-            baseline(view_of(task), train_of(task), rows, season=SEASON, cells=7) for rows in (judged, other)
+            baseline(view_of(task), train_of(task), rows, season=SEASON, cells=7, entity=[]) for rows in (judged, other)
         )
 
         assert np.array_equal(first, second)
@@ -51,13 +51,13 @@ class TestEveryBaseline:
     def test_predicts_no_rows(self, baseline: Baseline, task: str):
         none = train_of(task).iloc[:0]
 
-        assert len(baseline(view_of(task), train_of(task), none, season=SEASON, cells=7)) == 0
+        assert len(baseline(view_of(task), train_of(task), none, season=SEASON, cells=7, entity=[])) == 0
 
     def test_predicts_a_season_without_training_rows(self, baseline: Baseline, task: str):
         train = train_of(task).iloc[:1]
         judged = rows_of(task, ["a"] if task != "regression" else [0.0], first=3)
 
-        assert np.isfinite(baseline(view_of(task), train, judged, season=SEASON, cells=7)).all()
+        assert np.isfinite(baseline(view_of(task), train, judged, season=SEASON, cells=7, entity=[])).all()
 
 
 # --- worked examples
@@ -66,7 +66,7 @@ class TestEveryBaseline:
 def test_the_last_value_is_the_newest_training_target() -> None:
     train, judged = rows_of("regression", [1.0, 5.0, 3.0]), rows_of("regression", [0.0, 0.0], first=3)
 
-    assert last_value(view_of("regression"), train, judged, season=SEASON, cells=7).tolist() == [3.0, 3.0]
+    assert last_value(view_of("regression"), train, judged, season=SEASON, cells=7, entity=[]).tolist() == [3.0, 3.0]
 
 
 def test_the_last_value_of_several_series_is_each_ones_own() -> None:
@@ -80,7 +80,7 @@ def test_the_last_value_of_several_series_is_each_ones_own() -> None:
 def test_the_mean_of_classes_is_their_shares() -> None:
     train, judged = rows_of("multiclass", list("aabc")), rows_of("multiclass", ["a"], first=4)
 
-    assert mean(view_of("multiclass"), train, judged, season=SEASON, cells=7).tolist() == [[0.5, 0.25, 0.25]]
+    assert mean(view_of("multiclass"), train, judged, season=SEASON, cells=7, entity=[]).tolist() == [[0.5, 0.25, 0.25]]
 
 
 def test_the_seasonal_mean_is_that_of_the_same_day_of_the_week() -> None:
@@ -88,32 +88,36 @@ def test_the_seasonal_mean_is_that_of_the_same_day_of_the_week() -> None:
     judged = rows_of("regression", [0.0] * 3, first=14)
 
     # Days 0 and 7, 1 and 8, 2 and 9.
-    assert seasonal_mean(view_of("regression"), train, judged, season=SEASON, cells=7).tolist() == [3.5, 4.5, 5.5]
+    assert seasonal_mean(view_of("regression"), train, judged, season=SEASON, cells=7, entity=[]).tolist() == [
+        3.5,
+        4.5,
+        5.5,
+    ]
 
 
 def test_a_part_of_the_season_without_rows_has_the_mean_of_all() -> None:
     train, judged = rows_of("regression", [1.0, 2.0, 6.0]), rows_of("regression", [0.0], first=5)
 
-    assert seasonal_mean(view_of("regression"), train, judged, season=SEASON, cells=7).tolist() == [3.0]
+    assert seasonal_mean(view_of("regression"), train, judged, season=SEASON, cells=7, entity=[]).tolist() == [3.0]
 
 
 def test_the_seasonal_mean_of_a_class_is_its_share() -> None:
     train = rows_of("binary", ["b", "a", "a", "a", "a", "a", "a", "b"])
     judged = rows_of("binary", ["a", "a"], first=14)
 
-    assert seasonal_mean(view_of("binary"), train, judged, season=SEASON, cells=7).tolist() == [1.0, 0.0]
+    assert seasonal_mean(view_of("binary"), train, judged, season=SEASON, cells=7, entity=[]).tolist() == [1.0, 0.0]
 
 
 def test_a_year_of_days_is_a_season_too() -> None:
     train = rows_of("regression", [float(n) for n in range(365)])
     judged = rows_of("regression", [0.0] * 365, first=365)
-    found = seasonal_mean(view_of("regression"), train, judged, season=pd.Timedelta("365D"), cells=365)
+    found = seasonal_mean(view_of("regression"), train, judged, season=pd.Timedelta("365D"), cells=365, entity=[])
 
     assert found.tolist() == [float(n) for n in range(365)]
 
 
 def test_cells_that_do_not_divide_the_season_evenly_are_each_used() -> None:
     train = rows_of("regression", [float(n) for n in range(700)], every="15min")
-    found = seasonal_mean(view_of("regression"), train, train, season=pd.Timedelta("175h"), cells=11)
+    found = seasonal_mean(view_of("regression"), train, train, season=pd.Timedelta("175h"), cells=11, entity=[])
 
     assert len(set(found.tolist())) == 11

@@ -23,7 +23,7 @@ def last_value(
     *,
     season: pd.Timedelta,
     cells: int,
-    entity: Sequence[str] = (),
+    entity: Sequence[str],
 ) -> np.ndarray:
     """The newest training target, of the row's own entity where the table has several: shape (n,).
 
@@ -53,7 +53,7 @@ def mean(
     *,
     season: pd.Timedelta,
     cells: int,
-    entity: Sequence[str] = (),
+    entity: Sequence[str],
 ) -> np.ndarray:
     """The mean training target, or the shares of the classes: the best constant for squared or log loss."""
     return np.repeat(_targets(view, train).mean(axis=0)[None], len(judged), axis=0)
@@ -67,7 +67,7 @@ def seasonal_mean(
     *,
     season: pd.Timedelta,
     cells: int,
-    entity: Sequence[str] = (),
+    entity: Sequence[str],
 ) -> np.ndarray:
     """The mean training target of the same part of the season.
 
