@@ -40,7 +40,7 @@ demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when
 	@$(bin)/retrim demo
 
 .PHONY: test
-test: $(ready) ## Run the tests, with the coverage of core (half an hour or more on 2 cores).
+test: $(ready) ## Run the tests, with the coverage of core and a sample of mutants (half an hour or more on 2 cores).
 	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not drill" --cov --cov-report=term --cov-fail-under=95
 
 .PHONY: quick
@@ -87,9 +87,11 @@ stateful: $(ready) ## Draw random tests anew, which `make test` never does; each
 	@$(python) -m pytest -q -n 2 --dist loadfile --hypothesis-profile=anew -m "not server and not drill" \
 		$$(grep -rlE '^(from|import) hypothesis' tests --include='test_*.py' --exclude-dir=stateful)
 
-.PHONY: plant
-plant: $(ready) ## Plant every known fault in a copy of the tree and see its guard fail.
-	@$(python) tests/plant/run.py
+# Which mutants, e.g. MUTANTS="--changed --sample 20"; python -m tests.mutants.run --help lists the options.
+MUTANTS ?=
+.PHONY: mutants
+mutants: $(ready) ## Apply every mutant (a known mistake) to a copy of the tree and see its guard fail (long); MUTANTS="--changed --sample 20" takes some.
+	@$(python) -m tests.mutants.run -n 2 $(MUTANTS)
 
 .PHONY: bench
 bench: $(ready) ## Measure the overhead beyond the bare script (long).

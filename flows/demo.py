@@ -13,7 +13,7 @@ from flows.retrain import retrain
 from retrim.datasets.catalogue import DATASETS
 from retrim.datasets.shipped import Piece
 from retrim.ops.approval import approve_all
-from retrim.ops.demo import NO_LOSS, Loss, frozen_loss
+from retrim.ops.demo import NO_LOSS, Loss, first_live, frozen_loss
 from retrim.ops.house import House
 from retrim.ops.person import ask_for_run
 from retrim.ops.progress import tell
@@ -83,7 +83,7 @@ def _check(house: House, piece: Piece) -> Beat:
         system = Loss(reading["champion_loss"] * reading["rows"], reading["rows"])
         always = Loss(reading["probe_loss"] * reading["rows"], reading["rows"])
         since = piece.arrives - pd.Timedelta(house.params.demo.check_every)
-        frozen = frozen_loss(house, 1, since=since, until=piece.arrives)
+        frozen = frozen_loss(house, first_live(house), since=since, until=piece.arrives)
     return Beat(
         date=f"{piece.arrives:%Y-%m-%d}",
         rows=piece.rows,

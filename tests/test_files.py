@@ -95,7 +95,7 @@ def test_the_platform_tag_names_the_python(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_pipe_is_written_into_and_stays_one(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     read: list[bytes] = []
-    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()), daemon=True)
     reader.start()
     write_file(tmp_path / "pipe", b"a page")
     reader.join(timeout=30)

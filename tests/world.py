@@ -67,8 +67,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "probe": {"blocks": 1, "min_rows": 24},
     "account": {"usual_rows": 96, "ahead": 0.0},
     "drift": {"min_rows": 48, "joint": {"tests": {}, "windows": 20, "seed": 7}},
+    "retrain": {"refit_after": False},
 }  # fmt: skip
-"""What the small params.yaml has other than the shipped one, section by section."""
+"""What the small params.yaml has other than the shipped one, section by section.
+
+A promotion is followed by no second run: most tests that make a version are not about that. `SHIPPED` switches it on.
+"""
+SHIPPED: dict[str, dict[str, Any]] = {"retrain": {"refit_after": True}}
 
 
 @dataclass(frozen=True)

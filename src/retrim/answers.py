@@ -17,9 +17,11 @@ from retrim.ops.columns_gone import columns_gone
 from retrim.ops.guards import stopped_since
 from retrim.ops.house import House
 from retrim.ops.overdue import overdue
+from retrim.ops.person import REFIT
 from retrim.ops.probation import probation_ends, probation_now
 from retrim.ops.receipts import last_proofs
 from retrim.ops.recover import KILLED, stopped_runs
+from retrim.ops.refit_after import sequel_of
 from retrim.ops.release import live
 from retrim.ops.release_checks import FIRST
 from retrim.ops.settle import answer_to, settlement_now
@@ -70,11 +72,13 @@ def decision_record(house: House, which: str | None) -> dict[str, Any]:
     decisions = house.store.decisions(house.model)
     if not decisions:
         raise BadInputError("nothing was decided yet; run `retrim check` or `retrim retrain`")
-    found = [row for row in decisions if which is None or row.id == which or row.as_of.startswith(which)]
+    found = [row for row in decisions if row.id == which] or [
+        row for row in decisions if row.source != REFIT and (which is None or row.as_of.startswith(which))
+    ]
     if not found:
         raise BadInputError(f"no decision {which!r}; the newest is {decisions[-1].id}")
     row, checks = found[-1], [each for each in decisions if each.source == CHECK]
-    run = house.store.run(f"run-{row.id}")
+    run, sequel = house.store.run(f"run-{row.id}"), house.store.run(f"run-{sequel_of(row.id)}")
     return {
         "id": row.id,
         "source": row.source,
@@ -84,6 +88,7 @@ def decision_record(house: House, which: str | None) -> dict[str, Any]:
         "reason": row.reason,
         "record": row.record,
         "run": None if run is None else _run_record(run),
+        "refit": None if sequel is None else _run_record(sequel),
         "verdict": None if run is None or run.version is None else _verdict(house, run.version),
         "release_checks": None if run is None or run.version is None else _release_checks(house, run.version),
         "answered": answer_to(house, row),
@@ -99,7 +104,7 @@ def status_record(house: House, *, now: pd.Timestamp) -> dict[str, Any]:
     stopped = stopped_runs(house)
     running = [run for run in house.store.runs(house.model, state="running") if run not in stopped]
     late = overdue(workspace=house.workspace, data=house.params.data, now=now)
-    last = decisions[-1] if decisions else None
+    last = next((row for row in reversed(decisions) if row.source != REFIT), None)
     back = rolled_back(house, decisions, None)
     server = known_server(house.workspace.prefect, house.env.prefect_url)
     return {

@@ -143,7 +143,7 @@ def retrain(
     from retrim import screens
     from retrim.answers import resumed_records
     from retrim.core.modes import Mode
-    from retrim.decision_screen import show_resumed
+    from retrim.decision_screen import show_refit, show_resumed
     from retrim.errors import UnknownNameError
     from retrim.ops.at_once import retrain_at_once
     from retrim.ops.person import ask_for_run, decision_of
@@ -177,12 +177,11 @@ def retrain(
     else:
         show_resumed(resumed)
         screens.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False, markup=False)
-        if outcome.get("refit"):
-            sequel = outcome["refit"]
-            said = f"fitted once more, version {sequel['version']} is {sequel['state']}: {sequel['reason']}"
-            screens.OUT.print(said, highlight=False, markup=False)
+        show_refit(outcome)
         if outcome["version"] is not None:
-            screens.OUT.print(f"version {outcome['version']}; see `retrim versions`, `retrim ui`", highlight=False)
+            sequel = outcome.get("refit") or {"state": None}
+            version = (sequel if sequel["state"] == "promoted" else outcome)["version"]
+            screens.OUT.print(f"version {version}; see `retrim versions`, `retrim ui`", highlight=False)
     raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
 
 

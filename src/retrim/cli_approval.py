@@ -19,12 +19,17 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
 
     Where release.approval asks for it, what the gate promotes waits first. All release checks are held to again, and
     the champion has to be the one it was judged against. Ends with exit code 1 if it does not go live, and says why.
-    Killed, it is finished by the same command.
+    Killed, it is finished by the same command. The word holds for its recipe fitted once more, too.
     """
+    from retrim import screens
     from retrim.ops.approval import approve as op
+    from retrim.ops.refit_after import refit_waiting
 
-    answer = op(house_here(), version, by=by, reason=reason, now=past_time(now))
+    house = house_here()
+    answer = op(house, version, by=by, reason=reason, now=past_time(now))
     _show(answer, "is live", as_json=as_json)
+    if not as_json and refit_waiting(house) is not None:
+        screens.OUT.print("the next check fits its recipe once more, on all mature rows", highlight=False)
 
 
 @app.command(epilog=example("retrim reject 3 --reason 'the north is worse'"))

@@ -15,6 +15,7 @@ from retrim.words import (
     loss_in_words,
     probation_in_words,
     probe_in_words,
+    refit_in_words,
     resumed_in_words,
     served_in_words,
     totals_in_words,
@@ -57,6 +58,7 @@ def show_decision(record: dict[str, Any]) -> None:
             ("cost so far", totals_in_words(facts.get("totals"))),
             ("mode", f"{facts['mode']['mode']}: {facts['mode']['reason']}" if facts.get("mode") else None),
             ("run", f"{run['state']}: {run['reason']}" if run else None),
+            ("fitted once more", refit_in_words(record["refit"])),
             ("answered", answer_in_words(record["answered"])),
             ("answers", f"retrim why {facts['answers']}" if "answers" in facts else None),
             ("otherwise", facts.get("change") or None),
@@ -115,6 +117,13 @@ def show_resumed(runs: list[dict[str, Any]]) -> None:
         screens.OUT.print(resumed_in_words(run), highlight=False, markup=False)
 
 
+def show_refit(outcome: dict[str, Any]) -> None:
+    """What came of fitting once more what a run promoted, where that was done."""
+    said = refit_in_words(outcome.get("refit"))
+    if said is not None:
+        screens.OUT.print(f"fitted once more: {said}", highlight=False, markup=False)
+
+
 def show_check(done: dict[str, Any]) -> None:
     """A check that was just made, and the run it started."""
     checked, run = done["check"], done["run"]
@@ -126,6 +135,7 @@ def show_check(done: dict[str, Any]) -> None:
     screens.OUT.print(f"{checked['outcome']}: {checked['reason']}", highlight=False, markup=False)
     if run is not None:
         screens.OUT.print(f"run {run['state']}: {run['reason']}", highlight=False, markup=False)
+        show_refit(run)
     screens.OUT.print(f"evidence: retrim why {checked['id']}", highlight=False)
 
 

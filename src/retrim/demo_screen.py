@@ -73,8 +73,9 @@ def _sentence(house: House, summary: dict[str, Any]) -> str:
     return (
         f"Over {summary['rows']:,} rows replayed, {name} was {summary['system']:.{places}f} with "
         f"{_counted(summary['retrainings'])} ({summary['promoted']} promoted, {summary['refused']} refused), "
-        f"{summary['frozen']:.{places}f} had version 1 stayed (0 retrainings), and {summary['always']:.{places}f} "
-        f"retraining at every check ({_counted(summary['checks'])}, read off the probe's fits). "
+        f"{summary['frozen']:.{places}f} had the first model stayed (0 retrainings), and "
+        f"{summary['always']:.{places}f} retraining at every check "
+        f"({_counted(summary['checks'])}, read off the probe's fits). "
         f"At a price of {totals['price']:.{places}f} a retraining the whole cost, in mean loss x checks, was "
         f"{totals['system']:.{places - 1}f} ({totals['system_with_probes']:.{places - 1}f} with the probes), "
         f"{totals['frozen']:.{places - 1}f} and {totals['always']:.{places - 1}f}."

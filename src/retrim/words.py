@@ -203,3 +203,11 @@ def lacks_in_words(lacks: list[str]) -> str | None:
     if not lacks:
         return None
     return f"{', '.join(lacks)}: no column any more, predicted without where not known; the next version does without"
+
+
+def refit_in_words(run: dict[str, Any] | None) -> str | None:
+    """How the run ended that fitted a promoted recipe once more; None where there was none."""
+    if not run:
+        return None
+    version = "" if run["version"] is None else f"version {run['version']} "
+    return f"{version}{run['state']}: {run['reason']}"

@@ -219,3 +219,12 @@ def test_what_served_a_window_is_measured_when_its_labels_come(labels: int, meas
 
     # A model was made at check 5; the newest labelled window at check 6 is 5, or with late labels 3.
     assert (then.live.model, then.measured.model) == (5 - labels, measured)
+
+
+def test_a_second_fit_of_what_was_promoted_is_paid_for_and_of_what_was_refused_is_not() -> None:
+    judging = Judging(OPEN, USUAL, 100, again=0.25)
+    played = replace(play(setting(judging=judging), every(1, WINDOWS), probes=False), checks=(1, 3), refused=(3,))
+
+    assert played.again == 0.25
+    assert played.paid(8.0) == {1: 10.0, 3: 8.0}
+    assert played.cost(8.0) == played.loss + 18.0

@@ -183,6 +183,12 @@ def test_the_cost_is_loss_in_checks_and_each_retraining_at_the_price() -> None:
     assert record["replay"]["cost_with_probes"] == record["replay"]["cost"] + 0.75
 
 
+def test_what_is_promoted_pays_for_its_second_fit_too() -> None:
+    again = replace(SUMMARY, replay=replace(SUMMARY.replay, again=0.25))
+
+    assert again.as_record()["replay"]["cost"] == 240 / 48 + 2.25 * 2.0
+
+
 def test_the_sentence_has_the_figures_of_both_sides() -> None:
     assert SUMMARY.sentence == (
         "From 2024-01-01 to 2024-01-11, over 240 rows, mae was 2 in history with 0 retrainings, and 1 in the replay "

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.world import make_world
+from tests.world import SHIPPED, make_world
 
 pytestmark = pytest.mark.server
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.server
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, Any]:
     """What the commands printed, one after the other."""
-    changes = {"release": {"approval": {"moves": ["first"], "expires": "7D"}}}
+    changes = {"release": {"approval": {"moves": ["first", "promote"], "expires": "7D"}}, **SHIPPED}
     world = make_world(tmp_path_factory.mktemp("asked"), server=server, changes=changes)
     world.land(world.day(25))
     made = world.ask("retrain", "--as-of", world.day(25), code=1)
@@ -25,6 +25,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, An
     return {
         "made": made, "status": status, "screen": screen, "early": early, "said": said, "again": again,
         "live": world.ask("live"), "versions": world.ask("versions"), "aliases": world.house.registry.aliases(),
+        "check": world.ask("check", "--now", world.day(26)), "then": world.ask("live"),
     }  # fmt: skip
 
 
@@ -50,3 +51,8 @@ def test_the_login_is_who_answered_and_a_second_answer_is_refused(asked: dict[st
     assert asked["versions"][0]["approval"] == {"version": 1, **asked["said"]}
     assert asked["said"]["by"] == getpass.getuser()
     assert "an answer is given once" in " ".join(asked["again"].lower().split())
+
+
+def test_the_word_holds_for_the_recipe_fitted_once_more_at_the_next_check(asked: dict[str, Any]) -> None:
+    assert [run["state"] for run in asked["check"]["resumed"]] == ["promoted"]
+    assert (asked["then"]["version"], asked["then"]["previous"]) == (2, None)

@@ -9,7 +9,7 @@ import yaml
 
 from retrim.adapters import git
 from retrim.ops.demo import make_workspace
-from tests.world import REPOSITORY, SMALL, World, copy_repository
+from tests.world import REPOSITORY, SHIPPED, SMALL, World, copy_repository
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -19,6 +19,7 @@ CHANGED = {
     "tune": {**SMALL["tune"], "max_rounds": 60},
     "gate": {**SMALL["gate"], "floor": ["mean"]},
     "demo": {"start": 1, "check_every": "14D"},
+    **SHIPPED,
 }
 
 
@@ -58,7 +59,7 @@ def test_it_makes_version_1_and_says_what_each_policy_lost(demo: dict[str, Any])
     summary = demo["summary"]
 
     assert demo["beats"][0]["run"]["state"] == "promoted"
-    assert demo["beats"][0]["live"] == 1
+    assert (demo["beats"][0]["run"]["version"], demo["beats"][0]["live"]) == (1, 2)  # version 2 is fitted on all rows
     assert summary["rows"] == sum(beat["check"]["reading"]["rows"] for beat in demo["beats"][1:])
     assert min(summary["system"], summary["frozen"], summary["always"]) > 0
 

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.world import World, make_world
+from tests.world import SHIPPED, World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 FIRST, NEXT = 25, 30
@@ -13,7 +13,7 @@ FIRST, NEXT = 25, 30
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
-    made = make_world(tmp_path_factory.mktemp("refit-after"), server=server, changes={"retrain": {"refit_after": True}})
+    made = make_world(tmp_path_factory.mktemp("refit-after"), server=server, changes=SHIPPED)
     made.land(made.day(FIRST))
     return made
 

@@ -34,6 +34,7 @@ from retrim.ops.grain import GRAIN, grain_of
 from retrim.ops.house import House
 from retrim.ops.known import HISTORY, NEEDS
 from retrim.ops.person import ask_for_run
+from retrim.ops.refit_after import ask_for_refit
 from retrim.ops.release_log import keep_copies
 from retrim.ops.retrain import claim
 from retrim.paths import NO_CHAMPION, Paths, Workspace
@@ -117,15 +118,29 @@ class Desk:
     def check(self, at: float) -> Checked:
         return check(self.house, by="a test", now=self.day(at))
 
-    def make_version(self, at: float, *, promote: bool = True, decision: str | None = None, waits: bool = False) -> int:
-        """A version as of a day: promoted, refused or waiting; of a check's decision, or else a person's."""
+    def make_version(
+        self,
+        at: float,
+        *,
+        promote: bool = True,
+        decision: str | None = None,
+        waits: bool = False,
+        judged: int | None = None,
+    ) -> int:
+        """A version as of a day: promoted, refused or waiting; of a check's decision, or else a person's.
+
+        With `judged` it stands for the recipe of that version, the newest, fitted once more.
+        """
         now = self.day(at)
+        if judged is not None:
+            before = next(run for run in self.house.store.runs(self.house.model) if run.version == judged)
+            decision = ask_for_refit(self.house, before, judged, now=now)
         asked = decision or ask_for_run(self.house, as_of=now, by="a test", reason="a test", now=now)
         run = claim(self.house, asked, now=now)
         version = len(self.shelf.folders) + 1
         paths = self._bundle(now, version)
         verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": promote, "reason": "as the test says"}
-        verdict["rows"] = self.house.params.split.judge_rows
+        verdict |= {"rows": self.house.params.split.judge_rows, "agreement": judged}
         row = {"run": run.id, "tag": f"retrim/generated/v{version}", "as_of": iso(now), "made": iso(now)}
         hashes = {
             "bundle": folder_digest(paths.candidate),

@@ -77,8 +77,8 @@ class TestTheMeasuredHorizon:
         assert "lost least" in drafted.choices["data", "label_horizon"].why
 
     def test_waits_where_slow_answers_are_other_answers(self) -> None:
-        frame = slowing(rows=2000, late=np.full(2000, 2), more=0)
-        frame["known"] = frame["at"] + pd.to_timedelta(np.where(frame["minutes"] > 22, 60, 2), unit="D")
+        frame = slowing(rows=2000, late=np.full(2000, 2), more=0.5)
+        frame["known"] = frame["at"] + pd.to_timedelta(np.where(frame["minutes"] > 26, 60, 2), unit="D")
         drafted = looked_at(csv(frame), event_time="at", label_time="known")
 
         assert drafted.data.label_horizon == "60D"

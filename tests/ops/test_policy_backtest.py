@@ -11,6 +11,7 @@ import pytest
 from retrim.core.policy.fitting import Scored
 from retrim.errors import RefusedError
 from retrim.ops import policy
+from retrim.ops.mode import share_of_refit
 from retrim.ops.policy import Asked, Tried, backtest
 from retrim.ops.policy_fits import Work, read_log
 from retrim.ops.policy_report import facts, lines, write_page
@@ -83,15 +84,18 @@ def test_cores_change_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_record_says_of_every_policy_what_it_costs(make: Make) -> None:
-    record = json.loads(json.dumps(tried(make()).as_record()))
+    desk = make()
+    record, again = json.loads(json.dumps(tried(desk).as_record())), share_of_refit(desk.house)
     names = [line["name"] for line in record["policies"]]
 
+    assert again > 0  # what is promoted is fitted once more
     assert {"never", "always", "every-2", "account-1", "drift", "psi", "ks", "performance"} <= set(names)
     assert record["recommended"] in names
     assert all(line["ratio_to_hindsight"] >= 1 - 1e-9 for line in record["policies"])
     assert [line["cost"] for line in record["policies"]] == sorted(line["cost"] for line in record["policies"])
     for line in record["policies"]:
-        assert line["cost"] == pytest.approx(line["loss"] + record["price"] * line["retrainings"])
+        paid = line["retrainings"] + again * (line["retrainings"] - line["refused"])
+        assert line["cost"] == pytest.approx(line["loss"] + record["price"] * paid)
         assert len(line["decided"]) == line["retrainings"]
 
 

@@ -110,3 +110,27 @@ def test_a_new_class_among_the_rows_that_judged_is_learned(tmp_path: Path) -> No
 
     assert again.record("features/view.json")["classes"] == ["a", "b", "c"]
     assert 0 < again.record("verdict/verdict.json")["checks"][1]["figure"] <= 1  # what it is given, the others lose
+
+
+def test_its_backtest_is_that_of_the_run_that_judged_it(first: Room, again: Room) -> None:
+    winner, name = first.record("verdict/verdict.json")["winner"], load_predictor(again.bundle).window
+    judged, kept = (room.record("backtest/backtest.json") for room in (first, again))
+
+    assert [each["losses"][name] for each in kept["origins"]] == [each["losses"][winner] for each in judged["origins"]]
+    assert kept["interval"]["residuals"] == {name: judged["interval"]["residuals"][winner]}
+
+
+def test_it_decides_as_the_judged_one_does(tmp_path: Path) -> None:
+    settings = {
+        "judge": {"loss": "log_loss", "metrics": ["accuracy"]},
+        "gate": {"floor": ["mean"]},
+        "decide": {"threshold": "cost", "false_negative": 3.0},
+        "retrain": {"agreement": {"difference": 1.0, "loss": 0.5}},
+    }
+    table = stream(ROWS, task="binary")
+    first = make_room(tmp_path / "1", table, task="binary", **settings).run()
+    again = make_room(tmp_path / "2", table, task="binary", mode="final", champion=first.bundle, **settings).run()
+    judged, found = load_predictor(first.bundle), load_predictor(again.bundle)
+
+    assert judged.thresholds is not None
+    assert found.thresholds == judged.thresholds

@@ -167,6 +167,13 @@ def test_one_column_that_carries_is_allowed_and_the_run_goes_on(too_good: Room) 
     assert len(run(too_good, as_of=day(42), allowed={"level": "read at pick-up"})) == 960
 
 
+def test_a_run_that_fits_a_recipe_once_more_looks_for_no_leak_again(leaking: Room) -> None:
+    pins = json.loads(leaking.paths.pins.read_bytes())
+    write_file(leaking.paths.pins, to_json({**pins, "mode": "final"}))
+
+    assert len(run(leaking, as_of=day(6))) == 96
+
+
 @pytest.mark.parametrize("how", ["allowed", "not probed"])
 def test_it_goes_on_where_that_is_said(leaking: Room, how: str) -> None:
     said: dict[str, Any] = {"allowed": {leak_of(leaking): "known at pick-up"}} if how == "allowed" else {"probe": False}

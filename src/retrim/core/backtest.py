@@ -128,3 +128,30 @@ def stated_interval(origins: Sequence[Origin], *, level: float) -> dict[str, Any
         "level": level,
         "residuals": {kind: [float(end) for end in np.quantile(away, ends)] for kind, away in sorted(found.items())},
     }
+
+
+def of_judged(record: Mapping[str, Any], thresholds: Mapping[str, Any], winner: str, name: str) -> dict[str, Any]:
+    """What a recipe that is fitted once more has of the backtest of the run that judged it, under its own name.
+
+    Args:
+        record: Of the judged run's backtest.json.
+        thresholds: Of its thresholds.json; empty where there is none.
+        winner: Name of the challenger that won there.
+        name: Name of the one that is fitted once more.
+
+    Returns:
+        The two records, by file; the second is left out where it would be empty.
+    """
+
+    def own(by_name: Mapping[str, Any]) -> dict[str, Any]:
+        found = winner if winner in by_name else winner.replace("sliding", "all")  # of as many rows both were one
+        return {name: by_name[found]} if found in by_name else {}
+
+    interval = record["interval"]
+    kept = {
+        **record,
+        "origins": [{**origin, "losses": own(origin["losses"])} for origin in record["origins"]],
+        "interval": None if interval is None else {**interval, "residuals": own(interval["residuals"])},
+        **({"decide": own(record["decide"])} if "decide" in record else {}),
+    }
+    return {"backtest.json": kept, **({"thresholds.json": own(thresholds)} if thresholds else {})}

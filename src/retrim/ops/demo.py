@@ -12,6 +12,7 @@ from retrim.ops.champion import stored
 from retrim.ops.clones import clone
 from retrim.ops.house import House, open_house
 from retrim.ops.known import known
+from retrim.ops.live import judged_in_place_of
 from retrim.ops.policy_set import edit
 
 
@@ -52,6 +53,14 @@ class Loss:
 
 
 NO_LOSS = Loss(0.0, 0)
+
+
+def first_live(house: House) -> int:
+    """The first version that stayed live: version 1, or its recipe fitted once more."""
+    releases = house.store.releases(house.model)
+    first: int = releases[0].version
+    again = [row.version for row in releases[1:2] if judged_in_place_of(house, row.version) == first]
+    return again[0] if again else first
 
 
 def frozen_loss(house: House, version: int, *, since: pd.Timestamp | None, until: pd.Timestamp) -> Loss:

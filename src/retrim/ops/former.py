@@ -19,7 +19,7 @@ from retrim.ops.champion import stored
 from retrim.ops.group_checks import forbidden_in, group_checks
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable
-from retrim.ops.live import Live, live
+from retrim.ops.live import Live, champions_before, live
 from retrim.ops.release import make_live
 
 
@@ -41,7 +41,7 @@ def score_formers(
     """
     params = house.params
     releases = house.store.releases(house.model)
-    numbers = list(dict.fromkeys(row.version for row in reversed(releases) if row.version != version))
+    numbers = champions_before(house, releases, version)
     if not params.former.most or not numbers:
         return None
     judged = table.only(table.times["_event"] > champion.judged_until).mature().tail(params.split.judge_rows).read()
@@ -96,7 +96,7 @@ def files_for_run(house: House, champion: Live | None, *, before: pd.Timestamp |
     if champion is None:
         return {}
     releases = [row for row in house.store.releases(house.model) if before is None or row.as_of < iso(before)]
-    numbers = [each for each in dict.fromkeys(row.version for row in reversed(releases)) if each != champion.version]
+    numbers = champions_before(house, releases, champion.version)
     files: dict[str, bytes] = {}
     for number in numbers[: params.most if params.restore else 0]:
         with suppress(RefusedError):

@@ -22,7 +22,8 @@ class Live:
         by: Who moved it, or decided that it moves.
         reason: Why.
         action: What the release log calls the move.
-        previous: The version before it.
+        previous: The champion that it replaced, which a rollback goes back to. Where a recipe was fitted once more that
+            is not the version that was judged, but the one before.
     """
 
     version: int
@@ -48,19 +49,50 @@ class Live:
 def live(house: House, *, before: pd.Timestamp | None = None) -> Live | None:
     """What is live now, or went live as of a moment before `before`, from the release rows; None where nothing did."""
     rows = house.store.releases(house.model)
-    return _last([row for row in rows if before is None or row.as_of < iso(before)])
+    return _last(house, [row for row in rows if before is None or row.as_of < iso(before)])
 
 
 def live_at(house: House, moment: pd.Timestamp) -> Live | None:
     """What was live at a moment of the clock, whatever was taken for now; None where nothing was."""
-    return _last([row for row in house.store.releases(house.model) if row.at <= iso(moment)])
+    return _last(house, [row for row in house.store.releases(house.model) if row.at <= iso(moment)])
 
 
-def _last(rows: Sequence[Row]) -> Live | None:
+def _last(house: House, rows: Sequence[Row]) -> Live | None:
     if not rows:
         return None
     row = rows[-1]
-    return Live(row.version, row.as_of, row.at, row.actor, row.reason, row.action, row.previous)
+    return Live(row.version, row.as_of, row.at, row.actor, row.reason, row.action, replaced(house, rows))
+
+
+def replaced(house: House, releases: Sequence[Row]) -> int | None:
+    """The champion that the newest of these moves replaced; None where it is the first.
+
+    A version that was fitted once more went live right after the one that was judged: the two are one move.
+    """
+    newest = releases[-1]
+    judged = judged_in_place_of(house, newest.version)
+    if newest.action == "promote" and judged is not None and newest.previous == judged:
+        before: int | None = releases[-2].previous
+        return before
+    found: int | None = newest.previous
+    return found
+
+
+def judged_in_place_of(house: House, version: int) -> int | None:
+    """The version that was judged, where this one is its recipe fitted once more; None for any other."""
+    row = house.store.version(house.model, version)
+    judged: int | None = None if row is None else row.verdict.get("agreement")
+    return judged
+
+
+def champions_before(house: House, releases: Sequence[Row], version: int) -> list[int]:
+    """Those that were live before, the newest first, without `version`.
+
+    Of a recipe that was fitted once more only the second version counts: the one that was judged says the same.
+    """
+    numbers = list(dict.fromkeys(row.version for row in reversed(releases)))
+    twins = {judged_in_place_of(house, number) for number in numbers}
+    return [number for number in numbers if number != version and number not in twins]
 
 
 def trusted_live(house: House) -> Live | None:

@@ -51,3 +51,17 @@ def mode_now(house: House) -> Chosen:
     promoted = max(sum(run.state == "promoted" for run in runs), 1)
     price = float(newest["price"]) if newest is not None else params.account.price
     return choose_mode(past, works, price=price, checks=max(len(checks) / promoted, 1.0))
+
+
+def fits_of_a_retraining(house: House) -> int:
+    """Fits of a retraining for each training window: the model, its backtest, and its share of a search."""
+    params = house.params
+    trials = {"search": params.tune.trials, "warm": params.tune.warm_trials}.get(params.retrain.mode, 0)
+    return 1 + params.backtest.origins + -(-trials * params.tune.folds // len(params.train.windows))
+
+
+def share_of_refit(house: House) -> float:
+    """What fitting a promoted recipe once more costs, as a share of a retraining: one of its fits; 0 where none is."""
+    if not house.params.retrain.refit_after:
+        return 0.0
+    return 1 / (fits_of_a_retraining(house) * len(house.params.train.windows))

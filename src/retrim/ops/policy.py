@@ -29,6 +29,7 @@ from retrim.ops.champion import champion
 from retrim.ops.house import House
 from retrim.ops.known import known_table
 from retrim.ops.labels_came import labels_came
+from retrim.ops.mode import fits_of_a_retraining, share_of_refit
 from retrim.ops.policy_fits import Work, all_scored
 
 LEAST_ROWS = 20  # of a window
@@ -172,7 +173,7 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
         blocks=params.probe.blocks,
         moments=moments,
         first_window=0,
-        judging=Judging(params.gate, params.split.judge_rows, params.judge.draws, apart),
+        judging=Judging(params.gate, params.split.judge_rows, params.judge.draws, apart, share_of_refit(house)),
         labels_until=None if came is None else newest_labels(came, moments),
     )
     unit = _unit(house, setting)
@@ -209,13 +210,6 @@ def backtest(house: House, asked: Asked, *, now: pd.Timestamp) -> Tried:
     ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
     guards = guard_costs(wanted, setting, price=price)
     return Tried(setting, ranked, choice, guards, price, unit, params.judge.loss, digest, recipe, len(table))
-
-
-def fits_of_a_retraining(house: House) -> int:
-    """Fits of a retraining for each training window: the model, its backtest, and its share of a search."""
-    params = house.params
-    trials = {"search": params.tune.trials, "warm": params.tune.warm_trials}.get(params.retrain.mode, 0)
-    return 1 + params.backtest.origins + -(-trials * params.tune.folds // len(params.train.windows))
 
 
 def _edges(table: pd.DataFrame, share: float, windows: int, *, by: str) -> np.ndarray:

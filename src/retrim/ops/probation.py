@@ -16,6 +16,7 @@ from retrim.ops.champion import stored
 from retrim.ops.group_checks import forbidden_in
 from retrim.ops.house import House
 from retrim.ops.known import KnownTable
+from retrim.ops.live import replaced
 from retrim.ops.release import live, make_live
 from retrim.ops.standing import PROBATION_ROLLBACK
 
@@ -79,7 +80,7 @@ def begun(house: House) -> Row | None:
     if not releases or not house.params.probation.checks:
         return None
     newest = releases[-1]
-    return newest if newest.action in WATCHED and newest.previous is not None else None
+    return newest if newest.action in WATCHED and replaced(house, releases) is not None else None
 
 
 def look_at_probation(
@@ -197,7 +198,9 @@ def _begin(house: House, move: Row) -> Found:
     made = house.store.version(house.model, move.version)
     assert made is not None, move.version
     since = made.as_of if move.action == "promote" else move.as_of
-    watch, params = Watch.begin(move.version, move.previous), house.params.probation
+    against = replaced(house, [row for row in house.store.releases(house.model) if row.sequence <= move.sequence])
+    assert against is not None, move.version
+    watch, params = Watch.begin(move.version, against), house.params.probation
     judged = watch.judge(params)
     return Found(move.sequence, watch, judged, in_words(watch, judged, params), since, None, house.params.judge.loss)
 

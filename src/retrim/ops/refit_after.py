@@ -12,6 +12,11 @@ from retrim.ops.live import live
 from retrim.ops.person import REFIT
 
 
+def sequel_of(decision: str) -> str:
+    """Id of the decision to fit once more what the run of another decision promoted."""
+    return f"{decision}-{REFIT}"
+
+
 def ask_for_refit(house: House, run: Row, version: int, *, now: pd.Timestamp) -> str | None:
     """Records the decision to fit a promoted recipe once more; gives its id, or None where that is not wanted.
 
@@ -26,7 +31,7 @@ def ask_for_refit(house: House, run: Row, version: int, *, now: pd.Timestamp) ->
     """
     if not house.params.retrain.refit_after or run.mode == FINAL:
         return None
-    identity = f"{run.decision}-{REFIT}"
+    identity = sequel_of(run.decision)
     asked = house.store.decision(run.decision)
     assert asked is not None, run.decision
     row = {

@@ -24,6 +24,7 @@ from retrim.mapping import read_yaml
 from retrim.ops.champion import stored_bundle
 from retrim.ops.clones import clone
 from retrim.ops.house import House
+from retrim.ops.person import REFIT
 from retrim.ops.receipts import trusted_keys
 from retrim.ops.release import sync_aliases
 from retrim.own import resolved
@@ -75,7 +76,7 @@ def make_replay(
     moments = tuple(
         row
         for row in house.store.decisions(house.model)
-        if row.as_of >= iso(since) and (until is None or row.as_of <= iso(until))
+        if row.as_of >= iso(since) and (until is None or row.as_of <= iso(until)) and row.source != REFIT
     )
     if not any(row.source == "check" for row in moments):
         raise BadInputError(_no_history(house, since))

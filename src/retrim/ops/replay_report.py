@@ -19,6 +19,8 @@ from retrim.ops.champion import stored
 from retrim.ops.check import price_now
 from retrim.ops.house import House
 from retrim.ops.known import known_table
+from retrim.ops.mode import share_of_refit
+from retrim.ops.person import REFIT
 from retrim.ops.replay import Replay
 
 
@@ -82,8 +84,8 @@ def report(replay: Replay) -> Replayed:
         rows=served.rows,
         usual_rows=params.account.usual_rows,
         price=price_now(replay.here),
-        history=_cost([moment.history for moment in moments], served.history),
-        replay=_cost([moment.replay for moment in moments], served.replay),
+        history=_cost([moment.history for moment in moments], served.history, again=share_of_refit(replay.here)),
+        replay=_cost([moment.replay for moment in moments], served.replay, again=share_of_refit(replay.there)),
         compared=sum(moment.compared for moment in moments),
         differing=sum(moment.differs for moment in moments),
     )
@@ -97,7 +99,7 @@ def _sides(house: House, replay: Replay) -> list[tuple[str, Side]]:
     found = [
         (row.as_of, _side(house, row, releases))
         for row in house.store.decisions(house.model)
-        if since <= row.as_of <= until
+        if since <= row.as_of <= until and row.source != REFIT
     ]
     back = [row for row in releases if row.action == "rollback" and since <= row.as_of <= until]
     return found + [(row.as_of, _rollback(row)) for row in back]
@@ -163,7 +165,7 @@ def _judge(house: House, loss: str) -> Callable[[int, pd.DataFrame], np.ndarray]
     return losses
 
 
-def _cost(sides: list[Side | None], losses: np.ndarray) -> Cost:
+def _cost(sides: list[Side | None], losses: np.ndarray, *, again: float) -> Cost:
     """What one side cost: what was lost, what runs ended how, and what the probes took."""
     there = [side for side in sides if side is not None]
     states = [side.state for side in there]
@@ -174,4 +176,5 @@ def _cost(sides: list[Side | None], losses: np.ndarray) -> Cost:
         restored=sum(side.outcome == "restore" for side in there),
         held=sum(side.outcome == "held" for side in there),
         probes=float(sum((side.record.get("probe") or {"cost": 0.0})["cost"] for side in there)),
+        again=again,
     )

@@ -47,7 +47,7 @@ def new_rows(house: House, table: pd.DataFrame) -> tuple[int, int] | None:
         house: The house.
         table: As assembled now.
     """
-    refused = house.store.runs(house.model, state="refused")
+    refused = [run for run in house.store.runs(house.model, state="refused") if run.mode != FINAL]
     version = None if not refused else house.store.version(house.model, refused[-1].version)
     if version is None:
         return None

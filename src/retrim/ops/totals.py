@@ -7,6 +7,7 @@ from retrim.core.account import Account
 from retrim.core.modes import FINAL
 from retrim.core.totals import NOTHING, Totals
 from retrim.ops.house import House
+from retrim.ops.mode import share_of_refit
 
 
 def totals(house: House, previous: Row | None, record: dict[str, Any]) -> Totals:
@@ -15,14 +16,17 @@ def totals(house: House, previous: Row | None, record: dict[str, Any]) -> Totals
     window, probed = record["window"], record["probe"]
     releases = house.store.releases(house.model)
     first = None if not releases else house.store.version(house.model, releases[0].version)
-    runs = [run for run in house.store.runs(house.model) if run.mode != FINAL]  # a sequel is no retraining of its own
-    ended = [run for run in runs if run.state in ("promoted", "refused", "waiting")]
+    ended = [run for run in house.store.runs(house.model) if run.state in ("promoted", "refused", "waiting")]
+    since = [run for run in ended if first is not None and run.as_of > first.as_of]
+    refits = sum(run.mode == FINAL for run in since)
     return (NOTHING if before is None else Totals.from_record(before)).after(
         loss=record["loss"],
         share=0.0 if window is None else window["rows"] / house.params.account.usual_rows,
         probe_cost=None if probed is None else probed["cost"],
-        retrainings=0 if first is None else sum(run.as_of > first.as_of for run in ended),
+        retrainings=len(since) - refits,
         price=record["price"],
+        refits=refits,
+        refit_share=share_of_refit(house),
     )
 
 

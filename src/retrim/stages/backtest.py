@@ -10,6 +10,7 @@ from retrim.core.fairness.params import Equalised, GroupParams, Mitigation
 from retrim.core.fairness.reweight import GROUP
 from retrim.core.fairness.thresholds import Thresholds, group_thresholds
 from retrim.core.metrics import JudgeParams
+from retrim.core.modes import FINAL
 from retrim.core.training import TrainParams
 from retrim.core.view import FeatureView
 from retrim.core.windows import SplitParams, folds, part_of
@@ -17,7 +18,7 @@ from retrim.errors import RefusedError
 from retrim.files import write_folder
 from retrim.paths import Paths
 from retrim.stages._groups import grouped
-from retrim.stages._room import lightgbm_alone, main, read_json
+from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
 from retrim.stages._view import read_view
 
 
@@ -34,7 +35,13 @@ def run(
     paths: Paths,
     cores: int,
 ) -> None:
-    """Writes the loss of each challenger at each origin."""
+    """Writes the loss of each challenger at each origin.
+
+    A recipe that is fitted once more was backtested by the run that judged it: that stands, and how it decides.
+    """
+    if read_pins(paths).get("mode") == FINAL:
+        _write_judged(paths)
+        return
     lightgbm_alone()
     rows = grouped(part_of(read_view(paths), "train"), paths, fairness__groups, fairness__mitigate)
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
@@ -86,6 +93,16 @@ def run(
         cuts = {name: Thresholds((), chosen.threshold, {}, {}).as_record() for name, chosen in made.items()}
         files |= {"backtest.json": to_json(record), "thresholds.json": to_json(cuts)}
     write_folder(paths.backtest, files)
+
+
+def _write_judged(paths: Paths) -> None:
+    """Writes the champion's own backtest, as far as it is that of the recipe that won."""
+    made = paths.champion / "backtest"
+    thresholds = read_json(made / "thresholds.json") if (made / "thresholds.json").is_file() else {}
+    winner = read_json(paths.champion / "verdict" / "verdict.json")["winner"]
+    name = read_json(paths.tuning / "hyperparameters.json")["window"]
+    files = rolling.of_judged(read_json(made / "backtest.json"), thresholds, winner, name)
+    write_folder(paths.backtest, {file: to_json(record) for file, record in files.items()})
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from retrim.core.init.leak_rows import DUPLICATES
 from retrim.core.init.leak_search import find_leaks
 from retrim.core.lags import HistoryParams, past_takes
 from retrim.core.landed_schema import ColumnNames, lacking
+from retrim.core.modes import FINAL
 from retrim.core.needs import READ, needs_of
 from retrim.core.reading import CalendarPart
 from retrim.core.rows import left_out
@@ -49,7 +50,8 @@ def run(
     their keys, times, labels, and what filters and features from the past take; their other columns are read, asked
     and written a piece at a time. Where rows are put together into coarser ones, that takes all of them.
     """
-    as_of = pd.Timestamp(read_pins(paths)["as_of"])
+    pins = read_pins(paths)
+    as_of = pd.Timestamp(pins["as_of"])
     files = landed_files(paths.raw)
     histories, needs = _of_champions(paths)
     landed, labels = open_landed(files, data, needs, root=paths.raw)
@@ -70,7 +72,7 @@ def run(
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
-    if leaks.probe:
+    if leaks.probe and pins["mode"] != FINAL:  # of a recipe that is fitted once more the judged run has looked
         newest = pd.concat(list(_pieces(table.tail(LOOKED).reset_index(drop=True), landed)), ignore_index=True)
         _refuse_leaks(newest, data, leaks, split__judge_rows, reading__calendar, cores)
     report = {

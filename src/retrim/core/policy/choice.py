@@ -135,7 +135,8 @@ def choose(
     played = chosen.policy.play(rest)
     never = play(rest, at_checks(()), probes=False)
     paid = np.zeros(rest.matrix.windows)
-    paid[[check + setting.delays.deployment for check in played.checks]] = price
+    for check, spent in played.paid(price).items():
+        paid[check + setting.delays.deployment] = spent
     saved = (never.losses - played.losses - paid)[rest.begin :]
 
     def bound(values: np.ndarray) -> float:

@@ -40,12 +40,14 @@ class Judging:
         draws: Bootstrap draws.
         apart: Blocks before the newest labels that the judged model leaves out, at most, where another is released
             that is fitted once more on all rows; 0: what is judged is released, and the matrix says what it leaves out.
+        again: What that second fit costs, as a share of a retraining.
     """
 
     gate: GateParams
     rows: int
     draws: int
     apart: int = 0
+    again: float = 0.0
 
     def verdict(
         self,

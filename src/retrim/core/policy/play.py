@@ -51,6 +51,7 @@ def play(setting: Setting, asks: Asks, *, probes: bool, spaced: Spaced | None = 
         balances=balances,
         probed=walk.probed,
         fitted=walk.fitted,
+        again=0.0 if setting.judging is None else setting.judging.again,
     )
 
 

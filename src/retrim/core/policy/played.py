@@ -151,6 +151,7 @@ class Played:
         balances: The account after each check, shape (windows,); the first stands before any check.
         probed: Rows that all fits of the probe were made from.
         fitted: Rows that all retrainings were made from.
+        again: What fitting a promoted recipe once more costs, as a share of a retraining; 0 where none is.
     """
 
     checks: tuple[int, ...]
@@ -162,6 +163,7 @@ class Played:
     balances: np.ndarray
     probed: int
     fitted: int
+    again: float = 0.0
 
     @property
     def loss(self) -> float:
@@ -171,6 +173,10 @@ class Played:
     def retrainings(self) -> int:
         return len(self.checks)
 
+    def paid(self, price: float) -> dict[int, float]:
+        """What each check paid that started a retraining, a promoted recipe's second fit included."""
+        return {check: price * (1 + self.again * (check not in self.refused)) for check in self.checks}
+
     def cost(self, price: float) -> float:
-        """Loss and the price of each retraining, in mean loss times checks."""
-        return self.loss + price * self.retrainings
+        """Loss and what the retrainings cost, in mean loss times checks."""
+        return self.loss + sum(self.paid(price).values())

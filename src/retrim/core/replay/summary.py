@@ -17,6 +17,7 @@ class Cost:
         restored: Former champions that came back: free.
         held: Checks that waited for a person.
         probes: What the probes took, in mean loss x checks, each at the price of its own side.
+        again: What fitting a promoted recipe once more costs, as a share of a retraining.
     """
 
     loss: float
@@ -25,6 +26,7 @@ class Cost:
     restored: int
     held: int
     probes: float
+    again: float = 0.0
 
     @property
     def retrainings(self) -> int:
@@ -32,7 +34,7 @@ class Cost:
 
     def total(self, *, usual_rows: int, price: float) -> float:
         """Loss and retrainings, in mean loss x checks; the probes left out."""
-        return self.loss / usual_rows + price * self.retrainings
+        return self.loss / usual_rows + price * (self.retrainings + self.again * self.promoted)
 
 
 @dataclass(frozen=True)
