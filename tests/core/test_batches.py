@@ -60,11 +60,14 @@ PAST = [hours(week * WEEK, WEEK) for week in range(WEEKS)]
 NOW = hours(WEEKS * WEEK, WEEK)
 
 
-def verdict(batch: pd.DataFrame, past: list[pd.DataFrame] = PAST, *, arrives: float = 1.0) -> BatchVerdict:
+def verdict(
+    batch: pd.DataFrame, past: list[pd.DataFrame] = PAST, *, arrives: float = 1.0, skip: tuple[str, ...] = ()
+) -> BatchVerdict:
     """The verdict on a batch that arrives so many weeks after the last."""
     ends = [week["at"].max() for week in past]
     history = History(pd.concat(past), ends, [HOUR] * len(past), [len(week) for week in past])
-    return look_at(batch, history, DATA, PARAMS, arrives=ends[-1] + arrives * WEEK * HOUR + HOUR)
+    params = PARAMS.model_copy(update={"skip": skip})
+    return look_at(batch, history, DATA, params, arrives=ends[-1] + arrives * WEEK * HOUR + HOUR)
 
 
 def test_what_the_calendar_says_is_not_looked_at() -> None:
@@ -125,6 +128,10 @@ def test_what_no_world_does_breaks_the_batch(change: Any, says: str) -> None:
 
     assert found.kind == "broken"
     assert any(says in concern.text for concern in found.concerns if concern.verdict == "broken")
+
+    named = {concern.setting for concern in found.concerns if concern.verdict == "broken"}
+    skip = tuple(setting.removeprefix("batches.skip: [").removesuffix("]") for setting in named)
+    assert not verdict(change(NOW), skip=skip).holds
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.core.look.findings import findings
-from retrim.core.look.missing import COLUMNS, gaps_of
-from retrim.core.prepare.missingness import TIME
+from retrim.core.look.missing import COLUMNS, TIME, gaps_of
 from retrim.core.table import ColumnType
 from tests.core.look_tables import answers, looked
 

@@ -492,6 +492,23 @@ def _as(kind: str, frame: pd.DataFrame, folder: Any) -> bytes:
     return bytes(path.read_bytes())
 
 
+class TestTwoColumnsOfTimes:
+    def test_the_earlier_one_of_each_row_is_the_event(self) -> None:
+        opened = hours(every="6h").sample(frac=1, random_state=7).reset_index(drop=True)
+        closed = opened + pd.to_timedelta(np.random.default_rng(7).uniform(0, 20, ROWS), unit="D")
+        drafted = looked_at(csv(table(at=None, closed=closed, opened=opened)))
+
+        assert drafted.data.time == "opened"
+        assert "taken: opened, before closed in nearly every row" in said(drafted, "event time")
+        assert "--label-time" in said(drafted, "event time")
+        assert "closed" not in drafted.data.features
+
+    def test_a_column_that_is_named_as_one_stays_the_event(self) -> None:
+        frame = table(at=None, date=hours(), began=hours() - pd.Timedelta("3h"))
+
+        assert looked_at(csv(frame)).data.time == "date"
+
+
 class TestADayAndItsClockInTwoColumns:
     HOURS = pd.date_range("2011-01-01", periods=ROWS, freq="h")
 

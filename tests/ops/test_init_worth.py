@@ -41,7 +41,24 @@ def test_a_series_that_only_repeats_its_week_needs_no_model() -> None:
 
     assert drafted.season is not None
     assert drafted.season.span == "7D"
-    assert "the naive seasonal mean does as well" in said(drafted, "wrong tool")
+    assert "the naive seasonal mean does better" in said(drafted, "wrong tool")
+
+
+class TestASeriesThatWanders:
+    wanders = np.cumsum(np.random.default_rng(7).normal(size=1200))
+
+    def test_it_is_said_how_a_model_comes_to_see_its_last_value(self) -> None:
+        told = said(looked_at(csv(table(1200, minutes=self.wanders))), "wrong tool")
+
+        assert "least loss: last value" in told
+        assert "sees no earlier values of the target" in told
+        assert "--ahead SPAN" in told
+
+    def test_a_model_that_sees_it_is_not_sent_there(self) -> None:
+        assert "--ahead" not in said(looked_at(csv(table(1200, minutes=self.wanders)), ahead="1h"), "wrong tool")
+
+    def test_rows_without_a_time_have_no_span_to_look_back(self) -> None:
+        assert "--ahead" not in said(looked_at(csv(table(1200, at=None, minutes=self.wanders))), "wrong tool")
 
 
 def test_one_rule_that_does_as_well_is_named() -> None:

@@ -25,6 +25,7 @@ RULE = {
     "bagging_fraction": 1.0,
 }
 DRAWS = 1000
+LOOK_BACK = " The model sees no earlier values of the target; to give it those known by then: --ahead SPAN."
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,18 @@ def _by_leaf(tree: Any, fitted: np.ndarray, actual: np.ndarray, judged: np.ndarr
     return np.array([said.get(leaf, usual) for leaf in asked])
 
 
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def _what_the_gate_asks(fit: FirstFit, *, judge_rows: int, floors: Sequence[str]) -> str:
     """How a verdict of the gate on the newest of these rows can be another, and what this model gains there."""
     rows = min(judge_rows, fit.rows)
     model = float(fit.model[-rows:].mean())
     there = [name for name in floors if name in fit.others]
     gains = [1 - model / (float(fit.others[name][-rows:].mean()) or 1.0) for name in there]
-    said = ", ".join(f"{gain:.1%} over the {name.replace('_', ' ')}" for name, gain in zip(there, gains, strict=True))
-    asked = " and the ".join(name.replace("_", " ") for name in floors)
+    said = ", ".join(f"{gain:.1%} over the {_words(name)}" for name, gain in zip(there, gains, strict=True))
+    asked = " and the ".join(_words(name) for name in floors)
     return (
         f"That is said of one quick fit and the {fit.rows} newest rows. The gate asks another question: does a "
         f"searched model, fitted up to there, beat the {asked} on the newest {rows} (this one gains {said})? "
@@ -133,7 +138,13 @@ def _what_the_gate_asks(fit: FirstFit, *, judge_rows: int, floors: Sequence[str]
 
 
 def worth_notes(
-    fit: FirstFit | None, *, loss: str, confidence: float, judge_rows: int, floors: Sequence[str]
+    fit: FirstFit | None,
+    *,
+    loss: str,
+    confidence: float,
+    judge_rows: int,
+    floors: Sequence[str],
+    looks_back: bool,
 ) -> list[Note]:
     """Whether a model is the right tool, in sentences.
 
@@ -143,6 +154,7 @@ def worth_notes(
         confidence: Of the bounds.
         judge_rows: Rows by which the gate will judge.
         floors: Baselines that it will ask a model to beat.
+        looks_back: Whether features of the past could be asked for, and were not.
     """
     if fit is None:
         return [
@@ -160,20 +172,20 @@ def worth_notes(
         for name in fit.gains
     }
     if naive:
+        back = LOOK_BACK if looks_back and "last_value" in naive else ""
         best = min(fit.others, key=lambda name: float(fit.others[name].mean()))
+        worst = min(naive, key=lambda name: fit.gains[name])
         if "mean" in naive and fit.gains["mean"] <= 0.005:
             seen = f"no signal beyond chance: a first model's {loss} gains {said['mean']} over the mean"
         else:
-            seen = (
-                f"the naive {naive[0].replace('_', ' ')} does as well: a first model's {loss} gains "
-                f"{said[naive[0]]} over it"
-            )
+            how = "does as well" if fit.gains[worst] > 0 else "does better"
+            seen = f"the naive {_words(worst)} {how}: a first model's {loss} gains {said[worst]} over it"
         return [
             Note(
                 "wrong tool",
                 "",
                 seen,
-                f"a model is the wrong tool until that changes (least loss: {best.replace('_', ' ')}). "
+                f"a model is the wrong tool until that changes (least loss: {_words(best)}).{back} "
                 f"{_what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)}",
                 "warn",
             )
@@ -185,6 +197,6 @@ def worth_notes(
     worst = min(fit.bounds, key=lambda name: fit.bounds[name])
     seen = (
         f"a first model on {fit.rows} newest rows: {loss} {fit.model.mean():.4g}, gain over the "
-        f"{worst.replace('_', ' ')} {said[worst]}"
+        f"{_words(worst)} {said[worst]}"
     )
     return [Note("worth", "", seen, "a model is worth making")]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from retrim.core.look import doubles, heat, laws, missing, noise, over_time, pictures
 from retrim.core.look.columns import ColumnLook
+from retrim.core.look.missing import CLEAR
 from retrim.core.look.sparks import short
 from retrim.core.look.whole import Look
-from retrim.core.prepare.missingness import CLEAR
 from retrim.core.report.bars import importance
 
 MOST_ROWS = 25

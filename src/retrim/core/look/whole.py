@@ -12,9 +12,10 @@ from retrim.core.init.leak import Leak
 from retrim.core.init.leaks import leaks_of
 from retrim.core.init.notes import Note
 from retrim.core.look.champion import Champion
+from retrim.core.look.collinear import Collinear, collinear
 from retrim.core.look.columns import ColumnLook, column_look
 from retrim.core.look.doubles import Doubles, Hashes
-from retrim.core.look.missing import gaps_of
+from retrim.core.look.missing import Missingness, gaps_of
 from retrim.core.look.noise import Noise, noise_of
 from retrim.core.look.over_time import Moved, moved, moved_answers
 from retrim.core.look.pairs import Pair, goal_of, pair_of
@@ -22,8 +23,6 @@ from retrim.core.look.periods import Periods, cut_periods, together
 from retrim.core.look.related import Related, related
 from retrim.core.look.table import NO_VALUES, LookTable, hidden
 from retrim.core.look.target import TargetLook, target_look
-from retrim.core.prepare.collinear import Collinear, collinear
-from retrim.core.prepare.missingness import Missingness
 from retrim.core.table import ColumnType
 
 MOST_BATCHES, MOST_RELATED = 60, 60

@@ -1,14 +1,19 @@
-"""Selection: which columns a model is given. A filter looks at each, a wrapper and an embedded one at fits of trees."""
+"""Selection of columns, and what columns tell: of the target, of one another, and what bins lose of that.
+
+A filter looks at each column by itself, a wrapper and an embedded selection at fits of trees.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
-from retrim.core.prepare.information import cells_of, mutual, target_cells
-from retrim.core.prepare.step import ANY, Frame, Learned, Past, Step, codes_of, counts_of, step
+from retrim.core.prepare.step import ANY, NUMBERS, Frame, Learned, Past, Step, codes_of, counts_of, known, step
 
+FINE = 64
+TARGET_CELLS = 8
 CELLS = 16
 MOST_ROWS = 50_000
 """Rows that are looked at, at most, spread evenly over training."""
@@ -18,13 +23,82 @@ Leaves = Annotated[int, Field(ge=2, le=256)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
+def sample_places(rows: int) -> np.ndarray:
+    """Places of at most `MOST_ROWS` of so many rows, ascending."""
+    return np.linspace(0, rows - 1, min(rows, MOST_ROWS)).round().astype("int64")
+
+
 def sample(past: Past) -> Past:
     """At most `MOST_ROWS` of the rows."""
-    if past.rows <= MOST_ROWS:
-        return past
-    take = np.linspace(0, past.rows - 1, MOST_ROWS).round().astype("int64")
+    take = sample_places(past.rows)
     frame = {name: values[take] for name, values in past.frame.items()}
     return Past(frame, past.target[take], past.classes, past.event[take], past.due[take])
+
+
+def cells_of(values: np.ndarray, *, most: int) -> np.ndarray:
+    """The cell of each value: `most` quantile cells of numbers, or most frequent levels; the missing are one more."""
+    if values.dtype == object:
+        levels = list(counts_of(values))
+        places = {level: min(place, most - 1) for place, level in enumerate(levels)}
+        return np.array([most if value is None else places[value] for value in values], dtype="int64")
+    there = known(values)
+    found = np.full(len(values), most, dtype="int64")
+    if there.any():
+        ordered = np.sort(values[there])
+        cuts = np.unique(ordered[(np.arange(1, most) * len(ordered)) // most])
+        found[there] = np.searchsorted(cuts, values[there], side="right")
+    return found
+
+
+def target_cells(past: Past) -> np.ndarray:
+    """The target in cells: its class, or one of `TARGET_CELLS` quantile cells; int64, shape (n,)."""
+    return past.target.astype("int64") if past.classes else cells_of(past.target.astype("float64"), most=TARGET_CELLS)
+
+
+def compute_entropy(codes: np.ndarray) -> float:
+    """Entropy of the shares of each code, in nats; 0 of none."""
+    from scipy.stats import entropy
+
+    return float(entropy(np.unique(codes, return_counts=True)[1])) if len(codes) else 0.0
+
+
+def compute_information(one: np.ndarray, other: np.ndarray) -> float:
+    """Information in nats of two columns of codes about one another, less what chance gives on so few rows; 0 or more.
+
+    Source:
+        Miller (1955), Note on the bias of information estimates: (cells - 1) / 2n of each entropy.
+    """
+    from sklearn.metrics import mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
+
+    if not len(one):
+        return 0.0
+    table = contingency_matrix(one, other, sparse=True)
+    chance = int(table.nnz) + 1 - int(table.shape[0]) - int(table.shape[1])
+    found = float(mutual_info_score(None, None, contingency=table)) - chance / (2 * len(one))
+    return max(found, 0.0)
+
+
+def lost(values: np.ndarray, bins: np.ndarray, target: np.ndarray) -> dict[str, float | None]:
+    """What a column loses when it is cut into bins, as shares; None where there was nothing to lose.
+
+    Args:
+        values: Numbers, shape (n,).
+        bins: The bin of each, NaN for the missing, shape (n,).
+        target: The target in cells, shape (n,).
+
+    Returns:
+        `entropy`: of the values themselves; `target`: of what they tell of the target, against `FINE` cells of equal
+        rows cut at the bins too.
+    """
+    there = ~np.isnan(values)
+    plain, coarse, aim = np.unique(values[there], return_inverse=True)[1], bins[there].astype("int64"), target[there]
+    fine = cells_of(values[there], most=FINE) * (int(coarse.max(initial=0)) + 1) + coarse
+    whole, told = compute_entropy(plain), compute_information(fine, aim)
+    return {
+        "entropy": 1 - compute_entropy(coarse) / whole if whole > 0 else None,
+        "target": min(max(1 - compute_information(coarse, aim) / told, 0.0), 1.0) if told > 0 else None,
+    }
 
 
 class _Selection(Step):
@@ -48,7 +122,7 @@ def _telling(past: Past) -> dict[str, float]:
     """Information of each column about the target, in nats."""
     some = sample(past)
     aim = target_cells(some)
-    return {name: mutual(cells_of(values, most=CELLS), aim, corrected=True) for name, values in some.frame.items()}
+    return {name: compute_information(cells_of(values, most=CELLS), aim) for name, values in some.frame.items()}
 
 
 @step("select_mutual", takes=ANY, gives="same")
@@ -61,37 +135,35 @@ class SelectMutual(_Selection):
 
 @step("select_chi2", takes=ANY, gives="same")
 class SelectChi2(_Selection):
-    """Keeps the columns that depend most on the target: chi-squared of the table of cells, as Cramér's V corrected.
-
-    Source:
-        Bergsma (2013), A bias-correction for Cramér's V and Tschuprow's T, J. Korean Stat. Soc. 42, 323-328.
-    """
+    """Keeps the columns that depend most on the target: chi-squared of the table of cells, as Cramér's V."""
 
     def learn(self, past: Past, *, keep: Keep) -> Learned:
         some = sample(past)
         aim = target_cells(some)
-        return _best({name: cramer(cells_of(values, most=CELLS), aim) for name, values in some.frame.items()}, keep)
+        return _best({name: cramer(cells_of(values, most=CELLS), aim)[0] for name, values in some.frame.items()}, keep)
 
 
-def cramer(one: np.ndarray, other: np.ndarray) -> float:
-    """Bias-corrected Cramér's V of two columns of codes, 0 to 1."""
+def cramer(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Bias-corrected Cramér's V of two columns of codes, 0 to 1, and the chance of as much where they are unrelated.
+
+    Source:
+        Bergsma (2013), A bias-correction for Cramér's V and Tschuprow's T, J. Korean Stat. Soc. 42, 323-328.
+    """
+    from scipy.stats import chi2_contingency
+    from sklearn.metrics.cluster import contingency_matrix
+
     n = len(one)
     if n < 2:
-        return 0.0
-    first, second = (np.unique(each, return_inverse=True)[1] for each in (one, other))
-    rows, columns = int(first.max()) + 1, int(second.max()) + 1
-    if min(rows, columns) < 2:
-        return 0.0
-    table = np.bincount(first * columns + second, minlength=rows * columns).reshape(rows, columns)
-    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / n
-    square = float(((table - expected) ** 2 / expected).sum()) / n
-    square = max(square - (rows - 1) * (columns - 1) / (n - 1), 0.0)
-    rows_left, columns_left = (each - (each - 1) ** 2 / (n - 1) for each in (rows, columns))
-    most = min(rows_left, columns_left) - 1
-    return min(float(np.sqrt(square / most)), 1.0) if most > 0 else 0.0
+        return 0.0, 1.0
+    table = contingency_matrix(one, other)
+    rows, columns = table.shape
+    tested = chi2_contingency(table, correction=False)
+    square = max(tested.statistic / n - (rows - 1) * (columns - 1) / (n - 1), 0.0)
+    most = min(size - (size - 1) ** 2 / (n - 1) for size in table.shape) - 1
+    return (min(float(np.sqrt(square / most)), 1.0) if most > 0 else 0.0), float(tested.pvalue)
 
 
-@step("select_uncorrelated", takes=("number",), gives="same")
+@step("select_uncorrelated", takes=NUMBERS, gives="same")
 class SelectUncorrelated(_Selection):
     """Of numbers that go together, keeps the one that tells most of the target: clusters of rank correlation.
 
@@ -116,20 +188,10 @@ class SelectUncorrelated(_Selection):
 
 def rank_correlations(columns: list[np.ndarray]) -> np.ndarray:
     """Spearman's, of numbers, shape (columns, columns), 1 along the diagonal; a missing number has the middle rank."""
-    ranks = []
-    for values in columns:
-        there, found = ~np.isnan(values), np.zeros(len(values))
-        if there.any():
-            ordered, place, counts = np.unique(values[there], return_inverse=True, return_counts=True)
-            middle = np.cumsum(counts) - (counts - 1) / 2
-            found[there] = middle[place] - (there.sum() + 1) / 2
-            assert len(ordered) == len(counts)
-        length = float(np.sqrt((found**2).sum()))
-        ranks.append(found / length if length > 0 else found)
-    stacked = np.column_stack(ranks)
-    whole = np.clip(stacked.T @ stacked, -1.0, 1.0)
+    ranks = pd.DataFrame(dict(enumerate(columns))).rank()
+    whole = ranks.fillna(ranks.mean()).corr().fillna(0.0).to_numpy(copy=True)
     np.fill_diagonal(whole, 1.0)
-    return np.asarray(whole)
+    return np.asarray(np.clip(whole, -1.0, 1.0))
 
 
 def _matrix(past: Past) -> tuple[np.ndarray, list[int]]:

@@ -4,17 +4,20 @@ A column of numbers is float64 with NaN for a missing cell, a column of categori
 times is datetime64 in UTC. A step sees its own columns and no others.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import pandas as pd
 
+from retrim.core.estimators import estimator_from_record, estimator_to_record
 from retrim.core.plugins import Registry
 
 Kind = Literal["number", "category", "time"]
 Frame = dict[str, np.ndarray]
-LARGEST = float(np.finfo("float64").max)
+LARGEST = 1e100
+"""Numbers beyond it, and infinite ones, are held at it: squares and sums of what steps see stay finite."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Past:
     def outcomes(self) -> dict[str, np.ndarray]:
         """What is to be told, as numbers: the target; whether it is the last of two classes; of more, each by name."""
         if not self.classes:
-            return {"": self.target.astype("float64")}
+            return {"": held(self.target.astype("float64"))}
         of = {name: (self.target == place).astype("float64") for place, name in enumerate(self.classes)}
         return of if len(of) > 2 else {"": of[self.classes[-1]]}
 
@@ -118,6 +121,64 @@ def step(name: str, *, takes: Kinds, gives: Kind | Literal["same", "gone"]) -> C
         return kind
 
     return enter
+
+
+class ColumnStep(Step):
+    """A step that fits scikit-learn estimators on each column. A column of which nothing is known stays as it is."""
+
+    def fit_column(self, values: np.ndarray) -> list[Any]:
+        """Estimators that transform a column one after the other: fitted, or with all they learned as parameters.
+
+        Args:
+            values: Shape (n, 1), one or more of them known.
+        """
+        raise NotImplementedError
+
+    def learn(self, past: Past) -> Learned:
+        fitted = {
+            name: [estimator_to_record(each) for each in self.fit_column(values[:, None])]
+            if known(values).any()
+            else []
+            for name, values in past.frame.items()
+        }
+        return Learned({"fitted": fitted}, {name: Made(kind_of(values), name) for name, values in past.frame.items()})
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        return {name: transform_column(state["fitted"][name], values) for name, values in frame.items()}
+
+
+def transform_column(records: Sequence[Mapping[str, Any]], values: np.ndarray) -> np.ndarray:
+    """What stored estimators make of a column one after the other, shape (n,); of no rows, the column itself."""
+    for record in records if len(values) else ():
+        with np.errstate(over="ignore"):
+            values = estimator_from_record(record).transform(values[:, None])[:, 0]
+        values = values if values.dtype == object else held(values)
+    return values
+
+
+def transform_texts(records: Sequence[Mapping[str, Any]], texts: np.ndarray, *, width: int, nested: bool) -> np.ndarray:
+    """What stored estimators make of texts, each distinct one once, shape (n, width); NaN of a missing one.
+
+    Args:
+        records: Estimators, one after the other. None: 0 of every text.
+        texts: Shape (n,).
+        width: Columns. Those beyond what the estimators make are 0.
+        nested: Whether they take rows of one cell, as encoders do, or texts.
+    """
+    places, distinct = pd.factorize(texts)  # the place of a missing one is -1: the last
+    made = np.zeros((len(distinct) + 1, width))
+    if len(distinct) and records:
+        values: Any = distinct[:, None] if nested else distinct
+        for record in records:
+            values = estimator_from_record(record).transform(values)
+        made[:-1, : values.shape[1]] = values if isinstance(values, np.ndarray) else values.toarray()
+    made[-1] = np.nan
+    return np.asarray(made[places])
+
+
+def held(values: np.ndarray) -> np.ndarray:
+    """Numbers with those beyond `LARGEST` held at it; missing ones stay missing."""
+    return np.asarray(np.clip(values, -LARGEST, LARGEST))
 
 
 def same(past: Past, kind: Kind) -> dict[str, Made]:

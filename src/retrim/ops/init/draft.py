@@ -169,7 +169,14 @@ def draft(raw: RawTable, wishes: Wishes, *, ask: Ask, confidence: float, seed: i
     )
     if not found.refused and desk.in_order:
         floors = floors_of(aim, season)
-        desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence, judge_rows=rows, floors=floors)
+        desk.notes += worth_notes(
+            worth,
+            loss=aim.loss,
+            confidence=confidence,
+            judge_rows=rows,
+            floors=floors,
+            looks_back=timed and not data.history.features,
+        )
     block = _block(worth, labelled["_event"], series=bool(desk.series), judge_rows=rows)
     every = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     choices = sizes(

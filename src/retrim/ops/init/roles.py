@@ -7,6 +7,7 @@ import pandas as pd
 
 from retrim.core.init.dates import DateSpelling
 from retrim.core.init.dues import is_called_due
+from retrim.core.init.event_time import likeliest
 from retrim.core.init.looks import Look
 from retrim.core.init.notes import Note
 from retrim.core.init.spelling import Spelling, number_pattern, plain_numbers
@@ -14,13 +15,14 @@ from retrim.core.init.task import Aim, aim_of
 from retrim.core.metrics import require
 from retrim.core.models import MODELS
 from retrim.core.table import ColumnType
+from retrim.datasets.cells import typed
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.ops.init.desk import ARRIVAL, Desk
 from retrim.ops.init.dues import look_for_due
 from retrim.ops.init.parts import declared_parts
+from retrim.ops.init.spelled import reading_of, spelt_as
 
 EXACT = 2.0**53
-TIME_NAMES = ("event_time", "timestamp", "datetime", "date_time", "time", "date", "day", "ts", "created_at", "at")
 
 
 def choose_aim(desk: Desk) -> Aim:
@@ -126,16 +128,20 @@ def choose_time(desk: Desk) -> str:
         times = [one for one in times if one not in clocked]  # a day whose clock stands beside it is none by itself
         whole = [one for one in times if one not in desk.parts or one in clocked.values()]
         times = whole or times  # one that is spread over columns where none stands in one
-        times.sort(key=_unlikely)
+        times.sort(key=is_called_due)
         name = times[0] if times else None
         if len(times) > 1 and name is not None:
-            name = desk.ask("when did a row's event happen?", name, tuple(times))
+            unlike_dues = [one for one in times if not is_called_due(one)] or times
+            name, why = likeliest({one: _times_of(desk, one) for one in unlike_dues})
+            told = desk.ask("when did a row's event happen?", name, tuple(times))
+            name, why = told, why if told == name else "as was said"
             desk.notes.append(
                 Note(
                     "event time",
                     name,
                     f"{len(times)} columns are times: {', '.join(times[:6])}",
-                    f"taken: {name}; say otherwise: --event-time",
+                    f"taken: {name}, {why}; say otherwise: --event-time. The others are no features; if one says when "
+                    "the answer was known: --label-time COL",
                     "warn",
                 )
             )
@@ -169,10 +175,8 @@ def choose_time(desk: Desk) -> str:
     return name
 
 
-def _unlikely(name: str) -> tuple[bool, int]:
-    """How unlikely a column of times is to be the event time by what it is called; due times come last."""
-    known = name.lower() in TIME_NAMES
-    return is_called_due(name), TIME_NAMES.index(name.lower()) if known else len(TIME_NAMES)
+def _times_of(desk: Desk, name: str) -> pd.Series:
+    return typed(desk.cells(name), spelt_as(desk, name), "time", reading_of(desk, ARRIVAL))[0]
 
 
 def _as_order(desk: Desk, name: str) -> None:

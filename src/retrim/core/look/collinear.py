@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrim.core.prepare.numbers import median, moments
-
+CONSTANT = 1e-12
+"""Standard deviation, in units of the largest number, up to which a column is constant: it is rounding."""
 EXACT = 1e-9
 """Share of the variance of all columns, of a direction that is taken for none."""
 
@@ -39,14 +39,13 @@ def collinear(columns: Mapping[str, np.ndarray]) -> Collinear | None:
     """
     names, standard = [], []
     for name, values in columns.items():
-        middle = median(values)
-        if middle is None:
+        if np.isnan(values).all():
             continue
-        filled = np.where(np.isnan(values), middle, values)
-        spread = moments(filled)
-        if spread.sd > 0:
+        filled = np.where(np.isnan(values), np.nanmedian(values), values)
+        scaled = filled / (np.abs(filled).max() or 1.0)
+        if scaled.std() > CONSTANT:
             names.append(name)
-            standard.append(spread.standard(filled))
+            standard.append((scaled - scaled.mean()) / scaled.std())
     if len(names) < 2 or len(standard[0]) <= len(names):
         return None
     matrix = np.column_stack(standard)

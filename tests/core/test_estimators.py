@@ -1,0 +1,65 @@
+"""Estimators as JSON: read back they transform alike, and only listed classes are read."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, PowerTransformer, StandardScaler
+
+from retrim.core.canonical import to_json
+from retrim.core.estimators import estimator_from_record, estimator_to_record
+
+NUMBERS = np.random.default_rng(1).gamma(2.0, 3.0, (60, 1))
+LEVELS = np.array([["dry"], ["rain"], ["hail"], ["dry"]], dtype=object)
+TEXTS = ["ring the bell", "leave at the gate", "beware the dog"]
+COUNTS = CountVectorizer().fit_transform(TEXTS)
+ESTIMATORS: list[tuple[Any, Any]] = [
+    (MinMaxScaler(), NUMBERS),
+    (StandardScaler(), NUMBERS),
+    (PowerTransformer(standardize=False), NUMBERS),
+    (SimpleImputer(strategy="constant", fill_value=2.5), np.array([[np.nan], [1.0]])),
+    (
+        SimpleImputer(strategy="constant", fill_value="dry", missing_values=None),
+        np.array([[None], ["x"]], dtype=object),
+    ),
+    (OneHotEncoder(categories=[["dry", "rain"]], handle_unknown="ignore", sparse_output=False), LEVELS),
+    (OrdinalEncoder(categories=[["rain", "dry"]], handle_unknown="use_encoded_value", unknown_value=-1), LEVELS),
+    (CountVectorizer(), TEXTS),
+    (HashingVectorizer(n_features=8), TEXTS),
+    (TfidfTransformer(), COUNTS),
+    (TruncatedSVD(2, random_state=1), COUNTS),
+]
+
+
+def dense(values: Any) -> np.ndarray:
+    return values if isinstance(values, np.ndarray) else values.toarray()
+
+
+@pytest.mark.parametrize(("estimator", "rows"), ESTIMATORS, ids=lambda value: type(value).__name__)
+def test_an_estimator_read_back_transforms_alike(estimator: Any, rows: Any) -> None:
+    estimator.fit(rows)
+    again = estimator_from_record(json.loads(to_json(estimator_to_record(estimator))))
+
+    assert np.array_equal(dense(again.transform(rows)), dense(estimator.transform(rows)))
+    assert estimator_to_record(again) == estimator_to_record(estimator)
+
+
+def test_no_private_attribute_is_stored() -> None:
+    for estimator, rows in ESTIMATORS:
+        assert not [name for name in estimator_to_record(estimator.fit(rows))["fitted"] if name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", ["FunctionTransformer", "os.system", "ColumnTransformer"])
+def test_a_class_that_is_not_listed_is_not_read(name: str) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' is not among the stored estimators: CountVectorizer, "):
+        estimator_from_record({"class": name, "parameters": {}, "fitted": {}})
+
+
+def test_a_class_that_is_not_listed_is_not_stored() -> None:
+    with pytest.raises(ValueError, match="ColumnTransformer is not among the stored estimators"):
+        estimator_to_record(ColumnTransformer([]))
