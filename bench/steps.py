@@ -139,6 +139,19 @@ def share_of_rows_that_differ() -> float:
     return float((terms @ coefficients != alone).mean())
 
 
+def time_one_row(name: str) -> float:
+    """Milliseconds of the processor to apply a step to one row of 20 columns, the mean of 20 times."""
+    from retrim.core.prepare.step import STEPS as REGISTERED
+    from retrim.core.prepare.step import Past
+
+    kind, columns, arguments = STEPS[name]
+    frame = {column: values[:5000] for column, values in make_frame(kind, columns).items()}
+    event = np.datetime64("2024-01-01", "us") + np.arange(5000) * np.timedelta64(1, "h")
+    state = REGISTERED[name].learn(Past(frame, np.arange(5000.0), (), event, event), **arguments).state
+    row = {column: values[:1] for column, values in frame.items()}
+    return least_time(lambda: [REGISTERED[name].apply(row, state) for _ in range(20)])[0] * 1000 / 20
+
+
 def count_narrow_bins() -> tuple[int, int]:
     """Bins of ten that scikit-learn and retrim make of a column in a small unit."""
     from sklearn.preprocessing import KBinsDiscretizer
@@ -180,6 +193,8 @@ def main() -> None:
         print_steps(given.against)
     for name, seconds in {**time_others(), **time_quantile()}.items():
         print(f"{name}: {seconds:.2f} s")
+    for name in ("zscore", "fill_median", "one_hot"):
+        print(f"{name} of one row of 20 columns: {time_one_row(name):.2f} ms")
     print("bins of ten in a unit of 1e-9: KBinsDiscretizer {}, bins_frequency {}".format(*count_narrow_bins()))
     print(f"rows that a matrix product scores otherwise alone: {share_of_rows_that_differ():.0%}")
 

@@ -18,11 +18,16 @@ EVEN = 1.25  # the longest of even steps over the shortest: months are such
 
 
 def twice_concern(rows: pd.DataFrame, windows: Sequence[pd.DataFrame]) -> Concern | None:
-    """Rows of the batch that are there twice, all their columns alike."""
-    share, most = _twice(rows), max(_twice(window) for window in windows)
+    """Rows of the batch that are there twice, all their columns alike.
+
+    Where rows come twice by themselves, only a batch that was doubled as a whole is surely broken.
+    """
+    usual = [_twice(window) for window in windows]
+    share, most = _twice(rows), max(usual)
     if share <= most + TWICE:
         return None
-    return Concern("broken", "rows twice", "", f"{share:.0%} of its rows are there twice, at most {most:.0%} before")
+    verdict: Gravity = "broken" if most <= TWICE or share >= (1 + min(usual)) / 2 else "suspicious"
+    return Concern(verdict, "rows twice", "", f"{share:.0%} of its rows are there twice, at most {most:.0%} before")
 
 
 def _twice(rows: pd.DataFrame) -> float:
