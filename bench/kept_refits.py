@@ -117,7 +117,9 @@ class Eye:
         cost = spaced.price * probe_rows(setting, window)
         cost /= usual_fit(setting) * (1 + PARAMS.backtest.origins)
         self.purse += design.earned * share * matrix.mean_loss(live.model, live.kind, window)
-        crossed = design.kept and account.pays(spaced.price, errors=spaced.errors, ahead=ahead)
+        passes = walk.said is None or walk.said.passes  # else the kept refit's word is old, and a new one is asked
+        pays = account.pays(spaced.price, errors=spaced.errors, ahead=ahead)
+        crossed = design.kept and pays and passes
         most = account.balance + self.unseen + ahead * max(self.gain, 0.0)
         near = most > spaced.price and most > spaced.errors * account.error
         due = self.purse >= cost if design.earned else not self.asked or len(self.waits) >= self.latest()

@@ -39,8 +39,8 @@ def matrix_of(stream: Stream, cache: Path, *, cores: int, blocks: int = BLOCKS, 
         cache: Folder.
         cores: Fits at once.
         blocks: Blocks of each window; 1 where no probe is asked, for a quarter of the fits.
-        between: Whether there are fits inside windows too; else that made before the window stands for them, which
-            nobody asks where a probe has one block and the gate whole windows.
+        between: Whether there are fits inside windows too; else that made before the window stands for them: a
+            probe of one block never asks them, a gate that judges on part of a window does.
     """
     whole = cut_of(stream, blocks)
     file = cache / f"{stream.name.replace(', ', '-')}.jsonl"

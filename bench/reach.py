@@ -31,7 +31,7 @@ from policies import (
     show,
     spaced,
 )
-from streams import NAMES, Stream, load, shuffled
+from streams import NAMES, STATIONARY, Stream, load, shuffled
 
 from retrim.core.policy.asks import at_checks, every
 from retrim.core.policy.hindsight import best
@@ -144,19 +144,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cache", type=Path, required=True, help="folder with the fits of policies.py")
     parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
-    parser.add_argument("--controls", nargs="*", default=None, choices=NAMES, help="these shuffled, and nothing else")
+    parser.add_argument(
+        "--controls", nargs="*", default=None, choices=(*NAMES, STATIONARY), help="these shuffled, alone"
+    )
     given = parser.parse_args()
     names = given.streams if given.controls is None else given.controls
     loaded = [load(name, given.cache / "packages") for name in names]
-    made = {stream.name: (stream, matrix_of(stream, given.cache, cores=1)) for stream in loaded}
+    whole = given.controls is None  # else census is read as it is, and asked as the others are, shuffled
+    made = {
+        stream.name: (stream, matrix_of(stream, given.cache, cores=1, between=whole or stream.name != STATIONARY))
+        for stream in loaded
+    }
     print(f"gate on a window{', then fitted once more on all rows' if AFTER else ''}")
-    if given.controls is None:
+    if whole:
         show(frame := reached(made))
         summary(frame)
         return
     lines = []
     for stream, matrix in made.values():
-        still = shuffled(stream, seed=1)
+        still = stream if stream.name == STATIONARY else shuffled(stream, seed=1)
         lines += controls(still, matrix, matrix_of(still, given.cache, cores=1, between=False))
     show(frame := pd.DataFrame(lines))
     for own, part in frame.groupby(frame["price"] == "0.01 %"):
