@@ -66,6 +66,15 @@ def test_a_column_filled_only_once_the_answer_is_known_is_named() -> None:
     assert "known only after the event" in leak.seen
 
 
+def test_a_row_without_an_answer_for_good_says_nothing_of_when_a_column_is_filled() -> None:
+    frame = table()
+    nothing_caught = np.arange(ROWS) % 10 == 3
+    frame.loc[nothing_caught, "minutes"] = np.nan
+    frame["rating"] = np.where(nothing_caught, np.nan, np.random.default_rng(7).integers(1, 6, ROWS))
+
+    assert looked_at(csv(frame)).leaks == ()
+
+
 def test_a_column_filled_only_with_its_label_time_is_named() -> None:
     known = hours().astype("str").mask(pd.Series(range(ROWS)) >= ROWS - 40, "")
     rating = pd.Series(np.random.default_rng(7).integers(1, 6, ROWS)).where(known != "")

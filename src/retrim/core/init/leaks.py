@@ -135,10 +135,10 @@ def _exact(matrix: np.ndarray, goal: np.ndarray, spread: float) -> list[int] | N
 
 
 def _later(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> list[Leak]:
-    """Columns that are filled only once the answer is known."""
+    """Columns that are filled only once the answer is known: where one never comes, blank cells say nothing of when."""
     unlabelled = table[data.target].isna().to_numpy()
     found = []
-    groups = [("rows without a label", unlabelled, ~unlabelled)]
+    groups = [] if data.labels == "or_never" else [("rows without a label", unlabelled, ~unlabelled)]
     if label_time is not None and label_time.notna().any():
         known = label_time.notna().to_numpy()
         groups.append(("rows without a label time", ~known, known))
