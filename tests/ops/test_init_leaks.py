@@ -72,7 +72,7 @@ def test_a_row_without_an_answer_for_good_says_nothing_of_when_a_column_is_fille
     frame.loc[nothing_caught, "minutes"] = np.nan
     frame["rating"] = np.where(nothing_caught, np.nan, np.random.default_rng(7).integers(1, 6, ROWS))
 
-    assert looked_at(csv(frame)).leaks == ()
+    assert looked_at(csv(frame)).leaks == []
 
 
 def test_a_column_filled_only_with_its_label_time_is_named() -> None:
