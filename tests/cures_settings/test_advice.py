@@ -17,6 +17,7 @@ from retrim.errors import BadInputError
 from retrim.ops.examine import examine
 from retrim.ops.init import spelled
 from retrim.ops.strange_code import pinned_code
+from tests.core import test_gate_size
 from tests.cures_settings.case import Asked, Settings, load
 from tests.cures_settings.files import NOW, ROW, lines, offered
 from tests.cures_settings.functions import rows_of
@@ -141,6 +142,7 @@ APART = {
     "later than now; data.times_ahead, if rows are known before their event": (
         test_rows_known_before_their_event_land_once_it_is_said_how_long
     ),
+    "split.judge_rows: {}": test_gate_size.test_each_setting_that_is_named_would_show_it,
     "train.model: {} is not among what git keeps; take it out of .gitignore, or write it": (
         test_code_that_git_ignores_is_kept_once_it_is_not
     ),

@@ -22,7 +22,14 @@ DESCRIBES = {
     "retrain.refit_after: version {} was promoted, and its recipe is fitted on all mature rows": "why a run begins",
 }
 """Pieces of texts that name a setting to say what is so, and advise nothing."""
-COMPUTED = ("core/effect.py", "core/enough.py", "core/windows.py", "core/plugins.py", "core/policy/matrix.py")
+COMPUTED = (
+    "core/effect.py",
+    "core/enough.py",
+    "core/estimators.py",
+    "core/windows.py",
+    "core/plugins.py",
+    "core/policy/matrix.py",
+)
 """Files that refuse what they compute with, and no setting; what catches that says what to set."""
 NEVER_SAID = {
     "it has no %": "put into the text beside it",

@@ -26,7 +26,7 @@ QUICK = {"RETRIM_PREFECT_URL": "", "PREFECT_WORKER_QUERY_SECONDS": "1"}
 CHANGES: dict[str, dict[str, Any]] = {
     "proof": {"scheduled": False},
     "batches": {"look": False},
-    "triggers": {"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 0},
+    "triggers": {"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 0, "max_wait": None},
 }
 
 

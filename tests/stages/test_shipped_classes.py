@@ -24,7 +24,7 @@ QUICK: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OfShipped(Room):
     """A room of a shipped table, described as that ships."""
 
@@ -53,7 +53,7 @@ def judged_on(folder: Path, rows: pd.DataFrame, data: DataParams, champion: Room
     before = None if champion is None else champion.bundle
     mode = "search" if champion is None else "refit"
     made = make_room(folder, rows.reset_index(drop=True), mode=mode, champion=before, task=data.task, **QUICK)
-    return OfShipped(made.paths, made.task, made.settings, data).run()
+    return OfShipped(**vars(made), described=data).run()
 
 
 class TestRodents:

@@ -85,7 +85,7 @@ class Changing(Desk):
             shutil.copytree(self.shelf.folders[self.house.store.releases("generated")[-1].version], paths.champion)
         else:
             write_file(paths.champion / NO_CHAMPION, b"{}\n")
-        write_file(paths.pins, to_json({"as_of": now.isoformat(), "judged": []}))
+        write_file(paths.pins, to_json({"as_of": now.isoformat(), "judged": [], "mode": "refit"}))
         write_file(paths.root / "params.json", self.house.params.model_dump_json().encode())
         shutil.copytree(self.house.workspace.root / "expectations", paths.root / "expectations")
         run_stages(self.house.params, paths)
