@@ -13,6 +13,7 @@ from prefect.runtime import deployment
 
 from flows.moment import house as open_house
 from flows.moment import moment
+from retrim.ops.arrival import clock
 from retrim.ops.due import is_due_time, mark_due_time, missed_times
 
 
@@ -43,10 +44,6 @@ def due_once(name: str, now: str | None) -> Iterator[pd.Timestamp | None]:
     yield at
     if at is not None:
         mark_due_time(house, name, at)
-
-
-def clock() -> pd.Timestamp:
-    return pd.Timestamp.now("UTC")
 
 
 def _is_scheduled(now: str | None) -> bool:

@@ -83,8 +83,8 @@ def entry(name: str, kind: bytes, target: str = "") -> bytes:
 
 
 HOSTILE = {
-    "a way up": entry("../../../tmp/evil", tarfile.REGTYPE),
-    "an absolute name": entry("/tmp/evil", tarfile.REGTYPE),  # noqa: S108  nothing is written there
+    "a way up": entry("../../../evil", tarfile.REGTYPE),
+    "an absolute name": entry("/evil", tarfile.REGTYPE),
     "a link": entry("manifest.json", tarfile.SYMTYPE, "/etc/passwd"),
     "a hard link": entry("manifest.json", tarfile.LNKTYPE, "/etc/passwd"),
     "a device": entry("manifest.json", tarfile.CHRTYPE),

@@ -9,6 +9,7 @@ import yaml
 
 from retrim.core.gate import Shown, judge, rows_holding, size_for
 from retrim.core.gate.params import GateParams
+from retrim.core.gate.relative import confidence_text
 from retrim.core.gate.size import POWER, Asked, Effect, effect_of, rows_needed, size_of
 from retrim.core.gate.support import Support
 from tests.gates import make_gate
@@ -169,3 +170,10 @@ def test_enough_of_the_rarer_class_are_among_the_rows_that_judge() -> None:
     assert rows_holding(50, target, least=300) == 300
     assert rows_holding(101, target, least=10) == 400
     assert rows_holding(1, pd.Series(["no"] * 30), least=10) == 30
+
+
+@pytest.mark.parametrize(
+    ("confidence", "text"), [(0.95, "95.0%"), (0.9994, "99.9%"), (0.99968, "99.97%"), (0.999999, "99.9999%")]
+)
+def test_a_confidence_is_never_rounded_up_to_certainty(confidence: float, text: str) -> None:
+    assert confidence_text(confidence) == text

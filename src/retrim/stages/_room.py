@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 import retrim
+from retrim.core.modes import FINAL
 from retrim.core.own_code import CODE_FILE, is_own, parts_of, trust
 from retrim.core.section import explain
 from retrim.errors import BadInputError, RetrimError
@@ -26,7 +27,7 @@ from retrim.paths import Paths
 TRIALS_VARIABLE = "RETRIM_TRIALS"
 INPUTS = "data/raw.dvc data/champion.dvc data/former.dvc"
 
-__all__ = ["TRIALS_VARIABLE", "check_pins", "lightgbm_alone", "main", "read_json", "read_pins"]
+__all__ = ["TRIALS_VARIABLE", "check_pins", "is_final", "lightgbm_alone", "main", "read_json", "read_pins"]
 
 
 def main(run: Callable[..., None]) -> None:
@@ -82,6 +83,11 @@ def read_pins(paths: Paths) -> dict[str, Any]:
         ) from error
     assert isinstance(pins, dict)
     return pins
+
+
+def is_final(pins: Mapping[str, Any]) -> bool:
+    """Whether the run fits the champion's recipe once more, on the rows that judged the champion too."""
+    return bool(pins.get("mode") == FINAL)
 
 
 def check_pins(paths: Paths) -> None:

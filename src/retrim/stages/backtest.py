@@ -10,7 +10,6 @@ from retrim.core.fairness.params import Equalised, GroupParams, Mitigation
 from retrim.core.fairness.reweight import GROUP
 from retrim.core.fairness.thresholds import Thresholds, group_thresholds
 from retrim.core.metrics import JudgeParams
-from retrim.core.modes import FINAL
 from retrim.core.training import TrainParams
 from retrim.core.view import FeatureView
 from retrim.core.windows import SplitParams, folds, part_of
@@ -18,7 +17,7 @@ from retrim.errors import RefusedError
 from retrim.files import write_folder
 from retrim.paths import Paths
 from retrim.stages._groups import grouped
-from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
+from retrim.stages._room import is_final, lightgbm_alone, main, read_json, read_pins
 from retrim.stages._view import read_view
 
 
@@ -39,7 +38,7 @@ def run(
 
     A recipe that is fitted once more was backtested by the run that judged it: that stands, and how it decides.
     """
-    if read_pins(paths).get("mode") == FINAL:
+    if is_final(read_pins(paths)):
         _write_judged(paths)
         return
     lightgbm_alone()

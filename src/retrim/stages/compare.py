@@ -35,7 +35,6 @@ from retrim.core.keyed import at_keys
 from retrim.core.metrics import JudgeParams, measure, row_losses
 from retrim.core.models import Model
 from retrim.core.models.baseline import BASELINES
-from retrim.core.modes import FINAL
 from retrim.core.reference_rows import with_answers
 from retrim.core.slice_table import slice_table
 from retrim.core.slices import SliceParams
@@ -47,7 +46,7 @@ from retrim.files import read_folder, write_folder
 from retrim.paths import Paths
 from retrim.stages._fairness import limits_on, look_by_group
 from retrim.stages._formers import formers_on
-from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
+from retrim.stages._room import is_final, lightgbm_alone, main, read_json, read_pins
 from retrim.stages._shown import support_in
 
 
@@ -70,7 +69,7 @@ def run(
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     judged = _judged(paths, view, gate, judge)
     by_group: Looked | None = None
-    if _is_final(paths):
+    if is_final(read_pins(paths)):
         verdict, told = _agreement(judged, retrain__agreement, paths)
     else:
         verdict, told, by_group = _verdict(judged, gate, judge, former, slices, fairness, paths)
@@ -183,7 +182,7 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
     places = at_keys(keys, read_frame(paths.table, ["_key"], coded=[]).reset_index(), "index").to_numpy()
     rows = read_rows_at(paths.table, np.sort(places)).iloc[places.argsort().argsort()].reset_index(drop=True)
     rows = rows[["_key", *(name for name in rows if name != "_key")]]
-    if not _is_final(paths):
+    if not is_final(read_pins(paths)):
         _check_unused(rows["_event"], pd.Timestamp(split["used_until"]), by="the challengers")
     champion = _champion(paths, rows, judge)
     backtest = read_json(paths.backtest / "backtest.json")
@@ -215,11 +214,6 @@ def _predictions(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes
 def _load(view: FeatureView, files: dict[str, bytes]) -> Model:
     """A stored challenger, from the files of its folder."""
     return load_balanced(json.loads(files["fit.json"])["recipe"]["model"], view, files)
-
-
-def _is_final(paths: Paths) -> bool:
-    """Whether the run fits the champion's recipe once more, on the rows that judged the champion too."""
-    return bool(read_pins(paths).get("mode") == FINAL)
 
 
 def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored | None:

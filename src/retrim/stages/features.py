@@ -7,7 +7,6 @@ from retrim.core.canonical import to_json
 from retrim.core.fairness.params import ProxyParams
 from retrim.core.fairness.proxies import proxies
 from retrim.core.frames import rows_at
-from retrim.core.modes import FINAL
 from retrim.core.prepare import PrepareParams
 from retrim.core.table import DataParams
 from retrim.core.view import FeatureView, order_digest
@@ -16,7 +15,7 @@ from retrim.datasets.pieces import PIECE, read_frame, writing
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_folder
 from retrim.paths import Paths
-from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
+from retrim.stages._room import is_final, lightgbm_alone, main, read_json, read_pins
 
 PARTS = ("train", "embargo", "judge", "both")
 
@@ -38,7 +37,7 @@ def run(
     table = read_frame(paths.table, list(dict.fromkeys(names)), coded=coded)
     pins = read_pins(paths)
     size = split.judge_rows if pins.get("size") is None else int(pins["size"]["rows"])
-    train, judge = _all_rows(table, paths) if pins.get("mode") == FINAL else _apart(table, size, paths)
+    train, judge = _all_rows(table, paths) if is_final(pins) else _apart(table, size, paths)
     fitted = rows_at(table, train)
     view = FeatureView.learn(fitted, data, prepare.steps)
     _require_classes(view, fitted)

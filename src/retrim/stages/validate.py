@@ -16,7 +16,6 @@ from retrim.core.init.leak_rows import DUPLICATES
 from retrim.core.init.leak_search import find_leaks
 from retrim.core.lags import HistoryParams, past_takes
 from retrim.core.landed_schema import ColumnNames, lacking
-from retrim.core.modes import FINAL
 from retrim.core.needs import READ, needs_of
 from retrim.core.reading import CalendarPart
 from retrim.core.rows import left_out
@@ -28,7 +27,7 @@ from retrim.datasets.pieces import PIECE, writing
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import main, read_pins
+from retrim.stages._room import is_final, main, read_pins
 
 LOOKED = 200_000
 """Newest rows in which is looked for what gives the answer away."""
@@ -72,7 +71,7 @@ def run(
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
-    if leaks.probe and pins["mode"] != FINAL:  # of a recipe that is fitted once more the judged run has looked
+    if leaks.probe and not is_final(pins):  # of a recipe that is fitted once more the judged run has looked
         newest = pd.concat(list(_pieces(table.tail(LOOKED).reset_index(drop=True), landed)), ignore_index=True)
         _refuse_leaks(newest, data, leaks, split__judge_rows, reading__calendar, cores)
     report = {

@@ -3,7 +3,7 @@
 import numpy as np
 
 from retrim.core.gate.params import GateParams
-from retrim.core.gate.relative import SAYABLE, Gain, Resampling, compared, relative_gains
+from retrim.core.gate.relative import SAYABLE, Gain, Resampling, compared, confidence_text, relative_gains
 from retrim.core.gate.verdict import Check
 
 
@@ -30,7 +30,8 @@ def harm(found: Gain, *, most: float) -> Check:
     Its figure is the loss that is not exceeded with the confidence, as a share of the champion's.
     """
     shown = f"{-found.low:+.1%}" if abs(found.low) <= SAYABLE else f"beyond {-np.sign(found.low) * SAYABLE:+.0%}"
-    text = f"at worst {shown} against the champion's loss ({found.confidence:.1%} confidence), at most {most:+.1%}"
+    sure = confidence_text(found.confidence)
+    text = f"at worst {shown} against the champion's loss ({sure} confidence), at most {most:+.1%}"
     return Check("harm", found.low >= -most, -found.low, most, text, None)
 
 

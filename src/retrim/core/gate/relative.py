@@ -7,6 +7,7 @@ import numpy as np
 
 from retrim.core.resample import mean_intervals
 
+MOST_PLACES = 9  # of a confidence in per cent
 SAYABLE = 1000.0
 """A share beyond this, or below minus it, is no figure for a sentence: the loss it is a share of is all but 0."""
 
@@ -73,10 +74,17 @@ def relative_gains(
     ]
 
 
+def confidence_text(confidence: float) -> str:
+    """A confidence below 1 in per cent, with as many digits as tell it from certainty."""
+    places = next((places for places in range(1, MOST_PLACES) if round(100 * confidence, places) < 100), MOST_PLACES)
+    return f"{confidence:.{places}%}"
+
+
 def compared(other: str, gain: Gain, losses: np.ndarray, its_losses: np.ndarray) -> str:
     """Gain and bound in words; the losses themselves where the other's is so near 0 that a share of it says nothing."""
     if max(abs(gain.figure), abs(gain.low)) <= SAYABLE:
-        return f"gain over {other} {gain.figure:.1%}, above {gain.low:.1%} with {gain.confidence:.1%} confidence"
+        sure = confidence_text(gain.confidence)
+        return f"gain over {other} {gain.figure:.1%}, above {gain.low:.1%} with {sure} confidence"
     word = "no gain" if gain.figure < 0 else "no certain gain"
     return f"{word} over {other}: mean loss {losses.mean():.4g} against {its_losses.mean():.4g}"
 

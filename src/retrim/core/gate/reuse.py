@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from retrim.core.gate.relative import confidence_text
 from retrim.core.gate.verdict import Check
 
 
@@ -49,5 +50,5 @@ def spent(error: float, *, uses: float, power: float) -> float:
 def reuse(times: float, *, confidence: float) -> Check:
     """Says how often the rows have judged before, and what the gain is asked for; it refuses nothing by itself."""
     often = "never judged before" if times == 0 else f"judged {times:.3g} times before"
-    text = f"these rows have {often}; the gain is asked for at {confidence:.1%} confidence"
+    text = f"these rows have {often}; the gain is asked for at {confidence_text(confidence)} confidence"
     return Check("re-use", True, times, None, text, None)

@@ -92,7 +92,7 @@ def due_of(
     return None
 
 
-def likeliest(found: Sequence[tuple[str, Due]]) -> tuple[str, Due] | None:
+def surest(found: Sequence[tuple[str, Due]]) -> tuple[str, Due] | None:
     """The column that is surest, and of these the one that leaves least."""
     return min(found, key=lambda each: (not each[1].sure, each[1].left), default=None)
 

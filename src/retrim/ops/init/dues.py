@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from retrim.core.init.dues import Due, due_of, likeliest
+from retrim.core.init.dues import Due, due_of, surest
 from retrim.core.init.notes import Note
 from retrim.datasets.cells import typed
 from retrim.ops.init.desk import Desk
@@ -21,7 +21,7 @@ def look_for_due(desk: Desk, time: str) -> None:
     wishes = desk.wishes
     if wishes.label_due or wishes.horizon:
         return
-    found = likeliest(_candidates(desk, time))
+    found = surest(_candidates(desk, time))
     if found is None:
         return
     name, due = found
