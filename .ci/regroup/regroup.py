@@ -1,56 +1,30 @@
-"""Moves and joins modules by a plan: `OLD -> NEW` a line, several old ones into one new; `OLD:name -> newname` renames.
-`NEW: OLD OLD` is short for several, without the name of the package. It needs libcst, which is not in requirements.lock.
+"""Moves and joins modules as plan.txt says, and rewrites imports, mutants and documents: `regroup.py ROOT`.
 
-`python regroup.py PLAN ROOT` rewrites src, flows, tests, bench and the files that name modules.
-`#` begins a comment. A new module's first line of docstring may be given: `NEW = text`.
+It needs libcst, which is not in requirements.lock. Start from a clean tree, and run ruff afterwards.
 """
-
-from __future__ import annotations
 
 import collections
 import pathlib
 import re
-import subprocess
+import shutil
 import sys
+from typing import Any
 
 import libcst as cst
 from libcst import metadata as meta
+from plan import read_plan
 
-TREES = ("src", "flows", "tests", "bench", ".ci")
+TREES = ("flows", "tests", "bench")
 TEXTS = ("pyproject.toml", "dvc.yaml", "docs", "tests", "README.md", "CONTRIBUTING.md", "Makefile")
 
 
-def read_plan(path):
-    moves, renames, titles = {}, {}, {}
-    for number, raw in enumerate(pathlib.Path(path).read_text().splitlines(), 1):
-        line = raw.split("#")[0].strip()
-        if not line:
-            continue
-        if " = " in line:
-            new, title = line.split(" = ", 1)
-            titles[new.strip()] = title.strip()
-            continue
-        if "->" not in line:  # NEW: OLD OLD, without the package
-            new, olds = line.split(":")
-            moves.update({f"retrim.{old}": f"retrim.{new}" for old in olds.split()})
-            continue
-        old, new = (part.strip() for part in line.split("->"))
-        if ":" in old:
-            module, name = old.split(":")
-            renames[(module, name)] = new
-        else:
-            assert old not in moves, f"{number}: {old} twice"
-            moves[old] = new
-    return moves, renames, titles
-
-
-def module_name(path, src):
+def module_name(path: Any, src: Any) -> Any:
     name = ".".join(path.relative_to(src).with_suffix("").parts)
     return name.removesuffix(".__init__")
 
 
 class Modules:
-    def __init__(self, root):
+    def __init__(self, root: Any) -> None:
         self.root = root
         self.files = {}
         for tree in ("src",):
@@ -60,7 +34,7 @@ class Modules:
         self.defined = {name: top_names(tree) for name, tree in self.trees.items()}
         self.imported = {name: top_imports(tree) for name, tree in self.trees.items()}
 
-    def origin(self, module, name, seen=()):
+    def origin(self, module: Any, name: Any, seen: Any = ()) -> Any:
         """Where `from module import name` comes from, through re-exports; a module itself is (module, None)."""
         if f"{module}.{name}" in self.files and name not in self.defined.get(module, ()):
             inner = self.imported.get(module, {}).get(name)
@@ -76,13 +50,13 @@ class Modules:
         return None
 
 
-def dotted(node):
+def dotted(node: Any) -> Any:
     if isinstance(node, cst.Name):
         return node.value
     return f"{dotted(node.value)}.{node.attr.value}"
 
 
-def target_names(node):
+def target_names(node: Any) -> Any:
     if isinstance(node, cst.Name):
         yield node.value
     elif isinstance(node, (cst.Tuple, cst.List)):
@@ -90,14 +64,14 @@ def target_names(node):
             yield from target_names(element.value)
 
 
-def top_statements(tree):
+def top_statements(tree: Any) -> Any:
     for statement in tree.body:
         yield statement
         if isinstance(statement, cst.If):
             yield from statement.body.body
 
 
-def top_names(tree):
+def top_names(tree: Any) -> Any:
     names = {}
     for statement in top_statements(tree):
         if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
@@ -117,7 +91,7 @@ def top_names(tree):
     return names
 
 
-def top_imports(tree):
+def top_imports(tree: Any) -> Any:
     names = {}
     for statement in top_statements(tree):
         if isinstance(statement, cst.SimpleStatementLine):
@@ -139,7 +113,7 @@ class Rewrite(cst.CSTTransformer):
 
     METADATA_DEPENDENCIES = (meta.ScopeProvider, meta.ParentNodeProvider)
 
-    def __init__(self, modules, plan, own):
+    def __init__(self, modules: Any, plan: Any, own: Any) -> None:
         super().__init__()
         self.modules, self.plan, self.own = modules, plan, own  # own: old name of this module, or None
         self.home = plan.moves.get(own, own) if own else None
@@ -147,7 +121,7 @@ class Rewrite(cst.CSTTransformer):
         self.attributes = {}  # id of Attribute node (alias.x) -> replacement node
         self.problems = []
 
-    def visit_Module(self, node):
+    def visit_Module(self, node: Any) -> Any:  # noqa: N802  libcst calls it so
         scope = self.get_metadata(meta.ScopeProvider, node)
         self._renames_of_own(scope, node)
         scopes = {s for s in self.metadata[meta.ScopeProvider].values() if s is not None}
@@ -156,14 +130,14 @@ class Rewrite(cst.CSTTransformer):
                 if isinstance(assignment, meta.ImportAssignment):
                     self._follow(assignment)
 
-    def _renames_of_own(self, scope, node):
+    def _renames_of_own(self, scope: Any, node: Any) -> Any:
         for (module, name), new in self.plan.renames.items():
             if module != self.own:
                 continue
-            for assignment in scope[name] if name in scope else ():
+            for assignment in scope.get(name, ()):
                 self._rename(assignment, name, new)
 
-    def _rename(self, assignment, name, new):
+    def _rename(self, assignment: Any, name: Any, new: Any) -> Any:
         self.renamed[("defined", id(assignment.node))] = (name, new)
         if isinstance(assignment.node, cst.Name):
             self.renamed[id(assignment.node)] = new
@@ -173,7 +147,7 @@ class Rewrite(cst.CSTTransformer):
                 target = target.value
             self.renamed[id(target)] = new
 
-    def _follow(self, assignment):
+    def _follow(self, assignment: Any) -> Any:
         node = assignment.node
         if not isinstance(node, cst.ImportFrom) or node.module is None or isinstance(node.names, cst.ImportStar):
             return
@@ -199,45 +173,48 @@ class Rewrite(cst.CSTTransformer):
                             target = target.value
                         self.renamed[id(target)] = final
                 continue
-            # a module under a name
-            stem = new_module.rsplit(".", 1)[-1]
-            for access in assignment.references:
-                target = access.node
-                while isinstance(target, cst.Attribute):
-                    target = target.value
-                outer = self.get_metadata(meta.ParentNodeProvider, target)
-                outer = outer if isinstance(outer, cst.Attribute) and outer.value is target else None
-                if new_module == self.home:
-                    if outer is None:
-                        self.problems.append(f"{self.own}: {local} is used as a value")
-                    else:
-                        name = outer.attr.value
-                        self.attributes[id(outer)] = cst.Name(self.plan.renames.get((old, name), name))
-                    continue
-                new = outer and self.plan.renames.get((old, outer.attr.value))
-                if new:
-                    self.renamed[id(outer.attr)] = new
-                if alias.asname is None and stem != local:
-                    self.renamed[id(target)] = stem
+            self._follow_module(assignment, old, new_module, alias, local)
 
-    def leave_Name(self, original, updated):
+    def _follow_module(self, assignment: Any, old: Any, new_module: Any, alias: Any, local: Any) -> Any:
+        """Uses of a module under its name, as `gbm.fit`."""
+        stem = new_module.rsplit(".", 1)[-1]
+        for access in assignment.references:
+            target = access.node
+            while isinstance(target, cst.Attribute):
+                target = target.value
+            outer = self.get_metadata(meta.ParentNodeProvider, target)
+            outer = outer if isinstance(outer, cst.Attribute) and outer.value is target else None
+            if new_module == self.home:
+                if outer is None:
+                    self.problems.append(f"{self.own}: {local} is used as a value")
+                else:
+                    name = outer.attr.value
+                    self.attributes[id(outer)] = cst.Name(self.plan.renames.get((old, name), name))
+                continue
+            new = outer and self.plan.renames.get((old, outer.attr.value))
+            if new:
+                self.renamed[id(outer.attr)] = new
+            if alias.asname is None and stem != local:
+                self.renamed[id(target)] = stem
+
+    def leave_Name(self, original: Any, updated: Any) -> Any:  # noqa: N802  libcst calls it so
         new = self.renamed.get(id(original))
         return updated.with_changes(value=new) if new else updated
 
-    def leave_Attribute(self, original, updated):
+    def leave_Attribute(self, original: Any, updated: Any) -> Any:  # noqa: N802  libcst calls it so
         return self.attributes.get(id(original), updated)
 
-    def _defined(self, original, updated):
+    def _defined(self, original: Any, updated: Any) -> Any:
         pair = self.renamed.get(("defined", id(original)))
         return updated.with_changes(name=cst.Name(pair[1])) if pair else updated
 
-    def leave_FunctionDef(self, original, updated):
+    def leave_FunctionDef(self, original: Any, updated: Any) -> Any:  # noqa: N802  libcst calls it so
         return self._defined(original, updated)
 
-    def leave_ClassDef(self, original, updated):
+    def leave_ClassDef(self, original: Any, updated: Any) -> Any:  # noqa: N802  libcst calls it so
         return self._defined(original, updated)
 
-    def leave_SimpleStatementLine(self, original, updated):
+    def leave_SimpleStatementLine(self, original: Any, updated: Any) -> Any:  # noqa: N802  libcst calls it so
         parts, changed = [], False
         for small in updated.body:
             if (
@@ -267,7 +244,7 @@ class Rewrite(cst.CSTTransformer):
         ]
         return cst.FlattenSentinel(lines)
 
-    def _imports(self, small, module):
+    def _imports(self, small: Any, module: Any) -> Any:
         groups = collections.defaultdict(list)
         for alias in small.names:
             name = alias.name.value
@@ -307,12 +284,7 @@ class Rewrite(cst.CSTTransformer):
         return made
 
 
-class Plan:
-    def __init__(self, moves, renames, titles):
-        self.moves, self.renames, self.titles = moves, renames, titles
-
-
-def touched(modules, plan, tree):
+def touched(modules: Any, plan: Any, tree: Any) -> Any:
     finder = Finder()
     tree.visit(finder)
     for module, name in finder.found:
@@ -325,10 +297,10 @@ def touched(modules, plan, tree):
 
 
 class Finder(cst.CSTVisitor):
-    def __init__(self):
+    def __init__(self) -> None:
         self.found = []
 
-    def visit_ImportFrom(self, node):
+    def visit_ImportFrom(self, node: Any) -> Any:  # noqa: N802  libcst calls it so
         if (
             node.module is not None
             and not isinstance(node.names, cst.ImportStar)
@@ -337,7 +309,7 @@ class Finder(cst.CSTVisitor):
             self.found += [(dotted(node.module), alias.name.value) for alias in node.names]
 
 
-def rewrite(modules, plan, text_or_tree, own):
+def rewrite(modules: Any, plan: Any, text_or_tree: Any, own: Any) -> Any:
     if own not in plan.moves and not touched(modules, plan, text_or_tree):
         return text_or_tree, []
     wrapper = meta.MetadataWrapper(text_or_tree)
@@ -346,17 +318,17 @@ def rewrite(modules, plan, text_or_tree, own):
     return tree, change.problems
 
 
-def names_in(statement):
+def names_in(statement: Any) -> Any:
     return list(top_names(cst.Module(body=[statement])))
 
 
-def is_import(statement):
+def is_import(statement: Any) -> Any:
     return isinstance(statement, cst.SimpleStatementLine) and all(
         isinstance(s, (cst.Import, cst.ImportFrom)) for s in statement.body
     )
 
 
-def is_docstring(statement):
+def is_docstring(statement: Any) -> Any:
     return (
         isinstance(statement, cst.SimpleStatementLine)
         and isinstance(statement.body[0], cst.Expr)
@@ -364,17 +336,17 @@ def is_docstring(statement):
     )
 
 
-def is_all(statement):
+def is_all(statement: Any) -> Any:
     return isinstance(statement, cst.SimpleStatementLine) and any(
         isinstance(s, cst.Assign) and dotted_or_none(s.targets[0].target) == "__all__" for s in statement.body
     )
 
 
-def dotted_or_none(node):
+def dotted_or_none(node: Any) -> Any:
     return node.value if isinstance(node, cst.Name) else None
 
 
-def parts_of(tree):
+def parts_of(tree: Any) -> Any:
     doc, imports, body = "", [], []
     for index, statement in enumerate(tree.body):
         if index == 0 and is_docstring(statement):
@@ -388,17 +360,17 @@ def parts_of(tree):
     return doc, imports, body
 
 
-def code_of(modules, old, name):
+def code_of(modules: Any, old: Any, name: Any) -> Any:
     """Source of a top-level constant or function, for telling equal ones."""
     found = modules.defined[old][name]
     return modules.trees[old].code_for_node(found.with_changes(leading_lines=[]))
 
 
-def order(group, modules):
+def order(group: Any, modules: Any) -> Any:
     """Old modules of one target, each after those it imports at its top."""
     done, out = set(), []
 
-    def add(name, path=()):
+    def add(name: Any, path: Any = ()) -> Any:
         if name in done or name in path:
             return
         for module, what in modules.imported[name].values():
@@ -413,153 +385,117 @@ def order(group, modules):
     return out
 
 
-def joined(docs, title):
-    texts = [" ".join([]) or doc.strip() for doc in docs if doc.strip()]
-    if title:
-        texts = [title, *texts]
-    return "\n\n".join(dict.fromkeys(texts))
+def joined(docs: Any) -> Any:
+    return "\n\n".join(dict.fromkeys(doc.strip() for doc in docs if doc.strip()))
 
 
-def main():
-    plan_path, root = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
-    dry = "--dry" in sys.argv
-    moves, renames, titles = read_plan(plan_path)
-    modules = Modules(root)
-    for old in moves:
-        if old not in modules.files:
-            sys.exit(f"no module {old}")
-    by_new = collections.defaultdict(list)
-    for old, new in moves.items():
-        by_new[new].append(old)
-    for new in list(by_new):  # a module that stays and is joined by others comes first
-        if new in modules.files and new not in moves:
-            by_new[new].insert(0, new)
-            moves[new] = new
-    problems = []
-    drops = set()
-    for new, olds in by_new.items():
-        seen = {}
-        for old in order(olds, modules):
-            for name in modules.defined[old]:
-                if name in ("__all__",):
-                    continue
-                final = renames.get((old, name), name)
-                if final in seen:
-                    same = code_of(modules, old, name) == code_of(modules, seen[final], name)
-                    if same and code_of(modules, old, name):
-                        drops.add((old, name))
-                        print(f"the same: {old}:{name} and {seen[final]}")
-                        continue
-                    if True:
-                        stem = old.rsplit(".", 1)[-1].strip("_")
-                        chosen = f"{name}_{stem}" if name.islower() or not name.isupper() else f"{name}_{stem.upper()}"
-                        renames[(old, name)] = chosen
-                        seen[chosen] = old
-                        print(f"renamed {old}:{name} -> {chosen}   (also in {seen[final]})")
-                else:
-                    seen[final] = old
-        # an imported name that means something else in another part
-        meant = {}
-        for old in olds:
-            for local, (module, name) in modules.imported[old].items():
-                place = modules.origin(module, name) if module.startswith("retrim") else (module, name)
-                if place and moves.get(place[0], place[0]) == new:
-                    continue
-                if local in seen and not (place and place[0] in olds):
-                    stem = seen[local].rsplit(".", 1)[-1].strip("_")
-                    chosen = f"{local}_{stem.upper()}" if local.isupper() else f"{local}_{stem}"
-                    renames.setdefault((seen[local], local), chosen)
-                    print(
-                        f"renamed {seen[local]}:{local} -> {renames[(seen[local], local)]}   ({old} imports another from {module})"
-                    )
-                if meant.setdefault(local, (place, old))[0] != place:
-                    problems.append(f"{new}: {local} is {meant[local]} and in {old} {place}")
-    for line in problems:
-        print("PROBLEM", line)
-    if problems or dry:
-        print(len(problems), "problems")
-        if problems:
-            sys.exit(1)
-        return
-    plan = Plan(moves, renames, titles)
-    made, errors = {}, []
-    for old, path in modules.files.items():
-        tree, found = rewrite(modules, plan, modules.trees[old], old)
-        errors += found
-        made[old] = tree
-    outside = {}
-    for top in TREES[1:]:
-        for path in sorted((root / top).rglob("*.py")) if (root / top).exists() else ():
-            tree, found = rewrite(modules, plan, cst.parse_module(path.read_text()), None)
-            errors += found
-            outside[path] = tree
-    if errors:
-        print(*errors, sep="\n")
-        sys.exit(1)
+def main() -> Any:
+    root = pathlib.Path(sys.argv[1]).resolve()
+    plan, modules = read_plan(pathlib.Path(__file__).with_name("plan.txt")), Modules(root)
+    groups = collections.defaultdict(list)
+    for old, new in plan.moves.items():
+        groups[new].append(old)
+    ordered = {new: order(olds, modules) for new, olds in groups.items()}
+    drops = {double for new, olds in ordered.items() for double in settle_names(new, olds, modules, plan)}
+    trees, outside = rewritten(modules, plan, root)
     for path, tree in outside.items():
         path.write_text(tree.code)
     for old, path in modules.files.items():
-        if old not in moves:
-            path.write_text(made[old].code)
-    src = root / "src"
-    for old in moves:
-        modules.files[old].unlink()
-    for new, olds in by_new.items():
-        path = src / (new.replace(".", "/") + ".py")
-        if modules_is_package(new, modules) and new in modules.files:
-            path = modules.files[new]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        init = path.parent / "__init__.py"
-        if not init.exists() and path != init:
-            init.write_text("")
-        docs, imports, bodies = [], [], []
-        for old in order(olds, modules):
-            doc, some, body = parts_of(made[old])
-            body = [s for s in body if not any((old, n) in drops for n in names_in(s))]
-            docs.append(doc)
-            imports += some
-            bodies += body
-        header = made[olds[0]].with_changes(body=[], header=[], footer=[])
-        text = joined(docs, titles.get(new))
-        code = f'"""{text}\n"""\n' if "\n" in text else f'"""{text}"""\n'
-        code = (
-            (code if text else "")
-            + "\n"
-            + header.with_changes(body=imports).code
-            + "\n"
-            + header.with_changes(body=bodies).code
-        )
-        path.write_text(code)
-    for folder in sorted((p for p in src.rglob("*") if p.is_dir()), reverse=True):
-        names = [p for p in folder.iterdir() if p.name != "__pycache__"]
-        if (
-            names
-            and all(p.name == "__init__.py" for p in names)
-            and folder.name != "versions"
-            and not any(folder == f.parent for f in ())
-        ):
-            if (
-                not names[0].read_text().strip()
-                or module_name(names[0], src) not in modules.files
-                or modules_only_doc(names[0])
-            ):
-                names[0].unlink()
-                subprocess.run(["rm", "-rf", str(folder)], check=True)
-    texts(root, moves)
+        if old in plan.moves:
+            path.unlink()
+        else:
+            path.write_text(trees[old].code)
+    for new, olds in ordered.items():
+        write_joined(root / "src", new, [(old, trees[old]) for old in olds], drops)
+    remove_empty_folders(root / "src")
+    texts(root, plan.moves)
 
 
-def modules_only_doc(path):
+def settle_names(new: Any, olds: Any, modules: Any, plan: Any) -> Any:
+    """Renames what would stand twice in a module; gives what is the same in two, which is dropped from the second."""
+    seen, doubles = {}, []
+    for old in olds:
+        for name in modules.defined[old]:
+            final = plan.renames.get((old, name), name)
+            if name == "__all__":
+                continue
+            if final not in seen:
+                seen[final] = old
+            elif code_of(modules, old, name) == code_of(modules, seen[final], name):
+                doubles.append((old, name))
+                print(f"the same: {old}:{name} and {seen[final]}")
+            else:
+                seen[rename(plan, old, name, seen[final])] = old
+    meant = {}
+    for old in olds:  # an imported name that means something else in another part
+        for local, (module, name) in modules.imported[old].items():
+            place = modules.origin(module, name) if module.startswith("retrim") else (module, name)
+            if place and (plan.moves.get(place[0], place[0]) == new or (place in plan.renames and local == name)):
+                continue
+            if local in seen and not (place and place[0] in olds) and (seen[local], local) not in plan.renames:
+                rename(plan, seen[local], local, module)
+            if meant.setdefault(local, (place, old))[0] != place:
+                sys.exit(f"{new}: {local} is {meant[local]}, and in {old} {place}")
+    return doubles
+
+
+def rename(plan: Any, old: Any, name: Any, other: Any) -> Any:
+    """A name with that of its module behind it."""
+    stem = old.rsplit(".", 1)[-1].strip("_")
+    chosen = f"{name}_{stem.upper()}" if name.isupper() else f"{name}_{stem}"
+    plan.renames[old, name] = chosen
+    print(f"renamed: {old}:{name} to {chosen}, as {other} has another")
+    return chosen
+
+
+def rewritten(modules: Any, plan: Any, root: Any) -> Any:
+    """Every module of the package, and every file beside it, with its imports as they will be."""
+    trees, outside, errors = {}, {}, []
+    for old, tree in modules.trees.items():
+        trees[old], found = rewrite(modules, plan, tree, old)
+        errors += found
+    for path in (path for top in TREES for path in sorted((root / top).rglob("*.py"))):
+        outside[path], found = rewrite(modules, plan, cst.parse_module(path.read_text()), None)
+        errors += found
+    if errors:
+        sys.exit("\n".join(errors))
+    return trees, outside
+
+
+def write_joined(src: Any, new: Any, parts: Any, drops: Any) -> Any:
+    """One module of several: their docstrings, imports and statements one after the other."""
+    path = src / (new.replace(".", "/") + ".py")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / "__init__.py").touch()
+    docs, imports, bodies = [], [], []
+    for old, tree in parts:
+        doc, some, body = parts_of(tree)
+        docs.append(doc)
+        imports += some
+        bodies += [each for each in body if not any((old, name) in drops for name in names_in(each))]
+    header = parts[0][1].with_changes(body=[], header=[], footer=[])
+    text = joined(docs)
+    doc = f'"""{text}\n"""\n' if "\n" in text else f'"""{text}"""\n'
+    code = [header.with_changes(body=each).code for each in (imports, bodies)]
+    path.write_text("\n".join([doc if text else "", *code]))
+
+
+def remove_empty_folders(src: Any) -> Any:
+    """Packages that hold nothing any more but a docstring."""
+    for folder in sorted((path for path in src.rglob("*") if path.is_dir()), reverse=True):
+        left = [path for path in folder.iterdir() if path.name != "__pycache__"]
+        if [path.name for path in left] == ["__init__.py"] and folder.name != "versions" and only_docstring(left[0]):
+            shutil.rmtree(folder)
+
+
+def only_docstring(path: Any) -> Any:
     tree = cst.parse_module(path.read_text())
     return all(is_docstring(s) for s in tree.body)
 
 
-def modules_is_package(name, modules):
-    return name in modules.files and modules.files[name].name == "__init__.py"
-
-
-def texts(root, moves):
+def texts(root: Any, moves: Any) -> Any:
     pairs = sorted(((old, new) for old, new in moves.items() if old != new), key=lambda pair: -len(pair[0]))
-    table = {old: new for old, new in pairs}
+    table = dict(pairs)
     pattern = re.compile(r"(?<![\w.])(" + "|".join(re.escape(old) for old, _ in pairs) + r")(?![\w])")
     paths = {f"src/{old.replace('.', '/')}.py": f"src/{new.replace('.', '/')}.py" for old, new in pairs}
     short = {old.removeprefix("src/retrim/"): new.removeprefix("src/retrim/") for old, new in paths.items()}
