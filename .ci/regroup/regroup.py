@@ -134,7 +134,7 @@ class Rewrite(cst.CSTTransformer):
         for (module, name), new in self.plan.renames.items():
             if module != self.own:
                 continue
-            for assignment in scope.get(name, ()):
+            for assignment in scope[name]:
                 self._rename(assignment, name, new)
 
     def _rename(self, assignment: Any, name: Any, new: Any) -> Any:
