@@ -14,7 +14,7 @@ The account is the shipped one: rules and settings of params.yaml, asked through
 import argparse
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -263,24 +263,29 @@ def summary(told: pd.DataFrame) -> None:
     print(flush=True)
 
 
-def controls(
-    stream: Stream, real: LossMatrix, matrix: LossMatrix, *, blocks: int, gated: float
-) -> list[dict[str, Any]]:
-    """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
-    lines = []
+def control_runs(stream: Stream, real: LossMatrix, still: LossMatrix, **how: Any) -> Iterator[tuple[str, Run]]:
+    """Runs on the shuffled stream, at the real stream's prices and at a low one, each with what the price is."""
     for windows in RUNS:
         for late in LATE:
-            setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated)
+            setting = setting_of(still, stream.table, windows, late, **how)
             gain = gain_of(real, stream.table, windows, late)
             never = play(setting, at_checks(()), probes=False).loss
             prices = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01 %": never * LOW}
             for label, price in prices.items():
                 found = best(setting.totals, setting.delays, price=price)
-                run = Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
-                played = play(setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
-                line = {"stream": stream.name, "gate": gated, "windows": windows, "late": late, "price": label}
-                counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
-                lines.append({**line, **counts, "in hindsight": run.retrainings})
+                yield label, Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
+
+
+def controls(
+    stream: Stream, real: LossMatrix, matrix: LossMatrix, *, blocks: int, gated: float
+) -> list[dict[str, Any]]:
+    """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
+    lines = []
+    for label, run in control_runs(stream, real, matrix, blocks=blocks, gated=gated):
+        played = play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
+        line = {"stream": stream.name, "gate": gated, "windows": run.windows, "late": run.late, "price": label}
+        counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
+        lines.append({**line, **counts, "in hindsight": run.retrainings})
     return lines
 
 

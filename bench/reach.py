@@ -15,26 +15,20 @@ import numpy as np
 import pandas as pd
 from matrices import matrix_of
 from policies import (
-    LATE,
-    LOW,
     PARAMS,
-    PARTS,
-    RUNS,
     SOON,
     Run,
     asked_at,
+    control_runs,
     delays_to_run,
     fits_beside,
-    gain_of,
     runs_of,
-    setting_of,
     show,
     spaced,
 )
 from streams import NAMES, STATIONARY, Stream, load, shuffled
 
 from retrim.core.policy.asks import at_checks, every
-from retrim.core.policy.hindsight import best
 from retrim.core.policy.matrix import LossMatrix
 from retrim.core.policy.named import PERIODS
 from retrim.core.policy.play import play
@@ -112,31 +106,23 @@ def summary(frame: pd.DataFrame) -> None:
 def controls(stream: Stream, real: LossMatrix, still: LossMatrix) -> list[dict[str, Any]]:
     """The account on a shuffled stream, at the prices of the real one and at a low one."""
     lines = []
-    for windows in RUNS:
-        for late in LATE:
-            setting = setting_of(still, stream.table, windows, late, blocks=PARAMS.probe.blocks, gated=1.0, after=AFTER)
-            gain = gain_of(real, stream.table, windows, late)
-            never = play(setting, at_checks(()), probes=False).loss
-            prices = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01 %": never * LOW}
-            for label, price in prices.items():
-                found = best(setting.totals, setting.delays, price=price)
-                run = Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
-                played = account(run)
-                probes = fits_beside(setting, price, played)
-                lines.append(
-                    {
-                        "stream": stream.name,
-                        "windows": windows,
-                        "late": late,
-                        "price": label,
-                        "retrainings": played.retrainings,
-                        "refused": len(played.refused),
-                        "in hindsight": run.retrainings,
-                        "cost": played.cost(price) / run.least,
-                        "probes add, refit": probes[0] / run.least,
-                        "search": probes[1] / run.least,
-                    }
-                )
+    for label, run in control_runs(stream, real, still, blocks=PARAMS.probe.blocks, gated=1.0, after=AFTER):
+        played = account(run)
+        refit, search = fits_beside(run.setting, run.price, played)
+        lines.append(
+            {
+                "stream": stream.name,
+                "windows": run.windows,
+                "late": run.late,
+                "price": label,
+                "retrainings": played.retrainings,
+                "refused": len(played.refused),
+                "in hindsight": run.retrainings,
+                "cost": played.cost(run.price) / run.least,
+                "probes add, refit": refit / run.least,
+                "search": search / run.least,
+            }
+        )
     return lines
 
 
