@@ -26,13 +26,10 @@ from matrices import BLOCKS, FIRST, WINDOWS, matrix_of
 from policies import GATED, LATE, PARAMS, PARTS, RUNS, TRIGGERS, gain_of, setting_of, show
 from streams import Stream
 
-from retrim.core.band import reference_band
-from retrim.core.policy.asks import DRAWS, by_rules
-from retrim.core.policy.hindsight import best
-from retrim.core.policy.matrix import LossMatrix
-from retrim.core.policy.play import play
-from retrim.core.policy.played import Setting
-from retrim.core.table import DataParams
+from retrim.decision.account import reference_band
+from retrim.decision.policy import LossMatrix
+from retrim.decision.policy_play import DRAWS, Setting, best_in_hindsight, by_rules, play_policy
+from retrim.table.data import DataParams
 
 ROWS, FEATURES, NOISE = 5_000, 6, 0.5
 BREAKS, UNBROKEN = (2, 3, 4, 2, 3, 4), (100, 101)  # breaks of six streams; seeds of the two without
@@ -162,7 +159,7 @@ def played(setting: Setting, alarms: dict[str, Alarm], design: Design, *, price:
         made = replace(made, matrix=Split(**own, alarm=alarms[design.alarm], finer=design.finer))
     triggers = TRIGGERS.model_copy(update={"cooldown_checks": design.cooldown})
     asks = by_rules(made, triggers, price=price, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
-    done = play(made, asks, probes=True)
+    done = play_policy(made, asks, probes=True)
     counts = {"retrainings": done.retrainings, "refused": len(done.refused), "held": float(done.waited > 0)}
     return counts | {"cost": done.cost(price)}
 
@@ -174,7 +171,7 @@ def lines(stream: Stream, matrix: LossMatrix, prices: dict[tuple[str, int, int],
         free = 0.0
         for gated in GATED:
             setting = setting_of(matrix, stream.table, windows, late, blocks=1, gated=gated)
-            found = best(setting.totals, setting.delays, price=price)
+            found = best_in_hindsight(setting.totals, setting.delays, price=price)
             own = found.cost(price)
             free = free if gated else own  # the first keeps nothing back
             alarms = alarms_of(setting.matrix)

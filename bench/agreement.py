@@ -14,12 +14,12 @@ import pandas as pd
 from matrices import recipe_of
 from streams import ROOT, Stream, load
 
-from retrim.core.agreement import AgreementParams, agree
-from retrim.core.gate import Scored, score
-from retrim.core.training import fit_recipe
-from retrim.core.view import FeatureView
-from retrim.core.windows import past_of
-from retrim.settings import read_yaml
+from retrim.features.view import FeatureView
+from retrim.files import read_yaml
+from retrim.gate.agreement import AgreementParams, agree
+from retrim.gate.verdict import ScoredModel, score
+from retrim.stats.windows import past_of
+from retrim.training.recipe import fit_recipe
 
 JUDGE_ROWS = {"bike": 336, "bank": 400, "rodents": 400}
 MOMENTS, FROM = 8, 0.4
@@ -68,7 +68,7 @@ def spoilt(stream: Stream, rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**{stream.data.target: rows[stream.data.target].to_numpy()[order]})
 
 
-def fitted(stream: Stream, rows: pd.DataFrame, block: pd.DataFrame) -> Scored:
+def fitted(stream: Stream, rows: pd.DataFrame, block: pd.DataFrame) -> ScoredModel:
     """The recipe on these rows, and what it says of the block."""
     view = FeatureView.learn(rows, stream.data)
     model = fit_recipe(recipe_of(stream), view, rows, threads=1)

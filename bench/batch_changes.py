@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from retrim.core.table import DataParams
+from retrim.table.data import DataParams
 
 BOUNDS: dict[str, dict[str, tuple[float | None, float | None]]] = {}
 Change = Callable[[pd.DataFrame, pd.DataFrame, DataParams, np.random.Generator], pd.DataFrame | None]

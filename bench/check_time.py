@@ -59,8 +59,8 @@ def prepare(folder: Path, rows: int) -> None:
     """Both windows as Parquet, and the profile of the first as its files."""
     import yaml
 
-    from retrim.core.drift.keep import Usual, keep
-    from retrim.core.drift.profile import ProfileParams, make_profile
+    from retrim.drift.draws import ExpectedWindows, keep
+    from retrim.drift.profile import ProfileParams, make_profile
 
     reference = table(rows, 1)
     reference.to_parquet(folder / "reference.parquet", index=False)
@@ -71,7 +71,7 @@ def prepare(folder: Path, rows: int) -> None:
     profile, drift = make_profile(reference, kinds, params, time="_event"), _drift()
     for name, usual, alone, together in (("whole", rows, True, False), ("part", rows // PART, False, True)):
         begin = time.perf_counter()
-        asked = Usual(usual, drift.alarms if alone else None, drift.joint, cores=2)
+        asked = ExpectedWindows(usual, drift.alarms if alone else None, drift.joint, cores=2)
         columns = tuple(kinds)
         kept = keep(profile, asked, alone=[columns], together=columns if together else ())
         print(f"made at training for windows of {usual:,} rows: {time.perf_counter() - begin:.2f} s")
@@ -84,7 +84,7 @@ def _drift() -> Any:
     """The section `drift` of params.yaml, with the domain classifier whether it is on there or not."""
     import yaml
 
-    from retrim.core.drift.params import DriftParams
+    from retrim.drift.params import DriftParams
 
     section = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["drift"]
     section["joint"]["tests"] = {"domain": DOMAIN, **section["joint"]["tests"]}
@@ -94,13 +94,12 @@ def _drift() -> Any:
 def ours(folder: Path, kind: str = "kept") -> tuple[Timed, dict[str, float]]:
     from dataclasses import replace
 
-    from retrim.core.drift.alarms import Asked
-    from retrim.core.drift.findings import findings
-    from retrim.core.drift.null import NONE_KEPT
-    from retrim.core.drift.profile import Profile
-    from retrim.core.drift.together import together
+    from retrim.drift.alarms import AlarmRequest
+    from retrim.drift.findings import findings, together
+    from retrim.drift.null import NONE_KEPT
+    from retrim.drift.profile import Profile
 
-    params, asked = _drift(), None if kind == "tests" else Asked(0.01, 1.0, 4000, 7)
+    params, asked = _drift(), None if kind == "tests" else AlarmRequest(0.01, 1.0, 4000, 7)
     begin = time.perf_counter()
     files = (folder / ("part" if kind == "joint" else "whole")).iterdir()
     profile = Profile.from_files({file.name: file.read_bytes() for file in files})

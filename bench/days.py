@@ -21,15 +21,16 @@ from scale import FIRST, ROOT, settings, suite, write_file
 
 LAND = """
 import sys, time; from pathlib import Path; import pandas as pd
-from retrim.adapters.validation import read_suite
-from retrim.ops.ingest import land
-from retrim.paths import Workspace
+from retrim.adapters.great_expectations import read_suite
+from retrim.landing.ingest import land_batch
+from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
 root, file, now = Path(sys.argv[1]), Path(sys.argv[2]), pd.Timestamp(sys.argv[3])
 params = load_params(root / "params.yaml")
 read_suite(root / params.data.suite)
 began, worked = time.perf_counter(), time.process_time()
-done = land(file, workspace=Workspace(root), data=params.data, now=now, correction=False, batches=params.batches)
+paths = WorkspacePaths(root)
+done = land_batch(file, workspace=paths, data=params.data, now=now, correction=False, batches=params.batches)
 assert done.outcome == "landed", done.faults
 print(time.perf_counter() - began, time.process_time() - worked)
 """
@@ -41,8 +42,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--timed", type=int, default=5)
     given = parser.parse_args()
-    from retrim.adapters.landing import Landing
-    from retrim.paths import Workspace
+    from retrim.adapters.landing_zone import Landing
+    from retrim.paths import WorkspacePaths
 
     with tempfile.TemporaryDirectory(prefix="retrim-days-") as scratch:
         root, file = Path(scratch), Path(scratch) / "day.parquet"
@@ -50,7 +51,7 @@ def main() -> None:
         (root / "params.yaml").write_text(yaml.safe_dump(settings(100_000), sort_keys=False), encoding="utf-8")
         (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
         (root / "expectations" / "bench.json").write_text(json.dumps(suite()), encoding="utf-8")
-        landing, took = Landing(Workspace(root).landing), []
+        landing, took = Landing(WorkspacePaths(root).landing), []
         for day in range(given.days):
             write_file(file, day * given.rows, given.rows, given.days * given.rows)
             arrived = FIRST + pd.Timedelta(day + 1, "D")

@@ -14,8 +14,8 @@ import pandas as pd
 from scipy.signal import lfilter
 from scipy.special import ndtr, ndtri
 
-from retrim.core.drift.cells import CategoryCells, NumericCells
-from retrim.core.drift.profile import ColumnProfile, Profile
+from retrim.drift.cells import CategoryCells, NumericCells
+from retrim.drift.profile import ColumnProfile, Profile
 
 KINDS = ("iid", "ar")
 REFERENCE_WINDOWS, BLOCKS, CELLS = 60, 8, 20

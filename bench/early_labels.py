@@ -27,11 +27,11 @@ from early_positives import simulated
 from matrices import FIRST, WINDOWS
 from streams import BOOKINGS_EVERY, RAW, Stream, load
 
-from retrim.core.init.trade_off import FIT, ROUNDS
-from retrim.core.metrics import row_losses
-from retrim.core.models import MODELS, Model
-from retrim.core.table import DataParams
-from retrim.core.view import FeatureView
+from retrim.features.view import FeatureView
+from retrim.profile.first_model import FIT, HORIZON_ROUNDS
+from retrim.stats.metrics import row_losses
+from retrim.table.data import DataParams
+from retrim.training.estimators import MODELS, Model
 
 NAMES = ("bookings", "simulated", "bank", "rain", "bike", "chicago", "oil", "turbine", "rodents", "traffic")
 ROWS, MOMENTS, FIRST_SHARE, LATE = 10_000, 5, 0.5, (2, 6)
@@ -99,7 +99,7 @@ def fitted(past: Past, rows: np.ndarray, answers: np.ndarray, weights: np.ndarra
             answers,
             loss=loss,
             hyperparameters=FIT,
-            rounds=ROUNDS,
+            rounds=HORIZON_ROUNDS,
             weights=weights,
             stop=None,
             patience=1,

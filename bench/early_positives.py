@@ -21,12 +21,9 @@ from matrices import FIRST, WINDOWS, matrix_of
 from policies import PARAMS, PARTS, RUNS, asked_at, gain_of, setting_of
 from streams import Stream, load
 
-from retrim.core.policy.asks import at_checks, every
-from retrim.core.policy.hindsight import best
-from retrim.core.policy.matrix import LossMatrix
-from retrim.core.policy.play import play
-from retrim.core.policy.played import Setting
-from retrim.core.table import DataParams, assemble, mature
+from retrim.decision.policy import LossMatrix
+from retrim.decision.policy_play import Setting, at_checks, best_in_hindsight, every, play_policy
+from retrim.table.data import DataParams, assemble, mature
 
 LATE = (2, 6)  # windows between a row and its due time
 EARLY = 0.2  # of that, on average, until the label of a positive comes
@@ -94,9 +91,10 @@ def lines(stream: Stream, matrix: LossMatrix, early: LossMatrix, late: int) -> N
         )
         biased = replace(at_once, matrix=early, blocks=1)  # made from arrived rows, which are never older than a check
         counted = slice(due.begin, None)
-        never = play(due, at_checks(()), probes=False).losses[counted].mean()
+        never = play_policy(due, at_checks(()), probes=False).losses[counted].mean()
         always = [
-            play(setting, every(1, WINDOWS), probes=False).losses[counted].mean() for setting in (at_once, due, biased)
+            play_policy(setting, every(1, WINDOWS), probes=False).losses[counted].mean()
+            for setting in (at_once, due, biased)
         ]
         losses = [f"{never:.3f}", f"{always[0]:.3f}", *(f"{loss:.3f} ({loss / always[0]:.2f})" for loss in always[1:])]
         gain = gain_of(matrix, stream.table, windows, late)
@@ -107,10 +105,12 @@ def lines(stream: Stream, matrix: LossMatrix, early: LossMatrix, late: int) -> N
 
 def _account(due: Setting, biased: Setting, price: float) -> tuple[str, str, str]:
     """Its cost over that of hindsight, its retrainings and those of hindsight, and its schedule on arrived rows."""
-    found = best(due.totals, due.delays, price=price)
+    found = best_in_hindsight(due.totals, due.delays, price=price)
     least = found.cost(price)
-    played = play(due, asked_at(due, price), probes=True)
-    same = play(biased, at_checks(played.checks), probes=False).losses[due.begin :].sum() + price * len(played.checks)
+    played = play_policy(due, asked_at(due, price), probes=True)
+    same = play_policy(biased, at_checks(played.checks), probes=False).losses[due.begin :].sum() + price * len(
+        played.checks
+    )
     counts = f"{played.retrainings} ({len(found.checks)})"
     return f"{played.cost(price) / least:.3f}", counts, f"{same / least:.2f}"
 

@@ -21,19 +21,14 @@ import numpy as np
 import pandas as pd
 from streams import Stream, load
 
-from retrim.core.fairness.differences import furthest
-from retrim.core.fairness.figures import Bootstrap, drawn
-from retrim.core.fairness.groups import with_groups
-from retrim.core.fairness.outcomes import Outcomes
-from retrim.core.fairness.params import FairnessParams, GroupParams
-from retrim.core.fairness.proxies import proxies
-from retrim.core.fairness.reweight import GROUP
-from retrim.core.fairness.thresholds import group_thresholds
-from retrim.core.metrics import row_losses
-from retrim.core.training import Recipe, fit_recipe
-from retrim.core.view import FeatureView
-from retrim.mapping import read_yaml
+from retrim.features.view import FeatureView
+from retrim.files import read_yaml
+from retrim.gate.fairness import Bootstrap, drawn, furthest
+from retrim.gate.proxies import proxies
 from retrim.settings import Params
+from retrim.stats.metrics import row_losses
+from retrim.training.groups import GROUP, FairnessParams, GroupParams, Outcomes, group_thresholds, with_groups
+from retrim.training.recipe import Recipe, fit_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 MISSES, SELECTED = "false_negative_rate", "selection_rate"

@@ -22,8 +22,8 @@ from peer_runs import PEERS, Case, ask
 from scipy.special import kolmogorov
 from scipy.stats import chi2, t
 
-from retrim.core.drift.calibration import calibrate
-from retrim.core.drift.watched import watch
+from retrim.drift.calibration import calibrate
+from retrim.drift.watched import watch
 
 RATE, DRAWS, LATER = 0.01, 4000, 100
 

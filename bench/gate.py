@@ -30,12 +30,13 @@ from scipy.optimize import brentq
 from scipy.signal import lfilter
 from scipy.stats import beta, norm
 
-from retrim.core.detectable import detectable
-from retrim.core.gate import GateParams, Judged, Scored, Stated, judge, judge_models
-from retrim.core.gate.best import corrected_gain
-from retrim.core.gate.relative import Resampling
-from retrim.core.metrics import row_losses
-from retrim.core.slices import SliceParams
+from retrim.drift.slices import SliceParams
+from retrim.gate.detectable import detectable
+from retrim.gate.losses import corrected_gain, judge
+from retrim.gate.models import judge_models
+from retrim.gate.relative_loss import Resampling
+from retrim.gate.verdict import GateParams, HoldoutJudgement, ScoredModel, StatedInterval
+from retrim.stats.metrics import row_losses
 
 ROOT = Path(__file__).parents[1]
 BLOCK = 24
@@ -125,22 +126,22 @@ def expected(kind: Kind, leaning: float) -> float:
     return float(0.9 * same + 0.1 * other)
 
 
-def judged(kind: Kind, drawn: Drawn, draw: np.random.Generator) -> Judged:
+def judged(kind: Kind, drawn: Drawn, draw: np.random.Generator) -> HoldoutJudgement:
     """Everything that the gate looks at: two more numbers and two categories beside."""
     n = len(drawn.actual)
     rows = pd.DataFrame({**drawn.features, **{f"x{place}": wander(draw, n, sticks=kind.sticks) for place in (2, 3)}})
     rows["k0"] = draw.choice(list("abcd"), size=n)
     rows["k1"] = draw.choice(list("efghij"), size=n, p=[0.4, 0.2, 0.2, 0.1, 0.05, 0.05])
     rows["_event"] = pd.date_range("2024-01-01", periods=n, freq="1h", tz="UTC")
-    stated = None if kind.binary else Stated(0.8, float(norm.ppf(0.1)), float(norm.ppf(0.9)))
+    stated = None if kind.binary else StatedInterval(0.8, float(norm.ppf(0.1)), float(norm.ppf(0.9)))
     own, its, naive = losses(kind, drawn)
     classes = CLASSES if kind.binary else ()
     scored = [
-        Scored(predicted, drawn.actual, classes, each, stated)
+        ScoredModel(predicted, drawn.actual, classes, each, stated)
         for predicted, each in ((drawn.own, own), (drawn.its, its))
     ]
     task = "binary" if kind.binary else "regression"
-    return Judged(rows, FEATURES, task, {"all": scored[0]}, scored[1], {"mean": naive})
+    return HoldoutJudgement(rows, FEATURES, task, {"all": scored[0]}, scored[1], {"mean": naive})
 
 
 def losses(kind: Kind, drawn: Drawn) -> list[np.ndarray]:

@@ -24,13 +24,14 @@ import pandas as pd
 from matrices import FIRST, KINDS, WINDOWS, recipe_of
 from streams import NAMES, ROOT, Stream, load, shuffled
 
-from retrim.core.gate import Judged, Scored, Stated, judge_models
-from retrim.core.metrics import row_losses
-from retrim.core.policy.cut import equal_rows
-from retrim.core.training import fit_recipe, training_rows
-from retrim.core.view import FeatureView
-from retrim.core.windows import past_of
+from retrim.decision.policy import equal_rows
+from retrim.features.view import FeatureView
+from retrim.gate.models import judge_models
+from retrim.gate.verdict import HoldoutJudgement, ScoredModel, StatedInterval
 from retrim.settings import load_params
+from retrim.stats.metrics import row_losses
+from retrim.stats.windows import past_of
+from retrim.training.recipe import fit_recipe, training_rows
 
 PARAMS = load_params(ROOT / "params.yaml")
 STEP, SERVED = 5, 5  # windows between two moments at which models are made; windows that a promoted one serves
@@ -47,10 +48,10 @@ class Model:
     losses: np.ndarray
     begin: int
 
-    def on(self, rows: slice, stated: Stated | None) -> Scored:
+    def on(self, rows: slice, stated: StatedInterval | None) -> ScoredModel:
         own = slice(rows.start - self.begin, rows.stop - self.begin)
         classes = self.view.classes
-        return Scored(self.predicted[own], self.actual[own], classes, self.losses[own], stated)
+        return ScoredModel(self.predicted[own], self.actual[own], classes, self.losses[own], stated)
 
     def mean(self, rows: slice) -> float:
         return float(self.losses[rows.start - self.begin : rows.stop - self.begin].mean())
@@ -77,7 +78,7 @@ def model_of(stream: Stream, start: int, kind: str) -> Model:
     return Model(view, predicted, actual, row_losses(recipe.loss, actual, predicted), start)
 
 
-def stated_of(earlier: Model | None, rows: slice) -> Stated | None:
+def stated_of(earlier: Model | None, rows: slice) -> StatedInterval | None:
     """The interval that a regression would have promised: that of the errors of an earlier model up to its moment."""
     if earlier is None or earlier.view.classes:
         return None
@@ -85,7 +86,7 @@ def stated_of(earlier: Model | None, rows: slice) -> Stated | None:
     level = PARAMS.backtest.interval
     away = earlier.actual[own] - earlier.predicted[own]
     low, high = np.quantile(away, [(1 - level) / 2, (1 + level) / 2])
-    return Stated(level, float(low), float(high))
+    return StatedInterval(level, float(low), float(high))
 
 
 def runs_of(stream: Stream, fold: float, slice_limit: float) -> Iterator[Ran]:
@@ -94,7 +95,7 @@ def runs_of(stream: Stream, fold: float, slice_limit: float) -> Iterator[Ran]:
     moments = range(0, WINDOWS - SERVED, STEP)
     made = {(at, kind): model_of(stream, int(edges[at]), kind) for at in moments for kind in KINDS}
 
-    def interval(at: int, kind: str) -> Stated | None:
+    def interval(at: int, kind: str) -> StatedInterval | None:
         before = made.get((at - STEP, kind))
         return None if before is None else stated_of(before, slice(int(edges[at - STEP]), int(edges[at])))
 
@@ -113,7 +114,7 @@ def runs_of(stream: Stream, fold: float, slice_limit: float) -> Iterator[Ran]:
             later = slice(int(edges[new + 1]), int(edges[new + 1 + SERVED]))
             challengers = {kind: made[new, kind] for kind in KINDS}
             champion = made[old, KINDS[0]]
-            judged = Judged(
+            judged = HoldoutJudgement(
                 rows=stream.table.iloc[rows].reset_index(drop=True),
                 features=stream.data.features,
                 task=stream.data.task,

@@ -9,18 +9,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtr
 
-from retrim.core.gate import Shown, Size, Verdict
-from retrim.core.gate.support import evidence_of
-from retrim.core.policy.judging import Judging
+from retrim.decision.policy_play import GateSimulation
+from retrim.gate.size import Size
+from retrim.gate.support import ShownEvidence, evidence_of
+from retrim.gate.verdict import Verdict
 
 Losses = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class AtCeiling(Judging):
+class AtCeiling(GateSimulation):
     """The newest `split.judge_rows` rows judge, whatever probes showed."""
 
-    def sized(self, shown: Sequence[Shown], early: Sequence[Shown], *, tries: int, block_rows: int) -> Size:
+    def sized(
+        self, shown: Sequence[ShownEvidence], early: Sequence[ShownEvidence], *, tries: int, block_rows: int
+    ) -> Size:
         return Size(self.rows)
 
 
@@ -28,7 +31,7 @@ class AtCeiling(Judging):
 class Alone(AtCeiling):
     """A: nothing counts but the judged rows, each time at the full error."""
 
-    def judged(self, challengers: Losses, champion: np.ndarray, shown: Sequence[Shown] | None) -> Verdict:
+    def judged(self, challengers: Losses, champion: np.ndarray, shown: Sequence[ShownEvidence] | None) -> Verdict:
         return super().judged(challengers, champion, None)
 
 
@@ -36,7 +39,7 @@ class Alone(AtCeiling):
 class Multiplied(AtCeiling):
     """B: one e-process over all rows of the life, the judged ones its last factor; they must not contradict it."""
 
-    def judged(self, challengers: Losses, champion: np.ndarray, shown: Sequence[Shown] | None) -> Verdict:
+    def judged(self, challengers: Losses, champion: np.ndarray, shown: Sequence[ShownEvidence] | None) -> Verdict:
         assert self.gate.harm is not None
         found = super().judged(challengers, champion, None)
         before = [each for each in shown or () if found.winner in each.refits and len(each.champion)]
@@ -56,7 +59,7 @@ class Multiplied(AtCeiling):
 class Pooled(AtCeiling):
     """D: the mean of all rows of the life and the judged ones, as one t-test whose error is divided by 50."""
 
-    def judged(self, challengers: Losses, champion: np.ndarray, shown: Sequence[Shown] | None) -> Verdict:
+    def judged(self, challengers: Losses, champion: np.ndarray, shown: Sequence[ShownEvidence] | None) -> Verdict:
         assert self.gate.harm is not None
         found = super().judged(challengers, champion, None)
         before = [each for each in shown or () if found.winner in each.refits and len(each.champion)]
@@ -80,10 +83,10 @@ def opened(found: Verdict, *, passes: bool) -> Verdict:
 LIFE = 50  # checks that D divides its error by
 FIRST_DESIGN, SHIPPED = "A: judged rows alone", "shipped: evidence eases the judged rows"
 CEILING = "shipped, but all of judge_rows judge"
-DESIGNS: dict[str, type[Judging]] = {
+DESIGNS: dict[str, type[GateSimulation]] = {
     FIRST_DESIGN: Alone,
     "B: e-values multiplied": Multiplied,
     "D: means pooled": Pooled,
     CEILING: AtCeiling,
-    SHIPPED: Judging,
+    SHIPPED: GateSimulation,
 }

@@ -22,9 +22,9 @@ from probation import ERRORS, real_years
 from scipy.signal import lfilter
 from streams import ROOT
 
-from retrim.core.account import EMPTY
-from retrim.core.gate import Shown
-from retrim.core.policy.judging import Judging
+from retrim.decision.account import EMPTY
+from retrim.decision.policy_play import GateSimulation
+from retrim.gate.support import ShownEvidence
 from retrim.settings import load_params
 
 PARAMS = load_params(ROOT / "params.yaml")
@@ -46,7 +46,9 @@ def blocks(rows: np.ndarray) -> np.ndarray:
     return np.asarray(rows.reshape(len(rows), CHECKS, BLOCKS, BLOCK).mean(axis=3))
 
 
-def promoted(judging: Judging, probe: np.ndarray, run: np.ndarray, *, price: float, held: float) -> tuple[bool, int]:
+def promoted(
+    judging: GateSimulation, probe: np.ndarray, run: np.ndarray, *, price: float, held: float
+) -> tuple[bool, int]:
     """Whether a challenger is ever promoted in one life, and the runs that were made.
 
     Args:
@@ -75,8 +77,8 @@ def promoted(judging: Judging, probe: np.ndarray, run: np.ndarray, *, price: flo
     return False, runs
 
 
-def seen(saved: np.ndarray) -> Shown:
-    return Shown((), np.ones(len(saved)), {"all": 1 - saved}, BLOCK)
+def seen(saved: np.ndarray) -> ShownEvidence:
+    return ShownEvidence((), np.ones(len(saved)), {"all": 1 - saved}, BLOCK)
 
 
 def line(

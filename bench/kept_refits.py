@@ -17,14 +17,23 @@ from matrices import matrix_of
 from policies import PARAMS, SOON, Run, asked_at, delays_to_run, fits_beside, in_words, runs_of, show, spaced
 from streams import NAMES, load
 
-from retrim.core.account import Account
-from retrim.core.history import Past
-from retrim.core.policy import play as played_by
-from retrim.core.policy.compare import usual_fit
-from retrim.core.policy.judging import Life
-from retrim.core.policy.play import _Walk, best_kind, play, probe_rows
-from retrim.core.policy.played import Live, Played, Seen, Setting, Spaced
-from retrim.core.probe import Reading
+from retrim.decision import policy_play as played_by
+from retrim.decision.account import AccumulatedGain
+from retrim.decision.history import CheckHistory
+from retrim.decision.policy_compare import usual_fit
+from retrim.decision.policy_play import (
+    ChampionLife,
+    PlayedPolicy,
+    PolicyView,
+    ProbeSpacing,
+    ServedModel,
+    Setting,
+    _Walk,
+    best_kind,
+    play_policy,
+    probe_rows,
+)
+from retrim.decision.probe import ProbeResult
 
 
 @dataclass(frozen=True)
@@ -85,20 +94,27 @@ class Eye:
         self.life = 0
 
     def look(
-        self, setting: Setting, walk: _Walk, check: int, window: int | None, *, probes: bool, spaced: Spaced | None
-    ) -> Seen:
+        self,
+        setting: Setting,
+        walk: _Walk,
+        check: int,
+        window: int | None,
+        *,
+        probes: bool,
+        spaced: ProbeSpacing | None,
+    ) -> PolicyView:
         account = walk.account
         if self.version != walk.version:
             self.version = walk.version
             self.begin()
         if probes and spaced is not None and window is not None and window >= walk.live.model:
             account = self.judge(setting, walk, check, window, spaced)
-        deposited = Account(max(account.balance - walk.account.balance, 0.0), abs(account.variance))
-        past = Past(tuple(walk.runs), tuple(walk.past), ())
+        deposited = AccumulatedGain(max(account.balance - walk.account.balance, 0.0), abs(account.variance))
+        past = CheckHistory(tuple(walk.runs), tuple(walk.past), ())
         measured = walk.served[window] if window is not None and setting.delays.labels else walk.live
-        return Seen(check, window, walk.live, measured, None, walk.said, account, deposited, past)
+        return PolicyView(check, window, walk.live, measured, None, walk.said, account, deposited, past)
 
-    def judge(self, setting: Setting, walk: _Walk, check: int, window: int, spaced: Spaced) -> Account:
+    def judge(self, setting: Setting, walk: _Walk, check: int, window: int, spaced: ProbeSpacing) -> AccumulatedGain:
         """The account after a window: with the kept refit's gain, or a new one's and what rows since the last add."""
         matrix, live, design = setting.matrix, walk.live, self.design
         share = float(matrix.share[window])
@@ -135,7 +151,7 @@ class Eye:
             return first
         return later or max(first, self.life - len(self.waits))
 
-    def fit(self, setting: Setting, walk: _Walk, window: int, *, own: float, share: float) -> Account:
+    def fit(self, setting: Setting, walk: _Walk, window: int, *, own: float, share: float) -> AccumulatedGain:
         """A new refit is judged on this window; rows before count with half of what it finds beyond what was put in."""
         origin = max((window - setting.delays.labels) * setting.matrix.cut.blocks, 0)
         fresh = self.reading(setting, walk.live, window, origin)
@@ -154,11 +170,11 @@ class Eye:
         walk.probed += probe_rows(setting, window)
         if setting.judging is not None:
             champion = walk.live.model, walk.live.kind
-            life = Life(tuple(walk.shown), setting.delays.labels, setting.blocks)
+            life = ChampionLife(tuple(walk.shown), setting.delays.labels, setting.blocks)
             walk.said = setting.judging.preview(setting.matrix, setting.kinds, champion, window=window, life=life)
         return walk.account.deposit(gain, error=error, share=share + waiting)
 
-    def reading(self, setting: Setting, live: Live, window: int, origin: int | None) -> Reading | None:
+    def reading(self, setting: Setting, live: ServedModel, window: int, origin: int | None) -> ProbeResult | None:
         """The reading of a refit made at a block, of the training window that did best before; None without one."""
         if origin is None:
             return None
@@ -170,10 +186,10 @@ class Eye:
         )
 
 
-def played(run: Run, design: Design) -> Played:
+def played(run: Run, design: Design) -> PlayedPolicy:
     eye = Eye(design, run)
     with patch.object(played_by, "_look", eye.look):
-        return play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
+        return play_policy(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
 
 
 def main() -> None:

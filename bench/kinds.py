@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from streams import Stream, load
 
-from retrim.core.balance import Balance, Corrected, fit_balanced
-from retrim.core.metrics import row_losses
-from retrim.core.view import FeatureView
+from retrim.features.view import FeatureView
+from retrim.stats.metrics import row_losses
+from retrim.training.balance import Balance, BalanceCorrected, fit_balanced
 
 ROWS, ROUNDS = 12_000, 150
 TREES = {"num_leaves": 31, "learning_rate": 0.05}
@@ -74,7 +74,7 @@ def _lost(
         seed=7,
         threads=1,
     ).model
-    bare = model.model if isinstance(model, Corrected) else model
+    bare = model.model if isinstance(model, BalanceCorrected) else model
     matrix, actual = view.matrix(later), view.actual(later)
     own_loss, bare_loss = (row_losses(stream.loss, actual, each.predict(matrix)).mean() for each in (model, bare))
     return f"{own_loss:.4g}", f"{bare_loss:.4g}"

@@ -19,15 +19,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from retrim.core.init.delays import spans_of
-from retrim.core.init.trade_off import MOMENTS, try_horizons
-from retrim.datasets.raw import open_raw
-from retrim.ops.init.desk import Wishes
-from retrim.ops.init.draft import draft
-from retrim.ops.init.labels import delays_of
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.draft import draft
+from retrim.onboarding.table import delays_of
+from retrim.profile.first_model import MOMENTS, spans_of, try_horizons
+from retrim.reading.raw import open_raw
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = "import sys; from retrim.cli import main; sys.argv[0] = 'retrim'; main()"
+COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"
 TARGET, EVENT, KNOWN = "IsCanceled", "booking_date", "ReservationStatusDate"
 AFTERWARDS = ("ReservationStatus", "AssignedRoomType", "RequiredCarParkingSpaces", "BookingChanges", "Country")
 FORBIDDEN = (*AFTERWARDS, "DaysInWaitingList")
@@ -37,7 +36,7 @@ SHOWN = 4  # policies beside the account, the cheapest first
 
 def horizons(file: Path) -> None:
     """A line for each horizon that `init` tries."""
-    wishes = Wishes(target=TARGET, model="bookings", event_time=EVENT, label_time=KNOWN, forbid=FORBIDDEN)
+    wishes = InitRequest(target=TARGET, model="bookings", event_time=EVENT, label_time=KNOWN, forbid=FORBIDDEN)
     drafted = draft(open_raw(str(file)), wishes, ask=lambda _, given, __: given, confidence=0.95, seed=7, threads=1)
     table = drafted.frame.assign(_event=drafted.frame[EVENT])
     table = table.sort_values(["_event", "_row"], kind="stable", ignore_index=True)

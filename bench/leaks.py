@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from raw_tables import TABLES
 
-from retrim.core.init.leak_search import find_leaks
-from retrim.datasets.raw import read_raw
-from retrim.ops.init.desk import Wishes
-from retrim.ops.init.draft import draft
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.draft import draft
+from retrim.profile.first_model import find_leaks
+from retrim.reading.raw import read_raw
 from tests.leak_forms import CLASSES, HONEST, NUMBERS, STATES, Form, Made, frame_of
 
 OWN = {"hint", "where", "other"}
@@ -79,7 +79,7 @@ def main() -> None:
         begun = time.perf_counter()
         drafted = draft(
             read_raw(content, file),
-            Wishes(model="own", **wishes),
+            InitRequest(model="own", **wishes),
             ask=lambda _, proposal, __: proposal,
             confidence=0.95,
             seed=7,

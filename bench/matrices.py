@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 from streams import Stream
 
-from retrim.core.policy.cut import Cut, cut, equal_rows
-from retrim.core.policy.fitting import Job, Scored, jobs, score_job
-from retrim.core.policy.matrix import LossMatrix
-from retrim.core.training import Recipe, WindowKind
+from retrim.decision.policy import FitJob, FitLosses, LossMatrix, WindowCuts, cut, equal_rows, jobs, score_job
+from retrim.training.recipe import Recipe, WindowKind
 
 FIRST, WINDOWS, BLOCKS = 0.2, 50, 4
 KINDS: tuple[WindowKind, ...] = ("all", "sliding")
@@ -25,7 +23,7 @@ def recipe_of(stream: Stream) -> Recipe:
     return Recipe("gbm", stream.loss, HYPERPARAMETERS, rounds, 7)
 
 
-def cut_of(stream: Stream, blocks: int) -> Cut:
+def cut_of(stream: Stream, blocks: int) -> WindowCuts:
     """50 windows of equal rows after the first 20 %, each in so many blocks."""
     n = len(stream.table)
     return cut(equal_rows(n, first=round(n * FIRST), windows=WINDOWS), blocks=blocks, block_rows=stream.block_rows)
@@ -74,25 +72,25 @@ def matrix_of(stream: Stream, cache: Path, *, cores: int, blocks: int = BLOCKS, 
     return LossMatrix.of(KINDS, whole, done, usual_rows=rows, back=0)
 
 
-def _as_of(each: Scored, origin: int, whole: Cut) -> Scored:
+def _as_of(each: FitLosses, origin: int, whole: WindowCuts) -> FitLosses:
     """A fit taken for one made at a later block."""
     since = whole.first_cell(origin) - whole.first_cell(each.job.origin)
-    return Scored(Job(each.job.kind, origin), each.sums[since:], each.fitted_rows)
+    return FitLosses(FitJob(each.job.kind, origin), each.sums[since:], each.fitted_rows)
 
 
-def _read(line: str) -> Scored:
+def _read(line: str) -> FitLosses:
     stored = json.loads(line)
-    return Scored(Job(stored["kind"], stored["origin"]), np.array(stored["sums"]), stored["fitted_rows"])
+    return FitLosses(FitJob(stored["kind"], stored["origin"]), np.array(stored["sums"]), stored["fitted_rows"])
 
 
-_OF: dict[str, tuple[Stream, Cut]] = {}
+_OF: dict[str, tuple[Stream, WindowCuts]] = {}
 
 
-def _start(stream: Stream, whole: Cut) -> None:
+def _start(stream: Stream, whole: WindowCuts) -> None:
     _OF["stream"] = stream, whole
 
 
-def _work(job: Job) -> Scored:
+def _work(job: FitJob) -> FitLosses:
     stream, whole = _OF["stream"]
     sliding_rows = round(len(stream.table) * FIRST)
     recipe = recipe_of(stream)

@@ -174,28 +174,29 @@ import json, os, sys, time
 from pathlib import Path
 import pandas as pd
 from retrim.adapters import prefect_server
-from retrim.ops.house import open_house
-from retrim.ops.ingest import land
-from retrim.ops.person import ask_for_run
-house, now = open_house(Path.cwd()), pd.Timestamp("@NOW@")
+from retrim.lineage.workspace import open_workspace
+from retrim.landing.ingest import land_batch
+from retrim.lineage.workspace import ask_for_run
+workspace, now = open_workspace(Path.cwd()), pd.Timestamp("@NOW@")
 began = time.perf_counter()
-landed = land(Path("@PARQUET@"), workspace=house.workspace, data=house.params.data, now=now, correction=False)
+paths, data = workspace.paths, workspace.params.data
+landed = land_batch(Path("@PARQUET@"), workspace=paths, data=data, now=now, correction=False)
 assert landed.outcome == "landed", landed.faults
 landing = time.perf_counter() - began
-with prefect_server.reachable(house.workspace.prefect, None) as api:
-    os.environ.update(prefect_server.settings(house.workspace.prefect, api.url))
+with prefect_server.reachable(workspace.paths.prefect, None) as api:
+    os.environ.update(prefect_server.settings(workspace.paths.prefect, api.url))
     os.environ[prefect_server.LOGIN_VARIABLE] = api.login
     sys.path.insert(0, str(Path.cwd()))
     import flows.retrain as module
     from prefect.client.orchestration import get_client
-    house.registry.aliases()
-    decision = ask_for_run(house, as_of=now, by="bench", reason="benchmark", now=now)
+    workspace.registry.aliases()
+    decision = ask_for_run(workspace, as_of=now, by="bench", reason="benchmark", now=now)
     began = time.perf_counter()
     outcome = module.retrain(decision, now.isoformat())
     spent = time.perf_counter() - began
     with get_client(sync_client=True) as client:
         tasks = {run.name: run.total_run_time.total_seconds() for run in client.read_task_runs(limit=200)}
-    trials = json.loads((house.registry.bundle_folder(outcome["version"]) / "tuning" / "trials.json").read_text())
+    trials = json.loads((workspace.registry.bundle_folder(outcome["version"]) / "tuning" / "trials.json").read_text())
 tried = [trial["hyperparameters"] for trial in trials]
 print(json.dumps({"all": spent, "landing": landing, "state": outcome["state"], "tasks": tasks, "tried": tried}))
 """

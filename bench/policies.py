@@ -27,18 +27,26 @@ from matrices import BLOCKS, KINDS, matrix_of
 from policy_peers import Asked, beside
 from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
 
-from retrim.core import outlook
-from retrim.core.account import EMPTY
-from retrim.core.evidence import BudgetParams, TriggerParams
-from retrim.core.policy.asks import at_checks, by_rules, every
-from retrim.core.policy.compare import usual_fit
-from retrim.core.policy.hindsight import best
-from retrim.core.policy.judging import Judging
-from retrim.core.policy.matrix import Delays, LossMatrix
-from retrim.core.policy.periodic import periodic
-from retrim.core.policy.play import best_kind, play, read
-from retrim.core.policy.played import Asks, Played, Setting, Spaced
-from retrim.core.probe import EVERY, NEEDED
+from retrim.decision import probe
+from retrim.decision.account import EMPTY
+from retrim.decision.policy import LossMatrix, PolicyDelays
+from retrim.decision.policy_compare import periodic, usual_fit
+from retrim.decision.policy_play import (
+    Asks,
+    GateSimulation,
+    PlayedPolicy,
+    ProbeSpacing,
+    Setting,
+    at_checks,
+    best_in_hindsight,
+    best_kind,
+    by_rules,
+    every,
+    play_policy,
+    read,
+)
+from retrim.decision.probe import EVERY, NEEDED
+from retrim.decision.rules import BudgetParams, TriggerParams
 from retrim.settings import load_params
 
 SOON = 2  # checks from that at which the account would have paid to the run
@@ -88,12 +96,12 @@ def setting_of(
     again = 1 / (len(RUNS[windows]) * (1 + PARAMS.backtest.origins)) if after else 0.0
     rows = round(matrix.usual_rows * gated)
     gate = PARAMS.gate.model_copy(update={"min_rows": max(rows // 2, 2)})  # as `init` writes it
-    judging = Judging(gate, rows, PARAMS.judge.draws, apart, again) if gated else None
+    judging = GateSimulation(gate, rows, PARAMS.judge.draws, apart, again) if gated else None
     if after:
-        return Setting(replace(matrix, back=0), RUNS[windows], Delays(late, 0, 0), blocks, moments, 0, judging)
+        return Setting(replace(matrix, back=0), RUNS[windows], PolicyDelays(late, 0, 0), blocks, moments, 0, judging)
     whole, part = divmod(round(gated * BLOCKS), BLOCKS)
     made, probed = replace(matrix, back=part), max(blocks, BLOCKS // part if part else 1)
-    return Setting(made, RUNS[windows], Delays(late, 0, whole), probed, moments, 0, judging)
+    return Setting(made, RUNS[windows], PolicyDelays(late, 0, whole), probed, moments, 0, judging)
 
 
 def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) -> float:
@@ -101,7 +109,9 @@ def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) ->
 
     def gain(name: str) -> float:
         setting = setting_of(matrix, table, name, late, blocks=PARAMS.probe.blocks, gated=0.0)
-        never, always = (play(setting, asks, probes=False).loss for asks in (at_checks(()), every(1, matrix.windows)))
+        never, always = (
+            play_policy(setting, asks, probes=False).loss for asks in (at_checks(()), every(1, matrix.windows))
+        )
         return never - always
 
     own = gain(windows)
@@ -115,7 +125,7 @@ def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float, af
             setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated, after=after)
             gain = gain_of(matrix, stream.table, windows, late)
             for part in PARTS:
-                found = best(setting.totals, setting.delays, price=gain / part)
+                found = best_in_hindsight(setting.totals, setting.delays, price=gain / part)
                 cost = found.cost(gain / part)
                 made.append(Run(stream.name, windows, late, part, setting, gain / part, cost, len(found.checks)))
     return made
@@ -128,9 +138,9 @@ def asked_at(
     return by_rules(setting, triggers, price=price, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
 
 
-def spaced(price: float, when: str = PARAMS.probe.when) -> Spaced | None:
+def spaced(price: float, when: str = PARAMS.probe.when) -> ProbeSpacing | None:
     """When the probe is asked, as shipped."""
-    return Spaced(price, PARAMS.account.errors) if when == NEEDED else None
+    return ProbeSpacing(price, PARAMS.account.errors) if when == NEEDED else None
 
 
 POLICIES: dict[str, Callable[[Run], Asks]] = {
@@ -152,16 +162,16 @@ def fits_of_a_retraining(setting: Setting, mode: str) -> float:
     return 1 + PARAMS.backtest.origins + trials / len(setting.kinds)
 
 
-def probe_cost(setting: Setting, price: float, played: Played, mode: str) -> float:
+def probe_cost(setting: Setting, price: float, played: PlayedPolicy, mode: str) -> float:
     return price * played.probed / (usual_fit(setting) * fits_of_a_retraining(setting, mode))
 
 
-def fits_beside(setting: Setting, price: float, played: Played) -> tuple[float, float]:
+def fits_beside(setting: Setting, price: float, played: PlayedPolicy) -> tuple[float, float]:
     """What a policy's own fits cost, where a retraining is a refit, and where it is a search."""
     return probe_cost(setting, price, played, "refit"), probe_cost(setting, price, played, "search")
 
 
-def delays_to_run(run: Run, played: Played) -> list[int]:
+def delays_to_run(run: Run, played: PlayedPolicy) -> list[int]:
     """Checks from that at which an account probed at every check would have paid to the run, for each time it did.
 
     One that had not come by the end counts as if it came then.
@@ -187,7 +197,7 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
     """The account, run by run."""
     lines: list[dict[str, Any]] = []
     for run in runs:
-        played = play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
+        played = play_policy(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
         calendar = periodic(run.setting, played.retrainings, price=run.price)
         late = delays_to_run(run, played)
         cost = played.cost(run.price)
@@ -226,7 +236,8 @@ def compared(runs: Sequence[Run]) -> pd.DataFrame:
     for name, policy in POLICIES.items():
         probes = name.startswith("account")
         costs = [
-            play(run.setting, policy(run), probes=probes, spaced=spaced(run.price)).cost(run.price) for run in runs
+            play_policy(run.setting, policy(run), probes=probes, spaced=spaced(run.price)).cost(run.price)
+            for run in runs
         ]
         ratios = np.array([cost / run.least for cost, run in zip(costs, runs, strict=True)])
         line: dict[str, Any] = {"policy": name}
@@ -269,10 +280,10 @@ def control_runs(stream: Stream, real: LossMatrix, still: LossMatrix, **how: Any
         for late in LATE:
             setting = setting_of(still, stream.table, windows, late, **how)
             gain = gain_of(real, stream.table, windows, late)
-            never = play(setting, at_checks(()), probes=False).loss
+            never = play_policy(setting, at_checks(()), probes=False).loss
             prices = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01 %": never * LOW}
             for label, price in prices.items():
-                found = best(setting.totals, setting.delays, price=price)
+                found = best_in_hindsight(setting.totals, setting.delays, price=price)
                 yield label, Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
 
 
@@ -282,7 +293,7 @@ def controls(
     """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
     lines = []
     for label, run in control_runs(stream, real, matrix, blocks=blocks, gated=gated):
-        played = play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
+        played = play_policy(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
         line = {"stream": stream.name, "gate": gated, "windows": run.windows, "late": run.late, "price": label}
         counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
         lines.append({**line, **counts, "in hindsight": run.retrainings})
@@ -305,7 +316,7 @@ def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
     for name, changes in GUARDED.items():
         triggers = TRIGGERS.model_copy(update=changes)
         played = [
-            play(
+            play_policy(
                 run.setting, asked_at(run.setting, run.price, triggers=triggers), probes=True, spaced=spaced(run.price)
             )
             for run in runs
@@ -334,16 +345,16 @@ def spacings(runs: Sequence[Run]) -> pd.DataFrame:
     """The account whose probe is asked more or less often: cost over hindsight, probes beside it, and late runs."""
     lines = []
     for name, changes in SPACED.items():
-        kept = {key: getattr(outlook, key) for key in changes or {}}
+        kept = {key: getattr(probe, key) for key in changes or {}}
         for key, value in (changes or {}).items():
-            setattr(outlook, key, value)
+            setattr(probe, key, value)
         when = EVERY if changes is None else NEEDED
         played = [
-            play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price, when))
+            play_policy(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price, when))
             for run in runs
         ]
         for key, value in kept.items():
-            setattr(outlook, key, value)
+            setattr(probe, key, value)
         pairs = list(zip(runs, played, strict=True))
         ratios = np.array([each.cost(run.price) / run.least for run, each in pairs])
         beside = np.array([fits_beside(run.setting, run.price, each) for run, each in pairs])
@@ -364,7 +375,7 @@ def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None
             for name, (stream, matrix) in made.items():
                 runs = runs_of(stream, matrix, blocks=blocks, gated=gated)
                 costs = [
-                    play(
+                    play_policy(
                         run.setting, asked_at(run.setting, run.price, ahead), probes=True, spaced=spaced(run.price)
                     ).cost(run.price)
                     for run in runs
@@ -396,7 +407,7 @@ def gates(made: dict[str, tuple[Stream, LossMatrix]], wanted: Sequence[str]) -> 
             setting = setting_of(matrix, stream.table, run.windows, run.late, blocks=blocks, gated=gated, after=after)
             if own is not None and setting.judging is not None:
                 setting = replace(setting, judging=own(**vars(setting.judging)))
-            played = play(setting, asked_at(setting, run.price), probes=True, spaced=spaced(run.price))
+            played = play_policy(setting, asked_at(setting, run.price), probes=True, spaced=spaced(run.price))
             costs[run.stream].append(played.cost(run.price) / run.least)
             counts += played.retrainings, len(played.refused)
         every = np.concatenate(list(costs.values()))

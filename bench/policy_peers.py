@@ -18,11 +18,8 @@ import pandas as pd
 from peer_runs import HERE, Peer, environment
 from published_policies import cara, upf
 
-from retrim.core.policy.asks import at_checks, every
-from retrim.core.policy.choice import part_of
-from retrim.core.policy.hindsight import best
-from retrim.core.policy.play import play
-from retrim.core.policy.played import Asks, Played, Setting
+from retrim.decision.policy_compare import part_of
+from retrim.decision.policy_play import Asks, PlayedPolicy, Setting, at_checks, best_in_hindsight, every, play_policy
 
 HISTORY = 20
 RETRAINOPT = Peer("RetrainOpt", "by_retrainopt.py", ("retrainopt[sklearn]==0.4.2",), {}, (0, 0))
@@ -48,7 +45,7 @@ class Asked:
 def beside(
     runs: Sequence[Asked],
     account: Callable[[Setting, float], Asks],
-    fits: Callable[[Setting, float, Played], tuple[float, float]],
+    fits: Callable[[Setting, float, PlayedPolicy], tuple[float, float]],
     folder: Path | None,
 ) -> pd.DataFrame:
     """Cost over hindsight on the last windows, mean and worst of each policy.
@@ -63,7 +60,7 @@ def beside(
     lines: list[dict[str, Any]] = []
     for number, run in enumerate(runs):
         first, last = part_of(run.setting, 0, HISTORY), part_of(run.setting, HISTORY, run.setting.matrix.windows)
-        least = best(last.totals, last.delays, price=run.price).cost(run.price)
+        least = best_in_hindsight(last.totals, last.delays, price=run.price).cost(run.price)
         asked: dict[str, tuple[Asks, bool]] = {"account": (account(last, run.price), True)}
         for name in ("threshold", "cumulative", "periodic"):
             asked[f"CARA {name}"] = (cara(name, first, run.price)(last), name != "periodic")
@@ -76,7 +73,7 @@ def beside(
             checks = [window - HISTORY for window in windows if window > HISTORY]
             asked[f"RetrainOpt {name}"] = (at_checks(checks), False)
         for name, (asks, looks) in asked.items():
-            played = play(last, asks, probes=looks)
+            played = play_policy(last, asks, probes=looks)
             refit, search = fits(last, run.price, played) if looks else (0.0, 0.0)
             cost = played.cost(run.price)
             line = {"policy": name, "late": run.setting.delays.labels, "classes": run.classes}

@@ -37,11 +37,12 @@ from peer_runs import PEERS, Case, ask
 from scipy.special import ndtri
 from scipy.stats import beta
 
-from retrim.core.drift import multivariate as _tests  # noqa: F401 - enters the joint tests in their table
-from retrim.core.drift.calibration import Calibration, Null, calibrate
-from retrim.core.drift.joint import JOINT_TESTS, code, judge_joint, thinned_rows, usual_strays
-from retrim.core.drift.profile import ProfileParams, make_profile
-from retrim.core.drift.watched import Noise, Watched, strayed, watch
+from retrim.drift import joint_tests as _tests  # noqa: F401 - enters the joint tests in their table
+from retrim.drift.calibration import WindowCalibration, calibrate
+from retrim.drift.joint import JOINT_TESTS, code, judge_joint, thinned_rows, usual_strays
+from retrim.drift.null import Null
+from retrim.drift.profile import ProfileParams, make_profile
+from retrim.drift.watched import ContrastNoise, ContrastReference, measure_deviation, watch
 
 ROWS = 5_000
 CHANGES = {
@@ -51,26 +52,26 @@ CHANGES = {
 }
 
 
-def truth(streams: list[Stream], watched: Watched) -> Calibration:
+def truth(streams: list[Stream], watched: ContrastReference) -> WindowCalibration:
     """The test told the truth, in the contrasts of one reference."""
     means = np.concatenate([watched.means_of(made.later, ROWS) for made in streams])
     middle = means.mean(axis=0)
     told = replace(watched, means=middle, block_rows=1e6)  # a reference without error
-    noise = Noise(
+    noise = ContrastNoise(
         np.maximum(means.var(axis=0) * ROWS, 0.5 / told.rows), np.full(len(middle), 1e6), np.zeros(len(middle))
     )
-    far = strayed(told, means - middle, noise, ROWS).max(axis=1)
-    return Calibration(told, noise, Null(np.sort(far)), ROWS)
+    far = measure_deviation(told, means - middle, noise, ROWS).max(axis=1)
+    return WindowCalibration(told, noise, Null(np.sort(far)), ROWS)
 
 
-def seen(known: Calibration, number: int, threshold: float, counts: np.ndarray) -> float:
+def seen(known: WindowCalibration, number: int, threshold: float, counts: np.ndarray) -> float:
     """How often the changed column raises an alarm."""
     watched = known.watched
     mine = watched.column == number
     each = list(watched.columns.values())[number]
     means = np.tile(watched.means, (len(counts), 1))
     means[:, mine] = counts @ each.weights / ROWS
-    far = strayed(watched, means - watched.means, known.noise, ROWS)[:, mine]
+    far = measure_deviation(watched, means - watched.means, known.noise, ROWS)[:, mine]
     return float(np.mean(far.max(axis=1) > threshold))
 
 

@@ -19,12 +19,12 @@ from scipy.signal import lfilter
 from scipy.special import stdtr
 from streams import load
 
-from retrim.core.anytime import Sums, log_evidence
-from retrim.core.metrics import row_losses
-from retrim.core.probation import ProbationParams
-from retrim.core.training import Recipe, fit_recipe
-from retrim.core.view import FeatureView
+from retrim.decision.probation import ProbationParams
+from retrim.features.view import FeatureView
 from retrim.settings import load_params
+from retrim.stats.anytime import RunningSums, log_evidence
+from retrim.stats.metrics import row_losses
+from retrim.training.recipe import Recipe, fit_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = load_params(ROOT / "params.yaml")
@@ -68,7 +68,7 @@ def rolled_back(found: np.ndarray, params: ProbationParams, *, with_effect: bool
             total = totals[year, n - 1]
             if with_effect and total / n < params.min_effect:
                 continue
-            kept = Sums(
+            kept = RunningSums(
                 count=n,
                 total=float(total),
                 squares=float(squares[year, n - 1]),

@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from retrim.adapters.landing import Landing
-from retrim.paths import Workspace
+from retrim.adapters.landing_zone import Landing
+from retrim.paths import WorkspacePaths
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST, LAST = pd.Timestamp("2021-01-01", tz="UTC"), pd.Timestamp("2023-12-31", tz="UTC")
@@ -32,7 +32,7 @@ NUMBERS, COUNTS, LEVELS = 26, 6, (2, 3, 4, 5, 8, 12, 20, 50, 100, 365, 1000, 500
 BATCHES = 36
 COMMAND = """
 import resource, sys, time
-from retrim.cli import app
+from retrim.cli.main import app
 began = time.perf_counter()
 try:
     app(["profile", "--rows", sys.argv[1], "--json"], standalone_mode=False)
@@ -94,7 +94,7 @@ def lay(root: Path, rows: int) -> None:
     root.mkdir(parents=True, exist_ok=True)
     (root / "dvc.yaml").touch()
     (root / "params.yaml").write_text(yaml.safe_dump(settings(), sort_keys=False), encoding="utf-8")
-    landing = Landing(Workspace(root).landing)
+    landing = Landing(WorkspacePaths(root).landing)
     size = -(-rows // BATCHES)
     with landing.locked():
         for number, first in enumerate(range(0, rows, size)):

@@ -20,15 +20,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.linear_model import BayesianRidge
 
-from retrim.core.policy.asks import at_checks, every
-from retrim.core.policy.play import play
-from retrim.core.policy.played import Answer, Asks, Live, Seen, Setting
+from retrim.decision.policy_play import (
+    Asks,
+    PolicyAnswer,
+    PolicyView,
+    ServedModel,
+    Setting,
+    at_checks,
+    every,
+    play_policy,
+)
 
 QUANTILES, HORIZONS, RECENT, FEWEST = (0.5, 0.3, 0.1), (5, 10, 20), 3, 10
 NEVER = float("inf")
 
 
-def staleness(setting: Setting, seen: Seen) -> float:
+def staleness(setting: Setting, seen: PolicyView) -> float:
     """What the live model lost in the newest labelled window beyond one made before it, in mean loss times share."""
     window, live, matrix = seen.window, seen.live, setting.matrix
     if window is None or window < live.model:
@@ -39,12 +46,12 @@ def staleness(setting: Setting, seen: Seen) -> float:
 
 def threshold(setting: Setting, bound: float) -> Asks:
     """CARA: retrains when the staleness of this window is above the bound."""
-    return lambda seen: Answer(retrain=staleness(setting, seen) > bound)
+    return lambda seen: PolicyAnswer(retrain=staleness(setting, seen) > bound)
 
 
 @dataclass
 class _Sum:
-    live: Live | None = None
+    live: ServedModel | None = None
     total: float = 0.0
 
 
@@ -52,11 +59,11 @@ def cumulative(setting: Setting, bound: float) -> Asks:
     """CARA: retrains when the staleness summed since the last retraining is above the bound."""
     kept = _Sum()
 
-    def ask(seen: Seen) -> Answer:
+    def ask(seen: PolicyView) -> PolicyAnswer:
         if seen.live != kept.live:
             kept.live, kept.total = seen.live, 0.0
         kept.total += staleness(setting, seen)
-        return Answer(retrain=kept.total > bound)
+        return PolicyAnswer(retrain=kept.total > bound)
 
     return ask
 
@@ -73,14 +80,14 @@ def cara(name: str, first: Setting, price: float) -> Callable[[Setting], Asks]:
     if name != "periodic":
         seen: list[float] = []
 
-        def note(each: Seen) -> Answer:
+        def note(each: PolicyView) -> PolicyAnswer:
             seen.append(staleness(first, each))
-            return Answer(retrain=False)
+            return PolicyAnswer(retrain=False)
 
-        play(first, note, probes=False)
+        play_policy(first, note, probes=False)
         top = max(seen) if name == "threshold" else float(np.cumsum(seen).max())
         tried = np.linspace(0.0, max(top, price), 41)
-    best = min([*tried, NEVER], key=lambda each: play(first, rule(first, each), probes=False).cost(price))
+    best = min([*tried, NEVER], key=lambda each: play_policy(first, rule(first, each), probes=False).cost(price))
     return lambda setting: rule(setting, best)
 
 
@@ -138,19 +145,19 @@ def foretelling(setting: Setting, known: Known, price: float, *, quantile: float
     """UPF on a history that follows the stretch it has seen."""
     normal = {0.5: 0.0, 0.3: -0.5244, 0.1: -1.2816}[quantile]
 
-    def ask(seen: Seen) -> Answer:
+    def ask(seen: PolicyView) -> PolicyAnswer:
         now, live = known.first + seen.check, known.first + seen.live.model
         until = now - setting.delays.labels
         ahead = range(now, min(now + horizon, len(known.totals)))
         if until < 1:
-            return Answer(retrain=False)
+            return PolicyAnswer(retrain=False)
         told = _Foretells(known.totals, until, setting.delays.labels)
         if told.fitted is None:
-            return Answer(retrain=False)
+            return PolicyAnswer(retrain=False)
         kept, kept_variance = told.losses(live, ahead)
         fresh, fresh_variance = told.losses(max(now - setting.delays.age, 0), ahead)
         saved = float((kept - fresh).sum()) - price
-        return Answer(retrain=saved + normal * float(np.sqrt((kept_variance + fresh_variance).sum())) > 0)
+        return PolicyAnswer(retrain=saved + normal * float(np.sqrt((kept_variance + fresh_variance).sum())) > 0)
 
     return ask
 
@@ -163,7 +170,7 @@ def upf(first: Setting, whole: Setting, price: float) -> Callable[[Setting], Ask
     def cost(option: tuple[float, int]) -> float:
         known = Known(totals[:stretch, :stretch], 0)
         asks = foretelling(first, known, price, quantile=option[0], horizon=option[1])
-        return play(first, asks, probes=False).cost(price)
+        return play_policy(first, asks, probes=False).cost(price)
 
     quantile, horizon = min(options, key=cost)
     seen = Known(totals, max(stretch - whole.delays.labels, 0))

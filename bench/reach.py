@@ -28,18 +28,16 @@ from policies import (
 )
 from streams import NAMES, STATIONARY, Stream, load, shuffled
 
-from retrim.core.policy.asks import at_checks, every
-from retrim.core.policy.matrix import LossMatrix
-from retrim.core.policy.named import PERIODS
-from retrim.core.policy.play import play
-from retrim.core.policy.played import Played
+from retrim.decision.policy import LossMatrix
+from retrim.decision.policy_compare import PERIODS
+from retrim.decision.policy_play import PlayedPolicy, at_checks, every, play_policy
 
 AFTER = PARAMS.retrain.refit_after
 CALENDARS = (*PERIODS, 1)
 
 
-def account(run: Run) -> Played:
-    return play(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
+def account(run: Run) -> PlayedPolicy:
+    return play_policy(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
 
 
 def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
@@ -60,13 +58,13 @@ def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
         rules = {
             f"every {period}": np.array(
                 [
-                    play(run.setting, every(period, run.setting.matrix.windows), probes=False).cost(run.price)
+                    play_policy(run.setting, every(period, run.setting.matrix.windows), probes=False).cost(run.price)
                     for run in free
                 ]
             )
             for period in CALENDARS
         }
-        rules["never"] = np.array([play(run.setting, at_checks(()), probes=False).loss for run in free])
+        rules["never"] = np.array([play_policy(run.setting, at_checks(()), probes=False).loss for run in free])
         means = {rule: float((costs / least).mean()) for rule, costs in rules.items()}
         calendar = min(means, key=lambda rule: means[rule])
         late = [checks for run, each in zip(gated, judged, strict=True) for checks in delays_to_run(run, each)]

@@ -24,14 +24,15 @@ import pandas as pd
 from batch_changes import BOUNDS, BROKEN
 from streams import NAMES, load
 
-from retrim.core.batches import BatchParams, History, look_at
-from retrim.core.table import DataParams
-from retrim.settings import read_yaml
+from retrim.batches.concern import BatchParams
+from retrim.batches.verdict import History, look_at
+from retrim.files import read_yaml
+from retrim.table.data import DataParams
 
 RHYTHMS = {"hour": "1h", "day": "1D", "week": "7D", "month": "MS"}
 FILES = ("6h", "1D", "7D", "14D", "30D", "90D")  # rhythms of the history, as `init` cuts one
 FIRST = 0.15  # of the rows lie before any batch that is judged
-AT_ONCE = 12  # newest files of a history, at least, as ops/batch_look.py reads them
+AT_ONCE = 12  # newest files of a history, at least, as landing/ingest.py reads them
 LEAST_ROWS = 50  # of a batch that is damaged
 LEAST_BATCHES = 6  # batches as long before one that is damaged
 LATE = pd.Timedelta("1h")  # after its end a file of the history comes

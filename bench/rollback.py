@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
-COMMAND = "import sys; from retrim.cli import main; sys.argv[0] = 'retrim'; main()"
+COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"
 BARE = """
 import mlflow
 client = mlflow.MlflowClient({url!r}, {url!r})
@@ -51,21 +51,21 @@ def main() -> None:
     asked.add_argument("--times", type=int, default=5)
     given = asked.parse_args()
     sys.path.insert(0, str(SOURCE))
-    from retrim.ops.house import open_house
-    from retrim.ops.live import live
+    from retrim.lineage.workspace import open_workspace
+    from retrim.release.versions import find_live_version
 
-    house = open_house(given.workspace)
-    now_live = live(house)
+    workspace = open_workspace(given.workspace)
+    now_live = find_live_version(workspace)
     if now_live is None or now_live.previous is None:
         sys.exit(f"{given.workspace} has no two versions that were live; take another workspace, such as var/demo")
-    root, pair = house.workspace.root, (now_live.version, now_live.previous)
+    root, pair = workspace.paths.root, (now_live.version, now_live.previous)
     command = [sys.executable, "-c", COMMAND, "rollback", "--reason", "measured", "--to"]
     ours = [timed([*command, str(number)], root) for _ in range(given.times) for number in reversed(pair)]
-    row = house.store.version(house.model, pair[0])
+    row = workspace.store.version(workspace.model, pair[0])
     assert row is not None
-    alone = [sys.executable, "-P", "-m", "retrim.ops.answering", str(house.registry.bundle_folder(pair[0]))]
+    alone = [sys.executable, "-P", "-m", "retrim.release.answering", str(workspace.registry.bundle_folder(pair[0]))]
     fresh = [timed([*alone, row.bundle, "60"], root) for _ in range(given.times)]
-    bare_code = BARE.format(url=house.mlflow_url, model=house.model, champion=pair[0], previous=pair[1])
+    bare_code = BARE.format(url=workspace.mlflow_url, model=workspace.model, champion=pair[0], previous=pair[1])
     bare = [timed([sys.executable, "-c", bare_code], root) for _ in range(given.times)]
     lines = ["| what | tries | median, s | slowest, s | of a processor, s |", "|---|---|---|---|---|"]
     for name, times in (

@@ -130,18 +130,18 @@ def suite() -> dict[str, Any]:
 
 LAND = """
 import sys; from pathlib import Path; import pandas as pd
-from retrim.ops.house import open_house
-from retrim.ops.take_in import large_file, take_in
-house, file, now = open_house(Path(sys.argv[1])), Path(sys.argv[2]), pd.Timestamp(sys.argv[3])
-large = large_file(house, file)
-for done in take_in(house, file, now=now, labels=False, correction=False, large=large):
+from retrim.lineage.workspace import open_workspace
+from retrim.landing.inbox import large_file, take_in
+workspace, file, now = open_workspace(Path(sys.argv[1])), Path(sys.argv[2]), pd.Timestamp(sys.argv[3])
+large = large_file(workspace, file)
+for done in take_in(workspace, file, now=now, labels=False, correction=False, large=large):
     assert done.outcome == "landed", done.faults
 """
 DAY = """
 import sys; from pathlib import Path; import pandas as pd
-from retrim.ops.house import open_house
-from retrim.ops.known import known
-table = known(open_house(Path(sys.argv[1])), as_of=pd.Timestamp(sys.argv[2]))
+from retrim.lineage.workspace import open_workspace
+from retrim.landing.as_of_view import read_as_of
+table = read_as_of(open_workspace(Path(sys.argv[1])), as_of=pd.Timestamp(sys.argv[2]))
 event = table.times["_event"]
 assert len(table.only(event > event.iloc[-1] - pd.Timedelta("1D")).read())
 """
@@ -149,7 +149,7 @@ STAGE = """
 from pathlib import Path
 from retrim.paths import Paths
 from retrim.stages import {0}
-from retrim.stages._room import _arguments
+from retrim.stages._common import _arguments
 {0}.run(**_arguments({0}.run, Paths(Path.cwd())))
 """
 

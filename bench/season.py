@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 from false_alarms import interval
 
-from retrim.core.drift.calibration import Calibration, calibrate
-from retrim.core.drift.profile import Profile, make_profile
-from retrim.core.drift.season import waves_of
-from retrim.core.drift.watched import watch
-from retrim.core.table import ColumnType
+from retrim.drift.calibration import WindowCalibration, calibrate
+from retrim.drift.profile import Profile, make_profile
+from retrim.drift.season import waves_of
+from retrim.drift.watched import watch
 from retrim.settings import load_params
+from retrim.table.data import ColumnType
 
 ROOT = Path(__file__).resolve().parents[1]
 RATE, DRAWS, WINDOWS, A_DAY, DAYS, YEARS = 0.04, 2000, 26, 8, 14, 4
@@ -89,7 +89,7 @@ def main() -> None:
         print(f"| {how} | {mean:.1%} ({low:.1%} to {high:.1%}) | {shares} |")
 
 
-def _alarmed(judged: Calibration, reference: Profile, rows: pd.DataFrame) -> set[str]:
+def _alarmed(judged: WindowCalibration, reference: Profile, rows: pd.DataFrame) -> set[str]:
     waves = waves_of(rows["_event"]).mean(axis=0)
     found = judged.judge(window_of(reference, rows), rate=RATE, waves=waves)
     return {alarm.column for alarm in found if alarm.alarmed}

@@ -61,14 +61,14 @@ def make_frame(kind: str, columns: int) -> dict[str, np.ndarray]:
 
 def time_step(name: str) -> list[float]:
     """Seconds of the processor to learn a step and to apply it."""
-    from retrim.core.prepare.step import STEPS as REGISTERED
-    from retrim.core.prepare.step import Past
+    from retrim.features.step import STEPS as REGISTERED
+    from retrim.features.step import TrainingRows
 
     kind, columns, arguments = STEPS[name]
     frame = make_frame(kind, columns)
     draw = np.random.default_rng(8)
     event = np.datetime64("2024-01-01", "us") + np.arange(ROWS) * np.timedelta64(1, "h")
-    past = Past(frame, draw.normal(size=ROWS), (), event, event + np.timedelta64(1, "h"))
+    past = TrainingRows(frame, draw.normal(size=ROWS), (), event, event + np.timedelta64(1, "h"))
     step = REGISTERED[name]
     learn, state = least_time(lambda: step.learn(past, **arguments).state)
     return [learn, least_time(lambda: step.apply(frame, state))[0]]
@@ -115,7 +115,7 @@ def time_quantile() -> dict[str, float]:
     """A median by a linear program, and by `models.solving`, on 5,000 rows of 20 terms: seconds, once."""
     from sklearn.linear_model import QuantileRegressor
 
-    from retrim.core.models.solving import quantile
+    from retrim.training.linear import quantile
 
     draw = np.random.default_rng(7)
     terms = draw.normal(size=(5000, COLUMNS))
@@ -141,13 +141,13 @@ def share_of_rows_that_differ() -> float:
 
 def time_one_row(name: str) -> float:
     """Milliseconds of the processor to apply a step to one row of 20 columns, the mean of 20 times."""
-    from retrim.core.prepare.step import STEPS as REGISTERED
-    from retrim.core.prepare.step import Past
+    from retrim.features.step import STEPS as REGISTERED
+    from retrim.features.step import TrainingRows
 
     kind, columns, arguments = STEPS[name]
     frame = {column: values[:5000] for column, values in make_frame(kind, columns).items()}
     event = np.datetime64("2024-01-01", "us") + np.arange(5000) * np.timedelta64(1, "h")
-    state = REGISTERED[name].learn(Past(frame, np.arange(5000.0), (), event, event), **arguments).state
+    state = REGISTERED[name].learn(TrainingRows(frame, np.arange(5000.0), (), event, event), **arguments).state
     row = {column: values[:1] for column, values in frame.items()}
     return least_time(lambda: [REGISTERED[name].apply(row, state) for _ in range(20)])[0] * 1000 / 20
 
@@ -156,13 +156,13 @@ def count_narrow_bins() -> tuple[int, int]:
     """Bins of ten that scikit-learn and retrim make of a column in a small unit."""
     from sklearn.preprocessing import KBinsDiscretizer
 
-    from retrim.core.prepare.step import STEPS as REGISTERED
-    from retrim.core.prepare.step import Past
+    from retrim.features.step import STEPS as REGISTERED
+    from retrim.features.step import TrainingRows
 
     values = np.random.default_rng(7).gamma(2.0, 3.0, 1000) * 1e-9
     theirs = KBinsDiscretizer(10, encode="ordinal", quantile_method="averaged_inverted_cdf").fit(values[:, None])
     event = np.datetime64("2024-01-01", "us") + np.arange(1000) * np.timedelta64(1, "h")
-    past = Past({"c": values}, values, (), event, event)
+    past = TrainingRows({"c": values}, values, (), event, event)
     ours = REGISTERED["bins_frequency"].learn(past, bins=10).state["edges"]["c"]
     return int(theirs.n_bins_[0]), len(ours) + 1
 

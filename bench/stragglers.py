@@ -23,14 +23,14 @@ import pandas as pd
 from matrices import recipe_of
 from streams import Stream, load
 
-from retrim.core.account import EMPTY
-from retrim.core.metrics import row_losses
-from retrim.core.models import Model
-from retrim.core.probe import judged_blocks, reading_of
-from retrim.core.resample import mean_error
-from retrim.core.training import fit_recipe
-from retrim.core.view import FeatureView
-from retrim.core.windows import past_of, spans
+from retrim.decision.account import EMPTY
+from retrim.decision.probe import judged_blocks, reading_of
+from retrim.features.view import FeatureView
+from retrim.stats.bootstrap import mean_error
+from retrim.stats.metrics import row_losses
+from retrim.stats.windows import past_of, spans
+from retrim.training.estimators import Model
+from retrim.training.recipe import fit_recipe
 
 STREAMS = ("bike", "bank", "chicago")
 FIRST, CHECKS, LONGEST, PRICE, ERRORS = 0.4, 30, 0.25, 1 / 15, 2.0

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 from pickled import unpickled
 
-from retrim.core.metrics import JudgeParams
-from retrim.core.table import DataParams
-from retrim.datasets.catalogue import DATASETS
-from retrim.datasets.table import read_content, read_table
-from retrim.settings import read_yaml
+from retrim.files import read_yaml
+from retrim.reading.shipped import DATASETS
+from retrim.reading.table import read_content, read_table
+from retrim.stats.metrics import JudgeParams
+from retrim.table.data import DataParams
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {

@@ -34,7 +34,7 @@ from planted import FORMS, NOISES, plant
 from raw_tables import TABLES, Table
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = "import sys; from retrim.cli import main; sys.argv[0] = 'retrim'; main()"
+COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"
 PAST_SHARE, NEXT_SHARE = 0.6, 0.1
 MOST_GAP = 0.05
 WINDOWS = 50
@@ -113,17 +113,17 @@ def against(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     """Losses on the next tenth of the rows: of the first version, released or not; of its recipe fitted once more on
     all rows of its window, those that judged too, as `retrain.refit_after` does; and of the script.
     """
-    from retrim.core.table import assemble, mature
-    from retrim.core.training import fit_recipe, training_rows
-    from retrim.core.view import FeatureView
-    from retrim.datasets.landed import landed_files, read_landed
-    from retrim.ops.champion import stored
-    from retrim.ops.house import open_house
+    from retrim.features.view import FeatureView
+    from retrim.lineage.workspace import open_workspace
+    from retrim.reading.landed import landed_files, read_landed
+    from retrim.release.versions import load_stored_version
+    from retrim.table.data import assemble, mature
+    from retrim.training.recipe import fit_recipe, training_rows
 
-    house = open_house(place)
-    data = house.params.data
-    rows, labels = read_landed(house.landing.root)
-    first = landed_files(house.landing.root)[0].arrived
+    workspace = open_workspace(place)
+    data = workspace.params.data
+    rows, labels = read_landed(workspace.landing.root)
+    first = landed_files(workspace.landing.root)[0].arrived
     known = assemble(rows, labels, data, as_of=pd.Timestamp.now("UTC"))
     known = known[known[data.target].notna()]
     own = table.rows(raw.read_bytes())
@@ -131,7 +131,7 @@ def against(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     if table.times is not None:
         own = own.iloc[np.argsort(table.times(own), kind="stable")].reset_index(drop=True)
     assert len(own) == len(known), (len(own), len(known))
-    start, predictor = int((known["_arrived"] <= first).sum()), stored(house, 1).predictor
+    start, predictor = int((known["_arrived"] <= first).sum()), load_stored_version(workspace, 1).predictor
     past = np.arange(start)
     if table.due is not None:
         past = np.flatnonzero((table.due(own) <= first.tz_localize(None)).to_numpy()[:start])
@@ -146,7 +146,7 @@ def against(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     same = coded(table, answers, np.unique(answers.astype("str")))
     assert np.isclose(np.sort(same), np.sort(truth)).mean() > SAME, "not the same rows"
     whole = mature(assemble(rows, labels, data, as_of=first))
-    window = training_rows(np.arange(len(whole)), predictor.window, sliding_rows=house.params.split.sliding_rows)
+    window = training_rows(np.arange(len(whole)), predictor.window, sliding_rows=workspace.params.split.sliding_rows)
     view = FeatureView.learn(whole.iloc[window], data)
     again = fit_recipe(predictor.recipe, view, whole, threads=1, take=window)
     judged: dict[str, Any] = {"judged": len(later), "window": predictor.window, "rounds": predictor.recipe.rounds}
@@ -170,15 +170,15 @@ def _truth(table: Table, answers: pd.Series, positive: str | None) -> np.ndarray
 
 def cost(_: Table, __: Path, place: Path) -> dict[str, Any]:
     """The account as it ships, and the best calendar, over the best schedule in hindsight."""
-    from retrim.core.policy.named import account_name
-    from retrim.ops.house import open_house
+    from retrim.decision.policy_compare import account_name
+    from retrim.lineage.workspace import open_workspace
 
     policy = retrim(place, "policy", "backtest", "--windows", str(WINDOWS), "--json", code=(0, 1))
     record = json.loads(policy.said)
     if "policies" not in record:
         raise FailedError(f"retrim policy backtest: {policy.said[:300]}")
     lines = {line["name"]: line for line in record["policies"]}
-    shipped = lines[account_name(open_house(place).params.account.price)]
+    shipped = lines[account_name(open_workspace(place).params.account.price)]
     calendar = min((line for line in lines.values() if line["name"].startswith(PERIODIC)), key=lambda one: one["cost"])
     return {
         "shipped": shipped["ratio_to_hindsight"],
@@ -196,8 +196,8 @@ def cost(_: Table, __: Path, place: Path) -> dict[str, Any]:
 
 def blocks(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     """How many files of the rest are held back, after `init` saw the first part."""
-    from retrim.ops.house import open_house
-    from retrim.ops.take_in import large_file, take_in
+    from retrim.landing.inbox import large_file, take_in
+    from retrim.lineage.workspace import open_workspace
 
     place = place.parent / f"{place.name}-rest"
     retrim(place.parent, "new", str(place))
@@ -211,8 +211,8 @@ def blocks(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     past = place.parent / f"{place.name}{table.suffix}"
     past.write_bytes(table.file(spelled.iloc[np.sort(order[:cut])]))
     record = json.loads(retrim(place, "init", "--data", str(past), "--yes", "--json", *table.options).said)
-    house = open_house(place)
-    last = max(batch.arrived for batch in house.landing.batches())
+    workspace = open_workspace(place)
+    last = max(batch.arrived for batch in workspace.landing.batches())
     counts = {"ok": 0, "drifted": 0, "suspicious": 0, "held": 0}
     why = []
     for number, batch in enumerate(_files(table, rows, order[cut:], record)):
@@ -224,7 +224,9 @@ def blocks(table: Table, raw: Path, place: Path) -> dict[str, Any]:
         else:
             ends = table.times(rows.iloc[batch]).max().floor("D") + pd.Timedelta("1D")
             arrives = max(ends.tz_localize("UTC"), last)
-        for landed in take_in(house, file, now=arrives, labels=False, correction=False, large=large_file(house, file)):
+        for landed in take_in(
+            workspace, file, now=arrives, labels=False, correction=False, large=large_file(workspace, file)
+        ):
             held = landed.outcome == "quarantined"
             counts["held" if held else landed.verdict or "ok"] += 1
             if held:
@@ -247,11 +249,11 @@ def _files(table: Table, rows: pd.DataFrame, places: np.ndarray, record: dict[st
 
 def leaks(table: Table, raw: Path, _: Path) -> dict[str, Any]:
     """Whether `init` stops where a leak is planted, and names it, by form and noise."""
-    from retrim.datasets.raw import read_raw
-    from retrim.ops.init.desk import Wishes
-    from retrim.ops.init.draft import draft
+    from retrim.onboarding.desk import InitRequest
+    from retrim.onboarding.draft import draft
+    from retrim.reading.raw import read_raw
 
-    wishes = Wishes(
+    wishes = InitRequest(
         target=table.target,
         model="own",
         forbid=table.forbid,

@@ -22,11 +22,12 @@ import pandas as pd
 from batch_changes import BOUNDS, BROKEN, REAL
 from streams import load
 
-from retrim.core.batches import BatchParams, History, look_at
-from retrim.core.table import DataParams
-from retrim.datasets.catalogue import DATASETS
-from retrim.datasets.table import read_content
-from retrim.settings import read_yaml
+from retrim.batches.concern import BatchParams
+from retrim.batches.verdict import History, look_at
+from retrim.files import read_yaml
+from retrim.reading.shipped import DATASETS
+from retrim.reading.table import read_content
+from retrim.table.data import DataParams
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = {"bike": ("params.yaml", 3, "14D"), "bank": ("data/samples/bank.params.yaml", 4, "30D"),

@@ -23,11 +23,11 @@ import pandas as pd
 from matrices import KINDS, recipe_of
 from streams import Stream, load
 
-from retrim.core.metrics import row_losses
-from retrim.core.resample import mean_bound
-from retrim.core.training import fit_recipe, training_rows
-from retrim.core.view import FeatureView
-from retrim.core.windows import Fold, folds, past_of
+from retrim.features.view import FeatureView
+from retrim.stats.bootstrap import mean_bound
+from retrim.stats.metrics import row_losses
+from retrim.stats.windows import Fold, folds, past_of
+from retrim.training.recipe import fit_recipe, training_rows
 
 MOMENTS, FROM, UNTIL, SHARE = 14, 0.3, 0.9, 0.1
 ORIGINS, LONG = 3, 16  # origins as shipped; long ones score a sixteenth of the rows each, as folds of the search do

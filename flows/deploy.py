@@ -22,17 +22,17 @@ from prefect.workers.process import ProcessWorker
 from flows.missed import catch_up, take_up_again
 from flows.watchman import Watchman
 from retrim.adapters import prefect_server
-from retrim.core.plan import CRON
-from retrim.core.timetable import cron_fields
+from retrim.decision.rules import CRON
 from retrim.errors import BadInputError, RetrimError
-from retrim.ops.house import House
+from retrim.lineage.workspace import Workspace
+from retrim.stats.timetable import cron_fields
 
 FLOWS = ("ingest", "monitor", "score", "maintain", "prove", "retrain")
 # Spans are counted from here, so that a restart does not move what was planned.
 ANCHOR = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def deploy(house: House) -> list[str]:
+def deploy(workspace: Workspace) -> list[str]:
     """Registers the flows of this workspace as deployments; again, it updates them. Gives their names.
 
     The model's name is in every name, so that workspaces can share a server.
@@ -41,58 +41,58 @@ def deploy(house: House) -> list[str]:
         BadInputError: A cron expression of params.yaml is none.
     """
     with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-        client.create_work_pool(WorkPoolCreate(name=pool(house), type="process"))
+        client.create_work_pool(WorkPoolCreate(name=pool(workspace), type="process"))
     for name in FLOWS:
         with redirect_stdout(StringIO()):  # it prints a table for each
-            _load(house.workspace.root, name).deploy(
-                name=house.model,
-                work_pool_name=pool(house),
-                schedule=_timetable(house, name),
+            _load(workspace.paths.root, name).deploy(
+                name=workspace.model,
+                work_pool_name=pool(workspace),
+                schedule=_timetable(workspace, name),
                 concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
-                job_variables={"working_dir": str(house.workspace.root), "env": _environment(house)},
+                job_variables={"working_dir": str(workspace.paths.root), "env": _environment(workspace)},
                 print_next_steps=False,
                 ignore_warnings=True,
             )
-    return [f"{name}/{house.model}" for name in FLOWS]
+    return [f"{name}/{workspace.model}" for name in FLOWS]
 
 
-def run_schedule(house: House, server: prefect_server.Server | None) -> None:
+def run_schedule(workspace: Workspace, server: prefect_server.Server | None) -> None:
     """Deploys, then carries out what is due until SIGINT or SIGTERM; a server of our own that dies is started again.
 
     Raises:
         RetrimError: A server that is not ours stayed away for minutes.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    times = house.params.schedule.model_dump()
-    for name in deploy(house):
+    times = workspace.params.schedule.model_dump()
+    for name in deploy(workspace):
         print(f"deployed {name}: {times.get(name.split('/')[0], 'when a check decides to')}")
-    take_up_again(house, at_start=True)
-    catch_up(house)
-    print(f"worker started; {_where(house, server)}; stop with Ctrl-C", flush=True)
-    with Watchman(house, server):
+    take_up_again(workspace, at_start=True)
+    catch_up(workspace)
+    print(f"worker started; {_where(workspace, server)}; stop with Ctrl-C", flush=True)
+    with Watchman(workspace, server):
         try:
-            asyncio.run(ProcessWorker(work_pool_name=pool(house)).start(printer=_say_nothing))
+            asyncio.run(ProcessWorker(work_pool_name=pool(workspace)).start(printer=_say_nothing))
         except KeyboardInterrupt:
             print("stopped", flush=True)
         except Exception as error:
             raise RetrimError(f"the worker ended: {_root(error)}; start it again with `retrim schedule`") from error
 
 
-def _where(house: House, server: prefect_server.Server | None) -> str:
+def _where(workspace: Workspace, server: prefect_server.Server | None) -> str:
     """Where the server is, and how a person gets in."""
     if server is None:
         return f"the Prefect API is at {os.environ['PREFECT_API_URL']}"
-    login = (house.workspace.prefect / prefect_server.LOGIN).relative_to(house.workspace.root)
+    login = (workspace.paths.prefect / prefect_server.LOGIN_PREFECT_SERVER).relative_to(workspace.paths.root)
     return f"the Prefect pages are at {server.pages_url}, and the line in {login} logs you in"
 
 
-def pool(house: House) -> str:
+def pool(workspace: Workspace) -> str:
     """The work pool of this workspace's model."""
-    return f"retrim-{house.model}"
+    return f"retrim-{workspace.model}"
 
 
-def _timetable(house: House, name: str) -> Schedule | None:
-    written = house.params.schedule.model_dump().get(name)
+def _timetable(workspace: Workspace, name: str) -> Schedule | None:
+    written = workspace.params.schedule.model_dump().get(name)
     if written is None:
         return None
     if not CRON.fullmatch(written):
@@ -110,9 +110,9 @@ def _load(root: Path, name: str) -> "Flow[..., object]":
     return found
 
 
-def _environment(house: House) -> dict[str, str]:
-    settings = prefect_server.settings(house.workspace.prefect, os.environ["PREFECT_API_URL"])
-    path = os.pathsep.join(filter(None, [str(house.workspace.root), os.environ.get("PYTHONPATH")]))
+def _environment(workspace: Workspace) -> dict[str, str]:
+    settings = prefect_server.settings(workspace.paths.prefect, os.environ["PREFECT_API_URL"])
+    path = os.pathsep.join(filter(None, [str(workspace.paths.root), os.environ.get("PYTHONPATH")]))
     return {**settings, "PYTHONPATH": path}
 
 

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 import pandas as pd
 from prefect.runtime import deployment
 
-from flows.moment import house as open_house
-from flows.moment import moment
-from retrim.ops.arrival import clock
-from retrim.ops.due import is_due_time, mark_due_time, missed_times
+from flows.moment import moment, open_workspace
+from retrim.checking.mode import is_due_time, mark_due_time, missed_times
+from retrim.landing.ingest import clock
 
 
 def due_each(name: str, now: str | None) -> Iterator[pd.Timestamp]:
@@ -23,10 +22,10 @@ def due_each(name: str, now: str | None) -> Iterator[pd.Timestamp]:
     if not _is_scheduled(now):
         yield at
         return
-    house = open_house()
-    for due in [*(due for due in missed_times(house, name, until=at) if due < at), at]:
+    workspace = open_workspace()
+    for due in [*(due for due in missed_times(workspace, name, until=at) if due < at), at]:
         yield due
-        mark_due_time(house, name, due)
+        mark_due_time(workspace, name, due)
 
 
 @contextmanager
@@ -37,13 +36,13 @@ def due_once(name: str, now: str | None) -> Iterator[pd.Timestamp | None]:
     if not _is_scheduled(now):
         yield at
         return
-    house = open_house()
-    if is_due_time(house, name, at):  # else a person has started it
-        due = missed_times(house, name, until=max(at, clock()))
+    workspace = open_workspace()
+    if is_due_time(workspace, name, at):  # else a person has started it
+        due = missed_times(workspace, name, until=max(at, clock()))
         at = due[-1] if due else None
     yield at
     if at is not None:
-        mark_due_time(house, name, at)
+        mark_due_time(workspace, name, at)
 
 
 def _is_scheduled(now: str | None) -> bool:

@@ -5,7 +5,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.runtime import deployment
 from prefect.states import State
 
-from retrim.ops.ingest import Landed
+from retrim.landing.ingest import Landed
 
 
 def say(what: str, result: str) -> None:

@@ -22,9 +22,9 @@ from prefect.states import Scheduled, State
 
 from flows.lines import say_line
 from flows.recovery import mark_dead_flow_runs
-from retrim.core.plan import ScheduleParams
-from retrim.ops.due import begin_due_times, is_due_time, missed_times
-from retrim.ops.house import House
+from retrim.checking.mode import begin_due_times, is_due_time, missed_times
+from retrim.decision.rules import ScheduleParams
+from retrim.lineage.workspace import Workspace
 
 # Times a scheduled run is begun in all; and for how long one that could not be begun is tried.
 ATTEMPTS, AGE = 3, pd.Timedelta("1D")
@@ -32,17 +32,17 @@ ATTEMPTS, AGE = 3, pd.Timedelta("1D")
 TAKEN_BY_THE_DEAD = pd.Timedelta("2min")
 
 
-def take_up_again(house: House, *, at_start: bool) -> int:
+def take_up_again(workspace: Workspace, *, at_start: bool) -> int:
     """Schedules again what was cut short; gives how many.
 
     Args:
-        house: The house.
+        workspace: The workspace.
         at_start: Whether no worker of ours runs yet, so that whatever was taken was taken by a dead one.
     """
-    mark_dead_flow_runs(house)
+    mark_dead_flow_runs(workspace)
     again = 0
     with get_client(sync_client=True) as client:
-        for run in _cut_short(client, house.model):
+        for run in _cut_short(client, workspace.model):
             assert run.state is not None
             taken = run.state.type == StateType.PENDING
             if taken and not at_start and pd.Timestamp.now("UTC") - run.state.timestamp < TAKEN_BY_THE_DEAD:
@@ -53,7 +53,7 @@ def take_up_again(house: House, *, at_start: bool) -> int:
     return again
 
 
-def catch_up(house: House) -> int:
+def catch_up(workspace: Workspace) -> int:
     """Before a worker starts: one run for each flow of which due times were missed; gives how many.
 
     It takes the place of all that was planned for a time that has passed. Which times it is about the flow asks our
@@ -62,13 +62,13 @@ def catch_up(house: House) -> int:
     now, runs = pd.Timestamp.now("UTC").floor("s"), 0
     with get_client(sync_client=True) as client:
         for name in ScheduleParams.model_fields:
-            begin_due_times(house, name, now=now)
-            missed = missed_times(house, name, until=now)
+            begin_due_times(workspace, name, now=now)
+            missed = missed_times(workspace, name, until=now)
             if not missed:
                 continue
-            for late in _planned(client, house, name, until=now):
+            for late in _planned(client, workspace, name, until=now):
                 client.delete_flow_run(late.id)
-            deployment = client.read_deployment_by_name(f"{name}/{house.model}")
+            deployment = client.read_deployment_by_name(f"{name}/{workspace.model}")
             state = Scheduled(scheduled_time=missed[-1].to_pydatetime())
             client.create_flow_run_from_deployment(deployment.id, state=state)
             times = "one time" if len(missed) == 1 else f"{len(missed)} times"
@@ -77,7 +77,7 @@ def catch_up(house: House) -> int:
     return runs
 
 
-def _planned(client: SyncPrefectClient, house: House, name: str, *, until: pd.Timestamp) -> list[FlowRun]:
+def _planned(client: SyncPrefectClient, workspace: Workspace, name: str, *, until: pd.Timestamp) -> list[FlowRun]:
     """Runs of a flow that wait, and were due by a moment; one that a person scheduled is not among them."""
     found: list[FlowRun] = []
     while page := client.read_flow_runs(
@@ -86,11 +86,11 @@ def _planned(client: SyncPrefectClient, house: House, name: str, *, until: pd.Ti
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
             expected_start_time=FlowRunFilterExpectedStartTime(before_=until.to_pydatetime()),
         ),
-        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[house.model])),
+        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[workspace.model])),
         offset=len(found),
     ):
         found += page
-    return [run for run in found if is_due_time(house, name, pd.Timestamp(run.expected_start_time))]
+    return [run for run in found if is_due_time(workspace, name, pd.Timestamp(run.expected_start_time))]
 
 
 def _cut_short(client: SyncPrefectClient, model: str) -> list[FlowRun]:

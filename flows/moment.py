@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 from prefect.runtime import deployment, flow_run
 
+from retrim.lineage import workspace as workspaces
+from retrim.lineage.workspace import Workspace
 from retrim.machine import login
-from retrim.ops.house import House, open_house
 
 SCHEDULE = "schedule"
 
@@ -24,6 +25,6 @@ def actor() -> str:
     return SCHEDULE if deployment.id is not None else login()
 
 
-def house() -> House:
-    """The house of the working folder, which a deployment sets to its workspace."""
-    return open_house(Path.cwd())
+def open_workspace() -> Workspace:
+    """The workspace of the working folder, which a deployment sets to its workspace."""
+    return workspaces.open_workspace(Path.cwd())

@@ -8,15 +8,14 @@ from prefect.cache_policies import NO_CACHE
 from flows.due import due_each
 from flows.lines import say
 from flows.maintain import maintain
-from flows.moment import actor, moment
-from flows.moment import house as open_house
+from flows.moment import actor, moment, open_workspace
 from flows.recovery import SIGNED
 from flows.retries import may_pass
 from flows.start import start
+from retrim.checking.check import check
+from retrim.checking.previous_champions import restore_champions
+from retrim.checking.probation import carry_out
 from retrim.errors import BadInputError
-from retrim.ops.check import check
-from retrim.ops.former import restore
-from retrim.ops.probation import carry_out
 
 
 @flow(name="monitor", **SIGNED)
@@ -53,22 +52,22 @@ def check_and_act(at: str, *, missed: bool) -> dict[str, Any]:
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
 def look(now: str, by: str) -> dict[str, Any]:
     """The check itself, recorded whether or not it acts; done once for a moment."""
-    checked = check(open_house(), by=by, now=moment(now))
+    checked = check(open_workspace(), by=by, now=moment(now))
     return {**checked.as_record(), "fresh": checked.fresh}
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
 def bring_back(decision: str, now: str) -> dict[str, Any]:
     """A former champion goes live again; asked twice, it is live already."""
-    return restore(open_house(), decision, now=moment(now))
+    return restore_champions(open_workspace(), decision, now=moment(now))
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
 def roll_back(decision: str, now: str) -> dict[str, Any]:
     """The champion before goes live again; asked twice, it is live already."""
-    return carry_out(open_house(), decision, now=moment(now))
+    return carry_out(open_workspace(), decision, now=moment(now))
 
 
 def _has_run(decision: str) -> bool:
     """Whether the decision was carried out; one that a kill left without its run is carried out now."""
-    return open_house().store.run(f"run-{decision}") is not None
+    return open_workspace().store.run(f"run-{decision}") is not None

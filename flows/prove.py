@@ -8,11 +8,10 @@ from prefect.states import State
 
 from flows.due import due_once
 from flows.lines import say
-from flows.moment import house as open_house
-from flows.moment import moment
+from flows.moment import moment, open_workspace
 from flows.recovery import SIGNED
 from retrim.errors import BusyError
-from retrim.ops.proof import prove_scheduled
+from retrim.retraining.reproduce import prove_scheduled
 
 TRIES, PAUSE_SECONDS = 24, 300
 
@@ -48,5 +47,5 @@ def prove(now: str | None = None) -> dict[str, Any] | None:
 )
 def prove_one(now: str) -> dict[str, Any] | None:
     """The proof itself; what DVC prints goes to the log."""
-    proof = prove_scheduled(open_house(), now=moment(now), say=print)
+    proof = prove_scheduled(open_workspace(), now=moment(now), say=print)
     return None if proof is None else proof.as_record()

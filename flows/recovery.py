@@ -27,11 +27,11 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
 from flows.lines import say_failed
-from flows.moment import house as open_house
-from retrim.adapters.prefect_api import answers
+from flows.moment import open_workspace
+from retrim.adapters.prefect_server import answers
 from retrim.errors import RetrimError
-from retrim.ops.house import House
-from retrim.ops.signs import clear, drop, left_behind, take, was_taken
+from retrim.lineage.locks import clear_lock, drop_lock, left_behind, take_lock, was_taken
+from retrim.lineage.workspace import Workspace
 
 PREFIX = "flow-"
 OPEN = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
@@ -47,18 +47,18 @@ def begin(flow: object, run: FlowRun, state: State) -> None:
     The tag is set on the run alone. Given by a context or a deployment its tasks would have it too, and for each
     Prefect would look for a concurrency limit of that name: on SQLite many a time in vain, with 2 s to the next try.
     """
-    name, house = _name(run), open_house()
+    name, workspace = _name(run), open_workspace()
     if name not in HELD:
-        HELD[name] = take(house, name)
+        HELD[name] = take_lock(workspace, name)
         with get_client(sync_client=True) as client:
-            client.update_flow_run(run.id, tags=[*run.tags, workspace_tag(house)])
+            client.update_flow_run(run.id, tags=[*run.tags, workspace_tag(workspace)])
 
 
 def end(flow: object, run: FlowRun, state: State) -> None:
     """Gives it back."""
     name = _name(run)
     if name in HELD:
-        drop(open_house(), name, HELD.pop(name))
+        drop_lock(open_workspace(), name, HELD.pop(name))
 
 
 SIGNED: dict[str, Any] = {
@@ -70,26 +70,26 @@ SIGNED: dict[str, Any] = {
 """Arguments of every flow here."""
 
 
-def workspace_tag(house: House) -> str:
+def workspace_tag(workspace: Workspace) -> str:
     """What flow runs of this workspace are tagged with, on a server that may serve others."""
-    return f"retrim-{sha256(str(house.workspace.root).encode()).hexdigest()[:12]}"
+    return f"retrim-{sha256(str(workspace.paths.root).encode()).hexdigest()[:12]}"
 
 
-def mark_dead_flow_runs(house: House) -> int:
+def mark_dead_flow_runs(workspace: Workspace) -> int:
     """Forces flow runs of this workspace to Crashed where their process has died; gives how many."""
     marked = 0
     with get_client(sync_client=True) as client:
-        for name in left_behind(house, PREFIX):
+        for name in left_behind(workspace, PREFIX):
             try:
                 run = client.read_flow_run(name.removeprefix(PREFIX))  # type: ignore[arg-type]
             except ObjectNotFound:  # on a server that was used before
                 continue
             if run.state is None or not run.state.is_final():
                 marked += _crash(client, run)
-            clear(house, name)
-        for run in _open_runs(client, FlowRunFilter(tags=FlowRunFilterTags(all_=[workspace_tag(house)]))):
+            clear_lock(workspace, name)
+        for run in _open_runs(client, FlowRunFilter(tags=FlowRunFilterTags(all_=[workspace_tag(workspace)]))):
             began = run.start_time or run.created
-            if not was_taken(house, _name(run)) and began is not None and pd.Timestamp.now("UTC") - began > GRACE:
+            if not was_taken(workspace, _name(run)) and began is not None and pd.Timestamp.now("UTC") - began > GRACE:
                 marked += _crash(client, run)
     return marked
 

@@ -5,13 +5,11 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 
 from flows.monitor import monitor
 from flows.retrain import retrain
-from retrim.adapters.store import Row
-from retrim.ops.approval import approve_all
-from retrim.ops.house import House
-from retrim.ops.person import ask_for_run
-from retrim.ops.progress import tell
-from retrim.ops.release import live
-from retrim.ops.replay import Replay, lay_batches
+from retrim.adapters.database import Row
+from retrim.lineage.workspace import Workspace, ask_for_run, report_progress
+from retrim.release.approval import approve_all
+from retrim.release.versions import find_live_version
+from retrim.reports.replay import Replay, lay_batches
 
 
 def replay(asked: Replay) -> None:
@@ -25,16 +23,16 @@ def replay(asked: Replay) -> None:
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         for number, row in enumerate(asked.moments):
             at = pd.Timestamp(row.as_of)
-            tell(f"checks: {at:%Y-%m-%d}", number, len(asked.moments))
+            report_progress(f"checks: {at:%Y-%m-%d}", number, len(asked.moments))
             lay_batches(asked.here, asked.there, after=before, until=at)
             before = at
             if row.source == "check":
                 monitor(at.isoformat())
-            elif row.outcome == "retrain" and live(asked.there) is None:
+            elif row.outcome == "retrain" and find_live_version(asked.there) is None:
                 _first(asked.there, at, row)
             approve_all(asked.there, by="retrim replay", reason="nobody is asked in a replay", now=at)
 
 
-def _first(house: House, at: pd.Timestamp, asked: Row) -> None:
-    decision = ask_for_run(house, as_of=at, by=asked.actor, reason=asked.reason, now=at)
+def _first(workspace: Workspace, at: pd.Timestamp, asked: Row) -> None:
+    decision = ask_for_run(workspace, as_of=at, by=asked.actor, reason=asked.reason, now=at)
     retrain(decision, at.isoformat())

@@ -6,9 +6,9 @@ from prefect import flow
 
 from flows.due import due_once
 from flows.lines import say
-from flows.moment import house as open_house
+from flows.moment import open_workspace
 from flows.recovery import SIGNED
-from retrim.ops import score as op
+from retrim.checking import score as op
 
 
 @flow(name="score", **SIGNED)
@@ -17,7 +17,7 @@ def score(now: str | None = None) -> dict[str, Any]:
     with due_once("score", now) as at:
         if at is None:
             return {}
-        scored = op.score(open_house(), now=at)
+        scored = op.score(open_workspace(), now=at)
         if scored.written:
             say("scored", f"{scored.written} predictions of version {scored.version}")
         return scored.as_record()

@@ -9,9 +9,9 @@ from prefect.deployments import run_deployment
 from prefect.runtime import deployment as own_deployment
 from prefect.states import Scheduled
 
-from flows.moment import house as open_house
+from flows.moment import open_workspace
 from flows.retrain import retrain
-from retrim.ops.recover import give_up
+from retrim.retraining.recover import give_up
 
 
 def start(decision: str, now: str, *, wait: bool = False) -> dict[str, Any] | None:
@@ -27,7 +27,7 @@ def start(decision: str, now: str, *, wait: bool = False) -> dict[str, Any] | No
         return retrain(decision, now)
     run = _flow_run_of(decision, now, timeout=0)
     if run.state is not None and run.state.is_cancelled():
-        give_up(open_house(), decision, now=pd.Timestamp(now))
+        give_up(open_workspace(), decision, now=pd.Timestamp(now))
         return None
     if run.state is not None and run.state.is_final():
         with get_client(sync_client=True) as client:
@@ -40,7 +40,7 @@ def start(decision: str, now: str, *, wait: bool = False) -> dict[str, Any] | No
 def _flow_run_of(decision: str, now: str, *, timeout: float | None) -> FlowRun:
     """The flow run of a decision, made when first asked for; waits until it has ended, `timeout` seconds at most."""
     return run_deployment(
-        f"retrain/{open_house().model}",
+        f"retrain/{open_workspace().model}",
         parameters={"decision": decision, "now": now},
         idempotency_key=decision,
         timeout=timeout,

@@ -10,8 +10,8 @@ import pandas as pd
 
 from flows.missed import take_up_again
 from retrim.adapters.prefect_server import Server
-from retrim.ops.house import House
-from retrim.ops.hung import end_hung_runs
+from retrim.lineage.workspace import Workspace
+from retrim.retraining.recover import end_hung_runs
 
 LOGGER = logging.getLogger("retrim.schedule")
 LOOK_SECONDS = 0.5
@@ -22,12 +22,12 @@ class Watchman:
     """A thread beside the worker.
 
     Args:
-        house: The house.
+        workspace: The workspace.
         server: The server, if it is ours to start again.
     """
 
-    def __init__(self, house: House, server: Server | None) -> None:
-        self.house, self.server = house, server
+    def __init__(self, workspace: Workspace, server: Server | None) -> None:
+        self.workspace, self.server = workspace, server
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._mind, name="watchman", daemon=True)
 
@@ -48,7 +48,7 @@ class Watchman:
                     print("the Prefect server had ended; it was started again", flush=True)
                 if revived or time.monotonic() - looked > TAKE_UP_SECONDS:
                     looked = time.monotonic()
-                    end_hung_runs(self.house, now=pd.Timestamp.now("UTC").floor("s"))
-                    take_up_again(self.house, at_start=False)
+                    end_hung_runs(self.workspace, now=pd.Timestamp.now("UTC").floor("s"))
+                    take_up_again(self.workspace, at_start=False)
             except Exception as error:  # noqa: BLE001  whatever it is: minding goes on
                 LOGGER.warning("minding the schedule failed, and is tried again: %s", error)

@@ -9,8 +9,8 @@ import hypothesis
 import pytest
 
 from retrim.adapters import prefect_server
-from retrim.core.table import DataParams
-from retrim.paths import Workspace
+from retrim.paths import WorkspacePaths
+from retrim.table.data import DataParams
 from tests.cured import cure
 
 __all__ = ["cure"]  # a fixture
@@ -93,9 +93,9 @@ def shop_keyless() -> DataParams:
 
 
 @pytest.fixture
-def shop_workspace(tmp_path: Path) -> Workspace:
+def shop_workspace(tmp_path: Path) -> WorkspacePaths:
     """A workspace whose suite is the shop's."""
     suite = tmp_path / "workspace" / "expectations" / "shop.json"
     suite.parent.mkdir(parents=True)
     suite.write_text(json.dumps(SUITE), encoding="utf-8")
-    return Workspace(tmp_path / "workspace")
+    return WorkspacePaths(tmp_path / "workspace")

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from retrim.core.drift.cells import CategoryCells, Cells, Counts, NumericCells
+from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells
 
 
 def counted(

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from retrim.core.fairness.params import FairnessParams
+from retrim.training.groups import FairnessParams
 
 SHIPPED: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))[
     "fairness"

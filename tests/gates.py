@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from retrim.core.gate import GateParams
+from retrim.gate.verdict import GateParams
 
 SHIPPED: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))[
     "gate"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from retrim.core.table import DataParams
+from retrim.table.data import DataParams
 
 ROWS = 3000
 Form = Callable[["Made"], tuple[dict[str, np.ndarray], np.ndarray]]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from retrim.adapters.store import Store
-from retrim.core.release_checks import RELEASE_CHECKS
+from retrim.decision.release_checks import RELEASE_CHECKS
 
 PASSED: dict[str, Any] = {"passed": True, "reason": "as the test says", "checks": []}
 

@@ -16,15 +16,15 @@ import typer
 import yaml
 
 import retrim
-from retrim import cli
-from retrim.cli_panels import PANELS
+from retrim.cli.base import PANELS
+from retrim.cli.main import app, main
 from tests.world import World, make_world
 
 HEAVY = {"prefect", "mlflow", "great_expectations", "lightgbm", "pandas", "sklearn", "scipy", "matplotlib"}
 TOOLS = {"prefect", "mlflow", "great_expectations"}
 COMMAND = """
 import atexit, json, sys
-from retrim.cli import main
+from retrim.cli.main import main
 sys.argv = ["retrim", *json.loads(sys.argv[1])]
 atexit.register(lambda: open(ENDED, "w").write(json.dumps(sorted(sys.modules))))
 main()
@@ -41,7 +41,7 @@ def commands() -> dict[str, Any]:
         for own, below in getattr(command, "commands", {}).items():
             walk(below, f"{name} {own}".strip())
 
-    walk(typer.main.get_command(cli.app), "")
+    walk(typer.main.get_command(app), "")
     return found
 
 
@@ -73,7 +73,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "argv", ["retrim", *arguments])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main()
         out, err = capsys.readouterr()
         return Ended(int(ended.value.code or 0), out, err)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from retrim import cli
+from retrim.cli.main import main
 from tests.ops.desk import Desk
 from tests.ops.test_take_in import fresh
 
@@ -18,9 +18,9 @@ Ask = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """A workspace with a large file whose fourth day is out of bounds, and one that is in order."""
-    desk = fresh(tmp_path / "house")
-    root = desk.house.workspace.root
-    params = yaml.safe_dump(desk.house.params.model_dump(mode="json"), sort_keys=False)
+    desk = fresh(tmp_path / "workspace")
+    root = desk.workspace.paths.root
+    params = yaml.safe_dump(desk.workspace.params.model_dump(mode="json"), sort_keys=False)
     (root / "params.yaml").write_text(params, encoding="utf-8")
     (root / "dvc.yaml").touch()
     rows = desk.rows(0, 8)
@@ -32,10 +32,10 @@ def desk(tmp_path: Path) -> Desk:
 @pytest.fixture
 def ask(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.chdir(desk.house.workspace.root)
+        monkeypatch.chdir(desk.workspace.paths.root)
         monkeypatch.setattr(sys, "argv", ["retrim", "ingest", *arguments, "--arrived", "2024-02-01"])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main()
         return (int(ended.value.code or 0), *capsys.readouterr())
 
     return call
@@ -70,7 +70,7 @@ def test_its_record_has_a_record_a_batch(ask: Ask) -> None:
 
 
 def test_what_is_left_out_is_said(ask: Ask, desk: Desk) -> None:
-    desk.rows(0, 8).drop(columns="level").to_csv(desk.house.workspace.root / "other.csv", index=False)
+    desk.rows(0, 8).drop(columns="level").to_csv(desk.workspace.paths.root / "other.csv", index=False)
     code, _, err = ask("other.csv")
 
     assert code == 2
@@ -78,7 +78,7 @@ def test_what_is_left_out_is_said(ask: Ask, desk: Desk) -> None:
 
 
 def test_an_ordinary_file_has_the_record_that_it_always_had(ask: Ask, desk: Desk) -> None:
-    desk.rows(0, 0.2).to_csv(desk.house.workspace.root / "small.csv", index=False)
+    desk.rows(0, 0.2).to_csv(desk.workspace.paths.root / "small.csv", index=False)
     code, out, _ = ask("small.csv", "--json")
 
     assert code == 0

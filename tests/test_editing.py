@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from retrim.core.init.sizes import Choice
-from retrim.editing import edited
+from retrim.onboarding.write import edited
+from retrim.profile.sizes import SettingChoice
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from retrim.editing import edited
     ids=["no comment", "a reason", "a reason before another section"],
 )
 def test_a_value_without_a_reason_is_written_where_no_comment_is_left(text: str, expected: str) -> None:
-    found = edited(text, {("split", "rows"): Choice(9, "")})
+    found = edited(text, {("split", "rows"): SettingChoice(9, "")})
 
     assert found.replace(" \n", "\n") == expected
     assert yaml.safe_load(found)["split"]["rows"] == 9

@@ -8,7 +8,7 @@ import pytest
 
 from retrim.errors import BadInputError
 from retrim.files import file_digest, folder_digest, read_folder, write_file, write_folder
-from retrim.machine import cores, platform_tag
+from retrim.machine import count_cores, platform_tag
 
 FILES = {"a.json": b"1", "deep/b.txt": b"2"}
 
@@ -71,13 +71,13 @@ def test_the_digest_of_a_file_is_its_sha256(tmp_path: Path) -> None:
 def test_the_number_of_cores_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRIM_CORES", "3")
 
-    assert cores() == 3
+    assert count_cores() == 3
 
 
 def test_without_a_setting_every_core_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RETRIM_CORES", raising=False)
 
-    assert cores() >= 1
+    assert count_cores() >= 1
 
 
 @pytest.mark.parametrize("wrong", ["0", "-2", "two", "1.5"])
@@ -85,7 +85,7 @@ def test_a_number_of_cores_that_is_none_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("RETRIM_CORES", wrong)
 
     with pytest.raises(BadInputError, match=f"RETRIM_CORES is '{wrong}'; give a whole number of 1 or more"):
-        cores()
+        count_cores()
 
 
 def test_the_platform_tag_names_the_python(monkeypatch: pytest.MonkeyPatch) -> None:

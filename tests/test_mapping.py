@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.mapping import read_yaml
+from retrim.files import read_yaml
 
 
 def written(folder: Path, text: str) -> Path:

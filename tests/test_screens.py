@@ -6,17 +6,17 @@ from typing import Any, ClassVar
 import pytest
 from rich.progress import Progress
 
-from retrim import screens
-from retrim.ops.progress import Step
-from retrim.status_screen import FIRST_STEPS, first_steps
+from retrim.cli import render
+from retrim.cli.screens import FIRST_STEPS, first_steps
+from retrim.lineage.workspace import ProgressStep
 
 
 def test_the_line_of_a_run_goes_when_the_next_check_begins() -> None:
     bars = Progress(disable=True)
-    handler = screens._Bars(bars)
+    handler = render._Bars(bars)
 
     def told(what: str, done: int, total: int) -> list[str]:
-        record = logging.makeLogRecord({"step": Step(what, done, total)})
+        record = logging.makeLogRecord({"step": ProgressStep(what, done, total)})
         handler.emit(record)
         return [task.description for task in bars.tasks]
 

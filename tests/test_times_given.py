@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from retrim.cli_base import as_time
+from retrim.cli.base import as_time
 from retrim.errors import BadInputError
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from retrim import cli
-from retrim.ops.house import House
+from retrim.cli.main import main
+from retrim.lineage.workspace import Workspace
 from tests.ops.desk import Desk
 from tests.world import REPOSITORY, World, make_world
 
@@ -42,7 +42,7 @@ class Session:
             return os.system(rest), ""  # noqa: S605  a line of a test
         sys.argv = ["retrim", *shlex.split(line)]
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main()
         out, err = self.capsys.readouterr()
         said = " ".join(f"{out} {err}".split())
         assert "Traceback" not in said, f"{line}: {said}"
@@ -129,11 +129,11 @@ def session(
 
 def sit_at_desk(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Session:
     """A session in the folder of a desk, whose registry is its shelf; checks and runs are the desk's own."""
-    house = desk.house
-    document = house.params.model_dump(mode="json")
-    house.workspace.params.write_text(
+    workspace = desk.workspace
+    document = workspace.params.model_dump(mode="json")
+    workspace.paths.params.write_text(
         yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=1000), encoding="utf-8"
     )
-    shutil.copyfile(REPOSITORY / "dvc.yaml", house.workspace.root / "dvc.yaml")
-    monkeypatch.setattr(House, "registry", desk.shelf)
-    return sit_down(house.workspace.root, monkeypatch, capsys)
+    shutil.copyfile(REPOSITORY / "dvc.yaml", workspace.paths.root / "dvc.yaml")
+    monkeypatch.setattr(Workspace, "registry", desk.shelf)
+    return sit_down(workspace.paths.root, monkeypatch, capsys)

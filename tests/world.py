@@ -14,7 +14,7 @@ How to use it:
 Share one world in a module where tests only read it: MLflow stores absolute paths, so a
 prepared one cannot be copied. A search takes 2 trials of 20 rounds. `retrim` fails the test
 if the exit code is another than `code`; `start` gives the running process of a command, in
-a process group of its own, to be killed or waited for. `world.house` is the same house in
+a process group of its own, to be killed or waited for. `world.workspace` is the same workspace in
 this process, to read from. `drift` and `changes` dial the table and params.yaml.
 """
 
@@ -40,20 +40,19 @@ import psutil
 import yaml
 
 from retrim.adapters import git
-from retrim.adapters.dvc_session import ROOM_VARIABLE
-from retrim.adapters.prefect_api import PrefectApi
-from retrim.adapters.prefect_server import LOGIN_VARIABLE
-from retrim.datasets.synthetic import data_section, generate, suite
-from retrim.ops.house import House
-from retrim.ops.ingest import Landed, land
-from retrim.paths import Workspace
+from retrim.adapters.dvc import ROOM_VARIABLE
+from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
+from retrim.landing.ingest import Landed, land_batch
+from retrim.lineage.workspace import Workspace
+from retrim.paths import WorkspacePaths
+from retrim.reading.synthetic import data_section, generate, suite
 from retrim.settings import Env, load_params
 
 REPOSITORY = Path(__file__).parents[1]
 BUSY_SECONDS = 30
 SUITE = "expectations/generated.json"
 START = pd.Timestamp("2024-01-01", tz="UTC")
-COMMAND = "import sys; from retrim.cli import main; sys.argv[0] = 'retrim'; main()"
+COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"
 
 SMALL: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 96, "sliding_rows": 300},
@@ -85,9 +84,11 @@ class World:
     table: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def house(self) -> House:
-        """The house, as a reader in this process."""
-        return House(Workspace(self.root), load_params(self.root / "params.yaml"), Env(prefect_url=self.server))
+    def workspace(self) -> Workspace:
+        """The workspace, as a reader in this process."""
+        return Workspace(
+            WorkspacePaths(self.root), load_params(self.root / "params.yaml"), Env(prefect_url=self.server)
+        )
 
     def day(self, number: float) -> str:
         """The moment `number` days after the first row, as the command line takes it."""
@@ -105,10 +106,10 @@ class World:
         file = self.root / "var" / "arriving" / f"{pd.Timestamp(until):%Y%m%dT%H%M}.csv"
         file.parent.mkdir(parents=True, exist_ok=True)
         self.rows(since, until).to_csv(file, index=False)
-        params = self.house.params
+        params = self.workspace.params
         now = pd.Timestamp(until)
-        place = self.house.workspace
-        return land(file, workspace=place, data=params.data, now=now, correction=False, batches=params.batches)
+        place = self.workspace.paths
+        return land_batch(file, workspace=place, data=params.data, now=now, correction=False, batches=params.batches)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -168,7 +169,7 @@ class World:
 def lend_environment(world: World) -> None:
     """Lets proofs run in this environment, as if it had been built from the lock: building one takes minutes."""
     lock = hashlib.sha256((world.root / "requirements.lock").read_bytes()).hexdigest()
-    folder = world.house.workspace.environments / f"{lock[:16]}-{platform.python_version()}"
+    folder = world.workspace.paths.environments / f"{lock[:16]}-{platform.python_version()}"
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
     (folder / "bin" / "python").chmod(0o755)
@@ -207,7 +208,7 @@ def make_world(
         folder: Where; made if it is not there.
         server: Address of a Prefect server.
         task: `regression` or `binary`.
-        drift: `kind`, `size` and `since` of `retrim.datasets.synthetic.generate`; none by default.
+        drift: `kind`, `size` and `since` of `retrim.reading.synthetic.generate`; none by default.
         labels: `with_rows` or `later`.
         changes: Values of params.yaml to set beside `SMALL`, section by section.
         seed: Of the table.

@@ -12,7 +12,7 @@ from retrim.errors import BadInputError
 CORES_VARIABLE = "RETRIM_CORES"
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Cores this process may use: `RETRIM_CORES`, else what the system gives it. Changes time, never a result.
 
     Raises:

@@ -11,13 +11,13 @@ BEFORE_FILE = "mitigation/before.parquet"
 
 
 @dataclass(frozen=True)
-class Workspace:
+class WorkspacePaths:
     """A checkout a person works in; all runtime state is under `var/`."""
 
     root: Path
 
     @classmethod
-    def find(cls, start: Path) -> "Workspace":
+    def find(cls, start: Path) -> "WorkspacePaths":
         """The workspace that holds `start`: the nearest folder above with a params.yaml and a dvc.yaml.
 
         Raises:

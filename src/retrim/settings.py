@@ -1,5 +1,9 @@
-"""params.yaml and the environment, read once. `Params` changes results; `Env` says where things are."""
+"""The file of a model of one's own, read from a workspace or a run room and let run there.
 
+params.yaml and the environment, read once. `Params` changes results; `Env` says where things are.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -7,48 +11,77 @@ import pandas as pd
 from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from retrim.core.account import AccountParams
-from retrim.core.backtest import BacktestParams
-from retrim.core.batches import BatchParams
-from retrim.core.card import CardParams
-from retrim.core.contest import FormerParams
-from retrim.core.contributions import ExplainParams
-from retrim.core.decide import DecideParams
-from retrim.core.drift.params import DriftParams
-from retrim.core.drift.profile import ProfileParams
-from retrim.core.fairness.fits import require_fit
-from retrim.core.fairness.params import FairnessParams
-from retrim.core.gate import GateParams
-from retrim.core.init.leak import LeakParams
-from retrim.core.made import faults_of
-from retrim.core.metrics import JudgeParams, require
-from retrim.core.models import MODELS
-from retrim.core.models.baseline import BASELINES
-from retrim.core.models.stack import StackKind
-from retrim.core.own_code import is_own
-from retrim.core.plan import DemoParams, RetrainParams, RoomParams, ScheduleParams
-from retrim.core.policy.params import PolicyParams
-from retrim.core.prepare import PrepareParams
-from retrim.core.prepare.params import faults_of as prepare_faults_of
-from retrim.core.probation import ProbationParams
-from retrim.core.probe import ProbeParams
-from retrim.core.proof import ProofParams
-from retrim.core.reading import ReadingParams
-from retrim.core.release_checks import ReleaseParams
-from retrim.core.section import Section, explain
-from retrim.core.skew import ServedParams
-from retrim.core.slices import SliceParams
-from retrim.core.table import DataParams
-from retrim.core.training import TrainParams
-from retrim.core.triggers import TriggerParams
-from retrim.core.tuning import TuneParams
-from retrim.core.windows import SplitParams
+from retrim.batches.concern import BatchParams
+from retrim.card.card import CardParams
+from retrim.decision.account import GainParams
+from retrim.decision.policy import PolicyParams
+from retrim.decision.probation import ProbationParams, ProofParams, ServedParams
+from retrim.decision.probe import ProbeParams
+from retrim.decision.release_checks import ReleaseParams
+from retrim.decision.rules import DemoParams, RetrainParams, RunDirectoryParams, ScheduleParams, TriggerParams
+from retrim.drift.params import DriftParams
+from retrim.drift.profile import ProfileParams
+from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError
-from retrim.mapping import read_yaml
-from retrim.own import resolved
+from retrim.features.fitted import PrepareParams
+from retrim.features.fitted import faults_of as prepare_faults_of
+from retrim.files import read_yaml
+from retrim.gate.previous_champions import PreviousChampionParams
+from retrim.gate.verdict import GateParams
+from retrim.profile.leak import LeakParams
+from retrim.stats.metrics import JudgeParams, require
+from retrim.stats.plugins import SettingsSection, explain
+from retrim.stats.windows import SplitParams
+from retrim.table.data import DataParams
+from retrim.table.derived_columns import faults_of
+from retrim.table.reading import ReadingParams
+from retrim.training.baseline import BASELINES
+from retrim.training.contributions import ExplainParams
+from retrim.training.custom_code import is_own, parts_of, trust
+from retrim.training.decision_threshold import DecideParams
+from retrim.training.estimators import MODELS
+from retrim.training.groups import FairnessParams, require_fit
+from retrim.training.recipe import BacktestParams, TrainParams
+from retrim.training.stack import StackEstimator
+from retrim.training.tuning import TuneParams
 
 
-class Params(Section):
+def resolved(root: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    """A params.yaml in which an own model's name says which bytes it is; as it is with any other kind.
+
+    Raises:
+        BadInputError: The file is missing, or not the one that the name says.
+    """
+    train = document.get("train")
+    model = train.get("model") if isinstance(train, Mapping) else None
+    if not isinstance(train, Mapping) or not isinstance(model, str) or not is_own(model):
+        return dict(document)
+    path, wanted = parts_of(model)
+    found = trust(read_code(root, path))
+    if wanted not in (None, found):
+        raise BadInputError(
+            f"train.model: {path} has SHA-256 {found[:12]}, and {str(wanted)[:12]} is named; write own:{path}, "
+            "which means the file as it is"
+        )
+    return {**document, "train": {**train, "model": f"own:{path}@{found}"}}
+
+
+def read_code(root: Path, path: str) -> bytes:
+    """The bytes of the file.
+
+    Raises:
+        BadInputError: There is none in the workspace.
+    """
+    file = root / path
+    if not file.is_file() or not file.resolve().is_relative_to(root.resolve()):
+        raise BadInputError(
+            f"train.model: {path} is not in {root}; write the file (docs/own-model.md has one to start from), or name "
+            "another kind"
+        )
+    return file.read_bytes()
+
+
+class Params(SettingsSection):
     """All of params.yaml."""
 
     data: DataParams
@@ -67,18 +100,18 @@ class Params(Section):
     decide: DecideParams
     served: ServedParams
     probe: ProbeParams
-    account: AccountParams
+    account: GainParams
     drift: DriftParams
     triggers: TriggerParams
     policy: PolicyParams
     slices: SliceParams
     explain: ExplainParams
     card: CardParams
-    former: FormerParams
+    former: PreviousChampionParams
     probation: ProbationParams
     retrain: RetrainParams
     release: ReleaseParams
-    room: RoomParams
+    room: RunDirectoryParams
     proof: ProofParams
     schedule: ScheduleParams
     demo: DemoParams
@@ -99,7 +132,7 @@ class Params(Section):
         try:
             kind = MODELS[self.train.model]
             kind.check_aim(self.data.task, self.judge.loss)
-            if isinstance(kind, StackKind):
+            if isinstance(kind, StackEstimator):
                 kind.check_bases(self.tune.space, self.data.task, self.judge.loss)
         except BadInputError as wrong:
             raise ValueError(f"train.model: {wrong}") from wrong

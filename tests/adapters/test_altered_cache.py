@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from retrim.adapters import git
-from retrim.adapters.outputs import file_hash, object_path, tree_hash
+from retrim.adapters.dvc import file_hash, object_path, tree_hash
 from retrim.errors import RefusedError
-from retrim.paths import Workspace
+from retrim.paths import WorkspacePaths
 from tests.adapters.test_pipeline import a_room, a_workspace, run
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ STAGES = {
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> WorkspacePaths:
     workspace = a_workspace(tmp_path)
     (workspace.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
     (workspace.root / ".gitignore").write_text("var/\n/data/raw\n/data/champion\n/gathered\n/made\n")
@@ -45,7 +45,7 @@ def recorded(room: Path, stage: str) -> str:
     return str(lock["stages"][stage]["outs"][0]["md5"])
 
 
-def test_hashes_are_those_of_dvc(workspace: Workspace) -> None:
+def test_hashes_are_those_of_dvc(workspace: WorkspacePaths) -> None:
     room = a_room(workspace)
     run("one", room)
     run("many", room)
@@ -55,7 +55,7 @@ def test_hashes_are_those_of_dvc(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(("stage", "place"), [("one", "gathered"), ("many", "made/a"), ("many", "made/deep/b")])
-def test_an_output_taken_from_the_cache_is_held_to_its_hash(workspace: Workspace, stage: str, place: str) -> None:
+def test_an_output_taken_from_the_cache_is_held_to_its_hash(workspace: WorkspacePaths, stage: str, place: str) -> None:
     first = a_room(workspace, "first")
     run(stage, first)
     cache = workspace.root / ".dvc" / "cache"
@@ -68,7 +68,7 @@ def test_an_output_taken_from_the_cache_is_held_to_its_hash(workspace: Workspace
     assert f"Remove {altered} and run again" in str(refused.value)
 
 
-def test_the_cure_is_one(workspace: Workspace) -> None:
+def test_the_cure_is_one(workspace: WorkspacePaths) -> None:
     first = a_room(workspace, "first")
     run("many", first)
     altered = object_path(workspace.root / ".dvc" / "cache", file_hash(first / "made/a"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.adapters.archive import MEGABYTE, is_plain, pack, unpack
+from retrim.adapters.signing import MEGABYTE, is_plain, pack, unpack
 from retrim.errors import BadInputError, RefusedError
 
 FILES = {"manifest.json": b"{}\n", "bundle/models/all/model.txt": b"tree\n", "bundle/view.json": b""}

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from retrim.adapters.backtests import KIND, record_backtest
-from retrim.adapters.tracking import Tracking
+from retrim.adapters.mlflow_tracking import KIND, Experiment, record_backtest
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_backtest_is_one_run_however_often_it_is_written(tmp_path: Path) -> None:
-    tracking = Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "mlflow"), "bike")
+    tracking = Experiment(f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "mlflow"), "bike")
     folder = tmp_path / "made"
     folder.mkdir()
     (folder / "policies.html").write_text("<p>", encoding="utf-8")

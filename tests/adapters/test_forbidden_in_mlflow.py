@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from retrim.adapters.registry import Registry
-from retrim.ops.publish import _example
+from retrim.adapters.mlflow_registry import ModelRegistry
+from retrim.retraining.retrain import _example
 from tests.stages.unfair import VALUES, holds, make_unfair_room, unfair_stream
 
 
@@ -21,7 +21,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     root, before = tmp_path_factory.mktemp("mlflow"), Path.cwd()
     os.chdir(root)
     try:
-        registry = Registry(f"sqlite:///{root}/var/mlflow.db", str(root / "var" / "mlflow"), "m")
+        registry = ModelRegistry(f"sqlite:///{root}/var/mlflow.db", str(root / "var" / "mlflow"), "m")
         parent = registry.open_run("run-1", "m as of 2024-02-01", {})
         facts = {"bundle_id": "bundle-1", "lineage": {}, "params": {"mode": "search"}}
         registry.publish(parent, room.paths.candidate, **facts, example=_example(room.paths))

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrim.adapters.landing import Landing
-from retrim.datasets.landed import facts_of, hash_file, landed_files, read_landed
+from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError
+from retrim.reading.landed import facts_of, hash_file, landed_files, read_landed
 
 NOON = pd.Timestamp("2024-05-01T12:00:00.123456", tz="UTC")
 DIGEST, OTHER = "ab" * 32, "cd" * 32
@@ -157,7 +157,7 @@ def test_who_lands_keeps_others_from_landing(tmp_path: Path) -> None:
 
 def test_processes_that_land_one_batch_at_once_land_it_once(tmp_path: Path) -> None:
     code = (
-        "import sys, pandas as pd; from pathlib import Path; from retrim.adapters.landing import Landing\n"
+        "import sys, pandas as pd; from pathlib import Path; from retrim.adapters.landing_zone import Landing\n"
         "landing = Landing(Path(sys.argv[1])); at = pd.Timestamp(sys.argv[2], tz='UTC')\n"
         "frame = pd.DataFrame({'_key': [str(n) for n in range(50_000)], 'x': 1.0})\n"
         "with landing.locked(): landing.land_rows(frame, digest='ab' * 32, arrived=at, correction=False, released='')\n"

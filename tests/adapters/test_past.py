@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from retrim.adapters.past import copy_past
-from retrim.adapters.predictions import PredictionLog
 from retrim.adapters.signing import Keys, signature_fault
-from retrim.adapters.store import Store
-from retrim.core.release_log import first_broken
+from retrim.adapters.store import PredictionLog, Store, copy_past
+from retrim.decision.release_log import first_broken
 from tests.proved import move, pass_checks
 
 MODEL = "generated"

@@ -16,25 +16,28 @@ import psutil
 import pytest
 import yaml
 
-from retrim.adapters import git, pipeline
-from retrim.adapters.dvc_session import ROOM_VARIABLE, DvcSession, StageFailedError, end_survivors
-from retrim.adapters.heartbeat import StageHungError
-from retrim.adapters.pipeline import (
+from retrim.adapters import dvc, git
+from retrim.adapters.dvc import (
+    ROOM_VARIABLE,
+    DvcSession,
+    StageFailedError,
     close_room,
+    end_survivors,
     executed,
     fetch_inputs,
     has_remote,
     lay_inputs,
     lock_differences,
-    open_room,
+    open_stage_session,
     outputs,
     reproduce_all,
     without_remote,
 )
-from retrim.core.limits import StageLimits
+from retrim.adapters.processes import StageHungError
 from retrim.errors import RetrimError
 from retrim.files import folder_digest
-from retrim.paths import Paths, Workspace
+from retrim.paths import Paths, WorkspacePaths
+from retrim.training.mode import StageLimits
 
 pytestmark = pytest.mark.slow
 PINS = {"mode": "search"}
@@ -55,7 +58,7 @@ STAGES = {
 }
 
 
-def a_workspace(folder: Path) -> Workspace:
+def a_workspace(folder: Path) -> WorkspacePaths:
     root = folder / "workspace"
     (root / ".dvc").mkdir(parents=True)
     (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n    autostage = false\n")
@@ -65,10 +68,10 @@ def a_workspace(folder: Path) -> Workspace:
     git.git(root, "init", "-q", "-b", "main")
     git.git(root, "add", "-A")
     git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
-    return Workspace(root)
+    return WorkspacePaths(root)
 
 
-def a_batch(workspace: Workspace) -> Path:
+def a_batch(workspace: WorkspacePaths) -> Path:
     """One batch in the landing zone."""
     batch = workspace.landing / "arrived=2024-01-01" / "rows-1.parquet"
     batch.parent.mkdir(parents=True, exist_ok=True)
@@ -76,31 +79,33 @@ def a_batch(workspace: Workspace) -> Path:
     return batch
 
 
-def a_room(workspace: Workspace, name: str = "one", champion: Path | None = None) -> Path:
+def a_room(workspace: WorkspacePaths, name: str = "one", champion: Path | None = None) -> Path:
     folder, commit, raw = workspace.runs / name, git.git(workspace.root, "rev-parse", "HEAD"), [a_batch(workspace)]
-    open_room(workspace, folder, commit, raw=raw, champion=champion, former={}, pins=PINS, digest=folder_digest)
+    open_stage_session(
+        workspace, folder, commit, raw=raw, champion=champion, former={}, pins=PINS, digest=folder_digest
+    )
     return folder
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> WorkspacePaths:
     return a_workspace(tmp_path)
 
 
 @pytest.mark.parametrize("lay", [lay_inputs, fetch_inputs])
 def test_a_workspace_may_lie_in_a_folder_with_any_letters(
-    tmp_path: Path, lay: Callable[[Workspace, Path], None]
+    tmp_path: Path, lay: Callable[[WorkspacePaths, Path], None]
 ) -> None:
     workspace = a_workspace(tmp_path / "Jürgen ☂")
     room, folder = a_room(workspace), workspace.runs / "fresh"
-    commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
+    commit = git.commit_files(room, dvc.INPUTS, "done", date=DATE)
     git.add_worktree(workspace.root, folder, commit)
     lay(workspace, folder)
 
     assert (Paths(folder).raw / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
 
 
-def test_batches_on_another_disk_are_copied_into_the_room(workspace: Workspace) -> None:
+def test_batches_on_another_disk_are_copied_into_the_room(workspace: WorkspacePaths) -> None:
     shared = Path("/dev/shm")  # noqa: S108  a disk of its own on Linux
     if not shared.is_dir() or shared.stat().st_dev == workspace.root.stat().st_dev:
         pytest.skip("there is no other disk here")
@@ -113,12 +118,12 @@ def test_batches_on_another_disk_are_copied_into_the_room(workspace: Workspace) 
 
 
 @pytest.fixture
-def room(workspace: Workspace) -> Path:
+def room(workspace: WorkspacePaths) -> Path:
     return a_room(workspace)
 
 
 @pytest.fixture(scope="module")
-def looked_at(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def looked_at(tmp_path_factory: pytest.TempPathFactory) -> WorkspacePaths:
     """A workspace with the room `one`, for tests that only look."""
     workspace = a_workspace(tmp_path_factory.mktemp("looked-at"))
     a_room(workspace)
@@ -146,19 +151,19 @@ def quiet(_: str) -> None:
 
 
 def run(stage: str, room: Path, limits: StageLimits = AMPLE) -> str:
-    with DvcSession(room, {}) as dvc:
-        return dvc.reproduce(stage, quiet, limits)
+    with DvcSession(room, {}) as session:
+        return session.reproduce(stage, quiet, limits)
 
 
 class TestARoom:
     @pytest.fixture
-    def one(self, looked_at: Workspace) -> Path:
+    def one(self, looked_at: WorkspacePaths) -> Path:
         return looked_at.runs / "one"
 
     def test_holds_the_batches_in_their_partitions(self, one: Path) -> None:
         assert (one / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
 
-    def test_leaves_the_landed_file_as_it_was(self, looked_at: Workspace) -> None:
+    def test_leaves_the_landed_file_as_it_was(self, looked_at: WorkspacePaths) -> None:
         landed = looked_at.landing / "arrived=2024-01-01" / "rows-1.parquet"
 
         assert (landed.stat().st_nlink, landed.stat().st_mode & 0o200) == (1, 0o200)
@@ -183,13 +188,13 @@ class TestARoom:
         assert (noted["path"], noted["nfiles"]) == ("raw", 1)
         assert (one / "data" / "champion.dvc").exists()
 
-    def test_changes_nothing_that_git_sees_in_the_workspace(self, looked_at: Workspace) -> None:
+    def test_changes_nothing_that_git_sees_in_the_workspace(self, looked_at: WorkspacePaths) -> None:
         assert git.git(looked_at.root, "status", "--porcelain") == ""
 
     def test_keeps_dvcs_working_files_to_itself(self, one: Path) -> None:
-        assert f"core.site_cache_dir={one / '.dvc' / 'tmp' / 'site'}" in pipeline.dvc(one, "config", "--list")
+        assert f"core.site_cache_dir={one / '.dvc' / 'tmp' / 'site'}" in dvc.run_dvc(one, "config", "--list")
 
-    def test_holds_a_copy_of_the_champion(self, workspace: Workspace, tmp_path: Path) -> None:
+    def test_holds_a_copy_of_the_champion(self, workspace: WorkspacePaths, tmp_path: Path) -> None:
         bundle = tmp_path / "bundle"
         (bundle / "models").mkdir(parents=True)
         (bundle / "models" / "model.txt").write_text("tree\n")
@@ -198,12 +203,12 @@ class TestARoom:
         assert folder_digest(room / "data" / "champion") == folder_digest(bundle)
         assert (bundle / "models" / "model.txt").stat().st_nlink == 1
 
-    def test_is_made_of_the_commit_alone(self, workspace: Workspace) -> None:
+    def test_is_made_of_the_commit_alone(self, workspace: WorkspacePaths) -> None:
         (workspace.root / "dvc.yaml").write_text("stages: {}\n")
 
-        assert pipeline.stages(a_room(workspace)) == list(STAGES)
+        assert dvc.stages(a_room(workspace)) == list(STAGES)
 
-    def test_shares_the_cache(self, workspace: Workspace) -> None:
+    def test_shares_the_cache(self, workspace: WorkspacePaths) -> None:
         run("gather", a_room(workspace, "one"))
         again = run("gather", a_room(workspace, "two"))
 
@@ -214,7 +219,7 @@ class TestARoom:
 
 class TestTheUsersOwnSettings:
     @pytest.fixture
-    def remote(self, workspace: Workspace, tmp_path: Path) -> Path:
+    def remote(self, workspace: WorkspacePaths, tmp_path: Path) -> Path:
         """A remote that only config.local knows, with a password, at an address relative to it."""
         (workspace.root / ".dvc" / "config.local").write_text(
             "[core]\n    remote = store\n"
@@ -223,41 +228,41 @@ class TestTheUsersOwnSettings:
         )
         return tmp_path / "remote"
 
-    def test_come_along_with_credentials(self, workspace: Workspace, remote: Path) -> None:
-        assert "remote.far.password=hidden" in pipeline.dvc(a_room(workspace), "config", "--list")
+    def test_come_along_with_credentials(self, workspace: WorkspacePaths, remote: Path) -> None:
+        assert "remote.far.password=hidden" in dvc.run_dvc(a_room(workspace), "config", "--list")
 
-    def test_lead_from_the_room_to_the_same_remote(self, workspace: Workspace, remote: Path) -> None:
-        pipeline.dvc(a_room(workspace), "push", "-q", "data/raw.dvc")
+    def test_lead_from_the_room_to_the_same_remote(self, workspace: WorkspacePaths, remote: Path) -> None:
+        dvc.run_dvc(a_room(workspace), "push", "-q", "data/raw.dvc")
         digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
 
         assert (remote / "files" / "md5" / digest[:2] / digest[2:]).read_bytes() == b"rows\n"
 
-    def test_are_never_committed(self, workspace: Workspace, remote: Path) -> None:
+    def test_are_never_committed(self, workspace: WorkspacePaths, remote: Path) -> None:
         room = a_room(workspace)
         run("gather", room)
-        commit = git.commit_files(room, pipeline.COMMITTED, "done", date=DATE)
+        commit = git.commit_files(room, dvc.COMMITTED, "done", date=DATE)
 
         assert "config.local" not in git.git(room, "ls-tree", "-r", "--name-only", commit)
 
-    def test_keep_their_own_cache(self, workspace: Workspace, tmp_path: Path) -> None:
+    def test_keep_their_own_cache(self, workspace: WorkspacePaths, tmp_path: Path) -> None:
         (workspace.root / ".dvc" / "config.local").write_text("[cache]\n    dir = ../../elsewhere\n")
         room = a_room(workspace)
 
         assert (tmp_path / "elsewhere" / "files" / "md5").is_dir()
         assert not (room / ".dvc" / "cache").exists()
 
-    def test_say_whether_there_is_a_remote(self, workspace: Workspace, remote: Path) -> None:
+    def test_say_whether_there_is_a_remote(self, workspace: WorkspacePaths, remote: Path) -> None:
         assert has_remote(workspace.root)
 
-    def test_may_name_no_remote(self, workspace: Workspace) -> None:
+    def test_may_name_no_remote(self, workspace: WorkspacePaths) -> None:
         assert not has_remote(workspace.root)
 
 
 class TestAStage:
     def test_runs_alone_and_gives_what_it_printed(self, worked_in: Path) -> None:
         lines: list[str] = []
-        with DvcSession(worked_in, {}) as dvc:
-            printed = dvc.reproduce("gather", lines.append, AMPLE)
+        with DvcSession(worked_in, {}) as session:
+            printed = session.reproduce("gather", lines.append, AMPLE)
 
         assert executed(printed) == ("gather",)
         assert not (worked_in / "doubled").exists()
@@ -280,8 +285,8 @@ class TestAStage:
     ) -> None:
         for name in ("PYTHONPATH", "VIRTUAL_ENV", "GIT_DIR", "GIT_INDEX_FILE", "DVC_STAGE"):
             monkeypatch.setenv(name, "/nowhere")
-        with DvcSession(worked_in, {"RETRIM_CORES": "3"}) as dvc:
-            printed = dvc.reproduce("surroundings", quiet, AMPLE)
+        with DvcSession(worked_in, {"RETRIM_CORES": "3"}) as session:
+            printed = session.reproduce("surroundings", quiet, AMPLE)
 
         assert "=/nowhere" not in printed
         assert "RETRIM_CORES=3" in printed
@@ -300,8 +305,8 @@ class TestAStage:
             if line == "begun":
                 raise KeyboardInterrupt
 
-        with pytest.raises(KeyboardInterrupt), DvcSession(worked_in, {}) as dvc:
-            dvc.reproduce("linger", interrupt, AMPLE)
+        with pytest.raises(KeyboardInterrupt), DvcSession(worked_in, {}) as session:
+            session.reproduce("linger", interrupt, AMPLE)
         assert ended(int((worked_in / "linger.pid").read_text()))
 
 
@@ -311,9 +316,9 @@ class TestAStageThatHangs:
             if line == "begun":
                 os.kill(int((worked_in / "linger.pid").read_text()), signal.SIGSTOP)
 
-        with DvcSession(worked_in, {}) as dvc:
+        with DvcSession(worked_in, {}) as session:
             with pytest.raises(StageHungError) as hung:
-                dvc.reproduce("linger", stop, StageLimits(longest=600, silent=2))
+                session.reproduce("linger", stop, StageLimits(longest=600, silent=2))
             stage_has_ended = ended(int((worked_in / "linger.pid").read_text()))
 
         assert stage_has_ended  # before the session was left, which ends what it began
@@ -339,8 +344,8 @@ class TestAStageThatHangs:
 
 def test_survivors_of_a_killed_run_are_ended(room: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from retrim.adapters.dvc_session import DvcSession; "
-        "from retrim.core.limits import StageLimits; "
+        "import sys; from pathlib import Path; from retrim.adapters.dvc import DvcSession; "
+        "from retrim.training.mode import StageLimits; "
         "DvcSession(Path(sys.argv[1]), {}).reproduce('linger', lambda line: print(line), StageLimits(600, 600))"
     )
     command = [sys.executable, "-c", program, str(room)]
@@ -361,7 +366,7 @@ def test_survivors_of_a_killed_run_are_ended(room: Path) -> None:
 
 
 class TestAClosedRoom:
-    def test_is_gone_and_its_outputs_are_still_in_the_cache(self, workspace: Workspace) -> None:
+    def test_is_gone_and_its_outputs_are_still_in_the_cache(self, workspace: WorkspacePaths) -> None:
         room = a_room(workspace)
         run("gather", room)
         close_room(workspace, room)
@@ -370,7 +375,7 @@ class TestAClosedRoom:
         assert git.git(workspace.root, "worktree", "list", "--porcelain").count("worktree ") == 1
         assert "is cached" in run("gather", a_room(workspace, "two"))
 
-    def test_may_be_closed_again(self, workspace: Workspace, room: Path) -> None:
+    def test_may_be_closed_again(self, workspace: WorkspacePaths, room: Path) -> None:
         close_room(workspace, room)
         close_room(workspace, room)
 
@@ -379,7 +384,7 @@ class TestAClosedRoom:
 
 class TestARebuild:
     @pytest.fixture
-    def released(self, workspace: Workspace, room: Path) -> str:
+    def released(self, workspace: WorkspacePaths, room: Path) -> str:
         """A commit of what a run has made."""
         (workspace.root / "dvc.yaml").write_text(
             yaml.safe_dump({"stages": {name: STAGES[name] for name in ("gather", "double")}}, sort_keys=False)
@@ -387,10 +392,10 @@ class TestARebuild:
         (room / "dvc.yaml").write_bytes((workspace.root / "dvc.yaml").read_bytes())
         for stage in ("gather", "double"):
             run(stage, room)
-        return git.commit_files(room, [*pipeline.COMMITTED, "dvc.yaml"], "done", date=DATE)
+        return git.commit_files(room, [*dvc.COMMITTED, "dvc.yaml"], "done", date=DATE)
 
     @pytest.fixture
-    def fresh(self, workspace: Workspace, released: str) -> Path:
+    def fresh(self, workspace: WorkspacePaths, released: str) -> Path:
         folder = workspace.runs / "fresh"
         git.add_worktree(workspace.root, folder, released)
         lay_inputs(workspace, folder)
@@ -430,14 +435,14 @@ class TestARebuild:
 
 @pytest.mark.parametrize("lay", [lay_inputs, fetch_inputs])
 def test_inputs_that_the_cache_has_lost_come_from_the_remote(
-    workspace: Workspace, tmp_path: Path, lay: Callable[[Workspace, Path], None]
+    workspace: WorkspacePaths, tmp_path: Path, lay: Callable[[WorkspacePaths, Path], None]
 ) -> None:
     (workspace.root / ".dvc" / "config.local").write_text(
         f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'remote'}\n"
     )
     room, folder = a_room(workspace), workspace.runs / "fresh"
-    pipeline.dvc(room, "push", "-q")
-    commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
+    dvc.run_dvc(room, "push", "-q")
+    commit = git.commit_files(room, dvc.INPUTS, "done", date=DATE)
     shutil.rmtree(workspace.root / ".dvc" / "cache")
     git.add_worktree(workspace.root, folder, commit)
     lay(workspace, folder)
@@ -445,13 +450,13 @@ def test_inputs_that_the_cache_has_lost_come_from_the_remote(
     assert (folder / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
 
 
-def test_an_altered_input_is_an_error_though_the_remote_has_it_whole(workspace: Workspace, tmp_path: Path) -> None:
+def test_an_altered_input_is_an_error_though_the_remote_has_it_whole(workspace: WorkspacePaths, tmp_path: Path) -> None:
     (workspace.root / ".dvc" / "config.local").write_text(
         f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'remote'}\n"
     )
     room, folder = a_room(workspace), workspace.runs / "fresh"
-    pipeline.dvc(room, "push")
-    commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
+    dvc.run_dvc(room, "push")
+    commit = git.commit_files(room, dvc.INPUTS, "done", date=DATE)
     digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
     kept = workspace.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
     kept.chmod(0o600)
@@ -463,7 +468,7 @@ def test_an_altered_input_is_an_error_though_the_remote_has_it_whole(workspace: 
 
 
 def test_a_room_has_no_remote_where_the_workspace_is_to_have_none(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: WorkspacePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = tmp_path / "home" / ".config" / "dvc" / "config"  # a person's own settings
     own.parent.mkdir(parents=True)
@@ -476,11 +481,11 @@ def test_a_room_has_no_remote_where_the_workspace_is_to_have_none(
 
     assert (before, has_remote(workspace.root), has_remote(room)) == (True, False, False)
     with pytest.raises(RetrimError, match="no remote specified"):
-        pipeline.dvc(room, "push")
+        dvc.run_dvc(room, "push")
 
 
-def test_inputs_that_are_nowhere_are_an_error(workspace: Workspace, room: Path) -> None:
-    commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
+def test_inputs_that_are_nowhere_are_an_error(workspace: WorkspacePaths, room: Path) -> None:
+    commit = git.commit_files(room, dvc.INPUTS, "done", date=DATE)
     shutil.rmtree(workspace.root / ".dvc" / "cache")
     git.add_worktree(workspace.root, workspace.runs / "fresh", commit)
 
@@ -490,15 +495,15 @@ def test_inputs_that_are_nowhere_are_an_error(workspace: Workspace, room: Path) 
 
 def test_a_failed_dvc_command_ends_in_dvcs_own_words(room: Path) -> None:
     with pytest.raises(RetrimError, match=r"dvc repro nowhere failed in one: .*nowhere"):
-        pipeline.dvc(room, "repro", "nowhere")
+        dvc.run_dvc(room, "repro", "nowhere")
 
 
-def test_a_proof_shares_no_cache_whatever_the_settings_say(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_proof_shares_no_cache_whatever_the_settings_say(workspace: WorkspacePaths, tmp_path: Path) -> None:
     config = workspace.root / ".dvc" / "config"
     config.write_text(f"{config.read_text()}[cache]\n    dir = {tmp_path / 'shared'}\n")
     git.git(workspace.root, *git.IDENTITY, "commit", "-q", "-a", "-m", "a shared cache")
     room, folder = a_room(workspace), workspace.runs / "fresh"
-    commit = git.commit_files(room, pipeline.INPUTS, "done", date=DATE)
+    commit = git.commit_files(room, dvc.INPUTS, "done", date=DATE)
     git.clone_commit(workspace.root, folder, commit)
     fetch_inputs(workspace, folder)
     own, shared = folder / ".dvc" / "cache" / "files", tmp_path / "shared"
@@ -508,7 +513,7 @@ def test_a_proof_shares_no_cache_whatever_the_settings_say(workspace: Workspace,
     assert not (shared / "runs").exists()
 
 
-def test_a_fresh_clone_holds_the_commit_and_nothing_of_the_repositorys_settings(workspace: Workspace) -> None:
+def test_a_fresh_clone_holds_the_commit_and_nothing_of_the_repositorys_settings(workspace: WorkspacePaths) -> None:
     git.git(workspace.root, "config", "core.autocrlf", "true")
     commit, folder = git.git(workspace.root, "rev-parse", "HEAD"), workspace.runs / "fresh"
     git.clone_commit(workspace.root, folder, commit)

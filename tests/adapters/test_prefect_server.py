@@ -11,8 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from retrim.adapters.prefect_api import PrefectApi
-from retrim.adapters.prefect_server import LOGIN, NOTE, reachable
+from retrim.adapters.prefect_server import LOGIN_FILE, NOTE, PrefectApi, reachable
 from retrim.errors import RetrimError
 
 pytestmark = pytest.mark.server
@@ -88,7 +87,9 @@ def test_a_killed_command_leaves_no_server(tmp_path: Path) -> None:
 
 def test_a_login_is_asked_for_and_others_cannot_read_it(tmp_path: Path) -> None:
     with reachable(tmp_path, None) as api:
-        modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in (LOGIN, NOTE, "prefect.db", "server.log")]
+        modes = [
+            stat.S_IMODE((tmp_path / name).stat().st_mode) for name in (LOGIN_FILE, NOTE, "prefect.db", "server.log")
+        ]
         stranger = PrefectApi(api.url, "retrim:guessed")
         with pytest.raises(urllib.error.HTTPError, match="401"):
             stranger.ask("admin/settings")

@@ -10,7 +10,7 @@ import psutil
 DEADLINE_SECONDS = 30
 OWNER = """
 import os, subprocess, sys, time
-from retrim.adapters.reaper import start_reaper
+from retrim.adapters.processes import start_reaper
 
 start_reaper()
 child = "import subprocess, sys, time; " \\

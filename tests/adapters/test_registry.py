@@ -13,16 +13,15 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from retrim.adapters.exhibits import Exhibits
-from retrim.adapters.registry import Registry
-from retrim.core.canonical import to_json
-from retrim.core.frames import to_parquet
-from retrim.core.table import DataParams
-from retrim.core.training import Recipe, fit_recipe
-from retrim.core.tuning import Score, Trial
-from retrim.core.view import FeatureView
+from retrim.adapters.mlflow_exhibits import Exhibits
+from retrim.adapters.mlflow_registry import ModelRegistry
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
+from retrim.features.view import FeatureView
 from retrim.files import read_folder, write_folder
+from retrim.stats.canonical import to_json, to_parquet
+from retrim.table.data import DataParams
+from retrim.training.recipe import Recipe, fit_recipe
+from retrim.training.tuning import Score, Trial
 
 pytestmark = pytest.mark.slow
 LINEAGE = {"snapshot": "a" * 40, "raw_digest": "b" * 64, "dvc_lock": "c" * 64, "row_order": "d" * 64, "seed": 7}
@@ -114,7 +113,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     before = Path.cwd()
     os.chdir(cwd)
     try:
-        registry = Registry(f"sqlite:///{root}/var/mlflow.db", str(root / "var" / "mlflow"), "m")
+        registry = ModelRegistry(f"sqlite:///{root}/var/mlflow.db", str(root / "var" / "mlflow"), "m")
         bundle = make_bundle(root / "bundle", "regression", seed=0)
         parent = registry.open_run("run-1", "m as of 2024-02-01", {"retrim.mode": "search"})
         known = registry.log_trials(parent, TRIALS, None)
@@ -131,7 +130,7 @@ def features(task: str) -> pd.DataFrame:
     return make_rows(task).iloc[200:][["x", "n", "place"]]
 
 
-def publish(registry: Registry, parent: str, bundle: Path, bundle_id: str, **params: str) -> int:
+def publish(registry: ModelRegistry, parent: str, bundle: Path, bundle_id: str, **params: str) -> int:
     return registry.publish(
         parent,
         bundle,
@@ -146,14 +145,14 @@ def run_of(made: SimpleNamespace, parent: str):
     return made.registry.client.get_run(parent)
 
 
-def children(registry: Registry, parent: str) -> list[tuple[str, str]]:
+def children(registry: ModelRegistry, parent: str) -> list[tuple[str, str]]:
     found = registry._search(f"tags.`mlflow.parentRunId` = '{parent}'")
     return sorted((run.data.tags["retrim.trial"], run.info.status) for run in found)
 
 
 class TestAPublishedVersion:
     def test_predicts_what_its_bundle_predicts(self, made) -> None:
-        from retrim.core.bundle import load_predictor
+        from retrim.training.bundle import load_predictor
 
         own = load_predictor(read_folder(made.bundle)).predict(features("regression"))
 
@@ -190,9 +189,9 @@ class TestAPublishedVersion:
 
     def test_finds_its_bundle_by_its_run_without_mlflow(self, made, monkeypatch) -> None:
         found = made.registry.bundle_folder(made.version)
-        elsewhere = Registry(made.registry.tracking_url, str(made.root / "moved"), made.registry.model)
+        elsewhere = ModelRegistry(made.registry.tracking_url, str(made.root / "moved"), made.registry.model)
         with monkeypatch.context() as patch:
-            patch.setattr(Registry, "run_of", None)
+            patch.setattr(ModelRegistry, "run_of", None)
 
             assert made.registry.bundle_folder(made.version, run=made.parent) == found.resolve()
 
@@ -310,7 +309,7 @@ class TestAPublishKilledHalfWay:
     @pytest.mark.parametrize(("step", "place"), KILLS)
     def test_goes_on_to_one_version(self, made, monkeypatch, step: str, place: int) -> None:
         name = f"killed-{step}-{place}"
-        registry = Registry(made.registry.tracking_url, made.registry.artifacts, name)
+        registry = ModelRegistry(made.registry.tracking_url, made.registry.artifacts, name)
         parent = registry.open_run(name, name, {})
         real, calls = getattr(registry.client, step), []
 
@@ -386,7 +385,7 @@ def test_a_refused_bundle_keeps_its_number_and_its_verdict(made) -> None:
 
 
 def test_a_multiclass_model_gives_a_column_a_class(made) -> None:
-    registry = Registry(made.registry.tracking_url, made.registry.artifacts, "classes")
+    registry = ModelRegistry(made.registry.tracking_url, made.registry.artifacts, "classes")
     bundle = make_bundle(made.root / "classes", "multiclass", seed=0)
     version = publish(registry, registry.open_run("run-classes", "classes", {}), bundle, "classes-1")
 
@@ -423,7 +422,7 @@ class TestAliases:
 
 class TestWhatIsMissing:
     def test_a_model_without_versions_has_none(self, made) -> None:
-        empty = Registry(made.registry.tracking_url, made.registry.artifacts, "nothing")
+        empty = ModelRegistry(made.registry.tracking_url, made.registry.artifacts, "nothing")
 
         assert (empty.versions(), empty.aliases()) == ([], {})
 
@@ -435,7 +434,7 @@ class TestWhatIsMissing:
             publish(made.registry, made.registry.open_run("run-lost", "m", {}), bundle, "lost")
 
     def test_a_stored_bundle_that_is_gone_is_said_to_be(self, made) -> None:
-        registry = Registry(made.registry.tracking_url, made.registry.artifacts, "gone")
+        registry = ModelRegistry(made.registry.tracking_url, made.registry.artifacts, "gone")
         version = publish(registry, registry.open_run("run-gone", "gone", {}), made.bundle, "gone-1")
         folder = registry.bundle_folder(version)
         folder.rename(folder.with_name("away"))
@@ -448,14 +447,14 @@ class TestWhatIsMissing:
         url = f"sqlite:///{made.root}/odd.db"
 
         with pytest.raises(RetrimError, match=r"odd.db could not list versions: .*file is not a database"):
-            Registry(url, made.registry.artifacts, "m").versions()
+            ModelRegistry(url, made.registry.artifacts, "m").versions()
 
     def test_a_server_that_is_not_there_is_said_to_be_without_its_password(self, made, tmp_path) -> None:
         code = (
-            "from retrim.adapters.registry import Registry\n"
+            "from retrim.adapters.mlflow_registry import ModelRegistry\n"
             "from retrim.errors import RetrimError\n"
             "try:\n"
-            "    Registry('http://someone:secret@127.0.0.1:9', 'var', 'm').versions()\n"
+            "    ModelRegistry('http://someone:secret@127.0.0.1:9', 'var', 'm').versions()\n"
             "except RetrimError as error:\n"
             "    print(error)\n"
         )

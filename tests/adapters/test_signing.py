@@ -12,9 +12,8 @@ import pytest
 
 from retrim.adapters.git import looks_secret
 from retrim.adapters.signing import Keys, PublicKey, signer_of
-from retrim.core.canonical import to_json
-from retrim.core.sealed import SEALS, seals_of
 from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.stats.canonical import SEALS, seals_of, to_json
 
 FIELDS = {"kind": "a receipt", "version": 3, "outputs": [{"path": "a", "recorded": "x"}], "at": "2024-01-01"}
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from retrim.adapters.sql_table import read_query
-from retrim.datasets.raw import RawTable, raw_of
 from retrim.errors import BadInputError
+from retrim.reading.raw import RawTable, raw_of
 
 
 def open_raw(where: str, *, query: str | None = None, table: str | None = None) -> RawTable:

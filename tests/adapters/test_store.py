@@ -13,10 +13,9 @@ import pandas as pd
 import pytest
 from sqlalchemy.engine import make_url
 
-from retrim.adapters.database import _shown
-from retrim.adapters.predictions import PredictionLog
+from retrim.adapters.database import Row, _shown, iso
 from retrim.adapters.signing import Keys
-from retrim.adapters.store import Row, Store, iso
+from retrim.adapters.store import PredictionLog, Store
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from tests.proved import move, pass_checks
 
@@ -26,7 +25,7 @@ PROCESS = """
 import sys
 from pathlib import Path
 from retrim.adapters.signing import Keys
-from retrim.adapters.predictions import PredictionLog
+from retrim.adapters.store import PredictionLog
 from retrim.adapters.store import Store
 from retrim.errors import RefusedError
 store = None if {late} else Store({url!r})

@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.adapters.exhibits import Exhibits
-from retrim.core.bundle import VERDICT, load_predictor
-from retrim.core.bundle_format import FORMAT, FORMAT_FILE, format_of
-from retrim.core.drift.reference import load_reference
-from retrim.core.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
+from retrim.adapters.mlflow_exhibits import Exhibits
+from retrim.drift.reference import load_reference
 from retrim.errors import BadInputError
 from retrim.files import folder_digest, read_folder
+from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
+from retrim.training.bundle import FORMAT, FORMAT_FILE, VERDICT, format_of, load_predictor
 
 STORED = Path(__file__).parents[1] / "fixtures" / "bundles"
 NUMBERS = sorted(path.name for path in STORED.iterdir() if path.is_dir() and path.name.isdigit())

@@ -10,13 +10,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrim.adapters.validation import for_columns, in_words, read_suite, validate
-from retrim.core.fault import Example, Fault
-from retrim.core.keyed import row_keys
-from retrim.core.table import DataParams
-from retrim.datasets.catalogue import DATASETS
-from retrim.datasets.table import read_table
+from retrim.adapters.great_expectations import for_columns, in_words, read_suite, validate
 from retrim.errors import BadInputError, UnknownNameError
+from retrim.reading.shipped import DATASETS
+from retrim.reading.table import read_table
+from retrim.table.data import DataParams, row_keys
+from retrim.table.fault import Example, Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 BETWEEN, NOT_NULL = "expect_column_values_to_be_between", "expect_column_values_to_not_be_null"

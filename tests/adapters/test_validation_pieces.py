@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.adapters.validation import validate
-from retrim.adapters.validation_pieces import BY_ROW, PiecesSuite, by_row
+from retrim.adapters.great_expectations import BY_ROW, ChunkedSuite, by_row, validate
 
 pytestmark = pytest.mark.slow  # Great Expectations takes seconds to import
 
@@ -38,7 +37,7 @@ SUITE = asked(
 
 @pytest.mark.parametrize("rows", [7, 40, 91])
 def test_pieces_say_what_the_whole_says(rows: int) -> None:
-    suite = PiecesSuite(SUITE)
+    suite = ChunkedSuite(SUITE)
     for start in range(0, len(TABLE), rows):
         suite.look(TABLE.iloc[start : start + rows])
     suite.look_whole(TABLE[suite.whole_columns(list(TABLE.columns))])
@@ -59,6 +58,6 @@ def test_a_share_of_all_rows_is_asked_of_all_rows() -> None:
 
 def test_what_has_a_condition_on_rows_is_given_every_column() -> None:
     condition = {"column": "_key", "row_condition": "x > 1", "condition_parser": "pandas"}
-    suite = PiecesSuite(asked(("column_values_to_be_unique", condition)))
+    suite = ChunkedSuite(asked(("column_values_to_be_unique", condition)))
 
     assert suite.whole_columns(["_key", "x", "k"]) == ["_key", "x", "k"]

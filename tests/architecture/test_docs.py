@@ -8,8 +8,8 @@ import pytest
 import typer
 import yaml
 
-from retrim import cli
-from retrim.ops.new import WHAT
+from retrim.cli.main import app
+from retrim.onboarding.new import WHAT
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -45,7 +45,7 @@ def commands() -> dict[str, set[str]]:
         for own, below in inner.items():
             walk(below, f"{name} {own}".strip())
 
-    walk(typer.main.get_command(cli.app), "")
+    walk(typer.main.get_command(app), "")
     return found
 
 

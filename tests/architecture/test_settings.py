@@ -13,12 +13,12 @@ import yaml
 from pydantic import BaseModel
 
 import retrim
-from retrim.core.plugins import Entry, Registry
-from retrim.core.section import Section
 from retrim.settings import Params, load_params
+from retrim.stats.plugins import Plugin, PluginRegistry, SettingsSection
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+PURE = ("stats", "table", "features", "training", "drift", "gate", "profile", "batches", "decision", "card")
 FORMS = {"ColumnParams", "Dimension", "PastFeature", "RowFilter"}
 """Records that take one of several forms with keys of their own: a key of the other form is absent, not defaulted."""
 
@@ -26,7 +26,7 @@ FORMS = {"ColumnParams", "Dimension", "PastFeature", "RowFilter"}
 def modules() -> Iterator[str]:
     # The command line and Prefect's own helpers hold no settings; importing them is dear.
     for found in pkgutil.walk_packages(retrim.__path__, "retrim."):
-        if found.name.startswith(("retrim.core", "retrim.settings")):
+        if found.name.startswith(("retrim.settings", *(f"retrim.{folder}." for folder in PURE))):
             yield found.name
 
 
@@ -34,7 +34,7 @@ for name in modules():
     import_module(name)
 
 
-def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
+def sections(base: type[SettingsSection] = SettingsSection) -> Iterator[type[SettingsSection]]:
     for section in base.__subclasses__():
         yield section
         yield from sections(section)
@@ -43,10 +43,10 @@ def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
 SECTIONS = sorted(set(sections()) - {Params}, key=lambda section: section.__name__)
 
 
-def entries() -> Iterator[tuple[str, Entry[Any]]]:
-    tables: dict[int, Registry[Any]] = {}
+def entries() -> Iterator[tuple[str, Plugin[Any]]]:
+    tables: dict[int, PluginRegistry[Any]] = {}
     for module in map(import_module, modules()):
-        tables |= {id(value): value for value in vars(module).values() if isinstance(value, Registry)}
+        tables |= {id(value): value for value in vars(module).values() if isinstance(value, PluginRegistry)}
     for table in sorted(tables.values(), key=lambda table: table.kind):
         for entry in table:
             yield table.kind, entry
@@ -100,23 +100,23 @@ def test_the_sections_stand_in_the_order_of_the_file() -> None:
 
 @pytest.mark.parametrize("section", SECTIONS, ids=[section.__name__ for section in SECTIONS])
 class TestEverySection:
-    def test_has_no_field_with_a_default(self, section: type[Section]) -> None:
+    def test_has_no_field_with_a_default(self, section: type[SettingsSection]) -> None:
         optional = [name for name, field in section.model_fields.items() if not field.is_required()]
 
         assert section.__name__ in FORMS or optional == []
 
-    def test_has_no_field_that_nobody_reads(self, section: type[Section]) -> None:
+    def test_has_no_field_that_nobody_reads(self, section: type[SettingsSection]) -> None:
         unread = set(section.model_fields) - names_read()
 
         assert unread == set()
 
-    def test_is_frozen_and_closed(self, section: type[Section]) -> None:
+    def test_is_frozen_and_closed(self, section: type[SettingsSection]) -> None:
         assert section.model_config["frozen"] is True
         assert section.model_config["extra"] == "forbid"
 
 
 @pytest.mark.parametrize(("kind", "entry"), list(entries()), ids=lambda part: getattr(part, "name", part))
-def test_a_plug_in_has_no_argument_with_a_default(kind: str, entry: Entry[Any]) -> None:
+def test_a_plug_in_has_no_argument_with_a_default(kind: str, entry: Plugin[Any]) -> None:
     value = entry.value
     owner = value if inspect.isclass(value) or inspect.isfunction(value) else type(value)
     functions = (

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.metrics import row_losses
-from retrim.core.models.baseline import BASELINES, Baseline, last_value, mean, seasonal_mean
-from retrim.core.view import FeatureView
+from retrim.features.view import FeatureView
+from retrim.stats.metrics import row_losses
+from retrim.training.baseline import BASELINES, Baseline, last_value, mean, seasonal_mean
 
 SEASON = pd.Timedelta("7D")
 LOSSES = {"regression": "mae", "binary": "log_loss", "multiclass": "log_loss"}

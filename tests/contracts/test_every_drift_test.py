@@ -12,11 +12,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.drift.cells import Counts
-from retrim.core.drift.params import DriftParams
-from retrim.core.drift.result import DRIFT_TESTS, DriftResult
-from retrim.core.plugins import Entry
+from retrim.drift.cells import Counts
+from retrim.drift.params import DriftParams
+from retrim.drift.tests import DRIFT_TESTS, DriftResult
 from retrim.errors import EmptyWindowError
+from retrim.stats.plugins import Plugin
 from tests.counted import counted
 
 PARAMS = DriftParams(**yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))["drift"])
@@ -29,12 +29,12 @@ NORMAL = pd.Series(RANDOM.normal(size=20_000))
 LETTERS = pd.Series(RANDOM.choice(list("abcde"), p=[0.4, 0.3, 0.15, 0.1, 0.05], size=20_000))
 
 
-def arguments_of(entry: Entry) -> dict[str, Any]:
+def arguments_of(entry: Plugin) -> dict[str, Any]:
     names = [p.name for p in inspect.signature(entry.value).parameters.values() if p.kind is p.KEYWORD_ONLY]
     return ARGUMENTS.get(entry.name, {name: USUAL[name] for name in names})
 
 
-def on_series(entry: Entry) -> OnSeries:
+def on_series(entry: Plugin) -> OnSeries:
     """The test as a function of two series, counted in the cells of the first."""
     return lambda reference, current: entry.value(*counted(reference, current), **arguments_of(entry))
 
@@ -181,7 +181,7 @@ class TestEveryDriftTest:
 
 
 @pytest.mark.parametrize("entry", [pytest.param(e, id=e.name) for e in DRIFT_TESTS])
-def test_many_windows_at_once_give_what_each_gives_alone(entry: Entry):
+def test_many_windows_at_once_give_what_each_gives_alone(entry: Plugin):
     before, after = shifted(entry.facts["sees"], entry.facts["column"], by=0.2)
     reference, current = counted(before, after)
     both = Counts(reference.cells, np.stack([current.rows, reference.rows]))

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrim.core.drift.joint import JOINT_TESTS, JointResult, judge_joint
-from retrim.core.drift.params import DriftParams
-from retrim.core.drift.profile import Profile, ProfileParams, make_profile
-from retrim.core.plugins import Entry
-from retrim.core.table import ColumnType
+from retrim.drift.joint import JOINT_TESTS, JointResult, judge_joint
+from retrim.drift.params import DriftParams
+from retrim.drift.profile import Profile, ProfileParams, make_profile
+from retrim.stats.plugins import Plugin
+from retrim.table.data import ColumnType
 
 PARAMS = DriftParams(**yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))["drift"])
 USUAL = {"rounds": 10, "leaves": 4, "folds": 2, "rows": 500}  # arguments of a test that params.yaml does not name
@@ -36,7 +36,7 @@ REFERENCE = make_profile(stream(4000, 1), COLUMNS, KEPT, time="_event")
 
 
 def judged(
-    entry: Entry, window: pd.DataFrame, *, profile: Profile = REFERENCE, windows: int = 10, cores: int = 1
+    entry: Plugin, window: pd.DataFrame, *, profile: Profile = REFERENCE, windows: int = 10, cores: int = 1
 ) -> JointResult | None:
     named = [p.name for p in inspect.signature(entry.value).parameters.values() if p.kind is p.KEYWORD_ONLY]
     arguments: dict[str, Any] = PARAMS.joint.tests.get(
@@ -48,7 +48,7 @@ def judged(
 
 @pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.name) for entry in JOINT_TESTS])
 class TestEveryJointDriftTest:
-    def test_a_window_of_the_same_kind_is_not_far(self, entry: Entry) -> None:
+    def test_a_window_of_the_same_kind_is_not_far(self, entry: Plugin) -> None:
         found = judged(entry, stream(300, 2))
 
         assert found is not None
@@ -56,7 +56,7 @@ class TestEveryJointDriftTest:
         assert found.p_value > 0.01
         assert found.effect < 0.25
 
-    def test_another_world_is_far(self, entry: Entry) -> None:
+    def test_another_world_is_far(self, entry: Plugin) -> None:
         # another mean, and every column now follows the first
         window = stream(300, 2, shift=1.0)
         found = judged(entry, window.assign(y=window["x"], z=-window["x"]))
@@ -77,7 +77,7 @@ class TestEveryJointDriftTest:
         ],
         ids=["missing", "infinite", "constant", "no category", "new category"],
     )
-    def test_it_is_finite_on_strange_windows(self, entry: Entry, changed: dict[str, Any]) -> None:
+    def test_it_is_finite_on_strange_windows(self, entry: Plugin, changed: dict[str, Any]) -> None:
         found = judged(entry, stream(200, 3).assign(**changed))
 
         assert found is not None
@@ -86,21 +86,21 @@ class TestEveryJointDriftTest:
         assert found.p_value is not None
         assert 0 <= found.p_value <= 1
 
-    def test_a_strange_reference_leaves_it_finite(self, entry: Entry) -> None:
+    def test_a_strange_reference_leaves_it_finite(self, entry: Plugin) -> None:
         rows = stream(2000, 4).assign(x=np.nan, y=3.0)
         found = judged(entry, stream(150, 5), profile=make_profile(rows, COLUMNS, KEPT, time="_event"))
 
         assert found is not None
         assert np.isfinite([found.statistic, found.effect]).all()
 
-    def test_the_cores_change_no_result(self, entry: Entry) -> None:
+    def test_the_cores_change_no_result(self, entry: Plugin) -> None:
         assert judged(entry, stream(200, 2), cores=2) == judged(entry, stream(200, 2), cores=1)
 
-    def test_a_history_of_few_windows_gives_no_p_value(self, entry: Entry) -> None:
+    def test_a_history_of_few_windows_gives_no_p_value(self, entry: Plugin) -> None:
         found = judged(entry, stream(600, 2))
 
         assert found is not None
         assert (found.windows, found.p_value, found.beyond) == (6, None, False)
 
-    def test_a_window_of_few_rows_is_not_looked_at(self, entry: Entry) -> None:
+    def test_a_window_of_few_rows_is_not_looked_at(self, entry: Plugin) -> None:
         assert judged(entry, stream(19, 2)) is None

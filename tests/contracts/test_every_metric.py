@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.metrics import METRICS, Metric, find, measure, row_losses
+from retrim.stats.metrics import METRICS, Metric, find, measure, row_losses
 
 CLASSES = 3
 NAMES = [e.name if e.facts["argument"] is None else f"{e.name}@{q}" for e in METRICS for q in (0.9, 0.1)]

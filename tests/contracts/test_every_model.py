@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.contributions import check_sums
-from retrim.core.metrics import METRICS, row_losses
-from retrim.core.models import MODELS, Fitted, ModelKind, outputs
-from retrim.core.models.own import CONTENT_FILE
-from retrim.core.own_code import trust
-from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
+from retrim.features.view import FeatureView
+from retrim.stats.metrics import METRICS, row_losses
 from retrim.templates import own_model
+from retrim.training.contributions import check_sums
+from retrim.training.custom import CONTENT_FILE
+from retrim.training.custom_code import trust
+from retrim.training.estimators import MODELS, Estimator, FittedModel, outputs
 
 TEMPLATE = Path(own_model.__file__).read_bytes()
 OWN = f"own:models/my_model.py@{trust(TEMPLATE)}"
@@ -88,7 +88,7 @@ def actual_of(rows: pd.DataFrame, task: str) -> np.ndarray:
     return np.digitize(signal, [1.3] if task == "binary" else [0.0, 2.0])
 
 
-def fit(name: str, task: str, rows: pd.DataFrame, actual: np.ndarray, **changed: Any) -> Fitted:
+def fit(name: str, task: str, rows: pd.DataFrame, actual: np.ndarray, **changed: Any) -> FittedModel:
     given: dict[str, Any] = {
         "loss": LOSSES[task],
         "hyperparameters": settings_of(name, task),
@@ -109,40 +109,42 @@ class TestEveryModel:
         return rows_of(ROWS)
 
     @pytest.fixture
-    def fitted(self, name: str, task: str, rows: pd.DataFrame) -> Fitted:
+    def fitted(self, name: str, task: str, rows: pd.DataFrame) -> FittedModel:
         return fit(name, task, rows, actual_of(rows, task))
 
-    def test_makes_the_same_bytes_of_the_same_inputs(self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted):
+    def test_makes_the_same_bytes_of_the_same_inputs(
+        self, name: str, task: str, rows: pd.DataFrame, fitted: FittedModel
+    ):
         again = fit(name, task, rows, actual_of(rows, task))
 
         assert again.model.files() == fitted.model.files()
 
     def test_makes_the_same_bytes_with_any_number_of_threads(
-        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted
+        self, name: str, task: str, rows: pd.DataFrame, fitted: FittedModel
     ):
         others = [fit(name, task, rows, actual_of(rows, task), threads=threads) for threads in (2, 3)]
 
         assert [other.model.files() for other in others] == [fitted.model.files()] * 2
 
     def test_makes_another_model_with_another_seed_where_it_says_so(
-        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted
+        self, name: str, task: str, rows: pd.DataFrame, fitted: FittedModel
     ):
         other = fit(name, task, rows, actual_of(rows, task), seed=8)
 
         assert MODELS.entry(name).facts["seeded"] in (None, other.model.files() != fitted.model.files())
 
-    def test_predicts_the_same_after_it_was_stored(self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted):
+    def test_predicts_the_same_after_it_was_stored(self, name: str, task: str, rows: pd.DataFrame, fitted: FittedModel):
         matrix = view_of(task).matrix(rows)
         stored = MODELS[name].load(view_of(task), fitted.model.files())
 
         assert np.array_equal(stored.predict(matrix), fitted.model.predict(matrix))
 
-    def test_is_stored_again_as_it_was(self, name: str, task: str, fitted: Fitted):
+    def test_is_stored_again_as_it_was(self, name: str, task: str, fitted: FittedModel):
         files = fitted.model.files()
 
         assert MODELS[name].load(view_of(task), files).files() == files
 
-    def test_is_stored_as_text_but_for_what_a_file_of_ones_own_saves(self, name: str, task: str, fitted: Fitted):
+    def test_is_stored_as_text_but_for_what_a_file_of_ones_own_saves(self, name: str, task: str, fitted: FittedModel):
         files = {file: content for file, content in fitted.model.files().items() if file != CONTENT_FILE}
         texts = [content.decode("utf-8") for content in files.values()]
 
@@ -150,7 +152,7 @@ class TestEveryModel:
         assert not any("\0" in text for text in texts)
 
     def test_predicts_a_row_alone_as_among_others_in_any_order(
-        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted
+        self, name: str, task: str, rows: pd.DataFrame, fitted: FittedModel
     ):
         matrix = view_of(task).matrix(rows)
         order = np.random.default_rng(3).permutation(ROWS)
@@ -158,12 +160,12 @@ class TestEveryModel:
         assert np.array_equal(fitted.model.predict(matrix[order]), fitted.model.predict(matrix)[order])
         assert np.array_equal(fitted.model.predict(matrix[5:6]), fitted.model.predict(matrix)[5:6])
 
-    def test_predicts_no_rows(self, name: str, task: str, fitted: Fitted):
+    def test_predicts_no_rows(self, name: str, task: str, fitted: FittedModel):
         shape = (0, 3) if task == "multiclass" else (0,)
 
         assert fitted.model.predict(np.empty((0, 3))).reshape(shape).shape == shape
 
-    def test_learns_more_than_the_best_constant(self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted):
+    def test_learns_more_than_the_best_constant(self, name: str, task: str, rows: pd.DataFrame, fitted: FittedModel):
         fresh = rows_of(ROWS, seed=2)
         actual = actual_of(fresh, task)
         codes = np.eye(3)[actual_of(rows, task)] if task == "multiclass" else actual_of(rows, task)
@@ -176,7 +178,7 @@ class TestEveryModel:
         assert model < 0.8 * naive
 
     def test_takes_a_level_it_has_not_seen_for_a_missing_one(
-        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted
+        self, name: str, task: str, rows: pd.DataFrame, fitted: FittedModel
     ):
         unseen, missing = (
             fitted.model.predict(view_of(task).matrix(rows.assign(group=pd.Series([level] * ROWS, dtype="str"))))
@@ -186,11 +188,11 @@ class TestEveryModel:
         assert np.array_equal(unseen, missing)
         assert np.isfinite(unseen).all()
 
-    def test_predicts_numbers_where_everything_is_missing(self, name: str, task: str, fitted: Fitted):
+    def test_predicts_numbers_where_everything_is_missing(self, name: str, task: str, fitted: FittedModel):
         assert np.isfinite(fitted.model.predict(np.full((2, 3), np.nan))).all()
 
     def test_predicts_numbers_that_no_training_row_had_the_same_before_and_after_it_was_stored(
-        self, name: str, task: str, fitted: Fitted
+        self, name: str, task: str, fitted: FittedModel
     ):
         odd = np.array([[np.inf, 0, 0], [-np.inf, np.inf, 1], [1e300, -1e300, 2], [np.nan, 1e19, np.nan]])
         predicted = fitted.model.predict(odd)
@@ -201,7 +203,7 @@ class TestEveryModel:
     def test_can_be_fitted_on_a_number_that_is_infinite_in_a_row(self, name: str, task: str, rows: pd.DataFrame):
         matrix = view_of(task).matrix(rows)
         matrix[3, 0], matrix[5, 0] = np.inf, -1e300
-        kind: ModelKind = MODELS[name]
+        kind: Estimator = MODELS[name]
         made = kind.fit(
             view_of(task),
             matrix,
@@ -257,7 +259,7 @@ class TestEveryModel:
             MODELS[name].load(view_of(task), stopped.model.files()).predict(matrix), stopped.model.predict(matrix)
         )
 
-    def test_says_how_much_each_feature_helped(self, name: str, task: str, fitted: Fitted):
+    def test_says_how_much_each_feature_helped(self, name: str, task: str, fitted: FittedModel):
         gains = fitted.model.gains()
 
         assert gains.shape == (3,)
@@ -266,7 +268,7 @@ class TestEveryModel:
 
     @pytest.mark.parametrize("odd", ["rows", "missing", "none", "far"])
     def test_says_exactly_what_each_feature_adds_or_that_it_cannot(
-        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted, odd: str
+        self, name: str, task: str, rows: pd.DataFrame, fitted: FittedModel, odd: str
     ):
         if name == OWN:
             with pytest.raises(RefusedError, match="has no exact contributions"):
@@ -281,14 +283,16 @@ class TestEveryModel:
         check_sums(added, scores)
 
     def test_gives_scores_that_its_link_turns_into_predictions(
-        self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted
+        self, name: str, task: str, rows: pd.DataFrame, fitted: FittedModel
     ):
         matrix = view_of(task).matrix(rows)
         said = outputs(fitted.model.scores(matrix), fitted.model.link)
 
         assert said == pytest.approx(fitted.model.predict(matrix), abs=1e-12)
 
-    def test_says_the_same_of_a_row_after_it_was_stored(self, name: str, task: str, rows: pd.DataFrame, fitted: Fitted):
+    def test_says_the_same_of_a_row_after_it_was_stored(
+        self, name: str, task: str, rows: pd.DataFrame, fitted: FittedModel
+    ):
         matrix = view_of(task).matrix(rows)
         stored = MODELS[name].load(view_of(task), fitted.model.files())
 
@@ -300,7 +304,7 @@ class TestEveryModel:
     def test_leaves_its_inputs_as_they_are(self, name: str, task: str, rows: pd.DataFrame):
         matrix, actual = view_of(task).matrix(rows), actual_of(rows, task)
         given = matrix.copy(), actual.copy()
-        kind: ModelKind = MODELS[name]
+        kind: Estimator = MODELS[name]
         kind.fit(
             view_of(task),
             matrix,
@@ -337,7 +341,7 @@ class TestEveryMulticlassModel:
     def test_gives_two_classes_a_chance_each(self, name: str):
         rows = rows_of(ROWS)
         of = FeatureView(view_of("multiclass").features, view_of("multiclass").levels, "y", "multiclass", ("a", "b"))
-        kind: ModelKind = MODELS[name]
+        kind: Estimator = MODELS[name]
         made = kind.fit(
             of,
             of.matrix(rows),

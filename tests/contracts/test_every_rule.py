@@ -5,9 +5,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from retrim.core.account import EMPTY, Account
-from retrim.core.band import Band
-from retrim.core.triggers import RULES, BudgetParams, Evidence, Rule, TriggerParams, decide
+from retrim.decision.account import EMPTY, AccumulatedGain, Band
+from retrim.decision.rules import RULES, BudgetParams, Evidence, Rule, TriggerParams, decide
 
 NOW = pd.Timestamp("2024-03-01", tz="UTC")
 STARTING = [entry.name for entry in RULES if entry.facts["starts"]]
@@ -53,7 +52,7 @@ QUIET = Evidence(
 )
 LOUD = replace(
     QUIET,
-    account=Account(1e6, 1.0),
+    account=AccumulatedGain(1e6, 1.0),
     drifted=(("level",), ("level",)),
     loss=2.0,
     estimate=2.0,

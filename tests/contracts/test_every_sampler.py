@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from retrim.core.tuning import SAMPLERS, Score, Trial, TuneParams, search
 from retrim.errors import BadInputError
+from retrim.training.tuning import SAMPLERS, Score, Trial, TuneParams, search
 
 TRIALS = 10
 BATCH = 3

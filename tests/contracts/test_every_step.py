@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.canonical import to_json
-from retrim.core.prepare import STEPS, PrepareParams
-from retrim.core.prepare.params import faults_of
-from retrim.core.view import FeatureView
+from retrim.features.fitted import PrepareParams, faults_of
+from retrim.features.step import STEPS
+from retrim.features.view import FeatureView
+from retrim.stats.canonical import to_json
 from tests.core.prepare.tables import DECLARED, TASKS, data, rows, step
 
 NAMES = [entry.name for entry in STEPS]

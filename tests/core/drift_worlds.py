@@ -5,8 +5,8 @@ import pandas as pd
 from scipy.signal import lfilter
 from scipy.special import ndtri
 
-from retrim.core.drift.cells import CategoryCells, NumericCells
-from retrim.core.drift.profile import ColumnProfile, Profile
+from retrim.drift.cells import CategoryCells, NumericCells
+from retrim.drift.profile import ColumnProfile, Profile
 
 SHARES = np.array([0.5, 0.3, 0.15, 0.05])
 NORMAL = ndtri(np.linspace(0.0005, 0.9995, 1000))

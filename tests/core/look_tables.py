@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.core.init.notes import Note
-from retrim.core.look import Look, LookTable, look_at
-from retrim.core.look.champion import Champion
-from retrim.core.table import DataParams
+from retrim.profile.table import ProfiledTable, TableNote
+from retrim.profile.whole import Champion, TableProfile, profile_table
+from retrim.table.data import DataParams
 
 ROWS = 2000
 
@@ -59,7 +58,7 @@ def table(
     unnamed: frozenset[str] = frozenset(),
     every: str = "4h",
     past: Sequence[Mapping[str, Any]] = (),
-) -> LookTable:
+) -> ProfiledTable:
     """A table of these features; texts are categories, all else numbers."""
     rows = len(target)
     kept = {name: pd.Series(values, dtype="str" if _is_text(values) else "float64") for name, values in columns.items()}
@@ -70,7 +69,7 @@ def table(
     data = section(kinds, task=task, roles=roles, past=past)
     for name, feature in data.history.columns.items():
         every_column[name] = every_column[feature.of].shift(1)
-    return LookTable(
+    return ProfiledTable(
         data=data,
         event=event,
         keys=pd.Series([f"key-{row}" for row in range(rows)], dtype="str"),
@@ -93,12 +92,12 @@ def looked(
     *,
     rows: int = 20_000,
     champion: Champion | None = None,
-    given: tuple[Note, ...] = (),
+    given: tuple[TableNote, ...] = (),
     **options: Any,
-) -> Look:
+) -> TableProfile:
     """A look at such a table."""
     made = table(columns, target, **options)
-    return look_at(made, rows=rows, seed=7, threads=1, champion=champion, prepared=(), given=given)
+    return profile_table(made, rows=rows, seed=7, threads=1, champion=champion, prepared=(), given=given)
 
 
 def answers(rows: int, *, seed: int = 3) -> list[str]:

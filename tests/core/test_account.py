@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.core.account import EMPTY, Account, AccountParams
+from retrim.decision.account import EMPTY, AccumulatedGain, GainParams
 
 numbers = st.floats(-100, 100)
 positive = st.floats(0, 100)
 
 
-def params(**changed: object) -> AccountParams:
-    return AccountParams.model_validate(
+def params(**changed: object) -> GainParams:
+    return GainParams.model_validate(
         {
             "price": 0.5,
             "price_unit": "first_loss",
@@ -37,11 +37,11 @@ def test_a_worked_example() -> None:
 
 
 def test_a_loss_empties_the_account_and_its_noise_with_it() -> None:
-    assert Account(2.0, 9.0).deposit(-2.5, error=1.0, share=1.0) == EMPTY
+    assert AccumulatedGain(2.0, 9.0).deposit(-2.5, error=1.0, share=1.0) == EMPTY
 
 
 def test_a_loss_smaller_than_the_balance_is_taken_off() -> None:
-    assert Account(2.0, 9.0).deposit(-0.5, error=1.0, share=1.0) == Account(1.5, 10.0, (-0.5,))
+    assert AccumulatedGain(2.0, 9.0).deposit(-0.5, error=1.0, share=1.0) == AccumulatedGain(1.5, 10.0, (-0.5,))
 
 
 @settings(max_examples=100, deadline=None)
@@ -56,33 +56,33 @@ def test_it_never_falls_below_zero(steps: list[tuple[str, float, float]]) -> Non
 
 
 def test_a_refusal_takes_the_price_off() -> None:
-    assert Account(5.0, 1.0).debit(2.0) == Account(3.0, 1.0)
+    assert AccumulatedGain(5.0, 1.0).debit(2.0) == AccumulatedGain(3.0, 1.0)
 
 
 def test_a_refusal_dearer_than_the_balance_empties_it() -> None:
-    assert Account(5.0, 1.0).debit(6.0) == EMPTY
+    assert AccumulatedGain(5.0, 1.0).debit(6.0) == EMPTY
 
 
 def test_its_record_makes_it_anew() -> None:
     account = EMPTY.deposit(0.1, error=0.2, share=1 / 3)
 
-    assert Account.from_record(account.as_record()) == account
+    assert AccumulatedGain.from_record(account.as_record()) == account
 
 
 # --- when it pays
 
 
 def test_it_pays_above_the_price_and_above_its_noise() -> None:
-    assert Account(5.0, 4.0).pays(4.9, errors=2.0, ahead=0.0)
+    assert AccumulatedGain(5.0, 4.0).pays(4.9, errors=2.0, ahead=0.0)
 
 
 def test_it_does_not_pay_at_the_price() -> None:
-    assert not Account(5.0, 0.0).pays(5.0, errors=2.0, ahead=0.0)
+    assert not AccumulatedGain(5.0, 0.0).pays(5.0, errors=2.0, ahead=0.0)
 
 
 def test_it_does_not_pay_within_its_noise() -> None:
     # Two standard errors are 6.
-    assert not Account(5.0, 9.0).pays(1.0, errors=2.0, ahead=0.0)
+    assert not AccumulatedGain(5.0, 9.0).pays(1.0, errors=2.0, ahead=0.0)
 
 
 def retrainings(*, gain: float, price: float, errors: float, checks: int, seed: int) -> int:
@@ -153,8 +153,8 @@ def test_losses_to_come_are_not_expected() -> None:
 
 
 def test_what_is_expected_does_not_excuse_noise() -> None:
-    assert not Account(5.0, 9.0, (5.0,)).pays(1.0, errors=2.0, ahead=2.0)
+    assert not AccumulatedGain(5.0, 9.0, (5.0,)).pays(1.0, errors=2.0, ahead=2.0)
 
 
 def test_a_record_of_before_the_newest_deposits_were_kept_can_be_read() -> None:
-    assert Account.from_record({"balance": 2.0, "variance": 1.0}) == Account(2.0, 1.0)
+    assert AccumulatedGain.from_record({"balance": 2.0, "variance": 1.0}) == AccumulatedGain(2.0, 1.0)

@@ -3,20 +3,22 @@
 import numpy as np
 import pytest
 
-from retrim.core.agreement import AgreementParams, agree, aligned
-from retrim.core.gate import Scored
+from retrim.gate.agreement import AgreementParams, agree, aligned
+from retrim.gate.verdict import ScoredModel
 
 BOUNDS = AgreementParams(difference=0.1, loss=0.05)
 SAID = np.linspace(0.0, 100.0, 201)  # from its 5th to its 95th percentile: 90
 
 
-def regression(predicted: np.ndarray, *, loss: float = 1.0) -> Scored:
-    return Scored(predicted, predicted, (), np.full(len(predicted), loss), None)
+def regression(predicted: np.ndarray, *, loss: float = 1.0) -> ScoredModel:
+    return ScoredModel(predicted, predicted, (), np.full(len(predicted), loss), None)
 
 
-def classes(probabilities: list[list[float]], names: str, *, loss: float = 1.0) -> Scored:
+def classes(probabilities: list[list[float]], names: str, *, loss: float = 1.0) -> ScoredModel:
     predicted = np.array(probabilities)
-    return Scored(predicted, np.zeros(len(predicted), dtype=int), tuple(names), np.full(len(predicted), loss), None)
+    return ScoredModel(
+        predicted, np.zeros(len(predicted), dtype=int), tuple(names), np.full(len(predicted), loss), None
+    )
 
 
 @pytest.mark.parametrize(("moved", "agrees"), [(0.0, True), (8.9, True), (9.1, False)])

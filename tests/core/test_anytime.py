@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 
-from retrim.core.anytime import NO_SUMS, PRIOR, Sums, log_evidence, lower_bound
+from retrim.stats.anytime import NO_SUMS, PRIOR, RunningSums, log_evidence, lower_bound
 
 numbers = st.floats(-100, 100).map(lambda value: round(value, 3))
 series = st.lists(numbers, min_size=1, max_size=30)
 
 
-def sums_of(values: "np.ndarray | list[float]") -> Sums:
+def sums_of(values: "np.ndarray | list[float]") -> RunningSums:
     sums = NO_SUMS
     for value in values:
         sums = sums.plus(float(value))

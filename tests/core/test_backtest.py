@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.backtest import Origin, backtest, stated_interval
-from retrim.core.metrics import row_losses
-from retrim.core.prepare import Outcome, StepParams, learn_steps
-from retrim.core.training import Recipe, WindowKind, fit_recipe
-from retrim.core.view import FeatureView
-from retrim.core.windows import folds
+from retrim.features.fitted import StepParams, TrainingTargets, learn_steps
+from retrim.features.view import FeatureView
+from retrim.stats.metrics import row_losses
+from retrim.stats.windows import folds
+from retrim.training.recipe import BacktestOrigin, Recipe, WindowKind, backtest, fit_recipe, stated_interval
 
 VIEW = FeatureView({"x": "number"}, {}, "y", "regression", ())
 RECIPE = Recipe("gbm", "mae", {"num_leaves": 4, "min_child_samples": 5}, 8, 7)
@@ -25,7 +24,7 @@ def rows(n: int = 120) -> pd.DataFrame:
     return pd.DataFrame({"_event": event, "_due": event + pd.Timedelta("2h"), "x": x, "y": x + draw.normal(size=n) / 9})
 
 
-def run(table: pd.DataFrame, *, count: int = 2, sliding_rows: int = 40, cores: int = 1) -> list[Origin]:
+def run(table: pd.DataFrame, *, count: int = 2, sliding_rows: int = 40, cores: int = 1) -> list[BacktestOrigin]:
     cut = folds(table["_event"], table["_due"], count=count, rows=20)
     return backtest({"found": RECIPE}, VIEW, table, cut, WINDOWS, sliding_rows=sliding_rows, cores=cores)
 
@@ -98,7 +97,9 @@ def test_the_stated_interval_leaves_out_as_many_rows_above_as_below() -> None:
 
 def test_models_with_classes_state_no_interval() -> None:
     origins = [
-        Origin(pd.Timestamp(0), pd.Timestamp(1), 2, {"all": 0.1}, {"all": np.empty(0)}, {"all": np.zeros((2, 2))})
+        BacktestOrigin(
+            pd.Timestamp(0), pd.Timestamp(1), 2, {"all": 0.1}, {"all": np.empty(0)}, {"all": np.zeros((2, 2))}
+        )
     ]
 
     assert stated_interval(origins, level=0.8) is None
@@ -108,7 +109,9 @@ def test_steps_of_preparation_are_learned_anew_from_the_past_of_each_origin() ->
     capped = {"step": "outlier_cap", "columns": ["x"], "by": "iqr", "reach": 0.1, "at_most": 1.0}
     steps = StepParams.model_validate(capped)
     table = rows()
-    step, _ = learn_steps(table.iloc[:5], VIEW.features, Outcome(VIEW.actual(table.iloc[:5]), ()), [steps], strict=True)
+    step, _ = learn_steps(
+        table.iloc[:5], VIEW.features, TrainingTargets(VIEW.actual(table.iloc[:5]), ()), [steps], strict=True
+    )
     view = replace(VIEW, steps=step)
     cut = folds(table["_event"], table["_due"], count=1, rows=20)
     (origin,) = backtest({"found": RECIPE}, view, table, cut, ("all",), sliding_rows=40, cores=1)

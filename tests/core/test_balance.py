@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrim.core.balance import Balance, class_weights, fit_balanced, load_balanced, sampled
-from retrim.core.contributions import check_sums
-from retrim.core.decide import DecideParams, cheapest, cost_of, threshold_of
-from retrim.core.metrics import row_losses
-from retrim.core.models import MODELS, outputs
-from retrim.core.models.linear import Linear
-from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
+from retrim.features.view import FeatureView
+from retrim.stats.metrics import row_losses
+from retrim.training.balance import Balance, class_weights, fit_balanced, load_balanced, sampled
+from retrim.training.contributions import check_sums
+from retrim.training.decision_threshold import DecideParams, cheapest, cost_of, threshold_of
+from retrim.training.estimators import MODELS, outputs
+from retrim.training.linear import Linear
 
 DRAW = np.random.default_rng(5)
 ROWS = 6000

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.batches import BatchParams, BatchVerdict, History, look_at
-from retrim.core.batches.zeros import not_zero, unit_concern
-from retrim.core.table import DataParams
+from retrim.batches.concern import BatchParams
+from retrim.batches.numeric import not_zero, unit_concern
+from retrim.batches.verdict import BatchVerdict, History, look_at
+from retrim.table.data import DataParams
 from tests.architecture.test_settings import DOCUMENT
 
 START, HOUR = pd.Timestamp("2024-01-01", tz="UTC"), pd.Timedelta("1h")

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.batches import BatchParams, BatchVerdict, History, look_at
-from retrim.core.table import DataParams
+from retrim.batches.concern import BatchParams
+from retrim.batches.verdict import BatchVerdict, History, look_at
+from retrim.table.data import DataParams
 from tests.architecture.test_settings import DOCUMENT
 
 START = pd.Timestamp("2024-01-01", tz="UTC")

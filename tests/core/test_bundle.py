@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.bundle import load_predictor, model_digest, open_predictor
-from retrim.core.canonical import to_json
-from retrim.core.training import Recipe, fit_recipe
-from retrim.core.view import FeatureView
 from retrim.errors import BadInputError
+from retrim.features.view import FeatureView
+from retrim.stats.canonical import to_json
+from retrim.training.bundle import load_predictor, model_digest, open_predictor
+from retrim.training.recipe import Recipe, fit_recipe
 
 VIEW = FeatureView({"x": "number", "group": "category"}, {"group": ("a", "b")}, "y", "regression", ())
 ROWS = pd.DataFrame({"x": np.arange(60) / 60, "group": pd.Series(["a", "b"] * 30, dtype="str"), "y": np.arange(60.0)})

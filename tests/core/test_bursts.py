@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrim.core.drift.watched import _of_counts, _skew_of_bursts
+from retrim.drift.watched import _of_counts, _skew_of_bursts
 
 ROWS, SHARE, STAYS = 2000, 0.01, 0.8
 THINNING = (1 + STAYS) / (1 - STAYS)  # of a geometric burst that goes on with this probability

@@ -6,17 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.account import EMPTY
-from retrim.core.evidence import Evidence, TriggerParams
-from retrim.core.gate import GateParams
-from retrim.core.history import Past, PastCheck, PastRun, standing
-from retrim.core.policy.compare import Policy
-from retrim.core.policy.judging import Judging
-from retrim.core.policy.matrix import Delays
-from retrim.core.policy.named import Wanted, policies
-from retrim.core.policy.play import play
-from retrim.core.policy.played import Setting
-from retrim.core.triggers import decide
+from retrim.decision.account import EMPTY
+from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
+from retrim.decision.policy import PolicyDelays
+from retrim.decision.policy_compare import Policy, PolicySetup, policies
+from retrim.decision.policy_play import GateSimulation, Setting, play_policy
+from retrim.decision.rules import Evidence, TriggerParams, decide
+from retrim.gate.verdict import GateParams
 from tests.core.test_counted import EVERY, SETTINGS, counted
 from tests.core.test_play import OPEN, TRIGGERS
 from tests.core.turning import BLOCKS, START, USUAL, WINDOWS, matrix
@@ -28,7 +24,7 @@ PERIODS = {"always": 1, "every-2": 2, "every-4": 4}
 
 def calendar(name: str, triggers: TriggerParams = SHIPPED) -> Policy:
     """A calendar over windows of a day."""
-    wanted = Wanted(
+    wanted = PolicySetup(
         triggers=triggers,
         drift=SETTINGS,
         price=1.0,
@@ -50,8 +46,8 @@ def setting(*, strayed: float = 0.0, gate: GateParams | None = None) -> Setting:
     """Windows of a day, each edge of which strays by so much of a day; with a gate or without."""
     strays = np.random.default_rng(2).uniform(-strayed, strayed, WINDOWS + 1)
     moments = [START + (number + stray) * DAY for number, stray in enumerate(strays)]
-    judging = None if gate is None else Judging(gate, USUAL, 100)
-    return Setting(matrix(), (0,), Delays(0, 0, int(gate is not None)), BLOCKS, moments, 0, judging)
+    judging = None if gate is None else GateSimulation(gate, USUAL, 100)
+    return Setting(matrix(), (0,), PolicyDelays(0, 0, int(gate is not None)), BLOCKS, moments, 0, judging)
 
 
 def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str) -> list[int]:
@@ -74,7 +70,7 @@ def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str)
             estimate=None,
             band=None,
             labels_until=moments[check],
-            **standing(Past(runs, checks, ()), champion=1, drifted=None),
+            **summarise_checks(CheckHistory(runs, checks, ()), champion=1, drifted=None),
         )
         decision = decide(evidence, triggers)
         checks.append(PastCheck(moments[check], 1, None, decision.held))
@@ -86,7 +82,7 @@ def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str)
 
 @pytest.mark.parametrize("name", PERIODS)
 def test_a_calendar_retrains_every_so_many_windows(name: str) -> None:
-    played = play(setting(), calendar(name).asks(setting()), probes=False)
+    played = play_policy(setting(), calendar(name).asks(setting()), probes=False)
 
     assert list(played.checks) == list(range(PERIODS[name], WINDOWS, PERIODS[name]))
 
@@ -97,14 +93,14 @@ def test_what_is_set_retrains_live_at_the_checks_that_were_priced(name: str) -> 
 
     assert policy.changes is not None
     assert live_checks(dict(policy.changes), list(history.moments), "promoted") == list(
-        play(history, policy.asks(history), probes=False).checks
+        play_policy(history, policy.asks(history), probes=False).checks
     )
 
 
 @pytest.mark.parametrize("name", ["always", "every-2"])
 def test_refusals_hold_a_calendar_as_they_do_live(name: str) -> None:
     policy, history = calendar(name), setting(gate=OPEN.model_copy(update={"min_gain": 0.99}))
-    played = play(history, policy.asks(history), probes=False)
+    played = play_policy(history, policy.asks(history), probes=False)
 
     assert policy.changes is not None
     assert len(played.refused) == 2
@@ -114,7 +110,7 @@ def test_refusals_hold_a_calendar_as_they_do_live(name: str) -> None:
 @pytest.mark.parametrize("name", PERIODS)
 def test_windows_that_are_not_equally_long_shift_no_calendar(name: str) -> None:
     history = setting(strayed=0.2)
-    played = play(history, calendar(name).asks(history), probes=False)
+    played = play_policy(history, calendar(name).asks(history), probes=False)
 
     assert list(played.checks) == list(range(PERIODS[name], WINDOWS, PERIODS[name]))
 
@@ -129,6 +125,6 @@ def test_a_calendar_of_every_check_asks_for_no_budget() -> None:
 
 def test_the_budget_binds_a_calendar() -> None:
     triggers = TriggerParams.model_validate({**SHIPPED.model_dump(), "budget": {"runs": 2, "checks": 30}})
-    played = play(setting(), calendar("every-2", triggers).asks(setting()), probes=False)
+    played = play_policy(setting(), calendar("every-2", triggers).asks(setting()), probes=False)
 
     assert played.checks == (2,)  # the first model was a run too

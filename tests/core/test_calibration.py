@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.drift.alarms import AlarmParams, promise
-from retrim.core.drift.calibration import Calibration, calibrate
-from retrim.core.drift.watched import strayed, watch
+from retrim.drift.alarms import AlarmParams, promise
+from retrim.drift.calibration import WindowCalibration, calibrate
+from retrim.drift.watched import measure_deviation, watch
 from retrim.errors import BadInputError
 from tests.core.drift_worlds import world
 
@@ -16,7 +16,7 @@ ROWS = 400
 
 
 @cache
-def calibrated(rho: float, seed: int) -> tuple[Calibration, dict[str, np.ndarray]]:
+def calibrated(rho: float, seed: int) -> tuple[WindowCalibration, dict[str, np.ndarray]]:
     profile, later = world(rho=rho, rows=ROWS, windows=40, later=100, numeric=6, categorical=2, seed=seed)
     return calibrate(watch(profile), rows=ROWS, draws=2000, seed=1), later
 
@@ -116,7 +116,7 @@ def test_the_smallest_shift_is_seen_four_times_in_five() -> None:
         at = next(iter(null.watched.columns.values())).names.index("location")
         shift = null.watched.means_of(later, ROWS) - null.watched.means
         shift[:, at] += null.smallest(0.05)[at]
-        far = strayed(null.watched, shift, null.noise, ROWS)[:, at]
+        far = measure_deviation(null.watched, shift, null.noise, ROWS)[:, at]
         seen.append(np.mean(far > null.null.threshold(0.05)))
 
     assert np.mean(seen) == pytest.approx(0.8, abs=0.06)

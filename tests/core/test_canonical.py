@@ -7,11 +7,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.canonical import digest_of, to_json
-from retrim.core.frames import from_parquet, to_parquet
-from retrim.core.plugins import Registry
-from retrim.core.section import Section, Span, explain
 from retrim.errors import UnknownNameError
+from retrim.stats.canonical import digest_of, from_parquet, to_json, to_parquet
+from retrim.stats.plugins import PluginRegistry, SettingsSection, Span, explain
 
 FRAME = pd.DataFrame(
     {
@@ -70,7 +68,7 @@ def test_a_stored_frame_does_not_tell_which_pandas_wrote_it() -> None:
 
 
 def test_a_name_is_taken_once() -> None:
-    registry: Registry[int] = Registry("drift test")
+    registry: PluginRegistry[int] = PluginRegistry("drift test")
     registry.register("ks")(1)
 
     with pytest.raises(ValueError, match="drift test 'ks' is registered twice"):
@@ -78,7 +76,7 @@ def test_a_name_is_taken_once() -> None:
 
 
 def test_entries_come_in_the_order_of_their_names() -> None:
-    registry: Registry[int] = Registry("drift test")
+    registry: PluginRegistry[int] = PluginRegistry("drift test")
     for value, name in enumerate(["psi", "chi2", "ks"]):
         registry.register(name, column="numeric")(value)
 
@@ -88,7 +86,7 @@ def test_entries_come_in_the_order_of_their_names() -> None:
 
 
 def test_a_near_miss_is_told_what_was_meant() -> None:
-    registry: Registry[int] = Registry("drift test")
+    registry: PluginRegistry[int] = PluginRegistry("drift test")
     registry.register("psi")(1)
 
     with pytest.raises(UnknownNameError, match=r"unknown drift test 'pis'; known: psi\. Did you mean 'psi'\?"):
@@ -98,7 +96,7 @@ def test_a_near_miss_is_told_what_was_meant() -> None:
 # --- settings
 
 
-class Sample(Section):
+class Sample(SettingsSection):
     every: Span
     count: int
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.drift.cells import CategoryCells, NumericCells
+from retrim.drift.cells import CategoryCells, NumericCells
 from retrim.errors import BadInputError
 
 RANDOM = np.random.default_rng(7)

@@ -4,15 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.policy.asks import at_checks, every
-from retrim.core.policy.choice import Choice, choose, part_of, split_at
-from retrim.core.policy.compare import Policy, compare
-from retrim.core.policy.cut import cut, equal_rows
-from retrim.core.policy.fitting import Job, Scored
-from retrim.core.policy.matrix import Delays, LossMatrix
-from retrim.core.policy.page import page
-from retrim.core.policy.periodic import periodic, phases
-from retrim.core.policy.played import Setting
+from retrim.decision.policy import FitJob, FitLosses, LossMatrix, PolicyDelays, cut, equal_rows
+from retrim.decision.policy_compare import (
+    Policy,
+    PolicyChoice,
+    choose,
+    compare_policies,
+    part_of,
+    periodic,
+    phases,
+    split_at,
+)
+from retrim.decision.policy_page import page
+from retrim.decision.policy_play import Setting, at_checks, every
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 WINDOWS, ROWS = 20, 10
@@ -28,12 +32,12 @@ def made(totals: np.ndarray, *, late: int = 0) -> Setting:
     """A history whose model i loses `totals[i, j]` a row in window j."""
     whole = cut(equal_rows((WINDOWS + 1) * ROWS, first=ROWS, windows=WINDOWS), blocks=1, block_rows=2)
     scored = [
-        Scored(Job("all", origin), totals[origin, whole.window[whole.first_cell(origin) :]] * 2.0, 10)
+        FitLosses(FitJob("all", origin), totals[origin, whole.window[whole.first_cell(origin) :]] * 2.0, 10)
         for origin in range(WINDOWS)
     ]
     matrix = LossMatrix.of(("all",), whole, scored, usual_rows=ROWS, back=0)
     moments = [START + pd.Timedelta(number, "D") for number in range(WINDOWS + 1)]
-    return Setting(matrix, (0,), Delays(late, 0, 0), 1, moments, 0, None)
+    return Setting(matrix, (0,), PolicyDelays(late, 0, 0), 1, moments, 0, None)
 
 
 def aging(rate: float, *, late: int = 0) -> Setting:
@@ -42,7 +46,7 @@ def aging(rate: float, *, late: int = 0) -> Setting:
     return made(1.0 + rate * np.maximum(age, 0), late=late)
 
 
-def chosen(setting: Setting, price: float, *, shipped: str = "never") -> Choice:
+def chosen(setting: Setting, price: float, *, shipped: str = "never") -> PolicyChoice:
     return choose(
         setting,
         [NEVER, ALWAYS, WAITING],
@@ -122,7 +126,7 @@ def test_a_part_begins_with_the_model_made_just_before_it() -> None:
 
 def test_the_ratio_is_over_hindsight_and_the_probe_is_told_apart() -> None:
     # By hand: with a price of 0 always is what hindsight does.
-    (outcome,) = compare(aging(1.0), [ALWAYS], price=0.0, fits_per_retraining=1.0)
+    (outcome,) = compare_policies(aging(1.0), [ALWAYS], price=0.0, fits_per_retraining=1.0)
 
     assert (outcome.ratio, outcome.probe_cost) == (pytest.approx(1.0), 0.0)
 

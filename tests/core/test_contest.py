@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.bundle import Predictor
-from retrim.core.contest import may_compete, settle, shortlist
-from retrim.core.fairness.params import GroupParams
-from retrim.core.fairness.thresholds import Thresholds
-from retrim.core.gate import Check, Verdict
-from retrim.core.view import FeatureView
+from retrim.features.view import FeatureView
+from retrim.gate.previous_champions import may_compete, settle, shortlist
+from retrim.gate.verdict import Check, Verdict
+from retrim.training.bundle import Predictor
+from retrim.training.groups import GroupParams, Thresholds
 
 VIEW = FeatureView({"x": "number"}, {}, "y", "regression", ())
 START = pd.Timestamp("2024-01-01", tz="UTC")

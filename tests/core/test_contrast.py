@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.core.contrast import changes, feature_changes, flat, moved, packages, said, step_changes
-from retrim.core.view import FeatureView
+from retrim.card.diff import changes, feature_changes, flat, moved, packages, said, step_changes
+from retrim.features.view import FeatureView
 from tests.core.prepare.tables import data, rows, step
 
 PLAIN = st.dictionaries(st.text("abc", min_size=1, max_size=2), st.integers(0, 3))

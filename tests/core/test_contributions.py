@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.contributions import check_sums, importance
-from retrim.core.models import MODELS, Model, outputs
-from retrim.core.view import FeatureView
 from retrim.errors import RefusedError, RetrimError
+from retrim.features.view import FeatureView
+from retrim.training.contributions import check_sums, importance
+from retrim.training.estimators import MODELS, Model, outputs
 
 VIEW = FeatureView({"x": "number", "n": "number"}, {}, "y", "binary", ("not yes", "yes"))
 DRAW = np.random.default_rng(4)

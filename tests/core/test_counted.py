@@ -3,14 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from retrim.core.drift.alarms import AlarmParams
-from retrim.core.drift.cells import Counts
-from retrim.core.drift.joint import JointParams
-from retrim.core.drift.params import DriftParams
-from retrim.core.drift.profile import ColumnProfile, ProfileParams
-from retrim.core.policy.alarmed import Alarmed
-from retrim.core.policy.counted import Counted, count_windows
-from retrim.core.policy.named import _usual_ks, _usual_psi
+from retrim.decision.policy_compare import Counted, WindowAlarms, _usual_ks, _usual_psi, count_windows
+from retrim.drift.alarms import AlarmParams
+from retrim.drift.cells import Counts
+from retrim.drift.joint import JointParams
+from retrim.drift.params import DriftParams
+from retrim.drift.profile import ColumnProfile, ProfileParams
 
 FIRST, ROWS, WINDOWS, CHUNKS = 1000, 200, 8, 5
 EDGES = FIRST + ROWS * np.arange(WINDOWS + 1)
@@ -101,7 +99,7 @@ def test_parts_of_a_window_are_counted_and_add_up_to_it() -> None:
 
 
 def test_calibrated_alarms_see_what_changed_and_nothing_else() -> None:
-    looked = Alarmed(counted(shift_from=3, parts=4), SETTINGS, EVERY, task="regression")
+    looked = WindowAlarms(counted(shift_from=3, parts=4), SETTINGS, EVERY, task="regression")
 
     assert looked(3, 3, None) == ("x", "kind")
     assert [looked(2, window, None) for window in range(3)] == [()] * 3
@@ -109,8 +107,8 @@ def test_calibrated_alarms_see_what_changed_and_nothing_else() -> None:
 
 def test_thresholds_that_noise_passes_raise_no_alarm() -> None:
     history = counted(shift_from=7, parts=4)
-    by_alarms = Alarmed(history, SETTINGS, EVERY, task="regression")
-    by_thresholds = Alarmed(history, SETTINGS.model_copy(update={"alarms": None}), EVERY, task="regression")
+    by_alarms = WindowAlarms(history, SETTINGS, EVERY, task="regression")
+    by_thresholds = WindowAlarms(history, SETTINGS.model_copy(update={"alarms": None}), EVERY, task="regression")
 
     assert [by_alarms(2, window, None) for window in range(2, 7)] == [()] * 5
     assert [by_thresholds(2, window, None) for window in range(2, 7)] != [()] * 5
@@ -119,7 +117,7 @@ def test_thresholds_that_noise_passes_raise_no_alarm() -> None:
 def test_a_model_of_few_parts_is_held_to_the_thresholds() -> None:
     history = counted(shift_from=7)
     with_alarms, without = (
-        Alarmed(history, SETTINGS.model_copy(update=changed), EVERY, task="regression")
+        WindowAlarms(history, SETTINGS.model_copy(update=changed), EVERY, task="regression")
         for changed in ({}, {"alarms": None})
     )
 

@@ -7,11 +7,9 @@ import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrim.core.account import EMPTY, Account
-from retrim.core.band import Band
-from retrim.core.history import Past, PastCheck, PastRun, Settlement, standing
-from retrim.core.rolled_back import RolledBack, after_rollback
-from retrim.core.triggers import Decision, Evidence, TriggerParams, decide
+from retrim.decision.account import EMPTY, AccumulatedGain, Band
+from retrim.decision.history import Acknowledgement, CheckHistory, PastCheck, PastRun, summarise_checks
+from retrim.decision.rules import Decision, Evidence, RolledBack, TriggerParams, after_rollback, decide
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 NEEDED = 24  # rows that matured after a rollback, before anything starts by itself
@@ -45,7 +43,7 @@ class Life:
     runs: list[PastRun] = field(default_factory=list)
     checks: list[PastCheck] = field(default_factory=list)
     asked: list[pd.Timestamp] = field(default_factory=list)
-    settled: list[Settlement] = field(default_factory=list)
+    settled: list[Acknowledgement] = field(default_factory=list)
     champion: int | None = None
     newest: int = 0
     back: RolledBack | None = None
@@ -66,7 +64,7 @@ class Life:
             last = self.decisions[-1][1]
             up = [said.rule for said in last.said if said.fires and said.rule != "account"]
             waits = up if last.outcome == "held" else last.held
-            self.settled.append(Settlement(self.now, tuple(rule for rule in up if rule in waits)))
+            self.settled.append(Acknowledgement(self.now, tuple(rule for rule in up if rule in waits)))
             self.now += pd.Timedelta("1h")
         if step["rolls_back"] and self.champion is not None and self.champion > 1:
             self.back = RolledBack(self.champion - 1, self.champion, self.now, rows=0, needed=NEEDED)
@@ -78,7 +76,7 @@ class Life:
         evidence = Evidence(
             now=self.now,
             champion=self.champion,
-            account=Account(9.0, 1.0) if step["account"] else EMPTY,
+            account=AccumulatedGain(9.0, 1.0) if step["account"] else EMPTY,
             deposited=None,
             price=5.0,
             errors=2.0,
@@ -89,8 +87,10 @@ class Life:
             estimate=step["loss"],
             band=Band(1.0, 0.1, 0.1),
             labels_until=self.labels_until,
-            **standing(
-                Past(self.runs, self.checks, self.asked, self.settled), champion=self.champion, drifted=step["drift"]
+            **summarise_checks(
+                CheckHistory(self.runs, self.checks, self.asked, self.settled),
+                champion=self.champion,
+                drifted=step["drift"],
             ),
         )
         decision = after_rollback(decide(evidence, self.params), self.back)

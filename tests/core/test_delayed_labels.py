@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from retrim.core.metrics import row_losses
-from retrim.core.models import MODELS
-from retrim.core.table import DataParams, assemble, mature
-from retrim.core.view import FeatureView
+from retrim.features.view import FeatureView
+from retrim.stats.metrics import row_losses
+from retrim.table.data import DataParams, assemble, mature
+from retrim.training.estimators import MODELS
 from tests.churn import TERM, churn
 
 ROWS, SLIDING, AHEAD = 5000, 600, 400

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.detectable import Detectable, detectable
-from retrim.core.gate import GateParams, judge
+from retrim.gate.detectable import Detectable, detectable
+from retrim.gate.losses import judge
+from retrim.gate.verdict import GateParams
 from tests.gates import make_gate
 
 GATE = make_gate(min_rows=100, min_gain=0.0, folds=1, worst_fold=10.0)

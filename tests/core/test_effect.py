@@ -6,11 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.effect import Compared, compare, counted, judged_keys
-from retrim.core.gate.relative import Gain, Resampling
-from retrim.core.slices import SliceParams
-from retrim.core.tried_settings import changed, refuse_facts, refuse_other_facts, value_at
+from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError
+from retrim.gate.relative_loss import RelativeGain, Resampling
+from retrim.gate.what_if import (
+    ComparedWays,
+    changed,
+    compare_ways,
+    counted,
+    judged_keys,
+    refuse_facts,
+    refuse_other_facts,
+    value_at,
+)
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 SLICES = SliceParams(cells=2, levels=5, least_rows=5, most_share=0.9, errors=3.0, kept=3)
@@ -22,10 +30,10 @@ def table(rows: int) -> pd.DataFrame:
     return pd.DataFrame({"_key": [f"{row:03d}" for row in range(rows)], "_event": event, "_due": event})
 
 
-def compared(before: np.ndarray, after: np.ndarray) -> Compared:
+def compared(before: np.ndarray, after: np.ndarray) -> ComparedWays:
     rows = table(len(before)).assign(half=["a", "b"] * (len(before) // 2))
     said: dict[str, Any] = {"confidence": 0.95, "slice_confidence": 0.95, "resampling": RESAMPLING}
-    return compare(before, after, rows, {"half": "category"}, origins=1, slices=SLICES, **said)
+    return compare_ways(before, after, rows, {"half": "category"}, origins=1, slices=SLICES, **said)
 
 
 class TestTheWindowThatCounts:
@@ -88,7 +96,7 @@ def test_slices_stand_with_the_worst_first() -> None:
 def test_the_gain_is_that_of_the_gate() -> None:
     made = compared(np.full(100, 2.0), np.full(100, 1.5))
 
-    assert made.gain == Gain(0.25, 0.25, 0.25, 0.95)
+    assert made.gain == RelativeGain(0.25, 0.25, 0.25, 0.95)
 
 
 class TestSettingsSetOtherwise:

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from retrim.core.backtest import BacktestParams
-from retrim.core.enough import FAR, cut_first, enough_at, rows_missing
-from retrim.core.tuning import TuneParams
-from retrim.core.windows import SplitParams
+from retrim.stats.windows import SplitParams
+from retrim.training.enough_rows import FAR, cut_first, enough_at, rows_missing
+from retrim.training.recipe import BacktestParams
+from retrim.training.tuning import TuneParams
 
 SPLIT = SplitParams(judge_rows=48, sliding_rows=200)
 BACKTEST = BacktestParams(origins=2, origin_rows=48, interval=0.8)

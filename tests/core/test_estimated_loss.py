@@ -3,24 +3,24 @@
 import numpy as np
 import pytest
 
-from retrim.core.drift.performance import Scored, Seen, estimate_loss, expected_losses, quality
-from retrim.core.metrics import row_losses
+from retrim.drift.performance import ChampionRows, ScoredEstimate, estimate_loss, expected_losses, quality
+from retrim.stats.metrics import row_losses
 
 DRAW = np.random.default_rng(7)
 
 
-def noisy(n: int, *, share: float) -> tuple[Seen, np.ndarray]:
+def noisy(n: int, *, share: float) -> tuple[ChampionRows, np.ndarray]:
     """Rows of a regression predicted as 0, of which a share (feature 1) has errors ten times as large."""
     hard = (DRAW.random(n) < share).astype(float)
     losses = np.abs(DRAW.normal(0, np.where(hard == 1, 10.0, 1.0)))
-    return Seen(np.column_stack([hard, DRAW.normal(size=n)]), np.zeros(n)), losses
+    return ChampionRows(np.column_stack([hard, DRAW.normal(size=n)]), np.zeros(n)), losses
 
 
-def coins(n: int, *, spread: float) -> tuple[Seen, np.ndarray]:
+def coins(n: int, *, spread: float) -> tuple[ChampionRows, np.ndarray]:
     """Rows of a binary task whose probabilities are right, the surer the larger the spread."""
     p = 1 / (1 + np.exp(-DRAW.normal(0, spread, n)))
     actual = (DRAW.random(n) < p).astype("int64")
-    return Seen(p[:, None], p), row_losses("log_loss", actual, p)
+    return ChampionRows(p[:, None], p), row_losses("log_loss", actual, p)
 
 
 def test_the_expected_log_loss_of_a_coin_is_its_entropy() -> None:
@@ -50,7 +50,7 @@ def test_a_classifier_less_sure_of_new_rows_is_estimated_to_lose_what_it_loses()
 
 def test_a_classifier_that_is_too_sure_is_scaled_by_what_is_known() -> None:
     seen, losses = coins(4000, spread=2.0)
-    sure = Seen(seen.matrix, seen.predicted**3 / (seen.predicted**3 + (1 - seen.predicted) ** 3))
+    sure = ChampionRows(seen.matrix, seen.predicted**3 / (seen.predicted**3 + (1 - seen.predicted) ** 3))
     found = estimate_loss(sure, 2 * losses, sure, task="binary", loss="log_loss", seed=1)
 
     assert found is not None
@@ -81,7 +81,7 @@ def test_it_is_the_same_when_asked_again() -> None:
 
 
 def test_its_quality_is_the_mean_error_beside_that_of_no_estimate() -> None:
-    scored = [Scored("a", 10, 4.0, 1.0, 5.0), Scored("b", 10, 4.0, 5.0, 3.0)]
+    scored = [ScoredEstimate("a", 10, 4.0, 1.0, 5.0), ScoredEstimate("b", 10, 4.0, 5.0, 3.0)]
 
     assert quality(scored) == {"scored": 2, "off": 0.25, "naive_off": 0.75}
     assert quality([]) is None

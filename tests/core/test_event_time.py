@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from retrim.core.init.event_time import likeliest
+from retrim.profile.dates import likeliest
 
 ROWS = 400
 SORTED = pd.Series(pd.date_range("2024-01-01", periods=ROWS, freq="1D", tz="UTC"))

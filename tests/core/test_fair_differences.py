@@ -8,12 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from retrim.core.fairness.calibration import calibration
-from retrim.core.fairness.checks import fairness_checks
-from retrim.core.fairness.differences import furthest
-from retrim.core.fairness.figures import Bootstrap, by_group, drawn
-from retrim.core.fairness.outcomes import Outcomes
-from retrim.core.fairness.standing import stand
+from retrim.gate.fairness import Bootstrap, by_group, calibration, drawn, fairness_checks, furthest, measure_groups
+from retrim.training.groups import Outcomes
 from tests.fairness import make_fairness
 
 HOW = Bootstrap(block_rows=10, draws=300, seed=7)
@@ -42,7 +38,7 @@ def refused(seed: int, *, limit: float, **how: Any) -> bool:
 def checks_of(outcomes: Outcomes, names: np.ndarray, **changed: Any) -> list[Any]:
     params = make_fairness(**{"groups": GROUPS, "at_most": {MISSES: 0.1}, **changed})
     rows = pd.DataFrame({"sex": pd.Series(names, dtype="str")})
-    standing = stand("challenger", outcomes, np.zeros(len(names)), rows, params, HOW)
+    standing = measure_groups("challenger", outcomes, np.zeros(len(names)), rows, params, HOW)
     return fairness_checks(standing, params)
 
 

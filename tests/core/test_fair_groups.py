@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.fairness.fits import require_fit
-from retrim.core.fairness.groups import crossed, group_of
-from retrim.core.fairness.params import FairnessParams, GroupParams
-from retrim.core.table import DataParams
 from retrim.errors import BadInputError
+from retrim.table.data import DataParams
+from retrim.training.groups import FairnessParams, GroupParams, crossed, group_of, require_fit
 from tests.conftest import SHOP
 from tests.fairness import make_fairness
 

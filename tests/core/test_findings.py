@@ -6,13 +6,12 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.drift.alarms import Asked
-from retrim.core.drift.finding import Finding
-from retrim.core.drift.findings import findings
-from retrim.core.drift.params import DriftParams
-from retrim.core.drift.profile import ProfileParams, make_profile
-from retrim.core.table import ColumnType
+from retrim.drift.alarms import AlarmRequest
+from retrim.drift.findings import DriftFinding, findings
+from retrim.drift.params import DriftParams
+from retrim.drift.profile import ProfileParams, make_profile
 from retrim.errors import BadInputError
+from retrim.table.data import ColumnType
 
 GIVEN: dict[str, Any] = {
     "numeric": {"psi": {"cells": 10}, "ks": {}},
@@ -48,7 +47,7 @@ BEFORE, AFTER = window("2026-01-01", rows=2400, seed=1), window("2026-05-01", ro
 
 def found(
     before: pd.DataFrame, after: pd.DataFrame, *, importances: dict[str, float] | None = None, **changed: Any
-) -> list[Finding]:
+) -> list[DriftFinding]:
     columns = {name: COLUMNS.get(name, "number") for name in before.columns if name != "_event"}
     profile = make_profile(before, columns, KEPT, time="_event")
     params = DriftParams(**{**GIVEN, **changed})
@@ -225,11 +224,13 @@ def test_settings_that_do_not_fit_are_refused(changed: dict[str, Any], message: 
 # --- calibrated
 
 
-def asked(rate: float = 0.01) -> Asked:
-    return Asked(rate=rate, share=1.0, draws=1000, seed=1)
+def asked(rate: float = 0.01) -> AlarmRequest:
+    return AlarmRequest(rate=rate, share=1.0, draws=1000, seed=1)
 
 
-def calibrated_found(before: pd.DataFrame, after: pd.DataFrame, alarms: Asked) -> dict[tuple[str, str], Finding]:
+def calibrated_found(
+    before: pd.DataFrame, after: pd.DataFrame, alarms: AlarmRequest
+) -> dict[tuple[str, str], DriftFinding]:
     profile = make_profile(before, COLUMNS, KEPT, time="_event")
     params = DriftParams(**GIVEN)
     every = findings(profile, after, params, time="_event", importances={}, alarms=alarms)
@@ -254,7 +255,7 @@ def test_a_calibrated_finding_says_what_moved_by_how_much_and_what_could_have_be
 
 def test_a_share_of_the_alarms_makes_p_values_larger():
     whole = calibrated_found(BEFORE, AFTER, asked())["heat", "ks"]
-    part = calibrated_found(BEFORE, AFTER, Asked(rate=0.01, share=0.25, draws=1000, seed=1))["heat", "ks"]
+    part = calibrated_found(BEFORE, AFTER, AlarmRequest(rate=0.01, share=0.25, draws=1000, seed=1))["heat", "ks"]
 
     assert part.p_value == pytest.approx(min(4 * (whole.p_value or 0), 1))
 

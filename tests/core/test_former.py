@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrim.core.former import Formers, judge_formers, restore_instead
-from retrim.core.triggers import Decision
+from retrim.decision.previous_champions import PreviousChampions, judge_formers, restore_instead
+from retrim.decision.rules import Decision
 from tests.gates import make_gate
 
 GATE = make_gate(min_rows=100)
@@ -14,7 +14,7 @@ DRAW = np.random.default_rng(7)
 LIVE = DRAW.gamma(4, 1, 400)
 
 
-def judged(**losses: np.ndarray) -> Formers:
+def judged(**losses: np.ndarray) -> PreviousChampions:
     found = judge_formers({int(name[1:]): each for name, each in losses.items()}, LIVE, GATE, draws=500, block_rows=10)
     assert found is not None
     return found

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.canonical import to_json
-from retrim.core.gate import GateParams, Verdict, judge, recency
-from retrim.core.resample import mean_error
+from retrim.gate.losses import judge, recency
+from retrim.gate.verdict import GateParams, Verdict
+from retrim.stats.bootstrap import mean_error
+from retrim.stats.canonical import to_json
 from tests.gates import make_gate
 
 ROWS = 400

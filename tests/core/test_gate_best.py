@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from retrim.core.gate.best import corrected_gain
-from retrim.core.gate.relative import Resampling
+from retrim.gate.losses import corrected_gain
+from retrim.gate.relative_loss import Resampling
 
 ROWS = 400
 RESAMPLING = Resampling(100, 10, 7)

@@ -5,25 +5,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrim.core.gate.calibration import calibration, miscalibration
-from retrim.core.gate.evidence import Scored, Stated
-from retrim.core.gate.params import CalibrationParams
-from retrim.core.gate.relative import Resampling
-from retrim.core.gate.verdict import mark_of
+from retrim.gate.models import calibration, miscalibration
+from retrim.gate.relative_loss import Resampling
+from retrim.gate.verdict import CalibrationParams, ScoredModel, StatedInterval, mark_of
 
 RESAMPLING = Resampling(400, 10, 7)
-NORMAL = Stated(0.8, -1.2816, 1.2816)
+NORMAL = StatedInterval(0.8, -1.2816, 1.2816)
 
 
 def limit(**changed: Any) -> CalibrationParams:
     return CalibrationParams.model_validate({"bins": 10, "worse": 0.05, "most": None, "confidence": 0.95, **changed})
 
 
-def binary(predicted: np.ndarray, actual: np.ndarray) -> Scored:
-    return Scored(predicted, actual.astype("int64"), ("no", "yes"), np.zeros(len(actual)), None)
+def binary(predicted: np.ndarray, actual: np.ndarray) -> ScoredModel:
+    return ScoredModel(predicted, actual.astype("int64"), ("no", "yes"), np.zeros(len(actual)), None)
 
 
-def drawn(rows: int, *, off: float, seed: int) -> tuple[Scored, Scored]:
+def drawn(rows: int, *, off: float, seed: int) -> tuple[ScoredModel, ScoredModel]:
     """A challenger whose chances are too high by `off`, and a champion whose chances are right."""
     draw = np.random.default_rng(seed)
     chance = draw.uniform(0.05, 0.75, size=rows)
@@ -31,11 +29,11 @@ def drawn(rows: int, *, off: float, seed: int) -> tuple[Scored, Scored]:
     return binary(chance + off, happened), binary(chance, happened)
 
 
-def regression(rows: int, *, sd: float, seed: int, stated: Stated | None = NORMAL) -> Scored:
-    return Scored(np.zeros(rows), np.random.default_rng(seed).normal(0, sd, rows), (), np.zeros(rows), stated)
+def regression(rows: int, *, sd: float, seed: int, stated: StatedInterval | None = NORMAL) -> ScoredModel:
+    return ScoredModel(np.zeros(rows), np.random.default_rng(seed).normal(0, sd, rows), (), np.zeros(rows), stated)
 
 
-def error_of(scored: Scored, **changed: Any) -> float:
+def error_of(scored: ScoredModel, **changed: Any) -> float:
     found = miscalibration(scored, limit(**changed), RESAMPLING)
     assert found is not None
     return found.error
@@ -56,7 +54,7 @@ def test_with_many_classes_the_chance_is_that_of_the_class_called() -> None:
     # Class 2 is called with 0.6 on all rows, and is right on half of them; one class was never seen.
     predicted = np.tile([0.1, 0.3, 0.6], (8, 1))
     actual = np.array([2, 2, 2, 2, 0, 1, 1, -1])
-    scored = Scored(predicted, actual, ("a", "b", "c"), np.zeros(8), None)
+    scored = ScoredModel(predicted, actual, ("a", "b", "c"), np.zeros(8), None)
 
     assert error_of(scored) == pytest.approx(0.1)
 
@@ -64,7 +62,7 @@ def test_with_many_classes_the_chance_is_that_of_the_class_called() -> None:
 def test_of_a_regression_it_is_how_far_the_coverage_is_from_what_was_stated() -> None:
     # Six of eight rows lie within -1 and 1.
     actual = np.array([0.0, 0.5, -0.5, 1.0, -1.0, 0.2, 3.0, -2.0])
-    scored = Scored(np.zeros(8), actual, (), np.zeros(8), Stated(0.9, -1.0, 1.0))
+    scored = ScoredModel(np.zeros(8), actual, (), np.zeros(8), StatedInterval(0.9, -1.0, 1.0))
 
     assert error_of(scored) == pytest.approx(0.15)
 
@@ -166,9 +164,9 @@ RECORD = {"interval": {"level": 0.8, "residuals": {"all": [-1.0, 1.0], "refit-al
 
 @pytest.mark.parametrize(("name", "high"), [("all", 1.0), ("sliding", 1.0), ("refit-all", 2.0), ("refit-sliding", 2.0)])
 def test_a_window_that_never_differed_has_the_interval_of_its_own_recipe_on_all_rows(name: str, high: float) -> None:
-    assert Stated.of(RECORD, name) == Stated(0.8, -high, high)
+    assert StatedInterval.of(RECORD, name) == StatedInterval(0.8, -high, high)
 
 
 @pytest.mark.parametrize("record", [{}, {"interval": None}])
 def test_an_older_bundle_states_no_interval(record: dict[str, Any]) -> None:
-    assert Stated.of(record, "all") is None
+    assert StatedInterval.of(record, "all") is None

@@ -3,18 +3,17 @@
 import numpy as np
 import pytest
 
-from retrim.core.gate.churn import churn
-from retrim.core.gate.evidence import Scored
-from retrim.core.gate.relative import Resampling
-from retrim.core.gate.verdict import Check
+from retrim.gate.models import churn
+from retrim.gate.relative_loss import Resampling
+from retrim.gate.verdict import Check, ScoredModel
 
 
-def scored(predicted: np.ndarray, classes: tuple[str, ...] = (), actual: np.ndarray | None = None) -> Scored:
+def scored(predicted: np.ndarray, classes: tuple[str, ...] = (), actual: np.ndarray | None = None) -> ScoredModel:
     rows = len(predicted)
-    return Scored(predicted, np.zeros(rows) if actual is None else actual, classes, np.zeros(rows), None)
+    return ScoredModel(predicted, np.zeros(rows) if actual is None else actual, classes, np.zeros(rows), None)
 
 
-def changed(challenger: Scored, champion: Scored, *, most: float | None = None) -> Check:
+def changed(challenger: ScoredModel, champion: ScoredModel, *, most: float | None = None) -> Check:
     found = churn(challenger, champion, most=most, confidence=0.95, resampling=Resampling(400, 10, 7))
     assert found is not None
     return found

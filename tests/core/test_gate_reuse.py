@@ -4,17 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.gate import Used, confidence_of, judge, uses
-from retrim.core.gate.reuse import reuse, spent
+from retrim.gate.losses import confidence_of, judge
+from retrim.gate.reuse import EarlierVerdict, reuse, spent, uses
 from tests.gates import make_gate
 
 EVENTS = pd.Series(pd.date_range("2024-01-01", periods=100, freq="1h", tz="UTC"))
 GATE = make_gate(min_rows=2, min_gain=0.0, harm=None, worst_fold=9.0)
 
 
-def used(first: int, last: int) -> Used:
+def used(first: int, last: int) -> EarlierVerdict:
     """An earlier verdict on rows `first` to `last`, both included."""
-    return Used(1, EVENTS[first], EVENTS[last])
+    return EarlierVerdict(1, EVENTS[first], EVENTS[last])
 
 
 def test_rows_that_judged_in_part_count_in_part() -> None:

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.gate.params import GateSliceParams
-from retrim.core.gate.relative import Resampling
-from retrim.core.gate.slices import worst_slice
-from retrim.core.gate.verdict import Check
-from retrim.core.slices import SliceParams
+from retrim.drift.slices import SliceParams
+from retrim.gate.models import worst_slice
+from retrim.gate.relative_loss import Resampling
+from retrim.gate.verdict import Check, GateSliceParams
 
 ROWS = 600
 CUT = SliceParams(cells=4, levels=24, least_rows=30, most_share=0.5, errors=3.0, kept=10)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.policy.hindsight import best, frontier
-from retrim.core.policy.matrix import Delays
+from retrim.decision.policy import PolicyDelays
+from retrim.decision.policy_play import best_in_hindsight, frontier
 
 WINDOWS = 6
 
@@ -21,7 +21,7 @@ def random_totals(seed: int, kinds: int) -> np.ndarray:
     return totals
 
 
-def cost_of(totals: np.ndarray, checks: tuple[int, ...], delays: Delays, price: float) -> float:
+def cost_of(totals: np.ndarray, checks: tuple[int, ...], delays: PolicyDelays, price: float) -> float:
     """Loss of a schedule, window by window, the best training window for each of its models, and its price."""
     spans = [(0, 0), *((max(check - delays.age, 0), check + delays.deployment) for check in checks)]
     ends = [*(since for _, since in spans[1:]), WINDOWS]
@@ -29,7 +29,7 @@ def cost_of(totals: np.ndarray, checks: tuple[int, ...], delays: Delays, price: 
     return float(sum(losses) + price * len(checks))
 
 
-def schedules(delays: Delays) -> list[tuple[int, ...]]:
+def schedules(delays: PolicyDelays) -> list[tuple[int, ...]]:
     """Every schedule in which no retraining begins while another is on its way."""
     wait = max(delays.deployment, 1)
     possible = range(1, WINDOWS - delays.deployment)
@@ -52,10 +52,10 @@ case = given(
 def test_no_schedule_costs_less(
     seed: int, kinds: int, labels: int, deployment: int, held_back: int, price: float
 ) -> None:
-    totals, delays = random_totals(seed, kinds), Delays(labels, deployment, held_back)
+    totals, delays = random_totals(seed, kinds), PolicyDelays(labels, deployment, held_back)
     costs = [cost_of(totals, checks, delays, price) for checks in schedules(delays)]
 
-    assert best(totals, delays, price=price).cost(price) == pytest.approx(min(costs))
+    assert best_in_hindsight(totals, delays, price=price).cost(price) == pytest.approx(min(costs))
 
 
 @case
@@ -63,8 +63,8 @@ def test_no_schedule_costs_less(
 def test_its_cost_is_that_of_its_own_checks(
     seed: int, kinds: int, labels: int, deployment: int, held_back: int, price: float
 ) -> None:
-    totals, delays = random_totals(seed, kinds), Delays(labels, deployment, held_back)
-    found = best(totals, delays, price=price)
+    totals, delays = random_totals(seed, kinds), PolicyDelays(labels, deployment, held_back)
+    found = best_in_hindsight(totals, delays, price=price)
 
     assert found.cost(price) == pytest.approx(cost_of(totals, found.checks, delays, price))
 
@@ -77,23 +77,23 @@ def test_a_longer_delay_never_lowers_its_cost_where_a_newer_model_is_never_worse
     aging = np.random.default_rng(seed).gamma(0.7, 2.0, size=(1, WINDOWS, WINDOWS))
     totals = np.cumsum(aging[:, ::-1], axis=1)[:, ::-1]  # the older a model, the more it loses on each window
     totals[:, np.arange(WINDOWS)[:, None] > np.arange(WINDOWS)] = np.nan
-    now = best(totals, Delays(labels, deployment, 0), price=price).cost(price)
+    now = best_in_hindsight(totals, PolicyDelays(labels, deployment, 0), price=price).cost(price)
 
-    assert best(totals, Delays(labels + 1, deployment, 0), price=price).cost(price) >= now - 1e-9
-    assert best(totals, Delays(labels, deployment + 1, 0), price=price).cost(price) >= now - 1e-9
+    assert best_in_hindsight(totals, PolicyDelays(labels + 1, deployment, 0), price=price).cost(price) >= now - 1e-9
+    assert best_in_hindsight(totals, PolicyDelays(labels, deployment + 1, 0), price=price).cost(price) >= now - 1e-9
 
 
 @given(seed=st.integers(0, 10_000), kinds=st.integers(1, 2))
 @settings(max_examples=50, deadline=None)
 def test_free_retrainings_leave_nothing_to_gain_by_always_retraining(seed: int, kinds: int) -> None:
-    totals, delays = random_totals(seed, kinds), Delays(0, 0, 0)
+    totals, delays = random_totals(seed, kinds), PolicyDelays(0, 0, 0)
     always = cost_of(totals, tuple(range(1, WINDOWS)), delays, 0.0)
 
-    assert best(totals, delays, price=0.0).cost(0.0) <= always + 1e-9
+    assert best_in_hindsight(totals, delays, price=0.0).cost(0.0) <= always + 1e-9
 
 
 def test_a_price_above_every_gain_retrains_never() -> None:
-    assert best(random_totals(3, 2), Delays(0, 0, 0), price=1e6).checks == ()
+    assert best_in_hindsight(random_totals(3, 2), PolicyDelays(0, 0, 0), price=1e6).checks == ()
 
 
 def test_the_one_retraining_that_pays_is_found() -> None:
@@ -101,16 +101,16 @@ def test_the_one_retraining_that_pays_is_found() -> None:
     totals = np.ones((1, WINDOWS, WINDOWS))
     totals[0, :4, 3:] = 5.0
 
-    assert best(totals, Delays(0, 0, 0), price=1.0).checks == (4,)
+    assert best_in_hindsight(totals, PolicyDelays(0, 0, 0), price=1.0).checks == (4,)
 
 
 @given(seed=st.integers(0, 10_000), kinds=st.integers(1, 2), labels=st.integers(0, 2))
 @settings(max_examples=50, deadline=None)
 def test_the_frontier_goes_from_never_down_to_what_free_retrainings_leave(seed: int, kinds: int, labels: int) -> None:
-    totals, delays = random_totals(seed, kinds), Delays(labels, 0, 0)
+    totals, delays = random_totals(seed, kinds), PolicyDelays(labels, 0, 0)
     found = frontier(totals, delays)
     losses = [loss for _, loss in found]
 
     assert found[0] == (0, pytest.approx(cost_of(totals, (), delays, 0.0)))
-    assert losses[-1] == pytest.approx(best(totals, delays, price=0.0).loss)
+    assert losses[-1] == pytest.approx(best_in_hindsight(totals, delays, price=0.0).loss)
     assert losses == pytest.approx(sorted(losses, reverse=True))

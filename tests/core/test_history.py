@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.core.history import Deferral, Past, PastCheck, PastRun, Settlement, standing
+from retrim.decision.history import Acknowledgement, CheckHistory, Deferral, PastCheck, PastRun, summarise_checks
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 
@@ -26,8 +26,8 @@ def check(
 
 
 def stands(*, runs: Any = (), checks: Any = (), asked: Any = (), settled: Any = ()) -> dict[str, Any]:
-    answers = [Settlement(day(each), ("drift",)) for each in settled]
-    return standing(Past(runs, checks, [day(each) for each in asked], answers), champion=1, drifted=())
+    answers = [Acknowledgement(day(each), ("drift",)) for each in settled]
+    return summarise_checks(CheckHistory(runs, checks, [day(each) for each in asked], answers), champion=1, drifted=())
 
 
 @pytest.mark.parametrize(("asked", "held"), [((), ("drift",)), ((2,), ("drift",)), ((3,), ()), ((4,), ())])
@@ -49,14 +49,14 @@ def test_a_settled_alarm_is_answered_while_checks_carry_it_on() -> None:
 
 
 def test_a_settled_alarm_of_another_version_is_none() -> None:
-    past = Past((), [PastCheck(day(3), 2, (), (), ("drift",))], ())
+    past = CheckHistory((), [PastCheck(day(3), 2, (), (), ("drift",))], ())
 
-    assert standing(past, champion=1, drifted=())["settled"] == ()
+    assert summarise_checks(past, champion=1, drifted=())["settled"] == ()
 
 
 def test_a_settled_timetable_is_counted_anew_and_not_silenced() -> None:
-    settled = [Settlement(day(3), ("schedule",)), Settlement(day(4), ("drift",))]
-    found = standing(Past((), [check(2)], (), settled), champion=1, drifted=())
+    settled = [Acknowledgement(day(3), ("schedule",)), Acknowledgement(day(4), ("drift",))]
+    found = summarise_checks(CheckHistory((), [check(2)], (), settled), champion=1, drifted=())
 
     assert (found["timetable_settled"], found["settled"]) == (day(3), ("drift",))
 

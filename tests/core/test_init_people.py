@@ -3,9 +3,8 @@
 import pandas as pd
 import pytest
 
-from retrim.core.init.looks import Look
-from retrim.core.init.people import names_people
-from retrim.core.init.personal import personal
+from retrim.profile.people import names_people, personal
+from retrim.profile.raw_column import RawColumn
 
 PEOPLE = [
     "Karen Whitfield", "Thomas Oduya", "Priya Raman", "Lars Holm", "Mbali Dube", "Susan O'Neill", "Jean-Luc Moreau",
@@ -36,7 +35,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", ["driver", "Driver Name", "salesRep", "name", "who", "col_7", "Attending Physician"])
 def test_names_of_people_are_found_whatever_the_column_is_called(name: str) -> None:
-    look = Look(name, "text", pd.Series(PEOPLE * 40, dtype="str"))
+    look = RawColumn(name, "text", pd.Series(PEOPLE * 40, dtype="str"))
 
     assert personal(look) == "a person's name"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.init.rhythm import Rhythm, alike_rows
-from retrim.core.init.sizes import Choices, sizes
-from retrim.core.init.task import Aim
+from retrim.profile.columns_of_raw import Aim
+from retrim.profile.rhythm import Rhythm, alike_rows
+from retrim.profile.sizes import Choices, sizes
 
 AIM = Aim("regression", "number", None, "mae", ("mae",), "", "", None)
 HOURLY = Rhythm(

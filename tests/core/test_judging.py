@@ -6,22 +6,33 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrim.core.gate import Check, Shown, Size, Verdict, judge
-from retrim.core.policy.asks import at_checks, by_rules, every
-from retrim.core.policy.judging import Judging, Life
-from retrim.core.policy.matrix import Delays, LossMatrix
-from retrim.core.policy.play import play
-from retrim.core.policy.played import Answer, Live, Seen, Setting
+from retrim.decision.policy import LossMatrix, PolicyDelays
+from retrim.decision.policy_play import (
+    ChampionLife,
+    GateSimulation,
+    PolicyAnswer,
+    PolicyView,
+    ServedModel,
+    Setting,
+    at_checks,
+    by_rules,
+    every,
+    play_policy,
+)
+from retrim.gate.losses import judge
+from retrim.gate.size import Size
+from retrim.gate.support import ShownEvidence
+from retrim.gate.verdict import Check, Verdict
 from tests.core.test_play import ERRORS, MOMENTS, TRIGGERS
 from tests.core.turning import BLOCK_ROWS, BLOCKS, KINDS, USUAL, WINDOWS, losses_before, losses_of, matrix, rows_of
 from tests.gates import make_gate
 
 GATE = make_gate(min_rows=2, min_gain=0.01, harm=None, folds=2, worst_fold=0.5)
-AGED = Delays(0, 0, 1)
+AGED = PolicyDelays(0, 0, 1)
 
 
-def judging(rows: int = 20, **dials: float) -> Judging:
-    return Judging(GATE.model_copy(update=dials), rows, 400)
+def judging(rows: int = 20, **dials: float) -> GateSimulation:
+    return GateSimulation(GATE.model_copy(update=dials), rows, 400)
 
 
 def halved() -> LossMatrix:
@@ -39,14 +50,14 @@ def test_a_model_may_leave_out_part_of_a_window_and_is_judged_on_it() -> None:
 
 
 def test_what_is_made_in_the_middle_of_a_window_serves_the_next() -> None:
-    later = Setting(halved(), (0,), Delays(0, 0, 0), BLOCKS, MOMENTS, 0, None)
-    played = play(later, at_checks([5]), probes=False)
+    later = Setting(halved(), (0,), PolicyDelays(0, 0, 0), BLOCKS, MOMENTS, 0, None)
+    played = play_policy(later, at_checks([5]), probes=False)
     begin = rows_of(4)[10]
 
     assert played.losses[5] == pytest.approx(losses_before(begin, "all", rows_of(5)).sum() / USUAL)
 
 
-def setting(gate: Judging | None, kinds: tuple[int, ...] = (0,)) -> Setting:
+def setting(gate: GateSimulation | None, kinds: tuple[int, ...] = (0,)) -> Setting:
     return Setting(matrix(), kinds, AGED, BLOCKS, MOMENTS, 0, gate)
 
 
@@ -85,7 +96,7 @@ def test_training_windows_of_the_same_rows_compete_as_one() -> None:
 
 
 def test_a_refused_retraining_is_paid_for_and_changes_nothing() -> None:
-    refused = play(setting(judging(min_gain=0.99)), every(1, WINDOWS), probes=False)
+    refused = play_policy(setting(judging(min_gain=0.99)), every(1, WINDOWS), probes=False)
 
     assert refused.refused == refused.checks == tuple(range(1, WINDOWS))
     np.testing.assert_allclose(refused.losses, matrix().totals[0, 0])
@@ -93,17 +104,17 @@ def test_a_refused_retraining_is_paid_for_and_changes_nothing() -> None:
 
 
 def test_one_that_passes_is_made_from_the_rows_before_those_that_judged_it() -> None:
-    served = play(setting(judging()), at_checks([6]), probes=False).served[-1]
+    served = play_policy(setting(judging()), at_checks([6]), probes=False).served[-1]
 
     assert served.model == 5
 
 
 def test_a_refusal_debits_the_account() -> None:
-    def asks(seen: Seen) -> Answer:
-        return Answer(retrain=seen.check == 5, debit=0.05)
+    def asks(seen: PolicyView) -> PolicyAnswer:
+        return PolicyAnswer(retrain=seen.check == 5, debit=0.05)
 
-    once = play(setting(judging(min_gain=0.99)), asks, probes=True)
-    free = play(setting(None), at_checks(()), probes=True).balances
+    once = play_policy(setting(judging(min_gain=0.99)), asks, probes=True)
+    free = play_policy(setting(None), at_checks(()), probes=True).balances
 
     assert once.refused == (5,)
     assert free[5] > 0.05
@@ -113,7 +124,9 @@ def test_a_refusal_debits_the_account() -> None:
 def test_after_so_many_refusals_running_a_calendar_waits_for_a_person_or_the_account() -> None:
     gated = setting(judging(min_gain=0.99))
     rules = TRIGGERS.model_copy(update={"rules": ("schedule",), "cooldown_checks": 0, "refusals_to_hold": 2})
-    held = play(gated, by_rules(gated, rules, price=1.0, errors=0.0, ahead=0.0, drifted=None, seed=7), probes=False)
+    held = play_policy(
+        gated, by_rules(gated, rules, price=1.0, errors=0.0, ahead=0.0, drifted=None, seed=7), probes=False
+    )
 
     assert len(held.refused) == 2
     assert held.waited > 0
@@ -122,7 +135,7 @@ def test_after_so_many_refusals_running_a_calendar_waits_for_a_person_or_the_acc
 def test_the_account_starts_nothing_that_the_gate_would_refuse() -> None:
     gated = setting(judging(min_gain=0.99))
     asks = by_rules(gated, TRIGGERS, price=0.05, errors=ERRORS, ahead=0.0, drifted=None, seed=7)
-    done = play(gated, asks, probes=True)
+    done = play_policy(gated, asks, probes=True)
 
     assert done.balances.max() > 0.05
     assert done.checks == ()
@@ -130,7 +143,7 @@ def test_the_account_starts_nothing_that_the_gate_would_refuse() -> None:
 
 @pytest.mark.parametrize("check", range(2, WINDOWS))
 def test_where_a_run_judges_the_rows_of_the_probe_the_preview_is_its_verdict(check: int) -> None:
-    life = Life((), labels=0, blocks=1)
+    life = ChampionLife((), labels=0, blocks=1)
     said = judging().preview(matrix(), (0, 1), (0, 0), window=check - 1, life=life)
     verdict = judging().verdict(matrix(), (0, 1), (0, 0), model=check - 1, until=check, life=life)
 
@@ -139,7 +152,7 @@ def test_where_a_run_judges_the_rows_of_the_probe_the_preview_is_its_verdict(che
 
 
 def test_with_fewer_rows_than_the_gate_judges_on_nothing_is_said_beforehand() -> None:
-    life = Life((), labels=0, blocks=1)
+    life = ChampionLife((), labels=0, blocks=1)
     assert judging(min_rows=21).preview(matrix(), (0,), (0, 0), window=5, life=life) is None
 
 
@@ -150,7 +163,9 @@ def evidence(verdict: Verdict) -> Check:
 def test_what_earlier_windows_showed_counts_and_that_of_the_judged_rows_does_not() -> None:
     told = [
         evidence(
-            judging().verdict(matrix(), (0,), (0, 0), model=4, until=5, life=Life(range(first, 5), labels=0, blocks=1))
+            judging().verdict(
+                matrix(), (0,), (0, 0), model=4, until=5, life=ChampionLife(range(first, 5), labels=0, blocks=1)
+            )
         )
         for first in (4, 3, 0)
     ]
@@ -163,21 +178,25 @@ def test_what_earlier_windows_showed_counts_and_that_of_the_judged_rows_does_not
 def test_what_is_fitted_once_more_is_judged_without_the_newest_rows_and_served_with_them() -> None:
     again = replace(judging(rows=1000), apart=BLOCKS)
     verdict = again.verdict(matrix(), (0,), (0, 0), model=6, until=6)
-    served = play(Setting(matrix(), (0,), Delays(0, 0, 0), BLOCKS, MOMENTS, 0, again), at_checks([6]), probes=False)
+    served = play_policy(
+        Setting(matrix(), (0,), PolicyDelays(0, 0, 0), BLOCKS, MOMENTS, 0, again), at_checks([6]), probes=False
+    )
 
     assert verdict.losses["all"] == pytest.approx(losses_of(5, "all", rows_of(5)).mean())
     assert served.served[6].model == 6
 
 
-class Half(Judging):
+class Half(GateSimulation):
     """Half a window judges where checks have probed."""
 
-    def sized(self, shown: Sequence[Shown], early: Sequence[Shown], *, tries: int, block_rows: int) -> Size:
+    def sized(
+        self, shown: Sequence[ShownEvidence], early: Sequence[ShownEvidence], *, tries: int, block_rows: int
+    ) -> Size:
         return Size(USUAL // 2)
 
 
 def test_what_probes_showed_says_how_many_rows_judge_and_the_judged_model_leaves_out_no_more() -> None:
-    half, life = rows_of(5)[-10:], Life(range(6), labels=0, blocks=1)
+    half, life = rows_of(5)[-10:], ChampionLife(range(6), labels=0, blocks=1)
     again = Half(GATE, USUAL, 400, BLOCKS)
     verdict = again.verdict(matrix(), (0,), (0, 0), model=6, until=6, life=life)
     said = again.preview(matrix(), (0,), (0, 0), window=5, life=life)
@@ -194,7 +213,7 @@ def test_what_probes_showed_says_how_many_rows_judge_and_the_judged_model_leaves
 @pytest.mark.parametrize(("gain", "rows"), [(0.5, 10), (0.02, 20)])
 def test_the_clearer_the_gain_of_the_probes_the_fewer_rows_judge(gain: float, rows: int) -> None:
     saved = gain + np.random.default_rng(1).normal(0, 0.02, 40)
-    shown = [Shown((), np.ones(40), {"all": 1 - saved}, 5.0)]
+    shown = [ShownEvidence((), np.ones(40), {"all": 1 - saved}, 5.0)]
     found = judging(rows=20, min_rows=10, confidence=0.8).sized(shown, [], tries=1, block_rows=5)
 
     assert found.rows == rows
@@ -204,10 +223,10 @@ def test_a_run_waits_for_rows_enough_and_is_then_taken_up_again_without_being_pa
     waiting = setting(judging(min_rows=50))  # windows have 20
     rules = TRIGGERS.model_copy(update={"rules": ("drift",)})
 
-    def once(live: Live, window: int) -> tuple[str, ...]:
+    def once(live: ServedModel, window: int) -> tuple[str, ...]:
         return ("x",) if window == 1 else ()
 
-    done = play(
+    done = play_policy(
         waiting, by_rules(waiting, rules, price=0.05, errors=0.0, ahead=0.0, drifted=once, seed=7), probes=False
     )
 

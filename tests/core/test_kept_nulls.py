@@ -6,25 +6,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.drift.alarms import AlarmParams, Asked
-from retrim.core.drift.calibrated import alarms_of
-from retrim.core.drift.draws import draw
-from retrim.core.drift.finding import Finding
-from retrim.core.drift.joint import JointParams
-from retrim.core.drift.keep import Usual, keep
-from retrim.core.drift.null import NONE_KEPT, KeptNull, Null, Nulls
-from retrim.core.drift.params import DriftParams
-from retrim.core.drift.profile import NULLS, Profile, ProfileParams, make_profile
-from retrim.core.drift.together import together
-from retrim.core.drift.watched import furthest, noise_of, strayed, watch
+from retrim.drift.alarms import AlarmParams, AlarmRequest
+from retrim.drift.draws import ExpectedWindows, draw, keep
+from retrim.drift.findings import DriftFinding, alarms_of, together
+from retrim.drift.joint import JointParams
+from retrim.drift.null import NONE_KEPT, KeptNull, Null, Nulls
+from retrim.drift.params import DriftParams
+from retrim.drift.profile import NULLS, Profile, ProfileParams, make_profile
+from retrim.drift.watched import furthest, measure_deviation, noise_of, watch
 from tests.core.drift_worlds import world
 
 ROWS = 400
 ALARMS = AlarmParams(at_most=1, per="year", draws=1000, seed=3)
 DOMAIN = {"rounds": 5, "leaves": 4, "folds": 2, "rows": 300}
 JOINT = JointParams(tests={"correlation": {}, "domain": DOMAIN}, windows=10, seed=7)
-USUAL = Usual(ROWS, ALARMS, JOINT, cores=1)
-ASKED = Asked(0.01, 1.0, ALARMS.draws, ALARMS.seed)
+USUAL = ExpectedWindows(ROWS, ALARMS, JOINT, cores=1)
+ASKED = AlarmRequest(0.01, 1.0, ALARMS.draws, ALARMS.seed)
 REFERENCE, LATER = world(rho=0.5, rows=ROWS, windows=20, later=3, numeric=3, categorical=1, seed=1)
 COLUMNS = tuple(REFERENCE.columns)
 TIMES = pd.Series(pd.date_range("2026-01-01", periods=100 * ROWS, freq="h", tz="UTC"))
@@ -96,13 +93,13 @@ def test_the_furthest_contrast_is_the_largest_of_all() -> None:
     watched = watch(REFERENCE)
     noise = noise_of(watched, ROWS)
     shifts = np.random.default_rng(1).normal(scale=0.2, size=(50, len(watched.means)))
-    all_of_them = strayed(watched, shifts, noise, ROWS)
+    all_of_them = measure_deviation(watched, shifts, noise, ROWS)
 
     assert furthest(watched, shifts, noise, ROWS, watched.means) == pytest.approx(all_of_them.max(axis=1), abs=1e-12)
 
 
 def test_joint_findings_are_the_same_from_kept_windows_as_from_new_ones() -> None:
-    def found(profile: Profile) -> list[Finding]:
+    def found(profile: Profile) -> list[DriftFinding]:
         return together(profile, table(ROWS, 2), SETTINGS, time="_event", alarms=ASKED, cores=1)
 
     assert [kept.test for kept in TOGETHER.nulls.together] == ["correlation", "domain"]

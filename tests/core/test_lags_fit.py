@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.table import DataParams
+from retrim.table.data import DataParams
 from tests.conftest import SHOP
 
 LAG = {"of": "weight", "lag": 1}

@@ -4,16 +4,9 @@ from typing import Any
 
 import pytest
 
-from retrim.core.landed_schema import (
-    ColumnNames,
-    LandedSchema,
-    lacking,
-    name_faults,
-    read_as,
-    schema_faults,
-)
-from retrim.core.table import DataParams
-from retrim.datasets.synthetic import data_section
+from retrim.reading.synthetic import data_section
+from retrim.table.data import DataParams
+from retrim.table.schema import ColumnNames, LandedSchema, lacking, name_faults, read_as, schema_faults
 
 OWN = ("at", "number", "level", "slope", "noise", "group", "outcome")
 

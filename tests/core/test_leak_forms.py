@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from retrim.core.init.leak_search import LeaksFound, find_leaks
-from retrim.core.table import DataParams
+from retrim.profile.first_model import LeaksFound, find_leaks
+from retrim.table.data import DataParams
 from tests.leak_forms import CLASSES, HONEST, NUMBERS, STATES, Form, Made, frame_of
 
 LEAKS = NUMBERS | CLASSES

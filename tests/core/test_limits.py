@@ -2,8 +2,8 @@
 
 import pytest
 
-from retrim.core.limits import AUTO, StageLimits, limits_of_stage
-from retrim.core.section import explain
+from retrim.stats.plugins import explain
+from retrim.training.mode import AUTO, StageLimits, limits_of_stage
 
 HOUR = 3600.0
 
@@ -30,7 +30,7 @@ def test_stages_together_may_take_as_long_as_all_of_them_and_be_silent_as_long_a
 def test_a_limit_that_is_no_span_is_refused(wrong: str) -> None:
     from pydantic import TypeAdapter, ValidationError
 
-    from retrim.core.plan import StageLimit
+    from retrim.decision.rules import StageLimit
 
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(StageLimit).validate_python(wrong)

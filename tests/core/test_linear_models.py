@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrim.core.models import MODELS
-from retrim.core.models.forest import ForestKind
-from retrim.core.models.linear import FILE, Linear
-from retrim.core.models.terms import LEVELS
-from retrim.core.view import FeatureView
 from retrim.errors import BadInputError
+from retrim.features.view import FeatureView
+from retrim.training.estimators import MODELS
+from retrim.training.forest import ForestEstimator
+from retrim.training.linear import FILE, LEVELS, Linear
 
 DRAW = np.random.default_rng(1)
 X = DRAW.normal(size=(400, 3)) * [1.0, 5.0, 0.2] + [0.0, 3.0, -2.0]
@@ -176,7 +175,7 @@ def test_a_task_of_classes_is_pointed_to_another_kind() -> None:
 def test_a_chance_of_a_forest_in_a_leaf_of_one_kind_is_its_share_with_one_usual_row() -> None:
     # 150 rows of the first kind, all positive, of 400; LightGBM's own forest steps past it.
     matrix = np.column_stack([np.arange(400) < 150, np.zeros((400, 2))]).astype(float)
-    made = ForestKind().fit(
+    made = ForestEstimator().fit(
         view(task="binary", classes=("n", "y")),
         matrix,
         (np.arange(400) < 150).astype(int),

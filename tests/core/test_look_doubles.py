@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.look.doubles import Doubles, Hashes
+from retrim.profile.pairs import Duplicates, Hashes
 from tests.core.look_tables import answers, looked
 
 
-def counted(columns: dict[str, list[object]], target: list[object]) -> Doubles:
+def counted(columns: dict[str, list[object]], target: list[object]) -> Duplicates:
     hashes = Hashes(len(target))
     for name, values in columns.items():
         hashes.add(name, pd.Series(values, dtype="float64" if not isinstance(values[0], str) else "str"))

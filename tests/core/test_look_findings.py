@@ -5,10 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from retrim.core.init.notes import Note
-from retrim.core.look import Look
-from retrim.core.look.champion import Champion
-from retrim.core.look.findings import MOST_ALIKE, ORDER, findings
+from retrim.profile.findings import MOST_ALIKE, ORDER, findings
+from retrim.profile.table import TableNote
+from retrim.profile.whole import Champion, TableProfile
 from tests.core.look_tables import answers, looked
 
 ROWS = 2000
@@ -16,28 +15,28 @@ DRAW = np.random.default_rng(1)
 SOUND = DRAW.normal(size=ROWS)
 
 
-def leak() -> Look:
+def leak() -> TableProfile:
     target = answers(ROWS)
     return looked({"n": SOUND, "copy": np.where(np.array(target) == "yes", 1.0, 0.0)}, target)
 
 
-def new_levels() -> Look:
+def new_levels() -> TableProfile:
     values = DRAW.choice(["a", "b"], ROWS)
     values[-100:] = "c"
     return looked({"c": values, "n": SOUND}, answers(ROWS))
 
 
-def unknown_to_the_champion() -> Look:
+def unknown_to_the_champion() -> TableProfile:
     known = Champion(version=3, levels={"c": ("a",)}, weights={"c": 1.0})
     return looked({"c": DRAW.choice(["a", "b"], ROWS), "n": SOUND}, answers(ROWS), champion=known)
 
 
-def gaps_that_grow() -> Look:
+def gaps_that_grow() -> TableProfile:
     gone = DRAW.uniform(size=ROWS) < np.where(np.arange(ROWS) > 1500, 0.8, 0.02)
     return looked({"g": np.where(gone, np.nan, SOUND), "n": SOUND}, answers(ROWS))
 
 
-PLANTED: dict[str, tuple[Callable[[], Look], str, str]] = {
+PLANTED: dict[str, tuple[Callable[[], TableProfile], str, str]] = {
     "a column that gives the answer away": (leak, "leak", "copy"),
     "one value": (lambda: looked({"n": SOUND, "one": [1.0] * ROWS}, answers(ROWS)), "constant", "one"),
     "nearly one value": (
@@ -104,7 +103,7 @@ def test_what_many_columns_share_is_told_once() -> None:
 
 
 def test_every_finding_says_what_to_do() -> None:
-    given = (Note("decimal comma", "n", "numbers such as '1,5'", "declared", "warn"),)
+    given = (TableNote("decimal comma", "n", "numbers such as '1,5'", "declared", "warn"),)
 
     assert all(note.done for make, _, _ in PLANTED.values() for note in findings(make()))
     assert given[0] in findings(looked({"n": SOUND}, answers(ROWS), given=given))

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from retrim.adapters.look_page import html
-from retrim.core.init.notes import Note
-from retrim.core.look import Look
-from retrim.core.look.findings import findings
-from retrim.core.look.page import page_of
+from retrim.onboarding.profile import html
+from retrim.profile.findings import findings
+from retrim.profile.page import page_of
+from retrim.profile.table import TableNote
+from retrim.profile.whole import TableProfile
 from tests.core.look_tables import answers, looked
 
 ROWS = 400
@@ -19,7 +19,7 @@ SECRET = ["zzqx-one" if number % 3 else "zzqx-two" for number in range(ROWS)]
 HIDDEN = {"mail": MAIL, "sex": SECRET, "n": np.random.default_rng(1).normal(size=ROWS)}
 
 
-def everything(look: Look) -> str:
+def everything(look: TableProfile) -> str:
     return html(page_of(look)) + json.dumps(look.as_record()) + "\n".join(map(str, findings(look)))
 
 
@@ -37,7 +37,7 @@ def test_a_personal_column_that_a_model_may_use_is_a_warning() -> None:
 
 @pytest.mark.parametrize("about", ["mixed", "dates", "id"])
 def test_what_was_noticed_of_a_hidden_column_is_not_told_with_its_values(about: str) -> None:
-    note = Note(about, "sex", "cells such as 'zzqx-one'", "a category", "warn")
+    note = TableNote(about, "sex", "cells such as 'zzqx-one'", "a category", "warn")
 
     assert "zzqx" not in everything(looked(HIDDEN, answers(ROWS), roles={"sex": "forbidden"}, given=(note,)))
 

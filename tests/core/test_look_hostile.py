@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from retrim.adapters.look_page import html
-from retrim.core.look import Look
-from retrim.core.look.page import page_of
+from retrim.onboarding.profile import html
+from retrim.profile.page import page_of
+from retrim.profile.whole import TableProfile
 from tests.core.look_tables import answers, looked
 
 HOSTILE = "<script>alert('x')</script> \"quoted\" & {{ 7 * 7 }}"
@@ -66,11 +66,11 @@ class _Page(HTMLParser):
 
 
 @pytest.fixture(params=TABLES)
-def look(request: pytest.FixtureRequest) -> Look:
+def look(request: pytest.FixtureRequest) -> TableProfile:
     return TABLES[request.param]()
 
 
-def test_any_table_ends_in_a_page(look: Look) -> None:
+def test_any_table_ends_in_a_page(look: TableProfile) -> None:
     text = html(page_of(look))
 
     assert len(text) < 2_000_000
@@ -79,7 +79,7 @@ def test_any_table_ends_in_a_page(look: Look) -> None:
     assert not re.search(r"https?:|@import|url\(|javascript:", text)
 
 
-def test_a_record_of_any_table_is_json(look: Look) -> None:
+def test_a_record_of_any_table_is_json(look: TableProfile) -> None:
     import json
 
     assert json.loads(json.dumps(look.as_record()))["rows"] == look.table.rows

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.look.findings import findings
-from retrim.core.look.missing import COLUMNS, TIME, gaps_of
-from retrim.core.table import ColumnType
+from retrim.profile.findings import findings
+from retrim.profile.whole import COLUMNS, TIME, gaps_of
+from retrim.table.data import ColumnType
 from tests.core.look_tables import answers, looked
 
 ROWS = 4000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrim.core.look.findings import findings
+from retrim.profile.findings import findings
 from tests.core.look_tables import looked
 
 ROWS = 3000

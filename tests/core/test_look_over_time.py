@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from retrim.core.look.findings import findings
+from retrim.profile.findings import findings
 from tests.core.look_tables import answers, looked
 
 ROWS = 4000

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.look.findings import findings
-from retrim.core.look.pairs import goal_of, pair_of, uncertainty
-from retrim.core.look.related import related
+from retrim.profile.findings import findings
+from retrim.profile.pairs import goal_of, pair_of, related, uncertainty
 from tests.core.look_tables import answers, looked
 
 ROWS = 20_000

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.look.periods import MOST, cut_periods, together
+from retrim.profile.columns import MOST, cut_periods, together
 from tests.core.look_tables import times
 
 

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.drift import lookup
-from retrim.core.drift.cells import NumericCells
-from retrim.core.drift.lookup import count_between
+from retrim.drift import cells
+from retrim.drift.cells import NumericCells, count_between
 
-ROWS = 3 * lookup.PART // 2  # two parts, the second not full
+ROWS = 3 * cells.PART // 2  # two parts, the second not full
 RANDOM = np.random.default_rng(7)
 COLUMNS: dict[str, Callable[[int], np.ndarray]] = {
     "normal": lambda n: RANDOM.normal(size=n),
@@ -60,7 +59,7 @@ def test_values_on_a_cut_and_next_to_it_are_counted_right(numbers: list[float]) 
     cuts = np.sort(np.array(numbers))
     with np.errstate(over="ignore"):
         near = np.concatenate([cuts, np.nextafter(cuts, np.inf), np.nextafter(cuts, -np.inf)])
-    values = np.tile(near, lookup.FEW_ROWS // len(near) + 1)
+    values = np.tile(near, cells.FEW_ROWS // len(near) + 1)
     shares = np.full(len(cuts) + 1, 1 / (len(cuts) + 1))
 
     assert count_between(values, cuts, shares).tolist() == slowly(values, cuts)

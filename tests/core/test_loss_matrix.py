@@ -4,15 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.policy.cut import cut, equal_rows, equal_spans
-from retrim.core.policy.delay import known_from
-from retrim.core.policy.fitting import jobs, score_job
-from retrim.core.policy.matrix import Delays, LossMatrix
-from retrim.core.policy.play import read
-from retrim.core.policy.played import Live, Setting
-from retrim.core.prepare import PrepareParams
-from retrim.core.probe import ProbeParams, refit_losses
+from retrim.decision.policy import LossMatrix, PolicyDelays, cut, equal_rows, equal_spans, jobs, score_job
+from retrim.decision.policy_play import ServedModel, Setting, known_from, read
+from retrim.decision.probe import ProbeParams, refit_losses
 from retrim.errors import RefusedError
+from retrim.features.fitted import PrepareParams
 from tests.core.turning import (
     BLOCKS,
     DATA,
@@ -34,8 +30,8 @@ from tests.core.turning import (
 @pytest.mark.parametrize("kind", [0, 1])
 @pytest.mark.parametrize(("model", "window"), [(0, 0), (0, 4), (1, 3), (5, 6)])
 def test_it_reads_what_the_live_probe_reads(kind: int, model: int, window: int) -> None:
-    setting = Setting(matrix(), (0, 1), Delays(0, 0, 0), BLOCKS, [START] * (WINDOWS + 1), 0, None)
-    found = read(setting, Live(model, kind, model, model), window, kind=kind)
+    setting = Setting(matrix(), (0, 1), PolicyDelays(0, 0, 0), BLOCKS, [START] * (WINDOWS + 1), 0, None)
+    found = read(setting, ServedModel(model, kind, model, model), window, kind=kind)
     live = live_reading(losses_of(model, KINDS[kind], rows_of(window)), KINDS[kind], window)
 
     assert found.rows == live.rows

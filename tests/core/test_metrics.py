@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.metrics import METRICS, JudgeParams, find, measure, require, row_losses
-from retrim.core.metrics.classes import confusion_matrix
 from retrim.errors import BadInputError, EmptyWindowError, UnknownNameError
+from retrim.stats.metrics import METRICS, JudgeParams, confusion_matrix, find, measure, require, row_losses
 
 ACTUAL, PREDICTED = np.array([1.0, 2.0, 6.0]), np.array([2.0, 2.0, 4.0])
 # Ranked by probability the outcomes run 1, 0, 1, 0: 3 of 4 pairs are in order.

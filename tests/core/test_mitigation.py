@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from retrim.core.fairness.params import GroupParams
-from retrim.core.fairness.reweight import reweighting
-from retrim.core.fairness.thresholds import Thresholds, group_thresholds
+from retrim.training.groups import GroupParams, Thresholds, group_thresholds, reweighting
 
 SEX = (GroupParams(column="sex", cuts=(), least_rows=20),)
 

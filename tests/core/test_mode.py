@@ -2,8 +2,7 @@
 
 import pytest
 
-from retrim.core.mode import PastMode, choose_mode
-from retrim.core.modes import Mode
+from retrim.training.mode import Mode, PastMode, choose_mode
 
 WORKS: dict[Mode, int] = {"refit": 100, "warm": 300, "search": 1000}
 

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrim.core.models import MODELS
-from retrim.core.models.gbm import Gbm
-from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
+from retrim.features.view import FeatureView
+from retrim.training.estimators import MODELS
+from retrim.training.gbm import Gbm
 
 X = np.random.default_rng(1).normal(size=(300, 2))
 Y = X[:, 0] + 0.1 * np.random.default_rng(2).normal(size=300)

@@ -9,13 +9,12 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.drift.findings import findings
-from retrim.core.drift.joint import Apart, Coded, JointResult, judge_joint
-from retrim.core.drift.multivariate import correlation, domain, energy
-from retrim.core.drift.params import DriftParams
-from retrim.core.drift.profile import ProfileParams, make_profile
-from retrim.core.drift.together import together
-from retrim.core.table import ColumnType
+from retrim.drift.findings import findings, together
+from retrim.drift.joint import CodedRows, JointDistance, JointResult, judge_joint
+from retrim.drift.joint_tests import correlation, domain, energy
+from retrim.drift.params import DriftParams
+from retrim.drift.profile import ProfileParams, make_profile
+from retrim.table.data import ColumnType
 
 KEPT = ProfileParams(
     cells=120, levels=20, buckets=8, block="1D", most_blocks=500, block_rows=20, sample_rows=10_000, seed=7
@@ -51,14 +50,14 @@ def stream(rows: int, seed: int, *, together: float = 0.5, memory: float = 0.0) 
 REFERENCE = make_profile(stream(10_000, 1), COLUMNS, KEPT, time="_event")
 
 
-def judged(test: Callable[[Coded, Coded], Apart], window: pd.DataFrame) -> JointResult:
+def judged(test: Callable[[CodedRows, CodedRows], JointDistance], window: pd.DataFrame) -> JointResult:
     found = judge_joint(test, REFERENCE, window, NAMES, windows=20, seed=7, cores=1)
     assert found is not None
     return found
 
 
 @pytest.mark.parametrize("test", [DOMAIN, partial(correlation, seed=7)], ids=["domain", "correlation"])
-def test_a_correlation_that_turns_round_is_seen(test: Callable[[Coded, Coded], Apart]) -> None:
+def test_a_correlation_that_turns_round_is_seen(test: Callable[[CodedRows, CodedRows], JointDistance]) -> None:
     found = judged(test, stream(500, 2, together=-0.5))
 
     assert found.p_value is not None
@@ -100,7 +99,7 @@ def test_the_effect_of_the_energy_distance_does_not_grow_with_a_smaller_window()
     [DOMAIN, partial(correlation, seed=7), partial(energy, rows=300, seed=7)],
     ids=["domain", "correlation", "energy"],
 )
-def test_a_stream_that_remembers_is_not_taken_for_drift(test: Callable[[Coded, Coded], Apart]) -> None:
+def test_a_stream_that_remembers_is_not_taken_for_drift(test: Callable[[CodedRows, CodedRows], JointDistance]) -> None:
     # With rows permuted one by one, memory alone would make nearly every p-value 0.
     profile = make_profile(stream(10_000, 1, memory=0.95), COLUMNS, KEPT, time="_event")
     found = [

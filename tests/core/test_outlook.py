@@ -5,13 +5,13 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.core.account import EMPTY, Account
-from retrim.core.outlook import LONGEST, Outlook
+from retrim.decision.account import EMPTY, AccumulatedGain
+from retrim.decision.probe import LONGEST, Outlook
 
 PROBED = Outlook().with_rows(1.0, share=1.0).probed(0.1, error=0.05, loss=1.0, share=1.0)
 
 
-def needed(outlook: Outlook, *, price: float = 10.0, account: Account = EMPTY, ahead: float = 0.0) -> bool:
+def needed(outlook: Outlook, *, price: float = 10.0, account: AccumulatedGain = EMPTY, ahead: float = 0.0) -> bool:
     return outlook.needs_probe(account, price, errors=2.0, ahead=ahead)
 
 
@@ -23,7 +23,7 @@ def waited(outlook: Outlook, checks: int, *, loss: float = 1.0) -> Outlook:
 
 def test_nothing_is_asked_of_no_rows() -> None:
     assert not needed(Outlook())
-    assert not needed(PROBED, account=Account(99.0, 0.0))
+    assert not needed(PROBED, account=AccumulatedGain(99.0, 0.0))
 
 
 def test_the_first_rows_of_all_are_probed() -> None:
@@ -35,7 +35,7 @@ def test_far_from_the_price_and_quiet_a_check_is_skipped() -> None:
 
 
 def test_near_the_price_every_check_probes() -> None:
-    assert needed(waited(PROBED, 1), account=Account(9.9, 1.0))
+    assert needed(waited(PROBED, 1), account=AccumulatedGain(9.9, 1.0))
 
 
 def test_a_loss_that_jumps_is_probed_at_once() -> None:
@@ -47,11 +47,11 @@ def test_no_check_with_new_rows_waits_for_more_than_so_many_others() -> None:
 
 
 def test_what_is_far_from_clear_of_noise_is_not_probed() -> None:
-    assert not needed(waited(PROBED, 1), price=0.01, account=Account(1.0, 100.0))
+    assert not needed(waited(PROBED, 1), price=0.01, account=AccumulatedGain(1.0, 100.0))
 
 
 def test_rows_whose_labels_are_not_due_count_as_the_newest_did() -> None:
-    near = Account(9.0, 0.0)
+    near = AccumulatedGain(9.0, 0.0)
 
     assert [needed(waited(PROBED, 1), account=near, ahead=ahead) for ahead in (0.0, 10.0)] == [False, True]
 
@@ -76,7 +76,7 @@ def test_a_record_holds_all_of_it() -> None:
 def test_what_is_skipped_could_not_have_paid_had_no_gain_been_beyond_what_was_plausible(
     checks: list[tuple[float, float, float]], price: float, balance: float, variance: float
 ) -> None:
-    outlook, account = PROBED, Account(balance, variance)
+    outlook, account = PROBED, AccumulatedGain(balance, variance)
     had = account
     for loss, share, part in checks:
         before = outlook.more

@@ -5,14 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrim.core.models import MODELS
-from retrim.core.models.own import CONTENT_FILE
-from retrim.core.models.own_file import module_of
-from retrim.core.models.skops_form import one_form
-from retrim.core.own_code import CODE_FILE, parts_of, trust
-from retrim.core.training import TrainParams
-from retrim.core.view import FeatureView
 from retrim.errors import BadInputError, RefusedError
+from retrim.features.view import FeatureView
+from retrim.training.custom import CONTENT_FILE, module_of, one_form
+from retrim.training.custom_code import CODE_FILE, parts_of, trust
+from retrim.training.estimators import MODELS
+from retrim.training.recipe import TrainParams
 
 X = np.random.default_rng(1).normal(size=(60, 2))
 Y = X[:, 0]

@@ -6,16 +6,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.core.account import AccountParams
-from retrim.core.price import MoneyParams, Price
+from retrim.decision.account import GainParams, MoneyParams, RetrainingCost
 
 MONEY = MoneyParams(cost=40, per_unit=0.02, currency="EUR")
 amounts = st.floats(1e-6, 1e9)
 
 
-def account(**changed: object) -> AccountParams:
+def account(**changed: object) -> GainParams:
     plain = {"price": 2000, "price_unit": "loss", "usual_rows": 100, "errors": 2.0, "ahead": 0.0, "money": MONEY}
-    return AccountParams.model_validate({**plain, **changed})
+    return GainParams.model_validate({**plain, **changed})
 
 
 def test_a_retraining_of_40_at_2_cents_a_unit_is_worth_2000_units() -> None:
@@ -27,13 +26,13 @@ def test_the_account_is_worth_its_loss_times_the_unit() -> None:
 
 
 def test_the_sentence_names_both_units() -> None:
-    assert Price(MONEY, "mae", None).sentence == (
+    assert RetrainingCost(MONEY, "mae", None).sentence == (
         "A retraining at 40 EUR pays once mean mae is smaller by 2000 for one usual check, or by 200 for ten of them."
     )
 
 
 def test_with_a_version_the_price_is_also_a_multiple_of_its_loss() -> None:
-    price = Price(MONEY, "mae", 80.0)
+    price = RetrainingCost(MONEY, "mae", 80.0)
 
     assert price.first_losses == 25
     assert price.sentence.endswith("version 1 was judged with 80, so that is 25 times it.")
@@ -44,7 +43,7 @@ def test_with_a_version_the_price_is_also_a_multiple_of_its_loss() -> None:
 @example(cost=1e-6, per_unit=1.0)
 @example(cost=1e9, per_unit=1e-6)
 def test_the_lines_it_prints_are_settings_that_are_taken(cost: float, per_unit: float) -> None:
-    price = Price(MoneyParams(cost=cost, per_unit=per_unit, currency="EUR"), "mae", None)
+    price = RetrainingCost(MoneyParams(cost=cost, per_unit=per_unit, currency="EUR"), "mae", None)
     taken = account(**yaml.safe_load("\n".join(price.lines)))
 
     assert taken.price == pytest.approx(cost / per_unit, rel=1e-3)

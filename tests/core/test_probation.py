@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from retrim.core.probation import Judged, ProbationParams, Watch, in_words, roll_back_instead
-from retrim.core.triggers import Decision
+from retrim.decision.probation import ProbationParams, ProbationState, ProbationVerdict, in_words, roll_back_instead
+from retrim.decision.rules import Decision
 
 PARAMS = ProbationParams(checks=26, block_share=0.5, alpha_rollback=0.05, alpha_confirm=0.05, min_effect=0.02)
 NONE = Decision("none", "nothing", (), "", (), ("drift",))
@@ -16,9 +16,9 @@ RETRAIN = Decision("retrain", "the account", (), "", ("account",), ())
 losses = st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=120)
 
 
-def watch(new: np.ndarray, previous: np.ndarray, *, every: int, block_rows: int = 24) -> Watch:
+def watch(new: np.ndarray, previous: np.ndarray, *, every: int, block_rows: int = 24) -> ProbationState:
     """A probation whose rows come in checks of so many."""
-    found = Watch.begin(2, 1)
+    found = ProbationState.begin(2, 1)
     for start in range(0, len(new), every):
         part = slice(start, start + every)
         found = found.after(new[part], previous[part], PARAMS, block_rows=block_rows)
@@ -51,7 +51,7 @@ def test_a_probation_comes_back_from_json_as_it_was(pairs: list[tuple[float, flo
     new, previous = np.array(pairs).T
     found = watch(new, previous, every=10)
 
-    assert Watch.from_record(json.loads(json.dumps(found.as_record()))) == found
+    assert ProbationState.from_record(json.loads(json.dumps(found.as_record()))) == found
 
 
 def test_rows_that_fill_no_block_wait_for_the_next_check() -> None:
@@ -101,13 +101,13 @@ def test_a_probation_is_over_after_its_longest_length() -> None:
 
 
 def test_a_probation_without_rows_says_so() -> None:
-    begun = Watch.begin(2, 1)
+    begun = ProbationState.begin(2, 1)
 
     assert "no row" in in_words(begun, begun.judge(PARAMS), PARAMS)
 
 
 def test_a_rollback_goes_before_a_retraining_and_keeps_what_waits_for_a_person() -> None:
-    worse = Judged("worse", 0.1, 50.0, 0.0, 0.01)
+    worse = ProbationVerdict("worse", 0.1, 50.0, 0.0, 0.01)
     decision = roll_back_instead(RETRAIN, worse, against=1, said="figures", manual=False)
 
     assert (decision.outcome, decision.fired) == ("rollback", ())
@@ -115,7 +115,9 @@ def test_a_rollback_goes_before_a_retraining_and_keeps_what_waits_for_a_person()
 
 
 def test_where_all_is_a_persons_nothing_is_rolled_back_by_itself() -> None:
-    decision = roll_back_instead(RETRAIN, Judged("worse", 0.1, 50.0, 0.0, 0.01), against=1, said="figures", manual=True)
+    decision = roll_back_instead(
+        RETRAIN, ProbationVerdict("worse", 0.1, 50.0, 0.0, 0.01), against=1, said="figures", manual=True
+    )
 
     assert decision.outcome == "held"
     assert "retrim rollback --to 1" in decision.reason
@@ -123,6 +125,6 @@ def test_where_all_is_a_persons_nothing_is_rolled_back_by_itself() -> None:
 
 @pytest.mark.parametrize("outcome", ["going on", "confirmed", "over", "replaced"])
 def test_any_other_end_leaves_the_decision_alone(outcome: str) -> None:
-    judged = Judged(outcome, 0.0, 1.0, 1.0, 0.0)  # type: ignore[arg-type]
+    judged = ProbationVerdict(outcome, 0.0, 1.0, 1.0, 0.0)  # type: ignore[arg-type]
 
     assert roll_back_instead(RETRAIN, judged, against=1, said="", manual=False) is RETRAIN

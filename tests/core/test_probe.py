@@ -7,22 +7,22 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.metrics import row_losses
-from retrim.core.models import MODELS, Fitted
-from retrim.core.plugins import Entry
-from retrim.core.prepare import StepParams
-from retrim.core.probe import (
+from retrim.decision.probe import (
     ProbeParams,
-    Reading,
+    ProbeResult,
     apart_in_time,
     fitted_rows,
     judged_blocks,
     reading_of,
     refit_losses,
 )
-from retrim.core.table import DataParams
-from retrim.core.training import Recipe, WindowKind, fit_recipe
-from retrim.core.view import FeatureView
+from retrim.features.fitted import StepParams
+from retrim.features.view import FeatureView
+from retrim.stats.metrics import row_losses
+from retrim.stats.plugins import Plugin
+from retrim.table.data import DataParams
+from retrim.training.estimators import MODELS, FittedModel
+from retrim.training.recipe import Recipe, WindowKind, fit_recipe
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 TREES = Recipe("gbm", "mse", {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.2}, 25, 7)
@@ -92,9 +92,9 @@ class Remembering:
     def __init__(self) -> None:
         self.fitted: list[list[int]] = []
 
-    def fit(self, view: FeatureView, matrix: np.ndarray, actual: np.ndarray, **settings: Any) -> Fitted:
+    def fit(self, view: FeatureView, matrix: np.ndarray, actual: np.ndarray, **settings: Any) -> FittedModel:
         self.fitted.append([int(number) for number in matrix[:, 0]])
-        return Fitted(Memory(dict(zip(matrix[:, 0], actual, strict=True))), 1)
+        return FittedModel(Memory(dict(zip(matrix[:, 0], actual, strict=True))), 1)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Memory:
         return Memory({})
@@ -103,7 +103,7 @@ class Remembering:
 @pytest.fixture
 def remembering(monkeypatch: pytest.MonkeyPatch) -> Remembering:
     kind = Remembering()
-    monkeypatch.setitem(MODELS._entries, "memory", Entry("memory", kind, {}))
+    monkeypatch.setitem(MODELS._entries, "memory", Plugin("memory", kind, {}))
     return kind
 
 
@@ -117,7 +117,7 @@ def read(
     window: WindowKind = "all",
     sliding_rows: int = 10,
     cores: int = 1,
-) -> Reading:
+) -> ProbeResult:
     params = ProbeParams(blocks=blocks, min_rows=2, sample_rows=None, when="every")
     losses = refit_losses(table, newest, recipe, data(), params, window=window, sliding_rows=sliding_rows, cores=cores)
     champion = np.zeros(len(newest)) if champion_losses is None else champion_losses
@@ -215,7 +215,7 @@ def test_its_figures_are_means_over_all_judged_rows(remembering: Remembering) ->
 
 
 def test_its_record_holds_gain_and_error() -> None:
-    record = Reading(rows=7, apart=2, weight=0.5, champion_loss=3.0, probe_loss=2.0, newest_error=0.5).as_record()
+    record = ProbeResult(rows=7, apart=2, weight=0.5, champion_loss=3.0, probe_loss=2.0, newest_error=0.5).as_record()
 
     assert record == {
         "rows": 7,
@@ -280,7 +280,7 @@ def test_a_probe_is_asked_where_it_is_needed_or_at_every_check_or_by_drift_or_by
 
 
 def test_rows_that_waited_gained_half_of_what_the_probes_before_and_after_them_found() -> None:
-    newest = Reading(rows=10, apart=0, weight=1.0, champion_loss=3.0, probe_loss=2.0, newest_error=0.4)
+    newest = ProbeResult(rows=10, apart=0, weight=1.0, champion_loss=3.0, probe_loss=2.0, newest_error=0.4)
     all_of_them = newest.with_waiting(30, earlier=0.2)
 
     assert (newest.gain, newest.error) == (1.0, 0.4)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.drift.profile import Profile, ProfileParams, block_starts, make_profile
-from retrim.core.table import ColumnType
+from retrim.drift.profile import Profile, ProfileParams, block_starts, make_profile
 from retrim.errors import BadInputError, EmptyWindowError
+from retrim.table.data import ColumnType
 
 GIVEN: dict[str, Any] = {
     "cells": 12,

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.fairness.proxies import Proxy, proxies, proxy_from_record, proxy_warnings
-from retrim.core.view import FeatureView
+from retrim.features.view import FeatureView
+from retrim.gate.proxies import Proxy, proxies, proxy_from_record, proxy_warnings
 from tests.fairness import make_fairness
 
 PARAMS = make_fairness(proxies={"rows": 400}).proxies

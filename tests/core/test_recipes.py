@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from retrim.core.challengers import challengers_of, recipes_of
-from retrim.core.training import TrainParams
+from retrim.training.recipe import TrainParams, challengers_of, recipes_of
 
 TRAIN = TrainParams(model="gbm", windows=("all", "sliding"), recipes=("found", "champion"), balance=None, seed=7)
 FOUND: dict[str, Any] = {"hyperparameters": {"num_leaves": 4}, "rounds": 9}

@@ -4,13 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.drift.alarms import AlarmParams
-from retrim.core.drift.joint import JointParams
-from retrim.core.drift.keep import Usual
-from retrim.core.drift.profile import ProfileParams
-from retrim.core.drift.reference import Reference, load_reference, make_reference
-from retrim.core.drift.scores import score_columns
-from retrim.core.view import FeatureView
+from retrim.drift.alarms import AlarmParams
+from retrim.drift.draws import ExpectedWindows
+from retrim.drift.joint import JointParams
+from retrim.drift.profile import ProfileParams, score_columns
+from retrim.drift.reference import Reference, load_reference, make_reference
+from retrim.features.view import FeatureView
 
 PARAMS = ProfileParams(
     cells=12, levels=20, buckets=8, block="1D", most_blocks=100, block_rows=10, sample_rows=50, seed=7
@@ -23,7 +22,7 @@ MANY = FeatureView({"x": "number"}, {}, "y", "multiclass", ("a", "b", "c"))
 
 
 ALARMS = AlarmParams(at_most=1, per="year", draws=1000, seed=7)
-USUAL = Usual(24, ALARMS, JointParams(tests={"correlation": {}}, windows=8, seed=7), cores=1)
+USUAL = ExpectedWindows(24, ALARMS, JointParams(tests={"correlation": {}}, windows=8, seed=7), cores=1)
 
 
 def reference(rows: pd.DataFrame = ROWS, judged: pd.DataFrame = JUDGED) -> Reference:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.core.frames import from_parquet, to_parquet
-from retrim.core.reference_rows import TOLERANCE, answers_of, farthest, with_answers
-from retrim.core.view import FeatureView
+from retrim.features.view import FeatureView
+from retrim.gate.reference_rows import TOLERANCE, answers_of, farthest, with_answers
+from retrim.stats.canonical import from_parquet, to_parquet
 
 VIEW = FeatureView({"width": "number", "kind": "category"}, {"kind": ("a", "b", "rare")}, "price", "regression", ())
 

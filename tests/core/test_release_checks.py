@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from retrim.core.release_checks import Answers, Latency, ReleaseParams, hold_to
+from retrim.decision.release_checks import FreshAnswers, Latency, ReleaseParams, hold_to
 
 PARAMS = ReleaseParams.model_validate(
     {
@@ -15,10 +15,10 @@ PARAMS = ReleaseParams.model_validate(
         "approval": {"moves": [], "expires": "7D"},
     }
 )
-GOOD = Answers(None, 8, 1e-12, 0.5, ((1, Latency(1, 2, 50)), (1000, Latency(9, 12, 10))))
+GOOD = FreshAnswers(None, 8, 1e-12, 0.5, ((1, Latency(1, 2, 50)), (1000, Latency(9, 12, 10))))
 
 
-def failed(answers: Answers, size: int = 1_000_000, *, again: bool = False) -> list[str]:
+def failed(answers: FreshAnswers, size: int = 1_000_000, *, again: bool = False) -> list[str]:
     return [check.name for check in hold_to(answers, size, PARAMS, again=again).checks if not check.passed]
 
 
@@ -32,7 +32,7 @@ def test_what_is_within_everything_passes() -> None:
 @pytest.mark.parametrize(
     ("answers", "size", "names"),
     [
-        (Answers("no such file"), 1, ["loads", "reference rows"]),
+        (FreshAnswers("no such file"), 1, ["loads", "reference rows"]),
         (replace(GOOD, farthest=2e-9), 1, ["reference rows"]),
         (replace(GOOD, farthest=float("inf")), 1, ["reference rows"]),
         (replace(GOOD, rows=0), 1, ["reference rows"]),
@@ -42,12 +42,12 @@ def test_what_is_within_everything_passes() -> None:
         (replace(GOOD, farthest=1.0), 3_000_000, ["reference rows", "size"]),
     ],
 )
-def test_each_fails_for_its_own_reason(answers: Answers, size: int, names: list[str]) -> None:
+def test_each_fails_for_its_own_reason(answers: FreshAnswers, size: int, names: list[str]) -> None:
     assert failed(answers, size) == names
 
 
 def test_all_are_made_after_the_first_has_failed() -> None:
-    found = hold_to(Answers("no such file"), 3_000_000, PARAMS, again=False)
+    found = hold_to(FreshAnswers("no such file"), 3_000_000, PARAMS, again=False)
 
     assert found.reason == (
         "a fresh process could not load it: no such file; the stored reference rows were not answered; "

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.core.release_log import FIRST, Broken, digest_of_row, first_broken, head_of, signed_bytes
+from retrim.decision.release_log import FIRST, BrokenLog, digest_of_row, first_broken, head_of, signed_bytes
 
 Log = tuple[list[dict[str, Any]], dict[str, Any] | None]
 
@@ -33,7 +33,7 @@ def a_log(count: int) -> Log:
     return rows, with_signature(head_of(rows[-1], signer="me")) if rows else None
 
 
-def broken(log: Log, copies: dict[int, Any] | None = None) -> Broken | None:
+def broken(log: Log, copies: dict[int, Any] | None = None) -> BrokenLog | None:
     return first_broken(*log, copies or {}, fault=fault)
 
 
@@ -62,7 +62,7 @@ def test_rows_that_are_gone_break_at_the_first_of_them(count: int, data: st.Data
     gone = sorted(data.draw(st.sets(st.integers(1, count), min_size=1)))
     kept = [row for row in rows if row["sequence"] not in gone]
 
-    assert broken((kept, head)) == Broken(gone[0], "is gone")
+    assert broken((kept, head)) == BrokenLog(gone[0], "is gone")
 
 
 @given(order=st.permutations([1, 2, 3, 4]))
@@ -78,14 +78,14 @@ def test_a_row_signed_anew_alone_breaks_the_one_after() -> None:
     rows, head = a_log(3)
     rows[1] = with_signature({**rows[1], "version": 99})
 
-    assert broken((rows, head)) == Broken(3, "does not follow the row before it")
+    assert broken((rows, head)) == BrokenLog(3, "does not follow the row before it")
 
 
 def test_a_row_that_was_added_is_not_in_the_head() -> None:
     rows, head = a_log(2)
     added = with_signature({**rows[1], "sequence": 3, "follows": digest_of_row(rows[1])})
 
-    assert broken(([*rows, added], head)) == Broken(None, "is that of 2 rows, and there are 3")
+    assert broken(([*rows, added], head)) == BrokenLog(None, "is that of 2 rows, and there are 3")
 
 
 def test_the_tail_cut_off_under_a_head_of_before_is_told_by_the_copies() -> None:
@@ -93,20 +93,20 @@ def test_the_tail_cut_off_under_a_head_of_before_is_told_by_the_copies() -> None
     shorter = a_log(2)
 
     assert broken(shorter) is None
-    assert broken(shorter, {3: dict(rows[2])}) == Broken(3, "is gone")
+    assert broken(shorter, {3: dict(rows[2])}) == BrokenLog(3, "is gone")
 
 
 def test_a_log_without_its_head_is_broken() -> None:
     rows, _ = a_log(2)
 
-    assert broken((rows, None)) == Broken(None, "is gone")
+    assert broken((rows, None)) == BrokenLog(None, "is gone")
 
 
 def test_a_head_that_was_written_anew_is_broken() -> None:
     rows, head = a_log(2)
     assert head is not None
 
-    assert broken((rows[:1], {**head, "sequence": 1})) == Broken(None, "is not what was signed")
+    assert broken((rows[:1], {**head, "sequence": 1})) == BrokenLog(None, "is not what was signed")
 
 
 @pytest.mark.parametrize("kept", [None, {}, {"version": 2}])
@@ -114,7 +114,7 @@ def test_another_copy_than_the_row_is_broken(kept: dict[str, Any] | None) -> Non
     rows, head = a_log(2)
     copy = None if kept is None else {**rows[0], "reason": "other"} if kept else kept
 
-    assert broken((rows, head), {1: copy}) == Broken(1, "is not the one of which a copy was kept")
+    assert broken((rows, head), {1: copy}) == BrokenLog(1, "is not the one of which a copy was kept")
 
 
 def test_a_row_without_a_copy_is_no_fault() -> None:

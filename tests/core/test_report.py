@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core import report
-from retrim.core.report.calibration import curve_of
+from retrim.stats import charts
+from retrim.stats.charts import curve_of
 
 RANDOM = np.random.default_rng(1)
 VALUES = RANDOM.gamma(2, 100, 2000)
@@ -27,47 +27,47 @@ SLICED = [
 ]
 
 PICTURES: dict[str, Callable[[], bytes]] = {
-    "importance": lambda: report.importance(["hour", "weather"], [5.0, 2.0]),
-    "hyperparameters": lambda: report.hyperparameter_importance({"num_leaves": 0.7, "learning_rate": 0.3}),
-    "contributions": lambda: report.importance_by_contributions(
+    "importance": lambda: charts.importance(["hour", "weather"], [5.0, 2.0]),
+    "hyperparameters": lambda: charts.hyperparameter_importance({"num_leaves": 0.7, "learning_rate": 0.3}),
+    "contributions": lambda: charts.importance_by_contributions(
         {"hour": 5.0, "weather": 2.0}, {"hour": 1.0, "weather": 2.0}, rows=100
     ),
-    "few rows": lambda: report.predicted_against_actual(VALUES[:200], VALUES[:200] * 1.1),
-    "many rows": lambda: report.predicted_against_actual(VALUES, VALUES * 1.1),
-    "two classes": lambda: report.confusion((CHANCE > 0.5).astype(int), CHANCE, ["not yes", "yes"]),
-    "four classes": lambda: report.confusion(SHARES.argmax(axis=1), SHARES, list("abcd")),
-    "calibration of two": lambda: report.calibration((CHANCE > 0.5).astype(int), CHANCE, "binary", loss="log_loss"),
-    "calibration of four": lambda: report.calibration(SHARES.argmax(axis=1), SHARES, "multiclass", loss="log_loss"),
-    "coverage": lambda: report.calibration(VALUES, VALUES * 1.1 - 9, "regression", loss="pinball@0.9"),
-    "mean residual": lambda: report.calibration(VALUES, VALUES * 1.1 - 9, "regression", loss="mse"),
-    "residuals": lambda: report.residuals(list(HOURS), VALUES, VALUES[::-1]),
-    "slices": lambda: report.slices(SLICED, loss="mae", mean=3.0),
-    "blocks": lambda: report.loss_over_blocks(POINTS, loss="mae", challenger="all"),
-    "folds": lambda: report.loss_over_folds(POINTS, loss="mae"),
-    "time": lambda: report.loss_over_time(POINTS, loss="mae", events=[(TIMES[2], "v2")]),
+    "few rows": lambda: charts.predicted_against_actual(VALUES[:200], VALUES[:200] * 1.1),
+    "many rows": lambda: charts.predicted_against_actual(VALUES, VALUES * 1.1),
+    "two classes": lambda: charts.confusion((CHANCE > 0.5).astype(int), CHANCE, ["not yes", "yes"]),
+    "four classes": lambda: charts.confusion(SHARES.argmax(axis=1), SHARES, list("abcd")),
+    "calibration of two": lambda: charts.calibration((CHANCE > 0.5).astype(int), CHANCE, "binary", loss="log_loss"),
+    "calibration of four": lambda: charts.calibration(SHARES.argmax(axis=1), SHARES, "multiclass", loss="log_loss"),
+    "coverage": lambda: charts.calibration(VALUES, VALUES * 1.1 - 9, "regression", loss="pinball@0.9"),
+    "mean residual": lambda: charts.calibration(VALUES, VALUES * 1.1 - 9, "regression", loss="mse"),
+    "residuals": lambda: charts.residuals(list(HOURS), VALUES, VALUES[::-1]),
+    "slices": lambda: charts.slices(SLICED, loss="mae", mean=3.0),
+    "blocks": lambda: charts.loss_over_blocks(POINTS, loss="mae", challenger="all"),
+    "folds": lambda: charts.loss_over_folds(POINTS, loss="mae"),
+    "time": lambda: charts.loss_over_time(POINTS, loss="mae", events=[(TIMES[2], "v2")]),
 }
 STRANGE: dict[str, Callable[[], bytes]] = {
-    "no features": lambda: report.importance([], []),
-    "no gain": lambda: report.importance(["hour", "weather"], [0.0, 0.0]),
-    "200 features": lambda: report.importance([f"feature {n}" for n in range(200)], list(range(200))),
-    "a very long name": lambda: report.importance(["n" * 300], [1.0]),
-    "letters that the font lacks": lambda: report.importance(["温度"], [1.0]),
-    "markup in a name": lambda: report.importance(["price_$_and_$", "<b>"], [1.0, 2.0]),
-    "no weight": lambda: report.importance_by_contributions({"a": 0.0}, {"a": 0.0}, rows=1),
-    "200 weights": lambda: report.importance_by_contributions(
+    "no features": lambda: charts.importance([], []),
+    "no gain": lambda: charts.importance(["hour", "weather"], [0.0, 0.0]),
+    "200 features": lambda: charts.importance([f"feature {n}" for n in range(200)], list(range(200))),
+    "a very long name": lambda: charts.importance(["n" * 300], [1.0]),
+    "letters that the font lacks": lambda: charts.importance(["温度"], [1.0]),
+    "markup in a name": lambda: charts.importance(["price_$_and_$", "<b>"], [1.0, 2.0]),
+    "no weight": lambda: charts.importance_by_contributions({"a": 0.0}, {"a": 0.0}, rows=1),
+    "200 weights": lambda: charts.importance_by_contributions(
         {f"feature {n}": float(n) for n in range(200)}, {f"feature {n}": float(n % 7) for n in range(200)}, rows=9
     ),
-    "one row": lambda: report.predicted_against_actual(np.array([3.0]), np.array([3.0])),
-    "constant": lambda: report.predicted_against_actual(np.full(2000, 3.0), np.full(2000, 3.0)),
-    "one positive": lambda: report.calibration(np.array([1]), np.array([0.2]), "binary", loss="log_loss"),
-    "one class": lambda: report.confusion(np.zeros(3, int), np.ones((3, 1)), ["only"]),
-    "all unseen": lambda: report.confusion(np.full(300, 9), SHARES, list("abcd")),
-    "40 classes": lambda: report.confusion(np.arange(40), np.eye(40), [f"class {n}" for n in range(40)]),
-    "long names of classes": lambda: report.confusion(CHANCE.astype(int), CHANCE, ["n" * 60, "$" * 60]),
-    "one residual": lambda: report.residuals([TIMES[0]], np.array([3.0]), np.array([1.0])),
-    "residuals of a constant": lambda: report.residuals([TIMES[0]] * 9, np.full(9, 3.0), np.full(9, 3.0)),
-    "calibration of a constant": lambda: report.calibration(np.ones(9), np.ones(9), "regression", loss="mae"),
-    "90 slices": lambda: report.slices(
+    "one row": lambda: charts.predicted_against_actual(np.array([3.0]), np.array([3.0])),
+    "constant": lambda: charts.predicted_against_actual(np.full(2000, 3.0), np.full(2000, 3.0)),
+    "one positive": lambda: charts.calibration(np.array([1]), np.array([0.2]), "binary", loss="log_loss"),
+    "one class": lambda: charts.confusion(np.zeros(3, int), np.ones((3, 1)), ["only"]),
+    "all unseen": lambda: charts.confusion(np.full(300, 9), SHARES, list("abcd")),
+    "40 classes": lambda: charts.confusion(np.arange(40), np.eye(40), [f"class {n}" for n in range(40)]),
+    "long names of classes": lambda: charts.confusion(CHANCE.astype(int), CHANCE, ["n" * 60, "$" * 60]),
+    "one residual": lambda: charts.residuals([TIMES[0]], np.array([3.0]), np.array([1.0])),
+    "residuals of a constant": lambda: charts.residuals([TIMES[0]] * 9, np.full(9, 3.0), np.full(9, 3.0)),
+    "calibration of a constant": lambda: charts.calibration(np.ones(9), np.ones(9), "regression", loss="mae"),
+    "90 slices": lambda: charts.slices(
         [
             {**SLICED[0], "column": "c" * 50, "name": f"{n}" * 9, "loss": float(n), "interval": [n - 1.0, n + 2.0]}
             for n in range(90)
@@ -75,14 +75,14 @@ STRANGE: dict[str, Callable[[], bytes]] = {
         loss="mae",
         mean=3.0,
     ),
-    "no slices": lambda: report.slices([], loss="mae", mean=0.0),
-    "slices without a champion": lambda: report.slices([{**SLICED[0], "other": None}], loss="mae", mean=3.0),
-    "one block": lambda: report.loss_over_blocks(POINTS[:1], loss="mae", challenger="all"),
-    "no folds": lambda: report.loss_over_folds([], loss="mae"),
-    "one fold": lambda: report.loss_over_folds(POINTS[:1], loss="mae"),
-    "a model absent": lambda: report.loss_over_folds([*POINTS, (TIMES[0], {"floor": 90.0})], loss="mae"),
-    "9 models": lambda: report.loss_over_folds([(TIMES[0], {f"model {n}": n for n in range(9)})], loss="mae"),
-    "no time zone": lambda: report.loss_over_folds([(pd.Timestamp("2012-01-01"), {"all": 1.0})], loss="mae"),
+    "no slices": lambda: charts.slices([], loss="mae", mean=0.0),
+    "slices without a champion": lambda: charts.slices([{**SLICED[0], "other": None}], loss="mae", mean=3.0),
+    "one block": lambda: charts.loss_over_blocks(POINTS[:1], loss="mae", challenger="all"),
+    "no folds": lambda: charts.loss_over_folds([], loss="mae"),
+    "one fold": lambda: charts.loss_over_folds(POINTS[:1], loss="mae"),
+    "a model absent": lambda: charts.loss_over_folds([*POINTS, (TIMES[0], {"floor": 90.0})], loss="mae"),
+    "9 models": lambda: charts.loss_over_folds([(TIMES[0], {f"model {n}": n for n in range(9)})], loss="mae"),
+    "no time zone": lambda: charts.loss_over_folds([(pd.Timestamp("2012-01-01"), {"all": 1.0})], loss="mae"),
 }
 
 
@@ -121,8 +121,8 @@ def test_the_same_figures_give_the_same_bytes(name: str):
 
 def test_another_process_gives_the_same_bytes():
     script = (
-        "import hashlib, sys; from retrim.core import report;"
-        "print(hashlib.sha256(report.importance(['hour', 'weather'], [5.0, 2.0])).hexdigest());"
+        "import hashlib, sys; from retrim.stats import charts;"
+        "print(hashlib.sha256(charts.importance(['hour', 'weather'], [5.0, 2.0])).hexdigest());"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -131,7 +131,7 @@ def test_another_process_gives_the_same_bytes():
 
 
 def test_unlike_figures_give_unlike_pictures():
-    assert drawn("importance") != report.importance(["hour", "weather"], [5.0, 3.0])
+    assert drawn("importance") != charts.importance(["hour", "weather"], [5.0, 3.0])
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -153,16 +153,16 @@ def test_drawing_leaves_a_persons_settings_as_they_were():
 
 
 def test_the_order_of_features_does_not_matter():
-    assert report.importance(["weather", "hour"], [2.0, 5.0]) == drawn("importance")
+    assert charts.importance(["weather", "hour"], [2.0, 5.0]) == drawn("importance")
 
 
 def test_the_order_of_folds_does_not_matter():
-    assert report.loss_over_folds(POINTS[::-1], loss="mae") == drawn("folds")
+    assert charts.loss_over_folds(POINTS[::-1], loss="mae") == drawn("folds")
 
 
 def test_every_feature_needs_its_gain():
     with pytest.raises(ValueError, match="argument 2 is shorter"):
-        report.importance(["hour", "weather"], [1.0])
+        charts.importance(["hour", "weather"], [1.0])
 
 
 # --- what the calibration curve is ------------------------------------------------------------------

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from retrim.core.resample import block_means, mean_bound, mean_error
+from retrim.stats.bootstrap import block_means, mean_bound, mean_error
 
 RHO = 0.6
 Series = Callable[[int, int], np.ndarray]

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrim.core.rolled_back import RolledBack, after_rollback
-from retrim.core.triggers import Decision
+from retrim.decision.rules import Decision, RolledBack, after_rollback
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 NEEDED = 24

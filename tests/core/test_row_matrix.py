@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core import row_matrix
-from retrim.core.models import MODELS
-from retrim.core.row_matrix import Matrix, RowMatrix, matrix_of
-from retrim.core.view import FeatureView
+from retrim.features import view
+from retrim.features.view import FeatureView, Matrix, RowMatrix, matrix_of
+from retrim.training.estimators import MODELS
 
 VIEW = FeatureView({"x": "number", "k": "category", "n": "integer"}, {"k": ("a", "b", "c")}, "y", "regression", ())
 
@@ -24,8 +23,8 @@ def frame(rows: int) -> pd.DataFrame:
 
 @pytest.fixture
 def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_matrix, "WHOLE_CELLS", 0)
-    monkeypatch.setattr(row_matrix, "PIECE_CELLS", 3 * 700)
+    monkeypatch.setattr(view, "WHOLE_CELLS", 0)
+    monkeypatch.setattr(view, "PIECE_CELLS", 3 * 700)
 
 
 @pytest.mark.usefixtures("in_pieces")

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.core.rows import ResampleParams, RowFilter, RowParams, kept, left_out, put_together
-from retrim.core.table import DataParams, assemble, mature
+from retrim.table.data import DataParams, assemble, mature
+from retrim.table.granularity import ResampleParams, RowFilter, RowParams, kept, left_out, put_together
 from tests.conftest import SHOP
 
 START = pd.Timestamp("2024-01-01", tz="UTC")

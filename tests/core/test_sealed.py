@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.core.sealed import SEALS, broken_seals, bytes_to_sign, seals_of
+from retrim.stats.canonical import SEALS, broken_seals, bytes_to_sign, seals_of
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("ab.é"),

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.drift.calibration import calibrate
-from retrim.core.drift.profile import Profile, ProfileParams, make_profile
-from retrim.core.drift.season import mean_waves, waves_of
-from retrim.core.drift.verify import verify
-from retrim.core.drift.watched import watch
-from retrim.core.table import ColumnType
+from retrim.drift.calibration import calibrate
+from retrim.drift.profile import Profile, ProfileParams, make_profile
+from retrim.drift.season import mean_waves, waves_of
+from retrim.drift.verify import verify
+from retrim.drift.watched import watch
+from retrim.table.data import ColumnType
 from tests.architecture.test_settings import DOCUMENT
 
 PARAMS = ProfileParams.model_validate(DOCUMENT["profile"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from retrim.core.section import check_span
+from retrim.stats.plugins import check_span
 
 
 @pytest.mark.parametrize("text", ["7", " 7 ", "+7", "", "nat", "nan", "soon", "-1D"])

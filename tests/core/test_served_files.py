@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.core.bundle import DIGESTS, digests_of, refuse_altered
-from retrim.core.canonical import to_json
 from retrim.errors import RefusedError
+from retrim.stats.canonical import to_json
+from retrim.training.bundle import DIGESTS, digests_of, refuse_altered
 from tests.cured import Cure
 
 FILES = {"features/view.json": b"{}\n", "models/all/model.txt": b"tree\nversion=v4\n"}

@@ -7,11 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.replay.served import losses_as_served
-from retrim.core.replay.settings import Change, changes, merged
-from retrim.core.replay.sides import Moment, Side, pair
-from retrim.core.replay.summary import Cost, Summary
-from retrim.core.replay.why import UNKNOWN, explain
+from retrim.card.replay import (
+    UNKNOWN,
+    Change,
+    Cost,
+    ReplayMoment,
+    ReplaySide,
+    Summary,
+    changes,
+    explain,
+    losses_as_served,
+    merged,
+    pair,
+)
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 PRICE = Change("account.price", 0.5, 0.25)
@@ -21,17 +29,17 @@ def said(rule: str, text: str, *, fires: bool) -> dict[str, Any]:
     return {"rule": rule, "fires": fires, "text": text, "change": ""}
 
 
-def side(outcome: str, *rules: dict[str, Any], state: str | None = None, **record: Any) -> Side:
+def side(outcome: str, *rules: dict[str, Any], state: str | None = None, **record: Any) -> ReplaySide:
     facts = {"champion": 1, "account_before": {"balance": 2.0}, **record, "said": list(rules)}
-    return Side(outcome, f"because {outcome}", False, state, f"came {state}", 1, "2024", facts)
+    return ReplaySide(outcome, f"because {outcome}", False, state, f"came {state}", 1, "2024", facts)
 
 
 QUIET = side("none", said("account", "2 against 4", fires=False))
 FIRED = side("retrain", said("account", "2 against 1", fires=True), state="promoted")
 
 
-def why(history: Side, replay: Side, *changed: Change) -> tuple[str, ...]:
-    return explain(Moment("2024", history, replay), changed)
+def why(history: ReplaySide, replay: ReplaySide, *changed: Change) -> tuple[str, ...]:
+    return explain(ReplayMoment("2024", history, replay), changed)
 
 
 # --- settings
@@ -78,16 +86,16 @@ def test_moments_are_paired_and_a_check_comes_before_a_person() -> None:
     person = replace(QUIET, by_person=True, outcome="retrain")
     found = pair([("1", person), ("1", QUIET), ("2", person)], [("1", FIRED)])
 
-    assert found == (Moment("1", QUIET, FIRED), Moment("1", person, None), Moment("2", person, None))
+    assert found == (ReplayMoment("1", QUIET, FIRED), ReplayMoment("1", person, None), ReplayMoment("2", person, None))
 
 
 def test_what_a_person_did_is_no_difference() -> None:
-    assert not Moment("1", replace(QUIET, by_person=True, outcome="retrain"), None).differs
+    assert not ReplayMoment("1", replace(QUIET, by_person=True, outcome="retrain"), None).differs
 
 
 @pytest.mark.parametrize(("other", "differs"), [(QUIET, False), (FIRED, True), (replace(QUIET, reason="else"), False)])
-def test_decisions_differ_by_outcome_and_by_how_the_run_ended(other: Side, differs: bool) -> None:  # noqa: FBT001
-    assert Moment("1", QUIET, other).differs == differs
+def test_decisions_differ_by_outcome_and_by_how_the_run_ended(other: ReplaySide, differs: bool) -> None:  # noqa: FBT001
+    assert ReplayMoment("1", QUIET, other).differs == differs
 
 
 # --- why

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.slice_table import mean_interval, slice_table
-from retrim.core.slices import SliceParams
+from retrim.drift.slices import SliceParams, mean_interval, slice_table
 
 PARAMS = SliceParams(cells=2, levels=5, least_rows=10, most_share=0.5, errors=3.0, kept=10)
 ROWS = pd.DataFrame({"colour": pd.Series(["red"] * 40 + ["blue"] * 55 + ["green"] * 5, dtype="str"), "n": range(100)})

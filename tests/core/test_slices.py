@@ -6,21 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.core.slices import LossChange, Part, Slice, SliceParams, loss_change
+from retrim.drift.slices import LossChange, Slice, SlicedRows, SliceParams, loss_change
 
 PARAMS = SliceParams(cells=4, levels=5, least_rows=20, most_share=0.5, errors=3.0, kept=10)
 COLUMNS = {"size": "number", "kind": "category"}
 
 
-def part(kinds: str, losses: dict[str, float], *, rows: int = 400, seed: int = 1, sizes: float = 0.0) -> Part:
+def part(kinds: str, losses: dict[str, float], *, rows: int = 400, seed: int = 1, sizes: float = 0.0) -> SlicedRows:
     """Rows whose kinds take turns, with the loss of their kind and a little noise."""
     rng = np.random.default_rng(seed)
     kind = [kinds[place % len(kinds)] for place in range(rows)]
     frame = pd.DataFrame({"size": rng.normal(sizes, 1, rows), "kind": kind})
-    return Part(frame, np.array([losses[each] for each in kind]) + rng.normal(0, 0.1, rows))
+    return SlicedRows(frame, np.array([losses[each] for each in kind]) + rng.normal(0, 0.1, rows))
 
 
-def change(before: Part, now: Part, *, params: SliceParams = PARAMS) -> LossChange:
+def change(before: SlicedRows, now: SlicedRows, *, params: SliceParams = PARAMS) -> LossChange:
     return loss_change(before, now, COLUMNS, params, block_rows=4)  # type: ignore[arg-type]
 
 
@@ -80,14 +80,14 @@ def test_missing_values_are_a_slice() -> None:
 def test_cells_of_numbers_are_named_by_their_ends() -> None:
     whole = pd.DataFrame({"size": np.arange(400.0), "kind": "a"})
     beyond = pd.DataFrame({"size": np.arange(400.0) + 200, "kind": "a"})
-    found = change(Part(whole, np.ones(400)), Part(beyond, np.ones(400)))
+    found = change(SlicedRows(whole, np.ones(400)), SlicedRows(beyond, np.ones(400)))
 
     assert {each.name for each in found.slices if each.column == "size"} == {"199 to 299", "299 to 399", "above 399"}
 
 
 def test_a_value_that_fills_a_cell_is_named_alone() -> None:
     flags = pd.DataFrame({"size": [0.0, 1.0] * 200, "kind": "a"})
-    found = change(Part(flags, np.ones(400)), Part(flags, np.ones(400)))
+    found = change(SlicedRows(flags, np.ones(400)), SlicedRows(flags, np.ones(400)))
 
     assert {each.name for each in found.slices if each.column == "size"} == {"0", "1"}
 
@@ -95,7 +95,7 @@ def test_a_value_that_fills_a_cell_is_named_alone() -> None:
 def test_values_where_there_were_none_have_a_slice_of_their_own() -> None:
     blank = pd.DataFrame({"size": [np.nan] * 400, "kind": "a"})
     half = pd.DataFrame({"size": [np.nan, 1.0] * 200, "kind": "a"})
-    found = change(Part(blank, np.ones(400)), Part(half, np.ones(400)))
+    found = change(SlicedRows(blank, np.ones(400)), SlicedRows(half, np.ones(400)))
 
     assert {each.name for each in found.slices if each.column == "size"} == {"missing", "any value"}
 
@@ -121,7 +121,7 @@ def test_a_column_of_too_many_categories_is_left_out() -> None:
 def test_losses_in_another_unit_change_the_figures_by_that_factor(factor: float) -> None:
     before, now = part("aab", SAME), part("abb", {"a": 1.0, "b": 6.0}, seed=2)
     plain = change(before, now)
-    scaled = change(Part(before.rows, before.losses * factor), Part(now.rows, now.losses * factor))
+    scaled = change(SlicedRows(before.rows, before.losses * factor), SlicedRows(now.rows, now.losses * factor))
 
     assert [each.name for each in clear(scaled)] == [each.name for each in clear(plain)]
     assert scaled.shifted["kind"] == pytest.approx(plain.shifted["kind"] * factor)

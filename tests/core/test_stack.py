@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrim.core.models import MODELS
-from retrim.core.models.stack import BASES, Stack, StackKind, link_of
-from retrim.core.view import FeatureView
 from retrim.errors import BadInputError
+from retrim.features.view import FeatureView
+from retrim.training.estimators import MODELS
+from retrim.training.stack import BASES, Stack, StackEstimator, link_of
 
 X = np.random.default_rng(1).normal(size=(600, 2))
-STACK = StackKind()
+STACK = StackEstimator()
 NOISE = 0.3 * np.random.default_rng(2).normal(size=600)
 SPACE = {"gbm.num_leaves": 15, "gbm.min_child_samples": 5, "linear.l2": 0.001, "held_share": 0.3}
 

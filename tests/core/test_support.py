@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.anytime import NO_SUMS, log_evidence, log_evidence_since
-from retrim.core.canonical import to_json
-from retrim.core.gate import NO_SUPPORT, Shown, Support, confidence_of, harm_confidence_of, judge, support_of
-from retrim.core.gate.support import EASIEST
+from retrim.gate.losses import confidence_of, harm_confidence_of, judge
+from retrim.gate.support import EASIEST, NO_SUPPORT, ShownEvidence, Support, support_of
+from retrim.stats.anytime import NO_SUMS, log_evidence, log_evidence_since
+from retrim.stats.canonical import to_json
 from tests.gates import make_gate
 
 BLOCKS, MOST = 12, 0.005
@@ -17,13 +17,13 @@ START = pd.Timestamp("2024-01-01", tz="UTC")
 GATE = make_gate(min_rows=2, min_gain=0.0)
 
 
-def life(draw: np.random.Generator, checks: int, *, gain: float, since: int = 0) -> list[Shown]:
+def life(draw: np.random.Generator, checks: int, *, gain: float, since: int = 0) -> list[ShownEvidence]:
     """Checks of 12 blocks with a champion's loss of 1, where refits are better from one of them on."""
     shown = []
     for check in range(checks):
         saved = (gain if check >= since else 0.0) + draw.normal(0, 0.1, BLOCKS)
         until = tuple(START + pd.Timedelta(f"{check * BLOCKS + block}h") for block in range(BLOCKS))
-        shown.append(Shown(until, np.ones(BLOCKS), {"all": 1 - saved}))
+        shown.append(ShownEvidence(until, np.ones(BLOCKS), {"all": 1 - saved}))
     return shown
 
 
@@ -80,7 +80,7 @@ def test_blocks_that_end_among_the_judged_rows_are_no_evidence() -> None:
 
 def test_it_is_written_and_read_back_to_the_last_digit() -> None:
     (shown,) = life(np.random.default_rng(1), 1, gain=0.1)
-    back = Shown.from_record(json.loads(to_json(shown.as_record())))
+    back = ShownEvidence.from_record(json.loads(to_json(shown.as_record())))
 
     assert back.until == shown.until
     assert (back.champion == shown.champion).all()
@@ -89,7 +89,7 @@ def test_it_is_written_and_read_back_to_the_last_digit() -> None:
 
 def test_many_rows_make_few_blocks() -> None:
     events = list(pd.date_range(START, periods=5000, freq="1min"))
-    shown = Shown.of_rows(events, np.ones(5000), {"all": np.ones(5000)}, block_rows=10)
+    shown = ShownEvidence.of_rows(events, np.ones(5000), {"all": np.ones(5000)}, block_rows=10)
 
     assert len(shown.champion) == 40
     assert shown.until[-1] == events[-1]

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.core.keyed import row_keys
-from retrim.core.table import DataParams, assemble, mature, overdue_labels
+from retrim.table.data import DataParams, assemble, mature, overdue_labels, row_keys
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.timetable import cron_fields, due_between, next_due
+from retrim.stats.timetable import cron_fields, due_between, next_due
 
 
 def at(text: str) -> pd.Timestamp:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.training import Recipe, TrainParams, distinct, in_parallel, training_rows
+from retrim.training.recipe import Recipe, TrainParams, distinct, in_parallel, training_rows
 
 PAST = np.array([0, 1, 3, 4, 7])
 

@@ -7,14 +7,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.account import Account
-from retrim.core.band import Band
-from retrim.core.history import Deferral
-from retrim.core.preview import Preview
-from retrim.core.triggers import Evidence, TriggerParams, decide
+from retrim.decision.account import AccumulatedGain, Band
+from retrim.decision.history import Deferral
+from retrim.decision.probe import GatePreview
+from retrim.decision.rules import Evidence, TriggerParams, decide
 
 NOW = pd.Timestamp("2024-03-01", tz="UTC")
-FULL, EMPTY = Account(9.0, 1.0), Account(1.0, 1.0)
+FULL, EMPTY = AccumulatedGain(9.0, 1.0), AccumulatedGain(1.0, 1.0)
 QUIET = Evidence(
     now=NOW,
     champion=3,
@@ -175,13 +174,13 @@ def test_two_refusals_running_hold_whatever_fires() -> None:
 def test_a_hold_ends_once_the_account_has_grown_by_a_price_for_each_refusal(
     refusals: int, balance: float, found: str
 ) -> None:
-    evidence = replace(FIRING, account=Account(balance, 1.0), refusals=refusals, lowest=3.0)
+    evidence = replace(FIRING, account=AccumulatedGain(balance, 1.0), refusals=refusals, lowest=3.0)
 
     assert outcome(evidence) == found
 
 
 def test_a_hold_does_not_end_on_noise() -> None:
-    assert outcome(replace(DRIFTING, account=Account(9.0, 100.0), refusals=2, lowest=3.0)) == "held"
+    assert outcome(replace(DRIFTING, account=AccumulatedGain(9.0, 100.0), refusals=2, lowest=3.0)) == "held"
 
 
 def test_a_hold_that_has_ended_lets_other_rules_act_too() -> None:
@@ -368,7 +367,7 @@ def test_without_a_budget_nothing_is_counted() -> None:
 
 
 def test_what_the_gate_would_refuse_is_said_to_be_stopped_by_it() -> None:
-    refused = Preview(passes=False, reason="too small a gain")
+    refused = GatePreview(passes=False, reason="too small a gain")
 
     assert decide(replace(FIRING, preview=refused), params()).stopped == "gate"
     assert decide(replace(QUIET, preview=refused), params()).stopped is None

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.tuning import Dimension, Score, Trial, TuneParams, best, importance, make_sampler, search
 from retrim.errors import BadInputError, UnknownNameError
+from retrim.training.tuning import Dimension, Score, Trial, TuneParams, best, importance, make_sampler, search
 
 SPACE = {"leaves": {"low": 2, "high": 64, "log": True}, "rate": {"low": 0.01, "high": 1.0}}
 

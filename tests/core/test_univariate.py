@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from retrim.core.drift import categorical, numeric
-from retrim.core.drift.cells import Counts
-from retrim.core.drift.result import DriftResult
+from retrim.drift import tests
+from retrim.drift.cells import Counts
+from retrim.drift.tests import DriftResult
 from retrim.errors import BadInputError
 from tests.counted import counted
 
@@ -15,35 +15,35 @@ ALL_MISSING = pd.Series([np.nan] * 5)
 
 
 def psi(reference: pd.Series, current: pd.Series, *, cells: int) -> DriftResult:
-    return numeric.psi(*counted(reference, current), cells=cells)
+    return tests.psi(*counted(reference, current), cells=cells)
 
 
 def ks(reference: pd.Series, current: pd.Series) -> DriftResult:
-    return numeric.ks(*counted(reference, current))
+    return tests.ks(*counted(reference, current))
 
 
 def wasserstein(reference: pd.Series, current: pd.Series) -> DriftResult:
-    return numeric.wasserstein(*counted(reference, current))
+    return tests.wasserstein(*counted(reference, current))
 
 
 def js(reference: pd.Series, current: pd.Series, *, cells: int) -> DriftResult:
-    return numeric.js(*counted(reference, current), cells=cells)
+    return tests.js(*counted(reference, current), cells=cells)
 
 
 def chi2(reference: pd.Series, current: pd.Series) -> DriftResult:
-    return categorical.chi2(*counted(reference, current))
+    return tests.chi2(*counted(reference, current))
 
 
 def g(reference: pd.Series, current: pd.Series) -> DriftResult:
-    return categorical.g(*counted(reference, current))
+    return tests.g(*counted(reference, current))
 
 
 def psi_categories(reference: pd.Series, current: pd.Series) -> DriftResult:
-    return categorical.psi_categories(*counted(reference, current))
+    return tests.psi_categories(*counted(reference, current))
 
 
 def missing_share(reference: pd.Series, current: pd.Series) -> DriftResult:
-    return categorical.missing_share(*counted(reference, current))
+    return tests.missing_share(*counted(reference, current))
 
 
 def repeated(**counts: int) -> pd.Series:
@@ -184,7 +184,7 @@ def test_g_is_as_worked_by_hand() -> None:
 
 
 def test_new_categories_are_a_share_of_the_current_rows() -> None:
-    found = categorical.new_categories(*counted(repeated(a=10, b=20), repeated(a=5, c=2, d=1)))
+    found = tests.new_categories(*counted(repeated(a=10, b=20), repeated(a=5, c=2, d=1)))
 
     assert (found.statistic, found.effect) == (3, 3 / 8)
 
@@ -193,17 +193,17 @@ def test_a_category_that_one_part_of_the_reference_lacks_is_new_to_that_part() -
     both, now = counted(repeated(a=10, b=20), repeated(a=6, b=2))
     part = Counts(both.cells, both.rows - [0, 20, 0, 0])
 
-    assert categorical.new_categories(part, now).effect == 2 / 8
+    assert tests.new_categories(part, now).effect == 2 / 8
 
 
 def test_vanished_categories_are_a_share_of_the_reference() -> None:
-    found = categorical.vanished_categories(*counted(repeated(a=10, b=20, c=10), repeated(a=5, d=2)))
+    found = tests.vanished_categories(*counted(repeated(a=10, b=20, c=10), repeated(a=5, d=2)))
 
     assert (found.statistic, found.effect) == (2, 30 / 40)
 
 
 def test_missing_values_are_no_category_that_vanished() -> None:
-    found = categorical.vanished_categories(*counted(pd.Series(["a", None]), pd.Series(["a"])))
+    found = tests.vanished_categories(*counted(pd.Series(["a", None]), pd.Series(["a"])))
 
     assert found.effect == 0
 
@@ -211,12 +211,12 @@ def test_missing_values_are_no_category_that_vanished() -> None:
 def test_total_variation_is_the_effect_of_chi2() -> None:
     windows = counted(repeated(a=10, b=20, c=4), repeated(a=20, b=10, d=3))
 
-    assert categorical.variation(*windows).effect == categorical.chi2(*windows).effect
+    assert tests.variation(*windows).effect == tests.chi2(*windows).effect
 
 
 def test_hashed_categories_drift_too() -> None:
     before, after = (pd.Series([f"{kind}{n % 500}" for n in range(5000)]) for kind in ("a", "b"))
-    found = categorical.chi2(*counted(before, after, levels=100, buckets=64))
+    found = tests.chi2(*counted(before, after, levels=100, buckets=64))
 
     assert found.effect > 0.1
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrim.core.drift.verify import verify
+from retrim.drift.verify import verify
 from retrim.errors import RefusedError
 from tests.core.drift_worlds import world
 

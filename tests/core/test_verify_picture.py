@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from retrim.core.drift.verify import Verified, verify
-from retrim.core.drift.verify_picture import alarms_by_column, asked_and_achieved
-from retrim.core.drift.verify_together import interval_of
+from retrim.drift.verify import VerifiedRates, alarms_by_column, asked_and_achieved, interval_of, verify
 from tests.core.drift_worlds import world
 
 PNG = b"\x89PNG"
@@ -14,24 +12,24 @@ ROWS = 400
 
 
 @pytest.fixture(scope="module")
-def found() -> Verified:
+def found() -> VerifiedRates:
     profile, _ = world(rho=0.5, rows=ROWS, windows=40, later=1, numeric=3, categorical=1, seed=2)
     return verify(profile, rows=ROWS, rate=0.05, draws=1000, splits=4, checks=50, seed=1)
 
 
-def test_the_share_at_the_rate_asked_is_what_was_achieved(found: Verified) -> None:
+def test_the_share_at_the_rate_asked_is_what_was_achieved(found: VerifiedRates) -> None:
     assert found.achieved_at(found.asked) == (found.achieved, found.interval)
     assert len(found.p_values) == found.checks
 
 
-def test_a_higher_rate_raises_no_fewer_alarms(found: Verified) -> None:
+def test_a_higher_rate_raises_no_fewer_alarms(found: VerifiedRates) -> None:
     shares = [found.achieved_at(rate)[0] for rate in (0.001, 0.01, 0.05, 0.2, 0.5, 1.0)]
 
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
 
-def test_an_alarm_is_that_of_at_least_one_column(found: Verified) -> None:
+def test_an_alarm_is_that_of_at_least_one_column(found: VerifiedRates) -> None:
     shares = list(found.columns.values())
 
     assert shares == sorted(shares, reverse=True)
@@ -50,7 +48,7 @@ def test_an_alarm_is_that_of_at_least_one_column(found: Verified) -> None:
         {"columns": {f"a very long name of a column, number {n}": 0.0 for n in range(40)}},
     ],
 )
-def test_the_same_figures_give_the_same_bytes(found: Verified, draw: object, changed: dict) -> None:
+def test_the_same_figures_give_the_same_bytes(found: VerifiedRates, draw: object, changed: dict) -> None:
     assert callable(draw)
     first, second = (draw(replace(found, **changed)) for _ in range(2))
 

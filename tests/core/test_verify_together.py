@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.drift.joint import JointParams
-from retrim.core.drift.profile import Profile, ProfileParams, make_profile
-from retrim.core.drift.verify_together import VerifiedTest, interval_of, verify_together
+from retrim.drift.joint import JointParams
+from retrim.drift.profile import Profile, ProfileParams, make_profile
+from retrim.drift.verify import VerifiedTest, interval_of, verify_together
 
 KEPT = ProfileParams(
     cells=40, levels=9, buckets=8, block="1D", most_blocks=200, block_rows=20, sample_rows=4000, seed=7

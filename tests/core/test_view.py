@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.canonical import to_json
-from retrim.core.table import DataParams
-from retrim.core.view import UNSEEN, FeatureView, order_digest
+from retrim.features.view import UNSEEN, FeatureView, order_digest
+from retrim.stats.canonical import to_json
+from retrim.table.data import DataParams
 
 
 def data(task: str = "regression") -> DataParams:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.windows import folds, keep_back, part_of, past_of, spans
+from retrim.stats.windows import folds, keep_back, part_of, past_of, spans
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from retrim.core.backtest import BacktestParams
-from retrim.core.totals import NOTHING, Totals
-from retrim.core.tuning import TuneParams
-from retrim.core.work import ProbeCost, retraining_work
+from retrim.decision.account import NOTHING, LifeTotals
+from retrim.training.recipe import BacktestParams, ProbeCost, retraining_work
+from retrim.training.tuning import TuneParams
 from tests.architecture.test_settings import DOCUMENT
 
 TUNE = TuneParams.model_validate({**DOCUMENT["tune"], "trials": 5, "warm_trials": 2, "folds": 2, "fold_rows": 100})
@@ -48,7 +47,7 @@ def test_the_sums_hold_loss_retrainings_and_probes_apart() -> None:
     first = NOTHING.after(loss=3.0, share=0.5, probe_cost=0.1, retrainings=0, price=8.0)
     second = first.after(loss=None, share=0.0, probe_cost=None, retrainings=2, price=8.0)
 
-    assert second == Totals(1, 1.5, 2, 16.0, 1, 0.1)
+    assert second == LifeTotals(1, 1.5, 2, 16.0, 1, 0.1)
     assert (second.without_probes, second.with_probes) == (17.5, 17.6)
 
 
@@ -66,12 +65,14 @@ def test_a_recipe_fitted_once_more_costs_its_share_once() -> None:
 
 
 def test_sums_from_before_there_were_second_fits_are_read() -> None:
-    record = {name: value for name, value in Totals(1, 1.5, 2, 16.0, 1, 0.1).as_record().items() if name != "refits"}
+    record = {
+        name: value for name, value in LifeTotals(1, 1.5, 2, 16.0, 1, 0.1).as_record().items() if name != "refits"
+    }
 
-    assert Totals.from_record(record) == Totals(1, 1.5, 2, 16.0, 1, 0.1)
+    assert LifeTotals.from_record(record) == LifeTotals(1, 1.5, 2, 16.0, 1, 0.1)
 
 
 def test_its_record_makes_it_anew() -> None:
     sums = NOTHING.after(loss=0.1, share=1 / 3, probe_cost=0.2, retrainings=3, price=0.7)
 
-    assert Totals.from_record(sums.as_record()) == sums
+    assert LifeTotals.from_record(sums.as_record()) == sums

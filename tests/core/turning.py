@@ -5,15 +5,13 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from retrim.core.metrics import row_losses
-from retrim.core.policy.cut import Cut, cut, equal_rows
-from retrim.core.policy.fitting import jobs, score_job
-from retrim.core.policy.matrix import LossMatrix
-from retrim.core.probe import ProbeParams, Reading, reading_of, refit_losses
-from retrim.core.table import DataParams
-from retrim.core.training import Recipe, WindowKind, fit_recipe, training_rows
-from retrim.core.view import FeatureView
-from retrim.core.windows import past_of
+from retrim.decision.policy import LossMatrix, WindowCuts, cut, equal_rows, jobs, score_job
+from retrim.decision.probe import ProbeParams, ProbeResult, reading_of, refit_losses
+from retrim.features.view import FeatureView
+from retrim.stats.metrics import row_losses
+from retrim.stats.windows import past_of
+from retrim.table.data import DataParams
+from retrim.training.recipe import Recipe, WindowKind, fit_recipe, training_rows
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 TREES = Recipe("gbm", "mse", {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.2}, 8, 7)
@@ -54,7 +52,7 @@ def table() -> pd.DataFrame:
 
 
 @cache
-def whole() -> Cut:
+def whole() -> WindowCuts:
     return cut(equal_rows(len(table()), first=FIRST, windows=WINDOWS), blocks=BLOCKS, block_rows=BLOCK_ROWS)
 
 
@@ -87,7 +85,7 @@ def losses_before(begin: int, kind: WindowKind, rows: np.ndarray) -> np.ndarray:
     return row_losses("mse", view.actual(judged), predicted)
 
 
-def live_reading(champion_losses: np.ndarray, kind: WindowKind, window: int) -> Reading:
+def live_reading(champion_losses: np.ndarray, kind: WindowKind, window: int) -> ProbeResult:
     """What the live probe reads off a window, from its rows."""
     params = ProbeParams(blocks=BLOCKS, min_rows=2, sample_rows=None, when="every")
     losses = refit_losses(table(), rows_of(window), TREES, DATA, params, window=kind, sliding_rows=SLIDING, cores=1)

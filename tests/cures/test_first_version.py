@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from retrim.adapters.archive import pack
 from retrim.adapters.prefect_server import NOTE
+from retrim.adapters.signing import pack
 from tests.cured import Cure, says
 from tests.world import World, commands_of, make_world
 
@@ -109,11 +109,11 @@ def interrupted(world: World) -> str:
 
 def without_its_server(world: World) -> str:
     """What a check says whose own Prefect server is killed before it has resumed the run."""
-    house = world.house
+    workspace = world.workspace
     before = flow_signs(world)
     running = world.start("check", "--now", world.day(NOW), environment=OWN_SERVER)
     until(lambda: flow_signs(world) - before, running)
-    note = json.loads((house.workspace.prefect / NOTE).read_text(encoding="utf-8"))
+    note = json.loads((workspace.paths.prefect / NOTE).read_text(encoding="utf-8"))
     os.killpg(note["pid"], signal.SIGKILL)
     _, err = running.communicate(timeout=DEADLINE_SECONDS)
     return err
@@ -121,7 +121,7 @@ def without_its_server(world: World) -> str:
 
 def flow_signs(world: World) -> set[str]:
     """Flow runs that have begun and not ended."""
-    return {file.name for file in world.house.workspace.runs.glob("flow-*.lock")}
+    return {file.name for file in world.workspace.paths.runs.glob("flow-*.lock")}
 
 
 @pytest.mark.cures("next: retrim retrain", "version {}; see `retrim versions`, `retrim ui`")
@@ -173,7 +173,7 @@ def test_what_was_stopped_is_resumed_and_finished(story: Story, cure: Cure) -> N
     cure.is_done(story.made)
     cure.is_done(story.after["status"])
     cure.is_done(printed(story.world, "gc --dry-run"))
-    (run,) = story.world.house.store.runs("generated")
+    (run,) = story.world.workspace.store.runs("generated")
 
     assert (run.state, run.version) == ("promoted", 1)
 
@@ -200,7 +200,7 @@ def test_a_check_shows_its_evidence_and_what_would_land(story: Story, cure: Cure
 @pytest.mark.cures("The model card is card/model_card.html in the artifacts of the run; `retrim card` writes it anew.")
 def test_the_note_in_mlflow_names_the_command_that_writes_the_card(story: Story, cure: Cure) -> None:
     world = story.world
-    registry = world.house.registry
+    registry = world.workspace.registry
     note = registry.client.get_model_version("generated", "1").description
     cure.is_asked(note)
     cure.is_done(printed(world, "card 1 --to var/card.html"))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from flows.demo import Beat
-from retrim.answers import decision_record
-from retrim.demo_screen import show
-from retrim.ops.demo import Loss
+from retrim.cli.answers import decision_record
+from retrim.cli.screens import show_demo
+from retrim.reports.demo import Loss
 from tests.cured import Cure
 from tests.ops.desk import Desk, copy_of, make_desk, with_params
 from tests.ops.test_settle import LEVEL, NO_JOINT, WIDE, beat
@@ -61,8 +61,8 @@ def asked(waits: Desk, tmp_path: Path) -> Desk:
 
 def newest_check(desk: Desk) -> str:
     """All that the newest check said: its reason, what every rule said, and what would have changed it."""
-    newest = desk.house.store.decisions(desk.house.model, source="check")[-1]
-    return str(decision_record(desk.house, newest.id))
+    newest = desk.workspace.store.decisions(desk.workspace.model, source="check")[-1]
+    return str(decision_record(desk.workspace, newest.id))
 
 
 def now(desk: Desk, day: float) -> str:
@@ -148,7 +148,9 @@ def test_a_version_that_waits_is_answered_by_each_command(asked: Desk, answer: s
     asked.check(14)
     cure.is_asked(session.says("status", code=0))
     cure.is_asked(newest_check(asked))
-    (alert,) = [row.text for row in asked.house.store.alerts(asked.house.model) if row.kind == "approval needed"]
+    (alert,) = [
+        row.text for row in asked.workspace.store.alerts(asked.workspace.model) if row.kind == "approval needed"
+    ]
     cure.is_asked(alert)
     if answer == "retrain":
         asked.make_version(14.5)
@@ -181,7 +183,7 @@ def test_the_evidence_of_a_line_of_the_demo_is_shown_by_its_date(desk: Desk, sit
     session = sit(desk)
     checked = desk.check(12)
     loss = Loss(48.0, 48)
-    show(desk.house, [Beat("2024-01-13", 48, checked.as_record(), None, 1, loss, loss, loss)], as_json=False)
+    show_demo(desk.workspace, [Beat("2024-01-13", 48, checked.as_record(), None, 1, loss, loss, loss)], as_json=False)
     cure.is_asked(session.capsys.readouterr().out)
     shown = session.says("why 2024-01-13", code=0)
     cure.is_done(shown)

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.signing import Keys
-from retrim.core.canonical import to_json
-from retrim.ops.ingest import land
-from retrim.paths import Workspace
+from retrim.landing.ingest import land_batch
+from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
+from retrim.stats.canonical import to_json
 from tests.cured import Cure
 from tests.ops.raw_tables import csv, table
 from tests.ops.test_receipts import fields
@@ -27,8 +27,10 @@ ROWS = "ingest rows.csv --arrived 2024-01-03"
 def test_after_a_clock_that_ran_ahead_redate_lets_batches_land_again(session: Session, cure: Cure) -> None:
     params = load_params(session.folder / "params.yaml")
     ahead = pd.Timestamp.now("UTC").floor("s") + pd.Timedelta("300D")
-    place = Workspace(session.folder)
-    land(session.folder / "rows.csv", workspace=place, data=params.data, now=ahead, correction=False, batches=None)
+    place = WorkspacePaths(session.folder)
+    land_batch(
+        session.folder / "rows.csv", workspace=place, data=params.data, now=ahead, correction=False, batches=None
+    )
     cure.is_asked(session.says("ingest more.csv", code=2))
     cure.is_asked(session.says("batch redate", code=0))
     cure.is_done(session.says("batch redate --yes", code=0))
@@ -125,7 +127,7 @@ def test_what_init_leaves_lying_is_ingested_and_trained_on(session: Session, cur
 
 @pytest.mark.cures("{} is no public key; write one as `retrim receipt key` prints it")
 def test_a_key_is_written_as_receipt_key_prints_it(session: Session, cure: Cure) -> None:
-    keys = Keys(Workspace(session.folder).keys)
+    keys = Keys(WorkspacePaths(session.folder).keys)
     (session.folder / "receipt.json").write_bytes(to_json(keys.seal(fields())))
     cure.is_asked(session.says("receipt verify receipt.json --key abc", code=2))
     key = session.says("receipt key", code=0).split()[0]

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.errors import RefusedError
-from retrim.ops.release import live
+from retrim.release.versions import find_live_version
 from tests.cured import Cure
 from tests.ops.desk import START, Desk, copy_of, make_desk, with_params
 from tests.ops.test_on_probation import begin, until_it_ends
@@ -42,7 +42,7 @@ def desk(made: Desk, tmp_path: Path) -> Desk:
 
 
 def reason(desk: Desk) -> str:
-    return desk.house.store.decisions(desk.house.model, source="check")[-1].reason
+    return desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].reason
 
 
 def rolled_back_as_it_says(session: Session, said: str) -> str:
@@ -60,20 +60,20 @@ def test_a_retraining_has_another_look_at_what_the_gate_refused(desk: Desk, sit:
     cure.is_asked(session.says("rollback --to 3 --reason 'a back door'", code=1))
     desk.make_version(13)
     cure.is_done(session.says("status", code=0))
-    assert live(desk.house).version == 4  # type: ignore[union-attr]
+    assert find_live_version(desk.workspace).version == 4  # type: ignore[union-attr]
 
 
 @pytest.mark.cures("another version of {} went live in the meantime; look at `retrim status`")
 def test_status_shows_what_went_live_in_the_meantime(desk: Desk, sit: Sit, cure: Cure) -> None:
     row = move("generated", 1, at=desk.day(13).isoformat(), action="rollback")
     with pytest.raises(RefusedError) as refused:
-        desk.house.store.add_release(row, expected=1, keys=desk.house.keys)
+        desk.workspace.store.add_release(row, expected=1, keys=desk.workspace.keys)
     cure.is_asked(str(refused.value))
     shown = sit(desk).says("status", code=0)
     cure.is_done(shown)
 
     assert "live version 2" in shown
-    desk.house.store.add_release(row, expected=2, keys=desk.house.keys)
+    desk.workspace.store.add_release(row, expected=2, keys=desk.workspace.keys)
 
 
 @pytest.mark.cures(
@@ -81,11 +81,11 @@ def test_status_shows_what_went_live_in_the_meantime(desk: Desk, sit: Sit, cure:
     "`retrim log verify` says more"
 )
 def test_log_verify_says_more_of_a_log_that_was_cut(desk: Desk, sit: Sit, cure: Cure) -> None:
-    with desk.house.store.begin() as connection:
+    with desk.workspace.store.begin() as connection:
         connection.execute(sa.text("DELETE FROM releases WHERE sequence = 2"))
     row = move("generated", 2, at=desk.day(13).isoformat())
     with pytest.raises(RefusedError) as refused:
-        desk.house.store.add_release(row, expected=1, keys=desk.house.keys)
+        desk.workspace.store.add_release(row, expected=1, keys=desk.workspace.keys)
     cure.is_asked(str(refused.value))
     said = sit(desk).says("log verify", code=1)
     cure.is_done(said)
@@ -123,7 +123,7 @@ def test_a_former_champion_that_is_a_persons_to_bring_back_goes_live_as_it_says(
         held = desk.check(26).reason
         cure.is_asked(held)
         cure.is_done(rolled_back_as_it_says(sit(desk), held))
-        assert live(desk.house).version == 1  # type: ignore[union-attr]
+        assert find_live_version(desk.workspace).version == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.cures("worse on probation: {}; but manual is set: `retrim rollback --to {} --reason ...`")
@@ -132,4 +132,4 @@ def test_what_is_worse_on_probation_is_rolled_back_by_hand(tmp_path: Path, sit: 
     until_it_ends(desk)
     cure.is_asked(reason(desk))
     cure.is_done(rolled_back_as_it_says(sit(desk), reason(desk)))
-    assert live(desk.house).version == 1  # type: ignore[union-attr]
+    assert find_live_version(desk.workspace).version == 1  # type: ignore[union-attr]

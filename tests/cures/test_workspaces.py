@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import read_folder
-from retrim.ops.cache_lock import alone_with_cache, using_cache
-from retrim.ops.init.again import require_unreleased
-from retrim.ops.judge_import import judge_import
-from retrim.ops.score import score
-from retrim.paths import Paths, Workspace
-from retrim.stages._room import read_pins
+from retrim.lineage.locks import alone_with_cache, using_cache
+from retrim.onboarding.init import require_unreleased
+from retrim.paths import Paths, WorkspacePaths
+from retrim.retraining.exchange import judge_import
+from retrim.stages._common import read_pins
 from tests.cured import Cure
 from tests.ops.desk import Desk, make_desk, with_params
 from tests.ops.test_grain import grain
@@ -57,10 +57,10 @@ def test_a_grain_is_changed_back(tmp_path: Path, cure: Cure) -> None:
     desk.land(desk.rows(10, 12), 12)
     other = with_params(desk, data={"rows": grain("2h")})
     with pytest.raises(RefusedError) as refused:
-        score(other.house, now=other.day(12))
+        score(other.workspace, now=other.day(12))
     cure.is_asked(str(refused.value))
     back = with_params(other, data={"rows": grain(None)})
-    cure.is_done(str(score(back.house, now=back.day(12))))
+    cure.is_done(str(score(back.workspace, now=back.day(12))))
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +74,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 @pytest.mark.cures("a run, a rebuild or another `retrim gc` is going on in this workspace; wait for it")
 def test_pruning_waits_for_whoever_works_with_the_cache(made: Desk, cure: Cure) -> None:
-    with using_cache(made.house), pytest.raises(RefusedError) as refused, alone_with_cache(made.house):
+    with using_cache(made.workspace), pytest.raises(RefusedError) as refused, alone_with_cache(made.workspace):
         pass
     cure.is_asked(str(refused.value))
-    with alone_with_cache(made.house):
+    with alone_with_cache(made.workspace):
         cure.is_done("")
 
 
@@ -85,9 +85,9 @@ def test_pruning_waits_for_whoever_works_with_the_cache(made: Desk, cure: Cure) 
 def test_an_import_is_judged_once_rows_have_landed(made: Desk, tmp_path: Path, cure: Cure) -> None:
     empty = make_desk(tmp_path / "workspace")
     files = read_folder(made.shelf.folders[1])
-    cure.is_asked(judge_import(empty.house, files, None, now=empty.day(10)).deferred)
+    cure.is_asked(judge_import(empty.workspace, files, None, now=empty.day(10)).deferred)
     empty.land(empty.rows(0, 10), 10)
-    cure.is_done(judge_import(empty.house, files, None, now=empty.day(10)).deferred)
+    cure.is_done(judge_import(empty.workspace, files, None, now=empty.day(10)).deferred)
 
 
 @pytest.mark.cures(
@@ -99,7 +99,7 @@ def test_another_set_up_than_that_of_a_version_is_made_in_another_workspace(
 ) -> None:
     session = sit(made)
     with pytest.raises(RefusedError) as refused:
-        require_unreleased(made.house.workspace)
+        require_unreleased(made.workspace.paths)
     cure.is_asked(str(refused.value))
     cure.is_done(session.says(f"new {tmp_path / 'other'}", code=0))
-    require_unreleased(Workspace(tmp_path / "other"))
+    require_unreleased(WorkspacePaths(tmp_path / "other"))

@@ -10,11 +10,10 @@ from typing import Any
 
 import yaml
 
-from retrim.core.tried_settings import changed
-from retrim.datasets.synthetic import data_section
 from retrim.errors import RetrimError
-from retrim.own import resolved
-from retrim.settings import Params, parse_params
+from retrim.gate.what_if import changed
+from retrim.reading.synthetic import data_section
+from retrim.settings import Params, parse_params, resolved
 from tests.ops.desk import FEW, Desk, copy_of, make_desk
 from tests.printed import Printed
 
@@ -33,7 +32,7 @@ class Asked:
         settings: Those that differ, by dotted key.
         folder: Of this question alone.
         task: What the generated table is for.
-        made: A house with two versions, to be copied; None: an empty one will do.
+        made: A workspace with two versions, to be copied; None: an empty one will do.
     """
 
     settings: Settings
@@ -73,12 +72,12 @@ class Asked:
 
     @cached_property
     def desk(self) -> Desk:
-        """A house without servers, after somebody set these."""
-        folder = self.folder / "house"
+        """A workspace without servers, after somebody set these."""
+        folder = self.folder / "workspace"
         desk = make_desk(folder, task=self.task) if self.made is None else copy_of(self.made, folder)
-        house = replace(desk.house, params=self.params)
-        house.__dict__["registry"] = desk.shelf
-        return Desk(house, desk.stream, desk.shelf)
+        workspace = replace(desk.workspace, params=self.params)
+        workspace.__dict__["registry"] = desk.shelf
+        return Desk(workspace, desk.stream, desk.shelf)
 
 
 Ask = Callable[[Asked], object]
@@ -100,7 +99,7 @@ class Case:
         ask: What says it: raises an error with it, or gives it; nothing else may be raised once it is cured.
         task: regression or binary.
         then: What may still be raised after the cure: an error of its own.
-        made: Whether it is asked in a house with two versions.
+        made: Whether it is asked in a workspace with two versions.
         placed: Whether the section alone stands before the text, which names the rest of the key.
     """
 

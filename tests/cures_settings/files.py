@@ -5,13 +5,12 @@ from hashlib import sha256
 
 import pandas as pd
 
-from retrim.adapters.landing import Landing
-from retrim.core.batches import History, look_at
-from retrim.datasets.landed import batch_id
+from retrim.adapters.landing_zone import Landing
+from retrim.batches.verdict import History, look_at
 from retrim.errors import BadInputError
-from retrim.ops.examine import examine
-from retrim.ops.ingest import land
-from retrim.ops.take_in import large_file, take_in
+from retrim.landing.inbox import large_file, take_in
+from retrim.landing.ingest import examine, land_batch
+from retrim.reading.landed import batch_id
 from tests.core.test_batches import DATA, HOUR, PAST, WEEK
 from tests.core.test_batches import NOW as NEXT
 from tests.cures_settings.case import GONE, Asked, Case
@@ -61,25 +60,25 @@ def looked_at(batch: pd.DataFrame) -> Callable[[Asked], None]:
 
 def corrected(asked: Asked) -> None:
     """A file of corrections, where nothing has landed."""
-    house, file = asked.desk.house, asked.folder / "rows.csv"
+    workspace, file = asked.desk.workspace, asked.folder / "rows.csv"
     file.write_bytes(PLAIN)
-    suite = house.workspace.root / house.params.data.suite
+    suite = workspace.paths.root / workspace.params.data.suite
     suite.parent.mkdir()
     suite.write_text('{"name": "none", "expectations": []}', encoding="utf-8")
-    land(file, workspace=house.workspace, data=house.params.data, now=NOW, correction=True)
+    land_batch(file, workspace=workspace.paths, data=workspace.params.data, now=NOW, correction=True)
 
 
 def in_pieces(asked: Asked) -> None:
     """A large file, of which a part has landed in pieces of 2 kB."""
     desk = asked.desk
-    suite = desk.house.workspace.root / desk.house.params.data.suite
+    suite = desk.workspace.paths.root / desk.workspace.params.data.suite
     suite.parent.mkdir()
     suite.write_text('{"name": "none", "expectations": []}', encoding="utf-8")
     file = asked.folder / "rows.csv"
     desk.rows(0, 3).to_csv(file, index=False)
     for each in (with_params(desk, batches={"piece_mb": 0.002, "look": False}), desk):
-        large = large_file(each.house, file)
-        landed = take_in(each.house, file, now=desk.day(3), labels=False, correction=False, large=large)
+        large = large_file(each.workspace, file)
+        landed = take_in(each.workspace, file, now=desk.day(3), labels=False, correction=False, large=large)
         assert next(landed).outcome in ("landed", "already")
 
 

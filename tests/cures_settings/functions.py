@@ -8,25 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.archive import pack, unpack
-from retrim.core.approval import ask_to_restore
-from retrim.core.drift.profile import make_profile
-from retrim.core.drift.verify import verify
-from retrim.core.fairness.groups import group_of
-from retrim.core.fairness.params import GroupParams
-from retrim.core.fairness.thresholds import Thresholds
-from retrim.core.landed_schema import LandedSchema, name_faults, schema_faults
-from retrim.core.models import MODELS
-from retrim.core.models.aims import aim_at
-from retrim.core.prepare.fitted import Outcome, learn_steps
-from retrim.core.triggers import Decision, decide
-from retrim.core.tuning import Score, search
-from retrim.core.view import FeatureView
-from retrim.datasets.synthetic import generate
+from retrim.adapters.signing import pack, unpack
+from retrim.decision.rules import Decision, ask_to_restore, decide
+from retrim.drift.profile import make_profile
+from retrim.drift.verify import verify
 from retrim.errors import BadInputError
-from retrim.own import resolved
-from retrim.settings import Params
+from retrim.features.fitted import TrainingTargets, learn_steps
+from retrim.features.view import FeatureView
+from retrim.reading.synthetic import generate
+from retrim.settings import Params, resolved
+from retrim.table.schema import LandedSchema, name_faults, schema_faults
 from retrim.templates import own_model
+from retrim.training.estimators import MODELS, aim_at
+from retrim.training.groups import GroupParams, Thresholds, group_of
+from retrim.training.tuning import Score, search
 from tests.contracts.test_every_rule import LOUD, NOW, QUIET
 from tests.core.test_own_model import PARTS
 from tests.cures_settings.case import GONE, Asked, Case
@@ -257,7 +252,7 @@ def steps(asked: Asked) -> None:
     kinds = {params.data.time: "time", **params.data.features}
     levels = {"x": "a=b", "x=a": "b", "empty": None}  # the first two make `x=a=b`, the last makes nothing
     rows = rows.assign(**{name: levels.get(name, rows["group"]) for name in kinds if name not in rows})
-    learn_steps(rows, kinds, Outcome(rows["outcome"].to_numpy(), ()), params.prepare.steps, strict=True)  # type: ignore[arg-type]
+    learn_steps(rows, kinds, TrainingTargets(rows["outcome"].to_numpy(), ()), params.prepare.steps, strict=True)  # type: ignore[arg-type]
 
 
 def hot(*columns: str) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.core.look import LookTable, look_at
-from retrim.core.look.findings import findings
+from retrim.profile.findings import findings
+from retrim.profile.table import ProfiledTable
+from retrim.profile.whole import profile_table
 from tests.cures_settings.case import GONE, Asked, Case
 from tests.cures_settings.functions import rows_of
 
@@ -17,7 +18,7 @@ def looked(**columns: Callable[[pd.DataFrame], Any]) -> Callable[[Asked], str]:
 
     def ask(asked: Asked) -> str:
         rows = rows_of(asked, 2000).assign(**columns)
-        table = LookTable(
+        table = ProfiledTable(
             data=asked.params.data,
             event=rows["at"],
             keys=rows["number"].astype("str"),
@@ -28,7 +29,7 @@ def looked(**columns: Callable[[pd.DataFrame], Any]) -> Callable[[Asked], str]:
             left_out={},
             unnamed=frozenset(),
         )
-        look = look_at(table, rows=20_000, seed=7, threads=1, champion=None, prepared=(), given=())
+        look = profile_table(table, rows=20_000, seed=7, threads=1, champion=None, prepared=(), given=())
         return "; ".join(str(note) for note in findings(look))
 
     return ask

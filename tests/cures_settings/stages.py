@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from retrim.adapters import git
-from retrim.adapters.heartbeat import Heartbeat
-from retrim.core.canonical import to_json
-from retrim.core.init.leak import LeakParams
-from retrim.core.limits import limits_of_stage
+from retrim.adapters.processes import Heartbeat
+from retrim.profile.leak import LeakParams
 from retrim.stages.validate import _refuse_leaks
+from retrim.stats.canonical import to_json
+from retrim.training.mode import limits_of_stage
 from tests.cures_settings.case import Asked, Case
 from tests.cures_settings.functions import LINEAR, rows_of, space
 from tests.stages.room import Room, make_room, stream

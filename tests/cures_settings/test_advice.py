@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 
 from retrim.adapters import git
-from retrim.adapters.landing import Landing
-from retrim.cli_try import assignments
-from retrim.core.prepare.fitted import Outcome, learn_steps
-from retrim.core.reading import ReadingParams
-from retrim.core.table import DataParams
-from retrim.datasets.table import read_content
+from retrim.adapters.landing_zone import Landing
+from retrim.cli.policy import assignments
 from retrim.errors import BadInputError
-from retrim.ops.examine import examine
-from retrim.ops.init import spelled
-from retrim.ops.strange_code import pinned_code
+from retrim.features.fitted import TrainingTargets, learn_steps
+from retrim.landing.ingest import examine
+from retrim.lineage.strange_code import pinned_code
+from retrim.onboarding import desk
+from retrim.reading.table import read_content
+from retrim.table.data import DataParams
+from retrim.table.reading import ReadingParams
 from tests.core import test_gate_size
 from tests.cures_settings.case import Asked, Settings, load
 from tests.cures_settings.files import NOW, ROW, lines, offered
@@ -55,7 +55,7 @@ def test_the_step_that_is_named_takes_a_weighted_sum_away(tmp_path: Path) -> Non
     params = asked(tmp_path, {"prepare.steps": [SELECT]}).params
     rows = rows_of(asked(tmp_path))
     rows = rows.assign(noise=rows["level"] + rows["slope"])
-    outcome = Outcome(rows["outcome"].to_numpy(), ())
+    outcome = TrainingTargets(rows["outcome"].to_numpy(), ())
     _, sheet = learn_steps(rows, params.data.features, outcome, params.prepare.steps, strict=True)
     kept = [name for name in ("level", "slope", "noise") if name in sheet.kinds]
 
@@ -101,7 +101,7 @@ def test_rows_known_before_their_event_land_once_it_is_said_how_long(
 ) -> None:
     times = pd.Series(pd.date_range(end="2024-11-01T20:00", periods=ROWS, freq="1h", tz="UTC"))
     content = csv(table(ROWS, at=times))
-    monkeypatch.setattr(spelled, "clock", lambda: NOW)
+    monkeypatch.setattr(desk, "clock", lambda: NOW)
     drafted = looked_at(content)
     faults = []
     for ahead in (drafted.data.times_ahead, "20h"):

@@ -7,21 +7,21 @@ import pytest
 from tests.cures_settings.case import Case, names, said, says
 from tests.cures_settings.files import FILES
 from tests.cures_settings.functions import FUNCTIONS
-from tests.cures_settings.houses import HOUSES
 from tests.cures_settings.loading import LOADING
 from tests.cures_settings.looks import LOOKS
 from tests.cures_settings.placed import PLACED
 from tests.cures_settings.stages import STAGES
+from tests.cures_settings.workspaces import WORKSPACES
 from tests.ops.desk import Desk, make_desk
 
-QUICK, SLOW = (*LOADING, *PLACED, *FUNCTIONS, *FILES), (*HOUSES, *STAGES, *LOOKS)
+QUICK, SLOW = (*LOADING, *PLACED, *FUNCTIONS, *FILES), (*WORKSPACES, *STAGES, *LOOKS)
 CASES = (*QUICK, *SLOW)
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Version 1 of 12 days, and version 2 of 18."""
-    desk = make_desk(tmp_path_factory.mktemp("made") / "house")
+    desk = make_desk(tmp_path_factory.mktemp("made") / "workspace")
     for since, until in ((0, 12), (12, 18)):
         desk.land(desk.rows(since, until), until)
         desk.make_version(until)

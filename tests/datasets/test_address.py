@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from retrim.datasets import address as module
-from retrim.datasets.address import address_of
-from retrim.datasets.raw import open_raw
 from retrim.errors import BadInputError
-from retrim.ops.init.use import model_name
+from retrim.onboarding.init import model_name
+from retrim.reading import address as module
+from retrim.reading.address import address_of
+from retrim.reading.raw import open_raw
 from tests.ops.raw_tables import csv, table
 
 SECRET = "swordfish"  # noqa: S105  of nobody

@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.adapters import landing as writing
-from retrim.adapters.landing import Landing
-from retrim.datasets import landed_rows
-from retrim.datasets.landed import landed_files, read_rows
-from retrim.datasets.landed_rows import ROW, LandedRows
-from retrim.datasets.pieces import read_frame, read_rows_at
-from retrim.datasets.pieces import writing as adding
+from retrim.adapters import landing_zone as writing
+from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError
+from retrim.reading import landed
+from retrim.reading.chunks import read_frame, read_rows_at
+from retrim.reading.chunks import writing as adding
+from retrim.reading.landed import ROW, LandedRows, landed_files, read_rows
 
 NOON = pd.Timestamp("2024-05-01T12:00:00Z")
 
@@ -104,15 +103,15 @@ def test_an_error_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 
 
 def test_many_rows_are_read_a_few_columns_at_a_time(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landed_rows, "PIECE", 5)
-    monkeypatch.setattr(landed_rows, "COLUMNS", 2)
-    whole, landed = read_rows(paths), LandedRows(paths)
+    monkeypatch.setattr(landed, "PIECE", 5)
+    monkeypatch.setattr(landed, "COLUMNS", 2)
+    whole, lazy = read_rows(paths), LandedRows(paths)
     order = np.random.default_rng(5).permutation(18)
-    known = landed.narrow(["_batch", "_key"]).take(order).reset_index(drop=True).assign(made=order)
+    known = lazy.narrow(["_batch", "_key"]).take(order).reset_index(drop=True).assign(made=order)
 
-    pd.testing.assert_frame_equal(landed.beside(known), whole.take(order).reset_index(drop=True).assign(made=order))
-    assert landed._held == {}
-    some = landed.beside(known, ["word"], coded=["word"])
+    pd.testing.assert_frame_equal(lazy.beside(known), whole.take(order).reset_index(drop=True).assign(made=order))
+    assert lazy._held == {}
+    some = lazy.beside(known, ["word"], coded=["word"])
     assert list(some) == ["_key", "_batch", "word", "made"]
     assert some["word"].astype("str").fillna("").tolist() == whole["word"].take(order).fillna("").tolist()
     assert isinstance(some["word"].dtype, pd.CategoricalDtype)

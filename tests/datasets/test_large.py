@@ -12,11 +12,11 @@ import pyarrow.feather as paf
 import pyarrow.parquet as pq
 import pytest
 
-from retrim.core.reading import PLAIN
-from retrim.core.table import DataParams
-from retrim.datasets.large import MB, Large, _parquet, large_at
-from retrim.datasets.table import read_content
 from retrim.errors import BadInputError
+from retrim.reading.chunks import MB, LargeFile, _parquet, large_at
+from retrim.reading.table import read_content
+from retrim.table.data import DataParams
+from retrim.table.reading import PLAIN
 
 HEADER = "at,order,weight,items,country,price\n"
 ROWS = 3000
@@ -65,7 +65,7 @@ FILES: dict[str, tuple[str, bytes]] = {
 each_file = pytest.mark.parametrize(("name", "content"), FILES.values(), ids=FILES)
 
 
-def large(path: Path, content: bytes, *, piece_mb: float = 0.02) -> Large:
+def large(path: Path, content: bytes, *, piece_mb: float = 0.02) -> LargeFile:
     path.write_bytes(content)
     found = large_at(path, piece_mb=piece_mb, reading=PLAIN)
     assert found is not None

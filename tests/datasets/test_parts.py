@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from retrim.core.made import faults_of
-from retrim.core.reading import PLAIN, ReadingParams
-from retrim.core.table import DataParams
-from retrim.datasets.table import Reading, read_content
+from retrim.reading.table import FileContent, read_content
+from retrim.table.data import DataParams
+from retrim.table.derived_columns import faults_of
+from retrim.table.reading import PLAIN, ReadingParams
 
 PARTS = {"at": {"year": "yr", "month": "mon", "day": "day", "hour": "hr"}}
 
@@ -40,7 +40,7 @@ def shop() -> DataParams:
     )
 
 
-def read(content: bytes, *, labels: bool = False, **changes: object) -> Reading:
+def read(content: bytes, *, labels: bool = False, **changes: object) -> FileContent:
     spelt = ReadingParams.model_validate({**PLAIN.model_dump(), "parts": PARTS, **changes})
     return read_content(content, shop(), labels=labels, reading=spelt)
 
@@ -49,7 +49,7 @@ def rows(*times: str) -> bytes:
     return ("yr,mon,day,hr,shop,price\n" + "".join(f"{time},a,1.5\n" for time in times)).encode()
 
 
-def times_of(reading: Reading) -> list[str]:
+def times_of(reading: FileContent) -> list[str]:
     assert reading.faults == ()
     assert reading.frame is not None
     return [f"{time:%Y-%m-%dT%H:%M}" for time in reading.frame["at"]]
@@ -115,7 +115,7 @@ def test_a_blank_part_is_a_row_without_a_time() -> None:
 CLOCKED = {"at": {"date": "day", "clock": "hr"}}
 
 
-def clocked(*times: str, **changes: object) -> Reading:
+def clocked(*times: str, **changes: object) -> FileContent:
     return read(
         ("day,hr,shop,price\n" + "".join(f"{time},a,1.5\n" for time in times)).encode(), parts=CLOCKED, **changes
     )

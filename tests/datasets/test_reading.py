@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.core.reading import PLAIN, ReadingParams
-from retrim.core.table import DataParams
-from retrim.datasets.cells import typed
-from retrim.datasets.table import read_content, read_table
 from retrim.errors import BadInputError
+from retrim.reading.cells import typed
+from retrim.reading.table import read_content, read_table
+from retrim.table.data import DataParams
+from retrim.table.reading import PLAIN, ReadingParams
 
 GOOD = b"at,order,weight,items,country,price\n2024-01-01T10:00:00Z,1,0.5,2,NL,9.5\n2024-01-01T11:00:00Z,2,,,,8\n"
 STORED = {

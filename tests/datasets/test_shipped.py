@@ -6,11 +6,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrim.core.table import DataParams
-from retrim.datasets.catalogue import DATASETS
-from retrim.datasets.shipped import Shipped, batches
-from retrim.datasets.table import read_content, read_table
+from retrim.reading.shipped import DATASETS, Shipped, batches
+from retrim.reading.table import read_content, read_table
 from retrim.settings import load_params
+from retrim.table.data import DataParams
 
 ROOT = Path(__file__).resolve().parents[2]
 EACH = pytest.mark.parametrize("shipped", [entry.value for entry in DATASETS], ids=[entry.name for entry in DATASETS])

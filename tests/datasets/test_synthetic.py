@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.table import DataParams
-from retrim.datasets.synthetic import DRIFTS, data_section, generate
 from retrim.errors import UnknownNameError
+from retrim.reading.synthetic import DRIFTS, data_section, generate
+from retrim.table.data import DataParams
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 SINCE = START + pd.Timedelta(1000, "h")

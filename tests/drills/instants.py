@@ -21,25 +21,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import retrim.adapters.registry
+import retrim.adapters.mlflow_registry
 from retrim.adapters import git
-from retrim.adapters.store import Row
-from retrim.core.canonical import to_json
-from retrim.core.frames import from_parquet
-from retrim.core.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
+from retrim.adapters.database import Row
 from retrim.files import write_file
-from retrim.ops import retrain
-from retrim.ops.champion import stored
-from retrim.ops.house import House, open_house
-from retrim.ops.live import live, trusted_live
-from retrim.ops.person import ask_for_run, decision_of
-from retrim.ops.publish import publish
-from retrim.ops.recover import recover
-from retrim.ops.release_checks import FIRST, recorded
-from retrim.ops.release_log import verify_log
-from retrim.ops.rooms import Room
-from retrim.ops.signs import held
+from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
+from retrim.lineage.locks import held_locks
+from retrim.lineage.workspace import Workspace, ask_for_run, decision_of, open_workspace
 from retrim.paths import Paths
+from retrim.release.release import FIRST, recorded
+from retrim.release.versions import find_live_version, load_stored_version, trusted_live, verify_log
+from retrim.retraining import retrain
+from retrim.retraining.recover import recover
+from retrim.retraining.retrain import publish
+from retrim.retraining.run_directory import RunDirectory
+from retrim.stats.canonical import from_parquet, to_json
 
 ROOM = "drill"
 FIRST_RUN = pd.Timestamp("2024-03-01", tz="UTC")
@@ -52,84 +48,84 @@ def at(number: int) -> pd.Timestamp:
 
 def release_one(root: Path, number: int, begins: Callable[[], None]) -> None:
     """The end of a retraining: publish, conclude; or what is left of it, where it was killed before."""
-    house = open_house(root)
-    decision = decision_of(house, at(number))
-    if house.store.decision(decision) is None:
-        ask_for_run(house, as_of=at(number), by="a test", reason="a drill", now=at(number))
-    with held(house, f"run-{decision}"):
-        run = retrain.claim(house, decision, now=at(number), mode="refit")
-        parent = house.registry.open_run(run.id, run.id, {})
-        version = retrain.made_before(house, run)
+    workspace = open_workspace(root)
+    decision = decision_of(workspace, at(number))
+    if workspace.store.decision(decision) is None:
+        ask_for_run(workspace, as_of=at(number), by="a test", reason="a drill", now=at(number))
+    with held_locks(workspace, f"run-{decision}"):
+        run = retrain.claim_run(workspace, decision, now=at(number), mode="refit")
+        parent = workspace.registry.open_run(run.id, run.id, {})
+        version = retrain.made_before(workspace, run)
         begins()
         if version is None:
-            version = publish(house, run, a_room(house, run, number), parent, now=at(number))
-        retrain.conclude(house, run, version, parent, now=at(number))
+            version = publish(workspace, run, a_room(workspace, run, number), parent, now=at(number))
+        retrain.conclude_run(workspace, run, version, parent, now=at(number))
 
 
-def a_room(house: House, run: Row, number: int) -> Room:
+def a_room(workspace: Workspace, run: Row, number: int) -> RunDirectory:
     """The room, with a bundle of its own for this run, judged against what is live."""
-    folder = house.workspace.runs / ROOM
-    paths, champion = Paths(folder), live(house)
+    folder = workspace.paths.runs / ROOM
+    paths, champion = Paths(folder), find_live_version(workspace)
     against = None if champion is None else champion.version
     verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
     write_file(paths.verdict / "verdict.json", to_json({**verdict, "promote": True, "drill": number}))
     write_file(paths.pins, to_json({**json.loads(paths.pins.read_bytes()), "champion": against, "drill": run.id}))
-    return Room(folder, git.git(folder, "rev-parse", "HEAD").strip(), (), against)
+    return RunDirectory(folder, git.git(folder, "rev-parse", "HEAD").strip(), (), against)
 
 
-def champion_is_whole(house: House) -> list[str]:
+def champion_is_whole(workspace: Workspace) -> list[str]:
     """What is wrong with what is live: it resolves, is complete, has passed its checks, and answers as stored."""
-    champion = trusted_live(house)
+    champion = trusted_live(workspace)
     if champion is None:
         return ["nothing is live"]
-    found = stored(house, champion.version)
+    found = load_stored_version(workspace, champion.version)
     reference = from_parquet(found.files[REFERENCE_ROWS])
     apart = farthest(found.predictor.predict(reference), answers_of(reference))
     wrong = [] if apart <= TOLERANCE else [f"version {champion.version} answers {apart} beside what was stored"]
-    checks = recorded(house, champion.version, FIRST)
+    checks = recorded(workspace, champion.version, FIRST)
     if checks is None or not checks.record["passed"]:
         wrong.append(f"version {champion.version} is live without release checks that passed")
-    alias = house.registry.aliases().get("champion")
+    alias = workspace.registry.aliases().get("champion")
     if alias not in (champion.version, champion.previous):
         wrong.append(f"the alias is at {alias}, and {champion.version} is live")
     return wrong
 
 
-def all_is_settled(house: House, releases: int) -> list[str]:
+def all_is_settled(workspace: Workspace, releases: int) -> list[str]:
     """What is wrong after the run was finished: each version is there once, and each move is one row."""
-    rows = house.store.releases(house.model)
-    numbers = [row.version for row in house.store.versions(house.model)]
-    registered = [version.number for version in house.registry.versions()]
-    tags = git.git(house.workspace.root, "tag", "--list", f"retrim/{house.model}/v*").split()
-    champion = live(house)
-    wrong = champion_is_whole(house)
+    rows = workspace.store.releases(workspace.model)
+    numbers = [row.version for row in workspace.store.versions(workspace.model)]
+    registered = [version.number for version in workspace.registry.versions()]
+    tags = git.git(workspace.paths.root, "tag", "--list", f"retrim/{workspace.model}/v*").split()
+    champion = find_live_version(workspace)
+    wrong = champion_is_whole(workspace)
     if [row.version for row in rows] != numbers or len(rows) != releases:
         wrong.append(f"released {[row.version for row in rows]} of versions {numbers}, {releases} expected")
     if registered != numbers or len(tags) != len(numbers):
         wrong.append(f"registered {registered}, tagged {sorted(tags)}, recorded {numbers}")
-    if champion is not None and house.registry.aliases() != {
+    if champion is not None and workspace.registry.aliases() != {
         "champion": champion.version,
         **({} if champion.previous is None else {"previous": champion.previous}),
     }:
-        wrong.append(f"aliases {house.registry.aliases()}, live {champion.version} and {champion.previous} before")
-    verified = verify_log(house, kept=None)
+        wrong.append(f"aliases {workspace.registry.aliases()}, live {champion.version} and {champion.previous} before")
+    verified = verify_log(workspace, kept=None)
     if (verified.rows, verified.in_git) != (len(rows), len(rows)):
         wrong.append("the log does not hold")
-    states = [run.state for run in house.store.runs(house.model)]
+    states = [run.state for run in workspace.store.runs(workspace.model)]
     return wrong if set(states) == {"promoted"} else [*wrong, f"runs are {states}"]
 
 
 def look_and_finish(root: Path, number: int) -> list[str]:
     """What is wrong right after a kill, and after the run was finished by whoever comes next."""
-    house = open_house(root)
-    wrong = [f"after the kill: {each}" for each in champion_is_whole(house)]
-    for decision in recover(house, now=at(number)):
-        if decision == decision_of(house, at(number)):
+    workspace = open_workspace(root)
+    wrong = [f"after the kill: {each}" for each in champion_is_whole(workspace)]
+    for decision in recover(workspace, now=at(number)):
+        if decision == decision_of(workspace, at(number)):
             release_one(root, number, lambda: None)
-    run = house.store.run(f"run-{decision_of(house, at(number))}")
+    run = workspace.store.run(f"run-{decision_of(workspace, at(number))}")
     if run is None or run.state != "promoted":
         release_one(root, number, lambda: None)
-    return wrong + [f"at the end: {each}" for each in all_is_settled(open_house(root), number + 1)]
+    return wrong + [f"at the end: {each}" for each in all_is_settled(open_workspace(root), number + 1)]
 
 
 def in_child(work: Callable[[Callable[[], None]], Any]) -> tuple[int, int]:
@@ -190,7 +186,7 @@ def main(root: Path, kills: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    assert retrim.adapters.registry
+    assert retrim.adapters.mlflow_registry
     import matplotlib.figure  # noqa: F401  imported once, before the children
     import mlflow.pyfunc  # noqa: F401
 

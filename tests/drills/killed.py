@@ -42,6 +42,6 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it aside has it ignored
     arm(signal.Signals[sys.argv[1]], sys.argv[2])
     sys.argv = ["retrim", *sys.argv[3:]]
-    from retrim.cli import main
+    from retrim.cli.main import main
 
     main()

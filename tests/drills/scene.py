@@ -13,12 +13,10 @@ from typing import Any
 import psutil
 
 from flows.recovery import workspace_tag
-from retrim.adapters.pipeline import ROOM_VARIABLE
-from retrim.adapters.prefect_api import PrefectApi
-from retrim.adapters.prefect_server import LOGIN_VARIABLE
-from retrim.adapters.store import Row
-from retrim.ops.champion import stored
-from retrim.ops.release import live
+from retrim.adapters.database import Row
+from retrim.adapters.dvc import ROOM_VARIABLE
+from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
+from retrim.release.versions import find_live_version, load_stored_version
 from tests.world import World, make_world
 
 KILLED = Path(__file__).with_name("killed.py")
@@ -75,19 +73,19 @@ class Scene:
 
     def run_of(self, at: str) -> Row | None:
         """The run of the person's decision for a moment."""
-        runs = [run for run in self.world.house.store.runs("generated") if run.as_of == at]
+        runs = [run for run in self.world.workspace.store.runs("generated") if run.as_of == at]
         return runs[-1] if runs else None
 
 
 def champion_is_whole(world: World) -> None:
     """What is live, and what the alias points at, loads and answers."""
-    house = world.house
-    now_live = live(house)
+    workspace = world.workspace
+    now_live = find_live_version(workspace)
     assert now_live is not None
-    view = stored(house, now_live.version).predictor.view
+    view = load_stored_version(workspace, now_live.version).predictor.view
     rows = world.rows(None, world.day(1)).head(5)
-    aliases = house.registry.aliases()
-    answers = house.registry.load("champion").predict(rows[list(view.features)])
+    aliases = workspace.registry.aliases()
+    answers = workspace.registry.load("champion").predict(rows[list(view.features)])
 
     assert len(answers) == 5
     assert aliases["champion"] in {now_live.version, now_live.previous}
@@ -95,25 +93,25 @@ def champion_is_whole(world: World) -> None:
 
 def all_is_settled(world: World) -> None:
     """Nothing runs any more, in no tool, and nothing lies about."""
-    house = world.house
-    now_live = live(house)
+    workspace = world.workspace
+    now_live = find_live_version(workspace)
     assert now_live is not None
-    numbers = [row.version for row in house.store.versions(house.model)]
+    numbers = [row.version for row in workspace.store.versions(workspace.model)]
     parents = [run for run in mlflow_runs(world) if "mlflow.parentRunId" not in run.data.tags]
 
-    assert house.store.runs(house.model, state="running") == []
+    assert workspace.store.runs(workspace.model, state="running") == []
     assert [run.info.run_name for run in mlflow_runs(world) if run.info.status == "RUNNING"] == []
     assert eventually(lambda: prefect_open(world), []) == []
     assert left_in_runs(world) == []
     assert survivors(world) == []
     # One version, one tag, one MLflow run each, and nobody's twice.
-    assert [version.number for version in house.registry.versions()] == numbers
+    assert [version.number for version in workspace.registry.versions()] == numbers
     assert sorted(world.run("git", "tag", "--list", "retrim/generated/v*").split()) == sorted(
         f"retrim/generated/v{number}" for number in numbers
     )
     runs = [run.data.tags["retrim.run"] for run in parents]
     assert sorted(runs) == sorted(set(runs))
-    assert house.registry.aliases() == {
+    assert workspace.registry.aliases() == {
         "champion": now_live.version,
         **({} if now_live.previous is None else {"previous": now_live.previous}),
     }
@@ -121,10 +119,10 @@ def all_is_settled(world: World) -> None:
 
 def trials_are_those_of_the_bundle(world: World, version: int) -> None:
     """MLflow shows each trial of a version's search once."""
-    house = world.house
-    row = house.store.version(house.model, version)
+    workspace = world.workspace
+    row = workspace.store.version(workspace.model, version)
     assert row is not None
-    told = json.loads((house.registry.bundle_folder(version) / "tuning" / "trials.json").read_bytes())
+    told = json.loads((workspace.registry.bundle_folder(version) / "tuning" / "trials.json").read_bytes())
     parent = next(run for run in mlflow_runs(world) if run.data.tags.get("retrim.run") == row.run)
     children = [run for run in mlflow_runs(world) if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
 
@@ -132,13 +130,13 @@ def trials_are_those_of_the_bundle(world: World, version: int) -> None:
 
 
 def mlflow_runs(world: World) -> list[Any]:
-    registry = world.house.registry
+    registry = world.workspace.registry
     return list(registry.client.search_runs([registry.experiment], "", max_results=1000))
 
 
 def prefect_open(world: World) -> list[str]:
     """Flow runs and task runs of this workspace that Prefect thinks are going on."""
-    flow_runs = {"tags": {"all_": [workspace_tag(world.house)]}}
+    flow_runs = {"tags": {"all_": [workspace_tag(world.workspace)]}}
     flows = ask_prefect(world, "flow_runs/filter", {"flow_runs": {**flow_runs, "state": OPEN}})
     tasks = ask_prefect(world, "task_runs/filter", {"flow_runs": flow_runs, "task_runs": {"state": OPEN}})
     return [f"{run['name']}: {run['state_name']}" for run in (*flows, *tasks)]

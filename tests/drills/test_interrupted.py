@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters import prefect_server
-from retrim.ops.signs import clear, left_behind
+from retrim.lineage.locks import clear_lock, left_behind
 from tests.drills.scene import Scene, all_is_settled, champion_is_whole, eventually, mlflow_runs, survivors
 from tests.drills.test_killed_retraining import IN_TUNE
 
@@ -42,7 +42,7 @@ def test_a_polite_signal_ends_a_run_cleanly_and_the_next_finishes_it(scene: Scen
 def test_of_two_retrainings_at_once_the_second_is_refused_with_who_runs(scene: Scene) -> None:
     at, later = scene.next_day(), scene.next_day()
     first = scene.world.start("retrain", "--as-of", at)
-    running = eventually(lambda: [run.state for run in scene.world.house.store.runs("generated")][-1], "running")
+    running = eventually(lambda: [run.state for run in scene.world.workspace.store.runs("generated")][-1], "running")
     second = scene.world.retrim("retrain", "--as-of", later, code=1)
     first.communicate()
 
@@ -61,7 +61,7 @@ def test_a_run_whose_server_is_killed_says_so_and_the_next_run_finishes_it(scene
         assert login is not None
         theirs = {"RETRIM_PREFECT_URL": url, prefect_server.LOGIN_VARIABLE: login}
         process = scene.world.start("retrain", "--as-of", at, environment=theirs)
-        eventually(lambda: [run.state for run in scene.world.house.store.runs("generated")][-1], "running")
+        eventually(lambda: [run.state for run in scene.world.workspace.store.runs("generated")][-1], "running")
         os.killpg(server.process.pid, signal.SIGKILL)
     _, err = process.communicate()
     champion_is_whole(scene.world)
@@ -76,6 +76,8 @@ def test_a_run_whose_server_is_killed_says_so_and_the_next_run_finishes_it(scene
     run = scene.run_of(at)
     assert run is not None
     assert run.state in ("promoted", "refused")
-    for sign in left_behind(scene.world.house, "flow-"):  # kept for the server that knows the flow run: gone for good
-        clear(scene.world.house, sign)
+    for sign in left_behind(
+        scene.world.workspace, "flow-"
+    ):  # kept for the server that knows the flow run: gone for good
+        clear_lock(scene.world.workspace, sign)
     all_is_settled(scene.world)

@@ -16,7 +16,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, server: str) -> Scene:
 @pytest.mark.drill
 @pytest.mark.server
 def test_a_check_killed_three_times_is_finished_by_the_fourth(scene: Scene) -> None:
-    store, at = scene.world.house.store, scene.next_day()
+    store, at = scene.world.workspace.store, scene.next_day()
     decision = f"generated-{pd.Timestamp(at):%Y%m%dT%H%M%SZ}"
 
     scene.kill(f"{ADD_CHECK}:before", "check", "--now", at)
@@ -26,7 +26,7 @@ def test_a_check_killed_three_times_is_finished_by_the_fourth(scene: Scene) -> N
     assert kept is not None
     assert kept.outcome == "retrain"
     assert store.run(f"run-{decision}") is None
-    scene.kill("retrim.adapters.registry:Registry.publish:after", "check", "--now", at)
+    scene.kill("retrim.adapters.mlflow_registry:Registry.publish:after", "check", "--now", at)
     champion_is_whole(scene.world)
     scene.world.retrim("check", "--now", at)
     run = store.run(f"run-{decision}")

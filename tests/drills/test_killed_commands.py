@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.prefect_server import NOTE
-from retrim.ops.inbox import take
+from retrim.landing.inbox import take_from_inbox
 from tests.world import COMMAND, World, commands_of, make_world
 
 pytestmark = [pytest.mark.drill, pytest.mark.server]
@@ -81,12 +81,12 @@ def test_twenty_killed_retrainings_leave_no_process_and_the_next_one_ends(tmp_pa
     for _, moment in zip(range(KILLS), cycle(IN_RETRAIN), strict=False):
         left += kill_at(world, moment, "retrain", "--as-of", at)
     world.retrim("retrain", "--as-of", at, code=(0, 1), environment=OWN)
-    house = world.house
-    runs = house.store.runs(house.model)
+    workspace = world.workspace
+    runs = workspace.store.runs(workspace.model)
 
     assert left == []
     assert [run.state in ("promoted", "refused") for run in runs] == [True]
-    assert len(house.store.versions(house.model)) == 1
+    assert len(workspace.store.versions(workspace.model)) == 1
     assert commands_of(world.root) == []
 
 
@@ -102,9 +102,9 @@ def test_twenty_killed_schedules_leave_no_process_no_lost_and_no_double_row(tmp_
         fresh.to_csv(world.root / "fresh.csv", index=False)
         (world.root / "fresh.csv").rename(inbox / f"day-{number:02d}.csv")
         left += kill_at(world, moment, "schedule")
-    taken = [landed.outcome for landed in take(world.house, now=pd.Timestamp.now("UTC").floor("s"))]
-    batches = world.house.landing.batches()
-    runs = world.house.store.runs(world.house.model)
+    taken = [landed.outcome for landed in take_from_inbox(world.workspace, now=pd.Timestamp.now("UTC").floor("s"))]
+    batches = world.workspace.landing.batches()
+    runs = world.workspace.store.runs(world.workspace.model)
 
     assert left == []
     assert "quarantined" not in taken

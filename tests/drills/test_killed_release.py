@@ -9,9 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.adapters import pipeline
-from retrim.core.limits import StageLimits
-from retrim.ops.rooms import open_room, stages_of
+from retrim.retraining.run_directory import open_run_directory, stages_of
+from retrim.training.mode import StageLimits
 from tests.drills.instants import ROOM
 from tests.world import World, make_world
 
@@ -25,9 +24,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = make_world(tmp_path_factory.mktemp("instants"), server="http://127.0.0.1:9/api")
     world.land(world.day(25))
     as_of = pd.Timestamp(world.day(25))
-    room = open_room(world.house, ROOM, as_of=as_of, mode="search", taken=None)
-    with stages_of(world.house, room) as dvc:
-        for stage in pipeline.stages(room.folder):
+    room = open_run_directory(world.workspace, ROOM, as_of=as_of, mode="search", taken=None)
+    with stages_of(world.workspace, room) as dvc:
+        for stage in dvc.stages(room.folder):
             dvc.reproduce(stage, lambda line: None, StageLimits(longest=3600, silent=3600))
     return world
 

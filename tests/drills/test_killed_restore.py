@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.adapters.store import Row
-from retrim.ops.release import live
+from retrim.adapters.database import Row
+from retrim.release.versions import find_live_version
 from tests.drills.scene import Scene, all_is_settled, champion_is_whole
 from tests.world import START, World, make_world
 
@@ -43,13 +43,13 @@ class Returning(Scene):
 
     def decided(self, at: str) -> Row | None:
         """The check of a moment."""
-        return self.world.house.store.decision(f"generated-{pd.Timestamp(at):%Y%m%dT%H%M%SZ}")
+        return self.world.workspace.store.decision(f"generated-{pd.Timestamp(at):%Y%m%dT%H%M%SZ}")
 
     def live(self) -> tuple[int, int]:
         """The version that the store says is live, and the one that the alias points at."""
-        now_live = live(self.world.house)
+        now_live = find_live_version(self.world.workspace)
         assert now_live is not None
-        return now_live.version, self.world.house.registry.aliases()["champion"]
+        return now_live.version, self.world.workspace.registry.aliases()["champion"]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_restore_killed_before_anything_moved_is_decided_again_by_the_next_che
     assert scene.live() == (2, 2)
     scene.world.retrim("check", "--now", scene.next_day())  # the former champion leads for the first time
     killed_at = scene.next_day()
-    scene.kill("retrim.ops.release:make_live:before", "check", "--now", killed_at)
+    scene.kill("retrim.release.release:make_live:before", "check", "--now", killed_at)
     champion_is_whole(scene.world)
     kept = scene.decided(killed_at)
     assert kept is not None

@@ -2,13 +2,13 @@
 
 import pytest
 
-from retrim.ops.release import live
+from retrim.release.versions import find_live_version
 from tests.drills.scene import Scene, all_is_settled, champion_is_whole, survivors, trials_are_those_of_the_bundle
 
 STAGES = ("validate", "features", "tune", "train", "backtest", "compare")
-STORE, REGISTRY = "retrim.adapters.store:Store", "retrim.adapters.registry:Registry"
-DVC = "retrim.adapters.dvc_session:DvcSession"
-IN_TUNE = "retrim.ops.progress:tell:after:tune: loss \\S+ 2 4"
+STORE, REGISTRY = "retrim.adapters.store:Store", "retrim.adapters.mlflow_registry:Registry"
+DVC = "retrim.adapters.dvc:DvcSession"
+IN_TUNE = "retrim.lineage.workspace:tell:after:tune: loss \\S+ 2 4"
 IN_PUBLISH = f"{REGISTRY}._register:after"
 PROMOTION = (f"{STORE}.add_to_envelope:after:release_checks", f"{STORE}.add_release:after")  # a refused one has neither
 PLACES = {
@@ -58,7 +58,7 @@ def drill(scene: Scene, *places: str, attempts: int = 2) -> int:
 def test_a_promotion_killed_once_checked_and_then_before_its_alias_is_finished_by_the_next(scene: Scene) -> None:
     # It comes first: the table has changed since version 1, and later challengers may be refused.
     version = drill(scene, *PROMOTION, attempts=3)
-    now_live = live(scene.world.house)
+    now_live = find_live_version(scene.world.workspace)
     assert now_live is not None
 
     assert now_live.version == version

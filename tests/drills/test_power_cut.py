@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters import git
-from retrim.adapters.dvc_cache import cache_folder, named_in_commit, with_members
+from retrim.adapters.dvc import cache_folder, named_in_commit, with_members
 from tests.drills.test_killed_release import world  # noqa: F401  a fixture
 from tests.world import World
 
@@ -44,8 +44,8 @@ def traced(made: World, to: Path) -> list[str]:
 
 def parts(made: World) -> set[Path]:
     """Every file that version 1 is made of: its bundle in MLflow, in the cache, and in git with its tag."""
-    root, tag = made.root, f"retrim/{made.house.model}/v1"
-    bundle = {path for path in made.house.registry.bundle_folder(1).rglob("*") if path.is_file()}
+    root, tag = made.root, f"retrim/{made.workspace.model}/v1"
+    bundle = {path for path in made.workspace.registry.bundle_folder(1).rglob("*") if path.is_file()}
     cache = cache_folder(root)
     digests, _ = with_members(cache, named_in_commit(root, tag))
     cached = {cache / "files" / "md5" / digest[:2] / digest[2:] for digest in digests}
@@ -68,10 +68,10 @@ def test_all_of_a_version_is_flushed_before_the_store_has_its_row(
             first.setdefault(found[1], number)
             last[found[1]] = number
         elif (found := WRITE.search(line)) and found[1].endswith("/retrim.db") and row is None:
-            row = number if f"retrim/{world.house.model}/v1" in found[2] else None
+            row = number if f"retrim/{world.workspace.model}/v1" in found[2] else None
     assert row is not None
     late = [str(path) for path in parts(world) if first.get(str(path), len(lines)) > row]
 
     assert late == []
-    store = world.house.workspace.var / "retrim.db"
+    store = world.workspace.paths.var / "retrim.db"
     assert row < last[str(store)] < last[str(store.parent)]  # the row itself, and then that its journal is gone

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.ops.person import ask_for_run
+from retrim.lineage.workspace import ask_for_run
 from tests.world import World, prefect_settings
 
 
@@ -53,4 +53,4 @@ def retrain_at(world: World, moment: str, reason: str) -> dict[str, Any]:
 
     with at_work(world):
         at = pd.Timestamp(moment)
-        return dict(flow(ask_for_run(world.house, as_of=at, by="a test", reason=reason, now=at), moment))
+        return dict(flow(ask_for_run(world.workspace, as_of=at, by="a test", reason=reason, now=at), moment))

@@ -24,7 +24,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, An
     again = world.retrim("reject", "1", "--reason", "no", "--now", world.day(26), code=1).stderr
     return {
         "made": made, "status": status, "screen": screen, "early": early, "said": said, "again": again,
-        "live": world.ask("live"), "versions": world.ask("versions"), "aliases": world.house.registry.aliases(),
+        "live": world.ask("live"), "versions": world.ask("versions"), "aliases": world.workspace.registry.aliases(),
         "check": world.ask("check", "--now", world.day(26)), "then": world.ask("live"),
     }  # fmt: skip
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrim.ops.ingest import Landed, land
+from retrim.landing.ingest import Landed, land_batch
 from tests.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -29,9 +29,9 @@ def hand_in(world: World, since: float, until: float) -> Landed:
     rows = world.rows(world.day(since), world.day(until)).drop(columns="noise").rename(columns={"level": "height"})
     file = world.root / "var" / f"{until}.csv"
     rows.assign(fresh=rows["height"] * 2).to_csv(file, index=False)
-    house = world.house
-    how: dict[str, Any] = {"workspace": house.workspace, "data": house.params.data, "correction": False}
-    return land(file, now=pd.Timestamp(world.day(until)), **how)
+    workspace = world.workspace
+    how: dict[str, Any] = {"workspace": workspace.paths, "data": workspace.params.data, "correction": False}
+    return land_batch(file, now=pd.Timestamp(world.day(until)), **how)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_versions_say_which_was_made_with_the_withdrawn_batch(world: World) -> N
 
 
 def test_the_second_version_does_without_the_column_that_is_gone(world: World) -> None:
-    first, second = (row.lineage["needs"] for row in world.house.store.versions(world.house.model))
+    first, second = (row.lineage["needs"] for row in world.workspace.store.versions(world.workspace.model))
 
     assert {"noise", "level"} <= set(first)
     assert set(second) == {"height", "slope", "group", "fresh", "outcome"}

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from retrim.ops.check import check
-from retrim.ops.clock_repair import repair
-from retrim.ops.reproduce import reproduce
+from retrim.checking.check import check
+from retrim.landing.clock_repair import repair
+from retrim.retraining.reproduce import reproduce
 from tests.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -17,14 +17,14 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     world = make_world(tmp_path_factory.mktemp("ahead"), server=server)
     world.land(world.day(25))
     world.retrim("retrain", "--as-of", world.day(25))
-    done = repair(world.house, by="anna", reason="the clock was a day ahead", now=pd.Timestamp(world.day(24)))
+    done = repair(world.workspace, by="anna", reason="the clock was a day ahead", now=pd.Timestamp(world.day(24)))
     assert [move.kind for move in done.moves] == ["batch", "person", "run"]
     assert [line.split()[:2] for line in done.stays] == [["version", "1"], ["version", "1"]]
     return world
 
 
 def test_it_rebuilds_from_raw_data_of_its_own(world: World) -> None:
-    found = reproduce(world.house, 1, say=lambda line: None)
+    found = reproduce(world.workspace, 1, say=lambda line: None)
 
     assert (found.identical, found.differences) == (True, ())
 
@@ -32,4 +32,4 @@ def test_it_rebuilds_from_raw_data_of_its_own(world: World) -> None:
 def test_rows_land_and_a_check_looks(world: World) -> None:
     world.land(world.day(26), since=world.day(25))
 
-    assert check(world.house, by="anna", now=pd.Timestamp(world.day(26))).record["champion"] == 1
+    assert check(world.workspace, by="anna", now=pd.Timestamp(world.day(26))).record["champion"] == 1

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from retrim.adapters import git
-from retrim.ops.demo import make_workspace
+from retrim.reports.demo import make_workspace
 from tests.world import REPOSITORY, SHIPPED, SMALL, World, copy_repository
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -43,7 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
 
 @pytest.fixture(scope="module")
 def demo(world: World) -> dict[str, Any]:
-    make_workspace(world.house)  # what an earlier demo left is replaced
+    make_workspace(world.workspace)  # what an earlier demo left is replaced
     answer: dict[str, Any] = world.ask("demo")
     return answer
 

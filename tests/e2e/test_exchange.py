@@ -13,15 +13,13 @@ import pandas as pd
 import pytest
 
 from retrim.adapters import git
-from retrim.adapters.archive import pack, unpack
-from retrim.adapters.past import copy_past
-from retrim.adapters.signing import Keys
-from retrim.core.canonical import to_json
+from retrim.adapters.signing import Keys, pack, unpack
+from retrim.adapters.store import copy_past
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.ops.export import export
-from retrim.ops.house import House
-from retrim.ops.imports import import_version, open_parcel
-from retrim.ops.live import live
+from retrim.lineage.workspace import Workspace
+from retrim.release.versions import find_live_version
+from retrim.retraining.exchange import export, import_version, open_parcel
+from retrim.stats.canonical import to_json
 from tests.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -42,7 +40,7 @@ def file(staging: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def production(staging: World, tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
-    key = str(Keys(staging.house.workspace.keys).public)
+    key = str(Keys(staging.workspace.paths.keys).public)
     folder = tmp_path_factory.mktemp("production")
     drift = {name: staging.table[name] for name in ("kind", "size", "since")}
     changes = {"proof": {"trusted_keys": [key]}, "gate": {"floor": ["mean"], "confidence": 0.6}}
@@ -65,7 +63,7 @@ def imported(production: World, deferred: Any, file: Path) -> Any:
 
 
 def test_the_same_version_is_exported_as_the_same_bytes(staging: World, file: Path, tmp_path: Path) -> None:
-    again = export(staging.house, 2, to=tmp_path / "again.tar")
+    again = export(staging.workspace, 2, to=tmp_path / "again.tar")
 
     assert again.file.read_bytes() == file.read_bytes()
 
@@ -74,7 +72,7 @@ class TestAnExport:
     def test_holds_bundle_lock_and_lineage_under_one_signature(self, staging: World, file: Path) -> None:
         files = unpack(file, most_mb=100)
         manifest = json.loads(files["manifest.json"])
-        row = staging.house.store.version("generated", 2)
+        row = staging.workspace.store.version("generated", 2)
         assert row is not None
 
         assert (manifest["bundle"], manifest["lineage"]["commit"]) == (row.bundle, row.lineage["commit"])
@@ -95,24 +93,24 @@ class TestAnImportWithTooFewRows:
         assert "0 mature rows here that neither model has seen, 48 needed" in deferred["reason"]
 
     def test_leaves_nothing_behind(self, production: World, deferred: Any, imported: Any) -> None:
-        assert [row.version for row in production.house.store.versions("generated")] == [1, 2]
-        assert [each.number for each in production.house.registry.versions()] == [1, 2]
+        assert [row.version for row in production.workspace.store.versions("generated")] == [1, 2]
+        assert [each.number for each in production.workspace.registry.versions()] == [1, 2]
 
 
 class TestAnImport:
     def test_goes_live_past_the_gate_here(self, production: World, imported: Any) -> None:
-        now_live = live(production.house)
-        row = production.house.store.version("generated", 2)
+        now_live = find_live_version(production.workspace)
+        row = production.workspace.store.version("generated", 2)
         assert row is not None
         assert now_live is not None
 
         assert (imported["state"], imported["version"]) == ("promoted", 2)
         assert (now_live.version, now_live.previous, now_live.action) == (2, 1, "import")
         assert "gain" in {check["name"] for check in row.verdict["checks"]}
-        assert production.house.registry.aliases() == {"champion": 2, "previous": 1}
+        assert production.workspace.registry.aliases() == {"champion": 2, "previous": 1}
 
     def test_is_judged_on_rows_that_it_has_not_seen(self, production: World, file: Path, imported: Any) -> None:
-        row = production.house.store.version("generated", 2)
+        row = production.workspace.store.version("generated", 2)
         assert row is not None
         split = json.loads(unpack(file, most_mb=100)["bundle/features/split.json"])
 
@@ -120,8 +118,8 @@ class TestAnImport:
         assert row.verdict["rows"] == 96
 
     def test_keeps_where_it_came_from(self, staging: World, production: World, imported: Any) -> None:
-        kept = production.house.store.envelope("generated", 2, kind="imported")
-        signer = Keys(staging.house.workspace.keys).public.fingerprint
+        kept = production.workspace.store.envelope("generated", 2, kind="imported")
+        signer = Keys(staging.workspace.paths.keys).public.fingerprint
 
         assert kept[0].record["origin"] == imported["origin"]
         assert (imported["origin"]["version"], imported["origin"]["signer"]) == (2, signer)
@@ -134,8 +132,8 @@ class TestAnImport:
         again = production.ask("import", str(file))
 
         assert again == imported
-        assert len(production.house.store.releases("generated")) == 2
-        assert len(production.house.registry.versions()) == 2
+        assert len(production.workspace.store.releases("generated")) == 2
+        assert len(production.workspace.registry.versions()) == 2
 
     def test_serves(self, production: World, imported: Any) -> None:
         assert production.ask("score")["version"] == 2
@@ -169,7 +167,9 @@ class TestAFileThatIsNotRight:
         sent = folder / "sent.tar"
         sent.write_bytes(pack(files))
         with pytest.raises((BadInputError, RefusedError)) as error:
-            import_version(production.house, sent, by="a test", approval=None, now=pd.Timestamp("2024-06-01", tz="UTC"))
+            import_version(
+                production.workspace, sent, by="a test", approval=None, now=pd.Timestamp("2024-06-01", tz="UTC")
+            )
         return str(error.value)
 
     def test_is_refused_for_one_altered_byte_of_a_file(
@@ -198,7 +198,7 @@ class TestAFileThatIsNotRight:
     def test_is_refused_for_another_model_or_a_newer_format(
         self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
     ) -> None:
-        keys = Keys(staging.house.workspace.keys)
+        keys = Keys(staging.workspace.paths.keys)
 
         assert "is of model 'other'" in self.refused(production, tmp_path, altered(files, keys, model="other"))
         assert "has format 2; this retrim reads up to 1" in self.refused(
@@ -210,7 +210,7 @@ class TestAFileThatIsNotRight:
     ) -> None:
         lineage = json.loads(files["manifest.json"])["lineage"]
         other = {**lineage, "grain": {"every": "2h", "by": [], "how": {}}}
-        said = self.refused(production, tmp_path, altered(files, Keys(staging.house.workspace.keys), lineage=other))
+        said = self.refused(production, tmp_path, altered(files, Keys(staging.workspace.paths.keys), lineage=other))
 
         assert lineage["grain"] is None
         assert "sent.tar was made of rows of another grain" in said
@@ -220,7 +220,7 @@ class TestAFileThatIsNotRight:
     ) -> None:
         import hashlib
 
-        keys = Keys(staging.house.workspace.keys)
+        keys = Keys(staging.workspace.paths.keys)
         record = {"kind": "retrim rebuild receipt", "identical": True, "bundle": {"recorded": "x"}, "proved_at": ""}
         receipt = to_json(keys.seal(record))
         listed = json.loads(files["manifest.json"])["files"]
@@ -235,7 +235,7 @@ class TestAFileThatIsNotRight:
             sent = tmp_path / "sent.tar"
             sent.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
             try:
-                open_parcel(production.house, sent)
+                open_parcel(production.workspace, sent)
                 passed.append(place)
             except RetrimError:
                 continue
@@ -243,26 +243,28 @@ class TestAFileThatIsNotRight:
         assert passed == []
 
     def test_is_refused_where_its_key_is_not_trusted_any_more(self, production: World, file: Path) -> None:
-        proof = production.house.params.proof.model_copy(update={"trusted_keys": ()})
-        house = replace(production.house, params=production.house.params.model_copy(update={"proof": proof}))
+        proof = production.workspace.params.proof.model_copy(update={"trusted_keys": ()})
+        workspace = replace(
+            production.workspace, params=production.workspace.params.model_copy(update={"proof": proof})
+        )
 
         with pytest.raises(RefusedError, match="neither the key of this workspace"):
-            open_parcel(house, file)
+            open_parcel(workspace, file)
 
 
 def test_where_a_person_has_to_approve_it_waits_until_one_does(
     production: World, file: Path, imported: Any, tmp_path: Path
 ) -> None:
     """With a store and a repository as they were before the import went live."""
-    house = production.house
-    release = house.params.release
+    workspace = production.workspace
+    release = workspace.params.release
     approval = release.approval.model_copy(update={"moves": ("first", "promote")})
-    params = house.params.model_copy(update={"release": release.model_copy(update={"approval": approval})})
+    params = workspace.params.model_copy(update={"release": release.model_copy(update={"approval": approval})})
     url = f"sqlite:///{tmp_path / 'retrim.db'}"
-    asking = House(house.workspace, params, house.env.model_copy(update={"store_url": url}))
-    moved = house.store.releases(house.model)[-1]
-    copy_past(house.store, asking.store, house.model, before=moved.as_of, keys=house.keys)
-    now, log = pd.Timestamp("2024-06-01", tz="UTC"), f"refs/tags/retrim/{house.model}/log/{moved.sequence}"
+    asking = Workspace(workspace.paths, params, workspace.env.model_copy(update={"store_url": url}))
+    moved = workspace.store.releases(workspace.model)[-1]
+    copy_past(workspace.store, asking.store, workspace.model, before=moved.as_of, keys=workspace.keys)
+    now, log = pd.Timestamp("2024-06-01", tz="UTC"), f"refs/tags/retrim/{workspace.model}/log/{moved.sequence}"
     copied = git.git(production.root, "rev-parse", log)
     git.git(production.root, "update-ref", "-d", log)
     try:
@@ -279,9 +281,9 @@ def test_where_a_person_has_to_approve_it_waits_until_one_does(
 def test_another_platform_or_lock_is_said(production: World, staging: World, file: Path, tmp_path: Path) -> None:
     files = unpack(file, most_mb=100)
     lineage = json.loads(files["manifest.json"])["lineage"]
-    keys = Keys(staging.house.workspace.keys)
+    keys = Keys(staging.workspace.paths.keys)
     sent = tmp_path / "sent.tar"
     sent.write_bytes(pack(altered(files, keys, lineage={**lineage, "platform": "plan9-python3.11.7"})))
-    parcel = open_parcel(production.house, sent)
+    parcel = open_parcel(production.workspace, sent)
 
     assert parcel.environment[0].startswith("made on plan9-python3.11.7, this is ")

@@ -9,16 +9,17 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from retrim.adapters import pipeline
+from retrim.adapters import dvc
 from retrim.adapters.schema import RELEASES
+from retrim.checking.check import check
+from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops.check import check
-from retrim.ops.release import live, rollback
-from retrim.ops.reproduce import reproduce
-from retrim.ops.rooms import open_room
-from retrim.ops.score import score
 from retrim.paths import Paths
-from retrim.stages._room import check_pins
+from retrim.release.release import rollback
+from retrim.release.versions import find_live_version
+from retrim.retraining.reproduce import reproduce
+from retrim.retraining.run_directory import open_run_directory
+from retrim.stages._common import check_pins
 from tests.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -34,7 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     world.retrim("retrain", "--as-of", world.day(25))
     world.land(world.day(45), since=world.day(25))
     world.retrim("retrain", "--as-of", world.day(45))
-    now_live = live(world.house)
+    now_live = find_live_version(world.workspace)
     assert now_live is not None
     assert (now_live.version, now_live.previous) == (2, 1)
     return world
@@ -58,24 +59,24 @@ def flipped(path: Path, place: int = 0) -> Iterator[None]:
 
 
 def bundle_file(world: World, version: int) -> Path:
-    return min(world.house.registry.bundle_folder(version).glob("models/*/model.txt"))
+    return min(world.workspace.registry.bundle_folder(version).glob("models/*/model.txt"))
 
 
 def batch_file(world: World) -> Path:
-    return world.house.landing.batches()[0].path
+    return world.workspace.landing.batches()[0].path
 
 
 def a_room(world: World, day: float) -> Path:
     """A room as a retraining makes it, removed by the next test that makes one."""
-    folder = world.house.workspace.runs / "flipped"
-    pipeline.close_room(world.house.workspace, folder)
-    made = open_room(world.house, "flipped", as_of=pd.Timestamp(world.day(day)), mode="refit", taken=None)
+    folder = world.workspace.paths.runs / "flipped"
+    dvc.close_room(world.workspace.paths, folder)
+    made = open_run_directory(world.workspace, "flipped", as_of=pd.Timestamp(world.day(day)), mode="refit", taken=None)
     return made.folder
 
 
 USES: dict[str, Callable[[World], object]] = {
-    "score": lambda world: score(world.house, now=pd.Timestamp(world.day(46))),
-    "check": lambda world: check(world.house, by="a test", now=pd.Timestamp(world.day(46))),
+    "score": lambda world: score(world.workspace, now=pd.Timestamp(world.day(46))),
+    "check": lambda world: check(world.workspace, by="a test", now=pd.Timestamp(world.day(46))),
     "retrain": lambda world: a_room(world, 46),
 }
 
@@ -94,8 +95,8 @@ def test_in_the_bundle_that_a_rollback_goes_back_to(world: World) -> None:
         flipped(bundle_file(world, 1)),
         pytest.raises(RefusedError, match=r"the stored bundle of version 1 .* altered. `git checkout retrim/generated"),
     ):
-        rollback(world.house, 1, by="a test", reason="complaints", now=pd.Timestamp(world.day(46)))
-    now_live = live(world.house)
+        rollback(world.workspace, 1, by="a test", reason="complaints", now=pd.Timestamp(world.day(46)))
+    now_live = find_live_version(world.workspace)
 
     assert now_live is not None
     assert now_live.version == 2
@@ -103,12 +104,12 @@ def test_in_the_bundle_that_a_rollback_goes_back_to(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["model.txt", "view.json", "digests.json"])
 def test_in_the_model_that_mlflow_serves(world: World, name: str) -> None:
-    artifacts = world.house.registry.bundle_folder(2).parent / "model"
+    artifacts = world.workspace.registry.bundle_folder(2).parent / "model"
     (path,) = artifacts.rglob(name)
 
     with flipped(path, -3), pytest.raises(Exception, match="was altered since it was published"):
-        world.house.registry.load("champion")
-    assert world.house.registry.load("champion") is not None
+        world.workspace.registry.load("champion")
+    assert world.workspace.registry.load("champion") is not None
 
 
 @pytest.mark.parametrize("use", USES)
@@ -123,15 +124,15 @@ def test_in_a_landed_batch(world: World, use: str, place: int) -> None:
 
 @pytest.mark.parametrize("use", USES)
 def test_in_the_release_log(world: World, use: str) -> None:
-    house = world.house
+    workspace = world.workspace
     third = sa.update(RELEASES).where(RELEASES.c.sequence == 2)
-    with house.store.begin() as connection:
+    with workspace.store.begin() as connection:
         connection.execute(third.values(version=3))
     try:
         with pytest.raises(RefusedError, match=r"the release log of generated was altered: row 2 .* restore the store"):
             USES[use](world)
     finally:
-        with house.store.begin() as connection:
+        with workspace.store.begin() as connection:
             connection.execute(third.values(version=2))
 
 
@@ -154,14 +155,14 @@ def test_in_what_a_rebuild_takes_from_the_cache(world: World, what: str) -> None
     first = yaml.safe_load((cache / listing[:2] / listing[2:]).read_text())[0]["md5"]
 
     with flipped(cache / first[:2] / first[2:]):
-        found = reproduce(world.house, 2, say=lambda line: None)
+        found = reproduce(world.workspace, 2, say=lambda line: None)
     assert not found.identical
     assert any(f"data/{what}" in line or first in line for line in found.differences)
 
 
 def test_nothing_of_this_changed_what_is_live(world: World) -> None:
-    now_live = live(world.house)
+    now_live = find_live_version(world.workspace)
 
     assert now_live is not None
     assert now_live.version == 2
-    assert score(world.house, now=pd.Timestamp(world.day(46))).version == 2
+    assert score(world.workspace, now=pd.Timestamp(world.day(46))).version == 2

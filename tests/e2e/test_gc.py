@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.adapters.dvc_cache import cache_folder, named_in_commit, with_members
-from retrim.adapters.mlflow_leftovers import leftovers
+from retrim.adapters.dvc import cache_folder, named_in_commit, with_members
+from retrim.adapters.mlflow_gc import leftovers
 from retrim.files import folder_digest, read_folder
-from retrim.ops.cache_lock import using_cache
-from retrim.ops.gc import prune
+from retrim.lineage.locks import using_cache
+from retrim.retraining.gc import prune
 from tests.world import World
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -31,7 +31,7 @@ def needed(world: World) -> dict[str, bytes | None]:
     """What raw data, champion and outputs of every version are made of, as it lies in the cache."""
     cache = cache_folder(world.root)
     found: dict[str, bytes | None] = {}
-    for row in world.house.store.versions("generated"):
+    for row in world.workspace.store.versions("generated"):
         digests, lost = with_members(cache, named_in_commit(world.root, row.lineage["commit"]))
         assert not lost
         for digest in digests:
@@ -54,41 +54,41 @@ def strew(world: World) -> None:
 
 def fail_a_run(world: World) -> str:
     """A retraining that failed for good, with its run and a trial in MLflow; MLflow's id of the run."""
-    house, at = world.house, "2024-01-30T00:00:00+00:00"
+    workspace, at = world.workspace, "2024-01-30T00:00:00+00:00"
     row = {
         "id": "lost",
-        "model": house.model,
+        "model": workspace.model,
         "source": "person",
         "as_of": at,
         "at": at,
         "actor": "a test",
         "outcome": "retrain",
     }
-    house.store.add_decision({**row, "reason": "a test", "record": {}})
-    run = {"id": "run-lost", "model": house.model, "decision": "lost", "as_of": at, "mode": "refit", "started": at}
-    house.store.claim_run(run)
-    house.store.end_run("run-lost", state="failed", ended=at, version=None, detail={"reason": "a test"})
-    parent = house.registry.open_run("run-lost", "lost", {})
-    house.registry.client.log_text(parent, "half of a bundle", "bundle/half.txt")
-    house.registry.finish(parent, "FAILED")
+    workspace.store.add_decision({**row, "reason": "a test", "record": {}})
+    run = {"id": "run-lost", "model": workspace.model, "decision": "lost", "as_of": at, "mode": "refit", "started": at}
+    workspace.store.claim_run(run)
+    workspace.store.end_run("run-lost", state="failed", ended=at, version=None, detail={"reason": "a test"})
+    parent = workspace.registry.open_run("run-lost", "lost", {})
+    workspace.registry.client.log_text(parent, "half of a bundle", "bundle/half.txt")
+    workspace.registry.finish(parent, "FAILED")
     return parent
 
 
 @pytest.fixture(scope="module")
 def pruned(world: World) -> dict[str, Any]:
     """What was said and what was there, before and after."""
-    house = world.house
+    workspace = world.workspace
     strew(world)
     failed = fail_a_run(world)
     for name in ("0123456789abcdef-3.0.0", f"{'0' * 16}-{sys.version.split()[0]}"):
-        (house.workspace.environments / name / "bin").mkdir(parents=True)
-    (house.workspace.runs / "reproduce-v7" / "data").mkdir(parents=True)
+        (workspace.paths.environments / name / "bin").mkdir(parents=True)
+    (workspace.paths.runs / "reproduce-v7" / "data").mkdir(parents=True)
     world.retrim("room", "--as-of", world.day(35))
     before = {
         "needed": needed(world),
-        "landing": folder_digest(house.workspace.landing),
-        "bundles": [folder_digest(house.registry.bundle_folder(version)) for version in (1, 2)],
-        "releases": [row.values for row in house.store.releases("generated")],
+        "landing": folder_digest(workspace.paths.landing),
+        "bundles": [folder_digest(workspace.registry.bundle_folder(version)) for version in (1, 2)],
+        "releases": [row.values for row in workspace.store.releases("generated")],
     }
     said = world.ask("gc", "--dry-run")
     still = {digest: in_cache(world, digest).exists() for digest in GARBAGE}
@@ -113,15 +113,15 @@ class TestPruning:
         assert kept == pruned["before"]["needed"]
 
     def test_touches_neither_landing_zone_nor_bundles_nor_releases(self, world: World, pruned: dict[str, Any]) -> None:
-        house, before = world.house, pruned["before"]
+        workspace, before = world.workspace, pruned["before"]
 
-        assert folder_digest(house.workspace.landing) == before["landing"]
-        assert [folder_digest(house.registry.bundle_folder(version)) for version in (1, 2)] == before["bundles"]
-        assert [row.values for row in house.store.releases("generated")] == before["releases"]
+        assert folder_digest(workspace.paths.landing) == before["landing"]
+        assert [folder_digest(workspace.registry.bundle_folder(version)) for version in (1, 2)] == before["bundles"]
+        assert [row.values for row in workspace.store.releases("generated")] == before["releases"]
 
     def test_removes_rooms_environments_and_logs_that_are_over(self, world: World, pruned: dict[str, Any]) -> None:
         gone = {(piece["what"], piece["why"]) for piece in pruned["done"]["removed"]}
-        workspace = world.house.workspace
+        workspace = world.workspace.paths
 
         assert ("room", "a rebuild that was killed") in gone
         assert {("environment", "it was never whole"), ("trial log", "no search goes on from it")} <= gone
@@ -137,7 +137,7 @@ class TestPruning:
         assert "room: a person may work in it; remove it with `git worktree remove --force " in kept
 
     def test_erases_the_mlflow_run_of_a_retraining_that_failed(self, world: World, pruned: dict[str, Any]) -> None:
-        registry = world.house.registry
+        registry = world.workspace.registry
         runs = registry.client.search_runs([registry.experiment], "", max_results=1000)
 
         assert pruned["failed"] not in {run.info.run_id for run in runs}
@@ -156,7 +156,7 @@ def test_killed_on_the_way_nothing_is_gone_that_is_needed_and_the_next_one_goes_
     strew(world)
     before = needed(world)
     process = subprocess.run(
-        [sys.executable, str(KILLED), "SIGKILL", f"retrim.ops.gc_piece:unlink:after:{GARBAGE[0][2:]}", "gc"],
+        [sys.executable, str(KILLED), "SIGKILL", f"retrim.retraining.gc:unlink:after:{GARBAGE[0][2:]}", "gc"],
         cwd=world.root,
         env=world.environment,
         start_new_session=True,
@@ -175,7 +175,7 @@ def test_killed_on_the_way_nothing_is_gone_that_is_needed_and_the_next_one_goes_
 
 
 def test_while_a_run_works_with_the_cache_it_is_refused(world: World) -> None:
-    with using_cache(world.house):
+    with using_cache(world.workspace):
         refused = world.retrim("gc", code=1)
 
     assert "a run, a rebuild or another `retrim gc` is going on" in refused.stderr
@@ -197,11 +197,11 @@ def test_where_it_cannot_tell_what_a_version_needs_nothing_goes(world: World) ->
 
 def test_what_came_within_the_grace_stays(world: World) -> None:
     strew(world)
-    room = world.house.params.room.model_copy(update={"gc_grace": "1h"})
-    house = type(world.house)(
-        world.house.workspace, world.house.params.model_copy(update={"room": room}), world.house.env
+    room = world.workspace.params.room.model_copy(update={"gc_grace": "1h"})
+    workspace = type(world.workspace)(
+        world.workspace.paths, world.workspace.params.model_copy(update={"room": room}), world.workspace.env
     )
-    prune(house, dry=False, now=pd.Timestamp.now("UTC"))
+    prune(workspace, dry=False, now=pd.Timestamp.now("UTC"))
 
     assert all(in_cache(world, digest).exists() for digest in GARBAGE)
-    assert read_folder(world.house.workspace.landing)
+    assert read_folder(world.workspace.paths.landing)

@@ -44,7 +44,7 @@ def declare(world: World, features: list[dict[str, Any]]) -> None:
 
 
 def test_the_bundle_holds_their_definition(world: World) -> None:
-    bundle = world.house.registry.bundle_folder(1)
+    bundle = world.workspace.registry.bundle_folder(1)
     view = json.loads((bundle / "features" / "view.json").read_bytes())
 
     assert [each["name"] for each in view["features"]][-2:] == NAMES
@@ -52,7 +52,7 @@ def test_the_bundle_holds_their_definition(world: World) -> None:
 
 
 def test_the_bundle_says_how_many_rows_were_left_out(world: World) -> None:
-    report = json.loads((world.house.registry.bundle_folder(1) / "validation" / "report.json").read_bytes())
+    report = json.loads((world.workspace.registry.bundle_folder(1) / "validation" / "report.json").read_bytes())
 
     assert report["rows"] + report["left_out"]["level is at least -1"] == FIRST * 24
 
@@ -63,7 +63,7 @@ def test_a_check_measures_the_champion_and_looks_for_drift_in_them(world: World,
 
 
 def test_a_landed_row_is_explained_as_it_was_scored(world: World, checked: Any) -> None:
-    key = world.house.predictions.all_keys("generated", version=1)[-1]
+    key = world.workspace.predictions.all_keys("generated", version=1)[-1]
     explained = world.ask("explain", f"{key}@1")
 
     assert explained["agrees"]

@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from retrim.adapters.dvc_session import ROOM_VARIABLE
-from retrim.adapters.store import Row
+from retrim.adapters.database import Row
+from retrim.adapters.dvc import ROOM_VARIABLE
 from tests.cured import Cure
 from tests.world import World, make_world
 
@@ -79,8 +79,8 @@ def stage(world: World) -> Hung:
     running = world.start("retrain", "--as-of", world.day(25), "--reason", "hangs")
     until(lambda: stage_of(world), running).send_signal(signal.SIGSTOP)
     _, err = running.communicate(timeout=DEADLINE_SECONDS)
-    run = world.house.store.runs("generated")[-1]
-    told = [row.text for row in world.house.store.alerts("generated") if row.kind == "run failed"]
+    run = world.workspace.store.runs("generated")[-1]
+    told = [row.text for row in world.workspace.store.alerts("generated") if row.kind == "run failed"]
     return Hung(running.returncode, err, run, told, processes_in(world))
 
 
@@ -94,8 +94,8 @@ def driver(world: World, stage: Hung) -> tuple[Hung, Row]:
     until(lambda: time.time() - sign.stat().st_mtime > 10, running)
     world.retrim("retrain", "--as-of", world.day(25.5), "--reason", "the next", code=(0, 1))
     _, err = running.communicate(timeout=DEADLINE_SECONDS)
-    first, following = world.house.store.runs("generated")[-2:]
-    told = [row.text for row in world.house.store.alerts("generated") if row.kind == "run failed"]
+    first, following = world.workspace.store.runs("generated")[-2:]
+    told = [row.text for row in world.workspace.store.alerts("generated") if row.kind == "run failed"]
     return Hung(running.returncode, err, first, told[len(stage.alerts) :], processes_in(world)), following
 
 

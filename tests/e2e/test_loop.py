@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrim.core.modes import FINAL
+from retrim.checking.audit import audit
+from retrim.checking.check import balance
 from retrim.files import file_digest
-from retrim.ops.audit import audit
-from retrim.ops.check import balance
-from retrim.ops.ingest import land, land_labels
-from retrim.ops.person import REFIT
+from retrim.landing.ingest import land_batch, land_labels
+from retrim.lineage.workspace import REFIT
+from retrim.training.mode import FINAL
 from tests.e2e.flows_here import monitor, retrain
 from tests.world import SHIPPED, START, World, make_world
 
@@ -31,7 +31,7 @@ def settings(world: World, **sections: dict[str, Any]) -> World:
 
 def states(world: World) -> list[str]:
     """Of the runs that were decided on, without those that fit once more what one has promoted."""
-    return [run.state for run in world.house.store.runs(world.house.model) if run.mode != FINAL]
+    return [run.state for run in world.workspace.store.runs(world.workspace.model) if run.mode != FINAL]
 
 
 WIDE = {"psi": 1.0, "ks": 0.4, "chi2": 1.0, "psi_categories": 1.0, "missing_share": 0.5}  # 48 rows are noisy
@@ -75,21 +75,21 @@ def hand_in(world: World, frame: pd.DataFrame, day: float, *, labels: bool = Fal
     file = world.root / "var" / "arriving" / f"{'labels' if labels else 'rows'}-{day}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(file, index=False)
-    use = land_labels if labels else land
-    house, now = world.house, pd.Timestamp(world.day(day))
-    landed = use(file, workspace=house.workspace, data=house.params.data, now=now, correction=False)
+    use = land_labels if labels else land_batch
+    workspace, now = world.workspace, pd.Timestamp(world.day(day))
+    landed = use(file, workspace=workspace.paths, data=workspace.params.data, now=now, correction=False)
 
     assert landed.outcome == "landed", landed.faults
 
 
 def test_each_row_of_the_stream_counts_once(unlabelled: dict[str, Any]) -> None:
-    house = unlabelled["world"].house
-    versions = [row.version for row in house.store.versions(house.model)]
-    found = audit(house, now=pd.Timestamp(unlabelled["world"].day(30)))
+    workspace = unlabelled["world"].workspace
+    versions = [row.version for row in workspace.store.versions(workspace.model)]
+    found = audit(workspace, now=pd.Timestamp(unlabelled["world"].day(30)))
 
     assert found.holds, found.as_record()
     assert found.balances[0].counted >= 96
-    assert all(house.store.used_rows(house.model, version) for version in versions)
+    assert all(workspace.store.used_rows(workspace.model, version) for version in versions)
 
 
 def test_a_shift_without_labels_crosses_the_threshold_and_starts_a_run(unlabelled: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ def test_the_first_check_after_that_date_opens_a_new_run_that_is_judged(unlabell
 
 
 def test_no_human_was_asked_and_a_deferral_costs_nothing(unlabelled: dict[str, Any]) -> None:
-    decisions = unlabelled["world"].house.store.decisions("generated")
+    decisions = unlabelled["world"].workspace.store.decisions("generated")
 
     assert [row.source for row in decisions if row.source != REFIT] == ["person"] + ["check"] * 5
     assert [row.record["debited"] for row in decisions if row.source == "check"] == [[]] * 5
@@ -194,10 +194,10 @@ def test_the_account_is_empty_after_the_promotion(labelled: dict[str, Any]) -> N
 
 
 def test_every_version_has_its_card_beside_its_bundle_as_the_envelope_says(labelled: dict[str, Any]) -> None:
-    house = labelled["world"].house
+    workspace = labelled["world"].workspace
     for version in (1, 2):
-        (kept,) = house.store.envelope(house.model, version, kind="card")
-        beside = house.registry.bundle_folder(version).parent
+        (kept,) = workspace.store.envelope(workspace.model, version, kind="card")
+        beside = workspace.registry.bundle_folder(version).parent
 
         assert {name: file_digest(beside / each["path"]) for name, each in kept.record.items()} == {
             name: each["sha256"] for name, each in kept.record.items()
@@ -215,8 +215,8 @@ def test_what_is_new_in_a_version_is_told_with_code_settings_and_rows(labelled: 
 
 
 def test_a_stored_prediction_is_explained_by_the_version_that_made_it(labelled: dict[str, Any]) -> None:
-    house = labelled["world"].house
-    key = house.predictions.all_keys(house.model, version=1)[-1]
+    workspace = labelled["world"].workspace
+    key = workspace.predictions.all_keys(workspace.model, version=1)[-1]
     told = labelled["world"].ask("explain", f"{key}@1")
 
     assert told["agrees"] is True
@@ -268,4 +268,4 @@ def test_two_refusals_running_are_held_until_a_person_releases_them(refused: dic
     assert refused[60]["run"] is None
     assert refused["released"].startswith("promoted: ")
     assert states(world)[-1] == "promoted"
-    assert balance(world.house, world.house.store.releases("generated")[-1].version).balance == 0
+    assert balance(world.workspace, world.workspace.store.releases("generated")[-1].version).balance == 0

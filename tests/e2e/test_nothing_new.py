@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from retrim.ops.champion import stored_bundle
+from retrim.release.versions import stored_bundle
 from tests.imported import ask
 from tests.world import World, make_world
 
@@ -47,7 +47,7 @@ def test_no_tool_is_imported_to_say_so(world: World, command: str, code: int, sa
 
 def test_what_was_predicted_was_checked_first_all_the_same(world: World) -> None:
     """Found without MLflow, a bundle is held to its recorded hash as ever."""
-    file = stored_bundle(world.house, 1) / "verdict" / "verdict.json"
+    file = stored_bundle(world.workspace, 1) / "verdict" / "verdict.json"
     before = file.read_bytes()
     file.write_bytes(before + b" ")
     ended = ask(world, "score", "--now", world.day(30))

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from retrim.core.own_code import CODE_FILE
 from retrim.errors import RefusedError
 from retrim.files import read_folder
-from retrim.ops.champion import stored_bundle
-from retrim.ops.strange_code import refuse_strange_code
+from retrim.lineage.strange_code import refuse_strange_code
+from retrim.release.versions import stored_bundle
 from retrim.templates import own_model
+from retrim.training.custom_code import CODE_FILE
 from tests.world import World, lend_environment, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -48,7 +48,7 @@ def test_it_becomes_version_1(world: World, first: Any) -> None:
 
 
 def test_the_file_and_what_skops_wrote_lie_in_the_bundle(world: World, first: Any) -> None:
-    files = read_folder(stored_bundle(world.house, 1))
+    files = read_folder(stored_bundle(world.workspace, 1))
     (code,) = {content for name, content in files.items() if name.endswith(CODE_FILE)}
 
     assert code == (world.root / "models" / "my_model.py").read_bytes()
@@ -73,12 +73,12 @@ def test_its_card_is_written(world: World, first: Any) -> None:
 
 
 def test_its_code_is_not_run_where_the_workspace_has_another_file(world: World, first: Any) -> None:
-    files = read_folder(stored_bundle(world.house, 1))
-    refuse_strange_code(world.house, files)
+    files = read_folder(stored_bundle(world.workspace, 1))
+    refuse_strange_code(world.workspace, files)
     changed = {name: content + b"\n# not ours" * name.endswith(CODE_FILE) for name, content in files.items()}
 
     with pytest.raises(RefusedError, match=r"it holds code of its own .* which would run here"):
-        refuse_strange_code(world.house, changed)
+        refuse_strange_code(world.workspace, changed)
 
 
 def test_a_changed_file_is_another_kind_and_is_searched_and_judged_against_the_old_code(
@@ -88,7 +88,7 @@ def test_a_changed_file_is_another_kind_and_is_searched_and_judged_against_the_o
     file.write_text(file.read_text() + "\n# changed\n")
     world.land(world.day(NEXT), since=world.day(FIRST))
     second = world.ask("retrain", "--as-of", world.day(NEXT), code=(0, 1))
-    row = world.house.store.version("generated", second["version"])
+    row = world.workspace.store.version("generated", second["version"])
 
     assert row is not None
     assert row.lineage["mode"] == "search"

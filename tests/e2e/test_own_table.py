@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from retrim.ops.new import lay
+from retrim.onboarding.new import lay_workspace
 from tests.deliveries import csv
 from tests.sessions import masked, session
 from tests.world import REPOSITORY, World
@@ -14,7 +14,7 @@ DOCUMENT = REPOSITORY / "docs" / "own-table.md"
 def test_the_session_runs_as_it_is_printed(tmp_path: Path) -> None:
     (tmp_path / "deliveries.csv").write_bytes(csv())
     steps = session(DOCUMENT.read_text(encoding="utf-8"))
-    laid = lay(tmp_path / "deliveries", source=REPOSITORY)
+    laid = lay_workspace(tmp_path / "deliveries", source=REPOSITORY)
     world = World(laid.root, "http://127.0.0.1:9/api")  # init asks no server
     printed = {}
     for command, _ in steps:

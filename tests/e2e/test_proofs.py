@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import git
+from retrim.adapters.database import iso
 from retrim.adapters.schema import VERSIONS
-from retrim.adapters.store import iso
-from retrim.core.proof import pick
-from retrim.ops.proof import ancestors, prove_scheduled
+from retrim.decision.probation import pick
+from retrim.retraining.reproduce import ancestors, prove_scheduled
 from tests.cured import Cure
 from tests.e2e.flows_here import at_work
 from tests.world import World
@@ -34,16 +34,16 @@ def world(two_versions: World) -> World:
 @contextmanager
 def recorded_as(world: World, version: int, **lineage: Any) -> Iterator[None]:
     """Lets the store say something else of a version's lineage for a while."""
-    house = world.house
-    row = house.store.version(house.model, version)
+    workspace = world.workspace
+    row = workspace.store.version(workspace.model, version)
     assert row is not None
-    this = sa.update(VERSIONS).where(VERSIONS.c.model == house.model, VERSIONS.c.version == version)
-    with house.store.begin() as connection:
+    this = sa.update(VERSIONS).where(VERSIONS.c.model == workspace.model, VERSIONS.c.version == version)
+    with workspace.store.begin() as connection:
         connection.execute(this.values(lineage={**row.lineage, **lineage}))
     try:
         yield
     finally:
-        with house.store.begin() as connection:
+        with workspace.store.begin() as connection:
             connection.execute(this.values(lineage=row.lineage))
 
 
@@ -80,7 +80,7 @@ class TestAChain:
         again = world.ask("reproduce", "2", "--prove", "--chain", "--skip-proved")
 
         assert (again["ancestors"], again["proved"]) == ([], True)
-        assert ancestors(world.house, 2) == [1]
+        assert ancestors(world.workspace, 2) == [1]
 
     @pytest.mark.cures("without a receipt: prove it before with `retrim reproduce N --prove`")
     def test_gives_an_export_its_receipt(self, world: World, unproved: str, chain: Any, cure: Cure) -> None:
@@ -105,7 +105,7 @@ class TestAReceipt:
         assert all(each["recorded"] == each["rebuilt"] is not None for each in outputs)
 
     def test_says_what_was_rebuilt_from_what(self, world: World, chain: Any) -> None:
-        row = world.house.store.version("generated", 2)
+        row = world.workspace.store.version("generated", 2)
         assert row is not None
         found = receipt(chain)
 
@@ -120,13 +120,13 @@ class TestAReceipt:
         assert receipt(chain)["predictions"] == {"rows": 96, "largest_difference": 0.0, "why": ""}
 
     def test_stands_in_the_envelope_of_its_version(self, world: World, chain: Any) -> None:
-        kept = [row.record for row in world.house.store.envelope("generated", 2, kind="proof")]
+        kept = [row.record for row in world.workspace.store.envelope("generated", 2, kind="proof")]
 
         assert receipt(chain) in kept
 
     def test_gives_the_registry_the_day_of_the_last_proof(self, world: World, chain: Any) -> None:
         shown = {each["version"]: each["last_proved"] for each in world.ask("versions")}
-        tagged = {each.number: each.tags.get("last_proved") for each in world.house.registry.versions()}
+        tagged = {each.number: each.tags.get("last_proved") for each in world.workspace.registry.versions()}
 
         assert shown[1] == receipt(chain["ancestors"][0])["proved_at"]
         assert tagged == shown
@@ -147,7 +147,7 @@ class TestAReceipt:
 
 
 def test_a_proof_on_another_platform_promises_nothing_and_tells_the_difference(world: World) -> None:
-    row = world.house.store.version("generated", 1)
+    row = world.workspace.store.version("generated", 1)
     assert row is not None
     elsewhere = row.lineage["platform"].replace("linux", "plan9")
     with recorded_as(world, 1, platform=elsewhere):
@@ -161,9 +161,9 @@ def test_an_altered_object_in_the_repository_reaches_no_fresh_clone(world: World
     """Git lays out a worktree without hashing what it reads, so that a changed line of code would go unseen."""
     import zlib
 
-    row = world.house.store.version("generated", 1)
+    row = world.workspace.store.version("generated", 1)
     assert row is not None
-    name = git.git(world.root, "rev-parse", f"{row.lineage['commit']}:src/retrim/core/windows.py")
+    name = git.git(world.root, "rev-parse", f"{row.lineage['commit']}:src/retrim/stats/windows.py")
     file = world.root / ".git" / "objects" / name[:2] / name[2:]
     whole, mode = file.read_bytes(), file.stat().st_mode
     altered = zlib.decompress(whole).replace(b"newest", b"oldest")
@@ -179,7 +179,7 @@ def test_an_altered_object_in_the_repository_reaches_no_fresh_clone(world: World
 
 
 def test_a_proof_in_an_environment_with_other_packages_is_refused(world: World) -> None:
-    python = next(world.house.workspace.environments.glob("*/bin/python"))
+    python = next(world.workspace.paths.environments.glob("*/bin/python"))
     whole = python.read_text(encoding="utf-8")
     real = whole.splitlines()[-1].removeprefix("exec ")
     altered = f"""{real} | sed 's/"numpy", "[^"]*"/"numpy", "0.1"/'"""
@@ -213,8 +213,8 @@ class TestTheScheduledProof:
         assert found["version"] in (1, 2)
 
     def test_is_made_once_a_moment(self, world: World, first: Any) -> None:
-        again = prove_scheduled(world.house, now=pd.Timestamp(SUNDAY), say=print)
-        reasons = [row.record["reason"] for row in world.house.store.envelopes("generated", kind="proof")]
+        again = prove_scheduled(world.workspace, now=pd.Timestamp(SUNDAY), say=print)
+        reasons = [row.record["reason"] for row in world.workspace.store.envelopes("generated", kind="proof")]
 
         assert again is None
         assert reasons.count(f"scheduled for {SUNDAY}") == 1
@@ -223,9 +223,9 @@ class TestTheScheduledProof:
         moments = [pd.Timestamp("2024-03-10", tz="UTC") + pd.Timedelta(week * 7, "D") for week in range(20)]
         at = next(each for each in moments if pick([1, 2], model="generated", moment=iso(each)) == 2)
         with recorded_as(world, 2, champion_digest="x"):
-            proof = prove_scheduled(world.house, now=at, say=print)
-        told = [row.text for row in world.house.store.alerts("generated") if row.kind == "rebuild differs"]
-        kept = [row for row in world.house.store.envelope("generated", 2, kind="proof") if row.at == iso(at)]
+            proof = prove_scheduled(world.workspace, now=at, say=print)
+        told = [row.text for row in world.workspace.store.alerts("generated") if row.kind == "rebuild differs"]
+        kept = [row for row in world.workspace.store.envelope("generated", 2, kind="proof") if row.at == iso(at)]
 
         assert proof is not None
         assert receipt(proof.as_record())["first_difference"] == "its champion is not version 1 as recorded, but x"
@@ -233,8 +233,8 @@ class TestTheScheduledProof:
         assert [row.record["identical"] for row in kept] == [False]
 
     def test_that_is_switched_off_does_nothing(self, world: World) -> None:
-        proof = world.house.params.proof.model_copy(update={"scheduled": False})
-        params = world.house.params.model_copy(update={"proof": proof})
-        house = type(world.house)(world.house.workspace, params, world.house.env)
+        proof = world.workspace.params.proof.model_copy(update={"scheduled": False})
+        params = world.workspace.params.model_copy(update={"proof": proof})
+        workspace = type(world.workspace)(world.workspace.paths, params, world.workspace.env)
 
-        assert prove_scheduled(house, now=pd.Timestamp("2025-01-05", tz="UTC"), say=print) is None
+        assert prove_scheduled(workspace, now=pd.Timestamp("2025-01-05", tz="UTC"), say=print) is None

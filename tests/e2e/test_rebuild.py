@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from retrim.adapters import git
-from retrim.adapters.pipeline import executed
+from retrim.adapters.dvc import executed
 from retrim.files import folder_digest
-from retrim.ops.ingest import land
-from retrim.ops.signs import held
+from retrim.landing.ingest import land_batch
+from retrim.lineage.locks import held_locks
 from tests.cured import Cure
 from tests.world import World, make_world
 
@@ -48,7 +48,7 @@ def bundle(folder: Path) -> str:
 
 
 def recorded(world: World, version: int) -> str:
-    row = world.house.store.version("generated", version)
+    row = world.workspace.store.version("generated", version)
     assert row is not None
     return str(row.bundle)
 
@@ -215,7 +215,7 @@ class TestReproduce:
         assert reproduced["identical"]
 
     def test_leaves_nothing_behind(self, world: World, reproduced: dict[str, object]) -> None:
-        assert list(world.house.workspace.runs.glob("reproduce-*")) == []
+        assert list(world.workspace.paths.runs.glob("reproduce-*")) == []
 
     def test_is_refused_by_the_stage_when_one_raw_byte_was_altered(self, world: World) -> None:
         with altered(cached(world, "retrim/generated/v1:data/raw.dvc")):
@@ -230,7 +230,7 @@ class TestReproduce:
         assert "generated has no version 9" in refused.stderr
 
     def test_waits_for_nobody_who_rebuilds_the_same(self, world: World) -> None:
-        with held(world.house, "reproduce-v1"):
+        with held_locks(world.workspace, "reproduce-v1"):
             refused = world.retrim("reproduce", "1", code=1)
 
         assert "reproduce-v1 is going on in another process" in refused.stderr
@@ -258,9 +258,9 @@ class TestProof:
     def test_builds_the_environment_from_the_recorded_lock_not_from_the_one_here(
         self, world: World, proved: dict[str, object]
     ) -> None:
-        row = world.house.store.version("generated", 2)
+        row = world.workspace.store.version("generated", 2)
         assert row is not None
-        built = [folder.name for folder in world.house.workspace.environments.iterdir() if folder.is_dir()]
+        built = [folder.name for folder in world.workspace.paths.environments.iterdir() if folder.is_dir()]
 
         assert [name.partition("-")[0] for name in built] == [row.lineage["requirements_lock"][:16]]
 
@@ -292,7 +292,7 @@ class TestProof:
 
 
 def test_an_altered_champion_in_the_registry_reaches_no_room(world: World) -> None:
-    stored = world.house.registry.bundle_folder(1) / "models" / "all" / "model.txt"
+    stored = world.workspace.registry.bundle_folder(1) / "models" / "all" / "model.txt"
     with altered(stored):
         refused = world.retrim("room", "--as-of", world.day(LATER), code=1)
 
@@ -333,7 +333,7 @@ def test_a_run_uses_its_snapshot_while_the_main_tree_is_edited(world: World) -> 
     whole = {path: path.read_bytes() for path in (stage, model)}
     process = world.start("retrain", "--as-of", world.day(LATER))
     try:
-        rooms = world.house.workspace.runs
+        rooms = world.workspace.paths.runs
         while process.poll() is None and not list(rooms.glob("run-*/data/candidate/validation")):
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.1)
@@ -350,13 +350,13 @@ def test_a_run_uses_its_snapshot_while_the_main_tree_is_edited(world: World) -> 
 
 
 def test_a_batch_that_is_released_as_of_before_a_version_changes_none_of_it(world: World) -> None:
-    params = world.house.params
+    params = world.workspace.params
     rows = world.rows(None, world.day(2)).assign(outcome=float("nan"))  # a blank target is a fault that may be released
     rows["number"] += 1_000_000
     file = world.root / "var" / "late.csv"
     rows.to_csv(file, index=False)
-    late = land(
-        file, workspace=world.house.workspace, data=params.data, now=pd.Timestamp(world.day(LATER)), correction=False
+    late = land_batch(
+        file, workspace=world.workspace.paths, data=params.data, now=pd.Timestamp(world.day(LATER)), correction=False
     )
     world.retrim("quarantine", "release", late.batch, "--reason", "true", "--arrived", world.day(FIRST - 1))
 

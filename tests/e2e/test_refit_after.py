@@ -24,15 +24,15 @@ def outcome(world: World) -> Any:
 
 
 def test_both_versions_are_promoted_one_after_the_other(world: World, outcome: Any) -> None:
-    moves = [(row.version, row.previous, row.action) for row in world.house.store.releases("generated")]
+    moves = [(row.version, row.previous, row.action) for row in world.workspace.store.releases("generated")]
 
     assert (outcome["version"], outcome["refit"]["version"]) == (1, 2)
     assert moves == [(1, None, "promote"), (2, 1, "promote")]
 
 
 def test_the_second_has_a_decision_and_a_run_of_its_own(world: World, outcome: Any) -> None:
-    (decision,) = world.house.store.decisions("generated", source="refit")
-    run = world.house.store.run(outcome["refit"]["run"])
+    (decision,) = world.workspace.store.decisions("generated", source="refit")
+    run = world.workspace.store.run(outcome["refit"]["run"])
 
     assert run is not None
     assert (run.decision, run.mode, run.state) == (decision.id, "final", "promoted")
@@ -40,7 +40,7 @@ def test_the_second_has_a_decision_and_a_run_of_its_own(world: World, outcome: A
 
 
 def test_its_verdict_says_that_it_agrees_with_the_judged_one(world: World, outcome: Any) -> None:
-    row = world.house.store.version("generated", outcome["refit"]["version"])
+    row = world.workspace.store.version("generated", outcome["refit"]["version"])
 
     assert row is not None
     assert row.verdict["agreement"] == 1
@@ -48,9 +48,9 @@ def test_its_verdict_says_that_it_agrees_with_the_judged_one(world: World, outco
 
 
 def test_it_was_fitted_until_the_newest_mature_row(world: World, outcome: Any) -> None:
-    from retrim.ops.champion import champion
+    from retrim.release.versions import load_champion
 
-    found = champion(world.house)
+    found = load_champion(world.workspace)
 
     assert found is not None
     assert found.version == outcome["refit"]["version"]
@@ -64,7 +64,7 @@ def test_it_is_rebuilt_as_every_version(world: World, outcome: Any) -> None:
 def test_a_check_measures_it_against_the_rows_that_judged_the_other(world: World, outcome: Any) -> None:
     world.land(world.day(NEXT), since=world.day(FIRST))
     world.retrim("check", "--now", world.day(NEXT), code=(0, 1))
-    record = world.house.store.decisions("generated", source="check")[-1].record
+    record = world.workspace.store.decisions("generated", source="check")[-1].record
 
     assert record["champion"] == outcome["refit"]["version"]
     assert record["band"] is not None

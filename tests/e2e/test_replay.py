@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import git
-from retrim.core.metrics import row_losses
-from retrim.core.table import assemble, mature
-from retrim.datasets.landed import read_landed
-from retrim.ops.champion import stored
+from retrim.reading.landed import read_landed
+from retrim.release.versions import load_stored_version
+from retrim.stats.metrics import row_losses
+from retrim.table.data import assemble, mature
 from tests.e2e.flows_here import monitor, retrain
 from tests.test_command_line_doc import keys
 from tests.world import START, World, make_world
@@ -77,7 +77,9 @@ def test_it_decides_anew_at_the_moments_of_history(world: World, replayed: dict[
 
 
 def test_history_stands_as_it_was_recorded(world: World, replayed: dict[str, Any]) -> None:
-    recorded = [row for row in world.house.store.decisions("generated", source="check") if row.as_of > world.day(FROM)]
+    recorded = [
+        row for row in world.workspace.store.decisions("generated", source="check") if row.as_of > world.day(FROM)
+    ]
 
     assert [moment["history"]["reason"] for moment in replayed["moments"]] == [row.reason for row in recorded]
 
@@ -109,10 +111,12 @@ def test_a_later_difference_names_the_version_that_was_live_by_then(replayed: di
 
 
 def test_both_sides_are_judged_on_the_same_rows_by_what_was_live(world: World, replayed: dict[str, Any]) -> None:
-    table = assemble(*read_landed(world.house.landing.root), world.house.params.data, as_of=pd.Timestamp(world.day(40)))
+    table = assemble(
+        *read_landed(world.workspace.landing.root), world.workspace.params.data, as_of=pd.Timestamp(world.day(40))
+    )
     ripe = mature(table)
     rows = ripe[(ripe["_event"] >= world.day(FROM)) & (ripe["_event"] < world.day(40))]
-    first = stored(world.house, 1).predictor
+    first = load_stored_version(world.workspace, 1).predictor
     losses = row_losses("mae", first.view.actual(rows), first.predict(rows))
 
     assert replayed["summary"]["rows"] == len(rows)
@@ -139,7 +143,7 @@ def test_the_same_settings_decide_as_history_did(world: World) -> None:
     answer = world.ask("replay", "--from", world.day(FROM))
     inside = World(world.root / answer["folder"], world.server)
     records = [
-        [row.values for row in each.house.store.decisions("generated", source="check")] for each in (world, inside)
+        [row.values for row in each.workspace.store.decisions("generated", source="check")] for each in (world, inside)
     ]
 
     assert answer["settings"] == []

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters import git
-from retrim.adapters.store import Row
+from retrim.adapters.database import Row
 from retrim.files import folder_digest
 from tests.world import START, World, make_world
 
@@ -43,20 +43,20 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
 @pytest.fixture(scope="module")
 def third(world: World) -> Row:
     """The version that the run made."""
-    row = world.house.store.version("generated", 3)
+    row = world.workspace.store.version("generated", 3)
     assert row is not None
     return row
 
 
 def test_the_former_champion_is_live_by_one_more_release(world: World) -> None:
-    moves = [(row.version, row.action) for row in world.house.store.releases("generated")]
+    moves = [(row.version, row.action) for row in world.workspace.store.releases("generated")]
 
     assert moves == [(1, "promote"), (2, "promote"), (1, "restore")]
-    assert world.house.registry.aliases()["champion"] == 1
+    assert world.workspace.registry.aliases()["champion"] == 1
 
 
 def test_the_new_version_keeps_its_number_and_is_refused_for_it(world: World, third: Row) -> None:
-    (run,) = [run for run in world.house.store.runs("generated") if run.version == 3]
+    (run,) = [run for run in world.workspace.store.runs("generated") if run.version == 3]
 
     assert (run.state, run.detail["restored"]) == ("refused", 1)
     assert "version 1, a former champion, goes live again instead" in third.verdict["reason"]
@@ -65,7 +65,7 @@ def test_the_new_version_keeps_its_number_and_is_refused_for_it(world: World, th
 def test_it_is_no_refusal_that_counts_against_the_rules(world: World) -> None:
     world.land(world.day(NOW + 2), since=world.day(NOW))
     world.retrim("check", "--now", world.day(NOW + 2), code=(0, 1))
-    record = world.house.store.decisions("generated", source="check")[-1].record
+    record = world.workspace.store.decisions("generated", source="check")[-1].record
 
     assert (record["champion"], record["debited"]) == (1, [])
 

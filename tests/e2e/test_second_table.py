@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from retrim.datasets.catalogue import DATASETS
-from retrim.ops.ingest import land
+from retrim.landing.ingest import land_batch
+from retrim.reading.shipped import DATASETS
 from tests.e2e.flows_here import monitor_at, retrain_at
 from tests.world import REPOSITORY, World, make_world
 
@@ -35,7 +35,7 @@ def make_shipped(folder: Path, server: str, name: str, **changed: dict[str, Any]
 
 def test_bank_runs_from_landing_to_a_judged_second_version(server: str, tmp_path: Path) -> None:
     world = make_shipped(tmp_path, server, "bank")
-    pieces = DATASETS["bank"].pieces(REPOSITORY, start=world.house.params.demo.start, every="90D")
+    pieces = DATASETS["bank"].pieces(REPOSITORY, start=world.workspace.params.demo.start, every="90D")
     first = _land(world, tmp_path, next(pieces))
     made = retrain_at(world, first, "version 1")
     checks = []
@@ -43,8 +43,8 @@ def test_bank_runs_from_landing_to_a_judged_second_version(server: str, tmp_path
         checks.append(monitor_at(world, _land(world, tmp_path, piece)))
         if checks[-1]["run"]:
             break
-    house, run = world.house, checks[-1]["run"]
-    versions = house.store.versions("bank")
+    workspace, run = world.workspace, checks[-1]["run"]
+    versions = workspace.store.versions("bank")
 
     assert made["state"] == "promoted", made
     assert [check["check"]["outcome"] for check in checks[:-1]] == ["none"] * (len(checks) - 1)
@@ -57,8 +57,8 @@ def test_bank_runs_from_landing_to_a_judged_second_version(server: str, tmp_path
     assert set(judged.verdict["losses"]) >= {"champion", "mean", judged.verdict["winner"]}
     assert all(
         0 <= value <= 1
-        for value in house.predictions.of_version(
-            "bank", version=2, keys=house.predictions.all_keys("bank", version=2)
+        for value in workspace.predictions.of_version(
+            "bank", version=2, keys=workspace.predictions.all_keys("bank", version=2)
         )["value"]
     )
     assert {check["name"] for check in judged.verdict["checks"]} >= CHECKS
@@ -69,7 +69,7 @@ def test_rodents_of_twelve_classes_go_through_every_check_of_the_gate(server: st
     world = make_shipped(tmp_path, server, "rodents", tune={"max_rounds": 20}, backtest={"origins": 1})
     pieces = DATASETS["rodents"].pieces(REPOSITORY, start=120, every="1080D")
     made = [retrain_at(world, _land(world, tmp_path, next(pieces)), f"version {number}") for number in (1, 2)]
-    versions = world.house.store.versions("rodents")
+    versions = world.workspace.store.versions("rodents")
     checks = {check["name"]: check for check in versions[made[1]["version"] - 1].verdict["checks"]}
 
     assert made[0]["state"] == "promoted", made
@@ -82,8 +82,10 @@ def test_rodents_of_twelve_classes_go_through_every_check_of_the_gate(server: st
 def _land(world: World, folder: Path, piece: Any) -> str:
     file = folder / f"{piece.arrives:%Y-%m-%d}.csv"
     file.write_bytes(piece.content)
-    house = world.house
-    landed = land(file, workspace=house.workspace, data=house.params.data, now=piece.arrives, correction=False)
+    workspace = world.workspace
+    landed = land_batch(
+        file, workspace=workspace.paths, data=workspace.params.data, now=piece.arrives, correction=False
+    )
 
     assert landed.outcome == "landed", landed.faults
     return str(piece.arrives.isoformat())

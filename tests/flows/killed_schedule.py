@@ -17,8 +17,8 @@ import pandas as pd
 import psutil
 
 from retrim.adapters import prefect_server
-from retrim.adapters.prefect_api import PrefectApi
-from retrim.adapters.store import Row
+from retrim.adapters.database import Row
+from retrim.adapters.prefect_server import PrefectApi
 from tests.world import COMMAND, World, make_world
 
 DEADLINE_SECONDS = 400
@@ -63,7 +63,7 @@ def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str) -> Story:
     world = make_world(folder, server="", drift=drift, changes={**CHANGES, "schedule": times})
     world.land(world.day(25))
     world.retrim("retrain", "--as-of", world.day(25))
-    house = world.house
+    workspace = world.workspace
     first = start(world)
     try:
         until(lambda: checks(world), first)
@@ -71,18 +71,18 @@ def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str) -> Story:
         killed = pd.Timestamp.now("UTC")
         first.wait()
         until(lambda: not processes_of(world.root), None)
-        house.workspace.inbox.mkdir(parents=True, exist_ok=True)
-        world.rows(world.day(25), world.day(35)).to_csv(house.workspace.inbox / "drifted.csv", index=False)
+        workspace.paths.inbox.mkdir(parents=True, exist_ok=True)
+        world.rows(world.day(25), world.day(35)).to_csv(workspace.paths.inbox / "drifted.csv", index=False)
         until(lambda: pd.Timestamp.now("UTC") - killed > gap, None)
         started = pd.Timestamp.now("UTC")
     finally:
         end(world, first)
     second = start(world)
     try:
-        until(lambda: any(run.as_of > killed.isoformat() for run in house.store.runs(house.model)), second)
+        until(lambda: any(run.as_of > killed.isoformat() for run in workspace.store.runs(workspace.model)), second)
         seen = checks(world)[-1].as_of
         until(lambda: checks(world)[-1].as_of > seen, second)
-        note = json.loads((house.workspace.prefect / prefect_server.NOTE).read_text(encoding="utf-8"))
+        note = json.loads((workspace.paths.prefect / prefect_server.NOTE).read_text(encoding="utf-8"))
         api = PrefectApi(str(note["url"]), str(note["login"]))
         ingests = api.ask("flow_runs/filter", {"flows": {"name": {"any_": ["ingest"]}}})
     finally:
@@ -92,8 +92,8 @@ def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str) -> Story:
         started=started,
         every=pd.Timedelta(span),
         checks=checks(world),
-        runs=house.store.runs(house.model),
-        landed=len(house.landing.batches()),
+        runs=workspace.store.runs(workspace.model),
+        landed=len(workspace.landing.batches()),
         ingests=ingests,
         output=(world.root / "schedule.log").read_text(encoding="utf-8"),
     )
@@ -120,7 +120,7 @@ def end(world: World, process: "subprocess.Popen[bytes]") -> None:
 
 
 def checks(world: World) -> list[Row]:
-    return world.house.store.decisions(world.house.model, source="check")
+    return world.workspace.store.decisions(world.workspace.model, source="check")
 
 
 def until(claim: Callable[[], Any], process: "subprocess.Popen[bytes] | None") -> None:

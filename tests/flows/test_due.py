@@ -13,12 +13,12 @@ from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
 
 from flows.deploy import ANCHOR
 from flows.due import due_each, due_once
-from retrim.core.timetable import due_between
-from retrim.ops import due as op
-from retrim.ops.due import begin_due_times, mark_due_time, missed_times
-from retrim.ops.house import House
-from retrim.paths import Workspace
+from retrim.checking import mode as op
+from retrim.checking.mode import begin_due_times, mark_due_time, missed_times
+from retrim.lineage.workspace import Workspace
+from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
+from retrim.stats.timetable import due_between
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = pd.Timestamp.now("UTC").floor("h")
@@ -29,7 +29,7 @@ def hours(*numbers: float) -> list[pd.Timestamp]:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A workspace whose flows are due every full hour, and whose schedule first ran five and a half hours ago."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     for times in ('monitor: "15 0 * * *"', 'score: "30 * * * *"'):
@@ -37,13 +37,13 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
         text = text.replace(times, f'{times.split(":")[0]}: "0 * * * *"')
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
-    house = House(Workspace(tmp_path), load_params(tmp_path / "params.yaml"), Env())
+    workspace = Workspace(WorkspacePaths(tmp_path), load_params(tmp_path / "params.yaml"), Env())
     for flow in ("monitor", "score"):
-        begin_due_times(house, flow, now=hours(-5.5)[0])
+        begin_due_times(workspace, flow, now=hours(-5.5)[0])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("flows.due.clock", lambda: hours(0.1)[0])  # the tests before may last into the next hour
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "one that a worker carries out")
-    return house
+    return workspace
 
 
 def start_at(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> None:
@@ -62,19 +62,19 @@ def scored_at(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> pd.Times
         return at
 
 
-def test_a_check_is_made_for_each_missed_time_in_order(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_is_made_for_each_missed_time_in_order(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks_made(monkeypatch, NOW) == hours(-5, -4, -3, -2, -1, 0)
-    assert missed_times(house, "monitor", until=NOW) == []
+    assert missed_times(workspace, "monitor", until=NOW) == []
 
 
-def test_the_next_check_is_about_its_own_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_check_is_about_its_own_time(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     checks_made(monkeypatch, NOW)
 
     assert checks_made(monkeypatch, hours(1)[0]) == hours(1)
 
 
 def test_a_check_that_was_killed_between_two_missed_times_goes_on_with_the_one_it_was_at(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start_at(monkeypatch, NOW)
     list(itertools.islice(due_each("monitor", None), 3))
@@ -84,12 +84,12 @@ def test_a_check_that_was_killed_between_two_missed_times_goes_on_with_the_one_i
 
 @pytest.mark.parametrize("order", [(-5, -4, 0), (0, -4, -5), (-4, 0, -5)])
 def test_another_flow_is_run_once_for_all_missed_times_whatever_late_run_comes_first(
-    house: House, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...]
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...]
 ) -> None:
     assert [scored_at(monkeypatch, at) for at in hours(*order)] == [NOW, None, None]
 
 
-def test_one_that_fails_is_not_done(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_fails_is_not_done(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     start_at(monkeypatch, NOW)
     with pytest.raises(OSError, match="disk"), due_once("score", None):
         raise OSError("disk")
@@ -97,37 +97,39 @@ def test_one_that_fails_is_not_done(house: House, monkeypatch: pytest.MonkeyPatc
     assert scored_at(monkeypatch, NOW) == NOW
 
 
-def test_one_that_a_person_starts_is_about_its_own_moment(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_a_person_starts_is_about_its_own_moment(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scored_at(monkeypatch, NOW)
     by_hand = NOW + pd.Timedelta("7min")
 
     assert scored_at(monkeypatch, by_hand) == by_hand
 
 
-def test_a_moment_that_is_given_is_taken_as_it_is(house: House) -> None:
+def test_a_moment_that_is_given_is_taken_as_it_is(workspace: Workspace) -> None:
     assert list(due_each("monitor", NOW.isoformat())) == [NOW]
-    assert len(missed_times(house, "monitor", until=NOW)) == 6
+    assert len(missed_times(workspace, "monitor", until=NOW)) == 6
 
 
-def test_nothing_was_missed_before_the_schedule_first_ran(house: House) -> None:
-    assert missed_times(house, "prove", until=NOW) == []
-    begin_due_times(house, "score", now=NOW)
-    assert missed_times(house, "score", until=NOW) == hours(-5, -4, -3, -2, -1, 0)
+def test_nothing_was_missed_before_the_schedule_first_ran(workspace: Workspace) -> None:
+    assert missed_times(workspace, "prove", until=NOW) == []
+    begin_due_times(workspace, "score", now=NOW)
+    assert missed_times(workspace, "score", until=NOW) == hours(-5, -4, -3, -2, -1, 0)
 
 
 def test_a_schedule_that_rested_for_years_makes_up_for_the_newest(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(op, "MOST", 3)
 
-    assert missed_times(house, "monitor", until=NOW) == hours(-2, -1, 0)
+    assert missed_times(workspace, "monitor", until=NOW) == hours(-2, -1, 0)
 
 
-def test_what_is_done_stays_done_when_an_earlier_time_is_marked(house: House) -> None:
-    mark_due_time(house, "score", NOW)
-    mark_due_time(house, "score", hours(-3)[0])
+def test_what_is_done_stays_done_when_an_earlier_time_is_marked(workspace: Workspace) -> None:
+    mark_due_time(workspace, "score", NOW)
+    mark_due_time(workspace, "score", hours(-3)[0])
 
-    assert missed_times(house, "score", until=NOW) == []
+    assert missed_times(workspace, "score", until=NOW) == []
 
 
 CRONS = ["15 0 * * *", "* * * * *", "*/20 8-10 * * *", "0 3 * * 0", "0 6 1 * *", "0 0 13 * fri", "5 4 * jan,jul mon"]

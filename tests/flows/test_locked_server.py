@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from retrim.adapters.prefect_api import PrefectApi
-from retrim.adapters.prefect_server import LOGIN, NOTE, known_server
+from retrim.adapters.prefect_server import LOGIN_FILE, NOTE, PrefectApi, known_server
 from tests.world import COMMAND, World, ask_when_free, commands_of, make_world
 
 pytestmark = pytest.mark.server
@@ -75,7 +74,7 @@ def siege(tmp_path_factory: pytest.TempPathFactory) -> Siege:
 
 
 def _besiege(world: World, schedule: "subprocess.Popen[bytes]", log: Path) -> Siege:
-    home = world.house.workspace.prefect
+    home = world.workspace.paths.prefect
     api = known_server(home, None)
     assert api is not None
     assert api.login is not None
@@ -160,7 +159,7 @@ def test_the_login_is_in_no_command_line_database_or_log(siege: Siege) -> None:
 
 def test_others_cannot_read_what_the_server_keeps(siege: Siege) -> None:
     assert {name: oct(mode) for name, mode in siege.modes.items() if mode & 0o077} == {}
-    assert {LOGIN, NOTE, "prefect.db"} <= siege.modes.keys()
+    assert {LOGIN_FILE, NOTE, "prefect.db"} <= siege.modes.keys()
 
 
 def test_a_killed_schedule_leaves_no_process(siege: Siege) -> None:

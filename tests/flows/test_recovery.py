@@ -14,9 +14,9 @@ from prefect.states import Completed, Running
 
 from flows import recovery
 from flows.recovery import mark_dead_flow_runs, workspace_tag
-from retrim.ops.house import House
-from retrim.ops.signs import held, take, was_taken
-from retrim.paths import Workspace
+from retrim.lineage.locks import held_locks, take_lock, was_taken
+from retrim.lineage.workspace import Workspace
+from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
 from tests.world import prefect_settings
 
@@ -36,8 +36,8 @@ def client(server: str) -> Iterator[SyncPrefectClient]:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(Workspace(tmp_path), load_params(PARAMS), Env())
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(WorkspacePaths(tmp_path), load_params(PARAMS), Env())
 
 
 def begun(client: SyncPrefectClient, *tags: str, state: "State | None" = None) -> FlowRun:
@@ -51,69 +51,69 @@ def state_of(client: SyncPrefectClient, run: UUID) -> str:
     return found.name
 
 
-def leave_sign(house: House, run: FlowRun) -> None:
+def leave_sign(workspace: Workspace, run: FlowRun) -> None:
     """The sign of a process that was killed."""
-    take(house, f"flow-{run.id}").close()
+    take_lock(workspace, f"flow-{run.id}").close()
 
 
-def test_a_flow_run_whose_process_is_dead_is_crashed(client: SyncPrefectClient, house: House) -> None:
+def test_a_flow_run_whose_process_is_dead_is_crashed(client: SyncPrefectClient, workspace: Workspace) -> None:
     run = begun(client)
-    leave_sign(house, run)
-    marked = mark_dead_flow_runs(house)
+    leave_sign(workspace, run)
+    marked = mark_dead_flow_runs(workspace)
 
     assert (marked, state_of(client, run.id)) == (1, "Crashed")
-    assert not was_taken(house, f"flow-{run.id}")
+    assert not was_taken(workspace, f"flow-{run.id}")
 
 
-def test_a_flow_run_whose_process_lives_goes_on(client: SyncPrefectClient, house: House) -> None:
+def test_a_flow_run_whose_process_lives_goes_on(client: SyncPrefectClient, workspace: Workspace) -> None:
     run = begun(client)
-    with held(house, f"flow-{run.id}"):
-        marked = mark_dead_flow_runs(house)
+    with held_locks(workspace, f"flow-{run.id}"):
+        marked = mark_dead_flow_runs(workspace)
 
     assert (marked, state_of(client, run.id)) == (0, "Running")
 
 
 def test_flow_runs_of_another_workspace_are_left_alone(
-    client: SyncPrefectClient, house: House, monkeypatch: pytest.MonkeyPatch
+    client: SyncPrefectClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery, "GRACE", pd.Timedelta(0))
-    other = House(Workspace(house.workspace.root / "other"), house.params, house.env)
+    other = Workspace(WorkspacePaths(workspace.paths.root / "other"), workspace.params, workspace.env)
     runs = [begun(client), begun(client, workspace_tag(other)), begun(client)]
     leave_sign(other, runs[-1])
-    marked = mark_dead_flow_runs(house)
+    marked = mark_dead_flow_runs(workspace)
 
     assert marked == 0
     assert [state_of(client, run.id) for run in runs] == ["Running"] * 3
 
 
 def test_a_flow_run_that_died_before_its_sign_is_crashed_after_a_while(
-    client: SyncPrefectClient, house: House, monkeypatch: pytest.MonkeyPatch
+    client: SyncPrefectClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = begun(client, workspace_tag(house))
-    early = mark_dead_flow_runs(house)
+    run = begun(client, workspace_tag(workspace))
+    early = mark_dead_flow_runs(workspace)
     monkeypatch.setattr(recovery, "GRACE", pd.Timedelta(0))
-    late = mark_dead_flow_runs(house)
+    late = mark_dead_flow_runs(workspace)
 
     assert (early, late, state_of(client, run.id)) == (0, 1, "Crashed")
 
 
 def test_the_sign_of_a_flow_run_that_ended_is_cleared_and_its_state_kept(
-    client: SyncPrefectClient, house: House
+    client: SyncPrefectClient, workspace: Workspace
 ) -> None:
     run = begun(client, state=Completed())
-    leave_sign(house, run)
-    marked = mark_dead_flow_runs(house)
+    leave_sign(workspace, run)
+    marked = mark_dead_flow_runs(workspace)
 
     assert (marked, state_of(client, run.id)) == (0, "Completed")
-    assert not was_taken(house, f"flow-{run.id}")
+    assert not was_taken(workspace, f"flow-{run.id}")
 
 
 def test_a_sign_that_this_server_knows_nothing_of_is_kept_for_the_one_that_does(
-    client: SyncPrefectClient, house: House
+    client: SyncPrefectClient, workspace: Workspace
 ) -> None:
     name = "flow-00000000-0000-0000-0000-000000000000"
-    take(house, name).close()
-    marked = mark_dead_flow_runs(house)
+    take_lock(workspace, name).close()
+    marked = mark_dead_flow_runs(workspace)
 
     assert marked == 0
-    assert was_taken(house, name)
+    assert was_taken(workspace, name)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from retrim.adapters import git, pipeline
-from retrim.adapters.dvc_cache import cache_folder, named_in_commit, with_members
-from retrim.ops.release_log import verify_log
+from retrim.adapters import dvc, git
+from retrim.adapters.dvc import cache_folder, named_in_commit, with_members
+from retrim.release.versions import verify_log
 from tests.world import World, make_world
 
 pytestmark = pytest.mark.server
@@ -14,11 +14,11 @@ pytestmark = pytest.mark.server
 
 def numbers(world: World) -> dict[str, Any]:
     """What each of the tools knows of versions."""
-    root, model = world.root, world.house.model
+    root, model = world.root, world.workspace.model
     tags = git.git(root, "tag", "--list", f"retrim/{model}/v*").split()
     return {
-        "store": [row.version for row in world.house.store.versions(model)],
-        "mlflow": [version.number for version in world.house.registry.versions()],
+        "store": [row.version for row in world.workspace.store.versions(model)],
+        "mlflow": [version.number for version in world.workspace.registry.versions()],
         "tags": [int(tag.rpartition("v")[2]) for tag in tags],
     }
 
@@ -29,20 +29,23 @@ def seen(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, Any
     folder = tmp_path_factory.mktemp("away")
     world, remote = make_world(folder / "world", server=server), folder / "remote"
     remote.mkdir()
-    pipeline.dvc(world.root, "remote", "add", "--local", "-d", "far", str(remote))
+    dvc.run_dvc(world.root, "remote", "add", "--local", "-d", "far", str(remote))
     world.land(world.day(25))
     remote.rename(folder / "elsewhere")
     remote.write_text("what is mounted here else is not", encoding="utf-8")
     first = world.ask("retrain", "--as-of", world.day(25), code=1)
     away = {"numbers": numbers(world), "status": world.ask("status"), "screen": world.retrim("status").stdout}
     still = world.ask("check", "--now", world.day(25.5))
-    between = {"numbers": numbers(world), "alerts": [row.kind for row in world.house.store.alerts(world.house.model)]}
+    between = {
+        "numbers": numbers(world),
+        "alerts": [row.kind for row in world.workspace.store.alerts(world.workspace.model)],
+    }
     remote.unlink()
     (folder / "elsewhere").rename(remote)
     world.ask("check", "--now", world.day(26))
     return {
         "world": world, "remote": remote, "first": first, "away": away, "still": still, "between": between,
-        "runs": [row.values for row in world.house.store.runs(world.house.model)], "numbers": numbers(world),
+        "runs": [row.values for row in world.workspace.store.runs(world.workspace.model)], "numbers": numbers(world),
     }  # fmt: skip
 
 
@@ -73,11 +76,11 @@ def test_once_it_is_back_the_next_command_finishes_the_same_run(seen: dict[str, 
 
 def test_store_mlflow_and_tags_agree_afterwards(seen: dict[str, Any]) -> None:
     assert seen["numbers"] == {"store": [1], "mlflow": [1], "tags": [1]}
-    assert verify_log(seen["world"].house, kept=None).in_git == 1
+    assert verify_log(seen["world"].workspace, kept=None).in_git == 1
 
 
 def test_the_remote_has_what_the_version_is_made_of(seen: dict[str, Any]) -> None:
-    root, tag = seen["world"].root, f"retrim/{seen['world'].house.model}/v1"
+    root, tag = seen["world"].root, f"retrim/{seen['world'].workspace.model}/v1"
     pushed = {path.parent.name + path.name for path in (seen["remote"] / "files" / "md5").glob("*/*")}
     needed, lost = with_members(cache_folder(root), named_in_commit(root, tag))
 
@@ -85,4 +88,4 @@ def test_the_remote_has_what_the_version_is_made_of(seen: dict[str, Any]) -> Non
 
 
 def test_its_room_is_gone(seen: dict[str, Any]) -> None:
-    assert list(seen["world"].house.workspace.runs.glob("run-*")) == []
+    assert list(seen["world"].workspace.paths.runs.glob("run-*")) == []

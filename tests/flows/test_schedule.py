@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from retrim.adapters import prefect_server
-from retrim.adapters.prefect_api import PrefectApi
-from retrim.adapters.store import Row
+from retrim.adapters.database import Row
+from retrim.adapters.prefect_server import PrefectApi
 from tests.cured import Cure
 from tests.world import COMMAND, World, ask_when_free, commands_of, make_world, processes_of
 
@@ -87,12 +87,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 
 def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path, before: str) -> Story:
-    house = world.house
+    workspace = world.workspace
     _until(lambda: "worker started" in log.read_text(encoding="utf-8"), log)
-    note = json.loads((house.workspace.prefect / prefect_server.NOTE).read_text(encoding="utf-8"))
+    note = json.loads((workspace.paths.prefect / prefect_server.NOTE).read_text(encoding="utf-8"))
     api = PrefectApi(note["url"], note["login"])
     late = (pd.Timestamp.now("UTC") - pd.Timedelta("1h")).floor("s")
-    deployment = ask_when_free(api, f"deployments/name/monitor/{house.model}")
+    deployment = ask_when_free(api, f"deployments/name/monitor/{workspace.model}")
     asked = {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": late.isoformat()}}}
     late_ids = [
         ask_when_free(api, f"deployments/{deployment['id']}/create_flow_run", {**asked, "idempotency_key": key})["id"]
@@ -108,7 +108,7 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path, before: s
 
     def is_done(run: dict[str, Any]) -> bool:
         at = pd.Timestamp(run["expected_start_time"])
-        stored = [pd.Timestamp(row.as_of) for row in house.store.decisions(house.model)]
+        stored = [pd.Timestamp(row.as_of) for row in workspace.store.decisions(workspace.model)]
         return run["state_type"] == "COMPLETED" and at in stored
 
     _until(lambda: any(_is_due(run) for run in planned()), log)
@@ -121,7 +121,7 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path, before: s
     _until(lambda: ask_when_free(api, f"deployments/{deployment['id']}", pause, method="PATCH") is None, log)
     _until(lambda: all(is_done(run) for run in planned()), log)
     _until(lambda: all(is_done(run) for run in monitors() if run["id"] in late_ids), log)
-    wanted = {"deployments": {"name": {"any_": [house.model]}}, "flows": {"name": {"any_": ["retrain"]}}}
+    wanted = {"deployments": {"name": {"any_": [workspace.model]}}, "flows": {"name": {"any_": ["retrain"]}}}
 
     def retrainings() -> list[dict[str, Any]]:
         return list(ask_when_free(api, "flow_runs/filter", wanted))
@@ -139,8 +139,8 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path, before: s
         late_runs=[run for run in every if run["id"] in late_ids],
         retrainings=started,
         killed=killed,
-        decisions=house.store.decisions(house.model),
-        runs=house.store.runs(house.model),
+        decisions=workspace.store.decisions(workspace.model),
+        runs=workspace.store.runs(workspace.model),
         second_schedule=second_schedule,
         next_run=next_run,
         status=status,

@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.landing import Landing
-from retrim.core.table import DataParams, assemble
-from retrim.datasets.landed import read_landed
-from retrim.ops.ingest import Landed, drop, land, land_labels, release
-from retrim.paths import Workspace
+from retrim.adapters.landing_zone import Landing
+from retrim.landing.ingest import Landed, drop_quarantined, land_batch, land_labels, release_quarantined
+from retrim.paths import WorkspacePaths
+from retrim.reading.landed import read_landed
+from retrim.table.data import DataParams, assemble
 
 HEADER = "at,order,weight,items,country,price\n"
 GOOD = HEADER + "2024-01-01T10:00:00Z,1,0.5,2,NL,9.5\n2024-01-01T11:00:00Z,2,1.5,1,DE,8\n"
@@ -22,7 +22,7 @@ NOW = pd.Timestamp("2024-01-09", tz="UTC")
 class Counter:
     """Files handed in at a workspace, a day after one another."""
 
-    def __init__(self, workspace: Workspace, data: DataParams, inbox: Path) -> None:
+    def __init__(self, workspace: WorkspacePaths, data: DataParams, inbox: Path) -> None:
         self.workspace, self.data, self.inbox, self.now = workspace, data, inbox, NOW
         inbox.mkdir()
 
@@ -34,7 +34,7 @@ class Counter:
     def land(self, content: str | bytes | Path, *, correction: bool = False, labels: bool = False) -> Landed:
         path = content if isinstance(content, Path) else self.file(content)
         self.now += DAY
-        use = land_labels if labels else land
+        use = land_labels if labels else land_batch
         return use(path, workspace=self.workspace, data=self.data, now=self.now, correction=correction)
 
     @property
@@ -46,10 +46,10 @@ class Counter:
 
     def release(self, name: str, reason: str = "weighed again", *, arrived: pd.Timestamp | None = None) -> Landed:
         self.now += DAY
-        return release(name, **self.where, now=self.now, by="a test", reason=reason, arrived=arrived)
+        return release_quarantined(name, **self.where, now=self.now, by="a test", reason=reason, arrived=arrived)
 
     def drop(self, name: str) -> None:
-        drop(name, workspace=self.workspace, now=self.now, by="a test", reason="a test file")
+        drop_quarantined(name, workspace=self.workspace, now=self.now, by="a test", reason="a test file")
 
     @property
     def landed(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""A house without servers for tests of the check: rows land as frames, a champion is made by the stages themselves.
+"""A workspace without servers for tests of the check: rows land as frames, a champion is made by the stages themselves.
 
 The stages' own `run` functions make the bundle in a plain folder; only the search is
 left out, its result is given. The registry is a shelf that knows where a bundle lies,
@@ -18,29 +18,24 @@ import pandas as pd
 import yaml
 
 from retrim.adapters import git
-from retrim.adapters.store import iso
-from retrim.core.canonical import to_json
-from retrim.core.frames import to_parquet
-from retrim.core.keyed import row_keys
-from retrim.core.needs import needs_of
-from retrim.core.table import assemble, mature
-from retrim.datasets.landed import batch_id, read_landed
-from retrim.datasets.synthetic import data_section, generate
+from retrim.adapters.database import iso
+from retrim.checking.check import CheckOutcome, check
+from retrim.checking.history import used_rows
 from retrim.files import file_digest, folder_digest, link, read_folder, write_file
-from retrim.ops.approval import let_wait
-from retrim.ops.check import Checked, check
-from retrim.ops.counts import used_rows
-from retrim.ops.grain import GRAIN, grain_of
-from retrim.ops.house import House
-from retrim.ops.known import HISTORY, NEEDS
-from retrim.ops.person import ask_for_run
-from retrim.ops.refit_after import ask_for_refit
-from retrim.ops.release_log import keep_copies
-from retrim.ops.retrain import claim
-from retrim.paths import NO_CHAMPION, Paths, Workspace
+from retrim.landing.as_of_view import HISTORY, NEEDS
+from retrim.lineage.workspace import Workspace, ask_for_run
+from retrim.paths import NO_CHAMPION, Paths, WorkspacePaths
+from retrim.reading.landed import batch_id, read_landed
+from retrim.reading.synthetic import data_section, generate
+from retrim.release.approval import ask_for_refit, let_wait
+from retrim.release.versions import GRAIN, grain_of, keep_copies
+from retrim.retraining.retrain import claim_run
 from retrim.settings import Env, Params
 from retrim.stages import backtest, compare, features, train
-from retrim.stages._room import read_json
+from retrim.stages._common import read_json
+from retrim.stats.canonical import to_json, to_parquet
+from retrim.table.data import assemble, mature, row_keys
+from retrim.training.bundle import needs_of
 from tests.proved import move, pass_checks
 
 REPOSITORY = Path(__file__).parents[2]
@@ -88,9 +83,9 @@ class Shelf:
 
 @dataclass
 class Desk:
-    """A house, a stream of one row an hour, and a hand that lands and decides."""
+    """A workspace, a stream of one row an hour, and a hand that lands and decides."""
 
-    house: House
+    workspace: Workspace
     stream: dict[str, Any]
     shelf: Shelf = field(default_factory=lambda: Shelf({}))
 
@@ -104,7 +99,7 @@ class Desk:
 
     def land(self, frame: pd.DataFrame, at: float, *, kind: str = "rows", correction: bool = False) -> None:
         """Lands typed rows, or labels of them, at a day."""
-        data, landing = self.house.params.data, self.house.landing
+        data, landing = self.workspace.params.data, self.workspace.landing
         digest = sha256(f"{kind} {at} {frame.to_csv()}".encode()).hexdigest()
         keyed = frame.assign(_key=row_keys(frame, data.key, batch_id(digest)))
         facts: dict[str, Any] = {"digest": digest, "arrived": self.day(at), "correction": correction, "released": ""}
@@ -115,8 +110,8 @@ class Desk:
             else:
                 landing.land_labels(keyed[["_key", data.target]].assign(label_time=self.day(at)), **facts)
 
-    def check(self, at: float) -> Checked:
-        return check(self.house, by="a test", now=self.day(at))
+    def check(self, at: float) -> CheckOutcome:
+        return check(self.workspace, by="a test", now=self.day(at))
 
     def make_version(
         self,
@@ -133,45 +128,52 @@ class Desk:
         """
         now = self.day(at)
         if judged is not None:
-            before = next(run for run in self.house.store.runs(self.house.model) if run.version == judged)
-            decision = ask_for_refit(self.house, before, judged, now=now)
-        asked = decision or ask_for_run(self.house, as_of=now, by="a test", reason="a test", now=now)
-        run = claim(self.house, asked, now=now)
+            before = next(run for run in self.workspace.store.runs(self.workspace.model) if run.version == judged)
+            decision = ask_for_refit(self.workspace, before, judged, now=now)
+        asked = decision or ask_for_run(self.workspace, as_of=now, by="a test", reason="a test", now=now)
+        run = claim_run(self.workspace, asked, now=now)
         version = len(self.shelf.folders) + 1
         paths = self._bundle(now, version)
         verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": promote, "reason": "as the test says"}
-        verdict |= {"rows": self.house.params.split.judge_rows, "agreement": judged}
+        verdict |= {"rows": self.workspace.params.split.judge_rows, "agreement": judged}
         row = {"run": run.id, "tag": f"retrim/generated/v{version}", "as_of": iso(now), "made": iso(now)}
         hashes = {
             "bundle": folder_digest(paths.candidate),
             "model_sha256": file_digest(next(paths.models.glob("*/model.txt"))),
         }
-        past = self.house.store.releases(self.house.model)
-        lineage = {"champion": past[-1].version if past else None, GRAIN: grain_of(self.house)}
+        past = self.workspace.store.releases(self.workspace.model)
+        lineage = {"champion": past[-1].version if past else None, GRAIN: grain_of(self.workspace)}
         lineage[NEEDS] = needs_of(read_folder(paths.candidate))
         if (paths.features / "history.json").is_file():
             lineage[HISTORY] = read_json(paths.features / "history.json")
-        self.house.store.add_version(
-            {"model": self.house.model, "version": version, **row, **hashes, "lineage": lineage, "verdict": verdict},
-            used=used_rows(paths, self.house.params.data),
+        self.workspace.store.add_version(
+            {
+                "model": self.workspace.model,
+                "version": version,
+                **row,
+                **hashes,
+                "lineage": lineage,
+                "verdict": verdict,
+            },
+            used=used_rows(paths, self.workspace.params.data),
         )
         if promote:
-            pass_checks(self.house.store, self.house.model, version, at=iso(now))
+            pass_checks(self.workspace.store, self.workspace.model, version, at=iso(now))
         if waits:
-            let_wait(self.house, run, version, reason="as the test says", now=now)
+            let_wait(self.workspace, run, version, reason="as the test says", now=now)
             return version
         if promote:
-            release = move(self.house.model, version, at=iso(now))
+            release = move(self.workspace.model, version, at=iso(now))
             expected = past[-1].version if past else None
-            self.house.store.add_release(release, expected=expected, keys=self.house.keys)
-            keep_copies(self.house)
+            self.workspace.store.add_release(release, expected=expected, keys=self.workspace.keys)
+            keep_copies(self.workspace)
         state = "promoted" if promote else "refused"
-        self.house.store.end_run(run.id, state=state, ended=iso(now), version=version, detail={"reason": "a test"})
+        self.workspace.store.end_run(run.id, state=state, ended=iso(now), version=version, detail={"reason": "a test"})
         return version
 
     def _bundle(self, now: pd.Timestamp, version: int) -> Paths:
-        params, paths = self.house.params, Paths(self.house.workspace.var / f"bundle-{version}")
-        for batch in self.house.landing.batches(now):
+        params, paths = self.workspace.params, Paths(self.workspace.paths.var / f"bundle-{version}")
+        for batch in self.workspace.landing.batches(now):
             link(batch.path, paths.raw / batch.path.parent.name / batch.path.name)
         ripe = mature(assemble(*read_landed(paths.raw, params.data), params.data, as_of=now))
         write_file(paths.table, to_parquet(ripe))
@@ -189,7 +191,7 @@ class Desk:
 
 
 def run_stage(stage: Callable[..., None], params: Params, paths: Paths) -> None:
-    """Runs a stage with the sections that its arguments name, as `retrim.stages._room` does."""
+    """Runs a stage with the sections that its arguments name, as `retrim.stages._common` does."""
     given: dict[str, Any] = {"paths": paths, "cores": 1}
     for name in inspect.signature(stage).parameters:
         if name not in given:
@@ -219,28 +221,28 @@ def make_desk(
     git.git(folder, "init", "-q")
     git.git(folder, *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "start")
     desk = Desk(
-        House(Workspace(folder), Params.model_validate(document), Env()),
+        Workspace(WorkspacePaths(folder), Params.model_validate(document), Env()),
         {"task": task, "seed": 3, "kind": "none", "size": 0.0, "since": START, **(drift or {})},
     )
-    desk.house.__dict__["registry"] = desk.shelf
+    desk.workspace.__dict__["registry"] = desk.shelf
     return desk
 
 
 def copy_of(desk: Desk, folder: Path) -> Desk:
     """The same desk as it is now, in an empty folder: what is made once can be spoilt by every test."""
-    root = desk.house.workspace.root
+    root = desk.workspace.paths.root
     shutil.copytree(root, folder)
     there = {version: folder / path.relative_to(root) for version, path in desk.shelf.folders.items()}
-    house = House(Workspace(folder), desk.house.params, Env())
-    shelf = house.__dict__["registry"] = Shelf(there, dict(desk.shelf.named))
-    return Desk(house, desk.stream, shelf)
+    workspace = Workspace(WorkspacePaths(folder), desk.workspace.params, Env())
+    shelf = workspace.__dict__["registry"] = Shelf(there, dict(desk.shelf.named))
+    return Desk(workspace, desk.stream, shelf)
 
 
 def with_params(desk: Desk, **sections: dict[str, Any]) -> Desk:
     """The same desk after somebody edited params.yaml."""
-    document = desk.house.params.model_dump(mode="json")
+    document = desk.workspace.params.model_dump(mode="json")
     for name, values in sections.items():
         document[name] |= values
-    house = replace(desk.house, params=Params.model_validate(document))
-    house.__dict__["registry"] = desk.shelf
-    return Desk(house, desk.stream, desk.shelf)
+    workspace = replace(desk.workspace, params=Params.model_validate(document))
+    workspace.__dict__["registry"] = desk.shelf
+    return Desk(workspace, desk.stream, desk.shelf)

@@ -18,14 +18,13 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.landing import Landing
-from retrim.adapters.landing_index import FOLDER
-from retrim.core.reading import PLAIN
-from retrim.core.table import DataParams
-from retrim.datasets.landed import landed_files, read_column
-from retrim.datasets.large import large_at
-from retrim.ops.ingest import drop, land, quarantine_list, release
-from retrim.paths import Workspace
+from retrim.adapters.landing_zone import FOLDER, Landing
+from retrim.landing.ingest import drop_quarantined, land_batch, quarantine_list, release_quarantined
+from retrim.paths import WorkspacePaths
+from retrim.reading.chunks import large_at
+from retrim.reading.landed import landed_files, read_column
+from retrim.table.data import DataParams
+from retrim.table.reading import PLAIN
 
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
 TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -62,7 +61,7 @@ def ingest(root: Path, content: str, day: int, *, correction: bool = False) -> N
     path = root / "batch.csv"
     if not path.exists() or path.read_text(encoding="utf-8") != content:
         path.write_text(content, encoding="utf-8")
-    land(path, workspace=Workspace(root), data=DATA, now=NOW + pd.Timedelta(day, "D"), correction=correction)
+    land_batch(path, workspace=WorkspacePaths(root), data=DATA, now=NOW + pd.Timedelta(day, "D"), correction=correction)
 
 
 def in_pieces(root: Path) -> None:
@@ -71,14 +70,14 @@ def in_pieces(root: Path) -> None:
     large = large_at(path, piece_mb=SMALLEST, reading=PLAIN)
     assert large is not None
     for piece in large.pieces():
-        land(piece, workspace=Workspace(root), data=DATA, now=NOW + pd.Timedelta(6, "D"), correction=False)
+        land_batch(piece, workspace=WorkspacePaths(root), data=DATA, now=NOW + pd.Timedelta(6, "D"), correction=False)
 
 
 def let_go(root: Path) -> None:
-    (entry,) = quarantine_list(Workspace(root))
-    release(
+    (entry,) = quarantine_list(WorkspacePaths(root))
+    release_quarantined(
         entry.batch,
-        workspace=Workspace(root),
+        workspace=WorkspacePaths(root),
         data=DATA,
         now=NOW + pd.Timedelta(5, "D"),
         by="a test",
@@ -87,8 +86,10 @@ def let_go(root: Path) -> None:
 
 
 def give_up(root: Path) -> None:
-    (entry,) = quarantine_list(Workspace(root))
-    drop(entry.batch, workspace=Workspace(root), now=NOW + pd.Timedelta(5, "D"), by="a test", reason="a test file")
+    (entry,) = quarantine_list(WorkspacePaths(root))
+    drop_quarantined(
+        entry.batch, workspace=WorkspacePaths(root), now=NOW + pd.Timedelta(5, "D"), by="a test", reason="a test file"
+    )
 
 
 def hold(root: Path) -> None:

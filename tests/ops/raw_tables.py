@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.datasets.raw import read_raw
-from retrim.ops.init.desk import Wishes
-from retrim.ops.init.draft import Drafted, draft
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.draft import WorkspaceDraft, draft
+from retrim.reading.raw import read_raw
 
 ROWS = 400
 
@@ -32,12 +32,12 @@ def csv(frame: pd.DataFrame, **options: Any) -> bytes:
     return frame.to_csv(index=False, **options).encode("utf-8")
 
 
-def looked_at(content: bytes, *, target: str = "minutes", **wishes: Any) -> Drafted:
+def looked_at(content: bytes, *, target: str = "minutes", **wishes: Any) -> WorkspaceDraft:
     """What is drafted for a table when nobody is there to be asked."""
     given: Mapping[str, Any] = {"target": target, "model": "own", **wishes}
     return draft(
         read_raw(content, "table"),
-        Wishes(**given),
+        InitRequest(**given),
         ask=lambda _, proposal, __: proposal,
         confidence=0.95,
         seed=7,
@@ -45,6 +45,6 @@ def looked_at(content: bytes, *, target: str = "minutes", **wishes: Any) -> Draf
     )
 
 
-def said(drafted: Drafted, about: str) -> str:
+def said(drafted: WorkspaceDraft, about: str) -> str:
     """All that was noticed about one thing, a line each."""
     return "\n".join(str(note) for note in drafted.notes if note.about == about)

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from retrim.answers import status_record
+from retrim.checking.check import CheckOutcome, acknowledge
+from retrim.cli.answers import status_record
 from retrim.errors import RefusedError
-from retrim.ops.check import Checked
-from retrim.ops.person import ask_for_run
-from retrim.ops.recover import recover
-from retrim.ops.release import rollback
-from retrim.ops.retrain import claim
-from retrim.ops.settle import settle
+from retrim.lineage.workspace import ask_for_run
+from retrim.release.release import rollback
+from retrim.retraining.recover import recover
+from retrim.retraining.retrain import claim_run
 from tests.ops.desk import Desk, copy_of, make_desk
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
@@ -37,15 +36,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 def desk(made: Desk, tmp_path: Path) -> Desk:
     """The same, rolled back to version 1."""
     desk = copy_of(made, tmp_path / "workspace")
-    rollback(desk.house, None, by="a test", reason="complaints", now=desk.day(BACK))
+    rollback(desk.workspace, None, by="a test", reason="complaints", now=desk.day(BACK))
     return desk
 
 
 def held(desk: Desk, day: float) -> bool:
-    return bool(status_record(desk.house, now=desk.day(day))["held"])
+    return bool(status_record(desk.workspace, now=desk.day(day))["held"])
 
 
-def after(desk: Desk, day: float, hours: int) -> Checked:
+def after(desk: Desk, day: float, hours: int) -> CheckOutcome:
     """A check, with so many rows matured since the rollback."""
     desk.land(desk.rows(BACK, BACK + hours / 24), day)
     return desk.check(day)
@@ -73,7 +72,7 @@ def test_a_check_after_a_rollback_starts_nothing_and_says_why(desk: Desk) -> Non
 def test_the_status_says_held_from_the_rollback_on(desk: Desk) -> None:
     assert held(desk, BACK)
     desk.check(12.5)
-    record = status_record(desk.house, now=desk.day(12.5))
+    record = status_record(desk.workspace, now=desk.day(12.5))
 
     assert record["held"]
     assert record["rolled_back"]["left"] == 2
@@ -92,7 +91,7 @@ def test_rows_that_had_matured_before_are_no_new_evidence(desk: Desk) -> None:
 
 
 def test_a_person_who_asks_for_a_run_releases_it(desk: Desk) -> None:
-    ask_for_run(desk.house, as_of=desk.day(12.25), by="a test", reason="looked at it", now=desk.day(12.25))
+    ask_for_run(desk.workspace, as_of=desk.day(12.25), by="a test", reason="looked at it", now=desk.day(12.25))
 
     assert not held(desk, 12.25)
     assert desk.check(12.5).outcome == "retrain"
@@ -100,7 +99,7 @@ def test_a_person_who_asks_for_a_run_releases_it(desk: Desk) -> None:
 
 def test_a_person_who_settles_it_releases_it(desk: Desk) -> None:
     desk.check(12.25)
-    settle(desk.house, reason="mended at the source", by="ines", now=desk.day(12.3))
+    acknowledge(desk.workspace, reason="mended at the source", by="ines", now=desk.day(12.3))
 
     assert not held(desk, 12.3)
     assert desk.check(12.5).record["rolled_back"] is None
@@ -108,27 +107,27 @@ def test_a_person_who_settles_it_releases_it(desk: Desk) -> None:
 
 def test_before_the_first_check_there_is_nothing_to_settle(desk: Desk) -> None:
     with pytest.raises(RefusedError, match="nothing was checked yet"):
-        settle(desk.house, reason="mended at the source", by="ines", now=desk.day(12.3))
+        acknowledge(desk.workspace, reason="mended at the source", by="ines", now=desk.day(12.3))
 
 
 def test_a_run_that_a_check_began_before_the_rollback_is_not_taken_up_again(made: Desk, tmp_path: Path) -> None:
     desk = copy_of(made, tmp_path / "workspace")
     decided = desk.check(11.9)
     assert decided.outcome == "retrain"
-    run = claim(desk.house, decided.id, now=desk.day(11.9))
+    run = claim_run(desk.workspace, decided.id, now=desk.day(11.9))
     end = {"ended": "", "version": None, "detail": {}}
-    desk.house.store.end_run(run.id, state="crashed", **end)
-    rollback(desk.house, None, by="a test", reason="complaints", now=desk.day(BACK))
+    desk.workspace.store.end_run(run.id, state="crashed", **end)
+    rollback(desk.workspace, None, by="a test", reason="complaints", now=desk.day(BACK))
 
     assert recover_quietly(desk) == []
-    found = desk.house.store.run(run.id)
+    found = desk.workspace.store.run(run.id)
     assert found is not None
     assert (found.state, "rolled back" in found.detail["reason"]) == ("failed", True)
 
 
 def recover_quietly(desk: Desk) -> list[str]:
     """What recovery takes up again; this desk has no rooms and no tags to clear."""
-    (desk.house.workspace.runs).mkdir(parents=True, exist_ok=True)
+    (desk.workspace.paths.runs).mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("retrim.adapters.git.clear_tag_locks", lambda root, name: None)
-        return recover(desk.house, now=desk.day(12.5))
+        return recover(desk.workspace, now=desk.day(12.5))

@@ -5,23 +5,22 @@ from typing import Any
 
 import pytest
 
-from retrim.adapters.store import iso
-from retrim.answers import decision_record
-from retrim.ops.house import House
-from retrim.ops.person import ask_for_run
-from retrim.ops.settle import settle
+from retrim.adapters.database import iso
+from retrim.checking.check import acknowledge
+from retrim.cli.answers import decision_record
+from retrim.lineage.workspace import Workspace, ask_for_run
 from tests.ops.desk import Desk, make_desk
 
 
 class Kept:
-    """A house whose checks are written down, not made."""
+    """A workspace whose checks are written down, not made."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
 
     @property
-    def house(self) -> House:
-        return self.desk.house
+    def workspace(self) -> Workspace:
+        return self.desk.workspace
 
     def check(self, day: float, outcome: str = "held", *, up: tuple[str, ...] = (), held: tuple[str, ...] = ()) -> str:
         """A check, with the rules that fired and those it left to a person; gives its id."""
@@ -29,26 +28,28 @@ class Kept:
         said = [{"rule": rule, "fires": rule in up, "text": "", "change": ""} for rule in ("account", "drift")]
         record = {"champion": 1, "findings": [], "drifted": [], "said": said, "held": list(held), "settled": []}
         record |= {"account": {"balance": 0.0, "variance": 0.0, "recent": []}, "price": 1.0}
-        row = {"id": f"check-{day:g}", "model": self.house.model, "source": "check", "as_of": at, "at": at}
-        self.house.store.add_decision({**row, "outcome": outcome, "actor": "a test", "reason": "", "record": record})
+        row = {"id": f"check-{day:g}", "model": self.workspace.model, "source": "check", "as_of": at, "at": at}
+        self.workspace.store.add_decision(
+            {**row, "outcome": outcome, "actor": "a test", "reason": "", "record": record}
+        )
         return f"check-{day:g}"
 
     def settle(self, day: float, reason: str = "a fair") -> tuple[str, ...]:
         """What is settled by a settlement of a day."""
-        return settle(self.house, reason=reason, by="ines", now=self.desk.day(day)).rules
+        return acknowledge(self.workspace, reason=reason, by="ines", now=self.desk.day(day)).rules
 
     def ask(self, day: float, reason: str) -> None:
-        ask_for_run(self.house, as_of=self.desk.day(day), by="a test", reason=reason, now=self.desk.day(day))
+        ask_for_run(self.workspace, as_of=self.desk.day(day), by="a test", reason=reason, now=self.desk.day(day))
 
     def answer(self, check: str) -> Any:
         """The reason of the answer to a check; None where it has none."""
-        found = decision_record(self.house, check)["answered"]
+        found = decision_record(self.workspace, check)["answered"]
         return None if found is None else found["reason"]
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
-    return Kept(make_desk(tmp_path / "house"))
+    return Kept(make_desk(tmp_path / "workspace"))
 
 
 # --- what is settled

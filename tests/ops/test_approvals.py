@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 
-from retrim.answers import status_record, version_records
-from retrim.core.approval import ApprovalParams
+from retrim.checking.check import balance
+from retrim.cli.answers import status_record, version_records
+from retrim.decision.rules import ApprovalParams
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops import approval as op
-from retrim.ops import release
-from retrim.ops.approval import approve, approve_all, end_waiting, reject, waiting
-from retrim.ops.check import balance
-from retrim.ops.person import ask_for_run
-from retrim.ops.release import live, rollback
-from retrim.ops.retrain import outcome_of
+from retrim.lineage.workspace import ask_for_run
+from retrim.release import approval as op
+from retrim.release import release
+from retrim.release.approval import approve, approve_all, end_waiting, reject, waiting
+from retrim.release.release import rollback
+from retrim.release.versions import find_live_version
+from retrim.retraining.retrain import outcome_of
 from tests.ops.desk import Desk, make_desk
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
@@ -30,7 +31,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """Version 1 is live, version 2 of day 12 waits until day 19."""
-    made = make_desk(tmp_path / "house", changes=CHANGES)
+    made = make_desk(tmp_path / "workspace", changes=CHANGES)
     made.land(made.rows(0, 10), 10)
     made.make_version(10)
     made.land(made.rows(10, 12), 12)
@@ -39,25 +40,25 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def run_state(desk: Desk, version: int) -> str:
-    row = desk.house.store.version(desk.house.model, version)
+    row = desk.workspace.store.version(desk.workspace.model, version)
     assert row is not None
-    return str(desk.house.store.run(row.run).state)  # type: ignore[union-attr]
+    return str(desk.workspace.store.run(row.run).state)  # type: ignore[union-attr]
 
 
 def live_version(desk: Desk) -> int:
-    return live(desk.house).version  # type: ignore[union-attr]
+    return find_live_version(desk.workspace).version  # type: ignore[union-attr]
 
 
 def alerts(desk: Desk) -> list[str]:
-    return [row.kind for row in desk.house.store.alerts(desk.house.model)]
+    return [row.kind for row in desk.workspace.store.alerts(desk.workspace.model)]
 
 
 def say(desk: Desk, what: Any, version: int = 2, day: float = 13, *, reason: str = "looked at it") -> Any:
-    return what(desk.house, version, by="ines", reason=reason, now=desk.day(day))
+    return what(desk.workspace, version, by="ines", reason=reason, now=desk.day(day))
 
 
 def test_a_version_that_waits_is_not_live_and_status_says_what_to_type(desk: Desk) -> None:
-    status = status_record(desk.house, now=desk.day(12))
+    status = status_record(desk.workspace, now=desk.day(12))
 
     assert (live_version(desk), alerts(desk)) == (1, ["approval needed"])
     assert [(each["version"], each["expires"]) for each in status["waiting"]] == [(2, "2024-01-20T00:00:00+00:00")]
@@ -66,7 +67,7 @@ def test_a_version_that_waits_is_not_live_and_status_says_what_to_type(desk: Des
 
 def test_an_approved_version_is_live_and_its_log_row_says_who_and_why(desk: Desk) -> None:
     say(desk, approve)
-    now_live = live(desk.house)
+    now_live = find_live_version(desk.workspace)
 
     assert now_live is not None
     assert (now_live.version, now_live.previous, run_state(desk, 2)) == (2, 1, "promoted")
@@ -75,7 +76,7 @@ def test_an_approved_version_is_live_and_its_log_row_says_who_and_why(desk: Desk
 
 def test_who_when_and_why_is_kept_in_the_envelope(desk: Desk) -> None:
     say(desk, approve)
-    (row,) = desk.house.store.envelope(desk.house.model, 2, kind="approval")
+    (row,) = desk.workspace.store.envelope(desk.workspace.model, 2, kind="approval")
 
     assert row.record == {
         "answer": "approved",
@@ -83,7 +84,7 @@ def test_who_when_and_why_is_kept_in_the_envelope(desk: Desk) -> None:
         "reason": "looked at it",
         "at": "2024-01-14T00:00:00+00:00",
     }
-    assert version_records(desk.house)[1]["approval"]["by"] == "ines"
+    assert version_records(desk.workspace)[1]["approval"]["by"] == "ines"
 
 
 def test_a_rejected_version_is_refused_and_the_account_debited_once(desk: Desk) -> None:
@@ -98,7 +99,7 @@ def test_a_rejected_version_is_refused_and_the_account_debited_once(desk: Desk) 
     assert "no other run is started meanwhile" in before.reason
     assert len(checked.record["debited"]) == 1
     assert desk.check(18).record["debited"] == []
-    assert balance(desk.house, 1).balance >= 0
+    assert balance(desk.workspace, 1).balance >= 0
 
 
 def test_a_second_answer_is_refused(desk: Desk) -> None:
@@ -112,12 +113,12 @@ def test_a_second_answer_is_refused(desk: Desk) -> None:
 
 
 def test_silence_is_a_no(desk: Desk) -> None:
-    early, late = end_waiting(desk.house, now=desk.day(19)), end_waiting(desk.house, now=desk.day(19.1))
+    early, late = end_waiting(desk.workspace, now=desk.day(19)), end_waiting(desk.workspace, now=desk.day(19.1))
 
     assert early == []
     assert [each.answer for each in late] == ["expired"]
     assert (run_state(desk, 2), live_version(desk)) == ("refused", 1)
-    assert "nobody approved it by 2024-01-20" in outcome_of(desk.house, "generated-20240113T000000Z-person").reason  # type: ignore[union-attr]
+    assert "nobody approved it by 2024-01-20" in outcome_of(desk.workspace, "generated-20240113T000000Z-person").reason  # type: ignore[union-attr]
     assert alerts(desk)[-1] == "approval expired"
 
 
@@ -151,7 +152,7 @@ def test_a_killed_approval_is_finished_by_saying_it_again(desk: Desk, monkeypatc
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(op, "promote", killed)
+        patched.setattr(op, "promote_version", killed)
         with pytest.raises(Killed):
             say(desk, approve)
     between = (live_version(desk), run_state(desk, 2))
@@ -167,7 +168,7 @@ def test_a_killed_approval_is_finished_by_maintenance_too(desk: Desk, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(op, "_finish", lambda *_, **__: None)
         say(desk, approve)
-    end_waiting(desk.house, now=desk.day(40))
+    end_waiting(desk.workspace, now=desk.day(40))
 
     assert (live_version(desk), run_state(desk, 2)) == (2, "promoted")
 
@@ -179,15 +180,15 @@ def test_a_kill_keeps_nobody_from_being_told(desk: Desk, monkeypatch: pytest.Mon
     def killed(*_: Any, **__: Any) -> None:
         raise Killed
 
-    first = desk.house.store.runs(desk.house.model)[0]
+    first = desk.workspace.store.runs(desk.workspace.model)[0]
     with monkeypatch.context() as patched:
-        patched.setattr(op, "alert", killed)
+        patched.setattr(op, "record_alert", killed)
         with pytest.raises(Killed):
-            op.let_wait(desk.house, first, 1, reason="better", now=desk.day(13))
+            op.let_wait(desk.workspace, first, 1, reason="better", now=desk.day(13))
         with pytest.raises(Killed):
-            end_waiting(desk.house, now=desk.day(20))
+            end_waiting(desk.workspace, now=desk.day(20))
     between = (run_state(desk, 1), run_state(desk, 2))
-    end_waiting(desk.house, now=desk.day(21))
+    end_waiting(desk.workspace, now=desk.day(21))
 
     assert between == ("promoted", "waiting")
     assert (run_state(desk, 2), alerts(desk)[-1]) == ("refused", "approval expired")
@@ -227,23 +228,23 @@ def test_a_version_that_does_not_wait_is_not_answered(desk: Desk) -> None:
 
 
 def test_a_person_may_ask_for_another_run_meanwhile(desk: Desk) -> None:
-    ask_for_run(desk.house, as_of=desk.day(13), by="a test", reason="version 2 will not do", now=desk.day(13))
+    ask_for_run(desk.workspace, as_of=desk.day(13), by="a test", reason="version 2 will not do", now=desk.day(13))
 
-    assert [each["version"] for each in waiting(desk.house)] == [2]
+    assert [each["version"] for each in waiting(desk.workspace)] == [2]
 
 
 def test_a_version_rolled_back_to_meanwhile_leaves_nothing_to_approve(desk: Desk) -> None:
     desk.make_version(12.5)
-    rollback(desk.house, 1, by="a test", reason="complaints", now=desk.day(12.6))
+    rollback(desk.workspace, 1, by="a test", reason="complaints", now=desk.day(12.6))
     say(desk, approve)  # what it was judged against is live again
 
     assert live_version(desk) == 2
 
 
 def test_in_a_replay_what_waits_goes_live(desk: Desk) -> None:
-    approve_all(desk.house, by="retrim replay", reason="nobody is asked", now=desk.day(13))
+    approve_all(desk.workspace, by="retrim replay", reason="nobody is asked", now=desk.day(13))
 
-    assert (live_version(desk), waiting(desk.house)) == (2, [])
+    assert (live_version(desk), waiting(desk.workspace)) == (2, [])
 
 
 @pytest.mark.parametrize(

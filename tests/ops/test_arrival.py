@@ -3,10 +3,9 @@
 import pandas as pd
 import pytest
 
-from retrim.adapters.landing import Landing
+from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
-from retrim.ops.arrival import A_SECOND, arrival, clock
-from retrim.ops.ingest import land, quarantine_show
+from retrim.landing.ingest import A_SECOND, arrival, clock, land_batch, quarantine_show
 from tests.ops.counter import HEAVY, NEXT, Counter
 
 
@@ -41,7 +40,7 @@ def test_a_clock_that_went_back_is_told(counter: Counter) -> None:
 
 def test_what_does_not_say_when_it_came_arrives_when_it_is_written(counter: Counter) -> None:
     begun = clock()
-    landed = land(counter.file(NEXT), workspace=counter.workspace, data=counter.data, now=None, correction=False)
+    landed = land_batch(counter.file(NEXT), workspace=counter.workspace, data=counter.data, now=None, correction=False)
     (batch,) = Landing(counter.workspace.landing).batches()
 
     assert landed.outcome == "landed"
@@ -50,7 +49,7 @@ def test_what_does_not_say_when_it_came_arrives_when_it_is_written(counter: Coun
 
 def test_it_is_set_aside_by_the_clock_too(counter: Counter) -> None:
     begun = clock()
-    held = land(counter.file(HEAVY), workspace=counter.workspace, data=counter.data, now=None, correction=False)
+    held = land_batch(counter.file(HEAVY), workspace=counter.workspace, data=counter.data, now=None, correction=False)
 
     assert held.outcome == "quarantined"
     assert begun <= quarantine_show(counter.workspace, held.batch).arrived <= clock()

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops.ingest import quarantine_list, quarantine_show
+from retrim.landing.ingest import quarantine_list, quarantine_show
 from tests.ops.counter import GOOD, HEADER, HEAVY, Counter
 
 

@@ -5,13 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.core.batches import BatchParams
-from retrim.core.table import DataParams
-from retrim.ops.house import House
-from retrim.ops.ingest import Landed, land, quarantine_show, release
-from retrim.ops.withdraw import withdraw
-from retrim.paths import Workspace
+from retrim.batches.concern import BatchParams
+from retrim.landing.ingest import Landed, land_batch, quarantine_show, release_quarantined, withdraw
+from retrim.lineage.workspace import Workspace
+from retrim.paths import WorkspacePaths
 from retrim.settings import Env, Params
+from retrim.table.data import DataParams
 from tests.architecture.test_settings import DOCUMENT
 from tests.core.test_batches import DATA, NOW, PAST
 from tests.cured import Cure
@@ -23,7 +22,7 @@ class Door:
     """A landing zone into which weeks of the stations came."""
 
     def __init__(self, folder: Path) -> None:
-        self.workspace, self.folder = Workspace(folder), folder
+        self.workspace, self.folder = WorkspacePaths(folder), folder
         (folder / "suite.json").write_text('{"name": "stations", "expectations": []}', encoding="utf-8")
         self.data = DataParams.model_validate({**DATA.model_dump(), "suite": "suite.json"})
         for week in PAST:
@@ -32,7 +31,7 @@ class Door:
     def land(self, frame: pd.DataFrame, *, correction: bool = False, look: bool = True) -> Landed:
         path = self.folder / "batch.csv"
         frame.to_csv(path, index=False)
-        return land(
+        return land_batch(
             path,
             workspace=self.workspace,
             data=self.data,
@@ -61,7 +60,9 @@ def test_a_broken_batch_is_corrected_or_let_in(tmp_path: Path, way: str, cure: C
     cure.is_asked(quarantine_show(door.workspace, batch).faults[0].cure)
     if way == "release":
         place = {"workspace": door.workspace, "data": door.data}
-        done = release(batch, now=NOW["at"].max() + pd.Timedelta("2h"), by="a test", reason="so it is", **place)
+        done = release_quarantined(
+            batch, now=NOW["at"].max() + pd.Timedelta("2h"), by="a test", reason="so it is", **place
+        )
     else:
         done = door.land(NOW)
         cure.is_done(str(done.faults))
@@ -74,11 +75,11 @@ def test_a_suspicious_batch_is_taken_back(tmp_path: Path, cure: Cure) -> None:
     door = Door(tmp_path)
     landed = door.land(NOW.assign(felt=NOW["felt"].mask(NOW.index % 2 == 0)))
     cure.is_asked(landed.faults[0].cure)
-    house = House(door.workspace, Params.model_validate(DOCUMENT), Env())
-    withdraw(house, landed.batch, by="a test", reason="half of it is missing", now=None)
+    workspace = Workspace(door.workspace, Params.model_validate(DOCUMENT), Env())
+    withdraw(workspace, landed.batch, by="a test", reason="half of it is missing", now=None)
 
-    assert landed.batch in house.landing.withdrawals()
-    assert all(file.batch != landed.batch for file in house.landing.standing())
+    assert landed.batch in workspace.landing.withdrawals()
+    assert all(file.batch != landed.batch for file in workspace.landing.standing())
     cure.is_done("")
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.answers import status_record
+from retrim.checking.score import score
+from retrim.cli.answers import status_record
 from retrim.errors import BadInputError
-from retrim.ops.known import known_table
-from retrim.ops.score import score
+from retrim.landing.as_of_view import known_table
 from retrim.settings import Params
 from tests.ops.desk import Desk, copy_of, make_desk
 
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.slow
 
 def changed(desk: Desk, **columns: dict[str, Any] | None) -> Desk:
     """The same desk after somebody edited data.columns; None takes a column out."""
-    document = desk.house.params.model_dump(mode="json")
+    document = desk.workspace.params.model_dump(mode="json")
     own = document["data"]["columns"] | columns
     document["data"]["columns"] = {name: one for name, one in own.items() if one is not None}
-    house = replace(desk.house, params=Params.model_validate(document))
-    house.__dict__["registry"] = desk.shelf
-    return Desk(house, desk.stream, desk.shelf)
+    workspace = replace(desk.workspace, params=Params.model_validate(document))
+    workspace.__dict__["registry"] = desk.shelf
+    return Desk(workspace, desk.stream, desk.shelf)
 
 
 NUMBER, WORD, WHOLE = ({"type": kind, "role": "feature"} for kind in ("number", "category", "integer"))
@@ -57,7 +57,7 @@ def rows(desk: Desk, since: float, until: float) -> pd.DataFrame:
 def test_a_column_that_appears_is_missing_in_older_rows(desk: Desk) -> None:
     after = changed(desk, fresh=NUMBER)
     after.land(rows(desk, 16, 18).assign(fresh=1.5), 18)
-    found = known_table(after.house, as_of=desk.day(18))
+    found = known_table(after.workspace, as_of=desk.day(18))
 
     assert found["fresh"].notna().tolist() == [False] * 16 * 24 + [True] * 2 * 24
     assert after.check(18).record["loss"] is not None
@@ -66,7 +66,7 @@ def test_a_column_that_appears_is_missing_in_older_rows(desk: Desk) -> None:
 def test_a_column_that_disappears_is_missing_in_newer_rows(desk: Desk) -> None:
     after = changed(desk, slope=None)
     after.land(rows(desk, 16, 18).drop(columns="slope"), 18)
-    found = known_table(after.house, as_of=desk.day(18))
+    found = known_table(after.workspace, as_of=desk.day(18))
     checked = after.check(18)
 
     assert found["slope"].isna().tolist() == [False] * 16 * 24 + [True] * 2 * 24
@@ -77,9 +77,9 @@ def test_a_column_that_disappears_is_missing_in_newer_rows(desk: Desk) -> None:
 def test_what_the_champion_lacks_is_said_by_status_check_and_score(desk: Desk) -> None:
     after = changed(desk, slope=None)
     after.land(rows(desk, 16, 18).drop(columns="slope"), 18)
-    scored = score(after.house, now=desk.day(18))
+    scored = score(after.workspace, now=desk.day(18))
     after.check(18)
-    status = status_record(after.house, now=desk.day(18))
+    status = status_record(after.workspace, now=desk.day(18))
 
     assert scored.lacks == ("slope",)
     assert status["lacks"] == ["slope"]
@@ -98,9 +98,9 @@ def test_the_next_version_does_without_a_column_that_is_gone(desk: Desk) -> None
     after.make_version(20)
     after.land(rows(desk, 20, 22).drop(columns="slope"), 22)
 
-    assert "slope" not in after.house.store.version("generated", 2).lineage["needs"]
+    assert "slope" not in after.workspace.store.version("generated", 2).lineage["needs"]
     assert after.check(22).record["champion"] == 2
-    assert status_record(after.house, now=desk.day(22))["lacks"] == []
+    assert status_record(after.workspace, now=desk.day(22))["lacks"] == []
 
 
 def test_a_renamed_column_is_read_on_by_the_champion(desk: Desk) -> None:
@@ -108,16 +108,16 @@ def test_a_renamed_column_is_read_on_by_the_champion(desk: Desk) -> None:
     plain, renamed = rows(desk, 16, 18), rows(desk, 16, 18).rename(columns={"level": "height"})
     desk.land(plain, 18)
     before = desk.check(18).record["loss"]
-    other = copy_of(desk, desk.house.workspace.root.parent / "other")
+    other = copy_of(desk, desk.workspace.paths.root.parent / "other")
     other = changed(other, level=None, height=NUMBER | {"was": "level"})
     after.land(rows(desk, 18, 20).rename(columns={"level": "height"}), 20)
-    found = known_table(after.house, as_of=desk.day(20))
+    found = known_table(after.workspace, as_of=desk.day(20))
 
     assert renamed["height"].tolist() == plain["level"].tolist()
     assert found["height"].notna().all()
     assert np.isfinite(before)
     assert after.check(20).record["loss"] < 2 * before
-    assert status_record(after.house, now=desk.day(20))["lacks"] == []
+    assert status_record(after.workspace, now=desk.day(20))["lacks"] == []
 
 
 def test_a_version_of_a_renamed_target_is_judged_by_it(desk: Desk) -> None:
@@ -132,7 +132,7 @@ def test_an_integer_that_becomes_text_is_text_in_older_rows_and_a_number_to_the_
     fresh = rows(desk, 16, 18)
     text = fresh["noise"].astype("int64").astype("str").astype("str")
     after.land(fresh.assign(noise=text.where(text != "3", "three")), 18)
-    found = known_table(after.house, as_of=desk.day(18))
+    found = known_table(after.workspace, as_of=desk.day(18))
     older = rows(desk, 0, 7)["noise"].astype("int64").astype("str")
 
     assert found["noise"].head(7 * 24).tolist() == older.tolist()
@@ -143,12 +143,12 @@ def test_an_integer_that_becomes_a_number_stays_what_it_was(desk: Desk) -> None:
     after = changed(desk, noise=NUMBER)
     after.land(rows(desk, 16, 18).assign(noise=0.5), 18)
 
-    assert known_table(after.house, as_of=desk.day(18))["noise"].iloc[0] == rows(desk, 0, 7)["noise"].iloc[0]
+    assert known_table(after.workspace, as_of=desk.day(18))["noise"].iloc[0] == rows(desk, 0, 7)["noise"].iloc[0]
     assert np.isfinite(after.check(18).record["loss"])
 
 
 def test_settings_under_which_nothing_can_be_read_are_refused_by_every_reader(desk: Desk) -> None:
     after = changed(desk, group=NUMBER)
-    for use in (lambda: after.check(18), lambda: score(after.house, now=desk.day(18))):
+    for use in (lambda: after.check(18), lambda: score(after.workspace, now=desk.day(18))):
         with pytest.raises(BadInputError, match=r"'group' landed as category .* is declared number"):
             use()

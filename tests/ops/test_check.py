@@ -7,20 +7,20 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.adapters.store import iso
-from retrim.answers import decision_record, status_record
-from retrim.core.account import EMPTY
-from retrim.core.outlook import LONGEST
-from retrim.decision_screen import show_check, show_decision
+from retrim.adapters.database import iso
+from retrim.checking.audit import audit
+from retrim.checking.check import balance, price_now
+from retrim.checking.history import recipe_digest, shown_before
+from retrim.checking.previous_champions import restore_champions
+from retrim.checking.score import score
+from retrim.cli.answers import decision_record, status_record
+from retrim.cli.screens import show_check, show_decision
+from retrim.decision.account import EMPTY
+from retrim.decision.probe import LONGEST
 from retrim.errors import BadInputError
-from retrim.ops.audit import audit
-from retrim.ops.champion import champion
-from retrim.ops.check import balance, price_now
-from retrim.ops.former import restore
-from retrim.ops.person import ask_for_run
-from retrim.ops.retrain import claim, defer
-from retrim.ops.score import score
-from retrim.ops.shown import recipe_digest, shown_before
+from retrim.lineage.workspace import ask_for_run
+from retrim.release.versions import load_champion
+from retrim.retraining.retrain import claim_run, defer_run
 from tests.ops.desk import START, Desk, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # half a second each: every test makes a champion with the stages
@@ -39,7 +39,7 @@ def make(tmp_path: Path) -> Make:
     """A desk with ten days of rows and a version of them."""
 
     def made(**dials: Any) -> Desk:
-        desk = make_desk(tmp_path / "house", **dials)
+        desk = make_desk(tmp_path / "workspace", **dials)
         desk.land(desk.rows(0, 10), 10)
         desk.make_version(10)
         return desk
@@ -51,14 +51,14 @@ def make(tmp_path: Path) -> Make:
 
 
 def test_a_check_of_nothing_says_what_to_do(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "house")
+    desk = make_desk(tmp_path / "workspace")
 
     with pytest.raises(BadInputError, match="retrim ingest FILE"):
         desk.check(1)
 
 
 def test_a_check_before_the_first_arrival_says_so(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "house")
+    desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 2), 2)
 
     with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02"):
@@ -66,7 +66,7 @@ def test_a_check_before_the_first_arrival_says_so(tmp_path: Path) -> None:
 
 
 def test_the_first_check_asks_for_version_1(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "house")
+    desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 10), 10)
     checked = desk.check(10)
 
@@ -234,20 +234,20 @@ def test_checks_of_a_champion_keep_what_they_showed_for_the_gate_of_a_run(make: 
     for day in (14, 16, 18):
         desk.land(desk.rows(day - 2, day), day)
         record = desk.check(day).record
-    (before,) = shown_before(desk.house, 1, record["shown"]["of"], as_of=desk.day(14))
-    life = shown_before(desk.house, 1, record["shown"]["of"])
+    (before,) = shown_before(desk.workspace, 1, record["shown"]["of"], as_of=desk.day(14))
+    life = shown_before(desk.workspace, 1, record["shown"]["of"])
 
     assert [len(each.champion) for each in (before, *life)] == [8] * 4  # two days of hours, six a block
     assert life[-1].champion.mean() == pytest.approx(record["reading"]["champion_loss"])
-    assert shown_before(desk.house, 1, "another recipe") == []
-    assert shown_before(desk.house, 2, record["shown"]["of"]) == []
+    assert shown_before(desk.workspace, 1, "another recipe") == []
+    assert shown_before(desk.workspace, 2, record["shown"]["of"]) == []
 
 
 def test_a_recipe_under_other_settings_is_another_one(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=DEAR)
-    predictor = champion(desk.house).predictor
+    predictor = load_champion(desk.workspace).predictor
     one, other = (
-        recipe_digest(each.house, predictor) for each in (desk, with_params(desk, split={"sliding_rows": 77}))
+        recipe_digest(each.workspace, predictor) for each in (desk, with_params(desk, split={"sliding_rows": 77}))
     )
 
     assert one != other
@@ -280,7 +280,7 @@ def test_a_promotion_empties_the_account(make: Make) -> None:
     _until_it_pays(desk)
     desk.make_version(20, decision=_last_id(desk))
 
-    assert balance(desk.house, 2) == EMPTY
+    assert balance(desk.workspace, 2) == EMPTY
 
 
 def test_what_the_gate_would_refuse_is_not_started_at_a_check_without_new_rows_either(make: Make) -> None:
@@ -297,7 +297,7 @@ def test_a_refusal_debits_the_price_once(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=CHEAP)
     paid = _until_it_pays(desk).record["account"]["balance"]
     desk.make_version(20, promote=False, decision=_last_id(desk))
-    at_once = balance(desk.house, 1).balance
+    at_once = balance(desk.workspace, 1).balance
     next_one, after = desk.check(21).record, desk.check(22).record
 
     assert at_once == pytest.approx(paid - 0.05)
@@ -327,19 +327,19 @@ def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
     desk.check(10)
     desk.make_version(11, promote=False)
 
-    assert balance(desk.house, 1) == EMPTY
+    assert balance(desk.workspace, 1) == EMPTY
 
 
 def test_a_price_in_the_unit_of_the_loss_is_taken_as_it_is(make: Make) -> None:
     desk = make(changes={"account": {"price": 0.25, "price_unit": "loss"}})
 
-    assert price_now(desk.house) == 0.25
+    assert price_now(desk.workspace) == 0.25
 
 
 def test_a_price_in_first_losses_is_a_multiple_of_what_version_1_was_judged_with(make: Make) -> None:
     desk = make(changes={"account": {"price": 0.5, "price_unit": "first_loss"}})
 
-    assert price_now(desk.house) == 0.5 * 1.5
+    assert price_now(desk.workspace) == 0.5 * 1.5
 
 
 # --- the probe: when it is asked, and what it costs ------------------------------------------------
@@ -370,7 +370,7 @@ def test_a_probe_that_could_change_nothing_is_left_out_and_its_rows_enter_the_ac
     assert records[-1]["reading"]["waited"] == 48 * (LONGEST - 1)
     assert records[-1]["reading"]["earlier"] == pytest.approx(records[0]["reading"]["gain"])
     assert [each["probe"] is None for each in records] == [each is None for each in readings]
-    assert audit(desk.house, now=desk.day(29)).holds
+    assert audit(desk.workspace, now=desk.day(29)).holds
 
 
 def test_near_the_price_each_check_probes(make: Make) -> None:
@@ -446,8 +446,8 @@ def test_a_former_champion_whose_regime_returned_is_restored_after_the_cooldown(
     assert [each.outcome for each in checks] == ["none", "none", "restore"]
     assert checks[2].reason.startswith("version 1, a former champion, is better again: all ")
 
-    done = [restore(desk.house, checks[2].id, now=desk.day(26)) for _ in range(2)]
-    releases = desk.house.store.releases(desk.house.model)
+    done = [restore_champions(desk.workspace, checks[2].id, now=desk.day(26)) for _ in range(2)]
+    releases = desk.workspace.store.releases(desk.workspace.model)
 
     assert [row.action for row in releases] == ["promote", "promote", "restore"]
     assert done[0] == done[1]
@@ -530,8 +530,11 @@ def test_why_says_the_same_whatever_the_settings_have_become(make: Make, capsys:
     desk = make(drift=CONCEPT, changes=DEAR)
     _until_it_pays(desk, outcome="none")
     told = []
-    for house in (desk.house, with_params(desk, account={"price": 0.01}, triggers={"rules": ["drift"]}).house):
-        show_decision(decision_record(house, None))
+    for workspace in (
+        desk.workspace,
+        with_params(desk, account={"price": 0.01}, triggers={"rules": ["drift"]}).workspace,
+    ):
+        show_decision(decision_record(workspace, None))
         told.append(capsys.readouterr().out)
 
     assert told[0] == told[1]
@@ -541,7 +544,7 @@ def test_a_check_says_in_which_slices_the_champion_loses_more(make: Make, capsys
     desk = make(drift=CONCEPT)
     desk.land(desk.rows(10, 20), 20)
     slices = desk.check(20).record["slices"]
-    show_decision(decision_record(desk.house, None))
+    show_decision(decision_record(desk.workspace, None))
 
     assert slices[0]["clear"]
     assert slices[0]["loss"] > 1.5 * slices[0]["before"]
@@ -552,7 +555,7 @@ def test_without_drift_no_slice_is_told(make: Make, capsys: pytest.CaptureFixtur
     desk = make(changes=JUDGED_ON_MORE)
     desk.land(desk.rows(10, 20), 20)
     record = desk.check(20).record
-    show_decision(decision_record(desk.house, None))
+    show_decision(decision_record(desk.workspace, None))
 
     assert record["slices"] != []
     assert "Where it loses more" not in capsys.readouterr().out
@@ -592,7 +595,7 @@ def held_until_it_grows(desk: Desk) -> tuple[Any, Any]:
 
 def balance_of(desk: Desk) -> float:
     """What the account holds now."""
-    now = status_record(desk.house, now=desk.day(23))["account"]
+    now = status_record(desk.workspace, now=desk.day(23))["account"]
     assert now is not None
     return float(now)
 
@@ -608,8 +611,8 @@ def test_two_refusals_running_hold_until_the_account_has_grown_beyond_them(make:
 def test_a_hold_is_told_once_and_the_status_says_what_ends_it(make: Make) -> None:
     desk = refused_twice(make)
     held_until_it_grows(desk)
-    alerts = [row for row in desk.house.store.alerts(desk.house.model) if row.kind == "on hold"]
-    then = decision_record(desk.house, "2024-01-25")
+    alerts = [row for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "on hold"]
+    then = decision_record(desk.workspace, "2024-01-25")
 
     assert len(alerts) == 1
     assert "it ends by itself at an accumulated gain above" in alerts[0].text
@@ -618,7 +621,7 @@ def test_a_hold_is_told_once_and_the_status_says_what_ends_it(make: Make) -> Non
 
 
 def test_a_first_version_refused_twice_waits_for_as_many_new_rows_as_judged_it(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "house")
+    desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 10), 10)
     for day in (10, 10.1):
         desk.check(day)
@@ -629,7 +632,7 @@ def test_a_first_version_refused_twice_waits_for_as_many_new_rows_as_judged_it(t
 
     assert (held.outcome, held.record["stopped"]) == ("held", "hold")
     assert held.reason.startswith("on hold after 2 refusals running until 24 more rows have matured; or a person")
-    assert status_record(desk.house, now=desk.day(11))["hold_ends"].startswith("24 more mature rows; or a person")
+    assert status_record(desk.workspace, now=desk.day(11))["hold_ends"].startswith("24 more mature rows; or a person")
     assert desk.check(12).outcome == "retrain"
 
 
@@ -638,8 +641,8 @@ def test_a_deferred_run_neither_debits_nor_cools_nor_counts_as_a_refusal(make: M
     rows = desk.rows(10, 12)
     desk.land(rows.assign(outcome=float("nan")), 12)
     checked = desk.check(12)
-    run = claim(desk.house, checked.id, now=desk.day(12))
-    deferred = defer(desk.house, run, now=desk.day(12))
+    run = claim_run(desk.workspace, checked.id, now=desk.day(12))
+    deferred = defer_run(desk.workspace, run, now=desk.day(12))
     waiting = desk.check(12.5)
     desk.land(rows, 13, kind="labels")
     awake = desk.check(15)
@@ -654,23 +657,23 @@ def test_a_deferred_run_neither_debits_nor_cools_nor_counts_as_a_refusal(make: M
 
 def test_a_person_may_judge_again_on_the_rows_that_judged_the_champion(make: Make) -> None:
     desk = make()
-    asked = ask_for_run(desk.house, as_of=desk.day(10.5), by="a test", reason="another space", now=desk.day(10.5))
-    run = claim(desk.house, asked, now=desk.day(10.5))
+    asked = ask_for_run(desk.workspace, as_of=desk.day(10.5), by="a test", reason="another space", now=desk.day(10.5))
+    run = claim_run(desk.workspace, asked, now=desk.day(10.5))
 
-    assert defer(desk.house, run, now=desk.day(10.5)) is None
+    assert defer_run(desk.workspace, run, now=desk.day(10.5)) is None
 
 
 def deferred_first(desk: Desk, at: float) -> str:
     """The reason of a first version that was deferred at a day."""
     checked = desk.check(at)
     assert checked.outcome == "retrain"
-    deferred = defer(desk.house, claim(desk.house, checked.id, now=desk.day(at)), now=desk.day(at))
+    deferred = defer_run(desk.workspace, claim_run(desk.workspace, checked.id, now=desk.day(at)), now=desk.day(at))
     assert deferred is not None
     return deferred.reason
 
 
 def test_one_old_row_does_not_put_the_model_to_sleep(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "house")
+    desk = make_desk(tmp_path / "workspace")
     rows = desk.rows(0, 3)
     desk.land(rows.assign(at=rows["at"].mask(rows.index == 0, rows["at"] - pd.Timedelta(365 * 12, "D"))), 3)
 
@@ -680,7 +683,7 @@ def test_one_old_row_does_not_put_the_model_to_sleep(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", ["rows", "labels", "settings"])
 def test_a_deferred_run_is_asked_again_when_something_changes(tmp_path: Path, change: str) -> None:
-    desk = make_desk(tmp_path / "house", labels="later")
+    desk = make_desk(tmp_path / "workspace", labels="later")
     rows = desk.rows(0, 3)
     desk.land(rows.assign(outcome=float("nan")), 3)
     deferred_first(desk, 3)
@@ -698,7 +701,7 @@ def test_a_deferred_run_is_asked_again_when_something_changes(tmp_path: Path, ch
 
 
 def test_what_was_asked_again_and_deferred_again_waits_again(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "house")
+    desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 3), 3)
     deferred_first(desk, 3)
     desk.land(desk.rows(3, 4), 4)
@@ -708,7 +711,7 @@ def test_what_was_asked_again_and_deferred_again_waits_again(tmp_path: Path) -> 
 
 
 def test_a_few_rows_tell_no_date(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "house")
+    desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 0.1), 3)
     reason = deferred_first(desk, 3)
 
@@ -718,10 +721,12 @@ def test_a_few_rows_tell_no_date(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "house")
+    desk = make_desk(tmp_path / "workspace")
     rows = desk.rows(0, 10)
     desk.land(rows.assign(at=rows["at"] + pd.Timedelta(365 * 500, "D")), 10)
-    deferred = defer(desk.house, claim(desk.house, desk.check(10).id, now=desk.day(10)), now=desk.day(10))
+    deferred = defer_run(
+        desk.workspace, claim_run(desk.workspace, desk.check(10).id, now=desk.day(10)), now=desk.day(10)
+    )
 
     assert deferred is not None
     assert deferred.reason.endswith(
@@ -730,27 +735,31 @@ def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> N
 
 
 def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_many_as_it_needs(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "house", data={"label_horizon": "10D"})
+    desk = make_desk(tmp_path / "workspace", data={"label_horizon": "10D"})
     desk.land(desk.rows(0, 40), 40)
-    too_early = defer(desk.house, claim(desk.house, desk.check(40).id, now=desk.day(40)), now=desk.day(40))
-    until = (pd.Timestamp(desk.house.store.runs("generated")[-1].detail["until"]) - START) / pd.Timedelta("1D")
+    too_early = defer_run(
+        desk.workspace, claim_run(desk.workspace, desk.check(40).id, now=desk.day(40)), now=desk.day(40)
+    )
+    until = (pd.Timestamp(desk.workspace.store.runs("generated")[-1].detail["until"]) - START) / pd.Timedelta("1D")
     desk.land(desk.rows(40, until), until)
     again = desk.check(until)
 
     assert too_early is not None
     assert too_early.reason.startswith("too few of 721 mature rows to train on before those that judge (")
     assert again.outcome == "retrain"
-    assert defer(desk.house, claim(desk.house, again.id, now=desk.day(until)), now=desk.day(until)) is None
+    assert (
+        defer_run(desk.workspace, claim_run(desk.workspace, again.id, now=desk.day(until)), now=desk.day(until)) is None
+    )
 
 
 def test_a_run_as_of_before_the_first_arrival_says_so(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "house")
+    desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 2), 2)
-    asked = ask_for_run(desk.house, as_of=desk.day(1), by="a test", reason="too early", now=desk.day(3))
-    run = claim(desk.house, asked, now=desk.day(3))
+    asked = ask_for_run(desk.workspace, as_of=desk.day(1), by="a test", reason="too early", now=desk.day(3))
+    run = claim_run(desk.workspace, asked, now=desk.day(3))
 
     with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02"):
-        defer(desk.house, run, now=desk.day(3))
+        defer_run(desk.workspace, run, now=desk.day(3))
 
 
 # --- drift ----------------------------------------------------------------------------------------
@@ -784,11 +793,11 @@ def test_drift_that_a_promotion_did_not_end_is_held_and_stays_so_in_the_status(m
 
     assert (first.outcome, first.record["fired"]) == ("retrain", ["drift"])
     assert (again.outcome, again.record["held"]) == ("held", ["drift"])
-    assert (quiet.outcome, status_record(desk.house, now=desk.day(15))["held"]) == ("none", True)
+    assert (quiet.outcome, status_record(desk.workspace, now=desk.day(15))["held"]) == ("none", True)
 
-    ask_for_run(desk.house, as_of=desk.day(15), by="a test", reason="seen", now=desk.day(15))
+    ask_for_run(desk.workspace, as_of=desk.day(15), by="a test", reason="seen", now=desk.day(15))
 
-    assert not status_record(desk.house, now=desk.day(15))["held"]
+    assert not status_record(desk.workspace, now=desk.day(15))["held"]
 
 
 def test_a_check_with_too_few_new_rows_is_no_check_without_drift(make: Make) -> None:
@@ -822,14 +831,14 @@ def test_old_drift_starts_nothing_without_new_rows(make: Make) -> None:
 def test_score_drift_reads_the_stored_predictions(make: Make) -> None:
     desk = make(drift=SHIFT)
     desk.land(desk.rows(10, 14), 14)
-    score(desk.house, now=desk.day(14))
-    desk.house.predictions.add(
+    score(desk.workspace, now=desk.day(14))
+    desk.workspace.predictions.add(
         [
-            {"model": desk.house.model, "key": str(key), "version": 2, "event": "", "at": "", "value": 1e9}
+            {"model": desk.workspace.model, "key": str(key), "version": 2, "event": "", "at": "", "value": 1e9}
             for key in range(240, 336)
         ]
     )
-    stored = desk.house.predictions.all_keys(desk.house.model, version=1)
+    stored = desk.workspace.predictions.all_keys(desk.workspace.model, version=1)
     found = {(f["column"], f["test"]): f["effect"] for f in desk.check(14).record["findings"]}
 
     assert len(stored) == 48 + 96  # the rows that judged it, and the new ones
@@ -856,7 +865,7 @@ def test_a_check_of_the_same_moment_is_one_record(make: Make) -> None:
 
     assert (first.fresh, again.fresh) == (True, False)
     assert again.as_record() == first.as_record()
-    assert len(desk.house.store.decisions(desk.house.model, source="check")) == 1
+    assert len(desk.workspace.store.decisions(desk.workspace.model, source="check")) == 1
 
 
 def test_a_check_of_an_earlier_moment_counts_nothing(make: Make) -> None:
@@ -907,7 +916,7 @@ def _species(desk: Desk, since: float, until: float, *, of: tuple[str, ...]) -> 
 @pytest.mark.parametrize("come", [("a", "b", "c"), ("c",)], ids=["some", "all"])
 def test_a_class_that_the_champion_never_saw_costs_it_dearly(tmp_path: Path, come: tuple[str, ...]) -> None:
     data = {"task": "multiclass", "columns": None}
-    desk = make_desk(tmp_path / "house", changes=DEAR, data=_multiclass(data))
+    desk = make_desk(tmp_path / "workspace", changes=DEAR, data=_multiclass(data))
     desk.land(_species(desk, 0, 10, of=("a", "b")), 10)
     desk.make_version(10)
     desk.land(_species(desk, 10, 12, of=come), 12)
@@ -918,7 +927,7 @@ def test_a_class_that_the_champion_never_saw_costs_it_dearly(tmp_path: Path, com
 
 
 def _multiclass(data: dict[str, Any]) -> dict[str, Any]:
-    from retrim.datasets.synthetic import data_section
+    from retrim.reading.synthetic import data_section
 
     section = data_section("binary", labels="with_rows", horizon="1h", suite="expectations/none.json")
     return data | {"columns": section["columns"], "positive": None}
@@ -946,4 +955,4 @@ def _until_it_pays(desk: Desk, *, outcome: str = "retrain") -> Any:
 
 
 def _last_id(desk: Desk) -> str:
-    return str(desk.house.store.decisions(desk.house.model, source="check")[-1].id)
+    return str(desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].id)

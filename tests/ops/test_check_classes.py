@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.datasets.synthetic import data_section
+from retrim.reading.synthetic import data_section
 from tests.ops.desk import Desk, make_desk
 
 NARROW = {"split": {"judge_rows": 48, "sliding_rows": 30}, "train": {"windows": ["sliding", "all"]}}
@@ -16,7 +16,9 @@ NARROW = {"split": {"judge_rows": 48, "sliding_rows": 30}, "train": {"windows": 
 def desk_of(folder: Path, task: str) -> Desk:
     section = data_section("binary", labels="with_rows", horizon="1h", suite="expectations/none.json")
     of_many = {"task": "multiclass", "columns": section["columns"], "positive": None}
-    return make_desk(folder / "house", task="binary", data=of_many if task == "multiclass" else None, changes=NARROW)
+    return make_desk(
+        folder / "workspace", task="binary", data=of_many if task == "multiclass" else None, changes=NARROW
+    )
 
 
 def rows(desk: Desk, since: float, until: float, *, of: str) -> pd.DataFrame:

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from retrim.core.canonical import to_json
-from retrim.core.table import assemble
-from retrim.datasets.landed import read_landed
+from retrim.checking.previous_champions import score_formers
+from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops import fairness as ops_fairness
-from retrim.ops.champion import Stored, stored
-from retrim.ops.fairness import fairness_record
-from retrim.ops.former import score_formers
-from retrim.ops.judge_import import judge_import
-from retrim.ops.known import known
-from retrim.ops.score import score
+from retrim.landing.as_of_view import read_as_of
+from retrim.reading.landed import read_landed
+from retrim.release.versions import Stored, load_stored_version
+from retrim.reports import fairness as ops_fairness
+from retrim.reports.fairness import fairness_record
+from retrim.retraining.exchange import judge_import
+from retrim.stats.canonical import to_json
+from retrim.table.data import assemble
 from tests.fairness import make_fairness
 from tests.ops.desk import Desk, make_desk, with_params
 
@@ -38,14 +38,16 @@ def deciding(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 def test_scoring_writes_the_decision_beside_the_probability(deciding: Desk) -> None:
-    house = deciding.house
-    done = score(house, now=deciding.day(20))
-    kept = house.predictions.of_version(
-        "generated", version=1, keys=house.predictions.all_keys("generated", version=1)
+    workspace = deciding.workspace
+    done = score(workspace, now=deciding.day(20))
+    kept = workspace.predictions.of_version(
+        "generated", version=1, keys=workspace.predictions.all_keys("generated", version=1)
     ).set_index("key")["value"]
-    decided = house.predictions.selections("generated", version=1)
-    table = assemble(*read_landed(house.landing.root), house.params.data, as_of=deciding.day(20)).set_index("_key")
-    cuts = stored(house, 1).predictor.thresholds
+    decided = workspace.predictions.selections("generated", version=1)
+    table = assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=deciding.day(20)).set_index(
+        "_key"
+    )
+    cuts = load_stored_version(workspace, 1).predictor.thresholds
     assert cuts is not None
     expected = {key: float(chance) >= cuts.by_group[f"group {table.at[key, 'group']}"] for key, chance in kept.items()}
 
@@ -56,15 +58,15 @@ def test_scoring_writes_the_decision_beside_the_probability(deciding: Desk) -> N
 
 def test_a_version_that_only_predicts_writes_no_decision(tmp_path_factory: pytest.TempPathFactory) -> None:
     desk = make(tmp_path_factory.mktemp("predicting"), mitigate=None)
-    done = score(desk.house, now=desk.day(20))
+    done = score(desk.workspace, now=desk.day(20))
 
     assert done.written > 0
     assert done.selected is None
-    assert desk.house.predictions.selections("generated", version=1) == {}
+    assert desk.workspace.predictions.selections("generated", version=1) == {}
 
 
 def test_the_record_of_a_version_has_groups_before_and_after(deciding: Desk) -> None:
-    record = fairness_record(deciding.house, 1)
+    record = fairness_record(deciding.workspace, 1)
 
     assert [model["of"] for model in record["fairness"]["models"]] == ["challenger", "challenger before mitigation"]
     assert [group["group"] for group in record["fairness"]["models"][0]["columns"][0]["groups"]] == ["a", "b", "c"]
@@ -75,19 +77,21 @@ def test_a_version_fitted_once_more_names_the_one_whose_verdict_it_stands_on(
 ) -> None:
     verdict = to_json({"checks": [], "notes": [], "agreement": 4})
     made = Stored(5, {"verdict/verdict.json": verdict})
-    monkeypatch.setattr(ops_fairness, "stored", lambda *_: made)
+    monkeypatch.setattr(ops_fairness, "load_stored_version", lambda *_: made)
 
-    assert fairness_record(deciding.house, 5)["notes"] == ["fitted once more: it stands on the verdict of version 4"]
+    assert fairness_record(deciding.workspace, 5)["notes"] == [
+        "fitted once more: it stands on the verdict of version 4"
+    ]
 
 
 def test_the_live_version_is_shown_by_default(deciding: Desk) -> None:
-    assert fairness_record(deciding.house, None)["version"] == 1
+    assert fairness_record(deciding.workspace, None)["version"] == 1
 
 
 def test_there_is_nothing_to_show_before_the_first_version(tmp_path: Any) -> None:
     desk = make_desk(tmp_path / "workspace", task="binary")
     with pytest.raises(BadInputError, match="no version yet"):
-        fairness_record(desk.house, None)
+        fairness_record(desk.workspace, None)
 
 
 def test_the_probe_weights_its_rows_as_a_retraining_would(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -106,13 +110,13 @@ def test_a_former_champion_that_uses_a_forbidden_column_is_not_scored(tmp_path_f
     desk = make(tmp_path_factory.mktemp("former"), mitigate=None)
     desk.make_version(20.5)
     desk.land(desk.rows(20.5, 24), 24)
-    columns = desk.house.params.data.model_dump(mode="json")["columns"]
+    columns = desk.workspace.params.data.model_dump(mode="json")["columns"]
     columns["group"]["role"] = "forbidden"
     strict = with_params(desk, data={"columns": columns}, fairness={"forbidden": ["group"]})
 
     def scored(at: Desk) -> Any:
-        table = known(at.house, as_of=at.day(24))
-        return score_formers(at.house, table, stored(at.house, 2).predictor, 2, previous=None)
+        table = read_as_of(at.workspace, as_of=at.day(24))
+        return score_formers(at.workspace, table, load_stored_version(at.workspace, 2).predictor, 2, previous=None)
 
     assert scored(desk) is not None
     assert scored(strict) is None
@@ -123,8 +127,8 @@ def test_a_former_champion_is_held_to_the_limits_of_today(tmp_path_factory: pyte
     desk.make_version(20.5)
     desk.land(desk.rows(20.5, 26), 26)
     strict = with_params(desk, fairness={"at_most": NONE | {"selection_rate": 0.0}})
-    table = known(strict.house, as_of=strict.day(26))
-    found = score_formers(strict.house, table, stored(strict.house, 2).predictor, 2, previous=None)
+    table = read_as_of(strict.workspace, as_of=strict.day(26))
+    found = score_formers(strict.workspace, table, load_stored_version(strict.workspace, 2).predictor, 2, previous=None)
 
     assert found is not None
     assert "fairness: group selection rate" in [check.name for check in found.verdict.checks]
@@ -134,15 +138,17 @@ def test_an_imported_version_is_held_to_the_limits_here(tmp_path_factory: pytest
     desk = make(tmp_path_factory.mktemp("imported"), mitigate=None)
     desk.land(desk.rows(20, 26), 26)
     strict = with_params(desk, fairness={"at_most": NONE | {"selection_rate": 0.0}})
-    verdict = judge_import(strict.house, stored(desk.house, 1).files, None, now=desk.day(26)).verdict
+    verdict = judge_import(
+        strict.workspace, load_stored_version(desk.workspace, 1).files, None, now=desk.day(26)
+    ).verdict
 
     assert verdict is not None
     assert "fairness: group selection rate" in [check["name"] for check in verdict["checks"]]
 
 
 def test_an_imported_version_that_uses_a_forbidden_column_is_refused(deciding: Desk) -> None:
-    columns = deciding.house.params.data.model_dump(mode="json")["columns"]
+    columns = deciding.workspace.params.data.model_dump(mode="json")["columns"]
     columns["group"]["role"] = "forbidden"
     strict = with_params(deciding, data={"columns": columns}, fairness={"forbidden": ["group"]})
     with pytest.raises(RefusedError, match=r"it uses group, which fairness\.forbidden forbids here"):
-        judge_import(strict.house, stored(deciding.house, 1).files, None, now=deciding.day(20))
+        judge_import(strict.workspace, load_stored_version(deciding.workspace, 1).files, None, now=deciding.day(20))

@@ -1,4 +1,4 @@
-"""What changed between two versions of a house without servers: data, rows, slices; with commits, code and settings."""
+"""What changed between two versions without servers: data, rows, slices; with commits, code and settings."""
 
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,13 @@ import sqlalchemy as sa
 
 from retrim.adapters import git
 from retrim.adapters.schema import VERSIONS
-from retrim.core.metrics import row_losses
-from retrim.core.table import assemble, mature
-from retrim.datasets.landed import read_landed
-from retrim.diff_screen import show_diff
+from retrim.cli.version_screens import show_diff
 from retrim.errors import BadInputError
-from retrim.ops.champion import stored
-from retrim.ops.diff import diff
+from retrim.reading.landed import read_landed
+from retrim.release.versions import load_stored_version
+from retrim.reports.explain import diff
+from retrim.stats.metrics import row_losses
+from retrim.table.data import assemble, mature
 from tests.ops.desk import Desk, make_desk
 
 
@@ -33,7 +33,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 @pytest.fixture(scope="module")
 def found(desk: Desk) -> dict[str, Any]:
-    return diff(desk.house, 1, 2, top=5, now=desk.day(18))
+    return diff(desk.workspace, 1, 2, top=5, now=desk.day(18))
 
 
 def test_the_batches_between_the_two_are_named(found: dict[str, Any]) -> None:
@@ -53,10 +53,10 @@ def test_rows_and_windows_of_both_are_told(found: dict[str, Any]) -> None:
 
 
 def test_both_are_measured_on_rows_that_neither_was_trained_on(desk: Desk, found: dict[str, Any]) -> None:
-    house, rows = desk.house, found["rows"]
-    ripe = mature(assemble(*read_landed(house.landing.root), house.params.data, as_of=desk.day(18)))
+    workspace, rows = desk.workspace, found["rows"]
+    ripe = mature(assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=desk.day(18)))
     last = ripe.iloc[-48:]
-    predictors = {version: stored(house, version).predictor for version in (1, 2)}
+    predictors = {version: load_stored_version(workspace, version).predictor for version in (1, 2)}
 
     assert (rows["rows"], rows["block_of"]) == (48, 2)
     assert all(each.used_until < last["_event"].min() for each in predictors.values())
@@ -81,7 +81,7 @@ def test_the_slices_say_what_both_lost(found: dict[str, Any]) -> None:
 
 
 def test_the_other_way_round_it_is_the_opposite(desk: Desk, found: dict[str, Any]) -> None:
-    back = diff(desk.house, 2, 1, top=5, now=desk.day(18))
+    back = diff(desk.workspace, 2, 1, top=5, now=desk.day(18))
 
     assert [each["batch"] for each in back["data"]["gone"]] == [each["batch"] for each in found["data"]["came"]]
     assert back["metrics"] == found["metrics"]
@@ -94,7 +94,7 @@ def test_without_its_commit_a_version_says_what_cannot_be_told(found: dict[str, 
 
 
 def test_a_version_against_itself_has_not_changed(desk: Desk) -> None:
-    same = diff(desk.house, 2, 2, top=3, now=desk.day(18))
+    same = diff(desk.workspace, 2, 2, top=3, now=desk.day(18))
 
     assert same["hyperparameters"] == {}
     assert same["data"]["came"] == same["data"]["gone"] == []
@@ -103,11 +103,11 @@ def test_a_version_against_itself_has_not_changed(desk: Desk) -> None:
 
 def test_a_version_that_is_not_there_is_refused(desk: Desk) -> None:
     with pytest.raises(BadInputError, match="has no version 9"):
-        diff(desk.house, 1, 9, top=5, now=desk.day(18))
+        diff(desk.workspace, 1, 9, top=5, now=desk.day(18))
 
 
 def test_code_settings_and_packages_are_read_from_the_two_commits(desk: Desk) -> None:
-    root = desk.house.workspace.root
+    root = desk.workspace.paths.root
     texts = (
         {
             "params.yaml": "gate: {a: 1, b: [1, 2]}\nold: 3\n",
@@ -128,9 +128,9 @@ def test_code_settings_and_packages_are_read_from_the_two_commits(desk: Desk) ->
         git.git(root, "add", "-A")
         git.git(root, *git.IDENTITY, "commit", "-q", "-m", f"version {version}")
         lineage = {"snapshot": git.git(root, "rev-parse", "HEAD"), "raw_digest": f"{version}" * 9, "python": "3.11"}
-        with desk.house.store.begin() as connection:
+        with desk.workspace.store.begin() as connection:
             connection.execute(sa.update(VERSIONS).where(VERSIONS.c.version == version).values(lineage=lineage))
-    told = diff(desk.house, 1, 2, top=1, now=desk.day(18))
+    told = diff(desk.workspace, 1, 2, top=1, now=desk.day(18))
 
     assert told["parameters"] == {"gate.b": [[1, 2], [1, 3]], "new.x": [None, 4], "old": [3, None]}
     assert {"file": "code.py", "added": 2, "removed": 1} in told["code"]["files"]
@@ -147,7 +147,7 @@ def test_versions_without_common_rows_say_so(tmp_path: Path) -> None:
     (desk.shelf.folders[1] / "note").write_bytes(b"")
     desk.land(desk.rows(12, 30), 30)
     desk.make_version(30)
-    told = diff(desk.house, 2, 3, top=1, now=desk.day(12.5))  # the rows of version 3 have not come yet
+    told = diff(desk.workspace, 2, 3, top=1, now=desk.day(12.5))  # the rows of version 3 have not come yet
 
     assert told["rows"] is told["metrics"] is None
     assert any("cannot be compared on the same rows" in note for note in told["notes"])

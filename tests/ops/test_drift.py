@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.policy.alarmed import Alarmed
-from retrim.core.policy.counted import count_windows
-from retrim.core.table import assemble
-from retrim.datasets.landed import read_landed
+from retrim.checking.drift import asked_of, find_drift, importances_of
+from retrim.checking.history import row_counts
+from retrim.decision.policy_compare import WindowAlarms, count_windows
 from retrim.files import folder_digest
-from retrim.ops.champion import stored
-from retrim.ops.counts import row_counts
-from retrim.ops.drift import asked_of, importances_of, look
-from retrim.ops.known import known
+from retrim.landing.as_of_view import read_as_of
+from retrim.reading.landed import read_landed
+from retrim.release.versions import load_stored_version
+from retrim.table.data import assemble
 from tests.cured import Cure
 from tests.ops.desk import START, Desk, make_desk
 
@@ -32,7 +31,7 @@ def make(tmp_path: Path) -> Make:
     """A desk with ten days of rows and a version of them."""
 
     def made(**dials: Any) -> Desk:
-        desk = make_desk(tmp_path / "house", **dials)
+        desk = make_desk(tmp_path / "workspace", **dials)
         desk.land(desk.rows(0, 10), 10)
         desk.make_version(10)
         return desk
@@ -59,11 +58,11 @@ def test_the_reference_reaches_from_the_first_training_row_to_the_last_that_judg
 def test_findings_are_the_same_whether_or_not_the_old_rows_are_there(make: Make) -> None:
     desk = make(drift=SHIFT)
     desk.land(desk.rows(10, 14), 14)
-    table = known(desk.house, as_of=desk.day(14))
-    champion = stored(desk.house, 1)
+    table = read_as_of(desk.workspace, as_of=desk.day(14))
+    champion = load_stored_version(desk.workspace, 1)
     alone = table.only(table.times["_event"] > champion.predictor.judged_until)
-    counts = row_counts(desk.house, table, champion)
-    found = [look(desk.house, rows, champion, counts).findings for rows in (table, alone)]
+    counts = row_counts(desk.workspace, table, champion)
+    found = [find_drift(desk.workspace, rows, champion, counts).findings for rows in (table, alone)]
 
     assert found[0] == found[1]
     assert found[0] != []
@@ -79,9 +78,14 @@ def test_a_champion_without_a_profile_is_not_looked_at_and_the_record_says_why(m
     for folder in bundle.glob("models/*/profile"):
         shutil.rmtree(folder)
     desk.land(desk.rows(10, 14), 14)
-    table = known(desk.house, as_of=desk.day(14))
+    table = read_as_of(desk.workspace, as_of=desk.day(14))
     kept = _without_hash(desk)
-    looked = look(kept.house, table, stored(kept.house, 1), row_counts(kept.house, table, stored(kept.house, 1)))
+    looked = find_drift(
+        kept.workspace,
+        table,
+        load_stored_version(kept.workspace, 1),
+        row_counts(kept.workspace, table, load_stored_version(kept.workspace, 1)),
+    )
 
     assert looked.findings == []
     assert looked.note is not None
@@ -94,7 +98,7 @@ def test_a_champion_without_a_profile_is_not_looked_at_and_the_record_says_why(m
 def _without_hash(desk: Desk) -> Desk:
     """The same desk after the bundle's recorded hash was set to what lies there."""
     digest = folder_digest(desk.shelf.bundle_folder(1))
-    with desk.house.store.begin() as connection:
+    with desk.workspace.store.begin() as connection:
         connection.exec_driver_sql("UPDATE versions SET bundle = ?", (digest,))
     return desk
 
@@ -133,7 +137,7 @@ def test_what_the_model_leans_on_comes_first(make: Make) -> None:
 
 def test_importances_are_shares_of_the_gain(make: Make) -> None:
     desk = make()
-    found = importances_of(stored(desk.house, 1).predictor)
+    found = importances_of(load_stored_version(desk.workspace, 1).predictor)
 
     assert sum(found.values()) == pytest.approx(1)
     assert max(found, key=found.__getitem__) == "level"
@@ -149,7 +153,7 @@ def test_a_classifier_has_its_confidence_looked_at(make: Make) -> None:
 
 def test_the_profile_is_that_of_the_window_that_won(make: Make) -> None:
     desk = make()
-    kept = stored(desk.house, 1).reference
+    kept = load_stored_version(desk.workspace, 1).reference
 
     assert kept is not None
     assert kept.rows.rows == 240
@@ -171,13 +175,13 @@ def test_a_shift_to_where_the_model_is_poor_is_ranked_by_what_it_costs(make: Mak
 @pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
 def test_a_backtest_gives_the_features_the_part_of_the_rate_that_a_check_gives_them(make: Make, task: str) -> None:
     desk = make(task=task)
-    house, kept = desk.house, stored(desk.house, 1).reference
+    workspace, kept = desk.workspace, load_stored_version(desk.workspace, 1).reference
     assert kept is not None
-    live = asked_of(house, kept)["rows"]
-    rows = assemble(*read_landed(house.landing.root), house.params.data, as_of=desk.day(10))
-    edges, data = np.array([100, 170, 240]), house.params.data
-    counted = count_windows(rows, data.features, edges, house.params.profile, chunks=2, parts=1)
-    backtest = Alarmed(counted, house.params.drift, pd.Timedelta(data.batch_every), task=data.task)
+    live = asked_of(workspace, kept)["rows"]
+    rows = assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=desk.day(10))
+    edges, data = np.array([100, 170, 240]), workspace.params.data
+    counted = count_windows(rows, data.features, edges, workspace.params.profile, chunks=2, parts=1)
+    backtest = WindowAlarms(counted, workspace.params.drift, pd.Timedelta(data.batch_every), task=data.task)
 
     assert live is not None
     assert backtest.rate == pytest.approx(live.rate * live.share)

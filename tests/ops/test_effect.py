@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from retrim.cli_try import assignments
+from retrim.cli.policy import assignments
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops.effect import Effect, effect_of
+from retrim.reports.what_if import WhatIf, effect_of
 from tests.ops.desk import Desk, make_desk
 from tests.test_command_line_doc import keys
 
@@ -25,13 +25,13 @@ FORBID = {"data.columns.level.role": "forbidden"}
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """25 days of rows, one an hour, which `level` says most of; no version was made."""
-    made = make_desk(tmp_path_factory.mktemp("try") / "house", changes=SMALL)
+    made = make_desk(tmp_path_factory.mktemp("try") / "workspace", changes=SMALL)
     made.land(made.rows(0, 25), 25)
     return made
 
 
-def tried(desk: Desk, changes: dict[str, Any]) -> Effect:
-    return effect_of(desk.house, changes, origins=None, now=desk.day(25))
+def tried(desk: Desk, changes: dict[str, Any]) -> WhatIf:
+    return effect_of(desk.workspace, changes, origins=None, now=desk.day(25))
 
 
 def test_a_feature_that_matters_is_missed(desk: Desk) -> None:
@@ -42,10 +42,10 @@ def test_a_feature_that_matters_is_missed(desk: Desk) -> None:
 
 
 def test_nothing_is_written(desk: Desk) -> None:
-    before = files(desk.house.workspace.root)
+    before = files(desk.workspace.paths.root)
     tried(desk, FORBID)
 
-    assert files(desk.house.workspace.root) == before
+    assert files(desk.workspace.paths.root) == before
 
 
 def test_the_same_call_finds_the_same(desk: Desk) -> None:
@@ -97,7 +97,7 @@ def test_what_a_recipe_without_a_champion_comes_from_is_used(desk: Desk, change:
 
 def test_too_few_rows_are_refused(desk: Desk) -> None:
     with pytest.raises(RefusedError, match="0 rows are mature as of"):
-        effect_of(desk.house, FORBID, origins=None, now=desk.day(1))
+        effect_of(desk.workspace, FORBID, origins=None, now=desk.day(1))
 
 
 def test_the_record_is_the_documented_one(desk: Desk) -> None:

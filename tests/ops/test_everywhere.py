@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.ops.everywhere import Place, _with_twins, everywhere
+from retrim.reports.everywhere import ModelPlace, _with_twins, find_models
 from tests.ops.desk import Desk, make_desk
 
 MODELS = ("bike", "boat")
@@ -17,14 +17,14 @@ def made(folder: Path, model: str) -> Desk:
     desk = make_desk(folder / model, data={"model": model})
     import yaml
 
-    root = desk.house.workspace.root
-    (root / "params.yaml").write_text(yaml.safe_dump(desk.house.params.model_dump(mode="json")), encoding="utf-8")
+    root = desk.workspace.paths.root
+    (root / "params.yaml").write_text(yaml.safe_dump(desk.workspace.params.model_dump(mode="json")), encoding="utf-8")
     (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     return desk
 
 
-def looked(*folders: Path, desk: Desk) -> dict[str, Place]:
-    places = everywhere(folders, here=desk.house.workspace.root, now=desk.day(30))
+def looked(*folders: Path, desk: Desk) -> dict[str, ModelPlace]:
+    places = find_models(folders, here=desk.workspace.paths.root, now=desk.day(30))
     return {place.model: place for place in places}
 
 
@@ -60,24 +60,24 @@ class TestEachWay:
         places = looked(tmp_path, desk=desks[0])
 
         assert {model: place.live for model, place in places.items()} == {"bike": 1, "boat": None}
-        assert [place.workspace for place in places.values()] == [desk.house.workspace.root for desk in desks]
+        assert [place.workspace for place in places.values()] == [desk.workspace.paths.root for desk in desks]
 
     def test_a_version_of_both_is_number_one_of_both(self, desks: list[Desk], tmp_path: Path) -> None:
         desks[1].make_version(14)
         for desk in desks:
-            assert [row.version for row in desk.house.store.versions(desk.house.model)] == [1]
+            assert [row.version for row in desk.workspace.store.versions(desk.workspace.model)] == [1]
 
         assert {place.live for place in looked(tmp_path, desk=desks[0]).values()} == {1}
 
     def test_a_run_of_one_does_not_keep_the_other_waiting(self, desks: list[Desk]) -> None:
-        from retrim.ops.person import ask_for_run
-        from retrim.ops.retrain import claim
+        from retrim.lineage.workspace import ask_for_run
+        from retrim.retraining.retrain import claim_run
 
         for desk in desks:
-            asked = ask_for_run(desk.house, as_of=desk.day(20), by="a test", reason="a test", now=desk.day(20))
-            claim(desk.house, asked, now=desk.day(20))
+            asked = ask_for_run(desk.workspace, as_of=desk.day(20), by="a test", reason="a test", now=desk.day(20))
+            claim_run(desk.workspace, asked, now=desk.day(20))
 
-        assert [len(desk.house.store.runs(desk.house.model, state="running")) for desk in desks] == [1, 1]
+        assert [len(desk.workspace.store.runs(desk.workspace.model, state="running")) for desk in desks] == [1, 1]
 
     def test_a_batch_that_is_late_is_said(self, desks: list[Desk], tmp_path: Path) -> None:
         assert any("a batch was due" in fault for fault in looked(tmp_path, desk=desks[0])["boat"].faults)
@@ -96,7 +96,7 @@ def test_two_workspaces_of_one_model_in_one_store_are_told(tmp_path: Path, monke
     monkeypatch.setenv("RETRIM_STORE_URL", f"sqlite:///{tmp_path / 'store.db'}")
     desk = made(tmp_path / "a", "bike")
     made(tmp_path / "b", "bike")
-    places = everywhere([tmp_path / "a", tmp_path / "b"], here=tmp_path, now=desk.day(1))
+    places = find_models([tmp_path / "a", tmp_path / "b"], here=tmp_path, now=desk.day(1))
 
     assert ["same model in the same store" in "".join(place.faults) for place in places] == [True, True]
 
@@ -115,7 +115,7 @@ def test_a_workspace_whose_files_are_in_the_way_does_not_hide_the_others(tmp_pat
     desk = made(tmp_path, "bike")
     (tmp_path / "boat").mkdir()
     for name in ("params.yaml", "dvc.yaml"):
-        (tmp_path / "boat" / name).write_bytes((desk.house.workspace.root / name).read_bytes())
+        (tmp_path / "boat" / name).write_bytes((desk.workspace.paths.root / name).read_bytes())
     (tmp_path / "boat" / "var").write_text("no folder", encoding="utf-8")
     places = looked(tmp_path, desk=desk)
 
@@ -143,7 +143,7 @@ def test_a_folder_that_may_not_be_looked_into_does_not_hide_the_others(
 def test_no_password_in_the_query_of_a_stores_address_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRIM_STORE_URL", f"sqlite:///{tmp_path / 'store.db'}?cached_statements=1234567890")
     desk = made(tmp_path / "a", "bike")
-    (place,) = everywhere([tmp_path / "a"], here=tmp_path, now=desk.day(1))
+    (place,) = find_models([tmp_path / "a"], here=tmp_path, now=desk.day(1))
 
     assert place.as_record()["store"] == f"sqlite:///{tmp_path / 'store.db'}"
     assert "1234567890" not in repr(place)
@@ -151,7 +151,9 @@ def test_no_password_in_the_query_of_a_stores_address_is_shown(tmp_path: Path, m
 
 def test_stores_that_differ_in_their_query_alone_are_two() -> None:
     here = "sqlite:///file:a?uri=true"
-    places = [Place("bike", Path(name), "sqlite:///file:a", None, None, None, (), f"{here}&x={name}") for name in "ab"]
+    places = [
+        ModelPlace("bike", Path(name), "sqlite:///file:a", None, None, None, (), f"{here}&x={name}") for name in "ab"
+    ]
 
     assert [_with_twins(place, places).faults for place in places] == [(), ()]
 

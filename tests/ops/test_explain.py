@@ -1,4 +1,4 @@
-"""Explaining predictions of a house without servers: landed, given and stored ones, and what is refused."""
+"""Explaining predictions of a workspace without servers: landed, given and stored ones, and what is refused."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.core.keyed import row_keys
-from retrim.core.table import assemble
-from retrim.datasets.landed import read_landed
+from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
-from retrim.ops.explain import Explained, explain
-from retrim.ops.score import score
+from retrim.reading.landed import read_landed
+from retrim.reports.explain import ExplainedRow, explain
+from retrim.table.data import assemble, row_keys
 from tests.ops.desk import Desk, make_desk
 
 
@@ -22,7 +21,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     made.land(made.rows(0, 12), 12)
     made.make_version(12)
     made.land(made.rows(12, 14), 14)
-    score(made.house, now=made.day(14))
+    score(made.workspace, now=made.day(14))
     return made
 
 
@@ -37,16 +36,16 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 def key_of(desk: Desk, day: float) -> str:
     rows = desk.rows(day, day + 1)
-    return str(row_keys(rows, desk.house.params.data.key, "b").iloc[0])
+    return str(row_keys(rows, desk.workspace.params.data.key, "b").iloc[0])
 
 
 def features_of(desk: Desk, day: float) -> dict[str, object]:
     row = desk.rows(day, day + 1).iloc[0]
-    return {name: None if pd.isna(row[name]) else row[name] for name in desk.house.params.data.features}
+    return {name: None if pd.isna(row[name]) else row[name] for name in desk.workspace.params.data.features}
 
 
-def ask(desk: Desk, what: str, *, version: int | None = None, asked: str | None = None, at: float = 20) -> Explained:
-    return explain(desk.house, what, version=version, asked=asked, now=desk.day(at))
+def ask(desk: Desk, what: str, *, version: int | None = None, asked: str | None = None, at: float = 20) -> ExplainedRow:
+    return explain(desk.workspace, what, version=version, asked=asked, now=desk.day(at))
 
 
 @pytest.mark.parametrize("what", ["[" * 50_000, '{"a": "\\ud800"}', "[1, 2]"])
@@ -113,11 +112,11 @@ def test_a_stored_prediction_is_explained_by_its_version_from_the_features_as_th
     desk.land(desk.rows(0, 12), 12)
     desk.make_version(12)
     desk.land(desk.rows(12, 14), 14)
-    score(desk.house, now=desk.day(14))
+    score(desk.workspace, now=desk.day(14))
     key = key_of(desk, 13)
     before = ask(desk, f"{key}@1")
     corrected = desk.rows(13, 13.1).head(1)
-    name = next(name for name, kind in desk.house.params.data.features.items() if kind == "number")
+    name = next(name for name, kind in desk.workspace.params.data.features.items() if kind == "number")
     desk.land(corrected.assign(**{name: 1e3}), 15)
     then, now = ask(desk, f"{key}@1"), ask(desk, key)
 
@@ -127,10 +126,10 @@ def test_a_stored_prediction_is_explained_by_its_version_from_the_features_as_th
 
 
 def test_a_stored_prediction_that_the_version_would_not_make_is_told(desk: Desk) -> None:
-    table = assemble(*read_landed(desk.house.landing.root), desk.house.params.data, as_of=desk.day(14))
+    table = assemble(*read_landed(desk.workspace.landing.root), desk.workspace.params.data, as_of=desk.day(14))
     row = table[table["_key"] == key_of(desk, 3)].iloc[0]
     false = {"key": row["_key"], "event": row["_event"].isoformat(), "at": desk.day(14).isoformat(), "value": -1e6}
-    desk.house.predictions.add([{"model": desk.house.model, "version": 1, **false}])
+    desk.workspace.predictions.add([{"model": desk.workspace.model, "version": 1, **false}])
 
     assert ask(desk, f"{row['_key']}@1").agrees is False
 
@@ -178,13 +177,13 @@ def test_json_that_is_no_row_is_refused(desk: Desk, text: str, said: str) -> Non
 
 
 def test_a_value_of_another_type_is_refused_and_names_the_column(desk: Desk) -> None:
-    name = next(name for name, kind in desk.house.params.data.features.items() if kind == "number")
+    name = next(name for name, kind in desk.workspace.params.data.features.items() if kind == "number")
     with pytest.raises(BadInputError, match=f"{name}: is a finite decimal number or blank"):
         ask(desk, json.dumps(features_of(desk, 13) | {name: "warm"}))
 
 
 def test_a_level_that_training_never_saw_is_marked_and_taken_for_missing(desk: Desk) -> None:
-    name = next(name for name, kind in desk.house.params.data.features.items() if kind == "category")
+    name = next(name for name, kind in desk.workspace.params.data.features.items() if kind == "category")
     unseen, missing = (
         ask(desk, json.dumps(features_of(desk, 13) | {name: value})).explanation for value in ("violet", None)
     )

@@ -8,16 +8,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.ops import far
-from retrim.ops.far import at_hand
-from retrim.paths import Workspace
+from retrim.landing import inbox
+from retrim.landing.inbox import at_hand
+from retrim.paths import WorkspacePaths
 from tests.ops.counter import GOOD, Counter
 
 NOTHING = {"query": None, "table": None}
 
 
 def test_a_path_is_itself(tmp_path: Path) -> None:
-    with at_hand(Workspace(tmp_path), "trips.csv", **NOTHING) as path:
+    with at_hand(WorkspacePaths(tmp_path), "trips.csv", **NOTHING) as path:
         assert path == Path("trips.csv")
 
 
@@ -54,7 +54,7 @@ def test_rows_of_a_database_land_once(counter: Counter, tmp_path: Path) -> None:
 def test_empty_records_of_a_database_are_at_hand(
     counter: Counter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(far, "read_query", lambda *_, **__: pa.table({"x": [1], "meta": [{}]}))  # as of a jsonb
+    monkeypatch.setattr(inbox, "read_query", lambda *_, **__: pa.table({"x": [1], "meta": [{}]}))  # as of a jsonb
     with at_hand(counter.workspace, f"sqlite:///{tmp_path / 'shop.db'}", query=None, table="orders") as path:
         found = pq.read_table(path).to_pylist()
 

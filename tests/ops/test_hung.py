@@ -14,14 +14,12 @@ import psutil
 import pytest
 
 from retrim.adapters import git
-from retrim.ops import signs
-from retrim.ops.house import House
-from retrim.ops.hung import end_hung_runs, limits_of
-from retrim.ops.person import ask_for_run
-from retrim.ops.recover import recover
-from retrim.ops.retrain import claim
-from retrim.ops.signs import is_alive, silent_for
-from retrim.paths import Workspace
+from retrim.lineage import locks
+from retrim.lineage.locks import is_alive, silent_for
+from retrim.lineage.workspace import Workspace, ask_for_run
+from retrim.paths import WorkspacePaths
+from retrim.retraining.recover import end_hung_runs, limits_of, recover
+from retrim.retraining.retrain import claim_run
 from retrim.settings import Env, load_params
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,42 +29,42 @@ DRIVER = """
 import sys
 from pathlib import Path
 import pandas as pd
-from retrim.ops.house import House
-from retrim.ops.person import ask_for_run
-from retrim.ops.retrain import claim
-from retrim.ops.signs import beating, held
-from retrim.paths import Workspace
+from retrim.lineage.workspace import Workspace
+from retrim.lineage.workspace import ask_for_run
+from retrim.retraining.retrain import claim_run
+from retrim.lineage.locks import lock_beats, held_locks
+from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
-house = House(Workspace(Path(sys.argv[1])), load_params(Path(sys.argv[2])), Env())
+workspace = Workspace(WorkspacePaths(Path(sys.argv[1])), load_params(Path(sys.argv[2])), Env())
 now = pd.Timestamp("2024-03-01", tz="UTC")
-decision = ask_for_run(house, as_of=now, by="x", reason="hangs", now=now)
-with held(house, f"run-{decision}") as sign, beating(sign):
-    print(claim(house, decision, now=now).id, flush=True)
+decision = ask_for_run(workspace, as_of=now, by="x", reason="hangs", now=now)
+with held_locks(workspace, f"run-{decision}") as sign, lock_beats(sign):
+    print(claim_run(workspace, decision, now=now).id, flush=True)
     sys.stdin.readline()
 """
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def workspace(tmp_path: Path) -> Workspace:
     """Settings by which a process may be silent for two seconds."""
     git.git(tmp_path, "init", "-q")
     git.git(tmp_path, *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "start")
     params = load_params(ROOT / "params.yaml")
     retrain = params.retrain.model_copy(update={"stage_heartbeat": "2s"})
-    return House(Workspace(tmp_path), params.model_copy(update={"retrain": retrain}), Env())
+    return Workspace(WorkspacePaths(tmp_path), params.model_copy(update={"retrain": retrain}), Env())
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signs, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.2)
 
 
 @contextmanager
-def driver(house: House) -> "Iterator[tuple[subprocess.Popen[str], str]]":
+def driver(workspace: Workspace) -> "Iterator[tuple[subprocess.Popen[str], str]]":
     """Another process that drives a run, and the run."""
-    house.workspace.runs.mkdir(parents=True)
+    workspace.paths.runs.mkdir(parents=True)
     process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(house.workspace.root), str(ROOT / "params.yaml")],
+        [sys.executable, "-c", DRIVER, str(workspace.paths.root), str(ROOT / "params.yaml")],
         env={"PYTHONPATH": str(ROOT / "src")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -80,70 +78,70 @@ def driver(house: House) -> "Iterator[tuple[subprocess.Popen[str], str]]":
         process.communicate()
 
 
-def wait_until_silent(house: House, run: str, seconds: float) -> None:
+def wait_until_silent(workspace: Workspace, run: str, seconds: float) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while silent_for(house, run) < seconds:
+    while silent_for(workspace, run) < seconds:
         assert time.monotonic() < deadline
 
 
-def state_of(house: House, run: str) -> str:
-    found = house.store.run(run)
+def state_of(workspace: Workspace, run: str) -> str:
+    found = workspace.store.run(run)
     assert found is not None
     return str(found.state)
 
 
-def test_a_run_whose_process_was_stopped_is_ended_failed_and_told(house: House) -> None:
-    with driver(house) as (process, run):
+def test_a_run_whose_process_was_stopped_is_ended_failed_and_told(workspace: Workspace) -> None:
+    with driver(workspace) as (process, run):
         process.send_signal(signal.SIGSTOP)
-        wait_until_silent(house, run, 3)
-        assert is_alive(house, run)
-        ended = end_hung_runs(house, now=NOW)
+        wait_until_silent(workspace, run, 3)
+        assert is_alive(workspace, run)
+        ended = end_hung_runs(workspace, now=NOW)
         lives = psutil.pid_exists(process.pid) and process.poll() is None
 
-    assert (ended, lives, state_of(house, run)) == ([run], False, "failed")
-    told = [row.text for row in house.store.alerts(house.model) if row.kind == "run failed"]
+    assert (ended, lives, state_of(workspace, run)) == ([run], False, "failed")
+    told = [row.text for row in workspace.store.alerts(workspace.model) if row.kind == "run failed"]
     assert len(told) == 1
     assert "(stopped) showed no sign of life for 0 days 00:00:" in told[0]
     assert "ask for the run again with `retrim retrain`" in told[0]
 
 
-def test_it_is_not_tried_again_and_the_next_run_may_start(house: House) -> None:
-    with driver(house) as (process, run):
+def test_it_is_not_tried_again_and_the_next_run_may_start(workspace: Workspace) -> None:
+    with driver(workspace) as (process, run):
         process.send_signal(signal.SIGSTOP)
-        wait_until_silent(house, run, 3)
-        end_hung_runs(house, now=NOW)
-    waiting = recover(house, now=NOW)
+        wait_until_silent(workspace, run, 3)
+        end_hung_runs(workspace, now=NOW)
+    waiting = recover(workspace, now=NOW)
     later = NOW + pd.Timedelta("1D")
-    following = claim(house, ask_for_run(house, as_of=later, by="x", reason="next", now=later), now=later)
+    following = claim_run(workspace, ask_for_run(workspace, as_of=later, by="x", reason="next", now=later), now=later)
 
     assert (waiting, following.state) == ([], "running")
 
 
-def test_a_run_whose_process_works_goes_on(house: House) -> None:
-    with driver(house) as (process, run):
-        wait_until_silent(house, run, 1)
-        ended = end_hung_runs(house, now=NOW)
+def test_a_run_whose_process_works_goes_on(workspace: Workspace) -> None:
+    with driver(workspace) as (process, run):
+        wait_until_silent(workspace, run, 1)
+        ended = end_hung_runs(workspace, now=NOW)
 
-        assert (ended, process.poll(), state_of(house, run)) == ([], None, "running")
+        assert (ended, process.poll(), state_of(workspace, run)) == ([], None, "running")
 
 
-def test_a_run_that_slept_with_its_machine_goes_on(house: House) -> None:
-    with driver(house) as (process, run):
+def test_a_run_that_slept_with_its_machine_goes_on(workspace: Workspace) -> None:
+    with driver(workspace) as (process, run):
         process.send_signal(signal.SIGSTOP)
-        wait_until_silent(house, run, 3)
+        wait_until_silent(workspace, run, 3)
         wakes = threading.Timer(1.0, process.send_signal, [signal.SIGCONT])  # between the first look and the second
         wakes.start()
-        ended = end_hung_runs(house, now=NOW)
+        ended = end_hung_runs(workspace, now=NOW)
         wakes.join()
 
-        assert (ended, process.poll(), state_of(house, run)) == ([], None, "running")
+        assert (ended, process.poll(), state_of(workspace, run)) == ([], None, "running")
 
 
-def test_the_limit_of_a_stage_comes_from_earlier_runs_in_the_same_mode(house: House) -> None:
-    decision = ask_for_run(house, as_of=NOW, by="x", reason="took long", now=NOW)
-    run = claim(house, decision, now=NOW, mode="search")
-    house.store.add_stage_times(run, {"tune": 7200.0, "train": 5.0})
+def test_the_limit_of_a_stage_comes_from_earlier_runs_in_the_same_mode(workspace: Workspace) -> None:
+    decision = ask_for_run(workspace, as_of=NOW, by="x", reason="took long", now=NOW)
+    run = claim_run(workspace, decision, now=NOW, mode="search")
+    workspace.store.add_stage_times(run, {"tune": 7200.0, "train": 5.0})
 
-    assert limits_of(house, "tune", mode="search").longest == 72000.0
-    assert limits_of(house, "train", mode="search").longest == 6 * 3600.0
-    assert limits_of(house, "tune", mode="refit").longest == 3 * 86400.0
+    assert limits_of(workspace, "tune", mode="search").longest == 72000.0
+    assert limits_of(workspace, "train", mode="search").longest == 6 * 3600.0
+    assert limits_of(workspace, "tune", mode="refit").longest == 3 * 86400.0

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from retrim.core.table import DataParams
-from retrim.datasets.landed import read_landed
 from retrim.errors import BadInputError
-from retrim.ops.overdue import overdue
+from retrim.landing.overdue import overdue
+from retrim.reading.landed import read_landed
+from retrim.table.data import DataParams
 from tests.ops.counter import DAY, GOOD, HEAVY, NEXT, NOW, Counter
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.batches import BatchParams
-from retrim.core.table import DataParams
+from retrim.batches.concern import BatchParams
 from retrim.errors import BadInputError
-from retrim.ops.ingest import land
+from retrim.landing.ingest import land_batch
 from retrim.settings import load_params
+from retrim.table.data import DataParams
 from tests.ops.counter import GOOD, NEXT, Counter
 
 ROOT = Path(__file__).parents[2]
@@ -149,7 +149,7 @@ def test_a_column_that_has_just_appeared_is_not_strange(counter: Counter) -> Non
         counter.now += pd.Timedelta("7D")
         file = counter.file(frame.to_csv(index=False))
         how: dict[str, Any] = {"workspace": counter.workspace, "data": counter.data, "batches": BATCHES}
-        return land(file, now=counter.now, correction=False, **how).outcome
+        return land_batch(file, now=counter.now, correction=False, **how).outcome
 
     said = [hand_in(orders(week)) for week in range(8)]
     change(counter, mood={"type": "category", "role": "feature"}, load=NUMBER)

@@ -5,16 +5,15 @@ from typing import Any
 
 import pytest
 
-from retrim.adapters.landing import Landing
+from retrim.adapters.landing_zone import Landing
 from retrim.errors import RefusedError
-from retrim.ops.house import House
-from retrim.ops.init import again as op
-from retrim.ops.init import write as writing
-from retrim.ops.init.again import go_on, replaced, require_unreleased
-from retrim.ops.init.desk import Wishes
-from retrim.ops.init.use import look, settle
-from retrim.ops.init.write import Written
-from retrim.paths import Workspace
+from retrim.lineage.workspace import Workspace
+from retrim.onboarding import init as op
+from retrim.onboarding import write as writing
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.init import go_on, inspect_table, replaced, require_unreleased, settle_request
+from retrim.onboarding.write import WrittenFiles
+from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
 from tests.ops.raw_tables import csv, table
 from tests.world import REPOSITORY
@@ -27,36 +26,36 @@ class KilledError(BaseException):
     """As if the process had been killed."""
 
 
-def init(workspace: Workspace, *, again: bool, seed: int = 7, **wishes: Any) -> Written:
+def init(workspace: WorkspacePaths, *, again: bool, seed: int = 7, **wishes: Any) -> WrittenFiles:
     file = workspace.root / "trips.csv"
     file.write_bytes(csv(table(ROWS, seed=seed)))
-    asked = Wishes(**{"target": "minutes", "model": "own", **wishes})
+    asked = InitRequest(**{"target": "minutes", "model": "own", **wishes})
     what = replaced(workspace) if again else None
-    looked = look(workspace, str(file), asked, ask=lambda _, proposal, __: proposal)
-    return settle(workspace, looked, reason="", land_history=True, overwrite=True, commit=False, again=what)
+    looked = inspect_table(workspace, str(file), asked, ask=lambda _, proposal, __: proposal)
+    return settle_request(workspace, looked, reason="", land_history=True, overwrite=True, commit=False, again=what)
 
 
-def standing(workspace: Workspace) -> tuple[list[str], bytes]:
+def standing(workspace: WorkspacePaths) -> tuple[list[str], bytes]:
     """The batches that have landed, and the settings."""
     return [batch.batch for batch in Landing(workspace.landing).batches()], workspace.params.read_bytes()
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> WorkspacePaths:
     for name in ("params.yaml", "dvc.yaml"):
         (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
-    made = Workspace(tmp_path)
+    made = WorkspacePaths(tmp_path)
     init(made, again=False)
     return made
 
 
-def add_version(workspace: Workspace) -> None:
-    house = House(workspace, load_params(workspace.params), Env())
+def add_version(paths: WorkspacePaths) -> None:
+    workspace = Workspace(paths, load_params(paths.params), Env())
     text = dict.fromkeys(("run", "tag", "as_of", "bundle", "model_sha256", "made"), "x")
-    house.store.add_version({**text, "model": "own", "version": 1, "lineage": {}, "verdict": {}})
+    workspace.store.add_version({**text, "model": "own", "version": 1, "lineage": {}, "verdict": {}})
 
 
-def test_the_new_set_up_stands_and_the_old_one_is_kept(workspace: Workspace) -> None:
+def test_the_new_set_up_stands_and_the_old_one_is_kept(workspace: WorkspacePaths) -> None:
     before, _ = standing(workspace)
     init(workspace, again=True, seed=8, forbid=("km",))
     after, _ = standing(workspace)
@@ -70,7 +69,7 @@ def test_the_new_set_up_stands_and_the_old_one_is_kept(workspace: Workspace) -> 
     assert not (workspace.var / "init" / "again").exists()
 
 
-def test_it_says_first_what_is_put_away(workspace: Workspace) -> None:
+def test_it_says_first_what_is_put_away(workspace: WorkspacePaths) -> None:
     what = replaced(workspace)
 
     assert what.batches == len(standing(workspace)[0])
@@ -78,15 +77,17 @@ def test_it_says_first_what_is_put_away(workspace: Workspace) -> None:
     assert "ingested again" in str(what)
 
 
-def test_the_same_table_may_be_set_up_again(workspace: Workspace) -> None:
+def test_the_same_table_may_be_set_up_again(workspace: WorkspacePaths) -> None:
     before = standing(workspace)
     init(workspace, again=True)
 
     assert standing(workspace) == before
 
 
-def test_a_kill_before_all_is_ready_leaves_the_old_one(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, real, landed = standing(workspace), writing.land, [0]
+def test_a_kill_before_all_is_ready_leaves_the_old_one(
+    workspace: WorkspacePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, real, landed = standing(workspace), writing.land_batch, [0]
 
     def land(*given: Any, **named: Any) -> Any:
         landed[0] += 1
@@ -95,7 +96,7 @@ def test_a_kill_before_all_is_ready_leaves_the_old_one(workspace: Workspace, mon
         return real(*given, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(writing, "land", land)
+        patched.setattr(writing, "land_batch", land)
         with pytest.raises(KilledError):
             init(workspace, again=True, seed=8)
 
@@ -107,7 +108,7 @@ def test_a_kill_before_all_is_ready_leaves_the_old_one(workspace: Workspace, mon
 
 @pytest.mark.parametrize("step", range(6))
 def test_a_kill_at_any_step_of_the_move_is_gone_on_from(
-    step: int, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    step: int, workspace: WorkspacePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, done = standing(workspace), [0]
 
@@ -137,23 +138,25 @@ def test_a_kill_at_any_step_of_the_move_is_gone_on_from(
     assert not go_on(workspace)
 
 
-def test_a_history_that_is_set_aside_changes_nothing(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_history_that_is_set_aside_changes_nothing(
+    workspace: WorkspacePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = standing(workspace)
 
     def aside(_: Any, *, data: Any, **named: Any) -> Any:
         return writing_land(workspace.root / "broken.csv", data=data, **named)
 
-    writing_land = writing.land
+    writing_land = writing.land_batch
     (workspace.root / "broken.csv").write_bytes(b"a,b\n1,2\n")
     with monkeypatch.context() as patched:
-        patched.setattr(writing, "land", aside)
+        patched.setattr(writing, "land_batch", aside)
         with pytest.raises(RefusedError, match="nothing was replaced"):
             init(workspace, again=True, seed=8)
 
     assert standing(workspace) == before
 
 
-def test_it_is_refused_once_there_is_a_version(workspace: Workspace) -> None:
+def test_it_is_refused_once_there_is_a_version(workspace: WorkspacePaths) -> None:
     require_unreleased(workspace)
     add_version(workspace)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.table import overdue_labels
 from retrim.errors import BadInputError
-from retrim.ops.init.history import pieces
+from retrim.onboarding.write import pieces
+from retrim.table.data import overdue_labels
 from tests.ops.raw_tables import ROWS, csv, hours, looked_at, said, table
 
 NOW = pd.Timestamp("2030-01-01", tz="UTC")

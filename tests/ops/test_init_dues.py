@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.datasets.raw import read_raw
-from retrim.ops.init.desk import Wishes
-from retrim.ops.init.draft import Drafted, draft
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.draft import WorkspaceDraft, draft
+from retrim.reading.raw import read_raw
 from tests.ops.raw_tables import csv, hours, looked_at, said, table
 
 MANY = 1200
@@ -75,10 +75,10 @@ class TestAColumnThatTheAnswersFollow:
         assert (drafted.data.due, drafted.data.label_horizon) == (None, "60D")
 
     def test_is_left_where_a_person_says_no(self) -> None:
-        wishes = Wishes(target="minutes", model="own", event_time="at")
+        wishes = InitRequest(target="minutes", model="own", event_time="at")
         content = csv(lent().drop(columns="known"))
         answers = {"yes": "no"}
-        drafted: Drafted = draft(
+        drafted: WorkspaceDraft = draft(
             read_raw(content, "table"), wishes, ask=lambda _, proposal, __: answers.get(proposal, proposal),
             confidence=0.95, seed=7, threads=1,
         )  # fmt: skip

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.ops.init.draft import Drafted
-from retrim.ops.init.forecast import written
+from retrim.onboarding.draft import WorkspaceDraft
+from retrim.onboarding.table import written
 from tests.ops.raw_tables import csv, hours, looked_at, said, table
 
 
@@ -18,7 +18,7 @@ def daily(rows: int = 24 * 40) -> pd.DataFrame:
     return table(rows, minutes=50 + 20 * np.sin(hours(rows).dt.hour / 24 * 2 * np.pi).to_numpy() + level)
 
 
-def forecast(frame: pd.DataFrame | None = None, **wishes: Any) -> Drafted:
+def forecast(frame: pd.DataFrame | None = None, **wishes: Any) -> WorkspaceDraft:
     return looked_at(csv(daily() if frame is None else frame), **{"ahead": "24h", **wishes})
 
 

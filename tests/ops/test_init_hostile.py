@@ -6,16 +6,15 @@ from typing import Any
 import pandas as pd
 from hypothesis import HealthCheck, given, settings
 
-from retrim.core.fault import Fault
-from retrim.datasets.raw import read_raw
-from retrim.datasets.table import read_content
 from retrim.errors import RetrimError
-from retrim.ops.init.desk import Wishes
-from retrim.ops.init.draft import draft
-from retrim.ops.init.history import contents
-from retrim.ops.init.use import look, settle
-from retrim.ops.init.write import new_params
-from retrim.paths import Workspace
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.draft import draft
+from retrim.onboarding.init import inspect_table, settle_request
+from retrim.onboarding.write import contents, new_params
+from retrim.paths import WorkspacePaths
+from retrim.reading.raw import read_raw
+from retrim.reading.table import read_content
+from retrim.table.fault import Fault
 from tests.ops.hostile_tables import hostile
 from tests.ops.raw_tables import ROWS, csv, table
 
@@ -29,7 +28,12 @@ def outcome(content: bytes, wishes: dict[str, Any]) -> str:
     try:
         raw = read_raw(content, "table")
         drafted = draft(
-            raw, Wishes(model="own", **wishes), ask=lambda _, proposal, __: proposal, confidence=0.95, seed=7, threads=1
+            raw,
+            InitRequest(model="own", **wishes),
+            ask=lambda _, proposal, __: proposal,
+            confidence=0.95,
+            seed=7,
+            threads=1,
         )
         new_params(PARAMS, drafted, reason="", name="params.yaml")
     except RetrimError as error:
@@ -50,8 +54,12 @@ def landed(folder: Path, content: bytes, wishes: dict[str, Any]) -> str:
     file = folder / "table.csv"
     file.write_bytes(content)
     try:
-        looked = look(Workspace(folder), str(file), Wishes(model="own", **wishes), ask=lambda _, proposal, __: proposal)
-        written = settle(Workspace(folder), looked, reason="", land_history=True, overwrite=True, commit=False)
+        looked = inspect_table(
+            WorkspacePaths(folder), str(file), InitRequest(model="own", **wishes), ask=lambda _, proposal, __: proposal
+        )
+        written = settle_request(
+            WorkspacePaths(folder), looked, reason="", land_history=True, overwrite=True, commit=False
+        )
     except RetrimError as error:
         return str(error)
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from retrim.adapters.landing import Landing
+from retrim.adapters.landing_zone import Landing
 from retrim.errors import RefusedError
-from retrim.ops.init import write as op
-from retrim.ops.init.desk import Wishes
-from retrim.ops.init.use import look, settle
-from retrim.ops.init.write import Written
-from retrim.paths import Workspace
+from retrim.onboarding import write as op
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.init import inspect_table, settle_request
+from retrim.onboarding.write import WrittenFiles
+from retrim.paths import WorkspacePaths
 from tests.ops.raw_tables import csv, table
 from tests.world import REPOSITORY
 
@@ -24,16 +24,16 @@ class KilledError(BaseException):
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> WorkspacePaths:
     for name in ("params.yaml", "dvc.yaml"):
         (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
-    return Workspace(tmp_path)
+    return WorkspacePaths(tmp_path)
 
 
 @pytest.fixture
-def killed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def killed(workspace: WorkspacePaths, monkeypatch: pytest.MonkeyPatch) -> WorkspacePaths:
     """Two batches have landed."""
-    landed, real = [0], op.land
+    landed, real = [0], op.land_batch
 
     def land(*given: Any, **named: Any) -> Any:
         if landed[0] == 2:
@@ -42,20 +42,22 @@ def killed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
         return real(*given, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(op, "land", land)
+        patched.setattr(op, "land_batch", land)
         with pytest.raises(KilledError):
             init(workspace, csv(table(ROWS)), overwrite=True)
     return workspace
 
 
-def init(workspace: Workspace, content: bytes, *, overwrite: bool) -> Written:
+def init(workspace: WorkspacePaths, content: bytes, *, overwrite: bool) -> WrittenFiles:
     file = workspace.root / "trips.csv"
     file.write_bytes(content)
-    looked = look(workspace, str(file), Wishes(target="minutes", model="own"), ask=lambda _, proposal, __: proposal)
-    return settle(workspace, looked, reason="", land_history=True, overwrite=overwrite, commit=False)
+    looked = inspect_table(
+        workspace, str(file), InitRequest(target="minutes", model="own"), ask=lambda _, proposal, __: proposal
+    )
+    return settle_request(workspace, looked, reason="", land_history=True, overwrite=overwrite, commit=False)
 
 
-def test_the_same_command_goes_on_and_then_is_done(killed: Workspace) -> None:
+def test_the_same_command_goes_on_and_then_is_done(killed: WorkspacePaths) -> None:
     before = Landing(killed.landing).batches()
     written = init(killed, csv(table(ROWS)), overwrite=False)
     after = Landing(killed.landing).batches()
@@ -67,6 +69,6 @@ def test_the_same_command_goes_on_and_then_is_done(killed: Workspace) -> None:
         init(killed, csv(table(ROWS)), overwrite=True)
 
 
-def test_another_table_does_not_go_on_with_it(killed: Workspace) -> None:
+def test_another_table_does_not_go_on_with_it(killed: WorkspacePaths) -> None:
     with pytest.raises(RefusedError, match="one model a workspace"):
         init(killed, csv(table(ROWS, seed=8)), overwrite=True)

@@ -4,20 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.adapters.landing import Landing
-from retrim.core.table import assemble, mature
-from retrim.datasets.landed import read_landed
-from retrim.datasets.raw import read_raw
-from retrim.datasets.table import read_content
+from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
-from retrim.ops.house import open_house
-from retrim.ops.init.desk import Wishes
-from retrim.ops.init.history import contents
-from retrim.ops.init.use import look, settle
-from retrim.ops.known import known_table
-from retrim.ops.labels_came import labels_came
-from retrim.paths import Workspace
+from retrim.landing.as_of_view import known_table, labels_came
+from retrim.lineage.workspace import open_workspace
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.init import inspect_table, settle_request
+from retrim.onboarding.write import contents
+from retrim.paths import WorkspacePaths
+from retrim.reading.landed import read_landed
+from retrim.reading.raw import read_raw
+from retrim.reading.table import read_content
 from retrim.settings import load_params
+from retrim.table.data import assemble, mature
 from tests.churn import churn
 from tests.ops.raw_tables import ROWS, csv, hours, looked_at, said, table
 from tests.world import REPOSITORY
@@ -100,12 +99,12 @@ class TestADelayThatDependsOnTheAnswer:
         assert "the larger the answer, the later" in said(drafted, "label delay")
 
     def test_is_said_of_one_table_in_a_hundred_where_it_does_not(self) -> None:
-        from retrim.core.init.delays import LEVEL, Delays, delay_notes
+        from retrim.profile.first_model import LEVEL, LabelDelays, delay_notes
 
         rng, told, tables = np.random.default_rng(7), 0, 1000
         for _ in range(tables):
             known = pd.Series(pd.to_timedelta(rng.exponential(size=60), unit="D"))
-            delays = Delays(known, pd.Series(rng.choice(["a", "b"], 60)), known[:0], known + pd.Timedelta("9D"))
+            delays = LabelDelays(known, pd.Series(rng.choice(["a", "b"], 60)), known[:0], known + pd.Timedelta("9D"))
             told += len(delay_notes(delays, "known", classes=True))
 
         # Of 1000 at 1 %, 10 are expected; beyond 3 to 20 there is 1 case in 200 (binomial).
@@ -130,7 +129,9 @@ def test_odd_label_times_are_counted_and_said() -> None:
 
 
 @pytest.fixture(scope="module", params=["keyed", "without a key"])
-def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, pd.DataFrame]:
+def lived(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[WorkspacePaths, pd.DataFrame]:
     """A workspace into which a year of churn has landed by its label times, and what really was."""
     root = tmp_path_factory.mktemp("churn")
     for name in ("params.yaml", "dvc.yaml"):
@@ -138,28 +139,32 @@ def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     frame = churn(3000, seed=7).drop(columns="number" if request.param == "without a key" else [])
     file = root / "churn.csv"
     file.write_bytes(csv(frame, date_format="%d.%m.%Y %H:%M"))
-    wishes = Wishes(target="left", model="churn", event_time="at", label_time="closed at")
-    looked = look(Workspace(root), str(file), wishes, ask=lambda _, proposal, __: proposal)
-    settle(Workspace(root), looked, reason="", land_history=True, overwrite=True, commit=False)
-    return Workspace(root), frame
+    wishes = InitRequest(target="left", model="churn", event_time="at", label_time="closed at")
+    looked = inspect_table(WorkspacePaths(root), str(file), wishes, ask=lambda _, proposal, __: proposal)
+    settle_request(WorkspacePaths(root), looked, reason="", land_history=True, overwrite=True, commit=False)
+    return WorkspacePaths(root), frame
 
 
 @pytest.mark.slow  # lands by a suite
 class TestAHistoryThatLanded:
-    def test_every_label_landed_beside_the_rows_and_none_with_them(self, lived: tuple[Workspace, pd.DataFrame]) -> None:
+    def test_every_label_landed_beside_the_rows_and_none_with_them(
+        self, lived: tuple[WorkspacePaths, pd.DataFrame]
+    ) -> None:
         rows, labels = read_landed(lived[0].landing)
 
         assert rows["left"].isna().all()
         assert labels is not None
         assert (len(rows), len(labels)) == (3000, 3000)
 
-    def test_no_label_was_there_before_it_was_known(self, lived: tuple[Workspace, pd.DataFrame]) -> None:
+    def test_no_label_was_there_before_it_was_known(self, lived: tuple[WorkspacePaths, pd.DataFrame]) -> None:
         _, labels = read_landed(lived[0].landing)
 
         assert labels is not None
         assert (labels["_arrived"] >= labels["label_time"]).all()
 
-    def test_labels_arrive_in_the_order_in_which_they_became_known(self, lived: tuple[Workspace, pd.DataFrame]) -> None:
+    def test_labels_arrive_in_the_order_in_which_they_became_known(
+        self, lived: tuple[WorkspacePaths, pd.DataFrame]
+    ) -> None:
         batches = Landing(lived[0].landing).batches()
         _, labels = read_landed(lived[0].landing)
 
@@ -169,19 +174,19 @@ class TestAHistoryThatLanded:
         assert sum(batch.kind == "labels" for batch in batches) > 10
 
     def test_a_label_counts_in_a_backtest_from_when_it_was_known_however_many_landed_at_once(
-        self, lived: tuple[Workspace, pd.DataFrame]
+        self, lived: tuple[WorkspacePaths, pd.DataFrame]
     ) -> None:
-        workspace, frame = lived
-        house = open_house(workspace.root)
+        paths, frame = lived
+        workspace = open_workspace(paths.root)
         now = pd.Timestamp("2030-01-01", tz="UTC")
-        table = mature(known_table(house, as_of=now))
-        came = labels_came(house, table, as_of=now)
+        table = mature(known_table(workspace, as_of=now))
+        came = labels_came(workspace, table, as_of=now)
         closed = frame.sort_values("at", kind="stable")["closed at"].reset_index(drop=True)
 
         assert (came == np.maximum(closed, table["_due"])).all()
         assert (came < table["_matured"]).mean() > 0.3
 
-    def test_every_label_found_its_row(self, lived: tuple[Workspace, pd.DataFrame]) -> None:
+    def test_every_label_found_its_row(self, lived: tuple[WorkspacePaths, pd.DataFrame]) -> None:
         workspace, frame = lived
         table = assemble(
             *read_landed(workspace.landing),
@@ -194,7 +199,7 @@ class TestAHistoryThatLanded:
         assert table["months"].to_list() == wanted["months"].to_list()
 
     def test_rows_that_are_due_are_a_fair_sample_and_those_that_came_are_not(
-        self, lived: tuple[Workspace, pd.DataFrame]
+        self, lived: tuple[WorkspacePaths, pd.DataFrame]
     ) -> None:
         workspace, frame = lived
         data = load_params(workspace.params).data

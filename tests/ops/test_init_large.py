@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from retrim.adapters.landing import Landing
+from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
-from retrim.ops.init import large as op
-from retrim.ops.init.desk import Wishes
-from retrim.ops.init.use import Looked, look, settle
-from retrim.paths import Workspace
+from retrim.onboarding import write as op
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.init import InspectedTable, inspect_table, settle_request
+from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
 from tests.ops.raw_tables import csv, table
 from tests.world import REPOSITORY
@@ -24,28 +24,28 @@ class KilledError(BaseException):
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> WorkspacePaths:
     """One whose pieces hold 256 rows of the table below, or a few more."""
     for name in ("params.yaml", "dvc.yaml"):
         (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
     text = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     assert text.count("piece_mb: 128") == 1
     (tmp_path / "params.yaml").write_text(text.replace("piece_mb: 128", "piece_mb: 0.015"), encoding="utf-8")
-    return Workspace(tmp_path)
+    return WorkspacePaths(tmp_path)
 
 
-def looked_at(workspace: Workspace, content: bytes, *, name: str = "trips.csv", **wishes: Any) -> Looked:
+def looked_at(workspace: WorkspacePaths, content: bytes, *, name: str = "trips.csv", **wishes: Any) -> InspectedTable:
     file = workspace.root / name
     file.write_bytes(content)
-    asked = Wishes(target="minutes", model="own", **wishes)
-    return look(workspace, str(file), asked, ask=lambda _, proposal, __: proposal)
+    asked = InitRequest(target="minutes", model="own", **wishes)
+    return inspect_table(workspace, str(file), asked, ask=lambda _, proposal, __: proposal)
 
 
-def settled(workspace: Workspace, looked: Looked) -> Any:
-    return settle(workspace, looked, reason="", land_history=True, overwrite=True, commit=False)
+def settled(workspace: WorkspacePaths, looked: InspectedTable) -> Any:
+    return settle_request(workspace, looked, reason="", land_history=True, overwrite=True, commit=False)
 
 
-def test_its_last_rows_are_looked_at_and_all_of_them_land(workspace: Workspace) -> None:
+def test_its_last_rows_are_looked_at_and_all_of_them_land(workspace: WorkspacePaths) -> None:
     looked = looked_at(workspace, csv(table(ROWS)))
     written = settled(workspace, looked)
     batches = Landing(workspace.landing).batches()
@@ -62,14 +62,14 @@ def test_its_last_rows_are_looked_at_and_all_of_them_land(workspace: Workspace) 
     assert load_params(workspace.params).split.sliding_rows >= ROWS // 4
 
 
-def test_a_file_of_few_pieces_is_looked_at_whole(workspace: Workspace) -> None:
+def test_a_file_of_few_pieces_is_looked_at_whole(workspace: WorkspacePaths) -> None:
     looked = looked_at(workspace, csv(table(600)))
 
     assert looked.large is None
     assert looked.raw.rows == 600
 
 
-def test_semicolons_and_line_ends_in_cells_are_no_matter(workspace: Workspace) -> None:
+def test_semicolons_and_line_ends_in_cells_are_no_matter(workspace: WorkspacePaths) -> None:
     frame = table(ROWS).assign(note='a;"b"\nc')
     content = frame.to_csv(index=False, sep=";").encode()
     looked = looked_at(workspace, content)
@@ -79,8 +79,8 @@ def test_semicolons_and_line_ends_in_cells_are_no_matter(workspace: Workspace) -
     assert settled(workspace, looked).as_record()["rows"] == ROWS
 
 
-def test_a_kill_between_two_pieces_is_gone_on_from(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    content, real, landed = csv(table(ROWS)), op.land, [0]
+def test_a_kill_between_two_pieces_is_gone_on_from(workspace: WorkspacePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    content, real, landed = csv(table(ROWS)), op.land_batch, [0]
 
     def land(*given: Any, **named: Any) -> Any:
         if landed[0] == 3:
@@ -89,10 +89,10 @@ def test_a_kill_between_two_pieces_is_gone_on_from(workspace: Workspace, monkeyp
         return real(*given, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(op, "land", land)
+        patched.setattr(op, "land_batch", land)
         with pytest.raises(KilledError):
             settled(workspace, looked_at(workspace, content))
-    written = settle(
+    written = settle_request(
         workspace, looked_at(workspace, content), reason="", land_history=True, overwrite=False, commit=False
     )
 
@@ -100,7 +100,7 @@ def test_a_kill_between_two_pieces_is_gone_on_from(workspace: Workspace, monkeyp
     assert sum(batch.rows for batch in Landing(workspace.landing).batches()) == ROWS
 
 
-def test_pieces_that_are_set_aside_are_told(workspace: Workspace) -> None:
+def test_pieces_that_are_set_aside_are_told(workspace: WorkspacePaths) -> None:
     frame = table(ROWS).astype({"km": "str"})
     frame.loc[5, "km"] = "far"  # no row that was looked at has a word there
     written = settled(workspace, looked_at(workspace, csv(frame)))
@@ -109,7 +109,7 @@ def test_pieces_that_are_set_aside_are_told(workspace: Workspace) -> None:
     assert written.as_record()["batches"] == len(Landing(workspace.landing).batches())
 
 
-def test_without_an_event_time_its_pieces_arrive_one_after_another(workspace: Workspace) -> None:
+def test_without_an_event_time_its_pieces_arrive_one_after_another(workspace: WorkspacePaths) -> None:
     looked = looked_at(workspace, csv(table(ROWS, at=None)))
     settled(workspace, looked)
     arrived = [batch.arrived for batch in Landing(workspace.landing).batches()]
@@ -118,7 +118,7 @@ def test_without_an_event_time_its_pieces_arrive_one_after_another(workspace: Wo
     assert len(set(arrived)) == len(arrived) > op.LOOKED
 
 
-def test_label_times_are_refused_as_rows_land_with_their_labels(workspace: Workspace) -> None:
+def test_label_times_are_refused_as_rows_land_with_their_labels(workspace: WorkspacePaths) -> None:
     frame = table(ROWS).assign(known="2024-05-01T12:00:00")
     with pytest.raises(BadInputError, match=r"--label-time cannot be kept; leave it out and say --horizon"):
         looked_at(workspace, csv(frame), label_time="known")

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops.init.desk import Wishes
-from retrim.ops.init.use import look, settle
-from retrim.paths import Workspace
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.init import inspect_table, settle_request
+from retrim.paths import WorkspacePaths
 from tests.ops.raw_tables import ROWS, csv, hours, looked_at, said, table
 
 REPOSITORY = Path(__file__).parents[2]
@@ -241,37 +241,41 @@ def test_the_five_columns_leaned_on_most_are_shown_with_what_has_to_hold() -> No
 
 class TestAllowing:
     @pytest.fixture
-    def workspace(self, tmp_path: Path) -> Workspace:
+    def workspace(self, tmp_path: Path) -> WorkspacePaths:
         for name in ("params.yaml", "dvc.yaml"):
             (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
-        return Workspace(tmp_path)
+        return WorkspacePaths(tmp_path)
 
     @pytest.fixture
     def file(self, tmp_path: Path) -> str:
         (tmp_path / "trips.csv").write_bytes(csv(table(seconds=table()["minutes"] * 60)))
         return str(tmp_path / "trips.csv")
 
-    def test_a_leak_stops_the_run_and_says_both_ways_on(self, workspace: Workspace, file: str) -> None:
+    def test_a_leak_stops_the_run_and_says_both_ways_on(self, workspace: WorkspacePaths, file: str) -> None:
         with pytest.raises(RefusedError, match=r"leak: seconds: .*--forbid 'seconds'.*--allow-leak 'seconds'"):
-            look(workspace, file, Wishes(target="minutes", model="own"), ask=lambda _, proposal, __: proposal)
+            inspect_table(
+                workspace, file, InitRequest(target="minutes", model="own"), ask=lambda _, proposal, __: proposal
+            )
 
-    def test_a_stop_shows_what_a_model_without_the_leak_leans_on(self, workspace: Workspace, file: str) -> None:
+    def test_a_stop_shows_what_a_model_without_the_leak_leans_on(self, workspace: WorkspacePaths, file: str) -> None:
         with pytest.raises(RefusedError, match=r"Without: leans on: a first model leans most on km .*before the event"):
-            look(workspace, file, Wishes(target="minutes", model="own"), ask=lambda _, proposal, __: proposal)
+            inspect_table(
+                workspace, file, InitRequest(target="minutes", model="own"), ask=lambda _, proposal, __: proposal
+            )
 
-    def test_one_allowed_column_allows_all_that_carry_with_it(self, workspace: Workspace, tmp_path: Path) -> None:
+    def test_one_allowed_column_allows_all_that_carry_with_it(self, workspace: WorkspacePaths, tmp_path: Path) -> None:
         (tmp_path / "flow.csv").write_bytes(csv(flow()))
-        wishes = Wishes(target="minutes", model="own", allow_leak=("volume",), reason="planned")
-        looked = look(workspace, str(tmp_path / "flow.csv"), wishes, ask=lambda _, proposal, __: proposal)
-        settle(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
+        wishes = InitRequest(target="minutes", model="own", allow_leak=("volume",), reason="planned")
+        looked = inspect_table(workspace, str(tmp_path / "flow.csv"), wishes, ask=lambda _, proposal, __: proposal)
+        settle_request(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
 
         allowed = yaml.safe_load(workspace.params.read_text(encoding="utf-8"))["leaks"]["allowed"]
         assert allowed == {"volume": "planned", "seconds": "planned"}
 
-    def test_an_allowed_leak_stands_in_the_settings_with_its_reason(self, workspace: Workspace, file: str) -> None:
-        wishes = Wishes(target="minutes", model="own", allow_leak=("seconds",), reason="timed before, by hand")
-        looked = look(workspace, file, wishes, ask=lambda _, proposal, __: proposal)
-        settle(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
+    def test_an_allowed_leak_stands_in_the_settings_with_its_reason(self, workspace: WorkspacePaths, file: str) -> None:
+        wishes = InitRequest(target="minutes", model="own", allow_leak=("seconds",), reason="timed before, by hand")
+        looked = inspect_table(workspace, file, wishes, ask=lambda _, proposal, __: proposal)
+        settle_request(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
         text = workspace.params.read_text(encoding="utf-8")
 
         assert yaml.safe_load(text)["leaks"]["allowed"] == {"seconds": "timed before, by hand"}
@@ -281,12 +285,12 @@ class TestAllowing:
         with pytest.raises(BadInputError, match="--reason"):
             looked_at(csv(table()), allow_leak=("km",))
 
-    def test_edits_that_are_not_committed_are_not_overwritten(self, workspace: Workspace, file: str) -> None:
-        looked = look(
-            workspace, file, Wishes(target="minutes", model="own", forbid=("seconds",)), ask=lambda _, it, __: it
+    def test_edits_that_are_not_committed_are_not_overwritten(self, workspace: WorkspacePaths, file: str) -> None:
+        looked = inspect_table(
+            workspace, file, InitRequest(target="minutes", model="own", forbid=("seconds",)), ask=lambda _, it, __: it
         )
         before = workspace.params.read_bytes()
         with pytest.raises(RefusedError, match=r"params\.yaml would be overwritten and is not committed"):
-            settle(workspace, looked, reason="", land_history=False, overwrite=False, commit=False)
+            settle_request(workspace, looked, reason="", land_history=False, overwrite=False, commit=False)
 
         assert workspace.params.read_bytes() == before

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.made import made_times, with_made
-from retrim.datasets.table import read_content
 from retrim.errors import BadInputError
-from retrim.ops.init.history import pieces
+from retrim.onboarding.write import pieces
+from retrim.reading.table import read_content
+from retrim.table.derived_columns import made_times, with_made
 from tests.ops.raw_tables import csv, looked_at, said, table
 
 NOW = pd.Timestamp("2025-01-01", tz="UTC")

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.datasets.table import read_content
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
-from retrim.ops.init.draft import Drafted
+from retrim.onboarding.draft import WorkspaceDraft
+from retrim.reading.table import read_content
 from tests.ops.raw_tables import ROWS, csv, hours, looked_at, said, table
 
 
-def landed(content: bytes, drafted: Drafted) -> pd.DataFrame:
+def landed(content: bytes, drafted: WorkspaceDraft) -> pd.DataFrame:
     """The rows as landing reads them under what was declared."""
     reading = read_content(content, drafted.data, labels=False, reading=drafted.reading)
 
@@ -343,7 +343,7 @@ class TestAPersonalColumn:
 
 
 def test_card_numbers_are_known_by_their_check_digit() -> None:
-    from retrim.core.init.personal import _luhn
+    from retrim.profile.people import _luhn
 
     assert _luhn("4539 1488 0343 6467")
     assert not _luhn("4539 1488 0343 6468")

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.init.rhythm import alike_rows_of_series
-from retrim.core.init.series import series_of
-from retrim.datasets.table import read_content
+from retrim.profile.columns_of_raw import series_of
+from retrim.profile.rhythm import alike_rows_of_series
+from retrim.reading.table import read_content
 from tests.ops.raw_tables import csv, looked_at, said
 
 STATIONS = ["Elm Road", "Harbour", "Museum", "Ring East"]

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from retrim.ops.judge_import import _used
+from retrim.retraining.exchange import _used
 
 
 def version(number: int, **verdict: Any) -> Any:
@@ -13,6 +13,6 @@ def version(number: int, **verdict: Any) -> Any:
 def test_a_verdict_that_chose_nothing_uses_no_rows_up() -> None:
     span = {"judged_from": "2024-01-01T00:00:00+00:00", "judged_until": "2024-02-01T00:00:00+00:00"}
     versions = [version(1, **span), version(2, **span, agreement={"changed": 0.0}), version(3, judged_from=None)]
-    house: Any = SimpleNamespace(model="bike", store=SimpleNamespace(versions=lambda _model: versions))
+    workspace: Any = SimpleNamespace(model="bike", store=SimpleNamespace(versions=lambda _model: versions))
 
-    assert [used.version for used in _used(house)] == [1]
+    assert [used.version for used in _used(workspace)] == [1]

@@ -7,15 +7,15 @@ import pytest
 
 from retrim.adapters import git
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops.new import NEEDED, lay
-from retrim.paths import Workspace
+from retrim.onboarding.new import NEEDED, lay_workspace
+from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
 from tests.world import REPOSITORY
 
 
 @pytest.fixture(scope="module")
 def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lay(tmp_path_factory.mktemp("new") / "mine", source=REPOSITORY).root
+    return lay_workspace(tmp_path_factory.mktemp("new") / "mine", source=REPOSITORY).root
 
 
 def test_it_has_all_that_a_run_needs(laid: Path) -> None:
@@ -23,7 +23,9 @@ def test_it_has_all_that_a_run_needs(laid: Path) -> None:
 
 
 def test_it_is_a_workspace_with_settings_that_hold(laid: Path) -> None:
-    assert load_params(Workspace.find(laid).params).data.model == load_params(REPOSITORY / "params.yaml").data.model
+    assert (
+        load_params(WorkspacePaths.find(laid).params).data.model == load_params(REPOSITORY / "params.yaml").data.model
+    )
 
 
 def test_it_is_committed_whole(laid: Path) -> None:
@@ -53,12 +55,12 @@ def test_tests_and_benchmarks_stay_behind(laid: Path) -> None:
 
 def test_a_folder_with_something_in_it_is_left_alone(laid: Path) -> None:
     with pytest.raises(BadInputError, match="not empty"):
-        lay(laid, source=REPOSITORY)
+        lay_workspace(laid, source=REPOSITORY)
 
 
 def test_a_folder_inside_a_repository_is_refused(laid: Path) -> None:
     with pytest.raises(RefusedError, match="inside the repository"):
-        lay(laid / "inner", source=REPOSITORY)
+        lay_workspace(laid / "inner", source=REPOSITORY)
 
 
 def test_a_secret_beside_the_code_is_not_committed_into_it(tmp_path: Path) -> None:
@@ -71,10 +73,10 @@ def test_a_secret_beside_the_code_is_not_committed_into_it(tmp_path: Path) -> No
     (source / ".env").write_text("PASSWORD=1\n")
 
     with pytest.raises(RefusedError, match=r"\.env .*looks like a secret"):
-        lay(tmp_path / "mine", source=source)
+        lay_workspace(tmp_path / "mine", source=source)
     assert not (tmp_path / "mine").exists()
 
 
 def test_without_a_checkout_it_says_what_is_needed(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"is no checkout of retrim .*--source CHECKOUT"):
-        lay(tmp_path / "new", source=tmp_path)
+        lay_workspace(tmp_path / "new", source=tmp_path)

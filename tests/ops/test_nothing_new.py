@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from retrim.core import bundle
-from retrim.core.former import Formers
-from retrim.ops import former
-from retrim.ops.check import Checked
-from retrim.ops.score import score
+from retrim.checking import previous_champions
+from retrim.checking.check import CheckOutcome
+from retrim.checking.score import score
+from retrim.decision.previous_champions import PreviousChampions
+from retrim.training import bundle
 from tests.ops.desk import Desk, copy_of, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
@@ -64,7 +64,7 @@ def test_with_nothing_new_no_model_is_loaded(desk: Desk, loads: list[str]) -> No
     assert record["landed"]["new"] == 0
     assert record["champion"] == 2
     assert record["formers"]["losses"].keys() == {"1"}
-    assert score(desk.house, now=desk.day(23)).as_record() | {"lacks": None} == {
+    assert score(desk.workspace, now=desk.day(23)).as_record() | {"lacks": None} == {
         "version": 2,
         "rows": 0,
         "written": 0,
@@ -75,12 +75,12 @@ def test_with_nothing_new_no_model_is_loaded(desk: Desk, loads: list[str]) -> No
     assert loads == []
 
 
-def kept(desk: Desk, checked: Checked) -> dict[str, Any]:
+def kept(desk: Desk, checked: CheckOutcome) -> dict[str, Any]:
     """What a check said, and all that it left in the store, without the digest of what formers rest on."""
     record = {**checked.record, "formers": {**checked.record["formers"], "rests_on": None}}
-    store, model = desk.house.store, desk.house.model
+    store, model = desk.workspace.store, desk.workspace.model
     rows = [(each.check, each.kind, each.batch, each.rows) for each in store.counted_rows(model)]
-    served = store.decisions(model)[:-1], sorted(desk.house.predictions.all_keys(model, version=2))
+    served = store.decisions(model)[:-1], sorted(desk.workspace.predictions.all_keys(model, version=2))
     return {"outcome": checked.outcome, "reason": checked.reason, "record": record, "rows": rows, "served": served}
 
 
@@ -91,7 +91,7 @@ def test_what_a_check_says_and_leaves_is_what_it_would_with_all_models_loaded(
     found = kept(desk, desk.check(23))
     assert loads == []
     with monkeypatch.context() as patch:
-        patch.setattr(former, "_digest", lambda *_, numbers=count(): f"another {next(numbers)}")
+        patch.setattr(previous_champions, "_digest", lambda *_, numbers=count(): f"another {next(numbers)}")
         anew = kept(slow, slow.check(23))
 
     assert loads == ["gbm", "gbm"]
@@ -100,9 +100,9 @@ def test_what_a_check_says_and_leaves_is_what_it_would_with_all_models_loaded(
 
 
 def test_what_a_former_champion_said_is_read_back_as_it_was(desk: Desk) -> None:
-    record = desk.house.store.decisions(desk.house.model, source="check")[-1].record["formers"]
+    record = desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].record["formers"]
 
-    assert Formers.from_record(record).as_record() == record
+    assert PreviousChampions.from_record(record).as_record() == record
     assert record["verdict"]["checks"]
 
 
@@ -120,7 +120,7 @@ def edited(desk: Desk) -> Desk:
 def test_former_champions_are_scored_anew_once_anything_changed_that_it_follows_from(
     desk: Desk, loads: list[str], changed: Callable[[Desk], Desk]
 ) -> None:
-    before = desk.house.store.decisions(desk.house.model, source="check")[-1].record["formers"]
+    before = desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].record["formers"]
     after = changed(desk).check(23).record["formers"]
 
     assert loads.count("gbm") == 2

@@ -8,14 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.core.policy.fitting import Scored
+from retrim.checking.mode import share_of_refit
+from retrim.decision.policy import FitLosses
 from retrim.errors import RefusedError
-from retrim.ops import policy
-from retrim.ops.mode import share_of_refit
-from retrim.ops.policy import Asked, Tried, backtest
-from retrim.ops.policy_fits import Work, read_log
-from retrim.ops.policy_report import facts, lines, write_page
-from retrim.ops.policy_set import set_policy
+from retrim.reports import policy
+from retrim.reports.policy import BacktestRequest, BacktestResult, FitInputs, backtest, read_log
+from retrim.reports.policy_report import facts, lines, set_policy, write_page
 from tests.ops.desk import START, Desk, make_desk
 from tests.test_command_line_doc import keys
 
@@ -28,7 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "train": {"windows": ["all", "sliding"]},
 }
 TURN = {"kind": "concept", "size": 4.0, "since": START + pd.Timedelta(16, "D")}
-NOTHING_ASKED = Asked(windows=None, since=None, prices=None, label_delay=None)
+NOTHING_ASKED = BacktestRequest(windows=None, since=None, prices=None, label_delay=None)
 Make = Callable[..., Desk]
 
 
@@ -39,19 +37,19 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
 
     def made(**dials: Any) -> Desk:
         changes = {**SMALL, **dials.pop("changes", {})}
-        desk = make_desk(tmp_path / f"house-{len(list(tmp_path.iterdir()))}", drift=TURN, changes=changes, **dials)
+        desk = make_desk(tmp_path / f"workspace-{len(list(tmp_path.iterdir()))}", drift=TURN, changes=changes, **dials)
         desk.land(desk.rows(0, 25), 25)
         return desk
 
     return made
 
 
-def tried(desk: Desk, asked: Asked = NOTHING_ASKED) -> Tried:
-    return backtest(desk.house, asked, now=desk.day(26))
+def tried(desk: Desk, asked: BacktestRequest = NOTHING_ASKED) -> BacktestResult:
+    return backtest(desk.workspace, asked, now=desk.day(26))
 
 
-def log_of(desk: Desk, done: Tried) -> Path:
-    return desk.house.workspace.policy / f"{done.digest}.jsonl"
+def log_of(desk: Desk, done: BacktestResult) -> Path:
+    return desk.workspace.paths.policy / f"{done.digest}.jsonl"
 
 
 def test_it_goes_on_where_it_was_killed(make: Make) -> None:
@@ -71,7 +69,7 @@ def test_what_was_fitted_is_not_fitted_again(make: Make) -> None:
     desk = make()
     log = log_of(desk, tried(desk))
     before = log.read_bytes()
-    tried(desk, Asked(windows=None, since=None, prices=(0.1, 7.0), label_delay=2))
+    tried(desk, BacktestRequest(windows=None, since=None, prices=(0.1, 7.0), label_delay=2))
 
     assert log.read_bytes() == before
 
@@ -85,7 +83,7 @@ def test_cores_change_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_record_says_of_every_policy_what_it_costs(make: Make) -> None:
     desk = make()
-    record, again = json.loads(json.dumps(tried(desk).as_record())), share_of_refit(desk.house)
+    record, again = json.loads(json.dumps(tried(desk).as_record())), share_of_refit(desk.workspace)
     names = [line["name"] for line in record["policies"]]
 
     assert again > 0  # what is promoted is fitted once more
@@ -119,14 +117,14 @@ def test_it_says_what_each_guard_stopped_and_what_the_account_would_cost_without
 
 
 def test_where_the_stream_turns_the_account_retrains_after_it(make: Make) -> None:
-    asked = Asked(windows=None, since=None, prices=(0.05,), label_delay=None)
+    asked = BacktestRequest(windows=None, since=None, prices=(0.05,), label_delay=None)
     line = next(line for line in tried(make(), asked).as_record()["policies"] if line["name"] == "account-0.05")
 
     assert [date for date in line["decided"] if date > "2024-01-17"] != []
 
 
 def test_prices_that_are_asked_for_are_those_of_the_account(make: Make) -> None:
-    done = tried(make(), Asked(windows=None, since=None, prices=(0.5, 3.0), label_delay=None))
+    done = tried(make(), BacktestRequest(windows=None, since=None, prices=(0.5, 3.0), label_delay=None))
 
     assert {line[0] for line in lines(done) if line[0].startswith("account")} == {
         "account-0.5",
@@ -137,7 +135,7 @@ def test_prices_that_are_asked_for_are_those_of_the_account(make: Make) -> None:
 
 def test_older_rows_are_left_out(make: Make) -> None:
     desk = make()
-    done = tried(desk, Asked(windows=None, since=desk.day(10), prices=None, label_delay=None))
+    done = tried(desk, BacktestRequest(windows=None, since=desk.day(10), prices=None, label_delay=None))
 
     assert done.rows == 15 * 24
     assert min(done.setting.moments) > desk.day(10)
@@ -153,9 +151,9 @@ def test_labels_that_come_with_their_rows_are_late_by_their_horizon(make: Make) 
 def test_steps_go_by_when_labels_were_due_also_where_windows_delay_them(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Work] = []
+    seen: list[FitInputs] = []
 
-    def none_is_fitted(work: Work, *said: object, **also: object) -> list[Scored]:
+    def none_is_fitted(work: FitInputs, *said: object, **also: object) -> list[FitLosses]:
         seen.append(work)
         raise RefusedError("enough was seen")
 
@@ -176,13 +174,13 @@ def test_windows_of_equal_time_are_as_long(make: Make) -> None:
 
 def test_a_history_that_is_too_short_says_what_to_do(make: Make) -> None:
     with pytest.raises(RefusedError, match="--windows"):
-        tried(make(), Asked(windows=50, since=None, prices=None, label_delay=None))
+        tried(make(), BacktestRequest(windows=50, since=None, prices=None, label_delay=None))
 
 
 def test_the_page_holds_the_answer_and_its_pictures(make: Make) -> None:
     desk = make()
     done = tried(desk)
-    page = write_page(desk.house, done)
+    page = write_page(desk.workspace, done)
     text = page.read_text(encoding="utf-8")
 
     assert done.choice.sentence.split(":")[0] in text
@@ -192,18 +190,18 @@ def test_the_page_holds_the_answer_and_its_pictures(make: Make) -> None:
 
 def test_the_same_result_writes_the_same_bytes(make: Make) -> None:
     desk = make()
-    first = write_page(desk.house, tried(desk)).read_bytes()
+    first = write_page(desk.workspace, tried(desk)).read_bytes()
 
-    assert write_page(desk.house, tried(desk)).read_bytes() == first
+    assert write_page(desk.workspace, tried(desk)).read_bytes() == first
 
 
 def test_what_was_tried_can_be_set(make: Make) -> None:
     desk = make()
     shipped = Path(__file__).resolve().parents[2] / "params.yaml"
-    desk.house.workspace.params.write_bytes(shipped.read_bytes())
-    write_page(desk.house, tried(desk))
-    set_policy(desk.house, "every-2")
-    text = desk.house.workspace.params.read_text(encoding="utf-8")
+    desk.workspace.paths.params.write_bytes(shipped.read_bytes())
+    write_page(desk.workspace, tried(desk))
+    set_policy(desk.workspace, "every-2")
+    text = desk.workspace.paths.params.read_text(encoding="utf-8")
 
     assert "  rules: [schedule] " in text
     assert "  every: 5D " in text  # two windows of two and a half days
@@ -211,4 +209,4 @@ def test_what_was_tried_can_be_set(make: Make) -> None:
 
 def test_where_labels_come_after_nearly_all_windows_nothing_is_said_of_retraining(make: Make) -> None:
     with pytest.raises(RefusedError, match="--label-delay"):
-        tried(make(), Asked(windows=None, since=None, prices=None, label_delay=4))
+        tried(make(), BacktestRequest(windows=None, since=None, prices=None, label_delay=4))

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from retrim.core.canonical import to_json
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.files import write_file
-from retrim.ops.house import House
-from retrim.ops.policy_set import NEWEST, edit, set_policy
-from retrim.paths import Workspace
+from retrim.lineage.workspace import Workspace
+from retrim.paths import WorkspacePaths
+from retrim.reports.policy_report import NEWEST, edit, set_policy
 from retrim.settings import Env, load_params
+from retrim.stats.canonical import to_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -29,10 +29,10 @@ TRIED = {
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def workspace(tmp_path: Path) -> Workspace:
     (tmp_path / "params.yaml").write_text(SHIPPED, encoding="utf-8")
     write_file(tmp_path / "var" / "policy" / NEWEST, to_json(TRIED))
-    return House(Workspace(tmp_path), load_params(tmp_path / "params.yaml"), Env())
+    return Workspace(WorkspacePaths(tmp_path), load_params(tmp_path / "params.yaml"), Env())
 
 
 def differing(before: str, after: str) -> list[tuple[str, str]]:
@@ -40,65 +40,65 @@ def differing(before: str, after: str) -> list[tuple[str, str]]:
     return [(old, new) for old, new in pairs if old != new]
 
 
-def test_only_the_lines_of_the_policy_change(house: House) -> None:
-    changed = set_policy(house, "always")
-    lines = differing(SHIPPED, house.workspace.params.read_text(encoding="utf-8"))
+def test_only_the_lines_of_the_policy_change(workspace: Workspace) -> None:
+    changed = set_policy(workspace, "always")
+    lines = differing(SHIPPED, workspace.paths.params.read_text(encoding="utf-8"))
 
     assert set(changed) == {"triggers.rules", "triggers.every", "triggers.loop_checks"}
     assert [new.split("#")[0].strip() for _, new in lines] == ["rules: [schedule]", "every: 12h", "loop_checks: 0"]
 
 
-def test_comments_stay_in_their_column(house: House) -> None:
-    set_policy(house, "account-0.25")
-    (line,) = differing(SHIPPED, house.workspace.params.read_text(encoding="utf-8"))
+def test_comments_stay_in_their_column(workspace: Workspace) -> None:
+    set_policy(workspace, "account-0.25")
+    (line,) = differing(SHIPPED, workspace.paths.params.read_text(encoding="utf-8"))
 
     assert [text.index("#") for text in line] == [line[0].index("#")] * 2
     assert line[0].split("#")[1] == line[1].split("#")[1]
 
 
-def test_the_file_says_what_the_policy_says(house: House) -> None:
-    set_policy(house, "account-0.25")
+def test_the_file_says_what_the_policy_says(workspace: Workspace) -> None:
+    set_policy(workspace, "account-0.25")
 
-    assert load_params(house.workspace.params).account.price == 0.25
+    assert load_params(workspace.paths.params).account.price == 0.25
 
 
-def test_a_key_within_braces_changes_alone(house: House) -> None:
-    set_policy(house, "performance-1sd")
-    band = load_params(house.workspace.params).triggers.band
+def test_a_key_within_braces_changes_alone(workspace: Workspace) -> None:
+    set_policy(workspace, "performance-1sd")
+    band = load_params(workspace.paths.params).triggers.band
 
     assert (band.unit, band.reach) == ("iqr", 1.0)
 
 
-def test_what_it_says_already_changes_nothing(house: House) -> None:
-    set_policy(house, "account-0.25")
-    once = house.workspace.params.read_bytes()
+def test_what_it_says_already_changes_nothing(workspace: Workspace) -> None:
+    set_policy(workspace, "account-0.25")
+    once = workspace.paths.params.read_bytes()
 
-    assert set_policy(house, "account-0.25") == {}
-    assert house.workspace.params.read_bytes() == once
+    assert set_policy(workspace, "account-0.25") == {}
+    assert workspace.paths.params.read_bytes() == once
 
 
-def test_a_policy_that_is_not_valid_leaves_the_file_alone(house: House) -> None:
+def test_a_policy_that_is_not_valid_leaves_the_file_alone(workspace: Workspace) -> None:
     with pytest.raises(RefusedError, match="would not be valid"):
-        set_policy(house, "nonsense")
+        set_policy(workspace, "nonsense")
 
-    assert house.workspace.params.read_text(encoding="utf-8") == SHIPPED
+    assert workspace.paths.params.read_text(encoding="utf-8") == SHIPPED
 
 
-def test_an_unknown_policy_names_those_that_were_tried(house: House) -> None:
+def test_an_unknown_policy_names_those_that_were_tried(workspace: Workspace) -> None:
     with pytest.raises(UnknownNameError, match=r"account-0\.25.*Did you mean 'always'"):
-        set_policy(house, "alway")
+        set_policy(workspace, "alway")
 
 
-def test_one_for_comparison_cannot_be_set(house: House) -> None:
+def test_one_for_comparison_cannot_be_set(workspace: Workspace) -> None:
     with pytest.raises(BadInputError, match="shown for comparison"):
-        set_policy(house, "psi")
+        set_policy(workspace, "psi")
 
 
-def test_without_a_backtest_it_says_what_to_do(house: House) -> None:
-    (house.workspace.policy / NEWEST).unlink()
+def test_without_a_backtest_it_says_what_to_do(workspace: Workspace) -> None:
+    (workspace.paths.policy / NEWEST).unlink()
 
     with pytest.raises(BadInputError, match="retrim policy backtest"):
-        set_policy(house, "always")
+        set_policy(workspace, "always")
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from retrim.adapters.landing import Landing
-from retrim.ops.cache_lock import using_cache
-from retrim.ops.house import open_house
+from retrim.adapters.landing_zone import Landing
+from retrim.lineage.locks import using_cache
+from retrim.lineage.workspace import open_workspace
 from tests.world import COMMAND, World, make_world
 
 
@@ -48,7 +48,7 @@ def test_a_command_closes_var_its_databases_and_landed_rows(world: World) -> Non
         check=True,
         capture_output=True,
     )
-    open_house(world.root).store.models()
+    open_workspace(world.root).store.models()
     landed = list((world.root / "var" / "landing").rglob("*.parquet"))
 
     assert done.returncode == 0
@@ -61,7 +61,7 @@ def test_a_command_closes_var_its_databases_and_landed_rows(world: World) -> Non
 def test_the_mlflow_database_is_closed_and_so_is_one_that_was_open(world: World) -> None:
     database = world.root / "var" / "mlflow.db"
     database.touch(0o666)
-    registry = open_house(world.root).registry
+    registry = open_workspace(world.root).registry
     registry.aliases()
 
     assert mode(database) == 0o600
@@ -70,7 +70,7 @@ def test_the_mlflow_database_is_closed_and_so_is_one_that_was_open(world: World)
 def test_the_copies_of_landed_rows_in_dvcs_cache_are_closed(world: World) -> None:
     cache = world.root / ".dvc" / "cache"
     cache.mkdir(exist_ok=True)
-    with using_cache(open_house(world.root)):
+    with using_cache(open_workspace(world.root)):
         pass
 
     assert mode(cache) == 0o700
@@ -88,6 +88,6 @@ def test_the_folder_of_a_database_elsewhere_stays_as_it_is(tmp_path: Path, monke
     shared.mkdir(0o755)
     world = make_world(tmp_path / "world", server="")
     monkeypatch.setenv("RETRIM_STORE_URL", f"sqlite:///{shared / 'retrim.db'}")
-    open_house(world.root).store.models()
+    open_workspace(world.root).store.models()
 
     assert (mode(shared), mode(shared / "retrim.db")) == (0o755, 0o600)

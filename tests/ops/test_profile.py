@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.look import Look
-from retrim.core.look.findings import findings
-from retrim.datasets.landed_rows import LandedRows
-from retrim.datasets.raw import read_raw
 from retrim.errors import BadInputError
-from retrim.ops import profile as ops
-from retrim.ops.init.desk import Wishes
-from retrim.ops.profile import landed_table, profile, write_page
-from retrim.ops.profile_raw import raw_table
+from retrim.onboarding import profile as ops
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.profile import landed_table, profile, raw_table, write_page
+from retrim.profile.findings import findings
+from retrim.profile.whole import TableProfile
+from retrim.reading.landed import LandedRows
+from retrim.reading.raw import read_raw
 from tests.ops.desk import Desk, make_desk, with_params
 from tests.ops.raw_tables import csv, table
 
@@ -31,19 +30,19 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 @pytest.fixture(scope="module")
-def look(desk: Desk) -> Look:
-    return profile(desk.house, as_of=desk.day(17), rows=50_000)
+def look(desk: Desk) -> TableProfile:
+    return profile(desk.workspace, as_of=desk.day(17), rows=50_000)
 
 
-def test_the_rows_are_those_that_had_landed_by_then(desk: Desk, look: Look) -> None:
-    before = landed_table(desk.house, as_of=desk.day(13))
+def test_the_rows_are_those_that_had_landed_by_then(desk: Desk, look: TableProfile) -> None:
+    before = landed_table(desk.workspace, as_of=desk.day(13))
 
     assert (before.rows, look.table.rows) == (12 * 24, 16 * 24)
     assert look.table.batches is not None
     assert sorted(set(look.table.batches.tolist())) == [0, 1]
 
 
-def test_a_column_is_that_of_the_assembled_table(desk: Desk, look: Look) -> None:
+def test_a_column_is_that_of_the_assembled_table(desk: Desk, look: TableProfile) -> None:
     rows = pd.concat([desk.rows(0, 12), desk.rows(12, 16)], ignore_index=True)
 
     assert look.table.column("level").tolist() == rows["level"].tolist()
@@ -52,7 +51,7 @@ def test_a_column_is_that_of_the_assembled_table(desk: Desk, look: Look) -> None
 def test_a_feature_from_the_past_is_looked_at_too(desk: Desk) -> None:
     past = {"entity": [], "ahead": None, "known_ahead": [], "features": [{"of": "level", "lag": 1}]}
     with_past = with_params(desk, data={"history": past})
-    made = landed_table(with_past.house, as_of=desk.day(17))
+    made = landed_table(with_past.workspace, as_of=desk.day(17))
 
     assert made.column("level lag 1").tolist()[1:] == made.column("level").tolist()[:-1]
 
@@ -62,7 +61,7 @@ def test_a_label_that_came_later_is_looked_at(tmp_path: Path) -> None:
     rows = desk.rows(0, 4)
     desk.land(rows.assign(outcome=float("nan")), 4)
     desk.land(rows.head(50), 5, kind="labels")
-    known = [landed_table(desk.house, as_of=desk.day(day)) for day in (4.5, 6)]
+    known = [landed_table(desk.workspace, as_of=desk.day(day)) for day in (4.5, 6)]
 
     assert [int(made.column("outcome").notna().sum()) for made in known] == [0, 50]
     assert [made.mature for made in known] == [0, 50]
@@ -73,44 +72,44 @@ def test_columns_are_read_a_few_at_a_time(desk: Desk, monkeypatch: pytest.Monkey
     inner = LandedRows.narrow
     monkeypatch.setattr(ops, "CELLS", 2 * 16 * 24)
     monkeypatch.setattr(LandedRows, "narrow", lambda rows, names: (read.append(list(names)), inner(rows, names))[1])
-    made = landed_table(desk.house, as_of=desk.day(17))
-    for name in desk.house.params.data.columns:
+    made = landed_table(desk.workspace, as_of=desk.day(17))
+    for name in desk.workspace.params.data.columns:
         made.column(name)
 
     assert max(map(len, read[1:])) == 2
 
 
-def test_the_champion_is_looked_at(look: Look) -> None:
+def test_the_champion_is_looked_at(look: TableProfile) -> None:
     assert look.champion is not None
     assert look.champion.version == 1
     assert sum(look.champion.shares.values()) == pytest.approx(1)
 
 
-def test_a_forbidden_column_has_no_values(look: Look) -> None:
+def test_a_forbidden_column_has_no_values(look: TableProfile) -> None:
     assert look.shown["number"].numbers is None
     assert look.shown["number"].hidden == "forbidden to the model"
 
 
 def test_before_anything_had_landed_is_bad_input(desk: Desk) -> None:
     with pytest.raises(BadInputError, match="no rows had landed by 2020"):
-        profile(desk.house, as_of=pd.Timestamp("2020-01-01", tz="UTC"), rows=10)
+        profile(desk.workspace, as_of=pd.Timestamp("2020-01-01", tz="UTC"), rows=10)
 
 
-def test_the_page_is_written_whole_and_alike(look: Look, tmp_path: Path) -> None:
+def test_the_page_is_written_whole_and_alike(look: TableProfile, tmp_path: Path) -> None:
     pages = [write_page(look, tmp_path / name).read_bytes() for name in ("a.html", "b.html")]
 
     assert pages[0] == pages[1]
     assert pages[0].startswith(b"<!DOCTYPE html>")
 
 
-def test_the_page_goes_into_no_folder_that_is_not_there(look: Look, tmp_path: Path) -> None:
+def test_the_page_goes_into_no_folder_that_is_not_there(look: TableProfile, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="lies in none"):
         write_page(look, tmp_path / "gone" / "a.html")
 
 
-def raw(frame: pd.DataFrame, target: str = "minutes", **wishes: object) -> Look:
-    made, notes = raw_table(read_raw(csv(frame), "table"), Wishes(target=target, model="own", **wishes))  # type: ignore[arg-type]
-    return ops.look_at(made, rows=1000, seed=7, threads=1, champion=None, prepared=(), given=notes)
+def raw(frame: pd.DataFrame, target: str = "minutes", **wishes: object) -> TableProfile:
+    made, notes = raw_table(read_raw(csv(frame), "table"), InitRequest(target=target, model="own", **wishes))  # type: ignore[arg-type]
+    return ops.profile_table(made, rows=1000, seed=7, threads=1, champion=None, prepared=(), given=notes)
 
 
 def test_a_raw_file_is_read_as_init_reads_it() -> None:

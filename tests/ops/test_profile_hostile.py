@@ -5,13 +5,12 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
-from retrim.adapters.look_page import html
-from retrim.core.look import look_at
-from retrim.core.look.page import page_of
-from retrim.datasets.raw import read_raw
 from retrim.errors import RetrimError
-from retrim.ops.init.desk import Wishes
-from retrim.ops.profile_raw import raw_table
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.profile import html, raw_table
+from retrim.profile.page import page_of
+from retrim.profile.whole import profile_table
+from retrim.reading.raw import read_raw
 from tests.ops.hostile_tables import hostile
 
 EXAMPLES = 6  # a page takes a second or two
@@ -22,10 +21,10 @@ def outcome(content: bytes, wishes: dict[str, Any]) -> str:
     """`page` where there is one, of bounded size and without a script; else the error, a line."""
     known = {name: value for name, value in wishes.items() if name in WANTED}
     try:
-        table, notes = raw_table(read_raw(content, "table"), Wishes(model="own", **known))
+        table, notes = raw_table(read_raw(content, "table"), InitRequest(model="own", **known))
     except RetrimError as error:
         return str(error)
-    look = look_at(table, rows=500, seed=7, threads=1, champion=None, prepared=(), given=notes)
+    look = profile_table(table, rows=500, seed=7, threads=1, champion=None, prepared=(), given=notes)
     page = html(page_of(look))
 
     assert json.loads(json.dumps(look.as_record()))

@@ -5,10 +5,10 @@ import json
 import pandas as pd
 import pytest
 
-from retrim.adapters.landing import Landing
-from retrim.datasets.landed import read_landed
+from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops.ingest import drop, land, quarantine_show, release
+from retrim.landing.ingest import drop_quarantined, land_batch, quarantine_show, release_quarantined
+from retrim.reading.landed import read_landed
 from tests.ops.counter import DAY, GOOD, HEAVY, NOW, Counter
 
 
@@ -43,7 +43,7 @@ def test_it_takes_the_time_that_is_given_whatever_landed_since(counter: Counter)
 def test_after_a_release_the_past_is_played_on(counter: Counter) -> None:
     held = counter.land(HEAVY)
     came = counter.now
-    release(held.batch, **counter.where, now=pd.Timestamp.now("UTC"), by="anna", reason="weighed again")
+    release_quarantined(held.batch, **counter.where, now=pd.Timestamp.now("UTC"), by="anna", reason="weighed again")
     counter.now = came
 
     assert counter.land(GOOD).outcome == "landed"
@@ -86,7 +86,7 @@ def test_offered_again_without_a_time_it_arrives_when_it_first_came(counter: Cou
     came = counter.now
     counter.land(GOOD)
     allow_any_weight(counter)
-    again = land(counter.file(HEAVY), **counter.where, now=None, correction=False)
+    again = land_batch(counter.file(HEAVY), **counter.where, now=None, correction=False)
 
     assert counter.arrivals()[again.batch] == came
 
@@ -189,6 +189,8 @@ def test_an_empty_reason_is_refused(counter: Counter) -> None:
     batch = counter.land(HEAVY).batch
 
     with pytest.raises(BadInputError, match="--reason"):
-        release(batch, workspace=counter.workspace, data=counter.data, now=counter.now, by="a test", reason=" ")
+        release_quarantined(
+            batch, workspace=counter.workspace, data=counter.data, now=counter.now, by="a test", reason=" "
+        )
     with pytest.raises(BadInputError, match="--reason"):
-        drop(batch, workspace=counter.workspace, now=counter.now, by="a test", reason="")
+        drop_quarantined(batch, workspace=counter.workspace, now=counter.now, by="a test", reason="")

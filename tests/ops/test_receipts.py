@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from retrim.adapters.signing import Keys
-from retrim.core.canonical import to_json
-from retrim.core.proof import Agreement, Output, agreement, from_top, pick, receipt_fields
+from retrim.decision.probation import Agreement, Output, agreement, from_top, pick, receipt_fields
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops.house import House
-from retrim.ops.receipts import read_record, verify_receipt
-from retrim.paths import Workspace
+from retrim.lineage.workspace import Workspace
+from retrim.paths import WorkspacePaths
+from retrim.release.versions import read_record, verify_receipt
 from retrim.settings import Env, Params
+from retrim.stats.canonical import to_json
 
 REPOSITORY = Path(__file__).parents[2]
 SAME = {"recorded": "linux-x86_64-python3.11.7", "here": "linux-x86_64-python3.11.7"}
@@ -39,30 +39,30 @@ def fields(**other: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def workspace(tmp_path: Path) -> Workspace:
     document = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
-    return House(Workspace(tmp_path / "workspace"), Params.model_validate(document), Env())
+    return Workspace(WorkspacePaths(tmp_path / "workspace"), Params.model_validate(document), Env())
 
 
 @pytest.fixture
-def file(house: House, tmp_path: Path) -> Path:
+def file(workspace: Workspace, tmp_path: Path) -> Path:
     path = tmp_path / "receipt.json"
-    path.write_bytes(to_json(Keys(house.workspace.keys).seal(fields())))
+    path.write_bytes(to_json(Keys(workspace.paths.keys).seal(fields())))
     return path
 
 
-def test_our_own_receipt_is_valid(house: House, file: Path) -> None:
-    found = verify_receipt(house, file, key=None)
+def test_our_own_receipt_is_valid(workspace: Workspace, file: Path) -> None:
+    found = verify_receipt(workspace, file, key=None)
 
     assert (found.whose, found.as_record()["version"], found.as_record()["identical"]) == ("ours", 3, True)
 
 
-def test_any_altered_byte_is_found(house: House, file: Path) -> None:
+def test_any_altered_byte_is_found(workspace: Workspace, file: Path) -> None:
     whole, passed = file.read_bytes(), []
     for place in range(0, len(whole), 3):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         try:
-            verify_receipt(house, file, key=None)
+            verify_receipt(workspace, file, key=None)
             passed.append(place)
         except (BadInputError, RefusedError):
             continue
@@ -71,25 +71,27 @@ def test_any_altered_byte_is_found(house: House, file: Path) -> None:
     assert [place for place in passed if whole[place : place + 1] not in (b"\n", b" ")] == []
 
 
-def test_a_changed_answer_is_named(house: House, file: Path) -> None:
+def test_a_changed_answer_is_named(workspace: Workspace, file: Path) -> None:
     record = json.loads(file.read_bytes())
     file.write_bytes(to_json({**record, "identical": False, "first_difference": "x"}))
 
     with pytest.raises(RefusedError, match="not what was signed: first_difference, identical;"):
-        verify_receipt(house, file, key=None)
+        verify_receipt(workspace, file, key=None)
 
 
-def test_a_key_that_stands_twice_is_refused(house: House, file: Path) -> None:
+def test_a_key_that_stands_twice_is_refused(workspace: Workspace, file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace('{\n "bundle"', '{\n "identical": false,\n "bundle"', 1), encoding="utf-8")
 
     with pytest.raises(BadInputError, match="a key that stands twice"):
-        verify_receipt(house, file, key=None)
+        verify_receipt(workspace, file, key=None)
 
 
-def test_another_workspaces_receipt_counts_only_if_trusted_or_given(house: House, file: Path, tmp_path: Path) -> None:
-    public = str(Keys(house.workspace.keys).public)
-    elsewhere = replace(house, workspace=Workspace(tmp_path / "elsewhere"))
+def test_another_workspaces_receipt_counts_only_if_trusted_or_given(
+    workspace: Workspace, file: Path, tmp_path: Path
+) -> None:
+    public = str(Keys(workspace.paths.keys).public)
+    elsewhere = replace(workspace, paths=WorkspacePaths(tmp_path / "elsewhere"))
     proof = elsewhere.params.proof.model_copy(update={"trusted_keys": (public,)})
     trusting = replace(elsewhere, params=elsewhere.params.model_copy(update={"proof": proof}))
     (tmp_path / "key.pub").write_text(f"{public}\n", encoding="utf-8")
@@ -100,33 +102,35 @@ def test_another_workspaces_receipt_counts_only_if_trusted_or_given(house: House
     assert verify_receipt(None, file, key=str(tmp_path / "key.pub")).whose == "given"
 
 
-def test_the_key_that_is_given_is_the_only_one_that_counts(house: House, file: Path, tmp_path: Path) -> None:
+def test_the_key_that_is_given_is_the_only_one_that_counts(workspace: Workspace, file: Path, tmp_path: Path) -> None:
     other = Keys(tmp_path / "other").public
 
     with pytest.raises(RefusedError, match="not by the key that was given"):
-        verify_receipt(house, file, key=str(other))
+        verify_receipt(workspace, file, key=str(other))
 
 
-def test_a_signed_record_of_another_kind_is_no_receipt(house: House, file: Path) -> None:
-    file.write_bytes(to_json(Keys(house.workspace.keys).seal({**fields(), "kind": "a letter"})))
+def test_a_signed_record_of_another_kind_is_no_receipt(workspace: Workspace, file: Path) -> None:
+    file.write_bytes(to_json(Keys(workspace.paths.keys).seal({**fields(), "kind": "a letter"})))
 
     with pytest.raises(BadInputError, match="no receipt of a rebuild: it is a 'a letter'"):
-        verify_receipt(house, file, key=None)
+        verify_receipt(workspace, file, key=None)
 
 
-def test_a_newer_format_is_not_guessed_at(house: House, file: Path) -> None:
-    file.write_bytes(to_json(Keys(house.workspace.keys).seal({**fields(), "format": 2})))
+def test_a_newer_format_is_not_guessed_at(workspace: Workspace, file: Path) -> None:
+    file.write_bytes(to_json(Keys(workspace.paths.keys).seal({**fields(), "format": 2})))
 
     with pytest.raises(BadInputError, match="has format 2; this retrim reads up to 1: use a newer one"):
-        verify_receipt(house, file, key=None)
+        verify_receipt(workspace, file, key=None)
 
 
 @pytest.mark.parametrize("other", [{"format": "2"}, {"predictions": None}, {"predictions": {}}])
-def test_a_signed_receipt_that_lacks_a_figure_is_bad_input(house: House, file: Path, other: dict[str, object]) -> None:
-    file.write_bytes(to_json(Keys(house.workspace.keys).seal({**fields(), **other})))
+def test_a_signed_receipt_that_lacks_a_figure_is_bad_input(
+    workspace: Workspace, file: Path, other: dict[str, object]
+) -> None:
+    file.write_bytes(to_json(Keys(workspace.paths.keys).seal({**fields(), **other})))
 
     with pytest.raises(BadInputError, match="lacks what a receipt says"):
-        verify_receipt(house, file, key=None)
+        verify_receipt(workspace, file, key=None)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff", b'{"a": NaN}', b"[" * 100_000])

@@ -3,7 +3,8 @@
 import pytest
 
 from retrim.errors import RefusedError
-from retrim.ops.release import live, rollback
+from retrim.release.release import rollback
+from retrim.release.versions import find_live_version
 from tests.ops.desk import Desk, make_desk
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
@@ -20,8 +21,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 def test_the_version_before_goes_live_again(desk: Desk) -> None:
-    rollback(desk.house, None, by="a test", reason="complaints", now=desk.day(13))
-    now_live = live(desk.house)
+    rollback(desk.workspace, None, by="a test", reason="complaints", now=desk.day(13))
+    now_live = find_live_version(desk.workspace)
 
     assert now_live is not None
     assert (now_live.version, now_live.previous, now_live.action) == (1, 2, "rollback")
@@ -29,6 +30,6 @@ def test_the_version_before_goes_live_again(desk: Desk) -> None:
 
 def test_what_the_gate_refused_does_not_go_live_by_a_rollback(desk: Desk) -> None:
     with pytest.raises(RefusedError, match="version 3 was never live, as the gate refused it; those that were: 1, 2"):
-        rollback(desk.house, 3, by="a test", reason="a back door", now=desk.day(13))
+        rollback(desk.workspace, 3, by="a test", reason="a back door", now=desk.day(13))
 
-    assert len(desk.house.store.releases("generated")) == 2
+    assert len(desk.workspace.store.releases("generated")) == 2

@@ -6,15 +6,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from retrim.adapters import git, git_notes
+from retrim.adapters import git
 from retrim.adapters.signing import Keys
 from retrim.errors import RefusedError
-from retrim.ops.arrival import clock
-from retrim.ops.house import House
-from retrim.ops.live import live, live_at, trusted_live
-from retrim.ops.recover import recover
-from retrim.ops.release import rollback
-from retrim.ops.release_log import keep_copies, release_log, verify_log
+from retrim.landing.ingest import clock
+from retrim.lineage.workspace import Workspace
+from retrim.release.release import rollback
+from retrim.release.versions import find_live_version, keep_copies, live_at, release_log, trusted_live, verify_log
+from retrim.retraining.recover import recover
 from tests.ops.desk import Desk, copy_of, make_desk
 from tests.proved import move
 
@@ -39,27 +38,27 @@ def desk(made: Desk, tmp_path: Path) -> Desk:
 
 
 def alter(desk: Desk, *statements: str) -> None:
-    with desk.house.store.begin() as connection:
+    with desk.workspace.store.begin() as connection:
         for statement in statements:
             connection.execute(sa.text(statement))
 
 
 def refuse(desk: Desk, what: str) -> None:
     """Holds that whoever verifies the log, or goes on from it, is told so."""
-    for use in (lambda: verify_log(desk.house, kept=None), lambda: trusted_live(desk.house)):
+    for use in (lambda: verify_log(desk.workspace, kept=None), lambda: trusted_live(desk.workspace)):
         with pytest.raises(RefusedError, match=ALTERED + what):
             use()
 
 
 def without_copies(desk: Desk, *numbers: int) -> None:
     for number in numbers:
-        git.git(desk.house.workspace.root, "tag", "-d", f"retrim/generated/log/{number}")
+        git.git(desk.workspace.paths.root, "tag", "-d", f"retrim/generated/log/{number}")
 
 
 def test_holds_as_it_was_written(desk: Desk) -> None:
-    found = verify_log(desk.house, kept=None)
+    found = verify_log(desk.workspace, kept=None)
 
-    assert (found.rows, found.in_git, found.head) == (3, 3, release_log(desk.house)[-1]["digest"])
+    assert (found.rows, found.in_git, found.head) == (3, 3, release_log(desk.workspace)[-1]["digest"])
 
 
 @pytest.mark.parametrize(
@@ -124,10 +123,10 @@ def test_a_head_that_was_taken_away_is_found(desk: Desk) -> None:
 
 
 def test_a_database_of_before_is_found(desk: Desk) -> None:
-    before = desk.house.workspace.var / "before.db"
-    shutil.copyfile(desk.house.workspace.var / "retrim.db", before)
-    rollback(desk.house, None, by="ines", reason="complaints", now=desk.day(13))
-    shutil.copyfile(before, desk.house.workspace.var / "retrim.db")
+    before = desk.workspace.paths.var / "before.db"
+    shutil.copyfile(desk.workspace.paths.var / "retrim.db", before)
+    rollback(desk.workspace, None, by="ines", reason="complaints", now=desk.day(13))
+    shutil.copyfile(before, desk.workspace.paths.var / "retrim.db")
 
     refuse(desk, "row 4 is gone")
 
@@ -137,35 +136,35 @@ def test_a_log_that_was_signed_anew_with_another_key_is_found(desk: Desk, tmp_pa
     at, stranger = "2024-01-20T00:00:00+00:00", Keys(tmp_path / "stranger")
     for version in (1, 2, 3):
         row = move("generated", version, at=at)
-        desk.house.store.add_release(row, expected=version - 1 or None, keys=stranger)
+        desk.workspace.store.add_release(row, expected=version - 1 or None, keys=stranger)
 
     refuse(desk, "row 1 was signed with ed25519:.*, a key that does not count here")
-    desk.house.keys.know([stranger.public])
+    desk.workspace.keys.know([stranger.public])
     refuse(desk, "row 1 is not the one of which a copy was kept")
 
 
 def test_a_row_in_the_name_of_another_key_is_found(desk: Desk, tmp_path: Path) -> None:
     row = move("generated", 1, at="2024-01-20T00:00:00+00:00", action="rollback")
-    desk.house.store.add_release(row, expected=3, keys=Keys(tmp_path / "stranger"))
+    desk.workspace.store.add_release(row, expected=3, keys=Keys(tmp_path / "stranger"))
 
     refuse(desk, "row 4 was signed with ed25519:")
 
 
 def test_what_an_earlier_key_of_the_workspace_signed_still_counts(desk: Desk) -> None:
-    desk.house.keys.file.unlink()
-    rollback(desk.house, None, by="ines", reason="complaints", now=desk.day(13))
+    desk.workspace.keys.file.unlink()
+    rollback(desk.workspace, None, by="ines", reason="complaints", now=desk.day(13))
 
-    assert verify_log(desk.house, kept=None).rows == 4
-    assert len({record["signer"] for record in release_log(desk.house)}) == 2
+    assert verify_log(desk.workspace, kept=None).rows == 4
+    assert len({record["signer"] for record in release_log(desk.workspace)}) == 2
 
 
 def test_a_digest_that_was_noted_before_must_still_be_there(desk: Desk) -> None:
-    noted = verify_log(desk.house, kept=None).head
+    noted = verify_log(desk.workspace, kept=None).head
     assert noted is not None
 
-    assert verify_log(desk.house, kept=noted).rows == 3
+    assert verify_log(desk.workspace, kept=noted).rows == 3
     with pytest.raises(RefusedError, match="the digest 000000000000 is not in the release log"):
-        verify_log(desk.house, kept="0" * 64)
+        verify_log(desk.workspace, kept="0" * 64)
 
 
 def test_the_next_move_after_the_last_row_was_taken_away_says_so(desk: Desk) -> None:
@@ -178,18 +177,18 @@ def test_the_next_move_after_the_last_row_was_taken_away_says_so(desk: Desk) -> 
 def test_a_mover_that_comes_second_adds_nothing(desk: Desk) -> None:
     row = move("generated", 1, at="2024-02-01T00:00:00+00:00", action="rollback")
     with pytest.raises(RefusedError, match="went live in the meantime"):
-        desk.house.store.add_release(row, expected=2, keys=desk.house.keys)
+        desk.workspace.store.add_release(row, expected=2, keys=desk.workspace.keys)
 
-    assert verify_log(desk.house, kept=None).rows == 3
+    assert verify_log(desk.workspace, kept=None).rows == 3
 
 
 def test_a_move_that_was_killed_before_its_copy_holds_and_recovery_writes_it(desk: Desk) -> None:
     without_copies(desk, 3)
-    before = verify_log(desk.house, kept=None)
-    recover(desk.house, now=desk.day(13))
+    before = verify_log(desk.workspace, kept=None)
+    recover(desk.workspace, now=desk.day(13))
 
     assert (before.rows, before.in_git) == (3, 2)
-    assert verify_log(desk.house, kept=None).in_git == 3
+    assert verify_log(desk.workspace, kept=None).in_git == 3
 
 
 def test_an_altered_row_gets_no_copy(desk: Desk) -> None:
@@ -197,22 +196,22 @@ def test_an_altered_row_gets_no_copy(desk: Desk) -> None:
     alter(desk, "UPDATE releases SET reason = 'x' WHERE sequence = 3")
 
     with pytest.raises(RefusedError, match=ALTERED + "row 3"):
-        keep_copies(desk.house)
+        keep_copies(desk.workspace)
 
 
 def test_the_copy_stands_beside_the_version_that_went_live(desk: Desk) -> None:
-    root = desk.house.workspace.root
+    root = desk.workspace.paths.root
     git.tag(root, "retrim/generated/v2", git.commit_files(root, [], "made", date="2024-01-11T00:00:00Z"), same=[])
-    rollback(desk.house, 2, by="ines", reason="complaints", now=desk.day(13))
+    rollback(desk.workspace, 2, by="ines", reason="complaints", now=desk.day(13))
 
     assert git.find_tag(root, "retrim/generated/log/4") == git.find_tag(root, "retrim/generated/v2")
-    assert '"actor": "ines"' in git_notes.read_all(root, "retrim/generated/log")["retrim/generated/log/4"]
+    assert '"actor": "ines"' in git.read_all(root, "retrim/generated/log")["retrim/generated/log/4"]
 
 
 def test_at_is_when_the_champion_moved_and_as_of_stands_beside_it(desk: Desk) -> None:
     before = clock()
-    rollback(desk.house, None, by="ines", reason="complaints", now=desk.day(13))
-    last = release_log(desk.house)[-1]
+    rollback(desk.workspace, None, by="ines", reason="complaints", now=desk.day(13))
+    last = release_log(desk.workspace)[-1]
 
     assert last["as_of"] == desk.day(13).isoformat()
     assert before.isoformat() <= last["at"] <= clock().isoformat()
@@ -220,17 +219,20 @@ def test_at_is_when_the_champion_moved_and_as_of_stands_beside_it(desk: Desk) ->
 
 @pytest.mark.parametrize(("day", "version"), [(9.9, None), (10.0, 1), (10.5, 1), (11.5, 2), (40.0, 3)])
 def test_says_what_was_live_at_a_moment(desk: Desk, day: float, version: int | None) -> None:
-    for found in (live_at(desk.house, desk.day(day)), live(desk.house, before=desk.day(day + 1 / 86400))):
+    for found in (
+        live_at(desk.workspace, desk.day(day)),
+        find_live_version(desk.workspace, before=desk.day(day + 1 / 86400)),
+    ):
         assert (None if found is None else found.version) == version
 
 
 def test_of_two_models_in_one_store_each_has_its_own_log(desk: Desk, tmp_path: Path) -> None:
     other = make_desk(tmp_path / "other", data={"model": "other"})
-    house = House(other.house.workspace, other.house.params, desk.house.env)
-    house.__dict__["store"] = desk.house.store
-    assert verify_log(house, kept=None).rows == 0
+    workspace = Workspace(other.workspace.paths, other.workspace.params, desk.workspace.env)
+    workspace.__dict__["store"] = desk.workspace.store
+    assert verify_log(workspace, kept=None).rows == 0
     alter(desk, "UPDATE releases SET model = 'other' WHERE sequence = 1")
 
     refuse(desk, "row 1 is gone")
     with pytest.raises(RefusedError, match="release log of other was altered: row 1"):
-        verify_log(house, kept=None)
+        verify_log(workspace, kept=None)

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from retrim.errors import RefusedError
-from retrim.ops.house import House
-from retrim.ops.release_log import verify_log
+from retrim.lineage.workspace import Workspace
+from retrim.release.versions import verify_log
 from tests.ops.desk import make_desk
 from tests.proved import move, pass_checks
 
@@ -24,21 +24,21 @@ COLUMNS = {
 AT = "2024-01-01T00:00:00+00:00"
 
 
-def house_with(folder: Path, moves: int) -> House:
-    house = make_desk(folder / "workspace").house
-    store, model = house.store, house.model
+def house_with(folder: Path, moves: int) -> Workspace:
+    workspace = make_desk(folder / "workspace").workspace
+    store, model = workspace.store, workspace.model
     for version in range(1, moves + 1):
         row = {"model": model, "version": version, "run": f"run-{version}", "tag": "", "as_of": AT, "made": AT}
         more = {"bundle": "", "model_sha256": "", "lineage": {}, "verdict": {"promote": True}}
         store.add_version({**row, **more})
         pass_checks(store, model, version, at=AT)
         row = move(model, version, at=AT, reason="größer")
-        store.add_release(row, expected=version - 1 or None, keys=house.keys)
-    return house
+        store.add_release(row, expected=version - 1 or None, keys=workspace.keys)
+    return workspace
 
 
 @pytest.fixture(scope="module", params=[1, 2, 5])
-def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> House:
+def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A log of one move, of two, and of five."""
     return house_with(tmp_path_factory.mktemp("log"), request.param)
 
@@ -56,12 +56,14 @@ def flipped(value: Any, place: int, mask: int) -> Any:
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), place=st.integers(0, 255), mask=st.integers(1, 255))
-def test_a_flipped_byte_anywhere_names_its_row(house: House, data: st.DataObject, place: int, mask: int) -> None:
-    verified = verify_log(house, kept=None).rows
+def test_a_flipped_byte_anywhere_names_its_row(
+    workspace: Workspace, data: st.DataObject, place: int, mask: int
+) -> None:
+    verified = verify_log(workspace, kept=None).rows
     table = data.draw(st.sampled_from(sorted(COLUMNS)))
     column = data.draw(st.sampled_from(COLUMNS[table]))
     number = verified if table == "release_heads" else data.draw(st.integers(1, verified))
-    database = sqlite3.connect(house.workspace.var / "retrim.db", isolation_level=None)
+    database = sqlite3.connect(workspace.paths.var / "retrim.db", isolation_level=None)
     database.execute("PRAGMA foreign_keys = OFF")
     kind, raw, row = database.execute(
         f"SELECT typeof({column}), CASE typeof({column}) WHEN 'text' THEN CAST({column} AS BLOB) ELSE {column} END, "
@@ -78,8 +80,8 @@ def test_a_flipped_byte_anywhere_names_its_row(house: House, data: st.DataObject
         assume(False)
     try:
         with pytest.raises(RefusedError, match="was altered: " + named):
-            verify_log(house, kept=None)
+            verify_log(workspace, kept=None)
     finally:
         database.execute(change, (raw, row))
         database.close()
-    assert verify_log(house, kept=None).rows == verified
+    assert verify_log(workspace, kept=None).rows == verified

@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from retrim.adapters.database import iso
 from retrim.adapters.schema import VERSIONS
-from retrim.adapters.store import iso
-from retrim.core.reference_rows import REFERENCE_ROWS
+from retrim.checking.previous_champions import restore_champions
 from retrim.errors import RefusedError
 from retrim.files import folder_digest
-from retrim.ops import release
-from retrim.ops.former import restore
-from retrim.ops.live import live
-from retrim.ops.release_checks import FIRST, check_stored, recorded, release_checks
+from retrim.gate.reference_rows import REFERENCE_ROWS
+from retrim.release import release
+from retrim.release.release import FIRST, check_stored, recorded, release_checks
+from retrim.release.versions import find_live_version
 from tests.ops.desk import REPOSITORY, Desk, copy_of, make_desk, with_params
 from tests.proved import move
 
@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     for day, promote in ((10, True), (11, True), (12, False), (13, False)):
         desk.make_version(day, promote=promote)
     verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": True, "reason": "as the test says"}
-    with desk.house.store.begin() as connection:
+    with desk.workspace.store.begin() as connection:
         connection.execute(sa.update(VERSIONS).where(VERSIONS.c.version == NEW).values(verdict=verdict))
     return desk
 
@@ -55,7 +55,7 @@ def spoil(desk: Desk, version: int) -> None:
 def record_bundle(desk: Desk, version: int) -> None:
     """Writes into the store that the bundle is what it is now."""
     digest = folder_digest(desk.shelf.folders[version])
-    with desk.house.store.begin() as connection:
+    with desk.workspace.store.begin() as connection:
         connection.execute(sa.update(VERSIONS).where(VERSIONS.c.version == version).values(bundle=digest))
 
 
@@ -71,21 +71,21 @@ def decide_to_restore(desk: Desk, version: int) -> str:
         "actor": "a test",
         "outcome": "restore",
     }
-    desk.house.store.add_decision({**row, "reason": "it leads", "record": record})
+    desk.workspace.store.add_decision({**row, "reason": "it leads", "record": record})
     return "check-14"
 
 
 WAYS: dict[str, Any] = {
-    "promote": lambda desk, n: release.promote(
-        desk.house, n, judged_against=2, by="a test", reason="x", now=desk.day(14)
+    "promote": lambda desk, n: release.promote_version(
+        desk.workspace, n, judged_against=2, by="a test", reason="x", now=desk.day(14)
     ),
     "make live": lambda desk, n: release.make_live(
-        desk.house, n, action="import", expected=2, by="a test", reason="x", now=desk.day(14)
+        desk.workspace, n, action="import", expected=2, by="a test", reason="x", now=desk.day(14)
     ),
-    "roll back": lambda desk, n: release.rollback(desk.house, n, by="a test", reason="x", now=desk.day(14)),
-    "restore": lambda desk, n: restore(desk.house, decide_to_restore(desk, n), now=desk.day(14)),
-    "the store": lambda desk, n: desk.house.store.add_release(
-        move("generated", n, at=iso(desk.day(14))), expected=2, keys=desk.house.keys
+    "roll back": lambda desk, n: release.rollback(desk.workspace, n, by="a test", reason="x", now=desk.day(14)),
+    "restore": lambda desk, n: restore_champions(desk.workspace, decide_to_restore(desk, n), now=desk.day(14)),
+    "the store": lambda desk, n: desk.workspace.store.add_release(
+        move("generated", n, at=iso(desk.day(14))), expected=2, keys=desk.workspace.keys
     ),
 }
 
@@ -95,7 +95,7 @@ def test_what_the_gate_refused_goes_live_in_no_way(desk: Desk, way: str) -> None
     with pytest.raises(RefusedError, match=r"gate refused it|refused by the gate|no verdict that promotes it"):
         WAYS[way](desk, 3)
 
-    now_live = live(desk.house)
+    now_live = find_live_version(desk.workspace)
     assert now_live is not None
     assert now_live.version == 2
 
@@ -108,7 +108,7 @@ def test_what_does_not_answer_its_reference_rows_goes_live_in_no_way(desk: Desk,
         RefusedError, match=r"never live|reference rows are answered to 1\.0e-06|not passed its release"
     ):
         WAYS[way](desk, NEW)
-    now_live = live(desk.house)
+    now_live = find_live_version(desk.workspace)
     assert now_live is not None
     assert now_live.version == 2
 
@@ -124,15 +124,15 @@ def test_what_was_live_before_and_does_not_answer_any_more_goes_live_in_no_way(d
         ):
             WAYS[way](desk, 1)
 
-    now_live = live(desk.house)
+    now_live = find_live_version(desk.workspace)
     assert now_live is not None
     assert now_live.version == 2
 
 
 def test_a_version_that_passes_goes_live_and_its_checks_are_kept_once(desk: Desk) -> None:
-    release.promote(desk.house, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
-    again = release_checks(desk.house, NEW, now=desk.day(20))
-    now_live = live(desk.house)
+    release.promote_version(desk.workspace, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
+    again = release_checks(desk.workspace, NEW, now=desk.day(20))
+    now_live = find_live_version(desk.workspace)
 
     assert now_live is not None
     assert now_live.version == NEW
@@ -156,8 +156,8 @@ def test_a_budget_that_is_broken_refuses_the_promotion_and_is_kept(
 ) -> None:
     tight = with_params(desk, release=budget)
     with pytest.raises(RefusedError, match=f"version {NEW} cannot go live: "):
-        release.promote(tight.house, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
-    found = recorded(desk.house, NEW, FIRST)
+        release.promote_version(tight.workspace, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
+    found = recorded(desk.workspace, NEW, FIRST)
 
     assert found is not None
     assert [check["name"] for check in found.record["checks"] if not check["passed"]] == [name]
@@ -167,12 +167,12 @@ def test_a_budget_that_is_broken_refuses_the_promotion_and_is_kept(
 def test_a_rollback_is_not_held_up_by_a_budget(desk: Desk) -> None:
     tight = with_params(desk, release={"most_mb": 1e-6})
 
-    assert release.rollback(tight.house, 1, by="a test", reason="complaints", now=desk.day(14)).version == 1
+    assert release.rollback(tight.workspace, 1, by="a test", reason="complaints", now=desk.day(14)).version == 1
 
 
 def test_what_a_rollback_tested_is_kept(desk: Desk) -> None:
-    release.rollback(desk.house, 1, by="a test", reason="complaints", now=desk.day(14))
-    found = recorded(desk.house, 1, f"rollback {iso(desk.day(14))}")
+    release.rollback(desk.workspace, 1, by="a test", reason="complaints", now=desk.day(14))
+    found = recorded(desk.workspace, 1, f"rollback {iso(desk.day(14))}")
 
     assert found is not None
     assert found.record["passed"]
@@ -184,22 +184,22 @@ def test_a_bundle_older_than_reference_rows_is_rolled_back_to_but_not_promoted(d
         record_bundle(desk, version)
 
     with pytest.raises(RefusedError, match="its bundle has no reference rows"):
-        release.promote(desk.house, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
-    assert release.rollback(desk.house, 1, by="a test", reason="complaints", now=desk.day(14)).version == 1
+        release.promote_version(desk.workspace, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
+    assert release.rollback(desk.workspace, 1, by="a test", reason="complaints", now=desk.day(14)).version == 1
 
 
 def test_a_process_that_takes_too_long_is_ended_and_refuses(desk: Desk) -> None:
-    found = check_stored(with_params(desk, release={"load_seconds": 0.01}).house, 2)
+    found = check_stored(with_params(desk, release={"load_seconds": 0.01}).workspace, 2)
 
     assert [check.name for check in found.checks if not check.passed] == ["loads", "reference rows"]
     assert "it had not answered after 0.01 s" in found.reason
 
 
 def test_what_was_judged_against_another_champion_goes_live_in_no_way(desk: Desk) -> None:
-    release.rollback(desk.house, 1, by="a test", reason="complaints", now=desk.day(14))
+    release.rollback(desk.workspace, 1, by="a test", reason="complaints", now=desk.day(14))
 
     with pytest.raises(RefusedError, match="version 4 was judged against champion 2, and by now 1 is live"):
-        release.promote(desk.house, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
+        release.promote_version(desk.workspace, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
 
 
 def calls(name: str) -> set[str]:
@@ -214,7 +214,7 @@ def calls(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", ["add_release", "set_alias", "drop_alias"])
 def test_one_file_alone_moves_what_is_live(name: str) -> None:
-    assert calls(name) == {"src/retrim/ops/release.py"}
+    assert calls(name) == {"src/retrim/release/release.py"}
 
 
 def test_nobody_writes_a_release_row_but_the_store() -> None:

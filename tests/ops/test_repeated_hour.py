@@ -5,11 +5,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.core.reading import PLAIN, ReadingParams
-from retrim.core.table import DataParams
-from retrim.datasets.landed import read_landed
-from retrim.ops.ingest import Landed, land, land_labels
-from retrim.paths import Workspace
+from retrim.landing.ingest import Landed, land_batch, land_labels
+from retrim.paths import WorkspacePaths
+from retrim.reading.landed import read_landed
+from retrim.table.data import DataParams
+from retrim.table.reading import PLAIN, ReadingParams
 from tests.conftest import SHOP
 
 NOW = pd.Timestamp("2024-11-10", tz="UTC")
@@ -23,7 +23,7 @@ QUARTERS = tuple(f"02:{minute:02d}" for minute in (0, 15, 30, 45))
 class Hand:
     """Hands files in whose times are those of clocks in Berlin."""
 
-    def __init__(self, workspace: Workspace, data: DataParams, reading: ReadingParams) -> None:
+    def __init__(self, workspace: WorkspacePaths, data: DataParams, reading: ReadingParams) -> None:
         self.workspace, self.data, self.reading, self.now = workspace, data, reading, NOW
 
     def land(self, frame: pd.DataFrame, *, labels: bool = False, correction: bool = False) -> Landed:
@@ -31,7 +31,7 @@ class Hand:
         path = self.workspace.root / "batch.csv"
         frame.to_csv(path, index=False)
         how: dict[str, Any] = {"workspace": self.workspace, "data": self.data, "reading": self.reading}
-        return (land_labels if labels else land)(path, now=self.now, correction=correction, **how)
+        return (land_labels if labels else land_batch)(path, now=self.now, correction=correction, **how)
 
     def times(self) -> list[str]:
         """Events of what has landed, in the order in which it lies there."""
@@ -49,12 +49,12 @@ class Hand:
         return {key[:16]: price for key, price in zip(found["_key"], found["price"], strict=True)}
 
 
-def hand(workspace: Workspace, *, reading: ReadingParams = BERLIN, **changes: Any) -> Hand:
+def hand(workspace: WorkspacePaths, *, reading: ReadingParams = BERLIN, **changes: Any) -> Hand:
     return Hand(workspace, DataParams.model_validate({**SHOP, "key": ["at"], **changes}), reading)
 
 
 @pytest.fixture
-def berlin(shop_workspace: Workspace) -> Hand:
+def berlin(shop_workspace: WorkspacePaths) -> Hand:
     return hand(shop_workspace)
 
 
@@ -95,7 +95,7 @@ def test_a_source_that_sorts_by_local_time_is_told_apart_by_the_order_of_equal_o
 
 
 @pytest.mark.parametrize("by", ["at", "country"])
-def test_rows_of_several_series_are_told_apart_each_by_itself(shop_workspace: Workspace, by: str) -> None:
+def test_rows_of_several_series_are_told_apart_each_by_itself(shop_workspace: WorkspacePaths, by: str) -> None:
     berlin = hand(shop_workspace, key=["country", "at"])
     both = pd.concat([rows(*HOURS), rows(*HOURS, country="DE", first=4)])
     landed = berlin.land(both.sort_values(by, kind="stable"))
@@ -105,7 +105,9 @@ def test_rows_of_several_series_are_told_apart_each_by_itself(shop_workspace: Wo
 
 
 @pytest.mark.parametrize("by", ["at", "country"])
-def test_rows_without_a_key_are_told_apart_where_every_hour_has_as_many(shop_workspace: Workspace, by: str) -> None:
+def test_rows_without_a_key_are_told_apart_where_every_hour_has_as_many(
+    shop_workspace: WorkspacePaths, by: str
+) -> None:
     berlin = hand(shop_workspace, key=[])
     both = pd.concat([rows("00:00", *HOURS, "04:00"), rows("00:00", *HOURS, "04:00", country="DE", first=6)])
     berlin.land(both.sort_values(by, kind="stable"))
@@ -113,14 +115,14 @@ def test_rows_without_a_key_are_told_apart_where_every_hour_has_as_many(shop_wor
     assert [berlin.times().count(time) for time in UTC] == [2, 2, 2, 2]
 
 
-def test_rows_that_a_number_names_are_told_apart_by_their_order_too(shop_workspace: Workspace) -> None:
+def test_rows_that_a_number_names_are_told_apart_by_their_order_too(shop_workspace: WorkspacePaths) -> None:
     berlin = hand(shop_workspace, key=["order"])
     berlin.land(rows("00:00", *HOURS))
 
     assert berlin.times()[1:] == list(UTC)
 
 
-def test_events_that_share_a_minute_are_of_one_hour(shop_workspace: Workspace) -> None:
+def test_events_that_share_a_minute_are_of_one_hour(shop_workspace: WorkspacePaths) -> None:
     berlin = hand(shop_workspace, key=["order"])
     berlin.land(rows("01:05", "01:50", "02:10", "02:10", "02:40", "03:30"))
 
@@ -128,7 +130,7 @@ def test_events_that_share_a_minute_are_of_one_hour(shop_workspace: Workspace) -
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 1, 3)])
-def test_a_declared_column_says_which_is_which(shop_workspace: Workspace, order: tuple[int, ...]) -> None:
+def test_a_declared_column_says_which_is_which(shop_workspace: WorkspacePaths, order: tuple[int, ...]) -> None:
     said = {"zone": "Europe/Berlin", "skip": ["clock"], "repeated": {"at": {"column": "clock", "later": ["winter"]}}}
     berlin = hand(shop_workspace, reading=ReadingParams.model_validate({**PLAIN.model_dump(), **said}))
     frame = rows(*HOURS, clock=["summer", "summer", "winter", "winter"]).iloc[list(order)]
@@ -151,7 +153,7 @@ def test_stored_times_are_told_apart_too(berlin: Hand) -> None:
     frame.assign(at=pd.to_datetime(frame["at"])).to_parquet(path)
     how: dict[str, Any] = {"workspace": berlin.workspace, "data": berlin.data, "reading": berlin.reading}
 
-    assert land(path, now=NOW, correction=False, **how).outcome == "landed"
+    assert land_batch(path, now=NOW, correction=False, **how).outcome == "landed"
     assert berlin.times() == list(UTC)
 
 
@@ -168,7 +170,7 @@ def test_a_third_row_of_that_hour_is_there_twice(berlin: Hand) -> None:
     assert berlin.land(rows("02:00", first=9)).outcome == "quarantined"
 
 
-def test_labels_of_that_hour_go_to_the_row_of_their_place(shop_workspace: Workspace) -> None:
+def test_labels_of_that_hour_go_to_the_row_of_their_place(shop_workspace: WorkspacePaths) -> None:
     berlin = hand(shop_workspace, labels="later")
     berlin.land(rows(*HOURS).drop(columns="price"))
     landed = berlin.land(pd.DataFrame({"at": rows(*HOURS)["at"], "price": [1, 2, 3, 4]}), labels=True)
@@ -177,7 +179,7 @@ def test_labels_of_that_hour_go_to_the_row_of_their_place(shop_workspace: Worksp
     assert berlin.labels() == dict(zip(UTC, [1, 2, 3, 4], strict=True))
 
 
-def test_labels_that_come_one_by_one_go_to_the_earlier_row_first(shop_workspace: Workspace) -> None:
+def test_labels_that_come_one_by_one_go_to_the_earlier_row_first(shop_workspace: WorkspacePaths) -> None:
     berlin = hand(shop_workspace, labels="later")
     berlin.land(rows(*HOURS).drop(columns="price"))
     for price in (1, 2):
@@ -207,7 +209,7 @@ def test_a_correction_of_one_of_the_two_has_to_say_which(berlin: Hand) -> None:
     assert (berlin.values()[UTC[1]], berlin.values()[UTC[2]]) == (1, 7)
 
 
-def test_a_label_that_was_due_in_that_hour_is_due_after_its_event(shop_workspace: Workspace) -> None:
+def test_a_label_that_was_due_in_that_hour_is_due_after_its_event(shop_workspace: WorkspacePaths) -> None:
     columns = {**SHOP["columns"], "due": {"type": "time", "role": "due"}}
     berlin = hand(shop_workspace, columns=columns, label_horizon=None)
     landed = berlin.land(rows(*HOURS, due=["2024-10-27 02:00"] * 3 + ["2024-10-27 03:00"]))

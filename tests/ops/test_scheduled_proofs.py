@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from retrim.machine import platform_tag
-from retrim.ops import proof as op
+from retrim.retraining import reproduce as op
 
 
 def test_a_version_of_another_python_is_not_picked_as_it_cannot_be_rebuilt_here(
@@ -20,16 +20,16 @@ def test_a_version_of_another_python_is_not_picked_as_it_cannot_be_rebuilt_here(
     versions = [version(number, here if number == 7 else "linux-x86_64-python2.7.18") for number in range(1, 12)]
     store = SimpleNamespace(versions=lambda _: versions, envelopes=lambda *_, **__: [], runs=lambda *_, **__: [])
     params = SimpleNamespace(proof=SimpleNamespace(scheduled=True))
-    house: Any = SimpleNamespace(model="bike", store=store, params=params)
+    workspace: Any = SimpleNamespace(model="bike", store=store, params=params)
     picked: list[int] = []
 
     def prove(_house: Any, number: int, **_: Any) -> Any:
         picked.append(number)
         return SimpleNamespace(rebuilt=SimpleNamespace(identical=True))
 
-    monkeypatch.setattr(op, "prove", prove)
+    monkeypatch.setattr(op, "prove_rebuild", prove)
     for week in range(20):
         now = pd.Timestamp("2024-01-07T03:00", tz="UTC") + week * pd.Timedelta("7D")
-        op.prove_scheduled(house, now=now, say=str)
+        op.prove_scheduled(workspace, now=now, say=str)
 
     assert set(picked) == {7}

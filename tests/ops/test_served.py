@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrim.answers import status_record
-from retrim.core.metrics import row_losses
-from retrim.core.view import FeatureView
-from retrim.ops.champion import stored
-from retrim.ops.known import known
-from retrim.ops.served import in_classes
+from retrim.checking.probe import in_classes
+from retrim.cli.answers import status_record
+from retrim.features.view import FeatureView
+from retrim.landing.as_of_view import read_as_of
+from retrim.release.versions import load_stored_version
+from retrim.stats.metrics import row_losses
 from tests.cured import Cure
 from tests.ops.desk import START, Desk, copy_of, make_desk
 from tests.typed import sit_at_desk
@@ -28,7 +28,7 @@ ROW = 230  # of day 10: predicted by version 1 on day 12, its label is due on da
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Version 1 predicts on day 12; labels are due three days after the event, so two days of rows wait for theirs."""
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "house", drift=CONCEPT, data=LATER)
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", drift=CONCEPT, data=LATER)
     desk.land(desk.rows(0, 10), 10)
     desk.make_version(10)
     desk.land(desk.rows(10, 12), 12)
@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 @pytest.fixture(scope="module")
 def made_anew(made: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Version 2 went live on day 12 and has predicted the same rows."""
-    desk = copy_of(made, tmp_path_factory.mktemp("anew") / "house")
+    desk = copy_of(made, tmp_path_factory.mktemp("anew") / "workspace")
     desk.make_version(12)
     desk.check(12.5)
     return desk
@@ -47,30 +47,30 @@ def made_anew(made: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 @pytest.fixture
 def desk(made: Desk, tmp_path: Path) -> Desk:
-    return copy_of(made, tmp_path / "house")
+    return copy_of(made, tmp_path / "workspace")
 
 
 @pytest.fixture
 def anew(made_anew: Desk, tmp_path: Path) -> Desk:
-    return copy_of(made_anew, tmp_path / "house")
+    return copy_of(made_anew, tmp_path / "workspace")
 
 
 def change(desk: Desk, statement: str, *values: Any) -> None:
     """What somebody did to the database by hand."""
-    with closing(sqlite3.connect(desk.house.workspace.var / "retrim.db")) as database, database:
+    with closing(sqlite3.connect(desk.workspace.paths.var / "retrim.db")) as database, database:
         assert database.execute(statement, values).rowcount >= 1
 
 
 def alerts(desk: Desk) -> list[str]:
-    return [row.text for row in desk.house.store.alerts(desk.house.model) if row.kind == "skew"]
+    return [row.text for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "skew"]
 
 
 def mean_loss(desk: Desk, version: int) -> float:
     """A version's on the rows whose labels were due on day 13, as it predicts them now."""
-    table = known(desk.house, as_of=desk.day(20))
+    table = read_as_of(desk.workspace, as_of=desk.day(20))
     rows = table.only(table.times["_event"].between(desk.day(9), desk.day(10), inclusive="right")).read()
-    predictor = stored(desk.house, version).predictor
-    losses = row_losses(desk.house.params.judge.loss, predictor.view.actual(rows), predictor.predict(rows))
+    predictor = load_stored_version(desk.workspace, version).predictor
+    losses = row_losses(desk.workspace.params.judge.loss, predictor.view.actual(rows), predictor.predict(rows))
     return float(losses.mean())
 
 
@@ -81,7 +81,7 @@ def test_a_label_that_matures_after_a_new_champion_measures_what_the_old_one_ser
     record = anew.check(13).record
 
     assert record["champion"] == 2
-    assert anew.house.predictions.predicted(anew.house.model, version=2, keys=[str(ROW)]) == {str(ROW)}
+    assert anew.workspace.predictions.predicted(anew.workspace.model, version=2, keys=[str(ROW)]) == {str(ROW)}
     assert record["served"]["by_version"] == {"1": 24}
     assert record["loss"] == pytest.approx(mean_loss(anew, 1))
     assert record["loss"] != pytest.approx(mean_loss(anew, 2))
@@ -93,7 +93,7 @@ def test_the_account_goes_on_with_the_live_champion(anew: Desk) -> None:
 
 def test_without_a_stored_prediction_rows_are_predicted_again_and_counted(desk: Desk) -> None:
     change(desk, "delete from predictions where key = ?", str(ROW))
-    before = desk.house.store.decisions(desk.house.model)[-1].record
+    before = desk.workspace.store.decisions(desk.workspace.model)[-1].record
     record = desk.check(13).record
 
     # What matured by day 12 had been predicted on that day: too late.
@@ -135,7 +135,7 @@ def test_an_altered_prediction_is_measured_shows_as_skew_and_alerts(which: str, 
     assert skew["largest"] > 1
     assert record["loss"] > mean_loss(desk, 1) + 1
     assert [f"retrim explain '{ROW}@1'" in text for text in alerts(desk)] == [True]
-    assert status_record(desk.house, now=desk.day(13))["served"]["skew"] == skew
+    assert status_record(desk.workspace, now=desk.day(13))["served"]["skew"] == skew
 
 
 @pytest.mark.cures(

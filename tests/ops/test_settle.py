@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from retrim.answers import decision_record, status_record
+from retrim.checking.check import acknowledge
+from retrim.cli.answers import decision_record, status_record
 from retrim.errors import BadInputError, RefusedError
-from retrim.ops.settle import settle
 from tests.ops.desk import START, Desk, make_desk
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
@@ -27,7 +27,7 @@ def beat(desk: Desk, day: float, *, level: float) -> Any:
 def desk(tmp_path: Path) -> Desk:
     """A drift that a promotion did not end: it is held on day 14."""
     made = make_desk(
-        tmp_path / "house",
+        tmp_path / "workspace",
         drift={"kind": "none", "size": 0.0, "since": START},
         changes={
             "triggers": LEVEL,
@@ -44,12 +44,12 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def status(desk: Desk, day: float) -> dict[str, Any]:
-    return status_record(desk.house, now=desk.day(day))
+    return status_record(desk.workspace, now=desk.day(day))
 
 
 def test_it_is_kept_who_settled_what_when_and_why(desk: Desk) -> None:
-    done = settle(desk.house, reason="a fair in town", by="ines", now=desk.day(14.5))
-    record = decision_record(desk.house, done.id)
+    done = acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(14.5))
+    record = decision_record(desk.workspace, done.id)
 
     assert (record["source"], record["outcome"], record["by"]) == ("settlement", "settled", "ines")
     assert record["reason"] == "a fair in town"
@@ -62,16 +62,16 @@ def test_it_is_kept_who_settled_what_when_and_why(desk: Desk) -> None:
 
 def test_the_held_check_and_the_status_show_the_answer(desk: Desk) -> None:
     before = status(desk, 14.5)
-    settle(desk.house, reason="a fair in town", by="ines", now=desk.day(14.5))
+    acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(14.5))
     after = status(desk, 14.5)
 
     assert (before["held"], before["settled"]) == (True, None)
     assert (after["held"], after["settled"]["by"], after["settled"]["rules"]) == (False, "ines", ["drift"])
-    assert decision_record(desk.house, "2024-01-15T00:00")["answered"]["reason"] == "a fair in town"
+    assert decision_record(desk.workspace, "2024-01-15T00:00")["answered"]["reason"] == "a fair in town"
 
 
 def test_the_alarm_is_answered_while_it_stays_up(desk: Desk) -> None:
-    settle(desk.house, reason="a fair in town", by="ines", now=desk.day(14.5))
+    acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(14.5))
     checked = beat(desk, 16, level=-6)
 
     assert (checked.outcome, checked.record["held"], checked.record["settled"]) == ("none", [], ["drift"])
@@ -79,7 +79,7 @@ def test_the_alarm_is_answered_while_it_stays_up(desk: Desk) -> None:
 
 
 def test_an_alarm_that_comes_up_again_is_a_new_one(desk: Desk) -> None:
-    settle(desk.house, reason="a fair in town", by="ines", now=desk.day(14.5))
+    acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(14.5))
     quiet = beat(desk, 16, level=0)
     again = beat(desk, 18, level=-6)
 
@@ -99,7 +99,7 @@ def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Pa
     desk.land(desk.rows(0, 10), 10)
     desk.make_version(10)
     held = beat(desk, 12, level=6)
-    settle(desk.house, reason="a fair in town", by="ines", now=desk.day(12))
+    acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(12))
     after = beat(desk, 14, level=6)
 
     assert (held.outcome, held.record["held"]) == ("held", [])  # no rule is named: everything is a person's
@@ -115,7 +115,7 @@ def test_a_timetable_settled_after_refusals_is_due_again_a_span_later(tmp_path: 
     desk.make_version(10)
     desk.make_version(11, promote=False)
     held = beat(desk, 14, level=0)
-    settle(desk.house, reason="the gate was right", by="ines", now=desk.day(14))
+    acknowledge(desk.workspace, reason="the gate was right", by="ines", now=desk.day(14))
 
     assert [held.outcome, *(beat(desk, day, level=0).outcome for day in (16, 18))] == ["held", "none", "retrain"]
 
@@ -129,25 +129,25 @@ def test_refused_runs_are_counted_anew(tmp_path: Path) -> None:
     desk.make_version(10)
     desk.make_version(11, promote=False)
     held = beat(desk, 12, level=0)
-    settle(desk.house, reason="the gate was right", by="ines", now=desk.day(12))
+    acknowledge(desk.workspace, reason="the gate was right", by="ines", now=desk.day(12))
     after = beat(desk, 14, level=0)
 
     assert (held.outcome, after.outcome) == ("held", "retrain")
 
 
 def test_where_nothing_is_held_there_is_nothing_to_settle(desk: Desk) -> None:
-    settle(desk.house, reason="a fair in town", by="ines", now=desk.day(14.5))
+    acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(14.5))
 
     with pytest.raises(RefusedError, match="nothing is held: the last check"):
-        settle(desk.house, reason="again", by="ines", now=desk.day(14.6))
+        acknowledge(desk.workspace, reason="again", by="ines", now=desk.day(14.6))
 
 
 @pytest.mark.parametrize(("reason", "by"), [(" ", "ines"), ("a fair", "")])
 def test_a_reason_and_a_name_are_needed(desk: Desk, reason: str, by: str) -> None:
     with pytest.raises(BadInputError, match="say in a few words why"):
-        settle(desk.house, reason=reason, by=by, now=desk.day(14.5))
+        acknowledge(desk.workspace, reason=reason, by=by, now=desk.day(14.5))
 
 
 def test_an_answer_before_the_check_is_refused(desk: Desk) -> None:
     with pytest.raises(BadInputError, match="answers go forward"):
-        settle(desk.house, reason="a fair in town", by="ines", now=desk.day(13))
+        acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(13))

@@ -10,36 +10,36 @@ from pathlib import Path
 import pytest
 
 from retrim.errors import RefusedError
-from retrim.ops.house import House
-from retrim.ops.signs import clear, drop, held, is_alive, left_behind, take, was_taken
-from retrim.paths import Workspace
+from retrim.lineage.locks import clear_lock, drop_lock, held_locks, is_alive, left_behind, take_lock, was_taken
+from retrim.lineage.workspace import Workspace
+from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLDER = """
 import sys
 from pathlib import Path
-from retrim.ops.house import House
-from retrim.ops.signs import take
-from retrim.paths import Workspace
+from retrim.lineage.workspace import Workspace
+from retrim.lineage.locks import take_lock
+from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
-house = House(Workspace(Path(sys.argv[1])), load_params(Path(sys.argv[2])), Env())
-sign = take(house, sys.argv[3])
+workspace = Workspace(WorkspacePaths(Path(sys.argv[1])), load_params(Path(sys.argv[2])), Env())
+sign = take_lock(workspace, sys.argv[3])
 print("held", flush=True)
 sys.stdin.readline()
 """
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(Workspace(tmp_path), load_params(ROOT / "params.yaml"), Env())
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(WorkspacePaths(tmp_path), load_params(ROOT / "params.yaml"), Env())
 
 
 @contextmanager
-def holder(house: House, name: str) -> "Iterator[subprocess.Popen[str]]":
+def holder(workspace: Workspace, name: str) -> "Iterator[subprocess.Popen[str]]":
     """Another process that holds a sign until it is killed."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(house.workspace.root), str(ROOT / "params.yaml"), name],
+        [sys.executable, "-c", HOLDER, str(workspace.paths.root), str(ROOT / "params.yaml"), name],
         env={"PYTHONPATH": str(ROOT / "src")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -54,51 +54,51 @@ def holder(house: House, name: str) -> "Iterator[subprocess.Popen[str]]":
         process.communicate()
 
 
-def test_a_sign_is_alive_while_it_is_held_and_gone_after(house: House) -> None:
-    with held(house, "run-a"):
-        during = is_alive(house, "run-a")
+def test_a_sign_is_alive_while_it_is_held_and_gone_after(workspace: Workspace) -> None:
+    with held_locks(workspace, "run-a"):
+        during = is_alive(workspace, "run-a")
 
     assert during
-    assert not is_alive(house, "run-a")
-    assert not was_taken(house, "run-a")
+    assert not is_alive(workspace, "run-a")
+    assert not was_taken(workspace, "run-a")
 
 
-def test_a_sign_is_given_back_after_an_error_too(house: House) -> None:
-    with pytest.raises(RuntimeError), held(house, "run-a"):
+def test_a_sign_is_given_back_after_an_error_too(workspace: Workspace) -> None:
+    with pytest.raises(RuntimeError), held_locks(workspace, "run-a"):
         raise RuntimeError
 
-    assert not was_taken(house, "run-a")
+    assert not was_taken(workspace, "run-a")
 
 
-def test_a_sign_that_another_process_holds_is_refused_with_its_number(house: House) -> None:
-    with holder(house, "run-a") as process, pytest.raises(RefusedError, match=f"process {process.pid}"):
-        take(house, "run-a")
+def test_a_sign_that_another_process_holds_is_refused_with_its_number(workspace: Workspace) -> None:
+    with holder(workspace, "run-a") as process, pytest.raises(RefusedError, match=f"process {process.pid}"):
+        take_lock(workspace, "run-a")
 
 
-def test_a_killed_process_leaves_its_sign_behind_and_another_can_take_it(house: House) -> None:
-    with holder(house, "run-a") as process:
-        before = left_behind(house, "run-")
+def test_a_killed_process_leaves_its_sign_behind_and_another_can_take_it(workspace: Workspace) -> None:
+    with holder(workspace, "run-a") as process:
+        before = left_behind(workspace, "run-")
         process.send_signal(signal.SIGKILL)
         process.wait()
 
         assert before == []
-        assert left_behind(house, "run-") == ["run-a"]
-        drop(house, "run-a", take(house, "run-a"))
-        assert left_behind(house, "run-") == []
+        assert left_behind(workspace, "run-") == ["run-a"]
+        drop_lock(workspace, "run-a", take_lock(workspace, "run-a"))
+        assert left_behind(workspace, "run-") == []
 
 
-def test_looking_at_a_sign_neither_makes_nor_takes_it(house: House) -> None:
-    house.workspace.runs.mkdir(parents=True)
-    alive = is_alive(house, "run-a")
+def test_looking_at_a_sign_neither_makes_nor_takes_it(workspace: Workspace) -> None:
+    workspace.paths.runs.mkdir(parents=True)
+    alive = is_alive(workspace, "run-a")
 
     assert not alive
-    assert not was_taken(house, "run-a")
+    assert not was_taken(workspace, "run-a")
 
 
-def test_signs_of_others_are_not_among_those_left_behind(house: House) -> None:
+def test_signs_of_others_are_not_among_those_left_behind(workspace: Workspace) -> None:
     for name in ("run-a", "flow-b"):
-        take(house, name).close()
+        take_lock(workspace, name).close()
 
-    assert left_behind(house, "flow-") == ["flow-b"]
-    clear(house, "flow-b")
-    assert left_behind(house, "flow-") == []
+    assert left_behind(workspace, "flow-") == ["flow-b"]
+    clear_lock(workspace, "flow-b")
+    assert left_behind(workspace, "flow-") == []

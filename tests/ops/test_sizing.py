@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from retrim.adapters import git
-from retrim.core.preview import too_few_rows
-from retrim.core.resample import error_parts
-from retrim.ops import rooms
-from retrim.ops.shown import shown_before
+from retrim.checking.history import shown_before
+from retrim.decision.probe import too_few_rows
+from retrim.retraining import run_directory
+from retrim.stats.bootstrap import error_parts
 from tests.ops.desk import START, Desk, make_desk
 
 pytestmark = pytest.mark.slow  # every test makes a champion with the stages
@@ -25,7 +25,7 @@ DAYS = (14, 16, 18)
 
 def checked(folder: Path, *, changes: dict[str, Any], drift: dict[str, Any] | None = CONCEPT) -> Desk:
     """A desk with a version as of day 10, and three checks of two days each."""
-    desk = make_desk(folder / "house", drift=drift, changes=changes)
+    desk = make_desk(folder / "workspace", drift=drift, changes=changes)
     desk.land(desk.rows(0, 10), 10)
     desk.make_version(10)
     for day in DAYS:
@@ -40,23 +40,25 @@ def pins(monkeypatch: pytest.MonkeyPatch) -> Pins:
 
     def opened(desk: Desk, *, mode: str = "refit", by_account: bool = True) -> dict[str, Any]:
         kept: dict[str, Any] = {}
-        monkeypatch.setattr(rooms.pipeline, "open_room", lambda *_, **given: kept.update(given["pins"]))
-        monkeypatch.setattr(rooms, "pinned_code", lambda *_: {})
+        monkeypatch.setattr(run_directory.dvc, "open_stage_session", lambda *_, **given: kept.update(given["pins"]))
+        monkeypatch.setattr(run_directory, "pinned_code", lambda *_: {})
         taken = git.Snapshot("a" * 40, ())
-        rooms.open_room(desk.house, "one", as_of=desk.day(18), mode=mode, taken=taken, by_account=by_account)
+        run_directory.open_run_directory(
+            desk.workspace, "one", as_of=desk.day(18), mode=mode, taken=taken, by_account=by_account
+        )
         return kept
 
     return opened
 
 
 def newest(desk: Desk) -> dict[str, Any]:
-    return desk.house.store.decisions(desk.house.model, source="check")[-1].record
+    return desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].record
 
 
 def test_a_clear_gain_is_judged_on_fewer_rows_and_the_preview_takes_as_many(tmp_path: Path, pins: Pins) -> None:
     desk = checked(tmp_path, changes={**DEAR, **EASY})
     size, record = pins(desk)["size"], newest(desk)
-    (life,) = shown_before(desk.house, 1, record["shown"]["of"])[-1:]
+    (life,) = shown_before(desk.workspace, 1, record["shown"]["of"])[-1:]
     blocks = size["rows"] // len(error_parts(48, block_rows=6)[0])
     gains = [1 - each[-blocks:].mean() / life.champion[-blocks:].mean() for each in life.refits.values()]
 
@@ -74,7 +76,7 @@ def test_a_run_that_the_account_did_not_start_is_asked_for_more(tmp_path: Path, 
 
 
 def test_before_any_probe_the_setting_says_how_many_judge(tmp_path: Path, pins: Pins) -> None:
-    desk = make_desk(tmp_path / "house")
+    desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 18), 18)
     first = pins(desk, mode="search", by_account=False)
     desk.make_version(18)

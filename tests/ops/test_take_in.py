@@ -8,14 +8,13 @@ from unittest.mock import Mock
 import pandas as pd
 import pytest
 
-from retrim.core.made import APART
-from retrim.core.table import assemble
-from retrim.datasets.landed import facts_of, read_landed
 from retrim.errors import BadInputError
-from retrim.ops.alerts import tell_suspicious
-from retrim.ops.inbox import TAKEN, take
-from retrim.ops.ingest import Landed, land, quarantine_show, release
-from retrim.ops.take_in import large_file, take_in
+from retrim.landing.inbox import TAKEN, large_file, take_from_inbox, take_in
+from retrim.landing.ingest import Landed, land_batch, quarantine_show, release_quarantined
+from retrim.lineage.workspace import tell_suspicious
+from retrim.reading.landed import facts_of, read_landed
+from retrim.table.data import assemble
+from retrim.table.derived_columns import APART
 from tests.ops.desk import Desk, make_desk, with_params
 
 PIECE_MB = 0.002
@@ -27,7 +26,7 @@ BOUND = '{"column": "level", "max_value": 1000}'
 def fresh(folder: Path, **changes: Any) -> Desk:
     """A desk at which a file of more than `PIECE_MB` megabytes is large."""
     desk = make_desk(folder, changes={"batches": {"look": False, "piece_mb": PIECE_MB}}, **changes)
-    suite = desk.house.workspace.root / desk.house.params.data.suite
+    suite = desk.workspace.paths.root / desk.workspace.params.data.suite
     suite.parent.mkdir()
     suite.write_text(SUITE % BOUND, encoding="utf-8")
     return desk
@@ -35,28 +34,28 @@ def fresh(folder: Path, **changes: Any) -> Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    return fresh(tmp_path / "house")
+    return fresh(tmp_path / "workspace")
 
 
 def file_of(desk: Desk, frame: pd.DataFrame, name: str = "history.csv") -> Path:
-    path = desk.house.workspace.root / name
+    path = desk.workspace.paths.root / name
     frame.to_csv(path, index=False)
     return path
 
 
 def hand_in(desk: Desk, path: Path, **how: Any) -> list[Landed]:
     asked = {"now": desk.day(DAYS), "labels": False, "correction": False, **how}
-    return list(take_in(desk.house, path, large=large_file(desk.house, path), **asked))
+    return list(take_in(desk.workspace, path, large=large_file(desk.workspace, path), **asked))
 
 
 def table(desk: Desk) -> pd.DataFrame:
     """All that has landed, without the names of the batches."""
-    found = assemble(*read_landed(desk.house.landing.root), desk.house.params.data, as_of=desk.day(99))
+    found = assemble(*read_landed(desk.workspace.landing.root), desk.workspace.params.data, as_of=desk.day(99))
     return found.drop(columns=["_batch", "_arrived"], errors="ignore")
 
 
 def tree(desk: Desk) -> dict[str, bytes]:
-    root = desk.house.landing.root
+    root = desk.workspace.landing.root
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("rows-*.parquet*")}
 
 
@@ -73,12 +72,12 @@ class TestAFileInPieces:
 
     def test_says_of_each_batch_which_part_it_is(self, desk: Desk) -> None:
         path = file_of(desk, desk.rows(0, DAYS))
-        large = large_file(desk.house, path)
+        large = large_file(desk.workspace, path)
         parts = [landed.part for landed in hand_in(desk, path)]
 
         assert large is not None
         assert [part.number for part in parts if part] == list(range(1, len(large.counts) + 1))
-        assert {facts_of(batch.path).of for batch in desk.house.landing.batches()} == {large.of}
+        assert {facts_of(batch.path).of for batch in desk.workspace.landing.batches()} == {large.of}
 
     def test_lands_once(self, desk: Desk) -> None:
         path = file_of(desk, desk.rows(0, DAYS))
@@ -94,11 +93,11 @@ class TestAFileInPieces:
         other = fresh(tmp_path / "other")
         for each in (desk, other):
             file_of(each, desk.rows(0, DAYS))
-        path = desk.house.workspace.root / "history.csv"
+        path = desk.workspace.paths.root / "history.csv"
         how: dict[str, Any] = {"now": desk.day(DAYS), "labels": False, "correction": False}
-        begun = list(islice(take_in(desk.house, path, large=large_file(desk.house, path), **how), 2))
+        begun = list(islice(take_in(desk.workspace, path, large=large_file(desk.workspace, path), **how), 2))
         outcomes = [each.outcome for each in hand_in(desk, path)]
-        hand_in(other, other.house.workspace.root / "history.csv")
+        hand_in(other, other.workspace.paths.root / "history.csv")
 
         assert outcomes == ["already"] * len(begun) + ["landed"] * (len(outcomes) - 2)
         assert tree(desk) == tree(other)
@@ -133,7 +132,7 @@ class TestAFileInPieces:
         desk = with_params(fresh(tmp_path / "made"), reading={"arrival": "at"})
         frame = desk.rows(0, DAYS)
         hand_in(desk, file_of(desk, frame.drop(columns="at")))
-        rows = read_landed(desk.house.landing.root)[0].sort_values("number")
+        rows = read_landed(desk.workspace.landing.root)[0].sort_values("number")
 
         assert rows["at"].max() == desk.day(DAYS)
         assert (rows["at"].diff().dropna() == APART).all()
@@ -163,7 +162,7 @@ class TestAFaultyPiece:
     def test_is_kept_under_the_rows_that_it_has(self, broken: tuple[Desk, int, list[Landed]]) -> None:
         desk, at, batches = broken
         (held,) = (each for each in batches if each.outcome == "quarantined")
-        entry = quarantine_show(desk.house.workspace, held.batch)
+        entry = quarantine_show(desk.workspace.paths, held.batch)
         part = held.part
 
         assert part is not None
@@ -183,8 +182,8 @@ class TestAFaultyPiece:
     def test_is_a_piece_still_when_it_is_released(self, broken: tuple[Desk, int, list[Landed]]) -> None:
         desk, _, batches = broken
         (held,) = (each for each in batches if each.outcome == "quarantined")
-        params, workspace = desk.house.params, desk.house.workspace
-        landed = release(
+        params, workspace = desk.workspace.params, desk.workspace.paths
+        landed = release_quarantined(
             held.batch, workspace=workspace, data=params.data, now=desk.day(DAYS + 1), by="a test", reason="so it was"
         )
 
@@ -225,10 +224,10 @@ def test_labels_land_in_pieces_too(tmp_path: Path) -> None:
 
 
 def test_the_inbox_takes_a_large_file_whole(desk: Desk) -> None:
-    inbox = desk.house.workspace.inbox
+    inbox = desk.workspace.paths.inbox
     inbox.mkdir(parents=True)
     desk.rows(0, DAYS).to_csv(inbox / "history.csv", index=False)
-    landed = list(take(desk.house, now=desk.day(DAYS)))
+    landed = list(take_from_inbox(desk.workspace, now=desk.day(DAYS)))
 
     assert len(landed) > 5
     assert [path.name for path in inbox.iterdir()] == [TAKEN]
@@ -238,10 +237,10 @@ def test_an_ordinary_batch_is_not_taken_for_cut_short_after_a_file_in_pieces(tmp
     desk = with_params(fresh(tmp_path / "look"), batches={"look": True, "piece_mb": 0.05})
     history = hand_in(desk, file_of(desk, desk.rows(0, 192)), now=desk.day(192))
     path = file_of(desk, desk.rows(192, 193), "day.csv")
-    params = desk.house.params
-    landed = land(
+    params = desk.workspace.params
+    landed = land_batch(
         path,
-        workspace=desk.house.workspace,
+        workspace=desk.workspace.paths,
         data=params.data,
         now=desk.day(193),
         correction=False,
@@ -259,7 +258,7 @@ def test_a_suspicious_batch_lands_and_raises_an_alert(tmp_path: Path) -> None:
     hand_in(desk, file_of(desk, desk.rows(0, 40)), now=desk.day(40))
     rows = desk.rows(40, 48).assign(level=lambda rows: rows["level"].mask(rows.index % 2 == 0))
     (landed,) = hand_in(desk, file_of(desk, rows, "week.csv"), now=desk.day(48))
-    (told,) = desk.house.store.alerts(desk.house.model)
+    (told,) = desk.workspace.store.alerts(desk.workspace.model)
 
     assert (landed.outcome, landed.verdict) == ("landed", "suspicious")
     assert told.kind == "suspicious batch"
@@ -275,17 +274,17 @@ def test_a_suspicious_batch_whose_alert_was_lost_to_a_kill_is_told_at_the_next_c
     rows = desk.rows(40, 48).assign(level=lambda rows: rows["level"].mask(rows.index % 2 == 0))
     week = file_of(desk, rows, "week.csv")
     with monkeypatch.context() as killed:
-        killed.setattr("retrim.ops.take_in.tell_suspicious", Mock(side_effect=KeyboardInterrupt))
+        killed.setattr("retrim.landing.inbox.tell_suspicious", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             hand_in(desk, week, now=desk.day(48))
-    assert desk.house.store.alerts(desk.house.model) == []
+    assert desk.workspace.store.alerts(desk.workspace.model) == []
 
     if next_command == "ingest":
         hand_in(desk, week, now=desk.day(49))
     else:
-        tell_suspicious(desk.house, now=desk.day(49))  # as `check` and `maintain` do
-    (told,) = desk.house.store.alerts(desk.house.model)
-    (batch,) = [batch for batch in desk.house.landing.standing() if batch.suspicious]
+        tell_suspicious(desk.workspace, now=desk.day(49))  # as `check` and `maintain` do
+    (told,) = desk.workspace.store.alerts(desk.workspace.model)
+    (batch,) = [batch for batch in desk.workspace.landing.standing() if batch.suspicious]
 
     assert told.text.startswith(f"{batch.batch} landed; ")
     assert "batches.skip: [level]" in told.text

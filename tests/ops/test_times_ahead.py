@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.table import DataParams
-from retrim.ops.ingest import Landed
+from retrim.landing.ingest import Landed
+from retrim.table.data import DataParams
 from tests.conftest import SHOP
 from tests.ops.counter import DAY, GOOD, HEADER, Counter
 from tests.ops.raw_tables import csv, hours, looked_at, said, table

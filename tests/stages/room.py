@@ -9,30 +9,27 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.core.agreement import AgreementParams
-from retrim.core.backtest import BacktestParams
-from retrim.core.canonical import to_json
-from retrim.core.contest import FormerParams
-from retrim.core.contributions import ExplainParams
-from retrim.core.decide import DecideParams
-from retrim.core.drift.alarms import AlarmParams
-from retrim.core.drift.joint import JointParams
-from retrim.core.drift.profile import ProfileParams
-from retrim.core.fairness.params import FairnessParams
-from retrim.core.frames import to_parquet
-from retrim.core.gate import GateParams
-from retrim.core.keyed import row_keys
-from retrim.core.metrics import JudgeParams
-from retrim.core.prepare import PrepareParams
-from retrim.core.slices import SliceParams
-from retrim.core.table import DataParams
-from retrim.core.training import TrainParams
-from retrim.core.tuning import TuneParams
-from retrim.core.windows import SplitParams
-from retrim.datasets.synthetic import data_section, generate
+from retrim.drift.alarms import AlarmParams
+from retrim.drift.joint import JointParams
+from retrim.drift.profile import ProfileParams
+from retrim.drift.slices import SliceParams
+from retrim.features.fitted import PrepareParams
 from retrim.files import folder_digest, read_folder, write_file, write_folder
+from retrim.gate.agreement import AgreementParams
+from retrim.gate.previous_champions import PreviousChampionParams
+from retrim.gate.verdict import GateParams
 from retrim.paths import NO_CHAMPION, Paths
+from retrim.reading.synthetic import data_section, generate
 from retrim.stages import backtest, compare, features, train, tune
+from retrim.stats.canonical import to_json, to_parquet
+from retrim.stats.metrics import JudgeParams
+from retrim.stats.windows import SplitParams
+from retrim.table.data import DataParams, row_keys
+from retrim.training.contributions import ExplainParams
+from retrim.training.decision_threshold import DecideParams
+from retrim.training.groups import FairnessParams
+from retrim.training.recipe import BacktestParams, TrainParams
+from retrim.training.tuning import TuneParams
 from tests.fairness import settings as fairness_settings
 from tests.gates import settings as gate_settings
 
@@ -190,7 +187,7 @@ class Room:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
-            self.section("former", FormerParams),
+            self.section("former", PreviousChampionParams),
             self.settings["release"]["reference_rows"],
             self.section("slices", SliceParams),
             self.section("explain", ExplainParams),

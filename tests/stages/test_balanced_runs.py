@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrim.core.bundle import load_predictor, predicting
 from retrim.errors import BadInputError
 from retrim.settings import load_params
+from retrim.training.bundle import load_predictor, predicting
 from tests.stages.room import Room, make_room, stream
 from tests.stages.whole import assert_whole
 

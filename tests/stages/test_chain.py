@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.bundle import load_predictor
-from retrim.core.canonical import to_json
-from retrim.core.view import order_digest
 from retrim.errors import BadInputError, RefusedError
+from retrim.features.view import order_digest
+from retrim.stats.canonical import to_json
+from retrim.training.bundle import load_predictor
 from tests.stages.room import Room, make_room, stream
 
 ROWS = 480

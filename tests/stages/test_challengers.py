@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from retrim.core.bundle import load_predictor
+from retrim.training.bundle import load_predictor
 from tests.stages.room import SETTINGS, Room, make_room, stream
 
 ROWS = 480

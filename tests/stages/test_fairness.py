@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim import screens
-from retrim.core.bundle import load_predictor
-from retrim.core.frames import from_parquet
+from retrim.cli import render
+from retrim.cli.version_screens import show_fairness
 from retrim.errors import BadInputError
-from retrim.fairness_screen import show_fairness
+from retrim.stats.canonical import from_parquet
+from retrim.training.bundle import load_predictor
 from tests.stages.unfair import VALUES, UnfairRoom, make_unfair_room, unfair_stream
 
 ROWS = 1600
@@ -171,7 +171,7 @@ def test_nothing_is_said_of_groups_where_none_are_declared(tmp_path: Path) -> No
 def test_the_screen_shows_each_group_before_and_after(
     by_thresholds: UnfairRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(screens.OUT, "width", 120)
+    monkeypatch.setattr(render.OUT, "width", 120)
     shown = {
         "version": 1,
         "fairness": by_thresholds.record("verdict/fairness.json"),
@@ -179,7 +179,7 @@ def test_the_screen_shows_each_group_before_and_after(
         "checks": [],
         "notes": ["a note"],
     }
-    with screens.OUT.capture() as captured:
+    with render.OUT.capture() as captured:
         show_fairness(shown)
     lines = captured.get().splitlines()
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.bundle import load_predictor
-from retrim.core.training import fit_recipe
 from retrim.errors import BadInputError
+from retrim.training.bundle import load_predictor
+from retrim.training.recipe import fit_recipe
 from tests.stages.room import Room, make_room, stream
 
 ROWS = 480

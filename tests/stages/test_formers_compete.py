@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.core.bundle import predicting
-from retrim.core.canonical import to_json
+from retrim.stats.canonical import to_json
+from retrim.training.bundle import predicting
 from tests.fairness import settings as fairness_settings
 from tests.stages.room import Room, make_room, stream
 

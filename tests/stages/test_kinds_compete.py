@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.bundle import load_predictor
-from retrim.core.explanation import explain_row
-from retrim.core.own_code import trust
 from retrim.errors import BadInputError
 from retrim.files import folder_digest
-from retrim.ops.release_checks import ask_fresh
+from retrim.release.release import ask_fresh
 from retrim.templates import own_model
+from retrim.training.bundle import load_predictor
+from retrim.training.contributions import explain_row
+from retrim.training.custom_code import trust
 from tests.cured import Cure
 from tests.stages.room import Room, make_room, stream
 from tests.stages.whole import assert_whole

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 import retrim
-from retrim.core.canonical import to_json
 from retrim.errors import BadInputError
 from retrim.files import write_file, write_folder
 from retrim.stages import backtest, compare, features, train, tune
-from retrim.stages._room import check_pins, main
+from retrim.stages._common import check_pins, main
+from retrim.stats.canonical import to_json
 from tests.stages.room import Room, make_room, stream
 
 STAGES = [backtest, compare, features, train, tune]

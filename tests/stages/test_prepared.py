@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.bundle import load_predictor
-from retrim.core.explanation import explain_row
-from retrim.core.view import FeatureView
-from retrim.core.windows import part_of
+from retrim.features.view import FeatureView
 from retrim.stages.tune import _laid
+from retrim.stats.windows import part_of
+from retrim.training.bundle import load_predictor
+from retrim.training.contributions import explain_row
 from tests.stages.room import Room, make_room, stream
 
 ROWS = 480

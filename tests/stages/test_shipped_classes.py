@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrim.core.table import DataParams
-from retrim.datasets.catalogue import DATASETS
+from retrim.reading.shipped import DATASETS
+from retrim.table.data import DataParams
 from tests.stages.room import Room, make_room
 from tests.stages.whole import assert_whole
 from tests.world import REPOSITORY

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.canonical import to_json
-from retrim.core.gate import Shown
 from retrim.files import write_file
+from retrim.gate.support import ShownEvidence
+from retrim.stats.canonical import to_json
 from tests.stages.room import Room, make_room, stream
 
 ROWS = 480
@@ -25,7 +25,9 @@ def shown(until: pd.Timestamp) -> dict[str, Any]:
     """Forty blocks that end by then, on which refits were better."""
     events = list(pd.date_range(end=until, periods=40, freq="1h"))
     saved = 0.2 + np.random.default_rng(1).normal(0, 0.1, 40)
-    return Shown.of_rows(events, np.ones(40), {"all": 1 - saved, "sliding": 1 - saved}, block_rows=1).as_record()
+    return ShownEvidence.of_rows(
+        events, np.ones(40), {"all": 1 - saved, "sliding": 1 - saved}, block_rows=1
+    ).as_record()
 
 
 def pinned_room(folder: Path, first: Room, *, mode: str = "refit", **pinned: Any) -> Room:

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.bundle import load_predictor
-from retrim.core.canonical import to_json
-from retrim.core.frames import to_parquet
-from retrim.core.models import MODELS
-from retrim.core.view import FeatureView
 from retrim.errors import RefusedError
+from retrim.features.view import FeatureView
 from retrim.files import write_file, write_folder
+from retrim.stats.canonical import to_json, to_parquet
+from retrim.training.bundle import load_predictor
+from retrim.training.estimators import MODELS
 from tests.stages.room import Room, make_room, stream
 
 ROWS = 480

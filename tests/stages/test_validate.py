@@ -8,14 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.adapters.landing import Landing
-from retrim.core.canonical import to_json
-from retrim.core.init.leak import LeakParams
-from retrim.core.keyed import row_keys
-from retrim.core.table import DataParams
+from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file
+from retrim.profile.leak import LeakParams
 from retrim.stages import validate
+from retrim.stats.canonical import to_json
+from retrim.table.data import DataParams, row_keys
 from tests.cured import Cure
 from tests.stages.room import START, Room, make_room, stream
 

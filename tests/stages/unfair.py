@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.core.frames import from_parquet
-from retrim.core.table import DataParams
+from retrim.stats.canonical import from_parquet
+from retrim.table.data import DataParams
 from tests.fairness import settings as fairness_settings
 from tests.stages.room import Room, make_room, stream
 

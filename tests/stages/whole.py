@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.exhibits import Exhibits
-from retrim.core.bundle import load_predictor
-from retrim.core.metrics.classes import CLIP
+from retrim.adapters.mlflow_exhibits import Exhibits
 from retrim.files import write_folder
+from retrim.stats.metrics import CLIP
+from retrim.training.bundle import load_predictor
 from tests.stages.room import Room
 
 DEAREST = -math.log(CLIP)

@@ -20,18 +20,18 @@ import scipy.stats  # noqa: F401
 import sklearn.linear_model  # noqa: F401
 import sqlalchemy as sa
 
-from retrim.ops.audit import audit
-from retrim.ops.check import check
-from retrim.ops.house import House
-from retrim.paths import Workspace
+from retrim.checking.audit import audit
+from retrim.checking.check import check
+from retrim.lineage.workspace import Workspace
+from retrim.paths import WorkspacePaths
 from retrim.settings import Env, Params
 from tests.ops.desk import Shelf
 
 
-def house_at(folder: Path, params: Path) -> House:
-    house = House(Workspace(folder), Params.model_validate_json(params.read_bytes()), Env())
-    house.__dict__["registry"] = Shelf({1: folder / "var" / "bundle-1" / "data" / "candidate"})
-    return house
+def house_at(folder: Path, params: Path) -> Workspace:
+    workspace = Workspace(WorkspacePaths(folder), Params.model_validate_json(params.read_bytes()), Env())
+    workspace.__dict__["registry"] = Shelf({1: folder / "var" / "bundle-1" / "data" / "candidate"})
+    return workspace
 
 
 def kill_at(write: int) -> None:
@@ -69,8 +69,8 @@ def apart(job: Callable[[], bool]) -> bool | None:
 def main(folder: Path, params: Path, now: pd.Timestamp) -> None:
     def checked(write: int) -> bool:
         kill_at(write)
-        house = house_at(folder, params)
-        check(house, by="a test", now=now + pd.Timedelta(write, "s"))
+        workspace = house_at(folder, params)
+        check(workspace, by="a test", now=now + pd.Timedelta(write, "s"))
         return True
 
     def balanced() -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from retrim.ops.audit import audit
+from retrim.checking.audit import audit
 from tests.ops.desk import make_desk
 
 HERE = Path(__file__).resolve()
@@ -16,13 +16,13 @@ HERE = Path(__file__).resolve()
 
 @pytest.mark.slow
 def test_a_check_killed_at_any_write_counts_each_row_once_in_the_end(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "house")
+    desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 10), 10)
     desk.make_version(10)
     desk.land(desk.rows(10, 12), 12)
     params = tmp_path / "params.json"
-    params.write_text(desk.house.params.model_dump_json(), encoding="utf-8")
-    script = [sys.executable, str(HERE.with_name("killed_check.py")), str(desk.house.workspace.root), str(params)]
+    params.write_text(desk.workspace.params.model_dump_json(), encoding="utf-8")
+    script = [sys.executable, str(HERE.with_name("killed_check.py")), str(desk.workspace.paths.root), str(params)]
     done = subprocess.run(
         [*script, desk.day(12).isoformat()],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[2] / "src"), str(HERE.parents[2])])},
@@ -33,7 +33,7 @@ def test_a_check_killed_at_any_write_counts_each_row_once_in_the_end(tmp_path: P
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    found = audit(desk.house, now=desk.day(12.1))
+    found = audit(desk.workspace, now=desk.day(12.1))
 
     assert told["wrong"] == []
     assert told["writes"] >= 20  # 35 were seen: alerts, predictions, the decision, what was counted, and commits

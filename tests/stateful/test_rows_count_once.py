@@ -21,12 +21,12 @@ import sqlalchemy as sa
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from retrim.adapters.store import iso
-from retrim.core.probe import NEEDED
-from retrim.ops.audit import audit
-from retrim.ops.check import check
-from retrim.ops.house import House
-from retrim.paths import Workspace
+from retrim.adapters.database import iso
+from retrim.checking.audit import audit
+from retrim.checking.check import check
+from retrim.decision.probe import NEEDED
+from retrim.lineage.workspace import Workspace
+from retrim.paths import WorkspacePaths
 from retrim.settings import Env
 from tests.ops.desk import Desk, copy_of, make_desk
 from tests.proved import move
@@ -54,7 +54,7 @@ class KilledError(BaseException):
 @cache
 def start(table: str) -> Desk:
     """Twelve days of rows and a version of them, made once for all sequences."""
-    folder = Path(tempfile.mkdtemp(prefix="retrim-stateful-")) / "house"
+    folder = Path(tempfile.mkdtemp(prefix="retrim-stateful-")) / "workspace"
     probe = {"probe": {"when": "needed" if table in SELDOM else "every"}}
     desk = make_desk(folder, changes=QUICK | probe, **TABLES[table])
     desk.land(desk.rows(0, 12), 12)
@@ -105,7 +105,7 @@ class RowsCountOnce(RuleBasedStateMachine):
     @initialize(table=st.sampled_from(sorted(TABLES)))
     def open(self, table: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="retrim-stateful-"))
-        self.desk = copy_of(start(table), self.folder / "house")
+        self.desk = copy_of(start(table), self.folder / "workspace")
         self.clock, self.newest = 12.0, 12.0  # of now, and of what was stamped so far
         self.next, self.moments = 1000, 0
         self.landed = self.desk.rows(0, 12)
@@ -175,13 +175,13 @@ class RowsCountOnce(RuleBasedStateMachine):
         """Lands rows; whether they are there after all, where the landing was killed."""
         at = self.clock + stamp if not correction else max(self.newest, self.clock) + 0.001
         self.newest = max(self.newest, at)
-        before = {batch.batch for batch in self.desk.house.landing.batches()}
+        before = {batch.batch for batch in self.desk.workspace.landing.batches()}
         if kill is None:
             self.desk.land(frame, at, kind=kind, correction=correction)
         else:
             with killed_at(kill):
                 self.desk.land(frame, at, kind=kind, correction=correction)
-        return {batch.batch for batch in self.desk.house.landing.batches()} != before
+        return {batch.batch for batch in self.desk.workspace.landing.batches()} != before
 
     # --- checks ------------------------------------------------------------------------------------
 
@@ -200,9 +200,9 @@ class RowsCountOnce(RuleBasedStateMachine):
     @rule(apart=st.sampled_from([0.0, 0.2, -0.2]))
     def two_checks_at_once(self, apart: float) -> None:
         self.tick()
-        other = House(Workspace(self.desk.house.workspace.root), self.desk.house.params, Env())
+        other = Workspace(WorkspacePaths(self.desk.workspace.paths.root), self.desk.workspace.params, Env())
         other.__dict__["registry"] = self.desk.shelf
-        jobs = ((self.desk.house, self.moment(0.0)), (other, self.moment(apart)))
+        jobs = ((self.desk.workspace, self.moment(0.0)), (other, self.moment(apart)))
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda job: check(job[0], by="a test", now=self.desk.day(job[1])), jobs))
 
@@ -232,11 +232,11 @@ class RowsCountOnce(RuleBasedStateMachine):
     @rule()
     def the_version_before_goes_live_again(self) -> None:
         self.tick()
-        house = self.desk.house
-        live = house.store.releases(house.model)[-1].version
+        workspace = self.desk.workspace
+        live = workspace.store.releases(workspace.model)[-1].version
         other = live - 1 or live + 1
-        row = move(house.model, other, at=iso(self.desk.day(self.clock)), action="rollback", reason="a test")
-        house.store.add_release(row, expected=live, keys=house.keys)
+        row = move(workspace.model, other, at=iso(self.desk.day(self.clock)), action="rollback", reason="a test")
+        workspace.store.add_release(row, expected=live, keys=workspace.keys)
 
     # --- what must hold ----------------------------------------------------------------------------
 
@@ -244,7 +244,7 @@ class RowsCountOnce(RuleBasedStateMachine):
     def the_balance_holds(self) -> None:
         if not hasattr(self, "desk"):
             return
-        found = audit(self.desk.house, now=self.desk.day(self.newest + 5))
+        found = audit(self.desk.workspace, now=self.desk.day(self.newest + 5))
 
         assert found.holds, found.as_record()
 
@@ -254,13 +254,13 @@ class RowsCountOnce(RuleBasedStateMachine):
         if not hasattr(self, "desk") or self.moments % 5:
             return
         self.tick()
-        checks = self.desk.house.store.decisions(self.desk.house.model, source="check")
+        checks = self.desk.workspace.store.decisions(self.desk.workspace.model, source="check")
         last = max([pd.Timestamp(row.as_of) for row in checks], default=self.desk.day(0))
         now = max(last, self.desk.day(self.newest)) + pd.Timedelta("3h")
-        check(self.desk.house, by="a test", now=now)
-        found = audit(self.desk.house, now=now)
+        check(self.desk.workspace, by="a test", now=now)
+        found = audit(self.desk.workspace, now=now)
 
-        seldom = ("deposited",) if self.desk.house.params.probe.when == NEEDED else ()
+        seldom = ("deposited",) if self.desk.workspace.params.probe.when == NEEDED else ()
         waiting = [each.waiting for each in found.balances if each.kind not in seldom]
 
         assert max(waiting) < LEAST * 3, found.as_record()

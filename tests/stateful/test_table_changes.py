@@ -19,16 +19,15 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from retrim.answers import status_record, version_records
-from retrim.core.canonical import to_json
+from retrim.cli.answers import status_record, version_records
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import folder_digest, link, write_file
-from retrim.ops.ingest import land, release
-from retrim.ops.known import known_table
-from retrim.ops.withdraw import withdraw
+from retrim.landing.as_of_view import known_table
+from retrim.landing.ingest import land_batch, release_quarantined, withdraw
 from retrim.paths import NO_CHAMPION, Paths
 from retrim.settings import Params
 from retrim.stages import compare, features, train, validate
+from retrim.stats.canonical import to_json
 from tests.ops.desk import TUNED, Desk, copy_of, make_desk, run_stage
 from tests.stateful.playing import play
 
@@ -78,24 +77,24 @@ class Changing(Desk):
         return super().day(number).round("s")
 
     def _bundle(self, now: pd.Timestamp, version: int) -> Paths:
-        paths = Paths(self.house.workspace.var / f"bundle-{version}")
-        for batch in self.house.landing.batches(now):
+        paths = Paths(self.workspace.paths.var / f"bundle-{version}")
+        for batch in self.workspace.landing.batches(now):
             link(batch.path, paths.raw / batch.path.name)
         if version > 1:
-            shutil.copytree(self.shelf.folders[self.house.store.releases("generated")[-1].version], paths.champion)
+            shutil.copytree(self.shelf.folders[self.workspace.store.releases("generated")[-1].version], paths.champion)
         else:
             write_file(paths.champion / NO_CHAMPION, b"{}\n")
         write_file(paths.pins, to_json({"as_of": now.isoformat(), "judged": [], "mode": "refit"}))
-        write_file(paths.root / "params.json", self.house.params.model_dump_json().encode())
-        shutil.copytree(self.house.workspace.root / "expectations", paths.root / "expectations")
-        run_stages(self.house.params, paths)
+        write_file(paths.root / "params.json", self.workspace.params.model_dump_json().encode())
+        shutil.copytree(self.workspace.paths.root / "expectations", paths.root / "expectations")
+        run_stages(self.workspace.params, paths)
         self.shelf.folders[version] = paths.candidate
         return paths
 
     def again(self, version: int) -> str:
         """The digest of a version, made once more from its raw files, champion, pins and settings."""
         made = Paths(self.shelf.folders[version].parents[1])
-        paths = Paths(self.house.workspace.var / f"again-{version}")
+        paths = Paths(self.workspace.paths.var / f"again-{version}")
         shutil.rmtree(paths.root, ignore_errors=True)
         for name in ("raw", "champion"):
             shutil.copytree(made.root / "data" / name, paths.root / "data" / name)
@@ -119,11 +118,11 @@ def run_stages(params: Params, paths: Paths) -> None:
 def start() -> Desk:
     """Two weeks of rows and a version of them, made once for all sequences."""
     desk = make_desk(
-        Path(tempfile.mkdtemp(prefix="retrim-changes-")) / "house",
+        Path(tempfile.mkdtemp(prefix="retrim-changes-")) / "workspace",
         data={"suite": SUITE},
         changes={"gate": {"min_rows": 24, "folds": 2, "floor": ["mean"]}, "account": {"price": 1000.0}},
     )
-    write_file(desk.house.workspace.root / SUITE, json.dumps({"name": "generated", "expectations": EXPECTED}).encode())
+    write_file(desk.workspace.paths.root / SUITE, json.dumps({"name": "generated", "expectations": EXPECTED}).encode())
     return desk
 
 
@@ -133,10 +132,10 @@ class TableChanges(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 2**16))
     def begin(self, seed: int) -> None:
         folder = Path(tempfile.mkdtemp(prefix="retrim-change-"))
-        desk = copy_of(start(), folder / "house")
-        self.folder, self.desk = folder, Changing(desk.house, desk.stream, desk.shelf)
+        desk = copy_of(start(), folder / "workspace")
+        self.folder, self.desk = folder, Changing(desk.workspace, desk.stream, desk.shelf)
         self.random = np.random.default_rng(seed)
-        declared = self.desk.house.params.data.columns
+        declared = self.desk.workspace.params.data.columns
         self.columns = [Column(name, column.type, column.role) for name, column in declared.items()]
         self.came: list[Came] = []
         self.day, self.next, self.names, self.since = 0.0, 0, 0, 0
@@ -208,14 +207,14 @@ class TableChanges(RuleBasedStateMachine):
         if not old:
             return
         column = self.pick(old, place)
-        kind, batches = column.kind, len(self.desk.house.landing.batches())
+        kind, batches = column.kind, len(self.desk.workspace.landing.batches())
         column.kind = {"number": "integer", "integer": "integer", "category": "number"}[kind]
         if column.kind != kind:
             self.declare()
-            for use in (lambda: self.hand_in(5), lambda: known_table(self.desk.house, as_of=self.now)):
+            for use in (lambda: self.hand_in(5), lambda: known_table(self.desk.workspace, as_of=self.now)):
                 with pytest.raises(BadInputError, match=rf"'{column.name}' landed as"):
                     use()
-            assert len(self.desk.house.landing.batches()) == batches
+            assert len(self.desk.workspace.landing.batches()) == batches
             column.kind = kind
             self.declare()
 
@@ -225,7 +224,7 @@ class TableChanges(RuleBasedStateMachine):
         if standing:
             came = self.pick(standing, place)
             self.day += 0.25
-            withdraw(self.desk.house, came.batch, by="a test", reason="drawn", now=self.now)
+            withdraw(self.desk.workspace, came.batch, by="a test", reason="drawn", now=self.now)
             came.withdrawn = self.now
             self.compare_table(self.now)
             self.compare_table(self.now - pd.Timedelta("1s"))
@@ -235,8 +234,8 @@ class TableChanges(RuleBasedStateMachine):
         self.edited(rows)
         self.day += 0.25
         record = self.desk.check(self.day).record
-        lacks = status_record(self.desk.house, now=self.now)["lacks"]
-        needs = self.desk.house.store.version("generated", record["champion"]).lineage["needs"]
+        lacks = status_record(self.desk.workspace, now=self.now)["lacks"]
+        needs = self.desk.workspace.store.version("generated", record["champion"]).lineage["needs"]
         now = {name for column in self.there for name in (column.name, *column.earlier)}
 
         assert record["loss"] is None or np.isfinite(record["loss"])
@@ -248,7 +247,7 @@ class TableChanges(RuleBasedStateMachine):
     def retrain(self) -> None:
         self.day += 0.25
         self.make()
-        needs = self.desk.house.store.versions("generated")[-1].lineage["needs"]
+        needs = self.desk.workspace.store.versions("generated")[-1].lineage["needs"]
 
         assert set(needs) <= {column.name for column in self.there}
 
@@ -260,7 +259,7 @@ class TableChanges(RuleBasedStateMachine):
 
     @rule()
     def list_versions(self) -> None:
-        for record in version_records(self.desk.house):
+        for record in version_records(self.desk.workspace):
             as_of = pd.Timestamp(record["as_of"])
             used = [came for came in self.came if came.arrived <= as_of and came.withdrawn and as_of < came.withdrawn]
 
@@ -289,7 +288,7 @@ class TableChanges(RuleBasedStateMachine):
 
     @property
     def schemas(self) -> list[Any]:
-        return [file.schema for file in self.desk.house.landing.batches()]
+        return [file.schema for file in self.desk.workspace.landing.batches()]
 
     def of_role(self, role: str) -> list[Column]:
         return [column for column in self.there if column.role == role]
@@ -303,7 +302,7 @@ class TableChanges(RuleBasedStateMachine):
 
     def declare(self) -> None:
         """Writes the columns into the settings, and what names them."""
-        document = self.desk.house.params.model_dump(mode="json")
+        document = self.desk.workspace.params.model_dump(mode="json")
         document["data"]["columns"] = {
             column.name: {"type": column.kind, "role": column.role, "was": column.earlier} for column in self.there
         }
@@ -311,9 +310,9 @@ class TableChanges(RuleBasedStateMachine):
         level = self.columns[2]
         past = [{"of": level.name, "lag": 1}] if level.there else []
         document["data"]["history"]["features"] = past
-        house = replace(self.desk.house, params=Params.model_validate(document))
-        house.__dict__["registry"] = self.desk.shelf
-        self.desk = Changing(house, self.desk.stream, self.desk.shelf)
+        workspace = replace(self.desk.workspace, params=Params.model_validate(document))
+        workspace.__dict__["registry"] = self.desk.shelf
+        self.desk = Changing(workspace, self.desk.stream, self.desk.shelf)
 
     def hand_in(self, rows: int, keys: list[str] | None = None) -> None:
         """Lands new rows, or rows with these keys as a correction, by the way of every file."""
@@ -323,12 +322,12 @@ class TableChanges(RuleBasedStateMachine):
         table = pd.DataFrame({self.columns[place].name: [values[key][place] for key in fresh] for place in self.places})
         path = self.folder / f"file-{len(self.came)}-{self.random.integers(2**40)}.csv"
         table.to_csv(path, index=False)
-        params, now = self.desk.house.params, self.desk.day(day)
-        how: dict[str, Any] = {"workspace": self.desk.house.workspace, "data": params.data, "now": now}
-        landed = land(path, correction=keys is not None, batches=params.batches, **how)
+        params, now = self.desk.workspace.params, self.desk.day(day)
+        how: dict[str, Any] = {"workspace": self.desk.workspace.paths, "data": params.data, "now": now}
+        landed = land_batch(path, correction=keys is not None, batches=params.batches, **how)
         if landed.outcome == "quarantined":
             assert all(fault.releasable for fault in landed.faults), [str(fault) for fault in landed.faults]
-            landed = release(landed.batch, by="a test", reason="drawn", **how)
+            landed = release_quarantined(landed.batch, by="a test", reason="drawn", **how)
         assert landed.outcome == "landed"
         self.day = day
         self.came.append(Came(now, values, landed.batch))
@@ -365,7 +364,7 @@ class TableChanges(RuleBasedStateMachine):
     def compare_table(self, as_of: pd.Timestamp) -> None:
         """Holds the table as of a moment against the list."""
         expected = self.expected(as_of)
-        table = known_table(self.desk.house, as_of=as_of).set_index("_key")
+        table = known_table(self.desk.workspace, as_of=as_of).set_index("_key")
 
         assert sorted(table.index) == sorted(expected)
         for place in self.places:

@@ -15,7 +15,7 @@ import psutil
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from retrim.adapters.reaper import start_reaper
+from retrim.adapters.processes import start_reaper
 from retrim.errors import RefusedError, RetrimError
 from retrim.files import file_digest
 

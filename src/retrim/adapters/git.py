@@ -1,4 +1,7 @@
-"""Git: snapshots of a workspace, worktrees, commits and tags. The user's branch, index and files stay untouched."""
+"""Git: snapshots of a workspace, worktrees, commits and tags. The user's branch, index and files stay untouched.
+
+Notes in a repository: annotated tags that say something of their own.
+"""
 
 import fnmatch
 import os
@@ -289,3 +292,19 @@ def file_at(root: Path, commit: str, name: str) -> bytes:
     if done.returncode:
         raise RetrimError(f"{name} is not in commit {commit[:12]}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout
+
+
+def keep(root: Path, name: str, commit: str, text: str) -> None:
+    """Sets an annotated tag that says `text`; one that stands already stays as it is."""
+    try:
+        git(root, *IDENTITY, "tag", "-a", "--cleanup=verbatim", name, commit, "-m", text)
+    except RetrimError:
+        if name not in read_all(root, name):  # else another process was faster
+            raise
+
+
+def read_all(root: Path, prefix: str) -> dict[str, str]:
+    """What the tags whose names begin with these whole parts say, by name."""
+    printed = git(root, "for-each-ref", "--format=%(refname:strip=2)%00%(contents)%00", f"refs/tags/{prefix}")
+    parts = printed.split("\0")[:-1]
+    return {name.strip(): text for name, text in zip(parts[::2], parts[1::2], strict=True)}

@@ -11,8 +11,8 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from retrim.core.bundle import Predictor, load_predictor, refuse_altered
-from retrim.core.own_code import trust_all
+from retrim.training.bundle import Predictor, load_predictor, refuse_altered
+from retrim.training.custom_code import trust_all
 
 
 class BundleModel(PythonModel):

@@ -68,11 +68,11 @@ def serve(listener: socket.socket, *, tracking_url: str, artifacts: str, passwor
     from mlflow.server.handlers import initialize_backend_stores
 
     initialize_backend_stores(tracking_url, tracking_url, artifacts)
-    locked = Lock(app, password, origins=[f"http://{name}" for name in names])
+    locked = PasswordGate(app, password, origins=[f"http://{name}" for name in names])
     uvicorn.Server(uvicorn.Config(locked, log_level="warning", access_log=False)).run(sockets=[listener])
 
 
-class Lock:
+class PasswordGate:
     """Lets through who gives the password, unless a page of another origin makes the call.
 
     Args:

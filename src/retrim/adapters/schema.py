@@ -29,7 +29,7 @@ RUNS = sa.Table(
     sa.Column("decision", sa.String, sa.ForeignKey("decisions.id"), nullable=False, unique=True),
     sa.Column("as_of", sa.String, nullable=False),
     sa.Column("mode", sa.String, nullable=False),
-    sa.Column("state", sa.String, nullable=False),  # core/history.py lists them
+    sa.Column("state", sa.String, nullable=False),  # decision/history.py lists them
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("started", sa.String, nullable=False),
@@ -66,7 +66,7 @@ RELEASES = sa.Table(
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("as_of", sa.String, nullable=False),  # the moment that a run, a check or a command takes for now
     sa.Column("at", sa.String, nullable=False),  # when the champion moved, by the clock
-    sa.Column("follows", sa.String, nullable=False),  # digest of the row before (core/release_log.py)
+    sa.Column("follows", sa.String, nullable=False),  # digest of the row before (decision/release_log.py)
     sa.Column("signer", sa.String, nullable=False),  # public key of the workspace that moved it
     sa.Column("signature", sa.String, nullable=False),
 )
@@ -89,7 +89,7 @@ ENVELOPES = sa.Table(  # what is known of a version only after it was made: adde
     sa.Column("at", sa.String, nullable=False),
     sa.Column("record", sa.JSON, nullable=False),
 )
-COUNTED_ROWS = sa.Table(  # what a check did with landed rows (core/row_ledger.py): written with its decision
+COUNTED_ROWS = sa.Table(  # what a check did with landed rows (decision/rows_counted.py): written with its decision
     "counted_rows",
     METADATA,
     sa.Column("model", sa.String, primary_key=True),

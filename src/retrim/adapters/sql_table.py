@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from retrim.datasets.address import Address, address_of
 from retrim.errors import BadInputError
+from retrim.reading.address import Address, address_of
 
 DRIVERS = {"postgresql": ("psycopg2", "psycopg", "asyncpg"), "mysql": ("pymysql", "MySQLdb", "aiomysql")}
 """Of dialects that need a package: the first that is installed is taken where the address names none."""

@@ -1,36 +1,131 @@
-"""Our own store: what was decided, run, released and predicted. It is the truth; MLflow and Prefect mirror it.
+"""Which landed rows were counted by which check, and which ones made a version.
+
+Times in the store: what stages took, and up to when the due times of scheduled flows are done.
+
+Our own store: what was decided, run, released and predicted. It is the truth; MLflow and Prefect mirror it.
 
 SQLite under `var/` by default, any SQLAlchemy address in production. Times are ISO
 8601 in UTC, so they sort as text. Nothing is deleted; releases are only ever added.
+
+What was predicted, by which version and when, and what was decided on it: the one place that reads and writes it.
+
+A store begun from another's past: what was decided, run, made and released before a moment.
+
+Gives stored decisions and runs another date: only after the clock ran ahead.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
+import pandas as pd
 import sqlalchemy as sa
 
-from retrim.adapters.counted import CountedRows
-from retrim.adapters.rows import Row, iso
+from retrim.adapters.database import Row, SqlTables
 from retrim.adapters.schema import (
     ALERTS,
+    COUNTED_ROWS,
     DECISIONS,
+    DUE_TIMES,
     ENVELOPES,
+    PREDICTIONS,
     RELEASE_HEADS,
     RELEASES,
     RUNS,
+    SELECTIONS,
+    STAGE_TIMES,
     USED_ROWS,
     VERSIONS,
 )
 from retrim.adapters.signing import Keys
-from retrim.adapters.times import Times
-from retrim.core.release_checks import RELEASE_CHECKS
-from retrim.core.release_log import FIRST, SIGNATURE, digest_of_row, head_of, signed_bytes
+from retrim.decision.release_checks import RELEASE_CHECKS
+from retrim.decision.release_log import FIRST, SIGNATURE, digest_of_row, head_of, signed_bytes
+from retrim.decision.rows_counted import LedgerEntry
 from retrim.errors import RefusedError, RetrimError
 
 
-class Store(Times, CountedRows):
+class CountedRows(SqlTables):
+    """The ledger of rows in the store. It is only added to."""
+
+    def add_check(self, row: dict[str, Any], entries: Iterable[LedgerEntry]) -> bool:
+        """Records a check with the rows that it counted, all of it or nothing.
+
+        Args:
+            row: The decision. Its `sequence` is one more than that of the check it goes by.
+            entries: What it did with landed rows.
+
+        Returns:
+            False, and nothing is written, if it is recorded already or another check of this model was recorded since.
+        """
+        rows = [
+            {"model": row["model"], "decision": row["id"], "kind": each.kind, "batch": each.batch, "rows": each.rows}
+            for each in entries
+        ]
+        try:
+            with self.begin() as connection:
+                connection.execute(sa.insert(DECISIONS).values(**row))
+                if rows:
+                    connection.execute(sa.insert(COUNTED_ROWS), rows)
+        except sa.exc.IntegrityError:
+            if self.last_sequence(row["model"]) < row["sequence"]:  # nobody came first: the ledger itself is wrong
+                raise
+            return False
+        return True
+
+    def last_sequence(self, model: str) -> int:
+        """The number of the newest check of a model; 0 before the first."""
+        query = sa.select(sa.func.max(DECISIONS.c.sequence).label("last")).where(DECISIONS.c.model == model)
+        row = self.one(query)
+        return 0 if row is None or row.last is None else int(row.last)
+
+    def counted_rows(self, model: str) -> list[LedgerEntry]:
+        """What checks did with landed rows, in order of the checks."""
+        query = (
+            sa.select(COUNTED_ROWS)
+            .join(DECISIONS, DECISIONS.c.id == COUNTED_ROWS.c.decision)
+            .where(COUNTED_ROWS.c.model == model)
+            .order_by(DECISIONS.c.sequence, COUNTED_ROWS.c.kind, COUNTED_ROWS.c.batch)
+        )
+        return [LedgerEntry(row.decision, row.kind, row.batch, row.rows) for row in self.all(query)]
+
+    def used_rows(self, model: str, version: int) -> dict[str, bytes] | None:
+        """The landed rows that a version was made or judged with, by batch; None for an imported one."""
+        query = sa.select(USED_ROWS).where(USED_ROWS.c.model == model, USED_ROWS.c.version == version)
+        return {row.batch: row.rows for row in self.all(query)} or None
+
+
+class StoredTimes(SqlTables):
+    """That part of the store."""
+
+    def add_stage_times(self, run: Row, seconds: Mapping[str, float]) -> None:
+        """Records what the stages of an attempt of a run took."""
+        of_run = {"run": run.id, "attempt": run.attempt, "model": run.model, "mode": run.mode}
+        for stage, took in seconds.items():
+            self._insert(STAGE_TIMES, {**of_run, "stage": stage, "seconds": took})
+
+    def stage_times(self, model: str, *, mode: str, stage: str) -> list[float]:
+        """Seconds that a stage took in the runs of a model in a mode."""
+        of_stage = (STAGE_TIMES.c.model == model) & (STAGE_TIMES.c.mode == mode) & (STAGE_TIMES.c.stage == stage)
+        return [float(row.seconds) for row in self.all(sa.select(STAGE_TIMES.c.seconds).where(of_stage))]
+
+    def done_until(self, model: str, flow: str) -> str | None:
+        """Up to when all due times of a scheduled flow are done; None before its schedule first ran."""
+        of_flow = (DUE_TIMES.c.model == model) & (DUE_TIMES.c.flow == flow)
+        found = self.one(sa.select(DUE_TIMES.c.done_until).where(of_flow))
+        return None if found is None else str(found.done_until)
+
+    def mark_done(self, model: str, flow: str, *, until: str) -> bool:
+        """Records that all due times of a scheduled flow are done up to a moment; False if that was known."""
+        if self._insert(DUE_TIMES, {"model": model, "flow": flow, "done_until": until}):
+            return True
+        earlier = (DUE_TIMES.c.model == model) & (DUE_TIMES.c.flow == flow) & (DUE_TIMES.c.done_until < until)
+        with self.begin() as connection:
+            return bool(connection.execute(sa.update(DUE_TIMES).where(earlier).values(done_until=until)).rowcount)
+
+
+class Store(StoredTimes, CountedRows):
     """The store at an address; its tables are made at first use."""
 
     def models(self) -> list[str]:
@@ -230,4 +325,199 @@ class Store(Times, CountedRows):
         return self.all(sa.select(ALERTS).where(ALERTS.c.model == model).order_by(ALERTS.c.at, ALERTS.c.id))
 
 
-__all__ = ["Row", "Store", "iso"]
+Item = TypeVar("Item")
+ONCE = 5_000
+"""Keys of one query: SQLite takes 32,766 values in a statement, others more."""
+
+
+class PredictionLog:
+    """The predictions of a store: a row a version, each added once and never changed."""
+
+    def __init__(self, rows: SqlTables) -> None:
+        self._rows = rows
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> int:
+        """Adds predictions that are not there yet (model, key, version); gives how many were added."""
+        return self._add_scored(PREDICTIONS, rows)
+
+    def add_selections(self, rows: Sequence[dict[str, Any]]) -> int:
+        """Adds what was decided on predictions, likewise."""
+        return self._add_scored(SELECTIONS, rows)
+
+    def _add_scored(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> int:
+        while True:
+            try:
+                return self._add_missing(table, rows)
+            except sa.exc.IntegrityError:  # another process added some of them since we looked: look again
+                continue
+
+    def _add_missing(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> int:
+        added = 0
+        with self._rows.begin() as connection:
+            for part in _parts(rows):
+                known = sa.select(table.c.key).where(
+                    table.c.model == part[0]["model"],
+                    table.c.version == part[0]["version"],
+                    table.c.key.in_([row["key"] for row in part]),
+                )
+                there = set(connection.execute(known).scalars())
+                fresh = [row for row in part if row["key"] not in there]
+                if fresh:
+                    connection.execute(sa.insert(table), fresh)
+                added += len(fresh)
+        return added
+
+    def served(self, model: str, keys: Iterable[str]) -> pd.DataFrame:
+        """What was served for rows: of each the prediction that was stored first, by the version that was live then.
+
+        A later champion predicts rows again that are still without a label; nobody had acted on that.
+
+        Args:
+            model: Name of the model.
+            keys: Of the rows.
+
+        Returns:
+            `key`, `version`, `at` (UTC) and `value`, a row for each key that has one, in no order.
+        """
+        table = PREDICTIONS
+        found = [
+            row.values
+            for part in _parts(list(keys))
+            for row in self._rows.all(
+                sa.select(table.c.key, table.c.version, table.c.at, table.c.value).where(
+                    table.c.model == model, table.c.key.in_(part)
+                )
+            )
+        ]
+        frame = pd.DataFrame(found, columns=["key", "version", "at", "value"])
+        frame["at"] = pd.to_datetime(frame["at"], utc=True, format="ISO8601")
+        return frame.sort_values(["at", "version"], kind="stable").drop_duplicates("key")
+
+    def of_version(self, model: str, *, version: int, keys: Iterable[str]) -> pd.DataFrame:
+        """`key` and `value` of what a version predicted for rows; those it did not predict are left out."""
+        table = PREDICTIONS
+        found = [
+            row.values
+            for part in _parts(list(keys))
+            for row in self._rows.all(
+                sa.select(table.c.key, table.c.value).where(
+                    table.c.model == model, table.c.version == version, table.c.key.in_(part)
+                )
+            )
+        ]
+        return pd.DataFrame(found, columns=["key", "value"])
+
+    def predicted(self, model: str, *, version: int, keys: Iterable[str]) -> set[str]:
+        """Those of the keys that a version has predicted."""
+        table = PREDICTIONS
+        return {
+            row.key
+            for part in _parts(list(keys))
+            for row in self._rows.all(
+                sa.select(table.c.key).where(table.c.model == model, table.c.version == version, table.c.key.in_(part))
+            )
+        }
+
+    def all_keys(self, model: str, *, version: int) -> list[str]:
+        """Keys of all rows that a version has predicted."""
+        query = sa.select(PREDICTIONS.c.key).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
+        return [row.key for row in self._rows.all(query)]
+
+    def one(self, model: str, *, version: int, key: str) -> Row | None:
+        """What a version predicted for one row."""
+        query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
+        return self._rows.one(query.where(PREDICTIONS.c.key == key))
+
+    def selections(self, model: str, *, version: int) -> dict[str, bool]:
+        """What a version decided, by key of the row; empty for one that only predicts."""
+        query = sa.select(SELECTIONS).where(SELECTIONS.c.model == model, SELECTIONS.c.version == version)
+        return {row.key: row.selected for row in self._rows.all(query)}
+
+    def before(self, model: str, moment: str) -> Iterator[list[dict[str, Any]]]:
+        """All that was predicted before a moment, as the store spells it, some rows at a time."""
+        query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.at < moment)
+        return ([row.values for row in rows] for rows in self._rows.in_parts(query, ONCE))
+
+    def take_over(self, parts: Iterable[list[dict[str, Any]]]) -> None:
+        """Adds what `before` of another log gives; this one has none of it."""
+        with self._rows.begin() as connection:
+            for rows in parts:
+                connection.execute(sa.insert(PREDICTIONS), rows)
+
+
+def _parts(rows: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(rows), ONCE):
+        yield rows[start : start + ONCE]
+
+
+ENDED = ("deferred", "promoted", "refused", "failed")
+
+
+def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Keys) -> list[Row]:
+    """Copies a model's past into an empty store; gives its versions, first to last.
+
+    Alerts are left behind: no decision looks at them. So is a run that had not
+    ended by then, with the version it made unless that was live; its decision stays. A version
+    that was imported has no run, and comes along if it had been registered by then.
+
+    Args:
+        source: The store with the history; it is only read.
+        target: The empty one.
+        model: Name of the model.
+        before: Moment, as the store spells it: a decision counts by its as-of date, releases up to the first with a
+            later one, what became known of a version by when it was made, a run by both.
+        keys: Sign how many releases were copied; who signed them is kept.
+    """
+    decisions = [row for row in source.decisions(model) if row.as_of < before]
+    known = {row.id for row in decisions}
+    runs = [row for row in source.runs(model) if row.decision in known and _ended(row, before)]
+    made, every = {row.id for row in runs}, {row.id for row in source.runs(model)}
+    releases = list(takewhile(lambda row: row.as_of < before, source.releases(model)))
+    released = {row.version for row in releases}
+    versions = [
+        row
+        for row in source.versions(model)
+        if row.run in made or row.version in released or (row.run not in every and row.made < before)
+    ]
+    known_of = [each for row in versions for each in source.envelope(model, row.version) if each.at < before]
+    copied = {DECISIONS: decisions, RUNS: runs, VERSIONS: versions, ENVELOPES: known_of, RELEASES: releases}
+    rows = {table: [row.values for row in some] for table, some in copied.items()}
+    rows |= _ledger(source, model, known, {row.version for row in versions})
+    if releases:
+        head = head_of(releases[-1].values, signer=str(keys.public))
+        rows[RELEASE_HEADS] = [{**head, SIGNATURE: keys.sign(signed_bytes(head))}]
+    with target.begin() as connection:
+        for table, values in rows.items():
+            if values:
+                connection.execute(sa.insert(table), values)
+    PredictionLog(target).take_over(PredictionLog(source).before(model, before))
+    return versions
+
+
+def _ledger(source: Store, model: str, decisions: set[str], versions: set[int]) -> dict[sa.Table, list[dict[str, Any]]]:
+    """Which landed rows those checks counted, and which ones made those versions."""
+    counted, used = (source.all(sa.select(table).where(table.c.model == model)) for table in (COUNTED_ROWS, USED_ROWS))
+    return {
+        COUNTED_ROWS: [row.values for row in counted if row.decision in decisions],
+        USED_ROWS: [row.values for row in used if row.version in versions],
+    }
+
+
+def _ended(run: Row, before: str) -> bool:
+    return run.state in ENDED and run.ended is not None and run.ended < before
+
+
+def date_decision_anew(store: SqlTables, identity: str, *, as_of: str, record: dict[str, Any]) -> None:
+    """Sets the moment that a decision is about, in its row and in its record."""
+    this = sa.update(DECISIONS).where(DECISIONS.c.id == identity)
+    with store.begin() as connection:
+        connection.execute(this.values(as_of=as_of, at=as_of, record=record))
+
+
+def date_run_anew(store: SqlTables, identity: str, *, as_of: str, latest: str) -> None:
+    """Sets the moment that a run is about; when it began and ended becomes `latest` where that is later."""
+    this = RUNS.c.id == identity
+    with store.begin() as connection:
+        connection.execute(sa.update(RUNS).where(this).values(as_of=as_of))
+        for column in (RUNS.c.started, RUNS.c.ended):
+            connection.execute(sa.update(RUNS).where(this, column > latest).values({column: latest}))

@@ -2,23 +2,19 @@
 
 import numpy as np
 
-from retrim.core import backtest as rolling
-from retrim.core.canonical import to_json
-from retrim.core.challengers import challengers_of, recipes_of, windows_of
-from retrim.core.decide import DecideParams, threshold_of
-from retrim.core.fairness.params import Equalised, GroupParams, Mitigation
-from retrim.core.fairness.reweight import GROUP
-from retrim.core.fairness.thresholds import Thresholds, group_thresholds
-from retrim.core.metrics import JudgeParams
-from retrim.core.training import TrainParams
-from retrim.core.view import FeatureView
-from retrim.core.windows import SplitParams, folds, part_of
 from retrim.errors import RefusedError
+from retrim.features.view import FeatureView
 from retrim.files import write_folder
+from retrim.machine import lightgbm_alone
 from retrim.paths import Paths
-from retrim.stages._groups import grouped
-from retrim.stages._room import is_final, lightgbm_alone, main, read_json, read_pins
-from retrim.stages._view import read_view
+from retrim.stages._common import grouped, is_final, main, read_json, read_pins, read_view
+from retrim.stats.canonical import to_json
+from retrim.stats.metrics import JudgeParams
+from retrim.stats.windows import SplitParams, folds, part_of
+from retrim.training import recipe as rolling
+from retrim.training.decision_threshold import DecideParams, threshold_of
+from retrim.training.groups import GROUP, Equalised, GroupParams, Mitigation, Thresholds, group_thresholds
+from retrim.training.recipe import TrainParams, challengers_of, recipes_of, windows_of
 
 
 def run(

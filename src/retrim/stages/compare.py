@@ -1,59 +1,197 @@
-"""The stored challengers and the champion on the judging block; names one winner and gives the verdict."""
+"""The former champions in a room, on the rows that judge.
+
+What the stage compare knows of groups: whole rows, thresholds, the twin without mitigation, the champion.
+
+What the checks of the champion's life have shown, as pinned for the run that they started.
+
+The stored challengers and the champion on the judging block; names one winner and gives the verdict.
+"""
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from retrim.core.agreement import AgreementParams, agree, agreement_record
-from retrim.core.balance import load_balanced
-from retrim.core.bundle import VERDICT, load_predictor
-from retrim.core.canonical import to_json
-from retrim.core.contest import FormerParams, settle
-from retrim.core.contributions import ExplainParams, importance
-from retrim.core.detectable import detectable
-from retrim.core.fairness.look import Looked
-from retrim.core.fairness.params import FairnessParams
-from retrim.core.frames import to_parquet
-from retrim.core.gate import (
-    NO_SUPPORT,
-    GateParams,
-    Judged,
-    Scored,
-    Stated,
-    Support,
-    Used,
-    Verdict,
-    judge_models,
-    recency,
-    score,
-    uses,
-)
-from retrim.core.keyed import at_keys
-from retrim.core.metrics import JudgeParams, measure, row_losses
-from retrim.core.models import Model
-from retrim.core.models.baseline import BASELINES
-from retrim.core.reference_rows import with_answers
-from retrim.core.slice_table import slice_table
-from retrim.core.slices import SliceParams
-from retrim.core.view import FeatureView
-from retrim.core.windows import part_of
-from retrim.datasets.pieces import read_frame, read_rows_at
+from retrim.drift.slices import SliceParams, slice_table
 from retrim.errors import RefusedError
+from retrim.features.view import FeatureView
 from retrim.files import read_folder, write_folder
-from retrim.paths import Paths
-from retrim.stages._fairness import limits_on, look_by_group
-from retrim.stages._formers import formers_on
-from retrim.stages._room import is_final, lightgbm_alone, main, read_json, read_pins
-from retrim.stages._shown import support_in
+from retrim.gate.agreement import AgreementParams, agree, agreement_record
+from retrim.gate.detectable import detectable
+from retrim.gate.fairness import BEFORE, CHALLENGER, CHAMPION, Bootstrap, FairnessLook, GroupedModel, compare_groups
+from retrim.gate.losses import recency
+from retrim.gate.models import judge_models
+from retrim.gate.previous_champions import PreviousChampionParams, may_compete, settle, shortlist
+from retrim.gate.proxies import Proxy, proxy_from_record
+from retrim.gate.reference_rows import with_answers
+from retrim.gate.reuse import EarlierVerdict, uses
+from retrim.gate.support import NO_SUPPORT, ShownEvidence, Support, support_of
+from retrim.gate.verdict import Check, GateParams, HoldoutJudgement, ScoredModel, StatedInterval, Verdict, score
+from retrim.machine import lightgbm_alone
+from retrim.paths import BEFORE_FILE, Paths
+from retrim.reading.chunks import read_frame, read_rows_at
+from retrim.stages._common import is_final, main, read_json, read_pins
+from retrim.stats.canonical import to_json, to_parquet
+from retrim.stats.metrics import JudgeParams, measure, row_losses
+from retrim.stats.windows import part_of
+from retrim.table.data import at_keys
+from retrim.training.balance import load_balanced
+from retrim.training.baseline import BASELINES
+from retrim.training.bundle import THRESHOLDS, VERDICT, Predictor, load_predictor
+from retrim.training.contributions import ExplainParams, importance
+from retrim.training.estimators import Model
+from retrim.training.groups import FairnessParams, Outcomes, Thresholds
+from retrim.training.recipe import REFITTED
+
+
+@dataclass(frozen=True)
+class PreviousChampionOnHoldout:
+    """A former champion on the judging rows, and how it decides; None where it does not."""
+
+    scored: ScoredModel
+    thresholds: Thresholds | None
+
+
+def formers_on(
+    judged: pd.DataFrame, paths: Paths, former: PreviousChampionParams, judge: JudgeParams
+) -> tuple[dict[int, PreviousChampionOnHoldout], dict[int, str]]:
+    """Those that compete, each with its own view and bundle; and why each of the others does not.
+
+    Args:
+        judged: Judging rows, whole rows of the table in time order.
+        paths: Of the room.
+        former: How many are judged, at most.
+        judge: The loss.
+    """
+    laid = _laid(paths)
+    if not laid or not len(judged):
+        return {}, {}
+    able, unable = may_compete(laid, columns=list(judged.columns), judged_from=judged["_event"].iloc[0])
+    kept, passed_over = shortlist(able, _before(paths), loss=judge.loss, most=former.judged, rows=len(judged))
+    scored = {
+        version: score(each.view, judged, each.predict(judged), loss=judge.loss, stated=None)
+        for version, each in kept.items()
+    }
+    return {
+        version: PreviousChampionOnHoldout(scored[version], each.thresholds) for version, each in kept.items()
+    }, unable | passed_over
+
+
+def _laid(paths: Paths) -> dict[int, Predictor]:
+    """Former champions by version, the newest first."""
+    if not paths.has_formers:
+        return {}
+    folders = {int(folder.name.removeprefix("v")): folder for folder in paths.former.iterdir()}
+    return {version: load_predictor(read_folder(folders[version])) for version in sorted(folders, reverse=True)}
+
+
+def _before(paths: Paths) -> pd.DataFrame:
+    """The training rows, with all columns of the table."""
+    keys = part_of(pd.read_parquet(paths.view), "train")["_key"]
+    return pd.read_parquet(paths.table).set_index("_key").loc[keys].reset_index()
+
+
+def look_by_group(
+    paths: Paths, judged: HoldoutJudgement, winner: str, fairness: FairnessParams, judge: JudgeParams, *, seed: int
+) -> FairnessLook:
+    """Fairness of the winner on the judging rows, before and after mitigation, beside the champion.
+
+    Args:
+        paths: Of the room.
+        judged: The judging block with all models on it.
+        winner: Name of the winning challenger.
+        fairness: Groups, limits, mitigation.
+        judge: Loss, draws, blocks.
+        seed: Of the bootstrap.
+    """
+    rows, models = judged.rows, []
+
+    def given(of: str, scored: ScoredModel, thresholds: Thresholds | None) -> GroupedModel:
+        cut: float | np.ndarray = fairness.threshold if thresholds is None else thresholds.of(rows)
+        return GroupedModel(of, Outcomes.of(judged.task, scored.actual, scored.predicted, threshold=cut), scored.losses)
+
+    if fairness.groups and len(rows):
+        challenger = judged.challengers[winner]
+        models.append(given(CHALLENGER, challenger, thresholds_of(paths.candidate, winner)))
+        if fairness.mitigate is not None:
+            models.append(given(BEFORE, _losses_before(paths, winner, rows, challenger, loss=judge.loss), None))
+        if judged.champion is not None:
+            its = str(read_json(paths.champion / VERDICT)["winner"])
+            models.append(given(CHAMPION, judged.champion, thresholds_of(paths.champion, its)))
+    return compare_groups(models, rows, _proxies(paths), fairness, Bootstrap(judge.block_rows, judge.draws, seed))
+
+
+def limits_on(
+    judged: HoldoutJudgement,
+    former: PreviousChampionOnHoldout,
+    fairness: FairnessParams,
+    judge: JudgeParams,
+    *,
+    seed: int,
+) -> list[Check]:
+    """The checks on fairness that a former champion has to pass too before it goes live again.
+
+    Args:
+        judged: The judging block.
+        former: On it.
+        fairness: Groups and limits of today.
+        judge: Draws, blocks.
+        seed: Of the bootstrap.
+    """
+    if not fairness.limits() or len(judged.rows) < 2:
+        return []
+    scored, cuts = former.scored, former.thresholds
+    cut: float | np.ndarray = fairness.threshold if cuts is None else cuts.of(judged.rows)
+    outcomes = Outcomes.of(judged.task, scored.actual, scored.predicted, threshold=cut)
+    given = GroupedModel(CHALLENGER, outcomes, scored.losses)
+    return compare_groups([given], judged.rows, [], fairness, Bootstrap(judge.block_rows, judge.draws, seed)).checks
+
+
+def thresholds_of(bundle: Path, winner: str) -> Thresholds | None:
+    """The thresholds that the stage backtest found for a challenger; None where it was not asked to."""
+    file = bundle / THRESHOLDS
+    found: Mapping[str, dict[str, object]] = read_json(file) if file.exists() else {}
+    return Thresholds.from_record(found[winner]) if winner in found else None
+
+
+def _losses_before(paths: Paths, winner: str, rows: pd.DataFrame, challenger: ScoredModel, *, loss: str) -> ScoredModel:
+    """The twin that was fitted without weights; the winner itself where there is none."""
+    file = paths.models / winner / BEFORE_FILE
+    if not file.exists():
+        return challenger
+    stored = pd.read_parquet(file).set_index("_key").loc[rows["_key"]].to_numpy(dtype="float64")
+    predicted = np.asarray(stored[:, 0] if challenger.predicted.ndim == 1 else stored)
+    return replace(challenger, predicted=predicted, losses=row_losses(loss, challenger.actual, predicted))
+
+
+def _proxies(paths: Paths) -> list[Proxy]:
+    file = paths.features / "proxies.json"
+    return [proxy_from_record(each) for each in read_json(file)["proxies"]] if file.exists() else []
+
+
+def support_in(pins: Mapping[str, Any], judged: HoldoutJudgement, gate: GateParams) -> dict[str, Support] | None:
+    """What earlier checks showed of the champion's recipe refitted, by the name of the challenger that is such a refit.
+
+    None where no check started the run, or nothing judges.
+    """
+    if pins.get("shown") is None or not len(judged.rows):
+        return None
+    begin = judged.rows["_event"].iloc[0]
+    shown = [ShownEvidence.from_record(each).before(begin) for each in pins["shown"]]
+    most = 0.0 if gate.harm is None else gate.harm.most
+    prefix = "" if pins["mode"] == "refit" else REFITTED
+    kinds = {name: name.removeprefix(prefix) for name in judged.challengers if name.startswith(prefix)}
+    return {name: support_of(shown, kind, most=most) for name, kind in kinds.items()}
 
 
 def run(
     gate: GateParams,
     judge: JudgeParams,
-    former: FormerParams,
+    former: PreviousChampionParams,
     release__reference_rows: int,
     slices: SliceParams,
     explain: ExplainParams,
@@ -68,7 +206,7 @@ def run(
     lightgbm_alone()
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     judged = _judged(paths, view, gate, judge)
-    by_group: Looked | None = None
+    by_group: FairnessLook | None = None
     if is_final(read_pins(paths)):
         verdict, told = _agreement(judged, retrain__agreement, paths)
     else:
@@ -90,7 +228,7 @@ def run(
     write_folder(paths.verdict, files)
 
 
-def _agreement(judged: Judged, params: AgreementParams, paths: Paths) -> tuple[Verdict, dict[str, Any]]:
+def _agreement(judged: HoldoutJudgement, params: AgreementParams, paths: Paths) -> tuple[Verdict, dict[str, Any]]:
     """The verdict on the champion's recipe fitted once more, and what the record tells beside it."""
     ((name, again),) = judged.challengers.items()
     assert judged.champion is not None
@@ -102,14 +240,14 @@ def _agreement(judged: Judged, params: AgreementParams, paths: Paths) -> tuple[V
 
 
 def _verdict(
-    judged: Judged,
+    judged: HoldoutJudgement,
     gate: GateParams,
     judge: JudgeParams,
-    former: FormerParams,
+    former: PreviousChampionParams,
     slices: SliceParams,
     fairness: FairnessParams,
     paths: Paths,
-) -> tuple[Verdict, dict[str, Any], Looked]:
+) -> tuple[Verdict, dict[str, Any], FairnessLook]:
     """The gate's verdict, what the record tells beside it, and the look by group."""
     times = uses(_used(paths), judged.rows["_event"])
     formers, left_out = formers_on(judged.rows, paths, former, judge)
@@ -138,7 +276,7 @@ def _verdict(
     return verdict, told, by_group
 
 
-def _scored(judged: Judged, view: FeatureView) -> pd.DataFrame:
+def _scored(judged: HoldoutJudgement, view: FeatureView) -> pd.DataFrame:
     """What every model said of each judged row, what came, and the champion's loss."""
     scored = judged.rows[["_key", "_event"]].assign(actual=view.actual(judged.rows))
     for name, challenger in judged.challengers.items():
@@ -147,7 +285,7 @@ def _scored(judged: Judged, view: FeatureView) -> pd.DataFrame:
 
 
 def _slices(
-    judged: Judged, winner: str, judge: JudgeParams, slices: SliceParams, explain: ExplainParams
+    judged: HoldoutJudgement, winner: str, judge: JudgeParams, slices: SliceParams, explain: ExplainParams
 ) -> dict[str, Any]:
     """The losses of the winner and the champion, slice by slice."""
     champion = None if judged.champion is None else judged.champion.losses
@@ -173,7 +311,7 @@ def _importance(
     return None if found is None else found.as_record()
 
 
-def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParams) -> Judged:
+def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParams) -> HoldoutJudgement:
     """The judging block with all models on it; its rows are whole, as the champion's features may be others."""
     split = read_json(paths.features / "split.json")
     series = split.get("series", [])
@@ -189,12 +327,12 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
     cut = {"season": season, "cells": gate.season_cells, "entity": series}
     floors = {name: BASELINES[name](view, train, rows, **cut) for name in gate.floor}
-    return Judged(
+    return HoldoutJudgement(
         rows=rows,
         features=view.features,
         task=view.task,
         challengers={
-            name: score(view, rows, predicted, loss=judge.loss, stated=Stated.of(backtest, name))
+            name: score(view, rows, predicted, loss=judge.loss, stated=StatedInterval.of(backtest, name))
             for name, predicted in _predictions(view, rows, read_folder(paths.models)).items()
         },
         champion=champion,
@@ -216,7 +354,7 @@ def _load(view: FeatureView, files: dict[str, bytes]) -> Model:
     return load_balanced(json.loads(files["fit.json"])["recipe"]["model"], view, files)
 
 
-def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored | None:
+def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> ScoredModel | None:
     """The champion on the judged rows, with its own view and bundle."""
     if not paths.has_champion:
         return None
@@ -224,7 +362,7 @@ def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> Scored 
     champion = load_predictor(files)
     _check_unused(judged["_event"], champion.used_until, by="the champion")
     winner = json.loads(files[VERDICT])["winner"]
-    stated = Stated.of(json.loads(files.get("backtest/backtest.json", b"{}")), winner)
+    stated = StatedInterval.of(json.loads(files.get("backtest/backtest.json", b"{}")), winner)
     return score(champion.view, judged, champion.predict(judged), loss=judge.loss, stated=stated)
 
 
@@ -237,14 +375,16 @@ def _check_unused(events: "pd.Series[pd.Timestamp]", used_until: pd.Timestamp, *
         )
 
 
-def _used(paths: Paths) -> list[Used]:
+def _used(paths: Paths) -> list[EarlierVerdict]:
     """Earlier verdicts, as pinned: the rows that each was given on."""
     earlier = read_pins(paths).get("judged", [])
-    return [Used(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"])) for each in earlier]
+    return [
+        EarlierVerdict(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"])) for each in earlier
+    ]
 
 
 def _detectable(
-    judged: Judged,
+    judged: HoldoutJudgement,
     winner: str,
     gate: GateParams,
     judge: JudgeParams,

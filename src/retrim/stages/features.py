@@ -3,19 +3,19 @@
 import numpy as np
 import pandas as pd
 
-from retrim.core.canonical import to_json
-from retrim.core.fairness.params import ProxyParams
-from retrim.core.fairness.proxies import proxies
-from retrim.core.frames import rows_at
-from retrim.core.prepare import PrepareParams
-from retrim.core.table import DataParams
-from retrim.core.view import FeatureView, order_digest
-from retrim.core.windows import SplitParams, past_of
-from retrim.datasets.pieces import PIECE, read_frame, writing
 from retrim.errors import BadInputError, RefusedError
+from retrim.features.fitted import PrepareParams
+from retrim.features.view import FeatureView, order_digest
 from retrim.files import write_folder
+from retrim.gate.proxies import proxies
+from retrim.machine import lightgbm_alone
 from retrim.paths import Paths
-from retrim.stages._room import is_final, lightgbm_alone, main, read_json, read_pins
+from retrim.reading.chunks import PIECE, read_frame, writing
+from retrim.stages._common import is_final, main, read_json, read_pins
+from retrim.stats.canonical import rows_at, to_json
+from retrim.stats.windows import SplitParams, past_of
+from retrim.table.data import DataParams
+from retrim.training.groups import ProxyParams
 
 PARTS = ("train", "embargo", "judge", "both")
 

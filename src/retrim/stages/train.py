@@ -5,25 +5,31 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from retrim.core.canonical import to_json
-from retrim.core.challengers import Challenger, challengers_of, recipes_of, windows_of
-from retrim.core.drift.alarms import AlarmParams
-from retrim.core.drift.joint import JointParams
-from retrim.core.drift.keep import Usual
-from retrim.core.drift.profile import ProfileParams
-from retrim.core.drift.reference import make_reference
-from retrim.core.fairness.params import GroupParams, Mitigation
-from retrim.core.frames import rows_at, to_parquet
-from retrim.core.metrics import JudgeParams
-from retrim.core.models import Model
-from retrim.core.training import TrainParams, fit_recipe, in_parallel, training_rows
-from retrim.core.view import FeatureView
-from retrim.core.windows import SplitParams, part_of
+from retrim.drift.alarms import AlarmParams
+from retrim.drift.draws import ExpectedWindows
+from retrim.drift.joint import JointParams
+from retrim.drift.profile import ProfileParams
+from retrim.drift.reference import make_reference
+from retrim.features.view import FeatureView
 from retrim.files import write_folder
+from retrim.machine import lightgbm_alone
 from retrim.paths import BEFORE_FILE, Paths
-from retrim.stages._groups import grouped
-from retrim.stages._room import lightgbm_alone, main, read_json
-from retrim.stages._view import read_view
+from retrim.stages._common import grouped, main, read_json, read_view
+from retrim.stats.canonical import rows_at, to_json, to_parquet
+from retrim.stats.metrics import JudgeParams
+from retrim.stats.windows import SplitParams, part_of
+from retrim.training.estimators import Model
+from retrim.training.groups import GroupParams, Mitigation
+from retrim.training.recipe import (
+    Challenger,
+    TrainParams,
+    challengers_of,
+    fit_recipe,
+    in_parallel,
+    recipes_of,
+    training_rows,
+    windows_of,
+)
 
 
 def run(
@@ -58,7 +64,7 @@ def run(
     # What each would be without weights, so that the verdict can show what these did.
     plain = [replace(each, recipe=replace(each.recipe, reweight=False)) for each in competing if reweight]
     twins = {each.name: twin for each, twin in zip(plain, in_parallel(fit, plain, cores=cores), strict=True)}
-    usual = Usual(account__usual_rows, drift__alarms, drift__joint, cores)
+    usual = ExpectedWindows(account__usual_rows, drift__alarms, drift__joint, cores)
     files: dict[str, bytes] = {}
     for each, model in zip(competing, models, strict=True):
         name, fitted = each.name, rows_at(rows, cut[each.window])

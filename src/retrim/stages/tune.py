@@ -11,25 +11,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.core.balance import fit_balanced
-from retrim.core.canonical import to_json
-from retrim.core.fairness.params import GroupParams, Mitigation
-from retrim.core.fairness.reweight import GROUP, reweighting
-from retrim.core.frames import rows_at
-from retrim.core.metrics import JudgeParams, row_losses
-from retrim.core.models import MODELS
-from retrim.core.modes import FINAL
-from retrim.core.row_matrix import Matrix
-from retrim.core.training import TrainParams, WindowKind
-from retrim.core.tuning import Score, Trial, TuneParams, best, importance, search
-from retrim.core.view import FeatureView
-from retrim.core.windows import folds, keep_back, part_of
 from retrim.errors import BadInputError, RefusedError
+from retrim.features.view import FeatureView, Matrix
 from retrim.files import write_folder
+from retrim.machine import lightgbm_alone
 from retrim.paths import Paths
-from retrim.stages._groups import grouped
-from retrim.stages._room import lightgbm_alone, main, read_json, read_pins
-from retrim.stages._view import read_view
+from retrim.stages._common import grouped, main, read_json, read_pins, read_view
+from retrim.stats.canonical import rows_at, to_json
+from retrim.stats.metrics import JudgeParams, row_losses
+from retrim.stats.windows import folds, keep_back, part_of
+from retrim.training.balance import fit_balanced
+from retrim.training.estimators import MODELS
+from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
+from retrim.training.mode import FINAL
+from retrim.training.recipe import TrainParams, WindowKind
+from retrim.training.tuning import Score, Trial, TuneParams, best, importance, search
 
 
 def run(

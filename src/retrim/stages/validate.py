@@ -5,29 +5,33 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.validation import columns_of, for_tables, read_suite
-from retrim.adapters.validation_columns import fit_suite
-from retrim.adapters.validation_pieces import PiecesSuite
-from retrim.core.bundle_format import HISTORY, format_record
-from retrim.core.canonical import to_json
-from retrim.core.fault import Fault
-from retrim.core.init.leak import LeakParams
-from retrim.core.init.leak_rows import DUPLICATES
-from retrim.core.init.leak_search import find_leaks
-from retrim.core.lags import HistoryParams, past_takes
-from retrim.core.landed_schema import ColumnNames, lacking
-from retrim.core.needs import READ, needs_of
-from retrim.core.reading import CalendarPart
-from retrim.core.rows import left_out
-from retrim.core.table import OURS, ColumnType, DataParams, known_rows, mature, overdue_labels, shaped, with_past
-from retrim.datasets.landed import BatchFile, landed_files, schemas_of
-from retrim.datasets.landed_rows import ROW, LandedRows, without_numbers
-from retrim.datasets.landed_zone import open_landed, with_names_of_then
-from retrim.datasets.pieces import PIECE, writing
+from retrim.adapters.great_expectations import ChunkedSuite, columns_of, fit_suite, for_tables, read_suite
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file, write_folder
 from retrim.paths import Paths
-from retrim.stages._room import is_final, main, read_pins
+from retrim.profile.first_model import find_leaks
+from retrim.profile.leak import LeakParams
+from retrim.profile.leaks import DUPLICATES
+from retrim.reading.chunks import PIECE, writing
+from retrim.reading.landed import (
+    ROW,
+    BatchFile,
+    LandedRows,
+    landed_files,
+    open_landed,
+    schemas_of,
+    with_names_of_then,
+    without_numbers,
+)
+from retrim.stages._common import is_final, main, read_pins
+from retrim.stats.canonical import to_json
+from retrim.table.data import OURS, ColumnType, DataParams, known_rows, mature, overdue_labels, shaped, with_past
+from retrim.table.fault import Fault
+from retrim.table.granularity import left_out
+from retrim.table.lags import HistoryParams, past_takes
+from retrim.table.reading import CalendarPart
+from retrim.table.schema import ColumnNames, lacking
+from retrim.training.bundle import HISTORY, READ, format_record, needs_of
 
 LOOKED = 200_000
 """Newest rows in which is looked for what gives the answer away."""
@@ -117,13 +121,13 @@ def _ask_suite(
     faults: list[Fault] = []
     for batches, expectations in together.items():
         rows = bound if not batches else bound[~bound["_batch"].isin(batches)].reset_index(drop=True)
-        faults += _faults(rows, landed, PiecesSuite({**suite, "expectations": expectations}))
+        faults += _faults(rows, landed, ChunkedSuite({**suite, "expectations": expectations}))
     if faults:
         raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(map(str, faults)))
     return fitted.notes
 
 
-def _faults(rows: pd.DataFrame, landed: LandedRows, suite: PiecesSuite) -> tuple[Fault, ...]:
+def _faults(rows: pd.DataFrame, landed: LandedRows, suite: ChunkedSuite) -> tuple[Fault, ...]:
     for piece in _pieces(rows, landed):
         suite.look(piece)
     if suite.asks_whole:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.core.prepare import PrepareParams, StepParams
-from retrim.core.table import DataParams
+from retrim.features.fitted import PrepareParams, StepParams
+from retrim.table.data import DataParams
 
 TASKS = ("regression", "binary", "multiclass")
 

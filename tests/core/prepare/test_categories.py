@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.core.prepare.step import STEPS, Past
 from retrim.errors import BadInputError
+from retrim.features.step import STEPS, TrainingRows
 from tests.core.prepare.one import learn, made, past, words
 
 SEEN = words("dry", "dry", "rain", "storm", None)
@@ -138,7 +138,7 @@ def test_each_code_is_that_of_the_rows_that_were_known(rows: list[tuple[int, int
     event, wait, level, target = (list(each) for each in zip(*rows, strict=True))
     when = np.array(event, dtype="datetime64[us]")
     due = when + np.array(wait, dtype="timedelta64[us]")
-    told = Past({"w": words(*level)}, np.array(target, dtype="float64"), (), when, due)
+    told = TrainingRows({"w": words(*level)}, np.array(target, dtype="float64"), (), when, due)
     state = learn("target_code", told, smoothing=1.5).state
 
     def by_hand(row: int) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrim.core.prepare.step import STEPS
+from retrim.features.step import STEPS
 from tests.core.prepare.one import learn, made, numbers, past
 
 TAIL = np.random.default_rng(5).lognormal(1.0, 0.8, 3000)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from retrim.core.prepare import STEPS, PrepareParams
-from retrim.core.prepare.params import arguments_of
+from retrim.features.fitted import PrepareParams, arguments_of
+from retrim.features.step import STEPS
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "preparing.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line.startswith("| `")]

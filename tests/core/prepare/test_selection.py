@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from retrim.core.look.collinear import collinear
-from retrim.core.look.missing import TIME, missingness
-from retrim.core.prepare.selection import cramer, rank_correlations
+from retrim.features.step import cramer, rank_correlations
+from retrim.profile.pairs import collinear
+from retrim.profile.whole import TIME, missingness
 from tests.core.prepare.one import learn, past, words
 
 DRAW = np.random.default_rng(11)

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.core.canonical import to_json
-from retrim.core.prepare import PrepareParams
-from retrim.core.prepare.params import faults_of
-from retrim.core.table import DataParams
-from retrim.core.view import FeatureView
 from retrim.errors import BadInputError
+from retrim.features.fitted import PrepareParams, faults_of
+from retrim.features.view import FeatureView
+from retrim.stats.canonical import to_json
+from retrim.table.data import DataParams
 
 DATA = DataParams.model_validate(
     {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrim.core.prepare.step import STEPS
+from retrim.features.step import STEPS
 from tests.core.prepare.one import learn, made, past, words
 
 NOTES = words("ring the bell", "leave at the gate", "beware the dog", "Ring, the BELL!", "dog at gate", None)

@@ -1,0 +1,627 @@
+"""Outputs of a stage held against what DVC recorded of them.
+
+What DVC has in its cache it lays out again without a look at its bytes, as long as nobody is known to have
+written to it; so a byte that a disk has turned would go on into the next stage.
+
+DVC in a room, started once for all that a run asks of it: a start takes longer than most of its commands.
+
+What lies in a DVC cache, and which of it commits and working folders still name.
+
+Run rooms: worktrees in which DVC rebuilds a model from the raw data that had arrived by a date.
+"""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import yaml
+
+from retrim.adapters import git
+from retrim.adapters.environment import GENTLE
+from retrim.adapters.processes import Heartbeat, StageHungError, start_reaper
+from retrim.decision.probation import Output
+from retrim.errors import RefusedError, RetrimError
+from retrim.files import flush_all, link, write_folder
+from retrim.paths import NO_CHAMPION, Paths, WorkspacePaths
+from retrim.stats.canonical import to_json
+from retrim.training.mode import StageLimits
+
+
+def refuse_altered(room: Path, stage: str, cache: Path) -> None:
+    """Refuses outputs of a stage that are not what `dvc.lock` says.
+
+    Args:
+        room: The room in which the stage was done, or its outputs were taken from the cache.
+        stage: Its name.
+        cache: DVC's cache, for the name of the altered object.
+
+    Raises:
+        RefusedError: One is not; names the file, and the object to remove from the cache.
+    """
+    lock = yaml.safe_load((room / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    for out in lock.get(stage, {}).get("outs", []):
+        place, recorded = room / out["path"], str(out["md5"])
+        found = tree_hash(place) if place.is_dir() else file_hash(place)
+        if found == recorded:
+            continue
+        name, digest = _altered_file(place, recorded, cache)
+        raise RefusedError(
+            f"{out['path']}{f'/{name}' if name else ''} of stage {stage} is not what DVC recorded of it: its object in "
+            f"the cache was altered. Remove {object_path(cache, digest)} and run again: the stage is done anew"
+        )
+
+
+def file_hash(path: Path) -> str:
+    """DVC's hash of a file: its MD5."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def tree_hash(folder: Path) -> str:
+    """DVC's hash of a folder: the MD5 of its listing, which has the MD5 of each file."""
+    return (
+        f"{hashlib.md5(json.dumps(_listing(folder), sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
+    )
+
+
+def object_path(cache: Path, digest: str) -> Path:
+    """Where an object lies in a cache."""
+    return cache / "files" / "md5" / digest[:2] / digest[2:]
+
+
+def _listing(folder: Path) -> list[dict[str, Any]]:
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return [{"md5": file_hash(files[name]), "relpath": name} for name in sorted(files)]
+
+
+def _altered_file(place: Path, recorded: str, cache: Path) -> tuple[str, str]:
+    """The first file of a folder that is not what its recorded listing says, and the hash it should have."""
+    listing = object_path(cache, recorded)
+    if not place.is_dir() or not listing.is_file():
+        return "", recorded
+    try:
+        wanted = {entry["relpath"]: str(entry["md5"]) for entry in json.loads(listing.read_bytes())}
+    except (ValueError, TypeError, KeyError):
+        return "", recorded
+    found = {entry["relpath"]: entry["md5"] for entry in _listing(place)}
+    return next(((name, digest) for name, digest in wanted.items() if found.get(name) != digest), ("", recorded))
+
+
+Say = Callable[[str], None]
+ROOM_VARIABLE = "RETRIM_ROOM"  # in the environment of all that works in a room
+EXITED = re.compile(r"failed to run: .*, exited with (\d+)")
+WORKER = Path(__file__).with_name("dvc_worker.py")
+
+
+class StageFailedError(RetrimError):
+    """A stage ended without its outputs. Its exit code is the stage's own: 1 the answer is no, 2 bad input, else 3."""
+
+    def __init__(self, stage: str, output: str) -> None:
+        super().__init__(f"stage {stage} failed:\n{output.strip()}")
+        self.stage = stage
+        said = EXITED.findall(output)  # DVC's own code says only that a stage failed
+        self.exit_code = int(said[-1]) if said and said[-1] in ("1", "2") else RetrimError.exit_code
+
+
+class DvcSession:
+    """A DVC process in a room, in a process group of its own that ends with the session.
+
+    Args:
+        room: The run room.
+        environment: Variables for the stages beside the inherited ones.
+
+    Attributes:
+        seconds: What each stage that has ended took.
+    """
+
+    def __init__(self, room: Path, environment: Mapping[str, str]) -> None:
+        self.room = room
+        self.seconds: dict[str, float] = {}
+        start_reaper()
+        self._token = secrets.token_hex(16)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(WORKER), self._token],  # -P: what lies beside it are no modules of DVC's
+            cwd=room,
+            env={**clean_environment(environment, Path(sys.executable)), ROOM_VARIABLE: str(room)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="backslashreplace",  # a stage may print what is no text
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end_group(self._process)
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(OSError):
+                pipe.close()
+
+    @cached_property
+    def _cache(self) -> Path:
+        from dvc.config import Config
+
+        return Path(Config(str(self.room / ".dvc"))["cache"].get("dir") or self.room / ".dvc" / "cache")
+
+    def reproduce(self, stage: str, say: Say, limits: StageLimits) -> str:
+        """Runs one stage, and gives all it printed.
+
+        Args:
+            stage: A name of dvc.yaml.
+            say: Called with each line as it comes.
+            limits: Past which it is ended.
+
+        Raises:
+            StageFailedError: It did not end well; carries what it printed.
+            StageHungError: It took too long, or gave no sign of life for too long.
+            RefusedError: DVC took its outputs from the cache, and they are not what was recorded.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        lines: list[str] = []
+        with suppress(BrokenPipeError):  # it was killed: there is nothing to read then, either
+            self._process.stdin.write(json.dumps(["repro", "--single-item", stage]) + "\n")
+            self._process.stdin.flush()
+        with Heartbeat(self._process, limits) as heart:
+            code = self._follow(lines, say, heart)
+        if heart.why is not None:
+            raise StageHungError(stage, heart.why, "".join(lines))
+        if code != 0:
+            raise StageFailedError(stage, "".join(lines))
+        self.seconds[stage] = heart.seconds
+        refuse_altered(self.room, stage, self._cache)
+        return "".join(lines)
+
+    def _follow(self, lines: list[str], say: Say, heart: Heartbeat) -> int | None:
+        """Reads what a command prints; gives its exit code, or None if DVC died of it."""
+        assert self._process.stdout is not None
+        for read in self._process.stdout:
+            heart.beat()
+            line, ended, code = read.partition(self._token)
+            if line:
+                lines.append(line)
+                say(line.rstrip())
+            if ended:
+                return int(code)
+        return None
+
+
+def clean_environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
+    """The inherited environment, with `python` first and without what would change what runs."""
+    dropped = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in dropped and not name.startswith(("GIT_", "DVC_", "PREFECT_"))  # a stage has no use for a login
+    }
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
+    return {**kept, "DVC_NO_ANALYTICS": "1", "PATH": path, **added}
+
+
+def end_group(process: subprocess.Popen[str]) -> None:
+    """Kills a process with all of its group, and waits for it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def end_survivors(room: Path) -> int:
+    """Kills what a killed run left working in its room, and waits until it is gone; gives how many processes.
+
+    They carry the room's name in their environment, so a person's shell in there lives on.
+    """
+    found = 0
+    while survivors := [process for process in psutil.process_iter() if _works_in(process, room)]:
+        for process in survivors:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(survivors, timeout=10)
+        found += len(survivors)
+    return found
+
+
+def _works_in(process: psutil.Process, room: Path) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(ROOM_VARIABLE) == str(room)
+    except (psutil.Error, OSError):
+        return False
+
+
+LISTING = ".dir"  # behind the hash of a folder's listing
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class CacheFile:
+    """A file of a cache.
+
+    Args:
+        digest: MD5 of its content; with `.dir` behind it for the listing of a folder.
+        path: Where it lies.
+        frees: Bytes that are free once it is gone: 0 while another name on the disk holds the same file.
+        changed: When it came, as the file system has it, in seconds since 1970.
+    """
+
+    digest: str
+    path: Path
+    frees: int
+    changed: float
+
+
+def cache_folder(root: Path) -> Path:
+    """Where the DVC cache of a repository and its rooms lies: as its local settings say, else in the repository."""
+    from dvc.config import Config
+
+    given = Config(str(root / ".dvc")).read("local").get("cache", {}).get("dir")
+    return Path(given) if given else root / ".dvc" / "cache"
+
+
+def entries(cache: Path) -> list[CacheFile]:
+    """Every file of a cache by its digest, listings of folders first: none of these names what is gone already."""
+    found = []
+    for path in (cache / "files" / "md5").glob("[0-9a-f][0-9a-f]/*"):
+        with suppress(FileNotFoundError):
+            state = path.stat()
+            frees = state.st_size if state.st_nlink == 1 else 0
+            found.append(CacheFile(path.parent.name + path.name, path, frees, state.st_ctime))
+    return sorted(found, key=lambda entry: (not entry.digest.endswith(LISTING), entry.digest))
+
+
+def run_entries(cache: Path) -> Iterator[tuple[Path, set[str]]]:
+    """Every entry of the run cache, with the digests of the outputs it would restore."""
+    for path in sorted((cache / "runs").glob("*/*/*")):
+        with suppress(OSError, yaml.YAMLError):
+            yield path, set(_digests(yaml.load(path.read_bytes(), Loader=LOADER)))  # noqa: S506  a safe loader
+
+
+def named_in_commit(root: Path, commit: str) -> set[str]:
+    """Digests that the `dvc.lock` and `.dvc` files of a commit name.
+
+    Raises:
+        RetrimError: The commit is gone, or such a file cannot be read.
+    """
+    listed = git.git(root, "ls-tree", "-r", "-z", "--name-only", commit).split("\0")
+    found: set[str] = set()
+    for name in filter(_is_note, listed):
+        found |= _named(git.git(root, "show", f"{commit}:{name}"), f"{name} at {commit[:12]}")
+    return found
+
+
+def named_in_folder(folder: Path, names: Iterable[str]) -> set[str]:
+    """The same of the files of a working folder, as they lie there.
+
+    Raises:
+        RetrimError: Such a file cannot be read.
+    """
+    found: set[str] = set()
+    for name in filter(_is_note, names):
+        with suppress(FileNotFoundError, IsADirectoryError):
+            found |= _named((folder / name).read_text(encoding="utf-8"), str(folder / name))
+    return found
+
+
+def with_members(cache: Path, digests: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Digests, and for listings of folders those of the files they list.
+
+    Returns:
+        All of them; and the listings that are not in the cache, whose files nobody can tell.
+    """
+    found, lost = set(digests), set()
+    for digest in [each for each in found if each.endswith(LISTING)]:
+        try:
+            listed = json.loads((cache / "files" / "md5" / digest[:2] / digest[2:]).read_bytes())
+            found |= {str(entry["md5"]) for entry in listed}
+        except (OSError, ValueError, KeyError, TypeError):
+            lost.add(digest)
+    return found, lost
+
+
+def flush(root: Path, commit: str) -> None:
+    """Makes the files of the cache that a commit names survive a power cut."""
+    cache = cache_folder(root)
+    digests, _ = with_members(cache, named_in_commit(root, commit))
+    paths = (cache / "files" / "md5" / digest[:2] / digest[2:] for digest in digests)
+    flush_all(filter(Path.is_file, paths), below=cache)
+
+
+def _is_note(name: str) -> bool:
+    return name.endswith(".dvc") or name.rpartition("/")[2] == "dvc.lock"
+
+
+def _named(text: str, name: str) -> set[str]:
+    try:
+        return set(_digests(yaml.load(text, Loader=LOADER)))  # noqa: S506  a safe loader
+    except yaml.YAMLError as error:
+        raise RetrimError(f"{name} cannot be read, so nobody knows what it needs; mend it first") from error
+
+
+def _digests(record: Any) -> Iterator[str]:
+    """The MD5 of every output in a `.dvc` file, a `dvc.lock` or an entry of the run cache."""
+    if isinstance(record, Mapping):
+        for key, value in record.items():
+            if key == "outs" and isinstance(value, list):
+                yield from (str(out["md5"]) for out in value if isinstance(out, Mapping) and "md5" in out)
+            else:
+                yield from _digests(value)
+
+
+INPUTS = ["data/raw.dvc", "data/champion.dvc", "data/former.dvc"]
+DVC_ADVERTISES = "Having any troubles?"  # what follows says nothing of the error
+COMMITTED = [*INPUTS, "data/pins.json", "dvc.lock"]
+
+
+def stages(root: Path) -> list[str]:
+    """Stage names in run order, as they stand in dvc.yaml."""
+    return list(yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+
+
+def open_stage_session(
+    workspace: WorkspacePaths,
+    folder: Path,
+    commit: str,
+    *,
+    raw: Iterable[Path],
+    champion: Path | None,
+    former: Mapping[str, bytes],
+    pins: Mapping[str, Any],
+    digest: Callable[[Path], str],
+) -> None:
+    """Makes a run room: worktree, shared DVC cache, raw batches, champion, former champions, pins.
+
+    Args:
+        workspace: Whose code (at `commit`), cache and remote it is.
+        folder: Where the room is made; must not exist.
+        commit: The snapshot.
+        raw: Batch files that had arrived by the as-of date; linked, or copied from another disk.
+        champion: Folder of the champion's bundle, or None before version 1.
+        former: Files of former champions by relative name; empty where none competes.
+        pins: What the machine sets; the digests of what was laid are added.
+        digest: SHA-256 of a folder.
+    """
+    git.add_worktree(workspace.root, folder, commit)
+    share_cache(workspace, folder)
+    paths = Paths(folder)
+    shutil.rmtree(paths.raw, ignore_errors=True)
+    for source in raw:
+        link(source, paths.raw / source.parent.name / source.name)
+    shutil.rmtree(paths.champion, ignore_errors=True)
+    if champion is None:
+        paths.champion.mkdir(parents=True)
+        (paths.champion / NO_CHAMPION).write_bytes(to_json({"champion": None}))
+    else:
+        shutil.copytree(champion, paths.champion, copy_function=shutil.copyfile)
+    write_folder(paths.former, former or {NO_CHAMPION: to_json({"former": None})})
+    laid = {"raw": paths.raw, "champion": paths.champion, "former": paths.former}
+    digests = {f"{name}_digest": digest(place) for name, place in laid.items()}
+    paths.pins.write_bytes(to_json({**pins, **digests}))
+    run_dvc(folder, "add", *(f"data/{name}" for name in laid))
+
+
+def share_cache(workspace: WorkspacePaths, folder: Path) -> None:
+    """Gives a room the workspace's DVC cache and local settings; its own lock files stay inside it."""
+    from dvc.config import Config
+
+    local = Config(str(workspace.root / ".dvc")).read("local")
+    with Config(str(folder / ".dvc"), validate=False).edit("local") as config:
+        config.update(local)
+        config.setdefault("cache", {}).setdefault("dir", _in_ascii(workspace.root / ".dvc" / "cache", Path.cwd()))
+        config.setdefault("core", {})["site_cache_dir"] = _in_ascii(folder / ".dvc" / "tmp" / "site", folder)
+
+
+def _in_ascii(path: Path, start: Path) -> str:
+    """A path as DVC can write it: its settings are ASCII, so one with other letters is told as seen from `start`."""
+    return str(path) if str(path).isascii() else os.path.relpath(path, start)
+
+
+def reproduce_all(room: Path, *, python: Path | None, limits: StageLimits, gently: bool, say: Say) -> str:
+    """Runs every stage of a room, whatever is cached, with its own trial log; gives all that was printed.
+
+    Args:
+        room: A room at the tag of a version.
+        python: Interpreter to run with; None for this one.
+        limits: Of all stages together, past which they are ended.
+        gently: Whether everything else goes first.
+        say: Called with each line as it comes.
+
+    Raises:
+        StageFailedError: A stage did not end well.
+        StageHungError: They took too long, or gave no sign of life for too long.
+    """
+    python = python or Path(sys.executable)
+    environment = clean_environment({"RETRIM_TRIALS": str(room / "var" / "trials")}, python)
+    command = [str(python), "-m", "dvc", "repro", "--force", "--no-run-cache"]
+    return _follow(command, "repro", room, environment, limits=limits, gently=gently, say=say)
+
+
+def executed(printed: str) -> tuple[str, ...]:
+    """The stages that DVC says it ran, in order."""
+    return tuple(re.findall(r"(?m)^Running stage '([^']+)'", printed))
+
+
+def lock_differences(room: Path) -> list[str]:
+    """What a rebuild changed in dvc.lock against the commit it stands on: stage, output, both hashes."""
+    recorded = yaml.safe_load(git.git(room, "show", "HEAD:dvc.lock"))["stages"]
+    rebuilt = yaml.safe_load((room / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    found = []
+    for stage, facts in recorded.items():
+        for kind in ("deps", "outs"):
+            old, new = _hashes(facts, kind), _hashes(rebuilt.get(stage, {}), kind)
+            changed = [path for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)]
+            found += [f"{stage}: {path} has {new.get(path)}, recorded {old.get(path)}" for path in changed]
+    if not found and git.git(room, "status", "--porcelain", "--", "dvc.lock"):
+        found.append("dvc.lock differs from the recorded one")
+    return found
+
+
+def outputs(room: Path) -> list[Output]:
+    """Every output of every stage, in run order: its hash in the room's commit, and that of what lies there now."""
+    recorded = yaml.safe_load(git.git(room, "show", "HEAD:dvc.lock"))["stages"]
+    found = []
+    for stage in stages(room):
+        for path, digest in sorted(_hashes(recorded.get(stage, {}), "outs").items()):
+            place = room / path
+            made = tree_hash(place) if place.is_dir() else file_hash(place) if place.exists() else None
+            found.append(Output(stage, path, digest, made))
+    return found
+
+
+def lay_inputs(workspace: WorkspacePaths, room: Path) -> None:
+    """Lays raw data and champions into a room that shares the workspace's cache: from there, else from the remote.
+
+    Raises:
+        RetrimError: They are in neither.
+    """
+    share_cache(workspace, room)
+    notes = noted(room)
+    try:
+        run_dvc(room, "checkout", *notes)
+    except RetrimError:
+        if not has_remote(room):
+            raise
+        run_dvc(room, "pull", *notes)
+
+
+def fetch_inputs(workspace: WorkspacePaths, room: Path) -> None:
+    """Lays raw data and champions into a room that shares no cache: from that of the workspace, or the remote.
+
+    Hashes are checked on the way. What the workspace's cache has but altered is an error, whatever the remote has.
+
+    Raises:
+        RetrimError: They are in neither, or are not what was recorded.
+    """
+    from dvc.config import Config
+
+    local = Config(str(workspace.root / ".dvc")).read("local")
+    cache = cache_folder(workspace.root)
+    with Config(str(room / ".dvc"), validate=False).edit("local") as config:
+        config.update(local)
+        own = _in_ascii(room / ".dvc" / "cache", Path.cwd())
+        config["cache"] = {"dir": own}  # whatever DVC's other settings share
+        config.setdefault("core", {})["site_cache_dir"] = _in_ascii(room / ".dvc" / "tmp" / "site", room)
+        config.setdefault("remote", {})["retrim-cache"] = {"url": _in_ascii(cache, Path.cwd()), "verify": True}
+    notes = noted(room)
+    lost = not all(_has(cache, room / note) for note in notes)
+    remote = [] if lost and has_remote(room) else ["-r", "retrim-cache"]
+    run_dvc(room, "pull", *remote, *notes)
+
+
+def noted(room: Path) -> list[str]:
+    """The inputs that DVC notes in a room; a version made before former champions competed has none of theirs."""
+    return [note for note in INPUTS if (room / note).exists()]
+
+
+def _has(cache: Path, note: Path) -> bool:
+    """Whether a cache has every file of the folder that a `.dvc` file notes, whatever is in it."""
+    digest = yaml.safe_load(note.read_text(encoding="utf-8"))["outs"][0]["md5"]
+    listing = cache / "files" / "md5" / digest[:2] / digest[2:]
+    if not listing.exists():
+        return False
+    digests = [entry["md5"] for entry in json.loads(listing.read_bytes())]
+    return all((cache / "files" / "md5" / each[:2] / each[2:]).exists() for each in digests)
+
+
+def _hashes(facts: Mapping[str, Any], kind: str) -> dict[str, str]:
+    return {entry["path"]: entry["md5"] for entry in facts.get(kind, [])}
+
+
+def _follow(
+    command: list[str],
+    stage: str,
+    room: Path,
+    environment: Mapping[str, str],
+    *,
+    limits: StageLimits,
+    gently: bool,
+    say: Say,
+) -> str:
+    start_reaper()
+    process = subprocess.Popen(
+        command,
+        cwd=room,
+        env={**environment, ROOM_VARIABLE: str(room)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="backslashreplace",  # a stage may print what is no text
+        start_new_session=True,
+    )
+    lines = []
+    assert process.stdout is not None
+    if gently:
+        with suppress(psutil.Error):  # it has ended already
+            psutil.Process(process.pid).nice(GENTLE)
+    try:
+        with Heartbeat(process, limits) as heart:
+            for line in process.stdout:
+                heart.beat()
+                lines.append(line)
+                say(line.rstrip())
+        if heart.why is not None:
+            raise StageHungError(stage, heart.why, "".join(lines))
+        if process.wait():
+            raise StageFailedError(stage, "".join(lines))
+    finally:
+        end_group(process)
+        process.stdout.close()
+    return "".join(lines)
+
+
+def run_dvc(room: Path, *arguments: str) -> str:
+    """What one DVC command prints.
+
+    Raises:
+        RetrimError: It failed; the message is DVC's own.
+    """
+    start_reaper()
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=room,
+        env=clean_environment({ROOM_VARIABLE: str(room)}, Path(sys.executable)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).partition(DVC_ADVERTISES)[0].strip()
+        raise RetrimError(f"dvc {' '.join(arguments[:2])} failed in {room.name}: {said}")
+    return done.stdout
+
+
+def has_remote(root: Path) -> bool:
+    """Whether a default DVC remote is set."""
+    from dvc.config import Config
+
+    return bool(Config(str(root / ".dvc"))["core"].get("remote"))
+
+
+def without_remote(root: Path) -> None:
+    """Lets a repository, and the rooms made from it, have no default remote, whatever DVC's other settings say.
+
+    Those of the project, the person and the machine stay as they are: DVC reads the local ones last.
+    """
+    from dvc.config import Config
+
+    with Config(str(root / ".dvc"), validate=False).edit("local", validate=False) as config:
+        config.setdefault("core", {})["remote"] = ""
+
+
+def close_room(workspace: WorkspacePaths, folder: Path) -> None:
+    """Removes a room; what DVC made in it stays in the cache."""
+    git.remove_worktree(workspace.root, folder)

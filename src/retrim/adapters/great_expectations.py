@@ -1,0 +1,381 @@
+"""Great Expectations on a frame that we loaded: a suite of plain JSON in, faults out.
+
+A suite binds types, keys and physical bounds. What describes the distribution of
+some reference window is refused, or the quarantine would eat the drift.
+
+Loading Great Expectations takes seconds, so it is imported when first needed.
+
+A suite on a table whose columns have changed: what is asked under another name, and what is not asked any more.
+
+An expectation that names a column by an earlier name is asked of the column as it is called now. One that names a
+column which landed and is gone from params.yaml is not asked: it is said, and the batch lands. One that names a column
+which never was there is an error, as a wrong name is.
+
+A suite on a table that is seen a piece at a time.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.errors import BadInputError, UnknownNameError
+from retrim.table.fault import EXAMPLES_KEPT, Example, Fault, of_rows
+from retrim.table.schema import ColumnNames
+
+DISTRIBUTION = (
+    "mean", "median", "stdev", "quantile", "sum", "kl_divergence", "most_common", "distinct_values", "z_scores",
+    "unique_value_count", "proportion_of_unique", "proportion_of_non_null",
+)  # fmt: skip
+CURE = "correct the rows at their source; or land the batch in spite of it: retrim quarantine release ID --reason WHY"
+FORM = '{"name": ..., "expectations": [{"type": ..., "kwargs": {...}, "meta": {...}}, ...]}'
+
+
+def read_suite(path: Path) -> dict[str, Any]:
+    """The suite in a JSON file, each expectation known to Great Expectations with its arguments.
+
+    Raises:
+        BadInputError: There is no such file, it is no suite, or an expectation is unknown,
+            has wrong arguments, is not binding, or describes a distribution.
+    """
+    try:
+        suite = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"suite {path} cannot be read as JSON ({error}); write {FORM}") from error
+    if not isinstance(suite, dict) or not isinstance(suite.get("expectations"), list) or "name" not in suite:
+        raise BadInputError(f"suite {path} has no name with a list of expectations; write {FORM}")
+    for number, expectation in enumerate(suite["expectations"], start=1):
+        _check(f"{path.name}, number {number}", expectation)
+    return suite
+
+
+def for_columns(suite: dict[str, Any], columns: Collection[str]) -> dict[str, Any]:
+    """The part of `suite` that is about these columns and no other."""
+    kept = [one for one in suite["expectations"] if columns_of(one) and columns_of(one) <= set(columns)]
+    return {**suite, "expectations": kept}
+
+
+def for_tables(suite: dict[str, Any]) -> dict[str, Any]:
+    """The part of `suite` that holds for many batches put together: not what counts the rows or columns of one."""
+    return {**suite, "expectations": [one for one in suite["expectations"] if columns_of(one)]}
+
+
+def columns_of(expectation: dict[str, Any]) -> set[str]:
+    """The columns that an expectation names."""
+    kwargs = expectation["kwargs"]
+    named = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
+    return {*named, *kwargs.get("column_list", [])}
+
+
+def validate(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_key") -> tuple[Fault, ...]:
+    """What `frame` breaks of `suite`, in the order of the suite; empty when it holds.
+
+    Args:
+        frame: Typed rows, shape (n, columns).
+        suite: As `read_suite` gives it.
+        key_column: Column whose value names a row in a fault, if the frame has it.
+
+    Returns:
+        A fault an expectation, with the number of rows that break it and the first of them.
+
+    Raises:
+        BadInputError: An expectation could not be computed, as of a column that is not there.
+    """
+    return tuple(answers(frame, suite, key_column=key_column).values())
+
+
+def answers(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_key") -> dict[int, Fault]:
+    """The same by the number of the expectation in the suite, from 0."""
+    if not suite["expectations"]:
+        return {}
+    frame = frame.reset_index(drop=True)
+    results = _results(frame, suite)
+    answered = list(zip(results, suite["expectations"], strict=True))
+    # A bound cannot be computed on a column of another type; the type's own fault says it better.
+    mistyped = {
+        one["kwargs"].get("column") for result, one in answered if "of_type" in one["type"] and not result.success
+    }
+    faults = {}
+    for number, (result, expectation) in enumerate(answered):
+        message = _exception(result.exception_info)
+        if message is None and not result.success:
+            faults[number] = _fault(frame, expectation, result.result, key_column)
+        elif message is not None and expectation["kwargs"].get("column") not in mistyped & set(frame.columns):
+            raise BadInputError(
+                f"suite {suite['name']}: {expectation['type']} {expectation['kwargs']} cannot be computed ({message}); "
+                f"columns: {', '.join(frame.columns)}"
+            )
+    return faults
+
+
+def _results(frame: pd.DataFrame, suite: dict[str, Any]) -> list[Any]:
+    """What Great Expectations finds for each expectation, in the order of the suite.
+
+    It is given the columns that an expectation is about and no other, since it copies all that it is given for each
+    expectation that passes over blank cells. A column that is not there is asked for in the whole frame, and so is
+    what may look at any column.
+    """
+    gx = _load()
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows")
+    definition = asset.add_batch_definition_whole_dataframe("all")
+    together: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for number, one in enumerate(suite["expectations"]):
+        numbered = {**one, "meta": {**one.get("meta", {}), "number": number}}
+        together.setdefault(_looked_at(one, frame.columns), []).append(numbered)
+    found: dict[int, Any] = {}
+    for columns, asked in together.items():
+        batch = definition.get_batch({"dataframe": frame[list(columns)] if columns else frame})
+        outcome = batch.validate(
+            gx.ExpectationSuite(name=suite["name"], expectations=asked),
+            result_format={"result_format": "COMPLETE", "include_unexpected_rows": False},
+        )
+        found |= {result.expectation_config.meta["number"]: result for result in outcome.results}
+    if len(found) != len(suite["expectations"]):
+        expected = len(suite["expectations"])
+        raise BadInputError(f"suite {suite['name']}: {expected} expectations, {len(found)} answers; check each")
+    return [found[number] for number in sorted(found)]
+
+
+def _looked_at(expectation: dict[str, Any], columns: Collection[str]) -> tuple[str, ...]:
+    """The columns that computing an expectation takes; none where it may take any."""
+    about = columns_of(expectation)
+    if not about <= set(columns) or expectation["kwargs"].get("row_condition") is not None:
+        return ()
+    return tuple(name for name in columns if name in about)
+
+
+def in_words(expectation: dict[str, Any]) -> str:
+    """An expectation as a rule with its bound: "is between 0 and 100 (percent)"."""
+    kwargs = {name: value for name, value in expectation["kwargs"].items() if not name.startswith("column")}
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    kind = expectation["type"].removeprefix("expect_").removeprefix("column_").removeprefix("values_to_")
+    match kind:
+        case "be_between" if high is None:
+            words = f"is at least {low}"
+        case "be_between" if low is None:
+            words = f"is at most {high}"
+        case "be_between":
+            words = f"is between {low} and {high}"
+        case "be_in_set":
+            words = f"is one of {', '.join(map(str, kwargs['value_set']))}"
+        case "be_unique":
+            words = "is there once"
+        case "not_be_null":
+            words = "is not blank"
+        case "be_of_type":
+            words = f"is stored as {kwargs['type_']}"
+        case _:
+            given = ", ".join(f"{name} {value}" for name, value in sorted(kwargs.items()))
+            words = f"{kind.replace('_', ' ')}{f' ({given})' if given else ''}"
+    unit = expectation.get("meta", {}).get("unit")
+    return f"{words} ({unit})" if unit else words
+
+
+def _fault(frame: pd.DataFrame, expectation: dict[str, Any], result: dict[str, Any], key_column: str) -> Fault:
+    kwargs = expectation["kwargs"]
+    column = str(kwargs.get("column") or ", ".join(kwargs.get("column_list", [])) or kwargs.get("column_A", ""))
+    rows = result.get("unexpected_index_list")
+    if not rows:
+        seen = Example(None, None, str(result.get("observed_value")))
+        return Fault(column, in_words(expectation), 1, (seen,), releasable=True, cure=CURE)
+    keys = frame.get(key_column)
+    shown = [name for name in column.split(", ") if name in frame]
+    found = ((row, None if keys is None else str(keys[row]), _value(frame, row, shown)) for row in rows)
+    return of_rows(column, in_words(expectation), found, count=len(rows), releasable=True, cure=CURE)
+
+
+def _value(frame: pd.DataFrame, row: int, columns: list[str]) -> str:
+    cells = [frame[name].iloc[row] for name in columns]
+    return ", ".join("" if pd.isna(cell) else str(cell) for cell in cells)
+
+
+def _exception(info: dict[str, Any]) -> str | None:
+    """The message of what went wrong inside Great Expectations: flat, or nested under a metric's id."""
+    if "raised_exception" in info:
+        return str(info.get("exception_message")) if info["raised_exception"] else None
+    messages = [_exception(inner) for inner in info.values() if isinstance(inner, dict)]
+    return next((message for message in messages if message is not None), None)
+
+
+def _check(where: str, expectation: object) -> None:
+    if (
+        not isinstance(expectation, dict)
+        or "type" not in expectation
+        or not isinstance(expectation.get("kwargs"), dict)
+    ):
+        raise BadInputError(f"suite {where} has no type with kwargs: {expectation!r}; write {FORM}")
+    extra = sorted(set(expectation) - {"type", "kwargs", "meta"})
+    if extra:
+        raise BadInputError(
+            f"suite {where} has {', '.join(extra)}; allowed: type, kwargs, meta. Every expectation binds"
+        )
+    kind = expectation["type"]
+    if any(word in kind for word in DISTRIBUTION):
+        raise BadInputError(
+            f"suite {where}: {kind} describes a distribution; a suite binds types, keys and physical bounds. "
+            "What a distribution does is the drift tests' to say (drift in params.yaml)"
+        )
+    _load()
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.expectations.registry import list_registered_expectation_implementations
+
+    known = list_registered_expectation_implementations()
+    if kind not in known:
+        # A suite with an unknown type would only log it, and go on without.
+        raise UnknownNameError(f"expectation in {where}:", kind, known)
+    try:
+        ExpectationConfiguration(type=kind, kwargs=expectation["kwargs"]).to_domain_obj()
+    except (TypeError, ValueError) as error:
+        lines = " ".join(str(error).split())
+        raise BadInputError(f"suite {where}: {kind} does not take {expectation['kwargs']}: {lines}") from error
+
+
+def _load() -> Any:
+    """Great Expectations, silent: no telemetry, no progress bars, no log lines of its own."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logger = logging.getLogger("great_expectations")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False  # a level would not do: one of its modules sets its own
+    import great_expectations
+    from great_expectations.execution_engine import pandas_execution_engine
+
+    # Every cell is hashed, twice, for a mark of the batch that nobody reads: most of the time on a large one.
+    pandas_execution_engine.hash_pandas_dataframe = lambda _: ""
+    return great_expectations
+
+
+NAMED = ("column", "column_A", "column_B")
+
+
+@dataclass(frozen=True)
+class FittedSuite:
+    """A suite as it is asked, and a sentence for each column that makes it ask less than it says.
+
+    Args:
+        suite: What is asked.
+        notes: What is not, and the cure.
+    """
+
+    suite: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def fit_suite(
+    suite: dict[str, Any], path: str, *, columns: Collection[str], landed: Collection[str], names: ColumnNames
+) -> FittedSuite:
+    """The suite for a table with `columns`.
+
+    Args:
+        suite: As `read_suite` gives it.
+        path: Where it lies, for the notes.
+        columns: What the table has now.
+        landed: What landed batches have.
+        names: What columns were called.
+    """
+    asked, gone = [], dict[str, int]()
+    for one in suite["expectations"]:
+        now = {name: name if name in columns else names.current(name) for name in columns_of(one)}
+        lost = sorted(name for name, found in now.items() if found is None and name in landed)
+        if lost:
+            gone |= {name: gone.get(name, 0) + 1 for name in lost}
+        else:
+            asked.append(_called(one, {name: found or name for name, found in now.items()}))
+    notes = (
+        f"{path}: {count} of its expectations are about {name!r}, which is no column any more, and are not asked; take "
+        "them out"
+        for name, count in gone.items()
+    )
+    return FittedSuite({**suite, "expectations": asked}, tuple(notes))
+
+
+def _called(expectation: dict[str, Any], now: Mapping[str, str]) -> dict[str, Any]:
+    """The expectation with its columns as they are called now."""
+    kwargs = dict(expectation["kwargs"])
+    kwargs |= {name: now[kwargs[name]] for name in NAMED if name in kwargs}
+    if "column_list" in kwargs:
+        kwargs["column_list"] = [now[name] for name in kwargs["column_list"]]
+    return {**expectation, "kwargs": kwargs}
+
+
+BY_ROW = frozenset(
+    f"expect_column_{kind}"
+    for kind in (
+        "values_to_be_between",
+        "values_to_be_in_set",
+        "values_to_be_null",
+        "values_to_be_of_type",
+        "values_to_match_regex",
+        "values_to_not_be_in_set",
+        "values_to_not_be_null",
+        "values_to_not_match_regex",
+        "value_lengths_to_be_between",
+        "value_lengths_to_equal",
+        "pair_values_a_to_be_greater_than_b",
+        "pair_values_to_be_equal",
+    )
+)
+"""Expectations that hold for a table when they hold for each of its rows."""
+
+
+def by_row(expectation: dict[str, Any]) -> bool:
+    """Whether an expectation may be asked of each piece; one with `mostly` is about a share of all rows."""
+    return expectation["type"].lower() in BY_ROW and expectation["kwargs"].get("mostly") in (None, 1)
+
+
+class ChunkedSuite:
+    """A suite, asked of pieces: `look` at each in turn, `look_whole` at what no piece can answer."""
+
+    def __init__(self, suite: dict[str, Any]) -> None:
+        self.suite = suite
+        self._faults: dict[int, Fault] = {}
+        self._rows = 0
+        self._by_row = [number for number, one in enumerate(suite["expectations"]) if by_row(one)]
+        self._whole = [number for number in range(len(suite["expectations"])) if number not in self._by_row]
+
+    @property
+    def asks_whole(self) -> bool:
+        """Whether it has expectations that no piece can answer."""
+        return bool(self._whole)
+
+    def whole_columns(self, columns: Sequence[str]) -> list[str]:
+        """Those of `columns` that they need: all, where one of them has a condition on its rows."""
+        asked = [self.suite["expectations"][number] for number in self._whole]
+        if any(one["kwargs"].get("row_condition") is not None for one in asked):
+            return list(columns)
+        needed = {name for one in asked for name in columns_of(one)}
+        return [name for name in columns if name in needed]
+
+    def look(self, piece: pd.DataFrame) -> None:
+        """Asks a piece what can be asked of it: the rows after those of the pieces before."""
+        for number, fault in self._asked(piece, self._by_row).items():
+            examples = tuple(_later(example, self._rows) for example in fault.examples)
+            before = self._faults.get(number)
+            if before is None:
+                self._faults[number] = replace(fault, examples=examples)
+            elif before.examples[0].row is not None:
+                kept = (*before.examples, *examples)[:EXAMPLES_KEPT]
+                self._faults[number] = replace(before, count=before.count + fault.count, examples=kept)
+        self._rows += len(piece)
+
+    def look_whole(self, table: pd.DataFrame) -> None:
+        """Asks the rest of the whole table; it may have those columns alone that the rest is about."""
+        self._faults |= self._asked(table, self._whole)
+
+    def faults(self) -> tuple[Fault, ...]:
+        """What was broken, in the order of the suite."""
+        return tuple(fault for _, fault in sorted(self._faults.items()))
+
+    def _asked(self, rows: pd.DataFrame, numbers: Sequence[int]) -> dict[int, Fault]:
+        asked = {**self.suite, "expectations": [self.suite["expectations"][number] for number in numbers]}
+        return {numbers[place]: fault for place, fault in answers(rows, asked).items()}
+
+
+def _later(example: Example, rows: int) -> Example:
+    return example if example.row is None else replace(example, row=example.row + rows)

@@ -1,0 +1,736 @@
+"""What has landed, in short: so that landing a batch opens none of the batches before it.
+
+    <landing zone>/.index/manifest.json      the facts of every landed file, its size and time of change
+    <landing zone>/.index/rows-<digest>.npy  hashes of keys, sorted; few files, each about twice the next
+
+It is a cache and no more. A file that it does not know (landed by a process that was killed, or linked in)
+is read and added; where one has gone or was changed, or the index itself is lost or damaged, it is made anew.
+
+The landing zone: one immutable Parquet file a batch, in a partition a day of arrival.
+
+    <root>/arrived=2024-05-01/rows-<first 16 digits of the digest>.parquet, and its SHA-256 beside it
+
+A file is written aside, flushed and renamed, under a lock that dies with its process;
+so it is there whole or not at all, and landing it again changes nothing.
+
+Batches set aside: the bytes as they came, and a report of what is wrong with them.
+
+    <root>/<first 16 digits of the digest>/report.json
+    <root>/<first 16 digits of the digest>/source.csv
+
+A new entry is built aside and renamed. A report is replaced before bytes are removed,
+so a kill in between leaves bytes too many, never too few.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retrim.errors import BadInputError, RetrimError
+from retrim.files import flush, make_private_folder, open_private
+from retrim.reading.landed import (
+    OF,
+    SCHEMA,
+    SUSPICIOUS,
+    BatchFile,
+    Kind,
+    Withdrawal,
+    batch_id,
+    check_whole,
+    facts_of,
+    hash_file,
+    in_order,
+    landed_paths,
+    read_column,
+    read_withdrawals,
+    withdrawal_file,
+    withdrawn_names,
+)
+from retrim.stats.canonical import to_json
+from retrim.table.data import OURS, DataParams
+from retrim.table.fault import Fault
+from retrim.table.schema import LandedSchema
+
+FOLDER, MANIFEST = ".index", "manifest.json"
+PIECE = 1 << 18  # keys hashed at once: they become Python text for that long
+MERGED = 1 << 24  # keys that are held before they are merged, when many files are new
+PROBE = "retrim"  # its hash stands in the manifest: with another way to hash, the index is made anew
+
+
+@dataclass
+class _Manifest:
+    """Facts by file, what columns were declared, and the files of hashes by kind, each with how many it holds."""
+
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    schemas: list[dict[str, Any]] = field(default_factory=list)
+    runs: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: {"rows": [], "labels": []})
+
+
+class LandingIndex:
+    """The index of the landing zone at `root`. Only `known` and `add` write; hold the zone's lock around them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / FOLDER
+
+    def batches(self) -> list[BatchFile]:
+        """Every landed batch, in order of arrival, digest and kind; a file that did not change is not opened."""
+        manifest = self._read()
+        noted, schemas = manifest.files, [LandedSchema.from_record(each) for each in manifest.schemas]
+        return in_order(
+            _from_note(path, noted[name], schemas) if _is_noted(path, noted.get(name)) else facts_of(path)
+            for name, path in self._paths()
+        )
+
+    def known(self, keys: pd.Series, kind: Kind, *, surely: bool) -> np.ndarray:
+        """Which of `keys` have landed, shape (n,).
+
+        Args:
+            keys: Of rows, text.
+            kind: As keys of rows, or of labels.
+            surely: Whether a key that has the same hash as another is told from it. That reads keys of landed
+                files, but only where there is one; without, one in 10^12 keys or so is said to be known and is not.
+        """
+        manifest = self._refreshed()
+        hashed = hash_keys(keys)
+        found = np.zeros(len(keys), dtype=bool)
+        for name, _ in manifest.runs[kind]:
+            run = np.load(self.folder / name, mmap_mode="r")
+            places = np.searchsorted(run, hashed)
+            found |= run[np.minimum(places, len(run) - 1)] == hashed
+        if surely and found.any():
+            asked = keys[found]
+            sure = np.zeros(len(asked), dtype=bool)
+            for name, facts in manifest.files.items():
+                if facts["kind"] == kind and not facts["withdrawn"] and not sure.all():
+                    sure |= asked.isin(read_column([self.root / name], "_key")).to_numpy()
+            found[found] = sure
+        return found
+
+    def add(self, path: Path, keys: pd.Series) -> None:
+        """Notes the file that has just landed, with its keys."""
+        manifest = self._read()
+        facts = facts_of(path)
+        self._merge(manifest, facts.kind, hash_keys(keys))
+        manifest.files[str(path.relative_to(self.root))] = _note_of(facts, path, manifest.schemas, withdrawn=False)
+        self._write(manifest)
+
+    def _refreshed(self) -> _Manifest:
+        """The manifest, brought up to what lies in the zone."""
+        manifest = self._read()
+        there, gone = dict(self._paths()), withdrawn_names(self.root)
+        if any(
+            name not in there or not _is_noted(there[name], note) or note["withdrawn"] != (_batch(note) in gone)
+            for name, note in manifest.files.items()
+        ):
+            manifest = _Manifest()  # keys of many files are sorted into one: those of one file cannot be taken out
+        new = {name: path for name, path in there.items() if name not in manifest.files}
+        if new:
+            self._note_all(manifest, new)
+            self._write(manifest)
+        return manifest
+
+    def _note_all(self, manifest: _Manifest, new: dict[str, Path]) -> None:
+        """Notes files that are not known: their keys many at a time, as merging them one by one takes long."""
+        waiting: dict[Kind, list[np.ndarray]] = {"rows": [], "labels": []}
+        gone = withdrawn_names(self.root)
+        for name, path in new.items():
+            facts = facts_of(path)
+            manifest.files[name] = _note_of(facts, path, manifest.schemas, withdrawn=facts.batch in gone)
+            if facts.batch in gone:
+                continue
+            hashes = waiting[facts.kind]
+            hashes.append(hash_keys(read_column([path], "_key")))
+            if sum(map(len, hashes)) > MERGED:
+                self._merge(manifest, facts.kind, np.concatenate(hashes))
+                hashes.clear()
+        for kind, hashes in waiting.items():
+            if hashes:
+                self._merge(manifest, kind, np.concatenate(hashes))
+
+    def _paths(self) -> Iterator[tuple[str, Path]]:
+        return ((str(path.relative_to(self.root)), path) for path in landed_paths(self.root))
+
+    def _merge(self, manifest: _Manifest, kind: Kind, hashed: np.ndarray) -> None:
+        runs = manifest.runs[kind]
+        hashed = _once(hashed)
+        # Each about twice as long as the next: so a key is sorted anew but a few times, and few files are looked into.
+        while runs and runs[-1][1] < 2 * len(hashed):
+            hashed = _once(np.concatenate([np.load(self.folder / runs.pop()[0]), hashed]))
+        if len(hashed):
+            runs.append((self._write_run(kind, hashed), len(hashed)))
+
+    def _write_run(self, kind: Kind, hashed: np.ndarray) -> str:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f"{kind}-{sha256(hashed.tobytes()).hexdigest()[:16]}.npy"
+        aside = self.folder / f".{name}"
+        with aside.open("wb") as file:
+            np.save(file, hashed)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self.folder / name)
+        return name
+
+    def _read(self) -> _Manifest:
+        try:
+            record = json.loads((self.folder / MANIFEST).read_bytes())
+            runs = {
+                kind: [(str(name), int(size)) for name, size in record["runs"][kind]] for kind in ("rows", "labels")
+            }
+            whole = all(self._is_whole(name, size) for each in runs.values() for name, size in each)
+            if (
+                record["hash"] == _probe()
+                and whole
+                and all(_complete(note, record["schemas"]) for note in record["files"].values())
+            ):
+                [LandedSchema.from_record(each) for each in record["schemas"]]  # whole, or it is made anew
+                return _Manifest(record["files"], record["schemas"], runs)
+        except Exception:  # noqa: BLE001, S110  a damaged file fails in a way of its own; the index is made anew
+            pass
+        return _Manifest()
+
+    def _is_whole(self, name: str, size: int) -> bool:
+        run = np.lib.format.open_memmap(self.folder / name, mode="r")  # `load` would take an archive too
+        return bool(run.shape == (size,) and run.dtype == np.uint64)
+
+    def _write(self, manifest: _Manifest) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self.folder / f".{MANIFEST}"
+        with aside.open("w", encoding="utf-8") as file:
+            facts = {"files": manifest.files, "schemas": manifest.schemas, "runs": manifest.runs}
+            json.dump({"hash": _probe(), **facts}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self.folder / MANIFEST)
+        used = {name for runs in manifest.runs.values() for name, _ in runs}
+        for path in self.folder.glob("*.npy"):
+            if path.name not in used:
+                path.unlink()
+
+
+def hash_keys(keys: pd.Series) -> np.ndarray:
+    """64 bits of each key, shape (n,)."""
+    parts = [
+        pd.util.hash_array(keys.iloc[start : start + PIECE].to_numpy(dtype="object"), categorize=False)
+        for start in range(0, len(keys), PIECE)
+    ]
+    return np.concatenate(parts) if parts else np.array([], dtype="uint64")
+
+
+def _once(hashed: np.ndarray) -> np.ndarray:
+    """Sorted, each once. A stable sort takes spans that are in order as they are: two of them are but merged."""
+    ordered = np.sort(hashed, kind="stable")
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    once: np.ndarray = ordered[first]
+    return once
+
+
+def _probe() -> str:
+    return str(hash_keys(pd.Series([PROBE]))[0])
+
+
+FACTS: Sequence[str] = (
+    "kind",
+    "digest",
+    "arrived",
+    "correction",
+    "released",
+    "rows",
+    "size",
+    "changed",
+    "schema",
+    "withdrawn",
+)
+
+
+NOW_AND_THEN = frozenset({OF, SUSPICIOUS})
+"""Facts that not every file has."""
+
+
+def _batch(note: dict[str, Any]) -> str:
+    return batch_id(note["digest"])
+
+
+def _note_of(facts: BatchFile, path: Path, schemas: list[dict[str, Any]], *, withdrawn: bool) -> dict[str, Any]:
+    """What is noted of a file; what its columns were declared is added to `schemas`, where it is not among them."""
+    stat, schema = path.stat(), facts.schema.as_record()
+    if schema not in schemas:
+        schemas.append(schema)
+    record = {
+        name: value for name, value in facts.as_record().items() if name in FACTS or (name in NOW_AND_THEN and value)
+    }
+    file = {"size": stat.st_size, "changed": stat.st_mtime_ns}
+    return {**record, **file, "schema": schemas.index(schema), "withdrawn": withdrawn}
+
+
+def _complete(note: dict[str, Any], schemas: Sequence[object]) -> bool:
+    return set(note) - NOW_AND_THEN == set(FACTS) and 0 <= note["schema"] < len(schemas)
+
+
+def _is_noted(path: Path, note: dict[str, Any] | None) -> bool:
+    if note is None:
+        return False
+    stat = path.stat()
+    return bool((stat.st_size, stat.st_mtime_ns) == (note["size"], note["changed"]))
+
+
+def _from_note(path: Path, note: dict[str, Any], schemas: Sequence[LandedSchema]) -> BatchFile:
+    facts = {name: note[name] for name in ("kind", "digest", "correction", "released", "rows")}
+    facts |= {name: note.get(name, "") for name in NOW_AND_THEN}
+    return BatchFile(**facts, arrived=pd.Timestamp(note["arrived"]), path=path, schema=schemas[note["schema"]])
+
+
+ASIDE = ".tmp-"
+BEFORE = b"retrim.arrived_before"  # a fact of batches whose arrival was dated anew: what it was
+ROW_GROUP = 1 << 17
+"""Rows of a row group: docs/decisions/partitions.md."""
+
+
+class Landing:
+    """The landing zone at `root`; the folder is made by the first landing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._index = LandingIndex(root)
+        self._is_held = False
+        self._seen: list[BatchFile] | None = None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from landing, and clears what a killed one left aside."""
+        make_private_folder(self.root)
+        with (self.root / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in self.root.glob(f"{ASIDE}*"):
+                left.unlink(missing_ok=True)
+            self._is_held, self._seen = True, None
+            try:
+                yield
+            finally:
+                self._is_held, self._seen = False, None
+
+    def land_rows(
+        self,
+        rows: pd.DataFrame,
+        *,
+        digest: str,
+        arrived: pd.Timestamp,
+        correction: bool,
+        released: str,
+        of: str = "",
+        data: DataParams | None = None,
+        suspicious: str = "",
+    ) -> Path:
+        """Lands typed rows with their `_key`. Hold `locked()` from the checks before it to its end.
+
+        Args:
+            rows: `_key` and the declared columns, shape (n, columns).
+            digest: sha256 of the source file.
+            arrived: Arrival time, UTC.
+            correction: Whether rows with known keys replace the earlier ones.
+            released: Why it lands in spite of its faults; empty when it has none.
+            of: sha256 of the large file that it is a piece of; empty when it is none.
+            data: What its columns are declared, which stands in the file; None: it says their stored types alone.
+            suspicious: What is suspicious about it, which stands in the file; empty: nothing.
+
+        Returns:
+            The file; the one that was there if the batch had landed before.
+        """
+        how: dict[str, Any] = {"correction": correction, "released": released, "of": of, "data": data}
+        return self._land("rows", rows, digest, arrived=arrived, suspicious=suspicious, **how)
+
+    def land_labels(
+        self,
+        labels: pd.DataFrame,
+        *,
+        digest: str,
+        arrived: pd.Timestamp,
+        correction: bool,
+        released: str,
+        of: str = "",
+        data: DataParams | None = None,
+    ) -> Path:
+        """The same for labels: `_key`, target and `label_time`."""
+        how: dict[str, Any] = {"correction": correction, "released": released, "of": of, "data": data}
+        return self._land("labels", labels, digest, arrived=arrived, **how)
+
+    def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
+        """Landed batches in order of arrival; if `as_of` is given, those that stood then: landed and not withdrawn."""
+        if as_of is None:
+            return self._all()
+        gone = self.withdrawn(as_of)
+        return [file for file in self._all() if file.arrived <= as_of and file.batch not in gone]
+
+    def standing(self) -> list[BatchFile]:
+        """Landed batches that nobody has withdrawn, in order of arrival."""
+        gone = withdrawn_names(self.root)
+        return [file for file in self._all() if file.batch not in gone]
+
+    def withdrawals(self) -> dict[str, Withdrawal]:
+        """Every withdrawal, by batch."""
+        return read_withdrawals(self.root)
+
+    def withdrawn(self, as_of: pd.Timestamp) -> frozenset[str]:
+        """The batches that were withdrawn by `as_of`: their rows and labels count for nothing from then on."""
+        return frozenset(batch for batch, found in self.withdrawals().items() if found.at <= as_of)
+
+    def withdraw(self, withdrawal: Withdrawal) -> Path:
+        """Keeps a withdrawal; one that is there stays as it is. Hold `locked()`."""
+        path = withdrawal_file(self.root, withdrawal.batch)
+        if path.exists():
+            return path
+        content = to_json(withdrawal.as_record())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _flushed(hash_file(path), f"{hashlib.sha256(content).hexdigest()}\n".encode())  # alone it is nothing
+        aside = self.root / f"{ASIDE}{path.name}"
+        _flushed(aside, content)
+        aside.replace(path)
+        flush(path.parent)
+        flush(self.root)
+        return path
+
+    def _all(self) -> list[BatchFile]:
+        """Every batch; listed once while the lock is held, as nothing else lands then."""
+        if not self._is_held:
+            return self._index.batches()
+        if self._seen is None:
+            self._seen = self._index.batches()
+        return self._seen
+
+    def find(self, digest: str) -> BatchFile | None:
+        """The batch with this digest, in full or its first 16 digits; None if it has not landed."""
+        found = (file for file in self._all() if file.batch == batch_id(digest))
+        return next(found, None)
+
+    def has(self, digest: str) -> bool:
+        """Whether a batch with this digest has landed, as rows or as labels."""
+        return self.find(digest) is not None
+
+    def known(self, keys: pd.Series, *, kind: Kind, surely: bool) -> np.ndarray:
+        """Which of `keys` are those of rows (or labels) that have landed, shape (n,). Hold `locked()`.
+
+        Args:
+            keys: Text, shape (n,).
+            kind: Of rows, or of labels.
+            surely: False: a key in 10^12 or so may be said to be known and is not; that opens no landed file.
+        """
+        return self._index.known(keys, kind, surely=surely)
+
+    def last_arrival(self) -> pd.Timestamp | None:
+        """When the newest batch of rows arrived; None while there is none."""
+        return max((file.arrived for file in self.batches() if file.kind == "rows"), default=None)
+
+    def _land(
+        self,
+        kind: Kind,
+        frame: pd.DataFrame,
+        digest: str,
+        *,
+        arrived: pd.Timestamp,
+        correction: bool,
+        released: str,
+        of: str,
+        data: DataParams | None,
+        suspicious: str = "",
+    ) -> Path:
+        before = self.find(digest)
+        if before is not None:
+            return before.path
+        arrived = arrived.tz_convert("UTC").as_unit("us")
+        ours = {
+            "_key": frame["_key"],
+            "_batch": pd.Series(batch_id(digest), index=frame.index, dtype="str"),
+            "_arrived": pd.Series(arrived, index=frame.index, dtype="datetime64[us, UTC]"),
+            "_correction": pd.Series(correction, index=frame.index, dtype="bool"),
+        }
+        own = {name: frame[name] for name in frame.columns if name not in OURS}
+        facts = {
+            "kind": kind,
+            "digest": digest,
+            "arrived": arrived.isoformat(),
+            "correction": str(correction).lower(),
+            "released": released,
+            **({OF: of} if of else {}),
+            **({SUSPICIOUS: suspicious} if suspicious else {}),
+            **({} if data is None else {SCHEMA: LandedSchema.declared(data, own).as_text()}),
+        }
+        table = _table(pd.DataFrame({**ours, **own})).replace_schema_metadata(
+            {f"retrim.{name}": value for name, value in facts.items()}
+        )
+        path = self._put(table, f"{kind}-{batch_id(digest)}.parquet", arrived=arrived)
+        self._index.add(path, frame["_key"])
+        return path
+
+    def _put(self, table: pa.Table, name: str, *, arrived: pd.Timestamp) -> Path:
+        """Writes a landed file whole or not at all."""
+        folder = self.root / f"arrived={arrived:%Y-%m-%d}"
+        aside = self.root / f"{ASIDE}{name}"
+        _write(table, aside)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / name
+        with aside.open("rb") as file:  # first the hash: alone it is nothing
+            _flushed(hash_file(path), f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+        self._seen = None
+        aside.replace(path)
+        flush(folder)
+        flush(self.root)
+        return path
+
+    def date_anew(self, file: BatchFile, arrived: pd.Timestamp) -> Path:
+        """Gives a batch another arrival: only after the clock ran ahead. Hold `locked()`.
+
+        The file is written anew, with the arrival that it had before as a fact. A kill in between leaves both, whose
+        rows are the same; called again for the old one, this takes it away.
+        """
+        written = [each.path for each in self._all() if (each.batch, each.kind) == (file.batch, file.kind)]
+        if len(written) > 1:
+            self._remove(file.path)
+            return next(path for path in written if path != file.path)
+        check_whole(file.path)
+        arrived = arrived.tz_convert("UTC").as_unit("us")
+        with file.path.open("rb") as opened:
+            table = pq.ParquetFile(opened).read()
+        place, stored = table.schema.get_field_index("_arrived"), table.schema.metadata or {}
+        moments = pa.repeat(pa.scalar(arrived.to_pydatetime(), table.schema.field(place).type), len(table))
+        facts = {**stored, b"retrim.arrived": arrived.isoformat().encode(), BEFORE: file.arrived.isoformat().encode()}
+        table = table.set_column(place, table.schema.field(place), moments).replace_schema_metadata(facts)
+        path = self._put(table, file.path.name, arrived=arrived)
+        if path != file.path:
+            self._remove(file.path)
+        return path
+
+    def _remove(self, path: Path) -> None:
+        path.unlink()
+        hash_file(path).unlink(missing_ok=True)
+        flush(path.parent)
+        self._seen = None
+
+    def date_withdrawal_anew(self, withdrawal: Withdrawal, at: pd.Timestamp) -> None:
+        """Gives a withdrawal another time: only after the clock ran ahead. Hold `locked()`."""
+        withdrawal_file(self.root, withdrawal.batch).unlink()
+        self.withdraw(replace(withdrawal, at=at))
+
+
+def _table(frame: pd.DataFrame) -> pa.Table:
+    """Arrow columns by dtype alone, so that a column without a value has its type too."""
+    return pa.table({name: _column(frame[name]) for name in frame.columns})
+
+
+def _column(cells: pd.Series) -> pa.Array:
+    if cells.dtype.kind == "M":
+        instants = pa.array(cells.dt.tz_convert(None).to_numpy(), pa.timestamp("us"), from_pandas=True)
+        return instants.cast(pa.timestamp("us", "UTC"))
+    types = {"b": pa.bool_(), "f": pa.float64()}
+    return pa.array(cells, types.get(cells.dtype.kind, pa.string()), from_pandas=True)
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    """Writes Parquet with fixed settings, so that equal tables have equal bytes, and flushes it."""
+    with open_private(path) as file:
+        pq.write_table(
+            table,
+            file,
+            compression="zstd",
+            compression_level=3,
+            version="2.6",
+            data_page_version="1.0",
+            row_group_size=ROW_GROUP,
+        )
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flushed(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+State = Literal["held", "released", "dropped", "landed"]
+REPORT, SOURCE = "report.json", "source"
+LONGEST_SUFFIX = 40  # the name the bytes are kept under must fit, however long that of the file is
+
+
+@dataclass(frozen=True)
+class QuarantinedBatch:
+    """One batch in quarantine.
+
+    Args:
+        digest: sha256 of its bytes.
+        kind: What it was to land as.
+        correction: Whether it was to land as a correction.
+        file: Name of the file it came as.
+        of: sha256 of the large file that it is a piece of; empty when it is none.
+        size: Bytes.
+        arrived: When it came, UTC.
+        faults: What is wrong with it.
+        state: Held; released or dropped by a person; landed, when the same bytes were accepted later.
+        by: Who released or dropped it; empty where nobody did.
+        reason: Why it was released or dropped; empty while it is held.
+        closed: When; None while it is held.
+    """
+
+    digest: str
+    kind: Kind
+    correction: bool
+    file: str
+    of: str
+    size: int
+    arrived: pd.Timestamp
+    faults: tuple[Fault, ...]
+    state: State
+    by: str
+    reason: str
+    closed: pd.Timestamp | None
+
+    @property
+    def batch(self) -> str:
+        return batch_id(self.digest)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "batch": self.batch,
+            "digest": self.digest,
+            "kind": self.kind,
+            "correction": self.correction,
+            "file": self.file,
+            "of": self.of,
+            "size": self.size,
+            "arrived": self.arrived.isoformat(),
+            "state": self.state,
+            "by": self.by,
+            "reason": self.reason,
+            "closed": None if self.closed is None else self.closed.isoformat(),
+            "faults": [fault.as_record() for fault in self.faults],
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "QuarantinedBatch":
+        closed = record["closed"]
+        return cls(
+            digest=record["digest"],
+            kind=record["kind"],
+            correction=record["correction"],
+            file=record["file"],
+            of=record.get("of", ""),  # reports of before know of no pieces
+            size=record["size"],
+            arrived=pd.Timestamp(record["arrived"]),
+            faults=tuple(Fault.from_record(fault) for fault in record["faults"]),
+            state=record["state"],
+            by=record["by"],
+            reason=record["reason"],
+            closed=None if closed is None else pd.Timestamp(closed),
+        )
+
+
+class Quarantine:
+    """The quarantine at `root`. Writers hold the landing zone's lock."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put(self, entry: QuarantinedBatch, content: bytes) -> Path:
+        """Sets a batch aside; the folder of an earlier entry with the same bytes is written anew.
+
+        Returns:
+            The folder of the entry.
+        """
+        make_private_folder(self.root)
+        for left in self.root.glob(f"{ASIDE}*"):
+            shutil.rmtree(left)
+        folder = self.root / entry.batch
+        aside = folder if folder.exists() else self.root / f"{ASIDE}{entry.batch}"
+        aside.mkdir(exist_ok=True)
+        suffix = "".join(Path(entry.file).suffixes[-2:])[-LONGEST_SUFFIX:]
+        _write_quarantine(aside / f"{SOURCE}{suffix}", content)
+        self._report(aside, entry)
+        if aside != folder:
+            aside.replace(folder)
+            flush(self.root)
+        return folder
+
+    def find(self, digest: str) -> QuarantinedBatch | None:
+        """The entry with this digest, in full or its first 16 digits; None if there is none."""
+        report = self.root / batch_id(digest) / REPORT
+        if not report.is_file():
+            return None
+        try:
+            return QuarantinedBatch.from_record(json.loads(report.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RetrimError(f"{report} is damaged ({error}); restore it from a backup") from error
+
+    def get(self, name: str) -> QuarantinedBatch:
+        """The entry whose batch begins with `name`.
+
+        Raises:
+            BadInputError: None does, or more than one.
+        """
+        known = [entry.batch for entry in self.entries()]
+        found = [batch for batch in known if batch.startswith(name)]
+        if len(found) != 1 or not name:
+            there, named = ("give more digits", found) if found and name else ("there are", known)
+            count = len(found) if name else 0
+            raise BadInputError(f"{name!r} names {count} batches in quarantine; {there}: {', '.join(named) or 'none'}")
+        entry = self.find(found[0])
+        assert entry is not None
+        return entry
+
+    def entries(self) -> list[QuarantinedBatch]:
+        """Every entry, in order of arrival and digest."""
+        found = [self.find(report.parent.name) for report in self.root.glob(f"[!.]*/{REPORT}")]
+        return sorted((one for one in found if one is not None), key=lambda one: (one.arrived, one.digest))
+
+    def content(self, entry: QuarantinedBatch) -> bytes | None:
+        """The bytes that were set aside; None when they have been removed."""
+        for path in sorted((self.root / entry.batch).glob(f"{SOURCE}*")):
+            return path.read_bytes()
+        return None
+
+    def close(
+        self, entry: QuarantinedBatch, *, state: State, by: str, reason: str, now: pd.Timestamp
+    ) -> QuarantinedBatch:
+        """Ends an entry: its report says why, and its bytes are removed. Closing twice changes nothing.
+
+        What was dropped may still land, when it is ingested again.
+        """
+        folder = self.root / entry.batch
+        if entry.state == "held" or (entry.state == "dropped" and state != "dropped"):
+            entry = replace(entry, state=state, by=by, reason=reason, closed=now)
+            self._report(folder, entry)
+        for path in folder.glob(f"{SOURCE}*"):
+            path.unlink()
+        return entry
+
+    def date_anew(self, entry: QuarantinedBatch, arrived: pd.Timestamp) -> None:
+        """Gives an entry another arrival: only after the clock ran ahead."""
+        self._report(self.root / entry.batch, replace(entry, arrived=arrived))
+
+    def _report(self, folder: Path, entry: QuarantinedBatch) -> None:
+        text = json.dumps(entry.as_record(), indent=2, ensure_ascii=False) + "\n"
+        _write_quarantine(folder / REPORT, text.encode("utf-8"))
+
+
+def _write_quarantine(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    aside = path.with_name(f"{ASIDE}{path.name}")
+    with open_private(aside) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    flush(path.parent)

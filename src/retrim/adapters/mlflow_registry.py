@@ -1,0 +1,433 @@
+"""What MLflow's pages say of a verdict, in Markdown. Texts hold values and names of a table, which anyone may write.
+
+A bundle as MLflow keeps a model: our code, the bundle's text, signature, example, requirements. Nothing pickled.
+
+MLflow's registry: versions of a model and their aliases. Our own store says what is live; this mirrors it.
+
+Versions of another registry under their own numbers: bundles as they are, and empty places for those left behind.
+"""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from retrim.adapters.mlflow_exhibits import Exhibits
+from retrim.adapters.mlflow_tracking import (
+    BUNDLES,
+    NOTE,
+    PUBLISHED,
+    RUN,
+    Experiment,
+    all_pages,
+    artifact_folder,
+    quotable,
+)
+from retrim.errors import BadInputError, RetrimError, UnknownNameError
+from retrim.files import flush_all, read_folder
+from retrim.gate.verdict import mark_of
+from retrim.stats.canonical import to_json
+from retrim.training.bundle import DIGESTS, VIEW, digests_of
+from retrim.training.custom_code import CODE_FILE
+
+# Markdown, and HTML in it, begins with one of these; the slash ends a protocol that would become a link by itself.
+SPECIAL = re.compile(r"[&<>\[\]`*_|\\~]|(?<=:)//")
+
+
+def verdict_note(verdict: Mapping[str, Any]) -> str:
+    """A verdict in Markdown: the word of the gate, then a line a check."""
+    word = "Passed" if verdict["promote"] else "Refused by"
+    lines = check_lines(verdict)
+    seen = verdict.get("detectable")  # older bundles do not have it
+    lines += [f"- could be seen: {escape(seen['text'])}"] if seen else []
+    lines += [f"- note: {escape(text)}" for text in verdict.get("notes", [])]
+    said = f"{word} the gate: challenger {escape(verdict['winner'])} on {verdict['rows']} judging rows."
+    where = "The model card is card/model_card.html in the artifacts of the run; `retrim card` writes it anew."
+    return f"{said} {where}\n\n" + "\n".join(lines)
+
+
+def check_lines(record: Mapping[str, Any]) -> list[str]:
+    """A line a check of a verdict or of the release checks."""
+    marks = ((mark_of(check), escape(check["text"])) for check in record["checks"])
+    return [f"- {'**failed**' if mark == 'failed' else mark}: {text}" for mark, text in marks]
+
+
+def escape(text: str) -> str:
+    """The text on one line, so that Markdown shows it as it is: special characters as numeric entities."""
+    return SPECIAL.sub(lambda found: "".join(f"&#{ord(each)};" for each in found[0]), " ".join(text.split()))
+
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+CODE = Path(__file__).with_name("mlflow_model.py")
+# What loading a bundle imports. retrim itself is on no index, so it must not be asked for by name there.
+NEEDED = ("lightgbm", "mlflow", "numpy", "optuna", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy")
+
+
+def save_model(folder: Path, predicting: Path, view: Mapping[str, Any], example: pd.DataFrame) -> None:
+    """Writes a model to `folder`.
+
+    Args:
+        folder: Made here.
+        predicting: The files of a bundle that predicting takes.
+        view: Record of its feature view.
+        example: A few rows of the table.
+    """
+    import mlflow
+    from mlflow.models import Model
+
+    rows = example[[name for name, _ in _needed(view)]]
+    times = [name for name, kind in _needed(view) if kind == "time"]
+    rows = rows.assign(**{name: rows[name].dt.tz_convert(None) for name in times})  # MLflow takes no others
+    mlflow.pyfunc.save_model(
+        path=str(folder),
+        python_model=str(CODE),
+        artifacts={"bundle": str(predicting)},
+        signature=_signature(view),
+        input_example=rows,
+        pip_requirements=[f"{name}=={installed(name)}" for name in (*NEEDED, *_of_own(predicting))],
+    )
+    record = Model.load(str(folder))
+    python = record.flavors["python_function"]
+    python["model_code_path"] = CODE.name  # MLflow loads by this name from the folder; where we had it concerns nobody
+    python["artifacts"]["bundle"]["uri"] = python["artifacts"]["bundle"]["path"]
+    record.save(str(folder / "MLmodel"))
+
+
+def _of_own(predicting: Path) -> tuple[str, ...]:
+    """What a model of one's own needs beside that, as far as is known: what docs/own-model.md keeps it with."""
+    return ("skops",) if any(predicting.rglob(CODE_FILE)) else ()
+
+
+def _signature(view: Mapping[str, Any]) -> "ModelSignature":
+    """Features in, predictions out. Any feature may be missing, so whole numbers go as doubles; a time is in UTC."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+    kinds = {
+        "number": DataType.double,
+        "integer": DataType.double,
+        "category": DataType.string,
+        "time": DataType.datetime,
+    }
+    given: list[ColSpec | TensorSpec] = [ColSpec(kinds[kind], name) for name, kind in _needed(view)]
+    if view["task"] == "multiclass":
+        given_back: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in view["classes"]]
+        return ModelSignature(Schema(given), Schema(given_back))
+    return ModelSignature(Schema(given), Schema([ColSpec(DataType.double)]))
+
+
+def _needed(view: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and types of the columns that rows must have; the event's time is one where a step reads it."""
+    features = [(feature["name"], feature["type"]) for feature in view["features"]]
+    return features if view.get("time") is None else [*features, (view["time"], "time")]
+
+
+if TYPE_CHECKING:
+    from mlflow.pyfunc import PyFuncModel
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version: its number, what points at it, our tags, MLflow's id of its run."""
+
+    number: int
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+    run: str
+
+
+class ModelRegistry(Experiment):
+    """The versions of one model, beside its runs."""
+
+    def publish(
+        self,
+        parent: str,
+        bundle: Path,
+        *,
+        bundle_id: str,
+        lineage: Mapping[str, Any],
+        params: Mapping[str, Any],
+        example: pd.DataFrame,
+    ) -> int:
+        """Logs a bundle to its run and registers its winner. Again, or after a kill, it goes on to the same version.
+
+        Args:
+            parent: MLflow's id of the run.
+            bundle: Folder of the bundle.
+            bundle_id: Its digest.
+            lineage: What it was made from.
+            params: Logged beside those that the bundle holds.
+            example: A few rows of the table, as the input example.
+
+        Returns:
+            Number of the version.
+        """
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        shown = Exhibits(bundle)
+        with self.wrapped(f"publish bundle {bundle_id}"):
+            run = self.client.get_run(parent)
+            number = self._published(bundle_id)
+            if number is not None and run.data.tags.get(PUBLISHED) == bundle_id:
+                return number
+            given = {name: str(value) for name, value in params.items()}
+            self.log_trials(parent, shown.trials(), None)
+            self.log_figures(run, bundle_id, shown.parameters() | given, shown.points())
+            self.log_lineage(parent, lineage)
+            with TemporaryDirectory(prefix="retrim-publish-") as made:
+                self._lay_out(Path(made), shown, lineage, example)
+                self.client.log_artifacts(parent, made)
+            if run.data.tags.get(BUNDLES, bundle_id) != bundle_id:  # files of another bundle lie there
+                delete: Callable[[str], None] = get_artifact_repository(run.info.artifact_uri).delete_artifacts
+                delete("bundle")
+            self.client.log_artifacts(parent, str(bundle), "bundle")
+            here = artifact_folder(run)
+            if here is not None:  # what a version stands for survives a power cut before it has a number
+                flush_all(filter(Path.is_file, here.rglob("*")), below=here.parents[2])
+            self.client.set_tag(parent, NOTE, verdict_note(shown.verdict))
+            self.list_model(run)
+            if number is None:
+                number = self._register(parent, run.data.tags.get(RUN, parent), bundle_id, shown.verdict)
+            self.client.set_tag(parent, PUBLISHED, bundle_id)
+            return number
+
+    def add_to_note(self, parent: str, version: int, verdict: Mapping[str, Any], checks: Mapping[str, Any]) -> None:
+        """Lists the release checks below the gate's, in the notes of a run and of its version; twice is once.
+
+        Args:
+            parent: MLflow's id of the run.
+            version: Number of the version.
+            verdict: Record of the gate's verdict.
+            checks: Record of the release checks.
+        """
+        word = "Passed" if checks["passed"] else "Refused by"
+        note = f"{verdict_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(check_lines(checks))
+        with self.wrapped(f"note the release checks of version {version}"):
+            self.client.set_tag(parent, NOTE, note)
+            self.client.update_model_version(self.model, str(version), note)
+
+    def _lay_out(self, folder: Path, shown: Exhibits, lineage: Mapping[str, Any], example: pd.DataFrame) -> None:
+        """Writes what a run keeps beside its bundle: pictures, verdict, lineage, model."""
+        (folder / "pictures").mkdir()
+        for name, content in shown.pictures().items():
+            (folder / "pictures" / name).write_bytes(content)
+        for name, record in (("verdict.json", shown.verdict), ("lineage.json", dict(lineage))):
+            (folder / name).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        part = folder / "bundle"  # in the model it lies in artifacts/bundle
+        for name in shown.predicting:
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(shown.bundle / name, part / name)
+        (part / DIGESTS).write_bytes(to_json(digests_of(read_folder(part))))
+        save_model(folder / "model", part, shown.read(VIEW), example)
+        shutil.rmtree(part)
+
+    def _published(self, bundle_id: str) -> int | None:
+        found = self._search_versions(f"name = '{self.model}' and tag.bundle = '{quotable(bundle_id)}'")
+        return min((int(version.version) for version in found), default=None)
+
+    def _register(self, parent: str, run_id: str, bundle_id: str, verdict: Mapping[str, Any]) -> int:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            note = f"The model {self.model}. The alias champion is live; previous is what a rollback goes back to."
+            self.client.create_registered_model(self.model, description=note)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        tags = {"bundle": bundle_id, "run": run_id, "verdict": "promote" if verdict["promote"] else "refuse"}
+        root = self.client.get_run(parent).info.artifact_uri
+        made = self.client.create_model_version(
+            self.model, source=f"{root}/model", run_id=parent, tags=tags, description=verdict_note(verdict)
+        )
+        return int(made.version)
+
+    def versions(self) -> list[Version]:
+        """Every version, oldest first; none before the first was published."""
+        with self.wrapped("list versions"):
+            found = self._search_versions(f"name = '{self.model}'")
+            aliases = self.aliases()
+        made = [
+            Version(
+                number=int(each.version),
+                aliases=tuple(sorted(name for name, number in aliases.items() if number == int(each.version))),
+                tags=dict(each.tags),
+                run=str(each.run_id),
+            )
+            for each in found
+        ]
+        return sorted(made, key=lambda each: each.number)
+
+    def aliases(self) -> dict[str, int]:
+        """Alias to version number."""
+        from mlflow.exceptions import MlflowException
+
+        with self.wrapped("read aliases"):
+            try:
+                found = self.client.get_registered_model(self.model).aliases
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return {}
+                raise
+        return {name: int(number) for name, number in found.items()}
+
+    def tag_version(self, version: int, name: str, value: str) -> None:
+        """Notes a fact with a version, for whoever looks at it in MLflow."""
+        with self.wrapped(f"tag version {version}"):
+            self.client.set_model_version_tag(self.model, str(version), name, value)
+
+    def set_alias(self, alias: str, version: int) -> None:
+        """Points an alias at a version; the caller holds the lock of a promotion.
+
+        Raises:
+            BadInputError: There is no such version.
+        """
+        self.run_of(version)
+        with self.wrapped(f"set alias {alias}"):
+            self.client.set_registered_model_alias(self.model, alias, str(version))
+
+    def drop_alias(self, alias: str) -> None:
+        """Takes an alias away; one that is not there is no error."""
+        if alias in self.aliases():
+            with self.wrapped(f"drop alias {alias}"):
+                self.client.delete_registered_model_alias(self.model, alias)
+
+    def bundle_folder(self, version: int, *, run: str | None = None) -> Path:
+        """The folder of a version's bundle: the very one where artifacts are local, else a download.
+
+        Args:
+            version: Its number.
+            run: MLflow's id of its run, where it is known: if its files lie where they belong, MLflow is not loaded.
+
+        Raises:
+            BadInputError: There is no such version.
+            RetrimError: Its bundle is gone.
+        """
+        here = None if run is None else self.usual_folder(run, "bundle")
+        folder = self._folder(version, "bundle") if here is None else here
+        if not (folder / "verdict").is_dir():
+            raise RetrimError(f"the bundle of version {version} is not whole in {folder.name}; restore the artifacts")
+        return folder
+
+    def pictures(self, version: int) -> dict[str, bytes]:
+        """The pictures beside a version's bundle, by name; none where the run has none.
+
+        Raises:
+            BadInputError: There is no such version.
+        """
+        with self.wrapped(f"list the pictures of version {version}"):
+            listed = self.client.list_artifacts(self.run_of(version), "pictures")
+        return read_folder(self._folder(version, "pictures")) if listed else {}
+
+    def add_files(self, version: int, files: Mapping[str, bytes]) -> None:
+        """Lays files beside a version's bundle, in the artifacts of its run; the same again changes nothing.
+
+        Args:
+            version: Its number.
+            files: Content by place, such as `card/model_card.md`.
+        """
+        run = self.run_of(version)
+        with self.wrapped(f"keep files of version {version}"), TemporaryDirectory(prefix="retrim-files-") as made:
+            for name, content in files.items():
+                path = Path(made) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            self.client.log_artifacts(run, made)
+
+    def _folder(self, version: int, name: str) -> Path:
+        """A folder of a version's run: the very one where artifacts are local, else a download."""
+        run = self.run_of(version)
+        with self.wrapped(f"find the {name} of version {version}"):
+            here = artifact_folder(self.client.get_run(run))
+            return Path(self.client.download_artifacts(run, name)) if here is None else here / name
+
+    def load(self, which: int | str) -> "PyFuncModel":
+        """The model behind a version number or an alias, as MLflow's users get it.
+
+        Raises:
+            BadInputError: There is no such version.
+            UnknownNameError: There is no such alias.
+        """
+        if isinstance(which, str):
+            aliases = self.aliases()
+            if which not in aliases:
+                raise UnknownNameError(f"alias of {self.model}", which, aliases)
+            which = aliases[which]
+        self.run_of(which)
+        from mlflow.pyfunc import load_model
+
+        self.be_default()
+        with self.wrapped(f"load version {which}"), _no_bytecode():
+            return load_model(f"models:/{self.model}/{which}")
+
+    def run_of(self, number: int) -> str:
+        """MLflow's id of the run that made a version.
+
+        Raises:
+            BadInputError: There is no such version.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self.wrapped(f"find version {number}"):
+            try:
+                return str(self.client.get_model_version(self.model, str(number)).run_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+        known = ", ".join(str(each.number) for each in self.versions()) or "none yet"
+        raise BadInputError(f"{self.model} has no version {number}; versions: {known}")
+
+    def _search_versions(self, condition: str) -> list[Any]:
+        return all_pages(lambda token: self.client.search_model_versions(condition, page_token=token))
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Lets Python write nothing beside the code it imports: a stored model stays as it was stored."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def adopt(registry: ModelRegistry, number: int, bundle: Path | None, *, run: str, bundle_id: str | None) -> None:
+    """Registers a version with the bundle that another registry holds. Numbers have to come one after the other.
+
+    Args:
+        registry: An empty one, or with the versions below `number`.
+        number: Of the version, from 1.
+        bundle: Its folder; None for one that nobody will load.
+        run: Our id of the run that made it.
+        bundle_id: Its digest; None where nothing is known of it.
+
+    Raises:
+        RetrimError: The registry gave it another number.
+    """
+    from mlflow.exceptions import MlflowException
+
+    parent = registry.open_run(run, f"version {number}", {"retrim.adopted": "true"})
+    with registry.wrapped(f"adopt version {number}"):
+        try:
+            registry.client.create_registered_model(registry.model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        if bundle is not None:
+            registry.client.log_artifacts(parent, str(bundle), "bundle")
+        root = registry.client.get_run(parent).info.artifact_uri
+        tags = {"run": run, **({} if bundle_id is None else {"bundle": bundle_id})}
+        made = registry.client.create_model_version(registry.model, f"{root}/model", parent, tags=tags)
+        registry.finish(parent, "FINISHED")
+    if int(made.version) != number:
+        raise RetrimError(f"version {number} was adopted as {made.version}; the registry was not empty")

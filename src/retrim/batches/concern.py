@@ -1,0 +1,77 @@
+"""What is the matter with a batch: one line of its verdict.
+
+What makes a batch that keeps the contract broken, or suspicious.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from retrim.stats.plugins import SettingsSection
+
+Gravity = Literal["drifted", "suspicious", "broken"]
+GRAVER: tuple[Gravity, ...] = ("drifted", "suspicious", "broken")
+Check = Literal[
+    "values missing",
+    "constant",
+    "categories",
+    "spelling",
+    "clock",
+    "unit",
+    "sign",
+    "swap",
+    "frequent value",
+    "spread",
+    "pair",
+    "novelty",
+    "rows twice",
+    "sent before",
+    "cut short",
+]
+WHOLE: tuple[Check, ...] = ("rows twice", "sent before", "cut short")
+"""Checks of a batch as a whole; all others are of a column."""
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One thing that is not as it was.
+
+    Args:
+        verdict: What it makes of the batch.
+        check: Which check says so.
+        column: Column it is about; empty when it is the whole batch.
+        text: What was found, with its figures.
+        beside: Another column that the check is about; empty where there is none.
+    """
+
+    verdict: Gravity
+    check: Check
+    column: str
+    text: str
+    beside: str = ""
+
+    @property
+    def setting(self) -> str:
+        """The setting that lets such a batch pass."""
+        return f"batches.skip: [{self.column or self.check}]"
+
+    def as_record(self) -> dict[str, Any]:
+        named = {"verdict": self.verdict, "check": self.check, "column": self.column, "text": self.text}
+        return {**named, "setting": self.setting}
+
+
+class BatchParams(SettingsSection):
+    """What a batch is held against, and how far off is too far."""
+
+    look: bool = Field(description="whether batches are looked at beyond their contract")
+    least_rows: int = Field(ge=10, description="rows of a batch below which its columns say nothing")
+    least_windows: int = Field(ge=2, description="earlier windows as long as the batch, at least")
+    most_windows: int = Field(ge=2, description="earlier windows, the newest, at most")
+    history_rows: int = Field(ge=100, description="newest landed rows that are read for them, at most")
+    novelty: float = Field(gt=1, description="how many times as new as the newest window ever a column has to be")
+    piece_mb: float = Field(gt=0, description="megabytes unpacked above which a file lands in pieces of that size")
+    cut_short: float = Field(gt=0, lt=1, description="share of the shortest usual span that a whole batch covers")
+    skip: tuple[str, ...] = Field(
+        description="columns, and checks of a whole batch (rows twice, sent before, cut short), that are not inspected"
+    )

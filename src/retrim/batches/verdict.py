@@ -1,0 +1,608 @@
+"""Columns that are functions of the event time, such as month or weekday: judged against what the time says.
+
+Columns of any type against earlier windows as long: gone constant, gone missing, categories nobody knows.
+
+Columns that always went together and do not any more: one is in another unit, flipped, or of other rows.
+
+A batch as a whole against those before: rows there twice, sent before, or cut short.
+
+The verdict on a batch that keeps its contract: ok, drifted, suspicious, or broken.
+
+Batches: whether one that keeps the contract is what it looks like, held against those that came before.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from retrim.batches.concern import GRAVER, BatchParams, Concern, Gravity
+from retrim.batches.numeric import NEWEST_FOR_WIDTH, NumericHistory, history_of, numeric_concerns
+from retrim.table.data import DataParams
+
+MOST_VALUES = 366  # distinct values of such a column, at most
+ERRORS = 0.02  # rows that the time gets wrong, as a share of those that the commonest value gets wrong
+PERIODS = 2  # days, weeks, months or years in which a part of the clock has to have come before it is known
+LEAST = 20  # rows of a batch about which the time says something
+SPLIT = 2  # values that a batch has which lies across a midnight of another zone
+CLOCK_OFF = 0.1  # share of these that are not as the time says
+
+
+@dataclass(frozen=True)
+class ClockColumn:
+    """A column that the event time decides.
+
+    Args:
+        part: Of the calendar, such as `month`.
+        says: The value at each of its numbers, of those that came in several periods; all, where it counts along.
+        known: Every value seen.
+    """
+
+    part: str
+    says: dict[int, object]
+    known: frozenset[object]
+
+
+@dataclass(frozen=True)
+class CalendarPart:
+    """One part of the calendar of rows.
+
+    Args:
+        numbers: That came, ascending, shape (k,).
+        places: Of the number of each row among them, shape (n,).
+        often: Whether each came in several periods, shape (k,).
+    """
+
+    numbers: np.ndarray
+    places: np.ndarray
+    often: np.ndarray
+
+
+def parts_of(times: pd.Series, zone: str) -> dict[str, CalendarPart]:
+    """The calendar of event times, as clocks in a zone show it."""
+    local = times.dt.tz_convert(zone)
+    year, iso = local.dt.year, local.dt.isocalendar().astype("int64")
+    named = {
+        "hour": (local.dt.hour, local.dt.normalize().astype("int64")),
+        "weekday": (local.dt.day_of_week, iso["year"] * 53 + iso["week"]),
+        "day_of_month": (local.dt.day, year * 12 + local.dt.month),
+        "month": (local.dt.month, year),
+        "week": (iso["week"], iso["year"]),
+        "day_of_year": (local.dt.day_of_year, year),
+        "year": (year, year * 0),
+    }
+    found = {}
+    for name, (number, period) in named.items():
+        numbers, places = np.unique(number, return_inverse=True)
+        periods = pd.factorize(period)[0]
+        came = np.unique(places * (int(periods.max(initial=0)) + 1) + periods) // (int(periods.max(initial=0)) + 1)
+        found[name] = CalendarPart(numbers, places, np.bincount(came, minlength=len(numbers)) >= PERIODS)
+    return found
+
+
+def clock_column(values: pd.Series, parts: dict[str, CalendarPart]) -> ClockColumn | None:
+    """How the event time decides a column; None where it does not.
+
+    Args:
+        values: Of earlier rows, shape (n,).
+        parts: Of the same rows.
+    """
+    codes, distinct = pd.factorize(values)
+    if not 1 < len(distinct) <= MOST_VALUES or (codes < 0).mean() > ERRORS:
+        return None
+    seen, wide = codes >= 0, len(distinct)
+    found: list[tuple[float, ClockColumn]] = []
+    for name, part in parts.items():
+        cells = part.places[seen] * wide + codes[seen]
+        table = np.bincount(cells, minlength=len(part.numbers) * wide).reshape(-1, wide)
+        modes = table.argmax(axis=1)
+        steps = distinct.to_numpy()[modes] - part.numbers if values.dtype.kind == "f" else np.empty(0)
+        along = len(steps) > 1 and bool((steps == steps[0]).all())
+        counted = table if along else table[part.often]
+        total = counted.sum()
+        wrong, alone = total - counted.max(axis=1, initial=0).sum(), total - counted.sum(axis=0).max(initial=0)
+        if total < LEAST or alone == 0 or wrong > ERRORS * alone:
+            continue
+        numbers = np.arange(part.numbers[-1] + MOST_VALUES) if along else part.numbers[part.often]
+        said = numbers + steps[0] if along else distinct.to_numpy()[modes[part.often]]
+        says = dict(zip(numbers.tolist(), said.tolist(), strict=True))
+        found.append((-wrong / total, ClockColumn(name, says, frozenset(distinct.tolist()))))
+    return max(found, key=lambda each: each[0])[1] if found else None
+
+
+def clock_concern(name: str, values: pd.Series, parts: dict[str, CalendarPart], column: ClockColumn) -> Concern | None:
+    """A column that does not say what the time does.
+
+    Values that were never seen are nobody's clock. Known ones at another time may be: clocks change in spring.
+    """
+    part = parts[column.part]
+    number = part.numbers[part.places]
+    told = np.array([int(key) in column.says for key in number]) & values.notna().to_numpy()
+    if told.sum() < LEAST:
+        return None
+    own = values[told].tolist()
+    says = [column.says[int(key)] for key in number[told]]
+    off = np.array([one != other for one, other in zip(own, says, strict=True)])
+    strange = np.array([bool(wrong) and value not in column.known for wrong, value in zip(off, own, strict=True)])
+    if off.mean() <= CLOCK_OFF:
+        return None
+    first = int(off.argmax())
+    text = (
+        f"it follows the {column.part} of the event time, and {off.mean():.0%} of the rows do not, such as "
+        f"{own[first]} for {says[first]}"
+    )
+    several = np.sort(np.unique(np.array([str(each) for each in says]), return_counts=True)[1])[:-SPLIT].sum() >= LEAST
+    stuck = len(set(own)) == 1 and several
+    return Concern("broken" if strange.mean() > CLOCK_OFF or stuck else "suspicious", "clock", name, text)
+
+
+SURELY_VARIES = 20.0  # rows with another value that the least varied window promises: none of them is no chance
+VARIED = 0.2  # share of other values in the least varied window, below which the commonest may be all for once
+STAYS = 2.0  # times as many rows as the longest run of one value ever had
+NEWEST_WINDOWS = 8  # newest windows
+GONE = 0.95  # share missing from which a column is gone
+MORE_MISSING = 0.4  # share missing that came on top of the most there was of late
+UNKNOWN, ALL_UNKNOWN = 0.5, 0.9  # share of rows with unseen categories, on top of the most there ever was
+FEW = 20  # values, in a column that is mostly missing: the first of its kind is all of them, and says nothing
+SPELT = 0.05  # share of rows whose categories are known but for case, blanks and signs
+
+
+def missing_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> Concern | None:
+    """A column whose values are gone, or mostly."""
+    share, most = float(values.isna().mean()), max(float(window.isna().mean()) for window in windows)
+    if share <= most + MORE_MISSING:
+        return None
+    verdict: Gravity = "broken" if share >= GONE else "suspicious"
+    text = f"{share:.0%} of its values are missing, at most {most:.0%} before"
+    return Concern(verdict, "values missing", name, text)
+
+
+def constant_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> Concern | None:
+    """A column that has one value, where every window had others and no value ever stayed nearly as long.
+
+    A month, a price list or a dry spell stays for as long as it does: the longest stay there was says how long.
+    """
+    present = values.dropna()
+    if len(present) == 0 or (present != present.iloc[0]).any():
+        return None
+    others = min(1 - float(window.value_counts(normalize=True, dropna=False).iloc[0]) for window in windows)
+    longest = _longest_stay(pd.concat(windows).dropna())
+    if others * len(present) < SURELY_VARIES or len(present) <= STAYS * longest:
+        return None
+    text = (
+        f"all {len(present)} values are {present.iloc[0]!s}; before, at most {1 - others:.0%} were alike, and at most "
+        f"{longest} in a row"
+    )
+    return Concern("broken" if others >= VARIED else "suspicious", "constant", name, text)
+
+
+def _longest_stay(values: pd.Series) -> int:
+    """Rows in the longest run of one value."""
+    codes = pd.factorize(values)[0]
+    ends = np.flatnonzero(np.diff(codes, append=-2))
+    return int(np.diff(ends, prepend=-1).max(initial=0))
+
+
+def category_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> Concern | None:
+    """A category column whose categories are unknown, or spelt in another way."""
+    present = values.dropna().astype("str")
+    if len(present) == 0:
+        return None
+    known = {str(value) for window in windows for value in window.dropna().unique()}
+    unseen = present[~present.isin(known)]
+    if not len(unseen):
+        return None
+    plain = {_plain(value) for value in known}
+    spelt = unseen[unseen.map(_plain).isin(plain)]
+    if len(spelt) >= SPELT * len(present):
+        text = (
+            f"{len(spelt) / len(present):.0%} of its values are known but for their spelling, such as {spelt.iloc[0]!r}"
+        )
+        return Concern("broken", "spelling", name, text)
+    if len(present) < FEW:
+        return None
+    # Where hardly any name was ever expected, what is new stands where nothing stood: it counts among all rows.
+    expected = min(float(window.notna().mean()) for window in windows[-NEWEST_WINDOWS:]) * len(values)
+    share, most = len(unseen) / len(present if expected >= FEW else values), _most_unseen(windows)
+    if share <= most + UNKNOWN:
+        few = share <= 2 * most + 0.01
+        return None if few else Concern("drifted", "categories", name, f"{share:.0%} of its values are new")
+    verdict: Gravity = "broken" if share >= ALL_UNKNOWN else "suspicious"
+    text = f"{share:.0%} of its values were never seen, such as {unseen.iloc[0]!r}; at most {most:.0%} before"
+    return Concern(verdict, "categories", name, text)
+
+
+def _most_unseen(windows: list[pd.Series]) -> float:
+    """The largest share of values, in any but the first windows, that no window before had; few values do not count."""
+    seen: set[str] = set()
+    most = 0.0
+    for number, window in enumerate(windows):
+        values = window.dropna().astype("str")
+        if number >= len(windows) // 4 and number > 0 and len(values) >= FEW:
+            most = max(most, float((~values.isin(seen)).mean()))
+        seen |= set(values.unique())
+    return most
+
+
+def _plain(value: str) -> str:
+    return "".join(sign for sign in value.casefold() if sign.isalnum())
+
+
+TOGETHER = 0.8  # correlation of a pair, by ranks, that every window of late but one had at least
+APART = 0.3  # correlation below which the pair does not go together any more
+AGAINST = -0.5  # ... and goes the other way
+TIED = 0.9  # correlation from which one column says what the other has to be
+RESIDUALS_OFF, OFF_OF_LATE = (
+    4.0,
+    3.0,
+)  # residual spreads that it is off by on average, and times the most it was of late
+
+
+def pair_concerns(batch: np.ndarray, windows: Sequence[np.ndarray], names: Sequence[str]) -> list[Concern]:
+    """Pairs of numeric columns that went together in every window but one at most, and do not in the batch.
+
+    Args:
+        batch: Values, shape (n, columns), missing as NaN.
+        windows: Likewise of the windows of late; 2 or more.
+        names: Of the columns.
+    """
+    if len(names) < 2:
+        return []
+    before, now = np.stack([_by_ranks(window) for window in windows]), _by_ranks(batch)
+    found: list[Concern] = []
+    for one in range(len(names)):
+        for other in range(one + 1, len(names)):
+            were = before[:, one, other]
+            sign = float(np.sign(np.median(were)))
+            # a single window may be odd: a sensor that stood still for a day
+            least, is_now = float(np.sort(were * sign)[1]), float(now[one, other] * sign)
+            if np.isnan(least) or np.isnan(is_now) or least < TOGETHER:
+                continue
+            if is_now <= APART:
+                text = (
+                    f"its correlation with {names[other]} is {is_now * sign:.2f}, at least {least:.2f} in size before"
+                )
+                found.append(
+                    Concern("broken" if is_now < AGAINST else "suspicious", "pair", names[one], text, names[other])
+                )
+            elif least >= TIED:
+                off = _off([window[:, [one, other]] for window in windows], batch[:, [one, other]])
+                if off is not None:
+                    text = f"it is {off:.2g} spreads off what {names[other]} makes it: one of the two is not as before"
+                    found.append(Concern("suspicious", "pair", names[one], text, names[other]))
+    return found
+
+
+def _off(windows: Sequence[np.ndarray], batch: np.ndarray) -> float | None:
+    """How far the first column is off its line with the second on average, in residual spreads; None if not far."""
+    x, y = np.concatenate([_whole(window) for window in windows]).T[::-1]
+    slope, level = np.polyfit(x, y, 1)
+
+    def residuals(rows: np.ndarray) -> np.ndarray:
+        whole = _whole(rows)
+        return np.asarray(whole[:, 0] - slope * whole[:, 1] - level)
+
+    spread = float(residuals(np.concatenate(windows)).std())
+    most = max(abs(float(residuals(window).mean())) for window in windows)
+    mean = abs(float(residuals(batch).mean()))
+    return mean / spread if spread > 0 and mean > max(RESIDUALS_OFF * spread, OFF_OF_LATE * most) else None
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values[~np.isnan(values).any(axis=1)])
+
+
+def _by_ranks(values: np.ndarray) -> np.ndarray:
+    """Rank correlations of the rows without a missing value: NaN where a column has one value."""
+    whole = _whole(values)
+    if len(whole) < 3:
+        return np.full((values.shape[1], values.shape[1]), np.nan)
+    ranks = whole.argsort(axis=0, kind="stable").argsort(axis=0).astype("float64")
+    ranks[:, [bool((column == column[0]).all()) for column in whole.T]] = np.nan
+    with np.errstate(invalid="ignore"):
+        return np.atleast_2d(np.corrcoef(ranks, rowvar=False))
+
+
+TWICE = 0.1  # share of rows that are there twice, on top of the most there ever was
+RESENT = 0.5  # share of runs of rows that were sent before, on top of the most there ever was
+RUN = 3  # rows of a run: one row may be like another by chance, three in a row hardly
+LEAST_SPANS = 4  # earlier batches, at least, to know what a usual span is
+FEW_FOR_SPAN = 0.1  # rows for its span, as a share of the fewest there ever were in as much time
+SURELY_ROWS = 20.0  # rows that are usual for its span at least: hardly any of them is no chance
+EVEN = 1.25  # the longest of even steps over the shortest: months are such
+
+
+def twice_concern(rows: pd.DataFrame, windows: Sequence[pd.DataFrame]) -> Concern | None:
+    """Rows of the batch that are there twice, all their columns alike.
+
+    Where rows come twice by themselves, only a batch that was doubled as a whole is surely broken.
+    """
+    usual = [_twice(window) for window in windows]
+    share, most = _twice(rows), max(usual)
+    if share <= most + TWICE:
+        return None
+    verdict: Gravity = "broken" if most <= TWICE or share >= (1 + min(usual)) / 2 else "suspicious"
+    return Concern(verdict, "rows twice", "", f"{share:.0%} of its rows are there twice, at most {most:.0%} before")
+
+
+def _twice(rows: pd.DataFrame) -> float:
+    return float(rows.duplicated().mean())
+
+
+def resent_concern(rows: pd.DataFrame, windows: Sequence[pd.DataFrame]) -> Concern | None:
+    """Rows that were sent before under other times and keys, told by runs of rows alike in all else.
+
+    Args:
+        rows: Of the batch without time and key, in order of time.
+        windows: Likewise of earlier windows, all as long, oldest first.
+    """
+    hashes, length = _hashes(pd.concat([*windows, rows])), len(windows[0])
+    seen = _runs(hashes[:length])
+    most = 0.0
+    for place in range(1, len(windows)):
+        own = _runs(hashes[place * length : (place + 1) * length])
+        most = max(most, float(np.isin(own, seen).mean()) if len(own) else 0.0)
+        seen = np.concatenate([seen, own])
+    runs = _runs(hashes[len(windows) * length :])
+    share = float(np.isin(runs, seen).mean()) if len(runs) else 0.0
+    if share <= most + RESENT:
+        return None
+    text = f"{share:.0%} of it was sent before under other times, at most {most:.0%} ever was"
+    return Concern("broken", "sent before", "", text)
+
+
+def _hashes(rows: pd.DataFrame) -> np.ndarray:
+    """A number for every row: the same for the same row."""
+    numbers = [name for name in rows.columns if pd.api.types.is_numeric_dtype(rows[name])]
+    plain = rows.reset_index(drop=True).astype(dict.fromkeys(numbers, "float64"))
+    return np.asarray(pd.util.hash_pandas_object(plain, index=False).to_numpy())
+
+
+def _runs(hashes: np.ndarray) -> np.ndarray:
+    """A number for every run of rows: the same for the same rows in the same order."""
+    if len(hashes) < RUN:
+        return np.empty(0, dtype="uint64")
+    runs = np.zeros(len(hashes) - RUN + 1, dtype="uint64")
+    for place in range(RUN):
+        runs = runs * np.uint64(0x9E3779B97F4A7C15) + hashes[place : len(runs) + place]
+    return runs
+
+
+def cut_concern(
+    event: pd.Series,
+    arrives: pd.Timestamp,
+    ends: Sequence[pd.Timestamp],
+    lags: Sequence[pd.Timedelta],
+    counts: Sequence[int],
+    *,
+    share: float,
+) -> Concern | None:
+    """A batch that ends long before it arrives and covers hardly any time, or has hardly any rows for its time.
+
+    It is broken where it came when one was due. Otherwise files may have begun to come more often.
+
+    Args:
+        event: Event times of its rows.
+        arrives: When it does.
+        ends: Event time of the newest row of each earlier batch, oldest first.
+        lags: From there to the arrival of each.
+        counts: Rows of each.
+        share: Of the shortest usual span; a whole batch covers as much.
+    """
+    if len(ends) <= LEAST_SPANS:
+        return None
+    pairs = [(later - earlier, rows) for (earlier, later), rows in zip(pairwise(ends), counts[1:], strict=True)]
+    spans = [(span, rows) for span, rows in pairs if span > pd.Timedelta(0)]
+    covered = event.max() - max(ends)
+    if len(spans) < LEAST_SPANS or covered <= pd.Timedelta(0):
+        return None
+    shortest, lag = min(span for span, _ in spans), arrives - event.max()
+    # one that comes early covers less and is whole
+    if covered < share * shortest and lag > max(lags) + share * shortest:
+        text = (
+            f"it ends {_days(covered)} after the batch before and {_days(lag)} before it came; the shortest before "
+            f"covered {_days(shortest)}: cut short"
+        )
+        arrivals = [end + each for end, each in zip(ends, lags, strict=True)]
+        verdict: Gravity = "broken" if _was_due(arrives, arrivals[-LEAST_SPANS - 1 :]) else "suspicious"
+        return Concern(verdict, "cut short", "", text)
+    least = min(rows / span.total_seconds() for span, rows in spans) * covered.total_seconds()
+    if least >= SURELY_ROWS and len(event) < FEW_FOR_SPAN * least:
+        text = f"it has {len(event)} rows, at least {least:.0f} would be usual for its time: cut short, or sampled"
+        return Concern("suspicious", "cut short", "", text)
+    return None
+
+
+def _was_due(arrives: pd.Timestamp, arrivals: Sequence[pd.Timestamp]) -> bool:
+    """Whether batches came in even steps, and this one a step after the last."""
+    steps = [later - earlier for earlier, later in pairwise(arrivals)]
+    even = pd.Timedelta(0) < max(steps) <= EVEN * min(steps)
+    return bool(even and min(steps) / EVEN <= arrives - arrivals[-1] <= EVEN * max(steps))
+
+
+def _days(span: pd.Timedelta) -> str:
+    return f"{span / pd.Timedelta('1D'):.3g} days"
+
+
+VerdictKind = Literal["ok", "drifted", "suspicious", "broken"]
+RANK: tuple[VerdictKind, ...] = ("ok", "drifted", "suspicious", "broken")
+
+
+@dataclass(frozen=True)
+class History:
+    """What came before.
+
+    Args:
+        rows: The newest landed rows in order of event time, typed as the batch.
+        ends: Event time of the newest row of each earlier batch, oldest first.
+        lags: From there to the arrival of each.
+        counts: Rows of each.
+        without: Of a column that some of these batches landed without: which they are, as `_batch` of the rows.
+    """
+
+    rows: pd.DataFrame
+    ends: Sequence[pd.Timestamp]
+    lags: Sequence[pd.Timedelta]
+    counts: Sequence[int]
+    without: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BatchVerdict:
+    """What a batch is, and everything that is not as it was; the gravest first."""
+
+    concerns: tuple[Concern, ...]
+
+    @property
+    def kind(self) -> VerdictKind:
+        """The gravest of its concerns; ok without any."""
+        return max((concern.verdict for concern in self.concerns), key=RANK.index, default="ok")
+
+    @property
+    def holds(self) -> bool:
+        """Whether the batch is quarantined."""
+        return self.kind == "broken"
+
+    def as_record(self) -> dict[str, Any]:
+        return {"verdict": self.kind, "concerns": [concern.as_record() for concern in self.concerns]}
+
+
+def look_at(
+    batch: pd.DataFrame,
+    history: History,
+    data: DataParams,
+    params: BatchParams,
+    *,
+    arrives: pd.Timestamp,
+    made: Collection[str] = (),
+    zone: str = "UTC",
+) -> BatchVerdict:
+    """Holds a batch against earlier windows as long as it is.
+
+    A change of unit, a swap, a column gone constant, missing or unknown, rows there twice or sent
+    before, and a load cut short make a batch broken: nothing that happens in the world does it.
+    What could be either is suspicious. What a check says of the batch and would have said of an earlier window
+    happens in this table, and counts for one step less. With too few rows, or too short a history, columns say nothing.
+
+    Args:
+        batch: Typed rows, shape (n, columns), n at least 1.
+        history: What came before.
+        data: What the table is.
+        params: How far off is too far.
+        arrives: When the batch does.
+        made: Columns that no file has: what the calendar says cannot be broken, and a day has one weekday.
+        zone: Whose clocks columns of the calendar show.
+    """
+    batch = batch.sort_values(data.time, kind="stable")
+    ends, lags, counts = history.ends, history.lags, history.counts
+    found = [cut_concern(batch[data.time], arrives, ends, lags, counts, share=params.cut_short)]
+    windows = _windows(history.rows, len(batch), params)
+    if len(batch) >= params.least_rows and len(windows) >= params.least_windows:
+        names = [name for name in (*data.own_features, data.target) if name not in (*made, *params.skip)]
+        columns = _Columns(data, params, history.without, _clocks(history.rows, names, data, zone), zone)
+        found += [columns.weighed(each, windows) for each in columns.concerns(batch, windows, names)]
+        if not data.key:
+            found.append(twice_concern(batch[list(data.columns)], [window[list(data.columns)] for window in windows]))
+        # What was sent before cannot be told by columns that were not sent then.
+        besides = (data.time, data.due, *data.key, *history.without)
+        told = [name for name in data.columns if name not in besides]
+        found.append(resent_concern(batch[told], [window[told] for window in windows]))
+    concerns = [concern for concern in found if concern is not None and concern.check not in params.skip]
+    return BatchVerdict(tuple(sorted(concerns, key=lambda each: (-RANK.index(each.verdict), each.column))))
+
+
+def _clocks(rows: pd.DataFrame, names: list[str], data: DataParams, zone: str) -> dict[str, ClockColumn]:
+    """The columns that the event time decides."""
+    parts = parts_of(rows[data.time], zone)
+    found = {name: clock_column(rows[name], parts) for name in names if name != data.target}
+    return {name: column for name, column in found.items() if column is not None}
+
+
+def _windows(rows: pd.DataFrame, length: int, params: BatchParams) -> list[pd.DataFrame]:
+    """The newest whole windows of so many rows, oldest first."""
+    count = min(len(rows) // max(length, 1), params.most_windows)
+    start = len(rows) - count * length
+    return [rows.iloc[start + number * length : start + (number + 1) * length] for number in range(count)]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """How the columns of a window are held against earlier ones.
+
+    Args:
+        data: What the table is.
+        params: How far off is too far.
+        without: Of a column, the batches that landed without it.
+        clocks: Columns that the event time decides.
+        zone: Whose clocks they show.
+    """
+
+    data: DataParams
+    params: BatchParams
+    without: Mapping[str, Collection[str]]
+    clocks: Mapping[str, ClockColumn]
+    zone: str
+
+    def concerns(self, batch: pd.DataFrame, windows: list[pd.DataFrame], names: Sequence[str]) -> list[Concern]:
+        """What is the matter with some columns of a window."""
+        found: list[Concern | None] = []
+        values: dict[str, np.ndarray] = {}
+        histories: dict[str, NumericHistory] = {}
+        parts = parts_of(batch[self.data.time], self.zone) if any(name in self.clocks for name in names) else {}
+        for name in names:
+            own = batch[name]
+            before = [each[name] for each in windows if _has(each, self.without.get(name, ()))]
+            if len(before) < self.params.least_windows:  # it is new: nobody knows how it usually is
+                continue
+            gone = missing_concern(name, own, before)
+            if name in self.clocks:
+                found.append(gone or clock_concern(name, own, parts, self.clocks[name]))
+                continue
+            gone = gone or constant_concern(name, own, before)
+            if gone is not None:
+                found.append(gone)
+                continue
+            if self.data.columns[name].type == "category":
+                found.append(category_concern(name, own, before))
+                continue
+            present, past = _present(own), [numbers for each in before if len(numbers := _present(each))]
+            known = history_of(past) if len(present) and len(past) >= self.params.least_windows else None
+            if known is not None:
+                values[name], histories[name] = present, known
+        paired = [name for name in values if name != self.data.target]
+        lately = [_matrix(window, paired) for window in windows[-NEWEST_FOR_WIDTH:]]
+        found += pair_concerns(_matrix(batch, paired), lately, paired)
+        found += numeric_concerns(values, histories, novelty=self.params.novelty)
+        return [concern for concern in found if concern is not None]
+
+    def weighed(self, concern: Concern, windows: list[pd.DataFrame]) -> Concern:
+        """A concern, one step less grave where the same check would have said so of an earlier window.
+
+        The check is made again on each window that has enough others before it.
+        """
+        step = GRAVER.index(concern.verdict)
+        asked = [name for name in (concern.column, concern.beside) if name]
+        for place in range(self.params.least_windows, len(windows) if step else 0):
+            for other in self.concerns(windows[place], windows[:place], asked):
+                like = (other.column, other.check) == (concern.column, concern.check)
+                if like and GRAVER.index(other.verdict) >= step:
+                    text = f"{concern.text} (as a window was that ended {windows[place][self.data.time].iloc[-1]:%F})"
+                    return replace(concern, verdict=GRAVER[step - 1], text=text)
+        return concern
+
+
+def _has(window: pd.DataFrame, without: Collection[str]) -> bool:
+    """Whether all rows of a window came in batches that had a column."""
+    return not without or not window["_batch"].isin(without).any()
+
+
+def _matrix(rows: pd.DataFrame, names: list[str]) -> np.ndarray:
+    return rows[names].to_numpy(dtype="float64", na_value=np.nan)
+
+
+def _present(values: pd.Series) -> np.ndarray:
+    numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+    return np.asarray(numbers[np.isfinite(numbers)])

@@ -1,0 +1,168 @@
+"""The audit: whether each landed row was counted once, by another way than that on which checks count."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters.database import Row
+from retrim.checking.history import used_by
+from retrim.decision.rows_counted import (
+    COUNTS,
+    TO_COME,
+    WITHDRAWN,
+    Balance,
+    Kind,
+    LedgerEntry,
+    RowCounts,
+    balance,
+    count_rows,
+)
+from retrim.landing.as_of_view import AsOfTable, known_of, read_as_of
+from retrim.lineage.workspace import Workspace
+from retrim.reading.landed import read_column
+from retrim.release.versions import load_champion
+from retrim.table.granularity import RowParams
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class RowFault:
+    """A row that is out of balance: what for, how, its batch, its number there from 0, and its key."""
+
+    kind: Kind
+    fault: str
+    batch: str
+    row: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The balance of the rows.
+
+    Args:
+        balances: Of each purpose that rows are counted for.
+        found: Rows that are out of it, at most 20 a purpose and fault.
+        lost: Batches whose rows were counted and that are not landed any more.
+        disagree: Checks whose record says another number of rows than they have noted as counted.
+    """
+
+    balances: tuple[Balance, ...]
+    found: tuple[RowFault, ...]
+    lost: tuple[str, ...]
+    disagree: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return all(each.holds for each in self.balances) and not self.lost and not self.disagree
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "holds": self.holds,
+            **{each.kind: each.as_record() for each in self.balances},
+            "rows": [vars(each) for each in self.found],
+            "lost": list(self.lost),
+            "disagree": list(self.disagree),
+        }
+
+
+def audit(workspace: Workspace, *, now: pd.Timestamp) -> Audit:
+    """What has become of every row that has landed.
+
+    What a check should have counted is worked out anew: from the batches that checks up to it had met, with the rows
+    and the horizon that it went by.
+
+    Args:
+        workspace: The workspace.
+        now: Rows that arrive later, and labels that are due later, wait.
+
+    Raises:
+        BadInputError: No rows have landed.
+    """
+    table = read_as_of(workspace, as_of=now)
+    found, entries = load_champion(workspace), workspace.store.counted_rows(workspace.model)
+    used = np.zeros(len(table), dtype=bool) if found is None else used_by(workspace, table, found)
+    counts = count_rows(table.members.among(_not_there(workspace, table, now=now)), entries, used)
+    checks = {row.id: row for row in workspace.store.decisions(workspace.model, source="check")}
+    mature = table.times["_matured"].notna().to_numpy()
+    views: dict[str, AsOfTable] = {}
+    balances = []
+    for kind in COUNTS:
+        due = _due(workspace, counts, kind, checks, views)
+        balances.append(balance(kind, counts, mature=mature, due=due))
+    landed = {file.batch for file in workspace.landing.batches()}
+    lost = sorted({each.batch for each in counts.entries} - landed)
+    faults = _faults(workspace, counts, balances)
+    return Audit(tuple(balances), faults, tuple(lost), _disagree(workspace, list(checks.values()), counts))
+
+
+def _due(
+    workspace: Workspace, counts: RowCounts, kind: Kind, checks: dict[str, Row], views: dict[str, AsOfTable]
+) -> np.ndarray:
+    """The landed rows that the newest check which counted for a purpose was to take, or those before it."""
+    numbering = counts.members.numbering
+    none = np.zeros(len(numbering), dtype=bool)
+    those = [checks[each.check] for each in counts.entries if each.kind == kind]
+    if not those:
+        return none
+    newest = max(those, key=lambda row: int(row.sequence))
+    if newest.id not in views:
+        before = {row.id for row in checks.values() if row.sequence is not None and row.sequence <= newest.sequence}
+        met = {each.batch for each in counts.entries if each.kind == "met" and each.check in before}
+        view = newest.record["view"]
+        data = workspace.params.data.model_copy(
+            update={"rows": RowParams.model_validate(view["rows"]), "label_horizon": view["label_horizon"]}
+        )
+        views[newest.id] = known_of(workspace, data, met, as_of=pd.Timestamp(newest.as_of))
+    then = views[newest.id]
+    wanted = np.ones(len(then), dtype=bool) if kind == "tested" else then.times["_matured"].notna().to_numpy()
+    return numbering.unpack(then.members.numbering.pack(then.members.landed_rows(wanted)).items())
+
+
+def _not_there(workspace: Workspace, table: AsOfTable, *, now: pd.Timestamp) -> dict[str, tuple[int, int]]:
+    """Batches of rows that are not in the table: how many rows each has, and whether they are to come or withdrawn."""
+    there, gone = set(table.members.visible), workspace.landing.withdrawn(now)
+    return {
+        file.batch: (file.rows, WITHDRAWN if file.batch in gone else TO_COME)
+        for file in workspace.landing.batches()
+        if file.kind == "rows" and file.batch not in there
+    }
+
+
+def _faults(workspace: Workspace, counts: RowCounts, balances: Sequence[Balance]) -> tuple[RowFault, ...]:
+    numbering, found = counts.members.numbering, []
+    paths = {file.batch: file.path for file in workspace.landing.batches()}
+    for each in balances:
+        for fault, numbers in (("missing", each.missing), ("counted twice", each.double)):
+            for number in numbers[:SHOWN].tolist():
+                place = int(np.searchsorted(numbering.starts, number, side="right")) - 1
+                batch, row = numbering.batches[place], number - int(numbering.starts[place])
+                key = str(read_column([paths[batch]], "_key").iloc[row])
+                found.append(RowFault(each.kind, fault, batch, row, key))
+    return tuple(found)
+
+
+def _disagree(workspace: Workspace, checks: Sequence[Row], counts: RowCounts) -> tuple[str, ...]:
+    """Checks whose record and whose notes differ; where rows are put together only whether there are any of both."""
+    together = workspace.params.data.rows.resample is not None
+    noted: dict[tuple[str, str], int] = {}
+    for each in counts.entries:
+        noted[each.check, each.kind] = noted.get((each.check, each.kind), 0) + _bits(each)
+    found = []
+    for row in checks:
+        said = row.record.get("counted", {})
+        pairs = [(int(said.get(kind, 0)), noted.get((row.id, kind), 0)) for kind in COUNTS]
+        reading, window = row.record.get("reading"), row.record.get("window")
+        kept = (0 if window is None else window["rows"], 0 if reading is None else reading["rows"])
+        agree = all(bool(a) == bool(b) if together else a == b for a, b in pairs)
+        if not agree or kept != (said.get("measured", 0), said.get("deposited", 0)):
+            found.append(row.id)
+    return tuple(found)
+
+
+def _bits(entry: LedgerEntry) -> int:
+    return int(np.unpackbits(np.frombuffer(entry.rows, dtype="uint8")).sum())

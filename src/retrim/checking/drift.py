@@ -1,0 +1,213 @@
+"""The drift part of a check: rows that came, and labels that matured, against the profiles in the champion's bundle.
+
+The estimated loss of rows that came, and past estimates scored by the labels that have come since.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters.database import Row, iso
+from retrim.checking.score import stored_scores
+from retrim.decision.rows_counted import Kind, RowCounts
+from retrim.drift.alarms import AlarmRequest
+from retrim.drift.findings import DriftFinding, findings, ranked, together
+from retrim.drift.performance import ChampionRows, Estimate, ScoredEstimate, estimate_loss, quality
+from retrim.drift.profile import TARGET
+from retrim.drift.reference import Reference
+from retrim.landing.as_of_view import AsOfTable
+from retrim.lineage.workspace import Workspace
+from retrim.machine import count_cores
+from retrim.release.versions import Stored
+from retrim.stats.metrics import row_losses
+from retrim.training.bundle import Predictor
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class DriftLook:
+    """What the drift tests said.
+
+    Args:
+        findings: Of all columns, as `ranked` orders them; empty where there were too few rows.
+        taken: By kind, the rows of the table that were looked at, shape (rows,): their features, and their labels.
+        note: Why nothing could be looked at; None where it could.
+    """
+
+    findings: list[DriftFinding]
+    taken: dict[Kind, np.ndarray]
+    note: str | None
+
+    def with_losses(self, shifted: Mapping[str, float]) -> "DriftLook":
+        """The same with the change of the loss that goes with each column's shift, ranked by it."""
+        return replace(
+            self,
+            findings=ranked(replace(each, loss_change=shifted.get(each.column)) for each in self.findings),
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        """The fields of a check's record that stand for it."""
+        return {
+            "findings": [finding.as_record() for finding in self.findings[:SHOWN]],
+            "drifted": sorted({finding.column for finding in self.findings if finding.over}),
+            "drift_note": self.note,
+        }
+
+
+def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts: RowCounts) -> DriftLook:
+    """Findings on rows that no check has looked at; the reference is read from the champion's bundle alone.
+
+    Features and predictions are looked at when rows come, the target when its labels have matured. With
+    too few of either nothing is said of them, and they are looked at with the next ones.
+
+    Args:
+        workspace: The workspace.
+        table: All rows that had landed by `now`.
+        champion: The live version.
+        counts: What checks have done with its rows so far.
+    """
+    kept, version, predictor = champion.reference, champion.version, champion.predictor
+    if kept is None:
+        text = (
+            f"version {version} was made before profiles were kept in the bundle, so drift has nothing to be held "
+            "against; the next retraining makes one: `retrim retrain --reason ...`"
+        )
+        return DriftLook([], {}, text)
+    untested = counts.waiting("tested")[table.places]
+    newest = predictor.view.seen(table.only(untested).read())
+    importances = importances_of(predictor) if len(newest) >= workspace.params.drift.min_rows else {}
+    drift, asked = workspace.params.drift, asked_of(workspace, kept)
+    came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])
+    came += together(kept.rows, newest, drift, time="_event", alarms=asked["together"], cores=count_cores())
+    if kept.scores is not None:
+        scored = stored_scores(workspace, version, newest["_key"], predictor.view)
+        scored = scored.assign(_event=newest["_event"])[scored.notna().all(axis=1)]
+        came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked["scores"])
+    matured = counts.waiting("target")[table.places] & table.times["_matured"].notna().to_numpy()
+    ripe = table.only(matured).read([predictor.view.target])
+    labels = ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]})
+    of_target = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked["target"])
+    taken: dict[Kind, np.ndarray] = {"tested": untested} if came else {}
+    taken |= {"target": matured} if of_target else {}
+    return DriftLook(ranked([*came, *of_target]), {kind: table.in_whole(rows) for kind, rows in taken.items()}, None)
+
+
+def asked_of(workspace: Workspace, kept: Reference) -> dict[str, AlarmRequest | None]:
+    """What features, joint tests, predictions and target may use of the wanted false alarms: an equal part each."""
+    alarms = workspace.params.drift.alarms
+    scores = 0 if kept.scores is None else len(kept.scores.columns)
+    tests = len(workspace.params.drift.joint.tests)
+    many = {"rows": len(kept.rows.columns) - 1, "together": tests, "scores": scores, "target": 1}
+    if alarms is None:
+        return dict.fromkeys(many)
+    rate = alarms.rate(pd.Timedelta(workspace.params.data.batch_every))
+    total = sum(many.values())
+    return {name: AlarmRequest(rate, max(n, 1) / total, alarms.draws, alarms.seed) for name, n in many.items()}
+
+
+def importances_of(predictor: Predictor) -> dict[str, float]:
+    """Each feature's share of the gain of the model's splits, 0 to 1; all alike for a model without a split."""
+    view = predictor.view
+    names, gains = list(view.needs), view.by_feature(predictor.model.gains())
+    total = float(gains.sum())
+    shares = {name: float(gain) / total if total else 1 / len(names) for name, gain in zip(names, gains, strict=True)}
+    return {name: shares[name] for name in view.features}  # the time of an event does not drift
+
+
+SHARE_KNOWN = 0.9  # of an estimate's rows: with so many labels it is scored
+
+
+@dataclass(frozen=True)
+class PerformanceEstimate:
+    """What a check estimates, and what became of earlier estimates.
+
+    Args:
+        estimate: Of the rows that came since the check before; None where it cannot be said.
+        since: They came after this moment.
+        scored: Estimates, this one or earlier, whose labels have come by this check.
+        quality: How good all estimates scored so far were, of any version; None before the first.
+    """
+
+    estimate: Estimate | None
+    since: str
+    scored: tuple[ScoredEstimate, ...]
+    quality: dict[str, float] | None
+
+    def as_record(self) -> dict[str, Any]:
+        """The fields of a check's record that stand for it."""
+        return {
+            "estimate": None if self.estimate is None else {**self.estimate.as_record(), "since": self.since},
+            "scored": [each.as_record() for each in self.scored],
+            "estimates": self.quality,
+        }
+
+
+def estimate(
+    workspace: Workspace,
+    table: AsOfTable,
+    predictor: Predictor,
+    version: int,
+    *,
+    past: Sequence[Row],
+    now: pd.Timestamp,
+) -> PerformanceEstimate:
+    """Estimates the loss on rows that came since the check before, and scores what can be scored.
+
+    The labels it learns from had come by that check, so an estimate never knows what it is about.
+
+    Args:
+        workspace: The workspace.
+        table: As of now.
+        predictor: The champion.
+        version: Its number.
+        past: The checks before, oldest first.
+        now: The moment of the check.
+    """
+    made = workspace.store.version(workspace.model, version)
+    assert made is not None, version
+    since = max([pd.Timestamp(made.as_of), *(pd.Timestamp(row.as_of) for row in past[-1:])])
+    unseen = table.only(table.times["_event"] > predictor.used_until)
+    fresh = unseen.only(unseen.times["_arrived"] > since)
+    known = unseen.only(unseen.times["_matured"] <= since)
+    found = None
+    if len(fresh) >= workspace.params.probe.min_rows:
+        found = _estimate(workspace, predictor, known.read(), fresh.read())
+    pending = [(row.as_of, row.record) for row in past if row.record.get("estimate")]
+    settled = {each["as_of"] for row in past for each in row.record.get("scored", ())}
+    if found is not None:
+        own = {"champion": version, "estimate": {**found.as_record(), "since": iso(since)}}
+        pending.append((iso(now), own))
+    scored = [
+        _score(workspace, unseen, predictor, as_of, record["estimate"])
+        for as_of, record in pending
+        if record["champion"] == version and as_of not in settled
+    ]
+    now_scored = tuple(each for each in scored if each is not None)
+    before = [ScoredEstimate(**each) for row in past for each in row.record.get("scored", ())]
+    return PerformanceEstimate(found, iso(since), now_scored, quality([*before, *now_scored]))
+
+
+def _estimate(workspace: Workspace, predictor: Predictor, known: pd.DataFrame, fresh: pd.DataFrame) -> Estimate | None:
+    loss = workspace.params.judge.loss
+    parts = [ChampionRows(predictor.view.matrix(rows), predictor.predict(rows)) for rows in (known, fresh)]
+    losses = row_losses(loss, predictor.view.actual(known), parts[0].predicted)
+    return estimate_loss(
+        parts[0], losses, parts[1], task=predictor.view.task, loss=loss, seed=workspace.params.train.seed
+    )
+
+
+def _score(
+    workspace: Workspace, unseen: AsOfTable, predictor: Predictor, as_of: str, said: dict[str, Any]
+) -> ScoredEstimate | None:
+    """An estimate beside the loss that came; None while too few of its labels have."""
+    arrived = unseen.times["_arrived"]
+    known = unseen.only((arrived > pd.Timestamp(said["since"])) & (arrived <= pd.Timestamp(as_of))).mature()
+    if not len(known) or len(known) < SHARE_KNOWN * said["rows"]:
+        return None
+    ripe = known.read()
+    losses = row_losses(workspace.params.judge.loss, predictor.view.actual(ripe), predictor.predict(ripe))
+    return ScoredEstimate(as_of, len(ripe), said["loss"], said["naive"], float(losses.mean()))

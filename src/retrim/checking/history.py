@@ -1,0 +1,500 @@
+"""Whether a retraining has to wait for rows, and until when.
+
+Where things stand: the store's rows as the records that the decision rests on.
+
+Which landed rows a check may still count, and which ones a version was made or judged with.
+
+What kept retrainings from being started: how often, and a reminder while a hold lasts.
+
+What the checks of a champion's life have shown of its refits: read from their records, for the gate.
+
+How many of the newest rows judge: in a run, as its pins say, and in the preview of a check.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters.database import Row, iso
+from retrim.adapters.landing_zone import hash_keys
+from retrim.decision.history import UNFINISHED, Acknowledgement, CheckHistory, PastCheck, PastRun, summarise_checks
+from retrim.decision.rows_counted import RowCounts, count_rows, pack
+from retrim.decision.rules import RolledBack
+from retrim.errors import BadInputError
+from retrim.gate.reuse import EarlierVerdict, uses
+from retrim.gate.size import Size, rows_holding, size_for
+from retrim.gate.support import ShownEvidence
+from retrim.landing.as_of_view import AsOfTable, read_as_of, read_times_as_of
+from retrim.lineage.workspace import PERSON, REFIT, SETTLEMENT, Workspace, record_alert
+from retrim.paths import Paths
+from retrim.profile.sizes import POSITIVES
+from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
+from retrim.release.versions import Stored, load_champion
+from retrim.stats.canonical import to_json
+from retrim.table.data import DataParams, mature, overdue_labels, row_keys
+from retrim.training.bundle import Predictor
+from retrim.training.enough_rows import cut_first, enough_at, rows_missing
+from retrim.training.mode import FINAL, RunMode
+from retrim.training.recipe import Recipe, distinct
+
+
+@dataclass(frozen=True)
+class RowsToWaitFor:
+    """Rows that have to mature before a retraining can be judged.
+
+    Args:
+        reason: Why, in a sentence.
+        until: When there will be enough; None where that cannot be said.
+        missing: How many.
+        known: What was known when that was said: see `what_is_known`.
+    """
+
+    reason: str
+    until: pd.Timestamp | None
+    missing: int
+    known: dict[str, str]
+
+    def as_record(self) -> dict[str, Any]:
+        until = None if self.until is None else iso(self.until)
+        return {"reason": self.reason, "until": until, "missing": self.missing, "known": self.known}
+
+
+def what_is_known(workspace: Workspace, *, as_of: pd.Timestamp | None = None) -> dict[str, str]:
+    """Digests of what a deferral rests on: batches of rows and labels that have landed, by `as_of` if given; settings.
+
+    A run that was deferred is tried again when one of them has changed.
+    """
+    batches = "\n".join(f"{batch.digest} {batch.arrived.isoformat()}" for batch in workspace.landing.batches(as_of))
+    settings = workspace.params.model_dump_json()
+    return {"landed": sha256(batches.encode()).hexdigest(), "settings": sha256(settings.encode()).hexdigest()}
+
+
+def rows_to_wait_for(workspace: Workspace, *, as_of: pd.Timestamp, by_person: bool) -> RowsToWaitFor | None:
+    """What a retraining as of a date waits for, which a person asked for or a check decided; None if for nothing.
+
+    The date is when enough of the rows that have landed will be due, or of those that come at the rate of the newest.
+
+    Raises:
+        BadInputError: No rows had landed by then.
+    """
+    table = read_times_as_of(workspace, as_of=as_of)
+    found = load_champion(workspace)
+    ripe = mature(table)
+    if not len(table):
+        raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
+    fresh = ripe
+    if found is not None:
+        fresh = ripe[ripe["_event"] > (found.predictor.used_until if by_person else found.predictor.judged_until)]
+    # Version 1 also needs rows to train on: as many again as those that judge, three times over.
+    needed = workspace.params.gate.min_rows if found is not None else workspace.params.split.judge_rows * 4
+    missing, reason = needed - len(fresh), f"{len(fresh)} mature rows that no model has seen, {needed} needed"
+    if missing <= 0 and found is None:
+        missing, reason = _too_few_to_train(workspace, ripe)
+    if missing <= 0:
+        return None
+    until = enough_at(table["_event"], table["_due"], table["_matured"], missing=missing, as_of=as_of)
+    when = "when there will be cannot be told" if until is None else f"enough by {iso(until)}"
+    reason = f"{reason}; {when}, asked again when rows, labels or settings change"
+    silent = overdue_labels(table, workspace.params.data, as_of=as_of)
+    if silent:
+        reason = f"{reason}; {silent} labels were due and have not come, land them: retrim ingest FILE --labels"
+    return RowsToWaitFor(reason, until, missing, what_is_known(workspace, as_of=as_of))
+
+
+def _too_few_to_train(workspace: Workspace, ripe: pd.DataFrame) -> tuple[int, str]:
+    """Rows that are missing for a first version although there are many: a long horizon leaves few to fit on."""
+    event, due, params = ripe["_event"], ripe["_due"], workspace.params
+    try:
+        cut_first(event, due, params.split, params.tune, params.backtest)
+    except ValueError as error:
+        missing = max(rows_missing(event, due, params.split, params.tune, params.backtest), 1)
+        return missing, f"too few of {len(ripe)} mature rows to train on before those that judge ({error})"
+    return 0, ""
+
+
+PROBATION_ROLLBACK = "probation rollback"
+ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
+"""What the release log calls a move back: a person's, and that of a probation."""
+
+
+def past_of_store(workspace: Workspace, checks: Sequence[Row]) -> CheckHistory:
+    """What went before a check.
+
+    Args:
+        workspace: The workspace.
+        checks: The stored checks before it, oldest first.
+    """
+    decisions = {row.id: row for row in workspace.store.decisions(workspace.model)}
+    runs = [row for row in workspace.store.runs(workspace.model) if not _is_sequel(row)]
+    known = what_is_known(workspace) if any(row.state == "deferred" for row in runs) else {}
+    return CheckHistory(
+        runs=[_run(row, decisions, known) for row in runs],
+        checks=[past_check(row.as_of, row.record) for row in checks],
+        asked=[pd.Timestamp(row.as_of) for row in decisions.values() if row.source == PERSON],
+        settled=[
+            Acknowledgement(pd.Timestamp(row.as_of), tuple(row.record["rules"]))
+            for row in decisions.values()
+            if row.source == SETTLEMENT
+        ],
+    )
+
+
+def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | None:
+    """Rows that have matured since the newest refusal, and those that judged it; None where nothing was refused.
+
+    Args:
+        workspace: The workspace.
+        table: As assembled now.
+    """
+    refused = [run for run in workspace.store.runs(workspace.model, state="refused") if run.mode != FINAL]
+    version = None if not refused else workspace.store.version(workspace.model, refused[-1].version)
+    if version is None:
+        return None
+    since = pd.Timestamp(refused[-1].ended if "answer" in refused[-1].detail else refused[-1].as_of)
+    return int((table["_matured"] > since).sum()), int(version.verdict["rows"])
+
+
+def waiting_rules(workspace: Workspace, checks: Sequence[Row]) -> tuple[str, ...]:
+    """Rules whose alarm waits for a person now: what the newest check held, if no person has answered since."""
+    past = past_of_store(workspace, checks)
+    held: tuple[str, ...] = summarise_checks(past, champion=None, drifted=None)["held"]
+    return held
+
+
+def rolled_back(workspace: Workspace, decisions: Sequence[Row], table: pd.DataFrame | None) -> RolledBack | None:
+    """The rollback that made live what is live, while no person has said anything since; else None.
+
+    Args:
+        workspace: The workspace.
+        decisions: All of the model, oldest first.
+        table: As assembled now; None to go by what the newest check has counted.
+    """
+    releases = workspace.store.releases(workspace.model)
+    if not releases or releases[-1].action not in ROLLBACKS:
+        return None
+    newest = releases[-1]
+    if any(row.source in (PERSON, SETTLEMENT) and row.as_of > newest.as_of for row in decisions):
+        return None
+    at = pd.Timestamp(newest.as_of)
+    rows = _counted(decisions, at) if table is None else int((table["_matured"] > at).sum())
+    return RolledBack(newest.version, newest.previous, at, rows, workspace.params.gate.min_rows)
+
+
+def _counted(decisions: Sequence[Row], at: pd.Timestamp) -> int:
+    """Rows that the newest check found matured since the rollback at this moment; 0 where none was made since."""
+    kept = [row.record.get("rolled_back") for row in decisions]
+    return next((each["rows"] for each in reversed(kept) if each and pd.Timestamp(each["at"]) == at), 0)
+
+
+def is_held(workspace: Workspace, decisions: Sequence[Row]) -> bool:
+    """Whether something waits for a person, and nobody answered.
+
+    The newest check was held, or left an alarm to one; or a rollback holds all that would start by itself.
+
+    Args:
+        workspace: The workspace.
+        decisions: All of the model, oldest first.
+    """
+    rollback = rolled_back(workspace, decisions, None)
+    if rollback is not None and rollback.holds:
+        return True
+    checks = [row for row in decisions if row.source not in (PERSON, SETTLEMENT, REFIT)]
+    if not checks:
+        return False
+    newest = checks[-1]
+    answered = any(row.source in (PERSON, SETTLEMENT) and row.as_of >= newest.as_of for row in decisions)
+    return not answered and (newest.outcome == "held" or bool(waiting_rules(workspace, checks)))
+
+
+def past_check(as_of: str, record: dict[str, Any]) -> PastCheck:
+    """A stored check. One that looked at drift has findings, whether or not any is over its threshold."""
+    drifted = tuple(record["drifted"]) if record["findings"] else None
+    held, settled = (tuple(record.get(name, ())) for name in ("held", "settled"))
+    balance = record["account"]["balance"]
+    return PastCheck(pd.Timestamp(as_of), record["champion"], drifted, held, settled, balance, record["price"])
+
+
+def _is_sequel(row: Row) -> bool:
+    """Whether a run that is over only fitted a promoted recipe once more: no rule asked for it, and none counts it."""
+    return bool(row.mode == FINAL and row.state not in UNFINISHED)
+
+
+def _run(row: Row, decisions: dict[str, Row], known: dict[str, str]) -> PastRun:
+    asked = decisions.get(row.decision)
+    rules = () if asked is None else tuple(asked.record.get("fired", ()))
+    state = "restored" if row.detail.get("restored") is not None else row.state
+    until, changed = None, False
+    if row.state == "deferred":
+        until, changed = row.detail.get("until"), row.detail.get("known") != known
+    return PastRun(
+        row.id,
+        pd.Timestamp(row.as_of),
+        state,
+        rules,
+        None if until is None else pd.Timestamp(until),
+        changed,
+        pd.Timestamp(row.ended) if "answer" in row.detail else None,
+    )
+
+
+def row_counts(workspace: Workspace, table: AsOfTable, champion: Stored | None) -> RowCounts:
+    """What checks have done with the rows of a table so far.
+
+    Args:
+        workspace: The workspace.
+        table: All rows that had landed by now.
+        champion: The live version; None before the first.
+    """
+    used = np.zeros(len(table), dtype=bool) if champion is None else used_by(workspace, table, champion)
+    return count_rows(table.members, workspace.store.counted_rows(workspace.model), used)
+
+
+def view_record(data: DataParams) -> dict[str, Any]:
+    """What decides, beside the files, which rows are in the table and when they are mature: kept with each check."""
+    return {"rows": data.rows.model_dump(mode="json"), "label_horizon": data.label_horizon}
+
+
+def used_by(workspace: Workspace, table: AsOfTable, version: Stored) -> np.ndarray:
+    """The rows that a version was made or judged with, shape (rows,).
+
+    Of an imported version nobody here knows that: then it is those that were mature when it came, and all with an
+    event no later than the newest one that it was judged on.
+
+    Args:
+        workspace: The workspace.
+        table: All rows that had landed by now.
+        version: The version.
+    """
+    noted = workspace.store.used_rows(workspace.model, version.version)
+    if noted is not None:
+        return table.members.table_rows(table.members.numbering.unpack(noted.items()))
+    made = workspace.store.version(workspace.model, version.version)
+    assert made is not None, version.version
+    times = table.times
+    found = (times["_matured"] <= pd.Timestamp(made.as_of)) | (times["_event"] <= version.predictor.judged_until)
+    return np.asarray(found)
+
+
+def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
+    """The landed rows behind the mature rows of a run, by batch: a bit a row; batches of labels have none.
+
+    Args:
+        paths: The run's, with the landed files that it was given and the table that it made of them.
+        data: What the table is.
+    """
+    wanted = np.sort(hash_keys(pd.read_parquet(paths.table, columns=["_key"])["_key"]))
+    found = {}
+    for path in landed_paths(paths.raw):
+        file = facts_of(path)
+        used = np.zeros(0, dtype=bool)
+        if file.kind == "rows":
+            hashed = hash_keys(_table_keys(file, data))
+            places = np.minimum(np.searchsorted(wanted, hashed), max(len(wanted) - 1, 0))
+            used = wanted[places] == hashed if len(wanted) else np.zeros(len(hashed), dtype=bool)
+        found[file.batch] = pack(used)
+    return found
+
+
+def _table_keys(file: BatchFile, data: DataParams) -> pd.Series:
+    """The key of the table's row that each row of a landed file is in."""
+    grain = data.rows.resample
+    if grain is None:
+        return read_column([file.path], "_key")
+    rows, _ = open_landed([file], data, {}, root=file.path.parent)
+    landed = rows.narrow(list(dict.fromkeys([*grain.by, data.time])))
+    keys = row_keys(landed.assign(**{data.time: landed[data.time].dt.floor(grain.every)}), data.row_key, "")
+    return keys.fillna("")
+
+
+LOOKED_BACK = 50  # checks: a version may live through thousands
+REMINDED = 10  # checks on hold between two reminders
+
+
+def stopped_since(workspace: Workspace, checks: Sequence[Row]) -> dict[str, Any] | None:
+    """How often each guard stopped a run since the live version's release, in the newest 50 checks at most.
+
+    Args:
+        workspace: The workspace.
+        checks: Of the model, oldest first, up to the one that is asked about.
+
+    Returns:
+        `checks` looked back on, `since` the first of them, how many `guards` stopped, by guard, and how many runs the
+        gate `refused`; None before the first check.
+    """
+    if not checks:
+        return None
+    releases = [row for row in workspace.store.releases(workspace.model) if row.as_of <= checks[-1].as_of]
+    since = releases[-1].as_of if releases else ""
+    newest = [row for row in checks if row.as_of > since][-LOOKED_BACK:]
+    if not newest:
+        return None
+    started = {row.id for row in newest}
+    refused = workspace.store.runs(workspace.model, state="refused")
+    return {
+        "checks": len(newest),
+        "since": newest[0].as_of,
+        "guards": dict(Counter(stop for row in newest if (stop := row.record.get("stopped")) is not None)),
+        "refused": sum(run.decision in started for run in refused),
+    }
+
+
+def remind_of_hold(workspace: Workspace, record: Mapping[str, Any], reason: str, *, now: pd.Timestamp) -> None:
+    """Tells a person of a hold when it begins, and again at every tenth check that it stops.
+
+    Args:
+        workspace: The workspace.
+        record: Of the check that was made just now, and is stored.
+        reason: Its.
+        now: Its moment.
+    """
+    if record.get("stopped") != "hold":
+        return
+    count = 0
+    for row in reversed(workspace.store.decisions(workspace.model, source="check")):
+        if row.record.get("stopped") != "hold":
+            break
+        count += 1
+    if count % REMINDED == 1:
+        record_alert(workspace, "on hold", f"check {count} that refusals hold: {reason}", now=now)
+
+
+def refitted(workspace: Workspace, predictor: Predictor) -> Recipe:
+    """The champion's recipe as today's settings refit it: in a probe, and in a run in the mode `refit`."""
+    params = workspace.params
+    recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
+    return replace(recipe, balance=params.train.balance)
+
+
+def recipe_digest(workspace: Workspace, predictor: Predictor) -> str:
+    """Digest of all that makes a refit what it is but its rows. Evidence counts for the one it was gathered with."""
+    params = workspace.params
+    made = {
+        "recipe": refitted(workspace, predictor).as_record(),
+        "data": params.data.model_dump(mode="json"),
+        "prepare": params.prepare.model_dump(mode="json"),
+        "fairness": params.fairness.model_dump(mode="json"),
+        "sliding_rows": params.split.sliding_rows,
+    }
+    return sha256(to_json(made)).hexdigest()
+
+
+def shown_before(
+    workspace: Workspace, version: int, digest: str, *, as_of: pd.Timestamp | None = None
+) -> list[ShownEvidence]:
+    """What the newest checks in a row on this champion have shown of such refits, oldest first.
+
+    Args:
+        workspace: The workspace.
+        version: The champion.
+        digest: Of the recipe.
+        as_of: Checks up to this moment; None: all.
+    """
+    found: list[ShownEvidence] = []
+    for row in reversed(workspace.store.decisions(workspace.model, source="check")):
+        if as_of is not None and pd.Timestamp(row.as_of) > as_of:
+            continue
+        if row.record["champion"] != version:
+            break
+        shown = row.record.get("shown")
+        if shown is not None and shown["of"] == digest:
+            found.append(ShownEvidence.from_record(shown))
+    return found[::-1]
+
+
+KEPT_BACK = 4  # a quarter of the mature rows is what one would keep back at most, were `split.judge_rows` higher
+
+
+def sized(
+    workspace: Workspace,
+    unseen: AsOfTable,
+    shown: Sequence[ShownEvidence],
+    *,
+    tries: int,
+    judged: Sequence[EarlierVerdict],
+    eased: bool,
+    mature: int,
+) -> Size:
+    """The newest rows that judge a refit.
+
+    Args:
+        workspace: The workspace.
+        unseen: Mature rows that no model has used.
+        shown: What the checks of the champion's life have shown, oldest first, these rows too.
+        tries: Challengers.
+        judged: Earlier verdicts.
+        eased: Whether the account asks, so that what was shown before eases the error.
+        mature: Rows that are mature, used or not.
+    """
+    params = workspace.params
+    most = params.split.judge_rows
+    ceiling = unseen.tail(most)
+    if not len(ceiling) or not shown:
+        return Size(most)
+    begin = ceiling.times["_event"].iloc[0]
+    return size_for(
+        shown,
+        [each.before(begin) for each in shown],
+        params.gate,
+        tries=tries,
+        uses=uses(judged, ceiling.times["_event"]),
+        eased=eased,
+        block_rows=params.judge.block_rows,
+        least=_least(workspace, ceiling),
+        most=most,
+        there=mature // KEPT_BACK,
+    )
+
+
+def size_of_run(
+    workspace: Workspace,
+    champion: Predictor,
+    life: Sequence[ShownEvidence],
+    judged: Sequence[Mapping[str, Any]],
+    *,
+    as_of: pd.Timestamp,
+    mode: RunMode,
+    formers: int,
+    eased: bool,
+) -> Size:
+    """The newest rows that judge a run.
+
+    Args:
+        workspace: The workspace.
+        champion: The live version's predictor.
+        life: What the checks of its life have shown.
+        judged: Earlier verdicts, as pinned.
+        as_of: The run's date.
+        mode: Of the run.
+        formers: Former champions that compete.
+        eased: Whether the account asks.
+    """
+    ripe, params = read_as_of(workspace, as_of=as_of).mature(), workspace.params
+    windows = distinct(params.train.windows, len(ripe), sliding_rows=params.split.sliding_rows)
+    recipes = 1 if mode == "refit" else len(params.train.recipes)
+    return sized(
+        workspace,
+        ripe.only(ripe.times["_event"] > champion.used_until),
+        life,
+        tries=len(windows) * recipes + min(formers, params.former.judged),
+        judged=[
+            EarlierVerdict(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"])) for each in judged
+        ],
+        eased=eased,
+        mature=len(ripe),
+    )
+
+
+def _least(workspace: Workspace, ceiling: AsOfTable) -> int:
+    """Rows that judge at least: all, where limits by group or weights by age were set for so many."""
+    params = workspace.params
+    most, least = params.split.judge_rows, params.gate.min_rows
+    if params.gate.half_life is not None or (params.fairness.groups and params.fairness.limits()):
+        return most
+    if params.data.task == "binary":
+        return rows_holding(POSITIVES, ceiling.times[params.data.target], least=least)
+    return least

@@ -1,0 +1,170 @@
+"""How the next version of this workspace is made, from the history of its runs.
+
+What a check adds to: the sums that each check carries on, and the account.
+
+Due times of scheduled flows: which passed and were not done, as our store knows, whatever Prefect has planned.
+
+The price of a retraining of this workspace, from what it costs in money.
+"""
+
+import logging
+from collections import deque
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from retrim.adapters.database import Row, iso
+from retrim.decision.account import NOTHING, AccumulatedGain, LifeTotals, MoneyParams, RetrainingCost
+from retrim.errors import BadInputError
+from retrim.lineage.workspace import Workspace
+from retrim.release.versions import find_live_version, live_kind
+from retrim.stats.plugins import explain
+from retrim.stats.timetable import due_between
+from retrim.training.mode import CHEAPEST_FIRST, FINAL, ChosenMode, PastMode, choose_mode
+from retrim.training.recipe import retraining_work
+
+USUAL_ROUNDS = 100  # rounds are the same in every mode, so their number drops out of the shares
+
+
+def mode_now(workspace: Workspace) -> ChosenMode:
+    """The mode of the next version: as params.yaml says, or for `auto` the cheapest whose gain covers its price."""
+    retrain = workspace.params.retrain
+    if find_live_version(workspace) is None:
+        return ChosenMode(retrain.first_mode, "retrain.first_mode, as no version is live")
+    kind, wanted = live_kind(workspace), workspace.params.train.model
+    if kind != wanted and retrain.mode != "search":
+        return ChosenMode(
+            "search", f"train.model is {wanted}, and the live version a {kind}: there is no recipe to go on from"
+        )
+    if retrain.mode != "auto":
+        return ChosenMode(retrain.mode, "retrain.mode")
+    ended = [
+        run for run in workspace.store.runs(workspace.model) if run.state in ("promoted", "refused") and run.version
+    ]
+    runs = [run for run in ended if run.mode != FINAL]
+    versions = {row.version: row for row in workspace.store.versions(workspace.model)}
+    checks = workspace.store.decisions(workspace.model, source="check")
+    judged = [(run, versions[run.version].verdict) for run in runs if run.version in versions]
+    past = [
+        PastMode(run.mode, verdict["losses"]["champion"] - verdict["losses"][verdict["winner"]])
+        for run, verdict in judged
+        if "champion" in verdict["losses"]
+    ]
+    newest = checks[-1].record if checks else None
+    rows = next((verdict["rows"] for _, verdict in reversed(judged)), workspace.params.split.judge_rows)
+    params = workspace.params
+    works = {
+        mode: retraining_work(
+            max(rows * 10, params.split.sliding_rows),
+            USUAL_ROUNDS,
+            mode=mode,
+            windows=params.train.windows,
+            recipes=params.train.recipes,
+            sliding_rows=params.split.sliding_rows,
+            backtest=params.backtest,
+            tune=params.tune,
+        )
+        for mode in CHEAPEST_FIRST
+    }
+    promoted = max(sum(run.state == "promoted" for run in runs), 1)
+    price = float(newest["price"]) if newest is not None else params.account.price
+    return choose_mode(past, works, price=price, checks=max(len(checks) / promoted, 1.0))
+
+
+def fits_of_a_retraining(workspace: Workspace) -> int:
+    """Fits of a retraining for each training window: the model, its backtest, and its share of a search."""
+    params = workspace.params
+    trials = {"search": params.tune.trials, "warm": params.tune.warm_trials}.get(params.retrain.mode, 0)
+    return 1 + params.backtest.origins + -(-trials * params.tune.folds // len(params.train.windows))
+
+
+def share_of_refit(workspace: Workspace) -> float:
+    """What fitting a promoted recipe once more costs, as a share of a retraining: one of its fits; 0 where none is."""
+    if not workspace.params.retrain.refit_after:
+        return 0.0
+    return 1 / (fits_of_a_retraining(workspace) * len(workspace.params.train.windows))
+
+
+def read_totals(workspace: Workspace, previous: Row | None, record: dict[str, Any]) -> LifeTotals:
+    """The sums up to this check, from those of the check before."""
+    before = None if previous is None else previous.record.get("totals")
+    window, probed = record["window"], record["probe"]
+    releases = workspace.store.releases(workspace.model)
+    first = None if not releases else workspace.store.version(workspace.model, releases[0].version)
+    ended = [run for run in workspace.store.runs(workspace.model) if run.state in ("promoted", "refused", "waiting")]
+    since = [run for run in ended if first is not None and run.as_of > first.as_of]
+    refits = sum(run.mode == FINAL for run in since)
+    return (NOTHING if before is None else LifeTotals.from_record(before)).after(
+        loss=record["loss"],
+        share=0.0 if window is None else window["rows"] / workspace.params.account.usual_rows,
+        probe_cost=None if probed is None else probed["cost"],
+        retrainings=len(since) - refits,
+        price=record["price"],
+        refits=refits,
+        refit_share=share_of_refit(workspace),
+    )
+
+
+def deposited(record: dict[str, Any], account: AccumulatedGain) -> AccumulatedGain | None:
+    """What this check put into the account, which may be less than nothing; None where it had no reading."""
+    if record["reading"] is None:
+        return None
+    before = record["account_before"]
+    return AccumulatedGain(account.balance - before["balance"], account.variance - before["variance"])
+
+
+LOGGER = logging.getLogger("retrim.schedule")
+MOST = 1000
+"""Missed times that are made up for, the newest: a schedule that rested for years must not take as long again."""
+
+
+def begin_due_times(workspace: Workspace, flow: str, *, now: pd.Timestamp) -> None:
+    """Notes when the schedule of a flow first ran: what was due before then was not missed."""
+    if workspace.store.done_until(workspace.model, flow) is None:
+        workspace.store.mark_done(workspace.model, flow, until=iso(now))
+
+
+def missed_times(workspace: Workspace, flow: str, *, until: pd.Timestamp) -> list[pd.Timestamp]:
+    """The due times of a flow up to a moment that are not done, oldest first."""
+    done = workspace.store.done_until(workspace.model, flow)
+    if done is None:
+        return []
+    every = getattr(workspace.params.schedule, flow)
+    newest = deque(maxlen=MOST + 1)  # type: deque[pd.Timestamp]
+    newest.extend(due_between(every, pd.Timestamp(done), until))
+    if len(newest) > MOST:
+        LOGGER.warning("%s: more than %d due times were missed; those before %s are left out", flow, MOST, newest[1])
+        newest.popleft()
+    return list(newest)
+
+
+def is_due_time(workspace: Workspace, flow: str, at: pd.Timestamp) -> bool:
+    """Whether the timetable of a flow names this moment, to the second."""
+    return at in due_between(getattr(workspace.params.schedule, flow), at - pd.Timedelta("1s"), at)
+
+
+def mark_due_time(workspace: Workspace, flow: str, at: pd.Timestamp) -> None:
+    """Notes that all due times of a flow up to a moment are done."""
+    workspace.store.mark_done(workspace.model, flow, until=iso(at))
+
+
+def price_of(workspace: Workspace, *, cost: float, per_unit: float, currency: str) -> RetrainingCost:
+    """The price in the workspace's own loss.
+
+    Args:
+        workspace: The workspace.
+        cost: Of one retraining.
+        per_unit: What one unit of mean loss over one usual check's rows costs.
+        currency: Of both.
+
+    Raises:
+        BadInputError: An amount is not above zero.
+    """
+    try:
+        money = MoneyParams(cost=cost, per_unit=per_unit, currency=currency)
+    except ValidationError as wrong:
+        raise BadInputError(f"the price cannot be worked out: {explain(wrong)}; give amounts above 0") from wrong
+    versions = workspace.store.versions(workspace.model)
+    first = versions[0].verdict["losses"][versions[0].verdict["winner"]] if versions else None
+    return RetrainingCost(money, workspace.params.judge.loss, first)

@@ -1,0 +1,189 @@
+"""Fairness of a stored version that is judged anew: one that was imported, or a former champion that may return.
+
+Former champions of this workspace: scored at checks and in runs, and promoted again when one of them decides so.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+import pandas as pd
+
+from retrim import __version__
+from retrim.adapters.database import Row, iso
+from retrim.decision.previous_champions import PreviousChampions, judge_formers
+from retrim.errors import RefusedError
+from retrim.gate.fairness import CHALLENGER, Bootstrap, GroupedModel, compare_groups
+from retrim.gate.verdict import Check
+from retrim.landing.as_of_view import AsOfTable
+from retrim.lineage.workspace import Workspace
+from retrim.release.release import make_live
+from retrim.release.versions import LiveVersion, champions_before, find_live_version, load_stored_version
+from retrim.stats.canonical import to_json
+from retrim.stats.metrics import row_losses
+from retrim.training.bundle import Predictor, predicting
+from retrim.training.groups import Outcomes
+
+
+def group_checks(workspace: Workspace, predictor: Predictor, rows: pd.DataFrame) -> list[Check]:
+    """The gate's checks on fairness, as `fairness` in params.yaml has them; none where it sets no limit.
+
+    Args:
+        workspace: The workspace.
+        predictor: Decides by its own thresholds where its bundle has some.
+        rows: Whole rows of the table that it has not seen, in time order.
+    """
+    fairness, judge = workspace.params.fairness, workspace.params.judge
+    if not fairness.limits() or len(rows) < 2:
+        return []
+    actual, predicted = predictor.view.actual(rows), predictor.predict(rows)
+    cut = fairness.threshold if predictor.thresholds is None else predictor.thresholds.of(rows)
+    outcomes = Outcomes.of(predictor.view.task, actual, predicted, threshold=cut)
+    given = GroupedModel(CHALLENGER, outcomes, row_losses(judge.loss, actual, predicted))
+    how = Bootstrap(judge.block_rows, judge.draws, workspace.params.gate.seed)
+    return compare_groups([given], rows, [], fairness, how).checks
+
+
+def forbidden_in(workspace: Workspace, features: Sequence[str]) -> list[str]:
+    """Those of a model's features that `fairness.forbidden` names by now."""
+    return sorted(set(features) & set(workspace.params.fairness.forbidden))
+
+
+def score_formers(
+    workspace: Workspace, table: AsOfTable, champion: Predictor, version: int, *, previous: Row | None
+) -> PreviousChampions | None:
+    """Former champions on the newest mature rows that neither they nor the live version have seen.
+
+    Each is loaded from its stored bundle, whose hash is checked; one that was altered, or
+    whose features the table no longer has, is left out, and so is one that uses a column that is forbidden by now.
+    What the check before says of the same rows, versions and settings holds: then none of them predicts again.
+
+    Args:
+        workspace: The workspace.
+        table: As of now.
+        champion: The live version.
+        version: Its number.
+        previous: The check before; None at the first.
+    """
+    params = workspace.params
+    releases = workspace.store.releases(workspace.model)
+    numbers = champions_before(workspace, releases, version)
+    if not params.former.most or not numbers:
+        return None
+    judged = table.only(table.times["_event"] > champion.judged_until).mature().tail(params.split.judge_rows).read()
+    formers = {}
+    for number in numbers[: params.former.most]:
+        with suppress(RefusedError):
+            former = load_stored_version(workspace, number).predictor
+            forbidden = forbidden_in(workspace, list(former.view.features))
+            lacks = set(former.columns) - set(judged.columns)
+            if not forbidden and not lacks and former.judged_until <= champion.judged_until:
+                formers[number] = former
+    rests_on = _digest(workspace, judged, [version, *formers])
+    before = None if previous is None else previous.record.get("formers")
+    if before and before.get("rests_on") == rests_on:
+        return PreviousChampions.from_record(before)
+    losses = {}
+    for number, former in formers.items():
+        with suppress(RefusedError):  # code of one's own that may not run
+            losses[number] = row_losses(params.judge.loss, former.view.actual(judged), former.predict(judged))
+    if not losses:
+        return None
+    own = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))
+    found = judge_formers(losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows)
+    if found is None:
+        return None
+    checks = group_checks(workspace, formers[found.best], judged)
+    return replace(found, verdict=found.verdict.with_checks(checks), rests_on=rests_on)
+
+
+def _digest(workspace: Workspace, judged: pd.DataFrame, versions: Sequence[int]) -> str:
+    """Of all that scores of former champions follow from: rows, versions, settings, and how it is computed."""
+    rows = pd.util.hash_pandas_object(judged, index=False).to_numpy().tobytes()
+    types = {name: str(kind) for name, kind in judged.dtypes.items()}
+    bundles = {row.version: row.bundle for row in workspace.store.versions(workspace.model) if row.version in versions}
+    facts = {"rows": sha256(rows).hexdigest(), "types": types, "versions": list(versions), "bundles": bundles}
+    content = to_json({**facts, "settings": workspace.params.model_dump_json(), "retrim": __version__})
+    return sha256(content).hexdigest()
+
+
+def files_for_run(
+    workspace: Workspace, champion: LiveVersion | None, *, before: pd.Timestamp | None
+) -> dict[str, bytes]:
+    """What predicting with the former champions takes, for a run's room: `v3/features/view.json` and so on.
+
+    One whose stored bundle was altered, or that uses a column that is forbidden by now, is left
+    out, as at a check. Whether it has seen rows that judge, or lacks a column, `compare` finds out.
+
+    Args:
+        workspace: The workspace.
+        champion: The version that is live for the run; it is none of them.
+        before: As things stood just before this moment; None for now.
+    """
+    params = workspace.params.former
+    if champion is None:
+        return {}
+    releases = [row for row in workspace.store.releases(workspace.model) if before is None or row.as_of < iso(before)]
+    numbers = champions_before(workspace, releases, champion.version)
+    files: dict[str, bytes] = {}
+    for number in numbers[: params.most if params.restore else 0]:
+        with suppress(RefusedError):
+            found = load_stored_version(workspace, number)
+            if not forbidden_in(workspace, list(found.predictor.view.features)):
+                files |= {f"v{number}/{name}": content for name, content in predicting(found.files).items()}
+    return files
+
+
+def led_before(previous: Row | None, champion: int, version: int) -> bool:
+    """Whether a former champion had less loss than the same live version at the check before."""
+    if previous is None or previous.record["champion"] != champion or not previous.record.get("formers"):
+        return False
+    found = previous.record["formers"]
+    return bool(found["losses"].get(str(version), float("inf")) < found["champion_loss"])
+
+
+def checks_since_release(workspace: Workspace, past: list[Row]) -> int | None:
+    """Checks since something went live, the one that is made now counted; None before anything did."""
+    now_live = find_live_version(workspace)
+    return None if now_live is None else 1 + sum(row.as_of > now_live.as_of for row in past)
+
+
+def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> dict[str, Any]:
+    """Carries out a decision to restore: the former champion goes live if what it was judged against still is."""
+    row = workspace.store.decision(decision)
+    assert row is not None, decision
+    version, against = int(row.record["formers"]["best"]), row.record["champion"]
+    _bring_back(workspace, version, against=against, by=row.actor, reason=row.reason, now=now)
+    return {"state": "restored", "version": version, "reason": row.reason, "run": None}
+
+
+def restore_after_run(workspace: Workspace, made: Row, *, by: str, now: pd.Timestamp) -> int | None:
+    """Carries out a run's verdict that a former champion is to go live again; gives its version, or None.
+
+    Args:
+        workspace: The workspace.
+        made: The version that the run made, and that was refused for it.
+        by: Who had the run made.
+        now: The moment.
+    """
+    found = made.verdict.get("formers")
+    if not found or found["restore"] is None:
+        return None
+    version = int(found["restore"])
+    reason = next(check["text"] for check in made.verdict["checks"] if check["name"] == "former champion")
+    said = f"{reason}; judged beside version {made.version}"
+    _bring_back(workspace, version, against=made.lineage["champion"], by=by, reason=said, now=now)
+    return version
+
+
+def _bring_back(workspace: Workspace, version: int, *, against: int, by: str, reason: str, now: pd.Timestamp) -> None:
+    """Makes a former champion live again, if what it was judged against still is; once it is live, a no-op."""
+    now_live = find_live_version(workspace)
+    if now_live is not None and now_live.version == version:
+        return
+    if now_live is None or now_live.version != against:
+        shown = "none" if now_live is None else now_live.version
+        raise RefusedError(f"version {version} was judged against {against}, and by now {shown} is live; check again")
+    make_live(workspace, version, action="restore", expected=against, by=by, reason=reason, now=now)

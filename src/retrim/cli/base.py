@@ -1,0 +1,237 @@
+"""What the commands share: options, the workspace, times, and a Prefect server for those that run flows.
+
+How a command ends: its exit code, and what it says on standard error when it did not get there.
+
+The panels in which the help lists the commands.
+"""
+
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from retrim.machine import login
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from retrim.adapters.prefect_server import PrefectApi, Server
+    from retrim.lineage.workspace import Workspace
+
+LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
+LAST_YEAR = 9999  # of the standard library, which writes times out; no time that is given may lie in it
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
+Now = Annotated[str | None, typer.Option("--now", metavar="TIME", help="Pretend it is this moment (UTC), for replays.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by", metavar="NAME", default_factory=login, show_default=False, help="Who does it; default: the login name."
+    ),
+]
+
+
+def example(command: str) -> str:
+    """What stands below a command's help."""
+    return f"For example: [bold]{command}[/]"
+
+
+def show_version(asked: bool) -> None:
+    if asked:
+        import retrim
+
+        print(f"retrim {retrim.__version__}")  # noqa: T201  the answer itself
+        raise typer.Exit
+
+
+def version_number(text: str | int) -> int:
+    from retrim.errors import BadInputError
+
+    if not str(text).isdecimal() or len(str(text)) > LONGEST:
+        raise BadInputError(f"{text!r} is no number of a version; write 7, list them with `retrim versions`")
+    return int(text)
+
+
+Version = Annotated[int, typer.Argument(metavar="N", parser=version_number, help="Number of the version.")]
+
+
+def workspace_here() -> "Workspace":
+    from retrim.lineage.workspace import open_workspace
+
+    return open_workspace(Path.cwd())
+
+
+def as_time(text: str | None) -> "pd.Timestamp":
+    import pandas as pd
+
+    from retrim.errors import BadInputError
+
+    if text is None:
+        return pd.Timestamp.now(tz="UTC").floor("s")
+    given = pd.to_datetime(text, format="ISO8601", errors="coerce")  # read loosely, "5" is a day of this month
+    if not isinstance(given, pd.Timestamp):
+        raise BadInputError(f"{text!r} is no time; write 2012-05-01 or 2012-05-01T12:00, in UTC")
+    at = (given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")).as_unit("us")
+    if not 1 <= at.year < LAST_YEAR:
+        raise BadInputError(f"{text!r} is too far away; write a time of the years 1 to {LAST_YEAR - 1}, in UTC")
+    return at
+
+
+def past_time(text: str | None) -> "pd.Timestamp":
+    """A time that is not in the future: arrivals, checks and runs go forward, so a slip would block every later one."""
+    from retrim.errors import BadInputError
+
+    given, now = as_time(text), as_time(None)
+    if given > now:
+        raise BadInputError(f"{text!r} is in the future; give a time up to now, {now.isoformat()}")
+    return given
+
+
+@contextmanager
+def flows_of(workspace: "Workspace") -> Iterator[None]:
+    """Makes flows importable and a Prefect server reachable: one is started under var/ if none is, and stopped.
+
+    Raises:
+        RetrimError: No server can be reached or started, or it went away.
+    """
+    from retrim.adapters import prefect_server
+    from retrim.errors import RetrimError
+
+    # A flow's error goes to Prefect's log; here the command tells it, once and without a traceback.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    with prefect_server.reachable(workspace.paths.prefect, workspace.env.prefect_url) as api, _flows_at(workspace, api):
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, RetrimError) or api.answers():
+                raise
+            raise RetrimError(
+                f"the Prefect server at {api.url} does not answer any more; the next `retrim check` or "
+                "`retrim retrain` finishes what was under way"
+            ) from error
+
+
+@contextmanager
+def scheduler_of(workspace: "Workspace") -> "Iterator[Server | None]":
+    """As `flows_of`, once a workspace; gives the server if it is ours to mind."""
+    from retrim.adapters import prefect_server
+    from retrim.lineage.locks import held_locks
+
+    with ExitStack() as stack:
+        stack.enter_context(held_locks(workspace, "schedule"))
+        server = None
+        if workspace.env.prefect_url is None:
+            server = stack.enter_context(prefect_server.own(workspace.paths.prefect, pages=True))
+            stack.enter_context(_flows_at(workspace, server.api))
+        else:
+            api = stack.enter_context(prefect_server.reachable(workspace.paths.prefect, workspace.env.prefect_url))
+            stack.enter_context(_flows_at(workspace, api))
+        yield server
+
+
+@contextmanager
+def _flows_at(workspace: "Workspace", api: "PrefectApi") -> Iterator[None]:
+    from retrim.adapters import prefect_server
+
+    os.environ.update(prefect_server.settings(workspace.paths.prefect, api.url))
+    if api.login is not None:
+        os.environ[prefect_server.LOGIN_VARIABLE] = api.login  # a worker's flow runs inherit it
+    os.chdir(workspace.paths.root)
+    sys.path.insert(0, str(workspace.paths.root))
+    from flows.logs import flushed
+
+    with flushed():
+        yield
+
+
+if TYPE_CHECKING:
+    from retrim.errors import RetrimError
+
+INTERRUPTED = 130  # what the CLI library makes of Ctrl-C
+STOPPED = "stopped; a retraining that was under way is finished by the next `retrim check` or `retrim retrain`"
+UNKNOWN_COMMAND = re.compile(r"No such command '([^']*)'")
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """Runs a command and ends with its exit code: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed."""
+    from retrim.errors import RetrimError
+
+    for stream in (sys.stdout, sys.stderr):  # a name of a file or a column may hold what the terminal cannot show
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: what was started is stopped
+    try:
+        # It gives back the code of a typer.Exit, and does not raise it.
+        ended = app(prog_name="retrim", standalone_mode=False)
+        sys.stdout.flush()
+        if ended == INTERRUPTED:
+            _fail(STOPPED, 3)
+    except RetrimError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail(STOPPED, 3)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(3)
+    except Exception as error:  # noqa: BLE001  the last one to see it: every end has its code
+        name = type(error).__name__
+        if name == "NoArgsIsHelpError":  # the help was asked for by giving nothing, and was printed
+            sys.exit(0)
+        if name == "Abort":
+            _fail(STOPPED, 3)
+        if hasattr(error, "format_message"):
+            told = _wrong_use(error)
+            _fail(str(told), told.exit_code)
+        if isinstance(error, OSError) and error.errno is not None:
+            where = "" if error.filename is None else f" at {error.filename}"
+            _fail(f"{str(error.strerror).lower()}{where}; look at the disk and its permissions, then try again", 3)
+        traceback.print_exc()
+        _fail(f"{name}: {error}; this is a fault of retrim, not of yours: report it with the lines above", 3)
+    sys.exit(ended if isinstance(ended, int) else 0)
+
+
+def _wrong_use(error: Any) -> "RetrimError":
+    """What the CLI library says of a call it cannot read, in our form: what was found, what is known, what to do."""
+    from retrim.errors import BadInputError, UnknownNameError
+
+    context, message = getattr(error, "ctx", None), str(error.format_message()).strip()
+    if context is not None and (found := UNKNOWN_COMMAND.match(message)):
+        return UnknownNameError("command", found[1], context.command.commands)
+    said = message[:1].lower() + message[1:].rstrip(".")
+    return BadInputError(f"{said}; see `{context.command_path} --help`" if context is not None else said)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(code)
+
+
+PANELS = {
+    "Every day": "demo new init profile ingest check retrain score status schedule ui batch quarantine",
+    "Deciding": "why price policy drift try replay settle",
+    "Versions": "versions live rollback approve reject card explain diff fairness",
+    "Proof": "reproduce audit receipt log export import gc room",
+}
+"""Where each command stands in the help."""
+
+
+def arrange(within: typer.Typer) -> None:
+    """Puts each command of an app, and of the apps in it that have no name, into its panel of the help."""
+    panels = {name: panel for panel, names in PANELS.items() for name in names.split()}
+    for command in within.registered_commands:
+        assert command.callback is not None
+        command.rich_help_panel = panels.get(command.name or command.callback.__name__, "More")
+    for group in within.registered_groups:
+        if isinstance(group.name, str):
+            group.rich_help_panel = panels.get(group.name, "More")
+        elif group.typer_instance is not None:
+            arrange(group.typer_instance)

@@ -1,0 +1,351 @@
+"""`retrim ingest`: the way in for every row and every label.
+
+`retrim batch`: what has landed, batch by batch, and taking one back.
+
+`retrim quarantine`: batches that were set aside.
+
+Whether every landed row was counted once.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from retrim.cli.base import AsJson, By, Now, Reason, as_time, example, past_time, workspace_here
+
+if TYPE_CHECKING:
+    from retrim.landing.ingest import Landed
+
+app = typer.Typer()
+
+
+@app.command(epilog=example("retrim ingest trips.csv --arrived 2012-03-01"))
+def ingest(
+    file: Annotated[
+        str, typer.Argument(help="A file with the columns of params.yaml, or its address (s3://, https://).")
+    ],
+    labels: Annotated[bool, typer.Option("--labels", help="The file holds labels of rows landed before.")] = False,
+    correction: Annotated[
+        bool, typer.Option("--correction", help="Rows with known keys replace the earlier ones.")
+    ] = False,
+    arrived: Annotated[
+        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC), if not now.")
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="SQL", help="Of a database: what gives the rows.")
+    ] = None,
+    table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Of a database: or its table.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Land a batch, or quarantine it if it is broken.
+
+    A suspicious one lands with a warning. A quarantined batch ends with exit code 2 and a report. The same file twice
+    changes nothing. A large file lands as several batches, a piece each.
+    """
+    from retrim.cli import render
+    from retrim.files import name_of
+    from retrim.landing.inbox import at_hand, large_file, take_in
+
+    workspace = workspace_here()
+    now = None if arrived is None else past_time(arrived)
+    batches = []
+    with at_hand(workspace.paths, file, query=query, table=table) as path:
+        large = large_file(workspace, path)
+        if large is not None:
+            said = f"{name_of(path)} is large, {large.rows} rows: it lands as {len(large.counts)} batches"
+            (render.ERR if as_json else render.OUT).print(said, highlight=False, markup=False, soft_wrap=True)
+        for landed in take_in(workspace, path, now=now, labels=labels, correction=correction, large=large):
+            batches.append(landed)
+            if not as_json:
+                _show(landed, path)
+    left = 0 if large is None or batches[-1].part is None else len(large.counts) - len(batches)
+    if left:
+        said = f"the other {left} pieces were not looked at: they are no such table either"
+        render.ERR.print(said, highlight=False)
+    if as_json:
+        render.show_json(batches[0].as_record() if large is None else _record(batches, large.of))
+    raise typer.Exit(2 if "quarantined" in [each.outcome for each in batches] else 0)
+
+
+def _show(landed: "Landed", path: Path) -> None:
+    """A line for a batch, and one for each of its faults."""
+    from retrim.cli import render
+
+    part = landed.part
+    which = "" if part is None else f", piece {part.number} of {part.count}, from row {part.first}"
+    if landed.outcome == "quarantined":
+        said = f"quarantined: batch {landed.batch}, {path.name}{which}"
+        render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
+        for fault in landed.faults:
+            render.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
+        _show_notes(landed)
+        render.ERR.print(f"look at it: retrim quarantine show {landed.batch}", highlight=False)
+        return
+    _show_notes(landed)
+    as_what = {"drifted": ", drifted from what landed before", "suspicious": ", suspicious"}.get(
+        str(landed.verdict), ""
+    )
+    render.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}{which}{as_what}", highlight=False)
+    for fault in landed.faults if landed.outcome == "landed" else ():
+        render.ERR.print(f"warning: {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _show_notes(landed: "Landed") -> None:
+    from retrim.cli import render
+
+    for note in landed.notes:
+        render.ERR.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _record(batches: "list[Landed]", of: str) -> dict[str, object]:
+    """What became of a large file, and of each of its pieces; quarantined when one of them was, landed when one did."""
+    outcomes = [each.outcome for each in batches]
+    outcome = next(each for each in ("quarantined", "landed", "already") if each in outcomes)
+    return {"outcome": outcome, "digest": of, "batches": [each.as_record() for each in batches]}
+
+
+batch_app = typer.Typer(help="Batches that have landed: list, show, withdraw, redate.")
+Batch = Annotated[str, typer.Argument(help="The batch, as `retrim batch list` names it, or how it begins.")]
+
+
+@batch_app.command("list", epilog=example("retrim batch list"))
+def batch_list(as_json: AsJson = False) -> None:
+    """List the landed batches, in order of arrival."""
+    from retrim.cli import render
+    from retrim.landing.ingest import batch_records
+
+    records = batch_records(workspace_here())
+    if as_json:
+        render.show_json(records)
+        return
+    if not records:
+        render.OUT.print("nothing has landed; land some rows: retrim ingest FILE", highlight=False)
+        return
+    rows = [
+        (
+            r["batch"],
+            r["kind"] + (", correction" if r["correction"] else ""),
+            r["rows"],
+            render.moment(r["arrived"]),
+            "" if r["withdrawn"] is None else f"{render.moment(r['withdrawn']['at'])}: {r['withdrawn']['reason']}",
+        )
+        for r in records
+    ]
+    render.show_table(("batch", "kind", "rows", "arrived", "withdrawn"), rows, brief_last=True)
+
+
+@batch_app.command("show", epilog=example("retrim batch show 3f2a91c0"))
+def batch_show(batch: Batch, as_json: AsJson = False) -> None:
+    """Show a landed batch, its columns and the versions made with it."""
+    from retrim.cli import render
+    from retrim.landing.ingest import batch_record
+
+    record = batch_record(workspace_here(), batch)
+    if as_json:
+        render.show_json(record)
+        return
+    back = record["withdrawn"]
+    render.show_facts(
+        [
+            ("batch", record["batch"]),
+            ("kind", record["kind"] + (", correction" if record["correction"] else "")),
+            ("rows", str(record["rows"])),
+            ("arrived", render.moment(record["arrived"])),
+            ("released", record["released"] or None),
+            ("columns", ", ".join(f"{name} ({kind})" for name, kind in record["columns"].items())),
+            ("versions", ", ".join(map(str, record["versions"])) or "none was made with it"),
+            ("withdrawn", None if back is None else f"{render.moment(back['at'])} by {back['by']}"),
+            ("because", None if back is None else back["reason"]),
+        ]
+    )
+
+
+@batch_app.command("withdraw", epilog=example("retrim batch withdraw 3f2a91c0 --reason 'prices of another shop'"))
+def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_json: AsJson = False) -> None:
+    """Take a landed batch back: views from now on leave it out.
+
+    Views as of a moment before still hold it, and versions made with it still rebuild. A withdrawn correction gives
+    the earlier values back. The same file does not land again.
+    """
+    from retrim.cli import render
+    from retrim.landing.ingest import withdraw
+
+    done = withdraw(workspace_here(), batch, by=by, reason=reason, now=None if now is None else past_time(now))
+    if as_json:
+        render.show_json(done.as_record())
+        return
+    names = ", ".join(each.batch for each in done.withdrawals)
+    said = f"withdrawn: {done.rows} rows, batch {names}" if done.fresh else f"already: batch {names} was withdrawn"
+    render.OUT.print(said, highlight=False)
+    if done.versions:
+        listed = ", ".join(map(str, done.versions))
+        render.OUT.print(
+            f"made with it, and as they were: version {listed}; the next version does without", highlight=False
+        )
+
+
+@batch_app.command("redate", epilog=example("retrim batch redate"))
+def batch_redate(
+    by: By,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it is only said.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")] = "the clock ran ahead",
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give what arrived or was checked later than now a date of now.
+
+    For a clock that ran ahead: until then no file lands and no check looks. Batches, withdrawals, decisions and runs
+    keep their order. Versions still rebuild as of their own dates; those that lie ahead are named.
+    """
+    from retrim.cli import render
+    from retrim.landing.clock_repair import plan_repair, repair
+    from retrim.landing.ingest import clock
+
+    workspace, at = workspace_here(), clock() if now is None else past_time(now)
+    plan = repair(workspace, by=by, reason=reason, now=at) if yes else plan_repair(workspace, now=at)
+    if as_json:
+        render.show_json(plan.as_record())
+        return
+    if not plan.moves:
+        render.OUT.print("nothing is dated later than now", highlight=False)
+    for line in (*map(str, plan.moves), *plan.stays):
+        render.OUT.print(line, highlight=False, markup=False, soft_wrap=True)
+    if plan.moves and not yes:
+        cure = "nothing was changed; to do it: retrim batch redate --yes"
+        render.OUT.print(cure if now is None else f"{cure} --now {now}", highlight=False, soft_wrap=True)
+
+
+quarantine_app = typer.Typer(help="Batches that were set aside: list, show, release, drop.")
+QuarantineName = Annotated[str, typer.Argument(help="The batch, as `retrim quarantine list` names it.")]
+QuarantineReason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the batch.")]
+
+
+@quarantine_app.command("list", epilog=example("retrim quarantine list"))
+def quarantine_list(as_json: AsJson = False) -> None:
+    """List the batches in quarantine."""
+    from retrim.cli import render
+    from retrim.landing.ingest import quarantine_list as op
+
+    entries = op(workspace_here().paths)
+    if as_json:
+        render.show_json([entry.as_record() for entry in entries])
+        return
+    if not entries:
+        render.OUT.print("nothing was set aside", highlight=False)
+        return
+    rows = [(e.batch, e.state, e.file, f"{e.arrived:%Y-%m-%d %H:%M}", "; ".join(map(str, e.faults))) for e in entries]
+    render.show_table(("batch", "state", "file", "arrived", "faults"), rows, brief_last=True)
+
+
+@quarantine_app.command("show", epilog=example("retrim quarantine show 3f2a91c0"))
+def quarantine_show(batch: QuarantineName, as_json: AsJson = False) -> None:
+    """Show what is wrong with a batch, and the cure.
+
+    Column, rule, rows and values.
+    """
+    from retrim.cli import render
+    from retrim.landing.ingest import quarantine_show as op
+
+    entry = op(workspace_here().paths, batch)
+    if as_json:
+        render.show_json(entry.as_record())
+        return
+    render.show_facts(
+        [
+            ("batch", entry.batch),
+            ("file", entry.file),
+            ("state", entry.state),
+            ("by", entry.by or None),
+            ("reason", entry.reason or None),
+        ]
+    )
+    for fault in entry.faults:
+        rows = [(example.row, example.key, example.value) for example in fault.examples if example.row is not None]
+        if rows:
+            title = f"{fault.column}: {fault.rule} ({fault.count} rows)"
+            render.show_table(("row", "key", "value"), rows, title=title)
+        else:  # it is about the file as a whole
+            render.show_table(
+                (f"{fault.column or 'the file'}: {fault.rule}",), [(each.value,) for each in fault.examples]
+            )
+        render.OUT.print(f"  cure: {fault.cure}", highlight=False, markup=False)
+
+
+@quarantine_app.command("release", epilog=example("retrim quarantine release 3f2a91c0 --reason 'a true record'"))
+def quarantine_release(
+    batch: QuarantineName,
+    reason: QuarantineReason,
+    by: By,
+    arrived: Annotated[
+        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC), if not when it came.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Land a batch in spite of its faults.
+
+    It keeps the time at which it came, or takes the one given, whatever has landed since.
+    """
+    from retrim.cli import render
+    from retrim.landing.ingest import release_quarantined as op
+
+    workspace = workspace_here()
+    landed = op(
+        batch,
+        workspace=workspace.paths,
+        data=workspace.params.data,
+        now=as_time(None),
+        by=by,
+        reason=reason,
+        reading=workspace.params.reading,
+        arrived=None if arrived is None else past_time(arrived),
+    )
+    if as_json:
+        render.show_json(landed.as_record())
+    else:
+        render.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", highlight=False)
+
+
+@quarantine_app.command("drop", epilog=example("retrim quarantine drop 3f2a91c0 --reason 'sent twice'"))
+def quarantine_drop(
+    batch: QuarantineName,
+    reason: QuarantineReason,
+    by: By,
+    as_json: AsJson = False,
+) -> None:
+    """Give a batch up: its report stays, its bytes go."""
+    from retrim.cli import render
+    from retrim.landing.ingest import drop_quarantined as op
+
+    entry = op(batch, workspace=workspace_here().paths, now=as_time(None), by=by, reason=reason)
+    if as_json:
+        render.show_json(entry.as_record())
+    else:
+        render.OUT.print(f"dropped: batch {entry.batch}", highlight=False)
+
+
+@app.command(epilog=example("retrim audit"))
+def audit(
+    now: Annotated[
+        str | None, typer.Option("--now", metavar="TIME", help="Rows that arrive later wait; default: the clock.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the balance of rows: landed = tested + waiting + exempt.
+
+    Each landed row is tested for drift by one check. Each matured row is measured once and enters the account once.
+    Exempt are rows that a live version was made or judged with, rows that replace others, rows that data.rows leaves
+    out, and rows that come after the row they are part of was counted. Names rows that are missing or counted twice,
+    and ends with exit code 1 if there are any.
+    """
+    from retrim.checking.audit import audit as op
+    from retrim.cli import render
+    from retrim.cli.screens import show_audit
+
+    done = op(workspace_here(), now=as_time(now))
+    if as_json:
+        render.show_json(done.as_record())
+    else:
+        show_audit(done)
+    if not done.holds:
+        raise typer.Exit(1)

@@ -1,0 +1,178 @@
+"""Explanations by command: why a prediction, what is new in a version, a version's card.
+
+Fairness by command: error rates by group, before and after mitigation, and proxies of forbidden columns.
+
+Drift by command: verify the rate of false alarms.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrim.cli.base import AsJson, Version, as_time, example, version_number, workspace_here
+
+app = typer.Typer()
+
+
+@app.command(epilog=example("retrim explain 2012-03-01T08:00 --top 5"))
+def explain(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="ROW | PREDICTION",
+            help="Key of a landed row; KEY@N: what version N predicted then; a row as JSON, or a file with one.",
+        ),
+    ],
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", parser=version_number, help="Default: the live version.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Features shown, the weightiest.")] = 10,
+    asked: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="The class to explain; default the predicted one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what each feature adds to a prediction, exactly.
+
+    The parts sum to the raw score: the prediction, or the log odds of a class. A stored prediction is explained
+    by the version that made it, from the features as they were known then.
+    """
+    from retrim.cli import render
+    from retrim.cli.version_screens import show_explanation
+    from retrim.reports.explain import explain as op
+
+    record = op(workspace_here(), what, version=version, asked=asked, now=as_time(None)).as_record()
+    if as_json:
+        render.show_json(record)
+    else:
+        show_explanation(record, top=top)
+
+
+@app.command(epilog=example("retrim diff 1 2"))
+def diff(
+    older: Annotated[int, typer.Argument(metavar="N", parser=version_number, help="A version ...")],
+    newer: Annotated[int, typer.Argument(metavar="M", parser=version_number, help="... and another.")],
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Rows shown, those that moved most.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Say what changed between two versions.
+
+    Data, code, parameters, features, packages; then metrics by slice and the rows that moved most, both on the newest
+    judging block that neither was trained on. What cannot be told is said.
+    """
+    from retrim.cli import render
+    from retrim.cli.version_screens import show_diff
+    from retrim.reports.explain import diff as op
+
+    record = op(workspace_here(), older, newer, top=top, now=as_time(None))
+    if as_json:
+        render.show_json(record)
+    else:
+        show_diff(record)
+
+
+@app.command(epilog=example("retrim card 2 --to card.html"))
+def card(
+    version: Version,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it there; else it is printed.")] = None,
+    as_html: Annotated[bool, typer.Option("--html", help="One HTML page with its pictures; else Markdown.")] = False,
+) -> None:
+    """Write the model card of a version, as things stand now.
+
+    Use, data, verdict, metrics by slice, calibration, importance, releases, drift since, lineage, known limits; every
+    table names the source of its figures. A FILE that ends in .html is HTML.
+    """
+    from retrim.cli import render
+    from retrim.retraining.card import make_card, write_card
+
+    workspace = workspace_here()
+    as_html = as_html or (to is not None and to.suffix.lower() in (".html", ".htm"))
+    if to is not None:
+        render.OUT.print(f"written: {write_card(workspace, version, to=to, as_html=as_html)}", highlight=False)
+        return
+    pages = make_card(workspace, version, pictures=None)
+    print(pages.html if as_html else pages.markdown, end="")  # noqa: T201  the answer itself
+
+
+@app.command(epilog=example("retrim fairness 3"))
+def fairness(
+    version: Annotated[
+        int | None, typer.Argument(metavar="[N]", parser=version_number, help="Default: the live version.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show error rates by group, and what tells a forbidden column.
+
+    As the version's verdict has them: challenger, the same before mitigation, champion. What is looked at stands in
+    params.yaml under fairness.
+    """
+    from retrim.cli import render
+    from retrim.cli.version_screens import show_fairness
+    from retrim.reports.fairness import fairness_record
+
+    record = fairness_record(workspace_here(), version)
+    if as_json:
+        render.show_json(record)
+    else:
+        show_fairness(record)
+
+
+drift_app = typer.Typer(help="Drift alarms: verify their rate.")
+
+
+@drift_app.callback()
+def about() -> None:
+    """Drift alarms: verify their rate."""
+
+
+@drift_app.command(epilog=example("retrim drift verify"))
+def verify(
+    splits: Annotated[int, typer.Option("--splits", metavar="N", min=2, help="Parts that are held out.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Verify how often a check without drift raises an alarm.
+
+    Holds out parts of the champion's own history, calibrates on the rest, looks at windows from what was held out, and
+    prints the rate asked (drift.alarms), the rate achieved, and its interval. A page with pictures is written under
+    var/drift/.
+    """
+    from retrim.cli import render
+    from retrim.reports.verify import verify_alarms, write_page
+
+    workspace = workspace_here()
+    done = verify_alarms(workspace, splits=splits, checks=100)
+    if as_json:
+        render.show_json(done.as_record())
+        write_page(workspace, done)
+        return
+    found = done.found
+    low, high = found.interval
+    render.OUT.print(
+        f"asked: {done.wanted}, which is {found.asked:.2%} of checks of {found.rows} rows\n"
+        f"achieved: {found.achieved:.2%}, 95 % interval {low:.2%} to {high:.2%}, in {found.checks} checks on the "
+        f"history of version {done.version}\n"
+        f"{found.promise}: that history covers 1 in {found.reach:.0f}",
+        highlight=False,
+    )
+    if not found.season:
+        render.OUT.print(
+            f"no season was taken out: the history covers {found.years:.1f} years. From 4 years on (3 for a check) "
+            "what comes back each year is told from drift; until then rows of another season raise alarms",
+            highlight=False,
+        )
+    if low > found.asked:
+        render.OUT.print(
+            "more than asked: parts of that history do not look like the others (a season, a trend, a break), and rows "
+            "like them will raise alarms as often",
+            highlight=False,
+        )
+    for test in done.together:
+        low, high = test.interval
+        render.OUT.print(
+            f"all features together, {test.test}: asked {test.asked:.2%}, achieved {test.achieved:.2%}, 95 % interval "
+            f"{low:.2%} to {high:.2%}, on {test.windows} windows of that history; {test.promise}",
+            highlight=False,
+        )
+    page = write_page(workspace, done)
+    render.OUT.print(f"the page: {page.relative_to(workspace.paths.root)}", highlight=False, markup=False)

@@ -1,0 +1,237 @@
+"""The command line: how retrim is asked.
+
+Exit codes: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed.
+"""
+
+from typing import Annotated, cast, get_args
+
+import typer
+
+from retrim.cli import data, explain, policy, start, status, versions
+from retrim.cli.base import (
+    AsJson,
+    By,
+    Now,
+    Reason,
+    arrange,
+    as_time,
+    example,
+    flows_of,
+    past_time,
+    run,
+    scheduler_of,
+    show_version,
+    workspace_here,
+)
+
+app = typer.Typer(
+    name="retrim",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """The entry point."""
+    run(app)
+
+
+@app.callback()
+def about(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Keeps a tabular model right while the world moves.
+
+    Retrains when it pays, promotes on proof, rebuilds any version.
+    Every command says more with --help. The first ones to try: demo, status, why.
+    """
+
+
+@app.command(epilog=example("retrim demo"))
+def demo(as_json: AsJson = False) -> None:
+    """Replay two years of bike trips, in about 4 minutes.
+
+    Trains on the first months, checks every two weeks, retrains when it pays.
+    Works in a clone of this workspace, var/demo/; your branch, tags and data stay as they are.
+    """
+    from retrim.cli import render
+    from retrim.cli.screens import show_demo
+    from retrim.reports.demo import make_workspace
+
+    workspace = make_workspace(workspace_here())
+    with flows_of(workspace):
+        from flows.demo import replay
+
+        with render.progress():
+            beats = list(replay(workspace))
+    show_demo(workspace, beats, as_json=as_json)
+
+
+@app.command(epilog=example("retrim check --now 2012-03-01"))
+def check(now: Now = None, as_json: AsJson = False) -> None:
+    """Look at what has landed, decide, and retrain if that says so.
+
+    Drift, the champion's loss, the probe, the account: what was seen is kept, see retrim why.
+    """
+    from retrim.cli import render
+    from retrim.cli.answers import resumed_records
+    from retrim.cli.screens import show_check
+    from retrim.machine import login
+    from retrim.retraining.at_once import check_at_once
+
+    workspace, at = workspace_here(), past_time(now)
+    checked = check_at_once(workspace, by=login(), now=at)
+    if checked is None:
+        with flows_of(workspace):
+            from flows.monitor import monitor
+
+            with render.progress():
+                done = monitor(at.isoformat())
+    else:
+        done = {"check": {**checked.as_record(), "fresh": checked.fresh}, "run": None, "resumed": []}
+    done["resumed"] = resumed_records(workspace, done["resumed"])
+    if as_json:
+        render.show_json(done)
+    else:
+        show_check(done)
+
+
+@app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))
+def retrain(
+    by: By,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="The moment the run pretends is now; default now.")
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="search, warm or refit; default as params.yaml says under retrain.")
+    ] = None,
+    reason: Reason = "asked for by a person",
+    as_json: AsJson = False,
+) -> None:
+    """Retrain now, whatever the rules say; releases a held decision.
+
+    A run room, all stages, the gate. Ends with exit code 1 if the new version is refused, or has to wait for labels or
+    for a person's approval.
+    """
+    from retrim.cli import render
+    from retrim.cli.answers import resumed_records
+    from retrim.cli.screens import show_refit, show_resumed
+    from retrim.errors import UnknownNameError
+    from retrim.lineage.workspace import ask_for_run, decision_of
+    from retrim.retraining.at_once import retrain_at_once
+    from retrim.retraining.retrain import outcome_of
+    from retrim.training.mode import Mode
+
+    if mode not in (None, *get_args(Mode)):
+        raise UnknownNameError("mode", str(mode), get_args(Mode))
+    chosen = cast("Mode | None", mode)
+    workspace, at = workspace_here(), past_time(as_of)
+    deferred = retrain_at_once(workspace, as_of=at, mode=chosen, by=by, reason=reason, now=as_time(None))
+    if deferred is None:
+        with flows_of(workspace):
+            from flows.maintain import maintain
+            from flows.retrain import retrain as flow
+
+            with render.progress():
+                decision = decision_of(workspace, at)
+                finished = maintain(at.isoformat())
+                # One that was killed and asked for again with the same words has just been finished.
+                ended = outcome_of(workspace, decision) if decision in finished else None
+                if ended is None:
+                    ask_for_run(workspace, as_of=at, by=by, reason=reason, now=as_time(None))
+                    outcome = flow(decision, at.isoformat(), chosen)
+                else:
+                    outcome = ended.as_record()
+    else:
+        outcome, finished = deferred.as_record(), []
+    resumed = resumed_records(workspace, finished)
+    if as_json:
+        render.show_json(outcome | {"resumed": resumed})
+    else:
+        show_resumed(resumed)
+        render.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False, markup=False)
+        show_refit(outcome)
+        if outcome["version"] is not None:
+            sequel = outcome.get("refit") or {"state": None}
+            version = (sequel if sequel["state"] == "promoted" else outcome)["version"]
+            render.OUT.print(f"version {version}; see `retrim versions`, `retrim ui`", highlight=False)
+    raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
+
+
+@app.command(epilog=example("retrim score"))
+def score(now: Now = None, as_json: AsJson = False) -> None:
+    """Write the champion's predictions into the store.
+
+    Of every landed row that it was not made from, once a version.
+    """
+    from retrim.checking.score import score as op
+    from retrim.cli import render
+    from retrim.cli.render import lacks_in_words
+
+    scored = op(workspace_here(), now=past_time(now))
+    if as_json:
+        render.show_json(scored.as_record())
+    elif scored.version is None:
+        render.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
+    else:
+        selected = f", {scored.selected} rows selected by its thresholds"
+        decided = "" if scored.selected is None else selected
+        if scored.lacks:
+            render.ERR.print(f"version {scored.version} lacks {lacks_in_words(list(scored.lacks))}", highlight=False)
+        apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
+        said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
+        render.OUT.print(said, highlight=False)
+    raise typer.Exit(1 if scored.version is None else 0)
+
+
+@app.command(epilog=example("retrim why 2012-03-01"))
+def why(
+    which: Annotated[str | None, typer.Argument(metavar="[DATE | DECISION]", help="Default: the last one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a decision was taken, and what came of it.
+
+    The evidence, what every rule said, the gate's checks.
+    """
+    from retrim.cli import render
+    from retrim.cli.answers import decision_record
+    from retrim.cli.screens import show_decision
+
+    record = decision_record(workspace_here(), which)
+    if as_json:
+        render.show_json(record)
+    else:
+        show_decision(record)
+
+
+@app.command(epilog=example("retrim schedule"))
+def schedule() -> None:
+    """Run the schedule here until stopped with Ctrl-C.
+
+    A Prefect server, the deployments of params.yaml and a worker; a server that dies is started again.
+    """
+    workspace = workspace_here()
+    with scheduler_of(workspace) as server:
+        from flows.deploy import run_schedule
+
+        run_schedule(workspace, server)
+
+
+for part in (start, data, policy, explain, status, versions):
+    app.add_typer(part.app)
+for name, group in {
+    "drift": explain.drift_app,
+    "policy": policy.policy_app,
+    "receipt": versions.receipt_app,
+    "log": versions.log_app,
+    "batch": data.batch_app,
+    "quarantine": data.quarantine_app,
+}.items():
+    app.add_typer(group, name=name, no_args_is_help=True)
+
+arrange(app)

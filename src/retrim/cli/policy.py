@@ -1,0 +1,237 @@
+"""Policies by command: try them on the history, and set one.
+
+`retrim price`: what a retraining costs, turned into the price that the account is held against.
+
+A setting tried by command.
+
+The time machine by command.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from retrim.cli.base import AsJson, as_time, example, flows_of, past_time, workspace_here
+
+policy_app = typer.Typer(help="Try retraining policies on your history, and set one.")
+
+
+def price_list(text: str) -> tuple[float, ...]:
+    """Numbers above 0, separated by commas."""
+    from retrim.errors import BadInputError
+
+    try:
+        prices = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise BadInputError(f"--prices: {text!r} is no list of numbers; write such as 0.25,0.5,1") from error
+    if not all(price > 0 for price in prices):
+        raise BadInputError(f"--prices: {text!r} holds a price that is not above 0")
+    return prices
+
+
+@policy_app.command(epilog=example("retrim policy backtest --windows 50 --prices 0.25,0.5,1"))
+def backtest(
+    windows: Annotated[int | None, typer.Option("--windows", metavar="N", min=5, help="Windows, each a check.")] = None,
+    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Oldest event that counts (UTC).")] = None,
+    prices: Annotated[
+        str | None, typer.Option("--prices", metavar="P,P", help="Prices the account is tried at, as account.price.")
+    ] = None,
+    label_delay: Annotated[
+        int | None, typer.Option("--label-delay", metavar="N", min=0, help="Windows until labels are known.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try policies on the history that has landed.
+
+    Fits a model a window once, then reads off what never retraining, the calendar, drift and performance rules,
+    the account, and the best schedule in hindsight would have cost. Can be stopped and goes on where it was.
+    The answer may be: do not retrain. Defaults stand in params.yaml under policy.
+    """
+    from retrim.cli import render
+    from retrim.reports.policy import BacktestRequest
+    from retrim.reports.policy import backtest as op
+    from retrim.reports.policy_report import COLUMNS, facts, lines, report
+
+    asked = BacktestRequest(
+        windows=windows,
+        since=None if since is None else as_time(since),
+        prices=None if prices is None else price_list(prices),
+        label_delay=label_delay,
+    )
+    workspace = workspace_here()
+    with render.progress():
+        tried = op(workspace, asked, now=as_time(None))
+        made = report(workspace, tried)
+    if as_json:
+        render.show_json(tried.as_record())
+        return
+    render.show_table(COLUMNS, lines(tried))
+    render.OUT.print()
+    for fact in facts(tried):
+        render.OUT.print(fact, style="dim", highlight=False, markup=False)
+    render.OUT.print()
+    render.OUT.print(tried.choice.sentence, highlight=False, markup=False)
+    render.OUT.print(f"the page: {made.page.relative_to(workspace.paths.root)}", highlight=False, markup=False)
+    render.OUT.print("switch one on: retrim policy set NAME", highlight=False)
+
+
+@policy_app.command(name="set", epilog=example("retrim policy set account-0.5"))
+def set_policy(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As the table of the newest backtest names it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a policy of the newest backtest into params.yaml.
+
+    Changes the rule and what it needs, such as the price; all else, comments too, stays as it is.
+    """
+    from retrim.cli import render
+    from retrim.reports.policy_report import set_policy as op
+
+    changed = op(workspace_here(), name)
+    if as_json:
+        render.show_json({"name": name, "changes": changed})
+        return
+    for key, (old, new) in changed.items():
+        render.OUT.print(f"{key}: {old} -> {new}", highlight=False, markup=False)
+    if not changed:
+        render.OUT.print(f"params.yaml says so already: {name}", highlight=False, markup=False)
+
+
+app = typer.Typer()
+
+
+@app.command(epilog=example("retrim price --cost 40 --per-unit 0.02 --currency EUR"))
+def price(
+    cost: Annotated[float, typer.Option("--cost", help="Of one retraining: compute, review, churn.")],
+    per_unit: Annotated[
+        float,
+        typer.Option("--per-unit", help="What one unit of mean loss costs, held over one usual check's rows."),
+    ],
+    currency: Annotated[str, typer.Option("--currency", help="Its name.")] = "EUR",
+    as_json: AsJson = False,
+) -> None:
+    """Turn what a retraining costs into the price of the account.
+
+    Prints it in the loss and in money, and the lines for params.yaml; writes nothing.
+    """
+    from retrim.checking.mode import price_of
+    from retrim.cli import render
+
+    found = price_of(workspace_here(), cost=cost, per_unit=per_unit, currency=currency)
+    if as_json:
+        render.show_json(found.as_record())
+        return
+    money = found.money
+    render.show_facts(
+        [
+            ("in the loss", f"{money.price:.6g} {found.loss} x checks"),
+            ("in first losses", None if found.first_losses is None else f"{found.first_losses:.4g}"),
+            (
+                "in money",
+                f"{money.cost:.6g} {currency}; one unit over one check is worth {money.per_unit:.6g} {currency}",
+            ),
+        ]
+    )
+    render.OUT.print(found.sentence, highlight=False, markup=False)
+    render.OUT.print("In params.yaml, under account, in the place of the lines there:", highlight=False)
+    for line in found.lines:
+        render.OUT.print(f"  {line}", highlight=False, markup=False)
+
+
+def assignments(texts: list[str]) -> dict[str, Any]:
+    """Values by dotted key, from `KEY=VALUE`, the value as params.yaml would have it."""
+    import yaml
+
+    from retrim.errors import BadInputError
+
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key.strip():
+            raise BadInputError(f"{text!r} sets nothing; write KEY=VALUE, such as train.windows=[sliding]")
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError) as error:
+            said = " ".join(str(error).split())
+            raise BadInputError(f"{key.strip()}: {value!r} cannot be read as YAML: {said}") from error
+    return found
+
+
+@app.command(name="try", epilog=example("retrim try 'data.history.features=[{of: trips, lag: 24h}]'"))
+def try_settings(
+    settings: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="Keys of params.yaml, dotted, and values for them.")
+    ],
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="Rows that matured by then (UTC); default: now.")
+    ] = None,
+    origins: Annotated[
+        int | None, typer.Option("--origins", metavar="N", min=1, help="Refits of either; default: backtest.origins.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try settings by backtest, beside those that are there.
+
+    The champion's recipe (else the middle of tune.space) is refitted at several origins with and without them, and
+    both are compared as the gate would: on the same rows, paired, with an interval, by slice. Writes nothing.
+    """
+    from retrim.cli import render
+    from retrim.cli.version_screens import show_effect
+    from retrim.reports.what_if import effect_of
+
+    changes = assignments(settings)
+    workspace = workspace_here()
+    with render.progress():
+        record = effect_of(workspace, changes, origins=origins, now=as_time(as_of)).as_record()
+    if as_json:
+        render.show_json(record)
+    else:
+        show_effect(record)
+
+
+@app.command(epilog=example("retrim replay --from 2012-03-01 --with other-params.yaml"))
+def replay(
+    since: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Decisions from this moment on are taken anew (UTC).")
+    ],
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="The last moment that is repeated; default: all.")
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option("--with", metavar="FILE", help="Other settings: a params.yaml, or only what differs from it."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay your history under other settings, and compare.
+
+    The real flows at the moments at which checks were made, with the batches as they arrived, in a clone under
+    var/replay/: decisions and loss side by side, and why they differ. A retraining takes as long as it does.
+    Branch, tags, data and store of this workspace stay as they are.
+    """
+    from retrim.cli import render
+    from retrim.cli.screens import show_replay
+    from retrim.lineage.locks import held_locks
+    from retrim.reports.replay import alone, make_replay, report
+
+    workspace = workspace_here()
+    since_time = past_time(since)
+    with held_locks(workspace, "replay"), render.progress():
+        asked = make_replay(
+            workspace,
+            since=since_time,
+            until=None if until is None else past_time(until),
+            other=settings,
+            url=workspace.env.prefect_url,
+        )
+        alone()
+        with flows_of(asked.there):
+            from flows.replay import replay as flow
+
+            flow(asked)
+        done = report(asked)
+    if as_json:
+        render.show_json(done.as_record())
+    else:
+        show_replay(done)

@@ -1,0 +1,361 @@
+"""How answers look: tables and sentences for people, JSON for programs.
+
+Figures of a record in words, as the answers show them.
+"""
+
+import json
+import logging
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+GAP, LEAST = 2, 20  # between columns; of a column that is cut
+LOG_WIDTH = 120  # where no terminal says how wide it is
+OUT = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH)
+ERR = Console(stderr=True)
+
+
+def show_json(record: Any) -> None:
+    """The record as JSON on standard output, and nothing else."""
+    print(json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True))  # noqa: T201  the answer itself
+
+
+def show_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None, brief_last: bool = False
+) -> None:
+    """A table; numbers are the caller's to format.
+
+    Args:
+        columns: Their names.
+        rows: Their cells.
+        title: Above it.
+        brief_last: Whether the last column is cut to the line it has, instead of being broken.
+    """
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    others: list[int] = []
+    if brief_last:
+        others = [max(len(row[place]) for row in (columns, *texts)) for place in range(len(columns) - 1)]
+        room = max(OUT.width - sum(others) - GAP * len(others), LEAST)
+        texts = [[*row[:-1], brief(row[-1], room)] for row in texts]
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for place, column in enumerate(columns):
+        whole = others[0] if brief_last and place == 0 else None  # what a row is called is typed again
+        table.add_column(column, overflow="fold", no_wrap=brief_last, min_width=whole)
+    for row in texts:
+        table.add_row(*(Text(harmless(text)) for text in row))
+    if title is not None:
+        OUT.print(f"\n[bold]{escape(title)}[/]", highlight=False)
+    OUT.print(table)
+
+
+def show_facts(facts: Sequence[tuple[str, Any]]) -> None:
+    """Names and values, one a line."""
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        if value is not None:
+            table.add_row(name, Text(harmless(str(value))))
+    OUT.print(table)
+
+
+def harmless(text: str) -> str:
+    """The text with control signs spelled out: a cell of a file could else write anything on a terminal."""
+    return CONTROL.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)
+
+
+def moment(iso: str | None) -> str | None:
+    """A time as people read it, in UTC: to the minute, and without the hour at midnight."""
+    if iso is None:
+        return None
+    time = datetime.fromisoformat(iso).astimezone(UTC)
+    return f"{time:%Y-%m-%d}" if (time.hour, time.minute) == (0, 0) else f"{time:%Y-%m-%d %H:%M}"
+
+
+def brief(text: str, most: int) -> str:
+    """A text cut at a word, with three dots where something is left out; the whole stands in the record."""
+    return textwrap.shorten(text, most, placeholder=" ...")
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """Draws what the use cases tell: a live line on a terminal, plain lines elsewhere."""
+    logger = logging.getLogger("retrim.progress")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    if ERR.is_terminal:
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=ERR,
+            transient=True,
+        ) as bars:
+            handler: logging.Handler = _Bars(bars)
+            logger.addHandler(handler)
+            try:
+                yield
+            finally:
+                logger.removeHandler(handler)
+                logger.setLevel(level)
+        return
+    handler = _Lines()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _Bars(logging.Handler):
+    """One bar for what lasts (named `name: detail`), one for what is going on."""
+
+    def __init__(self, bars: Progress) -> None:
+        super().__init__()
+        self.bars = bars
+        self.tasks: dict[str, Any] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        step = getattr(record, "step", None)
+        if step is None:
+            return
+        lane = "checks" if step.what.startswith("checks") else "run"
+        if lane == "checks" and "run" in self.tasks:  # the run has ended; the next has a line and a clock of its own
+            self.bars.remove_task(self.tasks.pop("run"))
+        if lane not in self.tasks:
+            self.tasks[lane] = self.bars.add_task(step.what, total=step.total or None)
+        self.bars.update(self.tasks[lane], description=step.what, completed=step.done, total=step.total or None)
+
+
+class _Lines(logging.Handler):
+    """A line for each step but the trials of a search."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        step = getattr(record, "step", None)
+        if step is not None and "loss" not in step.what:
+            ERR.print(f"{step.what} ({step.done}/{step.total})" if step.total else step.what, highlight=False)
+
+
+REASON = 150  # characters of a reason on the screen of the status: two lines of it
+
+
+def account_in_words(balance: float, price: float, money: dict[str, Any] | None) -> str:
+    """The account against the price, in the loss, and in money where that is said."""
+    said = f"{balance:.4g} of {price:.4g}"
+    if money is None:
+        return said
+    return f"{said} ({balance * money['per_unit']:.2f} of {money['cost']:.2f} {money['currency']})"
+
+
+def estimate_in_words(facts: dict[str, Any]) -> str | None:
+    """The loss estimated without labels, and how good such estimates were up to then."""
+    said = facts.get("estimate")
+    if not said:
+        return quality_in_words(facts.get("estimates"))
+    text = f"{said['loss']:.4g} on {said['rows']} rows by the {said['by']}, without their labels"
+    good = quality_in_words(facts.get("estimates"))
+    return text if good is None else f"{text}; {good}"
+
+
+def quality_in_words(found: dict[str, float] | None) -> str | None:
+    """How far off the estimates were that labels have come for."""
+    if found is None:
+        return None
+    count = found["scored"]
+    return (
+        f"{count} estimate{' was' if count == 1 else 's were'} off by {found['off']:.0%} of the loss on average, "
+        f"taking it for unchanged by {found['naive_off']:.0%}"
+    )
+
+
+def totals_in_words(totals: dict[str, Any] | None) -> str | None:
+    """What the model has cost up to a check, with its probes and without."""
+    if totals is None or not totals["checks"]:
+        return None
+    count, checks = totals["retrainings"], totals["checks"]
+    return (
+        f"{totals['without_probes']:.4g} in {checks} check{'' if checks == 1 else 's'}: loss {totals['loss']:.4g}, "
+        f"{count} retraining{'' if count == 1 else 's'} {totals['retrainings_cost']:.4g}; "
+        f"{totals['with_probes']:.4g} with the probes, {totals['probes_cost']:.4g}"
+    )
+
+
+def back_in_words(record: dict[str, Any] | None) -> str | None:
+    """That a rollback keeps anything from starting by itself; None where it does not."""
+    if record is None or not record["holds"]:
+        return None
+    return (
+        f"rolled back from version {record['left']}: nothing starts by itself until {record['needed']} rows have "
+        f"matured since (at the last check {record['rows']} had), or a person says so"
+    )
+
+
+GUARDS = {
+    "hold": "refusals that hold",
+    "cooldown": "the cooldown",
+    "circle": "the loop breaker",
+    "budget": "the budget",
+    "gate": "what the gate would have said",
+    "manual": "manual",
+}
+
+
+def guards_in_words(found: dict[str, Any] | None) -> str | None:
+    """How often each guard kept a rule from a run since the live version's release; None where none did."""
+    if found is None or not (found["guards"] or found["refused"]):
+        return None
+    said = [f"{GUARDS[guard]} {count}" for guard, count in sorted(found["guards"].items())]
+    if found["refused"]:
+        said.append(f"the gate refused {found['refused']} run{'' if found['refused'] == 1 else 's'}")
+    checks = found["checks"]
+    return f"{', '.join(said)}, in {checks} check{'' if checks == 1 else 's'} since {moment(found['since'])}"
+
+
+def answer_in_words(answer: dict[str, Any] | None) -> str | None:
+    """What a person said to what was held."""
+    if answer is None:
+        return None
+    what = "settled" if answer["outcome"] == "settled" else "a run"
+    return f"{what} by {answer['by']} on {moment(answer['as_of'])}: {brief(answer['reason'], REASON)}"
+
+
+def limit_in_words(finding: dict[str, Any]) -> str:
+    """What makes a finding over: how rarely a window without drift strays as far, or the threshold on its effect."""
+    if finding.get("promise") is None or finding["p_value"] is None:
+        return f"threshold {finding['threshold']:.3g}"
+    seen = "" if finding["seen"] is None else f"; {finding['seen']:.2g} {finding['unit']} would be seen"
+    return f"p {finding['p_value']:.2g} of all columns, {finding['promise']}{seen}"
+
+
+def loss_in_words(facts: dict[str, Any]) -> str | None:
+    """The champion's realised loss with its interval, and the band it is held against."""
+    if facts.get("loss") is None:
+        return None
+    said = f"{facts['loss']:.4g} on {facts['window']['rows']} rows"
+    if facts.get("interval"):
+        low, high = facts["interval"]
+        said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
+    band = facts.get("band")
+    return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
+
+
+def served_in_words(found: dict[str, Any] | None) -> str | None:
+    """Which predictions the measured rows were measured by, and how far those are from what their versions say now."""
+    if not found:
+        return None
+    said = [f"version {version} {rows}" for version, rows in found["by_version"].items()]
+    text = f"{found['rows']} rows by the prediction that was served"
+    text += f" ({', '.join(said)})" if said else ""
+    if found["predicted_again"]:
+        text += f", {found['predicted_again']} predicted now: none was stored before their label was due"
+    if found["unreadable"]:
+        text += f", of {found['unreadable']} the stored one is no number"
+    return f"{text}; {_skew_in_words(found['skew'])}" if found["skew"] else text
+
+
+def _skew_in_words(skew: dict[str, Any]) -> str:
+    if not skew["largest"]:
+        return "they are what their versions say now"
+    worst = skew["worst"]
+    return (
+        f"up to {skew['largest']:.2g} of the mean prediction from what their versions say now "
+        f"(row {worst['key']} of version {worst['version']}), {skew['over']} of {skew['rows']} beyond {skew['bound']:g}"
+    )
+
+
+def formers_in_words(found: dict[str, Any] | None) -> str | None:
+    if not found:
+        return None
+    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in found["losses"].items())
+    return f"{losses}; live {found['champion_loss']:.4g}, on {found['rows']} rows that none has seen"
+
+
+def waits_in_words(found: list[dict[str, Any]]) -> str | None:
+    """The versions that wait for a person, and what to type."""
+    said = [
+        f"version {each['version']} for a person, until {moment(each['expires'])}: "
+        f"retrim approve {each['version']} --reason ..., or reject"
+        for each in found
+    ]
+    return "; ".join(said) or None
+
+
+def quarantined_in_words(found: list[dict[str, Any]]) -> str | None:
+    """What lies in quarantine, and what shows it."""
+    if not found:
+        return None
+    count = "1 batch" if len(found) == 1 else f"{len(found)} batches"
+    return f"{count}, the last on {moment(found[-1]['arrived'])}: retrim quarantine list"
+
+
+def stopped_in_words(found: list[dict[str, Any]]) -> str | None:
+    """The runs that were killed, and what resumes them."""
+    said = [f"{each['id']}: {each['why']} in attempt {each['attempt']} of {each['attempts']}" for each in found]
+    return "; ".join(said) + "; `retrim check` resumes it" if said else None
+
+
+def resumed_in_words(run: dict[str, Any]) -> str:
+    """A run that was killed and has been resumed: which, and how it ended."""
+    return f"resumed {run['id']}, as of {moment(run['as_of'])}: {run['state']}: {run['reason']}"
+
+
+def probation_in_words(found: dict[str, Any] | None) -> str | None:
+    """How a champion's probation stands or ended."""
+    if not found:
+        return None
+    ended = found["outcome"] if found["ended"] is None else f"{found['outcome']} on {moment(found['ended'])}"
+    return f"{ended}: {found['said']}"
+
+
+def probe_in_words(facts: dict[str, Any]) -> str | None:
+    cost = facts.get("probe")
+    if cost is None:
+        return _left_out_in_words(facts)
+    return (
+        f"cost {cost['cost']:.4g}, {cost['work'] / cost['retraining']:.1%} of a retraining"
+        if cost["retraining"]
+        else None
+    )
+
+
+def _left_out_in_words(facts: dict[str, Any]) -> str | None:
+    """Why a check with new rows did not probe; None where it had none."""
+    outlook = facts.get("outlook")
+    if facts.get("champion") is None or not outlook or not outlook["checks"]:
+        return None
+    checks, most = outlook["checks"], facts["account"]["balance"] + outlook["more"]
+    return (
+        f"not asked: with the rows of {checks} check{'' if checks == 1 else 's'} that wait for it the account could "
+        f"hold {most:.4g} at most, of {facts['price']:.4g}; they enter it with the next"
+    )
+
+
+def lacks_in_words(lacks: list[str]) -> str | None:
+    """What it means that the live version reads columns that are gone."""
+    if not lacks:
+        return None
+    return f"{', '.join(lacks)}: no column any more, predicted without where not known; the next version does without"
+
+
+def refit_in_words(run: dict[str, Any] | None) -> str | None:
+    """How the run ended that fitted a promoted recipe once more; None where there was none."""
+    if not run:
+        return None
+    version = "" if run["version"] is None else f"version {run['version']} "
+    return f"{version}{run['state']}: {run['reason']}"

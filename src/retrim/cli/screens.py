@@ -1,0 +1,469 @@
+"""A decision with its evidence, and a check that was just made.
+
+The status on one screen.
+
+The balance of the rows as a table, and the rows that are out of it.
+
+What a replay shows: both sides a line, why they differ, and the sentence with the figures.
+
+What the demo shows at its end: the table, the sentence with the figures, and where to look next.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from retrim.card.replay import ReplayMoment, ReplaySide
+from retrim.checking.audit import Audit
+from retrim.cli import render
+from retrim.cli.render import (
+    REASON,
+    account_in_words,
+    answer_in_words,
+    back_in_words,
+    estimate_in_words,
+    formers_in_words,
+    guards_in_words,
+    lacks_in_words,
+    limit_in_words,
+    loss_in_words,
+    probation_in_words,
+    probe_in_words,
+    quality_in_words,
+    quarantined_in_words,
+    refit_in_words,
+    resumed_in_words,
+    served_in_words,
+    stopped_in_words,
+    totals_in_words,
+    waits_in_words,
+)
+from retrim.decision.probe import too_few_rows
+from retrim.gate.verdict import mark_of
+from retrim.lineage.workspace import Workspace
+from retrim.reports.demo import NO_LOSS, Loss
+from retrim.reports.replay import ReplayRun
+
+
+def show_decision(record: dict[str, Any]) -> None:
+    """A decision: the evidence, the rules, the outcome, the verdict."""
+    facts, run = record["record"], record["run"]
+    reading = facts.get("reading")
+    render.show_facts(
+        [
+            ("decision", record["id"]),
+            ("outcome", record["outcome"]),
+            ("as of", render.moment(record["as_of"])),
+            ("by", record["by"]),
+            ("reason", record["reason"]),
+            ("live", facts.get("champion")),
+            ("loss", loss_in_words(facts)),
+            ("measured by", served_in_words(facts.get("served"))),
+            ("estimated", estimate_in_words(facts)),
+            (
+                "probe against it",
+                f"champion {reading['champion_loss']:.4g}, probe {reading['probe_loss']:.4g} on {reading['rows']} rows"
+                f"{_late_in_words(reading)}"
+                f", a gain of {reading['gain']:.4g} with a standard error of {reading['error']:.4g}"
+                if reading
+                else None,
+            ),
+            (
+                "account",
+                account_in_words(facts["account"]["balance"], facts["price"], facts.get("money"))
+                if "account" in facts
+                else None,
+            ),
+            ("too few rows", too_few_rows(facts)),
+            ("former champions", formers_in_words(facts.get("formers"))),
+            ("probation", probation_in_words(facts.get("probation"))),
+            ("probe", probe_in_words(facts)),
+            ("cost so far", totals_in_words(facts.get("totals"))),
+            ("mode", f"{facts['mode']['mode']}: {facts['mode']['reason']}" if facts.get("mode") else None),
+            ("run", f"{run['state']}: {run['reason']}" if run else None),
+            ("fitted once more", refit_in_words(record["refit"])),
+            ("answered", answer_in_words(record["answered"])),
+            ("answers", f"retrim why {facts['answers']}" if "answers" in facts else None),
+            ("otherwise", facts.get("change") or None),
+            ("stopped by", guards_in_words(record["guards"])),
+        ]
+    )
+    if facts.get("said"):
+        rows = [
+            (said["rule"], "yes" if said["fires"] else "no", said["text"], said.get("change", ""))
+            for said in facts["said"]
+        ]
+        render.show_table(("rule", "fires", "because", "what would have changed that"), rows, title="Rules")
+    if facts.get("findings"):
+        found = [
+            (f["column"], f["test"], f"{f['effect']:.3g}", limit_in_words(f), _cost_in_words(f))
+            for f in facts["findings"][:10]
+        ]
+        render.show_table(("column", "test", "effect", "held against", ""), found, title="Drift, costliest first")
+    if worse := [each for each in facts.get("slices", ()) if each["clear"] and each["added"] > 0]:
+        heads = ("column", "slice", "rows", "loss", "where it was judged", "adds to the mean")
+        render.show_table(heads, [_slice_in_words(each) for each in worse[:5]], title="Where it loses more")
+    if record["verdict"]:
+        checks = [(mark_of(c), c["name"], c["text"]) for c in record["verdict"]["checks"]]
+        if seen := record["verdict"].get("detectable"):  # older versions do not have it
+            checks.append(("", "could be seen", seen["text"]))
+        if size := record["verdict"].get("size"):
+            checks.append(("", "size", size["text"]))
+        render.show_table(("", "check", "figures"), checks, title="Gate")
+    if record["release_checks"]:
+        passed = [(mark_of(c), c["name"], c["text"]) for c in record["release_checks"]["checks"]]
+        render.show_table(("", "check", "figures"), passed, title="Release checks")
+
+
+def _cost_in_words(finding: dict[str, Any]) -> str:
+    """Whether a finding is over, and what the column's shift alone does to the loss, where that is known."""
+    said = ["over"] if finding["over"] else []
+    if finding.get("loss_change"):
+        said.append(f"loss {finding['loss_change']:+.3g}")
+    return ", ".join(said)
+
+
+def _slice_in_words(each: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        each["column"],
+        each["name"],
+        str(each["rows"]),
+        f"{each['loss']:.4g}",
+        f"{each['before']:.4g}",
+        f"{each['added']:.3g}",
+    )
+
+
+def show_resumed(runs: list[dict[str, Any]]) -> None:
+    """What a command finished before it did what was asked."""
+    for run in runs:
+        render.OUT.print(resumed_in_words(run), highlight=False, markup=False)
+
+
+def show_refit(outcome: dict[str, Any]) -> None:
+    """What came of fitting once more what a run promoted, where that was done."""
+    said = refit_in_words(outcome.get("refit"))
+    if said is not None:
+        render.OUT.print(f"fitted once more: {said}", highlight=False, markup=False)
+
+
+def show_check(done: dict[str, Any]) -> None:
+    """A check that was just made, and the run it started."""
+    checked, run = done["check"], done["run"]
+    show_resumed(done["resumed"])
+    landed = checked.get("landed")
+    if landed is not None and landed["since"] is not None and not landed["new"]:
+        said = f"no row has landed since the check of {render.moment(landed['since'])}: retrim ingest FILE"
+        render.OUT.print(said, highlight=False, markup=False)
+    render.OUT.print(f"{checked['outcome']}: {checked['reason']}", highlight=False, markup=False)
+    if run is not None:
+        render.OUT.print(f"run {run['state']}: {run['reason']}", highlight=False, markup=False)
+        show_refit(run)
+    render.OUT.print(f"evidence: retrim why {checked['id']}", highlight=False)
+
+
+def _late_in_words(reading: dict[str, Any]) -> str:
+    said = [
+        f"{reading[name]} of them {what} and were not judged"
+        for name, what in (("apart", "came late"), ("waited", "waited for it"))
+        if reading.get(name)
+    ]
+    return f" ({', '.join(said)})" if said else ""
+
+
+FIRST_STEPS = "land rows: retrim ingest FILE; then make version 1: retrim retrain"
+
+AGAIN = "version 1 was not made, for the reason told by the line `all of it`; a check tries again as rows come"
+
+
+def first_steps(record: dict[str, Any]) -> str | None:
+    """What leads to a first version; None where there is one, or one is under way or waits for a person."""
+    if record["champion"] or record["waiting"] or record["running"] or record["unpushed"]:
+        return None
+    last = record["last_decision"]
+    return AGAIN if last is not None and last["outcome"] == "retrain" else FIRST_STEPS
+
+
+def show_status(record: dict[str, Any]) -> None:
+    """The status on one screen."""
+    champion, last, late = record["champion"], record["last_decision"], record["overdue"]
+    account = None
+    if record["price"] is not None:
+        share = f" ({record['account'] / record['price']:.0%})" if record["price"] else ""  # version 1 may be perfect
+        paid = account_in_words(record["account"], record["price"], record["money"])
+        account = f"{paid}, the price of a retraining{share}"
+    render.show_facts(
+        [
+            ("model", record["model"]),
+            ("live", _live(champion)),
+            ("because", render.brief(champion["reason"], REASON) if champion else None),
+            ("lacks", lacks_in_words(record["lacks"])),
+            ("probation", probation_in_words(record["probation"])),
+            ("to do", first_steps(record)),
+            ("last check", render.moment(record["last_check"]) or "none yet: retrim check"),
+            ("account", account),
+            ("too few rows", record["short"]),
+            ("cost so far", totals_in_words(record["totals"])),
+            ("measured by", served_in_words(record["served"])),
+            ("estimates", quality_in_words(record["estimates"])),
+            ("last decision", f"{last['outcome']} on {render.moment(last['as_of'])}" if last else None),
+            ("because", render.brief(last["reason"], REASON) if last else None),
+            ("all of it", f"retrim why {last['id']}" if last else None),
+            ("waits", waits_in_words(record["waiting"])),
+            (
+                "held",
+                "waits for a person: retrim retrain, or without a run: retrim settle --reason WHY"
+                if record["held"]
+                else None,
+            ),
+            ("ends by", record["hold_ends"] if record["held"] else None),
+            ("because", back_in_words(record["rolled_back"])),
+            ("settled", answer_in_words(record["settled"])),
+            ("stopped by", guards_in_words(record["guards"])),
+            ("running", ", ".join(run["id"] for run in record["running"]) or None),
+            ("unpushed", "; ".join(f"{run['id']}: {run['reason']}" for run in record["unpushed"]) or None),
+            ("stopped", stopped_in_words(record["stopped"])),
+            ("next", _next(record["next_run"])),
+            ("quarantine", quarantined_in_words(record["quarantined"])),
+            ("overdue", late["text"] if late else None),
+        ]
+    )
+    rows = [(render.moment(each["at"]), f"{each['kind']}: {each['text']}") for each in record["alerts"]]
+    if rows:
+        render.show_table(("at", "what"), rows, title="Alerts", brief_last=True)
+
+
+def show_places(places: list[dict[str, Any]]) -> None:
+    """A line a model: where it is, what is live, the last check, and what is the matter."""
+    rows = [
+        (
+            place["model"] or "?",
+            place["workspace"] or place["store"],
+            f"version {place['live']} since {render.moment(place['since'])}" if place["live"] else "nothing yet",
+            render.moment(place["last_check"]) or "none yet",
+            "; ".join(place["faults"]) or "nothing",
+        )
+        for place in places
+    ]
+    render.show_table(("model", "where", "live", "last check", "to look at"), rows)
+
+
+def _live(champion: dict[str, Any] | None) -> str:
+    if champion is None:
+        return "nothing yet"
+    back = ", rolled back to" if "rollback" in champion["action"] else ""
+    same_day = champion["since"][:10] == champion["as_of"][:10]
+    pretended = "" if same_day else f", as of {render.moment(champion['as_of'])}"
+    return f"version {champion['version']}{back} since {render.moment(champion['since'])}{pretended}"
+
+
+def _next(following: dict[str, str] | None) -> str:
+    if following is None:
+        return "nothing is scheduled: retrim schedule"
+    return f"{following['flow']} at {render.moment(following['at'])}"
+
+
+NAMES = {
+    "tested": ("landed", "tested for drift"),
+    "target": ("matured", "label tested for drift"),
+    "measured": ("matured", "measured"),
+    "deposited": ("matured", "in the account"),
+}
+REASONS = {
+    "used": "made or judged a version",
+    "late": "came after its row was counted",
+    "left_out": "left out by data.rows",
+    "replaces": "replaces another",
+    "withdrawn": "its batch was withdrawn",
+}
+
+
+def show_audit(audit: Audit) -> None:
+    """Prints it."""
+    rows = []
+    for each in audit.balances:
+        base, name = NAMES[each.kind]
+        exempt = sum(each.exempt.values())
+        rows.append([f"{base} {each.rows}", f"{name} {each.counted}", f"waiting {each.waiting}", f"exempt {exempt}"])
+    render.show_table(("rows", "= counted", "+ waiting", "+ exempt"), rows)
+    reasons = {name: audit.balances[0].exempt[reason] for reason, name in REASONS.items()}
+    shown = ", ".join(f"{name}: {count}" for name, count in reasons.items() if count)
+    if shown:
+        render.OUT.print(f"exempt from drift tests: {shown}", highlight=False, markup=False)
+    if audit.found:
+        found = [(NAMES[each.kind][1], each.fault, each.batch, each.row, each.key) for each in audit.found]
+        render.show_table(("for", "fault", "batch", "row", "key"), found, title="rows out of balance")
+    for batch in audit.lost:
+        render.OUT.print(f"batch {batch} was counted and is not landed any more", highlight=False, markup=False)
+    for check in audit.disagree:
+        text = f"check {check} says another number of rows than it noted as counted"
+        render.OUT.print(text, highlight=False, markup=False)
+    render.OUT.print("the balance holds" if audit.holds else "the balance does not hold", highlight=False)
+
+
+COLUMNS = ("as of", "history: loss", "account", "live", "decision", "replay: loss", "account", "live", "decision")
+
+
+def show_replay(done: ReplayRun) -> None:
+    """The table, the differences, the sentence, and where to look next."""
+    pairs = list(zip(done.moments, done.losses, strict=True))
+    render.show_table(COLUMNS, [_line(moment, means) for moment, means in pairs])
+    for change in done.replay.changed:
+        render.OUT.print(f"  {change.sentence}", highlight=False, markup=False)
+    for moment in done.moments:
+        if moment.differs:
+            render.OUT.print(f"\n{_heading(moment)}", highlight=False, markup=False)
+            for sentence in done.why(moment):
+                render.OUT.print(f"  {render.harmless(sentence)}", highlight=False, markup=False)
+    render.OUT.print()
+    render.OUT.print(done.summary.sentence, highlight=False, markup=False)
+    folder = done.replay.there.paths.root.relative_to(done.replay.here.paths.root)
+    render.OUT.print(f"the evidence of a line: cd {folder}; retrim why DATE", highlight=False, soft_wrap=True)
+
+
+def _heading(moment: ReplayMoment) -> str:
+    assert moment.history is not None
+    assert moment.replay is not None
+    return f"{render.moment(moment.at)}: {moment.history.word} in history, {moment.replay.word} in the replay"
+
+
+def _line(moment: ReplayMoment, means: tuple[float, float] | None) -> tuple[Any, ...]:
+    mine, other = means if means is not None else (None, None)
+    mark = " <" if moment.differs else ""
+    left, right = _cells(moment.history, mine), _cells(moment.replay, other)
+    return (render.moment(moment.at), *left, *right[:-1], f"{right[-1]}{mark}")
+
+
+def _cells(side: ReplaySide | None, loss: float | None) -> tuple[str, str, str, str]:
+    if side is None:
+        return "", "", "", ""
+    account, price = side.record.get("account"), side.record.get("price")
+    paid = "" if account is None else f"{account['balance']:.3g} of {price:.3g}"
+    word = f"a person: {side.word}" if side.by_person else side.word
+    return "" if loss is None else f"{loss:.4g}", paid, "" if side.live is None else str(side.live), word
+
+
+if TYPE_CHECKING:
+    from flows.demo import Beat
+
+
+def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -> None:
+    """The demo's result, as a table and a sentence or as JSON."""
+    summary = summarise(workspace, beats)
+    if as_json:
+        render.show_json({"beats": [_record(beat) for beat in beats], "summary": summary})
+        return
+    render.show_table(
+        ("date", "rows", "loss", "account", "live", "decision and its reason"),
+        [_demo_line(beat) for beat in beats],
+        brief_last=True,
+    )
+    render.OUT.print()
+    render.OUT.print("The evidence of a line, in var/demo: retrim why DATE", highlight=False)
+    render.OUT.print()
+    render.OUT.print(_sentence(workspace, summary), highlight=False)
+    render.OUT.print()
+    render.OUT.print("Look at it, from this folder:", highlight=False)
+    newest = beats[-1].live
+    for command in (
+        "make ui WORKSPACE=var/demo",
+        "cd var/demo",
+        "../../.venv/bin/retrim status",
+        "../../.venv/bin/retrim versions",
+        f"../../.venv/bin/retrim reproduce {newest}",
+        f"../../.venv/bin/retrim reproduce {newest} --prove",
+    ):
+        render.OUT.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
+
+
+def summarise(workspace: Workspace, beats: "Sequence[Beat]") -> dict[str, Any]:
+    """Losses over the replayed time of the system, the frozen first model, and retraining at every check."""
+    system, frozen, always = NO_LOSS, NO_LOSS, NO_LOSS
+    for beat in beats:
+        system, frozen, always = system + beat.system, frozen + beat.frozen, always + beat.always
+    ended = [beat.run["state"] for beat in beats if beat.run is not None]
+    states = [state for state in ended if state not in ("restored", "rolled back")]
+    checks = sum(beat.check is not None and beat.check["reading"] is not None for beat in beats)
+    return {
+        "loss": workspace.params.judge.loss,
+        "rows": system.rows,
+        "system": system.mean,
+        "frozen": frozen.mean,
+        "always": always.mean,
+        "totals": _totals(workspace, beats, frozen=frozen, always=always, checks=checks),
+        "retrainings": len(states) - 1,
+        "promoted": states.count("promoted") + states.count("waiting") - 1,
+        "refused": states.count("refused"),
+        "restored": ended.count("restored"),
+        "rolled_back": ended.count("rolled back"),
+        "checks": checks,
+    }
+
+
+def _sentence(workspace: Workspace, summary: dict[str, Any]) -> str:
+    if not summary["rows"]:
+        return "No rows matured in the replayed time, so there is no loss to speak of."
+    name = summary["loss"].upper()
+    totals = summary["totals"]
+    places = _places(totals["price"])
+    return (
+        f"Over {summary['rows']:,} rows replayed, {name} was {summary['system']:.{places}f} with "
+        f"{_counted(summary['retrainings'])} ({summary['promoted']} promoted, {summary['refused']} refused), "
+        f"{summary['frozen']:.{places}f} had the first model stayed (0 retrainings), and "
+        f"{summary['always']:.{places}f} retraining at every check "
+        f"({_counted(summary['checks'])}, read off the probe's fits). "
+        f"At a price of {totals['price']:.{places}f} a retraining the whole cost, in mean loss x checks, was "
+        f"{totals['system']:.{places - 1}f} ({totals['system_with_probes']:.{places - 1}f} with the probes), "
+        f"{totals['frozen']:.{places - 1}f} and {totals['always']:.{places - 1}f}."
+    )
+
+
+def _places(price: float) -> int:
+    """Decimals that tell losses apart where a retraining costs so much."""
+    return 1 if price >= 1 else 3
+
+
+def _totals(
+    workspace: Workspace, beats: "Sequence[Beat]", *, frozen: Loss, always: Loss, checks: int
+) -> dict[str, float] | None:
+    """Total cost in mean loss x checks: the system without and with its probes, version 1 kept, always retraining."""
+    last = next((beat.check for beat in reversed(beats) if beat.check is not None), None)
+    if last is None:
+        return None
+    usual, price, so_far = workspace.params.account.usual_rows, last["price"], last["totals"]
+    return {
+        "price": price,
+        "system": so_far["without_probes"],
+        "system_with_probes": so_far["with_probes"],
+        "frozen": frozen.total / usual,
+        "always": always.total / usual + price * checks,
+    }
+
+
+def _counted(retrainings: int) -> str:
+    return f"{retrainings} retraining{'' if retrainings == 1 else 's'}"
+
+
+def _demo_line(beat: "Beat") -> tuple[Any, ...]:
+    check, run = beat.check, beat.run
+    came = "" if run is None else f"{run['state']}: {run['reason']}"
+    if check is None:
+        return beat.date, beat.rows, None, None, beat.live, f"version 1 {came}"
+    reading = check["reading"]
+    places = _places(check["price"])
+    loss = None if reading is None else f"{reading['champion_loss']:.{places}f}"
+    account = f"{check['account']['balance']:.{places}f} of {check['price']:.{places}f}"
+    said = f"{check['outcome']}, {came}" if came else f"{check['outcome']}: {check['reason']}"
+    return beat.date, beat.rows, loss, account, beat.live, said
+
+
+def _record(beat: "Beat") -> dict[str, Any]:
+    return {
+        "date": beat.date,
+        "rows": beat.rows,
+        "check": beat.check,
+        "run": beat.run,
+        "live": beat.live,
+        "system": beat.system.mean,
+        "frozen": beat.frozen.mean,
+        "always": beat.always.mean,
+    }

@@ -1,0 +1,405 @@
+"""`retrim init` and `retrim new`: a table of one's own, a workspace of one's own.
+
+`retrim profile`: a look at a table, as a page and in the terminal.
+"""
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from retrim.cli.base import AsJson, as_time, example, workspace_here
+
+if TYPE_CHECKING:
+    from retrim.onboarding.init import InspectedTable, ReplacedSetup
+    from retrim.onboarding.write import WrittenFiles
+    from retrim.paths import WorkspacePaths
+
+app = typer.Typer()
+
+
+@app.command("init", epilog=example("retrim init --data deliveries.csv --target minutes --yes"))
+def init(
+    data: Annotated[
+        str, typer.Option("--data", metavar="PATH", help="A file, a folder, or an address (s3://, sqlite:///).")
+    ],
+    target: Annotated[str, typer.Option("--target", metavar="COL", help="The column to predict.")],
+    event_time: Annotated[
+        str | None, typer.Option("--event-time", metavar="COL", help="When a row's event happened.")
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option("--order", metavar="COL", help="Without a time: whole numbers in order.")
+    ] = None,
+    label_time: Annotated[
+        str | None, typer.Option("--label-time", metavar="COL", help="When its answer was known.")
+    ] = None,
+    label_due: Annotated[
+        str | None, typer.Option("--label-due", metavar="COL", help="When it had to be known.")
+    ] = None,
+    horizon: Annotated[
+        str | None, typer.Option("--horizon", metavar="SPAN", help="Or: so long after its event, as 30D.")
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option("--every", metavar="SPAN", help="How often a file comes, as 1D; else as rows do.")
+    ] = None,
+    entity: Annotated[
+        str | None, typer.Option("--entity", metavar="COL", help="What rows are about: a shop, a person.")
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", help="regression, binary or multiclass.")] = None,
+    positive: Annotated[
+        str | None, typer.Option("--positive", help="The class whose probability is predicted.")
+    ] = None,
+    loss: Annotated[
+        str | None, typer.Option("--loss", help="By which all is judged, as pinball@0.9; else it says why.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="MODEL", help="Of the model; else the file's.")] = None,
+    forbid: Annotated[
+        list[str] | None, typer.Option("--forbid", metavar="COL", help="No model sees it (repeat).")
+    ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", metavar="COL", help="Looks personal, is used (repeat).")
+    ] = None,
+    allow_leak: Annotated[
+        list[str] | None, typer.Option("--allow-leak", metavar="COL", help="Used in spite of a probe.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why a leak is none; kept in params.yaml.")] = "",
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="SQL", help="Of a database: what gives the rows.")
+    ] = None,
+    table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Of a database: or its table.")] = None,
+    ahead: Annotated[
+        str | None, typer.Option("--ahead", metavar="SPAN", help="Forecast: so long before, as 24h.")
+    ] = None,
+    known_ahead: Annotated[
+        list[str] | None, typer.Option("--known-ahead", metavar="COL", help="Known so early (repeat).")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Redo the set-up; no version was made yet.")] = False,
+    no_land: Annotated[bool, typer.Option("--no-land", help="Leave the rows where they are.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Decide, and say so, instead of asking.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Describe a table of your own, and land it.
+
+    Looks at the table, writes params.yaml and a suite in expectations/, and commits both. Then: retrim retrain.
+    """
+    from retrim.cli import render
+    from retrim.errors import UnknownNameError
+    from retrim.onboarding.desk import InitRequest
+    from retrim.onboarding.init import inspect_table, model_name, settle_request
+    from retrim.onboarding.write import unsaved
+    from retrim.paths import WorkspacePaths
+
+    if task not in (None, "regression", "binary", "multiclass"):
+        raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
+    workspace = WorkspacePaths.find(Path.cwd())
+    asks = not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    wishes = InitRequest(
+        target=target,
+        model=_checked_name(name or model_name(data if table is None else table.rpartition(".")[2])),
+        event_time=event_time,
+        order=order,
+        label_time=label_time,
+        label_due=label_due,
+        horizon=horizon,
+        every=every,
+        entity=entity,
+        task=cast("Any", task),
+        positive=positive,
+        loss=loss,
+        forbid=tuple(forbid or ()),
+        keep=tuple(keep or ()),
+        allow_leak=tuple(allow_leak or ()),
+        reason=reason,
+        ahead=ahead,
+        known_ahead=tuple(known_ahead or ()),
+    )
+    again_of = _to_replace(workspace) if again else None
+    with nullcontext() if asks else render.progress():  # a question and a bar would write over one another
+        looked = inspect_table(workspace, data, wishes, ask=_ask if asks else _decide, query=query, table=table)
+    overwrite, commit = False, True
+    if asks:
+        _show(looked)
+        lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
+        saying = f"overwrite {', '.join(lost)}, not committed as it is," if lost else "write params.yaml and the suite"
+        saying = saying if again_of is None else f"put away what stands, {saying}"
+        overwrite = typer.confirm(f"{saying} and land the rows?" if not no_land else f"{saying}?", default=not lost)
+        if not overwrite:
+            raise typer.Exit(1)
+        commit = typer.confirm("commit both, so that every version can be checked out?", default=True)
+    with render.progress():
+        written = settle_request(
+            workspace,
+            looked,
+            reason=reason,
+            land_history=not no_land,
+            overwrite=overwrite,
+            commit=commit,
+            again=again_of,
+        )
+    if as_json:
+        replaced = None if again_of is None else again_of.as_record()
+        render.show_json({**looked.as_record(), "written": {**written.as_record(), "replaced": replaced}})
+        return
+    if not asks:
+        _show(looked)
+    _show_written(written)
+
+
+def _to_replace(workspace: "WorkspacePaths") -> "ReplacedSetup":
+    """What `--again` takes the place of, said before anything is done."""
+    from retrim.cli import render
+    from retrim.onboarding.init import go_on, replaced, require_unreleased
+
+    go_on(workspace)
+    require_unreleased(workspace)
+    found = replaced(workspace)
+    render.ERR.print(render.harmless(f"again: {found}"), highlight=False, markup=False, soft_wrap=True)
+    return found
+
+
+def _checked_name(name: str) -> str:
+    from retrim.errors import BadInputError
+    from retrim.table.data import check_model_name
+
+    try:
+        return check_model_name(name)
+    except ValueError as error:
+        raise BadInputError(f"--name: {error} (got {name!r})") from error
+
+
+def _decide(_question: str, proposal: str, _choices: Sequence[str]) -> str:
+    return proposal
+
+
+def _ask(question: str, proposal: str, choices: Sequence[str]) -> str:
+    from retrim.cli import render
+
+    while True:
+        among = f" [{', '.join(choices)}]" if choices else ""
+        answer = str(typer.prompt(f"{render.harmless(question)}{render.harmless(among)}", default=proposal)).strip()
+        if not choices or answer in choices:
+            return answer
+
+
+def _show(looked: "InspectedTable") -> None:
+    """What was seen, warnings first, and what was decided."""
+    from retrim.cli import render
+
+    drafted = looked.drafted
+    data = drafted.data
+    facts = [
+        ("table", f"{looked.raw.rows} rows, {looked.raw.columns.num_columns} columns, {looked.raw.kind}"),
+        ("target", f"{data.target}, {data.task}" + (f", probability of {data.positive!r}" if data.positive else "")),
+        ("loss", f"{drafted.aim.loss}: {drafted.aim.why}"),
+        ("event time", data.time if drafted.reading.arrival is None else "none: order of arrival"),
+        ("batches", f"every {data.batch_every}, about {drafted.rhythm.batch_rows} rows"),
+        ("features", ", ".join(data.features)),
+    ]
+    render.show_facts(facts)
+    for note in sorted(drafted.notes, key=lambda note: note.weight != "warn"):
+        if note.about != "loss":
+            sign = "! " if note.weight == "warn" else "  "
+            render.OUT.print(render.harmless(f"{sign}{note}"), highlight=False, markup=False, soft_wrap=True)
+    for leak in drafted.allowed:
+        render.OUT.print(render.harmless(f"! leak allowed: {leak.text}"), highlight=False, markup=False, soft_wrap=True)
+    dropped = [draft for draft in drafted.suite if not draft.kept]
+    kept = len(drafted.suite) - len(dropped)
+    batches = drafted.suite[0].batches if drafted.suite else 0
+    render.OUT.print(
+        f"  suite: {kept} expectations, none of which blocks any of {batches} held-out past batches", highlight=False
+    )
+    for draft in dropped:
+        kwargs = draft.expectation["kwargs"]
+        render.OUT.print(
+            render.harmless(f"  dropped: {kwargs} would have blocked {draft.blocked} of {draft.batches}"),
+            highlight=False,
+            markup=False,
+        )
+
+
+def _show_written(written: "WrittenFiles") -> None:
+    from retrim.cli import render
+
+    record = written.as_record()
+    done = "written" if written.commit is None else "written and committed"
+    render.OUT.print(f"{done}: {record['params']}, ./{record['suite']}", highlight=False)
+    if written.landed and written.first is not None and written.last is not None:
+        labels = f", {record['labels']} labels in {record['label_files']} files" if record["labels"] else ""
+        came = f", as they would have come from {render.moment(written.first.isoformat())} to "
+        came += str(render.moment(written.last.isoformat()))
+        if written.at_once:
+            came = ", which have all arrived now"
+        render.OUT.print(f"landed: {record['rows']} rows in {record['batches']} batches{labels}{came}", highlight=False)
+        if record["set_aside"]:
+            render.OUT.print(
+                f"! {record['set_aside']} pieces were set aside, as they hold what the last rows do not: look at them "
+                "with `retrim quarantine list`; correct the file as `retrim quarantine show ID` says, and ingest it "
+                "again",
+                highlight=False,
+                soft_wrap=True,
+            )
+        render.OUT.print("next: retrim retrain", highlight=False)
+    else:
+        render.OUT.print("next: retrim ingest FILE, then retrim retrain", highlight=False)
+
+
+@app.command("new", epilog=example("retrim new ~/deliveries"))
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, outside any repository.")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--source", metavar="CHECKOUT", help="A checkout of retrim, if it was not run from one."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lay a workspace for a model of your own.
+
+    A git repository with all that a run needs, the code too: runs run the code of their workspace. Then: retrim init.
+    """
+    from retrim.cli import render
+    from retrim.onboarding.new import WHAT, lay_workspace
+
+    made = lay_workspace(folder, source=source)
+    if as_json:
+        render.show_json(made.as_record())
+        return
+    where = render.harmless(str(folder))
+    render.OUT.print(f"laid and committed: {WHAT} ({made.files} files)", highlight=False)
+    render.OUT.print(
+        f"next: cd {where}; retrim init --data TABLE --target COL", highlight=False, markup=False, soft_wrap=True
+    )
+
+
+if TYPE_CHECKING:
+    from retrim.profile.whole import TableProfile
+PAGE = "profile.html"
+
+
+@app.command(epilog=example("retrim profile"))
+def profile(
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="PATH", help="A raw file, as init takes it; else what has landed.")
+    ] = None,
+    target: Annotated[str | None, typer.Option("--target", metavar="COL", help="With --data: its target.")] = None,
+    event_time: Annotated[
+        str | None, typer.Option("--event-time", metavar="COL", help="With --data: when a row happened.")
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", help="With --data: regression, binary or multiclass.")] = None,
+    positive: Annotated[
+        str | None, typer.Option("--positive", help="With --data: the class whose probability is asked.")
+    ] = None,
+    forbid: Annotated[
+        list[str] | None, typer.Option("--forbid", metavar="COL", help="With --data: no value is shown (repeat).")
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="SQL", help="With --data, a database: what gives the rows.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", metavar="NAME", help="With --data, a database: or its table.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="What had landed by then (UTC); default now.")
+    ] = None,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, help="Rows drawn for what takes long.")] = 50_000,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Of the page; default var/profile.html.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at the table: a page of pictures, and what to do.
+
+    Types, gaps, laws, the target, what tells it, leaks, drift, duplicates, labels that may be wrong: each finding with
+    its figures. The page needs nothing else. Personal and forbidden columns: no value is shown.
+    """
+    from retrim.cli import render
+    from retrim.cli.version_screens import show_look
+    from retrim.onboarding.profile import profile as op
+    from retrim.onboarding.profile import write_page
+
+    where = _place(to)
+    if data is None:
+        _refuse_without_data(
+            target=target, event_time=event_time, task=task, positive=positive, forbid=forbid, query=query, table=table
+        )
+        look = op(workspace_here(), as_of=as_time(as_of), rows=rows)
+    else:
+        look = _raw(
+            data,
+            as_of=as_of,
+            rows=rows,
+            target=target,
+            task=task,
+            query=query,
+            table=table,
+            event_time=event_time,
+            positive=positive,
+            forbid=tuple(forbid or ()),
+        )
+    write_page(look, where)
+    here = Path.cwd()
+    page = where.relative_to(here) if where.is_relative_to(here) else where
+    if as_json:
+        render.show_json({**look.as_record(), "findings": show_findings(look), "page": str(page)})
+        return
+    show_look(look)
+    render.OUT.print(f"\nthe page: {render.harmless(str(page))}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_findings(look: "TableProfile") -> list[dict[str, Any]]:
+    """The findings as records."""
+    from retrim.profile.findings import findings
+
+    return [note.as_record() for note in findings(look)]
+
+
+def _place(to: Path | None) -> Path:
+    """Where the page goes; in the workspace if nowhere is said, and then the folder is made."""
+    from retrim.files import make_private_folder
+    from retrim.paths import WorkspacePaths
+
+    if to is not None:
+        return to
+    var = WorkspacePaths.find(Path.cwd()).var
+    make_private_folder(var)
+    return var / PAGE
+
+
+def _refuse_without_data(**given: object) -> None:
+    from retrim.errors import BadInputError
+
+    for name, value in given.items():
+        if value:
+            raise BadInputError(
+                f"--{name.replace('_', '-')} is for a raw file, so name that too: --data FILE; of what has landed "
+                "params.yaml says it"
+            )
+
+
+def _raw(
+    data: str,
+    *,
+    as_of: str | None,
+    rows: int,
+    target: str | None,
+    task: str | None,
+    query: str | None,
+    table: str | None,
+    **given: Any,
+) -> "TableProfile":
+    from retrim.errors import BadInputError, UnknownNameError
+    from retrim.onboarding.desk import InitRequest
+    from retrim.onboarding.init import model_name
+    from retrim.onboarding.profile import profile_file
+
+    if target is None:
+        raise BadInputError("--data needs to know what is to be predicted: --target COL")
+    if as_of is not None:
+        raise BadInputError("--as-of is for what has landed; leave it out beside --data")
+    if task not in (None, "regression", "binary", "multiclass"):
+        raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
+    name = model_name(data if table is None else table.rpartition(".")[2])
+    wishes = InitRequest(target=target, model=name, task=cast("Any", task), **given)
+    return profile_file(data, wishes, rows=rows, query=query, table=table)

@@ -1,0 +1,86 @@
+"""What is live and what comes next, here or everywhere.
+
+The pages of this workspace in a browser.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrim.cli.base import AsJson, as_time, example, workspace_here
+
+app = typer.Typer()
+
+
+@app.command(epilog=example("retrim status"))
+def status(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR ...]", help="With --all: workspaces, or folders of some.")
+    ] = None,
+    everywhere: Annotated[bool, typer.Option("--all", help="Every model of these, and of their stores.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say on one screen what is live and what comes next.
+
+    Since when it is live, the last check, the account against the price, the last decision, the next scheduled run.
+    With --all a line a model: live version, last check, and what waits, is late or went wrong.
+    """
+    from retrim.cli import render
+    from retrim.errors import BadInputError
+
+    if everywhere:
+        from retrim.cli.screens import show_places
+        from retrim.reports.everywhere import find_models as look
+
+        places = [place.as_record() for place in look(folders or [], here=Path.cwd(), now=as_time(None))]
+        render.show_json({"models": places}) if as_json else show_places(places)
+        return
+    if folders:
+        raise BadInputError(f"{folders[0]}: status is of the workspace you are in; of others with --all")
+    from retrim.cli.answers import status_record
+    from retrim.cli.screens import show_status
+
+    record = status_record(workspace_here(), now=as_time(None))
+    if as_json:
+        render.show_json(record)
+    else:
+        show_status(record)
+
+
+PORT = 5000
+
+
+@app.command(epilog=example("retrim ui --port 5001"))
+def ui(
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
+    ] = PORT,
+) -> None:
+    """Show the MLflow pages of this workspace until Ctrl-C.
+
+    Only this machine can open them, and they ask for a password. The command prints where it is.
+    """
+    from retrim.adapters import mlflow_server
+    from retrim.errors import BadInputError
+    from retrim.files import keep_password
+    from retrim.reading.address import address_of
+
+    workspace = workspace_here()
+    if mlflow_server.is_server(workspace.mlflow_url):
+        shown = address_of(workspace.mlflow_url).shown
+        raise BadInputError(f"RETRIM_MLFLOW_URL is the address of an MLflow server, {shown}; open its own pages there")
+    os.chdir(workspace.paths.root)  # an address of a file may be relative to it
+    listener = mlflow_server.bind(port)
+    password = keep_password(workspace.paths.ui_password)
+    file = workspace.paths.ui_password.relative_to(workspace.paths.root)
+    at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}{mlflow_server.PAGE}"
+    print(f"the MLflow pages are at {at} in some seconds")  # noqa: T201  at once, also into a pipe
+    print(f"log in as {mlflow_server.USER}; the password is the line in {file}; stop with Ctrl-C", flush=True)  # noqa: T201
+    try:
+        mlflow_server.serve(
+            listener, tracking_url=workspace.mlflow_url, artifacts=workspace.mlflow_artifacts, password=password
+        )
+    except KeyboardInterrupt:
+        print("stopped", flush=True)  # noqa: T201

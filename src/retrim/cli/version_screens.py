@@ -1,0 +1,444 @@
+"""The difference of two versions on the screen: a section each, and only what changed.
+
+What a tried setting shows: both losses, the gain, the slices that lose and gain most, and the sentence.
+
+An explained prediction on the screen: what each feature adds, with a bar, down to the sum.
+
+Fairness on one screen: a table a column and model, differences before and after mitigation, proxies.
+
+A look at a table on a screen: the table, what was found, a line a column.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.markup import escape
+
+from retrim.cli import render
+from retrim.gate.verdict import mark_of
+from retrim.profile.columns import ColumnLook
+from retrim.profile.findings import findings
+from retrim.profile.page import WEIGHTS, facts, middle, share, short, signs
+from retrim.profile.whole import TableProfile
+
+MOST = 15  # lines of a section
+VALUE = 60  # characters of a value
+
+
+def show_diff(record: dict[str, Any]) -> None:
+    """Data, code, parameters, features, packages, metrics, slices, the rows that moved most, and what is not known."""
+    older, newer = f"version {record['from']}", f"version {record['to']}"
+    _show_data(record["data"], older, newer)
+    if record["code"] is not None:
+        rows = [
+            (each["file"], _count(each["added"], "+"), _count(each["removed"], "-")) for each in record["code"]["files"]
+        ]
+        _section("Code", ("file", "added", "removed"), rows, nothing="the same files")
+    if record["parameters"] is not None:
+        _section("Parameters (params.yaml)", ("key", older, newer), _pairs(record["parameters"]), nothing="the same")
+    _section("Hyperparameters", ("name", older, newer), _pairs(record["hyperparameters"]), nothing="the same")
+    _section("Features", ("feature", "change"), _feature_lines(record["features"]), nothing="the same")
+    _section("Preparation", ("step", "change"), _step_lines(record["steps"]), nothing="the same")
+    environment = record["environment"]
+    places = {name: environment[name] for name in ("python", "platform") if len(set(environment[name])) > 1}
+    if environment["packages"] is not None or places:
+        pairs = {**places, **(environment["packages"] or {})}
+        _section("Environment", ("package", older, newer), _pairs(pairs), nothing="the same packages")
+    _show_rows(record, older, newer)
+    for note in record["notes"]:
+        render.OUT.print(f"\nnote, {note}", highlight=False, markup=False)
+
+
+def _show_data(data: dict[str, Any], older: str, newer: str) -> None:
+    sides = data["from"], data["to"]
+    names = ("as_of", "mode", "champion", "window", "trained_rows")
+    lines = [(name.replace("_", " "), *(_value(side[name]) for side in sides)) for name in names]
+    for start in ("trained", "judged"):
+        spans = [f"{render.moment(side[f'{start}_from'])} to {render.moment(side[f'{start}_until'])}" for side in sides]
+        lines.append((start, *spans))
+    lines.append(("rows", *(", ".join(f"{count} {part}" for part, count in sorted(s["rows"].items())) for s in sides)))
+    lines.append(("raw data", *(_short(side["raw_digest"]) for side in sides)))
+    lines.append(("model", *(_short(side["model_sha256"]) for side in sides)))
+    render.show_table(("", older, newer), lines, title="Data and model")
+    for word in ("came", "gone"):
+        if data[word]:
+            rows = sum(each["rows"] for each in data[word])
+            said = "came" if word == "came" else f"had come for {older} alone"
+            listed = ", ".join(f"{each['batch']} ({each['rows']} {each['kind']})" for each in data[word][:4])
+            more = f", {len(data[word]) - 4} more" if len(data[word]) > 4 else ""
+            render.OUT.print(f"{len(data[word])} batches with {rows} rows {said}: {listed}{more}", highlight=False)
+
+
+def _show_rows(record: dict[str, Any], older: str, newer: str) -> None:
+    rows = record["rows"]
+    if rows is None:
+        return
+    metrics = [
+        (
+            name,
+            f"{record['metrics'][str(record['from'])][name]:.5g}",
+            f"{record['metrics'][str(record['to'])][name]:.5g}",
+        )
+        for name in record["metrics"][str(record["to"])]
+    ]
+    span = f"{render.moment(rows['from'])} to {render.moment(rows['until'])}"
+    title = f"Metrics on {rows['rows']} rows that neither was trained on"
+    where = f"{span}, of the judging block of version {rows['block_of']}"
+    render.show_table(("metric", older, newer), metrics, title=f"{title} ({where})")
+    clear = sorted(record["slices"], key=lambda each: (not _is_clear(each), -abs(each["saved"][0]) * each["rows"]))
+    lines = [
+        (
+            each["column"],
+            each["name"],
+            str(each["rows"]),
+            f"{each['other']:.4g}",
+            f"{each['loss']:.4g}",
+            f"{-each['saved'][0]:+.3g}",
+            f"{-each['saved'][2]:+.3g} to {-each['saved'][1]:+.3g}",
+        )
+        for each in clear[:MOST]
+    ]
+    heads = ("column", "slice", "rows", older, newer, "change", "interval")
+    _section(f"Mean {rows['loss']} by slice, what is clear first", heads, lines, nothing="no slice has enough rows")
+    rows_moved = [
+        (each["key"], render.moment(each["event"]), _value(each["actual"]), _said(each["from"]), _said(each["to"]))
+        for each in record["moved"]
+    ]
+    _section("Rows that moved most", ("row", "event", "actual", older, newer), rows_moved, nothing="none moved")
+
+
+def _section(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]], *, nothing: str) -> None:
+    if not rows:
+        render.OUT.print(f"\n[bold]{title}[/]: {nothing}", highlight=False)
+        return
+    render.show_table(heads, rows[:MOST], title=title)
+    if len(rows) > MOST:
+        render.OUT.print(f"... and {len(rows) - MOST} more; --json has all", highlight=False)
+
+
+def _pairs(changed: Mapping[str, Sequence[Any]]) -> list[tuple[str, ...]]:
+    return [(key, *(_value(value) for value in pair)) for key, pair in changed.items()]
+
+
+def _step_lines(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    lines = []
+    for each in steps:
+        if each["learned"] is None:
+            lines.append((each["step"], each["change"]))
+        for key, (older, newer) in (each["learned"] or {}).items():
+            lines.append((each["step"], f"{key}: {_value(older)} to {_value(newer)}"))
+    return lines
+
+
+def _feature_lines(features: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [(name, f"added ({kind})") for name, kind in features["added"].items()]
+    lines += [(name, f"gone ({kind})") for name, kind in features["gone"].items()]
+    lines += [(name, f"{older} to {newer}") for name, (older, newer) in features["types"].items()]
+    for name, levels in features["levels"].items():
+        lines.append((name, _came(levels)))
+    if features["classes"] is not None:
+        lines.append(("the target's classes", _came(features["classes"])))
+    if features["columns"] is not None:
+        lines.append(("prepared columns", _came(features["columns"])))
+    return lines
+
+
+def _came(levels: dict[str, list[str]]) -> str:
+    words = []
+    for word in ("came", "gone"):
+        if names := levels[word]:
+            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+            words.append(f"{word}: {', '.join(names[:8])}{more}")
+    return "; ".join(words) or "another order"
+
+
+def _is_clear(each: dict[str, Any]) -> bool:
+    return bool(each["saved"][1] > 0 or each["saved"][2] < 0)
+
+
+def _said(prediction: dict[str, Any]) -> str:
+    if "class" not in prediction:
+        return f"{prediction['value']:.5g}"
+    return f"{prediction['class']} {prediction['value']:.1%}"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "-"
+    return render.brief(f"{value:.6g}" if isinstance(value, float) else str(value), VALUE)
+
+
+def _short(digest: str | None) -> str:
+    return "-" if digest is None else digest[:12]
+
+
+def _count(lines: int | None, sign: str) -> str:
+    return "not text" if lines is None else f"{sign}{lines}"
+
+
+SHOWN = 3
+
+
+def show_effect(record: dict[str, Any]) -> None:
+    """Prints the record of `retrim.reports.what_if.Effect`."""
+    for key, both in record["changes"].items():
+        render.OUT.print(f"{key}: {_told(both['as_is'])} -> {_told(both['tried'])}", highlight=False, markup=False)
+    low, high = record["interval"]
+    render.show_table(
+        ("", record["measure"], "seconds"),
+        [
+            (name, f"{record['loss'][side]:.4g}", f"{record['seconds'][side]:.1f}")
+            for name, side in (("as it is", "as_is"), ("as tried", "tried"))
+        ],
+    )
+    render.OUT.print(
+        f"gain {record['gain']:+.1%} ({low:+.1%} to {high:+.1%}), {record['rows']} rows, {record['origins']} origins",
+        highlight=False,
+        markup=False,
+    )
+    told = [each for each in record["slices"] if each["saved"] is not None]
+    worst = [each for each in told if each["saved"][0] < 0][:SHOWN]
+    best = [each for each in reversed(told) if each["saved"][0] > 0][:SHOWN]
+    for title, found in (("loses most", worst), ("gains most", best)):
+        if found:
+            render.show_table(("slice", "rows", "as it is", "as tried", "saved"), map_lines(found), title=title)
+    render.OUT.print()
+    render.OUT.print(record["sentence"], highlight=False, markup=False)
+
+
+def map_lines(found: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """A line a slice."""
+    return [
+        (
+            f"{each['column']}: {each['name']}",
+            str(each["rows"]),
+            f"{each['other']:.4g}",
+            f"{each['loss']:.4g}",
+            f"{each['saved'][0]:+.3g} ({each['saved'][1]:+.3g} to {each['saved'][2]:+.3g})",
+        )
+        for each in found
+    ]
+
+
+def _told(value: Any) -> str:
+    return render.brief("null" if value is None else str(value), 100)
+
+
+WIDTH = 12  # characters of a bar on either side
+SCORES = {
+    "identity": "prediction",
+    "log": "log of the prediction",
+    "chance": "chance",
+    "log odds": "log odds",
+    "shares": "share",
+    "log shares": "raw score (log share)",
+}
+HOW = {
+    "log": "exp(sum)",
+    "log odds": "1 / (1 + exp(-sum))",
+    "shares": "its share of the sum of all classes",
+    "log shares": "its exp over that of all classes",
+}
+"""How a raw score becomes the output; one that is the output itself is not in it."""
+
+
+def show_explanation(record: dict[str, Any], *, top: int) -> None:
+    """The `top` largest contributions, the rest in one line, and the sum."""
+    explained = record["class"]
+    of = "" if explained is None else f" of {explained}"
+    output = f"{record['output']:.6g}" if explained is None else f"{explained} with {record['output']:.2%}"
+    render.show_facts(
+        [
+            ("version", record["version"]),
+            ("row", record["key"]),
+            ("event", render.moment(record["event"])),
+            ("features as of", render.moment(record["as_of"])),
+            ("prediction", output),
+            ("stored", None if record["stored"] is None else _stored_in_words(record)),
+            ("classes", _classes_in_words(record)),
+        ]
+    )
+    added = record["contributions"]
+    shown, rest = added[:top], added[top:]
+    parts = [(each["feature"], _value_in_words(each), each["contribution"]) for each in shown]
+    if rest:
+        parts.append((f"{len(rest)} other{'' if len(rest) == 1 else 's'}", "", sum(e["contribution"] for e in rest)))
+    largest = max((abs(part[2]) for part in parts), default=0.0)
+    rows = [("average training row", "", f"{record['base']:.6g}", "")]
+    rows += [(name, value, f"{part:+.6g}", _bar(part, largest)) for name, value, part in parts]
+    rows.append((f"sum: {SCORES[record['link']]}{of}", "", f"{record['score']:.6g}", _link_in_words(record)))
+    render.show_table(("feature", "value", "adds", ""), rows, title="What each feature adds")
+    render.OUT.print(
+        f"\nexact (TreeSHAP, or a linear model's terms); they miss the score by {abs(record['remainder']):.1e}",
+        highlight=False,
+    )
+
+
+def _bar(part: float, largest: float) -> str:
+    """A bar to the left of the middle for what lowers, to the right for what raises."""
+    length = round(WIDTH * abs(part) / largest) if largest > 0 else 0
+    left, right = ("█" * length, "") if part < 0 else ("", "█" * length)
+    return f"{left:>{WIDTH}}│{right:<{WIDTH}}"
+
+
+def _value_in_words(each: dict[str, Any]) -> str:
+    if not each["note"]:
+        return str(each["value"])
+    return f"{each['value']} ({each['note']})" if each["value"] else str(each["note"])
+
+
+def _link_in_words(record: dict[str, Any]) -> str:
+    how = HOW.get(record["link"])
+    return "" if how is None else f"{how} = {record['output']:.4f}"
+
+
+def _stored_in_words(record: dict[str, Any]) -> str:
+    stored = record["stored"]
+    said = ", ".join(f"{each:.6g}" for each in stored) if isinstance(stored, list) else f"{stored:.6g}"
+    return f"{said}: {'as the version says now' if record['agrees'] else 'NOT what the version says now'}"
+
+
+def _classes_in_words(record: dict[str, Any]) -> str | None:
+    ranked = sorted(record["outputs"].items(), key=lambda item: (-item[1], item[0]))
+    if not ranked:
+        return None
+    more = f", {len(ranked) - 5} more" if len(ranked) > 5 else ""
+    return ", ".join(f"{name} {share:.2%}" for name, share in ranked[:5]) + more
+
+
+SHORT = {
+    "selection_rate": "selected",
+    "false_positive_rate": "false positive",
+    "false_negative_rate": "false negative",
+    "error_rate": "error",
+    "mean_error": "mean error",
+    "mean_absolute_error": "mean absolute error",
+}
+BRIEF = {"challenger before mitigation": "before"}
+MOST_PROXIES = 5  # of a forbidden column; all of them stand in the record
+
+
+def show_fairness(record: Mapping[str, Any]) -> None:
+    """The record of `retrim fairness` for a person."""
+    found = record["fairness"]
+    if found is None:
+        said = "no groups were looked at when it was judged; they are named under fairness.groups in params.yaml"
+        render.OUT.print(f"version {record['version']}: {said}", highlight=False)
+    else:
+        _show_models(record["version"], found)
+    if record["proxies"]:
+        _show_proxies(record["proxies"])
+    lines = [(mark_of(check), check["text"]) for check in record["checks"]]
+    lines += [("note", text) for text in record["notes"]]
+    if lines:
+        render.OUT.print()
+        render.show_facts(lines)
+
+
+def _show_models(version: int, found: Mapping[str, Any]) -> None:
+    models = found["models"]
+    measures = list(models[0]["overall"])
+    rows = [
+        [_name(model), f"{model['loss']:.4g}", *(_number(model["overall"][name]) for name in measures)]
+        for model in models
+    ]
+    title = f"Version {version} on {found['rows']} judging rows"
+    render.show_table(("model", "loss", *(SHORT[name] for name in measures)), rows, title=title)
+    for place, column in enumerate(models[0]["columns"]):
+        rows = []
+        for model in models:
+            for group in model["columns"][place]["groups"]:
+                error = group["calibration_error"]
+                figures = [_figure(group["measures"][name]) for name in measures]
+                rows.append([group["group"], _name(model), group["rows"], *figures, _number(error and error["figure"])])
+        rows.sort(key=lambda row: str(row[0]))
+        names = ("group", "model", "rows", *(SHORT[name] for name in measures), "calibration")
+        render.show_table(names, rows, title=f"By {column['column']}")
+        _show_differences(models, place, measures)
+
+
+def _show_differences(models: Sequence[Mapping[str, Any]], place: int, measures: Sequence[str]) -> None:
+    rows = []
+    for name in measures:
+        for model in models:
+            found = model["columns"][place]["differences"][name]
+            if found is not None:
+                low, high = found["interval"]
+                apart = f"{found['figure']:.3g} ({low:.3g} to {high:.3g})"
+                rows.append([SHORT[name], _name(model), found["high"], found["low"], apart, _number(found["ratio"])])
+    if rows:
+        render.show_table(("differs most in", "model", "high", "low", "difference", "ratio"), rows, title="Differences")
+
+
+def _show_proxies(proxies: Sequence[Mapping[str, Any]]) -> None:
+    rows = []
+    for column in dict.fromkeys(proxy["column"] for proxy in proxies):
+        for proxy in [each for each in proxies if each["column"] == column][:MOST_PROXIES]:
+            low, high = proxy["interval"]
+            area = f"{proxy['auc']:.2f} ({low:.2f} to {high:.2f})"
+            told_by = proxy["feature"] or "all features together"
+            rows.append([column, told_by, area, f"{proxy['chance']:.2f}", f"{proxy['p_value']:.2f}"])
+    render.show_table(("forbidden", "told by", "area under the curve", "by chance", "p"), rows, title="Proxies")
+
+
+def _name(model: Mapping[str, Any]) -> str:
+    return BRIEF.get(model["of"], str(model["of"]))
+
+
+def _figure(measured: Mapping[str, Any]) -> str:
+    if measured["figure"] is None:
+        return "-"
+    if not measured["judged"]:
+        return f"{measured['figure']:.3g} ({measured['rows']} rows)"
+    low, high = measured["interval"]
+    return f"{measured['figure']:.3g} ± {(high - low) / 2:.2g}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+MOST_COLUMNS = 60
+STYLES = {"stop": "bold red", "warn": "yellow", "tell": "dim"}
+SPARK = 16
+
+
+def show_look(look: TableProfile) -> None:
+    """A look for a person."""
+    render.show_facts(facts(look))
+    found = findings(look)
+    render.OUT.print(f"\n[bold]Findings[/] ({len(found)})", highlight=False)
+    for note in found:
+        where = f"{short(note.column, 60)}: " if note.column else ""
+        told = escape(render.harmless(f"{note.about}: {where}{note.seen}"))
+        render.OUT.print(f"[{STYLES[note.weight]}]{WEIGHTS[note.weight]:>7}[/]  {told}", highlight=False)
+        render.OUT.print(f"         [dim]{escape(render.harmless(note.done))}[/]", highlight=False)
+    if not found:
+        render.OUT.print("nothing to tell", highlight=False)
+    strength = look.strength
+    rows = [
+        (
+            short(column.name, 32),
+            column.type,
+            column.role,
+            _shape(column),
+            share(column.missing_share) if column.missing else "",
+            signs(column.missing_by.tolist(), most=SPARK) if column.missing else "",
+            share(strength[column.name]) if column.name in strength else "",
+            middle(column),
+        )
+        for column in look.columns[:MOST_COLUMNS]
+    ]
+    heads = ("column", "type", "role", "shape", "missing", "when", "tells", "where it lies")
+    render.show_table(heads, rows, title="Columns", brief_last=True)
+    if len(look.columns) > MOST_COLUMNS:
+        rest = len(look.columns) - MOST_COLUMNS
+        render.OUT.print(f"{rest} further columns stand in --json and on the page", highlight=False)
+
+
+def _shape(column: ColumnLook) -> str:
+    if column.numbers is not None:
+        return signs(column.numbers.counts, most=SPARK)
+    if column.levels is not None:
+        return signs([count for _, count in column.levels.top], most=SPARK)
+    return ""

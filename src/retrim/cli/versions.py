@@ -1,0 +1,524 @@
+"""Versions by command: list them, rebuild or prove one, go back to one, work on the next by hand.
+
+What was live when, and the log of every move of the champion.
+
+Receipts by command: check one, and show the key that they are signed with.
+
+A person's answer by command: whether a version that waits goes live.
+
+A person's answer by command: what is held needs no retraining.
+
+Versions between two workspaces: out in one signed file, in through the checks and the gate of the other.
+
+Pruning by command.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from retrim.cli.base import AsJson, By, Now, Version, as_time, example, past_time, version_number, workspace_here
+
+if TYPE_CHECKING:
+    from retrim.lineage.workspace import Workspace
+
+app = typer.Typer()
+NO_REMOTE = (
+    "no DVC remote is set, so a clone of this repository cannot rebuild a version; set one: "
+    "`dvc remote add -d NAME ADDRESS`, `git commit -m 'a DVC remote' .dvc/config`; runs push to it from then on. "
+    "To push a version that is there, name the remote beside the commits, "
+    "`dvc remote add --local -d NAME ADDRESS`, then `git checkout TAG && dvc checkout && dvc push`"
+)
+
+
+@app.command(epilog=example("retrim versions --json"))
+def versions(as_json: AsJson = False) -> None:
+    """List the versions: alias, date, hash, last proof, gate's word."""
+    from retrim.cli import render
+    from retrim.cli.answers import version_records
+
+    workspace = workspace_here()
+    records = version_records(workspace)
+    if as_json:
+        render.show_json(records)
+        return
+    if not records:
+        render.OUT.print("no version yet; make the first: retrim retrain", highlight=False)
+        return
+    withdrawn = any(r["withdrawn"] for r in records)
+    rows = [
+        (
+            r["version"],
+            ", ".join(r["aliases"]),
+            render.moment(r["as_of"]),
+            r["model_sha256"][:8],
+            "differed" if r["last_differed"] else render.moment(r["last_proved"]) or "never",
+            r["probation"] or "",
+            *([", ".join(r["withdrawn"])] if withdrawn else []),
+            _word_on(r),
+        )
+        for r in records
+    ]
+    told = ("probation", *(["made with withdrawn"] if withdrawn else []), "verdict")
+    render.show_table(("version", "alias", "as of", "model", "last proved", *told), rows, brief_last=True)
+    _note_remote(workspace)
+
+
+def _note_remote(workspace: "Workspace") -> None:
+    """Says where a clone could rebuild nothing, and how to set that right."""
+    from retrim.adapters.dvc import has_remote
+    from retrim.cli import render
+
+    if not has_remote(workspace.paths.root):
+        render.ERR.print(NO_REMOTE, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def _word_on(record: dict[str, Any]) -> str:
+    """The gate's word; that of the release checks, or of a person, where they refused what the gate let pass."""
+    checks, asked = record["release_checks"], record["approval"]
+    if asked is not None and asked["answer"] != "approved":
+        return f"{asked['answer']}: {asked.get('reason', 'for a person to approve or reject')}"
+    return str(record["verdict"] if checks is None or checks["passed"] else checks["reason"])
+
+
+@app.command(epilog=example("retrim reproduce 1 --prove"))
+def reproduce(
+    version: Version,
+    prove: Annotated[
+        bool,
+        typer.Option(
+            "--prove", help="From raw data, without any cache, in an environment built from the recorded lock."
+        ),
+    ] = False,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="With --prove: its champion first, that one's, and so on to version 1.")
+    ] = False,
+    skip_proved: Annotated[
+        bool, typer.Option("--skip-proved", help="With --chain: leave out those that were proved here before.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rebuild a version; say whether it is identical.
+
+    In a fresh room. Ends with exit code 1 if anything differs, and says what. A proof ends with a signed receipt.
+    """
+    from retrim.cli import render
+    from retrim.errors import BadInputError
+    from retrim.retraining.reproduce import PERSON, prove_chain
+    from retrim.retraining.reproduce import prove_rebuild as prove_one
+    from retrim.retraining.reproduce import reproduce as op
+
+    def say(line: str) -> None:
+        if not as_json and line:
+            render.ERR.print(line, style="dim", highlight=False, markup=False)
+
+    if (chain and not prove) or (skip_proved and not chain):
+        raise BadInputError(
+            "--chain proves, and --skip-proved is for chains; write `retrim reproduce N --prove --chain`"
+        )
+    workspace, now = workspace_here(), as_time(None)
+    if not prove:
+        rebuilt = op(workspace, version, say=say)
+        record = rebuilt.as_record()
+        all_identical = rebuilt.identical
+    elif chain:
+        proof, before = prove_chain(workspace, version, skip_proved=skip_proved, now=now, say=say)
+        record = {**proof.as_record(), "ancestors": [each.as_record() for each in before]}
+        all_identical = all(each.rebuilt.identical for each in (proof, *before))
+    else:
+        proof = prove_one(workspace, version, reason=PERSON, now=now, gently=False, say=say)
+        record = {**proof.as_record(), "ancestors": []}
+        all_identical = proof.rebuilt.identical
+    if as_json:
+        render.show_json(record)
+    else:
+        for each in (*record.get("ancestors", ()), record):
+            _show_rebuilt(each, prove=prove)
+        _note_remote(workspace)
+    raise typer.Exit(0 if all_identical else 1)
+
+
+def _show_rebuilt(record: dict[str, Any], *, prove: bool) -> None:
+    from retrim.cli import render
+
+    answer = "identical" if record["identical"] else "different"
+    said = f"version {record['version']} {'proved' if prove else 'rebuilt'}: {answer}"
+    render.OUT.print(f"{said}; stages run: {', '.join(record['executed']) or 'none'}", highlight=False)
+    for difference in record["differences"]:
+        render.OUT.print(f"  {difference}", highlight=False, markup=False)
+    if prove:
+        largest = record["largest_difference"]
+        shown = "not known" if largest is None else f"{largest:g}"
+        render.OUT.print(f"  largest difference of predictions on the judged rows: {shown}", highlight=False)
+        render.OUT.print(f"  receipt: {record['receipt']}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command(epilog=example("retrim rollback --to 1 --reason 'complaints from the north'"))
+def rollback(
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the release.")],
+    by: By,
+    to: Annotated[
+        int | None, typer.Option("--to", metavar="N", parser=version_number, help="Default: the version before.")
+    ] = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an earlier version live again.
+
+    Before, its stored bundle is checked against the recorded hash, loaded in a fresh process and asked its reference
+    rows. After it nothing starts by itself, until a person says so (retrim retrain, retrim settle) or enough rows
+    have matured.
+    """
+    from retrim.cli import render
+    from retrim.release.release import rollback as op
+
+    moved = op(workspace_here(), to, by=by, reason=reason, now=past_time(now))
+    if as_json:
+        render.show_json(moved.as_record())
+    else:
+        render.OUT.print(f"version {moved.version} is live again, {moved.previous} was before", highlight=False)
+
+
+@app.command(epilog=example('cd "$(retrim room --as-of 2012-03-01)" && dvc repro'))
+def room(
+    as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="The moment the room pretends is now.")],
+    mode: Annotated[str | None, typer.Option(help="search, warm or refit; default as a run of then.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a run room to work in by hand; print its path.
+
+    As of a date: cd into it and run dvc repro.
+    """
+    from retrim.cli import render
+    from retrim.errors import UnknownNameError
+    from retrim.retraining.run_directory import open_room_by_hand
+
+    if mode not in (None, "search", "warm", "refit"):
+        raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
+    chosen: Any = mode
+    made = open_room_by_hand(workspace_here(), as_of=as_time(as_of), mode=chosen)
+    if as_json:
+        render.show_json(made.as_record())
+        return
+    for name in made.untracked:
+        render.ERR.print(f"untracked file taken along: {name}", highlight=False, markup=False)
+    print(made.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim room --as-of ...)"
+
+
+log_app = typer.Typer(help="The release log: every move of the champion, signed.")
+
+
+@app.command(epilog=example("retrim live --as-of 2012-03-01"))
+def live(
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The moment (UTC); default now.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="The same by what --now and --as-of pretended.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which version is live, or was at a moment.
+
+    As the release log has it. If moves were made with --now or --as-of, as in a replay, --at goes by the clock and
+    --as-of by the pretended moment. Ends with exit code 1 if none was live.
+    """
+    import pandas as pd
+
+    from retrim.cli import render
+    from retrim.errors import BadInputError
+    from retrim.release.versions import find_live_version as live_as_of
+    from retrim.release.versions import live_at
+
+    if at is not None and as_of is not None:
+        raise BadInputError("--at and --as-of are both given; give one: --at goes by the clock")
+    workspace = workspace_here()
+    if as_of is None:
+        found = live_at(workspace, as_time(at))
+    else:
+        found = live_as_of(workspace, before=as_time(as_of) + pd.Timedelta("1s"))
+    if as_json:
+        render.show_json(None if found is None else found.as_record())
+    elif found is None:
+        render.OUT.print("no version was live", highlight=False)
+    else:
+        since = render.moment(found.since)
+        render.OUT.print(
+            f"version {found.version}, since {since}, by {found.by}: {found.reason}", highlight=False, markup=False
+        )
+    raise typer.Exit(0 if found is not None else 1)
+
+
+@log_app.command("show", epilog=example("retrim log show"))
+def log_show(as_json: AsJson = False) -> None:
+    """List every move: which version, by which action, who, why."""
+    from retrim.cli import render
+    from retrim.release.versions import release_log
+
+    records = release_log(workspace_here())
+    if as_json:
+        render.show_json(records)
+        return
+    if not records:
+        render.OUT.print("nothing was released yet; make version 1: retrim retrain", highlight=False)
+        return
+    rows = [
+        (
+            record["sequence"],
+            render.moment(record["at"]),
+            render.moment(record["as_of"]),
+            record["version"],
+            record["action"],
+            record["by"],
+            record["digest"][:12],
+            record["reason"],
+        )
+        for record in records
+    ]
+    heads = ("row", "at", "as of", "version", "action", "by", "digest", "reason")
+    render.show_table(heads, rows, brief_last=True)
+
+
+@log_app.command("verify", epilog=example("retrim log verify"))
+def log_verify(
+    head: Annotated[
+        str | None, typer.Option("--head", metavar="HEX", help="A digest noted before, which must still be there.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that no row was changed, moved, added or taken away.
+
+    Each row is signed over the row before, and so are their count and the last of them. A copy of each row lies in git,
+    as a tag: retrim/MODEL/log/N. Ends with exit code 1 and names the first row that is not what was signed.
+    Push the tags, or note the last digest elsewhere: --head asks for it later.
+    """
+    from retrim.cli import render
+    from retrim.release.versions import verify_log
+
+    found = verify_log(workspace_here(), kept=head)
+    if as_json:
+        render.show_json(found.as_record())
+        return
+    in_git = "copies of all" if found.in_git == found.rows else f"copies of {found.in_git}"
+    last = f", {in_git} in git; the last digest is {found.head}" if found.head else ""
+    render.OUT.print(f"{found.rows} rows, as they were signed{last}", highlight=False, soft_wrap=True)
+
+
+receipt_app = typer.Typer(help="Receipts of proofs: signed records of a rebuild.")
+
+
+@receipt_app.command("verify", epilog=example("retrim receipt verify var/receipts/bike-v1-0123456789ab.json"))
+def verify(
+    file: Annotated[Path, typer.Argument(help="A receipt, as `retrim reproduce N --prove` leaves it.")],
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="KEY", help="The public key that must have signed: its text, or a file with it."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that a receipt is what was signed, and by whom.
+
+    Names the field that was changed, and ends with exit code 1 then. Without --key it must be signed with the key of
+    this workspace or one of proof.trusted_keys in params.yaml.
+    """
+    from retrim.cli import render
+    from retrim.errors import BadInputError
+    from retrim.release.versions import verify_receipt
+
+    workspace = None
+    with suppress(BadInputError):  # a receipt can be checked anywhere
+        workspace = workspace_here()
+    found = verify_receipt(workspace, file, key=key)
+    record = found.as_record()
+    if as_json:
+        render.show_json(record)
+        return
+    answer = "identical" if record["identical"] else "different"
+    at = render.moment(record["proved_at"])
+    said = f"valid: version {record['version']} of {record['model']}, {answer}, proved {at}"
+    render.OUT.print(f"{said}; signed by {found.signer[:16]} ({found.whose})", highlight=False, markup=False)
+
+
+@receipt_app.command("key", epilog=example("retrim receipt key"))
+def key(as_json: AsJson = False) -> None:
+    """Print the public key of this workspace and its fingerprint.
+
+    Receipts and exports are signed with its private half, var/keys/signing.key: made at first use, and nobody else's.
+    Whoever trusts it writes the first line under proof.trusted_keys.
+    """
+    from retrim.cli import render
+
+    public = workspace_here().keys.public
+    if as_json:
+        render.show_json({"public": str(public), "fingerprint": public.fingerprint})
+    else:
+        print(public)  # noqa: T201  so that a shell can take it
+        render.ERR.print(f"fingerprint (SHA-256): {public.fingerprint}", highlight=False)
+
+
+if TYPE_CHECKING:
+    from retrim.release.approval import ApprovalAnswer
+Why = Annotated[str, typer.Option("--reason", help="Why; it is kept with the version.")]
+
+
+@app.command(epilog=example("retrim approve 3 --reason 'looked at the slices with Ines'"))
+def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
+    """Let a version that waits for a person go live.
+
+    Where release.approval asks for it, what the gate promotes waits first. All release checks are held to again, and
+    the champion has to be the one it was judged against. Ends with exit code 1 if it does not go live, and says why.
+    Killed, it is finished by the same command. The word holds for its recipe fitted once more, too.
+    """
+    from retrim.cli import render
+    from retrim.release.approval import approve as op
+    from retrim.release.approval import refit_waiting
+
+    workspace = workspace_here()
+    answer = op(workspace, version, by=by, reason=reason, now=past_time(now))
+    _show(answer, "is live", as_json=as_json)
+    if not as_json and refit_waiting(workspace) is not None:
+        render.OUT.print("the next check fits its recipe once more, on all mature rows", highlight=False)
+
+
+@app.command(epilog=example("retrim reject 3 --reason 'the north is worse'"))
+def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
+    """Refuse a version that waits for a person.
+
+    What is live stays. The account is debited, and refusals are counted, as for one that the gate refuses.
+    Nobody's answer by the date that `retrim status` shows is a no as well.
+    """
+    from retrim.release.approval import reject as op
+
+    answer = op(workspace_here(), version, by=by, reason=reason, now=past_time(now))
+    _show(answer, "is refused", as_json=as_json)
+
+
+def _show(answer: "ApprovalAnswer", what: str, *, as_json: bool) -> None:
+    from retrim.cli import render
+
+    if as_json:
+        render.show_json(answer.as_record())
+    else:
+        render.OUT.print(f"version {answer.version} {what}: {answer.words}", highlight=False, markup=False)
+
+
+@app.command(epilog=example("retrim settle --reason 'a fair in town, over by Monday'"))
+def settle(
+    reason: Annotated[str, typer.Option("--reason", help="Why nothing has to be retrained; it is kept.")],
+    by: By,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Settle what is held, without a retraining.
+
+    A held alarm is answered until it goes quiet; one that comes up again later is a new one. Refused runs are counted
+    anew. Who, when and why is kept: retrim why. Ends with exit code 1 if nothing is held.
+    """
+    from retrim.checking.check import acknowledge as op
+    from retrim.cli import render
+
+    done = op(workspace_here(), reason=reason, by=by, now=past_time(now))
+    if as_json:
+        render.show_json(done.as_record())
+        return
+    what = f"{' and '.join(done.rules)} is answered while it stays up" if done.rules else "checks go on"
+    render.OUT.print(f"settled by {done.by}: {what}", highlight=False, markup=False)
+    render.OUT.print(f"kept as: retrim why {done.id}", highlight=False)
+
+
+@app.command("export", epilog=example("retrim export 3 --to bike-v3.tar"))
+def export(
+    version: Version,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Where to; default var/exports/<model>-v<N>.tar.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a version into one signed file.
+
+    Its bundle with verdict, lineage, lock, envelope and newest receipt, signed with the key of this workspace. The
+    same version in the same state gives the same bytes. Prove it before, so that a receipt goes along.
+    """
+    from retrim.cli import render
+    from retrim.retraining.exchange import export as op
+
+    made = op(workspace_here(), version, to=to)
+    if as_json:
+        render.show_json(made.as_record())
+        return
+    proved = "with a receipt" if made.proved else "without a receipt: prove it before with `retrim reproduce N --prove`"
+    render.OUT.print(f"version {version} exported, {proved}", highlight=False, markup=False)
+    print(made.file)  # noqa: T201  so that a shell can take it
+
+
+@app.command("import", epilog=example("retrim import bike-v3.tar"))
+def import_(
+    file: Annotated[Path, typer.Argument(help="A file that `retrim export` wrote in another workspace.")],
+    by: By,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why you approve it, where release.approval asks a person.")
+    ] = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take in a version that another workspace exported.
+
+    Its key must stand under proof.trusted_keys in params.yaml. Signature, hashes and reference rows are checked, then
+    this workspace's gate judges it on rows here that it has not seen, against the champion here. It goes live only if
+    it passes; with too few rows it is deferred, and nothing is kept. Exit code 1 unless it went live.
+    """
+    from retrim.cli import render
+    from retrim.retraining.exchange import import_version
+
+    done = import_version(workspace_here(), file, by=by, approval=reason, now=past_time(now))
+    record = done.as_record()
+    if as_json:
+        render.show_json(record)
+    else:
+        what = "" if done.version is None else f" as version {done.version}"
+        render.OUT.print(f"{done.state}{what}: {done.reason}", highlight=False, markup=False)
+        for line in (*done.environment, done.proof):
+            render.OUT.print(f"  {line}", highlight=False, markup=False)
+    raise typer.Exit(0 if done.state == "promoted" else 1)
+
+
+UNITS = ("B", "kB", "MB", "GB")
+
+
+@app.command(epilog=example("retrim gc --dry-run"))
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; remove nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what no version needs.
+
+    Rooms of runs that are over, trial logs, environments of no version's lock, MLflow's runs that failed, and what
+    no version, branch, tag or room names in the DVC cache. What any version needs to be rebuilt stays, and so do the
+    landing zone and the store. Refused while a run or a rebuild is going on.
+    """
+    from retrim.cli import render
+    from retrim.retraining.gc import prune
+
+    record = prune(workspace_here(), dry=dry_run, now=as_time(None)).as_record()
+    if as_json:
+        render.show_json(record)
+        return
+    for title, pieces in (("Would go" if dry_run else "Removed", record["removed"]), ("Kept", record["kept"])):
+        groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
+        for piece in pieces:
+            groups.setdefault((piece["what"], piece["why"]), []).append((piece["name"], piece["bytes"]))
+        rows = [
+            (what, found[0][0] if len(found) == 1 else len(found), _size(sum(size for _, size in found)), why)
+            for (what, why), found in groups.items()
+        ]
+        if rows:
+            render.show_table(("what", "which or how many", "size", "why"), rows, title=title, brief_last=True)
+    word = "would be freed" if dry_run else "freed"
+    render.OUT.print(f"\n{_size(record['freed'])} {word}", highlight=False)
+
+
+def _size(count: float) -> str:
+    place = 0
+    while count >= 1000 and place < len(UNITS) - 1:
+        count, place = count / 1000, place + 1
+    return f"{count:.1f} {UNITS[place]}" if place else f"{count:.0f} {UNITS[0]}"

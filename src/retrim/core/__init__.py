@@ -1,1 +1,0 @@
-"""Pure: frames, numbers and frozen records. No disk, clock, network or vendor."""

@@ -1,1 +1,0 @@
-"""Fairness: error rates by declared groups, what a model owes to each, and columns that no model may see."""

@@ -1,1 +1,0 @@
-"""A replay beside history: the same moments decided under other settings, what that cost, and why it differs."""

@@ -1,0 +1,339 @@
+"""The price of a retraining: what it costs in money, as a gain in mean loss that pays for it.
+
+The account: what retraining would have saved so far, in mean loss times checks, never below zero.
+
+What a model has cost up to a check: loss, retrainings, and probes, in mean loss times checks.
+
+The reference band: what the champion's mean loss over a window does while nothing has changed.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from retrim.stats.plugins import SettingsSection
+
+
+class MoneyParams(SettingsSection):
+    """What a retraining costs, and what loss costs."""
+
+    cost: float = Field(gt=0, description="of one retraining: compute, review, churn, in `currency`")
+    per_unit: float = Field(gt=0, description="what one unit of mean loss over one usual check's rows costs")
+    currency: str = Field(min_length=1, description="such as EUR")
+
+    @property
+    def price(self) -> float:
+        """The gain in mean loss that, held for one usual check, is worth one retraining."""
+        return self.cost / self.per_unit
+
+    def worth(self, loss: float) -> float:
+        """What an amount in mean loss times checks, such as the account, is worth."""
+        return loss * self.per_unit
+
+
+@dataclass(frozen=True)
+class RetrainingCost:
+    """A price in money and in the loss.
+
+    Args:
+        money: What it was worked out from.
+        loss: Name of the loss.
+        first_loss: Version 1's mean loss on the rows it was judged on; None before it.
+    """
+
+    money: MoneyParams
+    loss: str
+    first_loss: float | None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines for `params.yaml`, under `account`."""
+        money = self.money
+        return (
+            f"price: {price_figure(money.price)}",
+            "price_unit: loss",
+            (
+                f"money: {{cost: {price_figure(money.cost)}, per_unit: {price_figure(money.per_unit)}, "
+                f"currency: {money.currency}}}"
+            ),
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The price said aloud."""
+        money, price = self.money, self.money.price
+        said = (
+            f"A retraining at {money.cost:.6g} {money.currency} pays once mean {self.loss} is smaller by {price:.4g} "
+            f"for one usual check, or by {price / 10:.4g} for ten of them"
+        )
+        if self.first_loss is None:
+            return f"{said}."
+        return f"{said}; version 1 was judged with {self.first_loss:.4g}, so that is {self.first_losses:.4g} times it."
+
+    @property
+    def first_losses(self) -> float | None:
+        """The price as a multiple of version 1's loss; None before it, or where that is 0."""
+        return self.money.price / self.first_loss if self.first_loss else None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "price": self.money.price,
+            "loss": self.loss,
+            "first_losses": self.first_losses,
+            "cost": self.money.cost,
+            "per_unit": self.money.per_unit,
+            "currency": self.money.currency,
+            "sentence": self.sentence,
+            "lines": list(self.lines),
+        }
+
+
+def price_figure(value: float) -> str:
+    """A number as params.yaml has it: the digits it needs to be read back near enough, at most 6."""
+    text = f"{value:.6g}"
+    if "e" not in text:
+        return text
+    if value >= 1:
+        return f"{float(text):.0f}"
+    digits, power = text.split("e")
+    return f"{digits if '.' in digits else digits + '.0'}e{power}"  # without the point YAML reads text
+
+
+NEWEST = 3  # deposits that tell what the next will be like: one alone is noise, many are the past
+ROUNDED = 1e-3  # how far a written price may be from what the money says
+
+
+class GainParams(SettingsSection):
+    """What retraining would have saved so far, against what it costs."""
+
+    price: float = Field(gt=0, description="the gain in mean loss that pays for one retraining in one check")
+    price_unit: Literal["loss", "first_loss"] = Field(description="units of the loss, or of version 1's judging loss")
+    usual_rows: int = Field(ge=1, description="rows of a usual check")
+    errors: float = Field(ge=0, description="standard errors of itself that the account must also exceed")
+    ahead: float = Field(ge=0, description="checks like the newest ones that are added before it is held to the price")
+    money: MoneyParams | None = Field(description="what the price was worked out from, by `retrim price`; or null")
+
+    @model_validator(mode="after")
+    def _agrees_with_money(self) -> "GainParams":
+        if self.money is None:
+            return self
+        wanted = self.money.price
+        if self.price_unit != "loss" or abs(self.price - wanted) > ROUNDED * wanted:
+            raise ValueError(
+                f"price {self.price:g} in the unit {self.price_unit} is not what money says, {price_figure(wanted)} "
+                f"in the unit loss; write `price: {price_figure(wanted)}` and `price_unit: loss`, or `money: null`"
+            )
+        return self
+
+    def price_in_loss(self, first_loss: float) -> float:
+        """The price in units of the loss.
+
+        Args:
+            first_loss: Version 1's mean loss on the rows it was judged on.
+        """
+        return self.price * first_loss if self.price_unit == "first_loss" else self.price
+
+
+@dataclass(frozen=True)
+class AccumulatedGain:
+    """A balance in mean loss times checks, 0 or more, and its variance.
+
+    The sum of gains since it was last empty; a sum that falls below zero starts anew.
+
+    Args:
+        balance: The sum.
+        variance: Of the sum.
+        recent: Its newest deposits, at most 3, oldest first; of each at most what a usual check's rows put in.
+
+    Source:
+        Page (1954), Continuous inspection schemes, Biometrika 41: the same sum, never below zero.
+    """
+
+    balance: float
+    variance: float
+    recent: tuple[float, ...] = ()
+
+    @property
+    def error(self) -> float:
+        """Standard error of the balance."""
+        return float(self.variance**0.5)
+
+    def deposit(self, gain: float, *, error: float, share: float) -> "AccumulatedGain":
+        """The account after a window.
+
+        Args:
+            gain: Mean of champion loss minus probe loss over the window's rows.
+            error: Standard error of that mean.
+            share: Rows of the window divided by rows of a usual check.
+        """
+        balance = self.balance + gain * share
+        if balance <= 0:
+            return EMPTY
+        recent = (*self.recent, gain * min(share, 1.0))[-NEWEST:]  # of one check, also where rows of several came in
+        return AccumulatedGain(balance, self.variance + (error * share) ** 2, recent)
+
+    def debit(self, price: float) -> "AccumulatedGain":
+        """The account after a refusal, which costs the price of a retraining and gives nothing."""
+        return replace(self, balance=self.balance - price) if self.balance > price else EMPTY
+
+    def expected(self, ahead: float) -> float:
+        """The balance after `ahead` more checks like the newest: what waiting that long for proof would let slip."""
+        usual = sum(self.recent) / len(self.recent) if self.recent else 0.0
+        return self.balance + ahead * max(usual, 0.0)
+
+    def pays(self, price: float, *, errors: float, ahead: float) -> bool:
+        """Whether what is expected exceeds the price, and the balance `errors` of its own standard errors."""
+        return self.expected(ahead) > price and self.balance > errors * self.error
+
+    def as_record(self) -> dict[str, Any]:
+        return {"balance": self.balance, "variance": self.variance, "recent": list(self.recent)}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "AccumulatedGain":
+        return cls(record["balance"], record["variance"], tuple(record.get("recent", ())))
+
+
+EMPTY = AccumulatedGain(0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class LifeTotals:
+    """Sums since the first version went live.
+
+    Args:
+        checks: Checks that measured a loss.
+        loss: Mean loss times the window's rows over those of a usual check, added up.
+        retrainings: Runs that were promoted or refused after the first version.
+        retrainings_cost: Their prices, and those of the second fits.
+        probes: Checks that probed.
+        probes_cost: What those cost.
+        refits: Promoted recipes after the first version that were fitted once more.
+    """
+
+    checks: int
+    loss: float
+    retrainings: int
+    retrainings_cost: float
+    probes: int
+    probes_cost: float
+    refits: int = 0
+
+    @property
+    def without_probes(self) -> float:
+        """Loss and retrainings."""
+        return self.loss + self.retrainings_cost
+
+    @property
+    def with_probes(self) -> float:
+        """Loss, retrainings and probes."""
+        return self.without_probes + self.probes_cost
+
+    def after(
+        self,
+        *,
+        loss: float | None,
+        share: float,
+        probe_cost: float | None,
+        retrainings: int,
+        price: float,
+        refits: int = 0,
+        refit_share: float = 0.0,
+    ) -> "LifeTotals":
+        """The sums after one more check.
+
+        Args:
+            loss: Mean loss it measured; None if it measured none.
+            share: Rows of its window divided by rows of a usual check.
+            probe_cost: What its probe cost; None if it did not probe.
+            retrainings: How many there have been in all by now.
+            price: Of those that are new.
+            refits: How many promoted recipes have been fitted once more in all by now.
+            refit_share: What each that is new costs, as a share of the price.
+        """
+        return LifeTotals(
+            checks=self.checks + (loss is not None),
+            loss=self.loss + (0.0 if loss is None else loss * share),
+            retrainings=retrainings,
+            retrainings_cost=self.retrainings_cost
+            + price * (retrainings - self.retrainings + refit_share * (refits - self.refits)),
+            probes=self.probes + (probe_cost is not None),
+            probes_cost=self.probes_cost + (probe_cost or 0.0),
+            refits=refits,
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        sums = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**sums, "without_probes": self.without_probes, "with_probes": self.with_probes}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "LifeTotals":
+        return cls(**{name: record.get(name, 0) for name in cls.__dataclass_fields__})  # before there were refits
+
+
+NOTHING = LifeTotals(0, 0.0, 0, 0.0, 0, 0.0)
+
+LEAST_BLOCKS = 4  # of the reference: with fewer its spread is not known
+
+
+class BandParams(SettingsSection):
+    """How far above the reference band a loss has to be."""
+
+    unit: Literal["iqr", "sd"] = Field(description="the band's interquartile range, or its standard deviation")
+    reach: float = Field(gt=0, description="units above the middle of the band at which its top lies")
+
+
+@dataclass(frozen=True)
+class Band:
+    """Mean losses of windows drawn from the rows that judged the champion.
+
+    Args:
+        centre: Mean loss on those rows.
+        iqr: Interquartile range of the mean of a window of the current length, the centre's own noise included.
+        sd: Its standard deviation.
+    """
+
+    centre: float
+    iqr: float
+    sd: float
+
+    def top(self, params: BandParams) -> float:
+        """The loss above which a window lies outside."""
+        return self.centre + params.reach * (self.iqr if params.unit == "iqr" else self.sd)
+
+    def as_record(self) -> dict[str, Any]:
+        return {"centre": self.centre, "iqr": self.iqr, "sd": self.sd}
+
+
+def reference_band(losses: np.ndarray, *, rows: int, block_rows: int, draws: int, seed: int) -> Band | None:
+    """The band for a window of `rows` rows, from the champion's losses on the rows that judged it.
+
+    Both means are drawn: that of the window, and that of the reference, which is a sample too.
+
+    Args:
+        losses: One a row, in time order, shape (n,).
+        rows: Of the current window, 1 or more.
+        block_rows: Rows that belong together.
+        draws: Bootstrap draws.
+        seed: Same seed, same band.
+
+    Returns:
+        None where the reference has fewer than 4 blocks.
+
+    Source:
+        Politis and Romano (1992), A circular block-resampling procedure for stationary data.
+    """
+    n = len(losses)
+    if n < LEAST_BLOCKS * block_rows:
+        return None
+    sums = np.concatenate([[0.0], np.cumsum(np.concatenate([losses, losses[:block_rows]]))])
+    drawn = np.random.default_rng(seed)
+
+    def means(length: int) -> np.ndarray:
+        starts = drawn.integers(0, n, size=(draws, -(-length // block_rows)))
+        return np.asarray((sums[starts + block_rows] - sums[starts]).mean(axis=1) / block_rows)
+
+    apart = means(rows) - means(n)
+    low, high = np.quantile(apart, [0.25, 0.75])
+    return Band(centre=float(losses.mean()), iqr=float(high - low), sd=float(apart.std(ddof=1)))

@@ -1,0 +1,188 @@
+"""Evidence from the history of checks and runs: what the store, a replay or a backtest knows, put together alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+TIMETABLE = "schedule"  # a rule whose alarm never goes quiet by itself
+RUN_STATES = ("running", "crashed", "failed", "unpushed", "deferred", "waiting", "promoted", "refused", "restored")
+UNFINISHED = ("running", "crashed", "unpushed")
+"""States of a run that goes on, or is taken up again by whoever comes next."""
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run: as of when, how it stands (one of `RUN_STATES`), the rules that started it.
+
+    One that was refused because a former champion won is `restored`: it ends a row of refusals.
+
+    Args:
+        id: Its name.
+        as_of: The moment it pretended was now.
+        state: How it stands or ended.
+        rules: Rules that started it; empty for a person's and for version 1.
+        until: When a deferred one is to be tried again; None where that cannot be said.
+        changed: Of a deferred one: whether rows, labels or settings have changed since.
+        answered: When a person answered for its version; None where none was asked.
+    """
+
+    id: str
+    as_of: pd.Timestamp
+    state: str
+    rules: tuple[str, ...]
+    until: pd.Timestamp | None
+    changed: bool = False
+    answered: pd.Timestamp | None = None
+
+    @property
+    def over(self) -> pd.Timestamp:
+        """When it counts as ended: a person's answer, or the moment that it pretended was now."""
+        return self.as_of if self.answered is None else max(self.as_of, self.answered)
+
+
+@dataclass(frozen=True)
+class Deferral:
+    """A deferred run that waits to be tried again.
+
+    Args:
+        until: When there will be rows enough; None where that cannot be said.
+        rules: Rules that started it.
+        changed: Whether rows, labels or settings have changed since: then it is tried again at once.
+    """
+
+    until: pd.Timestamp | None
+    rules: tuple[str, ...]
+    changed: bool
+
+
+@dataclass(frozen=True)
+class PastCheck:
+    """A check: when, on which version, and what it left behind.
+
+    Args:
+        as_of: When.
+        champion: The live version.
+        drifted: Columns over a threshold; None where there were too few rows to look at.
+        held: Rules whose alarm it left to a person.
+        settled: Rules whose alarm a person had settled before, and that was still up.
+        balance: What the account held after it.
+        price: Of a retraining then.
+    """
+
+    as_of: pd.Timestamp
+    champion: int | None
+    drifted: tuple[str, ...] | None
+    held: tuple[str, ...]
+    settled: tuple[str, ...] = ()
+    balance: float = 0.0
+    price: float = 0.0
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """A person's word that what was held needs no run: when, and the rules whose alarm was up and is answered by it."""
+
+    at: pd.Timestamp
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CheckHistory:
+    """All that went before a check, each in time order.
+
+    Args:
+        runs: Of every state.
+        checks: Those before.
+        asked: As-of dates of the runs that a person asked for.
+        settled: What a person settled without a run, in time order.
+    """
+
+    runs: Sequence[PastRun]
+    checks: Sequence[PastCheck]
+    asked: Sequence[pd.Timestamp]
+    settled: Sequence[Acknowledgement] = ()
+
+
+def summarise_checks(past: CheckHistory, *, champion: int | None, drifted: tuple[str, ...] | None) -> dict[str, Any]:
+    """The fields of `Evidence` that follow from the past and from what this check found.
+
+    Args:
+        past: What went before.
+        champion: The live version at this check.
+        drifted: Columns over a threshold at this check; None where it had too few rows to look at.
+    """
+    over = [run for run in past.runs if run.state in ("promoted", "refused", "restored", "deferred")]
+    ended = [run for run in over if run.state != "deferred"]
+    going_on = [run.id for run in past.runs if run.state in UNFINISHED]
+    asking = [run.id for run in past.runs if run.state == "waiting"]
+    waits = over[-1] if over and over[-1].state == "deferred" else None
+    same = [check.drifted for check in past.checks if check.champion == champion and check.drifted is not None]
+    looked = same if drifted is None else [*same, drifted]
+    since = None
+    if ended:
+        since = 1 + sum(check.as_of > ended[-1].as_of for check in past.checks)
+    return {
+        "drifted": tuple(looked),
+        "looked": drifted is not None,
+        "last_run": ended[-1].as_of if ended else None,
+        "checks_since_run": since,
+        "promoted_by": ended[-1].rules if ended and ended[-1].state == "promoted" else (),
+        "refusals": _refusals([run for run in ended if not any(each.at >= run.as_of for each in past.settled)]),
+        "deferral": None if waits is None else Deferral(waits.until, waits.rules, waits.changed),
+        "going_on": going_on[-1] if going_on else None,
+        "waiting": asking[-1] if asking else None,
+        "held": _held(past),
+        "settled": _settled(past, champion),
+        "timetable_settled": max((each.at for each in past.settled if TIMETABLE in each.rules), default=None),
+        "spent": _spent(past),
+        "lowest": _lowest(past, ended),
+    }
+
+
+def _spent(past: CheckHistory) -> tuple[int, ...]:
+    """How many checks ago each run was that was paid for, oldest first; the one that is made now counts."""
+    paid = (run.as_of for run in past.runs if run.state != "deferred")
+    return tuple(1 + sum(check.as_of > moment for check in past.checks) for moment in sorted(paid))
+
+
+def _lowest(past: CheckHistory, ended: Sequence[PastRun]) -> float | None:
+    """The least that the account has held since the last refusal, its debit taken; None where no check is known."""
+    refused = [run.over for run in ended if run.state == "refused"]
+    before = [check for check in past.checks if refused and check.as_of <= refused[-1]]
+    if not before:
+        return None
+    since = [check.balance for check in past.checks if check.as_of > refused[-1]]
+    return min([max(before[-1].balance - before[-1].price, 0.0), *since])
+
+
+def _refusals(ended: Sequence[PastRun]) -> int:
+    """How many runs were refused one after the other, up to now."""
+    count = 0
+    for run in reversed(ended):
+        if run.state != "refused":
+            break
+        count += 1
+    return count
+
+
+def _held(past: CheckHistory) -> tuple[str, ...]:
+    """The rules that the newest check left to a person, unless one has asked for a run or settled them since."""
+    if not past.checks:
+        return ()
+    newest = past.checks[-1]
+    answers = (*past.asked, *(each.at for each in past.settled))
+    return () if any(at >= newest.as_of for at in answers) else newest.held
+
+
+def _settled(past: CheckHistory, champion: int | None) -> tuple[str, ...]:
+    """The rules whose alarm a person has settled: it is answered until it goes quiet, or another version is live.
+
+    The timetable is not among them: it is counted anew from the settlement, and is due again in its time.
+    """
+    if not past.checks or past.checks[-1].champion != champion:
+        return ()
+    newest = past.checks[-1]
+    since = [rule for each in past.settled if each.at >= newest.as_of for rule in each.rules]
+    return tuple(sorted({*newest.settled, *since} - {TIMETABLE}))

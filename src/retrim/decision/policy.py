@@ -1,0 +1,370 @@
+"""The section `policy` of params.yaml: how a policy is tried on the history.
+
+History cut for a policy backtest: a first part, then windows, each in blocks for the probe and in cells of rows.
+
+A *cell* is the finest part whose losses are kept: the blocks that a probe judges one by
+one, and the parts whose means give a reading its standard error, are both unions of cells.
+
+The fits behind a loss matrix: one a training window and block, scored on everything that came later.
+
+The loss matrix: what a model made before each window would have lost on every later one, and what a probe reads.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from retrim.decision.probe import ProbeResult
+from retrim.errors import RefusedError
+from retrim.features.fitted import StepParams
+from retrim.features.view import FeatureView
+from retrim.stats.bootstrap import error_parts, mean_error
+from retrim.stats.metrics import row_losses
+from retrim.stats.plugins import SettingsSection
+from retrim.stats.windows import past_of
+from retrim.table.data import DataParams
+from retrim.training.recipe import Recipe, WindowKind, fit_recipe, training_rows
+
+
+class PolicyParams(SettingsSection):
+    """How policies are tried on the history that has landed."""
+
+    windows: int = Field(ge=5, description="windows after the first part: each stands for a check")
+    first: float = Field(gt=0, lt=1, description="share of the rows that the first model is made from")
+    by: Literal["rows", "time"] = Field(description="windows of equal rows, or of equal time")
+    prices: tuple[float, ...] = Field(description="the account is also tried at so many times account.price")
+    deployment_delay: int = Field(ge=0, description="windows between a decision and its model being live")
+    draws: int = Field(ge=100, description="bootstrap draws of the recommendation's interval")
+    block: int = Field(ge=1, description="windows that belong together in the bootstrap")
+    seed: int = Field(ge=0)
+
+
+@dataclass(frozen=True)
+class WindowCuts:
+    """Where windows, blocks and cells begin, as row numbers of a table in total order.
+
+    Args:
+        blocks: Blocks of each window.
+        starts: First row of every block, shape (windows * blocks,). The first is the end of the first part.
+        cells: First row of every cell, and the end of the table, shape (cells + 1,).
+        window: Window of each cell, shape (cells,).
+        block: Block of each cell within its window, shape (cells,).
+        part: Part of each cell within its window, as the standard error takes rows together, shape (cells,).
+    """
+
+    blocks: int
+    starts: np.ndarray
+    cells: np.ndarray
+    window: np.ndarray
+    block: np.ndarray
+    part: np.ndarray
+
+    @property
+    def windows(self) -> int:
+        return len(self.starts) // self.blocks
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of each cell, shape (cells,)."""
+        return np.diff(self.cells)
+
+    def first_cell(self, origin: int) -> int:
+        """The cell that begins where block `origin`, counted through all windows, begins."""
+        return int(np.searchsorted(self.cells, self.starts[origin]))
+
+
+def equal_rows(n: int, *, first: int, windows: int) -> np.ndarray:
+    """Edges of `windows` windows of nearly equal rows after the first `first` rows, shape (windows + 1,)."""
+    return np.asarray(first + np.round(np.arange(windows + 1) * (n - first) / windows), dtype="int64")
+
+
+def equal_spans(event: pd.Series, *, first: int, windows: int) -> np.ndarray:
+    """Edges of windows of equal time after the first `first` rows; a window without rows is left out.
+
+    Args:
+        event: Event time of each row in total order, shape (n,).
+        first: Rows of the first part.
+        windows: Windows wanted.
+
+    Returns:
+        Row numbers, ascending, shape (windows + 1,) or fewer.
+    """
+    start, end = event.iloc[first], event.iloc[-1]
+    moments = [start + (end - start) * number / windows for number in range(1, windows)]
+    inner = np.searchsorted(
+        event.to_numpy(), pd.DatetimeIndex(moments, tz=start.tz).to_numpy().astype(event.to_numpy().dtype)
+    )
+    return np.unique(np.concatenate([[first], inner, [len(event)]])).astype("int64")
+
+
+def cut(edges: np.ndarray, *, blocks: int, block_rows: int) -> WindowCuts:
+    """Windows between `edges`, each cut into blocks and cells.
+
+    Args:
+        edges: First row of each window, and the end of the table, ascending, shape (windows + 1,).
+        blocks: Blocks of each window.
+        block_rows: Rows that belong together when an error is computed.
+
+    Raises:
+        RefusedError: A window has fewer rows than blocks.
+    """
+    starts: list[int] = []
+    cells: list[int] = []
+    labels: list[tuple[int, int, int]] = []
+    for number, (begin, end) in enumerate(pairwise(edges)):
+        n = int(end - begin)
+        if n < blocks:
+            raise RefusedError(
+                f"window {number + 1} has {n} rows, fewer than its {blocks} blocks; ask for fewer windows"
+            )
+        by_block = _starts(np.array_split(np.arange(n), blocks))
+        by_part = _starts(error_parts(n, block_rows=block_rows))
+        fine = np.union1d(by_block, by_part)
+        starts.extend(int(begin + at) for at in by_block)
+        cells.extend(int(begin + at) for at in fine)
+        block = np.searchsorted(by_block, fine, side="right") - 1
+        part = np.searchsorted(by_part, fine, side="right") - 1
+        labels.extend((number, int(b), int(p)) for b, p in zip(block, part, strict=True))
+    window, block, part = np.array(labels, dtype="int64").T
+    return WindowCuts(blocks, np.array(starts), np.array([*cells, int(edges[-1])]), window, block, part)
+
+
+def _starts(parts: list[np.ndarray]) -> np.ndarray:
+    return np.array([part[0] for part in parts])
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """One fit: the training window, and the block (counted through all windows) that it is made just before."""
+
+    kind: WindowKind
+    origin: int
+
+
+@dataclass(frozen=True)
+class FitLosses:
+    """What a fit lost on the cells after its origin.
+
+    Args:
+        job: Which fit.
+        sums: Loss summed over the rows of each cell from the origin's on, in order.
+        fitted_rows: Rows it was fitted on.
+    """
+
+    job: FitJob
+    sums: np.ndarray
+    fitted_rows: int
+
+
+def jobs(cut: WindowCuts, kinds: tuple[WindowKind, ...]) -> list[FitJob]:
+    """Every fit that the matrix needs, those before whole windows first."""
+    origins = sorted(range(len(cut.starts)), key=lambda origin: (origin % cut.blocks != 0, origin))
+    return [FitJob(kind, origin) for origin in origins for kind in kinds]
+
+
+def score_job(
+    job: FitJob,
+    table: pd.DataFrame,
+    cut: WindowCuts,
+    recipe: Recipe,
+    data: DataParams,
+    steps: Sequence[StepParams] = (),
+    *,
+    sliding_rows: int,
+    threads: int,
+    at_event: bool = False,
+    known: np.ndarray | None = None,
+) -> FitLosses:
+    """Fits the recipe on what was due before the job's origin, and scores it on every later row.
+
+    Args:
+        job: Which fit.
+        table: Mature rows in total order with `_event` and `_due`.
+        cut: Windows, blocks and cells of the table.
+        recipe: What is fitted, each time on other rows.
+        data: What the table is; the view is learned anew, as a retraining would.
+        steps: What prepares the features, learned anew likewise.
+        sliding_rows: Rows of a sliding training window.
+        threads: Of the fit; changes no result.
+        at_event: Whether labels count as known at their event, as where a delay in windows keeps the fits back. Steps
+            go by when they were due all the same.
+        known: The first block before which a fit may know each row, shape (n,); None: labels come with their rows.
+    """
+    start = int(cut.starts[job.origin])
+    past = past_of(table["_event"], table["_event" if at_event else "_due"], start)
+    if known is not None:
+        past = past[known[past] <= job.origin]
+    take = training_rows(past, job.kind, sliding_rows=sliding_rows)
+    # All the past, as a run does, whatever the window.
+    view = FeatureView.learn(table.iloc[past], data, steps)
+    model = fit_recipe(recipe, view, table, take=take, past=past, threads=threads)
+    later = table.iloc[start:]
+    losses = row_losses(recipe.loss, view.actual(later), model.predict(view.matrix(later)))
+    begins = cut.cells[cut.first_cell(job.origin) : -1] - start
+    return FitLosses(job, np.add.reduceat(losses, begins), len(take))
+
+
+@dataclass(frozen=True)
+class PolicyDelays:
+    """What keeps a model behind, in windows.
+
+    Args:
+        labels: Windows between the end of one and the moment its labels are known.
+        deployment: Windows between a decision and its model being live.
+        held_back: Windows kept back from training for the gate, beyond the labels.
+    """
+
+    labels: int
+    deployment: int
+    held_back: int
+
+    @property
+    def age(self) -> int:
+        """Windows between the moment of a decision and the newest row its model may be trained on."""
+        return self.labels + self.held_back
+
+
+@dataclass(frozen=True)
+class LossMatrix:
+    """Losses of every fit on every later cell.
+
+    Model `i` is made `back` blocks before window `i`, counted from 0: the first is made from the first part alone.
+
+    Args:
+        kinds: Training windows.
+        cut: Windows, blocks and cells.
+        sums: Loss summed over each cell's rows; NaN before a fit's origin; shape (kinds, windows * blocks, cells).
+        fitted_rows: Rows each fit was made from, shape (kinds, windows * blocks).
+        usual_rows: Rows of a usual check: a window of n rows counts n / usual_rows.
+        back: Blocks before a window that its model leaves out, for the gate to judge it on.
+    """
+
+    kinds: tuple[WindowKind, ...]
+    cut: WindowCuts
+    sums: np.ndarray
+    fitted_rows: np.ndarray
+    usual_rows: float
+    back: int
+
+    @classmethod
+    def of(
+        cls,
+        kinds: tuple[WindowKind, ...],
+        cut: WindowCuts,
+        scored: Iterable[FitLosses],
+        *,
+        usual_rows: float,
+        back: int,
+    ) -> "LossMatrix":
+        """The matrix of all jobs of `cut`, in any order.
+
+        Raises:
+            ValueError: A fit is missing.
+        """
+        sums = np.full((len(kinds), len(cut.starts), len(cut.window)), np.nan)
+        fitted = np.zeros((len(kinds), len(cut.starts)), dtype="int64")
+        for each in scored:
+            place = kinds.index(each.job.kind)
+            sums[place, each.job.origin, cut.first_cell(each.job.origin) :] = each.sums
+            fitted[place, each.job.origin] = each.fitted_rows
+        if not np.isfinite(sums[:, :, -1]).all():
+            raise ValueError("a fit of the loss matrix is missing")
+        return cls(kinds, cut, sums, fitted, usual_rows, back)
+
+    @property
+    def windows(self) -> int:
+        return self.cut.windows
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Rows of each window, shape (windows,)."""
+        return np.bincount(self.cut.window, weights=self.cut.rows)
+
+    @property
+    def share(self) -> np.ndarray:
+        """Usual checks that each window counts for, shape (windows,)."""
+        return self.rows / self.usual_rows
+
+    def origin(self, model: int) -> int:
+        """The block, counted through all windows, that a model's training rows end before."""
+        return max(model * self.cut.blocks - self.back, 0)
+
+    @property
+    def origins(self) -> np.ndarray:
+        """That of every model, shape (windows,)."""
+        return np.maximum(np.arange(self.windows) * self.cut.blocks - self.back, 0)
+
+    @cached_property
+    def totals(self) -> np.ndarray:
+        """Mean loss times share of model i on window j, shape (kinds, windows, windows); NaN where j is before i."""
+        begins = np.searchsorted(self.cut.window, np.arange(self.windows))
+        by_window = np.add.reduceat(self.sums[:, self.origins], begins, axis=2)
+        return np.asarray(by_window / self.usual_rows)
+
+    def part(self, first: int, last: int) -> "LossMatrix":
+        """The windows `[first, last)` as a history of their own: its first model is the one made before `first`."""
+        kept = np.flatnonzero((self.cut.window >= first) & (self.cut.window < last))
+        blocks = slice(first * self.cut.blocks, last * self.cut.blocks)
+        inner = WindowCuts(
+            blocks=self.cut.blocks,
+            starts=self.cut.starts[blocks],
+            cells=self.cut.cells[kept[0] : kept[-1] + 2],
+            window=self.cut.window[kept] - first,
+            block=self.cut.block[kept],
+            part=self.cut.part[kept],
+        )
+        fitted = self.fitted_rows[:, blocks]
+        return LossMatrix(self.kinds, inner, self.sums[:, blocks, kept], fitted, self.usual_rows, self.back)
+
+    def probe_sums(self, window: int, kind: int, *, labels: int, blocks: int) -> np.ndarray:
+        """What a probe of a window loses in each of its cells, each block judged by a fit on what was due before it.
+
+        Args:
+            window: Newest window whose labels are known.
+            kind: Place of the training window.
+            labels: Windows until labels are known: the fit that judges a block is as many windows older than it.
+            blocks: Blocks of the probe, at most those of the cut.
+        """
+        cells = np.flatnonzero(self.cut.window == window)
+        fits = self.cut.block[cells] * blocks // self.cut.blocks * self.cut.blocks // blocks
+        origins = np.maximum((window - labels) * self.cut.blocks + fits, 0)
+        return np.asarray(self.sums[kind, origins, cells])
+
+    def model_sums(self, window: int, kind: int, model: int) -> np.ndarray:
+        """What model `model` loses in each cell of a window that is not before it."""
+        return np.asarray(self.sums[kind, self.origin(model), self.cut.window == window])
+
+    def mean_loss(self, model: int, kind: int, window: int) -> float:
+        """Mean loss of a model on the rows of a window that is not before it."""
+        return float(self.totals[kind, model, window] / self.share[window])
+
+    def part_means(self, model: int, kind: int, window: int) -> np.ndarray:
+        """Mean losses of a model on the parts of a window that are taken together when an error is computed."""
+        return self.means_of_parts(np.flatnonzero(self.cut.window == window), self.model_sums(window, kind, model))
+
+    def means_of_parts(self, cells: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """The same from losses summed over each of some cells, ascending; of a part that lies in them partly, that."""
+        named = self.cut.window[cells] * len(self.cut.window) + self.cut.part[cells]
+        place = np.unique(named, return_inverse=True)[1]
+        return np.asarray(np.bincount(place, weights=sums) / np.bincount(place, weights=self.cut.rows[cells]))
+
+    def reading(self, window: int, champion: np.ndarray, probe: np.ndarray) -> ProbeResult:
+        """The reading of a window, from the sums of champion and probe in each of its cells."""
+        cells = self.cut.window == window
+        rows, part = self.cut.rows[cells], self.cut.part[cells]
+        count = int(rows.sum())
+        means = np.bincount(part, weights=champion - probe) / np.bincount(part, weights=rows)
+        return ProbeResult(
+            rows=count,
+            apart=0,
+            weight=1.0,
+            champion_loss=float(champion.sum() / count),
+            probe_loss=float(probe.sum() / count),
+            newest_error=mean_error(means, block_rows=1),
+        )

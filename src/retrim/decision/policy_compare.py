@@ -1,0 +1,753 @@
+"""The drift of every window against the rows that a model was made from, from counts alone.
+
+Drift of a window as a check sees it: by calibrated alarms, or by thresholds where none are wanted.
+
+Schedules by the calendar alone, at the same number of retrainings: what any policy has to beat.
+
+Policies side by side: what each would have cost, against the best schedule in hindsight.
+
+Which policy to switch on: chosen on the first part of the history, reported on the rest.
+
+A policy that waits for evidence and started no run on the first part cost there what never retraining did. It is not
+chosen over never for what it did on the rest; where it is the one that is switched on as shipped, it stays, if it
+ever started a run at all.
+
+The policies a backtest tries, each with the settings that switch it on.
+
+What each guard of the account costs on history: the same policy played once more without it.
+
+Policies tried on history: one loss matrix, and any number of policies read off it without another fit.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from retrim.decision.policy_play import (
+    Asks,
+    Drifted,
+    PlayedPolicy,
+    ProbeSpacing,
+    Schedule,
+    ServedModel,
+    Setting,
+    at_checks,
+    best_in_hindsight,
+    by_rules,
+    play_policy,
+)
+from retrim.decision.probe import NEEDED
+from retrim.decision.rules import TriggerParams
+from retrim.drift.alarms import LEAST_STRETCHES
+from retrim.drift.calibration import WindowCalibration, calibrate
+from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells
+from retrim.drift.findings import tests_of
+from retrim.drift.params import DriftParams
+from retrim.drift.profile import ColumnProfile, Profile, ProfileParams, score_types
+from retrim.drift.season import mean_waves
+from retrim.drift.tests import DRIFT_TESTS
+from retrim.drift.watched import watch
+from retrim.stats.bootstrap import mean_bound
+from retrim.table.data import ColumnType
+
+Over = Callable[[str, ColumnProfile, Counts, Counts], bool]
+"""Whether a column has drifted, from its counts in reference and current window."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How each column was distributed in each chunk of the history: those before the first window, then the windows'.
+
+    Args:
+        columns: Counts by column; a block of theirs is a chunk.
+        blocks: First and last event time and rows of each chunk.
+        before: Chunks before the first window.
+        parts: Chunks of a window.
+    """
+
+    columns: Mapping[str, ColumnProfile]
+    blocks: pd.DataFrame
+    before: int
+    parts: int
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of each chunk."""
+        return self.blocks["rows"].to_numpy()
+
+    def behind(self, *, model: int, sliding_rows: int | None) -> tuple[int, int]:
+        """The chunks `[first, last)` that a model was made from.
+
+        Args:
+            model: The model's place: its training rows end where this window begins.
+            sliding_rows: Rows of its training window, to whole chunks; None for all.
+        """
+        end = self.before + model * self.parts
+        if sliding_rows is None:
+            return 0, end
+        rows = np.cumsum(self.rows[:end][::-1])
+        return end - 1 - int(np.searchsorted(rows, min(sliding_rows, int(rows[-1])))), end
+
+    def of_window(self, window: int) -> tuple[int, int]:
+        """The chunks `[first, last)` of a window."""
+        first = self.before + window * self.parts
+        return first, first + self.parts
+
+    def profile(self, first: int, last: int) -> Profile:
+        """The chunks `[first, last)` as a reference, a block each."""
+        columns = {name: replace(column, counts=column.counts[first:last]) for name, column in self.columns.items()}
+        return Profile(columns, self.blocks.iloc[first:last], pd.DataFrame())
+
+    def drifted(self, over: Over, *, model: int, window: int, sliding_rows: int | None) -> tuple[str, ...]:
+        """Columns that drifted.
+
+        Args:
+            over: Asked of each column.
+            model: The model's place: its training rows end where this window begins.
+            window: The current window.
+            sliding_rows: Rows of its training window, to whole chunks; None for all.
+        """
+        behind, now = self.behind(model=model, sliding_rows=sliding_rows), self.of_window(window)
+        found = [
+            name
+            for name, column in self.columns.items()
+            if over(name, column, column.window(*behind), column.window(*now))
+        ]
+        return tuple(found)
+
+
+def count_windows(
+    rows: pd.DataFrame,
+    features: Mapping[str, ColumnType],
+    edges: np.ndarray,
+    params: ProfileParams,
+    *,
+    chunks: int,
+    parts: int,
+) -> Counted:
+    """Every column counted, in cells that are cut from the rows before the first window.
+
+    Args:
+        rows: The history in total order.
+        features: Names and types; one of type time moves with the calendar and is left out.
+        edges: First row of each window, and the end.
+        params: Cells of a column.
+        chunks: Chunks before the first window.
+        parts: Chunks of a window: as it is a run of them, their series shows how far windows stray.
+    """
+    stretches = [(0, int(edges[0]), chunks), *((int(a), int(b), parts) for a, b in pairwise(edges))]
+    cuts = [np.linspace(start, end, many + 1).round().astype("int64")[:-1] for start, end, many in stretches]
+    starts = np.concatenate([*cuts, edges[-1:]])
+    sizes = np.diff(starts)
+    event = rows["_event"]
+    last = np.maximum(starts[1:] - 1, starts[:-1])
+    blocks = pd.DataFrame({"first": event.iloc[starts[:-1]].array, "last": event.iloc[last].array, "rows": sizes})
+    chunk = np.repeat(np.arange(len(sizes)), sizes)
+    columns = {}
+    for name, kind in features.items():
+        if kind == "time":
+            continue
+        first = rows[name].iloc[: edges[0]]
+        cells: Cells
+        if kind == "category":
+            cells = CategoryCells.cut(first, levels=params.levels, buckets=params.buckets)
+        else:
+            cells = NumericCells.cut(first, cells=params.cells)
+        wide = cells.size + 1
+        counts = np.bincount(chunk * wide + cells.place(rows[name]), minlength=len(sizes) * wide)
+        kept: Literal["numeric", "categorical"] = "categorical" if kind == "category" else "numeric"
+        columns[name] = ColumnProfile(kept, cells, counts.reshape(len(sizes), wide))
+    return Counted(columns, blocks, chunks, parts)
+
+
+Looked = Callable[[int, int, int | None], tuple[str, ...]]
+"""Columns that drifted, from a model's place, a window, and the rows of its sliding training window."""
+
+
+class WindowAlarms:
+    """What the drift tests of params.yaml say of a window; calibrations are made once for each model and length.
+
+    Predictions, target and joint tests are not looked at; the features have the part of the rate that a check gives
+    them.
+
+    Args:
+        counted: The columns, window by window.
+        params: Of the drift tests.
+        every: Time between two checks.
+        task: Of the model: it says how many columns the predictions are.
+    """
+
+    def __init__(self, counted: Counted, params: DriftParams, every: pd.Timedelta, *, task: str) -> None:
+        self._counted, self._params = counted, params
+        features = len(counted.columns)
+        share = features / (features + len(params.joint.tests) + len(score_types(task)) + 1)  # 1: the target
+        self._rate = None if params.alarms is None else params.alarms.rate(every) * share
+        self._known: dict[tuple[int, int, int], WindowCalibration] = {}
+        self._seen = {
+            name: {"missing" if DRIFT_TESTS.entry(test).facts["sees"] == "missing" else "values" for test in tests}
+            for name, column in counted.columns.items()
+            for tests in [tests_of(name, column, params)]
+        }
+
+    @property
+    def rate(self) -> float | None:
+        """False alarms of all features together for each check; None where thresholds are asked."""
+        return self._rate
+
+    def __call__(self, model: int, window: int, sliding: int | None) -> tuple[str, ...]:
+        first, last = self._counted.behind(model=model, sliding_rows=sliding)
+        if self._rate is None or last - first < LEAST_STRETCHES:
+            return self._counted.drifted(self._over, model=model, window=window, sliding_rows=sliding)
+        now = slice(*self._counted.of_window(window))
+        rows = int(self._counted.rows[now].sum())
+        counts = {name: column.counts[now].sum(axis=0) for name, column in self._counted.columns.items()}
+        alarms = self._calibrated(first, last, rows).judge(
+            counts, rate=self._rate, waves=mean_waves(self._counted.blocks.iloc[now])
+        )
+        alarmed = {alarm.column for alarm in alarms if alarm.alarmed and alarm.of in self._seen[alarm.column]}
+        return tuple(name for name in self._counted.columns if name in alarmed)
+
+    def _calibrated(self, first: int, last: int, rows: int) -> WindowCalibration:
+        key = (first, last, rows)
+        if key not in self._known:
+            alarms = self._params.alarms
+            assert alarms is not None
+            watched = watch(self._counted.profile(first, last))
+            self._known[key] = calibrate(watched, rows=rows, draws=alarms.draws, seed=alarms.seed)
+        return self._known[key]
+
+    def _over(self, name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
+        tests = tests_of(name, column, self._params)
+        return any(
+            float(DRIFT_TESTS[test](reference, current, **arguments).effect) > self._params.thresholds[test]
+            for test, arguments in tests.items()
+        )
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """Costs of the periodic schedules of one number of retrainings, over their phases.
+
+    Args:
+        median: Of the phases.
+        best: The luckiest phase, which nobody knows beforehand.
+    """
+
+    median: float
+    best: float
+
+
+def phases(windows: int, count: int) -> list[tuple[int, ...]]:
+    """Every schedule of `count` checks evenly apart, one a phase; each check stands before a window after the first.
+
+    Args:
+        windows: Windows of the history, 2 or more.
+        count: Retrainings, 1 to windows - 1.
+    """
+    period = windows / count
+    found = set()
+    for shift in np.arange(0.0, period, 0.5):
+        checks = tuple(sorted({round(shift + number * period) for number in range(count)}))
+        if len(checks) == count and checks[0] >= 1 and checks[-1] < windows:
+            found.add(checks)
+    return sorted(found) or [tuple(range(windows - count, windows))]
+
+
+def periodic(setting: Setting, count: int, *, price: float) -> Periodic:
+    """What the periodic policy of `count` retrainings costs, at its median and at its best phase."""
+    if count == 0:
+        cost = play_policy(setting, at_checks(()), probes=False).cost(price)
+        return Periodic(cost, cost)
+    counted = setting.matrix.windows - setting.begin
+    costs = [
+        play_policy(setting, at_checks([setting.begin + check for check in checks]), probes=False).cost(price)
+        for checks in phases(counted, count)
+    ]
+    return Periodic(float(np.median(costs)), float(min(costs)))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy that can be tried, and the settings that switch it on.
+
+    Args:
+        name: As `retrim policy set` takes it.
+        changes: Values of params.yaml by dotted key; None for one that is shown for comparison only.
+        asks: What it asks at each check, for a history.
+        probes: Whether it needs the probe.
+        spaced: Where the probe is asked only if it could change the decision; None: at every check.
+    """
+
+    name: str
+    changes: Mapping[str, Any] | None
+    asks: Callable[[Setting], Asks]
+    probes: bool
+    spaced: ProbeSpacing | None = None
+
+    def play(self, setting: Setting) -> PlayedPolicy:
+        """What comes of it on a history."""
+        return play_policy(setting, self.asks(setting), probes=self.probes, spaced=self.spaced)
+
+
+@dataclass(frozen=True)
+class PolicyOutcome:
+    """What a policy would have cost.
+
+    Args:
+        policy: Which.
+        played: Window by window.
+        price: Of a retraining, in mean loss times checks.
+        hindsight: The best schedule under the same delays.
+        probe_cost: Price of the probe's own fits: price times their rows over those of a retraining.
+        periodic: The periodic policy of as many retrainings.
+    """
+
+    policy: Policy
+    played: PlayedPolicy
+    price: float
+    hindsight: Schedule
+    probe_cost: float
+    periodic: Periodic
+
+    @property
+    def cost(self) -> float:
+        """Loss summed over the windows and the price of each retraining, in mean loss times checks."""
+        return self.played.cost(self.price)
+
+    @property
+    def ratio(self) -> float:
+        """Cost over that of the best schedule in hindsight, the probe's own cost left out; 1 or more."""
+        return self.cost / self.hindsight.cost(self.price)
+
+    @property
+    def ratio_with_probe(self) -> float:
+        """The same with the probe's own cost."""
+        return (self.cost + self.probe_cost) / self.hindsight.cost(self.price)
+
+
+def compare_policies(
+    setting: Setting, policies: Sequence[Policy], *, price: float, fits_per_retraining: float
+) -> list[PolicyOutcome]:
+    """Every policy over one history.
+
+    Args:
+        setting: Losses, delays, training windows.
+        policies: Any number: none of them needs another fit.
+        price: Of a retraining, in mean loss times checks.
+        fits_per_retraining: Fits of one retraining for each training window: 1 is the model alone; a search has more.
+    """
+    found = best_in_hindsight(setting.totals, setting.delays, price=price)
+    calendar: dict[int, Periodic] = {}
+    outcomes = []
+    for policy in policies:
+        played = policy.play(setting)
+        if played.retrainings not in calendar:
+            calendar[played.retrainings] = periodic(setting, played.retrainings, price=price)
+        cost = price * played.probed / (usual_fit(setting) * fits_per_retraining)
+        outcomes.append(PolicyOutcome(policy, played, price, found, cost, calendar[played.retrainings]))
+    return outcomes
+
+
+def usual_fit(setting: Setting) -> float:
+    """Rows that a model of each training window is made from, on average over the windows, summed."""
+    matrix = setting.matrix
+    return float(np.mean(matrix.fitted_rows[np.ix_(list(setting.kinds), matrix.origins.tolist())], axis=1).sum())
+
+
+CHOSEN_ON = 0.6  # of the windows
+NEVER = "never"
+
+
+@dataclass(frozen=True)
+class PolicyChoice:
+    """The policy that was cheapest on the first part, and what it did on the rest, which did not choose it.
+
+    Args:
+        name: Of the policy.
+        chosen_on: Windows of the first part.
+        windows: Windows of the rest.
+        retrainings: On the rest.
+        cost: On the rest, in mean loss times checks, the probe's own left out.
+        never: Cost on the rest of the model that was live when it began.
+        hindsight: Cost on the rest of the best schedule.
+        saved: What the policy saved a window, against never retraining.
+        low: Saved at least, with 97.5 % confidence.
+        high: Saved at most, with 97.5 % confidence.
+        waited: Whether nothing was cheaper than never retraining on the first part, and the policy started no run.
+    """
+
+    name: str
+    chosen_on: int
+    windows: int
+    retrainings: int
+    cost: float
+    never: float
+    hindsight: float
+    saved: float
+    low: float
+    high: float
+    waited: bool
+
+    @property
+    def recommended(self) -> str:
+        """The policy to switch on: never retraining, where the chosen one saved nothing on the rest."""
+        return self.name if self.saved > 0 else NEVER
+
+    @property
+    def sentence(self) -> str:
+        """What to do, with the figures it rests on."""
+        first, rest = f"the first {self.chosen_on} windows", f"the last {self.windows}"
+        if self.name == NEVER:
+            could = f"the best schedule in hindsight would have cost {self.hindsight:.4g} on {rest}"
+            return f"Do not retrain: on {first} nothing was cheaper; {could}, never retraining {self.never:.4g}."
+        runs = f"{self.retrainings} retraining{'' if self.retrainings == 1 else 's'}"
+        if self.saved <= 0:
+            cost = f"{self.cost:.4g} with {runs} on {rest}, {self.never:.4g} without any"
+            return f"Do not retrain yet: {self.name} was the cheapest on {first}, and cost {cost}."
+        saved = f"saved {self.saved:.3g} a window (95 % interval {self.low:.3g} to {self.high:.3g})"
+        figures = f"{self.cost:.4g} with {runs} against {self.never:.4g} without any; it {saved}"
+        proof = "" if self.low > 0 else ", so it is not proven that it pays"
+        if self.waited:
+            why = f"on {first} nothing was cheaper than no retraining, and it started none"
+            return f"Keep {self.name}: {why}; on {rest} it cost {figures}{proof}."
+        return f"Use {self.name}, the cheapest on {first}: on {rest} it cost {figures}{proof}."
+
+
+def split_at(windows: int) -> int:
+    """Of the windows that count, those that choose; the others report."""
+    return max(min(round(windows * CHOSEN_ON), windows - 2), 1)
+
+
+def part_of(setting: Setting, first: int, last: int) -> Setting:
+    """A history of its own in which the windows `[first, last)` count, begun with the newest model that could be made.
+
+    Where labels come late it holds windows before `first` too, as far as there are any, which do not count.
+    """
+    first = max(first - setting.delays.labels, 0)
+    return Setting(
+        matrix=setting.matrix.part(first, last),
+        kinds=setting.kinds,
+        delays=setting.delays,
+        blocks=setting.blocks,
+        moments=setting.moments[first : last + 1],
+        first_window=setting.first_window + first,
+        judging=setting.judging,
+        labels_until=None if setting.labels_until is None else setting.labels_until[first : last + 1],
+    )
+
+
+def choose(
+    setting: Setting,
+    policies: Sequence[Policy],
+    *,
+    shipped: str,
+    price: float,
+    fits_per_retraining: float,
+    block: int,
+    draws: int,
+    seed: int,
+) -> PolicyChoice:
+    """The policy to recommend; of those that cost the same on the first part the one that stands first.
+
+    Args:
+        setting: The whole history, at least 3 windows that count.
+        policies: Those that may be recommended; one of them is called `never`.
+        shipped: Name of the policy that params.yaml switches on where nobody chose another.
+        price: Of a retraining, in mean loss times checks.
+        fits_per_retraining: As `compare` takes it.
+        block: Windows that belong together in the bootstrap.
+        draws: Bootstrap draws.
+        seed: Of the bootstrap.
+    """
+    n = setting.matrix.windows
+    at = setting.begin + split_at(n - setting.begin)
+    first, rest = part_of(setting, 0, at), part_of(setting, at, n)
+    outcomes = compare_policies(first, policies, price=price, fits_per_retraining=fits_per_retraining)
+    chosen: PolicyOutcome = min(outcomes, key=lambda outcome: outcome.cost)
+    waiting = next((each for each in outcomes if each.policy.name == shipped), None)
+    waited = False
+    if chosen.policy.name == NEVER and waiting is not None and not waiting.played.checks:
+        waited = bool(waiting.policy.play(rest).checks)
+        chosen = waiting if waited else chosen
+    played = chosen.policy.play(rest)
+    never = play_policy(rest, at_checks(()), probes=False)
+    paid = np.zeros(rest.matrix.windows)
+    for check, spent in played.paid(price).items():
+        paid[check + setting.delays.deployment] = spent
+    saved = (never.losses - played.losses - paid)[rest.begin :]
+
+    def bound(values: np.ndarray) -> float:
+        return mean_bound(values, confidence=0.975, block_rows=block, draws=draws, seed=seed)
+
+    return PolicyChoice(
+        name=chosen.policy.name,
+        chosen_on=at - setting.begin,
+        windows=n - at,
+        retrainings=played.retrainings,
+        cost=played.cost(price),
+        never=never.loss,
+        hindsight=best_in_hindsight(rest.totals, rest.delays, price=price).cost(price),
+        saved=float(saved.mean()),
+        low=bound(saved),
+        high=-bound(-saved),
+        waited=waited,
+    )
+
+
+PERIODS = (2, 4, 8, 16)
+EARLY = 0.5  # of a window that a calendar is due early in a backtest: its windows are not equally long
+USUAL_PSI, USUAL_P = 0.2, 0.05  # the limits that PSI and KS are used with elsewhere
+
+
+@dataclass(frozen=True)
+class PolicySetup:
+    """What the policies are made from.
+
+    Args:
+        triggers: As params.yaml has them.
+        drift: As params.yaml has it.
+        price: Of a retraining, in units of params.yaml.
+        prices: Those that the account is tried at, in the same units.
+        unit: What 1 of these is in mean loss times checks.
+        errors: Standard errors of itself that the account must exceed.
+        ahead: Checks like the newest ones that are added before it is held to the price.
+        when: When the probe is asked, as params.yaml has it; a backtest knows `needed`, and takes all else for `every`.
+        every: Time between two checks.
+        counted: The columns, window by window.
+        sliding_rows: Rows of the sliding training window.
+        task: Of the model.
+        seed: Of the reference bands.
+    """
+
+    triggers: TriggerParams
+    drift: DriftParams
+    price: float
+    prices: Sequence[float]
+    unit: float
+    errors: float
+    ahead: float
+    when: str
+    every: pd.Timedelta
+    counted: Counted
+    sliding_rows: int
+    task: str
+    seed: int
+
+
+def policies(wanted: PolicySetup, *, windows: int, window_span: pd.Timedelta) -> list[Policy]:
+    """Never, always, every k, drift rules, performance bands, and the account at several prices.
+
+    Args:
+        wanted: Settings and counts.
+        windows: Of the history.
+        window_span: Length of a usual window.
+    """
+    alarmed = WindowAlarms(wanted.counted, wanted.drift, wanted.every, task=wanted.task)
+    never = Policy("never", {"triggers.rules": []}, lambda _: at_checks(()), probes=False)
+    return [
+        never,
+        *(gain_policy(wanted, price) for price in sorted({*wanted.prices, wanted.price})),
+        *(_calendar(wanted, period, window_span) for period in (*(p for p in PERIODS if p <= windows // 2), 1)),
+        _rule(wanted, "performance", "performance", {}),
+        _rule(wanted, "performance-1sd", "performance", {"band": {"unit": "sd", "reach": 1.0}}),
+        _drift(wanted, "drift", alarmed, changes={"triggers.rules": ["drift"]}),
+        _drift(wanted, "psi", _by(wanted.counted, _usual_psi), changes=None),
+        _drift(wanted, "ks", _by(wanted.counted, _usual_ks), changes=None),
+    ]
+
+
+def account_name(price: float) -> str:
+    """Name of the account at a price in units of params.yaml."""
+    return f"account-{price:.6g}"
+
+
+def gain_policy(wanted: PolicySetup, price: float) -> Policy:
+    """The account held to a price in units of params.yaml."""
+    triggers = wanted.triggers.model_copy(update={"rules": ("account",)})
+
+    def asks(setting: Setting) -> Asks:
+        return by_rules(
+            setting,
+            triggers,
+            price=price * wanted.unit,
+            errors=wanted.errors,
+            ahead=wanted.ahead,
+            drifted=None,
+            seed=wanted.seed,
+        )
+
+    changes = {"triggers.rules": ["account"], "account.price": price}
+    spaced = ProbeSpacing(price * wanted.unit, wanted.errors) if wanted.when == NEEDED else None
+    return Policy(account_name(price), changes, asks, probes=True, spaced=spaced)
+
+
+def _calendar(wanted: PolicySetup, period: int, window_span: pd.Timedelta) -> Policy:
+    name = "always" if period == 1 else f"every-{period}"
+    exact = period * window_span
+    span = exact.round("D" if exact > pd.Timedelta("3D") else "h")
+    hours = int(span / pd.Timedelta("1h"))
+    text = f"{hours // 24}D" if hours % 24 == 0 else f"{hours}h"
+    # A calendar's own alarm comes again whatever happened: loop breaker and cooldown would make a short period longer.
+    switched: dict[str, Any] = {"rules": ["schedule"], "every": text, "cooldown_checks": 0, "loop_checks": 0}
+    if period == 1:
+        switched["budget"] = None  # it stops what retrains at every check, and here that is what was asked for
+    seconds = max(int((period - EARLY) * window_span / pd.Timedelta("1s")), 1)
+    triggers = TriggerParams.model_validate({**wanted.triggers.model_dump(), **switched, "every": f"{seconds}s"})
+    changes = {f"triggers.{key}": value for key, value in switched.items()}
+    return Policy(name, changes, _asks(wanted, triggers), probes=False)
+
+
+def _rule(wanted: PolicySetup, name: str, rule: str, changes: dict[str, Any]) -> Policy:
+    triggers = TriggerParams.model_validate({**wanted.triggers.model_dump(), "rules": (rule,), **changes})
+    switched = {"triggers.rules": [rule], **_dotted("triggers", changes)}
+    return Policy(name, switched, _asks(wanted, triggers), probes=False)
+
+
+def _asks(wanted: PolicySetup, triggers: TriggerParams) -> Callable[[Setting], Asks]:
+    def asks(setting: Setting) -> Asks:
+        return by_rules(
+            setting,
+            triggers,
+            price=wanted.price,
+            errors=wanted.errors,
+            ahead=wanted.ahead,
+            drifted=None,
+            seed=wanted.seed,
+        )
+
+    return asks
+
+
+def _dotted(place: str, changes: dict[str, Any]) -> dict[str, Any]:
+    return {f"{place}.{key}.{name}": value for key, inner in changes.items() for name, value in inner.items()}
+
+
+def _drift(wanted: PolicySetup, name: str, looked: Looked, *, changes: dict[str, Any] | None) -> Policy:
+    update: dict[str, Any] = {"rules": ("drift",)}
+    if changes is None:  # as it is used elsewhere: every alarm retrains
+        update |= {"drift_checks": (1, 1), "drift_columns": (), "cooldown_checks": 0, "loop_checks": 0, "budget": None}
+    triggers = wanted.triggers.model_copy(update=update)
+
+    def asks(setting: Setting) -> Asks:
+        drifted = _looked(wanted, setting, looked)
+        return by_rules(
+            setting,
+            triggers,
+            price=wanted.price,
+            errors=wanted.errors,
+            ahead=wanted.ahead,
+            drifted=drifted,
+            seed=wanted.seed,
+        )
+
+    return Policy(name, changes, asks, probes=False)
+
+
+def _looked(wanted: PolicySetup, setting: Setting, looked: Looked) -> Drifted:
+    shift = setting.first_window
+
+    def drifted(live: ServedModel, window: int) -> tuple[str, ...] | None:
+        if setting.matrix.rows[window] < wanted.drift.min_rows:
+            return None
+        sliding = wanted.sliding_rows if setting.matrix.kinds[live.kind] == "sliding" else None
+        return looked(shift + live.model, shift + window, sliding)
+
+    return drifted
+
+
+def _by(counted: Counted, over: Over) -> Looked:
+    return lambda model, window, sliding: counted.drifted(over, model=model, window=window, sliding_rows=sliding)
+
+
+def _usual_psi(name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
+    if column.kind == "numeric":
+        return float(DRIFT_TESTS["psi"](reference, current, cells=10).effect) > USUAL_PSI
+    return float(DRIFT_TESTS["psi_categories"](reference, current).effect) > USUAL_PSI
+
+
+def _usual_ks(name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
+    if column.kind != "numeric":
+        return False
+    found = DRIFT_TESTS["ks"](reference, current).p_value
+    return found is not None and float(found) < USUAL_P
+
+
+NO_REFUSALS = 1_000_000  # refusals running: as many as no history has checks
+WITHOUT: Mapping[str, Mapping[str, Any]] = {
+    "hold": {"refusals_to_hold": NO_REFUSALS},
+    "cooldown": {"cooldown_checks": 0},
+    "circle": {"loop_checks": 0},
+    "budget": {"budget": None},
+}
+"""The settings under `triggers` that switch a guard off; the gate is switched off by releasing every retraining."""
+
+
+@dataclass(frozen=True)
+class GuardCost:
+    """A guard that kept the account from a retraining, or the gate that refused one.
+
+    Args:
+        guard: Which.
+        stopped: Checks at which it kept a run from being started.
+        refused: Of the gate: runs that it refused.
+        cost: Of the policy with it, in mean loss times checks.
+        without: Of the same policy without it.
+    """
+
+    guard: str
+    stopped: int
+    refused: int
+    cost: float
+    without: float
+
+    @property
+    def share(self) -> float:
+        """What it cost, as a share of the policy's cost without it; below zero where it saved."""
+        return (self.cost - self.without) / self.without
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "guard": self.guard,
+            "stopped": self.stopped,
+            "refused": self.refused,
+            "cost": self.cost,
+            "without": self.without,
+        }
+
+
+def guard_costs(wanted: PolicySetup, setting: Setting, *, price: float) -> tuple[GuardCost, ...]:
+    """Each guard that the account of params.yaml met on a history, the one that cost most first.
+
+    Args:
+        wanted: Settings.
+        setting: The history.
+        price: Of a retraining, in mean loss times checks.
+    """
+    own = gain_policy(wanted, wanted.price)
+    played = own.play(setting)
+    met = {guard: count for guard, count in played.stopped.items() if guard in (*WITHOUT, "gate")}
+    if played.refused:
+        met.setdefault("gate", 0)
+    found = [
+        GuardCost(
+            guard,
+            stopped,
+            len(played.refused) if guard == "gate" else 0,
+            played.cost(price),
+            _without(guard, wanted, setting).cost(price),
+        )
+        for guard, stopped in met.items()
+    ]
+    return tuple(sorted(found, key=lambda each: (each.without, each.guard)))
+
+
+def _without(guard: str, wanted: PolicySetup, setting: Setting) -> PlayedPolicy:
+    if guard == "gate":
+        setting = replace(setting, judging=None)
+    else:
+        wanted = replace(wanted, triggers=wanted.triggers.model_copy(update=WITHOUT[guard]))
+    return gain_policy(wanted, wanted.price).play(setting)

@@ -1,0 +1,958 @@
+"""The gate in a backtest: challengers and champion on rows that neither has seen, read off the loss matrix.
+
+What a policy is played under, what it sees and answers at a check, and what came of it.
+
+How late labels come in windows, and whether enough windows are left to tell policies apart.
+
+A policy played over a loss matrix: check by check, with the very account and the very decision that run live.
+
+Who decides at a check of a backtest: given dates, or the rules that run live, fed records of the same shape.
+
+The best schedule in hindsight: no policy under the same delays can cost less.
+
+The recipe of a backtest where no version is live: the middle of the search space, and rounds by early stopping.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.decision.account import EMPTY, AccumulatedGain, Band, reference_band
+from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
+from retrim.decision.policy import LossMatrix, PolicyDelays, WindowCuts
+from retrim.decision.probe import GatePreview, Outlook, ProbeResult
+from retrim.decision.rules import Evidence, TriggerParams, decide
+from retrim.errors import RefusedError
+from retrim.features.fitted import StepParams
+from retrim.features.view import FeatureView
+from retrim.gate.losses import judge
+from retrim.gate.size import Size, size_for
+from retrim.gate.support import ShownEvidence, support_of
+from retrim.gate.verdict import GateParams, Verdict
+from retrim.stats.windows import keep_back
+from retrim.table.data import DataParams
+from retrim.training.balance import fit_balanced
+from retrim.training.estimators import MODELS
+from retrim.training.recipe import Recipe, TrainParams
+from retrim.training.tuning import Dimension, TuneParams
+
+
+@dataclass(frozen=True)
+class ChampionLife:
+    """What a champion's checks have probed.
+
+    Args:
+        windows: Those that they have judged refits on, ascending.
+        labels: Windows until labels are known.
+        blocks: Blocks of the probe.
+    """
+
+    windows: Sequence[int]
+    labels: int
+    blocks: int
+
+
+@dataclass(frozen=True)
+class GateSimulation:
+    """How a retraining is judged before it is released.
+
+    The matrix has losses by part and not by row: the gate is given the mean loss of each part (as many rows as are
+    taken together when an error is computed), and each is a block of its bootstrap. The naive floors are left out:
+    the matrix does not know them.
+
+    Args:
+        gate: Thresholds.
+        rows: Newest rows that judge, at most: `split.judge_rows`.
+        draws: Bootstrap draws.
+        apart: Blocks before the newest labels that the judged model leaves out, at most, where another is released
+            that is fitted once more on all rows; 0: what is judged is released, and the matrix says what it leaves out.
+        again: What that second fit costs, as a share of a retraining.
+    """
+
+    gate: GateParams
+    rows: int
+    draws: int
+    apart: int = 0
+    again: float = 0.0
+
+    def verdict(
+        self,
+        matrix: LossMatrix,
+        kinds: Sequence[int],
+        champion: tuple[int, int],
+        *,
+        model: int,
+        until: int,
+        life: ChampionLife | None = None,
+    ) -> Verdict:
+        """The gate's verdict on model `model` of the best of some training windows.
+
+        Args:
+            matrix: Losses.
+            kinds: Places of the training windows that compete; those of the same rows count once.
+            champion: Model and place of the training window of the one that is live.
+            model: The challengers' place: their training rows end where this window begins.
+            until: Windows before this one have labels.
+            life: Its probes, where the account started the run; None: what they showed does not count.
+        """
+        live, live_kind = champion
+        origin = max(matrix.origin(model) - self.apart, 0)
+        unseen = self._unseen(matrix, origin, champion, until=until)
+        cells = self._newest(matrix, unseen, self.rows)
+        if life is not None and self.apart:
+            size = self.size(matrix, kinds, champion, life, before=_first(matrix, cells), last=until - 1)
+            origin = max(matrix.origin(model) - math.ceil(self.apart * size.rows / self.rows), 0)
+            cells = self._newest(matrix, self._unseen(matrix, origin, champion, until=until), size.rows)
+        own = self._apart(matrix, kinds, origin)
+        shown = None
+        if life is not None:
+            shown = self._shown(matrix, own, champion, life, before=_first(matrix, cells), last=until - 1)
+        return self.judged(
+            {matrix.kinds[kind]: matrix.means_of_parts(cells, matrix.sums[kind, origin, cells]) for kind in own},
+            matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
+            shown,
+        )
+
+    def _unseen(self, matrix: LossMatrix, origin: int, champion: tuple[int, int], *, until: int) -> np.ndarray:
+        """The cells that neither a model made before `origin` nor the champion has seen, and that have labels."""
+        begin = int(matrix.cut.starts[max(origin, matrix.origin(champion[0]))])
+        return np.flatnonzero((matrix.cut.window < until) & (matrix.cut.cells[:-1] >= begin))
+
+    def size(
+        self,
+        matrix: LossMatrix,
+        kinds: Sequence[int],
+        champion: tuple[int, int],
+        life: ChampionLife,
+        *,
+        before: int,
+        last: int,
+    ) -> Size:
+        """The newest rows that judge, as a run would choose them.
+
+        A model that is released as it was judged leaves out the ceiling's rows in the matrix, and those judge it.
+
+        Args:
+            matrix: Losses.
+            kinds: Places of the training windows that compete.
+            champion: As for `verdict`.
+            life: The champion's probes.
+            before: The first cell of the ceiling's rows.
+            last: The newest window whose labels are known.
+        """
+        if not self.apart:
+            return Size(self.rows)
+        own = self._apart(matrix, kinds, max(matrix.origin(last - life.labels), 0))
+        shown, early = (
+            self._shown(matrix, own, champion, life, before=each, last=last)
+            for each in (len(matrix.cut.window), before)
+        )
+        rows = matrix.cut.rows.sum() / len(np.unique(matrix.cut.window * len(matrix.cut.window) + matrix.cut.part))
+        return self.sized(shown, early, tries=len(own), block_rows=round(float(rows)))
+
+    def sized(
+        self, shown: Sequence[ShownEvidence], early: Sequence[ShownEvidence], *, tries: int, block_rows: int
+    ) -> Size:
+        """The newest rows that judge, from what the checks of a champion's life showed.
+
+        Args:
+            shown: Of each check, the newest rows too.
+            early: The same of rows before the ceiling's alone.
+            tries: Challengers.
+            block_rows: Rows of a block.
+        """
+        return size_for(
+            shown,
+            early,
+            self.gate,
+            tries=tries,
+            uses=0.0,
+            eased=True,
+            block_rows=block_rows,
+            least=self.gate.min_rows,
+            most=self.rows,
+            there=self.rows,
+        )
+
+    def judged(
+        self, challengers: Mapping[str, np.ndarray], champion: np.ndarray, shown: Sequence[ShownEvidence] | None
+    ) -> Verdict:
+        """The gate's verdict on mean losses of parts, shape (parts,), in time order.
+
+        Args:
+            challengers: By training window.
+            champion: The champion's.
+            shown: What the checks of its life showed on rows before; None: no check started the run.
+        """
+        most = 0.0 if self.gate.harm is None else self.gate.harm.most
+        return judge(
+            challengers,
+            champion,
+            {},
+            self.gate.model_copy(update={"min_rows": 2}),  # of parts; rows are asked for before a run is judged
+            draws=self.draws,
+            block_rows=1,
+            uses=0.0,
+            weights=None,
+            support=None if shown is None else {kind: support_of(shown, kind, most=most) for kind in challengers},
+        )
+
+    def preview(
+        self, matrix: LossMatrix, kinds: Sequence[int], champion: tuple[int, int], *, window: int, life: ChampionLife
+    ) -> GatePreview | None:
+        """What the gate would say of the probe's refits on the newest rows of a window.
+
+        Args:
+            matrix: Losses.
+            kinds: Places of the training windows.
+            champion: As for `verdict`.
+            window: Newest window whose labels are known.
+            life: The champion's probes.
+        """
+        if min(matrix.rows[window], self.rows) < self.gate.min_rows:
+            return None
+        of_window = np.flatnonzero(matrix.cut.window == window)
+        ceiling = self._newest(matrix, of_window, self.rows)
+        size = self.size(matrix, kinds, champion, life, before=_first(matrix, ceiling), last=window)
+        cells = self._newest(matrix, of_window, size.rows)
+        kept = np.isin(of_window, cells)
+        own = self._apart(matrix, kinds, max(window - life.labels, 0) * matrix.cut.blocks)
+        sums = {kind: matrix.probe_sums(window, kind, labels=life.labels, blocks=life.blocks)[kept] for kind in own}
+        live, live_kind = champion
+        verdict = self.judged(
+            {matrix.kinds[kind]: matrix.means_of_parts(cells, each) for kind, each in sums.items()},
+            matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
+            self._shown(matrix, own, champion, life, before=_first(matrix, cells), last=window),
+        )
+        return GatePreview(verdict.promote, verdict.reason)
+
+    def _shown(
+        self,
+        matrix: LossMatrix,
+        kinds: Sequence[int],
+        champion: tuple[int, int],
+        life: ChampionLife,
+        *,
+        before: int,
+        last: int,
+    ) -> list[ShownEvidence]:
+        """What the probes up to window `last` showed on the cells before `before`."""
+        live, live_kind = champion
+        shown: list[ShownEvidence] = []
+        for window in life.windows:
+            cells = np.flatnonzero(matrix.cut.window == window)
+            kept = cells < before
+            if not kept.any() or window > last:
+                break
+            refits: dict[str, np.ndarray] = {}
+            for kind in kinds:
+                sums = matrix.probe_sums(window, kind, labels=life.labels, blocks=life.blocks)
+                refits[matrix.kinds[kind]] = matrix.means_of_parts(cells[kept], sums[kept])
+            its = matrix.means_of_parts(cells[kept], matrix.sums[live_kind, matrix.origin(live), cells[kept]])
+            shown.append(ShownEvidence((), its, refits, float(matrix.cut.rows[cells[kept]].sum()) / len(its)))
+        return shown
+
+    def deferred(self, matrix: LossMatrix, delays: PolicyDelays, *, judged: int, check: int) -> int | None:
+        """The check to which a run is put off until `gate.min_rows` labelled rows have come since the last one.
+
+        Args:
+            matrix: Losses.
+            delays: What keeps labels behind.
+            judged: Check as of which the champion was judged.
+            check: The run's.
+
+        Returns:
+            The first check that has them, or the number of windows where none has; None where this one has.
+        """
+        come = np.concatenate([[0.0], np.cumsum(matrix.rows)])
+        since = come[max(judged - delays.labels, 0)]
+
+        def enough(at: int) -> bool:
+            return bool(come[max(at - delays.labels, 0)] - since >= self.gate.min_rows)
+
+        if enough(check):
+            return None
+        return next((each for each in range(check + 1, matrix.windows) if enough(each)), matrix.windows)
+
+    def _apart(self, matrix: LossMatrix, kinds: Sequence[int], origin: int) -> list[int]:
+        """The training windows whose models were made from different rows: of the same rows the first."""
+        own: dict[int, int] = {}
+        for kind in kinds:
+            own.setdefault(int(matrix.fitted_rows[kind, origin]), kind)
+        return list(own.values())
+
+    def _newest(self, matrix: LossMatrix, cells: np.ndarray, rows: int) -> np.ndarray:
+        """Those of some cells, ascending, that lie for the most part in their newest `rows` rows."""
+        own = matrix.cut.rows[cells][::-1]
+        return cells[len(cells) - int((np.cumsum(own) - own / 2 <= rows).sum()) :]
+
+
+def _first(matrix: LossMatrix, cells: np.ndarray) -> int:
+    """The first of some cells; behind the last one where there is none."""
+    return int(cells[0]) if len(cells) else len(matrix.cut.window)
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that serves, or is on its way.
+
+    Args:
+        model: Its place in the matrix: the window before which its training rows end.
+        kind: Place of its training window.
+        since: First window that it serves.
+        decided: Check that asked for it; 0 for the first.
+    """
+
+    model: int
+    kind: int
+    since: int
+    decided: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every policy is played under.
+
+    Args:
+        matrix: Losses.
+        kinds: Places of the training windows that a retraining may choose between.
+        delays: What keeps a model behind.
+        blocks: Blocks of the probe.
+        moments: When each window begins, and the last ends: a check is at the end of each.
+        first_window: Place of its first window in the whole history.
+        judging: The gate that a retraining has to pass; None: every one is released.
+        labels_until: When the newest label had matured by each moment; None: they come all the time.
+    """
+
+    matrix: LossMatrix
+    kinds: tuple[int, ...]
+    delays: PolicyDelays
+    blocks: int
+    moments: Sequence[pd.Timestamp]
+    first_window: int
+    judging: GateSimulation | None
+    labels_until: Sequence[pd.Timestamp] | None = None
+
+    @property
+    def begin(self) -> int:
+        """The first window that counts. At its check the newest rows with labels end where the first model's do.
+
+        Before it the first model knows labels that nobody had, and a retraining could only make it anew.
+        """
+        return min(self.delays.labels, self.matrix.windows - 1)
+
+    @property
+    def totals(self) -> np.ndarray:
+        """`LossMatrix.totals` of the training windows to choose from; 0 where a window does not count."""
+        found = self.matrix.totals[list(self.kinds)]
+        found[:, :, : self.begin] = 0.0
+        return found
+
+
+@dataclass(frozen=True)
+class PolicyView:
+    """What a check sees.
+
+    Args:
+        check: Its number: it stands before the window of that number.
+        window: The newest window whose labels are known; None while there is none.
+        live: The model that serves.
+        measured: That whose loss on the window is watched: what served it, where labels come later; else `live`.
+        reading: What the probe read; None where it was not asked or nothing had matured.
+        preview: What the gate would say of its refits; None likewise, and where every retraining is released.
+        account: After the deposit.
+        deposited: What was put in.
+        past: Runs and checks before.
+    """
+
+    check: int
+    window: int | None
+    live: ServedModel
+    measured: ServedModel
+    reading: ProbeResult | None
+    preview: GatePreview | None
+    account: AccumulatedGain
+    deposited: AccumulatedGain | None
+    past: CheckHistory
+
+
+@dataclass(frozen=True)
+class PolicyAnswer:
+    """Whether a check starts a retraining, and what is remembered of it.
+
+    Args:
+        retrain: Whether it does.
+        waits: Whether it is a person's to start.
+        debit: What a refusal takes from the account.
+        rules: Rules that start it.
+        held: Rules whose alarm waits for a person.
+        drifted: Columns that drifted; None where there was nothing to look at.
+        stopped: The guard that kept a rule from a retraining; None where none did.
+    """
+
+    retrain: bool
+    waits: bool = False
+    debit: float = 0.0
+    rules: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    drifted: tuple[str, ...] | None = None
+    stopped: str | None = None
+
+
+Asks = Callable[[PolicyView], PolicyAnswer]
+
+
+@dataclass(frozen=True)
+class ProbeSpacing:
+    """What tells whether a probe could change the decision, as `probe.when: needed` asks.
+
+    Args:
+        price: Of a retraining, in mean loss times checks.
+        errors: Standard errors of itself that the account must exceed.
+    """
+
+    price: float
+    errors: float
+
+
+@dataclass(frozen=True)
+class PlayedPolicy:
+    """What came of a policy.
+
+    Args:
+        checks: Those that started a retraining that was paid for, ascending: promoted or refused.
+        refused: Those whose retraining the gate refused.
+        waited: Checks at which a retraining was a person's to start, and nobody was there.
+        stopped: Checks at which a guard kept a rule from a retraining, by guard.
+        served: The model that served each window, shape (windows,).
+        losses: Mean loss times share of each window, shape (windows,); 0 before the first that counts.
+        balances: The account after each check, shape (windows,); the first stands before any check.
+        probed: Rows that all fits of the probe were made from.
+        fitted: Rows that all retrainings were made from.
+        again: What fitting a promoted recipe once more costs, as a share of a retraining; 0 where none is.
+    """
+
+    checks: tuple[int, ...]
+    refused: tuple[int, ...]
+    waited: int
+    stopped: Mapping[str, int]
+    served: tuple[ServedModel, ...]
+    losses: np.ndarray
+    balances: np.ndarray
+    probed: int
+    fitted: int
+    again: float = 0.0
+
+    @property
+    def loss(self) -> float:
+        return float(self.losses.sum())
+
+    @property
+    def retrainings(self) -> int:
+        return len(self.checks)
+
+    def paid(self, price: float) -> dict[int, float]:
+        """What each check paid that started a retraining, a promoted recipe's second fit included."""
+        return {check: price * (1 + self.again * (check not in self.refused)) for check in self.checks}
+
+    def cost(self, price: float) -> float:
+        """Loss and what the retrainings cost, in mean loss times checks."""
+        return self.loss + sum(self.paid(price).values())
+
+
+COUNTED = 5  # of so many windows one has to count, and three in all
+ALMOST = 0.1  # of a window: labels that come sooner count as immediate
+
+
+def require_seen(delay: int, windows: int, span: pd.Timedelta) -> None:
+    """Refuses a history of which labels come too late for anything to be said.
+
+    Raises:
+        RefusedError: Too few windows are left that tell policies apart.
+    """
+    left, least = max(windows - delay, 0), max(windows // COUNTED, 3)
+    if left < least:
+        raise RefusedError(
+            f"labels come {delay} windows late, of {span / pd.Timedelta(1, 'D'):.3g} days each, so that {left} of "
+            f"{windows} windows tell policies apart, and {least} are needed: nothing can be said of retraining; wait "
+            "for more history, or say when labels come with --label-delay"
+        )
+
+
+def label_delay(event: pd.Series, came: pd.Series, span: pd.Timedelta) -> int:
+    """Windows until labels are known.
+
+    Args:
+        event: Of each row, shape (n,).
+        came: When its label was due and known, shape (n,).
+        span: Of a window.
+    """
+    return int(max(np.ceil(pd.Timedelta((came - event).median()) / span - ALMOST), 0))
+
+
+def newest_labels(came: pd.Series, moments: Sequence[pd.Timestamp]) -> list[pd.Timestamp]:
+    """When the newest label had come by each moment; before the first of them, the moment itself.
+
+    Args:
+        came: When each label was due and known.
+        moments: Ascending.
+    """
+    ordered = came.sort_values(ignore_index=True)
+    places = ordered.searchsorted(pd.Series(moments), side="right")
+    return [ordered.iloc[place - 1] if place else moment for place, moment in zip(places, moments, strict=True)]
+
+
+def known_from(event: pd.Series, came: pd.Series, cut: WindowCuts, *, delay: int) -> np.ndarray:
+    """The first block, counted through all windows, before which a fit may know the label of each row, shape (n,).
+
+    A fit before a block is made `delay` windows after it: a label that had not come by then, though it was due, cannot
+    be known to it. Where the answer decides how late labels come, what is left is no fair sample, here as it is live.
+
+    Args:
+        event: Of each row, in total order, shape (n,).
+        came: When its label was due and known, shape (n,).
+        cut: Its windows and blocks.
+        delay: Windows until labels are known.
+    """
+    begins = event.iloc[cut.starts].reset_index(drop=True)
+    return np.asarray(begins.searchsorted(came, side="left") - delay * cut.blocks)
+
+
+def play_policy(setting: Setting, asks: Asks, *, probes: bool, spaced: ProbeSpacing | None = None) -> PlayedPolicy:
+    """Walks through the windows: what serves, what a check sees, what it starts.
+
+    Args:
+        setting: Matrix, delays, training windows.
+        asks: The policy.
+        probes: Whether the probe is asked.
+        spaced: Where it is asked only if it could change the decision; None: at every check.
+    """
+    matrix, delays = setting.matrix, setting.delays
+    walk = _Walk(ServedModel(0, setting.kinds[0], 0, 0), setting.moments[setting.begin])
+    losses, balances = np.zeros(matrix.windows), np.zeros(matrix.windows)
+    for check in range(matrix.windows):
+        if walk.coming is not None and walk.coming.since <= check:
+            walk.promote()
+        if check > setting.begin:
+            window = check - 1 - delays.labels
+            seen = _look(setting, walk, check, window if window >= 0 else None, probes=probes, spaced=spaced)
+            answer = asks(seen)
+            walk.note(seen, answer, setting.moments[check])
+            if answer.retrain and walk.coming is None and check + delays.deployment < matrix.windows:
+                _retrain(setting, walk, check, answer)
+        if check >= setting.begin:
+            losses[check] = matrix.totals[walk.live.kind, walk.live.model, check]
+        balances[check] = walk.account.balance
+        walk.served.append(walk.live)
+    return PlayedPolicy(
+        checks=tuple(walk.checks),
+        refused=tuple(walk.refused),
+        waited=walk.waited,
+        stopped=dict(walk.stopped),
+        served=tuple(walk.served),
+        losses=losses,
+        balances=balances,
+        probed=walk.probed,
+        fitted=walk.fitted,
+        again=0.0 if setting.judging is None else setting.judging.again,
+    )
+
+
+@dataclass
+class _Walk:
+    """Where a walk stands; changed step by step, and seen by nobody else."""
+
+    live: ServedModel
+    begun: pd.Timestamp
+    coming: ServedModel | None = None
+    account: AccumulatedGain = EMPTY
+    version: int = 1
+    runs: list[PastRun] = field(default_factory=list)
+    past: list[PastCheck] = field(default_factory=list)
+    checks: list[int] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+    waited: int = 0
+    stopped: Counter[str] = field(default_factory=Counter)
+    served: list[ServedModel] = field(default_factory=list)
+    best: int | None = None
+    outlook: Outlook = field(default_factory=Outlook)
+    waits: list[int] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
+    said: GatePreview | None = None
+    probed: int = 0
+    fitted: int = 0
+
+    def __post_init__(self) -> None:
+        self.runs.append(PastRun("1", self.begun, "promoted", (), None))
+
+    def note_run(
+        self, state: str, rules: tuple[str, ...], moment: pd.Timestamp, until: pd.Timestamp | None = None
+    ) -> None:
+        self.runs.append(PastRun(str(len(self.runs) + 1), moment, state, rules, until))
+
+    def promote(self) -> None:
+        assert self.coming is not None
+        self.live, self.coming, self.account = self.coming, None, EMPTY
+        self.outlook, self.waits, self.shown, self.said = self.outlook.of_next(), [], [], None
+        self.version += 1
+        self.runs[-1] = replace(self.runs[-1], state="promoted")
+
+    def note(self, seen: PolicyView, answer: PolicyAnswer, moment: pd.Timestamp) -> None:
+        self.account = seen.account
+        self.waited += answer.waits
+        self.stopped.update(() if answer.stopped is None else (answer.stopped,))
+        balance, price = seen.account.balance, answer.debit
+        self.past.append(PastCheck(moment, self.version, answer.drifted, answer.held, (), balance, price))
+
+
+def _retrain(setting: Setting, walk: _Walk, check: int, answer: PolicyAnswer) -> None:
+    """A run as of a check: deferred where too few rows have come to judge it, refused by the gate, or on its way."""
+    matrix, delays, judging = setting.matrix, setting.delays, setting.judging
+    moment, known, model = setting.moments[check], check - delays.labels, max(check - delays.age, 0)
+    kind, passed = best_kind(setting, known - 1), True
+    if judging is not None:
+        until = judging.deferred(matrix, delays, judged=walk.live.decided, check=check)
+        if until is not None:
+            walk.note_run("deferred", answer.rules, moment, setting.moments[until])
+            return
+        champion, life = (walk.live.model, walk.live.kind), None
+        if "account" in answer.rules:
+            life = _life(setting, walk)
+        verdict = judging.verdict(matrix, setting.kinds, champion, model=model, until=known, life=life)
+        kind, passed = matrix.kinds.index(verdict.winner), verdict.promote
+    walk.checks.append(check)
+    walk.fitted += sum(int(matrix.fitted_rows[each, matrix.origin(model)]) for each in setting.kinds)
+    if not passed:
+        walk.note_run("refused", answer.rules, moment)
+        walk.refused.append(check)
+        walk.account = walk.account.debit(answer.debit)
+        return
+    walk.note_run("running", answer.rules, moment)
+    walk.coming = ServedModel(model, kind, check + delays.deployment, check)
+    if walk.coming.since == check:
+        walk.promote()
+
+
+def _look(
+    setting: Setting, walk: _Walk, check: int, window: int | None, *, probes: bool, spaced: ProbeSpacing | None
+) -> PolicyView:
+    reading, account, deposited = None, walk.account, None
+    if probes and window is not None and window >= walk.live.model:
+        matrix = setting.matrix
+        loss, share = matrix.mean_loss(walk.live.model, walk.live.kind, window), float(matrix.share[window])
+        walk.outlook = walk.outlook.with_rows(loss, share=share)
+        walk.waits.append(window)
+        if _needed(setting, walk, check, window, spaced):
+            reading = _probe(setting, walk, window)
+            all_rows = float(matrix.share[walk.waits].sum())
+            account = account.deposit(reading.gain, error=reading.error, share=all_rows)
+            deposited = AccumulatedGain(reading.gain * all_rows, (reading.error * all_rows) ** 2)
+            walk.outlook = walk.outlook.probed(
+                reading.newest_gain, error=reading.newest_error, loss=reading.champion_loss, share=share
+            )
+            walk.waits = []
+    past = CheckHistory(tuple(walk.runs), tuple(walk.past), ())
+    measured = walk.served[window] if window is not None and setting.delays.labels else walk.live
+    return PolicyView(check, window, walk.live, measured, reading, walk.said, account, deposited, past)
+
+
+def _needed(setting: Setting, walk: _Walk, check: int, window: int, spaced: ProbeSpacing | None) -> bool:
+    if spaced is None:
+        return True
+    ahead = float(setting.matrix.share[window + 1 : check].sum())
+    return walk.outlook.needs_probe(walk.account, spaced.price, errors=spaced.errors, ahead=ahead)
+
+
+def _probe(setting: Setting, walk: _Walk, window: int) -> ProbeResult:
+    """A probe of the newest window, which stands for those that waited too; the walk notes what it leaves behind."""
+    matrix = setting.matrix
+    # The training window that did best at the probe before: the best of several on the same rows were luck in part.
+    newest = read(setting, walk.live, window, kind=walk.live.kind if walk.best is None else walk.best)
+    waiting = int(matrix.rows[walk.waits[:-1]].sum())
+    walk.best = best_kind(setting, window)
+    walk.shown.append(window)
+    walk.probed += probe_rows(setting, window)
+    if setting.judging is not None:
+        champion, life = (walk.live.model, walk.live.kind), _life(setting, walk)
+        walk.said = setting.judging.preview(matrix, setting.kinds, champion, window=window, life=life)
+    return newest.with_waiting(waiting, earlier=walk.outlook.gain)
+
+
+def _life(setting: Setting, walk: _Walk) -> ChampionLife:
+    return ChampionLife(tuple(walk.shown), setting.delays.labels, setting.blocks)
+
+
+def read(setting: Setting, live: ServedModel, window: int, *, kind: int) -> ProbeResult:
+    """The probe's reading of a window: the live model against refits of training window `kind` before each block."""
+    matrix = setting.matrix
+    champion = matrix.model_sums(window, live.kind, live.model)
+    refit = matrix.probe_sums(window, kind, labels=setting.delays.labels, blocks=setting.blocks)
+    return matrix.reading(window, champion, refit)
+
+
+def probe_rows(setting: Setting, window: int) -> int:
+    """Rows that the probe's fits of a window are made from, all training windows together."""
+    cut = setting.matrix.cut
+    fits = np.arange(setting.blocks) * cut.blocks // setting.blocks
+    origins = np.maximum((window - setting.delays.labels) * cut.blocks + fits, 0)
+    return int(setting.matrix.fitted_rows[np.ix_(list(setting.kinds), origins.tolist())].sum())
+
+
+def best_kind(setting: Setting, window: int) -> int:
+    """The training window that did best on the newest labelled window, as the gate would find."""
+    if len(setting.kinds) == 1 or window < 0:
+        return setting.kinds[0]
+    of = [
+        setting.matrix.probe_sums(window, kind, labels=setting.delays.labels, blocks=setting.blocks).sum()
+        for kind in setting.kinds
+    ]
+    return setting.kinds[int(np.argmin(of))]
+
+
+Drifted = Callable[[ServedModel, int], tuple[str, ...] | None]
+"""Columns over a threshold in a window, against the rows that a model was made from; None: too few rows to look at."""
+
+
+def at_checks(checks: Collection[int]) -> Asks:
+    """Retrains at these checks, whatever is seen."""
+    wanted = frozenset(checks)
+    return lambda seen: PolicyAnswer(retrain=seen.check in wanted)
+
+
+def every(number: int, windows: int) -> Asks:
+    """Retrains at every check that is a multiple of `number`."""
+    return at_checks(range(number, windows, number))
+
+
+def by_rules(
+    setting: Setting,
+    triggers: TriggerParams,
+    *,
+    price: float,
+    errors: float,
+    ahead: float,
+    drifted: Drifted | None,
+    seed: int,
+) -> Asks:
+    """Asks `retrim.decision.rules.decide`, as a check does.
+
+    No loss is estimated in a backtest, and nobody releases what is held.
+
+    Args:
+        setting: What the policy is played under.
+        triggers: The rules and what keeps them back.
+        price: Of a retraining, in mean loss times checks.
+        errors: Standard errors of itself that the account must exceed.
+        ahead: Checks like the newest ones that are added before it is held to the price.
+        drifted: What the drift tests say; None where no rule looks at it.
+        seed: Of the reference bands' draws.
+    """
+    bands: dict[tuple[int, int], Band | None] = {}
+
+    def band_of(live: ServedModel) -> Band | None:
+        """The band of the first window that a model has not seen."""
+        key = (live.model, live.kind)
+        if key not in bands:
+            losses = setting.matrix.part_means(live.model, live.kind, live.model)
+            bands[key] = reference_band(losses, rows=len(losses), block_rows=1, draws=DRAWS, seed=seed)
+        return bands[key]
+
+    def ask(seen: PolicyView) -> PolicyAnswer:
+        live, window = seen.live, seen.window
+        found = None if drifted is None else drifted(live, seen.check - 1)
+        version = sum(run.state == "promoted" for run in seen.past.runs)
+        loss, band = None, None
+        if window is not None and window >= live.model:
+            loss = setting.matrix.mean_loss(seen.measured.model, seen.measured.kind, window)
+            band = band_of(live) if window > live.model else None
+        evidence = Evidence(
+            now=setting.moments[seen.check],
+            champion=version,
+            account=seen.account,
+            deposited=seen.deposited,
+            price=price,
+            errors=errors,
+            ahead=ahead,
+            pending=float(setting.matrix.share[0 if window is None else window + 1 : seen.check].sum()),
+            preview=seen.preview,
+            loss=loss,
+            estimate=None,
+            band=band,
+            labels_until=(setting.labels_until or setting.moments)[seen.check],
+            **summarise_checks(seen.past, champion=version, drifted=found),
+        )
+        decision = decide(evidence, triggers)
+        return PolicyAnswer(
+            retrain=decision.outcome == "retrain",
+            waits=decision.outcome == "held",
+            debit=price,
+            rules=decision.fired,
+            held=decision.held,
+            drifted=found,
+            stopped=decision.stopped,
+        )
+
+    return ask
+
+
+DRAWS = 500  # of a reference band
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Checks at which a retraining was decided, and what came of it.
+
+    Args:
+        checks: Window before which each was decided, ascending.
+        loss: Summed over all windows, mean loss times share.
+    """
+
+    checks: tuple[int, ...]
+    loss: float
+
+    def cost(self, price: float) -> float:
+        return self.loss + price * len(self.checks)
+
+
+def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, price: float) -> Schedule:
+    """The cheapest schedule, looking back: which retrainings, and the best training window for each.
+
+    A retraining decided before window `t` is of model `t - labels - held_back`, and
+    live from window `t + deployment` on; while it is on its way no other is decided.
+
+    Args:
+        totals: `LossMatrix.totals`, of the training windows that may be chosen, shape (kinds, windows, windows).
+        delays: What keeps a model behind.
+        price: Of a retraining, in mean loss times checks.
+
+    Returns:
+        The cheapest; of equals one with the fewest retrainings.
+
+    Source:
+        Dynamic programming over the last decision, as Bellman (1957) has it; the state is the model that is live.
+    """
+    n = totals.shape[1]
+    wait = max(delays.deployment, 1)
+    until = _sums_between(totals)
+    # cost_from[t]: cheapest cost of all windows from the going-live of the decision t on, its price included.
+    cost_from = np.full(n + 1, np.inf)
+    count_from = np.zeros(n + 1, dtype="int64")
+    then: list[int | None] = [None] * (n + 1)
+    for check in range(n - 1 - delays.deployment, -1, -1):
+        live = check + delays.deployment if check else 0
+        model = max(check - delays.age, 0)
+        options: list[tuple[float, int, int | None]] = [(until(model, live, n), 0, None)]
+        first = check + wait if check else 1
+        for later in range(first, n - delays.deployment):
+            cost = until(model, live, later + delays.deployment) + cost_from[later]
+            options.append((cost, int(count_from[later]), later))
+        cost, count, then[check] = min(options, key=lambda option: (option[0], option[1]))
+        count_from[check] = count + (1 if check else 0)
+        cost_from[check] = cost + (price if check else 0.0)
+    checks: list[int] = []
+    at = then[0]
+    while at is not None:
+        checks.append(at)
+        at = then[at]
+    return Schedule(tuple(checks), float(cost_from[0] - price * len(checks)))
+
+
+def _sums_between(totals: np.ndarray) -> "WindowSums":
+    return WindowSums(np.concatenate([np.zeros((*totals.shape[:2], 1)), np.nancumsum(totals, axis=2)], axis=2))
+
+
+@dataclass(frozen=True)
+class WindowSums:
+    """Loss of a model, of its best training window, over windows `[first, last)`."""
+
+    running: np.ndarray
+
+    def __call__(self, model: int, first: int, last: int) -> float:
+        of_kind = self.running[:, model, last] - self.running[:, model, first]
+        return float(of_kind.min())
+
+
+def frontier(totals: np.ndarray, delays: PolicyDelays) -> list[tuple[int, float]]:
+    """Retrainings and loss of the best schedules in hindsight, over prices from free to too dear; fewest first.
+
+    Args:
+        totals: As `best` takes it.
+        delays: What keeps a model behind.
+    """
+    never = float(np.nansum(totals[:, 0], axis=1).min())
+    free = best_in_hindsight(totals, delays, price=0.0)
+    found = {0: never, len(free.checks): free.loss}
+    for price in np.geomspace(max(never - free.loss, 1e-12) / 1000, max(never - free.loss, 1e-12), FRONTIER_PRICES):
+        schedule = best_in_hindsight(totals, delays, price=float(price))
+        found[len(schedule.checks)] = schedule.loss
+    return sorted(found.items())
+
+
+FRONTIER_PRICES = 25
+
+
+def usual_recipe(
+    first: pd.DataFrame,
+    data: DataParams,
+    tune: TuneParams,
+    train: TrainParams,
+    steps: Sequence[StepParams] = (),
+    *,
+    loss: str,
+    threads: int,
+    at_event: bool = False,
+) -> Recipe:
+    """A recipe from settings and the first rows alone.
+
+    Args:
+        first: Rows before the first window, in total order with `_event` and `_due`.
+        data: What the table is.
+        tune: The search space, its rounds, and what is kept back to stop on.
+        train: Kind of model, seed.
+        steps: What prepares the features.
+        loss: Per-row loss.
+        threads: Of the fit; changes no result.
+        at_event: Whether labels count as known at their event, as where they are kept back by windows.
+
+    Raises:
+        ValueError: The first part is too short to stop on.
+        BadInputError: The search space is that of another kind of model.
+    """
+    MODELS[train.model].check_space(tune.space)
+    middle = {name: _middle(dimension) for name, dimension in tune.space.items()}
+    fit, stop = keep_back(
+        first["_event"], first["_event" if at_event else "_due"], np.arange(len(first)), share=tune.stop_share
+    )
+    fitted, watched = first.iloc[fit], first.iloc[stop]
+    view = FeatureView.learn(fitted, data, steps)
+    laid = view.training(fitted)
+    found = fit_balanced(
+        train.model,
+        train.balance,
+        view,
+        laid.matrix,
+        view.actual(fitted.iloc[laid.places]),
+        loss=loss,
+        hyperparameters=middle,
+        rounds=tune.max_rounds,
+        weights=None,
+        stop=(view.matrix(watched), view.actual(watched)),
+        patience=tune.patience,
+        seed=train.seed,
+        threads=threads,
+    )
+    return Recipe(train.model, loss, middle, max(found.rounds, 1), train.seed, balance=train.balance)
+
+
+def _middle(dimension: Dimension) -> Any:
+    """The middle of a range, of its logarithms on a log scale; of choices the first."""
+    low, high = dimension.low, dimension.high
+    if dimension.choices is not None or low is None or high is None:
+        return (dimension.choices or (None,))[0]
+    middle = float(np.sqrt(low * high)) if dimension.log else (low + high) / 2
+    return round(middle) if isinstance(low, int) and isinstance(high, int) else middle

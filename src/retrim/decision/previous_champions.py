@@ -1,0 +1,109 @@
+"""Former champions on the newest rows: a regime that returns may have its old model back, at no training cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from retrim.decision.rules import Decision
+from retrim.gate.losses import judge
+from retrim.gate.verdict import GateParams, Verdict
+
+
+@dataclass(frozen=True)
+class PreviousChampions:
+    """Former champions beside the live one, on rows that none of them has seen.
+
+    Args:
+        rows: Rows judged.
+        champion_loss: The live version's mean loss on them.
+        losses: That of each former champion, by version.
+        verdict: The gate's, with the best of them as the challenger.
+        rests_on: Digest of the rows, versions and settings behind it; empty while nobody noted it.
+    """
+
+    rows: int
+    champion_loss: float
+    losses: Mapping[int, float]
+    verdict: Verdict
+    rests_on: str = ""
+
+    @property
+    def best(self) -> int:
+        """The former champion with the least loss."""
+        return min(sorted(self.losses), key=lambda version: self.losses[version])
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "champion_loss": self.champion_loss,
+            "losses": {str(version): loss for version, loss in self.losses.items()},
+            "best": self.best,
+            "verdict": self.verdict.as_record(),
+            "rests_on": self.rests_on,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "PreviousChampions":
+        """What `as_record` wrote."""
+        losses = {int(version): loss for version, loss in record["losses"].items()}
+        verdict = Verdict.from_record(record["verdict"])
+        return cls(record["rows"], record["champion_loss"], losses, verdict, record["rests_on"])
+
+
+def judge_formers(
+    losses: Mapping[int, np.ndarray], champion: np.ndarray, gate: GateParams, *, draws: int, block_rows: int
+) -> PreviousChampions | None:
+    """Former champions through the gate, as challengers of the live version; None where there is none.
+
+    Args:
+        losses: Loss of each judged row, in time order, of each former champion.
+        champion: The same of the live version.
+        gate: Thresholds. The naive floors are left out: each of them has passed those once.
+        draws: Bootstrap draws.
+        block_rows: Rows of a block.
+    """
+    if not losses or not len(champion):
+        return None
+    named = {str(version): each for version, each in losses.items()}
+    verdict = judge(named, champion, {}, gate, draws=draws, block_rows=block_rows, uses=0.0, weights=None)
+    means = {version: float(each.mean()) for version, each in losses.items()}
+    return PreviousChampions(len(champion), float(champion.mean()), means, verdict)
+
+
+def restore_instead(
+    decision: Decision,
+    formers: PreviousChampions | None,
+    *,
+    probe_loss: float | None,
+    led_before: bool,
+    checks_since_release: int | None,
+    cooldown_checks: int,
+    manual: bool,
+) -> Decision:
+    """The decision to promote a former champion again, where that is better than what was decided; else what was.
+
+    It has to pass the gate, to have led at the check before too, and to lose less than a
+    refit would where one is decided on. A cooldown after each release keeps two models from taking turns.
+
+    Args:
+        decision: What the rules decided: `none` or `retrain`; a hold is a person's.
+        formers: As judged; None where there are none.
+        probe_loss: What a refit lost on this check's rows; None where nobody knows.
+        led_before: Whether the best of them had less loss than the live version at the check before.
+        checks_since_release: Checks since something went live, this one counted; None if nothing ever did.
+        cooldown_checks: As for retrainings.
+        manual: Whether everything is a person's.
+    """
+    if formers is None or not formers.verdict.promote or not led_before or decision.outcome == "held":
+        return decision
+    if checks_since_release is not None and checks_since_release <= cooldown_checks:
+        return decision
+    if decision.outcome == "retrain" and probe_loss is not None and probe_loss < formers.losses[formers.best]:
+        return decision
+    text = f"version {formers.best}, a former champion, is better again: {formers.verdict.reason}"
+    if manual:
+        reason = f"{text}; but manual is set: `retrim rollback --to {formers.best} --reason ...`"
+        return replace(decision, outcome="held", reason=reason, change="a person", fired=())
+    return replace(decision, outcome="restore", reason=text, change="a former champion that lost more", fired=())

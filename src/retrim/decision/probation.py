@@ -1,0 +1,404 @@
+"""Probation: a new champion beside the one before, on rows that neither has seen, until one of them has shown more.
+
+Skew: how far a prediction that was served is from what its version says of the same row now.
+
+Proofs that a version can be made again: settings, which one is proved next, and what a receipt says.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from retrim.decision.rules import Decision
+from retrim.stats.anytime import NO_SUMS, RunningSums, log_evidence, lower_bound
+from retrim.stats.plugins import SettingsSection
+
+Outcome = Literal["going on", "worse", "confirmed", "over", "replaced"]
+MOST = 700.0  # e to more than this is no number
+
+
+class ProbationParams(SettingsSection):
+    """How long a promotion is watched, and what ends that."""
+
+    checks: int = Field(ge=0, description="checks for which a new champion is on probation, at most; 0: not at all")
+    block_share: float = Field(gt=0, le=1, description="rows whose loss is averaged, as a share of a usual check")
+    alpha_rollback: float = Field(gt=0, lt=0.5, description="chance of ever rolling back one that is no worse, at most")
+    alpha_confirm: float = Field(gt=0, lt=0.5, description="chance of ever confirming one worse by the effect, at most")
+    min_effect: float = Field(gt=0, description="share of the previous champion's loss from which on worse counts")
+
+    def block_rows(self, usual_rows: int) -> int:
+        """Rows of a block, where a usual check has so many."""
+        return max(round(self.block_share * usual_rows), 1)
+
+
+@dataclass(frozen=True)
+class ProbationState:
+    """A probation: all that is kept of the rows it has seen.
+
+    Args:
+        version: On probation.
+        against: The champion before it.
+        checks: Checks that had rows for it.
+        rows: Rows so far.
+        new: Sum of the new champion's losses.
+        previous: Sum of those of the one before.
+        worse: Sums of new minus previous, by block.
+        fine: Sums of (1 + min_effect) times previous minus new, by block.
+        waiting: Rows that do not fill a block yet: how many, their summed losses, new and previous.
+    """
+
+    version: int
+    against: int
+    checks: int
+    rows: int
+    new: float
+    previous: float
+    worse: RunningSums
+    fine: RunningSums
+    waiting: tuple[int, float, float]
+
+    @classmethod
+    def begin(cls, version: int, against: int) -> "ProbationState":
+        return cls(version, against, 0, 0, 0.0, 0.0, NO_SUMS, NO_SUMS, (0, 0.0, 0.0))
+
+    def after(
+        self, new: np.ndarray, previous: np.ndarray, params: ProbationParams, *, block_rows: int
+    ) -> "ProbationState":
+        """The probation after a check's rows.
+
+        Args:
+            new: Losses of the new champion, in order of time, shape (n,).
+            previous: Those of the one before, on the same rows.
+            params: Its section.
+            block_rows: Rows of a block; one may be begun at a check and filled at the next.
+        """
+        worse, fine = self.worse, self.fine
+        held, held_new, held_previous = self.waiting
+        start = 0
+        while start < len(new):
+            end = min(start + block_rows - held, len(new))
+            held += end - start
+            held_new += float(new[start:end].sum())
+            held_previous += float(previous[start:end].sum())
+            start = end
+            if held >= block_rows:
+                worse = worse.plus((held_new - held_previous) / held)
+                fine = fine.plus(((1 + params.min_effect) * held_previous - held_new) / held)
+                held, held_new, held_previous = 0, 0.0, 0.0
+        return replace(
+            self,
+            checks=self.checks + 1,
+            rows=self.rows + len(new),
+            new=self.new + float(new.sum()),
+            previous=self.previous + float(previous.sum()),
+            worse=worse,
+            fine=fine,
+            waiting=(held, held_new, held_previous),
+        )
+
+    def judge(self, params: ProbationParams) -> "ProbationVerdict":
+        """What the rows so far say; asked after every check, as often as one likes.
+
+        Rolled back is only what is worse by the minimum effect in the mean, too: a rollback has its own price.
+        """
+        worse, fine = log_evidence(self.worse, above=0.0), log_evidence(self.fine, above=0.0)
+        effect = self.worse.mean / (self.previous / self.rows) if self.previous > 0 else 0.0
+        outcome: Outcome = "going on"
+        if worse >= -np.log(params.alpha_rollback) and effect >= params.min_effect:
+            outcome = "worse"
+        elif fine >= -np.log(params.alpha_confirm):
+            outcome = "confirmed"
+        elif self.checks >= params.checks:
+            outcome = "over"
+        margin = lower_bound(self.worse, alpha=params.alpha_rollback)
+        return ProbationVerdict(
+            outcome, effect, float(np.exp(min(worse, MOST))), float(np.exp(min(fine, MOST))), margin
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "against": self.against,
+            "checks": self.checks,
+            "rows": self.rows,
+            "new": self.new,
+            "previous": self.previous,
+            "worse": self.worse.as_record(),
+            "fine": self.fine.as_record(),
+            "waiting": list(self.waiting),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "ProbationState":
+        held, new, previous = record["waiting"]
+        return cls(
+            **{name: record[name] for name in ("version", "against", "checks", "rows", "new", "previous")},
+            worse=RunningSums(**record["worse"]),
+            fine=RunningSums(**record["fine"]),
+            waiting=(held, new, previous),
+        )
+
+
+@dataclass(frozen=True)
+class ProbationVerdict:
+    """What a probation has come to.
+
+    Args:
+        outcome: `going on`; `worse`; `confirmed`; `over`: the longest length passed with neither; `replaced`: something
+            else went live meanwhile.
+        effect: Mean of new minus previous in whole blocks, as a share of the previous champion's loss.
+        worse: Evidence that the new one is worse: how many times as likely as with no difference.
+        fine: Evidence that it is not worse by the minimum effect.
+        margin: What the mean of new minus previous lies above, whenever one looks; minus infinity at first.
+    """
+
+    outcome: Outcome
+    effect: float
+    worse: float
+    fine: float
+    margin: float
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "outcome": self.outcome,
+            "effect": self.effect,
+            "evidence_worse": self.worse,
+            "evidence_fine": self.fine,
+            "margin": None if np.isinf(self.margin) else self.margin,
+        }
+
+
+def in_words(watch: ProbationState, judged: ProbationVerdict, params: ProbationParams) -> str:
+    """A sentence with the figures."""
+    who = f"version {watch.version} against {watch.against}, the champion before"
+    if not watch.rows:
+        return f"{who}: no row that neither has seen yet"
+    seen = (
+        f"{who}: loss {watch.new / watch.rows:.4g} against {watch.previous / watch.rows:.4g} on {watch.rows} rows in "
+        f"{watch.checks} check{'' if watch.checks == 1 else 's'}, {judged.effect:+.1%} in {watch.worse.count} blocks"
+    )
+    evidence = (
+        f"evidence {judged.worse:.3g} of {1 / params.alpha_rollback:.3g} needed that it is worse, "
+        f"{judged.fine:.3g} of {1 / params.alpha_confirm:.3g} that it is not worse by {params.min_effect:.1%}"
+    )
+    return f"{seen}; {evidence}"
+
+
+def roll_back_instead(
+    decision: Decision, judged: ProbationVerdict, *, against: int, said: str, manual: bool
+) -> Decision:
+    """The decision to roll back where the probation says so, whatever else was decided: no run starts in that check.
+
+    A retraining would be judged against a champion that has just been found worse than the one before; with that back,
+    the next check decides anew.
+
+    Args:
+        decision: What the rules, and the former champions, decided.
+        judged: The probation.
+        against: The champion before, which goes live again.
+        said: The probation in words.
+        manual: Whether everything is a person's.
+    """
+    if judged.outcome != "worse":
+        return decision
+    change = "a probation with less evidence that the new champion is worse"
+    if manual:
+        reason = f"worse on probation: {said}; but manual is set: `retrim rollback --to {against} --reason ...`"
+        return replace(decision, outcome="held", reason=reason, change=change, fired=())
+    return replace(decision, outcome="rollback", reason=f"worse on probation: {said}", change=change, fired=())
+
+
+class ServedParams(SettingsSection):
+    """Predictions as they were served."""
+
+    skew: float = Field(
+        ge=1e-6,
+        description="how far a served prediction may be from its version's now, as a share of the mean prediction",
+    )
+
+
+@dataclass(frozen=True)
+class Skew:
+    """Served predictions beside what their versions say now.
+
+    Args:
+        rows: Rows compared, at least 1.
+        mean: Mean of their differences, as shares of the mean prediction.
+        largest: The largest of them.
+        over: Rows beyond the bound.
+        bound: What was allowed.
+        worst: Key and version of the largest.
+    """
+
+    rows: int
+    mean: float
+    largest: float
+    over: int
+    bound: float
+    worst: tuple[str, int]
+
+    @classmethod
+    def of(cls, keys: Sequence[str], versions: Sequence[int], skews: np.ndarray, params: ServedParams) -> "Skew":
+        """From the difference of each row, shape (n,), n at least 1; its key, and the version that was serving."""
+        place = int(skews.argmax())
+        return cls(
+            rows=len(skews),
+            mean=float(skews.mean()),
+            largest=float(skews[place]),
+            over=int((skews > params.skew).sum()),
+            bound=params.skew,
+            worst=(str(keys[place]), int(versions[place])),
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        key, version = self.worst
+        plain = {name: getattr(self, name) for name in ("rows", "mean", "largest", "over", "bound")}
+        return {**plain, "worst": {"key": key, "version": version} if self.largest else None}
+
+
+def skews_of(stored: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """The difference of each row as a share of the mean size of a prediction; exactly 0 where both are the same.
+
+    Of several classes the one that differs most counts. The mean is that of the predictions of now: a stored one that
+    was altered does not hide itself behind its own size.
+
+    Args:
+        stored: Shape (n,) or (n, classes).
+        now: Likewise.
+
+    Returns:
+        Shape (n,), 0 or more.
+    """
+    apart = np.abs(stored - now).reshape(len(now), -1).max(axis=1)
+    usual = float(np.abs(now).mean()) if now.size else 0.0
+    return np.asarray(apart / (usual or 1.0))
+
+
+KIND, FORMAT = "retrim rebuild receipt", 1
+
+
+class ProofParams(SettingsSection):
+    """Proofs and keys."""
+
+    scheduled: bool = Field(description="whether schedule.prove proves a random version each time")
+    most_mb: float = Field(gt=0, description="megabytes of a file that import reads, at most")
+    trusted_keys: tuple[str, ...] = Field(description="public keys whose receipts and exports count, beside our own")
+
+
+def pick(versions: Sequence[int], *, model: str, moment: str) -> int:
+    """The version that is proved at a scheduled moment: by chance, and the same one if asked again.
+
+    Args:
+        versions: Numbers to choose from, at least one.
+        model: Name of the model.
+        moment: When the proof was due, ISO 8601: the seed.
+    """
+    drawn = int.from_bytes(sha256(f"{model}\0{moment}".encode()).digest()[:8], "big")
+    return sorted(versions)[drawn % len(versions)]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two models' predictions lie apart.
+
+    Args:
+        rows: Rows that both predicted.
+        largest: Largest absolute difference on any of them, in the target's unit or as a probability; None if unknown.
+        why: Why it is unknown, else "".
+    """
+
+    rows: int
+    largest: float | None
+    why: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {"rows": self.rows, "largest_difference": self.largest, "why": self.why}
+
+
+def agreement(rebuilt: np.ndarray, recorded: np.ndarray) -> Agreement:
+    """The largest difference of predictions for the same rows, each of shape (n,) or (n, classes)."""
+    if rebuilt.shape != recorded.shape:
+        return Agreement(0, None, f"the rebuilt model gives {rebuilt.shape[1:]} figures a row, the recorded one other")
+    if not len(rebuilt):
+        return Agreement(0, None, "no row was judged")
+    largest = float(np.max(np.abs(rebuilt - recorded)))
+    if not np.isfinite(largest):
+        return Agreement(len(rebuilt), None, "a prediction is not a finite number")
+    return Agreement(len(rebuilt), largest, "")
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of one stage: its hash as recorded in dvc.lock (MD5) and as rebuilt; None where it is not there."""
+
+    stage: str
+    path: str
+    recorded: str | None
+    rebuilt: str | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {"stage": self.stage, "path": self.path, "recorded": self.recorded, "rebuilt": self.rebuilt}
+
+
+def from_top(differences: Sequence[str], *, root: str) -> list[str]:
+    """The differences with the workspace's own place left out of them: a receipt, and an export with it, travels.
+
+    Args:
+        differences: A line each, or what a tool printed when it failed.
+        root: Absolute path of the workspace.
+    """
+    return [each.replace(root, ".") for each in differences]
+
+
+def receipt_fields(
+    *,
+    what: Mapping[str, Any],
+    platform: Mapping[str, str],
+    environment: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    outputs: Sequence[Output],
+    bundle: Mapping[str, str | None],
+    executed: Sequence[str],
+    differences: Sequence[str],
+    predictions: Agreement,
+    reason: str,
+    proved_at: str,
+) -> dict[str, Any]:
+    """The fields of a receipt, before they are sealed and signed; docs/rebuilding.md says what each means.
+
+    Args:
+        what: `model`, `version`, `commit`, `tag` and the like: what was rebuilt.
+        platform: `recorded` and `here`: platform tags.
+        environment: What the stages ran in.
+        inputs: Digests of raw data and champion.
+        outputs: Every output of every stage.
+        bundle: SHA-256 of the whole bundle, `recorded` and `rebuilt`.
+        executed: Stages that were seen to run, in order.
+        differences: A line each; none when identical.
+        predictions: Rebuilt model beside recorded model, on the judged rows.
+        reason: Who or what asked for the proof.
+        proved_at: ISO 8601, UTC.
+    """
+    same_platform = platform["recorded"] == platform["here"]
+    return {
+        "kind": KIND,
+        "format": FORMAT,
+        **what,
+        "platform": dict(platform),
+        "promise": "the same bytes" if same_platform else "none: it was made on another platform",
+        "environment": dict(environment),
+        "inputs": dict(inputs),
+        "outputs": [output.as_record() for output in outputs],
+        "bundle": dict(bundle),
+        "executed": list(executed),
+        "identical": not differences,
+        "first_difference": differences[0] if differences else None,
+        "differences": len(differences),
+        "predictions": predictions.as_record(),
+        "reason": reason,
+        "proved_at": proved_at,
+    }

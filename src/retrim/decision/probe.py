@@ -1,0 +1,415 @@
+"""The probe: what a model retrained before the newest rows would have lost on them, against the champion.
+
+When the probe is asked: only where what it may find could change the decision.
+
+What the gate would say of the newest refits: a run that it would refuse is not worth its price.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator, Field
+
+from retrim.decision.account import AccumulatedGain
+from retrim.features.fitted import StepParams
+from retrim.features.view import FeatureView
+from retrim.gate.losses import judge
+from retrim.gate.support import Support
+from retrim.gate.verdict import GateParams
+from retrim.stats.bootstrap import mean_error
+from retrim.stats.canonical import rows_at
+from retrim.stats.metrics import row_losses
+from retrim.stats.plugins import SettingsSection, check_span
+from retrim.stats.windows import past_of, spans
+from retrim.table.data import DataParams
+from retrim.training.recipe import Recipe, WindowKind, fit_recipe, in_parallel, training_rows
+
+NEEDED, EVERY, DRIFT = "needed", "every", "drift"
+
+
+def _is_when(text: str) -> str:
+    return text if text in (NEEDED, EVERY, DRIFT) else check_span(text)
+
+
+class ProbeParams(SettingsSection):
+    """The cheap refit that asks whether retraining would pay."""
+
+    blocks: int = Field(ge=1, description="blocks of the newest window, each judged by a fit on what was due before it")
+    min_rows: int = Field(ge=2, description="mature rows a check needs before it says anything")
+    sample_rows: int | None = Field(ge=2, description="rows that a refit is fitted on, at most; null: all of its past")
+    when: Annotated[str, AfterValidator(_is_when)] = Field(
+        description="needed, every, drift, or a span since the last probe"
+    )
+
+    def is_asked(self, *, needed: bool, drifted: bool, waited: pd.Timedelta) -> bool:
+        """Whether a check probes. Rows it does not probe wait for the next probe, and are counted then.
+
+        Args:
+            needed: Whether what it may find could change the decision.
+            drifted: Whether this check found drift.
+            waited: Since the last probe, or since the champion was made.
+        """
+        if self.when in (NEEDED, EVERY, DRIFT):
+            return {NEEDED: needed, EVERY: True, DRIFT: drifted}[self.when]
+        return waited >= pd.Timedelta(self.when)
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What the probe read off the newest mature rows.
+
+    Args:
+        rows: Rows that it stands for.
+        apart: Those of them that no fit judged, as they came late; they count like the others, or less.
+        weight: What a row counts on average, at most 1: one that came late counts less where the champion loses less.
+        champion_loss: The champion's mean loss on the rows that were judged.
+        probe_loss: That of the refits, each on what was due before its block.
+        newest_error: Standard error of the gain on the rows of this check, blocks of rows taken together.
+        waited: Rows of checks that did not probe; they are older than those judged, and no fit judged them.
+        earlier: The gain that the probe before found.
+    """
+
+    rows: int
+    apart: int
+    weight: float
+    champion_loss: float
+    probe_loss: float
+    newest_error: float
+    waited: int = 0
+    earlier: float = 0.0
+
+    @property
+    def newest_gain(self) -> float:
+        """What retraining would have saved on the rows of this check, in mean loss; negative if it would have cost."""
+        return self.weight * (self.champion_loss - self.probe_loss)
+
+    @property
+    def gain(self) -> float:
+        """The same on all rows: from the probe before to this one it is taken to have changed evenly."""
+        between = (self.earlier + self.newest_gain) / 2
+        return ((self.rows - self.waited) * self.newest_gain + self.waited * between) / self.rows
+
+    @property
+    def error(self) -> float:
+        """Standard error of the gain: as on the newest rows, of which half as much counts for each that waited."""
+        return self.newest_error * (self.rows - self.waited / 2) / self.rows
+
+    def with_waiting(self, rows: int, *, earlier: float) -> "ProbeResult":
+        """The reading of these rows and of others that have waited since the probe before, which found `earlier`."""
+        return replace(self, rows=self.rows + rows, waited=rows, earlier=earlier)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "apart": self.apart,
+            "weight": self.weight,
+            "champion_loss": self.champion_loss,
+            "probe_loss": self.probe_loss,
+            "gain": self.gain,
+            "error": self.error,
+            "waited": self.waited,
+            "earlier": self.earlier,
+        }
+
+
+def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: np.ndarray, block_rows: int) -> ProbeResult:
+    """The reading, from the loss of champion and refits on each judged row, both shape (n,), n at least 1.
+
+    On rows that no refit judged the same share of the champion's loss is taken for saved: most are from before, when it
+    lost less. Never more than on a judged one, or a single odd row could pay for a retraining.
+
+    Args:
+        champion_losses: The champion's.
+        losses: The refits'.
+        apart: The champion's on rows that no refit judged, shape (m,), m 0 or more.
+        block_rows: Rows that belong together when the error is computed.
+    """
+    usual = float(champion_losses.mean())
+    late = min(float(apart.mean()) / usual, 1.0) if len(apart) and usual > 0 else 1.0
+    weight = (len(losses) + late * len(apart)) / (len(losses) + len(apart))
+    return ProbeResult(
+        rows=len(losses) + len(apart),
+        apart=len(apart),
+        weight=weight,
+        champion_loss=float(champion_losses.mean()),
+        probe_loss=float(losses.mean()),
+        newest_error=weight * mean_error(champion_losses - losses, block_rows=block_rows),
+    )
+
+
+def apart_in_time(newest: np.ndarray, *, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that have waited through checks that did not probe, and the newest, which a fit judges.
+
+    One fit on what was due before all of them would be as old as the wait. So where there are twice as many as a check
+    has, the newest alone are judged, by a fit that knows the others.
+
+    Args:
+        newest: Row numbers, ascending, shape (n,).
+        rows: Of a check.
+
+    Returns:
+        Both, ascending.
+    """
+    at = len(newest) - rows if len(newest) >= 2 * rows else 0
+    return newest[:at], newest[at:]
+
+
+def with_a_past(table: pd.DataFrame, newest: np.ndarray, data: DataParams, params: ProbeParams) -> np.ndarray:
+    """The rows before which enough labels were due to fit on, at least `probe.min_rows` and of two classes, ascending.
+
+    A row that is older than nearly all others has no past. It is judged by no fit, and counts like the others.
+
+    Args:
+        table: Mature rows in total order with `_event`, `_due` and the target.
+        newest: Row numbers of the newly mature rows, ascending, shape (n,).
+        data: What the table is.
+        params: How many rows a fit needs.
+    """
+    if len(table) < params.min_rows:
+        return newest[:0]
+    since = table["_due"].sort_values().iloc[params.min_rows - 1]
+    if data.task != "regression":
+        firsts = table.groupby(data.target, observed=True)["_due"].min().sort_values()
+        since = max(since, firsts.iloc[1]) if len(firsts) > 1 else table["_event"].iloc[-1] + pd.Timedelta("1s")
+    found: np.ndarray = newest[(table["_event"].iloc[newest] >= since).to_numpy()]
+    return found
+
+
+def judged_blocks(newest: np.ndarray, *, blocks: int) -> list[np.ndarray]:
+    """The blocks in which newly mature rows are judged, each by a fit on what was due before its first row.
+
+    A row that comes late would cut the past of all rows of its block. So a block's oldest rows are taken out of it
+    where every other row gains more rows of past than are taken out, those first that give most past to all others
+    together. As long as they are at most a third of all rows they are judged by no fit, and count as `reading_of` says.
+    More of them are a block of their own.
+
+    So a judged row's fit lacks fewer rows that had been counted before than its block has rows before it, unless
+    more than a third came late: it is at most twice as old as without late rows.
+
+    Args:
+        newest: Row numbers among all mature rows, ascending, shape (n,), n at least 1.
+        blocks: Blocks wanted of rows that did not come late.
+
+    Returns:
+        Places in `newest`, ascending, block by block.
+    """
+    before = newest - np.arange(len(newest))
+    runs, spare, own = [np.arange(len(newest))], len(newest) // 3, 1
+    number = 0
+    while number < len(runs):
+        run = runs[number]
+        gained = before[run] - before[run[0]]
+        reach = np.where(gained > np.arange(len(run)), gained * np.arange(len(run), 0, -1), 0)
+        cut = int(reach.argmax())
+        if reach[cut] and cut <= spare:
+            spare -= cut
+            runs[number] = run[cut:]
+        elif reach[cut] and own:
+            own -= 1
+            runs[number : number + 1] = [run[:cut], run[cut:]]
+        else:
+            number += 1
+    return [run[part] for run in runs for part in spans(len(run), blocks)]
+
+
+def refit_losses(
+    table: pd.DataFrame,
+    newest: np.ndarray,
+    recipe: Recipe,
+    data: DataParams,
+    params: ProbeParams,
+    steps: Sequence[StepParams] = (),
+    *,
+    window: WindowKind,
+    sliding_rows: int,
+    cores: int,
+) -> np.ndarray:
+    """Refits the champion's recipe block by block through the newest rows, and gives its loss on those it judges.
+
+    Args:
+        table: Mature rows in total order with `_event` and `_due`.
+        newest: Row numbers of the rows to judge, ascending, shape (n,), n at least 1.
+        recipe: The champion's.
+        data: What the table is; the view is learned anew, as a retraining would.
+        params: Blocks.
+        steps: What prepares the features, as a retraining would.
+        window: The champion's training window.
+        sliding_rows: Rows of a sliding one.
+        cores: Cores to use; changes no result.
+
+    Returns:
+        A loss for each place of `judged_blocks`, in their order.
+    """
+    parts = judged_blocks(newest, blocks=params.blocks)
+    pasts = fitted_rows(table, newest, params, window=window, sliding_rows=sliding_rows)
+
+    def losses_of(job: tuple[np.ndarray, np.ndarray], threads: int) -> np.ndarray:
+        part, past = job
+        judged, known = table.iloc[newest[part]], past_of(table["_event"], table["_due"], newest[part[0]])
+        # All the past, as a run does: a window may hold one class.
+        view = FeatureView.learn(rows_at(table, known), data, steps)
+        model = fit_recipe(recipe, view, table, take=past, past=known, threads=threads)
+        return row_losses(recipe.loss, view.actual(judged), model.predict(view.matrix(judged)))
+
+    return np.concatenate(in_parallel(losses_of, list(zip(parts, pasts, strict=True)), cores=cores))
+
+
+def fitted_rows(
+    table: pd.DataFrame, newest: np.ndarray, params: ProbeParams, *, window: WindowKind, sliding_rows: int
+) -> list[np.ndarray]:
+    """The row numbers that each block's refit is fitted on; a sample of them lies evenly over the past.
+
+    Args:
+        table: As for `refit_losses`.
+        newest: Likewise.
+        params: Blocks and sample.
+        window: The champion's training window.
+        sliding_rows: Rows of a sliding one.
+    """
+    pasts = []
+    for part in judged_blocks(newest, blocks=params.blocks):
+        past = past_of(table["_event"], table["_due"], newest[part[0]])
+        rows = training_rows(past, window, sliding_rows=sliding_rows)
+        if params.sample_rows is not None and len(rows) > params.sample_rows:
+            rows = rows[np.linspace(0, len(rows) - 1, params.sample_rows).round().astype("int64")]
+        pasts.append(rows)
+    return pasts
+
+
+RISE = 0.5  # share of a rise of the champion's loss that a refit may be free of
+STRAYS = 1.0  # standard errors by which the gain of a check may exceed what the newest probe found
+LONGEST = 8  # checks with new rows without a probe, at most: a gain that shows in no loss is found by then
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the account may hold by now, had the rows that wait for a probe been judged.
+
+    Args:
+        gain: What the newest probe of this champion found, in mean loss; 0 before its first.
+        error: Standard error of such a gain over one usual check; None before any probe.
+        loss: The champion's mean loss at that probe, or on its first new rows; None before these.
+        more: What the rows since may add to the account, at most.
+        checks: That brought these rows.
+    """
+
+    gain: float = 0.0
+    error: float | None = None
+    loss: float | None = None
+    more: float = 0.0
+    checks: int = 0
+
+    def with_rows(self, loss: float, *, share: float) -> "Outlook":
+        """The outlook once more rows wait.
+
+        Args:
+            loss: The champion's mean loss on them.
+            share: Rows over those of a usual check.
+        """
+        before = loss if self.loss is None else self.loss
+        plausible = max(self.gain, 0.0) + RISE * max(loss - before, 0.0) + STRAYS * (self.error or 0.0)
+        return replace(self, loss=before, more=self.more + share * plausible, checks=self.checks + 1)
+
+    def needs_probe(self, account: AccumulatedGain, price: float, *, errors: float, ahead: float) -> bool:
+        """Whether a probe of the rows that wait could find that the account pays, or nobody knows.
+
+        Args:
+            account: Without these rows.
+            price: Of a retraining.
+            errors: Standard errors of itself that the account must exceed.
+            ahead: Usual checks of rows whose labels are not due yet.
+        """
+        if not self.checks:
+            return False
+        if self.error is None or self.checks >= LONGEST:
+            return True
+        most = account.balance + self.more + ahead * max(self.gain, 0.0)
+        return most > price and most > errors * account.error
+
+    def probed(self, gain: float, *, error: float, loss: float, share: float) -> "Outlook":
+        """The outlook after a probe.
+
+        Args:
+            gain: What it found on the rows that it judged, in mean loss.
+            error: Standard error of that.
+            loss: The champion's mean loss on them.
+            share: These rows over those of a usual check.
+        """
+        return Outlook(gain, float(error * share**0.5), loss)
+
+    def of_next(self) -> "Outlook":
+        """That of another champion: it has lost nothing to a refit yet, and its rows are as noisy."""
+        return Outlook(error=self.error)
+
+    def as_record(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Outlook":
+        return cls(**{name: record[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class GatePreview:
+    """The gate's answer on the rows that the probe judged, without the naive floors.
+
+    Args:
+        passes: Whether the best refit would be promoted.
+        reason: What decides, in a sentence.
+        short: Why not even all rows that may judge show the gain that was found, and which setting would; None where
+            they do, or nothing tells.
+    """
+
+    passes: bool
+    reason: str
+    short: str | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        return {"passes": self.passes, "reason": self.reason, "short": self.short}
+
+
+def preview(
+    refits: Mapping[str, np.ndarray],
+    champion: np.ndarray,
+    gate: GateParams,
+    *,
+    rows: int,
+    draws: int,
+    block_rows: int,
+    support: Mapping[str, Support],
+) -> GatePreview | None:
+    """What the gate would say, had these refits been the challengers of a run.
+
+    A run judges its challengers on the newest mature rows, as many as are chosen here; where the probe's window is as
+    long, and a run refits, these are the same rows and the same models.
+
+    Args:
+        refits: Losses of the probe's refits by training window, each shape (n,), in time order.
+        champion: The same of the champion.
+        gate: Thresholds.
+        rows: Rows behind these losses, which may be means over several.
+        draws: Bootstrap draws.
+        block_rows: Losses of a bootstrap block.
+        support: What earlier rows showed of the refits, by training window.
+
+    Returns:
+        None where the rows are fewer than the gate judges on.
+    """
+    if rows < gate.min_rows:
+        return None
+    means = gate.model_copy(update={"min_rows": 2})
+    verdict = judge(
+        refits, champion, {}, means, draws=draws, block_rows=block_rows, uses=0.0, weights=None, support=support
+    )
+    return GatePreview(verdict.promote, verdict.reason)
+
+
+def too_few_rows(check: Mapping[str, Any]) -> str | None:
+    """Why so few rows do not show what the account holds, where it would pay for a run, from a check's record."""
+    said = check.get("preview") or {}
+    if not said.get("short") or said["passes"] or check["account"]["balance"] < check["price"]:
+        return None
+    return str(said["short"])

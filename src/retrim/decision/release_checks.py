@@ -1,0 +1,161 @@
+"""The release checks: what a version must show after the gate, as it was stored and in a process that knows nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from retrim.decision.rules import ApprovalParams
+from retrim.gate.reference_rows import TOLERANCE
+from retrim.stats.plugins import SettingsSection
+
+RELEASE_CHECKS = "release_checks"
+"""Their kind in the envelope of a version."""
+MEGABYTE = 1_000_000
+
+
+class LatencyParams(SettingsSection):
+    """How long predictions may take."""
+
+    one_row: float = Field(gt=0, description="milliseconds that the slowest 1 % of predictions of one row may take")
+    thousand_rows: float = Field(gt=0, description="the same for 1,000 rows at once")
+
+
+class ReleaseParams(SettingsSection):
+    """What a version must show before it goes live, after the gate."""
+
+    reference_rows: int = Field(ge=1, description="judged rows kept in the bundle with the winner's answers, at most")
+    load_seconds: float = Field(gt=0, description="seconds in which a fresh process has to load it and to answer")
+    most_mb: float | None = Field(gt=0, description="megabytes that predicting takes, at most; null: reported only")
+    most_ms: LatencyParams | None = Field(description="milliseconds that predicting takes; null: reported only")
+    approval: ApprovalParams
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Times of predictions, in milliseconds.
+
+    Args:
+        median: Half of them took less.
+        p99: All but 1 % took less.
+        tries: How many were timed.
+    """
+
+    median: float
+    p99: float
+    tries: int
+
+    def as_record(self) -> dict[str, Any]:
+        return {"median_ms": self.median, "p99_ms": self.p99, "tries": self.tries}
+
+
+@dataclass(frozen=True)
+class FreshAnswers:
+    """What a fresh process said of a version.
+
+    Args:
+        failure: Why it could not be loaded or asked; None where it could.
+        rows: Reference rows it was asked; 0 where its bundle is older than they are.
+        farthest: The largest distance of an answer from the stored one, as a share of that or of 1.
+        seconds: From the start of loading to the last answer.
+        latency: Of predictions of so many rows at once.
+    """
+
+    failure: str | None
+    rows: int = 0
+    farthest: float = 0.0
+    seconds: float = 0.0
+    latency: tuple[tuple[int, Latency], ...] = ()
+
+
+@dataclass(frozen=True)
+class ReleaseCheck:
+    """One line: the figure, what it is held against (None: reported only), and a sentence."""
+
+    name: str
+    passed: bool
+    figure: float | None
+    threshold: float | None
+    text: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "figure": self.figure,
+            "threshold": self.threshold,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True)
+class ReleaseChecks:
+    """All of them; every one runs, also after one has failed."""
+
+    checks: tuple[ReleaseCheck, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    @property
+    def reason(self) -> str:
+        """Every check that failed, else that all passed."""
+        failed = [check.text for check in self.checks if not check.passed]
+        return "; ".join(failed) if failed else f"all {len(self.checks)} release checks passed"
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "passed": self.passed,
+            "reason": self.reason,
+            "checks": [check.as_record() for check in self.checks],
+        }
+
+
+def hold_to(answers: FreshAnswers, size: int, params: ReleaseParams, *, again: bool) -> ReleaseChecks:
+    """The release checks of a version.
+
+    Args:
+        answers: What a fresh process said of it.
+        size: Bytes of the files that predicting takes.
+        params: What it is held to.
+        again: It was live before: size and latency are reported only, and its bundle may be older than reference rows.
+    """
+    most_mb, most = (None, None) if again else (params.most_mb, params.most_ms)
+    checks = [_loads(answers, params), _answers(answers, again=again), _size(size, most_mb)]
+    limits = {1: None, 1000: None} if most is None else {1: most.one_row, 1000: most.thousand_rows}
+    checks += [_latency(rows, found, limits.get(rows)) for rows, found in answers.latency]
+    return ReleaseChecks(tuple(checks))
+
+
+def _loads(answers: FreshAnswers, params: ReleaseParams) -> ReleaseCheck:
+    name, limit = "loads", params.load_seconds
+    if answers.failure is not None:
+        return ReleaseCheck(name, False, None, limit, f"a fresh process could not load it: {answers.failure}")
+    text = f"a fresh process loaded it and answered within {answers.seconds:.2f} s, at most {limit:g} s"
+    return ReleaseCheck(name, True, answers.seconds, limit, text)
+
+
+def _answers(answers: FreshAnswers, *, again: bool) -> ReleaseCheck:
+    name = "reference rows"
+    if answers.failure is not None:
+        return ReleaseCheck(name, False, None, TOLERANCE, "the stored reference rows were not answered")
+    if not answers.rows:
+        text = "its bundle is older than reference rows" if again else "its bundle has no reference rows"
+        return ReleaseCheck(name, again, None, TOLERANCE, text)
+    said = f"{answers.rows} stored reference rows are answered to {answers.farthest:.1e}, at most {TOLERANCE:.0e}"
+    return ReleaseCheck(name, answers.farthest <= TOLERANCE, min(answers.farthest, 1e300), TOLERANCE, said)
+
+
+def _size(size: int, most: float | None) -> ReleaseCheck:
+    found = size / MEGABYTE
+    said = f"predicting takes {found:.3g} MB" + ("" if most is None else f", at most {most:g} MB")
+    return ReleaseCheck("size", most is None or found <= most, found, most, said)
+
+
+def _latency(rows: int, found: Latency, most: float | None) -> ReleaseCheck:
+    what = "one row" if rows == 1 else f"{rows:,} rows"
+    said = f"{what} in {found.median:.3g} ms, the slowest 1 % in {found.p99:.3g} ms"
+    if most is not None:
+        said += f", at most {most:g} ms"
+    return ReleaseCheck(f"latency: {what}", most is None or found.p99 <= most, found.p99, most, said)

@@ -1,0 +1,93 @@
+"""A log that proves itself: each row is signed together with the digest of the row before, and so are count and end.
+
+Source:
+    Haber and Stornetta (1991), How to time-stamp a digital document, Journal of Cryptology 3.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from retrim.stats.canonical import to_json
+
+FIRST = "0" * 64
+"""What the first row follows."""
+SIGNATURE = "signature"
+
+SignatureFault = Callable[[str, bytes, str], str | None]
+"""What is wrong with a signature, given the signer's public key, what was signed and the signature; None: nothing."""
+
+
+@dataclass(frozen=True)
+class BrokenLog:
+    """Where a log is not what was signed.
+
+    Args:
+        row: Number of the first row that is not; None where it is the signed head.
+        what: What is wrong with it, as the end of a sentence.
+    """
+
+    row: int | None
+    what: str
+
+
+def signed_bytes(row: Mapping[str, Any]) -> bytes:
+    """What is signed of a row, or of a head: the canonical JSON of all its fields but the signature."""
+    return to_json({name: value for name, value in row.items() if name != SIGNATURE})
+
+
+def digest_of_row(row: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of a signed row, its signature included; 64 hex digits."""
+    return sha256(to_json(dict(row))).hexdigest()
+
+
+def head_of(last: Mapping[str, Any], *, signer: str) -> dict[str, Any]:
+    """The head that goes with a last row, before it is signed: how many rows there are, and the digest of the last."""
+    return {"model": last["model"], "sequence": last["sequence"], "digest": digest_of_row(last), "signer": signer}
+
+
+def first_broken(
+    rows: Sequence[Mapping[str, Any]],
+    head: Mapping[str, Any] | None,
+    copies: Mapping[int, Mapping[str, Any] | None],
+    *,
+    fault: SignatureFault,
+) -> BrokenLog | None:
+    """The first row that was changed, moved, added or taken away, or else the head if that was; None if none was.
+
+    A row without a copy is no fault: the copy is written after the row, and a kill may come between.
+
+    Args:
+        rows: Each with its number under `sequence`, from 1, what it `follows`, its `signer` and `signature`.
+        head: Count and digest of the last row, signed; None where there is none.
+        copies: Of rows, kept elsewhere, by number; None for one that cannot be read.
+        fault: Judges a signature.
+    """
+    by_number = {row["sequence"]: row for row in rows}
+    head_fault = _head_fault(head, fault)
+    counted = 0 if head is None or head_fault else int(head["sequence"])
+    follows = FIRST
+    for number in range(1, max(len(rows), counted, *copies, 0) + 1):
+        row = by_number.get(number)
+        if row is None:
+            return BrokenLog(number, "is gone")
+        wrong = fault(row["signer"], signed_bytes(row), row[SIGNATURE])
+        if wrong is None and row["follows"] != follows:
+            wrong = "does not follow the row before it"
+        if wrong is None and number in copies and copies[number] != dict(row):
+            wrong = "is not the one of which a copy was kept"
+        if wrong is not None:
+            return BrokenLog(number, wrong)
+        follows = digest_of_row(row)
+    if head_fault:
+        return BrokenLog(None, head_fault)
+    if head is None:
+        return BrokenLog(None, "is gone") if rows else None
+    if (head["sequence"], head["digest"]) != (len(rows), follows):
+        return BrokenLog(None, f"is that of {head['sequence']} rows, and there are {len(rows)}")
+    return None
+
+
+def _head_fault(head: Mapping[str, Any] | None, fault: SignatureFault) -> str | None:
+    return None if head is None else fault(head["signer"], signed_bytes(head), head[SIGNATURE])

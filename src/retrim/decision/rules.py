@@ -1,0 +1,728 @@
+"""When things run and how: the sections that flows, rooms and the demo read.
+
+What a decision rests on, what a rule says of it, and the table the rules enter.
+
+The rules: each says whether it asks for a retraining, why, and what would have changed its answer.
+
+The decision: every rule is asked, and what holds them back is looked at in turn. Every answer has its reason.
+
+After a rollback nothing starts by itself, until a person says so or enough new rows have matured.
+
+A rollback says that evidence which had let a version pass was not enough. What the rules see right after it
+is that same evidence, so a retraining or a restore that they start would go round in a circle.
+
+Approval: which moves of the champion wait for a person's word after the gate's.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, get_args
+
+import pandas as pd
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from retrim.decision.account import NEWEST, AccumulatedGain, Band, BandParams
+from retrim.decision.history import Deferral
+from retrim.decision.probe import GatePreview
+from retrim.errors import UnknownNameError
+from retrim.gate.agreement import AgreementParams
+from retrim.stats.plugins import PluginRegistry, SettingsSection, SomeSpan, Span, check_above_zero, check_span
+from retrim.stats.timetable import next_due
+from retrim.training.mode import AUTO, Mode
+
+CRON = re.compile(r"\S+( \S+){4}")
+
+
+def _is_stage_limit(text: str) -> str:
+    """A span above 0, or "auto"."""
+    return text if text == AUTO else check_above_zero(check_span(text))
+
+
+StageLimit = Annotated[str, AfterValidator(_is_stage_limit)]
+
+
+class RetrainParams(SettingsSection):
+    """How a version is made."""
+
+    first_mode: Mode = Field(description="mode of version 1")
+    mode: Mode | Literal["auto"] = Field(description="mode of every later version; auto: as its runs say it pays")
+    refit_after: bool = Field(description="whether a promoted recipe is fitted once more, on the rows that judged too")
+    agreement: AgreementParams = Field(description="how far that model may be from the one that was judged")
+    attempts: int = Field(ge=1, description="times a run is started, the first and those after a kill")
+    stage_limit: StageLimit = Field(
+        description="time that a stage may take; auto: ten times its longest earlier run in the same mode, 6h or more"
+    )
+    stage_heartbeat: SomeSpan = Field(
+        description="time for which a stage may neither print nor use the processor, and a run's process be silent"
+    )
+
+
+class RunDirectoryParams(SettingsSection):
+    """What a run room takes from the workspace."""
+
+    max_file_mb: float = Field(gt=0, description="an untracked file above this, in MB, is refused")
+    gc_grace: Span = Field(description="what came into the DVC cache this recently is not pruned")
+
+
+def _is_timetable(text: str) -> str:
+    """A cron expression, or a span: "15 0 * * *" or "6h"."""
+    if CRON.fullmatch(text):
+        return text
+    try:
+        every = pd.Timedelta(check_span(text))
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} is neither a cron expression of five fields such as '15 0 * * *' nor a span such as '6h'"
+        ) from error
+    if every < pd.Timedelta("1s"):
+        raise ValueError(f"{text!r} is shorter than a second")
+    return text
+
+
+Timetable = Annotated[str, AfterValidator(_is_timetable)]
+
+
+class ScheduleParams(SettingsSection):
+    """When each deployment runs: a cron expression in UTC, or a span counted from 1970."""
+
+    ingest: Timetable
+    monitor: Timetable
+    score: Timetable
+    maintain: Timetable
+    prove: Timetable
+
+
+class DemoParams(SettingsSection):
+    """The replay that the demo runs."""
+
+    dataset: str = Field(description="a shipped dataset")
+    start: int = Field(ge=1, description="months of history that version 1 is trained on")
+    check_every: SomeSpan = Field(description="span between checks")
+
+
+class BudgetParams(SettingsSection):
+    """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""
+
+    runs: int = Field(ge=1, description="retrainings, at most ...")
+    checks: int = Field(ge=1, description="... in so many checks one after the other, this one counted")
+
+
+class TriggerParams(SettingsSection):
+    """Rules that may start a retraining, and what keeps them from it."""
+
+    rules: tuple[str, ...] = Field(description="any one of them suffices; manual: a person decides on every alarm")
+    drift_columns: tuple[str, ...] = Field(description="columns the drift rule looks at; empty: all, and the score")
+    drift_checks: tuple[int, int] = Field(description="m of the last n checks must have a finding over its threshold")
+    every: Timetable = Field(description="the schedule rule: a span since the last run, or a cron expression in UTC")
+    band: BandParams
+    cooldown_checks: int = Field(ge=0, description="checks after a run in which no rule but the account starts one")
+    loop_checks: int = Field(ge=0, description="checks after a promotion in which the same alarm goes to a person")
+    refusals_to_hold: int = Field(ge=1, description="refusals running after which only new evidence starts the next")
+    budget: BudgetParams | None = Field(description="retrainings at most in so many checks; null: as many as fire")
+    max_wait: Span | None = Field(
+        description="span without a label after which estimate and schedule may fire; null: never"
+    )
+
+    @field_validator("rules")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            try:
+                RULES.entry(name)
+            except UnknownNameError as wrong:
+                raise ValueError(str(wrong)) from wrong
+        return names
+
+    @field_validator("drift_checks")
+    @classmethod
+    def _m_of_n(cls, checks: tuple[int, int]) -> tuple[int, int]:
+        if not 1 <= checks[0] <= checks[1]:
+            raise ValueError(f"{list(checks)} is no [m, n] with 1 <= m <= n")
+        return checks
+
+    @model_validator(mode="after")
+    def _comes(self) -> "TriggerParams":
+        next_due(self.every, pd.Timestamp("2000-01-01", tz="UTC"))
+        return self
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a decision rests on.
+
+    Args:
+        now: When it is taken.
+        champion: The live version; None before the first.
+        account: After this check's deposit.
+        deposited: What this check put in: balance and variance, the balance possibly below zero; None if nothing.
+        price: Of a retraining, in units of the loss.
+        errors: Standard errors of itself that the account must exceed.
+        ahead: Checks like the newest ones that are added before it is held to the price.
+        pending: Usual checks that the rows count for whose labels are not due yet.
+        preview: What the gate would say of the newest refits; None where that is not known.
+        drifted: Columns over a threshold at each check that had rows to look at, oldest first.
+        looked: Whether this check had, and so is the last of them.
+        loss: The champion's mean loss on the rows that matured for this check; None if too few did.
+        estimate: What its loss on rows without labels is estimated at; None if that cannot be said.
+        band: What its loss does while nothing changes; None if that is not known.
+        labels_until: When the newest label matured; None if none has.
+        last_run: As-of date of the last run that was promoted or refused; None if none was.
+        checks_since_run: Checks since then, this one counted; None if none was.
+        promoted_by: Rules that started that run, if it was promoted.
+        refusals: Runs refused one after the other, up to now.
+        lowest: The least that the account has held since the last of them, its debit taken; None if that is not known.
+        anew: Without a live version: rows that have matured since the last of them, and those that judged it; else
+            None.
+        deferral: The deferred run that waits to be tried again; None if none does.
+        going_on: The run that is under way or is taken up again after a kill; None if there is none.
+        waiting: The run whose version waits for a person's approval; None if there is none.
+        held: Rules whose alarm waits for a person.
+        spent: Of each run that was paid for, how many checks ago it was, oldest first; 1: at the check before.
+        settled: Rules whose alarm a person has settled; it is answered for as long as it stays up.
+        timetable_settled: When a person last settled the timetable's alarm; None if nobody has.
+    """
+
+    now: pd.Timestamp
+    champion: int | None
+    account: AccumulatedGain
+    deposited: AccumulatedGain | None
+    price: float
+    errors: float
+    ahead: float
+    pending: float
+    preview: GatePreview | None
+    drifted: tuple[tuple[str, ...], ...]
+    looked: bool
+    loss: float | None
+    estimate: float | None
+    band: Band | None
+    labels_until: pd.Timestamp | None
+    last_run: pd.Timestamp | None
+    checks_since_run: int | None
+    promoted_by: tuple[str, ...]
+    refusals: int
+    deferral: Deferral | None
+    going_on: str | None
+    waiting: str | None
+    held: tuple[str, ...]
+    spent: tuple[int, ...]
+    settled: tuple[str, ...] = ()
+    timetable_settled: pd.Timestamp | None = None
+    lowest: float | None = None
+    anew: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """What one rule said.
+
+    Args:
+        rule: Its name.
+        fires: Whether it asks for a retraining.
+        text: The figures it looked at.
+        change: What would have changed its answer.
+        stopped: Whether it would have fired, and the gate's preview kept it from that.
+    """
+
+    rule: str
+    fires: bool
+    text: str
+    change: str
+    stopped: bool = False
+
+    def as_record(self) -> dict[str, Any]:
+        return {"rule": self.rule, "fires": self.fires, "text": self.text, "change": self.change}
+
+
+Rule = Callable[[Evidence, TriggerParams], RuleResult]
+
+# A rule is registered with two facts: `starts`, whether it can ask for a retraining at all; `repeats`, whether its
+# alarm can be up again right after a promotion although nothing new happened.
+RULES: PluginRegistry[Rule] = PluginRegistry("trigger rule")
+
+FAR = 1000  # checks: what takes longer is not worth a number
+
+
+@RULES.register("account", starts=True, repeats=False)
+def account_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
+    """Fires when the account pays for a retraining, is clear of noise, and the gate would let the newest refit pass.
+
+    What the account is held to the price with is its balance, and what the rows without labels
+    and a few more checks would add if they are like the newest.
+    """
+    account, price, errors = evidence.account, evidence.price, evidence.errors
+    ahead = evidence.ahead + evidence.pending
+    pays = account.pays(price, errors=errors, ahead=ahead)
+    refuses = pays and evidence.preview is not None and not evidence.preview.passes
+    more = account.expected(ahead) - account.balance
+    text = (
+        f"account {account.balance:.4g}{f' and {more:.4g} to come' if more > 0 else ''} against price {price:.4g} "
+        f"and {errors:g} standard errors ({errors * account.error:.4g})"
+    )
+    if refuses and evidence.preview is not None:
+        text += f"; but the gate would refuse it: {evidence.preview.reason}"
+    change = _account_change(evidence, pays=pays, refuses=refuses)
+    return RuleResult("account", pays and not refuses, text, change, stopped=refuses)
+
+
+def _account_change(evidence: Evidence, *, pays: bool, refuses: bool) -> str:
+    account, price, errors = evidence.account, evidence.price, evidence.errors
+    ahead = evidence.ahead + evidence.pending
+    expected = account.expected(ahead)
+    if refuses:
+        return "it would have fired had a refit passed the gate on the newest rows"
+    if pays:
+        clear = f", or at {account.balance / account.error:.3g} standard errors or more" if account.error > 0 else ""
+        return f"it would not have fired at a price of {expected:.4g} or more{clear}"
+    if account.balance <= 0:
+        return "the account is empty: no price is low enough while a refit gains nothing"
+    wanted = []
+    if expected <= price:
+        wanted.append(f"at a price below {expected:.4g}")
+    if account.balance <= errors * account.error:
+        wanted.append(f"at fewer than {account.balance / account.error:.3g} standard errors")
+    said = f"it would have fired {' and '.join(wanted)}"
+    more = checks_until(account, evidence.deposited, price=price, errors=errors, ahead=ahead)
+    if more is not None:
+        said += f", or after about {more} more check{'' if more == 1 else 's'} like this"
+    return said
+
+
+def checks_until(
+    account: AccumulatedGain, deposited: AccumulatedGain | None, *, price: float, errors: float, ahead: float
+) -> int | None:
+    """After how many more checks that put in the same the account would pay; None if that is far or never."""
+    if deposited is None or deposited.balance <= 0:
+        return None
+    for more in range(1, FAR + 1):
+        grown = AccumulatedGain(
+            account.balance + more * deposited.balance,
+            account.variance + more * max(deposited.variance, 0.0),
+            (*account.recent, *(deposited.balance for _ in range(min(more, NEWEST))))[-NEWEST:],
+        )
+        if grown.pays(price, errors=errors, ahead=ahead):
+            return more
+    return None
+
+
+@RULES.register("drift", starts=True, repeats=True)
+def drift_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
+    """Fires when m of the last n checks that had rows to look at found drift in the columns it looks at."""
+    m, n = params.drift_checks
+    if not evidence.looked:  # old findings start nothing a second time
+        return RuleResult("drift", False, "too few new rows to look at", "more new rows: drift.min_rows says how many")
+    seen = [
+        [column for column in columns if not params.drift_columns or column in params.drift_columns]
+        for columns in evidence.drifted[-n:]
+    ]
+    count = sum(bool(columns) for columns in seen)
+    named = ", ".join(sorted({column for columns in seen for column in columns})) or "no column"
+    text = f"drift in {count} of the last {len(seen)} checks, {m} of {n} needed: {named}"
+    if count >= m:
+        return RuleResult("drift", True, text, f"it would not have fired with drift in fewer than {m} of them")
+    where = "these columns" if params.drift_columns else "any column"
+    missing = m - count
+    change = f"it would have fired with drift in {where} at {missing} more of the last {n} checks"
+    if count:
+        change += f", or with {count} of {n} needed"
+    return RuleResult("drift", False, text, change)
+
+
+@RULES.register("schedule", starts=True, repeats=True)
+def schedule_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
+    """Fires when the timetable is due, counted from the last run promoted or refused, or from its settlement since."""
+    if evidence.last_run is None:
+        return RuleResult(
+            "schedule", False, "no run yet to count from", "a first run, from which the timetable is counted"
+        )
+    start = max(evidence.last_run, evidence.timetable_settled or evidence.last_run)
+    due = next_due(params.every, start)
+    what = "the last run was as of" if start == evidence.last_run else "a person settled it at"
+    since = f"{what} {start.isoformat()}, the next is due at {due.isoformat()}"
+    fires = evidence.now >= due
+    moment = "at any check before" if fires else "at the first check at or after"
+    not_ = " not" if fires else ""
+    return RuleResult("schedule", fires, since, f"it would{not_} have fired {moment} {due.isoformat()}")
+
+
+@RULES.register("performance", starts=True, repeats=True)
+def performance_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
+    """Fires when the champion's realised loss lies above its reference band."""
+    return _outside("performance", "loss", evidence.loss, "too few rows matured to measure the loss", evidence, params)
+
+
+@RULES.register("estimate", starts=True, repeats=True)
+def estimate_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
+    """Fires when the loss estimated without labels lies above the champion's reference band."""
+    unknown = "no loss could be estimated without labels"
+    return _outside("estimate", "estimated loss", evidence.estimate, unknown, evidence, params)
+
+
+def _outside(
+    rule: str, what: str, loss: float | None, unknown: str, evidence: Evidence, params: TriggerParams
+) -> RuleResult:
+    band = evidence.band
+    if loss is None:
+        return RuleResult(rule, False, unknown, "rows enough to say it")
+    if band is None:
+        return RuleResult(
+            rule, False, f"{what} {loss:.4g}, with no band to hold it against", "more rows that judged it"
+        )
+    top, unit = band.top(params.band), band.iqr if params.band.unit == "iqr" else band.sd
+    reach = (loss - band.centre) / unit if unit > 0 else 0.0
+    fires = loss > top
+    text = (
+        f"{what} {loss:.4g} against {top:.4g}, the top of the band "
+        f"({band.centre:.4g} and {params.band.reach:g} {params.band.unit} of {unit:.4g})"
+    )
+    if fires:
+        change = f"it would not have fired at {what} {top:.4g} or less"
+        return RuleResult(rule, True, text, change + (f", or with a reach of {reach:.3g} or more" if reach > 0 else ""))
+    change = f"it would have fired at {what} above {top:.4g}"
+    return RuleResult(rule, False, text, change + (f", or with a reach below {reach:.3g}" if reach > 0 else ""))
+
+
+@RULES.register("manual", starts=False, repeats=False)
+def manual_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
+    """Never fires: with it every alarm of the others is a person's to decide on."""
+    text = "nothing starts by itself: every alarm is a person's to decide on"
+    return RuleResult("manual", False, text, "a person: `retrim retrain --reason ...`; or another rule in its place")
+
+
+RELEASE = "`retrim retrain --reason ...`, or without a run `retrim settle --reason ...`"
+
+
+Outcome = Literal["none", "retrain", "restore", "rollback", "held"]
+Guard = Literal["hold", "cooldown", "circle", "budget", "gate", "manual"]
+GUARDS: tuple[Guard, ...] = get_args(Guard)
+"""What may keep a rule that fires from a run: refusals running, the checks after a run, an alarm that goes round in a
+circle, the budget, the gate's preview, a person."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The answer.
+
+    Args:
+        outcome: `none`, `retrain`, `restore` (a former champion), `rollback` (a probation), or `held` for a person.
+        reason: Why, in a sentence.
+        said: What every rule said.
+        change: What would have changed the answer.
+        fired: The rules that start the run; empty where none of them did.
+        held: Rules whose alarm waits for a person from now on.
+        settled: Rules whose alarm a person has settled, and that is still up.
+        stopped: What kept a run from being started that a rule had asked for; None where nothing did.
+    """
+
+    outcome: Outcome
+    reason: str
+    said: tuple[RuleResult, ...]
+    change: str
+    fired: tuple[str, ...]
+    held: tuple[str, ...]
+    settled: tuple[str, ...] = ()
+    stopped: Guard | None = None
+
+
+def decide(evidence: Evidence, params: TriggerParams) -> Decision:
+    """The decision, and what every rule said; all are asked, also when none could act."""
+    said = tuple(RULES[name](evidence, params) for name in asked_by_person(evidence, params))
+    settled = tuple(each.rule for each in said if each.fires and each.rule in evidence.settled)
+    texts = "; ".join(each.text for each in said) or "no rule is set"
+    quiet = Decision("none", texts, said, "", (), evidence.held, settled)
+    found = _without_rules(quiet, evidence, params)
+    if found is not None:
+        return found
+    firing = [each for each in said if each.fires and each.rule not in settled]
+    if firing:
+        return _with_alarms(quiet, firing, evidence, params)
+    if settled:
+        reason = f"{texts}; {' and '.join(settled)} was settled by a person, and is up ever since"
+        return replace(quiet, reason=reason, change="the alarm going quiet and coming up again; `retrim retrain`")
+    return replace(quiet, change=_changes(said), stopped="gate" if any(each.stopped for each in said) else None)
+
+
+def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -> Decision | None:
+    """The decision where no rule has a say: a run is going on or is awaited, or there is no version yet."""
+    if evidence.going_on is not None:
+        going = f"{evidence.going_on} is going on; what comes of it is judged first"
+        return replace(quiet, reason=going, change="the end of that run")
+    if evidence.waiting is not None:
+        waits = f"the version of {evidence.waiting} waits for a person's approval; no other run is started meanwhile"
+        return replace(
+            quiet, reason=waits, change="an answer: `retrim approve` or `retrim reject`; or `retrim retrain`"
+        )
+    if evidence.deferral is not None:
+        return _tried_again(quiet, evidence.deferral, evidence, params)
+    if evidence.champion is None:
+        if (missing := _rows_missing(evidence, params)) > 0:
+            reason = f"{_on_hold(evidence)} until {missing} more rows have matured; or {_released()}"
+            change = f"{missing} more mature rows; or {_released()}"
+            return replace(quiet, outcome="held", reason=reason, change=change, stopped="hold")
+        first = replace(quiet, reason="no version is live: the first is made", change="a live version")
+        return _start(first, evidence, params, fired=())
+    return None
+
+
+def _tried_again(quiet: Decision, deferral: Deferral, evidence: Evidence, params: TriggerParams) -> Decision:
+    """The decision while a deferred run waits: tried again on its date, or before as soon as anything changed."""
+    until = deferral.until
+    if deferral.changed:
+        what = "rows, labels or settings have changed since a run was deferred"
+        again = replace(quiet, reason=what, change="nothing new since then")
+    elif until is None:
+        waits = "a deferred run waits for rows, labels or other settings"
+        return replace(quiet, reason=waits, change="a check after one of them has changed, which tries it again")
+    elif evidence.now < until:
+        waits = f"a deferred run waits for labels until {until.isoformat()}"
+        change = f"a check at or after {until.isoformat()}, or after rows, labels or settings have changed"
+        return replace(quiet, reason=waits, change=change)
+    else:
+        due = f"labels awaited until {until.isoformat()} are due now"
+        again = replace(quiet, reason=due, change=f"a check before {until.isoformat()}")
+    return _start(again, evidence, params, fired=deferral.rules)
+
+
+def _with_alarms(quiet: Decision, firing: list[RuleResult], evidence: Evidence, params: TriggerParams) -> Decision:
+    """The decision where at least one rule asks for a retraining: each guard in turn lets some of them through."""
+    texts = "; ".join(each.text for each in firing)
+    if _is_held(evidence, params):
+        reason, change = _hold_ends(evidence, params)
+        return replace(quiet, outcome="held", reason=f"{texts}; but {reason}", change=change, stopped="hold")
+    left = _let_through_cooldown(firing, evidence, params)
+    if not left:
+        since = evidence.checks_since_run
+        assert since is not None
+        cooling = f"cooldown, check {since} of {params.cooldown_checks} after the last run"
+        change = f"a cooldown of fewer than {since} checks, or waiting for {params.cooldown_checks - since + 1} more"
+        return replace(quiet, reason=f"{cooling} ({texts})", change=change, stopped="cooldown")
+    circling = _circling(evidence, left, params)
+    held = tuple(sorted({*evidence.held, *circling}))
+    free = [each for each in left if each.rule not in held]
+    if not free:
+        reason = f"{texts}; but {_why_held(evidence, left, circling)}"
+        change = f"a person: {RELEASE}; or the account, on rows after the live version's last training row"
+        return replace(quiet, outcome="held", reason=reason, change=change, held=held, stopped="circle")
+    reason = "; ".join(each.text for each in free)
+    late = _labels_late(evidence, params)
+    if late is not None and any(each.rule not in params.rules for each in free):
+        reason = f"{late}: {reason}"
+    alarm = replace(quiet, reason=reason, change=_changes(free), held=held)
+    return _start(alarm, evidence, params, fired=tuple(each.rule for each in free))
+
+
+def _is_held(evidence: Evidence, params: TriggerParams) -> bool:
+    """Whether refusals running hold every rule: until the account has grown beyond what was refused, and pays."""
+    if evidence.refusals < params.refusals_to_hold:
+        return False
+    beyond, ahead = _beyond(evidence, params), evidence.ahead + evidence.pending
+    if beyond is None or evidence.account.balance <= beyond:
+        return True
+    return not evidence.account.pays(evidence.price, errors=evidence.errors, ahead=ahead)
+
+
+def _let_through_cooldown(firing: list[RuleResult], evidence: Evidence, params: TriggerParams) -> list[RuleResult]:
+    """The alarms that a run just before does not hold: the account brings evidence of its own, others may only repeat.
+
+    A promotion empties the account and a refusal debits it, so what it fires on has come since.
+    """
+    if evidence.checks_since_run is None or evidence.checks_since_run > params.cooldown_checks:
+        return firing
+    return [each for each in firing if not RULES.entry(each.rule).facts["repeats"]]
+
+
+def _beyond(evidence: Evidence, params: TriggerParams) -> float | None:
+    """What the account must exceed for a hold to end: its least since the last refusal, and a price for each refusal
+    that is not excused; None where nobody knows.
+    """
+    return None if evidence.lowest is None else evidence.lowest + _unexcused(evidence, params) * evidence.price
+
+
+def _unexcused(evidence: Evidence, params: TriggerParams) -> int:
+    """Refusals running from the one on that held, each of which asks for as much evidence again."""
+    return max(1 + evidence.refusals - params.refusals_to_hold, 0)
+
+
+def _rows_missing(evidence: Evidence, params: TriggerParams) -> int:
+    """Rows that have yet to mature before a first version is tried again: as many as judged it, for each refusal that
+    is not excused.
+    """
+    if not _unexcused(evidence, params):
+        return 0
+    come, judged = evidence.anew or (0, 1)
+    return max(_unexcused(evidence, params) * max(judged, 1) - come, 0)
+
+
+def _hold_ends(evidence: Evidence, params: TriggerParams) -> tuple[str, str]:
+    """Why nothing starts while refusals hold, and what would end that."""
+    beyond = _beyond(evidence, params)
+    if beyond is None:
+        return f"{_on_hold(evidence)} for {_released()}", _released()
+    grown = f"an accumulated gain above {beyond:.4g}, now {evidence.account.balance:.4g}"
+    return f"{_on_hold(evidence)}; it ends by itself at {grown}; or {_released()}", f"{grown}; or {_released()}"
+
+
+def _on_hold(evidence: Evidence) -> str:
+    return f"on hold after {evidence.refusals} refusal{'' if evidence.refusals == 1 else 's'} running"
+
+
+def _released() -> str:
+    return f"a person: {RELEASE}"
+
+
+def _start(alarm: Decision, evidence: Evidence, params: TriggerParams, *, fired: tuple[str, ...]) -> Decision:
+    """The decision to retrain; unless all alarms are a person's, or there is no budget left for it."""
+    awaited = evidence.deferral is not None  # what was decided before is only taken up again
+    if "manual" in params.rules and not awaited:
+        reason = f"{alarm.reason}; but manual is set: a person decides ({RELEASE})"
+        change = f"a person: {RELEASE}; or rules without manual"
+        return replace(alarm, outcome="held", reason=reason, change=change, stopped="manual")
+    over = _over_budget(evidence, params.budget)
+    if over is not None:
+        return replace(alarm, reason=f"{over[0]} ({alarm.reason})", change=over[1], stopped="budget")
+    return replace(alarm, outcome="retrain", fired=fired)
+
+
+def asked_by_person(evidence: Evidence, params: TriggerParams) -> tuple[str, ...]:
+    """The rules that are asked: those of params.yaml; while labels stay away schedule and estimate, else drift, too."""
+    if _labels_late(evidence, params) is None:
+        return params.rules
+    instead = "estimate" if evidence.estimate is not None and evidence.band is not None else "drift"
+    return (*params.rules, *(name for name in (instead, "schedule") if name not in params.rules))
+
+
+def _labels_late(evidence: Evidence, params: TriggerParams) -> str | None:
+    """A sentence where no label has matured for longer than may be waited; else None."""
+    since = evidence.labels_until
+    if params.max_wait is None or evidence.champion is None or since is None:
+        return None
+    waited = evidence.now - since
+    if waited <= pd.Timedelta(params.max_wait):
+        return None
+    return f"no label has matured for {waited.days} days, triggers.max_wait is {params.max_wait}"
+
+
+def _circling(evidence: Evidence, firing: list[RuleResult], params: TriggerParams) -> list[str]:
+    """Alarms that started the run that was promoted just now, and are up again: another would not end them either."""
+    since = evidence.checks_since_run
+    if since is None or since > params.loop_checks:
+        return []
+    again = [each.rule for each in firing if each.rule in evidence.promoted_by]
+    return [name for name in again if RULES.entry(name).facts["repeats"]]
+
+
+def _why_held(evidence: Evidence, firing: list[RuleResult], circling: list[str]) -> str:
+    new = [name for name in circling if name not in evidence.held]
+    if new:
+        return (
+            f"{' and '.join(new)} started the run promoted {evidence.checks_since_run} checks ago, and another would "
+            f"go round in a circle; a person has to look: {RELEASE}"
+        )
+    waiting = " and ".join(sorted({each.rule for each in firing}))
+    return f"{waiting} waits for a person since an earlier check: {RELEASE}"
+
+
+def _over_budget(evidence: Evidence, budget: BudgetParams | None) -> tuple[str, str] | None:
+    """Why no run may be paid for now, and what would change that; None where one may."""
+    if budget is None:
+        return None
+    within = [ago for ago in evidence.spent if ago < budget.checks]
+    if len(within) < budget.runs:
+        return None
+    more = budget.checks - within[-budget.runs]
+    count = f"{more} more check{'' if more == 1 else 's'}"
+    used = f"budget: {len(within)} of {budget.runs} retrainings in {budget.checks} checks are used up, for {count}"
+    return used, f"a budget of more than {len(within)} runs, or waiting for {count}"
+
+
+def _changes(said: "tuple[RuleResult, ...] | list[RuleResult]") -> str:
+    return "; ".join(f"{each.rule}: {each.change}" for each in said) or "a rule under triggers.rules"
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """A rollback that nobody has answered since.
+
+    Args:
+        version: What it went back to.
+        left: The version that it left.
+        at: When.
+        rows: Rows that have matured since.
+        needed: Rows that count as new evidence: the gate's `min_rows`.
+    """
+
+    version: int
+    left: int | None
+    at: pd.Timestamp
+    rows: int
+    needed: int
+
+    @property
+    def holds(self) -> bool:
+        return self.rows < self.needed
+
+    @property
+    def text(self) -> str:
+        """Why nothing starts by itself, in a sentence."""
+        return (
+            f"version {self.version} was rolled back to from {self.left} at {self.at.isoformat()}, and "
+            f"{self.rows} rows have matured since, {self.needed} needed before anything starts by itself"
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "left": self.left,
+            "at": self.at.isoformat(),
+            "rows": self.rows,
+            "needed": self.needed,
+            "holds": self.holds,
+        }
+
+
+def after_rollback(decision: Decision, rolled_back: RolledBack | None) -> Decision:
+    """The decision, held where it would start something and a rollback was answered by nobody yet.
+
+    Args:
+        decision: What the rules and the former champions say.
+        rolled_back: The rollback that was answered by no person; None where there is none.
+    """
+    if rolled_back is None or not rolled_back.holds or decision.outcome not in ("retrain", "restore"):
+        return decision
+    more = rolled_back.needed - rolled_back.rows
+    return replace(
+        decision,
+        outcome="held",
+        reason=f"{rolled_back.text} ({decision.reason})",
+        change=f"a person: {RELEASE}; or {more} more mature rows",
+        fired=(),
+    )
+
+
+Move = Literal["first", "promote", "restore"]
+
+
+class ApprovalParams(SettingsSection):
+    """What a person is asked, and for how long."""
+
+    moves: tuple[Move, ...] = Field(description="moves that a person has to approve: first, promote, restore")
+    expires: SomeSpan = Field(description="span after which a version that waits is refused: silence means no")
+
+    def asks(self, judged_against: int | None) -> bool:
+        """Whether a version that the gate promotes waits for a person; judged against none it is the first."""
+        return ("first" if judged_against is None else "promote") in self.moves
+
+    def asked_to_restore(self, reason: str, version: int) -> str | None:
+        """A reason for which a former champion would come back, and what a person types; None where nobody is asked."""
+        if "restore" not in self.moves:
+            return None
+        return f"{reason}; but release.approval asks a person: `retrim rollback --to {version} --reason ...`"
+
+
+def ask_to_restore(decision: Decision, version: int, params: ApprovalParams) -> Decision:
+    """A decision to restore a former champion, held where that is a person's to approve."""
+    reason = params.asked_to_restore(decision.reason, version)
+    if decision.outcome != "restore" or reason is None:
+        return decision
+    return replace(decision, outcome="held", reason=reason, change="release.approval.moves without restore")

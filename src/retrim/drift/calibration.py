@@ -1,0 +1,109 @@
+"""Calibration: what is known of windows of so many rows, so that alarms keep a rate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from retrim.drift.alarms import Alarm, promise
+from retrim.drift.contrasts import MISSING
+from retrim.drift.draws import draw
+from retrim.drift.null import Null
+from retrim.drift.watched import ContrastNoise, ContrastReference, measure_deviation, noise_of, shift_of
+
+SEEN = 0.8  # probability with which the smallest shift is seen
+
+
+@dataclass(frozen=True)
+class WindowCalibration:
+    """What is needed to judge windows of so many rows.
+
+    Args:
+        watched: The reference.
+        noise: Of windows of so many rows.
+        null: How far they stray while nothing drifts.
+        rows: Of the window.
+    """
+
+    watched: ContrastReference
+    noise: ContrastNoise
+    null: Null
+    rows: int
+
+    def strayed(self, window: Mapping[str, np.ndarray], waves: np.ndarray | None = None) -> np.ndarray:
+        """How far each contrast of one window, or of many, strayed, shape (..., J).
+
+        Args:
+            window: Rows in each cell by column, shape (..., cells + 1), of `rows` rows.
+            waves: Means of the waves of the year over its rows; None: no season counts.
+        """
+        return self.strayed_of(self.watched.means_of(window, self.rows) - self.watched.expected(waves))
+
+    def strayed_of(self, shift: np.ndarray) -> np.ndarray:
+        """The same, of contrasts that shifted by so much, shape (..., J)."""
+        return measure_deviation(self.watched, shift, self.noise, self.rows)
+
+    def judge(self, window: Mapping[str, np.ndarray], *, rate: float, waves: np.ndarray | None = None) -> list[Alarm]:
+        """What the values of each column of a window say, and its missing ones, by the contrast that strayed furthest.
+
+        Args:
+            window: Rows in each cell by column, shape (cells + 1,).
+            rate: Of false alarms, for the check and all columns together.
+            waves: Means of the waves of the year over its rows; None: no season counts.
+        """
+        watched = self.watched
+        shift = watched.means_of(window, self.rows) - watched.expected(waves)
+        far = self.strayed_of(shift)
+        smallest = self.smallest(rate)
+        columns = list(watched.columns)
+        alarms = []
+        kinds: tuple[tuple[Literal["values", "missing"], np.ndarray], ...] = (
+            ("values", watched.name != MISSING),
+            ("missing", watched.name == MISSING),
+        )
+        for number, name in enumerate(columns):
+            for of, kind in kinds:
+                mine = np.flatnonzero((watched.column == number) & kind)
+                if not len(mine):
+                    continue
+                j = int(mine[np.argmax(far[mine])])
+                p, reach = float(self.null.p_value(far[j])), float(watched.reach[j])
+                alarms.append(
+                    Alarm(
+                        column=name,
+                        of=of,
+                        contrast=str(watched.name[j]),
+                        unit=str(watched.unit[j]),
+                        shift=float(shift[j]),
+                        smallest=float(smallest[j]),
+                        p_value=p,
+                        alarmed=p <= rate,
+                        promise=promise(rate, reach),
+                        reach=reach,
+                    )
+                )
+        return alarms
+
+    def smallest(self, rate: float) -> np.ndarray:
+        """The shift of each contrast that is seen with probability 0.8, in its unit, shape (J,)."""
+        from scipy.special import ndtri
+
+        p = np.exp(-self.null.threshold(rate)) * self.watched.budget
+        free = self.noise.freedom
+        normal = -ndtri(np.minimum(p / 2, 0.5)) * (8 * free + 3) / (8 * free + 1)
+        t = np.sqrt(free * np.expm1(np.minimum(normal**2 / free, 50)))
+        return shift_of(self.watched, t + float(ndtri(SEEN)), self.noise, self.rows)
+
+
+def calibrate(watched: ContrastReference, *, rows: int, draws: int, seed: int) -> WindowCalibration:
+    """How far windows of `rows` rows stray from the reference while nothing drifts, drawn now.
+
+    Args:
+        watched: The reference.
+        rows: Of the current window, 1 or more.
+        draws: Windows drawn.
+        seed: Same seed, same thresholds.
+    """
+    noise = noise_of(watched, rows)
+    return WindowCalibration(watched, noise, draw(watched, noise, rows=rows, draws=draws, seed=seed), rows)

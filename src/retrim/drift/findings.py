@@ -1,0 +1,286 @@
+"""What a drift test said of a column, and of which windows.
+
+Findings whose p-values and alarms come from the reference's own history.
+
+Every column of a window through the drift tests that params.yaml names, against a profile of the reference.
+
+Findings of all features together, by the joint tests that params.yaml names.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.drift.alarms import LEAST_STRETCHES, Alarm, AlarmRequest, promise
+from retrim.drift.calibration import WindowCalibration, calibrate
+from retrim.drift.joint import JOINT_TESTS, TOGETHER, judge_joint, thinned_rows
+from retrim.drift.params import DriftParams, Tests
+from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, ColumnProfile, Profile
+from retrim.drift.season import waves_of
+from retrim.drift.tests import DRIFT_TESTS
+from retrim.drift.watched import noise_of, watch
+from retrim.errors import BadInputError
+
+
+@dataclass(frozen=True)
+class WindowExtent:
+    """What a window held: event time of its first and last row, and how many rows."""
+
+    first: pd.Timestamp
+    last: pd.Timestamp
+    rows: int
+
+    @classmethod
+    def of(cls, event: "pd.Series[pd.Timestamp]") -> "WindowExtent":
+        """The extent of rows with these event times, 1 or more."""
+        return cls(event.min(), event.max(), len(event))
+
+    @classmethod
+    def of_profile(cls, profile: Profile) -> "WindowExtent":
+        """The extent of a profile's rows."""
+        return cls(profile.blocks["first"].iloc[0], profile.blocks["last"].iloc[-1], profile.rows)
+
+    def as_record(self) -> dict[str, Any]:
+        return {"first": self.first.isoformat(), "last": self.last.isoformat(), "rows": self.rows}
+
+
+@dataclass(frozen=True)
+class DriftFinding:
+    """What one test said of one column.
+
+    Args:
+        column: A feature, `_score`, `_confidence` or `_target`.
+        test: Its name.
+        statistic: The test's own.
+        effect: How far the windows are apart.
+        p_value: Calibrated: how often any column of a window without drift strays as far as this one. Else for rows
+            that know nothing of one another; None where the test has none.
+        threshold: On the effect.
+        over: Calibrated: whether the p-value is at most the rate that was asked for. Else whether the effect exceeds
+            the threshold.
+        contrast: What strayed furthest, such as "location"; like all up to `promise` None without calibration.
+        shift: Of that contrast, from the reference to the current window.
+        seen: The smallest shift of it that a window of these rows shows four times in five.
+        unit: Of both: `sd`, `spread` (growth of the variance) or `share`.
+        promise: Whether the history can keep the rate for this column.
+        rank: Importance times effect over threshold: how much it is likely to hurt. A feature's importance is its
+            share of the champion's gain, 0 to 1; predictions and target have 1.
+        reference: The reference window.
+        current: The current one.
+        loss_change: How the champion's mean loss would have changed by this column's shift alone, from the losses that
+            are known in each of its slices; 0 within noise, None where it is not known.
+    """
+
+    column: str
+    test: str
+    statistic: float
+    effect: float
+    p_value: float | None
+    threshold: float
+    over: bool
+    contrast: str | None
+    shift: float | None
+    seen: float | None
+    unit: str | None
+    promise: str | None
+    rank: float
+    reference: WindowExtent
+    current: WindowExtent
+    loss_change: float | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        """The finding in plain JSON types, times in ISO 8601."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**plain, "reference": self.reference.as_record(), "current": self.current.as_record()}
+
+
+def alarms_of(
+    profile: Profile, windows: Mapping[str, np.ndarray], *, times: pd.Series, asked: AlarmRequest
+) -> list[Alarm]:
+    """What calibration says of the columns of a window.
+
+    By the null that the profile keeps, where its windows are about as long; else one is drawn.
+
+    Args:
+        profile: Of the reference.
+        windows: The current window: rows in each cell by column; columns that are not in it are left out.
+        times: Event time of each row of the window, UTC, 1 or more: its rows are held against their time of year.
+        asked: How often they may raise a false alarm.
+
+    Returns:
+        Values and missing values of each column; p-values are adjusted for the whole check. Empty where the history
+        has too few blocks to show how anything strays.
+    """
+    known = {name: column for name, column in profile.columns.items() if name in windows}
+    if not known or len(profile.blocks) < LEAST_STRETCHES:
+        return []
+    rows, waves = len(times), waves_of(times).mean(axis=0)
+    watched = watch(Profile(known, profile.blocks, profile.sample))
+    null = next((kept.null for kept in profile.nulls.alone if kept.serves(tuple(known), rows)), None)
+    if null is None:
+        found = calibrate(watched, rows=rows, draws=asked.draws, seed=asked.seed)
+    else:
+        found = WindowCalibration(watched, noise_of(watched, rows), null, rows)
+    alarms = found.judge(windows, rate=asked.rate * asked.share, waves=waves)
+    return [replace(alarm, p_value=min(alarm.p_value / asked.share, 1.0)) for alarm in alarms]
+
+
+def calibrated(found: Iterable[DriftFinding], alarms: Iterable[Alarm]) -> list[DriftFinding]:
+    """Findings with the p-value, the smallest shift and the promise of their column, over where that is alarmed.
+
+    Where the history is too short for an
+    alarm, a finding keeps its threshold on the effect, and says that nothing can be promised.
+    """
+    by_column: dict[tuple[str, str], Alarm] = {(alarm.column, alarm.of): alarm for alarm in alarms}
+    told = []
+    for finding in found:
+        of = "missing" if DRIFT_TESTS.entry(finding.test).facts["sees"] == "missing" else "values"
+        alarm = by_column.get((finding.column, of))
+        if alarm is None:
+            told.append(replace(finding, p_value=None, promise="cannot be promised"))
+            continue
+        told.append(
+            replace(
+                finding,
+                p_value=alarm.p_value,
+                over=alarm.alarmed,
+                contrast=alarm.contrast,
+                shift=alarm.shift,
+                seen=alarm.smallest,
+                unit=alarm.unit,
+                promise=_in_words(alarm),
+            )
+        )
+    return told
+
+
+def _in_words(alarm: Alarm) -> str:
+    if alarm.promise == "cannot be promised":
+        return f"cannot be promised: the history covers 1 in {max(int(alarm.reach), 1)}"
+    return alarm.promise
+
+
+def findings(
+    profile: Profile,
+    current: pd.DataFrame,
+    params: DriftParams,
+    *,
+    time: str,
+    importances: Mapping[str, float],
+    alarms: AlarmRequest | None,
+) -> list[DriftFinding]:
+    """Every configured test of every column that the profile and the current window share.
+
+    Args:
+        profile: The rows the model was made from, or its predictions for those that judged it.
+        current: Rows seen since, with `time`.
+        params: Tests, thresholds, least rows.
+        time: Name of the column of event times, such as `_event`.
+        importances: Of the columns, 0 to 1; a column that is not named has 1.
+        alarms: How often these columns may raise a false alarm; None: they are over by the thresholds of params.yaml.
+
+    Returns:
+        In order of `ranked`. Empty when `current` has fewer than `params.min_rows` rows, or shares no column.
+
+    Raises:
+        BadInputError: The current window has no times.
+    """
+    if time not in current.columns:
+        raise BadInputError(f"the current window lacks the column {time}; every window has event times")
+    if len(current) < params.min_rows:
+        return []
+    extents = WindowExtent.of_profile(profile), WindowExtent.of(current[time])
+    found = []
+    shared = {name: column for name, column in profile.columns.items() if name in current.columns}
+    windows = {name: column.of(current[name]) for name, column in shared.items()}
+    for name, column in shared.items():
+        reference, window = column.window(), windows[name]
+        for test, arguments in tests_of(name, column, params).items():
+            result = DRIFT_TESTS[test](reference, window, **arguments)
+            limit, effect = params.thresholds[test], float(result.effect)
+            p_value = None if result.p_value is None else float(result.p_value)
+            rank = importances.get(name, 1.0) * effect / limit
+            numbers = (float(result.statistic), effect, p_value, limit, effect > limit)
+            found.append(DriftFinding(name, test, *numbers, None, None, None, None, None, rank, *extents))
+    if alarms is not None:
+        counts = {name: window.rows for name, window in windows.items()}
+        found = calibrated(found, alarms_of(profile, counts, times=current[time], asked=alarms))
+    return ranked(found)
+
+
+def ranked(found: Iterable[DriftFinding]) -> list[DriftFinding]:
+    """Those over their threshold first, then by what they cost, are likely to cost, and effect over threshold."""
+    return sorted(
+        found,
+        key=lambda f: (not f.over, -(f.loss_change or 0.0), -f.rank, -f.effect / f.threshold, f.column, f.test),
+    )
+
+
+def tests_of(name: str, column: ColumnProfile, params: DriftParams) -> Tests:
+    """The tests that look at a column, with their arguments."""
+    by_kind = {"numeric": params.numeric, "categorical": params.categorical}[column.kind]
+    if name in (SCORE, CONFIDENCE):
+        return params.score if column.kind == "numeric" else by_kind
+    return by_kind if name == TARGET else {**by_kind, **params.missing}
+
+
+def together(
+    profile: Profile, current: pd.DataFrame, params: DriftParams, *, time: str, alarms: AlarmRequest | None, cores: int
+) -> list[DriftFinding]:
+    """Every joint test of the features that the profile and the current window share.
+
+    Args:
+        profile: The rows the model was made from.
+        current: Rows seen since, with `time`.
+        params: Tests, thresholds, least rows.
+        time: Name of the column of event times.
+        alarms: How often these tests may raise a false alarm; None: one is over when its effect exceeds the threshold
+            of params.yaml and no window of the reference strayed as far. Over is nothing that was held against fewer
+            than 8 windows of the reference.
+        cores: Cores to use; changes no result.
+
+    Returns:
+        A finding a test, of the column `_together`; none where the window has fewer than `params.min_rows` rows, is too
+        small to be thinned as the sample is, or shares fewer than two columns.
+    """
+    columns = tuple(name for name in profile.columns if name in current.columns and name != TARGET)
+    if len(current) < params.min_rows or len(columns) < 2:
+        return []
+    ordered = current.sort_values(time, kind="stable", ignore_index=True)
+    extents = WindowExtent.of_profile(profile), WindowExtent.of(current[time])
+    joint, found = params.joint, []
+    for name, arguments in joint.tests.items():
+        given = {**arguments, "seed": joint.seed}
+        test = partial(JOINT_TESTS[name], **given)
+        rows = thinned_rows(profile, len(current)) or 0
+        usual = (kept.strayed for kept in profile.nulls.together if kept.serves(name, given, columns, rows))
+        result = judge_joint(
+            test,
+            profile,
+            ordered,
+            columns,
+            windows=joint.windows,
+            seed=joint.seed,
+            cores=cores,
+            usual=next(usual, None),
+        )
+        if result is None:
+            continue
+        limit, p_value, told = params.thresholds[name], result.p_value, None
+        over = result.beyond and result.effect > limit
+        if alarms is not None:
+            share = alarms.share / len(joint.tests)
+            kept = promise(alarms.rate * share, result.windows)
+            told = f"{kept}: the history covers 1 in {result.windows}" if kept == "cannot be promised" else kept
+            over = p_value is not None and p_value <= alarms.rate * share
+            p_value = None if p_value is None else min(p_value / share, 1.0)
+        numbers = (result.statistic, result.effect, p_value, limit, over)
+        rank = result.effect / limit
+        found.append(
+            DriftFinding(TOGETHER, name, *numbers, result.about or None, None, None, None, told, rank, *extents)
+        )
+    return found

@@ -1,0 +1,148 @@
+"""The loss of rows whose labels have not come, estimated; and how good the estimates were once they have.
+
+A classifier's own probabilities say what it expects to lose; a regression learns a small
+model of its losses. Both are set against rows that the champion has not seen and whose
+labels are known, so that on those the mean of the estimate is the mean of the loss.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from retrim.stats.metrics import row_losses
+
+LEAST_KNOWN = 50  # rows with labels: on fewer neither a ratio nor a model of the loss means anything
+SMALL = {"num_leaves": 7, "min_child_samples": 20, "learning_rate": 0.05}  # a few hundred rows bear no larger trees
+ROUNDS = 60
+
+
+@dataclass(frozen=True)
+class ChampionRows:
+    """Rows as the champion sees them.
+
+    Args:
+        matrix: Features, shape (n, features).
+        predicted: The champion's predictions, shape (n,) or (n, classes).
+    """
+
+    matrix: np.ndarray
+    predicted: np.ndarray
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the champion is estimated to lose.
+
+    Args:
+        rows: Rows without labels that it is about.
+        loss: Estimated mean loss on them.
+        naive: Mean loss on the rows with labels: what is expected without looking.
+        by: How: from the classifier's confidence, or from a model of the loss.
+    """
+
+    rows: int
+    loss: float
+    naive: float
+    by: Literal["confidence", "loss model"]
+
+    def as_record(self) -> dict[str, Any]:
+        return {"rows": self.rows, "loss": self.loss, "naive": self.naive, "by": self.by}
+
+
+def estimate_loss(
+    known: ChampionRows, losses: np.ndarray, fresh: ChampionRows, *, task: str, loss: str, seed: int
+) -> Estimate | None:
+    """The mean loss of `fresh` rows, without their labels.
+
+    Args:
+        known: Rows with labels that the champion was not made from.
+        losses: Its loss on each of them, shape (n,).
+        fresh: Rows without labels.
+        task: regression, binary or multiclass.
+        loss: Name of the loss.
+        seed: Of the loss model.
+
+    Returns:
+        None where fewer than 50 labels are known, or no row is fresh.
+
+    Source:
+        For classifiers Garg et al. (2022), Leveraging unlabeled data to predict out-of-distribution performance, calls
+        it average confidence; unlike there it is scaled by what is known. For regressions it is the direct loss
+        estimation of NannyML's documentation, with a smaller model.
+    """
+    if len(losses) < LEAST_KNOWN or not len(fresh.predicted):
+        return None
+    naive = float(losses.mean())
+    if task != "regression":
+        expected = float(expected_losses(known.predicted, loss=loss).mean())
+        ratio = naive / expected if expected > 0 else 1.0
+        value = ratio * float(expected_losses(fresh.predicted, loss=loss).mean())
+        return Estimate(len(fresh.predicted), value, naive, "confidence")
+    return Estimate(len(fresh.predicted), _by_model(known, losses, fresh, seed=seed), naive, "loss model")
+
+
+def expected_losses(predicted: np.ndarray, *, loss: str) -> np.ndarray:
+    """What a classifier expects to lose on each row, were its probabilities right: shape (n,).
+
+    Args:
+        predicted: Probability of the positive class, shape (n,); or of each class, shape (n, classes).
+        loss: Name of a row loss of classes.
+    """
+    wide = np.column_stack([1 - predicted, predicted]) if predicted.ndim == 1 else predicted
+    return np.asarray(
+        sum(
+            wide[:, code] * row_losses(loss, np.full(len(predicted), code, dtype="int64"), predicted)
+            for code in range(wide.shape[1])
+        )
+    )
+
+
+def _by_model(known: ChampionRows, losses: np.ndarray, fresh: ChampionRows, *, seed: int) -> float:
+    import lightgbm
+
+    parameters = {**SMALL, "objective": "l2", "seed": seed, "deterministic": True, "force_row_wise": True}
+    quiet = {"num_threads": 1, "verbosity": -1}
+    inputs, asked = (np.column_stack([seen.matrix, seen.predicted]) for seen in (known, fresh))
+    model = lightgbm.train({**parameters, **quiet}, lightgbm.Dataset(inputs, losses), num_boost_round=ROUNDS)
+    return max(float(np.mean(model.predict(asked, num_threads=1))), 0.0)
+
+
+@dataclass(frozen=True)
+class ScoredEstimate:
+    """An estimate beside what came of it.
+
+    Args:
+        as_of: The check that made it.
+        rows: Rows whose labels have come since.
+        estimated: Mean loss it said.
+        naive: Mean loss expected without looking.
+        realised: Mean loss that came.
+    """
+
+    as_of: str
+    rows: int
+    estimated: float
+    naive: float
+    realised: float
+
+    def as_record(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def quality(scored: Sequence[ScoredEstimate]) -> dict[str, float] | None:
+    """How far off estimates were on average, as a share of the realised loss, beside the naive expectation.
+
+    Returns:
+        `scored` (how many), `off` and `naive_off` (mean absolute error over mean realised loss); None without any.
+    """
+    if not scored:
+        return None
+    realised = np.array([each.realised for each in scored])
+    base = float(realised.mean()) or 1.0
+    off, naive = (
+        float(np.abs(np.array(said) - realised).mean()) / base
+        for said in ([each.estimated for each in scored], [each.naive for each in scored])
+    )
+    return {"scored": len(scored), "off": off, "naive_off": naive}

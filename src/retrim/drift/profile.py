@@ -1,0 +1,223 @@
+"""The profile: how the reference was distributed, block by block, so that a check needs none of its rows.
+
+The model's predictions as columns: what drift tests look at where labels are still to come.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells
+from retrim.drift.null import NONE_KEPT, Nulls
+from retrim.errors import BadInputError, EmptyWindowError
+from retrim.features.view import FeatureView
+from retrim.stats.canonical import from_parquet, to_json, to_parquet
+from retrim.stats.plugins import SettingsSection, Span
+from retrim.table.data import ColumnType
+
+FILES = ("profile.json", "counts.parquet", "blocks.parquet", "sample.parquet")
+NULLS = "nulls.json"  # beside them, where some are kept
+LEAST_SPANS = 50  # fewer whole spans say too little of how one differs from the next
+
+
+class ProfileParams(SettingsSection):
+    """What is kept of the rows a model was made from."""
+
+    cells: int = Field(ge=2, le=10_000, description="quantile cells of a numeric column")
+    levels: int = Field(ge=1, description="a column with more categories than this is hashed")
+    buckets: int = Field(ge=2, description="cells of a hashed column")
+    block: Span = Field(description="blocks are whole spans of this length, where the history has enough of them")
+    most_blocks: int = Field(ge=1, description="blocks, at most")
+    block_rows: int = Field(ge=1, description="rows of a block on average, at least")
+    sample_rows: int = Field(ge=1, le=20_000, description="rows kept for the joint tests, at most")
+    seed: int = Field(ge=0, description="of the sample")
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """How a column was distributed in the reference, block by block.
+
+    Args:
+        kind: What it is.
+        cells: What it was counted in.
+        counts: Rows of each block in each cell, the missing last: int64, shape (blocks, cells.size + 1).
+    """
+
+    kind: Literal["numeric", "categorical"]
+    cells: Cells
+    counts: np.ndarray
+
+    def window(self, first: int = 0, last: int | None = None) -> Counts:
+        """The reference, or its blocks `[first, last)`, as one window."""
+        return Counts(self.cells, self.counts[first:last].sum(axis=0))
+
+    def of(self, values: pd.Series) -> Counts:
+        """Another window of the same column, counted in the same cells."""
+        return Counts(self.cells, self.cells.count(values))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The reference in short.
+
+    Args:
+        columns: Its columns by name.
+        blocks: A row a block, in time order: `first` and `last` event time, `rows`.
+        sample: Rows drawn from it, in time order: its columns and `_event`.
+        nulls: How far windows without drift stray, as far as that was worked out when the profile was made.
+    """
+
+    columns: dict[str, ColumnProfile]
+    blocks: pd.DataFrame
+    sample: pd.DataFrame
+    nulls: Nulls = NONE_KEPT
+
+    @property
+    def rows(self) -> int:
+        """Rows of the reference."""
+        return int(self.blocks["rows"].sum())
+
+    def as_files(self) -> dict[str, bytes]:
+        """Names and bytes of the files that hold it; same profile, same bytes."""
+        record = {
+            name: {"kind": column.kind, "cells": column.cells.as_record()} for name, column in self.columns.items()
+        }
+        counts = pd.DataFrame(
+            {
+                "column": pd.Series(list(self.columns), dtype="str"),
+                "counts": pd.Series([column.counts.ravel() for column in self.columns.values()], dtype="object"),
+            }
+        )
+        frames = (counts, self.blocks, self.sample)
+        written = {name: to_parquet(frame) for name, frame in zip(FILES[1:], frames, strict=True)}
+        if self.nulls != NONE_KEPT:
+            written[NULLS] = to_json(self.nulls.as_record())
+        return {FILES[0]: to_json({"columns": record, "order": list(self.columns)}), **written}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> "Profile":
+        """The profile that `as_files` wrote.
+
+        Raises:
+            KeyError: A file is missing.
+        """
+        record = json.loads(files[FILES[0]])
+        counts, blocks, sample = (from_parquet(files[name]) for name in FILES[1:])
+        flat = dict(zip(counts["column"], counts["counts"], strict=True))
+        columns = {}
+        for name in record["order"]:
+            kind, cells = record["columns"][name]["kind"], record["columns"][name]["cells"]
+            known: Cells = NumericCells.from_record(cells) if kind == "numeric" else CategoryCells.from_record(cells)
+            columns[name] = ColumnProfile(kind, known, np.asarray(flat[name]).reshape(len(blocks), known.size + 1))
+        nulls = Nulls.from_record(json.loads(files[NULLS])) if NULLS in files else NONE_KEPT
+        return cls(columns, blocks, sample, nulls)
+
+
+def make_profile(rows: pd.DataFrame, columns: Mapping[str, ColumnType], params: ProfileParams, *, time: str) -> Profile:
+    """The profile of a reference.
+
+    Args:
+        rows: The reference, in order of time, shape (n, columns), n at least 1.
+        columns: Names and types of the columns to keep; one of type time moves with the calendar and is left out.
+        params: Cells, blocks, sample.
+        time: Name of the column of event times.
+
+    Raises:
+        EmptyWindowError: No rows.
+        BadInputError: A column is not there.
+    """
+    if len(rows) == 0:
+        raise EmptyWindowError("reference")
+    lacking = [name for name in (time, *columns) if name not in rows.columns]
+    if lacking:
+        raise BadInputError(f"the reference lacks the columns {', '.join(lacking)}; it must have every one")
+    kept = {name: kind for name, kind in columns.items() if kind != "time"}
+    starts = block_starts(rows[time], params)
+    sizes = np.diff(np.append(starts, len(rows)))
+    blocks = pd.DataFrame(
+        {
+            "first": rows[time].iloc[starts].array,
+            "last": rows[time].iloc[starts + sizes - 1].array,
+            "rows": sizes.astype("int64"),
+        }
+    )
+    block = np.repeat(np.arange(len(starts)), sizes)
+    drawn = np.random.default_rng(params.seed).permutation(len(rows))[: params.sample_rows]
+    sample = rows.iloc[np.sort(drawn)][list(kept)].assign(_event=rows[time].iloc[np.sort(drawn)])
+    coded = [name for name in sample if isinstance(sample[name].dtype, pd.CategoricalDtype)]
+    sample = sample.astype(dict.fromkeys(coded, "str"))
+    profiles = {name: _column(rows[name], kind, block, len(starts), params) for name, kind in kept.items()}
+    return Profile(profiles, blocks, sample.reset_index(drop=True))
+
+
+def block_starts(event: pd.Series, params: ProfileParams) -> np.ndarray:
+    """Row numbers at which the blocks of a reference begin, the first of them 0.
+
+    A block is 1, 2, 4, ... spans `params.block`, counted from 1970, when that gives at least 50 blocks
+    within the bounds of `params`; else blocks have about equal rows.
+
+    Args:
+        event: Event times in order, shape (n,), n at least 1.
+        params: Bounds of a block.
+    """
+    n = len(event)
+    most = max(min(params.most_blocks, n // params.block_rows), 1)
+    span = pd.Timedelta(params.block)
+    if span > pd.Timedelta(0):
+        unit = ((event - pd.Timestamp(0, tz=event.dt.tz)) // span).to_numpy()
+        starts = np.arange(n)
+        width = 1
+        while len(starts) >= LEAST_SPANS:
+            starts = np.flatnonzero(np.append(True, np.diff(unit // width) > 0))
+            if LEAST_SPANS <= len(starts) <= most:
+                return starts
+            width *= 2
+    return np.array([part[0] for part in np.array_split(np.arange(n), most)])
+
+
+def _column(
+    values: pd.Series, kind: ColumnType, block: np.ndarray, blocks: int, params: ProfileParams
+) -> ColumnProfile:
+    cells: Cells
+    if kind == "category":
+        cells = CategoryCells.cut(values, levels=params.levels, buckets=params.buckets)
+    else:
+        cells = NumericCells.cut(values, cells=params.cells)
+    wide = cells.size + 1
+    counts = np.bincount(block * wide + cells.place(values), minlength=blocks * wide).reshape(blocks, wide)
+    return ColumnProfile("categorical" if kind == "category" else "numeric", cells, counts.astype("int64"))
+
+
+SCORE, CONFIDENCE, TARGET = "_score", "_confidence", "_target"
+
+
+def score_types(task: str) -> dict[str, ColumnType]:
+    """Names and types of the columns that `score_columns` gives for a model of a task."""
+    if task == "regression":
+        return {SCORE: "number"}
+    return {SCORE: "category" if task == "multiclass" else "number", CONFIDENCE: "number"}
+
+
+def score_columns(predicted: np.ndarray, view: FeatureView) -> pd.DataFrame:
+    """What a model said of each row.
+
+    Args:
+        predicted: Predictions, shape (n,), or (n, classes) for a multiclass task.
+        view: Of the model.
+
+    Returns:
+        `_score`: the prediction of a regression, the probability of the positive class, or the most probable
+        class; `_confidence` for a task of classes: the probability of the most probable one. Shape (n, 1 or 2).
+    """
+    if view.task == "regression":
+        return pd.DataFrame({SCORE: predicted.astype("float64")})
+    if view.task == "binary":
+        return pd.DataFrame({SCORE: predicted, CONFIDENCE: np.maximum(predicted, 1 - predicted)})
+    best = predicted.argmax(axis=1) if len(predicted) else np.empty(0, dtype="int64")
+    named = pd.Series([view.classes[place] for place in best], dtype="str")
+    return pd.DataFrame({SCORE: named, CONFIDENCE: predicted.max(axis=1, initial=0.0)})

@@ -1,0 +1,269 @@
+"""Where the champion loses more than it did where it was judged: column by column, slice by slice.
+
+A slice is a category of a column, or a quantile cell of a number. That a mean loss has
+changed has two parts. Rows may have moved to slices where the model always lost more;
+that goes with the column's drift, and needs no new labels. And it may lose more within
+a slice than before; that is where the world itself has changed.
+
+The loss in every slice of the judged rows, with intervals: where a model is good, and where it is not.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from retrim.drift.cells import CategoryCells, NumericCells
+from retrim.stats.bootstrap import error_parts, mean_error
+from retrim.stats.plugins import SettingsSection
+from retrim.table.data import ColumnType
+
+
+class SliceParams(SettingsSection):
+    """Parts of the table in which the loss is looked at alone."""
+
+    cells: int = Field(ge=2, description="quantile cells of a numeric column")
+    levels: int = Field(ge=1, description="categories; a column with more is left out")
+    least_rows: int = Field(ge=2, description="rows of a slice; with fewer nothing is said of it")
+    most_share: float = Field(gt=0, le=1, description="of the rows; a larger slice is nearly all of them")
+    errors: float = Field(gt=0, description="standard errors that make a change clear: many slices are looked at")
+    kept: int = Field(ge=1, description="slices in the record of a check, the clearest first")
+
+
+@dataclass(frozen=True)
+class SlicedRows:
+    """Rows with the champion's losses on them.
+
+    Args:
+        rows: In time order, shape (n, columns).
+        losses: Shape (n,).
+    """
+
+    rows: pd.DataFrame
+    losses: np.ndarray
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The loss in one slice, against what it was.
+
+    Args:
+        column: A feature.
+        name: Which of its values.
+        rows: Rows in it now.
+        loss: Mean loss on them.
+        rows_before: Rows in it where the champion was judged.
+        before: Mean loss there; on all of those rows, where the slice had too few.
+        added: What it adds to the mean loss of all rows: share of the rows times loss minus before.
+        clear: Whether the change exceeds `errors` of its standard errors.
+    """
+
+    column: str
+    name: str
+    rows: int
+    loss: float
+    rows_before: int
+    before: float
+    added: float
+    clear: bool
+
+    def as_record(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True)
+class LossChange:
+    """What became of the loss.
+
+    Args:
+        shifted: The change of the mean loss that goes with each column's shift, were the loss in each of its slices
+            what it was; 0 where that is within `errors` standard errors.
+        slices: What is clear first, then what adds most.
+    """
+
+    shifted: dict[str, float]
+    slices: tuple[Slice, ...]
+
+
+def loss_change(
+    before: SlicedRows, now: SlicedRows, columns: Mapping[str, ColumnType], params: SliceParams, *, block_rows: int
+) -> LossChange:
+    """The change of the loss, looked at in the slices of every column.
+
+    Args:
+        before: The rows that judged the champion.
+        now: Rows whose labels have come since.
+        columns: Features and their types.
+        params: Cells, levels, least rows.
+        block_rows: Rows that belong together when an error is computed.
+    """
+    shifted, slices = {}, []
+    if min(len(before.losses), len(now.losses)) < params.least_rows:
+        return LossChange({}, ())
+    for column, kind in columns.items():
+        cells = cells_of(before.rows[column], kind, params)
+        if cells is None:
+            continue
+        places = cells.place(before.rows[column]), cells.place(now.rows[column])
+        known = _means(places[0], before.losses, cells.size + 1, params.least_rows)
+        shifted[column] = _shift(known[places[0]], known[places[1]], params, block_rows=block_rows)
+        for cell in np.unique(places[1]):
+            inside = now.losses[places[1] == cell]
+            if params.least_rows <= len(inside) <= params.most_share * len(now.losses):
+                was = before.losses[places[0] == cell]
+                compared = was if len(was) >= params.least_rows else before.losses
+                change = float(inside.mean() - compared.mean())
+                error = _error(inside, compared, block_rows=block_rows)
+                added = change * len(inside) / len(now.losses)
+                name = slice_name(cells, int(cell))
+                figures = len(inside), float(inside.mean()), len(was), float(compared.mean()), added
+                slices.append(Slice(column, name, *figures, clear=bool(abs(change) > params.errors * error)))
+    return LossChange(shifted, tuple(sorted(slices, key=lambda s: (not s.clear, -s.added, s.column, s.name))))
+
+
+def cells_of(values: pd.Series, kind: ColumnType, params: SliceParams) -> NumericCells | CategoryCells | None:
+    """What a column is cut into; None for one of too many categories to look at each."""
+    if kind in ("number", "integer"):
+        return NumericCells.cut(values, cells=params.cells)
+    cells = CategoryCells.cut(values, levels=params.levels, buckets=2)
+    return None if cells.buckets else cells
+
+
+def _means(places: np.ndarray, losses: np.ndarray, size: int, least_rows: int) -> np.ndarray:
+    """Mean loss in each cell, shape (size,); that of all rows where a cell has too few."""
+    rows = np.bincount(places, minlength=size)
+    sums = np.bincount(places, weights=losses, minlength=size)
+    return np.where(rows >= least_rows, sums / np.maximum(rows, 1), losses.mean())
+
+
+def _shift(before: np.ndarray, now: np.ndarray, params: SliceParams, *, block_rows: int) -> float:
+    """The difference of the means of two series of known losses; 0 where it is within its noise."""
+    change = float(now.mean() - before.mean())
+    return change if abs(change) > params.errors * _error(before, now, block_rows=block_rows) else 0.0
+
+
+def _error(*series: np.ndarray, block_rows: int) -> float:
+    """Standard error of the difference of two means. Rows of a slice have gaps, so alone or in blocks: the larger."""
+    return math.hypot(*(max(mean_error(each, block_rows=n) for n in (1, block_rows)) for each in series))
+
+
+def slice_name(cells: NumericCells | CategoryCells, cell: int) -> str:
+    if cell == cells.size:
+        return "missing"
+    if isinstance(cells, CategoryCells):
+        return "not seen before" if cell == cells.unseen else cells.levels[cell]
+    if cells.sd == 0 and not cells.shares.any():
+        return "any value"  # there was none before
+    low, high = ([None, *cells.cuts.tolist(), None][place] for place in (cell, cell + 1))
+    if low is None or high is None:  # the outermost cells hold what lies beyond all that was seen
+        return f"below {_told(high)}" if low is None else f"above {_told(low)}"
+    return _told(high) if np.nextafter(low, np.inf) >= high else f"{_told(low)} to {_told(high)}"
+
+
+def _told(cut: float) -> str:
+    """A cut as a person reads it: one that lies a bit below a value stands for that value."""
+    return f"{0.0 if abs(cut) < np.finfo(float).tiny else cut:.4g}"
+
+
+LEAST_PARTS = 6
+
+
+@dataclass(frozen=True)
+class SliceLoss:
+    """The loss in one slice.
+
+    Args:
+        column: A feature.
+        name: Which of its values.
+        rows: Rows in it.
+        loss: Mean loss of the model on them.
+        interval: Of that mean, two-sided.
+        other: Mean loss of the other model on the same rows; None where there is none.
+        saved: Mean of the other's loss less the model's, and its interval; None as above.
+    """
+
+    column: str
+    name: str
+    rows: int
+    loss: float
+    interval: tuple[float, float]
+    other: float | None
+    saved: tuple[float, float, float] | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "column": self.column,
+            "name": self.name,
+            "rows": self.rows,
+            "loss": self.loss,
+            "interval": list(self.interval),
+            "other": self.other,
+            "saved": None if self.saved is None else list(self.saved),
+        }
+
+
+def slice_table(
+    rows: pd.DataFrame,
+    losses: np.ndarray,
+    other: np.ndarray | None,
+    columns: Mapping[str, ColumnType],
+    params: SliceParams,
+    *,
+    confidence: float,
+    block_rows: int,
+) -> tuple[SliceLoss, ...]:
+    """The loss of one model, beside another's, in each slice of `rows`, by column and in the order of its values.
+
+    Args:
+        rows: In time order, shape (n, columns).
+        losses: Of the model, shape (n,).
+        other: Of another model, such as the champion; None: there is none.
+        columns: Features and their types; those that `rows` lack are passed over.
+        params: Cells, levels, least rows.
+        confidence: Of each interval, two-sided. They are not corrected for how many slices there are.
+        block_rows: Rows that belong together when an error is computed.
+    """
+    found: list[SliceLoss] = []
+    for column, kind in columns.items():
+        cells = cells_of(rows[column], kind, params) if column in rows and len(rows) else None
+        if cells is None:
+            continue
+        places = cells.place(rows[column])
+        for cell in np.unique(places):
+            inside = places == cell
+            if inside.sum() < params.least_rows:
+                continue
+            mean, low, high = mean_interval(losses[inside], confidence=confidence, block_rows=block_rows)
+            loss = mean, max(low, 0.0), high  # no loss is below 0
+            saved = None
+            if other is not None:
+                saved = mean_interval((other - losses)[inside], confidence=confidence, block_rows=block_rows)
+            name = slice_name(cells, int(cell))
+            others = None if other is None else float(other[inside].mean())
+            found.append(SliceLoss(column, name, int(inside.sum()), loss[0], loss[1:], others, saved))
+    return tuple(found)
+
+
+def mean_interval(values: np.ndarray, *, confidence: float, block_rows: int) -> tuple[float, float, float]:
+    """A mean and its two-sided interval, by Student's t with as many parts as the error was computed from.
+
+    Rows of a slice have gaps, so they are taken alone or in blocks, whichever says less. A block is shorter than
+    `block_rows` where there would be fewer than `LEAST_PARTS` of them: two blocks do not know their own spread.
+
+    Args:
+        values: In time order, shape (n,), n at least 2.
+        confidence: Between 0 and 1.
+        block_rows: Rows of a block.
+    """
+    from scipy.special import stdtrit
+
+    half = 0.0
+    for size in (1, max(min(block_rows, len(values) // LEAST_PARTS), 1)):
+        parts = len(error_parts(len(values), block_rows=size))
+        half = max(half, float(stdtrit(parts - 1, (1 + confidence) / 2)) * mean_error(values, block_rows=size))
+    mean = float(values.mean())
+    return mean, mean - half, mean + half

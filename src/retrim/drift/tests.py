@@ -1,0 +1,365 @@
+"""What a drift test says, and the table the tests enter.
+
+Distances between two rows of counts that know nothing of an order of the cells.
+
+Drift tests of a numeric column, on counts in quantile cells of the reference (see `cells`).
+
+Every test is 0 for a window against itself, is defined and finite for constant, all-missing
+and infinite columns, and knows nothing of the order of rows. Each takes one pair of windows, or
+many at once: rows of shape (..., cells + 1).
+
+Drift tests of a category column, on counts of its categories (see `cells`), and of missing values.
+
+What holds for the numeric tests holds here: 0 for a window against itself, finite always, one pair of windows or many.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrim.drift.cells import Counts, NumericCells, merged, pair, shares, xlogy
+from retrim.stats.plugins import PluginRegistry
+
+
+@dataclass(frozen=True)
+class DriftResult:
+    """One test of one column in two windows, or in many pairs of windows at once; every number is finite.
+
+    Attributes:
+        statistic: The test's own statistic, a number for each pair of windows, shape (...).
+        effect: How far the windows are apart, 0 or more, whatever their sizes; thresholds are on this. Shape (...).
+        p_value: Between 0 and 1, shape (...), for rows that know nothing of one another; None where the
+            test has none, and where it is left to calibration.
+    """
+
+    statistic: np.ndarray
+    effect: np.ndarray
+    p_value: np.ndarray | None
+
+
+DriftTest = Callable[..., DriftResult]  # (reference: Counts, current: Counts, *, its arguments in params.yaml)
+
+# A test is registered with two facts. `column`: "numeric", "categorical" or "any".
+# `sees`: "shape" (any change of the distribution), "missing", "new" or "vanished" (categories).
+DRIFT_TESTS: PluginRegistry[DriftTest] = PluginRegistry("drift test")
+
+
+def stability(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Population stability index in nats; a cell empty in both windows says nothing and is left out.
+
+    Args:
+        old: Rows in each cell, shape (..., cells).
+        new: The same of the other window.
+
+    Returns:
+        0 or more, shape (...).
+    """
+    half = np.where(old + new > 0, 0.5, 0.0)
+    p, q = shares(old + half), shares(new + half)
+    return np.asarray((xlogy(q, q) - xlogy(q, p) + xlogy(p, p) - xlogy(p, q)).sum(axis=-1)).clip(min=0.0)
+
+
+def jensen_shannon(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Jensen-Shannon divergence in bits, 0 to 1, shape (...); arguments as for `stability`."""
+    p, q = shares(old), shares(new)
+    middle = (p + q) / 2
+    nats = (xlogy(p, p) - xlogy(p, middle) + xlogy(q, q) - xlogy(q, middle)).sum(axis=-1) / 2
+    return np.asarray(nats / np.log(2)).clip(0.0, 1.0)
+
+
+def total_variation(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """The share of rows that would have to change cell, 0 to 1, shape (...); arguments as for `stability`."""
+    return np.asarray(np.abs(shares(old) - shares(new)).sum(axis=-1) / 2)
+
+
+def expected(old: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows expected in each cell of both windows if they share one distribution, and its degrees of freedom."""
+    n, m = old.sum(axis=-1, keepdims=True), new.sum(axis=-1, keepdims=True)
+    both = old + new
+    freedom = (both > 0).sum(axis=-1) - 1
+    return both * (n / (n + m)), both * (m / (n + m)), freedom
+
+
+@DRIFT_TESTS.register("psi", column="numeric", sees="shape")
+def psi(reference: Counts, current: Counts, *, cells: int) -> DriftResult:
+    """Population stability index of `current` against `reference`.
+
+    Cells are quantiles of the reference alone, so they stay put while the current window moves.
+    Missing values are a cell of their own, and so is a value that spans a whole cell or more: a
+    constant column that moves, either way, has drifted.
+
+    Args:
+        reference: The reference window, or many.
+        current: The current one, or many.
+        cells: Cells of about equal share, 2 or more.
+
+    Returns:
+        Statistic and effect: PSI in nats, 0 or more; 0 for a window against itself.
+        The p-value is left to calibration.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+        BadInputError: Fewer than 2 cells.
+
+    Source:
+        Wu and Olson (2010), J. Oper. Res. Soc. 61(2), 179-190. Unlike the source,
+        a cell seen in either window starts at half a row, so PSI stays finite.
+    """
+    value = stability(*pair(merged(reference, cells=cells), merged(current, cells=cells)))
+    return DriftResult(statistic=value, effect=value, p_value=None)
+
+
+@DRIFT_TESTS.register("js", column="numeric", sees="shape")
+def js(reference: Counts, current: Counts, *, cells: int) -> DriftResult:
+    """Jensen-Shannon divergence; cells as for `psi`, missing values are one of their own.
+
+    Args:
+        reference: The reference window, or many.
+        current: The current one, or many.
+        cells: Cells of about equal share, 2 or more.
+
+    Returns:
+        Statistic and effect: the divergence in bits, 0 to 1. The p-value is left to calibration.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+        BadInputError: Fewer than 2 cells.
+
+    Source:
+        Lin (1991), IEEE Trans. Inf. Theory 37(1), 145-151; equal weights.
+    """
+    value = jensen_shannon(*pair(merged(reference, cells=cells), merged(current, cells=cells)))
+    return DriftResult(statistic=value, effect=value, p_value=None)
+
+
+@DRIFT_TESTS.register("ks", column="numeric", sees="shape")
+def ks(reference: Counts, current: Counts) -> DriftResult:
+    """Two-sample Kolmogorov-Smirnov test at the ends of the cells; missing values are dropped.
+
+    Between two ends the distribution functions may lie further apart than at either, by at most
+    the smaller of the two windows' shares of that cell: with 120 cells D is too small by at most 1/120
+    (a heavier value has cells that end at it, and loses nothing).
+
+    Returns:
+        Statistic and effect: D, the largest distance between the two distribution functions, 0 to 1.
+        The p-value is asymptotic: with ties, with cells and in small windows too large rather than too
+        small. A column all missing on one side has D = 1, on both sides 0, and p = 1: `missing_share` sees it.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+
+    Source:
+        Smirnov (1939), Bull. Moscow Univ. 2(2), 3-14.
+    """
+    from scipy.special import kolmogorov
+
+    old, new = (rows[..., :-1] for rows in pair(reference, current))
+    distance, known = _apart(old, new, np.abs(_distribution(old) - _distribution(new)).max(axis=-1))
+    n, m = old.sum(axis=-1), new.sum(axis=-1)
+    weight = np.sqrt(np.divide(n * m, n + m, out=np.zeros_like(n * m), where=n + m > 0))
+    return DriftResult(distance, distance, np.where(known, kolmogorov(weight * distance), 1.0))
+
+
+@DRIFT_TESTS.register("wasserstein", column="numeric", sees="shape")
+def wasserstein(reference: Counts, current: Counts) -> DriftResult:
+    """How far values moved on average: the first Wasserstein distance, in standard deviations of the reference.
+
+    Each cell lies at the mean of its finite reference values, and what lies beyond the reference's range one
+    standard deviation beyond it: how far beyond does not count. Missing values are dropped.
+
+    Returns:
+        Statistic and effect: standard deviations, 0 or more. A constant reference has none: a row that left it counts
+        as one. A column all missing on one side is 1 apart, on both sides 0. The p-value is left to calibration.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+
+    Source:
+        Vallender (1974), Theory Probab. Appl. 18(4), 784-786: the area between the distribution functions.
+    """
+    assert isinstance(reference.cells, NumericCells)
+    old, new = (rows[..., :-1] for rows in pair(reference, current))
+    area = np.abs(_distribution(old) - _distribution(new))[..., :-1] @ np.diff(reference.cells.places)
+    distance, _ = _apart(old, new, area)
+    return DriftResult(distance, distance, None)
+
+
+def _distribution(rows: np.ndarray) -> np.ndarray:
+    return np.cumsum(shares(rows), axis=-1)
+
+
+def _apart(old: np.ndarray, new: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distance where both sides have values, 1 where one has none, 0 where neither has; whether both have."""
+    has_old, has_new = old.sum(axis=-1) > 0, new.sum(axis=-1) > 0
+    return np.where(has_old & has_new, distance, np.where(has_old != has_new, 1.0, 0.0)), has_old & has_new
+
+
+@DRIFT_TESTS.register("chi2", column="categorical", sees="shape")
+def chi2(reference: Counts, current: Counts) -> DriftResult:
+    """Chi-squared test that two windows share one distribution over categories.
+
+    The reference is a sample like the current window, not an exact distribution: taking it as
+    exact flags far more often than the p-value says. Missing is a category of its own, and all
+    categories that the reference did not have are one.
+
+    Returns:
+        Statistic: chi-squared, 0 or more. Effect: total variation, 0 to 1, the share of rows that
+        would have to change category. (Cramer's V is not used: it shrinks as the reference outgrows
+        the current window.) The p-value is approximate where a category is expected fewer than 5 times.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+
+    Source:
+        Pearson (1911), Biometrika 8(1/2), 250-254.
+    """
+    old, new = pair(reference, current)
+    old_expected, new_expected, freedom = expected(old, new)
+    parts = [
+        np.divide((rows - wanted) ** 2, wanted, out=np.zeros_like(wanted), where=wanted > 0).sum(axis=-1)
+        for rows, wanted in ((old, old_expected), (new, new_expected))
+    ]
+    statistic = np.asarray(parts[0] + parts[1])
+    return DriftResult(statistic, total_variation(old, new), _upper_tail(statistic, freedom))
+
+
+@DRIFT_TESTS.register("g", column="categorical", sees="shape")
+def g(reference: Counts, current: Counts) -> DriftResult:
+    """G test, the likelihood ratio of the same question as `chi2`; categories as there.
+
+    Returns:
+        Statistic: G, 0 or more: the Jensen-Shannon divergence in nats, windows weighed by their rows, times twice the
+        rows. Effect and p-value as for `chi2`.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+
+    Source:
+        Wilks (1935), Ann. Math. Statist. 6(4), 190-196.
+    """
+    old, new = pair(reference, current)
+    old_expected, new_expected, freedom = expected(old, new)
+    nats = xlogy(old, old) - xlogy(old, old_expected) + xlogy(new, new) - xlogy(new, new_expected)
+    statistic = np.asarray(2 * nats.sum(axis=-1)).clip(min=0.0)
+    return DriftResult(statistic, total_variation(old, new), _upper_tail(statistic, freedom))
+
+
+@DRIFT_TESTS.register("psi_categories", column="categorical", sees="shape")
+def psi_categories(reference: Counts, current: Counts) -> DriftResult:
+    """Population stability index over categories; missing is one, and so are all that the reference did not have.
+
+    A new or vanished category counts as half a row where it is not seen, so it weighs what its share
+    in the other window does, and PSI stays finite.
+
+    Returns:
+        Statistic and effect: PSI in nats, 0 or more. The p-value is left to calibration.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+
+    Source:
+        As for `psi`.
+    """
+    value = stability(*pair(reference, current))
+    return DriftResult(statistic=value, effect=value, p_value=None)
+
+
+@DRIFT_TESTS.register("js_categories", column="categorical", sees="shape")
+def js_categories(reference: Counts, current: Counts) -> DriftResult:
+    """Jensen-Shannon divergence over categories, as for `psi_categories`.
+
+    Returns:
+        Statistic and effect: the divergence in bits, 0 to 1. The p-value is left to calibration.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+
+    Source:
+        As for `js`.
+    """
+    value = jensen_shannon(*pair(reference, current))
+    return DriftResult(statistic=value, effect=value, p_value=None)
+
+
+@DRIFT_TESTS.register("total_variation", column="categorical", sees="shape")
+def variation(reference: Counts, current: Counts) -> DriftResult:
+    """The share of rows that would have to change category; categories as for `chi2`.
+
+    Returns:
+        Statistic and effect: 0 to 1. The p-value is left to calibration.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+
+    Source:
+        Levin and Peres (2017), Markov Chains and Mixing Times, 2nd ed., section 4.1.
+    """
+    value = total_variation(*pair(reference, current))
+    return DriftResult(statistic=value, effect=value, p_value=None)
+
+
+@DRIFT_TESTS.register("new_categories", column="categorical", sees="new")
+def new_categories(reference: Counts, current: Counts) -> DriftResult:
+    """How many rows of the current window have a category that the reference window does not.
+
+    Where categories are hashed, one that falls into a bucket with a known one is not seen.
+
+    Returns:
+        Statistic: rows. Effect: their share, 0 to 1. The p-value is left to calibration.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+    """
+    old, new = pair(reference, current)
+    rows = np.where(old > 0, 0.0, new)[..., :-1].sum(axis=-1)
+    return DriftResult(rows, rows / new.sum(axis=-1), None)
+
+
+@DRIFT_TESTS.register("vanished_categories", column="categorical", sees="vanished")
+def vanished_categories(reference: Counts, current: Counts) -> DriftResult:
+    """How large a share of the reference had a category that the current window does not.
+
+    A small window misses rare categories without any drift: read it beside the rows of the window.
+
+    Returns:
+        Statistic: categories that vanished. Effect: their share of the reference, 0 to 1. The p-value is
+        left to calibration.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+    """
+    old, new = pair(reference, current)
+    gone = ((new == 0) & (old > 0))[..., :-1]
+    share = np.where(gone, old[..., :-1], 0.0).sum(axis=-1) / old.sum(axis=-1)
+    return DriftResult(gone.sum(axis=-1).astype("float64"), share, None)
+
+
+@DRIFT_TESTS.register("missing_share", column="any", sees="missing")
+def missing_share(reference: Counts, current: Counts) -> DriftResult:
+    """Whether more, or fewer, values are missing than before. Infinities are not missing.
+
+    Returns:
+        Statistic: z of the two-proportion test with pooled variance, above 0 when more
+        are missing now. Effect: the absolute difference of the shares, 0 to 1. The
+        p-value is two-sided; 1 where nothing, or everything, is missing in both.
+
+    Raises:
+        EmptyWindowError: Either window has no rows.
+    """
+    from scipy.special import ndtr
+
+    old, new = pair(reference, current)
+    n, m = old.sum(axis=-1), new.sum(axis=-1)
+    difference = shares(new)[..., -1] - shares(old)[..., -1]
+    pooled = (old[..., -1] + new[..., -1]) / (n + m)
+    spread = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    z = np.divide(difference, spread, out=np.zeros_like(spread), where=spread > 0)
+    return DriftResult(statistic=z, effect=np.abs(difference), p_value=2 * ndtr(-np.abs(z)))
+
+
+def _upper_tail(statistic: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """P-value of a chi-squared statistic; 1 without a degree of freedom."""
+    from scipy.special import chdtrc
+
+    return np.where(freedom > 0, chdtrc(np.maximum(freedom, 1), statistic), 1.0)

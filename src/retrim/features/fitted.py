@@ -1,0 +1,301 @@
+"""The section `prepare` of params.yaml: declared steps, checked against the table before anything is done.
+
+The columns that steps see, and steps learned and applied in declared order, as a bundle keeps them.
+
+Preparing features: declared steps, learned on training rows, applied alike in training, batch and serving.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_type_hints
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, TypeAdapter, ValidationError, model_serializer, model_validator
+
+from retrim.errors import BadInputError, UnknownNameError
+from retrim.features.step import STEPS, Frame, Kind, PreprocessingStep, StepColumn, TrainingRows, held
+from retrim.stats.canonical import as_numbers
+from retrim.stats.plugins import Plugin, SettingsSection, explain
+from retrim.table.data import ColumnType, DataParams
+
+OWN = ("step", "columns")
+
+
+class StepParams(SettingsSection):
+    """One step: its name, the columns it works on, and its arguments beside them."""
+
+    step: str = Field(description="name of the step")
+    columns: tuple[str, ...] | Literal["all"] = Field(description="columns in order; all: every one that it can take")
+    arguments: dict[str, Any] = Field(description="arguments of the step, written beside the two others")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            raise ValueError("a step is written {step: NAME, columns: [...], ...arguments}")  # noqa: TRY004  pydantic takes this one
+        own = {name: given[name] for name in OWN if name in given}
+        return {**own, "arguments": {name: value for name, value in given.items() if name not in OWN}}
+
+    @model_serializer
+    def _spread(self) -> dict[str, Any]:
+        columns = self.columns if isinstance(self.columns, str) else list(self.columns)
+        return {"step": self.step, "columns": columns, **self.arguments}
+
+    @model_validator(mode="after")
+    def _known(self) -> "StepParams":
+        try:
+            entry = STEPS.entry(self.step)
+        except UnknownNameError as wrong:
+            raise ValueError(str(wrong)) from wrong
+        if not isinstance(self.columns, str):
+            twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
+            if twice or not self.columns:
+                raise ValueError(f"columns: {', '.join(twice)} twice" if twice else "columns: none; name one, or all")
+        taken = arguments_of(entry)
+        if sorted(taken) != sorted(self.arguments):
+            given = ", ".join(sorted(self.arguments)) or "none"
+            raise ValueError(f"{self.step} has the arguments: {given}; it takes: {', '.join(taken) or 'none'}")
+        for name, kind in taken.items():
+            try:
+                self.arguments[name] = TypeAdapter(kind).dump_python(
+                    TypeAdapter(kind).validate_python(self.arguments[name]), mode="json"
+                )
+            except ValidationError as error:
+                raise ValueError(f"{self.step}.{name}: {explain(error)}") from error
+        return self
+
+
+class PrepareParams(SettingsSection):
+    """How features are prepared for a model."""
+
+    steps: tuple[StepParams, ...] = Field(description="steps in order; none: features go to the model as they are")
+
+
+def arguments_of(entry: Plugin[PreprocessingStep]) -> dict[str, Any]:
+    """The arguments that a step takes, and their types."""
+    hints = get_type_hints(entry.value.learn, include_extras=True)
+    parameters = inspect.signature(entry.value.learn).parameters.values()
+    return {each.name: hints[each.name] for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+
+def faults_of(prepare: PrepareParams, data: DataParams) -> list[str]:
+    """Where the steps do not fit the table, in sentences. Columns that only learning knows are passed over."""
+    kinds: dict[str, str | None] = {data.time: "time"}
+    kinds |= {name: "number" if kind == "integer" else kind for name, kind in data.features.items()}
+    found = []
+    for place, declared in enumerate(prepare.steps):
+        facts, names = STEPS.entry(declared.step).facts, declared.columns
+        if isinstance(names, str):
+            names = tuple(name for name, kind in kinds.items() if kind in facts["takes"])
+        for name in names:
+            where = f"prepare.steps.{place}: {declared.step}"
+            if name not in kinds and not any(name.startswith((f"{each}:", f"{each}=")) for each in kinds):
+                can = ", ".join(each for each, kind in kinds.items() if kind in facts["takes"])
+                found.append(f"{where}: {name!r} is no column that it can take; those are: {can or 'none'}")
+                continue
+            kind = kinds.get(name, "made")
+            if kind is None:
+                found.append(f"{where}: {name!r} is there no longer after an earlier step; move this one before it")
+            elif kind != "made" and kind not in facts["takes"]:
+                found.append(f"{where}: {name!r} is a {kind} here; it takes {' and '.join(facts['takes'])}")
+            elif kind != "made" and facts["gives"] != "same":
+                kinds[name] = None if facts["gives"] == "gone" else facts["gives"]
+    return found
+
+
+def values_of(rows: pd.DataFrame, name: str, kind: ColumnType) -> np.ndarray:
+    """A column of a table as a step sees it; what is infinite or beyond `LARGEST` is held there."""
+    column = rows[name]
+    if kind == "time":
+        return np.asarray(pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]"))
+    if kind == "category":
+        text = column.astype("str")
+        found = text.to_numpy(dtype=object, copy=True)
+        found[text.isna().to_numpy()] = None
+        return np.asarray(found)
+    return held(as_numbers(column).to_numpy(dtype="float64", na_value=np.nan))
+
+
+class StepRows:
+    """Rows, and the columns that steps see.
+
+    Args:
+        rows: Of the table, shape (n, columns).
+        kinds: Columns and their types, in order; the event's time may be among them.
+    """
+
+    def __init__(self, rows: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> None:
+        self.rows = rows
+        self.places = np.arange(len(rows))
+        self.kinds: dict[str, ColumnType] = dict(kinds)
+        self.sources = {name: name for name in kinds}
+        self.made: Frame = {}
+        self.dropped: set[str] = set()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.made:
+            return values_of(self.rows, name, self.kinds[name])
+        return self.made[name]
+
+    def kind(self, name: str) -> Kind:
+        """What a column holds; an integer is a number."""
+        found = self.kinds[name]
+        return "number" if found == "integer" else found
+
+    def frame(self, names: tuple[str, ...]) -> Frame:
+        return {name: self[name] for name in names}
+
+    def put(self, makes: Mapping[str, StepColumn], drops: tuple[str, ...], values: Frame) -> None:
+        """Writes what a step made, and drops what it did away with.
+
+        Raises:
+            BadInputError: A column that it adds is there already.
+        """
+        for name, made in makes.items():
+            if name in self.kinds and made.of != name:
+                raise BadInputError(
+                    f"prepare.steps: a step makes {name!r}, and there is such a column; rename it, or leave a step out"
+                )
+            self.sources[name] = self.sources[made.of]
+            self.kinds[name] = made.kind
+            self.made[name] = held(values[name]) if made.kind == "number" else values[name]
+        for name in drops:
+            self.kinds.pop(name, None)
+            self.made.pop(name, None)
+            self.dropped.add(name)
+
+    def keep(self, mask: np.ndarray | None) -> None:
+        """Goes on with some of the rows; None: with all."""
+        if mask is not None and not mask.all():
+            self.rows, self.places = self.rows[mask], self.places[mask]
+            self.made = {name: values[mask] for name, values in self.made.items()}
+
+
+@dataclass(frozen=True)
+class FittedStep:
+    """A step with what it learned.
+
+    Args:
+        declared: As params.yaml says it.
+        columns: The columns it works on.
+        state: All that applying takes, in JSON types.
+        makes: Columns it writes.
+        drops: Columns that are there no longer.
+        said: What it found, for a reader.
+    """
+
+    declared: StepParams
+    columns: tuple[str, ...]
+    state: dict[str, Any] = field(repr=False)
+    makes: dict[str, StepColumn]
+    drops: tuple[str, ...]
+    said: dict[str, Any]
+
+    def apply(self, sheet: StepRows) -> None:
+        """Works on rows that are predicted."""
+        sheet.put(self.makes, self.drops, STEPS[self.declared.step].apply(sheet.frame(self.columns), self.state))
+
+    def train(self, sheet: StepRows, past: TrainingRows, *, drop: bool = True) -> None:
+        """Works on rows that a model is fitted on; with `drop` it may leave some out."""
+        step = STEPS[self.declared.step]
+        kept = step.kept(past.frame, self.state)
+        sheet.put(self.makes, self.drops, step.train(past, self.state))
+        if drop:
+            sheet.keep(kept)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "declared": self.declared.model_dump(mode="json"),
+            "columns": list(self.columns),
+            "state": self.state,
+            "makes": [{"name": name, "kind": made.kind, "of": made.of} for name, made in self.makes.items()],
+            "drops": list(self.drops),
+            "said": self.said,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "FittedStep":
+        return cls(
+            declared=StepParams.model_validate(record["declared"]),
+            columns=tuple(record["columns"]),
+            state=record["state"],
+            makes={each["name"]: StepColumn(each["kind"], each["of"]) for each in record["makes"]},
+            drops=tuple(record["drops"]),
+            said=record["said"],
+        )
+
+
+@dataclass(frozen=True)
+class TrainingTargets:
+    """What training rows hold beside their features.
+
+    Args:
+        target: Numbers, or codes of classes, shape (n,).
+        classes: Names by code; empty for a regression.
+    """
+
+    target: np.ndarray
+    classes: tuple[str, ...]
+
+
+def learn_steps(
+    rows: pd.DataFrame,
+    kinds: Mapping[str, ColumnType],
+    outcome: TrainingTargets,
+    declared: Sequence[StepParams],
+    *,
+    strict: bool,
+) -> tuple[tuple[FittedStep, ...], StepRows]:
+    """Each step, learned on what those before it made of the training rows.
+
+    Args:
+        rows: Training rows in total order, with `_event` and `_due`.
+        kinds: Columns and types.
+        outcome: What the rows came to.
+        declared: The steps.
+        strict: Whether a named column that is not there is refused; else it is passed over, as other rows may well
+            lack a level that made a column of its own.
+
+    Returns:
+        The steps, and the rows as a model is fitted on them.
+
+    Raises:
+        BadInputError: A column is not there, or a step cannot take it.
+    """
+    sheet, found = StepRows(rows, kinds), []
+    for place, each in enumerate(declared):
+        where = f"prepare.steps.{place}: {each.step}"
+        columns = _columns(sheet, each, where, strict=strict)
+        past = past_of(sheet, columns, outcome)
+        learned = STEPS[each.step].learn(past, **each.arguments)
+        fitted = FittedStep(each, columns, learned.state, learned.makes, learned.drops, learned.said)
+        fitted.train(sheet, past)
+        found.append(fitted)
+    if not any(kind != "time" for kind in sheet.kinds.values()):
+        raise BadInputError("prepare.steps: the steps leave no feature for a model; drop fewer")
+    return tuple(found), sheet
+
+
+def past_of(sheet: StepRows, columns: tuple[str, ...], outcome: TrainingTargets) -> TrainingRows:
+    """The rows of a sheet as a step learns from them."""
+    event, due = (
+        sheet.rows[name].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
+        for name in ("_event", "_due")
+    )
+    return TrainingRows(sheet.frame(columns), outcome.target[sheet.places], outcome.classes, event, due)
+
+
+def _columns(sheet: StepRows, declared: StepParams, where: str, *, strict: bool) -> tuple[str, ...]:
+    takes = STEPS.entry(declared.step).facts["takes"]
+    if isinstance(declared.columns, str):
+        return tuple(name for name in sheet.kinds if sheet.kind(name) in takes)
+    there = tuple(name for name in declared.columns if name in sheet.kinds)
+    for name in declared.columns:
+        if strict and name not in sheet.kinds and name not in sheet.dropped:
+            raise BadInputError(f"{where}: {name!r} is no column here; columns: {', '.join(sheet.kinds)}")
+    for name in there:
+        if sheet.kind(name) not in takes:
+            raise BadInputError(f"{where}: {name!r} is a {sheet.kind(name)} here; it takes {' and '.join(takes)}")
+    return there

@@ -1,0 +1,1053 @@
+"""Fitted scikit-learn estimators as JSON: class, parameters, fitted attributes. Nothing is pickled.
+
+Only public attributes are stored. A class whose public attributes are not enough has everything it learned in its
+parameters instead, and is fitted again on one example row.
+
+What a step of preparation is: it learns a state from training rows, and applies it to rows of any kind.
+
+A column of numbers is float64 with NaN for a missing cell, a column of categories holds text or None, a column of
+times is datetime64 in UTC. A step sees its own columns and no others.
+
+Selection of columns, and what columns tell: of the target, of one another, and what bins lose of that.
+
+A filter looks at each column by itself, a wrapper and an embedded selection at fits of trees.
+
+Preprocessing steps for numbers: scaling, transforms and bins.
+
+Preprocessing steps for missing cells and for outliers. Without one, missing cells are left to the model.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator, Field
+
+from retrim.stats.plugins import PluginRegistry
+
+
+def estimator_to_record(estimator: Any) -> dict[str, Any]:
+    """The estimator in JSON types: parameters that differ from their defaults, and public fitted attributes.
+
+    Raises:
+        ValueError: The class is not one that `estimator_from_record` builds.
+    """
+    name = type(estimator).__name__
+    build = _classes().get(name)
+    if build is not type(estimator):
+        raise ValueError(f"{name} is not among the stored estimators: {', '.join(sorted(_classes()))}")
+    defaults = build().get_params()
+    parameters = {
+        key: value
+        for key, value in estimator.get_params().items()
+        if value is not defaults[key] and value != defaults[key]  # NaN equals nothing, itself neither
+    }
+    fitted = {
+        key: value
+        for key, value in vars(estimator).items()
+        if name not in _REFITTED and key.endswith("_") and not key.startswith("_")
+    }
+    return {"class": name, "parameters": _plain(parameters), "fitted": _plain(fitted)}
+
+
+def estimator_from_record(record: Mapping[str, Any]) -> Any:
+    """The estimator that `estimator_to_record` described.
+
+    Raises:
+        ValueError: The record names a class that is not in the list.
+    """
+    name, parameters = record["class"], record["parameters"]
+    build = _classes().get(name)
+    if build is None:
+        raise ValueError(f"{name!r} is not among the stored estimators: {', '.join(sorted(_classes()))}")
+    estimator = build(**parameters)
+    if name in _REFITTED:
+        first = parameters[_REFITTED[name]]
+        while isinstance(first, list):
+            first = first[0]
+        return estimator.fit(np.array([[first]], dtype=object if isinstance(first, str) else "float64"))
+    for key, value in record["fitted"].items():
+        setattr(estimator, key, np.array(value) if isinstance(value, list) else value)
+    return estimator
+
+
+_REFITTED = {"OneHotEncoder": "categories", "OrdinalEncoder": "categories", "SimpleImputer": "fill_value"}
+"""Classes that keep fitted values in private attributes, and the parameter that holds all they learned."""
+
+
+def _classes() -> dict[str, Any]:
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, PowerTransformer, StandardScaler
+
+    classes = (
+        CountVectorizer, HashingVectorizer, MinMaxScaler, OneHotEncoder, OrdinalEncoder, PowerTransformer,
+        SimpleImputer, StandardScaler, TfidfTransformer, TruncatedSVD,
+    )  # fmt: skip
+    return {each.__name__: each for each in classes}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(below) for key, below in value.items()}
+    return value
+
+
+Kind = Literal["number", "category", "time"]
+Frame = dict[str, np.ndarray]
+LARGEST = 1e100
+"""Numbers beyond it, and infinite ones, are held at it: squares and sums of what steps see stay finite."""
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Training rows, in total order, as the steps before have made them.
+
+    Args:
+        frame: The step's columns.
+        target: Of each row: a number, or the code of its class; shape (n,).
+        classes: Names of the classes by code; empty for a regression.
+        event: When each row happened, datetime64.
+        due: When its label had to be known, datetime64.
+    """
+
+    frame: Frame
+    target: np.ndarray
+    classes: tuple[str, ...]
+    event: np.ndarray
+    due: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        return len(self.target)
+
+    @property
+    def outcomes(self) -> dict[str, np.ndarray]:
+        """What is to be told, as numbers: the target; whether it is the last of two classes; of more, each by name."""
+        if not self.classes:
+            return {"": held(self.target.astype("float64"))}
+        of = {name: (self.target == place).astype("float64") for place, name in enumerate(self.classes)}
+        return of if len(of) > 2 else {"": of[self.classes[-1]]}
+
+
+@dataclass(frozen=True)
+class StepColumn:
+    """A column that a step writes: what it holds, and the column that it is made of."""
+
+    kind: Kind
+    of: str
+
+
+@dataclass(frozen=True)
+class StepState:
+    """What a step learned.
+
+    Args:
+        state: All that applying takes, in JSON types.
+        makes: Columns it writes; one that is there already is replaced in its place.
+        drops: Columns that are there no longer.
+        said: What it found, for a reader; applying does without.
+    """
+
+    state: dict[str, Any]
+    makes: dict[str, StepColumn]
+    drops: tuple[str, ...] = ()
+    said: dict[str, Any] = field(default_factory=dict)
+
+
+class PreprocessingStep:
+    """A step.
+
+    `learn(past, *, ...)` gives the state of training rows, of which there may be none. The step's arguments are its
+    keywords, typed with their bounds, and none has a default.
+    """
+
+    learn: Callable[..., StepState]
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        """The columns it makes of rows; each row by itself."""
+        raise NotImplementedError
+
+    def train(self, past: TrainingRows, state: Mapping[str, Any]) -> Frame:
+        """The same for rows that a model is fitted on, whose labels the state may have been learned from."""
+        return self.apply(past.frame, state)
+
+    def kept(self, frame: Frame, state: Mapping[str, Any]) -> np.ndarray | None:
+        """Which rows a model is fitted on, shape (n,); None: all. No row that is predicted is ever dropped."""
+        return None
+
+
+STEPS: PluginRegistry[PreprocessingStep] = PluginRegistry("step")
+Kinds = tuple[Kind, ...]
+NUMBERS: Kinds = ("number",)
+CATEGORIES: Kinds = ("category",)
+ANY: Kinds = ("number", "category")
+TIMES: Kinds = ("time",)
+S = TypeVar("S", bound=PreprocessingStep)
+
+
+def step(name: str, *, takes: Kinds, gives: Kind | Literal["same", "gone"]) -> Callable[[type[S]], type[S]]:
+    """Decorator that enters a step.
+
+    Args:
+        name: As params.yaml says it.
+        takes: Kinds of column that it can work on.
+        gives: What such a column is afterwards, if it is known before anything is learned.
+    """
+
+    def enter(kind: type[S]) -> type[S]:
+        STEPS.register(name, takes=takes, gives=gives)(kind())
+        return kind
+
+    return enter
+
+
+class ColumnStep(PreprocessingStep):
+    """A step that fits scikit-learn estimators on each column. A column of which nothing is known stays as it is."""
+
+    def fit_column(self, values: np.ndarray) -> list[Any]:
+        """Estimators that transform a column one after the other: fitted, or with all they learned as parameters.
+
+        Args:
+            values: Shape (n, 1), one or more of them known.
+        """
+        raise NotImplementedError
+
+    def learn(self, past: TrainingRows) -> StepState:
+        fitted = {
+            name: [estimator_to_record(each) for each in self.fit_column(values[:, None])]
+            if known(values).any()
+            else []
+            for name, values in past.frame.items()
+        }
+        return StepState(
+            {"fitted": fitted}, {name: StepColumn(kind_of(values), name) for name, values in past.frame.items()}
+        )
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        return {name: transform_column(state["fitted"][name], values) for name, values in frame.items()}
+
+
+def transform_column(records: Sequence[Mapping[str, Any]], values: np.ndarray) -> np.ndarray:
+    """What stored estimators make of a column one after the other, shape (n,); of no rows, the column itself."""
+    for record in records if len(values) else ():
+        with np.errstate(over="ignore"):
+            values = estimator_from_record(record).transform(values[:, None])[:, 0]
+        values = values if values.dtype == object else held(values)
+    return values
+
+
+def transform_texts(records: Sequence[Mapping[str, Any]], texts: np.ndarray, *, width: int, nested: bool) -> np.ndarray:
+    """What stored estimators make of texts, each distinct one once, shape (n, width); NaN of a missing one.
+
+    Args:
+        records: Estimators, one after the other. None: 0 of every text.
+        texts: Shape (n,).
+        width: Columns. Those beyond what the estimators make are 0.
+        nested: Whether they take rows of one cell, as encoders do, or texts.
+    """
+    places, distinct = pd.factorize(texts)  # the place of a missing one is -1: the last
+    made = np.zeros((len(distinct) + 1, width))
+    if len(distinct) and records:
+        values: Any = distinct[:, None] if nested else distinct
+        for record in records:
+            values = estimator_from_record(record).transform(values)
+        made[:-1, : values.shape[1]] = values if isinstance(values, np.ndarray) else values.toarray()
+    made[-1] = np.nan
+    return np.asarray(made[places])
+
+
+def held(values: np.ndarray) -> np.ndarray:
+    """Numbers with those beyond `LARGEST` held at it; missing ones stay missing."""
+    return np.asarray(np.clip(values, -LARGEST, LARGEST))
+
+
+def same(past: TrainingRows, kind: Kind) -> dict[str, StepColumn]:
+    """Each column of the step, replaced by one of `kind`."""
+    return {name: StepColumn(kind, name) for name in past.frame}
+
+
+def known(values: np.ndarray) -> np.ndarray:
+    """Which cells are not missing, shape (n,)."""
+    if values.dtype == object:
+        return np.array([value is not None for value in values], dtype=bool)
+    return np.asarray(~np.isnat(values) if values.dtype.kind == "M" else ~np.isnan(values))
+
+
+def kind_of(values: np.ndarray) -> Kind:
+    """What a column holds."""
+    return "category" if values.dtype == object else "number"
+
+
+def codes_of(values: np.ndarray, levels: list[str]) -> np.ndarray:
+    """The place of each text among the levels, shape (n,); -1 for one that is missing or not among them."""
+    places = {level: place for place, level in enumerate(levels)}
+    return np.array([places.get(value, -1) for value in values], dtype="int64")
+
+
+def counts_of(values: np.ndarray) -> dict[str, int]:
+    """Rows of each level, the most frequent first, those alike by name."""
+    found: dict[str, int] = {}
+    for value in values:
+        if value is not None:
+            found[value] = found.get(value, 0) + 1
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+FINE = 64
+TARGET_CELLS = 8
+CELLS = 16
+MOST_ROWS = 50_000
+"""Rows that are looked at, at most, spread evenly over training."""
+Keep = Annotated[int, Field(ge=1, le=100_000)]
+Rounds = Annotated[int, Field(ge=1, le=1000)]
+Leaves = Annotated[int, Field(ge=2, le=256)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def sample_places(rows: int) -> np.ndarray:
+    """Places of at most `MOST_ROWS` of so many rows, ascending."""
+    return np.linspace(0, rows - 1, min(rows, MOST_ROWS)).round().astype("int64")
+
+
+def sample(past: TrainingRows) -> TrainingRows:
+    """At most `MOST_ROWS` of the rows."""
+    take = sample_places(past.rows)
+    frame = {name: values[take] for name, values in past.frame.items()}
+    return TrainingRows(frame, past.target[take], past.classes, past.event[take], past.due[take])
+
+
+def cells_of(values: np.ndarray, *, most: int) -> np.ndarray:
+    """The cell of each value: `most` quantile cells of numbers, or most frequent levels; the missing are one more."""
+    if values.dtype == object:
+        levels = list(counts_of(values))
+        places = {level: min(place, most - 1) for place, level in enumerate(levels)}
+        return np.array([most if value is None else places[value] for value in values], dtype="int64")
+    there = known(values)
+    found = np.full(len(values), most, dtype="int64")
+    if there.any():
+        ordered = np.sort(values[there])
+        cuts = np.unique(ordered[(np.arange(1, most) * len(ordered)) // most])
+        found[there] = np.searchsorted(cuts, values[there], side="right")
+    return found
+
+
+def target_cells(past: TrainingRows) -> np.ndarray:
+    """The target in cells: its class, or one of `TARGET_CELLS` quantile cells; int64, shape (n,)."""
+    return past.target.astype("int64") if past.classes else cells_of(past.target.astype("float64"), most=TARGET_CELLS)
+
+
+def compute_entropy(codes: np.ndarray) -> float:
+    """Entropy of the shares of each code, in nats; 0 of none."""
+    from scipy.stats import entropy
+
+    return float(entropy(np.unique(codes, return_counts=True)[1])) if len(codes) else 0.0
+
+
+def compute_information(one: np.ndarray, other: np.ndarray) -> float:
+    """Information in nats of two columns of codes about one another, less what chance gives on so few rows; 0 or more.
+
+    Source:
+        Miller (1955), Note on the bias of information estimates: (cells - 1) / 2n of each entropy.
+    """
+    from sklearn.metrics import mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
+
+    if not len(one):
+        return 0.0
+    table = contingency_matrix(one, other, sparse=True)
+    chance = int(table.nnz) + 1 - int(table.shape[0]) - int(table.shape[1])
+    found = float(mutual_info_score(None, None, contingency=table)) - chance / (2 * len(one))
+    return max(found, 0.0)
+
+
+def lost(values: np.ndarray, bins: np.ndarray, target: np.ndarray) -> dict[str, float | None]:
+    """What a column loses when it is cut into bins, as shares; None where there was nothing to lose.
+
+    Args:
+        values: Numbers, shape (n,).
+        bins: The bin of each, NaN for the missing, shape (n,).
+        target: The target in cells, shape (n,).
+
+    Returns:
+        `entropy`: of the values themselves; `target`: of what they tell of the target, against `FINE` cells of equal
+        rows cut at the bins too.
+    """
+    there = ~np.isnan(values)
+    plain, coarse, aim = np.unique(values[there], return_inverse=True)[1], bins[there].astype("int64"), target[there]
+    fine = cells_of(values[there], most=FINE) * (int(coarse.max(initial=0)) + 1) + coarse
+    whole, told = compute_entropy(plain), compute_information(fine, aim)
+    return {
+        "entropy": 1 - compute_entropy(coarse) / whole if whole > 0 else None,
+        "target": min(max(1 - compute_information(coarse, aim) / told, 0.0), 1.0) if told > 0 else None,
+    }
+
+
+class _Selection(PreprocessingStep):
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        return {}
+
+
+def _best(scores: Mapping[str, float], keep: int) -> StepState:
+    """Keeps the columns of the highest scores, those alike in their order."""
+    kept = sorted(scores, key=lambda name: -scores[name])[:keep]
+    return _kept(scores, set(kept))
+
+
+def _kept(scores: Mapping[str, float], kept: set[str]) -> StepState:
+    shown = {name: float(f"{score:.9g}") for name, score in scores.items()}
+    said = {"scores": shown, "kept": [name for name in scores if name in kept]}
+    return StepState({}, {}, drops=tuple(name for name in scores if name not in kept), said=said)
+
+
+def _telling(past: TrainingRows) -> dict[str, float]:
+    """Information of each column about the target, in nats."""
+    some = sample(past)
+    aim = target_cells(some)
+    return {name: compute_information(cells_of(values, most=CELLS), aim) for name, values in some.frame.items()}
+
+
+@step("select_mutual", takes=ANY, gives="same")
+class SelectMutual(_Selection):
+    """Keeps the columns that tell most of the target by themselves: mutual information, in cells of equal rows."""
+
+    def learn(self, past: TrainingRows, *, keep: Keep) -> StepState:
+        return _best(_telling(past), keep)
+
+
+@step("select_chi2", takes=ANY, gives="same")
+class SelectChi2(_Selection):
+    """Keeps the columns that depend most on the target: chi-squared of the table of cells, as Cramér's V."""
+
+    def learn(self, past: TrainingRows, *, keep: Keep) -> StepState:
+        some = sample(past)
+        aim = target_cells(some)
+        return _best({name: cramer(cells_of(values, most=CELLS), aim)[0] for name, values in some.frame.items()}, keep)
+
+
+def cramer(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Bias-corrected Cramér's V of two columns of codes, 0 to 1, and the chance of as much where they are unrelated.
+
+    Source:
+        Bergsma (2013), A bias-correction for Cramér's V and Tschuprow's T, J. Korean Stat. Soc. 42, 323-328.
+    """
+    from scipy.stats import chi2_contingency
+    from sklearn.metrics.cluster import contingency_matrix
+
+    n = len(one)
+    if n < 2:
+        return 0.0, 1.0
+    table = contingency_matrix(one, other)
+    rows, columns = table.shape
+    tested = chi2_contingency(table, correction=False)
+    square = max(tested.statistic / n - (rows - 1) * (columns - 1) / (n - 1), 0.0)
+    most = min(size - (size - 1) ** 2 / (n - 1) for size in table.shape) - 1
+    return (min(float(np.sqrt(square / most)), 1.0) if most > 0 else 0.0), float(tested.pvalue)
+
+
+@step("select_uncorrelated", takes=NUMBERS, gives="same")
+class SelectUncorrelated(_Selection):
+    """Of numbers that go together, keeps the one that tells most of the target: clusters of rank correlation.
+
+    Clusters are cut where the least correlation within them would fall to `at_most` (complete linkage).
+    """
+
+    def learn(self, past: TrainingRows, *, at_most: Annotated[float, Field(gt=0, lt=1)]) -> StepState:
+        from scipy.cluster.hierarchy import fcluster, linkage
+        from scipy.spatial.distance import squareform
+
+        scores, names = _telling(past), list(past.frame)
+        if len(names) < 2 or past.rows < 2:
+            return _kept(scores, set(names))
+        away = 1 - np.abs(rank_correlations(list(sample(past).frame.values())))
+        groups = fcluster(linkage(squareform(away, checks=False), "complete"), 1 - at_most, "distance")
+        kept: dict[int, str] = {}
+        for name, group in zip(names, groups.tolist(), strict=True):
+            if group not in kept or scores[name] > scores[kept[group]]:
+                kept[group] = name
+        return _kept(scores, set(kept.values()))
+
+
+def rank_correlations(columns: list[np.ndarray]) -> np.ndarray:
+    """Spearman's, of numbers, shape (columns, columns), 1 along the diagonal; a missing number has the middle rank."""
+    ranks = pd.DataFrame(dict(enumerate(columns))).rank()
+    whole = ranks.fillna(ranks.mean()).corr().fillna(0.0).to_numpy(copy=True)
+    np.fill_diagonal(whole, 1.0)
+    return np.asarray(np.clip(whole, -1.0, 1.0))
+
+
+def _matrix(past: TrainingRows) -> tuple[np.ndarray, list[int]]:
+    """Numbers as they are, categories by how frequent they are; and the places of these."""
+    columns, places = [], []
+    for place, values in enumerate(past.frame.values()):
+        if values.dtype == object:
+            codes = codes_of(values, list(counts_of(values))).astype("float64")
+            columns.append(np.where(codes < 0, np.nan, codes))
+            places.append(place)
+        else:
+            columns.append(values)
+    return np.column_stack(columns), places
+
+
+def gains(past: TrainingRows, columns: list[int], *, rounds: int, leaves: int, seed: int) -> np.ndarray:
+    """What each of the columns gains in the splits of boosted trees, shape (columns,)."""
+    import lightgbm
+
+    matrix, categorical = _matrix(past)
+    aim = past.target.astype("float64")
+    kinds = len(past.classes)
+    objective: dict[str, Any] = {"objective": "l2"} if not kinds else {"objective": "binary"}
+    if kinds > 2:
+        objective = {"objective": "multiclass", "num_class": kinds}
+    parameters = {
+        **objective, "num_leaves": leaves, "learning_rate": 0.1, "min_child_samples": 20, "seed": seed,
+        "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbosity": -1, "bagging_freq": 0,
+    }  # fmt: skip
+    at = {place: own for own, place in enumerate(columns)}
+    data = lightgbm.Dataset(
+        matrix[:, columns],
+        np.clip(aim, -1e37, 1e37),
+        feature_name=[f"c{place}" for place in columns],
+        categorical_feature=[at[place] for place in categorical if place in at],
+    )
+    booster = lightgbm.train(parameters, data, num_boost_round=rounds)
+    return np.asarray(booster.feature_importance(importance_type="gain"), dtype="float64")
+
+
+@step("select_gain", takes=ANY, gives="same")
+class SelectGain(_Selection):
+    """Keeps the columns whose splits gain most in boosted trees (embedded)."""
+
+    def learn(self, past: TrainingRows, *, keep: Keep, rounds: Rounds, leaves: Leaves, seed: Seed) -> StepState:
+        some = sample(past)
+        if not _tellable(some):
+            return _best(dict.fromkeys(past.frame, 0.0), keep)
+        found = gains(some, list(range(len(past.frame))), rounds=rounds, leaves=leaves, seed=seed)
+        return _best(dict(zip(past.frame, found.tolist(), strict=True)), keep)
+
+
+@step("select_rfe", takes=ANY, gives="same")
+class SelectRfe(_Selection):
+    """Fits boosted trees, drops the quarter of the columns that gains least, and fits again, until so many are left.
+
+    Source:
+        Guyon, Weston, Barnhill and Vapnik (2002), Machine Learning 46, 389-422: recursive feature elimination
+        (wrapper), by gains in place of weights.
+    """
+
+    def learn(self, past: TrainingRows, *, keep: Keep, rounds: Rounds, leaves: Leaves, seed: Seed) -> StepState:
+        some, names = sample(past), list(past.frame)
+        if not _tellable(some):
+            return _best(dict.fromkeys(names, 0.0), keep)
+        left, scores = list(range(len(names))), dict.fromkeys(names, 0.0)
+        step_number = 0
+        while True:
+            found = dict(zip(left, gains(some, left, rounds=rounds, leaves=leaves, seed=seed).tolist(), strict=True))
+            step_number += 1
+            if len(left) <= keep:
+                break
+            dropped = sorted(left, key=lambda place: (found[place], -place))[
+                : min(max(len(left) // 4, 1), len(left) - keep)
+            ]
+            scores |= {names[place]: float(step_number) for place in dropped}
+            left = [place for place in left if place not in dropped]
+        # A score is the round in which a column was dropped; those that stay have the last.
+        scores |= {names[place]: float(step_number) for place in left}
+        return _kept(scores, {names[place] for place in left})
+
+
+def _tellable(past: TrainingRows) -> bool:
+    return past.rows >= 2 and len(past.frame) > 0 and len(np.unique(past.target)) > 1
+
+
+POWERS = (-5.0, 5.0)
+"""Range of a power. Beyond it a transformed column can collapse to one number."""
+DIGITS = 6
+"""Decimals of a power that are kept. Processors differ beyond them."""
+
+
+@step("minmax", takes=NUMBERS, gives="same")
+class MinMax(ColumnStep):
+    """Maps the range of the training rows to 0 and 1. Later rows may lie outside. A constant becomes 0."""
+
+    def fit_column(self, values: np.ndarray) -> list[Any]:
+        from sklearn.preprocessing import MinMaxScaler
+
+        return [MinMaxScaler().fit(values)]
+
+
+@step("zscore", takes=NUMBERS, gives="same")
+class ZScore(ColumnStep):
+    """Standard deviations from the mean of the training rows. A constant becomes 0."""
+
+    def fit_column(self, values: np.ndarray) -> list[Any]:
+        from sklearn.preprocessing import StandardScaler
+
+        return [StandardScaler().fit(values)]
+
+
+def lift(values: np.ndarray, state: Mapping[str, float]) -> np.ndarray:
+    """Numbers moved by the learned shift. One below all of training is held at the least of these."""
+    return held(np.maximum(values + state["shift"], state["least"]))
+
+
+def learn_shift(values: np.ndarray, *, above: float) -> dict[str, float]:
+    """The shift that raises every known number to `above`, 0 where all are above 0, and the least number after it."""
+    values = values[known(values)]
+    if not len(values):
+        return {"shift": 0.0, "least": max(above, 1.0)}
+    low = float(values.min())
+    if low > 0 or low == above:
+        return {"shift": 0.0, "least": low}
+    return {"shift": above - low, "least": above}
+
+
+class _Lift(PreprocessingStep):
+    above: float
+    function: np.ufunc
+
+    def learn(self, past: TrainingRows) -> StepState:
+        shifts = {name: learn_shift(values, above=self.above) for name, values in past.frame.items()}
+        return StepState({"columns": shifts}, same(past, "number"))
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        return {name: self.function(lift(values, state["columns"][name])) for name, values in frame.items()}
+
+
+@step("log", takes=NUMBERS, gives="same")
+class LogTransform(_Lift):
+    """The natural logarithm. If training has a number of 0 or less, all are moved so that the least is 1."""
+
+    above, function = 1.0, np.log
+
+
+@step("sqrt", takes=NUMBERS, gives="same")
+class SqrtTransform(_Lift):
+    """The square root. If training has a negative number, all are moved so that the least is 0."""
+
+    above, function = 0.0, np.sqrt
+
+
+@step("boxcox", takes=NUMBERS, gives="same")
+class BoxCox(PreprocessingStep):
+    """The power that makes the training rows most like a normal, of numbers in units of their geometric mean.
+
+    If training has a number of 0 or less, all are moved so that the least is 1.
+
+    Source:
+        Box and Cox (1964), An analysis of transformations, J. R. Stat. Soc. B 26, 211-252.
+    """
+
+    def learn(self, past: TrainingRows) -> StepState:
+        columns = {name: self._learn_column(values[known(values)]) for name, values in past.frame.items()}
+        powers = {name: {"power": own["power"]} for name, own in columns.items()}
+        return StepState({"columns": columns}, same(past, "number"), said=powers)
+
+    def _learn_column(self, values: np.ndarray) -> dict[str, float]:
+        from scipy.optimize import minimize_scalar
+
+        own = learn_shift(values, above=1.0)
+        own |= {"scale": float(np.exp(np.log(lift(values, own)).mean())) if len(values) else 1.0, "power": 1.0}
+        logs = self._to_logs(values, own)
+        if len(np.unique(logs)) < 2:
+            return own
+        slope = logs.mean()
+
+        def loss(power: float) -> float:
+            spread = np.log(raise_logs(logs, power).var()) / 2 - (power - 1) * slope
+            return float(spread) if np.isfinite(spread) else LARGEST
+
+        with np.errstate(all="ignore"):  # of powers that it tries and leaves
+            own["power"] = round(float(minimize_scalar(loss, bounds=POWERS, method="bounded").x), DIGITS)
+        return own
+
+    def _to_logs(self, values: np.ndarray, own: Mapping[str, float]) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return np.asarray(np.log(np.maximum(held(lift(values, own) / own["scale"]), 1 / LARGEST)))
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        columns = state["columns"]
+        return {
+            name: raise_logs(self._to_logs(values, columns[name]), columns[name]["power"])
+            for name, values in frame.items()
+        }
+
+
+def raise_logs(logs: np.ndarray, power: float) -> np.ndarray:
+    """(x ** power - 1) / power of the x with these logarithms; for power 0 the logarithms."""
+    with np.errstate(over="ignore"):
+        return logs if power == 0 else np.asarray(np.expm1(power * logs) / power)
+
+
+@step("yeojohnson", takes=NUMBERS, gives="same")
+class YeoJohnson(ColumnStep):
+    """The same for numbers of either sign, in units of their standard deviation. A constant column stays as it is.
+
+    Source:
+        Yeo and Johnson (2000), A new family of power transformations, Biometrika 87, 954-959. Unlike the source,
+        numbers are divided by their deviation first, so that the unit of a column does not decide.
+    """
+
+    def fit_column(self, values: np.ndarray) -> list[Any]:
+        from sklearn.preprocessing import PowerTransformer, StandardScaler
+
+        scaler = StandardScaler(with_mean=False).fit(values)
+        scaled = scaler.transform(values)
+        if not np.nanmin(scaled) < np.nanmax(scaled):
+            return []
+        with np.errstate(all="ignore"):  # of powers that it tries and leaves
+            power = PowerTransformer(standardize=False).fit(scaled)
+        power.lambdas_ = np.clip(np.round(power.lambdas_, DIGITS), *POWERS)
+        return [scaler, power]
+
+    def learn(self, past: TrainingRows) -> StepState:
+        learned = super().learn(past)
+        fitted = {name: records[-1]["fitted"] for name, records in learned.state["fitted"].items() if records}
+        return replace(learned, said={name: {"power": own["lambdas_"][0]} for name, own in fitted.items()})
+
+
+def _check_ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
+    if any(not low < high for low, high in pairwise(edges)):
+        raise ValueError(f"{', '.join(map(str, edges))} do not ascend; write each edge once, the least first")
+    return edges
+
+
+Bins = Annotated[int, Field(ge=2, le=1000)]
+Edges = Annotated[
+    tuple[Annotated[float, Field(allow_inf_nan=False)], ...], Field(min_length=1), AfterValidator(_check_ascending)
+]
+
+
+def find_bin(values: np.ndarray, edges: list[float]) -> np.ndarray:
+    """The bin of each number, NaN for a missing one. A number at an edge belongs to the bin above."""
+    return np.where(known(values), np.searchsorted(np.array(edges), values, side="right").astype("float64"), np.nan)
+
+
+class _Bins(PreprocessingStep):
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        return {name: find_bin(values, state["edges"][name]) for name, values in frame.items()}
+
+
+def _learn_bins(past: TrainingRows, edges_of: Callable[[np.ndarray], np.ndarray]) -> StepState:
+    edges = {
+        name: np.unique(edges_of(values[known(values)])).tolist() if known(values).any() else []
+        for name, values in past.frame.items()
+    }
+    target = target_cells(past)
+    said = {name: {"lost": lost(values, find_bin(values, edges[name]), target)} for name, values in past.frame.items()}
+    return StepState({"edges": edges}, same(past, "number"), said=said)
+
+
+@step("bins_width", takes=NUMBERS, gives="same")
+class BinsWidth(_Bins):
+    """Bins of equal width over the range of the training rows. The outermost are open."""
+
+    def learn(self, past: TrainingRows, *, bins: Bins) -> StepState:
+        def edges_of(values: np.ndarray) -> np.ndarray:
+            return np.linspace(values.min(), values.max(), bins + 1)[1:-1]
+
+        return _learn_bins(past, edges_of)
+
+
+@step("bins_frequency", takes=NUMBERS, gives="same")
+class BinsFrequency(_Bins):
+    """Bins of equally many training rows. If many rows hold one value, there are fewer."""
+
+    def learn(self, past: TrainingRows, *, bins: Bins) -> StepState:
+        def edges_of(values: np.ndarray) -> np.ndarray:
+            cuts = np.quantile(values, np.arange(1, bins) / bins, method="higher")
+            return np.asarray(cuts[cuts > values.min()])
+
+        return _learn_bins(past, edges_of)
+
+
+@step("bins_edges", takes=NUMBERS, gives="same")
+class BinsEdges(_Bins):
+    """Bins between declared edges. The outermost are open."""
+
+    def learn(self, past: TrainingRows, *, edges: Edges) -> StepState:
+        return _learn_bins(past, lambda _: np.array(edges))
+
+
+MOST_LEVELS = 30
+"""The most frequent levels of a category that a tree can tell apart. It takes the others as one."""
+LEAST_ROWS = 20  # of a leaf
+WIDEST = float(np.finfo("float32").max) / 4  # a tree compares in single precision
+
+
+@step("missing_indicator", takes=ANY, gives="same")
+class MissingIndicator(PreprocessingStep):
+    """Adds `COLUMN:missing`: 1 where the cell is missing, else 0."""
+
+    def learn(self, past: TrainingRows) -> StepState:
+        return StepState({}, {f"{name}:missing": StepColumn("number", name) for name in past.frame})
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        return {f"{name}:missing": (~known(values)).astype("float64") for name, values in frame.items()}
+
+
+class _Fill(ColumnStep):
+    """Fills missing cells of a column with one value. A column that was missing throughout stays as it is."""
+
+    def fit_column(self, values: np.ndarray) -> list[Any]:
+        from sklearn.impute import SimpleImputer
+
+        missing = None if values.dtype == object else np.nan
+        value = self.compute_value(values, missing)
+        return [SimpleImputer(strategy="constant", fill_value=value, missing_values=missing)]
+
+    def compute_value(self, values: np.ndarray, missing: float | None) -> float | str:
+        """What missing cells are given.
+
+        Args:
+            values: Shape (n, 1).
+            missing: How a missing cell is written.
+        """
+        raise NotImplementedError
+
+
+@step("fill_mean", takes=NUMBERS, gives="same")
+class FillMean(_Fill):
+    """Fills with the mean of the training rows."""
+
+    def compute_value(self, values: np.ndarray, missing: float | None) -> float:
+        return float(np.nanmean(values))
+
+
+@step("fill_median", takes=NUMBERS, gives="same")
+class FillMedian(_Fill):
+    """Fills with the median of the training rows."""
+
+    def compute_value(self, values: np.ndarray, missing: float | None) -> float:
+        return float(np.nanmedian(values))
+
+
+@step("fill_mode", takes=ANY, gives="same")
+class FillMode(_Fill):
+    """Fills with the most frequent value of the training rows; of several the first in order."""
+
+    def compute_value(self, values: np.ndarray, missing: float | None) -> float | str:
+        from sklearn.impute import SimpleImputer
+
+        value = SimpleImputer(strategy="most_frequent", missing_values=missing).fit(values).statistics_[0]
+        return str(value) if missing is None else float(value)
+
+
+@step("fill_model", takes=ANY, gives="same")
+class FillModel(PreprocessingStep):
+    """Fills a missing cell with what a tree of so many leaves says from the other columns of the step.
+
+    A number is filled with the mean of a leaf, a category with its most frequent level. Columns that miss nothing in
+    training are left as they are. The trees are scikit-learn's, kept as lists of numbers.
+
+    Source:
+        Breiman, Friedman, Olshen and Stone (1984), Classification and Regression Trees.
+    """
+
+    def learn(self, past: TrainingRows, *, leaves: Annotated[int, Field(ge=2, le=1000)]) -> StepState:
+        levels = {name: list(counts_of(values)) for name, values in past.frame.items() if values.dtype == object}
+        levels = {name: found[:MOST_LEVELS] for name, found in levels.items()}
+        middle = {
+            name: float(np.nanmedian(values)) if known(values).any() else 0.0
+            for name, values in past.frame.items()
+            if values.dtype != object
+        }
+        inputs = _inputs(past.frame, levels, middle)
+        trees, said = {}, {}
+        for place, (name, values) in enumerate(past.frame.items()):
+            there = known(values)
+            said[name] = {"missing": int((~there).sum())}
+            if there.all() or not there.any():
+                continue
+            others = [at for at in range(len(past.frame)) if at != place]
+            trees[name] = _tree(inputs[:, others], values, there, leaves)
+        makes = {name: StepColumn(kind_of(past.frame[name]), name) for name in trees}
+        return StepState({"inputs": levels, "middle": middle, "trees": trees}, makes, said=said)
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        if not state["trees"]:
+            return {}
+        inputs = _inputs(frame, state["inputs"], state["middle"])
+        made = {}
+        for place, (name, values) in enumerate(frame.items()):
+            if name in state["trees"]:
+                others = [at for at in range(len(frame)) if at != place]
+                there = known(values)
+                filled = values.copy()
+                if not there.all():
+                    filled[~there] = _told(state["trees"][name], inputs[~there][:, others], text=values.dtype == object)
+                made[name] = filled
+        return made
+
+
+def _inputs(frame: Frame, levels: Mapping[str, list[str]], middle: Mapping[str, float]) -> np.ndarray:
+    """What trees look at: numbers, the middle one where missing; levels by frequency, the missing as the last."""
+    columns = []
+    for name, values in frame.items():
+        if values.dtype == object:
+            codes = codes_of(values, levels[name])
+            columns.append(np.where(codes < 0, len(levels[name]), codes).astype("float64"))
+        else:
+            columns.append(np.where(np.isnan(values), middle[name], values))
+    wide = np.column_stack(columns) if columns else np.zeros((0, 0))
+    return np.clip(wide, -WIDEST, WIDEST).astype("float32")
+
+
+def _tree(inputs: np.ndarray, values: np.ndarray, there: np.ndarray, leaves: int) -> dict[str, list[Any]]:
+    """A tree as lists, a place a node: input and threshold, the places below, and what it says."""
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    rows = np.flatnonzero(there)
+    rows = rows[sample_places(len(rows))]
+    least = min(LEAST_ROWS, max(len(rows) // 10, 1))
+    text = values.dtype == object
+    if not inputs.shape[1]:
+        inputs = np.zeros((len(inputs), 1), dtype="float32")
+    if text:
+        names = sorted(counts_of(values[rows]))
+        fitted = DecisionTreeClassifier(max_leaf_nodes=leaves, min_samples_leaf=least, random_state=0)
+        with np.errstate(all="ignore"):  # it adds all up to see whether they are finite
+            fitted.fit(inputs[rows], codes_of(values[rows], names))
+        said: list[Any] = [names[int(fitted.classes_[row[0].argmax()])] for row in fitted.tree_.value]
+    else:
+        # In units of the largest, so that squares do not overflow.
+        scale = float(np.abs(values[rows]).max()) or 1.0
+        fitted = DecisionTreeRegressor(max_leaf_nodes=leaves, min_samples_leaf=least, random_state=0)
+        with np.errstate(all="ignore"):
+            fitted.fit(inputs[rows], values[rows] / scale)
+        said = [float(row[0][0]) * scale for row in fitted.tree_.value]
+    tree = fitted.tree_
+    return {
+        "input": tree.feature.tolist(),
+        "threshold": tree.threshold.tolist(),
+        "left": tree.children_left.tolist(),
+        "right": tree.children_right.tolist(),
+        "says": said,
+    }
+
+
+def _told(tree: Mapping[str, list[Any]], inputs: np.ndarray, *, text: bool) -> np.ndarray:
+    """What the tree says of each row."""
+    feature, threshold = np.array(tree["input"]), np.array(tree["threshold"])
+    left, right = np.array(tree["left"]), np.array(tree["right"])
+    at = np.zeros(len(inputs), dtype="int64")
+    while (inner := left[at] >= 0).any():
+        rows = np.flatnonzero(inner)
+        here = at[rows]
+        below = inputs[rows, feature[here]].astype("float64") <= threshold[here]
+        at[rows] = np.where(below, left[here], right[here])
+    return np.array(tree["says"], dtype=object if text else "float64")[at]
+
+
+By = Literal["zscore", "iqr"]
+Reach = Annotated[float, Field(gt=0, le=1e6)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def compute_fences(values: np.ndarray, *, by: By, reach: float) -> list[float] | None:
+    """The least and the largest number that is no outlier; None if the known numbers do not spread.
+
+    Args:
+        values: Shape (n,).
+        by: zscore: from the mean, in standard deviations; iqr: from the quartiles, in their distance.
+        reach: How far.
+
+    Source:
+        Tukey (1977), Exploratory Data Analysis: reach 1.5 is his inner fence, 3 the outer.
+    """
+    values = values[known(values)]
+    if not len(values):
+        return None
+    if by == "zscore":
+        low, high, unit = values.mean(), values.mean(), values.std()
+    else:
+        low, high = np.quantile(values, [0.25, 0.75])
+        unit = high - low
+    low, high = low - reach * unit, high + reach * unit
+    return [float(low), float(high)] if low < high else None
+
+
+def is_beyond(values: np.ndarray, ends: list[float] | None) -> np.ndarray:
+    """Which numbers lie beyond the fences, shape (n,)."""
+    return np.zeros(len(values), dtype=bool) if ends is None else (values < ends[0]) | (values > ends[1])
+
+
+def _learn_fences(
+    past: TrainingRows, makes: Mapping[str, StepColumn], *, by: By, reach: float, at_most: float
+) -> StepState:
+    """Fences of each column. One of which more than `at_most` lies beyond has a long tail, and stays as it is."""
+    fences: dict[str, list[float] | None] = {}
+    said: dict[str, Any] = {}
+    for name, values in past.frame.items():
+        ends = compute_fences(values, by=by, reach=reach)
+        rows = int(is_beyond(values, ends).sum())
+        tail = rows > at_most * max(int(known(values).sum()), 1)
+        said[name] = {"fences": ends, "beyond": rows, "kept as a tail": tail}
+        fences[name] = None if tail else ends
+    return StepState({"fences": fences}, dict(makes), said=said)
+
+
+class _Outliers(PreprocessingStep):
+    def learn(self, past: TrainingRows, *, by: By, reach: Reach, at_most: Share) -> StepState:
+        return _learn_fences(past, same(past, "number"), by=by, reach=reach, at_most=at_most)
+
+
+@step("outlier_flag", takes=NUMBERS, gives="same")
+class OutlierFlag(PreprocessingStep):
+    """Adds `COLUMN:outlier`: 1 beyond the fences, else 0."""
+
+    def learn(self, past: TrainingRows, *, by: By, reach: Reach) -> StepState:
+        makes = {f"{name}:outlier": StepColumn("number", name) for name in past.frame}
+        return _learn_fences(past, makes, by=by, reach=reach, at_most=1.0)
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        return {
+            f"{name}:outlier": is_beyond(values, state["fences"][name]).astype("float64")
+            for name, values in frame.items()
+        }
+
+
+@step("outlier_cap", takes=NUMBERS, gives="same")
+class OutlierCap(_Outliers):
+    """A number beyond a fence becomes the fence."""
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        ends = state["fences"]
+        return {name: values if ends[name] is None else np.clip(values, *ends[name]) for name, values in frame.items()}
+
+
+@step("outlier_missing", takes=NUMBERS, gives="same")
+class OutlierMissing(_Outliers):
+    """A number beyond a fence becomes missing."""
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        return {
+            name: np.where(is_beyond(values, state["fences"][name]), np.nan, values) for name, values in frame.items()
+        }
+
+
+@step("outlier_drop", takes=NUMBERS, gives="same")
+class OutlierDrop(PreprocessingStep):
+    """No model is fitted on a row with a number beyond a fence. Rows that judge or are predicted stay."""
+
+    def learn(self, past: TrainingRows, *, by: By, reach: Reach, at_most: Share) -> StepState:
+        return _learn_fences(past, {}, by=by, reach=reach, at_most=at_most)
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        return {}
+
+    def kept(self, frame: Frame, state: Mapping[str, Any]) -> np.ndarray | None:
+        beyond = [is_beyond(values, state["fences"][name]) for name, values in frame.items()]
+        dropped = np.logical_or.reduce(beyond) if beyond else np.zeros(0, dtype=bool)
+        return None if not len(dropped) or dropped.all() else ~dropped
+
+
+from retrim.features import categories as _categories  # noqa: E402, F401  registers its steps
+from retrim.features import dates as _dates  # noqa: E402, F401  registers its steps
+from retrim.features import text as _text  # noqa: E402, F401  registers its steps

@@ -1,0 +1,337 @@
+"""The matrix of many rows, made a piece at a time: whole it would lie in memory beside the rows themselves.
+
+The feature view: named columns with type and role, and how they become numbers.
+
+It is learned once, on training rows, and stored in the bundle, so that a champion is
+always scored with its own preprocessing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.features.fitted import FittedStep, StepParams, StepRows, TrainingTargets, learn_steps, past_of
+from retrim.features.step import STEPS, counts_of
+from retrim.stats.canonical import as_numbers
+from retrim.table.data import ColumnType, DataParams
+
+WHOLE_CELLS = 1 << 26
+"""Cells up to which a matrix is made whole: half a gigabyte."""
+PIECE_CELLS = 1 << 23
+
+
+@dataclass(frozen=True)
+class RowMatrix:
+    """Looks like a matrix of float64 that can be read in slices or row by row, and holds one piece of it at most.
+
+    Args:
+        rows: What it is of; kept, not copied.
+        width: Its columns.
+        make: The matrix of some rows.
+    """
+
+    rows: pd.DataFrame
+    width: int
+    make: Callable[[pd.DataFrame], np.ndarray]
+    _held: dict[int, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.rows), self.width
+
+    @property
+    def piece(self) -> int:
+        """Rows made at once."""
+        return max(PIECE_CELLS // max(self.width, 1), 1)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, places: "slice | int | np.ndarray") -> np.ndarray:
+        """Rows of the matrix: some, shape (n, width), or one, shape (width,)."""
+        if isinstance(places, slice | np.ndarray):
+            return self.make(self.rows.iloc[places])
+        number, place = divmod(int(places), self.piece)
+        if number not in self._held:
+            self._held.clear()
+            self._held[number] = self[number * self.piece : (number + 1) * self.piece]
+        row: np.ndarray = self._held[number][place]
+        return row
+
+    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> np.ndarray:
+        """The whole of it, for a model that can take it no other way."""
+        return np.asarray(self.make(self.rows), dtype=dtype)
+
+
+Matrix = np.ndarray | RowMatrix
+
+
+def matrix_of(rows: pd.DataFrame, width: int, make: Callable[[pd.DataFrame], np.ndarray]) -> Matrix:
+    """The matrix of rows, whole where it is small; the values are the same."""
+    return make(rows) if len(rows) * width <= WHOLE_CELLS else RowMatrix(rows, width, make)
+
+
+UNSEEN = -1
+ONCE = 100_000
+"""Keys that are put together before they are hashed."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Rows as a model is fitted on them.
+
+    Args:
+        matrix: Shape (kept rows, matrix columns); of very many rows it is made a piece at a time.
+        places: Which rows these are, ascending; steps may drop some.
+    """
+
+    matrix: Matrix
+    places: np.ndarray
+
+
+@dataclass(frozen=True)
+class FeatureView:
+    """How rows become a matrix, and targets become numbers.
+
+    A *feature* is a column of the table. The columns of the matrix are the features, where no step prepares them; else
+    what the steps make of them.
+
+    Args:
+        features: Feature columns and their types.
+        levels: Known levels of each category column of the matrix; a level's place is its code.
+        target: The target column.
+        task: regression, binary or multiclass.
+        classes: Classes by code; for a binary task the last is the positive one. Empty for a regression.
+        steps: What prepares the features, in order, with what each has learned.
+        time: The column of the event's time, where a step reads it.
+    """
+
+    features: dict[str, ColumnType]
+    levels: dict[str, tuple[str, ...]]
+    target: str
+    task: str
+    classes: tuple[str, ...]
+    steps: tuple[FittedStep, ...] = ()
+    time: str | None = None
+
+    @classmethod
+    def learn(cls, rows: pd.DataFrame, data: DataParams, steps: Sequence[StepParams] = ()) -> "FeatureView":
+        """The view of training rows: classes, what the steps learn, and category levels, sorted.
+
+        Args:
+            rows: Training rows in total order; with `_event` and `_due` where there are steps.
+            data: What the table is.
+            steps: What prepares the features, in order.
+
+        Raises:
+            BadInputError: A step cannot work on its columns.
+        """
+        classes: tuple[str, ...] = ()
+        if data.task == "binary" and data.positive is not None:
+            classes = (f"not {data.positive}", data.positive)
+        elif data.task == "multiclass":
+            classes = _levels(rows[data.target])
+        bare = cls(data.features, {}, data.target, data.task, classes, time=time_of(steps, data))
+        return bare._learned(rows, steps, strict=True)
+
+    def _learned(self, rows: pd.DataFrame, steps: Sequence[StepParams], *, strict: bool) -> "FeatureView":
+        if not steps:
+            levels = {name: _levels(rows[name]) for name, kind in self.features.items() if kind == "category"}
+            return replace(self, levels=levels)
+        outcome = TrainingTargets(self.actual(rows), self.classes)
+        fitted, sheet = learn_steps(rows, self.needs, outcome, steps, strict=strict)
+        levels = {name: tuple(counts_of(sheet[name])) for name, kind in sheet.kinds.items() if kind == "category"}
+        return replace(self, steps=fitted, levels={name: tuple(sorted(found)) for name, found in levels.items()})
+
+    def again(self, rows: pd.DataFrame) -> "FeatureView":
+        """The view as it would be, had its steps been learned on these rows alone; itself where there are none.
+
+        Classes stay as they are: an earlier past may lack one.
+        """
+        return self._learned(rows, [step.declared for step in self.steps], strict=False) if self.steps else self
+
+    @property
+    def needs(self) -> dict[str, ColumnType]:
+        """Columns that rows must have, and their types: the features, and the event's time where a step reads it."""
+        return self.features if self.time is None else {**self.features, self.time: "time"}
+
+    @property
+    def columns(self) -> dict[str, ColumnType]:
+        """Columns of the matrix and their types, in its order."""
+        return {name: kind for name, (kind, _) in self._made().items() if kind != "time"}
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Of each column of the matrix, which of `needs` it was made of."""
+        return {name: source for name, (kind, source) in self._made().items() if kind != "time"}
+
+    def _made(self) -> dict[str, tuple[ColumnType, str]]:
+        found: dict[str, tuple[ColumnType, str]] = {name: (kind, name) for name, kind in self.needs.items()}
+        sources = {name: name for name in found}
+        for step in self.steps:
+            for name, made in step.makes.items():
+                sources[name] = sources[made.of]
+                found[name] = (made.kind, sources[name])
+            for name in step.drops:
+                found.pop(name, None)
+        return found
+
+    @property
+    def categorical(self) -> list[int]:
+        """Places of the category columns in the matrix."""
+        return [place for place, name in enumerate(self.columns) if name in self.levels]
+
+    def known_levels(self, feature: str) -> tuple[str, ...] | None:
+        """The levels of a category feature that training knew; None of another, or where no step says."""
+        for step in self.steps:  # the first that says: later ones may see fewer, as where rare levels became one
+            if feature in step.state.get("levels", {}):
+                return tuple(step.state["levels"][feature])
+        return self.levels.get(feature)
+
+    def seen(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows with every feature of numbers as numbers: of one that has become text since, what can be read."""
+        text = {
+            name: as_numbers(rows[name])
+            for name, kind in self.features.items()
+            if kind in ("number", "integer") and name in rows and not pd.api.types.is_numeric_dtype(rows[name].dtype)
+        }
+        return rows.assign(**text) if text else rows
+
+    def matrix(self, rows: pd.DataFrame) -> np.ndarray:
+        """Rows as float64, shape (n, columns). Missing and unseen levels are NaN."""
+        sheet = StepRows(rows, self.needs)
+        for step in self.steps:
+            step.apply(sheet)
+        return self._coded(sheet)
+
+    def training(self, rows: pd.DataFrame, take: np.ndarray | None = None) -> Training:
+        """The same for rows that a model is fitted on: no row is coded by its own label, and steps may drop some.
+
+        None is dropped where fewer than 2 of the rows that count would be left, or one of their classes would not.
+
+        Args:
+            rows: In total order with the target, `_event` and `_due`.
+            take: Row numbers of those that a fit takes; None: all.
+        """
+        if not self.steps:
+            return Training(matrix_of(rows, len(self.columns), self.matrix), np.arange(len(rows)))
+        made = self._trained(rows, drop=True)
+        return made if self._fits(rows, made.places, take) else self._trained(rows, drop=False)
+
+    def _trained(self, rows: pd.DataFrame, *, drop: bool) -> Training:
+        sheet, outcome = StepRows(rows, self.needs), TrainingTargets(self.actual(rows), self.classes)
+        for step in self.steps:
+            step.train(sheet, past_of(sheet, step.columns, outcome), drop=drop)
+        return Training(self._coded(sheet), sheet.places)
+
+    def _fits(self, rows: pd.DataFrame, places: np.ndarray, take: np.ndarray | None) -> bool:
+        """Whether rows that steps left are enough to fit on."""
+        if len(places) == len(rows):
+            return True
+        wanted = np.arange(len(rows)) if take is None else take
+        left = np.intersect1d(places, wanted)
+        if len(left) < min(len(wanted), 2):
+            return False
+        if self.task == "regression":
+            return True
+        actual = self.actual(rows)
+        return set(actual[wanted].tolist()) == set(actual[left].tolist())
+
+    def _coded(self, sheet: StepRows) -> np.ndarray:
+        columns = []
+        for name in self.columns:
+            if name in self.levels:
+                values = sheet.made.get(name)
+                text = sheet.rows[name] if values is None else pd.Series(values, dtype="str")
+                codes = _codes(text, self.levels[name])
+                columns.append(np.where(codes == UNSEEN, np.nan, codes.astype("float64")))
+            elif name in sheet.made:
+                columns.append(sheet.made[name])
+            else:
+                columns.append(as_numbers(sheet.rows[name]).to_numpy(dtype="float64", na_value=np.nan))
+        return np.column_stack(columns) if len(sheet.rows) else np.empty((0, len(columns)))
+
+    def by_feature(self, parts: np.ndarray) -> np.ndarray:
+        """What belongs to the columns of the matrix, summed over those that one of `needs` was made into.
+
+        Args:
+            parts: Last axis: columns of the matrix.
+
+        Returns:
+            Last axis: `needs`.
+        """
+        if not self.steps:
+            return parts
+        places = {name: place for place, name in enumerate(self.needs)}
+        found = np.zeros((*parts.shape[:-1], len(places)))
+        for place, source in enumerate(self.sources.values()):
+            found[..., places[source]] += parts[..., place]
+        return found
+
+    def actual(self, rows: pd.DataFrame) -> np.ndarray:
+        """Targets: float64 for a regression, else class codes; `UNSEEN` for a class never trained on."""
+        if self.task == "regression":
+            return rows[self.target].to_numpy(dtype="float64")
+        if self.task == "binary":
+            return (rows[self.target] == self.classes[-1]).to_numpy(dtype="int64")
+        return _codes(rows[self.target], self.classes)
+
+    def as_record(self) -> dict[str, Any]:
+        """JSON types; `from_record` reads it back. Without steps nothing is said of them."""
+        record: dict[str, Any] = {
+            "features": [{"name": name, "type": kind} for name, kind in self.features.items()],
+            "levels": {name: list(levels) for name, levels in self.levels.items()},
+            "target": self.target,
+            "task": self.task,
+            "classes": list(self.classes),
+        }
+        if self.steps:
+            record["steps"] = [step.as_record() for step in self.steps]
+            record["time"] = self.time
+            kinds, sources = self.columns, self.sources
+            record["columns"] = [{"name": name, "type": kinds[name], "of": sources[name]} for name in kinds]
+        return record
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "FeatureView":
+        return cls(
+            features={feature["name"]: feature["type"] for feature in record["features"]},
+            levels={name: tuple(levels) for name, levels in record["levels"].items()},
+            target=record["target"],
+            task=record["task"],
+            classes=tuple(record["classes"]),
+            steps=tuple(FittedStep.from_record(step) for step in record.get("steps", ())),  # older bundles have none
+            time=record.get("time"),
+        )
+
+
+def time_of(steps: Sequence[StepParams], data: DataParams) -> str | None:
+    """The column of the event's time, where one of the steps reads it."""
+    return data.time if any("time" in STEPS.entry(step.step).facts["takes"] for step in steps) else None
+
+
+def _levels(values: pd.Series) -> tuple[str, ...]:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return tuple(sorted(values.cat.remove_unused_categories().cat.categories.astype("str")))
+    return tuple(sorted(values.dropna().astype("str").unique()))
+
+
+def _codes(values: pd.Series, levels: tuple[str, ...]) -> np.ndarray:
+    """The place of each value among the levels; `UNSEEN` for one that is missing or not among them."""
+    known = pd.Index(levels, dtype="str")
+    if isinstance(values.dtype, pd.CategoricalDtype):  # each category once, not each row
+        places = np.append(known.get_indexer(values.cat.categories.astype("str")), UNSEEN)
+        return np.asarray(places[values.cat.codes.to_numpy()], dtype="int64")
+    return np.asarray(known.get_indexer(pd.Index(values.astype("str"))), dtype="int64")
+
+
+def order_digest(keys: pd.Series) -> str:
+    """SHA-256 of the row keys in their order: another order trains another model where bagging is on."""
+    digest = sha256()
+    for start in range(0, len(keys), ONCE):
+        digest.update("".join(f"{key}\n" for key in keys.iloc[start : start + ONCE]).encode())
+    return digest.hexdigest()

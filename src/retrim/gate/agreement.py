@@ -1,0 +1,96 @@
+"""A model fitted once more, on the rows that judged too: whether it says what the judged model said.
+
+It cannot be judged on rows that it was made with. It goes live on the other model's
+verdict, and only if the two agree: what it says of these rows hardly moves, and its loss is no worse.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from retrim.gate.verdict import Check, ScoredModel, Verdict
+from retrim.stats.plugins import SettingsSection
+
+MOST = 0.99  # the quantile of the rows' differences that is held against the bound
+
+
+class AgreementParams(SettingsSection):
+    """How far a model that was fitted once more may be from the one that was judged."""
+
+    difference: float = Field(gt=0, description="99th percentile of the change of predictions, in spreads")
+    loss: float = Field(ge=0, description="share by which its mean loss on the judging rows may be worse")
+
+
+def aligned(predicted: np.ndarray, classes: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    """Probabilities of the `wanted` classes, 0 for one that the model does not know: shape (n, wanted)."""
+    made = np.zeros((len(predicted), len(wanted)))
+    for place, name in enumerate(wanted):
+        if name in classes:
+            made[:, place] = predicted[:, list(classes).index(name)]
+    return made
+
+
+def changes(judged: ScoredModel, again: ScoredModel) -> tuple[np.ndarray, float]:
+    """How far the predictions of each row have moved, shape (n,), and the spread that they are a share of.
+
+    Args:
+        judged: The model that was judged.
+        again: The one that was fitted once more.
+
+    Returns:
+        Absolute changes: of a regression's prediction, of a probability, or the largest of a row's probabilities.
+        Spread: from the 5th to the 95th percentile of the judged model's predictions; 1 for probabilities.
+    """
+    if judged.predicted.ndim == 2:
+        wanted = sorted({*judged.classes, *again.classes})
+        before, after = (aligned(each.predicted, each.classes, wanted) for each in (judged, again))
+        return np.abs(after - before).max(axis=1, initial=0.0), 1.0
+    moved = np.abs(again.predicted - judged.predicted)
+    if judged.classes:
+        return moved, 1.0
+    low, high = np.quantile(judged.predicted, (0.05, 0.95)) if len(moved) else (0.0, 0.0)
+    return moved, float(high - low)
+
+
+def agree(name: str, judged: ScoredModel, again: ScoredModel, params: AgreementParams) -> Verdict:
+    """The verdict on a model that was fitted once more.
+
+    Args:
+        name: Its own.
+        judged: The model that was judged, on the rows that judged it.
+        again: The one that was fitted once more, on the same rows, which are among those that it was fitted on.
+        params: Bounds.
+    """
+    n = len(judged.losses)
+    checks = [Check("rows", n > 0, n, 1, f"{n} rows that judged the other model, at least 1 needed", None)]
+    losses = {}
+    if n:
+        losses = {name: float(again.losses.mean()), "champion": float(judged.losses.mean())}
+        checks += [_difference(*changes(judged, again), params), _loss(losses[name], losses["champion"], params)]
+    return Verdict(name, tuple(checks), losses, n, None)
+
+
+def _difference(moved: np.ndarray, spread: float, params: AgreementParams) -> Check:
+    largest = float(np.quantile(moved, MOST))
+    share = largest / spread if spread else float(np.finfo(float).max) * (largest > 0)
+    shown = f"{share:.1%}" if share < 1000 else "more than 1,000 times"
+    text = f"99 % of the predictions move by {shown} of their spread or less, {params.difference:.1%} allowed"
+    return Check("agreement: predictions", share <= params.difference, share, params.difference, text, None)
+
+
+def _loss(own: float, other: float, params: AgreementParams) -> Check:
+    worse = (own - other) / other if other else float(np.finfo(float).max) * (own > 0)
+    text = f"mean loss {own:.4g} on rows that judged, {other:.4g} of the judged model; {params.loss:.1%} worse allowed"
+    return Check("agreement: loss", worse <= params.loss, worse, params.loss, text, None)
+
+
+def agreement_record(version: int | None, verdict: Verdict) -> dict[str, Any]:
+    """What a verdict says of itself when it is one of agreement."""
+    agrees = "agrees" if verdict.promote else "does not agree"
+    said = "; ".join(check.text for check in verdict.checks[1:])
+    return {
+        "with": version,
+        "reason": f"fitted on all mature rows; it {agrees} with version {version}, which was judged: {said}",
+    }

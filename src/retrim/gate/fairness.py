@@ -1,0 +1,597 @@
+"""A measure by group: fairlearn's figures, and draws of them from blocks over time.
+
+Differences between groups, all pairs at once: which two lie furthest apart, and how far for certain.
+
+Calibration by group: how far predicted chances lie from what came, and how far chance alone would put them.
+
+One model's standing with every declared group: figures, differences, calibration, what it costs in all.
+
+The gate's checks on fairness: one a limit and column, and one a proxy that refuses.
+
+All that a verdict says of fairness: standings, checks, and what a person should read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.gate.proxies import Proxy, proxy_warnings
+from retrim.gate.verdict import Check
+from retrim.stats.bootstrap import block_means
+from retrim.training.groups import FairnessParams, GroupParams, Outcomes, ProxyParams, group_of
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are made: blocks of rows that follow one another are drawn with replacement."""
+
+    block_rows: int
+    draws: int
+    seed: int
+
+    def block(self, rows: int) -> int:
+        """Rows of a block: at most half of them, as one block has no spread."""
+        return max(min(self.block_rows, rows // 2), 1)
+
+    def widening(self, rows: int, confidence: float) -> float:
+        """Factor by which a bootstrap's distance grows, as for a variance estimated from so few blocks."""
+        from scipy.special import ndtri, stdtrit
+
+        blocks = max(rows // self.block(rows), 2)
+        return float(stdtrit(blocks - 1, confidence) / ndtri(confidence)) * float((blocks / (blocks - 1)) ** 0.5)
+
+
+@dataclass(frozen=True)
+class GroupFigures:
+    """One measure in each group of one column.
+
+    Args:
+        measure: Its name.
+        groups: Their names, sorted.
+        counts: Rows behind each figure, shape (groups,): for a false negative rate the positive ones.
+        values: Shape (groups,); NaN where no row stands behind it.
+        draws: Of the bootstrap, shape (draws, groups).
+        floors: Standard errors that no interval falls below, shape (groups,).
+    """
+
+    measure: str
+    groups: tuple[str, ...]
+    counts: np.ndarray
+    values: np.ndarray
+    draws: np.ndarray
+    floors: np.ndarray
+
+    @cached_property
+    def errors(self) -> np.ndarray:
+        """Standard errors, shape (groups,)."""
+        return np.asarray(np.maximum(self.draws.std(axis=0), self.floors))
+
+
+def by_group(outcomes: Outcomes, groups: np.ndarray, names: tuple[str, ...]) -> dict[str, dict[str, float | None]]:
+    """Every measure of every group, by fairlearn's MetricFrame: measure, then group; None where no row counts.
+
+    Args:
+        outcomes: Judged rows.
+        groups: Group of each row, shape (n,).
+        names: The groups wanted.
+
+    Source:
+        Weerts et al. (2023), Fairlearn: Assessing and Improving Fairness of AI Systems, JMLR 24(257), 1-8.
+    """
+    from fairlearn.metrics import MetricFrame, false_negative_rate, false_positive_rate, selection_rate
+    from sklearn.metrics import mean_absolute_error, zero_one_loss
+
+    decided: dict[str, Any] = {
+        "selection_rate": selection_rate,
+        "false_positive_rate": false_positive_rate,
+        "false_negative_rate": false_negative_rate,
+        "error_rate": zero_one_loss,
+    }
+    # A group may hold one class alone, from which fairlearn could not tell which of two labels is the positive one.
+    rates = {name: _of_two(name, decided[name]) for name in outcomes.measures if name in decided}
+    sizes: dict[str, Any] = {"mean_error": _mean_error, "mean_absolute_error": mean_absolute_error}
+    sizes = {name: measure for name, measure in sizes.items() if name in outcomes.measures}
+    found: dict[str, dict[str, float | None]] = {}
+    for metrics, predicted in ((rates, outcomes.selected), (sizes, outcomes.predicted)):
+        if not metrics:
+            continue
+        frame = MetricFrame(
+            metrics=metrics, y_true=outcomes.actual, y_pred=predicted, sensitive_features=groups.astype(str)
+        )
+        for measure in metrics:
+            column = frame.by_group[measure]
+            weights = outcomes.parts(measure)[1]
+            found[measure] = {name: float(column[name]) if weights[groups == name].any() else None for name in names}
+    return found
+
+
+def drawn(outcomes: Outcomes, groups: np.ndarray, names: tuple[str, ...], measure: str, how: Bootstrap) -> GroupFigures:
+    """One measure of every group with its bootstrap draws; all groups of a draw come from the same blocks.
+
+    A rate that is 0 or 1 in all rows of a group has no spread to draw from, yet is not certain. So no
+    standard error falls below that of a rate with one more row of either kind, or of a mean of rows alone.
+
+    Source:
+        Agresti and Caffo (2000), The American Statistician 54(4), 280-288, for the added rows.
+    """
+    values, weights = outcomes.parts(measure)
+    rows, block = len(values), how.block(len(values))
+    figures, draws, counts, floors = [], [], [], []
+    for name in names:
+        inside = (groups == name).astype("float64")
+        top, bottom = values * inside, weights * inside
+        count = float(bottom.sum())
+        figure = float(top.sum() / count) if count else float("nan")
+        tops, bottoms = (block_means(part, block_rows=block, draws=how.draws, seed=how.seed) for part in (top, bottom))
+        draws.append(np.where(bottoms > 0, tops / np.where(bottoms > 0, bottoms, 1.0), figure))
+        if measure in ("mean_error", "mean_absolute_error"):
+            own = values[(inside * weights) > 0]
+            floors.append(float(own.std() / max(len(own), 1) ** 0.5) if len(own) else float("nan"))
+        else:
+            smoothed = (float(top.sum()) + 1) / (count + 2)
+            floors.append((smoothed * (1 - smoothed) / (count + 2)) ** 0.5)
+        figures.append(figure)
+        counts.append(int(count))
+    assert rows
+    return GroupFigures(measure, names, np.array(counts), np.array(figures), np.column_stack(draws), np.array(floors))
+
+
+def _mean_error(actual: np.ndarray, predicted: np.ndarray) -> float:
+    return float(np.mean(np.asarray(predicted) - np.asarray(actual)))
+
+
+def _of_two(name: str, measure: Any) -> Any:
+    if name == "selection_rate":
+        return lambda actual, selected: measure(actual, selected, pos_label=1)
+    if name == "error_rate":
+        return measure
+    return lambda actual, selected: measure(actual, selected, pos_label=1)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The pair of groups that differs most certainly in one measure.
+
+    Args:
+        measure: Its name.
+        high, low: Names of the group with the higher figure and of the one with the lower.
+        high_figure, low_figure: Their figures.
+        figure: The difference, 0 or more.
+        interval: Of the difference, together with those of all other pairs.
+        ratio: Lower over higher figure, 0 to 1; None where the higher is not above 0.
+        ratio_interval: Of the ratio; None as there.
+    """
+
+    measure: str
+    high: str
+    low: str
+    high_figure: float
+    low_figure: float
+    figure: float
+    interval: tuple[float, float]
+    ratio: float | None
+    ratio_interval: tuple[float, float] | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "measure": self.measure,
+            "high": self.high,
+            "low": self.low,
+            "high_figure": self.high_figure,
+            "low_figure": self.low_figure,
+            "figure": self.figure,
+            "interval": list(self.interval),
+            "ratio": self.ratio,
+            "ratio_interval": None if self.ratio_interval is None else list(self.ratio_interval),
+        }
+
+
+def furthest(
+    found: GroupFigures, judged: np.ndarray, how: Bootstrap, *, rows: int, confidence: float
+) -> Difference | None:
+    """The pair of judged groups whose difference is certainly the largest.
+
+    The largest of many differences is large by chance. So the intervals of all pairs are made
+    together: each is as many of its own standard errors wide as the largest of all pairs strays,
+    counted so, in `confidence` of the draws.
+
+    Args:
+        found: One measure by group.
+        judged: Which groups have rows enough, shape (groups,).
+        how: Blocks and draws.
+        rows: Judging rows in all.
+        confidence: With which every pair's true difference lies within its interval.
+
+    Returns:
+        None with fewer than two judged groups.
+
+    Source:
+        Romano and Wolf (2005), Econometrica 73(4), 1237-1282: the studentised largest of the draws.
+    """
+    places = np.flatnonzero(judged)
+    if len(places) < 2:
+        return None
+    first, second = (places[part] for part in np.triu_indices(len(places), k=1))
+    gaps = found.values[first] - found.values[second]
+    strays = found.draws[:, first] - found.draws[:, second] - gaps
+    floors = np.hypot(found.floors[first], found.floors[second])
+    errors = np.maximum(np.maximum(strays.std(axis=0), floors), np.finfo(float).tiny)
+    reach = float(np.quantile(np.abs(strays / errors).max(axis=1), confidence))
+    one_sided = (1 + confidence) / 2
+    widths = max(reach, _normal(one_sided)) * how.widening(rows, one_sided) * errors
+    pair = int(np.argmax(np.abs(gaps) - widths))
+    up = gaps[pair] >= 0
+    high, low = (int(place[pair]) for place in ((first, second) if up else (second, first)))
+    gap, width = float(abs(gaps[pair])), float(widths[pair])
+    ratio, interval = _ratio(found, high, low, how, rows=rows, confidence=confidence)
+    return Difference(
+        found.measure,
+        found.groups[high],
+        found.groups[low],
+        float(found.values[high]),
+        float(found.values[low]),
+        gap,
+        (gap - width, gap + width),
+        ratio,
+        interval,
+    )
+
+
+def _normal(confidence: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(confidence))
+
+
+def _ratio(
+    found: GroupFigures, high: int, low: int, how: Bootstrap, *, rows: int, confidence: float
+) -> tuple[float | None, tuple[float, float] | None]:
+    """Lower over higher figure, and its interval on a log scale; None where one of them is not above 0."""
+    top, bottom = float(found.values[low]), float(found.values[high])
+    if bottom <= 0 or top < 0:
+        return None, None
+    if top == 0:
+        return 0.0, None
+    one_sided = (1 + confidence) / 2
+    errors = found.errors
+    error = float(np.hypot(errors[low] / top, errors[high] / bottom))
+    width = _normal(one_sided) * how.widening(rows, one_sided) * error
+    ratio = top / bottom
+    return ratio, (float(ratio * np.exp(-width)), float(ratio * np.exp(width)))
+
+
+@dataclass(frozen=True)
+class ExpectedCalibrationError:
+    """The expected calibration error of some rows.
+
+    Args:
+        figure: Mean distance of predicted chance and share, over bins of equal rows, 0 to 1.
+        by_chance: What a perfectly calibrated model would show on as many rows, on average: few rows look worse.
+        interval: Of the figure.
+    """
+
+    figure: float
+    by_chance: float
+    interval: tuple[float, float]
+
+    def as_record(self) -> dict[str, Any]:
+        return {"figure": self.figure, "by_chance": self.by_chance, "interval": list(self.interval)}
+
+
+def calibration(
+    actual: np.ndarray, predicted: np.ndarray, *, bins: int, how: Bootstrap, confidence: float
+) -> ExpectedCalibrationError:
+    """Expected calibration error of chances.
+
+    Args:
+        actual: 0 or 1, in time order, shape (n,), n at least 2.
+        predicted: Chances, shape (n,).
+        bins: Bins of equal rows; a bin keeps at least 10 rows.
+        how: Blocks and draws.
+        confidence: Of the interval, two-sided.
+
+    Source:
+        Naeini, Cooper and Hauskrecht (2015), AAAI 29: the error over bins. Its bias on few rows, which
+        Roelofs et al. (2022), AISTATS 151, measure, is shown beside it and taken off the interval.
+    """
+    n = len(actual)
+    order = np.argsort(predicted, kind="stable")
+    cells = np.empty(n, dtype="int64")
+    for place, part in enumerate(np.array_split(order, max(min(bins, n // 10), 1))):
+        cells[part] = place
+    count = int(cells.max()) + 1
+    gaps = predicted - actual
+    figure = _error(gaps, cells, count)
+    generator = np.random.default_rng(how.seed)
+    chance = generator.uniform(size=(min(how.draws, 200), n)) < predicted
+    by_chance = float(np.mean([_error(predicted - each, cells, count) for each in chance.astype("float64")]))
+    sums = np.column_stack(
+        [
+            block_means(gaps * (cells == cell), block_rows=how.block(n), draws=how.draws, seed=how.seed)
+            for cell in range(count)
+        ]
+    )
+    drawn = np.abs(sums).sum(axis=1)
+    off = float(drawn.mean()) - figure  # draws add the noise of the rows once more
+    low, high = (float(np.quantile(drawn, part)) - off for part in ((1 - confidence) / 2, (1 + confidence) / 2))
+    return ExpectedCalibrationError(figure, by_chance, (max(min(low, figure), 0.0), max(high, figure)))
+
+
+def _error(gaps: np.ndarray, cells: np.ndarray, count: int) -> float:
+    """Bins weighted by their rows: the sum of their absolute summed gaps over all rows."""
+    return float(np.abs(np.bincount(cells, weights=gaps, minlength=count)).sum() / len(gaps))
+
+
+@dataclass(frozen=True)
+class ColumnStanding:
+    """A model's figures in the groups of one column.
+
+    Args:
+        column: Its name.
+        groups: Names, sorted.
+        rows: Judging rows of each group.
+        least_rows: Rows that must stand behind a figure.
+        figures: One a measure, with draws.
+        shown: The figures as fairlearn computes them: measure, then group.
+        calibration: By group; those with too few rows are left out.
+        differences: By measure; None where fewer than two groups are judged.
+        confidence: Of the intervals of a figure.
+        wide: Standard errors that an interval of a figure reaches to either side.
+    """
+
+    column: str
+    groups: tuple[str, ...]
+    rows: tuple[int, ...]
+    least_rows: int
+    figures: dict[str, GroupFigures]
+    shown: dict[str, dict[str, float | None]]
+    calibration: dict[str, ExpectedCalibrationError]
+    differences: dict[str, Difference | None]
+    wide: float
+
+    def small(self, measure: str) -> list[str]:
+        """Groups with too few rows behind this measure, each with their number."""
+        found = self.figures[measure]
+        pairs = zip(self.groups, found.counts.tolist(), strict=True)
+        return [f"{name} ({count})" for name, count in pairs if count < self.least_rows]
+
+    def as_record(self) -> dict[str, Any]:
+        records = []
+        for place, name in enumerate(self.groups):
+            measures = {}
+            for measure, found in self.figures.items():
+                count, error = int(found.counts[place]), self.wide * float(found.errors[place])
+                value = self.shown[measure][name]
+                judged = value is not None and count >= self.least_rows
+                interval = [value - error, value + error] if judged and value is not None else None
+                measures[measure] = {"figure": value, "interval": interval, "rows": count, "judged": judged}
+            held = self.calibration.get(name)
+            measured = {"measures": measures, "calibration_error": None if held is None else held.as_record()}
+            records.append({"group": name, "rows": self.rows[place], **measured})
+        apart = {name: None if found is None else found.as_record() for name, found in self.differences.items()}
+        return {"column": self.column, "least_rows": self.least_rows, "groups": records, "differences": apart}
+
+
+@dataclass(frozen=True)
+class FairnessStanding:
+    """A model's standing on the judging rows.
+
+    Args:
+        of: Whose: challenger, champion, or the challenger before mitigation.
+        loss: Mean of `judge.loss`.
+        overall: Every measure over all rows; None where no row counts.
+        columns: One a declared column.
+    """
+
+    of: str
+    loss: float
+    overall: dict[str, float | None]
+    columns: tuple[ColumnStanding, ...]
+
+    def as_record(self) -> dict[str, Any]:
+        columns = [column.as_record() for column in self.columns]
+        return {"of": self.of, "loss": self.loss, "overall": self.overall, "columns": columns}
+
+
+def measure_groups(
+    of: str, outcomes: Outcomes, losses: np.ndarray, rows: pd.DataFrame, params: FairnessParams, how: Bootstrap
+) -> FairnessStanding:
+    """The standing of one model.
+
+    Args:
+        of: Whose.
+        outcomes: What its predictions did to the judged rows, in time order, at least 2.
+        losses: Its loss on each, shape (n,).
+        rows: These rows with the columns of the groups.
+        params: Groups, limits, confidence.
+        how: Blocks and draws.
+    """
+    overall: dict[str, float | None] = {}
+    for measure in outcomes.measures:
+        values, weights = outcomes.parts(measure)
+        overall[measure] = float(values.sum() / weights.sum()) if weights.any() else None
+    columns = tuple(_column(outcomes, rows, group, params, how) for group in params.groups)
+    return FairnessStanding(of, float(losses.mean()), overall, columns)
+
+
+def limits_looked_at(params: FairnessParams, measures: Sequence[str]) -> int:
+    """How many limits are held against differences: as many chances to refuse what is equal."""
+    return len(params.groups) * sum(name in measures for name in params.limits())
+
+
+def _column(
+    outcomes: Outcomes, rows: pd.DataFrame, group: GroupParams, params: FairnessParams, how: Bootstrap
+) -> ColumnStanding:
+    groups = group_of(rows, group)
+    names = tuple(sorted(set(groups)))
+    n = len(groups)
+    figures = {measure: drawn(outcomes, groups, names, measure, how) for measure in outcomes.measures}
+    # Each limit is asked for at 1 - (1 - c) / limits (Bonferroni), so that all of them together keep c.
+    confidence = 1 - (1 - params.confidence) / max(limits_looked_at(params, outcomes.measures), 1)
+    differences = {
+        measure: furthest(found, found.counts >= group.least_rows, how, rows=n, confidence=confidence)
+        for measure, found in figures.items()
+    }
+    held = {}
+    if outcomes.task != "regression":
+        for name in names:
+            inside = groups == name
+            if inside.sum() >= group.least_rows:
+                held[name] = calibration(
+                    outcomes.actual[inside],
+                    outcomes.predicted[inside],
+                    bins=params.bins,
+                    how=how,
+                    confidence=params.confidence,
+                )
+    two_sided = (1 + params.confidence) / 2
+    return ColumnStanding(
+        column=group.column,
+        groups=names,
+        rows=tuple(int((groups == name).sum()) for name in names),
+        least_rows=group.least_rows,
+        figures=figures,
+        shown=by_group(outcomes, groups, names),
+        calibration=held,
+        differences=differences,
+        wide=_normal(two_sided) * how.widening(n, two_sided),
+    )
+
+
+def fairness_checks(standing: FairnessStanding, params: FairnessParams) -> list[Check]:
+    """A check a declared limit and column: fails where a difference between two groups exceeds it for certain.
+
+    Args:
+        standing: The challenger's, after mitigation.
+        params: Limits.
+    """
+    return [
+        _limit(column, measure, limit)
+        for column in standing.columns
+        for measure, limit in params.limits().items()
+        if measure in column.differences
+    ]
+
+
+def proxy_checks(warned: Sequence[Proxy], params: ProxyParams) -> list[Check]:
+    """A check that fails a forbidden column that can be told from the features, by the best that tells it."""
+    checks = []
+    for name in dict.fromkeys(proxy.column for proxy in warned):
+        best = max((proxy for proxy in warned if proxy.column == name), key=lambda proxy: proxy.auc)
+        by = "all features together" if best.feature is None else best.feature
+        text = (
+            f"{by} tell the forbidden column {name}: area under the curve {best.auc:.2f} "
+            f"({best.interval[0]:.2f} to {best.interval[1]:.2f}), below {params.warn_at:g} needed"
+        )
+        checks.append(Check(f"proxy: {name}", False, best.auc, params.warn_at, text, best.interval))
+    return checks
+
+
+def _limit(column: ColumnStanding, measure: str, limit: float) -> Check:
+    said = measure.replace("_", " ")
+    name = f"fairness: {column.column} {said}"
+    found, small = column.differences[measure], column.small(measure)
+    aside = f"; not judged, as fewer than {column.least_rows} rows: {', '.join(small)}" if small else ""
+    if found is None:
+        text = f"{said} by {column.column}: fewer than two groups to compare{aside}"
+        return Check(name, True, 0.0, limit, text, None)
+    low, high = found.interval
+    text = (
+        f"{said} of {column.column} {found.high} {found.high_figure:.3g} against {found.low_figure:.3g} "
+        f"of {found.low}: {found.figure:.3g} apart, between {low:.3g} and {high:.3g}, at most {limit:g} allowed{aside}"
+    )
+    return Check(name, low <= limit, found.figure, limit, text, found.interval)
+
+
+CHALLENGER, BEFORE, CHAMPION = "challenger", "challenger before mitigation", "champion"
+
+
+@dataclass(frozen=True)
+class GroupedModel:
+    """One model on the judged rows.
+
+    Args:
+        of: Whose: `CHALLENGER` first, then `BEFORE` and `CHAMPION` where there are such.
+        outcomes: What its predictions did.
+        losses: Shape (n,).
+    """
+
+    of: str
+    outcomes: Outcomes
+    losses: np.ndarray
+
+
+@dataclass(frozen=True)
+class FairnessLook:
+    """What was found.
+
+    Args:
+        record: Of verdict/fairness.json; None where no groups are declared.
+        checks: The gate's.
+        notes: Sentences beside them: small groups, proxies that refuse nothing.
+    """
+
+    record: dict[str, Any] | None
+    checks: list[Check]
+    notes: list[str]
+
+
+def compare_groups(
+    models: Sequence[GroupedModel],
+    rows: pd.DataFrame,
+    proxies: Sequence[Proxy],
+    params: FairnessParams,
+    how: Bootstrap,
+) -> FairnessLook:
+    """Looks at the models by group, and at the proxies that were found when the view was made.
+
+    Args:
+        models: The challenger first.
+        rows: Judged rows in time order, with the columns of the groups.
+        proxies: Of the forbidden columns.
+        params: Groups, limits, mitigation.
+        how: Blocks and draws.
+    """
+    warned = proxy_warnings(list(proxies), params.proxies, confidence=params.confidence)
+    checks = proxy_checks(warned, params.proxies) if params.proxies.refuse else []
+    notes = [] if params.proxies.refuse else [proxy_in_words(proxy) for proxy in warned]
+    if not params.groups or len(rows) < 2:
+        return FairnessLook(None, checks, notes)
+    standings = [measure_groups(given.of, given.outcomes, given.losses, rows, params, how) for given in models]
+    record = {
+        "rows": len(rows),
+        "threshold": params.threshold,
+        "confidence": params.confidence,
+        "mitigate": params.mitigate,
+        "equalise": params.equalise if params.mitigate == "thresholds" else None,
+        "limits": params.limits(),
+        "models": [standing.as_record() for standing in standings],
+    }
+    return FairnessLook(record, [*fairness_checks(standings[0], params), *checks], [*_small(standings[0]), *notes])
+
+
+def proxy_in_words(proxy: Proxy) -> str:
+    """The sentence on one proxy."""
+    low, high = proxy.interval
+    by = "all features together" if proxy.feature is None else proxy.feature
+    return (
+        f"forbidden column {proxy.column} can be told from {by}: area under the curve {proxy.auc:.2f} "
+        f"({low:.2f} to {high:.2f}), {proxy.chance:.2f} by chance"
+    )
+
+
+def _small(standing: FairnessStanding) -> list[str]:
+    """A sentence a column with groups of too few judging rows."""
+    notes = []
+    for column in standing.columns:
+        pairs = zip(column.groups, column.rows, strict=True)
+        few = [f"{name} ({count})" for name, count in pairs if count < column.least_rows]
+        if few:
+            notes.append(
+                f"groups of {column.column} not judged, as fewer than {column.least_rows} rows: {', '.join(few)}"
+            )
+    return notes

@@ -1,0 +1,367 @@
+"""The checks `calibration` and `calibration kept`: whether predictions know their own error.
+
+A model with classes is held to its probabilities, by the expected calibration error; a regression to the interval
+that its residuals at earlier origins promised, by the share of rows inside.
+
+The check `churn`: how much the answers change when the champion is replaced, better or not.
+
+The check `worst slice`: a good mean does not excuse a part of the table that got much worse.
+
+The gate on models: every check there is.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from retrim.drift.slices import SliceParams, cells_of, slice_name
+from retrim.gate.losses import confidence_of, judge, recency
+from retrim.gate.relative_loss import SAYABLE, Resampling, share
+from retrim.gate.reuse import reuse
+from retrim.gate.support import Support
+from retrim.gate.verdict import (
+    CalibrationParams,
+    Check,
+    GateParams,
+    GateSliceParams,
+    HoldoutJudgement,
+    ScoredModel,
+    Verdict,
+)
+from retrim.stats.blocks import block_of, block_sums, cell_sums, flips, resampled
+from retrim.stats.bootstrap import mean_error
+from retrim.table.data import ColumnType
+
+
+@dataclass(frozen=True)
+class Miscalibration:
+    """How far a model's stated chances are from what happened.
+
+    Args:
+        error: Expected calibration error, or distance of the coverage from the stated share; 0 to 1.
+        drawn: The same of resampled rows, shape (draws,).
+        interval: Of the error.
+        text: It in words.
+    """
+
+    error: float
+    drawn: np.ndarray
+    interval: tuple[float, float]
+    text: str
+
+
+def calibration(
+    scored: ScoredModel, champion: ScoredModel | None, limit: CalibrationParams, resampling: Resampling
+) -> list[Check]:
+    """The challenger's own miscalibration, and how much it is above the champion's.
+
+    Refused only where a limit is exceeded with the confidence; nothing is said of a
+    regression whose bundle holds no residuals.
+
+    Args:
+        scored: The challenger.
+        champion: None before the first version.
+        limit: Thresholds; None: reported only.
+        resampling: Draws, blocks, seed. Both models are drawn on the same blocks.
+    """
+    own = miscalibration(scored, limit, resampling)
+    its = None if champion is None else miscalibration(champion, limit, resampling)
+    if own is None:
+        return []
+    asked = "" if limit.most is None else f"; refused when surely above {limit.most:.1%}"
+    low, high = own.interval
+    text = f"{own.text} (error {low:.1%} to {high:.1%}){asked}"
+    checks = [Check("calibration", limit.most is None or low <= limit.most, own.error, limit.most, text, own.interval)]
+    if its is None:
+        return checks
+    added = own.error - its.error
+    low, high = _reflected(added, own.drawn - its.drawn, limit.confidence)
+    asked = "" if limit.worse is None else f"; refused when surely above {limit.worse:+.1%}"
+    text = f"calibration error {added:+.1%} against the champion's {its.error:.1%} ({low:+.1%} to {high:+.1%}){asked}"
+    passed = limit.worse is None or low <= limit.worse
+    return [*checks, Check("calibration kept", passed, added, limit.worse, text, (low, high))]
+
+
+def miscalibration(scored: ScoredModel, limit: CalibrationParams, resampling: Resampling) -> Miscalibration | None:
+    """The expected calibration error of a model with classes, else how far its coverage is from what was stated."""
+    if len(scored.losses) < 2:
+        return None
+    if scored.classes:
+        return _probabilities(scored, limit, resampling)
+    return None if scored.stated is None else _coverage(scored, limit, resampling)
+
+
+def _probabilities(scored: ScoredModel, limit: CalibrationParams, resampling: Resampling) -> Miscalibration:
+    """Expected calibration error: mean distance between chance and share, over bins of equally many predictions.
+
+    Of a binary model the chance is that of the positive class; of one with more classes, that of the class it calls.
+
+    Source:
+        Naeini, Cooper and Hauskrecht (2015), AAAI; of the called class, Guo et al. (2017), ICML. Resampled rows
+        are further off than the rows themselves, so the interval is reflected: Davison and Hinkley (1997), 5.2.
+    """
+    if scored.predicted.ndim == 1:
+        chance, happened = scored.predicted, scored.actual == 1
+    else:
+        chance, happened = scored.predicted.max(axis=1), scored.predicted.argmax(axis=1) == scored.actual
+    edges = np.unique(np.quantile(chance, np.arange(1, limit.bins) / limit.bins))
+    inside = np.searchsorted(edges, chance, side="left")[:, None] == np.arange(len(edges) + 1)
+    table = np.column_stack([inside * (chance - happened)[:, None], np.ones(len(chance))])
+    sums, drawn = _drawn(table, resampling)
+    error, errors = (np.abs(each[..., :-1]).sum(axis=-1) / each[..., -1] for each in (sums, drawn))
+    low, high = _reflected(float(error), errors, limit.confidence)
+    return Miscalibration(
+        float(error), errors, (max(low, 0.0), max(high, 0.0)), f"expected calibration error {error:.1%}"
+    )
+
+
+def _coverage(scored: ScoredModel, limit: CalibrationParams, resampling: Resampling) -> Miscalibration:
+    assert scored.stated is not None
+    stated, away = scored.stated, scored.actual - scored.predicted
+    inside = (away >= stated.low) & (away <= stated.high)
+    sums, drawn = _drawn(np.column_stack([inside, np.ones(len(inside))]).astype("float64"), resampling)
+    covered, shares = float(sums[0] / sums[1]), drawn[:, 0] / drawn[:, 1]
+    low, high = (float(end) for end in np.quantile(shares, [1 - limit.confidence, limit.confidence]))
+    least = max(stated.level - high, low - stated.level, 0.0)
+    most = max(abs(low - stated.level), abs(high - stated.level))
+    text = f"{covered:.1%} of rows within the interval that was to hold {stated.level:.0%} ({low:.1%} to {high:.1%})"
+    text += ": too wide" if low > stated.level else ": too narrow" if high < stated.level else ": as stated"
+    return Miscalibration(abs(covered - stated.level), np.abs(shares - stated.level), (least, most), text)
+
+
+def _drawn(table: np.ndarray, resampling: Resampling) -> tuple[np.ndarray, np.ndarray]:
+    """Column sums of a table of rows: as it is, shape (k,); and of resampled blocks, shape (draws, k)."""
+    sums = block_sums(table, block_of(len(table), block_rows=resampling.block_rows))
+    return sums.sum(axis=0), resampled(sums, draws=resampling.draws, seed=resampling.seed)
+
+
+def _reflected(figure: float, drawn: np.ndarray, confidence: float) -> tuple[float, float]:
+    high, low = (2 * figure - float(end) for end in np.quantile(drawn, [1 - confidence, confidence]))
+    return low, high
+
+
+RANK = 0.99  # of the change of predicted numbers: what all but one row in a hundred stay below
+
+
+def churn(
+    scored: ScoredModel, champion: ScoredModel, *, most: float | None, confidence: float, resampling: Resampling
+) -> Check | None:
+    """Whether predictions surely change more than so much against the champion's; None below 2 rows.
+
+    With classes the figure is the share of rows that are called another class. Of numbers it is the 99th percentile of
+    the absolute change, in standard deviations of the judged targets.
+
+    Args:
+        scored: The challenger.
+        champion: The champion on the same rows.
+        most: The figure, at most; None: reported only.
+        confidence: One-sided, of either end of the interval.
+        resampling: Draws, blocks, seed.
+
+    Source:
+        The interval of a percentile is that of the share of rows below it: Woodruff (1952), JASA 47, 635-646.
+    """
+    if len(scored.losses) < 2:
+        return None
+    limit = "" if most is None else f"{most:.1%}" if scored.classes else f"{most:.2f}"
+    asked = "" if most is None else f"; refused when surely above {limit}"
+    if scored.classes:
+        flipped = (scored.labels != champion.labels).astype("float64")
+        figure, interval = _share(flipped, confidence, resampling)
+        low, high = interval
+        text = f"{figure:.1%} of rows are called another class than by the champion ({low:.1%} to {high:.1%}){asked}"
+    else:
+        change = np.abs(scored.predicted - champion.predicted) / (float(np.std(scored.actual)) or 1.0)
+        figure, interval = _percentile(change, confidence, block_rows=resampling.block_rows)
+        low, high = interval
+        text = (
+            f"99 % of predictions move by less than {figure:.2f} standard deviations of the target ({low:.2f} to "
+            f"{high:.2f}){asked}"
+        )
+    return Check("churn", most is None or interval[0] <= most, figure, most, text, interval)
+
+
+def _share(flipped: np.ndarray, confidence: float, resampling: Resampling) -> tuple[float, tuple[float, float]]:
+    blocks = block_of(len(flipped), block_rows=resampling.block_rows)
+    sums = block_sums(np.column_stack([flipped, np.ones(len(flipped))]), blocks)
+    drawn = resampled(sums, draws=resampling.draws, seed=resampling.seed)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [1 - confidence, confidence])
+    return float(flipped.mean()), (float(low), float(high))
+
+
+def _percentile(change: np.ndarray, confidence: float, *, block_rows: int) -> tuple[float, tuple[float, float]]:
+    from scipy.special import ndtri
+
+    figure = float(np.quantile(change, RANK))
+    error = mean_error((change > figure).astype("float64"), block_rows=block_rows) * float(ndtri(confidence))
+    low, high = np.quantile(change, np.clip([RANK - error, RANK + error], 0, 1))
+    return figure, (float(low), float(high))
+
+
+ROUNDING = 1e-9  # a statistic that all flips reach exceeds none of them
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Sums over the rows of each slice in each block, shape (blocks, slices): loss added, and the champion's loss."""
+
+    names: Sequence[str]
+    added: np.ndarray
+    base: np.ndarray
+
+
+def worst_slice(
+    rows: pd.DataFrame,
+    features: Mapping[str, ColumnType],
+    losses: np.ndarray,
+    champion: np.ndarray,
+    limit: GateSliceParams,
+    cut: SliceParams,
+    resampling: Resampling,
+) -> Check:
+    """Whether no slice is surely worse than the champion by more than the share `limit.worst`.
+
+    The statistic of a slice is the sum over blocks of (loss added - worst x champion's loss), over the root
+    of the sum of its squares. Its largest over all slices is held against that of the same blocks with random
+    signs, all slices flipped together. So with no slice worse than the limit a challenger is refused
+    in at most 1 - confidence, however many slices there are and however much they overlap, where sums of
+    blocks lie evenly about their mean. A slice that few blocks hold can refuse nothing: the
+    statistic is at most the root of their number.
+
+    Args:
+        rows: Judged rows in time order.
+        features: Feature columns and their types.
+        losses: The challenger's loss of each row, shape (n,).
+        champion: The champion's, shape (n,).
+        limit: Which columns, how much worse, how sure; without a limit the slice is named that is worse most surely.
+        cut: How columns are cut; how many rows a slice has.
+        resampling: Draws, blocks, seed.
+
+    Source:
+        Largest statistic over all under one set of flips: Westfall and Young (1993), Resampling-based multiple
+        testing. Sign flipping: Winkler et al. (2014), NeuroImage 92, 381-397. The interval is where the
+        statistic stays within the bound, as in Fieller (1954), JRSS B 16(2), 175-185.
+    """
+    found = _cut(rows, features, losses - champion, champion, limit, cut, block_rows=resampling.block_rows)
+    if not found.names:
+        text = f"no slice has {cut.least_rows} rows, so none was looked at"
+        return Check("worst slice", True, 0.0, limit.worst, text, None)
+    beyond = found.added - (limit.worst or 0.0) * found.base
+    scale = np.sqrt(np.square(beyond).sum(axis=0))
+    scale[scale == 0] = np.inf
+    signs = flips(len(beyond), draws=resampling.draws, seed=resampling.seed)
+    bound = float(np.quantile((signs @ (beyond / scale)).max(axis=1), limit.confidence))
+    statistic = beyond.sum(axis=0) / scale
+    worst = int(statistic.argmax())
+    figure = share(float(found.added[:, worst].sum()), float(found.base[:, worst].sum()))
+    passed = limit.worst is None or bool(statistic[worst] <= bound + ROUNDING)
+    interval = _interval(found.added[:, worst], found.base[:, worst], bound)
+    shown = f"{figure:+.1%}" if abs(figure) <= SAYABLE else f"beyond {np.sign(figure) * SAYABLE:+.0%}"
+    sure = "" if interval is None else f", from {interval[0]:+.1%} to {interval[1]:+.1%}"
+    text = f"worst of {len(found.names)} slices, {found.names[worst]}: {shown} against the champion's loss there{sure}"
+    if limit.worst is not None:
+        text += f"; refused when surely above {limit.worst:+.1%}"
+    return Check("worst slice", passed, figure, limit.worst, text, interval)
+
+
+def _cut(
+    rows: pd.DataFrame,
+    features: Mapping[str, ColumnType],
+    added: np.ndarray,
+    base: np.ndarray,
+    limit: GateSliceParams,
+    cut: SliceParams,
+    *,
+    block_rows: int,
+) -> Slices:
+    blocks = block_of(len(rows), block_rows=block_rows)
+    names: list[str] = []
+    sums: list[tuple[np.ndarray, np.ndarray]] = []
+    for column, kind, most in _columns(rows, features, limit, cut):
+        cells = cells_of(rows[column], kind, cut)
+        if cells is None:
+            continue
+        places = cells.place(rows[column])
+        counts = np.bincount(places, minlength=cells.size + 1)
+        kept = np.flatnonzero((counts >= cut.least_rows) & (counts <= most * len(rows)))
+        names += [f"{column} {slice_name(cells, int(cell))}" for cell in kept]
+        both = (cell_sums(values, places, cells.size + 1, blocks)[:, kept] for values in (added, base))
+        sums.append((next(both), next(both)))
+    nothing = np.empty((int(blocks[-1]) + 1 if len(blocks) else 0, 0))
+    return Slices(names, *(np.hstack([nothing, *(pair[side] for pair in sums)]) for side in (0, 1)))
+
+
+def _columns(
+    rows: pd.DataFrame, features: Mapping[str, ColumnType], limit: GateSliceParams, cut: SliceParams
+) -> Iterator[tuple[str, ColumnType, float]]:
+    """Declared columns, then features where found slices are wanted: name, type, largest share of the rows."""
+    for column in limit.columns:
+        numeric = pd.api.types.is_numeric_dtype(rows[column]) and not pd.api.types.is_bool_dtype(rows[column])
+        yield column, features.get(column, "number" if numeric else "category"), 1.0
+    for column, kind in features.items():
+        if limit.found and column not in limit.columns:
+            yield column, kind, cut.most_share
+
+
+def _interval(added: np.ndarray, base: np.ndarray, bound: float) -> tuple[float, float] | None:
+    """Shares at which the statistic of one slice stays within the bound; None where that is no interval."""
+    a = base.sum() ** 2 - bound**2 * np.square(base).sum()
+    b = added.sum() * base.sum() - bound**2 * (added * base).sum()
+    c = added.sum() ** 2 - bound**2 * np.square(added).sum()
+    inside = b**2 - a * c
+    if a <= 0 or inside < 0:
+        return None
+    return float((b - np.sqrt(inside)) / a), float((b + np.sqrt(inside)) / a)
+
+
+def judge_models(
+    judged: HoldoutJudgement,
+    gate: GateParams,
+    slices: SliceParams,
+    *,
+    draws: int,
+    block_rows: int,
+    uses: float,
+    rivals: int = 0,
+    support: Mapping[str, Support] | None = None,
+) -> Verdict:
+    """The verdict on the best challenger, with every check; all run, also after one has failed.
+
+    Args:
+        judged: The rows and all models on them.
+        gate: Thresholds.
+        slices: How columns are cut into slices.
+        draws: Bootstrap draws.
+        block_rows: Rows of a bootstrap block.
+        uses: How often these rows have judged before.
+        rivals: Others that compete on the same rows and are not among the challengers.
+        support: What earlier checks showed of challengers, by name; None where no check started the run.
+    """
+    champion = judged.champion
+    verdict = judge(
+        {name: scored.losses for name, scored in judged.challengers.items()},
+        None if champion is None else champion.losses,
+        judged.floors,
+        gate,
+        draws=draws,
+        block_rows=block_rows,
+        uses=uses,
+        weights=recency(judged.rows["_event"], gate.half_life),
+        rivals=rivals,
+        support=support,
+    )
+    if not len(judged.rows):
+        return verdict
+    winner, resampling = judged.challengers[verdict.winner], Resampling(draws, block_rows, gate.seed)
+    found: list[Check | None] = []
+    if champion is not None:
+        losses = winner.losses, champion.losses
+        found += [
+            reuse(uses, confidence=confidence_of(gate, len(judged.challengers) + rivals, uses=uses)),
+            worst_slice(judged.rows, judged.features, *losses, gate.slices, slices, resampling),
+            churn(winner, champion, most=gate.churn, confidence=gate.confidence, resampling=resampling),
+        ]
+    found += calibration(winner, champion, gate.calibration, resampling)
+    return verdict.with_checks([check for check in found if check is not None])

@@ -1,0 +1,126 @@
+"""Former champions in a run, beside its challengers: who competes, and whether one of them comes back instead."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from retrim.gate.verdict import Check, Verdict
+from retrim.stats.metrics import row_losses
+from retrim.stats.plugins import SettingsSection
+from retrim.training.bundle import Predictor
+
+
+class PreviousChampionParams(SettingsSection):
+    """Former champions, scored at checks and in runs."""
+
+    most: int = Field(ge=0, description="former champions that are scored, the newest; 0: none")
+    restore: bool = Field(description="whether one that passes the gate is promoted again")
+    judged: int = Field(ge=1, description="of them, those that are judged in a run beside its challengers, at most")
+
+
+@dataclass(frozen=True)
+class PreviousChampionsLook:
+    """Former champions that a run looked at.
+
+    Args:
+        left_out: Why each of those that did not compete did not, by version.
+        losses: Mean loss on the judging rows of each that competed, by version.
+        verdict: The gate's on the best of them; None where none competed.
+        restore: The version that is to go live again; None where none is.
+    """
+
+    left_out: Mapping[int, str]
+    losses: Mapping[int, float]
+    verdict: Verdict | None
+    restore: int | None
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain JSON types; versions are text, as keys of JSON are."""
+        return {
+            "left_out": {str(version): why for version, why in self.left_out.items()},
+            "losses": {str(version): loss for version, loss in self.losses.items()},
+            "verdict": None if self.verdict is None else self.verdict.as_record(),
+            "restore": self.restore,
+        }
+
+
+def may_compete(
+    formers: Mapping[int, Predictor], *, columns: Sequence[str], judged_from: pd.Timestamp
+) -> tuple[dict[int, Predictor], dict[int, str]]:
+    """Those that can be scored on rows that they have not seen; and why each of the others cannot.
+
+    Args:
+        formers: By version.
+        columns: Of the table.
+        judged_from: Event time of the first judging row.
+    """
+    left_out: dict[int, str] = {}
+    for version, former in formers.items():
+        lacking = [name for name in former.columns if name not in columns]
+        if former.used_until >= judged_from:
+            left_out[version] = f"it was made with rows until {former.used_until.isoformat()}, some of which judge"
+        elif lacking:
+            left_out[version] = f"it needs {', '.join(lacking)}, which the table no longer has"
+    return {version: former for version, former in formers.items() if version not in left_out}, left_out
+
+
+def shortlist(
+    formers: Mapping[int, Predictor], before: pd.DataFrame, *, loss: str, most: int, rows: int
+) -> tuple[dict[int, Predictor], dict[int, str]]:
+    """The `most` promising ones, by their loss just before the judging block; and why each of the others is left out.
+
+    Each more that is judged makes the gate stricter for all, so who is judged is settled on
+    rows that do not judge: the newest `rows` that none of them was made with. Where there are none, the newest stay.
+
+    Args:
+        formers: By version.
+        before: Training rows in time order, whole rows of the table, with `_event`.
+        loss: Per-row loss.
+        most: How many stay.
+        rows: How many rows are looked at.
+    """
+    if len(formers) <= most:
+        return dict(formers), {}
+    unseen = before[before["_event"] > max(former.used_until for former in formers.values())].iloc[-rows:]
+    means = {
+        version: float(row_losses(loss, former.view.actual(unseen), former.predict(unseen)).mean())
+        for version, former in formers.items()
+        if len(unseen)
+    }
+    kept = sorted(formers, key=lambda version: (means.get(version, 0.0), -version))[:most]
+    better = f"did better on {len(unseen)} rows before those that judge" if len(unseen) else "are newer"
+    why = f"{most} of {len(formers)} are judged, and others {better}"
+    return {version: formers[version] for version in kept}, {each: why for each in formers if each not in kept}
+
+
+def settle(
+    verdict: Verdict, of_formers: Verdict | None, losses: Mapping[int, np.ndarray], left_out: Mapping[int, str]
+) -> tuple[Verdict, PreviousChampionsLook]:
+    """The verdict on the new ones, with one more check: that no former champion comes back instead.
+
+    One comes back that passes the gate, if none of the new ones does or if it loses less than the best of them.
+
+    Args:
+        verdict: On the best of the new ones.
+        of_formers: On the best former champion, each named by its version; None where none competed.
+        losses: Loss of each judged row, a former champion each.
+        left_out: Why others did not compete.
+    """
+    if of_formers is None:
+        return verdict, PreviousChampionsLook(left_out, {}, None, None)
+    means = {version: float(each.mean()) for version, each in losses.items()}
+    best, new = int(of_formers.winner), verdict.losses[verdict.winner]
+    back = of_formers.promote and (not verdict.promote or means[best] < new)
+    said = f"mean loss {means[best]:.4g}, that of the best new one {new:.4g}"
+    if back:
+        text = f"version {best}, a former champion, goes live again instead: it passes the gate, {said}"
+    else:
+        passes = "passes the gate, but loses more" if of_formers.promote else "does not pass the gate"
+        text = f"the best of {len(means)} former champions, version {best}, {passes}: {said}"
+    check = Check("former champion", not back, means[best], new, text, None)
+    contest = PreviousChampionsLook(left_out, means, of_formers, best if back else None)
+    return verdict.with_checks([check]), contest

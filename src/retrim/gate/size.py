@@ -1,0 +1,290 @@
+"""How many rows judge: enough to show the gain that the checks found, four times in five, and no more.
+
+The gate's bounds are those of Student's t over blocks. So the chance that a gain shows on so many blocks is that of the
+noncentral t, whose noncentrality is the gain over the noise of its mean; with many blocks it is the usual
+((z_a + z_b) noise / gain)^2 blocks. Gain and noise are those of the probes' blocks in the champion's life, the error is
+what the look has, and what is found is no less than `gate.min_rows` and no more than `split.judge_rows`.
+
+Source:
+    Power of the one-sided paired t-test: Cohen (1988), Statistical Power Analysis for the Behavioral Sciences, 2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.gate.losses import confidence_of, harm_confidence_of
+from retrim.gate.relative_loss import SAYABLE
+from retrim.gate.support import ShownEvidence, Support, support_of
+from retrim.gate.verdict import GateParams
+
+POWER = 0.8  # "shows" is: four times in five
+FEWEST_BLOCKS = 4  # that tell how noisy blocks are
+FAR = 10_000_000  # rows; what needs more shows on no number of rows that comes
+STEP = 1.02  # between numbers of rows that are tried beyond the ceiling
+LOWER = (0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55)  # confidences that are tried as a cure
+
+
+@dataclass(frozen=True)
+class ProbedEffect:
+    """What probes found of a refit, as shares of the champion's mean loss.
+
+    Args:
+        gain: Its mean gain.
+        noise: Standard deviation of the gain of one row, had rows no memory: of the mean of n rows it is that over
+            the root of n.
+        error: Standard error of the gain.
+    """
+
+    gain: float
+    noise: float
+    error: float = 0.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """The rows that judge a run, and what they can show.
+
+    Args:
+        rows: Newest rows that judge.
+        effect: The gain that they are to show, and its noise; None where no probe says, and the ceiling judges.
+        power: Chance that such a gain passes on them; None likewise.
+        short: Why not even the ceiling shows it four times in five, and which setting would; None where it does.
+    """
+
+    rows: int
+    effect: ProbedEffect | None = None
+    power: float | None = None
+    short: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The sentence for a person."""
+        if self.effect is None or self.power is None:
+            return f"{self.rows} rows judge"
+        gain = f"{self.effect.gain:.1%} (standard error {self.effect.error:.1%})"
+        return self.short or f"{self.rows} rows judge: a gain of {gain} passes {self.power:.0%} of the time"
+
+    def as_pinned(self) -> dict[str, Any] | None:
+        """The record; None where nothing tells, and the setting says how many rows judge."""
+        return None if self.effect is None else self.as_record()
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain JSON types; `text` is the sentence."""
+        effect = None if self.effect is None else asdict(self.effect)
+        return {"rows": self.rows, "effect": effect, "power": self.power, "short": self.short, "text": self.text}
+
+
+@dataclass(frozen=True)
+class GainTarget:
+    """What a gain is held against.
+
+    Args:
+        gate: Thresholds.
+        tries: Challengers.
+        uses: How often these rows have judged before.
+        support: What earlier checks showed; None: it does not count.
+        block_rows: Rows of a block.
+    """
+
+    gate: GateParams
+    tries: int
+    uses: float
+    support: Support | None
+    block_rows: int
+
+    def passing(self, effect: ProbedEffect, rows: int) -> float:
+        """The chance that a gain passes on so many rows, over its error: that of the hardest of `gain` and `harm`.
+
+        All of them ask that the mean is large, so they pass and fail together but for the noise of the noise.
+        """
+        from scipy.special import ndtr
+
+        gate, support = self.gate, self.support
+        part = 1.0 if support is None else support.part
+        eased, safer = (1.0, 1.0) if support is None else (support.gain, support.harm)
+        blocks = max(rows // max(min(self.block_rows, rows // 2), 1), 2)
+        noise = max(effect.noise / rows**0.5, 1e-12)
+        wider = (1 + (effect.error / noise) ** 2) ** 0.5
+        sure = confidence_of(gate, self.tries, uses=self.uses, eased=eased * part)
+        chances = [
+            float(ndtr((effect.gain - gate.min_gain) / noise / wider)),
+            _clear(effect.gain / noise, blocks, sure, wider),
+        ]
+        if gate.harm is not None:
+            safe = harm_confidence_of(gate, self.tries, uses=self.uses, eased=safer * part)
+            chances.append(_clear((effect.gain + gate.harm.most) / noise, blocks, safe, wider))
+        return min(chances)
+
+
+def _clear(distance: float, blocks: int, confidence: float, wider: float) -> float:
+    """The chance that a t-test with this confidence is passed by a mean so far above its limit.
+
+    Args:
+        distance: In standard errors of the mean.
+        blocks: Behind the mean.
+        confidence: Of the test.
+        wider: Spread of the mean, over luck and over what the distance may truly be, in the same.
+    """
+    from scipy.special import nctdtr, ndtr, stdtrit
+
+    asked, distance = float(stdtrit(blocks - 1, confidence)) / wider, distance / wider
+    missed = float(nctdtr(blocks - 1, distance, asked))
+    return 1 - missed if np.isfinite(missed) else float(ndtr(distance - asked))
+
+
+def effect_of(shown: Sequence[ShownEvidence]) -> tuple[str, ProbedEffect] | None:
+    """What the checks of a champion's life found of its best refit: its mean gain, and the noise within checks.
+
+    Args:
+        shown: Of each check, oldest first, the newest rows too.
+
+    Returns:
+        The training window and its effect; None where too few blocks tell, or the champion's loss is near 0.
+    """
+    kept = [each for each in shown if each.block_rows > 0 and len(each.champion)]
+    kinds = sorted(set.intersection(*(set(each.refits) for each in kept))) if kept else []
+    rows = np.array([each.block_rows for each in kept])
+    counts = np.array([len(each.champion) for each in kept])
+    if not kinds or counts.sum() < FEWEST_BLOCKS or counts.max() < 2:
+        return None
+    base = float(sum(each.champion.sum() * each.block_rows for each in kept) / (counts * rows).sum())
+    saved = {kind: [each.champion - each.refits[kind] for each in kept] for kind in kinds}
+    means = {
+        kind: float(sum(own.sum() * each for own, each in zip(saved[kind], rows, strict=True)) / (counts * rows).sum())
+        for kind in kinds
+    }
+    best = max(kinds, key=lambda kind: means[kind])
+    squares = sum(((own - own.mean()) ** 2).sum() * each for own, each in zip(saved[best], rows, strict=True))
+    noise = float(np.sqrt(squares / (counts - 1).sum()))
+    error = noise / float((counts * rows).sum()) ** 0.5
+    if base <= 0 or abs(means[best]) / base > SAYABLE or not np.isfinite(noise / base):
+        return None
+    return best, ProbedEffect(means[best] / base, noise / base, error / base)
+
+
+def size_of(
+    effect: ProbedEffect | None,
+    asked: GainTarget,
+    *,
+    least: int,
+    most: int,
+    there: int,
+) -> Size:
+    """The least number of rows on which a gain shows four times in five.
+
+    Args:
+        effect: Gain and noise; None: nothing tells, and the ceiling judges.
+        asked: What it is held against.
+        least: Rows, at least.
+        most: The ceiling.
+        there: Rows that could be kept back at all, were the ceiling higher.
+    """
+    if effect is None or effect.gain <= 0:
+        return Size(most)
+    for rows in (*range(least, most, max(asked.block_rows, 1)), most):
+        power = asked.passing(effect, rows)
+        if power >= POWER:
+            return Size(rows, effect, power)
+    known = replace(effect, error=0.0)
+    at_most = asked.passing(known, most)
+    short = None if at_most >= POWER else _short(known, asked, most=most, power=at_most, there=there)
+    return Size(most, effect, power, short)
+
+
+def _short(effect: ProbedEffect, asked: GainTarget, *, most: int, power: float, there: int) -> str:
+    """Why the ceiling does not show a gain, and which setting alone would."""
+    needed = rows_needed(effect, asked, most=most)
+    noise = effect.noise / asked.block_rows**0.5
+    text = (
+        f"a gain of {effect.gain:.1%} amid noise of {noise:.1%} a block of {asked.block_rows} rows passes on "
+        f"{most} rows {power:.0%} of the time; "
+    )
+    text += "no number of rows would do" if needed is None else f"{needed} rows would be needed for 80%"
+    cures = [f"split.judge_rows: {needed}"] if needed is not None and needed <= there else []
+    cures += _lower(effect, asked, most)
+    return f"{text}; what would show it: {', or '.join(cures) or 'no one setting, while there are so few rows'}"
+
+
+def rows_holding(rarer: int, target: pd.Series, *, least: int) -> int:
+    """The fewest newest rows that hold so many of the rarer class, and no fewer than `least`; all where they do not.
+
+    Args:
+        rarer: Rows of it.
+        target: Classes of the ceiling's rows, in time order, shape (n,).
+        least: Rows, at least.
+    """
+    counts = target.value_counts()
+    if len(counts) < 2 or counts.iloc[-1] < rarer:
+        return len(target)
+    places = np.flatnonzero((target == counts.index[-1]).to_numpy()[::-1])
+    return min(max(int(places[rarer - 1]) + 1, least), len(target))
+
+
+def size_for(
+    shown: Sequence[ShownEvidence],
+    before: Sequence[ShownEvidence],
+    gate: GateParams,
+    *,
+    tries: int,
+    uses: float,
+    eased: bool,
+    block_rows: int,
+    least: int,
+    most: int,
+    there: int,
+) -> Size:
+    """The rows that judge a run, from what the checks of a champion's life showed.
+
+    Args:
+        shown: Of each check, oldest first, the newest rows too.
+        before: The same of rows before the ceiling's alone: what they showed eases the error.
+        gate: Thresholds.
+        tries: Challengers.
+        uses: How often the ceiling's rows have judged before.
+        eased: Whether the account starts the run, and what was shown before counts.
+        block_rows: Rows of a block.
+        least: Rows, at least.
+        most: The ceiling.
+        there: Rows that could be kept back at all, were the ceiling higher.
+    """
+    found = effect_of(shown)
+    if found is None:
+        return Size(most)
+    kind, effect = found
+    harm = 0.0 if gate.harm is None else gate.harm.most
+    support = support_of(before, kind, most=harm) if eased else None
+    asked = GainTarget(gate, tries, uses, support, block_rows)
+    return size_of(effect, asked, least=min(least, most), most=most, there=there)
+
+
+def rows_needed(effect: ProbedEffect, asked: GainTarget, *, most: int) -> int | None:
+    """The rows beyond a ceiling on which a gain shows four times in five, within 2 %; None where none do."""
+    rows = most
+    while rows < FAR:
+        rows = max(int(rows * STEP), rows + 1)
+        if asked.passing(effect, rows) >= POWER:
+            return rows
+    return None
+
+
+def _lower(effect: ProbedEffect, asked: GainTarget, most: int) -> list[str]:
+    """Thresholds of the gate of which one alone, lowered, would let the gain show on the ceiling's rows."""
+    from scipy.special import ndtri
+
+    gate = asked.gate
+    allowed = float(np.floor(1000 * (effect.gain - float(ndtri(POWER)) * effect.noise / most**0.5)) / 1000)
+    changes: list[tuple[str, str, Any]] = (
+        [("gate.min_gain", "min_gain", allowed)] if 0 <= allowed < gate.min_gain else []
+    )
+    changes += [("gate.confidence", "confidence", each) for each in LOWER if each < gate.confidence]
+    changes += [] if gate.harm is None else [("gate.harm", "harm", None)]
+    found: dict[str, str] = {}
+    for name, field, value in changes:
+        eased = replace(asked, gate=gate.model_copy(update={field: value}))
+        if name not in found and eased.passing(effect, most) >= POWER:
+            found[name] = f"{name}: {'null' if value is None else f'{value:g}'}"
+    return list(found.values())

@@ -1,0 +1,164 @@
+"""What earlier checks have shown of refits, and how much less a challenger has to show for it.
+
+Each check of a champion's life holds refits against it on rows that neither had seen. Under "no refit is better" the
+product of what their blocks are worth, an e-process, has a mean of 1 at most at whatever check one stops. A test that
+may err in a share a may therefore err in a times that evidence, gathered on rows before its own: over all luck that
+is a again. Each probe of a life is a look, and the k-th has the part 0.794 / (k + 2)^1.5 of the error, which sums to 1
+over all looks: in a whole life an equal challenger passes in at most the error, whatever decides when a run is made.
+
+Nobody knows since when a refit is better. So the evidence is a mean over beginnings: half of it bets on the champion's
+whole life, the rest on each later check, with a chance of 1 / 25 that it begins there.
+
+Source:
+    Evidence as a weight of a test: Ignatiadis, Wang and Ramdas (2024), E-values as unnormalized weights in multiple
+    testing, Biometrika 111(2). A mean over beginnings: Shin, Ramdas and Rinaldo (2024), E-detectors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.gate.verdict import Check
+from retrim.stats.anytime import log_evidence_since
+from retrim.stats.bootstrap import error_parts
+
+FIRST, POWER, SUM = 2, 1.5, 0.794
+"""Of the parts of the error: how flat they begin, how fast they fall, and what makes all of them sum to 1."""
+WHOLE, BEGINS = 0.5, 1 / 25
+MOST_BLOCKS = 40  # of a check: what is stored of it stays small
+MOST = 50.0  # e to more than this changes no verdict
+EASIEST = 0.49
+"""The error, at most: whatever was shown before, the judged rows must speak for the challenger."""
+
+
+@dataclass(frozen=True)
+class ShownEvidence:
+    """Blocks of one check's rows, each with the mean losses of champion and refits.
+
+    Args:
+        until: Event of each block's last row, shape (blocks,); empty where all blocks count.
+        champion: Mean losses, shape (blocks,).
+        refits: By training window, each shape (blocks,).
+        block_rows: Rows of a block, in the mean; 0 where that was not kept.
+    """
+
+    until: tuple[pd.Timestamp, ...]
+    champion: np.ndarray
+    refits: Mapping[str, np.ndarray]
+    block_rows: float = 0.0
+
+    def before(self, moment: pd.Timestamp) -> "ShownEvidence":
+        """Its blocks that end before a moment."""
+        kept = np.array([until < moment for until in self.until], dtype=bool)
+        until = tuple(each for each in self.until if each < moment)
+        refits = {kind: each[kept] for kind, each in self.refits.items()}
+        return ShownEvidence(until, self.champion[kept], refits, self.block_rows)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "until": [each.isoformat() for each in self.until],
+            "champion": self.champion.tolist(),
+            "refits": {kind: each.tolist() for kind, each in self.refits.items()},
+            "block_rows": self.block_rows,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "ShownEvidence":
+        refits = {kind: np.array(each, dtype="float64") for kind, each in record["refits"].items()}
+        until = tuple(pd.Timestamp(each) for each in record["until"])
+        champion = np.array(record["champion"], dtype="float64")
+        return cls(until, champion, refits, float(record.get("block_rows", 0.0)))
+
+    @classmethod
+    def of_rows(
+        cls, events: Sequence[pd.Timestamp], champion: np.ndarray, refits: Mapping[str, np.ndarray], *, block_rows: int
+    ) -> "ShownEvidence":
+        """From losses by row, in time order.
+
+        Args:
+            events: Of each row, shape (n,).
+            champion: Losses, shape (n,).
+            refits: By training window, each shape (n,).
+            block_rows: Rows of a block, at least.
+        """
+        n = len(champion)
+        parts = error_parts(n, block_rows=max(block_rows, -(-n // MOST_BLOCKS))) if n else []
+        means = {kind: np.array([each[part].mean() for part in parts]) for kind, each in refits.items()}
+        until = tuple(max(events[row] for row in part) for part in parts)
+        return cls(until, np.array([champion[part].mean() for part in parts]), means, n / max(len(parts), 1))
+
+
+@dataclass(frozen=True)
+class Support:
+    """How many times as likely the rows of earlier checks are as under a null, at most e to 50.
+
+    Args:
+        gain: "A refit is no better than the champion."
+        harm: "It loses more than `gate.harm.most`."
+        checks: Checks that had rows for it.
+        blocks: Blocks of rows.
+    """
+
+    gain: float
+    harm: float
+    checks: int
+    blocks: int
+
+    @property
+    def part(self) -> float:
+        """Of the error, for the look after these checks."""
+        return float(SUM / (self.checks + 1 + FIRST) ** POWER)
+
+
+NO_SUPPORT = Support(1.0, 1.0, 0, 0)
+
+
+def support_of(shown: Sequence[ShownEvidence], kind: str, *, most: float) -> Support:
+    """What the checks of a champion's life say of its recipe refitted on a training window.
+
+    Half of the evidence is laid aside, so that rows of before the world changed make the gate at most twice as strict.
+
+    Args:
+        shown: Of each check, oldest first; blocks of rows before those that judge.
+        kind: The training window.
+        most: Share of the champion's loss that a harmless refit loses at most.
+    """
+    kept = [each for each in shown if kind in each.refits and len(each.champion)]
+    if not kept:
+        return NO_SUPPORT
+    champion = np.concatenate([each.champion for each in kept])
+    refit = np.concatenate([each.refits[kind] for each in kept])
+    starts = np.cumsum([0, *(len(each.champion) for each in kept[:-1])])
+    gain, harm = (evidence_of((1 + lost) * champion - refit, starts) for lost in (0.0, most))
+    return Support((1 + gain) / 2, (1 + harm) / 2, len(kept), len(champion))
+
+
+def evidence_of(saved: np.ndarray, starts: np.ndarray) -> float:
+    """How many times as likely numbers are as under "their mean is 0 or less", over all beginnings; at most e to 50.
+
+    Args:
+        saved: In order of time, shape (n,), n at least 1.
+        starts: Where each check's begin, shape (checks,).
+    """
+    from scipy.special import logsumexp
+
+    later = (1 - WHOLE) * BEGINS * (1 - BEGINS) ** np.arange(len(starts) - 1)
+    weights = np.array([WHOLE, *later])
+    logs = np.append(log_evidence_since(saved, starts), 0.0)  # what bets on beginnings to come is not laid yet
+    return float(np.exp(min(float(logsumexp(logs, b=np.append(weights, max(1 - weights.sum(), 0.0)))), MOST)))
+
+
+def supported(found: Support) -> Check:
+    """Says what earlier checks have shown; it refuses nothing by itself."""
+    if not found.checks:
+        text = f"no earlier check has rows of before these; a first look has {found.part:.1%} of the error"
+        return Check("evidence", True, 1.0, None, text, None)
+    checks = f"{found.checks} check{'' if found.checks == 1 else 's'}"
+    text = (
+        f"rows of {checks} before these are {found.gain:.3g} times as likely as if such refits were no better, and "
+        f"{found.harm:.3g} times as if they did harm; with {found.part:.1%} of the error for this look"
+    )
+    return Check("evidence", True, found.gain, None, text, None)

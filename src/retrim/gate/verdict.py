@@ -1,0 +1,252 @@
+"""The gate's records: a check, and the verdict that all of them make.
+
+What the gate looks at: the judged rows, and every model on them.
+
+The section `gate` of params.yaml.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from retrim.features.view import FeatureView
+from retrim.stats.metrics import row_losses
+from retrim.stats.plugins import SettingsSection, SomeSpan
+from retrim.table.data import ColumnType
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of a verdict: the figure, what it is held against, and a sentence.
+
+    Args:
+        name: What is looked at, such as `gain`.
+        passed: Whether the challenger may be promoted as far as this goes.
+        figure: What was found.
+        threshold: What it is held against; None where it is reported only, and always passes.
+        text: The sentence for a person.
+        interval: Where the figure's true value lies, low and high, each with the check's own one-sided confidence;
+            None where nothing is estimated, or too few rows tell.
+    """
+
+    name: str
+    passed: bool
+    figure: float
+    threshold: float | None
+    text: str
+    interval: tuple[float, float] | None
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "figure": self.figure,
+            "threshold": self.threshold,
+            "interval": None if self.interval is None else list(self.interval),
+            "text": self.text,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Check":
+        """The line that `as_record` wrote."""
+        interval = record["interval"]
+        return cls(**{**record, "interval": None if interval is None else (interval[0], interval[1])})
+
+
+def mark_of(check: Mapping[str, Any]) -> str:
+    """How a stored check came out: `passed`, `failed`, or `reported` where it is held against nothing."""
+    if not check["passed"]:
+        return "failed"
+    return "reported" if check["threshold"] is None else "passed"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer, with every check it made.
+
+    Args:
+        winner: The challenger with the least loss on the judging rows.
+        checks: All of them; every check runs, also after one has failed.
+        losses: Mean loss on the judging rows: challengers, baselines, and `champion` where there is one.
+        rows: Judging rows.
+        corrected_gain: The winner's gain over the champion without the luck that made it the best of several; None
+            before the first version, and where too few rows tell.
+    """
+
+    winner: str
+    checks: tuple[Check, ...]
+    losses: dict[str, float]
+    rows: int
+    corrected_gain: float | None
+
+    @property
+    def promote(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    @property
+    def reason(self) -> str:
+        """What decided, in a sentence: every check that failed, else the gain over the champion or the floor."""
+        failed = [check.text for check in self.checks if not check.passed]
+        if failed:
+            return "; ".join(failed)
+        weightiest = min(self.checks, key=lambda check: (check.name != "gain", not check.name.startswith("floor")))
+        return f"all {len(self.checks)} checks passed; {weightiest.text}"
+
+    def with_checks(self, checks: Sequence[Check]) -> "Verdict":
+        """The same verdict with more checks at its end; it promotes if these pass too."""
+        return replace(self, checks=(*self.checks, *checks))
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "winner": self.winner,
+            "promote": self.promote,
+            "reason": self.reason,
+            "checks": [check.as_record() for check in self.checks],
+            "losses": self.losses,
+            "rows": self.rows,
+            "corrected_gain": self.corrected_gain,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Verdict":
+        """The verdict that `as_record` wrote."""
+        checks = tuple(Check.from_record(each) for each in record["checks"])
+        return cls(record["winner"], checks, record["losses"], record["rows"], record["corrected_gain"])
+
+
+@dataclass(frozen=True)
+class StatedInterval:
+    """The interval about a prediction that a regression promised when it was made.
+
+    Args:
+        level: Share of rows that it was to hold.
+        low: What actual minus predicted was not to be below, in units of the target.
+        high: Nor above.
+    """
+
+    level: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], challenger: str) -> "StatedInterval | None":
+        """What a bundle's backtest.json says for a challenger by its name; None where it does not.
+
+        One whose window held all rows of every earlier past was backtested as the one on all rows.
+        """
+        stated = record.get("interval") or {"residuals": {}}
+        residuals = stated["residuals"]
+        found = residuals.get(challenger) or residuals.get(challenger.replace("sliding", "all"))
+        return None if found is None else cls(stated["level"], *found)
+
+
+@dataclass(frozen=True)
+class ScoredModel:
+    """One model on the judged rows, as its own feature view codes them.
+
+    Args:
+        predicted: Numbers or probabilities of the positive class, shape (n,); a multiclass task: (n, classes).
+        actual: Targets in this model's own coding, shape (n,); -1 for a class that it never saw.
+        classes: Its classes by code; empty for a regression.
+        losses: Shape (n,).
+        stated: The interval that a regression promised; None with classes, and where its bundle does not say.
+    """
+
+    predicted: np.ndarray
+    actual: np.ndarray
+    classes: tuple[str, ...]
+    losses: np.ndarray
+    stated: StatedInterval | None
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The class it calls each row, as text, so that models of different classes compare: shape (n,)."""
+        codes = (self.predicted >= 0.5).astype(int) if self.predicted.ndim == 1 else self.predicted.argmax(axis=1)
+        return np.asarray(np.array(self.classes, dtype=object)[codes])
+
+
+@dataclass(frozen=True)
+class HoldoutJudgement:
+    """The judging block.
+
+    Args:
+        rows: Whole rows of the table in time order, with `_key` and `_event`: columns that are no features too.
+        features: The feature columns of today's view and their types.
+        task: regression, binary or multiclass.
+        challengers: By training window.
+        champion: None before the first version.
+        floors: Loss of each row of the naive baselines, shape (n,).
+    """
+
+    rows: pd.DataFrame
+    features: Mapping[str, ColumnType]
+    task: str
+    challengers: Mapping[str, ScoredModel]
+    champion: ScoredModel | None
+    floors: Mapping[str, np.ndarray]
+
+
+def score(
+    view: FeatureView,
+    rows: pd.DataFrame,
+    predicted: np.ndarray,
+    *,
+    loss: str,
+    stated: StatedInterval | None,
+) -> ScoredModel:
+    """A model's predictions for judged rows, held against what its own view makes of their targets."""
+    actual = view.actual(rows)
+    return ScoredModel(predicted, actual, view.classes, row_losses(loss, actual, predicted), stated)
+
+
+class GateSliceParams(SettingsSection):
+    """Parts of the judging block in which a challenger must not be much worse."""
+
+    columns: tuple[str, ...] = Field(description="columns that are always looked at, features or not")
+    found: bool = Field(description="whether the cells of every feature are looked at too")
+    worst: float | None = Field(ge=0, description="share that may be lost to the champion in any; null: reported only")
+    confidence: float = Field(gt=0.5, lt=1, description="that a slice is worse than that, over all slices together")
+
+
+class NonInferiorityParams(SettingsSection):
+    """How surely a challenger is not worse."""
+
+    most: float = Field(ge=0, lt=1, description="share that it may lose to the champion")
+    confidence: float = Field(gt=0.5, lt=1, description="that it loses no more, one-sided")
+
+
+class CalibrationParams(SettingsSection):
+    """What predictions say of their own error."""
+
+    bins: int = Field(ge=2, description="of equally many predictions, for the expected calibration error")
+    worse: float | None = Field(ge=0, le=1, description="error above the champion's, at most; null: reported only")
+    most: float | None = Field(ge=0, le=1, description="error of the challenger, at most; null: reported only")
+    confidence: float = Field(gt=0.5, lt=1, description="that a limit is exceeded, one-sided")
+
+
+class GateParams(SettingsSection):
+    """What a challenger must show."""
+
+    min_rows: int = Field(ge=2, description="judging rows, at least")
+    min_gain: float = Field(ge=0, lt=1, description="relative gain over the champion, at least")
+    confidence: float = Field(gt=0.5, lt=1, description="one-sided confidence that the gain is above zero")
+    harm: NonInferiorityParams | None = Field(
+        description="what is asked beyond chance on few or noisy rows; null: nothing"
+    )
+    half_life: SomeSpan | None = Field(description="age at which a row weighs half in gain and floor; null: all alike")
+    reuse: float = Field(ge=0, description="power with which rows that have judged before grow stricter; 0: never")
+    folds: int = Field(ge=1, description="equal spans of the judging block")
+    worst_fold: float | None = Field(ge=0, description="share that may be lost in any of them; null: reported only")
+    slices: GateSliceParams
+    calibration: CalibrationParams
+    churn: float | None = Field(ge=0, description="change of predictions, refused when surely more; null: reported")
+    floor: tuple[str, ...] = Field(min_length=1, description="naive baselines a model must beat")
+    season: SomeSpan = Field(description="one season of the seasonal mean")
+    season_cells: int = Field(ge=1, description="parts a season is cut into")
+    seed: int = Field(ge=0, description="of the bootstrap")

@@ -1,0 +1,282 @@
+"""A table whose columns have changed since rows landed: what is refused before anything lands or is read.
+
+The table as the workspace knew it at a moment, with the features from the past of every version it holds.
+
+When labels were known, whenever their files landed: a history that lands in a day was not learned in a day.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters.database import Row, iso
+from retrim.adapters.landing_zone import Landing
+from retrim.decision.rows_counted import LEFT_OUT, REPLACES, RowMembers, numbering_of
+from retrim.errors import BadInputError
+from retrim.lineage.workspace import Workspace
+from retrim.reading.landed import (
+    ROW,
+    LandedRows,
+    open_landed,
+    read_labels,
+    schemas_of,
+    with_names_of_then,
+    without_numbers,
+)
+from retrim.stats.canonical import rows_at
+from retrim.table.data import LABEL_TIME, ColumnType, DataParams, at_keys, known_rows, row_keys, shaped, with_past
+from retrim.table.granularity import kept, left_out
+from retrim.table.lags import HistoryParams, past_takes
+from retrim.table.schema import ColumnNames, name_faults, schema_faults
+
+
+def refuse_changes(landing: Landing, data: DataParams) -> None:
+    """Refuses columns under which what has landed could not be read any more.
+
+    Raises:
+        BadInputError: A column changed its type, its meaning or its name in a way that does; names both and the cure.
+    """
+    files = landing.standing()
+    rows, labels = (schemas_of(file for file in files if file.kind == kind) for kind in ("rows", "labels"))
+    faults = name_faults([file.schema for file in landing.batches()], data)
+    faults += [*schema_faults(rows, data), *schema_faults(labels, data, labels=True)]
+    if faults:
+        raise BadInputError("; ".join(dict.fromkeys(faults)))
+
+
+def landed_columns(landing: Landing, data: DataParams) -> dict[str, Any]:
+    """The columns that ever landed, and what they were called: as `fit_suite` takes them."""
+    schemas = [file.schema for file in landing.batches()]
+    return {"landed": {name for schema in schemas for name in schema.types}, "names": ColumnNames(schemas, data)}
+
+
+HISTORY = "history"
+"""In a version's lineage: its features from the past; without the key it has none."""
+NEEDS = "needs"
+"""In a version's lineage: the columns of landed rows that it reads, with their types then."""
+
+
+@dataclass(frozen=True)
+class AsOfTable:
+    """Rows of the table whose other columns stay on disk until somebody asks for them.
+
+    Args:
+        times: In total order, as `assemble` gives them: keys, times, target, what `data.rows` asks, features from the
+            past and what they are made of. Where rows are put together into coarser ones, all columns.
+        landed: Where the others lie; None where there are none.
+        numbers: Of the rows there, shape (n,).
+        members: Which landed rows a row of the whole table is made of.
+        places: Of the rows in the whole table, shape (n,).
+    """
+
+    times: pd.DataFrame
+    landed: LandedRows | None
+    numbers: np.ndarray
+    members: RowMembers
+    places: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def landed_keys(self) -> pd.Series:
+        """The keys of all rows that landed, also of those that `data.rows` leaves out; of rows put together, theirs."""
+        return (self.times if self.landed is None else self.landed.narrow(["_key"]))["_key"]
+
+    def only(self, which: np.ndarray | pd.Series) -> "AsOfTable":
+        """The rows that are True in `which`, shape (n,)."""
+        assert len(which) == len(self.times)
+        places = np.flatnonzero(np.asarray(which))
+        times = rows_at(self.times, places).reset_index(drop=True)
+        return replace(self, times=times, numbers=self.numbers[places], places=self.places[places])
+
+    def in_whole(self, which: np.ndarray) -> np.ndarray:
+        """The rows of the whole table that are True in `which`, shape (n,), as rows of that."""
+        found = np.zeros(self.members.rows, dtype=bool)
+        found[self.places[which]] = True
+        return found
+
+    def tail(self, rows: int) -> "AsOfTable":
+        """The last so many rows."""
+        return self.only(np.arange(len(self)) >= len(self) - rows)
+
+    def mature(self) -> "AsOfTable":
+        """The rows whose label was due and known."""
+        return self.only(self.times["_matured"].notna())
+
+    def read(self, columns: Collection[str] | None = None, *, coded: Collection[str] = ()) -> pd.DataFrame:
+        """The rows with their other columns. Of what landed, row groups without one of them are not opened.
+
+        Args:
+            columns: Which of the others, at least; None: all.
+            coded: Columns of text that become pandas categories, if they are among the others.
+        """
+        if self.landed is None:
+            return self.times.copy()
+        return self.landed.beside(self.times.assign(**{ROW: self.numbers}), columns, coded=coded)
+
+
+def read_as_of(workspace: Workspace, *others: Workspace, as_of: pd.Timestamp) -> AsOfTable:
+    """What had landed by `as_of`, a row a key.
+
+    Beside the features that params.yaml declares now stand those that versions were made with: one that was made
+    before a change of `data.history` predicts on.
+
+    Args:
+        workspace: The workspace.
+        others: Houses of the same table whose versions are asked too, as those of a replay.
+        as_of: The moment.
+
+    Raises:
+        BadInputError: No rows had landed by then, or a file is damaged.
+        RefusedError: A file was altered since it landed.
+    """
+    versions = [row for each in (workspace, *others) for row in each.store.versions(each.model)]
+    histories = [HistoryParams.model_validate(row.lineage[HISTORY]) for row in versions if row.lineage.get(HISTORY)]
+    needs: dict[str, ColumnType] = {}
+    for row in versions:
+        needs |= row.lineage.get(NEEDS, {})
+    return _known(workspace, workspace.params.data, histories, needs, as_of=as_of)
+
+
+def known_of(workspace: Workspace, data: DataParams, batches: Collection[str], *, as_of: pd.Timestamp) -> AsOfTable:
+    """What was known by `as_of` of these batches alone, without features from the past.
+
+    Args:
+        workspace: The workspace.
+        data: What the table is.
+        batches: Which count; the others are passed over.
+        as_of: The moment.
+    """
+    plain = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
+    return _known(workspace, plain, (), {}, as_of=as_of, batches=batches)
+
+
+def known_table(workspace: Workspace, *others: Workspace, as_of: pd.Timestamp) -> pd.DataFrame:
+    """The same with all columns of all rows."""
+    return read_as_of(workspace, *others, as_of=as_of).read()
+
+
+def read_times_as_of(workspace: Workspace, *, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Keys, times and target alone, which say how many rows there are and when they were mature."""
+    data = workspace.params.data
+    if data.rows.resample is None:
+        data = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
+    return _known(workspace, data, (), {}, as_of=as_of).times
+
+
+def _known(
+    workspace: Workspace,
+    data: DataParams,
+    histories: Sequence[HistoryParams],
+    needs: Mapping[str, ColumnType],
+    *,
+    as_of: pd.Timestamp,
+    batches: Collection[str] | None = None,
+) -> AsOfTable:
+    files = [file for file in workspace.landing.batches(as_of) if batches is None or file.batch in batches]
+    if not any(file.kind == "rows" for file in files):
+        raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
+    refuse_changes(workspace.landing, data)
+    landed, labels = open_landed(files, data, needs, root=workspace.landing.root)
+    decisive = landed.decisive(data, also=past_takes(data.history, *histories))
+    came = known_rows(decisive, labels, data, as_of=as_of)
+    first = _first_numbers(decisive, came)
+    del decisive
+    together = data.rows.resample is not None
+    table = shaped(without_numbers(came) if together else came, data, as_of=as_of)
+    members = RowMembers(
+        numbering_of({file.batch: file.rows for file in files if file.kind == "rows"}),
+        _row_of(came, table, first, data),
+        len(table),
+        tuple(file.batch for file in files),
+    )
+    del came
+    places = np.arange(len(table))
+    if together:
+        table = with_names_of_then(table, landed)
+    also = () if together else landed.columns
+    for history in histories:
+        table = with_past(table, data, history, also=also, renamed=landed.renamed)
+    if together:
+        return AsOfTable(table, None, places, members, places)
+    return AsOfTable(table.drop(columns=ROW), landed, table[ROW].to_numpy(), members, places)
+
+
+def _first_numbers(landed: pd.DataFrame, came: pd.DataFrame) -> np.ndarray:
+    """Of the row that is known of a key, by its number, the number of the one that brought that key, shape (landed,).
+
+    Args:
+        landed: Rows with `_key`, `_arrived` and `_row`, which counts from 0.
+        came: Of these the latest of each key.
+    """
+    numbers = np.arange(len(landed))
+    if len(landed) > len(came):  # else each key came once
+        several = landed.loc[landed["_key"].duplicated(keep=False), ["_key", "_arrived", ROW]]
+        brought = several.sort_values(["_arrived", ROW]).drop_duplicates("_key").set_index("_key")[ROW]
+        replaced = came.loc[came["_key"].isin(brought.index), ["_key", ROW]]
+        numbers[replaced[ROW]] = brought.loc[replaced["_key"]]
+    return numbers
+
+
+def _row_of(came: pd.DataFrame, table: pd.DataFrame, first: np.ndarray, data: DataParams) -> np.ndarray:
+    """The table's row of each landed row, as `Members` has it.
+
+    Args:
+        came: Landed rows, the latest of each key.
+        table: What was made of them.
+        first: As `_first_numbers` gives it.
+        data: What the table is.
+    """
+    found = np.full(len(first), REPLACES, dtype="int32")
+    found[first[came[ROW].to_numpy()]] = LEFT_OUT
+    if data.rows.resample is None:
+        found[first[table[ROW].to_numpy()]] = np.arange(len(table))
+        return found
+    parts = kept(came, data.rows)
+    names = parts[list(data.rows.resample.by)].assign(**{data.time: parts["_event"].dt.floor(data.rows.resample.every)})
+    keys = row_keys(names, data.row_key, "")
+    places = pd.Index(table["_key"]).get_indexer(pd.Index(keys))  # -1, to come, where it is in none
+    found[first[parts[ROW].to_numpy()]] = np.where(keys.isna(), LEFT_OUT, places)
+    return found
+
+
+def left_out_since(workspace: Workspace, *, as_of: pd.Timestamp, since: pd.Timestamp) -> int:
+    """How many rows with an event after `since` had landed by `as_of` and are left out by `data.rows`."""
+    data = workspace.params.data
+    if not data.rows.where:
+        return 0
+    landed, labels = open_landed(workspace.landing.batches(as_of), data, {}, root=workspace.landing.root)
+    came = known_rows(landed.decisive(data, also=()), labels, data, as_of=as_of)
+    return sum(left_out(came[came["_event"] > since], data.rows).values())
+
+
+def landed_since(workspace: Workspace, previous: Row | None, *, rows: int, now: pd.Timestamp) -> dict[str, Any]:
+    """Batches and rows that have landed, and how many of the rows after the check before."""
+    before = 0 if previous is None else previous.record.get("landed", {}).get("rows", 0)
+    since = None if previous is None else previous.as_of
+    return {"batches": len(workspace.landing.batches(now)), "rows": rows, "new": rows - before, "since": since}
+
+
+def labels_came(workspace: Workspace, table: pd.DataFrame, *, as_of: pd.Timestamp) -> pd.Series:
+    """When each label was due and, as its first file says, known.
+
+    Args:
+        workspace: Where labels have landed.
+        table: Mature rows as `assemble` gives them.
+        as_of: Files that landed later do not count.
+
+    Returns:
+        Shape (n,), index of `table`; of a label that came with its row, when it was due. Of rows that are put together
+        from others, when they matured.
+    """
+    labels = read_labels(workspace.landing.batches(as_of), workspace.params.data)
+    if labels is None:
+        return table["_due"]
+    if workspace.params.data.rows.resample is not None:
+        return table["_matured"]
+    first = labels.sort_values("_arrived", kind="stable").drop_duplicates("_key")
+    stated = at_keys(table["_key"], first, LABEL_TIME)
+    return pd.concat([table["_due"], stated.set_axis(table.index)], axis=1).max(axis=1)

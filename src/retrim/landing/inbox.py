@@ -1,0 +1,295 @@
+"""A file that is handed in: it lands as a batch, or, where it is large, as several, piece by piece.
+
+Each piece is a batch of its own: looked at, landed or set aside alone, and not done again when the file comes again.
+
+The inbox `var/inbox/`: the schedule lands what is dropped there, as labels where its name begins with `labels`.
+
+    var/inbox/trips.csv            what a producer put there, whole
+    var/inbox/.claimed/trips.csv   what is being landed: nobody but retrim writes there
+    var/inbox/taken/trips.csv      what landed, or lies in quarantine
+
+A file is claimed by a rename before it is read. So what a producer puts under its name meanwhile is another file, and
+is taken next time. The lock dies with its process, and what that had claimed is taken by the next.
+
+A file that lies elsewhere, at hand for as long as it lands.
+"""
+
+import fcntl
+import logging
+import os
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from retrim.adapters.landing_zone import Landing
+from retrim.adapters.sql_table import is_database, read_query, refuse_query
+from retrim.errors import BadInputError, RetrimError
+from retrim.files import make_private_folder
+from retrim.landing.ingest import A_SECOND, Landed, clock, land_batch, land_labels, refuse_withdrawn
+from retrim.lineage.workspace import Workspace, tell_suspicious
+from retrim.paths import WorkspacePaths
+from retrim.reading.address import address_of, fetch, is_address
+from retrim.reading.cells import writable
+from retrim.reading.chunks import Chunk, LargeFile, large_at
+
+
+def take_in(
+    workspace: Workspace,
+    path: Path,
+    *,
+    now: pd.Timestamp | None,
+    labels: bool,
+    correction: bool,
+    large: LargeFile | None,
+) -> Iterator[Landed]:
+    """Lands a file as rows or as labels, looked at as params.yaml says; `now` as for `land`.
+
+    Pieces arrive together, at `now`; those of a correction a second after one another. Where the first piece is no such
+    table as declared, nor are the others, and they are left out.
+
+    Args:
+        workspace: Where it lands.
+        path: The file.
+        now: When it arrives; None: by the clock.
+        labels: Whether it holds labels of rows that have landed.
+        correction: Whether it may replace what has landed.
+        large: What `large_file` gave.
+
+    Raises:
+        BadInputError: As for `land`; or the file was changed meanwhile, or has landed in part, cut otherwise.
+    """
+    if large is None:
+        yield _take_in(workspace, path, now=now, labels=labels, correction=correction)
+        return
+    landed = workspace.landing.batches()
+    whole = next((batch for batch in landed if batch.digest == large.of), None)
+    withdrawals = workspace.landing.withdrawals()
+    if whole is not None:
+        refuse_withdrawn(whole, withdrawals.get(whole.batch))
+        yield Landed("already", whole.kind, whole.digest, whole.rows, whole.path, (), None)
+        return
+    for batch in landed:
+        if batch.of == large.of and batch.digest not in large.digests:
+            raise BadInputError(
+                f"{path} has landed in other pieces (such as batch {batch.batch}): batches.piece_mb was another then, "
+                "or pyarrow is another now; set it back, or land the rows that are missing in a file of their own"
+            )
+        if batch.of == large.of:
+            refuse_withdrawn(batch, withdrawals.get(batch.batch))
+    for piece in large.pieces():
+        part = piece.part
+        if correction and now is None:
+            _wait_for_turn(workspace.landing)
+        at = now + (part.number - 1) * A_SECOND if correction and now is not None else now
+        taken = _take_in(workspace, piece, now=at, labels=labels, correction=correction)
+        del piece  # so that two are never held at once
+        yield replace(taken, faults=tuple(fault.shifted(part.first) for fault in taken.faults), part=part)
+        if part.number == 1 and taken.outcome == "quarantined" and _is_no_table(taken):
+            return
+
+
+def large_file(workspace: Workspace, path: Path) -> LargeFile | None:
+    """The file as pieces, if it is larger than `batches.piece_mb`; None: it lands as one batch.
+
+    Raises:
+        BadInputError: It is large and damaged.
+    """
+    return large_at(path, piece_mb=workspace.params.batches.piece_mb, reading=workspace.params.reading)
+
+
+def _take_in(
+    workspace: Workspace, source: Path | Chunk, *, now: pd.Timestamp | None, labels: bool, correction: bool
+) -> Landed:
+    params = workspace.params
+    how: dict[str, Any] = {"workspace": workspace.paths, "data": params.data, "reading": params.reading}
+    if labels:
+        return land_labels(source, now=now, correction=correction, **how)
+    landed = land_batch(source, now=now, correction=correction, batches=params.batches, **how)
+    if landed.verdict in (None, "suspicious"):  # None: it had landed, perhaps without a word
+        tell_suspicious(workspace, now=now or clock())
+    return landed
+
+
+def _is_no_table(taken: Landed) -> bool:
+    """Whether a fault is one of the whole: other columns, another encoding."""
+    unnamed = (fault for fault in taken.faults if fault.examples and fault.examples[0].row is None)
+    return any(not fault.releasable for fault in unnamed)
+
+
+def _wait_for_turn(landing: Landing) -> None:
+    """Corrections arrive a second after one another, so one that is quick waits until its second has come."""
+    last = max((batch.arrived for batch in landing.batches()), default=None)
+    while last is not None and clock() < last <= clock() + 2 * A_SECOND:
+        time.sleep(0.05)
+
+
+log = logging.getLogger(__name__)
+LABELS, TAKEN, CLAIMED = "labels", "taken", ".claimed"
+
+
+def take_from_inbox(workspace: Workspace, *, now: pd.Timestamp | None) -> Iterator[Landed]:
+    """Lands every file of the inbox and moves it to `taken/`: rows in order of name, then labels, which need rows.
+
+    A large file gives a batch a piece, and is moved after the last. A name that begins with `.` is left alone, and so
+    is a link. A file that can be neither landed nor quarantined stays, and the others land.
+
+    Args:
+        workspace: Where they land.
+        now: When they arrive; None: by the clock, each when its turn has come.
+
+    Raises:
+        RetrimError: Once all others were taken: which files stay, and why.
+    """
+    inbox = workspace.paths.inbox
+    if now is not None:  # A person may have landed something since this was due; arrivals go forward.
+        now = max([now, *(file.arrived for file in workspace.landing.batches())])
+    stay: dict[str, Exception] = {}
+    with _alone(inbox):
+        for name, left in _in_turn(inbox):
+            try:
+                path = inbox / CLAIMED / name if left else _claim(inbox, name)
+                if path is None:
+                    continue
+                large, labels = large_file(workspace, path), name.startswith(LABELS)
+                yield from take_in(workspace, path, now=now, labels=labels, correction=False, large=large)
+                _move_to_taken(inbox, name)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is that file's alone
+                log.warning("file stays in the inbox", extra={"file": name, "error": str(error)})
+                stay[name] = error
+                _put_back(inbox, name)
+    if stay:
+        raise _why(inbox, stay)
+
+
+@contextmanager
+def _alone(inbox: Path) -> Iterator[None]:
+    """Keeps other processes from the inbox, so that what is claimed and nobody works on was left by a dead one."""
+    for folder in (inbox / CLAIMED, inbox / TAKEN):
+        if folder.is_symlink():
+            raise BadInputError(f"{folder} is a link, and files are moved there; make it a folder")
+    inbox.mkdir(parents=True, exist_ok=True)
+    with inbox.with_name(f"{inbox.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # not there, or not empty: a kill or a refusal left something
+                (inbox / CLAIMED).rmdir()
+
+
+def _in_turn(inbox: Path) -> list[tuple[str, bool]]:
+    """Names of files, and whether a dead process had claimed them: rows first, each in order of name."""
+    claimed = inbox / CLAIMED
+    left = [path.name for path in claimed.iterdir()] if claimed.is_dir() else []
+    there = [path.name for path in inbox.iterdir() if path.is_symlink() or path.is_file()]
+    found = [*((name, True) for name in left), *((name, False) for name in there if not name.startswith("."))]
+    return sorted(found, key=lambda one: (one[0].startswith(LABELS), one[0], not one[1]))
+
+
+def _claim(inbox: Path, name: str) -> Path | None:
+    """Moves a file to where no producer writes; None if it has gone.
+
+    Raises:
+        BadInputError: It is a link.
+    """
+    claimed = inbox / CLAIMED / name
+    claimed.parent.mkdir(exist_ok=True)
+    if claimed.exists():  # one of its name could not even be put back: this one waits
+        return None
+    if (inbox / name).is_symlink():
+        raise BadInputError(f"{inbox / name} is a link, which is not followed; put the file itself there")
+    try:
+        (inbox / name).rename(claimed)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(claimed.lstat().st_mode):  # it became one between two looks
+        raise BadInputError(f"{inbox / name} is no plain file; put the file itself there")
+    return claimed
+
+
+def _move_to_taken(inbox: Path, name: str) -> None:
+    """Moves a claimed file to `taken/`, under a free name: nobody else moves files there."""
+    taken = inbox / TAKEN
+    taken.mkdir(exist_ok=True)
+    free = next(each for each in _names(name) if not (taken / each).is_symlink() and not (taken / each).exists())
+    (inbox / CLAIMED / name).rename(taken / free)
+
+
+def _put_back(inbox: Path, name: str) -> None:
+    """Moves a claimed file back, under a free name: a producer may have put the next one there. A link makes sure."""
+    claimed = inbox / CLAIMED / name
+    for each in _names(name):
+        try:
+            os.link(claimed, inbox / each, follow_symlinks=False)
+        except FileExistsError:
+            continue
+        except OSError:  # never claimed; or no such links here: then it stays claimed, and the next run takes it
+            return
+        claimed.unlink()
+        return
+
+
+def _names(name: str) -> Iterator[str]:
+    """`trips.csv`, `trips.2.csv`, `trips.3.csv`, ..."""
+    yield name
+    path = Path(name)
+    suffixes = "".join(path.suffixes[-2:])
+    for number in count(2):
+        yield f"{name.removesuffix(suffixes)}.{number}{suffixes}"
+
+
+def _why(inbox: Path, stay: dict[str, Exception]) -> RetrimError:
+    """The error that says which files stay and why; the file's own where that is enough."""
+    first = next(iter(stay.values()))
+    if len(stay) == 1 and isinstance(first, RetrimError):
+        return first
+    told = "; ".join(
+        f"{name} ({error if isinstance(error, RetrimError) else f'{type(error).__name__}: {error}'})"
+        for name, error in stay.items()
+    )
+    error = RetrimError(f"not everything could be landed; what stays in {inbox} is tried again next time: {told}")
+    error.__cause__ = first
+    return error
+
+
+@contextmanager
+def at_hand(workspace: WorkspacePaths, where: str, *, query: str | None, table: str | None) -> Iterator[Path]:
+    """The file at a path or an address as a file of this machine; rows of a database as Parquet, in their order.
+
+    Args:
+        workspace: Under whose `var/` it lies meanwhile.
+        where: A path, an fsspec address of one file, or a database.
+        query: For a database: a statement that gives the rows. Only with ORDER BY has it the same bytes each time.
+        table: For a database: the table's name.
+
+    Raises:
+        BadInputError: It cannot be read, or is more than one file.
+    """
+    if not is_address(where):
+        refuse_query(query, table)
+        yield Path(where)
+        return
+    address = address_of(where)
+    make_private_folder(workspace.var)
+    with tempfile.TemporaryDirectory(prefix="fetched-", dir=workspace.var) as folder:
+        file = Path(folder) / (re.sub(r"[^\w.-]+", "_", address.name).strip(".")[-100:] or "table")
+        if is_database(where):
+            file = file.with_suffix(".parquet")
+            pq.write_table(writable(read_query(where, query=query, table=table)), file)
+        else:
+            refuse_query(query, table)
+            files = fetch(where)
+            if len(files) > 1:
+                raise BadInputError(f"{address.shown} is {len(files)} files; land them one by one, each is a batch")
+            file.write_bytes(files[0][1])
+        yield file

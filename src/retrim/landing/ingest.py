@@ -1,0 +1,692 @@
+"""When a batch arrives.
+
+Arrivals go forward, or a table as of a past date would change after the fact. The exception is a batch that came and
+was quarantined: it keeps the time at which it came. Versions made meanwhile hold their own batches and still rebuild.
+
+A batch that keeps its contract, held against what has landed: whether it is what it looks like.
+
+What is in a file that is to land: typed rows with their keys, and every fault but the suite's.
+
+Taking a landed batch back: a new fact with its own time, so that views of before it stay as they were.
+
+Lands a batch, or sets it aside: the way in for every row and every label.
+
+A batch lands whole or not at all. Each use case may be killed between any two of its
+writes and run again: what had landed is found by its digest, what had not is done.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from retrim.adapters.database import Row
+from retrim.adapters.great_expectations import fit_suite, for_columns, read_suite, validate
+from retrim.adapters.landing_zone import Landing, Quarantine, QuarantinedBatch, State
+from retrim.batches.concern import BatchParams, Concern
+from retrim.batches.verdict import History, VerdictKind, look_at
+from retrim.batches.verdict import VerdictKind as Verdict
+from retrim.errors import BadInputError, RefusedError
+from retrim.files import name_of
+from retrim.landing.as_of_view import landed_columns, refuse_changes
+from retrim.lineage.workspace import Workspace, require_who_and_why
+from retrim.paths import WorkspacePaths
+from retrim.reading.chunks import Chunk, ChunkPart
+from retrim.reading.landed import ID_LENGTH, ROW, BatchFile, Kind, LandedRows, Withdrawal, batch_id, schemas_of
+from retrim.reading.table import KEY, read_bytes, read_content
+from retrim.table.data import LABEL_TIME, DataParams, row_keys
+from retrim.table.derived_columns import APART, with_made
+from retrim.table.fault import EXAMPLES_KEPT, Fault, of_rows
+from retrim.table.reading import PLAIN, ReadingParams
+from retrim.table.schema import lacking, read_as
+
+A_SECOND = pd.Timedelta("1s")
+
+
+def clock() -> pd.Timestamp:
+    """Now, to the second, as checks and runs count it."""
+    return pd.Timestamp.now("UTC").floor("s")
+
+
+def arrival(
+    landing: Landing, now: pd.Timestamp | None, *, correction: bool, came: pd.Timestamp | None = None
+) -> pd.Timestamp:
+    """The arrival time of what is about to land. Hold the landing zone's lock.
+
+    Args:
+        landing: Where it lands.
+        now: Its arrival time, UTC; None: when it first came, else by the clock.
+        correction: Whether it is a correction.
+        came: When it first came and was quarantined; then it may be before others. None: it comes now.
+
+    Raises:
+        BadInputError: It has no time zone; or it comes now, and is before the last arrival, or for a correction at the
+            same time.
+    """
+    if came is not None:
+        now = came if now is None else now
+    last = None if came is not None else max((file.arrived for file in landing.batches()), default=None)
+    if now is None:
+        now = clock()
+        if last is not None and now <= last <= now + A_SECOND:
+            now = last + A_SECOND if correction else last
+    if now.tzinfo is None:
+        raise BadInputError(f"arrival time {now} has no time zone; give it in UTC")
+    if last is not None and (now < last or (correction and now == last)):
+        raise BadInputError(
+            f"arrival time {now} is not after that of the last batch, {last}; arrivals go forward, so give a later "
+            "one; or, if the clock ran ahead when that came, see: retrim batch redate"
+        )
+    return now
+
+
+BATCHES = 12  # newest regular batches, at least, so that it is known how long a batch usually is
+CURE = {
+    "broken": "correct it at its source and ingest that; or land it anyway: retrim quarantine release ID --reason WHY",
+    "suspicious": "inspect it; if it is wrong, take it back: retrim batch withdraw ID --reason WHY",
+}
+
+
+def look_at_batch(
+    frame: pd.DataFrame,
+    *,
+    landing: Landing,
+    data: DataParams,
+    params: BatchParams,
+    now: pd.Timestamp,
+    of: str = "",
+    reading: ReadingParams,
+) -> tuple[VerdictKind, tuple[Fault, ...]]:
+    """The verdict, and a fault for each concern that makes it so; only those of a broken batch hold it back.
+
+    Corrections and labels are no history: they are not as long as a batch, nor as new.
+
+    Args:
+        frame: Typed rows.
+        landing: What has landed.
+        data: What the table is.
+        params: How far off is too far.
+        now: When it arrives.
+        of: The large file that it is a piece of. How much a piece holds says nothing, so it is not held against that.
+        reading: Columns that no file has, and the zone whose clocks a column may show.
+    """
+    regular = [file for file in landing.standing() if file.kind == "rows" and not file.correction]
+    if not regular:
+        return "ok", ()
+    history = _history(regular, data, params)
+    history = replace(history, ends=[], lags=[], counts=[]) if of else history
+    verdict = look_at(frame, history, data, params, arrives=now, made=reading.made, zone=reading.zone)
+    grave = [concern for concern in verdict.concerns if concern.verdict == verdict.kind and concern.verdict in CURE]
+    return verdict.kind, tuple(_fault(concern, len(frame)) for concern in grave)
+
+
+def _history(regular: list[BatchFile], data: DataParams, params: BatchParams) -> History:
+    """The newest batches that hold `history_rows` rows together, and at least 12 files; pieces of one are a batch."""
+    taken: list[BatchFile] = []
+    rows = 0
+    for file in reversed(regular):
+        if rows >= params.history_rows and len(taken) >= BATCHES:
+            break
+        taken.insert(0, file)
+        rows += file.rows
+    schemas = schemas_of(taken)
+    read = read_as(schemas, data, {})
+    landed = LandedRows([file.path for file in taken], read)
+    times = landed.narrow(["_batch", data.time])
+    ends = times.groupby("_batch", sort=False, observed=True)[data.time].max()
+    places = times.sort_values(data.time, kind="stable")[ROW].iloc[-params.history_rows :].to_numpy()
+    newest = landed.take(places, landed.columns)
+    batches: dict[str, list[BatchFile]] = {}
+    for file in taken:
+        batches.setdefault(file.of or file.digest, []).append(file)
+    last = [max(pd.Timestamp(ends[file.batch]) for file in each) for each in batches.values()]
+    lags = [max(file.arrived for file in each) - end for each, end in zip(batches.values(), last, strict=True)]
+    counts = [sum(file.rows for file in each) for each in batches.values()]
+    return History(newest, last, lags, counts, lacking(schemas, data.columns, read.names))
+
+
+def _fault(concern: Concern, rows: int) -> Fault:
+    rule = f"is as it was before ({concern.verdict}: {concern.text})"
+    cure = f"{CURE[concern.verdict]}; such batches pass with {concern.setting}"
+    return Fault(concern.column, rule, rows, (), releasable=True, cure=cure)
+
+
+WHICH = (
+    "say which of the two: write the time with its offset, such as 2024-10-27T02:00:00+01:00, send both rows in their "
+    "order, or name a column that says it (reading.repeated)"
+)
+
+
+def examine(
+    content: bytes,
+    kind: Kind,
+    *,
+    landing: Landing,
+    how: tuple[DataParams, ReadingParams],
+    now: pd.Timestamp,
+    correction: bool,
+) -> tuple[pd.DataFrame | None, tuple[Fault, ...]]:
+    """Typed rows with their `_key`, and every fault but the suite's; None when it cannot be read at all."""
+    data, spelt = how
+    reading = read_content(content, data, labels=kind == "labels", reading=spelt)
+    if reading.frame is None or reading.faults:
+        return None, reading.faults
+    frame = reading.frame
+    open_faults = _settle_open(frame, reading.either, kind, data, landing=landing, correction=correction)
+    if kind == "rows":
+        frame = with_made(frame, data, spelt, arrives=now)[list(data.columns)]
+    if KEY not in frame:
+        frame.insert(0, KEY, row_keys(frame, data.key, batch_id(reading.digest)))
+    if kind == "labels":
+        frame = frame[[KEY, data.target, LABEL_TIME]]
+    faults = [
+        *open_faults,
+        *_key_faults(frame, kind, landing=landing, correction=correction),
+        *_time_faults(frame, kind, data, arrives=now),
+    ]
+    if kind == "rows" and data.labels == "with_rows":
+        missing = frame[data.target].isna()
+        cure = "send the rows with their labels, or set data.labels to 'later' or 'or_never' in params.yaml"
+        rule = "is not blank, as labels come with the rows"
+        faults += _of(frame, missing, data.target, rule, releasable=True, cure=cure)
+    return frame, tuple(faults)
+
+
+def _key_faults(frame: pd.DataFrame, kind: Kind, *, landing: Landing, correction: bool) -> list[Fault]:
+    keys = frame[KEY]
+    twice = keys.duplicated(keep=False)
+    faults = _of(frame, twice, KEY, "is there once in the batch", releasable=False, cure="keep one row a key")
+    if not correction:
+        known = pd.Series(landing.known(keys, kind=kind, surely=True), index=keys.index)
+        rule = f"is the key of no {'row' if kind == 'rows' else 'label'} that has landed before"
+        cure = "to replace what has landed, land the file as a correction: retrim ingest FILE --correction"
+        faults += _of(frame, known, KEY, rule, releasable=False, cure=cure)
+    if kind == "labels":
+        strange = pd.Series(~landing.known(keys, kind="rows", surely=False), index=keys.index)
+        cure = "land the rows, then release the labels; released before, they wait for their rows"
+        faults += _of(frame, strange, KEY, "is the key of a row that has landed", releasable=True, cure=cure)
+    return faults
+
+
+def _settle_open(
+    frame: pd.DataFrame,
+    either: Mapping[str, pd.Series],
+    kind: Kind,
+    data: DataParams,
+    *,
+    landing: Landing,
+    correction: bool,
+) -> list[Fault]:
+    """Settles by what has landed of which of two equal local times a row is, where its file does not tell.
+
+    New rows are of the later one where the earlier has landed, and labels where the earlier row is not there or has its
+    label. A correction of one of two that have both landed has to say which: that is a fault.
+    """
+    faults = []
+    for name in [name for name in either if name in data.key]:
+        rows = either[name].notna()
+        keys = row_keys(frame, data.key, "")
+        early, late = keys[rows], row_keys(frame[rows].assign(**{name: either[name][rows]}), data.key, "")
+        early_row, late_row = (landing.known(each, kind="rows", surely=True) for each in (early, late))
+        if correction:
+            is_later = ~early_row & late_row
+            unclear = pd.Series(early_row & late_row, index=early.index).reindex(keys.index, fill_value=False)
+            rule, cure = "is one time, where clocks showed it twice and both have landed", WHICH
+            faults += _of(frame.assign(**{KEY: keys}), unclear, name, rule, releasable=False, cure=cure)
+        elif kind == "rows":
+            is_later = early_row & ~late_row
+        else:
+            early_label, late_label = (landing.known(each, kind="labels", surely=True) for each in (early, late))
+            is_later = late_row & ~late_label & (~early_row | early_label)
+        frame.loc[early.index[is_later], name] = either[name]
+    return faults
+
+
+def _time_faults(frame: pd.DataFrame, kind: Kind, data: DataParams, *, arrives: pd.Timestamp) -> list[Fault]:
+    """Events and label times later than their arrival, and labels that were due before their event.
+
+    Such a row would never be mature or overdue, and what is newest by its event would be it for good.
+    """
+    name, span = (data.time, data.latest_after) if kind == "rows" else (LABEL_TIME, pd.Timedelta(data.times_ahead))
+    rule = f"is not after its arrival, {arrives}" + (f", by more than {span}" if span else "")
+    cure = (
+        "correct the times, or name the zone that they are of (reading.zone); if rows are known before their event, "
+        "say how long before: data.times_ahead"
+    )
+    faults = _of(frame, frame[name] > arrives + span, name, rule, releasable=False, cure=cure)
+    if kind == "rows" and data.due is not None:
+        early = frame[data.due] < frame[data.time]
+        cure = "correct the due times, or the event times"
+        faults += _of(frame, early, data.due, "is not before the row's event", releasable=False, cure=cure)
+    return faults
+
+
+def _of(frame: pd.DataFrame, bad: pd.Series, column: str, rule: str, *, releasable: bool, cure: str) -> list[Fault]:
+    rows = frame.index[bad]
+    if not len(rows):
+        return []
+    keys, values = (frame.loc[rows[:EXAMPLES_KEPT], name].astype("str").fillna("") for name in (KEY, column))
+    found = zip(keys.index, keys, values, strict=True)
+    return [of_rows(column, rule, found, count=len(rows), releasable=releasable, cure=cure)]
+
+
+@dataclass(frozen=True)
+class WithdrawalResult:
+    """What a withdrawal did.
+
+    Args:
+        fresh: Whether anything was taken back; else all of it had been.
+        withdrawals: Of the batch, or of each piece of a large file.
+        rows: Rows they have.
+        versions: Versions made with them.
+    """
+
+    fresh: bool
+    withdrawals: tuple[Withdrawal, ...]
+    rows: int
+    versions: tuple[int, ...]
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "outcome": "withdrawn" if self.fresh else "already",
+            "batches": [each.as_record() for each in self.withdrawals],
+            "rows": self.rows,
+            "versions": list(self.versions),
+        }
+
+
+def withdraw(workspace: Workspace, name: str, *, by: str, reason: str, now: pd.Timestamp | None) -> WithdrawalResult:
+    """Takes a batch back, or all pieces of a large file; doing it again changes nothing.
+
+    Args:
+        workspace: The workspace.
+        name: How the batch begins, or the large file.
+        by: Who does it.
+        reason: Why.
+        now: From when on it is left out, after the last arrival; None: by the clock.
+
+    Raises:
+        BadInputError: There is no such batch, or several; nobody or no reason is named; or the time is not after the
+            last arrival.
+    """
+    require_who_and_why(by=by, reason=reason)
+    landing = workspace.landing
+    with landing.locked():
+        files, before = find_batches(landing.batches(), name), landing.withdrawals()
+        fresh = [file for file in files if file.batch not in before]
+        at = _moment(workspace, now) if fresh else clock()
+        for file in fresh:
+            landing.withdraw(Withdrawal(file.batch, file.digest, at, by, reason))
+        kept = landing.withdrawals()
+    withdrawals = tuple(kept[file.batch] for file in files)
+    versions = tuple(
+        sorted({version for file in files for version in made_with(workspace, file, kept.get(file.batch))})
+    )
+    return WithdrawalResult(bool(fresh), withdrawals, sum(file.rows for file in files), versions)
+
+
+def find_batches(files: list[BatchFile], name: str) -> list[BatchFile]:
+    """The batch whose digest begins with `name`; or the pieces of the large file whose digest does.
+
+    Raises:
+        BadInputError: None does, or those of several do.
+    """
+    own = [file for file in files if file.digest.startswith(name)] if name else []
+    pieces = [file for file in files if file.of.startswith(name)] if name else []
+    found = {file.digest for file in own} | {file.of for file in pieces}
+    if not found:
+        raise BadInputError(f"no landed batch begins with {name!r}; list them with `retrim batch list`")
+    if len(found) > 1:
+        listed = ", ".join(sorted(each[:ID_LENGTH] for each in found))
+        raise BadInputError(f"{name!r} is how several batches begin: {listed}; write more of it")
+    return own or pieces
+
+
+def _moment(workspace: Workspace, now: pd.Timestamp | None) -> pd.Timestamp:
+    """When a withdrawal counts from: after all that has arrived, so that no view of before it changes."""
+    last = max(file.arrived for file in workspace.landing.batches())
+    if now is None:
+        now = clock()
+        if now <= last <= now + A_SECOND:
+            now = last + A_SECOND
+    if now <= last:
+        raise BadInputError(
+            f"{now} is not after the last arrival, {last}, and views of before it must not change; give a later time"
+        )
+    return now
+
+
+def made_with(workspace: Workspace, file: BatchFile, withdrawal: Withdrawal | None) -> list[int]:
+    """The versions whose raw data hold a batch: made as of a moment at which it had landed and stood."""
+    return [row.version for row in workspace.store.versions(workspace.model) if _held(row, file, withdrawal)]
+
+
+def _held(version: Row, file: BatchFile, withdrawal: Withdrawal | None) -> bool:
+    as_of = pd.Timestamp(version.as_of)
+    return file.arrived <= as_of and (withdrawal is None or as_of < withdrawal.at)
+
+
+def withdrawn_of_versions(workspace: Workspace) -> dict[int, list[str]]:
+    """Of each version that was made with batches which were withdrawn since: which."""
+    withdrawals = workspace.landing.withdrawals()
+    if not withdrawals:
+        return {}
+    files = [file for file in workspace.landing.batches() if file.batch in withdrawals]
+    found: dict[int, list[str]] = {}
+    for file in files:
+        for version in made_with(workspace, file, withdrawals[file.batch]):
+            found.setdefault(version, []).append(file.batch)
+    return found
+
+
+def batch_records(workspace: Workspace) -> list[dict[str, Any]]:
+    """Every landed batch, in order of arrival, with its withdrawal or None."""
+    withdrawals = workspace.landing.withdrawals()
+    return [_record(file, withdrawals.get(file.batch)) for file in workspace.landing.batches()]
+
+
+def batch_record(workspace: Workspace, name: str) -> dict[str, Any]:
+    """One landed batch: its facts, columns, withdrawal, and the versions made with it.
+
+    Raises:
+        BadInputError: There is no such batch, or several.
+    """
+    files = find_batches(workspace.landing.batches(), name)
+    if len(files) > 1:
+        listed = ", ".join(file.batch for file in files)
+        raise BadInputError(f"{name!r} is a large file that landed in {len(files)} batches: {listed}; name one")
+    (file,), withdrawals = files, workspace.landing.withdrawals()
+    found = withdrawals.get(file.batch)
+    return {**_record(file, found), "columns": dict(file.schema.types), "versions": made_with(workspace, file, found)}
+
+
+def _record(file: BatchFile, withdrawal: Withdrawal | None) -> dict[str, Any]:
+    return {**file.as_record(), "withdrawn": None if withdrawal is None else withdrawal.as_record()}
+
+
+def refuse_withdrawn(found: BatchFile, withdrawal: Withdrawal | None) -> None:
+    """Refuses a file that landed before and was withdrawn.
+
+    Raises:
+        RefusedError: It was: says by whom and why, and the cure.
+    """
+    if withdrawal is not None:
+        raise RefusedError(
+            f"batch {found.batch} was withdrawn on {withdrawal.at.isoformat()} by {withdrawal.by} "
+            f"({withdrawal.reason}); correct its rows and land that file; or, if it was right, land the same rows as "
+            "another file, such as the table stored as Parquet"
+        )
+
+
+log = logging.getLogger(__name__)
+Outcome = Literal["landed", "already", "quarantined"]
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What became of a batch.
+
+    Args:
+        outcome: Landed; already there, so nothing was done; or quarantined.
+        kind: Rows or labels.
+        digest: sha256 of the file's bytes.
+        rows: Rows it has; 0 when it could not be read.
+        path: The landed file, or the folder in quarantine.
+        faults: Why it was quarantined, or is suspicious though it landed; what was overridden, when it was released.
+        verdict: ok, drifted, suspicious or broken, as it was looked at now; None where it was not.
+        part: Of a piece of a large file: which it is; its faults name rows of that file.
+        notes: What the suite was not asked, as its column is gone.
+    """
+
+    outcome: Outcome
+    kind: Kind
+    digest: str
+    rows: int
+    path: Path
+    faults: tuple[Fault, ...]
+    verdict: Verdict | None
+    part: ChunkPart | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def batch(self) -> str:
+        return batch_id(self.digest)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "outcome": self.outcome,
+            "batch": self.batch,
+            "kind": self.kind,
+            "digest": self.digest,
+            "rows": self.rows,
+            "path": str(self.path),
+            "faults": [fault.as_record() for fault in self.faults],
+            "verdict": self.verdict,
+            "notes": list(self.notes),
+            **({} if self.part is None else self.part.as_record()),
+        }
+
+
+def land_batch(
+    path: Path | Chunk,
+    *,
+    workspace: WorkspacePaths,
+    data: DataParams,
+    now: pd.Timestamp | None,
+    correction: bool,
+    batches: BatchParams | None = None,
+    reading: ReadingParams = PLAIN,
+) -> Landed:
+    """Lands the file at `path` as rows, arrived `now`, or quarantines it.
+
+    Args:
+        path: CSV, gzipped CSV or Parquet; or a piece of a large file, which is at hand.
+        workspace: Where landing zone, quarantine and suite lie.
+        data: What the table is.
+        now: Arrival time, UTC; not before that of the last batch, and after it for a correction. None: by the
+            clock when its turn has come, so that of two that land at once neither is too early.
+        correction: Whether its rows may replace rows with the same keys.
+        batches: How a batch that keeps its contract is looked at; None, and corrections: by the contract alone.
+        reading: How files spell what their cells say.
+
+    Raises:
+        BadInputError: There is no such file, the suite cannot be used, the arrival time goes
+            backwards, or a table without a key is to be corrected.
+    """
+    look = None if correction else batches
+    how = (data, reading)
+    return _land(path, "rows", workspace=workspace, how=how, now=now, correction=correction, batches=look)
+
+
+def land_labels(
+    path: Path | Chunk,
+    *,
+    workspace: WorkspacePaths,
+    data: DataParams,
+    now: pd.Timestamp | None,
+    correction: bool,
+    reading: ReadingParams = PLAIN,
+) -> Landed:
+    """The same for labels of rows that landed before. A correction may replace labels that are known."""
+    how = (data, reading)
+    return _land(path, "labels", workspace=workspace, how=how, now=now, correction=correction, batches=None)
+
+
+def quarantine_list(workspace: WorkspacePaths) -> list[QuarantinedBatch]:
+    """Every batch that was ever set aside, with its state, in order of arrival."""
+    return Quarantine(workspace.quarantine).entries()
+
+
+def quarantine_show(workspace: WorkspacePaths, name: str) -> QuarantinedBatch:
+    """The entry whose batch begins with `name`."""
+    return Quarantine(workspace.quarantine).get(name)
+
+
+def release_quarantined(
+    name: str,
+    *,
+    workspace: WorkspacePaths,
+    data: DataParams,
+    now: pd.Timestamp,
+    by: str,
+    reason: str,
+    reading: ReadingParams = PLAIN,
+    arrived: pd.Timestamp | None = None,
+) -> Landed:
+    """Lands a quarantined batch in spite of its bounds, whatever has landed since.
+
+    It is released `now`, and arrived at `arrived`, UTC; None: when it first came.
+
+    Raises:
+        RefusedError: It has faults that no reason cures, or was dropped.
+        BadInputError: No such batch, or nobody or no reason is named.
+    """
+    require_who_and_why(by=by, reason=reason)
+    landing, quarantine = Landing(workspace.landing), Quarantine(workspace.quarantine)
+    with landing.locked():
+        entry = quarantine.get(name)
+        before = landing.find(entry.digest)
+        if before is not None:
+            refuse_withdrawn(before, landing.withdrawals().get(before.batch))
+            _close_landed(quarantine, entry, before.released, by=by, now=now)
+            return Landed("already", before.kind, before.digest, before.rows, before.path, (), None)
+        content = quarantine.content(entry)
+        if entry.state != "held" or content is None:
+            raise RefusedError(f"batch {entry.batch} was {entry.state} ({entry.reason}); ingest {entry.file} again")
+        refuse_changes(landing, data)
+        at = arrival(landing, arrived, correction=entry.correction, came=entry.arrived)
+        frame, faults = examine(
+            content, entry.kind, landing=landing, how=(data, reading), now=at, correction=entry.correction
+        )
+        stubborn = [fault for fault in faults if not fault.releasable]
+        if stubborn or frame is None:
+            listed = "; ".join(f"{fault}: {fault.cure}" for fault in stubborn)
+            raise RefusedError(f"batch {entry.batch} cannot be released: {listed}")
+        what = (entry.kind, data, entry.of)
+        path = _write(landing, what, frame, entry.digest, now=at, correction=entry.correction, released=reason)
+        _close_landed(quarantine, entry, reason, by=by, now=now)
+    log.info("batch released", extra={"batch": entry.batch, "by": by, "reason": reason})
+    return Landed("landed", entry.kind, entry.digest, len(frame), path, entry.faults, None)
+
+
+def drop_quarantined(
+    name: str, *, workspace: WorkspacePaths, now: pd.Timestamp, by: str, reason: str
+) -> QuarantinedBatch:
+    """Removes the bytes of a quarantined batch and keeps its report.
+
+    Raises:
+        RefusedError: It was released or has landed.
+        BadInputError: No such batch, or nobody or no reason is named.
+    """
+    require_who_and_why(by=by, reason=reason)
+    quarantine = Quarantine(workspace.quarantine)
+    with Landing(workspace.landing).locked():
+        entry = quarantine.get(name)
+        if entry.state in ("released", "landed"):
+            raise RefusedError(
+                f"batch {entry.batch} was {entry.state}; correct its rows: retrim ingest FILE --correction"
+            )
+        entry = quarantine.close(entry, state="dropped", by=by, reason=reason, now=now)
+    log.info("batch dropped", extra={"batch": entry.batch, "by": by, "reason": reason})
+    return entry
+
+
+def _land(
+    path: Path | Chunk,
+    kind: Kind,
+    *,
+    workspace: WorkspacePaths,
+    how: tuple[DataParams, ReadingParams],
+    now: pd.Timestamp | None,
+    correction: bool,
+    batches: BatchParams | None,
+) -> Landed:
+    data = how[0]
+    if correction and not data.key and kind == "rows":
+        raise BadInputError("rows without a key cannot be corrected; name key columns in params.yaml (data.key)")
+    suite = read_suite(workspace.root / data.suite)
+    landing, quarantine = Landing(workspace.landing), Quarantine(workspace.quarantine)
+    content, name, of = (
+        (path.content, path.name, path.part.of) if isinstance(path, Chunk) else (read_bytes(path), name_of(path), "")
+    )
+    digest = hashlib.sha256(content).hexdigest()
+    with landing.locked():
+        entry = quarantine.find(digest)
+        before = landing.find(digest)
+        if before is not None:
+            refuse_withdrawn(before, landing.withdrawals().get(before.batch))
+            if entry is not None:
+                _close_landed(quarantine, entry, before.released, by="", now=now or clock())
+            return Landed("already", before.kind, digest, before.rows, before.path, (), None)
+        came = None  # what waits in quarantine, and is offered again, came before
+        if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
+            came = entry.arrived
+        refuse_changes(landing, data)
+        begun = arrival(landing, now, correction=correction, came=came)
+        made = begun if isinstance(path, Path) else begun - path.part.after * APART  # rows of a file follow one another
+        frame, faults = examine(content, kind, landing=landing, how=how, now=made, correction=correction)
+        notes: tuple[str, ...] = ()
+        if frame is not None and all(fault.releasable for fault in faults):
+            fitted = fit_suite(suite, data.suite, columns=frame.columns, **landed_columns(landing, data))
+            notes = fitted.notes if kind == "rows" else ()
+            faults += validate(frame, fitted.suite if kind == "rows" else for_columns(fitted.suite, frame.columns))
+        verdict: Verdict | None = "broken" if frame is None or faults else None
+        if frame is not None and not faults and batches is not None and batches.look:
+            by_when = now or clock()
+            against: dict[str, Any] = {"data": data, "params": batches, "reading": how[1]}
+            verdict, faults = look_at_batch(frame, landing=landing, now=by_when, of=of, **against)
+        rows = 0 if frame is None else len(frame)
+        closed = now or clock()
+        now = arrival(landing, now, correction=correction, came=came)  # late: a check just now has not seen it
+        if frame is None or (faults and verdict == "broken"):
+            entry = QuarantinedBatch(
+                digest, kind, correction, name, of, len(content), came or now, faults, "held", "", "", None
+            )
+            folder = quarantine.put(entry, content)
+            log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
+            return Landed("quarantined", kind, digest, rows, folder, faults, verdict, notes=notes)
+        why = "; ".join(f"{fault}; {fault.cure}" for fault in faults) if verdict == "suspicious" else ""
+        marks: dict[str, Any] = {"correction": correction, "released": "", "suspicious": why}
+        landed = _write(landing, (kind, data, of), frame, digest, now=now, **marks)
+        if entry is not None:
+            _close_landed(quarantine, entry, "", by="", now=closed)
+    log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
+    return Landed("landed", kind, digest, rows, landed, faults, verdict, notes=notes)
+
+
+def _write(
+    landing: Landing,
+    what: tuple[Kind, DataParams, str],
+    frame: pd.DataFrame,
+    digest: str,
+    *,
+    now: pd.Timestamp,
+    correction: bool,
+    released: str,
+    suspicious: str = "",
+) -> Path:
+    kind, data, of = what
+    facts: dict[str, Any] = {"arrived": now, "correction": correction, "released": released, "of": of, "data": data}
+    if kind == "labels":
+        # A source that does not say when a label was known learned it when it sent it.
+        known = frame[LABEL_TIME].fillna(now)
+        labels = frame.assign(**{LABEL_TIME: known})
+        return landing.land_labels(labels, digest=digest, **facts)
+    # In order of event, so that whoever reads a span of time reads few parts of the file.
+    if not frame[data.time].is_monotonic_increasing:
+        frame = frame.sort_values(data.time, kind="stable", ignore_index=True)
+    return landing.land_rows(frame, digest=digest, suspicious=suspicious, **facts)
+
+
+def _close_landed(
+    quarantine: Quarantine, entry: QuarantinedBatch, released: str, *, by: str, now: pd.Timestamp
+) -> None:
+    """Ends an entry whose bytes have landed: released with that reason, or else accepted when they came again."""
+    state: State = "released" if released else "landed"
+    quarantine.close(
+        entry, state=state, by=by if released else "", reason=released or "accepted when it was ingested again", now=now
+    )

@@ -1,0 +1,87 @@
+"""A batch that was due and has not landed."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters.landing_zone import Landing, Quarantine
+from retrim.lineage.workspace import Workspace, record_alert
+from retrim.paths import WorkspacePaths
+from retrim.table.data import DataParams
+
+RECENT, OFTEN = 3, 2
+"""Newest gaps between batches that are looked at, and how many of them show another rhythm than the declared one."""
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """A batch that was due and has not landed.
+
+    Args:
+        last: Arrival of the newest regular batch.
+        due: When the next one was due.
+        late: How late it is now.
+        quarantined: Regular batches that came after the newest and lie in quarantine.
+    """
+
+    last: pd.Timestamp
+    due: pd.Timestamp
+    late: pd.Timedelta
+    quarantined: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """What there is to say of it, with what to type."""
+        due = f"a batch was due on {self.due:%Y-%m-%d %H:%M}"
+        if not self.quarantined:
+            return f"{due} and has not come"
+        return f"{due}; what came is in quarantine: retrim quarantine show {self.quarantined[0]}"
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "last": self.last.isoformat(),
+            "due": self.due.isoformat(),
+            "late": str(self.late),
+            "quarantined": list(self.quarantined),
+            "text": self.text,
+        }
+
+
+def overdue(*, workspace: WorkspacePaths, data: DataParams, now: pd.Timestamp) -> Overdue | None:
+    """The batch that is due and has not landed; None while nothing is late or nothing has ever landed.
+
+    The next batch is due `batch_every` after the newest one arrived and late after
+    `batch_grace` more; or, where files have come in a longer rhythm, when they used to.
+    Corrections, labels and what lies in quarantine do not count.
+    """
+    regular = [
+        file.arrived for file in Landing(workspace.landing).batches() if file.kind == "rows" and not file.correction
+    ]
+    if not regular:
+        return None
+    every, grace = pd.Timedelta(data.batch_every), pd.Timedelta(data.batch_grace)
+    last = max(regular)
+    due = last + _usual_gap(sorted(regular), every, grace)
+    if now <= due + grace:
+        return None
+    aside = [
+        entry.batch
+        for entry in Quarantine(workspace.quarantine).entries()
+        if (entry.state, entry.kind, entry.correction) == ("held", "rows", False) and last < entry.arrived <= now
+    ]
+    return Overdue(last, due, now - due, tuple(aside))
+
+
+def _usual_gap(arrived: list[pd.Timestamp], every: pd.Timedelta, grace: pd.Timedelta) -> pd.Timedelta:
+    """The span between batches as they come: the declared one, or the longest of late where that was longer, twice."""
+    gaps = [after - before for before, after in pairwise(arrived[-RECENT - 1 :])]
+    return max(gaps) if sum(gap > every + grace for gap in gaps) >= OFTEN else every
+
+
+def tell_overdue(workspace: Workspace, *, now: pd.Timestamp) -> None:
+    """An alert for a batch that is due and has not landed, once."""
+    late = overdue(workspace=workspace.paths, data=workspace.params.data, now=now)
+    if late is not None:
+        record_alert(workspace, "batch quarantined" if late.quarantined else "batch overdue", late.text, now=now)

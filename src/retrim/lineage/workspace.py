@@ -1,0 +1,201 @@
+"""The workspace a use case works in: paths, settings, and the adapters at their addresses.
+
+Alerts: what a person has to know, told once, kept in the store and in the log.
+
+Progress as log records, so that a terminal can draw what a flow does without the flow knowing of it.
+
+Decisions that a person takes: to retrain now, whatever the rules say.
+
+A clone of the workspace under its own `var/`: branch, tags, data and DVC remote here stay untouched.
+"""
+
+import logging
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from retrim.adapters import dvc, git
+from retrim.adapters.database import iso
+from retrim.adapters.landing_zone import Landing
+from retrim.adapters.signing import Keys
+from retrim.adapters.store import PredictionLog, Store
+from retrim.errors import BadInputError, RefusedError
+from retrim.files import make_private_folder
+from retrim.paths import WorkspacePaths
+from retrim.settings import Env, Params, load_params
+
+if TYPE_CHECKING:
+    from retrim.adapters.mlflow_registry import ModelRegistry
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace with its settings; adapters are opened when first asked for."""
+
+    paths: WorkspacePaths
+    params: Params
+    env: Env
+
+    @property
+    def model(self) -> str:
+        return self.params.data.model
+
+    @cached_property
+    def store(self) -> Store:
+        make_private_folder(self.paths.var)
+        return Store(self.env.store_url or f"sqlite:///{self.paths.var / 'retrim.db'}")
+
+    @cached_property
+    def predictions(self) -> PredictionLog:
+        return PredictionLog(self.store)
+
+    @cached_property
+    def landing(self) -> Landing:
+        return Landing(self.paths.landing)
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(self.paths.keys)
+
+    @property
+    def mlflow_url(self) -> str:
+        return self.env.mlflow_url or f"sqlite:///{self.paths.var / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> str:
+        return self.env.mlflow_artifacts or str(self.paths.var / "mlflow")
+
+    @cached_property
+    def registry(self) -> "ModelRegistry":
+        from retrim.adapters.mlflow_registry import ModelRegistry
+
+        make_private_folder(self.paths.var)
+        return ModelRegistry(self.mlflow_url, self.mlflow_artifacts, self.model)
+
+
+def open_workspace(start: Path) -> Workspace:
+    """The workspace that holds `start`; its `var/` is closed to others, whoever made it."""
+    workspace = WorkspacePaths.find(start)
+    make_private_folder(workspace.var)
+    return Workspace(workspace, load_params(workspace.params), Env())
+
+
+ALERTS_LOGGER = logging.getLogger("retrim.alerts")
+
+
+def record_alert(workspace: Workspace, kind: str, text: str, *, now: pd.Timestamp) -> bool:
+    """Tells once; False if the same was told before."""
+    identity = sha256(f"{workspace.model}\0{kind}\0{text}".encode()).hexdigest()[:16]
+    row = {"id": identity, "model": workspace.model, "kind": kind, "at": iso(now), "text": text}
+    fresh = workspace.store.add_alert(row)
+    if fresh:
+        ALERTS_LOGGER.warning("%s: %s", kind, text)
+    return fresh
+
+
+def tell_suspicious(workspace: Workspace, *, now: pd.Timestamp) -> None:
+    """An alert for every suspicious batch that stands, once: so none is lost to a kill right after it landed."""
+    for batch in workspace.landing.standing():
+        if batch.suspicious:
+            record_alert(workspace, "suspicious batch", f"{batch.batch} landed; {batch.suspicious}", now=now)
+
+
+PROGRESS_LOGGER = logging.getLogger("retrim.progress")
+TRIAL = re.compile(r"trial (\d+) of (\d+): loss (\S+)")
+TRIAL_LOG = re.compile(r"trial log (\S+)")
+
+
+@dataclass(frozen=True)
+class ProgressStep:
+    """One sign of progress: what is going on, and how far it is (0 of 0 where nobody knows)."""
+
+    what: str
+    done: int
+    total: int
+
+
+def report_progress(what: str, done: int = 0, total: int = 0) -> None:
+    """Tells whoever listens to the logger `retrim.progress`."""
+    PROGRESS_LOGGER.info("%s %d/%d", what, done, total, extra={"step": ProgressStep(what, done, total)})
+
+
+def stage_teller(stage: str, place: int, total: int) -> Callable[[str], None]:
+    """Turns what a stage prints into progress: stages by their place, a search by its trials."""
+    report_progress(stage, place, total)
+
+    def say(line: str) -> None:
+        PROGRESS_LOGGER.debug("%s: %s", stage, line)
+        if found := TRIAL.search(line):
+            report_progress(f"{stage}: loss {found[3]}", int(found[1]), int(found[2]))
+
+    return say
+
+
+PERSON, SETTLEMENT, REFIT = "person", "settlement", "refit"  # sources of decisions beside the checks
+
+
+def decision_of(workspace: Workspace, as_of: pd.Timestamp) -> str:
+    """The id of a person's decision to retrain as of a date."""
+    return f"{workspace.model}-{as_of:%Y%m%dT%H%M%SZ}-person"
+
+
+def require_who_and_why(*, by: str, reason: str | None) -> None:
+    """Checks that a move names who makes it and why, None where it needs no reason: both are kept with it.
+
+    Raises:
+        BadInputError: One of them is blank.
+    """
+    if not by.strip() or (reason is not None and not reason.strip()):
+        raise BadInputError("who does it and why is kept; say in a few words why: --reason TEXT, and who: --by NAME")
+
+
+def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: str, now: pd.Timestamp) -> str:
+    """Records a person's decision to retrain as of a date, and gives its id.
+
+    Raises:
+        BadInputError: Nobody or no reason is named.
+        RefusedError: A run is going on, or a person has decided the same for the same moment already.
+    """
+    require_who_and_why(by=by, reason=reason)
+    identity = decision_of(workspace, as_of)
+    going = workspace.store.runs(workspace.model, state="running")
+    if going:
+        raise RefusedError(f"run {going[0].id} is going on (process {going[0].pid}); wait for it: one at a time")
+    row = {
+        "id": identity,
+        "model": workspace.model,
+        "source": PERSON,
+        "as_of": iso(as_of),
+        "at": iso(now),
+        "outcome": "retrain",
+        "actor": by,
+        "reason": reason,
+        "record": {"as_of": iso(as_of)},
+    }
+    run = workspace.store.run(f"run-{identity}")
+    if not workspace.store.add_decision(row) and run is not None and run.state not in ("crashed", "failed", "unpushed"):
+        raise RefusedError(f"a run as of {iso(as_of)} was asked for before and ended {run.state}; take another date")
+    return identity
+
+
+def clone(workspace: Workspace, folder: Path) -> None:
+    """Clones the workspace, uncommitted edits included, into `folder`; what lay there is removed.
+
+    Raises:
+        RefusedError: The workspace holds a file that a tag must not publish.
+    """
+    taken = git.snapshot(workspace.paths.root, max_file_mb=workspace.params.room.max_file_mb)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    git.git(folder, "init", "-q", "-b", "empty")
+    git.git(workspace.paths.root, "push", "-q", str(folder), f"{taken.commit}:refs/heads/main")
+    git.git(folder, "checkout", "-q", "main")
+    dvc.without_remote(folder)  # what is made in there is nobody's to fetch

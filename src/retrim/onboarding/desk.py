@@ -1,0 +1,740 @@
+"""Times spread over columns of a table: put together, and what becomes of their parts.
+
+What is being worked on while a table is looked at: the raw columns, what each is to be, and what was noticed.
+
+Types every column by what is declared, exactly as landing will, and finds the rows that can land.
+
+By when an answer is due, where nobody said so: a column that tells it is looked for, and taken or proposed.
+
+Which column is the target, and which says when: asked where it is unsure.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from retrim.errors import BadInputError, RefusedError, UnknownNameError
+from retrim.landing.ingest import clock
+from retrim.profile.columns_of_raw import (
+    Aim,
+    ColumnPlan,
+    NumberSpelling,
+    Task,
+    aim_of,
+    number_pattern,
+    plain_numbers,
+    plan_columns,
+    spelling_notes,
+    spelling_of,
+)
+from retrim.profile.dates import (
+    DateSpelling,
+    DueColumn,
+    clocks_beside,
+    due_of,
+    free_name,
+    is_called_due,
+    likeliest,
+    spread_times,
+    surest,
+)
+from retrim.profile.leaks import DUPLICATES
+from retrim.profile.raw_column import RawColumn
+from retrim.profile.rhythm import daylight_saving
+from retrim.profile.table import TableNote
+from retrim.reading.cells import put_together, typed
+from retrim.reading.raw import RawTable, look_of
+from retrim.stats.metrics import require
+from retrim.stats.plugins import check_above_zero, check_span
+from retrim.table.data import LABEL_TIME, ColumnType, Role, later_hours
+from retrim.table.fault import Fault
+from retrim.table.reading import PLAIN, ReadingParams, TimePart
+from retrim.training.estimators import MODELS
+
+YEARS = (1800, 2200)
+
+
+def times_in_parts(
+    columns: pa.Table, spelling: NumberSpelling, taken: frozenset[str]
+) -> dict[str, tuple[dict[TimePart, str], pa.ChunkedArray]]:
+    """The times that are spread over columns, each with the columns of its parts and its text, as landing makes it.
+
+    Args:
+        columns: The raw table.
+        spelling: How it spells numbers.
+        taken: Columns that are no part of a time, such as the target.
+    """
+    found = {}
+    for name, parts in spread_times(one for one in columns.column_names if one not in taken).items():
+        reading = PLAIN.model_copy(
+            update={
+                "decimal": spelling.decimal,
+                "thousands": spelling.thousands,
+                "missing": spelling.missing,
+                "parts": {name: parts},
+            }
+        )
+        cells, faults = put_together(columns, name, reading)
+        times, wrong = typed(cells, name, "time", reading)
+        if not faults and not wrong and times.min() < times.max() and times.dt.year.dropna().between(*YEARS).all():
+            found[name] = (parts, cells)
+    return found
+
+
+def clocks_of_days(
+    columns: pa.Table, plans: Mapping[str, ColumnPlan], missing: tuple[str, ...], taken: frozenset[str]
+) -> dict[str, tuple[dict[TimePart, str], pa.ChunkedArray]]:
+    """Times whose day stands in one column and whose hour or clock in another, as `times_in_parts` gives them.
+
+    Args:
+        columns: The raw table.
+        plans: What each column is to be.
+        missing: Words for a missing cell.
+        taken: Columns that are no part of a time.
+    """
+    found: dict[str, tuple[dict[TimePart, str], pa.ChunkedArray]] = {}
+    others = [name for name in columns.column_names if name not in taken and plans[name].type != "number"]
+    for plan in [plan for plan in plans.values() if plan.type == "time" and not plan.skip and plan.name not in taken]:
+        whose, clocks = clocks_beside(plan.name, others)
+        formats = plan.dates.formats if plan.dates else ()
+        for beside in clocks:
+            name = free_name(whose, [*columns.column_names, *found])
+            parts: dict[TimePart, str] = {"date": plan.name, "clock": beside}
+            spelt = {"missing": missing, "parts": {name: parts}, "dates": {plan.name: formats} if formats else {}}
+            cells, faults = put_together(columns, name, PLAIN.model_copy(update=spelt))
+            times, wrong = typed(cells, name, "time", PLAIN)
+            day = times.dt.floor("D")
+            if not faults and not wrong and (times != day).any() and times.nunique() > day.nunique():
+                found[name] = (parts, cells)
+                break
+    return found
+
+
+def plan_of(name: str, cells: pa.ChunkedArray) -> tuple[RawColumn, ColumnPlan]:
+    """A time that was put together, as any other column of times."""
+    look = look_of(name, cells)
+    unique = look.filled == look.rows == look.distinct
+    dates = DateSpelling((), (), naive=True, unsure="")
+    return look, ColumnPlan(name, "time", "forbidden", skip=False, dates=dates, unix="", unique=unique, personal="")
+
+
+def declared_parts(
+    plans: dict[str, ColumnPlan],
+    parts: Mapping[str, dict[TimePart, str]],
+    keep: tuple[str, ...],
+    *,
+    label_time: str | None = None,
+) -> tuple[dict[str, dict[TimePart, str]], list[TableNote]]:
+    """The times that are put together: event, due and label time. Plans of the others go.
+
+    Parts of the event time are no features, unless they were asked for; those of the label time are never kept.
+
+    Args:
+        plans: What each column is to be; changed.
+        parts: By the time that was put together, the columns of its parts.
+        keep: Columns that were asked for.
+        label_time: The column of label times.
+    """
+    used = {
+        name: each
+        for name, each in parts.items()
+        if name in plans and (plans[name].role in ("time", "due") or name == label_time)
+    }
+    notes = []
+    for name in [name for name in parts if name not in used]:
+        plans.pop(name, None)
+        seen = f"{', '.join(parts[name].values())} could be put together to a time"
+        notes.append(
+            TableNote(
+                "parts",
+                name,
+                seen,
+                f"not done; to use it: --event-time {name!r}, --label-due {name!r} or --label-time {name!r}",
+            )
+        )
+    for name, each in used.items():
+        seen = f"put together from {', '.join(each.values())}"
+        done = f"called {name!r}" if name == label_time else f"declared, reading.parts; called {name!r}"
+        if name == label_time:
+            for part in each.values():
+                plans[part] = replace(plans[part], skip=True, role="forbidden")
+            done += "; its parts are known as late as the answer, and never kept"
+        if plans[name].role == "time":
+            gone = [part for part in each.values() if part not in keep]
+            for part in gone:
+                plans[part] = replace(plans[part], skip=True, role="forbidden")
+            done += f"; {', '.join(gone)} are no features of their own (--keep)" if gone else ""
+        notes.append(TableNote("parts", name, seen, done))
+    return used, notes
+
+
+ARRIVAL = "arrived at"
+"""The column that is made where a table has no event time."""
+Ask = Callable[[str, str, Sequence[str]], str]
+"""Asks a person: what is asked, the proposal, the choices (empty: any text); gives the answer."""
+
+
+@dataclass(frozen=True)
+class InitRequest:
+    """What the person said."""
+
+    target: str
+    model: str
+    event_time: str | None = None
+    order: str | None = None
+    label_time: str | None = None
+    label_due: str | None = None
+    horizon: str | None = None
+    every: str | None = None
+    entity: str | None = None
+    task: Task | None = None
+    positive: str | None = None
+    loss: str | None = None
+    forbid: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    allow_leak: tuple[str, ...] = ()
+    reason: str = ""
+    ahead: str | None = None
+    known_ahead: tuple[str, ...] = ()
+
+
+@dataclass
+class TablePlan:
+    """What is being worked on: plans and notes change as more becomes known."""
+
+    raw: RawTable
+    wishes: InitRequest
+    ask: Ask
+    looks: dict[str, RawColumn]
+    plans: dict[str, ColumnPlan]
+    spelling: NumberSpelling
+    notes: list[TableNote]
+    zone: str = "UTC"
+    values: dict[str, pd.Series] = field(default_factory=dict)
+    parts: dict[str, dict[TimePart, str]] = field(default_factory=dict)  # of times that are spread over columns
+    together: dict[str, pa.ChunkedArray] = field(default_factory=dict)  # those times as text
+    series: tuple[str, ...] = ()  # columns that tell several series apart: with the time they name a row
+    in_order: bool = True  # False: only the order of the file is known, and series lie one after another in it
+
+    def cells(self, name: str) -> pa.ChunkedArray:
+        """A raw column, or a time that was put together from several."""
+        return self.together[name] if name in self.together else self.raw.columns.column(name)
+
+
+def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
+    looks = raw.looks()
+    spelling = spelling_of(looks)
+    plans, notes = plan_columns(looks, spelling)
+    notes += spelling_notes(looks, plans, spelling)
+    if raw.separator != ",":
+        notes.insert(
+            0,
+            TableNote(
+                "separator",
+                "",
+                f"cells are separated by {raw.separator!r}",
+                f"declared, reading.separator: {raw.separator!r}",
+            ),
+        )
+    if raw.encoding != "utf-8":
+        notes.insert(
+            0, TableNote("encoding", "", f"text is in {raw.encoding}", f"declared, reading.encoding: {raw.encoding}")
+        )
+    if raw.ragged:
+        notes.insert(
+            0,
+            TableNote(
+                "ragged",
+                "",
+                f"{raw.ragged} lines have too many or too few cells",
+                "left out here; landing sets a file with such lines aside",
+                "warn",
+            ),
+        )
+    desk = TablePlan(
+        raw, wishes, ask, {look.name: look for look in looks}, {plan.name: plan for plan in plans}, spelling, notes
+    )
+    taken = frozenset(name for name in (wishes.target, wishes.label_time) if name)
+    found = times_in_parts(raw.columns, spelling, taken)
+    found |= clocks_of_days(raw.columns, desk.plans, spelling.missing, taken - {wishes.label_time})
+    for name, (parts, cells) in found.items():
+        desk.parts[name], desk.together[name] = parts, cells
+        desk.looks[name], desk.plans[name] = plan_of(name, cells)
+    return desk
+
+
+def check_columns(desk: TablePlan) -> None:
+    wishes = desk.wishes
+    named = [wishes.target, wishes.event_time, wishes.order, wishes.label_time, wishes.label_due, wishes.entity]
+    allowed = [name for name in wishes.allow_leak if name != DUPLICATES]
+    for name in [*named, *wishes.forbid, *wishes.keep, *allowed]:
+        if name is not None and name not in desk.plans:
+            raise UnknownNameError("column", name, desk.plans)
+    _check_times(wishes)
+    if wishes.allow_leak and not wishes.reason.strip():
+        raise BadInputError("a leak is allowed for a reason; say it: --reason TEXT")
+    if wishes.target == LABEL_TIME:
+        raise BadInputError(f"the target is called {LABEL_TIME!r}, as the times in files of labels are; rename it")
+    for name in desk.plans:
+        if name in named and (not name.strip() or name.startswith("_")):
+            raise BadInputError(
+                f"column {name!r} has no name, or begins with '_', which is kept for retrim's own; rename it"
+            )
+        if name == ARRIVAL and not wishes.event_time:
+            raise BadInputError(
+                f"column {name!r} is called as the column that retrim makes where no event time is "
+                "named; rename it, or name it: --event-time"
+            )
+    for name in wishes.forbid:
+        desk.plans[name] = replace(desk.plans[name], role="forbidden", type=desk.plans[name].type)
+    for name in wishes.keep:
+        if desk.plans[name].skip and desk.looks[name].stored != "other":
+            role: Role = "forbidden" if desk.plans[name].type == "time" else "feature"
+            desk.plans[name] = replace(desk.plans[name], skip=False, role=role)
+            desk.notes.append(TableNote("personal", name, "was asked to be kept", "declared as a feature"))
+
+
+def _check_times(wishes: InitRequest) -> None:
+    """Each time is said once, and by a column of its own."""
+    if wishes.label_due and wishes.horizon:
+        raise BadInputError("give the label's due time once: --label-due or --horizon")
+    if wishes.event_time and wishes.order:
+        raise BadInputError("give the order of rows once: --event-time, or --order where no column is a time")
+    times = [name for name in (wishes.event_time, wishes.order, wishes.label_time, wishes.label_due) if name]
+    if len(set(times)) != len(times) or wishes.target in times:
+        raise BadInputError(f"one column has two roles among {', '.join([wishes.target, *times])}; name each once")
+    for option, span in (("--horizon", wishes.horizon), ("--every", wishes.every)):
+        if span is not None:
+            checked_span(option, span, above_zero=option == "--every")
+
+
+def checked_span(option: str, span: str, *, above_zero: bool) -> str:
+    """A span that a person gave.
+
+    Raises:
+        BadInputError: It is none.
+    """
+    try:
+        return check_above_zero(check_span(span)) if above_zero else check_span(span)
+    except ValueError as error:
+        raise BadInputError(f"{option}: {error}") from error
+
+
+TIMES_AHEAD = "1h"
+"""The setting data.times_ahead of a workspace that init writes."""
+
+ZONES = (
+    "Europe/Berlin", "Europe/London", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
+    "Europe/Helsinki", "America/Sao_Paulo", "Australia/Sydney", "Pacific/Auckland",
+)  # fmt: skip
+"""Zones whose clock changes are looked for; one of each rule and offset that is common."""
+
+
+def reading_of(desk: TablePlan, time: str) -> ReadingParams:
+    plans = desk.plans.values()
+    padded = any(note.about == "padded" and "reading.trim" in note.done for note in desk.notes)
+    return ReadingParams(
+        encoding=desk.raw.encoding if desk.raw.encoding != "utf-16" else "utf-16",
+        separator=desk.raw.separator,
+        decimal=desk.spelling.decimal,
+        thousands=desk.spelling.thousands,
+        signs={
+            plan.name: desk.spelling.own[plan.name]
+            for plan in plans
+            if plan.name in desk.spelling.own and not plan.skip and plan.type in ("number", "integer")
+        },
+        missing=desk.spelling.missing,
+        trim=padded,
+        dates={
+            spelt_as(desk, plan.name): plan.dates.formats
+            for plan in plans
+            if plan.type == "time"
+            and (not plan.skip or plan.name in parts_of(desk))
+            and plan.dates
+            and plan.dates.formats
+        },
+        parts=_declared(desk),
+        zone=desk.zone,
+        repeated={},
+        skip=tuple(
+            plan.name
+            for plan in plans
+            if (plan.skip and plan.name not in parts_of(desk))
+            or (plan.name == desk.wishes.label_time and plan.name not in desk.parts)
+        ),
+        arrival=ARRIVAL if time == ARRIVAL else None,
+        order=desk.wishes.order,
+        calendar={},
+    )
+
+
+def parts_of(desk: TablePlan) -> set[str]:
+    """Columns that a file has to have as parts of a time, kept or not."""
+    return {part for parts in _declared(desk).values() for part in parts.values()}
+
+
+def _declared(desk: TablePlan) -> dict[str, dict[TimePart, str]]:
+    """Times that landing puts together: a label time is none of them, as no file of rows has it."""
+    times = {name: each for name, each in desk.parts.items() if name in desk.plans}
+    return {name: each for name, each in times.items() if name != desk.wishes.label_time}
+
+
+def spelt_as(desk: TablePlan, name: str) -> str:
+    """The name under which `reading.dates` has a column: in files of labels, label times are called so."""
+    return LABEL_TIME if name == desk.wishes.label_time else name
+
+
+def settle_types(desk: TablePlan, reading: ReadingParams, aim: Aim, time: str) -> None:
+    """Types every column by what is declared, exactly as landing will; one that does not fit becomes a category."""
+    for name in list(desk.plans):
+        plan = desk.plans[name]
+        if plan.skip:
+            continue
+        column = desk.cells(name)
+        values, faults = typed(column, spelt_as(desk, name), plan.type, reading)
+        if faults:
+            desk.plans[name] = plan = _other_type(desk, plan, faults[0], time)
+            if plan.skip:
+                continue
+            values, faults = typed(column, spelt_as(desk, name), plan.type, reading)
+        desk.values[name] = values
+    if time in desk.values and desk.zone == "UTC":
+        plan = desk.plans[time]
+        zoned = plan.dates is not None and not plan.dates.naive
+        if not zoned and desk.looks[time].stored in ("text", "time"):
+            zone = daylight_saving(desk.values[time].dropna(), ZONES)
+            if zone:
+                _place_in(desk, zone, reading)
+
+
+def _place_in(desk: TablePlan, zone: str, reading: ReadingParams) -> None:
+    desk.notes.append(
+        TableNote(
+            "daylight saving",
+            "",
+            f"an hour is missing in spring or doubled in autumn, as clocks in {zone} have it (and in "
+            "zones that change as it does)",
+            f"declared, reading.zone: {zone}; of an hour that comes twice the order of rows tells which is which",
+            "warn",
+        )
+    )
+    desk.zone = desk.ask("in which zone are these times?", zone, ())
+    placed = ReadingParams.model_validate({**reading.model_dump(), "zone": desk.zone})
+    for name, plan in desk.plans.items():
+        if plan.type != "time" or plan.skip:
+            continue
+        cells, spelt = desk.cells(name), spelt_as(desk, name)
+        earlier = typed(cells, spelt, "time", placed)[0]
+        later = typed(cells, spelt, "time", placed, later=True)[0]
+        series = desk.values.get(desk.wishes.entity or "", pd.Series("", index=earlier.index))
+        is_later, _ = later_hours(earlier, later, pd.factorize(series)[0], names_rows=False)
+        desk.values[name] = earlier.mask(is_later, later)
+
+
+def _other_type(desk: TablePlan, plan: ColumnPlan, fault: Fault, time: str) -> ColumnPlan:
+    said = f"{fault.count} cells are not what the others are ({fault})"
+    if plan.role in ("target", "time", "due"):
+        raise BadInputError(f"{said}; correct them in the file")
+    look = desk.looks[plan.name]
+    if plan.type != "category" and look.stored == "text":
+        desk.notes.append(TableNote("mixed", plan.name, said, "a category", "warn"))
+        return replace(plan, type="category", role="forbidden" if look.distinct > 50 else plan.role, dates=None)
+    desk.notes.append(TableNote("mixed", plan.name, said, "left out", "warn"))
+    return replace(plan, skip=True, role="forbidden")
+
+
+def rows_to_land(desk: TablePlan, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series]:
+    """Places of the rows that can land, and their targets."""
+    keep = np.ones(desk.raw.rows, dtype=bool)
+    for name in [one for one in (time, desk.wishes.label_due, desk.wishes.order) if one in desk.values]:
+        blank = desk.values[name].isna().to_numpy()
+        if blank.any():
+            desk.notes.append(
+                TableNote(
+                    "missing",
+                    name,
+                    f"{int(blank.sum())} rows have no such {'number' if name == desk.wishes.order else 'time'}",
+                    "left out: landing takes none of them",
+                    "warn",
+                )
+            )
+            keep &= ~blank
+    keep &= ~_misplaced(desk, time)
+    if not keep.any():
+        raise RefusedError(f"no row has a {time!r}; name another column: --event-time")
+    target = desk.values[desk.wishes.target][keep]
+    if target.isna().all():
+        raise RefusedError(f"no row has a {desk.wishes.target!r}; a model needs rows whose answer is known")
+    return np.flatnonzero(keep), target
+
+
+def _misplaced(desk: TablePlan, time: str) -> np.ndarray:
+    """Rows with a time later than now, or due before their event: no batch with one of them lands, shape (n,)."""
+    none = np.zeros(desk.raw.rows, dtype=bool)
+    if time not in desk.values:
+        return none
+    latest = clock() + pd.Timedelta(TIMES_AHEAD)
+    found, event, due = none, desk.values[time], desk.values.get(desk.wishes.label_due or "")
+    looks = [(time, event > latest, "later than now; data.times_ahead, if rows are known before their event")]
+    if desk.wishes.label_time in desk.values:
+        late = desk.values[desk.wishes.label_time] > latest
+        looks.append((desk.wishes.label_time, late, "later than now"))
+    if due is not None:
+        looks.append((str(desk.wishes.label_due), due < event, "before the row's event"))
+    for name, bad, what in looks:
+        if bad.any():
+            seen = f"{int(bad.sum())} rows have a time {what}"
+            desk.notes.append(TableNote("misplaced", name, seen, "left out: landing takes none of them", "warn"))
+            found = found | bad.to_numpy()
+    return found
+
+
+MUST = "it has to be known at the event, as files to come have to bring it"
+
+
+def look_for_due(desk: TablePlan, time: str) -> None:
+    """Takes the likeliest column as the due time where the answers say so, and proposes it where its name does.
+
+    Args:
+        desk: With the target and the event time chosen; `wishes.label_due` and the notes are changed.
+        time: The column of the event time.
+    """
+    wishes = desk.wishes
+    if wishes.label_due or wishes.horizon:
+        return
+    found = surest(_candidates(desk, time))
+    if found is None:
+        return
+    name, due = found
+    asked = f"does {name!r} say, when a row's event happens, by when its answer is due?"
+    if desk.ask(asked, "yes" if due.sure else "no", ("yes", "no")) == "yes":
+        desk.wishes = replace(wishes, label_due=name)
+        done = f"taken as when an answer is due: {MUST}; say otherwise: --horizon SPAN"
+        desk.notes.append(TableNote("due time", name, due.seen, done, "warn"))
+    else:
+        done = f"may be when an answer is due; if so: --label-due {name!r} ({MUST})"
+        desk.notes.append(TableNote("due time", name, due.seen, done))
+
+
+def _candidates(desk: TablePlan, time: str) -> list[tuple[str, DueColumn]]:
+    wishes, reading = desk.wishes, reading_of(desk, time)
+    taken = {time, wishes.label_time, wishes.target, *wishes.forbid, *desk.parts.get(time, {}).values()}
+    names = [plan.name for plan in desk.plans.values() if plan.type == "time" and not plan.skip]
+    names = [name for name in names if name not in taken]
+    if not names:
+        return []
+    values = {}
+    for name in (time, *names, *([wishes.label_time] if wishes.label_time in desk.plans else [])):
+        times, faults = typed(desk.cells(name), name, "time", reading)
+        if not faults:
+            values[name] = times
+    if time not in values:
+        return []
+    answers, _ = typed(desk.cells(wishes.target), wishes.target, desk.plans[wishes.target].type, reading)
+    answered, known = answers.notna().to_numpy(), values.get(wishes.label_time or "")
+    found = [(name, due_of(name, values[time], values[name], answered, known)) for name in names if name in values]
+    return [(name, due) for name, due in found if due is not None]
+
+
+EXACT = 2.0**53
+
+
+def choose_aim(desk: TablePlan) -> Aim:
+    """What the target asks for.
+
+    Raises:
+        BadInputError: It is stored as what cannot be predicted, or the positive class is not there.
+        RefusedError: Nothing can be learned of it.
+    """
+    wishes, name = desk.wishes, desk.wishes.target
+    look = desk.looks[name]
+    if look.stored == "other":
+        raise BadInputError(f"the target {name!r} holds lists, records or bytes; name a column of numbers or text")
+    kind, words, numbers = _cells(look, desk.plans[name].type, desk.spelling.of(name))
+    made = aim_of(look, kind, words, numbers, wishes.task)
+    if isinstance(made, str):
+        raise RefusedError(made)
+    if made.task == "regression" and made.unsure:
+        saying = f"{len(words)} distinct whole numbers: they could be classes"
+        desk.notes.append(
+            TableNote("unsure", name, saying, "taken as numbers; say otherwise: --task multiclass", "warn")
+        )
+        asked = f"is {name!r} a number to be met, or one of {len(words)} classes?"
+        if desk.ask(asked, "regression", ("regression", "multiclass")) == "multiclass":
+            again = aim_of(look, kind, words, numbers, "multiclass")
+            made = again if isinstance(again, Aim) else made
+    if made.task != "regression" and look.stored == "number":
+        raise BadInputError(
+            f"the target {name!r} is stored as floating numbers, which no class can be; store it as "
+            "whole numbers or text"
+        )
+    if made.task == "binary":
+        made = replace(made, positive=_positive(desk, made, [str(word) for word in words.index]))
+    if wishes.loss is not None:
+        made = _asked_for(made, wishes.loss, numbers)
+    desk.plans[name] = replace(desk.plans[name], type=made.type, role="target", skip=False, dates=None)
+    return made
+
+
+def _asked_for(aim: Aim, loss: str, numbers: np.ndarray | None) -> Aim:
+    """The same with the loss that a person names.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+        BadInputError: It does not fit the task or the target.
+    """
+    try:
+        (metric,) = require([loss], task=aim.task, rows=True)
+        MODELS["gbm"].check_aim(aim.task, loss)
+    except BadInputError as wrong:
+        raise BadInputError(f"--loss: {wrong}") from wrong
+    if not metric.signed and numbers is not None and len(numbers) and numbers.min() < 0:
+        raise BadInputError(
+            f"--loss: {loss!r} is for 0 or more, and the target holds {numbers.min():g}; choose mse or mae"
+        )
+    return replace(aim, loss=loss, metrics=tuple(dict.fromkeys([loss, *aim.metrics])), why="as was asked for")
+
+
+def _positive(desk: TablePlan, aim: Aim, classes: list[str]) -> str:
+    """The class whose probability is predicted."""
+    wishes = desk.wishes
+    if wishes.positive is not None:
+        if wishes.positive not in classes:
+            raise UnknownNameError(f"class of {wishes.target!r}", wishes.positive, classes)
+        return wishes.positive
+    if not aim.unsure:
+        return str(aim.positive)
+    saying = f"taken as {aim.positive!r}; say otherwise: --positive"
+    desk.notes.append(TableNote("unsure", wishes.target, aim.unsure, saying, "warn"))
+    return desk.ask(f"which class of {wishes.target!r} is the probability of?", str(aim.positive), tuple(classes))
+
+
+def _cells(
+    look: RawColumn, kind: ColumnType, spelling: NumberSpelling
+) -> "tuple[ColumnType, pd.Series[int], np.ndarray | None]":
+    """Type, distinct cells and numbers of a target, which is no id whatever it is called."""
+    words = look.words[~look.words.index.isin(spelling.missing)]
+    if look.stored in ("number", "integer"):
+        values = look.cells.dropna()
+    elif look.stored == "text" and len(words) and _all_numbers(words, spelling):
+        values = plain_numbers(words, spelling)
+    else:
+        return "category" if kind in ("number", "integer") else kind, words, None
+    values = values[np.isfinite(values)]
+    whole = bool((values % 1 == 0).all()) and float(values.abs().max() if len(values) else 0) < EXACT
+    if look.stored != "text":
+        words = values.map(lambda value: str(int(value)) if whole else repr(float(value))).value_counts()
+    return ("integer" if whole else "number"), words, values.to_numpy()
+
+
+def _all_numbers(words: "pd.Series[int]", spelling: NumberSpelling) -> bool:
+    return bool(words.index.to_series().str.fullmatch(number_pattern(spelling.decimal, spelling.thousands)).all())
+
+
+def choose_time(desk: TablePlan) -> str:
+    """The column of the event time; `ARRIVAL` where there is none."""
+    wishes, plans = desk.wishes, desk.plans
+    taken = {wishes.label_time, wishes.label_due, wishes.target}
+    name = wishes.event_time
+    if wishes.order is not None:
+        _as_order(desk, wishes.order)
+    elif name is None:
+        times = [
+            plan.name for plan in plans.values() if plan.type == "time" and plan.name not in taken and not plan.skip
+        ]
+        clocked = {parts["date"]: one for one, parts in desk.parts.items() if "date" in parts}
+        times = [one for one in times if one not in clocked]  # a day whose clock stands beside it is none by itself
+        whole = [one for one in times if one not in desk.parts or one in clocked.values()]
+        times = whole or times  # one that is spread over columns where none stands in one
+        times.sort(key=is_called_due)
+        name = times[0] if times else None
+        if len(times) > 1 and name is not None:
+            unlike_dues = [one for one in times if not is_called_due(one)] or times
+            name, why = likeliest({one: _times_of(desk, one) for one in unlike_dues})
+            told = desk.ask("when did a row's event happen?", name, tuple(times))
+            name, why = told, why if told == name else "as was said"
+            desk.notes.append(
+                TableNote(
+                    "event time",
+                    name,
+                    f"{len(times)} columns are times: {', '.join(times[:6])}",
+                    f"taken: {name}, {why}; say otherwise: --event-time. The others are no features; if one says when "
+                    "the answer was known: --label-time COL",
+                    "warn",
+                )
+            )
+        elif name is not None:
+            desk.notes.append(TableNote("event time", name, "the only column of times", "taken as the event time"))
+    if name is not None and wishes.order is None:
+        look_for_due(desk, name)
+        wishes = desk.wishes
+    for role, column in (("event time", name), ("label time", wishes.label_time), ("due time", wishes.label_due)):
+        if column is not None:
+            _as_time(desk, column, role)
+    if name is None and wishes.label_due is not None:
+        raise BadInputError(
+            f"--label-due {wishes.label_due!r} is counted from a row's event, and no column says when that was; name "
+            "it: --event-time"
+        )
+    if name is not None:
+        plans[name] = replace(plans[name], role="time", skip=False)
+    if wishes.label_due is not None:
+        plans[wishes.label_due] = replace(plans[wishes.label_due], role="due", skip=False)
+    desk.parts, seen = declared_parts(plans, desk.parts, wishes.keep, label_time=wishes.label_time)
+    desk.notes += seen
+    if name is None:
+        return ARRIVAL
+    plan = plans[name]
+    if plan.dates is not None and plan.dates.unsure:
+        chosen = desk.ask(
+            f"how does {name!r} spell a day?", plan.dates.formats[0], (plan.dates.formats[0], plan.dates.unsure)
+        )
+        plans[name] = replace(plan, dates=DateSpelling((chosen,), plan.dates.zones, plan.dates.naive, ""))
+    return name
+
+
+def _times_of(desk: TablePlan, name: str) -> pd.Series:
+    return typed(desk.cells(name), spelt_as(desk, name), "time", reading_of(desk, ARRIVAL))[0]
+
+
+def _as_order(desk: TablePlan, name: str) -> None:
+    plan, look = desk.plans[name], desk.looks[name]
+    _, words, numbers = _cells(look, "integer", desk.spelling.of(name))
+    if numbers is None or (numbers % 1 != 0).any() or np.abs(numbers).max(initial=0) >= EXACT:
+        shown = repr(str(words.index[0])[:40]) if len(words) else "nothing"
+        raise BadInputError(f"--order: {name!r} holds {shown}, and rows are put in order by whole numbers below 2^53")
+    desk.plans[name] = replace(plan, type="integer", role="forbidden", skip=False)
+    seen = f"{len(np.unique(numbers))} whole numbers from {numbers.min():.0f} to {numbers.max():.0f} put rows in order"
+    desk.notes.append(TableNote("order", name, seen, "declared, reading.order; rows of one number came together"))
+
+
+def _as_time(desk: TablePlan, name: str, role: str) -> None:
+    plan = desk.plans[name]
+    if plan.type == "time":
+        desk.plans[name] = replace(plan, role="forbidden", skip=False)
+        return
+    if plan.unix:
+        desk.plans[name] = replace(
+            plan,
+            type="time",
+            role="forbidden",
+            skip=False,
+            dates=DateSpelling((plan.unix,), (), naive=False, unsure=""),
+        )
+        desk.notes.append(
+            TableNote(
+                "dates",
+                name,
+                f"whole numbers that are {'seconds' if plan.unix == 'unix' else 'milliseconds'} since 1970",
+                f"declared, reading.dates: [{plan.unix}]",
+            )
+        )
+        return
+    look = desk.looks[name]
+    shown = repr(str(look.counts.index[0])[:40]) if look.distinct else "nothing"
+    raise BadInputError(
+        f"the {role} {name!r} holds {shown}, which is no time that is known; write times such as 2024-05-01T13:00:00Z"
+    )

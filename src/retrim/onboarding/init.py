@@ -1,0 +1,330 @@
+"""`retrim init --again`: before the first version a set-up is replaced by another, whole or not at all.
+
+`retrim init`: from somebody's own table to a workspace that works on it.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters.landing_zone import Landing, Quarantine
+from retrim.adapters.sql_table import is_database, read_query, refuse_query
+from retrim.errors import BadInputError, RefusedError
+from retrim.files import flush_all, read_yaml, write_file
+from retrim.landing.ingest import clock
+from retrim.lineage.workspace import Workspace, report_progress
+from retrim.machine import count_cores
+from retrim.onboarding.desk import Ask, InitRequest
+from retrim.onboarding.draft import WorkspaceDraft, draft
+from retrim.onboarding.write import (
+    WrittenFiles,
+    commit_setup,
+    half_landed,
+    large_table,
+    last_rows,
+    require_free,
+    size_note,
+    unsaved,
+    write,
+)
+from retrim.paths import WorkspacePaths
+from retrim.profile.first_model import LEANS_ON
+from retrim.profile.leaks import DUPLICATES
+from retrim.reading.address import address_of, is_address
+from retrim.reading.chunks import LargeFile
+from retrim.reading.landed import landed_paths
+from retrim.reading.raw import RawTable, open_raw, raw_of
+from retrim.settings import Env, load_params, read_code
+from retrim.training.custom_code import is_own, parts_of
+
+READY = "ready.json"
+"""In the folder of a set-up that waits to take the place of another: all of it is there."""
+MOVED = ("landing", "quarantine")
+"""What of `var/` a set-up has."""
+OPEN = ("running", "waiting", "unpushed")
+"""States of a run that may still become a version."""
+
+
+@dataclass(frozen=True)
+class ReplacedSetup:
+    """What a new set-up takes the place of.
+
+    Args:
+        batches: That have landed, rows and labels.
+        rows: In them.
+        aside: Batches that lie in quarantine.
+        kept: The folder, from the workspace, where all of that is kept.
+    """
+
+    batches: int
+    rows: int
+    aside: int
+    kept: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {"batches": self.batches, "rows": self.rows, "aside": self.aside, "kept": self.kept}
+
+    def __str__(self) -> str:
+        aside = f" and {self.aside} in quarantine" if self.aside else ""
+        return (
+            f"{self.batches} batches with {self.rows} rows that have landed{aside} are put away to {self.kept}; files "
+            "that came after the first set-up have to be ingested again"
+        )
+
+
+def require_unreleased(paths: WorkspacePaths) -> None:
+    """Checks that no version was made by the set-up that stands, and none is being made.
+
+    Raises:
+        RefusedError: One was, or is.
+    """
+    workspace = Workspace(paths, load_params(paths.params), Env())
+    made = workspace.store.versions(workspace.model)
+    if made:
+        raise RefusedError(
+            f"version {made[-1].version} of {workspace.model} was made of what has landed, and what a version was made "
+            "of stays; make another workspace: retrim new DIR"
+        )
+    going = [run for run in workspace.store.runs(workspace.model) if run.state in OPEN]
+    if going:
+        raise RefusedError(f"run {going[-1].id} is {going[-1].state}; a set-up is redone when no run is going on")
+
+
+def replaced(workspace: WorkspacePaths) -> ReplacedSetup:
+    """What a new set-up would take the place of, now."""
+    batches = Landing(workspace.landing).batches() if workspace.landing.is_dir() else []
+    aside = [entry for entry in Quarantine(workspace.quarantine).entries() if entry.state == "held"]
+    kept = _free(workspace.var / "init", clock())
+    rows = sum(batch.rows for batch in batches if batch.kind == "rows")
+    return ReplacedSetup(len(batches), rows, len(aside), str(kept.relative_to(workspace.root)))
+
+
+def _free(folder: Path, now: pd.Timestamp) -> Path:
+    name = f"before-{now:%Y%m%dT%H%M%SZ}"
+    taken = {path.name for path in folder.glob("before-*")}
+    return folder / next(each for number in range(len(taken) + 1) if (each := f"{name}{'-' * number}") not in taken)
+
+
+def go_on(workspace: WorkspacePaths) -> bool:
+    """Finishes a replacement that was interrupted once all of it lay ready; whether there was one."""
+    ready = _stage(workspace).root / READY
+    if not ready.is_file():
+        return False
+    _take_over(workspace, json.loads(ready.read_bytes()))
+    return True
+
+
+def write_again(
+    workspace: WorkspacePaths, drafted: WorkspaceDraft, what: ReplacedSetup, *, reason: str, commit: bool, **how: Any
+) -> WrittenFiles:
+    """Makes the new set-up aside, and when all of it is there puts it in the place of the old.
+
+    Killed before that, the old one stands; killed after, `go_on` finishes. Nothing of the old one is lost.
+
+    Args:
+        workspace: Where.
+        drafted: The new set-up.
+        what: As `replaced` gives it.
+        reason: Why a leak was allowed.
+        commit: Whether the settings and the suite are committed.
+        how: As `write` takes it.
+
+    Raises:
+        RefusedError: A batch of the history was set aside; the old set-up stands.
+    """
+    stage = _stage(workspace)
+    shutil.rmtree(stage.root, ignore_errors=True)
+    for name in MOVED:
+        (stage.var / name).mkdir(parents=True)
+    stage.params.write_bytes(workspace.params.read_bytes())
+    _lay_own_model(workspace, stage)
+    try:
+        written = write(stage, drafted, reason=reason, commit=False, **how)
+    except RefusedError as error:
+        shutil.rmtree(stage.root, ignore_errors=True)
+        said = str(error).partition("; look at it")[0]
+        raise RefusedError(f"{said}; nothing was replaced, the set-up of before stands") from error
+    flush_all([*landed_paths(stage.landing), stage.params], below=stage.root)
+    record = {"suite": drafted.data.suite, "kept": what.kept}
+    write_file(stage.root / READY, json.dumps(record).encode())
+    _take_over(workspace, record)
+    suite = workspace.root / drafted.data.suite
+    made = commit_setup(workspace, suite, drafted.data.model) if commit else None
+    return replace(written, params=workspace.params, suite=suite, commit=made)
+
+
+def _lay_own_model(workspace: WorkspacePaths, stage: WorkspacePaths) -> None:
+    model = load_params(workspace.params).train.model
+    if is_own(model):
+        path, _ = parts_of(model)
+        write_file(stage.root / path, read_code(workspace.root, path))
+
+
+def _stage(workspace: WorkspacePaths) -> WorkspacePaths:
+    return WorkspacePaths(workspace.var / "init" / "again")
+
+
+def _take_over(workspace: WorkspacePaths, record: dict[str, str]) -> None:
+    """Moves what lies ready into place; each step may be done already."""
+    stage, kept = _stage(workspace), workspace.root / record["kept"]
+    kept.mkdir(parents=True, exist_ok=True)
+    with Landing(workspace.landing).locked():
+        for name in MOVED:
+            fresh, old = stage.var / name, workspace.var / name
+            if not fresh.is_dir():
+                continue  # it has been moved
+            if old.is_dir():
+                old.rename(_beside(kept / name))
+            fresh.rename(old)
+        for name in (workspace.params.name, record["suite"]):
+            before, after = workspace.root / name, stage.root / name
+            if before.is_file() and not (kept / name).exists():
+                write_file(kept / name, before.read_bytes())
+            write_file(before, after.read_bytes())
+    shutil.rmtree(stage.root)
+
+
+def _beside(path: Path) -> Path:
+    """The path, or one with `-since` where it is taken: what came between a kill and what finishes it is kept too."""
+    while path.exists():
+        path = path.with_name(f"{path.name}-since")
+    return path
+
+
+@dataclass(frozen=True)
+class InspectedTable:
+    """A table and what was drafted for it; `large` is its file, where not all of it was looked at."""
+
+    raw: RawTable
+    drafted: WorkspaceDraft
+    large: LargeFile | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {"kind": self.raw.kind, "files": self.raw.files, **self.drafted.as_record()}
+
+
+def model_name(where: str) -> str:
+    """A model's name from that of its file: `Hourly Traffic (2018).csv.gz` gives `hourly_traffic_2018`."""
+    file = address_of(where).name if is_address(where) else PurePath(where.rstrip("/")).name
+    stem = file.split(".")[0]
+    name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
+    return name if name and name[0].isalpha() else f"table_{name}".strip("_")
+
+
+def open_table(where: str, *, query: str | None, table: str | None) -> RawTable:
+    """The table in a file, a folder, at an address, or what a database answers.
+
+    Raises:
+        BadInputError: It is no table, or a query is asked of what is no database.
+    """
+    if is_address(where) and is_database(where):
+        return raw_of(read_query(where, query=query, table=table), address_of(where).shown)
+    refuse_query(query, table)
+    return open_raw(where)
+
+
+def inspect_table(
+    workspace: WorkspacePaths,
+    where: str,
+    wishes: InitRequest,
+    *,
+    ask: Ask,
+    query: str | None = None,
+    table: str | None = None,
+) -> InspectedTable:
+    """Looks at the table at `where` and drafts settings; writes nothing.
+
+    Raises:
+        BadInputError: It is no table, or a named column is not there.
+        RefusedError: Nothing can be made of it, or a column gives the answer away.
+    """
+    settings = read_yaml(workspace.params)
+    gate = settings.get("gate")
+    confidence = float(gate["confidence"]) if isinstance(gate, dict) and "confidence" in gate else 0.95
+    large = large_table(where, piece_mb=_piece_mb(settings))
+    if large is not None and wishes.order:
+        raise BadInputError(
+            f"{where} has {large.rows} rows and lands in pieces, in the order in which they stand; sort the file by "
+            f"{wishes.order!r} and leave --order out"
+        )
+    if large is not None and wishes.label_time:
+        raise BadInputError(
+            f"{where} has {large.rows} rows and lands in pieces, each row with its label, so --label-time cannot be "
+            "kept; leave it out and say --horizon or --label-due, or give rows and labels as files of their own"
+        )
+    report_progress("reading the table")
+    raw = open_table(where, query=query, table=table) if large is None else last_rows(large)
+    report_progress(f"looking at {raw.rows:,} rows")
+    drafted = draft(raw, wishes, ask=ask, confidence=confidence, seed=7, threads=count_cores())
+    if drafted.leaks:
+        raise RefusedError(_refusal(drafted))
+    if large is not None:
+        drafted = replace(drafted, notes=[size_note(raw), *drafted.notes])
+    return InspectedTable(raw, drafted, large)
+
+
+def _refusal(drafted: WorkspaceDraft) -> str:
+    """What gives the answer away, how to go on, and what a model without it leans on."""
+    names = list(dict.fromkeys(name for leak in drafted.leaks for name in leak.columns))
+    columns = [name for name in names if name != DUPLICATES]
+    if columns:
+        out = "Leave out what is not known before the event: " + " ".join(f"--forbid {name!r}" for name in columns)
+        known = "or, of a column that is"
+    else:
+        out, known = "Send each row once", "or, if they happened twice"
+    leaned = "".join(f". Without: {note}" for note in drafted.notes if note.about == LEANS_ON)
+    said = "; ".join(leak.text for leak in drafted.leaks)
+    return f"leak: {said}. {out}; {known}: --allow-leak {names[0]!r} --reason WHY{leaned}"
+
+
+def _piece_mb(settings: Mapping[str, Any]) -> float:
+    """`batches.piece_mb` of a params.yaml that need not be whole yet; without it nothing is large."""
+    batches = settings.get("batches")
+    return float(batches.get("piece_mb", "inf")) if isinstance(batches, dict) else float("inf")
+
+
+def settle_request(
+    workspace: WorkspacePaths,
+    looked: InspectedTable,
+    *,
+    reason: str,
+    land_history: bool,
+    overwrite: bool,
+    commit: bool,
+    again: ReplacedSetup | None = None,
+) -> WrittenFiles:
+    """Writes the draft and lands the history. What a kill interrupted is gone on with.
+
+    Args:
+        workspace: Where.
+        looked: As `look` gives it.
+        reason: Why a leak was allowed.
+        land_history: Whether the table's rows land now.
+        overwrite: Whether edits that are not committed may be overwritten.
+        commit: Whether the settings and the suite are committed.
+        again: What it takes the place of; None: nothing has been set up before.
+
+    Raises:
+        RefusedError: Something that is not committed would be lost, or rows of another table have landed.
+    """
+    drafted, raw, large = looked.drafted, looked.raw, looked.large
+    if again is not None or not half_landed(workspace, drafted, raw, large, reason=reason):
+        if again is None:
+            require_free(workspace)
+        lost = unsaved(workspace, workspace.root / drafted.data.suite)
+        if lost and not overwrite:
+            raise RefusedError(
+                f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this "
+                "again"
+            )
+    if again is not None:
+        require_unreleased(workspace)
+        how = {"raw": raw, "large": large, "land_history": land_history}
+        return write_again(workspace, drafted, again, reason=reason, commit=commit, **how)
+    return write(workspace, drafted, raw, large, reason=reason, land_history=land_history, commit=commit)

@@ -1,0 +1,271 @@
+"""A look as one HTML page, by a Jinja2 template that ships with the package: no script, nothing is fetched.
+
+A raw table as `retrim init` would take it, for a look at it: nothing is written, no model is made.
+
+A look at the landed table, or at a raw file: what `retrim profile` tells and the page it writes.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from retrim.errors import BadInputError
+from retrim.features.fitted import StepParams
+from retrim.features.view import FeatureView
+from retrim.files import write_file
+from retrim.landing.as_of_view import refuse_changes
+from retrim.lineage.workspace import Workspace
+from retrim.machine import count_cores
+from retrim.onboarding.desk import (
+    InitRequest,
+    TablePlan,
+    check_columns,
+    choose_aim,
+    choose_time,
+    open_desk,
+    reading_of,
+    rows_to_land,
+    settle_types,
+)
+from retrim.onboarding.init import open_table
+from retrim.onboarding.table import arrival_times, choose_key, data_of, events_of, labels_of
+from retrim.profile.page import Page, page_of
+from retrim.profile.table import ProfiledTable, TableNote
+from retrim.profile.whole import Champion, TableProfile, profile_table
+from retrim.reading.landed import ROW, LandedRows, open_landed, without_numbers
+from retrim.reading.raw import RawTable
+from retrim.release.versions import find_live_version, load_champion
+from retrim.table.data import OURS, assemble, row_keys
+from retrim.table.granularity import AS_THEY_LAND
+from retrim.training.bundle import VIEW
+
+TEMPLATE = "look.html.j2"
+
+
+def html(page: Page) -> str:
+    """The page with its pictures in it; all text from the table is escaped."""
+    from jinja2 import DictLoader, Environment, StrictUndefined
+
+    text = (files("retrim") / "templates" / TEMPLATE).read_text(encoding="utf-8")
+    environment = Environment(
+        loader=DictLoader({TEMPLATE: text}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["png"] = lambda picture: b64encode(picture).decode()
+    return environment.get_template(TEMPLATE).render(page=page)
+
+
+def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[TableNote]]:
+    """The table, and what was noticed while it was read.
+
+    Args:
+        raw: The table as it stands in its file.
+        wishes: Its target, and what else is known of it.
+
+    Raises:
+        BadInputError: A named column is not there, or cannot be what it was named for.
+        RefusedError: Nothing can be learned of the target, or no column is left beside it.
+    """
+    desk = open_desk(raw, wishes, _proposed)
+    check_columns(desk)
+    aim = choose_aim(desk)
+    time = choose_time(desk)
+    settle_types(desk, reading_of(desk, time), aim, time)
+    reading = reading_of(desk, time)
+    kept, target = rows_to_land(desk, time, aim)
+    timed = time in desk.values
+    event, rhythm = events_of(desk, kept, time)
+    key = choose_key(desk, kept, time)
+    data = data_of(desk, aim, time, reading, rhythm, key, labels=labels_of(desk, event, target))
+    order = pd.Series(event.to_numpy()).sort_values(kind="stable").index.to_numpy()
+    places = kept[order]
+
+    def column(name: str) -> pd.Series:
+        values: pd.Series = desk.values[name] if name in desk.values else arrival_times(desk, np.arange(raw.rows))
+        ordered: pd.Series = values.iloc[places].reset_index(drop=True)
+        return ordered
+
+    keys = pd.DataFrame({name: column(name) for name in key}, index=range(len(places)))
+    named = row_keys(keys, data.key, "row") if key else pd.Series([f"row {place + 1}" for place in places], dtype="str")
+    table = ProfiledTable(
+        data=data,
+        event=event.iloc[order].reset_index(drop=True),
+        keys=named,
+        column=column,
+        timed=timed,
+        batches=None,
+        mature=None,
+        left_out=_left_out(desk),
+        unnamed=frozenset(wishes.forbid),
+    )
+    return table, [replace(note, done=f"retrim init: {note.done}") for note in desk.notes]
+
+
+def _proposed(_question: str, proposal: str, _choices: object) -> str:
+    return proposal
+
+
+def _left_out(desk: TablePlan) -> dict[str, str]:
+    """Columns that are not kept, and why."""
+    said = {note.column: note.seen for note in desk.notes if note.about in ("personal", "nested", "name")}
+    return {name: said.get(name, "is not kept") for name, plan in desk.plans.items() if plan.skip}
+
+
+SEED = 7
+CELLS = 20_000_000
+"""Cells of landed files that are held in memory at a time, so that a large table is read a few columns at a time."""
+IMPORTANCE = "verdict/importance.json"
+
+
+def profile(workspace: Workspace, *, as_of: pd.Timestamp, rows: int) -> TableProfile:
+    """A look at the landed table as it was known at a moment.
+
+    Args:
+        workspace: The workspace.
+        as_of: The moment.
+        rows: Of the sample that pairs, correlations and labels are looked at on.
+
+    Raises:
+        BadInputError: No rows had landed by then.
+        RefusedError: A landed file or the live bundle was altered.
+    """
+    return profile_table(
+        landed_table(workspace, as_of=as_of),
+        rows=rows,
+        seed=SEED,
+        threads=count_cores(),
+        champion=_champion(workspace),
+        prepared=[_said(step) for step in workspace.params.prepare.steps],
+        given=(),
+    )
+
+
+def profile_file(
+    where: str, wishes: InitRequest, *, rows: int, query: str | None = None, table: str | None = None
+) -> TableProfile:
+    """A look at a table that has not landed, read as `retrim init` reads it.
+
+    Args:
+        where: A file, a folder of files, or an address.
+        wishes: Its target, and what else is known of it.
+        rows: Of the sample.
+        query: Of a database: what gives the rows.
+        table: Of a database: or its table.
+
+    Raises:
+        BadInputError: It is no table, or a named column is not there.
+        RefusedError: Nothing can be made of it.
+    """
+    made, notes = raw_table(open_table(where, query=query, table=table), wishes)
+    return profile_table(made, rows=rows, seed=SEED, threads=count_cores(), champion=None, prepared=(), given=notes)
+
+
+def write_page(look: TableProfile, to: Path) -> Path:
+    """Writes the page of a look, whole; same look, same bytes.
+
+    Raises:
+        BadInputError: The place is a folder, or lies in none.
+    """
+    if to.is_dir() or not to.absolute().parent.is_dir():
+        raise BadInputError(f"{to} is a folder, or lies in none; name a file in a folder that is there")
+    write_file(to, html(page_of(look)).encode("utf-8", "backslashreplace"))
+    return to
+
+
+def landed_table(workspace: Workspace, *, as_of: pd.Timestamp) -> ProfiledTable:
+    """The landed table as it was known at a moment; its columns are read when they are asked for.
+
+    Raises:
+        BadInputError: No rows had landed by then, or they have other columns than params.yaml.
+    """
+    # What landed is looked at, row by row: also what `data.rows` leaves out or puts together. The past of rows that are
+    # put together is one of those, not of these.
+    data = workspace.params.data.model_copy(update={"rows": AS_THEY_LAND})
+    if workspace.params.data.rows.resample is not None:
+        data = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
+    batches = workspace.landing.batches(as_of)
+    files = [file for file in batches if file.kind == "rows"]
+    if not sum(file.rows for file in files):
+        raise BadInputError(
+            f"no rows had landed by {as_of.isoformat()}; land some with `retrim ingest FILE`, or look at a file: "
+            "retrim profile --data FILE --target COL"
+        )
+    refuse_changes(workspace.landing, workspace.params.data)
+    landed, labels = open_landed(batches, data, {}, root=workspace.landing.root)
+    past = [*data.history.entity, *(feature.of for feature in data.history.features)]
+    needed = [*OURS, data.time, *([data.due] if data.due else []), data.target, *past]
+    rows = landed.narrow(needed)
+    rows = without_numbers(rows).assign(_place=rows[ROW])
+    table = assemble(rows, labels, data, as_of=as_of)
+    made = table[[data.target, *data.history.columns]]
+    order = {file.batch: number for number, file in enumerate(files)}
+    return ProfiledTable(
+        data=data,
+        event=table["_event"],
+        keys=table["_key"],
+        column=_LandedColumns(landed, list(data.columns), table["_place"], made),
+        timed=workspace.params.reading.arrival is None,
+        batches=table["_batch"].map(order).to_numpy(dtype="int64"),
+        mature=int(table["_matured"].notna().sum()),
+        left_out=dict.fromkeys(workspace.params.reading.skip, "is not kept of any file"),
+        unnamed=frozenset(workspace.params.fairness.forbidden),
+    )
+
+
+class _LandedColumns:
+    """Columns of landed files in the order of the table, a few read at a time.
+
+    Args:
+        landed: The files.
+        names: All columns, in the order in which they will be asked for.
+        places: Row of the files that each row of the table is.
+        made: Columns that no file has so: the target with labels that came later, features from the past.
+    """
+
+    def __init__(self, landed: LandedRows, names: Sequence[str], places: pd.Series, made: pd.DataFrame) -> None:
+        self._landed, self._names, self._places, self._made = landed, names, places.to_numpy(), made
+        self._several = max(CELLS // max(len(landed), 1), 1)
+        self._read = pd.DataFrame()
+
+    def __call__(self, name: str) -> pd.Series:
+        if name in self._made:
+            return self._made[name]
+        if name not in self._read:
+            at = self._names.index(name)
+            wanted = [one for one in self._names[at:] if one not in self._made][: self._several]
+            self._read = pd.DataFrame()  # the last ones go before the next come
+            self._read = self._landed.narrow(wanted)
+        return self._read[name].iloc[self._places].reset_index(drop=True)
+
+
+def _said(step: StepParams) -> str:
+    """A preparing step as it is declared."""
+    whole = step.columns if isinstance(step.columns, str) else ", ".join(step.columns)
+    given = ", ".join(f"{name} {value}" for name, value in step.arguments.items())
+    return f"{step.step} of {whole}" + (f" ({given})" if given else "")
+
+
+def _champion(workspace: Workspace) -> Champion | None:
+    """The live version's view; None before the first promotion, for which no registry is opened."""
+    if find_live_version(workspace) is None:
+        return None
+    stored = load_champion(workspace)
+    if stored is None:
+        return None
+    weights = json.loads(stored.files[IMPORTANCE]) if IMPORTANCE in stored.files else None
+    view = FeatureView.from_record(json.loads(stored.files[VIEW]))
+    return Champion(
+        version=stored.version,
+        levels={name: known for name in view.features if (known := view.known_levels(name)) is not None},
+        weights={} if not weights else {name: float(weight) for name, weight in weights["weights"].items()},
+    )

@@ -1,0 +1,515 @@
+"""params.yaml changed in place: comments, order and every other value stay as they are.
+
+A table's history as files that came one after another: rows with their labels, or labels when they became known.
+
+A file too large to be looked at whole: what is drafted is read off its last rows, and all of them land in pieces.
+
+Writes what `retrim init` drafted into the workspace, and lands the table's history as it would have come.
+"""
+
+import gzip
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters import git
+from retrim.adapters.landing_zone import Landing
+from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.files import read_yaml, write_file
+from retrim.landing.ingest import Landed, clock, land_batch, land_labels
+from retrim.lineage.workspace import Workspace, report_progress
+from retrim.onboarding.draft import WorkspaceDraft
+from retrim.paths import WorkspacePaths
+from retrim.profile.rhythm import Rhythm
+from retrim.profile.sizes import SettingChoice, suite_of
+from retrim.profile.table import TableNote
+from retrim.reading.address import is_address
+from retrim.reading.chunks import LargeFile, large_at
+from retrim.reading.container import ARROW, GZIP, PARQUET
+from retrim.reading.landed import Kind, batch_id
+from retrim.reading.raw import SUFFIXES, RawTable, last_of, read_raw
+from retrim.reading.table import KEY
+from retrim.settings import Env, load_params, parse_params
+from retrim.table.data import LABEL_TIME
+from retrim.table.reading import PLAIN, ReadingParams
+
+COMMENT_COLUMN = 35
+PLAIN_TEXT = re.compile(r"[A-Za-z][\w ./-]*[\w.]|\d+(D|h|min|s)")
+
+
+def edited(text: str, changes: Mapping[tuple[str, ...], SettingChoice]) -> str:
+    """The document with these values set; a reason takes the place of what stands in brackets in its comment.
+
+    Args:
+        text: A params.yaml.
+        changes: Values by their place; all but the last part of a place exist already.
+    """
+    yaml = _yaml()
+    document = yaml.load(text)
+    for place, choice in changes.items():
+        parent = document
+        for part in place[:-1]:
+            parent = parent[part]
+        name = place[-1]
+        moved = isinstance(choice.value, int) and parent.get(name) != choice.value
+        parent[name] = _as_written(choice.value, deep=place == ("data", "columns"))
+        if choice.why or moved:
+            _say_why(parent, name, choice.why)
+    out = io.StringIO()
+    yaml.dump(document, out)
+    return out.getvalue()
+
+
+def _yaml() -> Any:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 1_000_000
+    yaml.allow_unicode = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(type(None), _null)
+    return yaml
+
+
+def _null(representer: Any, _value: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def _as_written(value: Any, *, deep: bool) -> Any:
+    """Mappings and lists on one line, but for the columns, which have a line each; text in quotes if need be."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    if isinstance(value, str):
+        return value if PLAIN_TEXT.fullmatch(value) and value.lower() not in WORDS else DoubleQuotedScalarString(value)
+    if isinstance(value, Mapping):
+        made = CommentedMap(
+            {_as_written(key, deep=False): _as_written(inner, deep=False) for key, inner in value.items()}
+        )
+        if not deep:
+            made.fa.set_flow_style()
+        return made
+    if isinstance(value, list | tuple):
+        listed = CommentedSeq([_as_written(inner, deep=False) for inner in value])
+        listed.fa.set_flow_style()
+        return listed
+    return value
+
+
+WORDS = {"yes", "no", "true", "false", "null", "on", "off", "y", "n", "none"}
+"""Text that YAML would read as something else, or nearly so."""
+
+
+def _say_why(parent: Any, name: str, why: str) -> None:
+    why = why.replace("\n", " ")
+    tokens = parent.ca.items.get(name)
+    old = tokens[2].value if tokens and len(tokens) > 2 and tokens[2] is not None else ""
+    first, _, rest = old.lstrip("#").partition("\n")
+    kept = re.sub(r"\s*\([^()]*\)\s*$", "", first.strip())
+    if rest.strip():
+        return  # a comment of several lines belongs to what follows too
+    said = f"{kept} ({why})".strip() if why else kept
+    if not said:  # no comment was there, or only the reason of the value before
+        if old:
+            tokens[2].value = "\n" * old.count("\n")
+        return
+    parent.yaml_add_eol_comment(said, name, column=COMMENT_COLUMN)
+    if rest or old.endswith("\n\n"):
+        parent.ca.items[name][2].value += "\n" * old.count("\n")
+
+
+FIRST_SHARE = 0.6
+"""Share of the history that lands as one batch, as nothing is checked before there is a model."""
+MOST_BATCHES = 30
+"""Batches that the rest lands in, at most."""
+
+LIKE_FILES = 3
+"""Of those batches the last so many come as often as files do."""
+
+
+@dataclass(frozen=True)
+class HistoryFile:
+    """One file of the history.
+
+    Args:
+        arrives: When it lands.
+        kind: Rows, or labels of rows that landed before.
+        rows: Places of its rows in the whole table, in the order of the file.
+    """
+
+    arrives: pd.Timestamp
+    kind: Kind
+    rows: list[int]
+
+
+def contents(drafted: WorkspaceDraft, raw: RawTable, *, now: pd.Timestamp) -> Iterator[tuple[HistoryFile, bytes]]:
+    """Each file of the history with its bytes, in the order in which they land."""
+    data, known = drafted.data, drafted.known
+    names: dict[int, str] = {}  # of rows that no column names: by their batch and number
+    for piece in pieces(drafted, now=now):
+        if piece.kind == "rows":
+            apart = () if known is None else (data.target, drafted.label_time)
+            content = raw.piece(piece.rows, without=apart)
+            if known is not None and not data.key:
+                batch = batch_id(sha256(content).hexdigest())
+                names |= {row: f"{batch}:{number}" for number, row in enumerate(piece.rows)}
+        else:
+            parts = drafted.reading.parts
+            key = [part for name in data.key for part in (parts.get(name, {}).values() or (name,))]
+            columns = {name: name for name in key} | {data.target: data.target}
+            beside = {} if data.key else {KEY: [names[row] for row in piece.rows]}
+            if drafted.label_time in raw.columns.column_names:
+                columns[drafted.label_time] = LABEL_TIME
+            else:  # it was put together from columns
+                beside[LABEL_TIME] = _stated(drafted, piece.rows)
+            content = raw.piece(piece.rows, only=columns, beside=beside)
+        yield piece, content
+
+
+def _stated(drafted: WorkspaceDraft, rows: list[int]) -> list[str]:
+    """When the labels of rows became known, as files of labels say it; blank where nothing says so."""
+    assert drafted.known is not None
+    known = drafted.known.set_axis(drafted.frame["_row"]).loc[rows]
+    return ["" if pd.isna(time) else time.isoformat() for time in known]
+
+
+def pieces(drafted: WorkspaceDraft, *, now: pd.Timestamp) -> Iterator[HistoryFile]:
+    """The history as files: most of it first, then a batch at a time, labels that come later after their rows.
+
+    Args:
+        drafted: The table.
+        now: None arrives later.
+    """
+    batches = _rows(drafted, now)
+    if drafted.known is None:
+        yield from batches
+        return
+    frame, data = drafted.frame, drafted.data
+    due = frame[data.due] if data.due else frame[data.time] + pd.Timedelta(data.label_horizon or 0)
+    came = drafted.known.fillna(due).where(frame[data.target].notna())
+    order = came.dropna().sort_values(kind="stable").index
+    left = pd.Series(came[order].to_numpy(), index=frame["_row"].to_numpy()[order])
+    landed: set[int] = set()
+    arrives = now
+    for piece in batches:
+        yield piece
+        arrives = piece.arrives
+        landed |= set(piece.rows)
+        here = (left <= arrives).to_numpy() & left.index.isin(landed)
+        if here.any():
+            yield HistoryFile(arrives, "labels", [int(row) for row in left.index[here]])
+            left = left[~here]
+    if not len(left):
+        return
+    every = pd.Timedelta(data.batch_every)
+    every *= max(int(np.ceil((left.iloc[-1] - arrives) / every / MOST_BATCHES)), 1)
+    number = np.ceil(((left - arrives) / every).to_numpy())
+    for span in np.unique(number):
+        over = max(arrives, min(arrives + int(span) * every, now).floor("s"))
+        yield HistoryFile(over, "labels", [int(row) for row in left.index[number == span]])
+
+
+def _rows(drafted: WorkspaceDraft, now: pd.Timestamp) -> Iterator[HistoryFile]:
+    frame, data = drafted.frame, drafted.data
+    if drafted.reading.arrival is not None:
+        yield from _by_order(frame.sort_values(data.time, kind="stable"), data.time, drafted.rhythm, now)
+        return
+    event = frame[data.time].sort_values(kind="stable")
+    every = pd.Timedelta(data.batch_every)
+    start = event.iloc[min(int(len(event) * FIRST_SHARE), len(event) - 1)].floor(
+        "D" if every >= pd.Timedelta("1D") else "h"
+    )
+    left = max(event.iloc[-1] - start, pd.Timedelta("1s"))
+    ends = _ends(int(np.ceil(left / every)))
+    number = np.searchsorted(ends, ((frame[data.time] - start) // every).to_numpy(), side="right")
+    last = pd.Timestamp(0, tz="UTC")
+    for span in np.unique(number):
+        rows = frame["_row"].to_numpy()[number == span]
+        over = min(start + ends[min(int(span), len(ends) - 1)] * every, event.iloc[-1].ceil("D"))
+        last = max(last, min(over, now)).floor("s")
+        yield HistoryFile(last, "rows", [int(row) for row in rows])
+
+
+def _ends(spans: int) -> list[int]:
+    """Where batches end, in spans after the first batch, the first batch's end among them.
+
+    Several spans make a batch where there are many, but for the last, which show how often files come.
+    """
+    each = max(-(-spans // MOST_BATCHES), 1)
+    last = [] if each == 1 else [spans - left for left in range(LIKE_FILES, 0, -1)]
+    return sorted({*range(0, spans - len(last), each), *last, spans})
+
+
+def _by_order(frame: pd.DataFrame, time: str, rhythm: Rhythm, now: pd.Timestamp) -> Iterator[HistoryFile]:
+    """By order of the rows, as far apart as files come, the last now; rows of one made time come together."""
+    n, rows, times = len(frame), frame["_row"].to_numpy(), frame[time].to_numpy()
+    first = int(n * FIRST_SHARE)
+    usual = max(rhythm.batch_rows, -(-(n - first) // MOST_BATCHES), 1)
+    ends = [*range(first, n, usual), n] if first < n else [n]
+    ends = [int(np.searchsorted(times, times[max(end, 1) - 1], side="right")) for end in ends]
+    starts = [0, *ends[:-1]]
+    for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        if end > start:
+            arrives = now - (len(ends) - 1 - place) * pd.Timedelta(rhythm.batch_every)
+            yield HistoryFile(arrives, "rows", [int(row) for row in rows[start:end]])
+
+
+LOOKED = 4
+"""Pieces of `batches.piece_mb` that are looked at: the last of the file."""
+HEAD = 1 << 20
+"""Bytes that say how a text is spelled."""
+
+
+def large_table(where: str, *, piece_mb: float) -> LargeFile | None:
+    """The file at `where`, if it is too large to be looked at whole; None of anything else.
+
+    Raises:
+        BadInputError: It is large and damaged.
+    """
+    path = Path(where)
+    if is_address(where) or not path.is_file():
+        return None
+    reading = _spelled(path)
+    large = None if reading is None else large_at(path, piece_mb=piece_mb, reading=reading)
+    return large if large is not None and len(large.counts) > LOOKED else None
+
+
+def last_rows(large: LargeFile) -> RawTable:
+    """The last pieces of a large file as a table, which knows how many rows lie before."""
+    first = len(large.counts) - LOOKED
+    named = [(piece.name, piece.content) for piece in large.pieces() if piece.part.number > first]
+    return last_of(named, str(large.path), before=sum(large.counts[:first]))
+
+
+def size_note(raw: RawTable) -> TableNote:
+    """That not all was looked at."""
+    seen = f"the file has {raw.rows + raw.before} rows, of which the last {raw.rows} were looked at"
+    return TableNote("size", "", seen, "what is said here is of these, and all rows land", "warn")
+
+
+def land_pieces(workspace: Workspace, large: LargeFile, *, by_order: bool) -> Iterator[tuple[pd.Timestamp, Landed]]:
+    """Lands the file piece by piece: all now, or a day apart and the last now where the order of rows is their time.
+
+    One whose rows break the suite is set aside, and the others land: the suite was drafted from the last of them.
+    """
+    now, params = clock(), workspace.params
+    for piece in large.pieces():
+        ago = (piece.part.count - piece.part.number) * pd.Timedelta("1D") if by_order else pd.Timedelta(0)
+        how: dict[str, Any] = {"workspace": workspace.paths, "data": params.data, "reading": params.reading}
+        yield now - ago, land_batch(piece, now=now - ago, correction=False, **how)
+
+
+def _spelled(path: Path) -> ReadingParams | None:
+    """How the file spells its text, read off its beginning; None where that is no table: whoever reads it says why."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+        if head.startswith((PARQUET, ARROW)):
+            return PLAIN
+        if head.startswith(GZIP):
+            with gzip.open(path) as text:
+                head = text.read(HEAD)
+        raw = read_raw(head[: head.rfind(b"\n") + 1], str(path))
+    except (BadInputError, OSError, EOFError):
+        return None
+    return PLAIN.model_copy(update={"encoding": raw.encoding, "separator": raw.separator})
+
+
+@dataclass(frozen=True)
+class WrittenFiles:
+    """What was written.
+
+    Args:
+        params: The settings, and the suite beside them.
+        suite: The suite's file.
+        landed: Batches that landed, oldest first; empty when none was to.
+        first: When the first of them arrived: as of then version 1 can be made, and the others checked one by one.
+        last: When the last did.
+        at_once: Whether they are pieces of a large file, which arrived together.
+        commit: Which holds the settings and the suite; None where they are not committed.
+    """
+
+    params: Path
+    suite: Path
+    landed: tuple[Landed, ...]
+    first: pd.Timestamp | None
+    last: pd.Timestamp | None
+    at_once: bool
+    commit: str | None
+
+    @property
+    def set_aside(self) -> int:
+        """Pieces of a large file that did not land."""
+        return sum(one.outcome == "quarantined" for one in self.landed)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "params": self.params.name,
+            "suite": f"expectations/{self.suite.name}",
+            "batches": sum(one.kind == "rows" for one in self.landed) - self.set_aside,
+            "rows": sum(one.rows for one in self.landed if one.kind == "rows" and one.outcome != "quarantined"),
+            "set_aside": self.set_aside,
+            "label_files": sum(one.kind == "labels" for one in self.landed),
+            "labels": sum(one.rows for one in self.landed if one.kind == "labels"),
+            "first_arrival": None if self.first is None else self.first.isoformat(),
+            "last_arrival": None if self.last is None else self.last.isoformat(),
+            "commit": self.commit,
+        }
+
+
+def require_free(workspace: WorkspacePaths) -> None:
+    """Checks that the workspace holds no other table's rows.
+
+    Raises:
+        RefusedError: It does: one model a workspace.
+    """
+    there = sorted(workspace.landing.rglob("*.parquet")) if workspace.landing.is_dir() else []
+    if there:
+        raise RefusedError(
+            f"{len(there)} batches have landed in this workspace as its params.yaml describes them, and "
+            "one model a workspace "
+            "is all there is; make another: retrim new DIR; or, before the first version, redo the set-up: --again"
+        )
+
+
+def half_landed(
+    workspace: WorkspacePaths, drafted: WorkspaceDraft, raw: RawTable, large: LargeFile | None, *, reason: str
+) -> bool:
+    """Whether what has landed is the beginning of this very history, by these very settings: then a kill came between.
+
+    Written and landed again, nothing that is there changes, and the rest comes.
+    """
+    import yaml
+
+    there = {batch.digest for batch in Landing(workspace.landing).batches()} if workspace.landing.is_dir() else set()
+    if not there:
+        return False
+    if large is None:
+        digests = [sha256(content).hexdigest() for _, content in contents(drafted, raw, now=clock())]
+        begun = there == set(digests[: len(there)]) and len(there) < len(digests)
+    else:
+        begun = there < set(large.digests)
+    if not begun:
+        return False
+    text, name = workspace.params.read_text(encoding="utf-8"), workspace.params.name
+    wanted = parse_params(yaml.safe_load(new_params(text, drafted, reason=reason, name=name)), name)
+    return load_params(workspace.params) == wanted
+
+
+def unsaved(workspace: WorkspacePaths, suite: Path) -> list[str]:
+    """Files that would be overwritten and are not committed as they are."""
+    names = [str(path.relative_to(workspace.root)) for path in (workspace.params, suite) if path.exists()]
+    try:
+        said = git.git(workspace.root, "status", "--porcelain", "--ignored", "--", *names)
+    except RetrimError:
+        return names
+    return [line[2:].strip() for line in said.splitlines()]
+
+
+def changes_of(drafted: WorkspaceDraft, allowed_reason: str) -> dict[tuple[str, ...], SettingChoice]:
+    """Every value of params.yaml that is set, by its place."""
+    data, reading = drafted.data.model_dump(mode="json"), drafted.reading.model_dump(mode="json")
+    changes: dict[tuple[str, ...], SettingChoice] = {
+        ("data", name): SettingChoice(value, "") for name, value in data.items()
+    }
+    for leak in drafted.allowed:
+        why = f"leak allowed, {leak.probe}: {allowed_reason}"
+        changes[("data", "columns")] = SettingChoice(data["columns"], why)
+    changes[("leaks", "entity")] = SettingChoice(drafted.entity, "")
+    reasons = {name: allowed_reason for leak in drafted.allowed for name in leak.columns}
+    changes[("leaks", "allowed")] = SettingChoice(reasons, "")
+    changes |= {("reading", name): SettingChoice(value, "") for name, value in reading.items()}
+    return {**changes, **drafted.choices}
+
+
+def new_params(text: str, drafted: WorkspaceDraft, *, reason: str, name: str) -> str:
+    """params.yaml with the draft in it, read back as it will be.
+
+    Raises:
+        BadInputError: A value does not fit; names it.
+    """
+    import yaml
+
+    document = edited(text, changes_of(drafted, reason))
+    parse_params(yaml.safe_load(document), name)
+    return document
+
+
+def write(
+    paths: WorkspacePaths,
+    drafted: WorkspaceDraft,
+    raw: RawTable,
+    large: LargeFile | None,
+    *,
+    reason: str,
+    land_history: bool,
+    commit: bool,
+) -> WrittenFiles:
+    """Writes params.yaml and the suite, whole, commits them, and lands the history; of a large file, the file itself.
+
+    Once committed they do not prevent the checkout of a version, whose tag holds them too.
+
+    Raises:
+        BadInputError: The draft does not fit the settings.
+        RefusedError: A batch of the history was set aside.
+    """
+    read_yaml(paths.params)
+    document = new_params(paths.params.read_text(encoding="utf-8"), drafted, reason=reason, name=paths.params.name)
+    suite = paths.root / drafted.data.suite
+    drafts = suite_of(drafted.data.model, drafted.suite)
+    lines = ",\n".join("    " + json.dumps(one, ensure_ascii=False) for one in drafts["expectations"])
+    head = (
+        f'{{\n  "name": {json.dumps(drafts["name"])},\n  "meta": {json.dumps(drafts["meta"])},\n  "expectations": [\n'
+    )
+    write_file(suite, f"{head}{lines}\n  ]\n}}\n".encode())
+    write_file(paths.params, document.encode("utf-8"))
+    made = commit_setup(paths, suite, drafted.data.model) if commit else None
+    landed: list[Landed] = []
+    arrivals: list[pd.Timestamp] = []
+    if land_history:
+        workspace = Workspace(paths, load_params(paths.params), Env())
+        by_order = drafted.reading.arrival is not None
+        history = _land(workspace, drafted, raw) if large is None else land_pieces(workspace, large, by_order=by_order)
+        for arrives, one in history:
+            landed.append(one)
+            report_progress(f"landing batch {len(landed)}", len(landed), 0 if large is None else len(large.counts))
+            arrivals.append(arrives)
+            if one.outcome == "quarantined" and large is None:
+                raise RefusedError(
+                    f"the history's batch {one.batch} was set aside: {'; '.join(map(str, one.faults))}; "
+                    f"look at it: retrim quarantine show {one.batch}"
+                )
+    first, last = (arrivals[0], arrivals[-1]) if arrivals else (None, None)
+    return WrittenFiles(paths.params, suite, tuple(landed), first, last, at_once=large is not None, commit=made)
+
+
+def commit_setup(workspace: WorkspacePaths, suite: Path, model: str) -> str | None:
+    """The commit with the settings and the suite; None where there is no repository yet."""
+    try:
+        git.require_repository(workspace.root)
+    except RetrimError:
+        return None
+    names = [str(path.relative_to(workspace.root)) for path in (workspace.params, suite)]
+    return git.commit(workspace.root, names, f"init: settings and suite of {model}")
+
+
+def _land(workspace: Workspace, drafted: WorkspaceDraft, raw: RawTable) -> Iterator[tuple[pd.Timestamp, Landed]]:
+    folder = workspace.paths.var / "init"
+    folder.mkdir(parents=True, exist_ok=True)
+    params = workspace.params
+    for piece, content in contents(drafted, raw, now=clock()):
+        file = folder / f"{piece.kind}-{piece.arrives:%Y%m%dT%H%M%S}{SUFFIXES[raw.kind]}"
+        file.write_bytes(content)
+        how: dict[str, Any] = {"workspace": workspace.paths, "data": params.data, "reading": params.reading}
+        to_land = land_batch if piece.kind == "rows" else land_labels
+        yield piece.arrives, to_land(file, now=piece.arrives, correction=False, **how)
+        file.unlink()

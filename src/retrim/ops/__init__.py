@@ -1,1 +1,0 @@
-"""Use cases with effects: what the command line and the flows call. Time is passed in, adapters too."""

@@ -1,0 +1,663 @@
+"""How numbers and missing cells are spelled in a table of text.
+
+What each column of a raw table is: its type, its role, and why.
+
+Several series in one table: what tells them apart, and whether they lie one after another.
+
+What is to be predicted: the task, its positive class, and the loss by which everything is judged.
+
+What a table spells otherwise than landing takes by default, in sentences.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from retrim.profile.dates import DateSpelling, spelling_of_dates, unix_format
+from retrim.profile.people import personal
+from retrim.profile.raw_column import SAMPLED, RawColumn, share_of
+from retrim.profile.table import TableNote
+from retrim.table.data import ColumnType, Role
+
+Decimal = Literal[".", ","]
+Thousands = Literal["", ",", ".", " ", "'"]
+Signs = tuple[Decimal, Thousands]
+WAYS: tuple[Signs, ...] = (
+    (".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"),
+)  # fmt: skip
+"""Decimal sign and sign between thousands, the likelier first where a table fits several."""
+SURE_MISSING = {"null", "nan", "#n/a", "\\n", "(null)", "<na>", "n/a", "?"}
+"""Those that hardly name a category: `none` may be an answer, and `NA` a country."""
+ODD_WORDS = 3
+"""Other words in a column of numbers, at most, that are taken for missing cells."""
+NUMERIC_SHARE = 0.9
+"""Of a column's cells that are numbers, for the others to be words for missing ones."""
+
+
+@dataclass(frozen=True)
+class NumberSpelling:
+    """How a table spells numbers and missing cells.
+
+    Args:
+        decimal: Sign of most columns.
+        thousands: Sign between thousands, of most columns.
+        missing: Words for a missing cell.
+        own: Both signs of columns that have others.
+    """
+
+    decimal: Decimal
+    thousands: Thousands
+    missing: tuple[str, ...]
+    own: Mapping[str, Signs] = field(default_factory=dict)
+
+    def of(self, name: str) -> "NumberSpelling":
+        """How one column spells them."""
+        decimal, thousands = self.own.get(name, (self.decimal, self.thousands))
+        return replace(self, decimal=decimal, thousands=thousands, own={})
+
+
+def number_pattern(decimal: Decimal, thousands: Thousands) -> str:
+    """What a number looks like that is spelled so; 0.123 is no 123 in groups."""
+    point, apart = re.escape(decimal), re.escape(thousands)
+    plain = rf"[+-]?([0-9]+{point}?[0-9]*|{point}[0-9]+)([eE][+-]?[0-9]+)?"
+    return plain if not thousands else rf"{plain}|[+-]?[1-9][0-9]{{0,2}}({apart}[0-9]{{3}})+({point}[0-9]*)?"
+
+
+def plain_numbers(words: "pd.Series[int]", spelling: "NumberSpelling") -> pd.Series:
+    """The numbers of a column's distinct words, each as often as it stands there: float64, shape (cells,)."""
+    text = pd.Series(words.index, dtype="str")
+    if spelling.thousands:
+        text = text.str.replace(spelling.thousands, "", regex=False)
+    numbers = pd.to_numeric(text.str.replace(spelling.decimal, ".", regex=False), errors="coerce").astype("float64")
+    return pd.Series(np.repeat(numbers.to_numpy(), words.to_numpy()))
+
+
+def numeric_share(look: RawColumn, decimal: Decimal, thousands: Thousands) -> float:
+    """The share of a column's cells, known words for missing ones aside, that are numbers spelled so."""
+    pattern = re.compile(number_pattern(decimal, thousands))
+    words = look.sampled
+    total = int(words.sum())
+    return float(words[[bool(pattern.fullmatch(word)) for word in words.index]].sum() / total) if total else 0.0
+
+
+def spelling_of(looks: Sequence[RawColumn]) -> NumberSpelling:
+    """The spelling under which most columns of text are numbers, and that of those that are numbers under another."""
+    texts = [look for look in looks if look.stored == "text" and look.filled]
+    # Digits alone are numbers in every way, and say nothing.
+    telling = [look for look in texts if look.words.index[:SAMPLED].str.contains(r"\d[,. ']\d", regex=True).any()]
+    shares = {way: [numeric_share(look, *way) for look in telling] for way in WAYS}
+    best = max(WAYS, key=lambda way: (sum(share >= NUMERIC_SHARE for share in shares[way]), -WAYS.index(way)))
+    if best == (".", ",") and not _grouped_only(texts):
+        best = (",", "")
+    own = {look.name: way for look in telling if (way := _own_way(look, best)) is not None}
+    found = NumberSpelling(*best, (), own)
+    return replace(found, missing=missing_words(texts, found))
+
+
+def _own_way(look: RawColumn, best: Signs) -> Signs | None:
+    """The signs of a column that is no number under those of the table, and is one under others; else None."""
+    if numeric_share(look, *best) >= NUMERIC_SHARE:
+        return None
+    for decimal, thousands in WAYS:
+        # Without a decimal sign, groups of three digits may be anything; commas between them are usual.
+        shown = decimal if (decimal, thousands) != (".", ",") else ","
+        if numeric_share(look, decimal, thousands) >= NUMERIC_SHARE and _shows(look, shown):
+            grouped = (decimal, thousands) != (".", ",") or _grouped_only([look])
+            return (decimal, thousands) if grouped else (",", "")
+    return None
+
+
+def _shows(look: RawColumn, sign: str) -> bool:
+    return bool(look.words.index[:SAMPLED].str.contains(sign, regex=False).any())
+
+
+def _grouped_only(texts: Iterable[RawColumn]) -> bool:
+    """Whether what stands after a comma is always three digits: 1,234 is one number or the other."""
+    with_comma = [
+        word
+        for look in texts
+        if numeric_share(look, ".", ",") >= NUMERIC_SHARE
+        for word in look.words.index
+        if "," in word
+    ]
+    return all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", word) for word in with_comma)
+
+
+def missing_words(texts: Sequence[RawColumn], spelling: NumberSpelling) -> tuple[str, ...]:
+    """Words that mean a missing cell: in a column of numbers any that is none, in others the sure ones."""
+    found: dict[str, None] = {}
+    for look in texts:
+        words, own = look.words, spelling.of(look.name)
+        fits = words.index.to_series().str.fullmatch(number_pattern(own.decimal, own.thousands))
+        numbers = fits.to_numpy(dtype=bool)
+        others = words[~numbers]
+        if len(others) == len(words):
+            found |= dict.fromkeys(word for word in others.index if word.lower() in SURE_MISSING)
+        elif numeric_share(look, own.decimal, own.thousands) >= NUMERIC_SHARE and len(others) <= ODD_WORDS:
+            found |= dict.fromkeys(word for word in others.index if not any(sign.isdigit() for sign in word))
+        else:
+            found |= dict.fromkeys(word for word in others.index if word.lower() in SURE_MISSING)
+    return tuple(sorted(found))
+
+
+BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"})
+ID_NAME = re.compile(
+    r"(^|[ " r"_-])(id|uuid|guid|key|code|no|nr|number|zip|postcode|plz|sku|isbn|ean|index|serial)$|^(id|zip)[ _-]",
+    re.IGNORECASE,
+)
+ROW_NAME = re.compile(r"^(unnamed: ?0|rownames?|row[ _-]?(id|no|number)?|index|)$", re.IGNORECASE)
+NEARLY = 0.95
+"""Share of distinct cells from which a column nearly names the rows."""
+LEVELS_SHARE, LEVELS_MANY, MANY_IDS = 0.5, 50, 0.2
+TIME_LIKE, TIME_SHARE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}", 0.9
+MIXED_SHARE = 0.5
+"""A text of more distinct cells than this share of the rows, and than this many, names rows or is prose."""
+EXACT = 2.0**53
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """What a column is to be.
+
+    Args:
+        name: Its name.
+        type: As params.yaml has it.
+        role: feature or forbidden, until target and times are chosen.
+        skip: Whether it is not kept at all.
+        dates: How it spells times; None for the rest.
+        unix: `unix` or `unix_ms` where its numbers may be times; else empty.
+        unique: Whether no two rows have the same cell, and none is blank.
+        personal: What personal thing it seems to hold; empty: none.
+    """
+
+    name: str
+    type: ColumnType
+    role: Role
+    skip: bool
+    dates: DateSpelling | None
+    unix: str
+    unique: bool
+    personal: str
+
+
+def plan_columns(looks: Sequence[RawColumn], spelling: NumberSpelling) -> tuple[list[ColumnPlan], list[TableNote]]:
+    """A plan a column, and what was noticed on the way."""
+    notes: list[TableNote] = []
+    plans = [_plan(look, spelling.of(look.name), notes) for look in looks]
+    return plans, notes
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a column's cells are, before it is asked whose they are."""
+
+    type: ColumnType
+    role: Role = "feature"
+    skip: bool = False
+    dates: DateSpelling | None = None
+    unix: str = ""
+
+
+def _plan(look: RawColumn, spelling: NumberSpelling, notes: list[TableNote]) -> ColumnPlan:
+    unique = look.filled == look.rows == look.distinct and look.rows > 1
+    kind = _kind(look, spelling, notes, unique=unique)
+    whose = personal(look)
+    skip = kind.skip or bool(whose)
+    if whose and not kind.skip:
+        done = "left out: no model, record or report sees it (--keep if it has to stay)"
+        notes.append(TableNote("personal", look.name, f"looks like {whose}", done, "warn"))
+    role: Role = "forbidden" if skip else kind.role
+    return ColumnPlan(look.name, kind.type, role, skip, kind.dates, kind.unix, unique, whose)
+
+
+def _kind(look: RawColumn, spelling: NumberSpelling, notes: list[TableNote], *, unique: bool) -> _Kind:
+    name = look.name
+    if not name.strip() or name.startswith("_"):
+        seen = "has no name" if not name.strip() else "begins with '_', which is kept for retrim's own columns"
+        notes.append(TableNote("name", name, seen, "left out; rename it in the file if it matters", "warn"))
+        return _Kind("category", skip=True)
+    if look.stored == "other":
+        done = "left out; give its parts columns of their own"
+        notes.append(TableNote("nested", name, "holds lists, records or bytes", done, "warn"))
+        return _Kind("category", skip=True)
+    words = look.words[~look.words.index.isin(spelling.missing)] if look.stored == "text" else look.counts
+    if not len(words):
+        notes.append(TableNote("empty", name, "has no cell with anything in it", "left out of the features"))
+        return _Kind("category", "forbidden")
+    if look.stored == "time":
+        return _Kind("time", "forbidden")
+    if look.stored == "boolean":
+        notes.append(TableNote("boolean", name, "holds true and false", "a category of two"))
+        return _Kind("category")
+    if look.stored in ("number", "integer"):
+        kind, role = _number(look, look.cells.dropna(), notes, unique=unique)
+        return _Kind(kind, role, unix=unix_format(look.counts.index.to_series()))
+    return _text(look, words, spelling, notes, unique=unique)
+
+
+def _text(
+    look: RawColumn, words: "pd.Series[int]", spelling: NumberSpelling, notes: list[TableNote], *, unique: bool
+) -> _Kind:
+    name = look.name
+    numeric = words.index.to_series().str.fullmatch(number_pattern(spelling.decimal, spelling.thousands))
+    if numeric.all():
+        return _numeric_text(look, words, spelling, notes, unique=unique)
+    dates = spelling_of_dates(words.index)
+    if dates is not None:
+        return _Kind("time", "forbidden", dates=dates)
+    if set(words.index.str.lower()) in BOOLEANS:
+        done = "a category of two" if len(words) == 2 else f"{len(words)} categories; spell each one way to have two"
+        notes.append(TableNote("boolean", name, f"says {' and '.join(map(repr, words.index))}", done))
+        return _Kind("category")
+    like = share_of(words, words.index.to_series().str.contains(TIME_LIKE, regex=True))
+    if like >= TIME_SHARE:
+        seen = f"looks like times, such as {words.index[0][:40]!r}, in no format that is known or in more than three"
+        notes.append(
+            TableNote("dates", name, seen, "text; write times such as 2024-05-01T13:00:00Z to use them", "warn")
+        )
+    share = share_of(words, numeric)
+    if share > MIXED_SHARE:
+        odd = words[~numeric.to_numpy(dtype=bool)]
+        seen = f"{1 - share:.1%} of its cells are no numbers, such as {odd.index[0][:40]!r}"
+        notes.append(TableNote("mixed", name, seen, "a category; correct the cells if it is a number", "warn"))
+    return _Kind("category", _text_role(look, words, notes))
+
+
+def _numeric_text(
+    look: RawColumn, words: "pd.Series[int]", spelling: NumberSpelling, notes: list[TableNote], *, unique: bool
+) -> _Kind:
+    text = words.index.to_series()
+    zeros = text[text.str.fullmatch(r"0[0-9]+")]
+    if len(zeros):
+        seen = f"has leading zeros, such as {zeros.iloc[0][:40]!r}: it names, and does not count"
+        notes.append(TableNote("id", look.name, seen, "a category"))
+        return _Kind("category", _text_role(look, words, notes))
+    dates = spelling_of_dates(words.index) if text.str.fullmatch(r"(19|20)\d{6}").all() else None
+    if dates is not None:
+        return _Kind("time", "forbidden", dates=dates)
+    numbers = plain_numbers(words, spelling)
+    kind, role = _number(look, numbers, notes, unique=unique)
+    return _Kind(kind, role, unix=unix_format(numbers))
+
+
+def _number(look: RawColumn, numbers: pd.Series, notes: list[TableNote], *, unique: bool) -> tuple[ColumnType, Role]:
+    """Type and role of a column of numbers: some only name, though they look like counts."""
+    if not bool((numbers % 1 == 0).all()):
+        return "number", "feature"
+    if float(numbers.abs().max()) >= EXACT:
+        if look.stored == "number":
+            return "number", "feature"
+        seen = "has whole numbers of 2^53 and above, which no float holds"
+        notes.append(TableNote("id", look.name, seen, "a category; left out of the features"))
+        return "category", "forbidden"
+    named = ROW_NAME.search(look.name) or ID_NAME.search(look.name)
+    if unique and (named or look.cells.dropna().is_monotonic_increasing or numbers.is_monotonic_increasing):
+        seen = "is another whole number in every row"
+        notes.append(TableNote("id", look.name, seen, "it names the row: forbidden to the model"))
+        return "integer", "forbidden"
+    if ID_NAME.search(look.name) and look.distinct > 2:
+        many = look.distinct > max(LEVELS_MANY, MANY_IDS * look.filled)
+        done = "a category; left out, as it has so many" if many else "a category, not a count"
+        seen = f"is called as names are, and has {look.distinct} distinct whole numbers"
+        if NEARLY <= look.distinct / look.filled < 1:
+            seen += f" in {look.filled} rows: it nearly names them, {look.filled - look.distinct} come more than once"
+        notes.append(TableNote("id", look.name, seen, done))
+        return ("category", "forbidden") if many else ("category", "feature")
+    return "integer", "feature"
+
+
+def _text_role(look: RawColumn, words: "pd.Series[int]", notes: list[TableNote]) -> Role:
+    if len(words) > LEVELS_MANY and len(words) > LEVELS_SHARE * look.filled:
+        seen = f"{len(words)} distinct texts in {look.filled} cells"
+        notes.append(TableNote("many levels", look.name, seen, "forbidden to the model: it names rows, or is prose"))
+        return "forbidden"
+    return "feature"
+
+
+LEAST_ROWS = 20
+"""Rows of a series, on average, from which it is one."""
+FILLED, MOST = 0.5, 0.9
+"""Share of the times from its first row to its last at which a series has one, and share of the series of which that
+holds, at least: the later lines of an order are there now and then."""
+SHARED = 1.5
+"""Rows of one time, on average, from which more than one thing is told of it."""
+TRIED = 8
+"""Columns that are tried in pairs."""
+
+
+def series_of(time: pd.Series, columns: Mapping[str, pd.Series]) -> tuple[str, ...]:
+    """The columns that tell the series of a table apart: with its time they name a row. Empty: it holds one.
+
+    Args:
+        time: Event times, none missing, shape (n,).
+        columns: Those that may tell, likelier ones first, shape (n,) each.
+    """
+    place = pd.factorize(time)[0]
+    times = int(place.max(initial=-1)) + 1
+    if len(place) < SHARED * times:
+        return ()
+    rank = pd.Series(time).rank(method="dense").to_numpy()
+    codes = {name: pd.factorize(values)[0] for name, values in columns.items() if not values.isna().any()}
+    for names in [*((name,) for name in codes), *combinations(list(codes)[:TRIED], 2)]:
+        whose = pd.MultiIndex.from_arrays([codes[name] for name in names]).factorize()[0]
+        many = int(whose.max(initial=-1)) + 1
+        if many < 2 or len(place) < LEAST_ROWS * many:
+            continue
+        if pd.Series(place.astype("int64") * many + whose).duplicated().any():
+            continue
+        spans = pd.Series(rank).groupby(whose).agg(["size", "min", "max"])
+        if (spans["size"] >= FILLED * (spans["max"] - spans["min"] + 1)).mean() >= MOST:
+            return names
+    return ()
+
+
+def one_after_another(columns: Mapping[str, pd.Series]) -> tuple[str, int]:
+    """The column whose values follow one another in the file, each in one piece of many rows, and how many; else none.
+
+    So lie series one after another, and then the order of the file is none of time.
+
+    Args:
+        columns: Categories that may tell series apart, in the order of the file.
+    """
+    for name, values in columns.items():
+        codes = pd.factorize(values)[0]
+        runs = int((np.diff(codes) != 0).sum()) + 1
+        if 2 <= runs == len(np.unique(codes)) and len(codes) >= LEAST_ROWS * runs:
+            return name, runs
+    return "", 1
+
+
+def counting(columns: Mapping[str, pd.Series], *, pieces: int) -> list[str]:
+    """Whole numbers that could say in which order rows came: they only go up in the file, or in each of its pieces.
+
+    Args:
+        columns: Columns of whole numbers in the order of the file, shape (n,) each.
+        pieces: Series that lie one after another; 1: one.
+    """
+    found = []
+    for name, values in columns.items():
+        steps = np.diff(values.to_numpy())
+        back = int((steps < 0).sum())
+        if back in (0, pieces - 1) and values.nunique() >= LEAST_ROWS:
+            found.append(name)
+    return found
+
+
+Task = Literal["regression", "binary", "multiclass"]
+POSITIVE = (
+    "yes",
+    "true",
+    "1",
+    "1.0",
+    "y",
+    "t",
+    "positive",
+    "pos",
+    "on",
+    "ja",
+    "oui",
+    "default",
+    "churn",
+    "fraud",
+    "late",
+    "rain",
+)
+MOST_CLASSES = 50
+FEW_WHOLE = 10
+"""Whole numbers that a target may have, at most, to be asked about: they may be classes."""
+RARE = 0.05
+UNCOMMON = 0.2
+"""Share of the rarest class below which the report says what is done about it."""
+ZEROS = 0.5
+"""Share of zeros from which the median is 0, and the mean absolute error with it."""
+
+FEW_ON_AVERAGE = 10
+"""Mean up to which whole numbers may be counts whose loss is Poisson's."""
+SURE = 0.01
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is predicted, and how it is judged.
+
+    Args:
+        task: regression, binary or multiclass.
+        type: Type of the target.
+        positive: Positive class of a binary task.
+        loss: Per-row loss.
+        metrics: Reported beside it.
+        why: Why this loss.
+        unsure: What else it could be; empty: nothing.
+        rarest: Share of the rarer class; None for a regression.
+    """
+
+    task: Task
+    type: ColumnType
+    positive: str | None
+    loss: str
+    metrics: tuple[str, ...]
+    why: str
+    unsure: str
+    rarest: float | None
+
+
+def aim_of(
+    look: RawColumn, kind: ColumnType, words: "pd.Series[int]", numbers: np.ndarray | None, wanted: Task | None
+) -> Aim | str:
+    """What a target asks for; a sentence where it can be none.
+
+    Args:
+        look: The target column.
+        kind: number, integer or category, as its cells look.
+        words: Its distinct cells as text and how often each is there, words for missing ones left out.
+        numbers: Its values where they are numbers, none missing; else None.
+        wanted: The task that was asked for; None: as it looks.
+    """
+    distinct = len(words)
+    if distinct < 2:
+        return (
+            f"the target {look.name!r} has {distinct} distinct value; nothing can be learned of one that never varies"
+        )
+    if kind == "time":
+        return f"the target {look.name!r} is a time; name a number, a yes or no, or a class"
+    task: Task = wanted or ("binary" if distinct == 2 else "regression" if numbers is not None else "multiclass")
+    if task == "regression":
+        if numbers is None:
+            return (
+                f"the target {look.name!r} is text, such as {str(words.index[0])[:40]!r}, and a "
+                "regression predicts a number; choose another task or target"
+            )
+        return _regression(
+            kind, numbers, unsure="multiclass" if wanted is None and kind == "integer" and distinct <= FEW_WHOLE else ""
+        )
+    if task == "binary" and distinct != 2:
+        return (
+            f"the target {look.name!r} has {distinct} distinct values, and a binary task has 2; "
+            "choose --task multiclass or regression"
+        )
+    if task == "multiclass" and distinct > MOST_CLASSES:
+        return (
+            f"the target {look.name!r} has {distinct} distinct texts; at most {MOST_CLASSES} classes "
+            "can be told apart: is it the target?"
+        )
+    return _classes(task, words)
+
+
+def _regression(kind: ColumnType, numbers: np.ndarray, *, unsure: str) -> Aim:
+    zeros = float(np.mean(numbers == 0))
+    if look_like_counts(numbers):
+        why = (
+            f"whole numbers from 0, {numbers.mean():.2g} on average, that vary as counts do: Poisson deviance is "
+            "least at the mean and weighs an error against it"
+        )
+        return Aim("regression", kind, None, "poisson", ("poisson", "mae", "rmse"), why, unsure, None)
+    if zeros > ZEROS:
+        why = (
+            f"{zeros:.0%} of the targets are 0, so that the absolute error would be least at 0 for "
+            "every row: squared error, which is least at the mean"
+        )
+        return Aim("regression", kind, None, "mse", ("mae", "rmse", "r2"), why, unsure, None)
+    why = "in the target's own unit, and no single row outweighs the others as it would squared"
+    return Aim("regression", kind, None, "mae", ("mae", "rmse", "r2"), why, unsure, None)
+
+
+def look_like_counts(numbers: np.ndarray) -> bool:
+    """Whether a target counts rare events: whole numbers from 0, few on average, that vary no less than Poisson counts.
+
+    Ratings and sizes are whole and few too, and vary less than their mean. Of larger counts the mean hardly tells the
+    variance, and errors weigh alike. Counts that vary more than Poisson's are counts all the same: the deviance is
+    least at their mean.
+
+    Args:
+        numbers: Targets, none missing, shape (n,).
+
+    Source:
+        Cochran (1954), Biometrics 10(4), 417-451, section 3: (n - 1) variance / mean is chi-squared with n - 1 degrees
+        of freedom for Poisson counts. Refused is what varies surely less.
+    """
+    if len(numbers) < 2 or numbers.min() != 0 or not 0 < numbers.mean() <= FEW_ON_AVERAGE:
+        return False
+    if not np.array_equal(numbers, np.floor(numbers)):
+        return False
+    from scipy.stats import chi2
+
+    spread = float(np.sum(np.square(numbers - numbers.mean())) / numbers.mean())
+    return bool(chi2.cdf(spread, len(numbers) - 1) > SURE)
+
+
+def _classes(task: Task, words: "pd.Series[int]") -> Aim:
+    shares = words / words.sum()
+    rarest = float(shares.min())
+    if task == "multiclass":
+        why = (
+            f"{len(words)} classes, the commonest {shares.max():.0%}: log loss judges the "
+            "probabilities, accuracy would not see a rare class"
+        )
+        return Aim("multiclass", "category", None, "log_loss", ("log_loss", "accuracy", "f1"), why, "", rarest)
+    known = [word for word in words.index if str(word).lower() in POSITIVE]
+    positive = str(known[0] if len(known) == 1 else words.idxmin())
+    share = float(shares[positive])
+    naive = max(share, 1 - share)
+    why = (
+        f"{share:.1%} are {positive!r}: who always says the commoner is right in {naive:.1%}, so "
+        "accuracy says little; log loss judges the probabilities"
+    )
+    metrics = ("log_loss", "brier", "auc", "average_precision") if share < RARE else ("log_loss", "brier", "auc")
+    return Aim(
+        "binary",
+        "category",
+        positive,
+        "log_loss",
+        metrics,
+        why,
+        "" if len(known) == 1 else f"the positive class could be {str(words.idxmax())!r}",
+        rarest,
+    )
+
+
+def imbalance_notes(aim: Aim, target: str) -> list[TableNote]:
+    """What share a rare class has, and what is done about it."""
+    if aim.rarest is None or aim.rarest >= UNCOMMON:
+        return []
+    chosen = (
+        "train.balance: null, as the loss judges probabilities: with all rows as they are these are right by "
+        "themselves, and balancing only moves them, to be corrected after"
+    )
+    if aim.task == "binary":
+        chosen += "; who needs a yes or no sets decide.threshold: cost and what each error costs"
+    return [TableNote("imbalance", target, f"{aim.rarest:.1%} of the rows are of the rarest class", chosen)]
+
+
+def spelling_notes(
+    looks: Sequence[RawColumn], plans: Sequence[ColumnPlan], spelling: NumberSpelling
+) -> list[TableNote]:
+    """What the table spells otherwise than landing takes by default, with the columns that show it."""
+    notes: list[TableNote] = []
+    texts = [(look, plan) for look, plan in zip(looks, plans, strict=True) if look.stored == "text"]
+    numeric = [look for look, plan in texts if plan.type in ("number", "integer")]
+    usual = [look for look in numeric if look.name not in spelling.own]
+    for about, sign, key in (
+        ("decimal comma", ",", spelling.decimal),
+        ("thousands separator", spelling.thousands, spelling.thousands),
+    ):
+        if key == sign and sign:
+            shown = [look for look in usual if look.words.index.str.contains(sign, regex=False).any()]
+            for look in shown[:5]:
+                seen = next(word for word in look.words.index if sign in word)
+                declared = f"reading.{'decimal' if about.startswith('decimal') else 'thousands'}: {sign!r}"
+                notes.append(TableNote(about, look.name, f"numbers such as {seen!r}", f"declared, {declared}"))
+    for look in numeric:
+        if look.name in spelling.own:
+            decimal, thousands = spelling.own[look.name]
+            sign = decimal if look.words.index.str.contains(decimal, regex=False).any() else thousands
+            seen = f"numbers such as {next(word for word in look.words.index if sign in word)!r}, unlike other columns"
+            declared = f"declared, reading.signs: [{decimal!r}, {thousands!r}]"
+            notes.append(TableNote("other signs", look.name, seen, declared, "warn"))
+    for word in spelling.missing:
+        holds = [look for look, _ in texts if word in look.words.index]
+        unsure = word.lower() not in SURE_MISSING and any(
+            plan.type == "category" for look, plan in texts if word in look.words.index
+        )
+        cells = sum(int(look.words[word]) for look in holds)
+        notes.append(
+            TableNote(
+                "missing",
+                holds[0].name if len(holds) == 1 else "",
+                f"{word!r} stands for a missing cell {cells} times",
+                f"declared, reading.missing: [{word!r}]" + (", in columns of text too" if unsure else ""),
+                "warn" if unsure else "tell",
+            )
+        )
+    for look, plan in texts:
+        _note_padded(look, plan, notes)
+        if plan.dates is not None:
+            _note_dates(look, plan.dates, notes)
+    return notes
+
+
+def _note_padded(look: RawColumn, plan: ColumnPlan, notes: list[TableNote]) -> None:
+    words = look.counts.index.astype("str")
+    cells = int(look.counts[words != words.str.strip()].sum())
+    if not cells or plan.skip:
+        return
+    if plan.type == "category":
+        seen, done = f"{cells} cells have blanks around their text", "cut off, reading.trim: true"
+    else:
+        seen = f"{cells} cells have blanks around their {'times' if plan.type == 'time' else 'numbers'}"
+        done = "read without them"
+    notes.append(TableNote("padded", look.name, seen, done))
+
+
+def _note_dates(look: RawColumn, dates: DateSpelling, notes: list[TableNote]) -> None:
+    if dates.formats:
+        done = f"declared, reading.dates: {list(dates.formats)}"
+        if len(dates.formats) > 1:
+            notes.append(TableNote("dates", look.name, f"times in {len(dates.formats)} formats", done, "warn"))
+        else:
+            notes.append(TableNote("dates", look.name, f"times such as {look.words.index[0]!r}", done))
+    if dates.unsure:
+        notes.append(
+            TableNote(
+                "dates",
+                look.name,
+                f"day and month could be exchanged: {dates.unsure} fits as well",
+                f"read as {dates.formats[0]}; change reading.dates if that is wrong",
+                "warn",
+            )
+        )
+    if len(dates.zones) > 1 or (dates.zones and dates.naive):
+        named = ", ".join(dates.zones) + (" and none" if dates.naive else "")
+        notes.append(
+            TableNote(
+                "mixed zones",
+                look.name,
+                f"times name different zones: {named}",
+                "all become UTC; those that name none are taken in reading.zone",
+                "warn",
+            )
+        )

@@ -1,0 +1,378 @@
+"""How a column of text spells times: ISO 8601, or one or more strptime formats.
+
+Times spread over several columns, found by what the columns are called.
+
+Which of several columns of times says when a row's event happened.
+
+Columns that say by when an answer is due: at or after the event, and answers are there once they have passed.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from retrim.table.reading import WHOLE_DAY, TimePart
+
+ISO = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d:?\d\d))?)?"
+DAYS = (
+    "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y",
+    "%B %d, %Y", "%d-%b-%Y", "%d%b%Y", "%Y%m%d", "%Y-%m-%d", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y",
+)  # fmt: skip
+CLOCKS = (
+    "",
+    " %H:%M",
+    " %H:%M:%S",
+    " %I:%M %p",
+    " %I:%M:%S %p",
+    "T%H:%M:%S",
+    "T%H:%M",
+    " %H:%M:%S.%f",
+    " %H:%M:%S%z",
+    " %H:%M:%S %z",
+    " %H:%M%z",
+    " %H:%M %z",
+)
+MOST_FORMATS = 3
+TRIED = 2000
+"""Distinct cells on which formats are tried first."""
+EPOCH = (315_532_800, 4_102_444_800)
+"""Seconds since 1970 of the years 1980 to 2100: numbers between may be times."""
+
+
+@dataclass(frozen=True)
+class DateSpelling:
+    """How a column spells times.
+
+    Args:
+        formats: strptime formats, tried in turn; empty: ISO 8601.
+        zones: Distinct offsets that its cells name, such as `+01:00`; empty: none names one.
+        naive: Whether some cell names no zone.
+        unsure: The other reading that fits as well, day and month exchanged; empty: none does.
+    """
+
+    formats: tuple[str, ...]
+    zones: tuple[str, ...]
+    naive: bool
+    unsure: str
+
+
+def spelling_of_dates(words: pd.Index) -> DateSpelling | None:
+    """How the distinct cells of a column spell times, in the order of the file; None if they are no times.
+
+    A column may mix formats, up to three, but never day before month with month before day.
+    """
+    text = pd.Series(words, dtype="str").str.strip()
+    if not len(text) or text.str.len().max() > 40 or text.str.len().min() < 6:
+        return None
+    if not text.iloc[:TRIED].str.contains(r"\d", regex=True).all():
+        return None
+    if text.str.fullmatch(ISO).all():
+        offsets = text.str.extract(r"\d\d:\d\d.*?(Z|[+-]\d\d:?\d\d)$", expand=False)
+        zones = tuple(sorted(offsets.dropna().unique()))
+        if pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").notna().all():
+            return DateSpelling((), zones, bool(offsets.isna().any()), "")
+    found: list[str] = []
+    left = text
+    while len(left) and len(found) < MOST_FORMATS:
+        best = _best(left.iloc[:TRIED], found)
+        if best is None:
+            return None
+        form, left = best, left[pd.to_datetime(left, format=best, errors="coerce", utc=True).isna()]
+        found.append(form)
+    if len(left):
+        return None
+    zoned = any("%z" in form for form in found)
+    zones = tuple(sorted(text.str.extract(r"([+-]\d\d:?\d\d|Z)$", expand=False).dropna().unique())) if zoned else ()
+    other = _exchanged(found[0])
+    unsure = other if len(found) == 1 and other and _fits(text, other).all() else ""
+    if unsure and _steps(text, unsure) > _steps(text, found[0]):
+        found, unsure = [unsure], found[0]
+    return DateSpelling(tuple(found), zones, not all("%z" in form for form in found), unsure)
+
+
+def _has(cell: str, form: str) -> bool:
+    try:
+        datetime.strptime(cell, form)  # noqa: DTZ007  only whether it can be read
+    except ValueError:
+        return False
+    return True
+
+
+def _fits(text: pd.Series, form: str) -> pd.Series:
+    return pd.to_datetime(text, format=form, errors="coerce", utc=True).notna()
+
+
+def _best(text: pd.Series, found: Sequence[str]) -> str | None:
+    """The format that most of these cells have, and which does not read day and month the other way round."""
+    day_first = any(
+        "%d" in form and form.index("%d") < form.index("%m") for form in found if "%m" in form and "%Y%m" not in form
+    )
+    month_first = any(form.startswith("%m") for form in found)
+    counted: dict[str, int] = {}
+    for day in DAYS:
+        if (day.startswith("%m") and day_first) or (day.startswith("%d") and "%m" in day and month_first):
+            continue
+        for clock in CLOCKS:
+            form = day + clock
+            if _has(str(text.iloc[0]), form):  # one of the formats is that of the first cell
+                counted[form] = int(_fits(text, form).sum())
+    # A two-digit year fits no four-digit one, and the reverse; of equals the first named.
+    return max(counted, key=lambda form: counted[form], default=None)
+
+
+def _exchanged(form: str) -> str:
+    """The format with day and month exchanged, where both are digits."""
+    if "%d" not in form or "%m" not in form or form.startswith("%Y"):
+        return ""
+    return form.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
+
+
+def _steps(text: pd.Series, form: str) -> float:
+    """The share of neighbours in the file that go forward by a short step: files are mostly in order of time."""
+    times = pd.to_datetime(text, format=form, errors="coerce", utc=True)
+    ahead = times.diff().dropna()
+    return float(((ahead >= pd.Timedelta(0)) & (ahead <= pd.Timedelta("20D"))).mean()) if len(ahead) else 0.0
+
+
+def unix_format(values: pd.Series) -> str:
+    """`unix` or `unix_ms` where whole numbers may be times since 1970; else empty."""
+    numbers = values.dropna()
+    if not len(numbers) or (numbers % 1 != 0).any():
+        return ""
+    if numbers.between(*EPOCH).all():
+        return "unix"
+    return "unix_ms" if numbers.between(EPOCH[0] * 1000, EPOCH[1] * 1000).all() else ""
+
+
+CALLED: dict[TimePart, tuple[str, ...]] = {
+    "year": ("year", "yr", "yyyy", "jahr", "annee", "ano"),
+    "month": ("month", "mon", "mnth", "mm", "monat", "mois", "mes"),
+    "day": ("day", "dayofmonth", "dom", "mday", "dd", "tag", "jour", "dia"),
+    "hour": ("hour", "hr", "hh", "stunde", "heure", "hora"),
+    "minute": ("minute", "min", "minutes"),
+    "second": ("second", "sec", "seconds"),
+}
+PART_OF: dict[str, TimePart] = {word: part for part, words in CALLED.items() for word in words}
+WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+DATES: dict[str, TimePart] = dict.fromkeys(("date", "day", "dteday", "dt", "datum", "jour", "dia", "fecha"), "date")
+PARTS_OF_CLOCK: dict[str, TimePart] = dict.fromkeys(
+    (*CALLED["hour"], "time", "clock", "hourofday", "timeofday", "uhrzeit", "zeit"), "clock"
+)
+MOST_WORDS = 3
+"""Words of a part's name, as in `day of month`."""
+NO_NAME = "event_time"
+"""What a time is called whose parts are called year, month and day, and no more."""
+
+
+def spread_times(names: Iterable[str]) -> dict[str, dict[TimePart, str]]:
+    """Times whose parts have columns of their own, by a name for them: at least year, month and day.
+
+    Parts belong together that are called the same before the part, as `ArrivalYear` and `ArrivalMonth`.
+    """
+    names = list(names)
+    groups: dict[str, dict[TimePart, str]] = {}
+    for name in names:
+        whose, part = _split(name, PART_OF)
+        if part is not None:
+            groups.setdefault(whose, {}).setdefault(part, name)
+    whole = {whose: parts for whose, parts in groups.items() if set(WHOLE_DAY) <= set(parts)}
+    return {free_name(whose, names): in_order(parts) for whose, parts in whole.items()}
+
+
+def clocks_beside(date: str, names: Iterable[str]) -> tuple[str, list[str]]:
+    """Columns that may hold the clock of a date, as they are called the same before it (`start_date`, `start_time`).
+
+    Args:
+        date: A column of days.
+        names: The others.
+
+    Returns:
+        What date and clock are called before; and the columns.
+    """
+    whose, _ = _split(date, DATES)
+    found = [name for name in names if name != date and _split(name, PARTS_OF_CLOCK) == (whose, "clock")]
+    return whose, found
+
+
+def _split(name: str, called: Mapping[str, TimePart]) -> tuple[str, TimePart | None]:
+    """What a column is called before the last words that are among `called`, and what these mean; None: none are."""
+    found = list(WORDS.finditer(name))
+    for count in range(min(MOST_WORDS, len(found)), 0, -1):
+        part = called.get("".join(word[0] for word in found[-count:]).lower())
+        if part is not None:
+            return name[: found[-count].start()].strip(" _.-"), part
+    return "", None
+
+
+def in_order(parts: dict[TimePart, str]) -> dict[TimePart, str]:
+    """The parts from the longest, without those below one that is not there."""
+    kept: dict[TimePart, str] = {}
+    for part in CALLED:
+        if part not in parts:
+            break
+        kept[part] = parts[part]
+    return kept
+
+
+def free_name(whose: str, names: Collection[str]) -> str:
+    """A name for a time that is put together, which no column has."""
+    name = whose or NO_NAME
+    while name in names or name.startswith("_"):
+        name = f"time of {name.strip('_')}"
+    return name
+
+
+NAMES = ("event_time", "timestamp", "datetime", "date_time", "time", "date", "day", "ts", "created_at", "at")
+"""Of event times, the surest first."""
+NEARLY = 0.99
+"""Share of rows, or of neighbours in the file, of which something holds that holds of a column."""
+
+
+def likeliest(times: Mapping[str, pd.Series]) -> tuple[str, str]:
+    """The column that is likeliest that of the event, and why.
+
+    By its name; else the one by which the file is sorted, if it is one; else the earliest of each row: what comes of an
+    event comes after it. What lies further back than the others' whole history is long, as a birthday does, is none.
+
+    Args:
+        times: Times of each column in the order of the file, shape (n,) each, UTC; one at least.
+    """
+    named = sorted((name for name in times if name.lower() in NAMES), key=lambda name: NAMES.index(name.lower()))
+    if named:
+        return named[0], "by its name"
+    ordered = [name for name, values in times.items() if _is_sorted(values)]
+    if len(ordered) == 1:
+        return ordered[0], "by which the file is sorted"
+    near = {
+        name: values
+        for name, values in times.items()
+        if not any(_is_far_back(values, other) for other in times.values() if other is not values)
+    }
+    for name, values in near.items():
+        others = {other: known for other, known in near.items() if other != name}
+        if others and all(_comes_before(values, known) for known in others.values()):
+            return name, f"before {' and '.join(others)} in nearly every row"
+    return next(iter(near or times)), "the first of them"
+
+
+def _is_sorted(values: pd.Series) -> bool:
+    steps, zero = values.dropna().diff().dropna(), pd.Timedelta(0)
+    return bool((steps >= zero).mean() >= NEARLY and (steps > zero).any())
+
+
+def _comes_before(values: pd.Series, later: pd.Series) -> bool:
+    between = (later - values).dropna()
+    zero = pd.Timedelta(0)
+    return bool(len(between) and (between >= zero).mean() >= NEARLY and (between > zero).any())
+
+
+def _is_far_back(values: pd.Series, later: pd.Series) -> bool:
+    return bool((later - values).median() > later.max() - later.min())
+
+
+CALLED_DUE = frozenset(
+    {"due", "deadline", "maturity", "matures", "expiry", "expires", "expiration", "arrival", "arrives", "expected"}
+    | {"promised", "end", "ends", "until", "checkout", "return", "faellig", "echeance", "vencimiento"}
+)
+WORDS_OF_DUE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+BLANK, EARLY = 0.01, 0.005
+"""Shares of rows without such a time, and with one before the event, at most: none of them can land."""
+LATER = 0.5
+"""Share of rows whose time lies after the event, at least: what came with the event is no due time."""
+LEAST = 20
+"""Rows with an answer, and without one, from which it can be told what goes with an answer."""
+TAIL = 0.02
+"""Share of rows without an answer, and of delays, that may be odd."""
+BEFORE, HALF = 0.8, 0.5
+"""Share of answers that are due before the rows without one, at least; and what is left of what the event leaves."""
+AHEAD = 0.05
+"""Share of answered rows that are due after the table ends, at most."""
+SOON, SLOW = pd.Timedelta("1D"), 0.1
+"""How long after its due time an answer is there, or a fiftieth of its delay; and the share of them that may not be."""
+
+
+@dataclass(frozen=True)
+class DueColumn:
+    """A column that may say by when answers are due.
+
+    Args:
+        seen: What speaks for it, in a sentence.
+        sure: Whether the answers themselves do.
+        left: Of what the event leaves unexplained, the share that it leaves too; 1: the answers say nothing.
+    """
+
+    seen: str
+    sure: bool
+    left: float
+
+
+def is_called_due(name: str) -> bool:
+    """Whether a column is called as due times are."""
+    return any(word.lower() in CALLED_DUE for word in WORDS_OF_DUE.findall(name))
+
+
+def due_of(
+    name: str, event: pd.Series, due: pd.Series, answered: np.ndarray, known: pd.Series | None = None
+) -> DueColumn | None:
+    """What speaks for a column as the due time; None: nothing, or rows could not land with it.
+
+    Args:
+        name: Of the column.
+        event: Event times, shape (n,).
+        due: The column, likewise.
+        answered: Whether the answer is there, shape (n,).
+        known: When it became known; None: nothing says so.
+    """
+    there = (event.notna() & due.notna()).to_numpy()
+    if there.sum() < LEAST or there.sum() < (1 - BLANK) * event.notna().sum():
+        return None
+    event, due, answered = event[there], due[there], answered[there]
+    after = (due - event).dt.total_seconds().to_numpy()
+    if (after < 0).mean() > EARLY or (after > 0).mean() < LATER:
+        return None
+    called = is_called_due(name)
+    waiting, ends = ~answered, event.max()
+    if min(waiting.sum(), answered.sum()) >= LEAST:
+        left, of_event = _left(due, answered), _left(event, answered)
+        if left <= min(1 - BEFORE, HALF * of_event) and of_event * answered.sum() >= LEAST:
+            slow = float((due[waiting] < ends - SOON).mean())
+            seen = (
+                f"{1 - left:.1%} of the answered rows are due before the {waiting.sum()} without an answer "
+                f"({1 - of_event:.1%} by their event); of these {slow:.1%} were due when the table ended"
+            )
+            return DueColumn(seen, sure=slow <= SLOW, left=left / of_event)
+    come = answered & (np.zeros(len(answered), dtype=bool) if known is None else known[there].notna().to_numpy())
+    if known is not None and come.sum() >= LEAST:
+        at = known[there][come]
+        after_due, after_event = (_latest(at - since[come]) for since in (due, event))
+        ends = max(ends, at.max())
+        if after_due <= HALF * after_event:
+            told = f"{_text(after_due)} after it, {_text(after_event)} after their event"
+            sure = called and after_due <= max(SOON, TAIL * after_event)
+            return DueColumn(f"{1 - TAIL:.0%} of the answers are known {told}", sure, after_due / after_event)
+    if called and float((due[answered] > ends).mean()) <= AHEAD:
+        return DueColumn("it is called as due times are, and nearly all that are answered have passed it", False, 1.0)
+    return None
+
+
+def surest(found: Sequence[tuple[str, DueColumn]]) -> tuple[str, DueColumn] | None:
+    """The column that is surest, and of these the one that leaves least."""
+    return min(found, key=lambda each: (not each[1].sure, each[1].left), default=None)
+
+
+def _left(times: pd.Series, answered: np.ndarray) -> float:
+    """The share of answered rows that do not come before the rows without an answer, a few odd ones left out."""
+    first = times[~answered].quantile(TAIL)
+    return float((times[answered] >= first).mean())
+
+
+def _latest(delays: pd.Series) -> pd.Timedelta:
+    return pd.Timedelta(max(float(delays.dt.total_seconds().quantile(1 - TAIL)), 0.0), "s")
+
+
+def _text(span: pd.Timedelta) -> str:
+    return f"{span / pd.Timedelta('1D'):.3g} days"

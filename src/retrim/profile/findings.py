@@ -1,0 +1,321 @@
+"""What is odd about a column by itself: empty, constant, gaps, categories, far values.
+
+What a look found, a sentence each, worst first: column, figures, what to do.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from retrim.profile.columns import ColumnLook
+from retrim.profile.over_time import first_part
+from retrim.profile.pairs import STRONG
+from retrim.profile.table import TableNote
+from retrim.profile.whole import TableProfile
+
+NEARLY = 0.995
+NEW_LEVELS = 0.01
+FAR_OUT = 10.0
+LONG = 200
+MUCH, MOVES = 0.5, 0.2
+"""Share missing that is much; difference of that share between parts of the history that is a change."""
+
+
+def cut_name(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:39]}…"
+
+
+def forbid(name: str) -> str:
+    """The setting that keeps a model from a column."""
+    return f"data.columns.{cut_name(name)}: role forbidden"
+
+
+def _features(look: TableProfile) -> Iterator[ColumnLook]:
+    return (column for column in look.columns if column.role == "feature")
+
+
+def empty_columns(look: TableProfile) -> Iterator[TableNote]:
+    for column in _features(look):
+        if not column.rows:
+            continue
+        if column.missing == column.rows:
+            yield TableNote("empty", column.name, f"no value in {column.rows} rows", forbid(column.name), "warn")
+        elif column.distinct == 1:
+            said = "one value in every row" if not column.missing else "one value wherever there is one"
+            yield TableNote(
+                "constant", column.name, said, forbid(column.name), "warn" if not column.missing else "tell"
+            )
+        elif column.most_share >= NEARLY:
+            said = f"{column.most_share:.2%} of its values are the same"
+            yield TableNote(
+                "near-constant", column.name, said, f"{forbid(column.name)}, unless the rest is what counts"
+            )
+
+
+def gaps(look: TableProfile) -> Iterator[TableNote]:
+    for column in look.columns:
+        share = column.missing_share
+        if column.role not in ("feature", "forbidden") or not 0 < share < 1:
+            continue
+        gap = look.gaps.get(column.name)
+        known = column.missing_by[~np.isnan(column.missing_by)]
+        said = [f"{share:.1%} missing"]
+        if len(known) > 1 and known.max() - known.min() >= MOVES:
+            at = look.periods.labels[int(np.nanargmax(column.missing_by))]
+            said.append(f"{known.min():.0%} to {known.max():.0%} over time, most in {at}")
+        elif share < MUCH and (gap is None or not gap.told_by):
+            continue
+        if gap is not None and gap.told_by:
+            said.append(f"systematic, told by {cut_name(gap.told_by)} (Cramér's V {gap.strength:.2f})")
+        elif gap is not None and gap.kind == "random":
+            said.append("at random as far as time, target and other columns tell")
+        target = gap is not None and gap.told_by == look.table.data.target
+        done = (
+            "that a value is missing says something of the target: make sure that it does so before the event"
+            if target
+            else "a model takes a missing value as it is, or prepare.steps fill it; ask the source why it is gone"
+        )
+        yield TableNote("missing", column.name, "; ".join(said), done, "warn" if share >= MUCH or target else "tell")
+
+
+def levels(look: TableProfile) -> Iterator[TableNote]:
+    for column in _features(look):
+        known = column.levels
+        share = look.unseen.get(column.name, known.unseen if known else 0.0)
+        if share >= NEW_LEVELS:
+            whom = (
+                f"version {look.champion.version}" if look.champion and column.name in look.unseen else "earlier rows"
+            )
+            said = f"{share:.1%} of the newest fifth of the rows have a category that {whom} did not know"
+            yield TableNote(
+                "unseen levels", column.name, said, "they count as missing: retrain, or take rare ones together"
+            )
+        if known and column.rows and known.rare_rows >= NEW_LEVELS * column.rows:
+            said = f"{known.rare} of {column.distinct} categories have fewer than 20 rows, {known.rare_rows} together"
+            yield TableNote("rare levels", column.name, said, "nothing can be learned of one alone: take them together")
+        if known and known.longest > LONG:
+            said = f"texts of up to {known.longest} signs, {column.distinct} different ones"
+            yield TableNote("prose", column.name, said, f"as a category it only names rows: {forbid(column.name)}")
+
+
+def far_values(look: TableProfile) -> Iterator[TableNote]:
+    for column in _features(look):
+        numbers = column.numbers
+        if numbers is None:
+            continue
+        if numbers.infinite:
+            said = f"{numbers.infinite} cells hold no finite number"
+            yield TableNote("infinite", column.name, said, "correct them in the source, or leave them blank", "warn")
+        low, one, *_, nine, high = numbers.quantiles
+        width = nine - one
+        far = max(high - nine, one - low)
+        if width > 0 and np.isfinite(far) and far > FAR_OUT * width:
+            said = (
+                f"the farthest value, {high if high - nine >= one - low else low:.6g}, lies {far / width:.0f} times "
+                f"the width of the middle 98 % beyond it ({one:.4g} to {nine:.4g})"
+            )
+            yield TableNote(
+                "far values", column.name, said, "valid but rare, or a slip: a bound in the suite sets slips aside"
+            )
+
+
+ORDER = {"stop": 0, "warn": 1, "tell": 2}
+MOST_ALIKE = 5
+"""Findings of one kind that are told one by one; further ones are told together."""
+DOUBLES = 0.001
+TELLING = 0.002
+RARE_CLASS = 0.05
+WELL_TOLD = 0.5
+"""Share of the labels' uncertainty that features take away, from which a contradiction is likely a wrong label."""
+INFLATED = 10.0
+Finder = Callable[[TableProfile], Iterator[TableNote]]
+
+
+def findings(look: TableProfile) -> list[TableNote]:
+    """All findings, worst first; what many columns share is told once."""
+    found = [note for finder in FINDERS for note in finder(look)]
+    told: list[TableNote] = []
+    alike: dict[tuple[str, str], list[TableNote]] = {}
+    for note in found:
+        same = alike.setdefault((note.about, note.weight), [])
+        same.append(note)
+        if len(same) <= MOST_ALIKE:
+            told.append(note)
+    for same in alike.values():
+        rest = same[MOST_ALIKE:]
+        if rest:
+            names = ", ".join(dict.fromkeys(cut_name(note.column) for note in rest[:12] if note.column))
+            more = f"{len(rest)} more: {names}{' ...' if len(rest) > 12 else ''}"
+            told.append(TableNote(rest[0].about, "", more, rest[0].done, rest[0].weight))
+    return sorted(told, key=lambda note: ORDER[note.weight])
+
+
+def _leaks(look: TableProfile) -> Iterator[TableNote]:
+    for leak in look.leaks:
+        done = "; ".join(forbid(name) for name in leak.columns[:3])
+        yield TableNote(
+            "leak",
+            ", ".join(map(cut_name, leak.columns[:5])),
+            f"{leak.seen} (probe: {leak.probe})",
+            f"{done}; unless it is known before the event",
+            "stop",
+        )
+
+
+def _personal(look: TableProfile) -> Iterator[TableNote]:
+    for column in look.columns:
+        if column.hidden.startswith("looks like") and column.role in ("feature", "target"):
+            done = (
+                f"{forbid(column.name)}, or reading.skip: no record holds it then; none of its values is on this page"
+            )
+            yield TableNote("personal", column.name, f"{column.hidden}, and a model may use it", done, "warn")
+    noted = {note.column for note in look.given}
+    for name, why in look.table.left_out.items():
+        if name not in noted:
+            yield TableNote("left out", name, why, "reading.skip: it is never kept")
+
+
+def _drift(look: TableProfile) -> Iterator[TableNote]:
+    labels, first = look.periods.labels, first_part(look.periods)
+    until = f"{labels[0]} to {labels[first - 1]}" if first > 1 else labels[0] if labels else ""
+    ranked = sorted(look.moved.items(), key=lambda item: -np.nan_to_num(item[1].effects).max(initial=0.0))
+    for name, moved in ranked:
+        parts = np.flatnonzero(moved.beyond)
+        if not len(parts):
+            continue
+        worst = int(np.nanargmax(np.where(moved.beyond, moved.effects, np.nan)))
+        target = name == look.table.data.target
+        said = (
+            f"{len(parts)} of {int(np.isfinite(moved.effects).sum())} parts lie off the first ({until}) by "
+            f"{moved.effects[parts].min():.2f} to {moved.effects[worst]:.2f}, most in {labels[worst]}"
+        )
+        done = (
+            "retrim policy backtest says what retraining is worth; let a sliding window compete: train.windows"
+            if target
+            else "a season does that too: hold it against a year before; train.windows: [all, sliding]"
+        )
+        yield TableNote("target moves" if target else "drift", name, said, done, "warn" if target else "tell")
+
+
+def _related(look: TableProfile) -> Iterator[TableNote]:
+    target = look.table.data.target
+    for one, other, strength in look.related.strong():
+        if target in (one, other):
+            name = other if one == target else one
+            yield TableNote(
+                "near the target",
+                name,
+                f"hangs together with the target by {strength:.3f}",
+                f"make sure it is known before the event; else {forbid(name)}",
+                "warn",
+            )
+        else:
+            said = f"says nearly the same as {cut_name(other)}: {strength:.3f} (bound {STRONG})"
+            yield TableNote("twin columns", one, said, f"one of them is enough: {forbid(one)}")
+
+
+def _sums(look: TableProfile) -> Iterator[TableNote]:
+    if look.collinear is None:
+        return
+    for name, factor in look.collinear.inflation.items():
+        if factor >= INFLATED:
+            how = "exactly" if not np.isfinite(factor) else f"but for 1 / {factor:.0f} of its variance"
+            said = f"a weighted sum of other numbers gives it {how} (variance inflation)"
+            done = (
+                "trees do not mind; a linear model's weights do: prepare.steps, such as select_uncorrelated, leave one "
+                "out"
+            )
+            yield TableNote("collinear", name, said, done)
+
+
+def _doubles(look: TableProfile) -> Iterator[TableNote]:
+    found, rows = look.doubles, max(look.table.rows, 1)
+    if found.conflicting:
+        yield TableNote(
+            "conflicting labels",
+            "",
+            f"{found.conflicting} rows ({found.conflicting / rows:.2%}) have features that another row has with "
+            "another target",
+            "no model can tell them apart: a feature is missing, or labels are wrong",
+            "warn" if found.conflicting > DOUBLES * rows and look.table.data.task != "regression" else "tell",
+        )
+    if found.rows:
+        yield TableNote(
+            "duplicates",
+            "",
+            f"{found.rows} rows ({found.rows / rows:.2%}) are there again, features and target, time and key aside",
+            "if a row was sent twice, name what tells rows apart: data.key",
+            "warn" if found.rows > DOUBLES * rows else "tell",
+        )
+    if found.near > 2 * found.near_chance and found.near > DOUBLES * found.near_rows:
+        by = ", ".join(f"{cut_name(name)} ({count})" for name, count in found.near_by[:3])
+        yield TableNote(
+            "near-duplicates",
+            "",
+            f"{found.near} of the newest {found.near_rows} rows are as another in all features but one, mostly {by}; "
+            f"by chance it would be {found.near_chance}",
+            "rows of one entity on both sides of a split make the judged loss too good: say what they are about",
+        )
+
+
+def _labels(look: TableProfile) -> Iterator[TableNote]:
+    noise, data = look.noise, look.table.data
+    if noise is not None and noise.suspects:
+        what = (
+            f"{noise.surest} with a probability of 90 % or more of another class"
+            if data.task != "regression"
+            else "a residual of 6 robust standard deviations or more"
+        )
+        # Where features tell little of the label, what contradicts them is rather rare than wrong.
+        likely = noise.told >= WELL_TOLD and noise.surest > DOUBLES * noise.rows
+        yield TableNote(
+            "label noise",
+            data.target,
+            f"{noise.suspects} of {noise.rows} sampled labels are suspects, {what}; the features take away "
+            f"{noise.told:.0%} of the labels' uncertainty",
+            "look at the rows below; land what was wrong again: retrim ingest FILE --labels --correction"
+            if noise.told >= WELL_TOLD
+            else "rather rare than wrong, as the features tell so little; look at the first rows below",
+            "warn" if likely else "tell",
+        )
+    if look.target is None:
+        return
+    if look.target.labelled < look.table.rows:
+        open_ = look.table.rows - look.target.labelled
+        yield TableNote(
+            "unlabelled", data.target, f"{open_} rows have no label", "land labels: retrim ingest FILE --labels"
+        )
+    if data.task == "binary" and look.target.classes:
+        rows = dict(look.target.classes)
+        share = rows.get(str(data.positive), 0) / max(sum(rows.values()), 1)
+        if min(share, 1 - share) < RARE_CLASS:
+            said = f"{share:.2%} of the labels are {str(data.positive)[:40]!r}"
+            yield TableNote(
+                "rare class", data.target, said, "judge.loss: log_loss, and no accuracy under judge.metrics"
+            )
+    if look.pairs and max(look.strength.values()) < TELLING:
+        best = max(look.strength.values())
+        said = f"no feature alone tells more than {best:.2%} of the target's uncertainty"
+        yield TableNote("no signal", data.target, said, "features may tell it together; else a model is the wrong tool")
+
+
+def _given(look: TableProfile) -> Iterator[TableNote]:
+    """Warnings from reading; what else was noticed then stands further down, and duplicates are counted here anew."""
+    return (note for note in look.given if note.weight == "warn" and note.about != "duplicates")
+
+
+FINDERS: tuple[Finder, ...] = (
+    _leaks,
+    _personal,
+    _given,
+    _labels,
+    _doubles,
+    empty_columns,
+    gaps,
+    levels,
+    far_values,
+    _drift,
+    _related,
+    _sums,
+)
+"""What is looked for, in the order in which findings of one weight are told."""

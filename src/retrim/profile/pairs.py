@@ -1,0 +1,429 @@
+"""Each feature against the target: what the target is where the feature lies, and how much that tells.
+
+How columns hang together: Spearman between numbers, Cramér between categories, correlation ratio between both.
+
+Rows that come more than once: whole, with another label, or but for one column.
+
+Multicollinearity: how far each number can be told from the others by a sum, and how near they are to being one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.drift.cells import as_floats
+from retrim.table.data import ColumnType
+
+CELLS, LEVELS = 10, 30
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A feature against the target.
+
+    Args:
+        name: The feature.
+        tells: Share of the target's uncertainty that it takes away, 0 to 1.
+        labels: What each cell of the feature is called; the last may be `missing`.
+        rows: Rows of each cell, shape (cells,).
+        middle: Mean of the target in each, or share of the class asked for, shape (cells,).
+        spread: Standard deviation of the target in each; of a share, of its estimate; shape (cells,).
+    """
+
+    name: str
+    tells: float
+    labels: tuple[str, ...]
+    rows: np.ndarray
+    middle: np.ndarray
+    spread: np.ndarray
+
+    def as_record(self) -> dict[str, Any]:
+        return {"name": self.name, "tells": round(self.tells, 6)}
+
+
+@dataclass(frozen=True)
+class SampledTarget:
+    """The target of a sample.
+
+    Args:
+        numbers: As numbers: itself, or 1 where it is the class asked for; shape (n,).
+        cells: Its cell, shape (n,): a tenth of a regression's rows, or a class.
+        classes: Whether it is classes.
+        asked: The class whose share is shown; empty of a regression.
+    """
+
+    numbers: np.ndarray
+    cells: np.ndarray
+    classes: bool
+    asked: str
+
+
+def goal_of(values: pd.Series, *, task: str, positive: str | None) -> SampledTarget:
+    """The target as pairs take it; no cell is missing, none infinite."""
+    if task == "regression":
+        numbers = as_floats(values)
+        return SampledTarget(numbers, number_cells(numbers, CELLS)[0], classes=False, asked="")
+    codes, texts = pd.factorize(values, sort=True)
+    counts = np.bincount(codes, minlength=len(texts))
+    asked = positive if positive is not None else str(texts[int(counts.argmax())]) if len(texts) else ""
+    return SampledTarget((values.astype("str") == asked).to_numpy(dtype="float64"), codes, classes=True, asked=asked)
+
+
+def number_cells(numbers: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """The quantile cell of each number and the upper ends of all but the last; a missing one has the cell after."""
+    known = numbers[~np.isnan(numbers)]
+    ordered = np.sort(known)
+    if not len(ordered):
+        return np.ones(len(numbers), dtype="int64"), np.zeros(0)
+    at = np.maximum(np.ceil(np.arange(1, cells) * len(ordered) / cells).astype("int64") - 1, 0)
+    cuts = np.unique(ordered[at])
+    cuts = cuts[cuts < ordered[-1]]
+    found = np.searchsorted(cuts, numbers, side="left")
+    return np.where(np.isnan(numbers), len(cuts) + 1, found), cuts
+
+
+def category_cells(values: pd.Series, most: int) -> tuple[np.ndarray, list[str]]:
+    """The place of each category among the commonest; then the others as one; then the missing."""
+    codes, texts = pd.factorize(values)
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+    order = sorted(range(len(texts)), key=lambda code: (-counts[code], str(texts[code])))
+    place = np.full(len(texts) + 1, min(len(order), most))
+    for number, code in enumerate(order[:most]):
+        place[code] = number
+    place[-1] = min(len(order), most) + 1  # code -1
+    return place[codes], [str(texts[code]) for code in order[:most]]
+
+
+def pair_of(name: str, values: pd.Series, kind: ColumnType, goal: SampledTarget) -> Pair:
+    """A feature against the target.
+
+    Args:
+        name: The feature.
+        values: Of the labelled rows of a sample, shape (n,).
+        kind: Its type.
+        goal: The target of the same rows.
+
+    Source:
+        Share of uncertainty: Theil (1970), Amer. J. Sociol. 76(1), 103-154, from mutual information less what chance
+        makes of it, (r - 1)(c - 1) / 2n nats (Miller 1955, Information Theory in Psychology, 95-100). Of a regression
+        both are cut into tenths, so it counts how well the tenth is told.
+    """
+    if kind == "category":
+        cells, labels = category_cells(values, LEVELS)
+        labels = [*labels, "others", "missing"]
+    else:
+        cells, cuts = number_cells(as_floats(values), CELLS)
+        labels = [*(f"≤ {cut:.4g}" for cut in cuts), f"> {cuts[-1]:.4g}" if len(cuts) else "all", "missing"]
+    width = len(labels)
+    rows = np.bincount(cells, minlength=width)
+    with np.errstate(all="ignore"):
+        middle = np.bincount(cells, weights=goal.numbers, minlength=width) / rows
+        away = (goal.numbers - middle[cells]) ** 2
+        spread = np.sqrt(np.bincount(cells, weights=away, minlength=width) / rows)
+        if goal.classes:
+            spread = spread / np.sqrt(rows)
+    there = np.flatnonzero(rows)
+    kept = there if len(there) <= SHOWN else np.append(there[: SHOWN - 1], there[-1])
+    return Pair(
+        name,
+        uncertainty(cells, goal.cells),
+        tuple(labels[cell] for cell in kept),
+        rows[kept],
+        middle[kept],
+        spread[kept],
+    )
+
+
+def uncertainty(told: np.ndarray, target: np.ndarray) -> float:
+    """Share of the target's entropy that the other takes away, less what chance makes of it; 0 to 1."""
+    if not len(told):
+        return 0.0
+    width = int(target.max()) + 1
+    table = np.bincount(told * width + target, minlength=(int(told.max()) + 1) * width).reshape(-1, width)
+    table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
+    if 1 in table.shape:
+        return 0.0
+    share = table / table.sum()
+    entropy = _nats(share.sum(axis=0))
+    shared = _nats(share.sum(axis=1)) + entropy - _nats(share)
+    by_chance = (table.shape[0] - 1) * (table.shape[1] - 1) / (2 * len(told))
+    return float(np.clip((shared - by_chance) / entropy, 0.0, 1.0)) if entropy > 0 else 0.0
+
+
+def _nats(share: np.ndarray) -> float:
+    known = share[share > 0]
+    return float(-(known * np.log(known)).sum())
+
+
+MOST_LEVELS = 30
+STRONG = 0.95
+"""Strength from which two columns say nearly the same."""
+
+
+@dataclass(frozen=True)
+class Related:
+    """Strengths of all pairs of columns.
+
+    Args:
+        names: The columns.
+        strength: -1 to 1 between numbers, 0 to 1 otherwise, shape (columns, columns); 0 where nothing is known.
+    """
+
+    names: tuple[str, ...]
+    strength: np.ndarray
+
+    def strong(self) -> list[tuple[str, str, float]]:
+        """Pairs that say nearly the same, strongest first."""
+        upper = np.triu(np.abs(self.strength), 1)
+        found = [(int(row), int(column)) for row, column in np.argwhere(upper >= STRONG)]
+        found.sort(key=lambda place: (-upper[place], place))
+        return [(self.names[row], self.names[column], float(self.strength[row, column])) for row, column in found]
+
+    def as_record(self) -> dict[str, Any]:
+        return {"names": list(self.names), "strength": np.round(self.strength, 6).tolist()}
+
+
+def related(sample: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> Related:
+    """Strengths of all pairs of the columns named.
+
+    Ranks of missing numbers are the middle one; missing is a category of its own. The correlation ratio is that of
+    the ranks, so that one far value does not make it.
+
+    Args:
+        sample: Rows drawn at random.
+        kinds: Columns, and their types: numbers and categories.
+
+    Source:
+        Spearman (1904), Amer. J. Psychol. 15(1), 72-101; Cramér's V less what chance makes of it: Bergsma (2013),
+        J. Korean Stat. Soc. 42(3), 323-328; correlation ratio: Fisher (1925), Statistical Methods, section 45.
+    """
+    names = tuple(kinds)
+    numeric = [place for place, name in enumerate(names) if kinds[name] != "category"]
+    grouped = [place for place, name in enumerate(names) if kinds[name] == "category"]
+    strength = np.eye(len(names))
+    if len(sample) < 2:
+        return Related(names, strength)
+    ranks = {place: _ranks(as_floats(sample[names[place]])) for place in numeric}
+    cells = {place: category_cells(sample[names[place]], MOST_LEVELS)[0] for place in grouped}
+    if numeric:
+        scaled = np.column_stack([ranks[place] for place in numeric])
+        strength[np.ix_(numeric, numeric)] = scaled.T @ scaled / len(sample)
+    for number, place in enumerate(grouped):
+        for other in grouped[:number]:
+            strength[place, other] = strength[other, place] = _cramer(cells[place], cells[other])
+        for other in numeric:
+            strength[place, other] = strength[other, place] = _ratio(cells[place], ranks[other])
+    np.fill_diagonal(strength, 1.0)
+    return Related(names, np.clip(strength, -1.0, 1.0))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks of mean 0 and variance 1, the missing in the middle; all 0 of a constant column."""
+    from scipy.stats import rankdata
+
+    known = ~np.isnan(values)
+    ranks = np.zeros(len(values))
+    if known.any():
+        own = rankdata(values[known])
+        ranks[known] = own - own.mean()
+    spread = float(ranks.std())
+    return ranks / spread if spread > 0 else ranks
+
+
+def _cramer(one: np.ndarray, other: np.ndarray) -> float:
+    width = int(other.max()) + 1
+    table = np.bincount(one * width + other, minlength=(int(one.max()) + 1) * width).reshape(-1, width)
+    table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
+    if 1 in table.shape:
+        return 0.0
+    rows, (r, c) = len(one), table.shape
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / rows
+    phi = max(float(((table - expected) ** 2 / expected).sum()) / rows - (r - 1) * (c - 1) / (rows - 1), 0.0)
+    least = min(r - (r - 1) ** 2 / (rows - 1), c - (c - 1) ** 2 / (rows - 1)) - 1
+    return float(np.sqrt(min(phi / least, 1.0))) if least > 0 else 0.0
+
+
+def _ratio(cells: np.ndarray, scaled: np.ndarray) -> float:
+    """The root of the share of variance between groups, less what chance makes of it."""
+    rows = np.bincount(cells)
+    there = rows > 0
+    groups = int(there.sum())
+    if groups < 2 or len(scaled) <= groups or not scaled.any():
+        return 0.0
+    means = np.bincount(cells, weights=scaled)[there] / rows[there]
+    between = float((rows[there] * means**2).sum()) / len(scaled)
+    adjusted = 1 - (1 - between) * (len(scaled) - 1) / (len(scaled) - groups)
+    return float(np.sqrt(np.clip(adjusted, 0.0, 1.0)))
+
+
+NEAR_ROWS, NEAR_COLUMNS = 50_000, 200
+"""Newest rows in which those are looked for that are the same but for one column; of wider tables none."""
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Rows that come more than once, event time and key aside.
+
+    Args:
+        rows: Rows whose features and target an earlier row had.
+        conflicting: Rows whose features another row has with another target.
+        conflicts: Places of the first of those.
+        near: Of the newest rows, those the same as another in all features but one, and not in that.
+        near_rows: How many newest rows were looked at for it.
+        near_by: How often each feature was the one that differs, most often first.
+        near_chance: What near would be if each feature were dealt out anew by itself.
+    """
+
+    rows: int
+    conflicting: int
+    conflicts: tuple[int, ...]
+    near: int
+    near_rows: int
+    near_by: tuple[tuple[str, int], ...]
+    near_chance: int
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "conflicting": self.conflicting,
+            "near": self.near,
+            "near_rows": self.near_rows,
+            "near_by": [list(pair) for pair in self.near_by],
+            "near_chance": self.near_chance,
+        }
+
+
+class Hashes:
+    """The features of each row in one number, added to a column at a time."""
+
+    def __init__(self, rows: int) -> None:
+        self._whole = np.zeros(rows, dtype="uint64")
+        self._parts: dict[str, np.ndarray] = {}
+
+    def add(self, name: str, values: pd.Series) -> None:
+        """Takes a feature in."""
+        hashed = hash_column(name, values)
+        self._whole += hashed  # of the ring of 2^64, so that one column can be taken out again
+        self._parts[name] = hashed[-NEAR_ROWS:]
+
+    def doubles(self, target: pd.Series, *, seed: int) -> Duplicates:
+        """What comes more than once.
+
+        Args:
+            target: Of each row; rows without one conflict with none.
+            seed: Of the deal that says what chance would do.
+        """
+        labelled = target.notna().to_numpy()
+        answers = hash_column("", target)
+        both = self._whole + answers
+        _, first = np.unique(both, return_index=True)
+        apart, inverse, rows = np.unique(self._whole[labelled], return_inverse=True, return_counts=True)
+        low, high = np.full(len(apart), np.iinfo("uint64").max, dtype="uint64"), np.zeros(len(apart), dtype="uint64")
+        np.minimum.at(low, inverse, answers[labelled])
+        np.maximum.at(high, inverse, answers[labelled])
+        odd = np.flatnonzero(labelled)[((low != high) & (rows > 1))[inverse]]
+        near = _near(self._parts)
+        dealt = np.random.default_rng(seed)
+        by_chance = _near({name: dealt.permutation(part) for name, part in self._parts.items()})
+        by = sorted(near.items(), key=lambda pair: (-pair[1][0], pair[0]))
+        return Duplicates(
+            rows=len(both) - len(first),
+            conflicting=len(odd),
+            conflicts=tuple(int(place) for place in odd[:20]),
+            near=_rows_of(near),
+            near_rows=min(len(both), NEAR_ROWS) if len(self._parts) <= NEAR_COLUMNS else 0,
+            near_by=tuple((name, count) for name, (count, _) in by if count),
+            near_chance=_rows_of(by_chance),
+        )
+
+
+def hash_column(name: str, values: pd.Series) -> np.ndarray:
+    """A number for each cell, another in another column; missing cells of a column are alike."""
+    from zlib import crc32
+
+    hashed = pd.util.hash_pandas_object(values.reset_index(drop=True), index=False).to_numpy()
+    salt = np.uint64(crc32(name.encode()) * 2 + 1)
+    mixed = (hashed ^ salt) * np.uint64(0x9E3779B97F4A7C15)
+    return np.asarray(mixed ^ (mixed >> np.uint64(29)))
+
+
+def _near(parts: Mapping[str, np.ndarray]) -> dict[str, tuple[int, np.ndarray]]:
+    """By feature: rows that are as another but for it, how many and which."""
+    if not 2 <= len(parts) <= NEAR_COLUMNS:  # of a single feature all rows are as another but for it
+        return {}
+    whole = np.sum(list(parts.values()), axis=0, dtype="uint64")
+    _, again, same = np.unique(whole, return_inverse=True, return_counts=True)
+    found = {}
+    for name, part in parts.items():
+        rest = whole - part
+        _, inverse, rows = np.unique(rest, return_inverse=True, return_counts=True)
+        differs = rows[inverse] > same[again]  # more rows are alike without it than with it
+        if differs.any():
+            found[name] = (int(differs.sum()), differs)
+    return found
+
+
+def _rows_of(near: Mapping[str, tuple[int, np.ndarray]]) -> int:
+    return int(np.logical_or.reduce([which for _, which in near.values()]).sum()) if near else 0
+
+
+CONSTANT = 1e-12
+"""Standard deviation, in units of the largest number, up to which a column is constant: it is rounding."""
+EXACT = 1e-9
+"""Share of the variance of all columns, of a direction that is taken for none."""
+
+
+@dataclass(frozen=True)
+class Collinear:
+    """How numbers hang together linearly.
+
+    Args:
+        inflation: Variance inflation factor of each column, 1 or more; infinite where the others give it exactly.
+            From 5 or 10 on it is usually called high. Constant columns are left out.
+        condition: Condition number of the standardised columns, 1 or more: from 30 on usually called strong.
+        together: Columns that carry the direction of the least variance, where the condition is 30 or more: those
+            whose share of it is above half of an equal one.
+    """
+
+    inflation: dict[str, float]
+    condition: float
+    together: tuple[str, ...]
+
+
+def collinear(columns: Mapping[str, np.ndarray]) -> Collinear | None:
+    """How these numbers hang together; None of fewer than 2 that vary, or no more rows than columns.
+
+    Args:
+        columns: Numbers by name, shape (n,) each; a missing one is taken for the median.
+
+    Source:
+        Belsley, Kuh and Welsch (1980), Regression Diagnostics, chapter 3.
+    """
+    names, standard = [], []
+    for name, values in columns.items():
+        if np.isnan(values).all():
+            continue
+        filled = np.where(np.isnan(values), np.nanmedian(values), values)
+        scaled = filled / (np.abs(filled).max() or 1.0)
+        if scaled.std() > CONSTANT:
+            names.append(name)
+            standard.append((scaled - scaled.mean()) / scaled.std())
+    if len(names) < 2 or len(standard[0]) <= len(names):
+        return None
+    matrix = np.column_stack(standard)
+    values, axes = np.linalg.eigh(matrix.T @ matrix / len(matrix))
+    values = np.maximum(values, 0.0)
+    none = values <= EXACT * values.sum()
+    inflation = {}
+    for place, name in enumerate(names):
+        shares = axes[place] ** 2
+        exact = bool((shares[none] > 1e-6).any())
+        inflation[name] = float("inf") if exact else max(float((shares[~none] / values[~none]).sum()), 1.0)
+    condition = float("inf") if none.any() else float(np.sqrt(values[-1] / values[0]))
+    carried = axes[:, 0] ** 2
+    together = tuple(name for name, share in zip(names, carried, strict=True) if share > 0.5 / len(names))
+    return Collinear(inflation, condition, together if condition >= 30 else ())

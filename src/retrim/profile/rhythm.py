@@ -1,0 +1,262 @@
+"""A table's own rhythm: how its rows follow one another in time, and what season its target has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from retrim.profile.table import TableNote
+from retrim.training.baseline import season_cell
+
+BATCH_SPANS = ("1h", "6h", "1D", "7D", "14D", "30D", "60D", "90D", "180D")
+"""Spans between batches, from which the smallest is taken that holds enough rows."""
+BATCHES = 50
+"""Batches that a history should be cut into, at least, so that there is something to check."""
+LEAST_BATCH, MOST_BATCH = 100, 5000
+REGULAR = 0.6
+"""Share of the steps between neighbouring times that are the same, for a rhythm to be regular."""
+GAP = 3.0
+"""Steps without a row that make a gap."""
+SEASON_GAIN = 0.05
+"""Share of the variance ahead that a season has to explain."""
+AUTOCORRELATION = 0.2
+"""Below this, errors of rows so far apart do not know one another."""
+SERIES = 8
+"""So many series may take turns in a table."""
+
+
+@dataclass(frozen=True)
+class TableSeason:
+    """A season and how many parts it is cut into; `gain` is the share of the variance ahead that it explains."""
+
+    span: str
+    cells: int
+    gain: float
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How rows follow one another.
+
+    Args:
+        first: Event time of the first row.
+        last: Of the last.
+        step: Commonest step between neighbouring distinct times.
+        regular: Whether most steps are that one.
+        batch_every: Span that a batch should cover.
+        batch_rows: Rows of a usual batch.
+    """
+
+    first: pd.Timestamp
+    last: pd.Timestamp
+    step: pd.Timedelta
+    regular: bool
+    batch_every: str
+    batch_rows: int
+
+    @property
+    def span(self) -> pd.Timedelta:
+        return self.last - self.first
+
+
+def rhythm_of_order(event: pd.Series) -> Rhythm:
+    """The rhythm of rows of which only the order is known: batches are a fiftieth of them, a day apart."""
+    rows = int(np.clip(len(event) / BATCHES, LEAST_BATCH, MOST_BATCH))
+    return Rhythm(event.min(), event.max(), pd.Timedelta("1ms"), regular=True, batch_every="1D", batch_rows=rows)
+
+
+def at_rhythm(rhythm: Rhythm, event: pd.Series, every: str) -> Rhythm:
+    """The same rhythm of rows, with files that come `every` span."""
+    number = ((event - rhythm.first) // pd.Timedelta(every)).to_numpy()
+    usual = int(np.median(np.unique(number, return_counts=True)[1]))
+    return replace(rhythm, batch_every=every, batch_rows=usual)
+
+
+def rhythm_of(event: pd.Series) -> tuple[Rhythm, list[TableNote]]:
+    """The rhythm of event times in any order, UTC, none missing, shape (n,), n at least 1."""
+    times = event.sort_values(ignore_index=True)
+    distinct = times.drop_duplicates(ignore_index=True)
+    steps = distinct.diff().dropna()
+    step = steps.mode().iloc[0] if len(steps) else pd.Timedelta("1D")
+    regular = bool(len(steps) and (steps == step).mean() >= REGULAR)
+    every, rows = _batch(times)
+    rhythm = Rhythm(times.iloc[0], times.iloc[-1], step, regular, every, rows)
+    return rhythm, [*_tie_notes(times, distinct), *_gap_notes(distinct, steps, rhythm), *_unit_notes(event)]
+
+
+def _batch(times: pd.Series) -> tuple[str, int]:
+    """The smallest span whose usual batch holds rows enough, and how many that are."""
+    wanted = int(np.clip(len(times) / BATCHES, LEAST_BATCH, MOST_BATCH))
+    total = max((times.iloc[-1] - times.iloc[0]), pd.Timedelta("1s"))
+    usual = len(times)
+    for every in BATCH_SPANS:
+        number = ((times - times.iloc[0]) // pd.Timedelta(every)).to_numpy()
+        usual = int(np.median(np.unique(number, return_counts=True)[1]))
+        if usual >= 0.75 * wanted or pd.Timedelta(every) * 8 > total:
+            return every, usual
+    return BATCH_SPANS[-1], usual
+
+
+def _tie_notes(times: pd.Series, distinct: pd.Series) -> list[TableNote]:
+    tied = len(times) - len(distinct)
+    if not tied:
+        return []
+    seen = f"{tied} of {len(times)} rows share their time with an earlier one ({len(distinct)} distinct times)"
+    return [
+        TableNote(
+            "ties",
+            "",
+            seen,
+            "rows of one time are never cut apart in what they may know: a label counts from its due time on",
+        )
+    ]
+
+
+def _gap_notes(distinct: pd.Series, steps: pd.Series, rhythm: Rhythm) -> list[TableNote]:
+    if not rhythm.regular:
+        return []
+    wide = steps[steps > GAP * rhythm.step]
+    if not len(wide):
+        return []
+    largest = int(wide.to_numpy().argmax())
+    before = distinct[steps.index[(steps > GAP * rhythm.step).to_numpy()][largest] - 1]
+    seen = (
+        f"{len(wide)} gaps of more than {GAP:g} steps of {span_text(rhythm.step)}, the longest "
+        f"{span_text(wide.max())} from {before:%Y-%m-%d}"
+    )
+    return [TableNote("gaps", "", seen, "kept as they are; a batch that is missing is reported, and no row is made up")]
+
+
+def _unit_notes(event: pd.Series) -> list[TableNote]:
+    if event.is_monotonic_increasing or len(event) < 3:
+        return []
+    back = float((event.diff().dropna() < pd.Timedelta(0)).mean())
+    return [
+        TableNote(
+            "order",
+            "",
+            f"{back:.1%} of the rows come before their neighbour above",
+            "put in order of event time wherever order counts",
+        )
+    ]
+
+
+def daylight_saving(walls: pd.Series, zones: Sequence[str]) -> str:
+    """The first zone whose clock changes show in regular wall times: an hour skipped in spring, one twice in autumn.
+
+    Args:
+        walls: Wall times taken as UTC, shape (n,).
+        zones: Zones to try.
+
+    Returns:
+        The zone; empty where no change shows, as for times in UTC.
+    """
+    seen = pd.DatetimeIndex(walls.dt.tz_localize(None).unique()).sort_values()
+    if len(seen) < 2 or seen[-1] - seen[0] < pd.Timedelta("180D"):
+        return ""
+    if pd.Series(seen).diff().median() > pd.Timedelta("2h"):
+        return ""
+    hours = pd.DatetimeIndex(walls.dt.tz_localize(None).dt.floor("h"))
+    counts = pd.Series(1, index=hours).groupby(level=0).sum()
+    usual = float(counts.median())
+    best, most = "", 1
+    for zone in zones:
+        skipped, twice = _changes(zone, seen[0], seen[-1])
+        around = [
+            hour
+            for hour in skipped
+            if hour - pd.Timedelta("1h") in counts.index and hour + pd.Timedelta("1h") in counts.index
+        ]
+        empty = sum(hour not in counts.index for hour in around)
+        doubled = sum(counts.get(hour, 0) >= 1.9 * usual for hour in twice)
+        if empty == len(around) and empty + doubled > most and (doubled or not _common(counts)):
+            best, most = zone, empty + doubled
+    return best
+
+
+def _common(counts: "pd.Series[int]") -> bool:
+    """Whether hours without rows are common, so that a missing one says nothing."""
+    hours = (counts.index[-1] - counts.index[0]) / pd.Timedelta("1h") + 1
+    return bool(len(counts) < 0.98 * hours)
+
+
+def _changes(zone: str, first: pd.Timestamp, last: pd.Timestamp) -> tuple[list[pd.Timestamp], list[pd.Timestamp]]:
+    """Wall hours that a zone skipped, and those it had twice, between two wall times."""
+    hours = pd.date_range(first.floor("D"), last.ceil("D"), freq="h", tz="UTC")
+    walls = hours.tz_convert(zone).tz_localize(None)
+    before, steps = walls[:-1], (walls[1:] - walls[:-1]).to_numpy()
+    skipped = before[steps == np.timedelta64(2, "h")] + pd.Timedelta("1h")
+    return list(skipped), list(before[steps == np.timedelta64(0, "h")])
+
+
+def season_of(event: pd.Series, target: np.ndarray, rhythm: Rhythm) -> TableSeason | None:
+    """The season whose means explain most of what lies ahead of them; None where none explains 5 % of its variance.
+
+    Args:
+        event: Event times in order, shape (n,).
+        target: The target as a number, shape (n,).
+        rhythm: Of those times.
+    """
+    tried = [("1D", 24, "12h", "8D"), ("7D", 168, "1h", "29D"), ("7D", 7, "1D", "29D"), ("365D", 12, "31D", "800D")]
+    cut = int(0.7 * len(target))
+    target = target / (float(np.abs(target).max()) or 1.0)  # squares of numbers near the largest would not be finite
+    found = []
+    for span, cells, finest, least in tried:
+        if rhythm.step > pd.Timedelta(finest) or rhythm.span < pd.Timedelta(least) or cut < 4 * cells:
+            continue
+        length = pd.Timedelta(span)
+        cell = season_cell(event, length, cells)
+        sums, counts = np.bincount(cell[:cut], target[:cut], cells), np.bincount(cell[:cut], minlength=cells)
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), target[:cut].mean())[cell[cut:]]
+        ahead = target[cut:] - target[cut:].mean()
+        left = ahead - (means - means.mean())
+        total = float(np.sum(ahead**2))
+        if total > 0:
+            found.append(TableSeason(span, cells, 1 - float(np.sum(left**2)) / total))
+    best = max(found, key=lambda season: season.gain, default=None)
+    return best if best is not None and best.gain >= SEASON_GAIN else None
+
+
+def alike_rows(losses: np.ndarray, *, most: int) -> int:
+    """For how many rows errors stay alike: the lag from which their autocorrelation is below 0.2, at most `most`.
+
+    It has to stay below for `SERIES` lags: where several series take turns, the row before is of another one.
+    """
+    if not np.isfinite(losses).all():
+        return 1
+    centred = (losses - losses.mean()) / (float(losses.std()) or 1.0)
+    power = float(np.mean(centred**2))
+    if power == 0 or len(losses) < 4:
+        return 1
+    again = max(AUTOCORRELATION, 3 / np.sqrt(len(losses)))  # beyond what chance gives errors that are not alike
+    last = 0  # the newest lag at which they were alike
+    for lag in range(1, min(most, len(losses) // 4)):
+        alike = float(np.mean(centred[lag:] * centred[:-lag])) / power
+        if alike >= (AUTOCORRELATION if lag == last + 1 else again):
+            last = lag
+        elif lag - last >= SERIES:
+            break
+    return last + 1
+
+
+def alike_rows_of_series(losses: np.ndarray, event: pd.Series, *, most: int) -> int:
+    """The same where several series run side by side: how many times apart, in rows of all series together.
+
+    Args:
+        losses: Shape (n,), in order of time.
+        event: Event times, shape (n,).
+        most: Rows, at most.
+    """
+    by_time = pd.Series(losses).groupby(event.to_numpy())
+    rows = max(int(by_time.size().median()), 1)
+    return min(rows * alike_rows(by_time.mean().to_numpy(), most=max(most // rows, 1)), max(most, 1))
+
+
+def span_text(span: pd.Timedelta) -> str:
+    """A span as params.yaml writes it, in the largest unit that makes it whole."""
+    seconds = int(span.total_seconds())
+    for unit, length in (("D", 86_400), ("h", 3600), ("min", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{max(seconds, 0)}s"

@@ -1,0 +1,469 @@
+"""What the live model makes of the table: the features it sees, the levels it knows, what weighs in it.
+
+Whether cells are missing at random, or whether the other columns, or the time, tell which.
+
+The target: how it lies, and how it goes over time.
+
+The whole look: every column once, one at a time; then what takes several, on a sample of rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.drift.cells import as_floats
+from retrim.features.step import cells_of, cramer, known
+from retrim.profile.columns import ColumnLook, Periods, column_look, cut_periods, together
+from retrim.profile.leak import Leak
+from retrim.profile.leaks import leaks_of
+from retrim.profile.noise import LabelNoise, noise_of
+from retrim.profile.over_time import HistoryShift, moved, moved_answers
+from retrim.profile.pairs import Collinear, Duplicates, Hashes, Pair, Related, collinear, goal_of, pair_of, related
+from retrim.profile.table import NO_VALUES, ProfiledTable, TableNote, hidden
+from retrim.table.data import ColumnType
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The live version's view.
+
+    Args:
+        version: Its number.
+        levels: Categories that it knows, of each category feature.
+        weights: What each feature weighs in its predictions, 0 or more; empty where its bundle does not say.
+    """
+
+    version: int
+    levels: Mapping[str, tuple[str, ...]]
+    weights: Mapping[str, float]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The same as shares of the whole, the weightiest first."""
+        whole = sum(self.weights.values())
+        ranked = sorted(self.weights.items(), key=lambda pair: (-pair[1], pair[0]))
+        return {name: weight / whole if whole > 0 else 0.0 for name, weight in ranked}
+
+    def as_record(self) -> dict[str, Any]:
+        return {"version": self.version, "importance": self.shares}
+
+
+CELLS = 10
+TIME = "(time)"
+LEAST = 10
+"""Missing cells, and filled ones, below which nothing is said."""
+CLEAR = 0.1
+"""Cramér's V from which an association is worth a word; on many rows chance alone is told from far less."""
+
+
+@dataclass(frozen=True)
+class Missingness:
+    """How the cells of one column are missing.
+
+    Args:
+        column: Its name.
+        missing: Missing cells.
+        share: Of all rows.
+        kind: `none`; `few`, too few to say; `random`, nothing tells which; `systematic`.
+        told_by: What tells best which cells are missing: another column, or `TIME`; None where nothing does.
+        strength: Cramér's V of that, corrected, 0 to 1.
+        p_value: Of the best among all looked at (Bonferroni).
+    """
+
+    column: str
+    missing: int
+    share: float
+    kind: str
+    told_by: str | None
+    strength: float
+    p_value: float
+
+
+def missingness(columns: Mapping[str, np.ndarray], *, confidence: float) -> list[Missingness]:
+    """How each column is missing.
+
+    Random means that neither another column nor the order of rows tells which cells are missing; that they
+    depend on the missing value itself can be seen from no table.
+
+    Args:
+        columns: By name, rows in order of time, shape (n,) each: numbers with NaN, or text with None.
+        confidence: From which on an association is no chance, after all that were looked at are counted.
+    """
+    n = len(next(iter(columns.values()), np.zeros(0)))
+    cells = {name: cells_of(values, most=CELLS) for name, values in columns.items()}
+    cells[TIME] = np.arange(n) * CELLS // max(n, 1)
+    return [_one(name, ~known(values), cells, confidence) for name, values in columns.items()]
+
+
+def _one(name: str, missing: np.ndarray, cells: Mapping[str, np.ndarray], confidence: float) -> Missingness:
+    n, count = len(missing), int(missing.sum())
+    share = count / n if n else 0.0
+    if not count:
+        return Missingness(name, 0, 0.0, "none", None, 0.0, 1.0)
+    if min(count, n - count) < LEAST:
+        return Missingness(name, count, share, "few", None, 0.0, 1.0)
+    strengths, chances = {}, {}
+    for other, codes in cells.items():
+        if other == name:
+            continue
+        strengths[other], chances[other] = cramer(codes, missing.astype("int64"))
+    best = min(strengths, key=lambda other: (-strengths[other], chances[other], other))
+    p_value = min(chances[best] * len(chances), 1.0)
+    told = strengths[best] >= CLEAR and p_value <= 1 - confidence
+    return Missingness(
+        name, count, share, "systematic" if told else "random", best if told else None, strengths[best], p_value
+    )
+
+
+ROWS, COLUMNS = 10_000, 60
+"""Rows, and columns beside those that tell most, that are held against one another."""
+CONFIDENCE = 0.999
+
+
+def gaps_of(sample: pd.DataFrame, kinds: Mapping[str, ColumnType], *, first: Sequence[str]) -> dict[str, Missingness]:
+    """How the gaps of each column come, of those that have some.
+
+    Args:
+        sample: Rows drawn at random, in order of time.
+        kinds: Features and target, and their types.
+        first: The same, those first that are looked at where there are very many.
+    """
+    step = max(-(-len(sample) // ROWS), 1)
+    rows = sample.iloc[::step]
+    gaps = [name for name in first if rows[name].isna().any()][:COLUMNS]
+    asked = list(dict.fromkeys([*gaps, *first[:COLUMNS]]))
+    if not gaps:
+        return {}
+    columns = {name: _values(rows[name], kinds[name]) for name in asked}
+    return {one.column: one for one in missingness(columns, confidence=CONFIDENCE) if one.missing}
+
+
+def _values(values: pd.Series, kind: ColumnType) -> np.ndarray:
+    if kind != "category":
+        return as_floats(values)
+    text = values.astype("object")
+    return text.where(text.notna(), None).to_numpy()
+
+
+MOST_CLASSES = 8
+
+
+@dataclass(frozen=True)
+class TargetLook:
+    """The target over the history.
+
+    Args:
+        labelled: Rows with a target.
+        lines: By what each shows: mean and quartiles of a regression, share of each class; shape (parts,), NaN where a
+            part has no labelled row.
+        classes: Rows of each class, commonest first; empty of a regression.
+    """
+
+    labelled: int
+    lines: dict[str, np.ndarray]
+    classes: tuple[tuple[str, int], ...]
+
+    def as_record(self) -> dict[str, Any]:
+        lines = {
+            name: [None if np.isnan(value) else float(value) for value in line] for name, line in self.lines.items()
+        }
+        return {"labelled": self.labelled, "lines": lines, "classes": [list(pair) for pair in self.classes]}
+
+
+def target_look(values: pd.Series, periods: Periods, *, task: str) -> TargetLook:
+    """The target over the history; an infinite one counts as none.
+
+    Args:
+        values: The target of every row in order of time, shape (n,).
+        periods: Parts of the history.
+        task: regression, binary or multiclass.
+    """
+    parts = len(periods.labels)
+    if task == "regression":
+        numbers = as_floats(values)
+        there = np.isfinite(numbers)
+        lines = {name: np.full(parts, np.nan) for name in ("upper quartile", "mean", "lower quartile")}
+        ends = np.searchsorted(periods.codes, np.arange(parts + 1))
+        for part in range(parts):
+            own = numbers[ends[part] : ends[part + 1]]
+            own = own[np.isfinite(own)]
+            if len(own):
+                scale = float(np.abs(own).max()) or 1.0
+                lines["mean"][part] = np.mean(own / scale) * scale
+                lines["lower quartile"][part], lines["upper quartile"][part] = np.quantile(own, (0.25, 0.75))
+        return TargetLook(int(there.sum()), lines, ())
+    codes, texts = pd.factorize(values)
+    there = codes >= 0
+    counts = np.bincount(codes[there], minlength=len(texts))
+    order = sorted(range(len(texts)), key=lambda code: (-counts[code], str(texts[code])))
+    rows = np.bincount(periods.codes[there], minlength=parts)
+    lines = {}
+    for code in order[:MOST_CLASSES]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            lines[str(texts[code])] = np.bincount(periods.codes[codes == code], minlength=parts) / rows
+    return TargetLook(int(there.sum()), lines, tuple((str(texts[code]), int(counts[code])) for code in order))
+
+
+MOST_BATCHES, MOST_RELATED = 60, 60
+LEAST_PAIRED = 30
+LARGEST = 1e100
+
+
+@dataclass(frozen=True)
+class TableProfile:
+    """What a look found.
+
+    Args:
+        table: What was looked at.
+        sampled: Rows drawn for what is not counted on all of them.
+        periods: Parts of the history.
+        columns: Every column at a glance, in the order of params.yaml.
+        target: The target over time; None where its values may not be shown.
+        pairs: Each feature against the target, the telling ones first; empty where too few rows are labelled.
+        related: How features hang together: the most telling ones, and those before others in params.yaml.
+        moved: How far features and target moved from the first part of the history.
+        gaps: Whether missing values look random, of features and target that have some.
+        collinear: How well each number is told by a sum of the others; None: fewer than two that vary.
+        batch_missing: Share missing in each batch, of each column that has gaps; batches in the order of arrival.
+        batch_sizes: How many batches each of those figures is of.
+        doubles: Rows that come more than once.
+        noise: Rows whose label is likely wrong; None: not looked for.
+        suspects: Keys of those shown, or their numbers in the order of time where a key may not be shown.
+        leaks: Columns that give the answer away.
+        unseen: Share of the newest fifth of the rows whose category the champion does not know, by feature.
+        champion: The live version's view; None: there is none.
+        prepared: Preparing steps that are declared, a sentence each.
+        given: What was noticed while the table was read.
+    """
+
+    table: ProfiledTable
+    sampled: int
+    periods: Periods
+    columns: tuple[ColumnLook, ...]
+    target: TargetLook | None
+    pairs: tuple[Pair, ...]
+    related: Related
+    moved: Mapping[str, HistoryShift]
+    gaps: Mapping[str, Missingness]
+    collinear: Collinear | None
+    batch_missing: Mapping[str, np.ndarray]
+    batch_sizes: int
+    doubles: Duplicates
+    noise: LabelNoise | None
+    suspects: tuple[str, ...]
+    leaks: tuple[Leak, ...]
+    unseen: Mapping[str, float]
+    champion: Champion | None
+    prepared: tuple[str, ...]
+    given: tuple[TableNote, ...]
+
+    @property
+    def shown(self) -> dict[str, ColumnLook]:
+        return {column.name: column for column in self.columns}
+
+    @property
+    def strength(self) -> dict[str, float]:
+        """How much of the target each feature tells."""
+        return {pair.name: pair.tells for pair in self.pairs}
+
+    def as_record(self) -> dict[str, Any]:
+        """JSON types; no value of a hidden column."""
+        table, data = self.table, self.table.data
+        return {
+            "model": data.model,
+            "task": data.task,
+            "target": data.target,
+            "rows": table.rows,
+            "sampled": self.sampled,
+            "from": table.event.iloc[0].isoformat() if table.rows and table.timed else None,
+            "to": table.event.iloc[-1].isoformat() if table.rows and table.timed else None,
+            "mature": table.mature,
+            "periods": {"every": self.periods.every, "labels": list(self.periods.labels)},
+            "columns": [column.as_record() for column in self.columns],
+            "left_out": dict(table.left_out),
+            "target_over_time": None if self.target is None else self.target.as_record(),
+            "pairs": [pair.as_record() for pair in self.pairs],
+            "missing": {
+                name: {"kind": gap.kind, "told_by": gap.told_by, "strength": gap.strength, "p_value": gap.p_value}
+                for name, gap in self.gaps.items()
+            },
+            "inflation": {}
+            if self.collinear is None
+            else {name: factor if np.isfinite(factor) else None for name, factor in self.collinear.inflation.items()},
+            "related": self.related.as_record(),
+            "drift": {name: each.as_record() for name, each in self.moved.items()},
+            "duplicates": self.doubles.as_record(),
+            "label_noise": None
+            if self.noise is None
+            else {
+                "rows": self.noise.rows,
+                "suspects": self.noise.suspects,
+                "surest": self.noise.surest,
+                "keys": list(self.suspects),
+            },
+            "leaks": [leak.as_record() for leak in self.leaks],
+            "unseen": dict(self.unseen),
+            "champion": None if self.champion is None else self.champion.as_record(),
+            "prepared": list(self.prepared),
+        }
+
+
+def profile_table(
+    table: ProfiledTable,
+    *,
+    rows: int,
+    seed: int,
+    threads: int,
+    champion: Champion | None,
+    prepared: Sequence[str],
+    given: Sequence[TableNote],
+) -> TableProfile:
+    """Looks at a table.
+
+    Each column is fetched once and counted on all rows: what fills it, histogram, gaps, drift, duplicates. Pairs,
+    correlations, leaks and labels are looked at on `rows` rows drawn at random.
+
+    Args:
+        table: The table.
+        rows: Of the sample, 1 or more.
+        seed: Same seed, same look.
+        threads: For LightGBM.
+        champion: The live version's view; None: there is none.
+        prepared: Preparing steps that are declared.
+        given: What was noticed while the table was read.
+    """
+    data = table.data
+    periods = cut_periods(table.event, timed=table.timed)
+    generator = np.random.default_rng(seed)
+    drawn = generator.permutation(table.rows)[:rows]
+    places = np.sort(drawn)
+    batches = None if table.batches is None else together(table.batches, MOST_BATCHES)
+    columns: list[ColumnLook] = []
+    sample: dict[str, pd.Series] = {}
+    shifts: dict[str, HistoryShift] = {}
+    by_batch: dict[str, np.ndarray] = {}
+    unseen: dict[str, float] = {}
+    hashes = Hashes(table.rows)
+    target: TargetLook | None = None
+    answers = pd.Series([], dtype="float64")
+    reasons: dict[str, str] = {}
+    for name, (kind, role) in table.kinds.items():
+        values = table.column(name)
+        part = values.iloc[places].reset_index(drop=True)
+        why = reasons[name] = hidden(name, values, table, before=reasons)
+        look = column_look(name, values, kind=kind, role=role, hidden=why, periods=periods, drawn=drawn)
+        columns.append(look)
+        if batches is not None and look.missing:
+            by_batch[name] = _by_batch(values.isna().to_numpy(), batches)
+        if role not in ("feature", "target"):
+            continue
+        sample[name] = part
+        shift = (moved_answers if role == "target" else moved)(values, kind, periods)
+        if shift is not None:
+            shifts[name] = shift
+        if role == "target":
+            answers = values
+            target = None if why else target_look(values, periods, task=data.task)
+        else:
+            hashes.add(name, values)
+            if champion is not None and name in champion.levels:
+                unseen[name] = _unknown(values, champion.levels[name])
+    frame = pd.DataFrame(sample)
+    shown = {name: not why for name, why in reasons.items()}
+    pairs = _pairs(frame, table, shown)
+    noise = noise_of(frame, places, data, seed=seed, threads=threads)
+    features = [pair.name for pair in pairs] or list(table.features)
+    types = {name: kind for name, (kind, _) in table.kinds.items() if name in sample}
+    telling = {name: types[name] for name in [data.target, *features[:MOST_RELATED]]}
+    newest = max(len(frame) // 8, 1)
+    leaks = leaks_of(frame, data, label_time=None, entity=None, judge_rows=newest, made=()) if table.rows else []
+    return TableProfile(
+        table=table,
+        sampled=len(places),
+        periods=periods,
+        columns=tuple(columns),
+        target=target,
+        pairs=tuple(pairs),
+        related=related(frame, telling),
+        moved=shifts,
+        gaps=gaps_of(frame, types, first=[data.target, *features]),
+        collinear=_collinear(frame, types, features),
+        batch_missing=by_batch,
+        batch_sizes=0 if table.batches is None else -(-(int(table.batches.max(initial=0)) + 1) // MOST_BATCHES),
+        doubles=hashes.doubles(answers, seed=seed),
+        noise=noise,
+        suspects=() if noise is None else tuple(name_of(table, suspect.row, reasons) for suspect in noise.shown),
+        leaks=tuple(_without_values(leak, reasons) for leak in leaks),
+        unseen=unseen,
+        champion=champion,
+        prepared=tuple(prepared),
+        given=tuple(_telling(given, shown, table)),
+    )
+
+
+def _by_batch(blank: np.ndarray, batches: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.bincount(batches, weights=blank) / np.bincount(batches))
+
+
+def _collinear(sample: pd.DataFrame, types: Mapping[str, ColumnType], features: Sequence[str]) -> Collinear | None:
+    """Of the numeric features that tell most, what is not finite left out."""
+    names = [name for name in features if types[name] != "category"][:MOST_RELATED]
+    numbers = {name: as_floats(sample[name]) for name in names}
+    large = {name: np.where(np.abs(values) < LARGEST, values, np.nan) for name, values in numbers.items()}
+    return collinear(large)
+
+
+def _unknown(values: pd.Series, levels: tuple[str, ...]) -> float:
+    """Share of the newest fifth of the rows whose category is not among the levels; missing ones are none."""
+    new = values.iloc[int(len(values) * 0.8) :].dropna()
+    return float((~new.astype("str").isin(levels)).mean()) if len(new) else 0.0
+
+
+def _pairs(sample: pd.DataFrame, table: ProfiledTable, shown: Mapping[str, bool]) -> list[Pair]:
+    """Each feature against the target; of one that may not be shown the strength alone."""
+    data = table.data
+    known = sample[data.target].notna().to_numpy()
+    if data.task == "regression":
+        known = np.isfinite(as_floats(sample[data.target]))
+    if known.sum() < LEAST_PAIRED:
+        return []
+    goal = goal_of(sample[data.target][known], task=data.task, positive=data.positive)
+    found = []
+    for name, kind in table.features.items():
+        pair = pair_of(name, sample[name][known], kind, goal)
+        if not (shown[name] and shown[data.target]):
+            pair = Pair(name, pair.tells, (), np.zeros(0), np.zeros(0), np.zeros(0))
+        found.append(pair)
+    return sorted(found, key=lambda pair: -pair.tells)  # stable: in the order of params.yaml where they tell as much
+
+
+def _without_values(leak: Leak, reasons: Mapping[str, str]) -> Leak:
+    """The leak, said without a value where one of its columns may not be shown."""
+    return replace(leak, seen=leak.bare or leak.seen) if any(reasons.get(name) for name in leak.columns) else leak
+
+
+def name_of(table: ProfiledTable, row: int, reasons: Mapping[str, str]) -> str:
+    """The key of a row; its number in the order of time where the key holds what may not be shown.
+
+    A key that is only an id is shown although the model may not use it: it is how a row is asked for.
+    """
+    barred = any(reasons.get(name, "") not in ("", NO_VALUES) or name in table.unnamed for name in table.data.key)
+    return f"row {row + 1} in the order of time" if barred else str(table.keys.iloc[row])
+
+
+WITHOUT_VALUES = ("personal", "nested", "empty", "many levels", "name", "missing")
+"""What may be told of a column whose values may not be shown: these sentences hold none."""
+
+
+def _telling(given: Sequence[TableNote], shown: Mapping[str, bool], table: ProfiledTable) -> list[TableNote]:
+    return [
+        note
+        for note in given
+        if not note.column
+        or note.about in WITHOUT_VALUES
+        or (note.column not in table.left_out and shown.get(note.column, True))
+    ]

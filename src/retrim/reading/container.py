@@ -1,0 +1,202 @@
+"""Opens a file that may be anything: CSV, JSON lines, Parquet or Arrow gives columns, the rest gives faults.
+
+What a file is, is told by its content; CSV and JSON lines may be gzipped. CSV is UTF-8
+(a byte order mark is allowed), separated by commas, quoted by double quotes, with one
+header line; another encoding or separator is declared (`reading` in params.yaml).
+"""
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterable
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.feather as paf
+import pyarrow.json as pajson
+import pyarrow.parquet as pq
+
+from retrim.table.data import LABEL_TIME
+from retrim.table.fault import Example, Fault, of_rows, whole_file
+from retrim.table.reading import PLAIN, ReadingParams
+
+GZIP, PARQUET, ARROW, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"ARROW1", b"\xef\xbb\xbf"
+JSON_LINE = re.compile(rb"\s*\{\s*[\"}]")
+OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+BLOCK, HEAD = 64 << 20, 1 << 18
+SAVE_AS = "save it as CSV in UTF-8, separated by commas, or as Parquet"
+
+
+class NoTableError(ValueError):
+    """The content cannot be read as a table; carries the fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+def columns_of(
+    content: bytes, *, required: Iterable[str], optional: Iterable[str], reading: ReadingParams = PLAIN
+) -> pa.Table:
+    """The columns of `content`: text from CSV, as stored from the others.
+
+    Raises:
+        NoTableError: It is no table, or has not the columns it must have.
+    """
+    if not content:
+        raise NoTableError(whole_file("holds a table", value="an empty file", cure="send the file again"))
+    names = tuple(required), (*optional, *reading.skip)
+    if content.startswith(PARQUET):
+        return _stored("Parquet", lambda wanted: _parquet(content, wanted), *names)
+    if content.startswith(ARROW):
+        return _stored("Arrow", lambda wanted: _arrow(content, wanted), *names)
+    if content.startswith(GZIP):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise NoTableError(
+                whole_file("is a whole gzip file", value=str(error), cure="send the file again; it was cut or damaged")
+            ) from error
+    text = _checked_text(content, reading.encoding)
+    if JSON_LINE.match(text):
+        return _stored("JSON lines", lambda wanted: _json(text, wanted), *names)
+    return _from_csv(text, *names, separator=reading.separator)
+
+
+Check = Callable[[list[str]], list[str]]
+"""Checks the names of a file's columns, and gives those to read."""
+
+
+def _stored(
+    what: str, read: Callable[[Check], pa.Table], required: tuple[str, ...], optional: tuple[str, ...]
+) -> pa.Table:
+    def wanted(found: list[str]) -> list[str]:
+        _check_names(found, required, optional)
+        return found
+
+    try:
+        table = read(wanted)
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise NoTableError(
+            whole_file(f"is a whole {what} file", value=str(error), cure="send the file again; it was cut or damaged")
+        ) from error
+    try:
+        table.validate(full=True)
+    except pa.ArrowException as error:
+        raise NoTableError(
+            whole_file("holds text in UTF-8 and whole columns", value=str(error), cure="store text as UTF-8")
+        ) from error
+    return table
+
+
+def _parquet(content: bytes, wanted: Check) -> pa.Table:
+    file = pq.ParquetFile(io.BytesIO(content))
+    wanted(file.schema_arrow.names)
+    return file.read()
+
+
+def _arrow(content: bytes, wanted: Check) -> pa.Table:
+    table = paf.read_table(pa.BufferReader(content))  # which copies nothing
+    wanted(table.column_names)
+    return table
+
+
+def _json(content: bytes, wanted: Check) -> pa.Table:
+    table = pajson.read_json(
+        io.BytesIO(content), read_options=pajson.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1))
+    )
+    wanted(table.column_names)
+    return table
+
+
+def _checked_text(content: bytes, encoding: str) -> bytes:
+    """The text in UTF-8."""
+    if encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
+        try:
+            content = content.decode(encoding).encode("utf-8")
+        except UnicodeError as error:
+            raise NoTableError(whole_file(f"is text in {encoding}", value=str(error), cure=SAVE_AS)) from error
+    for mark, name in OTHER_MARKS.items():
+        if content.startswith(mark):
+            raise NoTableError(whole_file("is UTF-8 text", value=f"marked as {name}", cure=SAVE_AS))
+    content = content.removeprefix(UTF8_MARK)
+    if b"\0" in content:
+        raise NoTableError(
+            whole_file("is a table of text", value=f"a zero byte at {content.index(0)}: binary", cure=SAVE_AS)
+        )
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        value = f"byte 0x{content[error.start]:02x} in line {line}"
+        raise NoTableError(whole_file("is UTF-8 text", value=value, cure=SAVE_AS)) from error
+    if not content.strip():
+        raise NoTableError(whole_file("holds a table", value="only blank lines", cure="send the file again"))
+    return content
+
+
+def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ...], *, separator: str) -> pa.Table:
+    content = content.lstrip(b"\r\n")
+    try:
+        head = io.StringIO(content[:HEAD].decode("utf-8", "ignore"), newline="")  # a quoted name may hold a line end
+        header = next(csv.reader(head, delimiter=separator))
+    except csv.Error as error:
+        raise NoTableError(whole_file("has a header of column names", value=str(error), cure=SAVE_AS)) from error
+    _check_names(header, required, optional, separator=separator)
+    if b"\n" not in content:
+        content += b"\n"
+    ragged: list[pacsv.InvalidRow] = []
+
+    def note(row: pacsv.InvalidRow) -> str:
+        ragged.append(row)
+        return "skip"
+
+    try:
+        table = pacsv.read_csv(
+            io.BytesIO(content),
+            # One thread: only so are the lines of ragged rows known.
+            read_options=pacsv.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1)),
+            parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
+            ),
+        )
+    except pa.ArrowException as error:
+        raise NoTableError(whole_file("is a table of text", value=str(error), cure=SAVE_AS)) from error
+    if ragged:
+        found = ((row.number - 2, None, row.text) for row in ragged)
+        rule = f"has a value for each of the {len(header)} columns, and no more"
+        raise NoTableError(
+            of_rows(
+                "", rule, found, count=len(ragged), releasable=False, cure="correct the lines; quote commas in text"
+            )
+        )
+    return table
+
+
+def _check_names(
+    found: list[str], required: tuple[str, ...], optional: tuple[str, ...], *, separator: str = ","
+) -> None:
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise NoTableError(
+            whole_file("names each column once", value=", ".join(twice), cure="rename or remove the repeated columns")
+        )
+    missing = [name for name in required if name not in found]
+    extra = [name for name in found if name not in required and name not in optional]
+    if not missing and not extra:
+        return
+    examples = tuple(Example(None, None, f"missing: {name}") for name in missing)
+    examples += tuple(Example(None, None, f"not declared: {name}") for name in extra)
+    cure = "send the file with these columns, or declare them in params.yaml (data.columns)"
+    if extra and not missing:
+        cure += "; to land it without, name the others under reading.skip"
+    if len(found) == 1 and any(mark in found[0] for mark in ",;\t|"):
+        by = "commas" if separator == "," else repr(separator)
+        cure = f"separate the columns by {by}; the header is {found[0][:60]!r}"
+    elif missing and LABEL_TIME not in optional and set(optional) & set(found) and set(extra) <= {LABEL_TIME}:
+        cure = f"if these are labels, land them as such: retrim ingest FILE --labels; else {cure}"
+    rule = f"has the columns {', '.join(required)}" + (f" (and may have {', '.join(optional)})" if optional else "")
+    raise NoTableError(Fault("", rule, len(examples), examples[:20], releasable=False, cure=cure))

@@ -1,0 +1,561 @@
+"""Columns of one landed file, read as they are declared now.
+
+Reads landed batch files: in the landing zone, or linked into a run room's `data/raw/`.
+
+One immutable Parquet file a batch. Its facts (digest, kind, arrival) stand in the
+file itself, so a folder of files means the same flat or in date partitions.
+
+Landed rows that stay on disk: a few columns of all rows, or all columns of some rows, in any order.
+
+What has landed, as the declared columns and those that earlier versions need: rows on disk, labels in memory.
+
+Withdrawals: batches that a person took back, each a small file beside what has landed.
+
+    <root>/withdrawn/<first 16 digits of the digest>.json, and its SHA-256 beside it
+
+It is never changed. A view as of a moment before it still holds the batch; later ones leave it out.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from retrim.errors import BadInputError, RefusedError
+from retrim.reading.chunks import PIECE
+from retrim.table.data import OURS, ColumnType, DataParams
+from retrim.table.schema import NUMERIC, LandedSchema, ReadColumns, as_they_stand, read_as
+
+STORED: Mapping[ColumnType, pa.DataType] = {
+    "number": pa.float64(),
+    "integer": pa.float64(),
+    "category": pa.string(),
+    "time": pa.timestamp("us", "UTC"),
+}
+"""How values of each type lie in a landed file."""
+
+
+def stored_names(there: Sequence[str], read: ReadColumns, wanted: Sequence[str]) -> dict[str, str]:
+    """What each of the wanted columns is called in a file with the columns `there`, without those that it lacks."""
+    found = {name: name if name in OURS else read.names.within(name, there) for name in wanted}
+    return {name: stored for name, stored in found.items() if stored is not None}
+
+
+def as_read(table: pa.Table, names: Mapping[str, str], read: ReadColumns, wanted: Sequence[str]) -> pa.Table:
+    """Columns of a file as they are read: missing where it lacks one, and of the type that is declared now.
+
+    Args:
+        table: What was read of the file.
+        names: What `stored_names` gave.
+        read: How they are read.
+        wanted: Columns to give, in order.
+    """
+    columns = {}
+    for name in wanted:
+        if name not in names:
+            columns[name] = pa.nulls(table.num_rows, STORED[read.types[name]])
+        elif name in OURS:
+            columns[name] = table[names[name]]
+        else:
+            columns[name] = _widened(table[names[name]], STORED[read.types[name]])
+    return pa.table(columns)
+
+
+def _widened(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    if values.type == wanted:
+        return values
+    if pa.types.is_floating(values.type) and pa.types.is_string(wanted):
+        return pc.cast(pc.cast(values, pa.int64()), wanted)  # an integer, as its digits
+    return pc.cast(values, wanted)
+
+
+Kind = Literal["rows", "labels"]
+ID_LENGTH = 16
+BROKEN = (pa.ArrowException, OSError, UnicodeError)
+"""What reading a damaged Parquet file raises: the last, where a byte of a column's name was turned."""
+FACTS = ("kind", "digest", "arrived", "correction", "released")
+OF = "of"  # a fact of pieces alone
+SUSPICIOUS = "suspicious"  # a fact of batches that are so: why, in the words of the alert
+SCHEMA = "schema"  # what its columns were declared; a file without it is asked for the types that it has
+
+
+def batch_id(digest: str) -> str:
+    """The name of a batch: the first 16 digits of the sha256 of its file."""
+    return digest[:ID_LENGTH]
+
+
+@dataclass(frozen=True)
+class BatchFile:
+    """One landed batch.
+
+    Args:
+        kind: Rows, or labels of rows landed before.
+        digest: sha256 of the source file's bytes.
+        arrived: When it landed, UTC.
+        correction: Whether it was landed as a correction.
+        released: Why a person landed it in spite of its faults; empty when it had none.
+        of: sha256 of the large file that it is a piece of; empty when it is none.
+        rows: Number of rows.
+        path: Where the file lies.
+        schema: What its columns were declared when it landed.
+        suspicious: What was suspicious about it when it landed; empty: nothing.
+    """
+
+    kind: Kind
+    digest: str
+    arrived: pd.Timestamp
+    correction: bool
+    released: str
+    of: str
+    rows: int
+    path: Path
+    schema: LandedSchema
+    suspicious: str = ""
+
+    @property
+    def batch(self) -> str:
+        return batch_id(self.digest)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "batch": self.batch,
+            "kind": self.kind,
+            "digest": self.digest,
+            "arrived": self.arrived.isoformat(),
+            "correction": self.correction,
+            "released": self.released,
+            "of": self.of,
+            "rows": self.rows,
+            "path": str(self.path),
+            **({SUSPICIOUS: self.suspicious} if self.suspicious else {}),
+        }
+
+
+def facts_of(path: Path) -> BatchFile:
+    """The facts that stand in one landed file.
+
+    Raises:
+        BadInputError: It was cut, damaged, or not landed by retrim.
+    """
+    try:
+        footer = pq.read_metadata(path)
+    except BROKEN as error:
+        raise damaged(path, str(error)) from error
+    try:
+        stored = {name.decode(): value.decode() for name, value in (footer.metadata or {}).items() if name[:1] != b"A"}
+        kind, digest, arrived, correction, released = (stored[f"retrim.{name}"] for name in FACTS)
+        when, schema = pd.Timestamp(arrived), schema_of(footer)
+    except KeyError as error:
+        raise damaged(path, f"it lacks the fact {error}") from error
+    except (*BROKEN, ValueError, TypeError) as error:
+        raise damaged(path, f"a fact is no text, or its arrival no time: {error}") from error
+    if kind not in ("rows", "labels"):
+        raise damaged(path, f"its kind is {kind!r}")
+    return BatchFile(
+        kind="rows" if kind == "rows" else "labels",
+        digest=digest,
+        arrived=when,
+        correction=correction == "true",
+        released=released,
+        of=stored.get(f"retrim.{OF}", ""),
+        rows=footer.num_rows,
+        path=path,
+        schema=schema,
+        suspicious=stored.get(f"retrim.{SUSPICIOUS}", ""),
+    )
+
+
+def schema_of(footer: pq.FileMetaData) -> LandedSchema:
+    """What the columns of a landed file were declared; of one that does not say, what they are stored as."""
+    noted = (footer.metadata or {}).get(f"retrim.{SCHEMA}".encode())
+    if noted is not None:
+        return LandedSchema.from_record(json.loads(noted))
+    stored = footer.schema.to_arrow_schema()
+    return LandedSchema({field.name: _type_of(field.type) for field in stored if field.name not in OURS}, {})
+
+
+def _type_of(stored: pa.DataType) -> str:
+    if pa.types.is_floating(stored) or pa.types.is_integer(stored):
+        return NUMERIC
+    return "time" if pa.types.is_timestamp(stored) else "category"
+
+
+def landed_paths(root: Path) -> list[Path]:
+    """Where landed files lie under `root`, in order of name."""
+    return [path for path in sorted(root.rglob("*.parquet")) if not path.name.startswith(".")]
+
+
+def in_order(files: Iterable[BatchFile]) -> list[BatchFile]:
+    """Batches in order of arrival, digest and kind."""
+    return sorted(files, key=lambda batch: (batch.arrived, batch.digest, batch.kind))
+
+
+def landed_files(root: Path) -> list[BatchFile]:
+    """Every landed batch under `root`, in order of arrival, digest and kind."""
+    return in_order(facts_of(path) for path in landed_paths(root))
+
+
+def read_landed(root: Path, data: DataParams | None = None) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Landed rows and labels under `root`, as `retrim.table.data.assemble` takes them.
+
+    Args:
+        root: A landing zone, or `data/raw/` of a run room; files may lie flat or in partitions.
+        data: What the table is; None: columns as they stand in the files.
+
+    Returns:
+        Rows, and labels or None when no file of labels is there; in order of arrival.
+
+    Raises:
+        BadInputError: No rows are there, or a file is damaged.
+        RefusedError: A file was altered since it landed.
+    """
+    files = landed_files(root)
+    rows = rows_of(files, root)
+    read = None if data is None else read_as(schemas_of(rows), data, {})
+    return read_rows([file.path for file in rows], read), read_labels(files, data)
+
+
+def schemas_of(files: Iterable[BatchFile]) -> dict[str, LandedSchema]:
+    """What the columns of each of these batches were declared."""
+    return {file.batch: file.schema for file in files}
+
+
+def rows_of(files: Iterable[BatchFile], root: Path) -> list[BatchFile]:
+    """Those of these batches that hold rows.
+
+    Raises:
+        BadInputError: None of them does.
+    """
+    rows = [file for file in files if file.kind == "rows"]
+    if not rows:
+        raise BadInputError(f"no rows have landed in {root}; land some with: retrim ingest FILE")
+    return rows
+
+
+def read_rows(paths: Sequence[Path], read: ReadColumns | None = None) -> pd.DataFrame:
+    """Landed rows of the files at `paths`, in their order: `_key`, `_batch`, `_arrived`, `_correction`, own columns.
+
+    Args:
+        paths: The files.
+        read: How they are read; None: as they stand.
+    """
+    return _read(paths, read, columns=None)
+
+
+def read_labels(files: Iterable[BatchFile], data: DataParams | None = None) -> pd.DataFrame | None:
+    """The same for those of `files` that hold labels: `_key`, ..., target, `label_time`; None when none does.
+
+    Raises:
+        BadInputError: They are of another target than the table's.
+    """
+    labels = [file for file in files if file.kind == "labels"]
+    if not labels:
+        return None
+    read = None if data is None else read_as(schemas_of(labels), data, {}, labels=True)
+    return _read([file.path for file in labels], read, columns=None)
+
+
+def hash_file(path: Path) -> Path:
+    """Where the SHA-256 of a landed file stands: beside it."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def check_whole(path: Path) -> None:
+    """Refuses a landed file that is not what was landed; one that is older than these hashes has none to be held to.
+
+    Raises:
+        RefusedError: Its bytes, or those of its hash, were altered.
+    """
+    noted = hash_file(path)
+    if not noted.is_file():
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if noted.read_bytes() != f"{found}\n".encode():
+        raise RefusedError(
+            f"{path} was altered since it landed: its SHA-256 is {found[:12]}, {noted.name} says another; restore both "
+            "from a backup, or remove both and land the file again"
+        )
+
+
+def read_column(paths: Iterable[Path], column: str) -> pd.Series:
+    """One column of the files at `paths`; empty text when there are none."""
+    paths = list(paths)
+    return _read(paths, None, columns=[column])[column] if paths else pd.Series([], dtype="str", name=column)
+
+
+def _read(paths: Sequence[Path], read: ReadColumns | None, *, columns: list[str] | None) -> pd.DataFrame:
+    for path in paths:
+        check_whole(path)
+    if read is None:
+        schemas = {}
+        for path in paths:
+            with read_whole(path):
+                schemas[path.name] = schema_of(pq.read_metadata(path))
+        read = as_they_stand(schemas)
+    wanted = [*OURS, *read.types] if columns is None else columns
+    tables = []
+    for path in paths:
+        # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
+        with read_whole(path), path.open("rb") as file:
+            stored = pq.ParquetFile(file)
+            names = stored_names(stored.schema_arrow.names, read, wanted)
+            tables.append(as_read(stored.read(columns=list(names.values())), names, read, wanted))
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    return frame
+
+
+@contextmanager
+def read_whole(path: Path) -> Iterator[None]:
+    """What a damaged file says, with its name and the cure."""
+    try:
+        yield
+    except BROKEN as error:
+        raise damaged(path, " ".join(str(error).split())) from error
+
+
+def damaged(path: Path, reason: str) -> BadInputError:
+    """The error of a file that cannot be read."""
+    return BadInputError(f"{path} is no whole landed batch ({reason}); restore it from a backup, or land it again")
+
+
+ROW = "_row"
+COLUMNS = 6
+"""How many columns of very many rows are read at once."""
+
+
+class LandedRows:
+    """The rows of landed files, numbered through in the order of the files.
+
+    Args:
+        paths: Files of rows, 1 or more.
+        read: How they are read; None: as they stand.
+
+    Raises:
+        BadInputError: A file is damaged.
+        RefusedError: A file was altered since it landed.
+    """
+
+    def __init__(self, paths: Sequence[Path], read: ReadColumns | None = None) -> None:
+        groups: list[tuple[Path, int, int]] = []
+        schemas = {}
+        for path in paths:
+            check_whole(path)
+            # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
+            with read_whole(path), path.open("rb") as file:
+                footer = pq.ParquetFile(file)
+                schemas[path.name] = schema_of(footer.metadata)
+                parts = range(footer.metadata.num_row_groups)
+                groups += [(path, part, footer.metadata.row_group(part).num_rows) for part in parts]
+        self._columns = as_they_stand(schemas) if read is None else read
+        self._groups = groups
+        self._starts = np.cumsum([0, *(rows for _, _, rows in groups)])
+        self._held: dict[int, pa.Table] = {}
+        self.columns: list[str] = [*OURS, *self._columns.types]
+
+    @property
+    def renamed(self) -> Mapping[str, str]:
+        """Columns that earlier versions need and that are called otherwise by now: what they are called."""
+        return self._columns.renamed
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def narrow(self, columns: Sequence[str]) -> pd.DataFrame:
+        """These columns of every row, and its number as `_row`; `_batch` as a category, sorted."""
+        wanted = list(dict.fromkeys(columns))
+        files = dict.fromkeys(path for path, _, _ in self._groups)
+        tables = []
+        for path in files:
+            with path.open("rb") as file, read_whole(path):
+                stored = pq.ParquetFile(file, read_dictionary=["_batch"])
+                names = stored_names(stored.schema_arrow.names, self._columns, wanted)
+                tables.append(as_read(stored.read(columns=_once(names)), names, self._columns, wanted))
+        table = pa.concat_tables(tables)
+        tables.clear()
+        frame: pd.DataFrame = table.select(wanted).to_pandas(split_blocks=True, self_destruct=True)
+        if "_batch" in wanted:
+            batches = frame["_batch"].astype("category")
+            frame["_batch"] = batches.cat.reorder_categories(sorted(batches.cat.categories))
+        frame[ROW] = np.arange(len(frame))
+        return frame
+
+    def decisive(self, data: DataParams, *, also: Collection[str]) -> pd.DataFrame:
+        """The columns that say which rows the table has, in which order and when they were mature, and some others.
+
+        Args:
+            data: What the table is. Where it puts rows together, all columns are decisive.
+            also: Other columns; those that have not landed are left out.
+        """
+        needed = {
+            *OURS,
+            data.time,
+            data.due or data.time,
+            data.target,
+            *(each.column for each in data.rows.where),
+            *also,
+        }
+        return self.narrow([name for name in self.columns if data.rows.resample is not None or name in needed])
+
+    def beside(
+        self, known: pd.DataFrame, columns: Collection[str] | None = None, *, coded: Collection[str] = ()
+    ) -> pd.DataFrame:
+        """Columns of some rows in the order in which they landed, then what else is known of them.
+
+        Args:
+            known: Some columns of the rows, landed or made since, with the number of each as `_row`.
+            columns: Which others are wanted; None: all.
+            coded: Columns of text that become pandas categories.
+        """
+        rest = [name for name in self.columns if name not in known and (columns is None or name in columns)]
+        # Of many rows a few columns at a time: what is read of all of them is there twice for a while.
+        once = max(len(rest), 1) if len(known) <= PIECE else COLUMNS
+        parts = [without_numbers(known.reset_index(drop=True))]
+        for start in range(0, len(rest), once):
+            some = self.take(known[ROW].to_numpy(), rest[start : start + once])
+            parts.append(some.astype({name: "category" for name in some if name in coded}))
+        if len(known) > PIECE:
+            self._held.clear()
+        whole = pd.concat(parts, axis=1)
+        first = [name for name in self.columns if name in whole]
+        return whole[[*first, *(name for name in known if name not in self.columns and name != ROW)]]
+
+    def take(self, rows: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
+        """These columns of the rows with these numbers, in their order.
+
+        Row groups that hold one of them are read whole, and kept until the next call. So it is quick for rows that
+        landed near one another, such as those of a span of time.
+        """
+        if not columns:
+            return pd.DataFrame(index=pd.RangeIndex(len(rows)))
+        group = np.searchsorted(self._starts, rows, side="right") - 1
+        needed = np.unique(group) if len(rows) else [0]  # for their types
+        self._held = {place: self._held[place] for place in needed if place in self._held}
+        offsets = np.zeros(len(self._groups), dtype="int64")
+        parts, before = [], 0
+        for place in map(int, needed):
+            part = self._held.get(place)
+            if part is None or set(columns) - set(part.column_names):
+                part = self._held[place] = self._read(place, columns)
+            parts.append(part.select(columns))
+            offsets[place] = before - self._starts[place]
+            before += part.num_rows
+        places = rows + offsets[group]
+        table = pa.concat_tables(parts)
+        # In one chunk whatever they landed in: a Parquet file that is written of them shows chunks.
+        in_order = len(places) > 0 and bool((np.diff(places) == 1).all())
+        taken = table.slice(places[0], len(places)).combine_chunks() if in_order else table.take(pa.array(places))
+        frame: pd.DataFrame = taken.to_pandas(split_blocks=True)
+        return frame
+
+    def _read(self, place: int, columns: Sequence[str]) -> pa.Table:
+        path, part, _ = self._groups[place]
+        with path.open("rb") as file, read_whole(path):
+            stored = pq.ParquetFile(file)
+            names = stored_names(stored.schema_arrow.names, self._columns, columns)
+            return as_read(stored.read_row_group(part, columns=_once(names)), names, self._columns, columns)
+
+
+def _once(names: Mapping[str, str]) -> list[str]:
+    """The stored columns: one that is read under two names is read once."""
+    return list(dict.fromkeys(names.values()))
+
+
+def without_numbers(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without their number, and with the batch as text."""
+    return rows.drop(columns=ROW).assign(_batch=rows["_batch"].astype("str"))
+
+
+def open_landed(
+    files: Iterable[BatchFile], data: DataParams, needs: Mapping[str, ColumnType], *, root: Path
+) -> tuple[LandedRows, pd.DataFrame | None]:
+    """Landed rows, and labels or None when there are none.
+
+    Args:
+        files: The batches, in order of arrival.
+        data: What the table is.
+        needs: Columns of earlier versions; where a file has none of that name they are missing.
+        root: Where they lie, for the error that there are none.
+
+    Raises:
+        BadInputError: There are no rows, a file is damaged, or a column is not what is declared.
+        RefusedError: A file was altered since it landed.
+    """
+    files = list(files)
+    rows = rows_of(files, root)
+    read = read_as(schemas_of(rows), data, needs)
+    return LandedRows([file.path for file in rows], read), read_labels(files, data)
+
+
+def with_names_of_then(table: pd.DataFrame, landed: LandedRows) -> pd.DataFrame:
+    """Rows that were put together, with columns that were renamed also under the names that earlier versions know."""
+    return table.assign(**{old: table[new] for old, new in landed.renamed.items() if new in table})
+
+
+FOLDER = "withdrawn"
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """A batch that was taken back.
+
+    Args:
+        batch: Which.
+        digest: sha256 of the source file's bytes.
+        at: From when on it is left out, UTC.
+        by: Who did it.
+        reason: Why.
+    """
+
+    batch: str
+    digest: str
+    at: pd.Timestamp
+    by: str
+    reason: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "batch": self.batch,
+            "digest": self.digest,
+            "at": self.at.isoformat(),
+            "by": self.by,
+            "reason": self.reason,
+        }
+
+
+def withdrawal_file(root: Path, batch: str) -> Path:
+    """Where the withdrawal of a batch stands in a landing zone."""
+    return root / FOLDER / f"{batch}.json"
+
+
+def withdrawn_names(root: Path) -> frozenset[str]:
+    """The batches that were ever taken back; no file is opened."""
+    return frozenset(path.stem for path in (root / FOLDER).glob("*.json") if not path.name.startswith("."))
+
+
+def read_withdrawals(root: Path) -> dict[str, Withdrawal]:
+    """Every withdrawal in a landing zone, by batch.
+
+    Raises:
+        BadInputError: A file is damaged.
+        RefusedError: A file was altered.
+    """
+    found = {}
+    for batch in sorted(withdrawn_names(root)):
+        path = withdrawal_file(root, batch)
+        check_whole(path)
+        try:
+            record = json.loads(path.read_bytes())
+            found[batch] = Withdrawal(**{**record, "at": pd.Timestamp(record["at"])})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise BadInputError(f"{path} is no whole withdrawal ({error}); restore it from a backup") from error
+    return found

@@ -1,0 +1,383 @@
+"""CSV of which nothing is declared yet: what separates its cells, and its columns as text.
+
+A raw column at a glance, as the looks at a table take it.
+
+Opens a table of which nothing is declared yet: what kind of file it is, and its columns as they stand in it.
+"""
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.feather as paf
+import pyarrow.json as pajson
+import pyarrow.parquet as pq
+
+from retrim.errors import BadInputError
+from retrim.profile.raw_column import RawColumn, Stored
+from retrim.reading.address import address_of, fetch, is_address
+from retrim.reading.cells import writable
+from retrim.reading.container import ARROW, BLOCK, GZIP, JSON_LINE, PARQUET, UTF8_MARK
+
+SEPARATORS = (",", ";", "\t", "|")
+HEAD, LINES, SAME = 1 << 18, 20, 0.6
+"""Bytes and lines looked at for the separator, and the share of lines with as many cells as the first has."""
+
+
+def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
+    """Its columns as text, what separates them, and how many ragged lines were left out.
+
+    Raises:
+        BadInputError: It has no header.
+        pa.ArrowException: It is no table.
+    """
+    text = text.lstrip(b"\r\n")
+    separator = _separator(text)
+    header = _header(text, separator)
+    if not any(name.strip() for name in header):
+        raise BadInputError(f"{where} has no names of columns in its first line; put them there")
+    if b"\n" not in text:
+        text += b"\n"
+    ragged: list[int] = []
+
+    def note(row: pacsv.InvalidRow) -> str:
+        ragged.append(1)
+        return "skip"
+
+    names = list(dict.fromkeys(header))
+    table = pacsv.read_csv(
+        io.BytesIO(text),
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=min(BLOCK, len(text) + 1)),
+        parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
+        ),
+    )
+    return table, separator, len(ragged)
+
+
+def _header(text: bytes, separator: str) -> list[str]:
+    return next(_lines(text, separator), [])
+
+
+def _lines(text: bytes, separator: str) -> Iterator[list[str]]:
+    """The first lines as cells; a quoted cell may hold line ends."""
+    head = io.StringIO(text[:HEAD].decode("utf-8", "ignore"), newline="")
+    return csv.reader(head, delimiter=separator)
+
+
+def _separator(text: bytes) -> str:
+    """The sign that cuts the first lines into most cells, as many in each; a comma where none does."""
+    best, most = ",", 1
+    for separator in SEPARATORS:
+        try:
+            widths = [len(row) for row in islice(_lines(text, separator), LINES) if row]
+        except csv.Error:
+            continue
+        if len(text) > HEAD and 1 < len(widths) < LINES:
+            widths = widths[:-1]  # it is cut
+        usual = widths[0] if widths else 0
+        if usual > most and sum(width == usual for width in widths) >= SAME * len(widths):
+            best, most = separator, usual
+    return best
+
+
+def look_of(name: str, column: pa.ChunkedArray) -> RawColumn:
+    """A column at a glance; cells with nothing but blanks are missing."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if pa.types.is_null(kind):
+        column, kind = column.cast(pa.string()), pa.string()
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column)
+        return RawColumn(name, "text", pd.Series(column.to_pandas(), dtype="str", name=name))
+    stored = _stored(kind)
+    if stored == "boolean":
+        return RawColumn(name, stored, pd.Series(column.cast(pa.string()).to_pandas(), dtype="str", name=name))
+    if stored in ("number", "integer"):
+        numbers = column.cast(pa.float64(), safe=False).to_pandas()
+        return RawColumn(name, stored, pd.Series(numbers, dtype="float64", name=name))
+    if stored == "time":
+        # Counted, not converted: far away it would not fit.
+        ticks = column.cast(pa.timestamp("ms") if pa.types.is_date(kind) else kind).cast(pa.int64())
+        return RawColumn(name, stored, pd.Series(ticks.to_pandas(), dtype="float64", name=name))
+    empty = pd.Series(["nested"] * len(column), dtype="str", name=name)
+    return RawColumn(name, "other", empty)
+
+
+def _stored(kind: pa.DataType) -> Stored:
+    if pa.types.is_boolean(kind):
+        return "boolean"
+    if pa.types.is_integer(kind):
+        return "integer"
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return "time"
+    return "other"
+
+
+Kind = Literal["csv", "json", "parquet", "arrow"]
+SUFFIXES: dict[Kind, str] = {"csv": ".csv", "json": ".jsonl", "parquet": ".parquet", "arrow": ".parquet"}
+KINDS = "CSV, JSON lines, Parquet or Arrow"
+MOST_COLUMNS = 10_000
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table as it stands in its file.
+
+    Args:
+        kind: What the file is.
+        encoding: Of CSV text.
+        separator: Between the cells of a CSV line.
+        columns: Text columns for CSV, with blank cells missing; else as stored.
+        ragged: Lines of a CSV that had too many or too few cells, and were left out.
+        files: How many files it was put together from.
+        before: Rows of its file before these, which are not among them.
+    """
+
+    kind: Kind
+    encoding: str
+    separator: str
+    columns: pa.Table
+    ragged: int
+    files: int
+    before: int = 0
+
+    @property
+    def rows(self) -> int:
+        return int(self.columns.num_rows)
+
+    def looks(self) -> list[RawColumn]:
+        """Each column at a glance."""
+        return [look_of(name, self.columns.column(name)) for name in self.columns.column_names]
+
+    def piece(
+        self,
+        rows: "pd.Series | list[int]",
+        *,
+        without: Collection[str] = (),
+        only: Mapping[str, str] | None = None,
+        beside: Mapping[str, Sequence[str]] | None = None,
+    ) -> bytes:
+        """Some of its rows as a file of the same kind, cells untouched; Arrow and JSON lines become Parquet.
+
+        Args:
+            rows: Their places.
+            without: Columns to leave out.
+            only: Columns to keep, and what each is called there; None: all.
+            beside: Text columns that stand before them.
+        """
+        kept = only or {name: name for name in self.columns.column_names if name not in without}
+        part = self.columns.select(list(kept)).take(pa.array(rows, pa.int64())).rename_columns(list(kept.values()))
+        for name, cells in reversed(list((beside or {}).items())):
+            part = part.add_column(0, name, pa.array(cells, pa.string()))
+        sink = io.BytesIO()
+        if self.kind == "csv":
+            text = io.StringIO()
+            writer = csv.writer(
+                text, delimiter=self.separator, lineterminator="\r\n"
+            )  # so that a cell of either is quoted
+            writer.writerow(part.column_names)
+            columns = [column.to_pylist() for column in part.columns]
+            if len(columns) == 1:  # a blank line would be no row
+                columns = [[cell if cell is not None else " " for cell in columns[0]]]
+            writer.writerows(zip(*columns, strict=True))
+            return text.getvalue().encode(self.encoding)
+        pq.write_table(writable(part), sink)
+        return sink.getvalue()
+
+
+def open_raw(where: str) -> RawTable:
+    """The table in a file, in all files of a folder put together, or at an fsspec address.
+
+    Raises:
+        BadInputError: There is no such file, it is no table, or the files of a folder differ in their columns.
+    """
+    if is_address(where):
+        return _together(fetch(where), address_of(where).shown)
+    path = Path(where)
+    try:
+        if path.is_dir():
+            return _folder(path)
+        return read_raw(path.read_bytes(), str(path))
+    except FileNotFoundError as error:
+        raise BadInputError(
+            f"{where} does not exist; name a file ({KINDS}), a folder of them, or an address"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"{where} cannot be read ({error}); name a file that you may read") from error
+
+
+def raw_of(columns: pa.Table, where: str) -> RawTable:
+    """A table that came typed, as from a database.
+
+    Raises:
+        BadInputError: It has no rows, or a column twice.
+    """
+    return _checked(RawTable("parquet", "utf-8", ",", columns, 0, 1), where)
+
+
+def last_of(named: Sequence[tuple[str, bytes]], where: str, *, before: int) -> RawTable:
+    """The last pieces of a file as one table.
+
+    Args:
+        named: Names and bytes of the pieces.
+        where: The file.
+        before: Rows before them.
+    """
+    return replace(_together(named, where), files=1, before=before)
+
+
+def _folder(path: Path) -> RawTable:
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith((".", "_")))
+    if not files:
+        raise BadInputError(f"{path} has no file in it; name a folder of files ({KINDS})")
+    return _together([(str(file), file.read_bytes()) for file in files], str(path))
+
+
+def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
+    """One table of all files; `where` names their folder in errors."""
+    read = [read_raw(content, name) for name, content in named]
+    files, first = [name for name, _ in named], read[0]
+    for file, table in zip(files, read, strict=True):
+        if table.columns.column_names != first.columns.column_names:
+            odd = sorted(set(table.columns.column_names) ^ set(first.columns.column_names)) or ["their order"]
+            raise BadInputError(
+                f"{file} has other columns than {files[0]} ({', '.join(odd[:5])}); all of a folder need the same"
+            )
+        if (table.kind, table.separator, table.encoding) != (first.kind, first.separator, first.encoding):
+            raise BadInputError(
+                f"{file} is written otherwise than {files[0]} ({table.kind}, separator "
+                f"{table.separator!r}); name them one by one"
+            )
+    try:
+        columns = pa.concat_tables([table.columns for table in read], promote_options="permissive")
+    except pa.ArrowException as error:
+        raise BadInputError(
+            f"{where}: its files hold columns of different types ({error}); name them one by one"
+        ) from error
+    return replace(first, columns=columns, ragged=sum(table.ragged for table in read), files=len(read))
+
+
+def read_raw(content: bytes, where: str) -> RawTable:
+    """The table in the bytes of a file; `where` names it in errors.
+
+    Raises:
+        BadInputError: It is no table.
+    """
+    content = _unpacked(content, where)
+    try:
+        if content.startswith(PARQUET):
+            table = pq.read_table(io.BytesIO(content))
+            return _checked(RawTable("parquet", "utf-8", ",", table, 0, 1), where)
+        if content.startswith(ARROW):
+            return _checked(RawTable("arrow", "utf-8", ",", paf.read_table(io.BytesIO(content)), 0, 1), where)
+        text, encoding = _decoded(content, where)
+        if JSON_LINE.match(text):
+            options = pajson.ReadOptions(use_threads=False, block_size=min(BLOCK, len(text) + 1))
+            return _checked(
+                RawTable("json", encoding, ",", pajson.read_json(io.BytesIO(text), read_options=options), 0, 1), where
+            )
+        table, separator, ragged = read_csv(text, where)
+        return _checked(RawTable("csv", encoding, separator, table, ragged, 1), where)
+    except (pa.ArrowException, OSError, csv.Error) as error:
+        raise BadInputError(
+            f"{where} cannot be read as a table ({' '.join(str(error).split())[:200]}); send {KINDS}"
+        ) from error
+
+
+def _checked(raw: RawTable, where: str) -> RawTable:
+    names = raw.columns.column_names
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise BadInputError(f"{where} has the column {twice[0]!r} twice; rename or remove one")
+    if len(names) > MOST_COLUMNS:
+        raise BadInputError(f"{where} has {len(names)} columns; at most {MOST_COLUMNS} are looked at")
+    if not raw.rows:
+        raise BadInputError(f"{where} has a header and no row; a table with rows is needed")
+    try:
+        raw.columns.validate(full=True)
+    except pa.ArrowException as error:
+        raise BadInputError(
+            f"{where} holds text that is not UTF-8, or broken columns ({error}); store it anew"
+        ) from error
+    return raw
+
+
+def _unpacked(content: bytes, where: str) -> bytes:
+    try:
+        if content.startswith(GZIP):
+            return gzip.decompress(content)
+        if content.startswith(b"BZh"):
+            return bz2.decompress(content)
+        if content.startswith(b"\xfd7zXZ"):
+            return lzma.decompress(content)
+        if content.startswith(b"PK\x03\x04"):
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+                if len(names) != 1:
+                    raise BadInputError(
+                        f"{where} is a zip of {len(names)} files ({', '.join(names[:4])}); unpack it "
+                        "and name one of them, or their folder"
+                    )
+                return archive.read(names[0])
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
+        raise BadInputError(
+            f"{where} is no whole compressed file ({error}); it was cut or damaged: send it again"
+        ) from error
+    return content
+
+
+def _decoded(content: bytes, where: str) -> tuple[bytes, str]:
+    """The text in UTF-8, and the encoding it had."""
+    if content.startswith(UTF8_MARK):
+        content = content.removeprefix(UTF8_MARK)
+    elif content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-32" if content.startswith(b"\xff\xfe\0\0") else "utf-16"
+        try:
+            return content.decode(encoding).encode("utf-8"), encoding
+        except UnicodeError as error:
+            raise BadInputError(f"{where} is marked as UTF-16 and is not ({error}); save it as CSV in UTF-8") from error
+    if b"\0" in content:
+        raise BadInputError(
+            f"{where} is binary (a zero byte at {content.index(0)}) and none of {KINDS}; save it as one of them"
+        )
+    if not content.strip():
+        raise BadInputError(f"{where} is empty; a table with rows is needed")
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        try:
+            return content.decode("cp1252").encode("utf-8"), "cp1252"
+        except UnicodeDecodeError:
+            raise BadInputError(
+                f"{where} is neither UTF-8 (byte 0x{content[error.start]:02x} at {error.start}) nor "
+                "cp1252; save it as CSV in UTF-8"
+            ) from error
+    return content, "utf-8"

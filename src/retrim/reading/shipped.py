@@ -1,0 +1,96 @@
+"""The tables that ship with retrim, and their cut into the batches that would have come.
+
+Hourly bike rentals, 2011-2012: the system grows, and there are seasons. See data/samples/NOTICE.
+
+Calls of a bank, 2008-2010: a crisis, then fewer and better aimed calls. See data/samples/NOTICE.
+
+Rodents of 12 species, 1977-2002: one comes that was never seen before. See data/samples/NOTICE.
+
+Every shipped table by name. Stages do not import it, so a new table makes none of them stale.
+"""
+
+import gzip
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from retrim.stats.plugins import PluginRegistry
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """One shipped table.
+
+    Args:
+        sample: Its gzipped CSV, from the root of the workspace.
+        data: Its settings, a whole params.yaml, from the root of the workspace.
+        time: The column of the event time.
+    """
+
+    sample: str
+    data: str
+    time: str
+
+    def text(self, root: Path) -> pd.DataFrame:
+        """The cells as they stand in the file, all text; blank is missing."""
+        content = gzip.decompress((root / self.sample).read_bytes())
+        return pd.read_csv(io.BytesIO(content), dtype="str", keep_default_na=False, na_values=[""])
+
+    def pieces(self, root: Path, *, start: int, every: str) -> Iterator["ShippedFile"]:
+        """The table as files that come one after another: `start` months first, then one `every` span."""
+        frame = self.text(root)
+        events = pd.to_datetime(frame[self.time], format="ISO8601", utc=True).dt.as_unit("us")
+        first = (events.min() + pd.DateOffset(months=start)).normalize()
+        over = events.max().floor("D") + pd.Timedelta("1D")  # the last piece comes when the table ends
+        for end, rows in batches(frame, events, start=first, every=every):
+            yield ShippedFile(min(end, over), len(rows), rows.to_csv(index=False, lineterminator="\n").encode("utf-8"))
+
+
+@dataclass(frozen=True)
+class ShippedFile:
+    """A file that comes.
+
+    Args:
+        arrives: When: at the end of the span it covers, UTC.
+        rows: Rows in it.
+        content: CSV.
+    """
+
+    arrives: pd.Timestamp
+    rows: int
+    content: bytes
+
+
+def batches(
+    frame: pd.DataFrame, events: pd.Series, *, start: pd.Timestamp, every: str
+) -> Iterator[tuple[pd.Timestamp, pd.DataFrame]]:
+    """Cuts a table in time: all rows before `start`, then half-open spans of length `every`.
+
+    Args:
+        frame: Rows in any order, shape (n, columns).
+        events: Event time of each, UTC, shape (n,), index of `frame`.
+        start: End of the first piece.
+        every: Length of each later one.
+
+    Returns:
+        End of the span and its rows, oldest first; spans without rows are left out.
+    """
+    number = ((events - start) // pd.Timedelta(every)).clip(lower=-1)
+    for span in sorted(number.unique()):
+        yield start + (int(span) + 1) * pd.Timedelta(every), frame[number == span]
+
+
+DATASETS: PluginRegistry[Shipped] = PluginRegistry("shipped dataset")
+
+BIKE = DATASETS.register("bike")(Shipped(sample="data/samples/bike.csv.gz", data="params.yaml", time="hour_start"))
+
+BANK = DATASETS.register("bank")(
+    Shipped(sample="data/samples/bank.csv.gz", data="data/samples/bank.params.yaml", time="date")
+)
+
+RODENTS = DATASETS.register("rodents")(
+    Shipped(sample="data/samples/rodents.csv.gz", data="data/samples/rodents.params.yaml", time="date")
+)

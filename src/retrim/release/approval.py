@@ -1,0 +1,273 @@
+"""After a promotion, where the settings say so: the same recipe once more, on all mature rows, as a run of its own.
+
+Its version is judged for agreement with the one that was promoted, and goes live only then.
+
+Approval by a person: a version that the gate promotes waits, is answered once, and goes live or ends refused.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from retrim.adapters.database import Row, iso
+from retrim.errors import BadInputError, RefusedError
+from retrim.lineage.workspace import REFIT, Workspace, record_alert, require_who_and_why
+from retrim.release.release import promote_version, show_challenger
+from retrim.release.versions import find_live_version
+from retrim.training.mode import FINAL
+
+
+def sequel_of(decision: str) -> str:
+    """Id of the decision to fit once more what the run of another decision promoted."""
+    return f"{decision}-{REFIT}"
+
+
+def ask_for_refit(workspace: Workspace, run: Row, version: int, *, now: pd.Timestamp) -> str | None:
+    """Records the decision to fit a promoted recipe once more; gives its id, or None where that is not wanted.
+
+    It is recorded before the run that promoted is ended, so a kill in between loses
+    neither. Of two runs as of one moment the first alone is followed by one.
+
+    Args:
+        workspace: The workspace.
+        run: That promoted.
+        version: Its version.
+        now: The moment.
+    """
+    if not workspace.params.retrain.refit_after or run.mode == FINAL:
+        return None
+    identity = sequel_of(run.decision)
+    asked = workspace.store.decision(run.decision)
+    assert asked is not None, run.decision
+    row = {
+        "id": identity,
+        "model": workspace.model,
+        "source": REFIT,
+        "as_of": run.as_of,
+        "at": iso(now),
+        "outcome": "retrain",
+        "actor": asked.actor,
+        "reason": f"retrain.refit_after: version {version} was promoted, and its recipe is fitted on all mature rows",
+        "record": {
+            "as_of": run.as_of,
+            "of": version,
+            "mode": {"mode": FINAL, "reason": "retrain.refit_after"},
+            "fired": asked.record.get("fired", []),
+        },
+    }
+    workspace.store.add_decision(row)
+    return identity if workspace.store.decision(identity) is not None else None
+
+
+def refit_waiting(workspace: Workspace) -> str | None:
+    """The decision to fit the live version's recipe once more that has had no run yet, as after a kill; else None."""
+    now_live = find_live_version(workspace)
+    for row in reversed(workspace.store.decisions(workspace.model, source=REFIT)):
+        if workspace.store.run(f"run-{row.id}") is None:
+            return str(row.id) if now_live is not None and row.record["of"] == now_live.version else None
+    return None
+
+
+APPROVAL, WAITING = "approval", "waiting"
+ANSWER = "answer"  # the one entry of its kind in an envelope: a second answer has no place
+Said = Literal["approved", "rejected", "expired", "outdated"]
+
+
+@dataclass(frozen=True)
+class ApprovalAnswer:
+    """What was said to a version that waited.
+
+    Args:
+        version: Its number.
+        answer: `approved`, `rejected`; `expired` where nobody said anything, `outdated` where another champion came.
+        by: Who; None for nobody.
+        reason: Why.
+        at: When.
+    """
+
+    version: int
+    answer: Said
+    by: str | None
+    reason: str
+    at: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "answer": self.answer,
+            "by": self.by,
+            "reason": self.reason,
+            "at": self.at,
+        }
+
+    @property
+    def words(self) -> str:
+        """What was said, by whom and why."""
+        return f"{self.answer} by {self.by}: {self.reason}" if self.by is not None else self.reason
+
+
+def let_wait(workspace: Workspace, run: Row, version: int, *, reason: str, now: pd.Timestamp) -> str:
+    """Ends a run *waiting* and tells it; gives what is said of it. The alias stays where it is."""
+    expires = iso(now + pd.Timedelta(workspace.params.release.approval.expires))
+    said = (
+        f"{reason}; waits until {expires} for a person: `retrim approve {version} --reason ...`, "
+        f"or `retrim reject {version} --reason ...`"
+    )
+    detail = {"reason": said, "verdict": reason, "expires": expires}
+    record_alert(
+        workspace, "approval needed", f"version {version}: {said}", now=now
+    )  # first: a kill between tells it twice
+    workspace.store.end_run(run.id, state=WAITING, ended=iso(now), version=version, detail=detail)
+    return said
+
+
+def waiting(workspace: Workspace) -> list[dict[str, Any]]:
+    """The versions that wait, oldest first: `version`, `run`, `since`, `expires`, `reason`."""
+    return [
+        {
+            "version": run.version,
+            "run": run.id,
+            "since": run.ended,
+            "expires": run.detail["expires"],
+            "reason": run.detail["verdict"],
+        }
+        for run in workspace.store.runs(workspace.model, state=WAITING)
+    ]
+
+
+def answer_of(workspace: Workspace, version: int) -> ApprovalAnswer | None:
+    """What was said to a version; None while nothing was."""
+    rows = workspace.store.envelope(workspace.model, version, kind=APPROVAL)
+    return ApprovalAnswer(version=version, **rows[0].record) if rows else None
+
+
+def approve(workspace: Workspace, version: int, *, by: str, reason: str, now: pd.Timestamp) -> ApprovalAnswer:
+    """Lets a version that waits go live; asked again after a kill, it finishes what was begun.
+
+    Raises:
+        BadInputError: There is no such version, or nobody or no reason is named.
+        RefusedError: It does not wait, was answered otherwise, has expired, or cannot go live: the champion is
+            another than the one it was judged against, a release check failed, its bundle was altered.
+    """
+    run = _to_answer(workspace, version, "approved", by=by, reason=reason, now=now)
+    answer = _keep(workspace, version, "approved", by=by, reason=reason, now=now)
+    _finish(workspace, run, answer, now=now)
+    return answer
+
+
+def reject(workspace: Workspace, version: int, *, by: str, reason: str, now: pd.Timestamp) -> ApprovalAnswer:
+    """Refuses a version that waits: the account is debited, as for one that the gate refuses.
+
+    Raises:
+        As `approve`, but for what only going live can run into.
+    """
+    run = _to_answer(workspace, version, "rejected", by=by, reason=reason, now=now)
+    answer = _keep(workspace, version, "rejected", by=by, reason=reason, now=now)
+    _finish(workspace, run, answer, now=now)
+    return answer
+
+
+def end_waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[ApprovalAnswer]:
+    """Ends what has waited long enough, or for nothing; finishes answers that a kill interrupted; gives them all."""
+    ended = []
+    for run in workspace.store.runs(workspace.model, state=WAITING):
+        with suppress(RefusedError):  # a person was faster; or its run has ended refused, with the reason
+            answer = answer_of(workspace, run.version) or _unanswered(workspace, run, now=now)
+            if answer is not None:
+                ended.append(answer)
+                _finish(workspace, run, answer, now=now)
+    return ended
+
+
+def approve_all(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp) -> None:
+    """Approves what waits, where history is replayed and there is nobody to ask."""
+    for each in waiting(workspace):
+        with suppress(RefusedError):
+            approve(workspace, each["version"], by=by, reason=reason, now=now)
+
+
+def _to_answer(workspace: Workspace, version: int, answer: Said, *, by: str, reason: str, now: pd.Timestamp) -> Row:
+    """The run of a version that may be answered so."""
+    require_who_and_why(by=by, reason=reason)
+    row = workspace.store.version(workspace.model, version)
+    if row is None:
+        raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
+    run, before = workspace.store.run(row.run), answer_of(workspace, version)
+    waits = run if run is not None and run.state == WAITING else None
+    if waits is not None and before is None:
+        before = _unanswered(workspace, waits, now=now)
+        if before is not None:
+            _finish(workspace, waits, before, now=now)
+    if before is not None and (before.answer != answer or waits is None):
+        cure = "; that is not finished, say it again" if before.by is not None and waits is not None else ""
+        raise RefusedError(
+            f"version {version} was answered at {before.at}, {before.words}{cure}. An answer is given once; for "
+            "another model: retrim retrain --reason WHY"
+        )
+    if waits is None:
+        state = "was not made here" if run is None else f"is {run.state}"
+        raise RefusedError(f"version {version} does not wait for an answer: its run {state}; see `retrim status`")
+    return waits
+
+
+def _unanswered(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> ApprovalAnswer | None:
+    """What ends a version that nobody has answered: its time, or another champion; None while it may wait."""
+    row, now_live = workspace.store.version(workspace.model, run.version), find_live_version(workspace)
+    assert row is not None, run.version
+    champion, against = (None if now_live is None else now_live.version), row.lineage.get("champion")
+    if champion != against:
+        reason = (
+            f"it was judged against champion {against or 'none'}, and by now {champion or 'none'} is live; "
+            "retrain to judge against that"
+        )
+        return _keep(workspace, run.version, "outdated", by=None, reason=reason, now=now)
+    if now > pd.Timestamp(run.detail["expires"]):
+        reason = f"nobody approved it by {run.detail['expires']}"
+        return _keep(workspace, run.version, "expired", by=None, reason=reason, now=now)
+    return None
+
+
+def _keep(
+    workspace: Workspace, version: int, answer: Said, *, by: str | None, reason: str, now: pd.Timestamp
+) -> ApprovalAnswer:
+    """Adds an answer to the envelope; gives what stands there.
+
+    Raises:
+        RefusedError: Another answer was faster.
+    """
+    record = {"answer": answer, "by": by, "reason": reason, "at": iso(now)}
+    workspace.store.add_to_envelope(workspace.model, version, kind=APPROVAL, name=ANSWER, at=iso(now), record=record)
+    kept = answer_of(workspace, version)
+    assert kept is not None
+    if kept.answer != answer:
+        raise RefusedError(f"version {version} was answered in the meantime, {kept.words}; an answer is given once")
+    return kept
+
+
+def _finish(workspace: Workspace, run: Row, answer: ApprovalAnswer, *, now: pd.Timestamp) -> None:
+    """Does what an answer says and ends the run; done twice, it is done once."""
+    row = workspace.store.version(workspace.model, run.version)
+    assert row is not None, run.version
+    state, reason = "refused", answer.words
+    if answer.answer == "approved":
+        reason = f"{run.detail['verdict']}; {answer.words}"
+        assert answer.by is not None
+        against = row.lineage.get("champion")
+        try:
+            promote_version(workspace, run.version, judged_against=against, by=answer.by, reason=reason, now=now)
+            ask_for_refit(workspace, run, run.version, now=now)
+        except RefusedError as error:
+            _end(workspace, run, "refused", f"{answer.words}; but {error}", answer, now=now)
+            raise
+        state = "promoted"
+    if answer.by is None:  # told first: a run that has ended is not looked at again
+        record_alert(workspace, f"approval {answer.answer}", f"version {run.version} ends refused: {reason}", now=now)
+    _end(workspace, run, state, reason, answer, now=now)
+
+
+def _end(workspace: Workspace, run: Row, state: str, reason: str, answer: ApprovalAnswer, *, now: pd.Timestamp) -> None:
+    show_challenger(workspace, None)
+    detail = {"reason": reason, "answer": answer.as_record()}
+    workspace.store.end_run(run.id, state=state, ended=iso(now), version=run.version, detail=detail)

@@ -1,0 +1,244 @@
+"""The release checks of a stored version: made in a fresh process, kept in its envelope before it is live.
+
+What is live: the one place where a champion changes. The store's release row decides; MLflow's aliases follow.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+import retrim
+from retrim.adapters.database import Row, iso
+from retrim.adapters.mlflow_exhibits import Exhibits
+from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, Latency, ReleaseChecks, hold_to
+from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.landing.ingest import clock
+from retrim.lineage.workspace import Workspace, require_who_and_why
+from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
+
+FIRST = "first"
+
+
+def release_checks(workspace: Workspace, version: int, *, now: pd.Timestamp) -> Row:
+    """The release checks of a version, made and recorded once, after its gate and before it goes live.
+
+    Raises:
+        BadInputError: There is no such version.
+        RefusedError: Its stored bundle is not the recorded one.
+    """
+    found = recorded(workspace, version, FIRST)
+    return (
+        record_checks(workspace, version, FIRST, check_stored(workspace, version), now=now) if found is None else found
+    )
+
+
+def recorded(workspace: Workspace, version: int, name: str) -> Row | None:
+    """The release checks that were recorded under a name: `first`, or those of one move."""
+    rows = workspace.store.envelope(workspace.model, version, kind=RELEASE_CHECKS)
+    return next((row for row in rows if row.id == name), None)
+
+
+def record_checks(workspace: Workspace, version: int, name: str, checks: ReleaseChecks, *, now: pd.Timestamp) -> Row:
+    """Adds release checks to the envelope of a version; gives what stands there, which is what was first."""
+    record = checks.as_record()
+    workspace.store.add_to_envelope(
+        workspace.model, version, kind=RELEASE_CHECKS, name=name, at=iso(now), record=record
+    )
+    found = recorded(workspace, version, name)
+    assert found is not None
+    return found
+
+
+def check_stored(workspace: Workspace, version: int, *, again: bool = False) -> ReleaseChecks:
+    """Loads a stored version in a fresh process and holds it to `release` in params.yaml.
+
+    Args:
+        workspace: The workspace.
+        version: The version.
+        again: It was live before: size and latency are reported only.
+
+    Raises:
+        As `release_checks`.
+    """
+    row = workspace.store.version(workspace.model, version)
+    folder = stored_bundle(workspace, version)
+    assert row is not None
+    params = workspace.params.release
+    size = sum((folder / name).stat().st_size for name in Exhibits(folder).predicting)
+    return hold_to(ask_fresh(folder, str(row.bundle), seconds=params.load_seconds), size, params, again=again)
+
+
+def ask_fresh(folder: Path, digest: str, *, seconds: float) -> FreshAnswers:
+    """What a fresh process says of a stored bundle; one that has not answered in time is ended.
+
+    Args:
+        folder: Of the bundle.
+        digest: Of the bundle, which that process looks for itself.
+        seconds: It may take.
+    """
+    source = str(Path(retrim.__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": source, "OMP_WAIT_POLICY": "passive"}
+    command = [sys.executable, "-P", "-m", "retrim.release.answering", str(folder), digest, str(seconds)]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return FreshAnswers(f"it had not answered after {seconds:g} s")
+    if done.returncode:
+        last = next(reversed(done.stderr.strip().splitlines()), "")
+        return FreshAnswers(last or f"it ended with {done.returncode}")
+    try:
+        return _read(done.stdout)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RetrimError(f"the fresh process said {done.stdout[:200]!r}, which is no answer") from error
+
+
+def _read(text: str) -> FreshAnswers:
+    said = json.loads(text)
+    times = tuple((int(rows), Latency(median, p99, int(tries))) for rows, median, p99, tries in said["latency"])
+    return FreshAnswers(None, int(said["rows"]), float(said["farthest"]), float(said["seconds"]), times)
+
+
+def promote_version(
+    workspace: Workspace, version: int, *, judged_against: int | None, by: str, reason: str, now: pd.Timestamp
+) -> None:
+    """Makes `version` the champion; once it was, the same again is a no-op, whatever is live since.
+
+    Raises:
+        RefusedError: What is live is not the champion that it was judged against, or as `make_live`.
+    """
+    if not _was_promoted(workspace, version):
+        try:
+            make_live(workspace, version, action="promote", expected=judged_against, by=by, reason=reason, now=now)
+        except RefusedError:
+            if not _was_promoted(workspace, version):  # else somebody who carries out the same word was faster
+                raise
+    sync_aliases(workspace)
+
+
+def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now: pd.Timestamp) -> LiveVersion:
+    """Makes an earlier version the champion again, after it was loaded and has answered its reference rows.
+
+    Raises:
+        BadInputError: There is no such version, or none before the champion; or nobody or no reason is named.
+        RefusedError: It is live already, was never live, or as `make_live`.
+    """
+    require_who_and_why(by=by, reason=reason)
+    champion = find_live_version(workspace)
+    if champion is None:
+        raise BadInputError(f"{workspace.model} has no champion; make version 1 with `retrim retrain`")
+    target = champion.previous if to is None else to
+    if target is None:
+        raise BadInputError(f"version {champion.version} has no version before it; name one with --to N")
+    if target == champion.version:
+        raise RefusedError(f"version {target} is live already")
+    if workspace.store.version(workspace.model, target) is None:
+        known = ", ".join(str(row.version) for row in workspace.store.versions(workspace.model))
+        raise BadInputError(f"{workspace.model} has no version {target}; known: {known}")
+    was_live = _were_live(workspace)
+    if target not in was_live:
+        raise RefusedError(
+            f"version {target} was never live, as the gate refused it; those that were: "
+            f"{', '.join(map(str, sorted(was_live)))}. To have another look: retrim retrain --reason WHY"
+        )
+    make_live(workspace, target, action="rollback", expected=champion.version, by=by, reason=reason, now=now)
+    moved = find_live_version(workspace)
+    assert moved is not None
+    return moved
+
+
+def make_live(
+    workspace: Workspace, version: int, *, action: str, expected: int | None, by: str, reason: str, now: pd.Timestamp
+) -> None:
+    """Makes a stored version the champion if `expected` still is: the only way in which any version goes live.
+
+    A version goes live with a verdict that promotes and release checks that passed. One that was live before has
+    both; it is loaded in a fresh process and asked its reference rows all the same, which is recorded
+    too, while its size and latency are reported only: it has been served with them.
+
+    Args:
+        workspace: The workspace.
+        version: The version.
+        action: What the release log calls it: promote, restore, rollback, import.
+        expected: What was live when this was decided; None for nothing.
+        by: Who moves it, or decided that it moves, for the release log.
+        reason: Why.
+        now: The moment as of which it moves; when it does is read from the clock.
+
+    Raises:
+        BadInputError: There is no such version.
+        RefusedError: Something else is live by now; the gate or a release check refused it; its bundle or
+            the log was altered.
+    """
+    row = workspace.store.version(workspace.model, version)
+    if row is None:
+        raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
+    if not row.verdict["promote"]:
+        raise RefusedError(f"version {version} was refused by the gate: {row.verdict['reason']}; it cannot go live")
+    _expect(workspace, version, expected)
+    if version in _were_live(workspace):
+        tested = check_stored(workspace, version, again=True)
+        record_checks(workspace, version, f"{action} {iso(now)}", tested, now=now)
+        passed, why = tested.passed, tested.reason
+    else:
+        stored_bundle(workspace, version)
+        checks = release_checks(workspace, version, now=now)
+        passed, why = checks.record["passed"], checks.record["reason"]
+    if not passed:
+        raise RefusedError(f"version {version} cannot go live: {why}; what is live stays")
+    moved = {"action": action, "actor": by, "reason": reason, "as_of": iso(now), "at": iso(clock())}
+    row_of_log = {"model": workspace.model, "version": version, **moved}
+    workspace.store.add_release(row_of_log, expected=expected, keys=workspace.keys)
+    sync_aliases(workspace)
+
+
+def sync_aliases(workspace: Workspace) -> None:
+    """Lets the copies in git and MLflow's aliases follow the release rows; a killed move is finished here.
+
+    MLflow cannot compare and swap. So whoever has set an alias looks at the release rows again, and whoever is
+    last to set one sees the last of them.
+    """
+    keep_copies(workspace)
+    before: LiveVersion | None = None
+    champion = find_live_version(workspace)
+    while champion is None or champion != before:
+        wanted = {} if champion is None else {"champion": champion.version, "previous": champion.previous}
+        have = workspace.registry.aliases()
+        for alias in ("champion", "previous"):
+            number = wanted.get(alias)
+            if number is None and alias in have:
+                workspace.registry.drop_alias(alias)
+            elif number is not None and have.get(alias) != number:
+                workspace.registry.set_alias(alias, number)
+        if champion is None:
+            return
+        before, champion = champion, find_live_version(workspace)
+
+
+def show_challenger(workspace: Workspace, version: int | None) -> None:
+    """Points MLflow's alias `challenger` at the version whose verdict is carried out next; None: at nothing."""
+    if version is None:
+        workspace.registry.drop_alias("challenger")
+    else:
+        workspace.registry.set_alias("challenger", version)
+
+
+def _was_promoted(workspace: Workspace, version: int) -> bool:
+    return any(row.version == version and row.action == "promote" for row in workspace.store.releases(workspace.model))
+
+
+def _were_live(workspace: Workspace) -> set[int]:
+    return {row.version for row in workspace.store.releases(workspace.model)}
+
+
+def _expect(workspace: Workspace, version: int, expected: int | None) -> None:
+    champion = trusted_live(workspace)
+    found = None if champion is None else champion.version
+    if found != expected:
+        raise RefusedError(
+            f"version {version} was judged against champion {expected or 'none'}, and by now {found or 'none'} is "
+            "live; retrain to judge against that"
+        )

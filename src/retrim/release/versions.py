@@ -1,0 +1,573 @@
+"""How rows are put together: a version was made of rows of one grain, and says nothing of rows of another.
+
+Receipts as files: read strictly, and checked against their seals and the keys that count here.
+
+The release log: every move of the champion, append-only, each signed over the one before.
+
+The store has it. A copy of each signed row lies in git, as an annotated tag `retrim/MODEL/log/N` beside that of the
+version: cut off or brought back as it was once, the store's log has fewer rows than git, or others. The tag is written
+after the row, and what a kill left out is written by whoever comes next.
+
+What is live, as the release rows say.
+
+Where a version came from: its run in MLflow; of an imported one, where it was made and what is proved of it here.
+
+Stored versions: their bundles, checked against the recorded hash before anyone uses them.
+"""
+
+import json
+from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters import git
+from retrim.adapters.database import Row, iso
+from retrim.adapters.signing import PublicKey, signature_fault, signer_of
+from retrim.decision.probation import FORMAT, KIND
+from retrim.decision.release_log import BrokenLog, digest_of_row, first_broken
+from retrim.drift.reference import Reference, load_reference
+from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.files import folder_digest, read_folder
+from retrim.lineage.workspace import Workspace
+from retrim.stats.canonical import to_json
+from retrim.training.bundle import VERDICT, Predictor, open_predictor
+from retrim.training.custom_code import trust_all
+
+GRAIN = "grain"
+"""In a version's lineage: how its rows were put together. Older ones do not say."""
+
+
+def grain_of(workspace: Workspace) -> dict[str, Any] | None:
+    """How rows are put together, as it stands in a version's lineage; None: as they land."""
+    grain = workspace.params.data.rows.resample
+    return None if grain is None else grain.model_dump(mode="json")
+
+
+def require_grain(workspace: Workspace, lineage: Mapping[str, Any], of: str) -> None:
+    """Checks that a version was made of rows as params.yaml has them now.
+
+    Args:
+        workspace: The workspace.
+        lineage: The version's.
+        of: What an error calls it.
+
+    Raises:
+        RefusedError: They were put together otherwise.
+    """
+    grain = grain_of(workspace)
+    if lineage.get(GRAIN, grain) != grain:
+        was, is_now = (json.dumps(each) for each in (lineage[GRAIN], grain))
+        raise RefusedError(
+            f"{of} was made of rows of another grain: data.rows.resample was {was} and is {is_now}. Change it back; "
+            "rows of another grain are another model's, in a workspace of its own: retrim new DIR"
+        )
+
+
+PROOF = "proof"  # kind of row of a release envelope
+MOST_BYTES = 10_000_000  # of a receipt: one has some kB
+
+
+@dataclass(frozen=True)
+class ValidAttestation:
+    """A receipt that is what was signed, by a key that counts.
+
+    Args:
+        receipt: Its fields.
+        signer: The key's fingerprint.
+        whose: Why it counts: ours, trusted, or given.
+    """
+
+    receipt: dict[str, Any]
+    signer: str
+    whose: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "valid": True,
+            "signer": self.signer,
+            "whose": self.whose,
+            "model": self.receipt["model"],
+            "version": self.receipt["version"],
+            "identical": self.receipt["identical"],
+            "largest_difference": self.receipt["predictions"]["largest_difference"],
+            "proved_at": self.receipt["proved_at"],
+        }
+
+
+def verify_receipt(workspace: Workspace | None, file: Path, *, key: str | None) -> ValidAttestation:
+    """Checks a receipt.
+
+    Args:
+        workspace: Whose own key and trusted keys count; None outside of a workspace.
+        file: The receipt.
+        key: A public key as text, or the name of a file that holds it: then that one alone counts.
+
+    Raises:
+        BadInputError: The file is no receipt, or its format is newer.
+        RefusedError: A field is not what was signed, or the key does not count here.
+    """
+    receipt = read_record(file)
+    signer = signer_of(receipt)
+    whose = whose_key(workspace, signer, key=key)
+    if receipt.get("kind") != KIND:
+        raise BadInputError(f"{file} is signed and no receipt of a rebuild: it is a {receipt.get('kind')!r}")
+    found = ValidAttestation(receipt, signer.fingerprint, whose)
+    try:
+        if receipt["format"] > FORMAT:
+            raise BadInputError(
+                f"{file} has format {receipt['format']}; this retrim reads up to {FORMAT}: use a newer one"
+            )
+        found.as_record()
+    except (KeyError, TypeError) as error:
+        raise BadInputError(f"{file} is signed and lacks what a receipt says ({error}); ask who signed it") from error
+    return found
+
+
+def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None) -> str:
+    """Why a key counts: it was given, it is ours, or it is trusted.
+
+    Raises:
+        BadInputError: What was given is no public key.
+        RefusedError: It does not count.
+    """
+    if key is not None:
+        given = read_key(key)
+        if given != signer:
+            raise RefusedError(
+                f"signed by {signer.fingerprint[:16]}, not by the key that was given, {given.fingerprint[:16]}"
+            )
+        return "given"
+    if workspace is not None:
+        if workspace.keys.made and workspace.keys.public == signer:
+            return "ours"
+        if signer in trusted_keys(workspace):
+            return "trusted"
+    raise RefusedError(
+        f"signed by {signer}, which is neither the key of this workspace nor in proof.trusted_keys of params.yaml; "
+        f"compare its fingerprint ({signer.fingerprint}) with whoever signed, then give it with --key or trust it"
+    )
+
+
+def last_proofs(workspace: Workspace) -> dict[int, dict[str, str | None]]:
+    """By version: `proved`, when it was last found identical, and `differed`, when it was found different since."""
+    found: dict[int, dict[str, str | None]] = {}
+    for row in workspace.store.envelopes(workspace.model, kind=PROOF):
+        last = found.setdefault(row.version, {"proved": None, "differed": None})
+        last |= {"proved": row.at, "differed": None} if row.record["identical"] else {"differed": row.at}
+    return found
+
+
+def trusted_keys(workspace: Workspace) -> list[PublicKey]:
+    """The keys of `proof.trusted_keys`.
+
+    Raises:
+        BadInputError: One of them is none.
+    """
+    return [PublicKey.read(text) for text in workspace.params.proof.trusted_keys]
+
+
+def read_key(text: str) -> PublicKey:
+    """A public key from its text, or from a file that holds it.
+
+    Raises:
+        BadInputError: It is none.
+    """
+    path = Path(text)
+    if not text.startswith("ed25519:") and path.is_file() and path.stat().st_size < MOST_BYTES:
+        return PublicKey.read(path.read_text(encoding="utf-8", errors="replace"))
+    return PublicKey.read(text)
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """A JSON record from a file; a key that stands twice is refused, as one of the two would be read by nobody.
+
+    Raises:
+        BadInputError: It cannot be read as such.
+    """
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise BadInputError(f"{file} has {file.stat().st_size} bytes, a receipt {MOST_BYTES} at most; name another")
+        return parse_record(file.read_bytes(), str(file))
+    except OSError as error:
+        raise BadInputError(f"{file} cannot be read: {error.strerror}; name a receipt of var/receipts/") from error
+
+
+def parse_record(content: bytes, name: str) -> dict[str, Any]:
+    """The same from bytes that were called `name`.
+
+    Raises:
+        BadInputError: They are no such record.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise BadInputError(f"{name} has a key that stands twice in one record; ask for the file again")
+        return found
+
+    try:
+        record = json.loads(content, object_pairs_hook=once, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise BadInputError(f"{name} cannot be read as JSON; it may be torn: ask for the file again") from error
+    if not isinstance(record, dict):
+        raise BadInputError(f"{name} holds a {type(record).__name__}; a record is needed")
+    return record
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(text)
+
+
+@dataclass(frozen=True)
+class VerifiedLog:
+    """A log that is what was signed.
+
+    Args:
+        rows: Moves in it.
+        in_git: Those of them of which a copy lies in git.
+        head: Digest of the last one; None where there is none. Noted elsewhere, it proves later that none is gone.
+    """
+
+    rows: int
+    in_git: int
+    head: str | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {"rows": self.rows, "in_git": self.in_git, "head": self.head}
+
+
+def release_log(workspace: Workspace) -> list[dict[str, Any]]:
+    """Every move, oldest first: which, by whom and why, as of when and when, digest and signer."""
+    return [
+        {
+            "sequence": row.sequence,
+            "version": row.version,
+            "previous": row.previous,
+            "action": row.action,
+            "by": row.actor,
+            "reason": row.reason,
+            "as_of": row.as_of,
+            "at": row.at,
+            "digest": digest_of_row(row.values),
+            "signer": PublicKey.read(row.signer).fingerprint,
+        }
+        for row in workspace.store.releases(workspace.model)
+    ]
+
+
+def verify_log(workspace: Workspace, *, kept: str | None) -> VerifiedLog:
+    """Checks the whole log: signatures, order, count, and the copies in git.
+
+    Args:
+        workspace: The workspace.
+        kept: A digest that was noted before and must be in it; None to ask for none.
+
+    Raises:
+        RefusedError: A row was changed, moved, added or taken away; names the first.
+    """
+    try:
+        rows, copies = _checked(workspace)
+    except RefusedError:
+        rows, copies = _checked(workspace)  # read again: the champion may have moved between one reading and the next
+    digests = [digest_of_row(row.values) for row in rows]
+    if kept is not None and kept not in digests:
+        raise RefusedError(
+            f"the digest {kept[:12]} is not in the release log of {workspace.model}: rows that were there when it was "
+            "noted are gone; restore the store from a backup"
+        )
+    return VerifiedLog(len(rows), len(copies), digests[-1] if digests else None)
+
+
+def keep_copies(workspace: Workspace) -> None:
+    """Writes copies of the rows that have none into git, once the log was verified; done twice, it is done once.
+
+    Raises:
+        RefusedError: The log was altered.
+    """
+    rows = workspace.store.releases(workspace.model)
+    missing = {row.sequence for row in rows} - _copies(workspace).keys()
+    if not missing:
+        return
+    verify_log(workspace, kept=None)
+    root = workspace.paths.root
+    for row in rows:
+        if row.sequence in missing:
+            made = workspace.store.version(workspace.model, row.version)
+            commit = None if made is None else git.find_tag(root, made.tag)  # None: it was imported
+            said = f"retrim: version {row.version} of {workspace.model}, {row.action}"
+            text = f"{said}\n\n{to_json(row.values).decode()}"
+            git.keep(root, f"{_prefix(workspace)}/{row.sequence}", commit or "HEAD", text)
+
+
+def _checked(workspace: Workspace) -> tuple[list[Row], dict[int, dict[str, Any] | None]]:
+    """Rows and copies of a log that is what was signed."""
+    copies = _copies(workspace)  # first: a move in between has a row without a copy, which is no fault
+    try:
+        rows, head = workspace.store.releases(workspace.model), workspace.store.release_head(workspace.model)
+    except RetrimError:
+        number = workspace.store.unreadable_release(workspace.model)
+        raise _altered(workspace, BrokenLog(number, "cannot be read"), copies) from None
+    found = [row.values for row in rows]
+    counts = partial(signature_fault, known=[*workspace.keys.known(), *trusted_keys(workspace)])
+    broken = first_broken(found, None if head is None else head.values, copies, fault=counts)
+    if broken is not None:
+        raise _altered(workspace, broken, copies)
+    return rows, copies
+
+
+def _copies(workspace: Workspace) -> dict[int, dict[str, Any] | None]:
+    """The copies in git by number; None for one that cannot be read."""
+    found: dict[int, dict[str, Any] | None] = {}
+    for name, text in git.read_all(workspace.paths.root, _prefix(workspace)).items():
+        number = name.removeprefix(f"{_prefix(workspace)}/")
+        if number.isdecimal():
+            found[int(number)] = None
+            with suppress(ValueError):
+                found[int(number)] = json.loads(text.partition("\n\n")[2])
+    return found
+
+
+def _prefix(workspace: Workspace) -> str:
+    return f"retrim/{workspace.model}/log"
+
+
+def _altered(workspace: Workspace, broken: BrokenLog, copies: Container[int | None]) -> RefusedError:
+    which = "its signed head" if broken.row is None else f"row {broken.row}"
+    cure = "restore the store from a backup of before, and look who can write to it"
+    if broken.row in copies:
+        name = f"{_prefix(workspace)}/{broken.row}"
+        cure += (
+            f". `git show {name}` shows the row as it was signed; if it is lost for good, as it came after the last "
+            f"backup, `git tag -d {name}` goes on without it"
+        )
+    return RefusedError(f"the release log of {workspace.model} was altered: {which} {broken.what}; {cure}")
+
+
+@dataclass(frozen=True)
+class LiveVersion:
+    """What is live.
+
+    Args:
+        version: Its number.
+        as_of: As of when it went live, by what the run, check or command took for now.
+        since: Since when, by the clock.
+        by: Who moved it, or decided that it moves.
+        reason: Why.
+        action: What the release log calls the move.
+        previous: The champion that it replaced, which a rollback goes back to. Where a recipe was fitted once more that
+            is not the version that was judged, but the one before.
+    """
+
+    version: int
+    as_of: str
+    since: str
+    by: str
+    reason: str
+    action: str
+    previous: int | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "as_of": self.as_of,
+            "since": self.since,
+            "by": self.by,
+            "reason": self.reason,
+            "action": self.action,
+            "previous": self.previous,
+        }
+
+
+def find_live_version(workspace: Workspace, *, before: pd.Timestamp | None = None) -> LiveVersion | None:
+    """What is live now, or went live as of a moment before `before`, from the release rows; None where nothing did."""
+    rows = workspace.store.releases(workspace.model)
+    return _last(workspace, [row for row in rows if before is None or row.as_of < iso(before)])
+
+
+def live_at(workspace: Workspace, moment: pd.Timestamp) -> LiveVersion | None:
+    """What was live at a moment of the clock, whatever was taken for now; None where nothing was."""
+    return _last(workspace, [row for row in workspace.store.releases(workspace.model) if row.at <= iso(moment)])
+
+
+def _last(workspace: Workspace, rows: Sequence[Row]) -> LiveVersion | None:
+    if not rows:
+        return None
+    row = rows[-1]
+    return LiveVersion(row.version, row.as_of, row.at, row.actor, row.reason, row.action, replaced(workspace, rows))
+
+
+def replaced(workspace: Workspace, releases: Sequence[Row]) -> int | None:
+    """The champion that the newest of these moves replaced; None where it is the first.
+
+    A version that was fitted once more went live right after the one that was judged: the two are one move.
+    """
+    newest = releases[-1]
+    judged = judged_in_place_of(workspace, newest.version)
+    if newest.action == "promote" and judged is not None and newest.previous == judged:
+        before: int | None = releases[-2].previous
+        return before
+    found: int | None = newest.previous
+    return found
+
+
+def judged_in_place_of(workspace: Workspace, version: int) -> int | None:
+    """The version that was judged, where this one is its recipe fitted once more; None for any other."""
+    row = workspace.store.version(workspace.model, version)
+    judged: int | None = None if row is None else row.verdict.get("agreement")
+    return judged
+
+
+def champions_before(workspace: Workspace, releases: Sequence[Row], version: int) -> list[int]:
+    """Those that were live before, the newest first, without `version`.
+
+    Of a recipe that was fitted once more only the second version counts: the one that was judged says the same.
+    """
+    numbers = list(dict.fromkeys(row.version for row in reversed(releases)))
+    twins = {judged_in_place_of(workspace, number) for number in numbers}
+    return [number for number in numbers if number != version and number not in twins]
+
+
+def trusted_live(workspace: Workspace) -> LiveVersion | None:
+    """What is live now, after the release log was verified: for who serves it or goes on from it.
+
+    Raises:
+        RefusedError: A row of the log was altered.
+    """
+    verify_log(workspace, kept=None)
+    return find_live_version(workspace)
+
+
+ORIGIN = "origin"
+"""In the lineage of a version that was imported: model, version, tag and commit there, and the key that signed it."""
+
+REPOSITORY = "repository"
+"""In a version's lineage: the first commit of the repository it was made in. Older ones do not say."""
+MLFLOW_RUN = "mlflow_run"
+"""In a version's lineage: MLflow's id of the run with its bundle, here. Older ones do not say."""
+
+
+def origin_of(row: Row) -> dict[str, Any] | None:
+    """Where a version was imported from; None where it was made here."""
+    found = row.lineage.get(ORIGIN)
+    return None if found is None else dict(found)
+
+
+def refuse_rebuild(row: Row) -> None:
+    """Says why an imported version is not rebuilt here, and what was checked instead.
+
+    Raises:
+        RefusedError: It was imported.
+    """
+    origin = origin_of(row)
+    if origin is None:
+        return
+    receipt = origin["receipt"]
+    proved = "no receipt came with it" if receipt is None else f"its receipt of {receipt['proved_at']} came with it"
+    raise RefusedError(
+        f"version {row.version} was imported: it is version {origin['version']} of key {origin['signer'][:16]}, and "
+        f"its commit {origin['commit'][:12]} and raw data lie where it was made; prove it there. Here its bundle "
+        f"is held to the signed hash and to its reference rows; {proved}"
+    )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored version, read once; what is in it is made when first asked for.
+
+    Args:
+        version: Its number.
+        files: Of its bundle, by relative name.
+    """
+
+    version: int
+    files: Mapping[str, bytes]
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The winning model with its own preprocessing; the model itself is loaded when first asked for."""
+        return open_predictor(self.files)
+
+    @cached_property
+    def judged_losses(self) -> pd.Series | None:
+        """Of a version that was fitted once more, on the rows that judged too: the judged model's loss on each, by key.
+
+        None of any other: its own model was judged.
+        """
+        if not json.loads(self.files[VERDICT]).get("agreement"):
+            return None
+        judged = pd.read_parquet(BytesIO(self.files["verdict/judged.parquet"]), columns=["_key", "_champion_loss"])
+        return judged.set_index("_key")["_champion_loss"]
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """The profiles of what it was made from; None where its bundle is older than they are."""
+        return load_reference(self.files, json.loads(self.files[VERDICT])["winner"])
+
+
+def stored_bundle(workspace: Workspace, version: int) -> Path:
+    """The folder of a version's bundle.
+
+    Raises:
+        BadInputError: There is no such version.
+        RefusedError: The stored bundle is not the recorded one.
+    """
+    row = workspace.store.version(workspace.model, version)
+    if row is None:
+        raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
+    folder = _folder(workspace, row)
+    found = folder_digest(folder)
+    if found != row.bundle:
+        raise RefusedError(
+            f"the stored bundle of version {version} has hash {found[:12]}, recorded is {row.bundle[:12]}; "
+            f"it was altered. `git checkout {row.tag} && dvc checkout` lays the recorded one into data/candidate: "
+            f"copy it to {folder}"
+        )
+    return folder
+
+
+def load_stored_version(workspace: Workspace, version: int) -> Stored:
+    """A stored version.
+
+    Raises:
+        As `stored_bundle`.
+    """
+    files = read_folder(stored_bundle(workspace, version))
+    trust_all(files)  # it has the recorded hash: made here, or imported where this workspace had the same file
+    return Stored(version, files)
+
+
+def _folder(workspace: Workspace, row: Row) -> Path:
+    return workspace.registry.bundle_folder(row.version, run=row.lineage.get(MLFLOW_RUN))
+
+
+def live_kind(workspace: Workspace) -> str | None:
+    """The kind of the live model; None before the first promotion. Its bundle is read and not checked."""
+    now_live = find_live_version(workspace)
+    if now_live is None:
+        return None
+    row = workspace.store.version(workspace.model, now_live.version)
+    assert row is not None, now_live
+    folder = _folder(workspace, row)
+    winner = json.loads((folder / VERDICT).read_bytes())["winner"]
+    return str(json.loads((folder / "models" / winner / "fit.json").read_bytes())["recipe"]["model"])
+
+
+def load_champion(workspace: Workspace) -> Stored | None:
+    """The live version; None before the first promotion.
+
+    Raises:
+        RefusedError: Its stored bundle or the release log was altered; or it was made of rows of another grain.
+    """
+    now_live = trusted_live(workspace)
+    if now_live is None:
+        return None
+    row = workspace.store.version(workspace.model, now_live.version)
+    assert row is not None, now_live
+    require_grain(workspace, row.lineage, f"version {now_live.version} is live and")
+    return load_stored_version(workspace, now_live.version)

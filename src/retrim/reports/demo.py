@@ -1,0 +1,75 @@
+"""The demo's workspace, a clone of this one, and what a version that stays would have lost in it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from retrim.decision.probe import EVERY
+from retrim.errors import BadInputError
+from retrim.landing.as_of_view import read_as_of
+from retrim.lineage.workspace import Workspace, clone, open_workspace
+from retrim.release.versions import judged_in_place_of, load_stored_version
+from retrim.reports.policy_report import edit
+from retrim.stats.metrics import row_losses
+
+
+def make_workspace(workspace: Workspace) -> Workspace:
+    """Clones the workspace, uncommitted edits included, into `var/demo/`.
+
+    There the probe is asked at every check, whatever params.yaml says: what always retraining would have cost is read
+    off its fits.
+
+    Raises:
+        BadInputError: params.yaml describes another table than the demo's.
+    """
+    wanted = workspace.params.demo.dataset
+    if workspace.model != wanted:
+        raise BadInputError(
+            f"params.yaml describes {workspace.model!r}, and the demo replays {wanted!r} with the settings it "
+            "ships with; run `make demo` in a fresh clone"
+        )
+    clone(workspace, workspace.paths.demo)
+    settings = workspace.paths.demo / "params.yaml"
+    settings.write_text(edit(settings.read_text(encoding="utf-8"), {"probe.when": EVERY})[0], encoding="utf-8")
+    return open_workspace(workspace.paths.demo)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A sum of losses over rows, so that windows can be added up."""
+
+    total: float
+    rows: int
+
+    @property
+    def mean(self) -> float | None:
+        return self.total / self.rows if self.rows else None
+
+    def __add__(self, other: "Loss") -> "Loss":
+        return Loss(self.total + other.total, self.rows + other.rows)
+
+
+NO_LOSS = Loss(0.0, 0)
+
+
+def first_live(workspace: Workspace) -> int:
+    """The first version that stayed live: version 1, or its recipe fitted once more."""
+    releases = workspace.store.releases(workspace.model)
+    first: int = releases[0].version
+    again = [row.version for row in releases[1:2] if judged_in_place_of(workspace, row.version) == first]
+    return again[0] if again else first
+
+
+def frozen_loss(workspace: Workspace, version: int, *, since: pd.Timestamp | None, until: pd.Timestamp) -> Loss:
+    """What a version that was never replaced would have lost on the rows that matured in `(since, until]`."""
+    frozen = load_stored_version(workspace, version).predictor
+    ripe = read_as_of(workspace, as_of=until).mature()
+    unseen = ripe.only(ripe.times["_event"] > frozen.judged_until)
+    if since is not None:
+        unseen = unseen.only(unseen.times["_matured"] > since)
+    if not len(unseen):
+        return NO_LOSS
+    fresh = unseen.read()
+    losses = row_losses(workspace.params.judge.loss, frozen.view.actual(fresh), frozen.predict(fresh))
+    return Loss(float(np.sum(losses)), len(fresh))

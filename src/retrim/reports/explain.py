@@ -1,0 +1,464 @@
+"""Explains a prediction: of a landed row, of a row that a person gives, or one that was stored.
+
+Two versions on the same rows: the newest judging block that neither was trained, tuned or stopped on.
+
+What changed between two versions: what they were made from, what they are, and what they say of the same rows.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters import git
+from retrim.adapters.database import Row, iso
+from retrim.card.diff import changes, feature_changes, flat, moved, packages, said, step_changes
+from retrim.drift.slices import slice_table
+from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.files import parse_yaml
+from retrim.landing.as_of_view import AsOfTable, read_as_of
+from retrim.lineage.workspace import Workspace
+from retrim.reading.landed import BatchFile
+from retrim.reading.table import row_of_file, row_of_json
+from retrim.release.versions import Stored, find_live_version, load_stored_version
+from retrim.stats.canonical import from_parquet
+from retrim.stats.metrics import measure, row_losses
+from retrim.stats.plugins import near_keys
+from retrim.table.data import DataParams, row_keys
+from retrim.training.bundle import SPLIT
+from retrim.training.contributions import Explanation, explain_row
+
+LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
+SAME = 1e-9
+"""By how much a stored prediction may differ from what the version says now, as a share of it."""
+
+
+@dataclass(frozen=True)
+class ExplainedRow:
+    """An explanation, and what was explained.
+
+    Args:
+        version: Whose prediction it is.
+        key: Of the landed row; None for one that was given.
+        event: When it happened; None as above.
+        as_of: The moment whose knowledge the features are: when it was predicted, or now. None as above.
+        stored: What was stored: a number, or one a class; None where nothing was.
+        agrees: Whether the version says the same now from the same features; None where nothing was stored.
+        explanation: The parts.
+    """
+
+    version: int
+    key: str | None
+    event: str | None
+    as_of: str | None
+    stored: Any
+    agrees: bool | None
+    explanation: Explanation
+
+    def as_record(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("version", "key", "event", "as_of", "stored", "agrees")}
+        return own | self.explanation.as_record()
+
+
+def explain(
+    workspace: Workspace, what: str, *, version: int | None, asked: str | None, now: pd.Timestamp
+) -> ExplainedRow:
+    """Explains `what`.
+
+    Args:
+        workspace: The workspace.
+        what: A key of a landed row; `KEY@N`, the stored prediction of version N; a row as JSON; or a file of one row.
+        version: Whose prediction; by default the live version's. A stored prediction names its own.
+        asked: The class to explain; None: the predicted one.
+        now: Rows that have landed by then.
+
+    Raises:
+        BadInputError: There is no such row, prediction, version or class.
+        RefusedError: The bundle was altered, or its model has no exact contributions.
+    """
+    if what.lstrip().startswith(("{", "[")):
+        found = _version(workspace, version)
+        return _given(found, row_of_json(what, *_columns(workspace, found)), asked)
+    if _is_file(what):
+        found = _version(workspace, version)
+        return _given(found, row_of_file(Path(what), *_columns(workspace, found)), asked)
+    table = read_as_of(workspace, as_of=now)
+    keys = table.landed_keys()
+    key, at, number = what.rpartition("@")
+    if at and number.isdecimal() and len(number) <= LONGEST and _spelt(what, keys, workspace.params.data) is None:
+        if version is not None:
+            raise BadInputError(f"{what!r} names version {number}, and --version {version} another; leave one out")
+        prediction = _prediction(workspace, key, int(number))
+        then = read_as_of(workspace, as_of=pd.Timestamp(prediction.at))
+        return _landed(
+            load_stored_version(workspace, int(number)), then, prediction.key, asked, prediction, prediction.at
+        )
+    spelt = _spelt(what, keys, workspace.params.data)
+    if spelt is None:
+        raise _no_row(what, keys)
+    return _landed(_version(workspace, version), table, spelt, asked, None, iso(now))
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # longer than a name may be, or with a zero byte in it
+        return False
+
+
+def _version(workspace: Workspace, version: int | None) -> Stored:
+    if version is not None:
+        return load_stored_version(workspace, version)
+    champion = find_live_version(workspace)
+    if champion is None:
+        raise BadInputError(
+            f"no version of {workspace.model} is live; name one with --version N, or make one: retrim retrain"
+        )
+    return load_stored_version(workspace, champion.version)
+
+
+def _columns(workspace: Workspace, found: Stored) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The columns that a version needs, and the other columns a row may have."""
+    needed = found.predictor.view.needs
+    others = {name: column.type for name, column in workspace.params.data.columns.items() if name not in needed}
+    return needed, others
+
+
+def _given(found: Stored, row: pd.DataFrame, asked: str | None) -> ExplainedRow:
+    return ExplainedRow(found.version, None, None, None, None, None, explain_row(found.predictor, row, asked=asked))
+
+
+def _landed(
+    found: Stored, table: AsOfTable, key: str, asked: str | None, prediction: Row | None, as_of: str
+) -> ExplainedRow:
+    row = table.only(table.times["_key"] == key).read()
+    if not len(row):
+        raise RefusedError(f"row {key!r} had not landed by {as_of}, or data.rows leaves it out; it cannot be explained")
+    said = explain_row(found.predictor, row, asked=asked)
+    agrees = None
+    if prediction is not None:
+        agrees = bool(np.allclose(prediction.value, found.predictor.predict(row)[0], rtol=SAME, atol=1e-12))
+    value = None if prediction is None else prediction.value
+    return ExplainedRow(found.version, key, iso(row["_event"].iloc[0]), as_of, value, agrees, said)
+
+
+def _prediction(workspace: Workspace, key: str, version: int) -> Row:
+    """A stored prediction, by the key as a person spells it."""
+    for spelt in _spellings(key, workspace.params.data):
+        found = workspace.predictions.one(workspace.model, key=spelt, version=version)
+        if found is not None:
+            return found
+    made = workspace.predictions.all_keys(workspace.model, version=version)
+    if not made:
+        raise BadInputError(
+            f"version {version} has stored no prediction; leave @{version} out and say --version {version}"
+        )
+    near = ", ".join(near_keys(made, key, most=3))
+    raise BadInputError(
+        f"version {version} has no stored prediction of {key!r}; near ones: {near}. To explain what it would say: "
+        f"leave @{version} out and say --version {version}"
+    )
+
+
+def _no_row(what: str, keys: pd.Series) -> BadInputError:
+    near = ", ".join(near_keys(keys.tolist(), what, most=3))
+    return BadInputError(f"no landed row has the key {what!r}, and there is no such file; near keys: {near}")
+
+
+def _spelt(what: str, keys: pd.Series, data: DataParams) -> str | None:
+    """The key as the table spells it; None where no row has it."""
+    return next((spelt for spelt in _spellings(what, data) if (keys == spelt).any()), None)
+
+
+def _spellings(what: str, data: DataParams) -> Iterator[str]:
+    """How the table may spell a key: as it was given, or with its times written out."""
+    yield what
+    parts = re.split(r"(?<!\\)\|", what) if len(data.row_key) > 1 else [what]
+    if len(parts) != len(data.row_key):
+        return
+    values: dict[str, pd.Series] = {}
+    for name, part in zip(data.row_key, parts, strict=True):
+        if data.columns[name].type == "time":
+            times = pd.to_datetime(pd.Series([part]), format="ISO8601", utc=True, errors="coerce")
+            if times.isna().any():
+                return
+            values[name] = times
+        else:
+            values[name] = pd.Series([part.replace("\\|", "|").replace("\\\\", "\\")], dtype="str")
+    yield str(row_keys(pd.DataFrame(values), data.row_key, "").iloc[0])
+
+
+JUDGED = "verdict/judged.parquet"
+NOTHING: dict[str, Any] = {"rows": None, "metrics": None, "slices": [], "moved": []}
+
+
+@dataclass(frozen=True)
+class CommonRows:
+    """Rows that neither of two versions has used, and the version whose judging block they are from."""
+
+    rows: pd.DataFrame
+    block_of: int
+
+
+def compare_on_common_rows(
+    workspace: Workspace, older: Stored, newer: Stored, *, top: int, now: pd.Timestamp
+) -> dict[str, Any]:
+    """Metrics, slices, and the `top` rows that moved most, of both versions on the same rows; else a note why not.
+
+    A judging block that came after both is taken before the newer one's own, which chose that version as its best.
+    """
+    try:
+        found = _common(workspace, older, newer, now=now)
+    except BadInputError as error:
+        return {**NOTHING, "notes": [f"metrics: {error}"]}
+    if found is None:
+        note = (
+            "metrics: no judging block has rows that neither version was trained on and whose labels are here, so they "
+            "cannot be compared on the same rows"
+        )
+        return {**NOTHING, "notes": [note]}
+    params, rows, notes = workspace.params, newer.predictor.view.seen(found.rows), []
+    views = older.predictor.view, newer.predictor.view
+    try:
+        predicted = older.predictor.predict(rows), newer.predictor.predict(rows)
+        losses = [row_losses(params.judge.loss, v.actual(rows), p) for v, p in zip(views, predicted, strict=True)]
+        metrics = {
+            str(each.version): {params.judge.loss: float(loss.mean())}
+            | measure(params.judge.metrics, view.actual(rows), said_, task=view.task)
+            for each, view, said_, loss in zip((older, newer), views, predicted, losses, strict=True)
+        }
+    except BadInputError as error:  # a feature that the table no longer has, or a loss of another task
+        return {**NOTHING, "notes": [f"metrics: {error}"]}
+    if found.block_of == newer.version:
+        notes.append(
+            f"metrics: on the rows that chose version {newer.version} as the best of its run, which favours it a little"
+        )
+    sliced = slice_table(
+        rows,
+        losses[1],
+        losses[0],
+        views[1].features,
+        params.slices,
+        confidence=params.explain.confidence,
+        block_rows=params.judge.block_rows,
+    )
+    by = moved(predicted[0], predicted[1], *views)
+    first = np.argsort(-by, kind="stable")[:top]
+    return {
+        "rows": {
+            "block_of": found.block_of,
+            "rows": len(rows),
+            "from": iso(rows["_event"].iloc[0]),
+            "until": iso(rows["_event"].iloc[-1]),
+            "loss": params.judge.loss,
+        },
+        "metrics": metrics,
+        "slices": [each.as_record() for each in sliced],
+        "moved": [
+            {
+                "key": str(rows["_key"].iloc[at]),
+                "event": iso(rows["_event"].iloc[at]),
+                "actual": _plain(rows[views[1].target].iloc[at]),
+                "from": said(predicted[0][at], views[0]),
+                "to": said(predicted[1][at], views[1]),
+                "by": float(by[at]),
+            }
+            for at in first
+        ],
+        "notes": notes,
+    }
+
+
+def _common(workspace: Workspace, older: Stored, newer: Stored, *, now: pd.Timestamp) -> CommonRows | None:
+    """The newest judging block with two or more rows after what either version used, as the landing zone has them."""
+    used = max(older.predictor.used_until, newer.predictor.used_until)
+    blocks = [row for row in workspace.store.versions(workspace.model) if row.verdict.get("judged_until")]
+    until = {row.version: pd.Timestamp(row.verdict["judged_until"]) for row in blocks}
+    until |= {each.version: each.predictor.judged_until for each in (older, newer)}
+    ripe = None
+    for version in sorted((v for v in until if until[v] > used), key=lambda v: (until[v], v), reverse=True):
+        try:
+            files = {older.version: older, newer.version: newer}.get(version) or load_stored_version(workspace, version)
+        except RefusedError:  # altered: another block will do
+            continue
+        keys = from_parquet(files.files[JUDGED])[["_key", "_event"]]
+        keys = keys[keys["_event"] > used]
+        if ripe is None:
+            ripe = read_as_of(workspace, as_of=now).mature()
+        found = ripe.only(ripe.times["_key"].isin(keys["_key"]))
+        if len(found) >= 2:
+            return CommonRows(found.read(), version)
+    return None
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, str) else float(value)
+
+
+@dataclass(frozen=True)
+class DiffSide:
+    """One of the two versions: its record in the store, and its bundle."""
+
+    row: Row
+    found: Stored
+
+    @property
+    def number(self) -> int:
+        return self.found.version
+
+    def read(self, name: str) -> Any:
+        return json.loads(self.found.files[name])
+
+
+def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Timestamp) -> dict[str, Any]:
+    """The record of what differs; what cannot be told is None, with a sentence under `notes`.
+
+    Args:
+        workspace: The workspace.
+        older: A version ...
+        newer: ... and another.
+        top: Rows that moved most.
+        now: The rows that both are compared on had landed and matured by then.
+
+    Raises:
+        BadInputError: There is no such version.
+        RefusedError: A stored bundle is not the recorded one.
+    """
+    sides = [_side(workspace, version) for version in (older, newer)]
+    notes: list[str] = []
+    views = [side.found.predictor.view for side in sides]
+    compared = compare_on_common_rows(workspace, *(side.found for side in sides), top=top, now=now)
+    notes += compared.pop("notes")
+    return {
+        "from": older,
+        "to": newer,
+        "data": _data(workspace, sides, notes),
+        "code": _code(workspace, sides, notes),
+        "parameters": _parameters(workspace, sides, notes),
+        "hyperparameters": changes(*({**s.found.predictor.recipe.as_record(), **_hyper(s)} for s in sides)),
+        "features": feature_changes(*views),
+        "steps": step_changes(*views),
+        "environment": _environment(workspace, sides, notes),
+        **compared,
+        "notes": notes,
+    }
+
+
+def _side(workspace: Workspace, version: int) -> DiffSide:
+    found = load_stored_version(workspace, version)
+    row = workspace.store.version(workspace.model, version)
+    assert row is not None, version
+    return DiffSide(row, found)
+
+
+def _hyper(side: DiffSide) -> dict[str, Any]:
+    """Hyperparameters by name; the mapping itself is left out, so that each is compared alone."""
+    return {"hyperparameters": None, **side.found.predictor.recipe.hyperparameters}
+
+
+def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, Any]:
+    """Rows and windows of both, and the batches that had come by the one and not by the other."""
+    facts = [_rows_of(side) for side in sides]
+    arrived = [
+        {batch.path: batch for batch in workspace.landing.batches(pd.Timestamp(side.row.as_of))} for side in sides
+    ]
+    came = [batch for path, batch in arrived[1].items() if path not in arrived[0]]
+    gone = [batch for path, batch in arrived[0].items() if path not in arrived[1]]
+    if not any(arrived):
+        notes.append("data: the batches are not in this landing zone; what came between the two cannot be told")
+    same = (
+        None
+        if None in (facts[0]["raw_digest"], facts[1]["raw_digest"])
+        else facts[0]["raw_digest"] == facts[1]["raw_digest"]
+    )
+    return {
+        "from": facts[0],
+        "to": facts[1],
+        "same": same,
+        "came": [_batch(batch) for batch in came],
+        "gone": [_batch(batch) for batch in gone],
+    }
+
+
+def _rows_of(side: DiffSide) -> dict[str, Any]:
+    split, predictor = side.read(SPLIT), side.found.predictor
+    fit = side.read(f"models/{side.row.verdict['winner']}/fit.json")
+    return {
+        "as_of": side.row.as_of,
+        "raw_digest": side.row.lineage.get("raw_digest"),
+        "rows": split["rows"],
+        "window": predictor.window,
+        "trained_rows": fit.get("rows"),
+        "trained_from": fit.get("from"),
+        "trained_until": fit.get("until"),
+        "judged_from": split.get("judged_from"),
+        "judged_until": split.get("judged_until"),
+        "mode": side.row.lineage.get("mode"),
+        "champion": side.row.lineage.get("champion"),
+        "model_sha256": side.row.model_sha256,
+    }
+
+
+def _batch(batch: BatchFile) -> dict[str, Any]:
+    return {"batch": batch.batch, "kind": batch.kind, "rows": batch.rows, "arrived": iso(batch.arrived)}
+
+
+def _commits(workspace: Workspace, sides: list[DiffSide], what: str, notes: list[str]) -> list[str] | None:
+    """The snapshot of each; None, with a note, where one is not recorded or not in this repository."""
+    commits = []
+    for side in sides:
+        commit = side.row.lineage.get("snapshot")
+        if commit is None:
+            notes.append(f"{what}: version {side.number} has no recorded commit, so this cannot be told")
+        elif not git.has_commit(workspace.paths.root, commit):
+            notes.append(
+                f"{what}: commit {commit[:12]} of version {side.number} is not in this repository, so this cannot be "
+                f"told; fetch {side.row.tag} from where it was made"
+            )
+        else:
+            commits.append(commit)
+    return commits if len(commits) == len(sides) else None
+
+
+def _code(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, Any] | None:
+    commits = _commits(workspace, sides, "code", notes)
+    if commits is None:
+        return None
+    files = git.changed_files(workspace.paths.root, *commits)
+    return {
+        "from": commits[0],
+        "to": commits[1],
+        "files": [{"file": each.name, "added": each.added, "removed": each.removed} for each in files],
+    }
+
+
+def _parameters(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, list[Any]] | None:
+    texts = _files(workspace, sides, "params.yaml", "parameters", notes)
+    return None if texts is None else changes(*(flat(parse_yaml(text, "params.yaml")) for text in texts))
+
+
+def _environment(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, Any]:
+    texts = _files(workspace, sides, "requirements.lock", "packages", notes)
+    return {
+        "python": [side.row.lineage.get("python") for side in sides],
+        "platform": [side.row.lineage.get("platform") for side in sides],
+        "packages": None if texts is None else changes(*(packages(text) for text in texts)),
+    }
+
+
+def _files(workspace: Workspace, sides: list[DiffSide], name: str, what: str, notes: list[str]) -> list[str] | None:
+    commits = _commits(workspace, sides, what, notes)
+    if commits is None:
+        return None
+    texts = []
+    for side, commit in zip(sides, commits, strict=True):
+        try:
+            texts.append(git.file_at(workspace.paths.root, commit, name).decode(errors="replace"))
+        except RetrimError:
+            notes.append(f"{what}: the commit of version {side.number} has no {name}, so this cannot be told")
+    return texts if len(texts) == len(sides) else None

@@ -1,0 +1,435 @@
+"""The fits of a policy backtest: in processes of one thread, each kept as it comes, so that a rerun goes on.
+
+Policies tried on the history that has landed, before one is switched on.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters.database import iso
+from retrim.adapters.processes import start_reaper
+from retrim.checking.mode import fits_of_a_retraining, share_of_refit
+from retrim.decision.policy import (
+    FitJob,
+    FitLosses,
+    LossMatrix,
+    PolicyDelays,
+    WindowCuts,
+    cut,
+    equal_rows,
+    equal_spans,
+    jobs,
+    score_job,
+)
+from retrim.decision.policy_compare import (
+    GuardCost,
+    PolicyChoice,
+    PolicyOutcome,
+    PolicySetup,
+    account_name,
+    choose,
+    compare_policies,
+    count_windows,
+    guard_costs,
+    policies,
+)
+from retrim.decision.policy_play import (
+    GateSimulation,
+    Setting,
+    known_from,
+    label_delay,
+    newest_labels,
+    require_seen,
+    usual_recipe,
+)
+from retrim.errors import RefusedError
+from retrim.features.fitted import StepParams
+from retrim.landing.as_of_view import known_table, labels_came
+from retrim.lineage.workspace import Workspace, report_progress
+from retrim.machine import count_cores
+from retrim.release.versions import load_champion
+from retrim.stats.canonical import to_json
+from retrim.table.data import DataParams, mature
+from retrim.training.groups import as_trained
+from retrim.training.recipe import Recipe, WindowKind
+
+
+@dataclass(frozen=True)
+class FitInputs:
+    """What every fit of a backtest is made from."""
+
+    table: pd.DataFrame
+    cut: WindowCuts
+    recipe: Recipe
+    data: DataParams
+    sliding_rows: int
+    steps: tuple[StepParams, ...]
+    at_event: bool
+    known: np.ndarray | None
+
+    def of(self, job: FitJob) -> FitLosses:
+        """One fit, on one thread."""
+        return score_job(
+            job,
+            self.table,
+            self.cut,
+            self.recipe,
+            self.data,
+            self.steps,
+            sliding_rows=self.sliding_rows,
+            threads=1,
+            at_event=self.at_event,
+            known=self.known,
+        )
+
+
+def all_scored(work: FitInputs, kinds: tuple[WindowKind, ...], log: Path, *, cores: int) -> list[FitLosses]:
+    """Every fit of a backtest; those that stand in `log` are not made again, the others are added to it.
+
+    Args:
+        work: What they are made from.
+        kinds: Training windows.
+        log: A line of JSON a fit; one that a kill cut short is made anew.
+        cores: Processes, each of one thread; changes no result.
+    """
+    done = read_log(log)
+    every = jobs(work.cut, kinds)
+    todo = [job for job in every if job not in done]
+    report_progress(f"policy: {len(every)} fits, {len(done)} of them made before")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    _end_last_line(log)
+    with log.open("ab", buffering=0) as out:
+        for scored in _made(work, todo, cores=min(cores, len(todo))):
+            out.write(_line(scored))  # one write of a file opened to append: whole or not at all
+            done[scored.job] = scored
+            report_progress("policy: loss matrix", len(done), len(every))
+    return [done[job] for job in every]
+
+
+def read_log(log: Path) -> dict[FitJob, FitLosses]:
+    """The fits of a log, by job; a line that was cut short is left out."""
+    if not log.exists():
+        return {}
+    found = {}
+    for line in log.read_bytes().split(b"\n"):
+        try:
+            stored = json.loads(line)
+        except ValueError:
+            continue
+        job = FitJob(stored["kind"], stored["origin"])
+        found[job] = FitLosses(job, np.array(stored["sums"]), stored["fitted_rows"])
+    return found
+
+
+def _line(scored: FitLosses) -> bytes:
+    record = {
+        "kind": scored.job.kind,
+        "origin": scored.job.origin,
+        "fitted_rows": scored.fitted_rows,
+        "sums": scored.sums.tolist(),
+    }
+    return json.dumps(record).encode() + b"\n"
+
+
+def _end_last_line(log: Path) -> None:
+    if log.exists() and log.stat().st_size and not log.read_bytes().endswith(b"\n"):
+        with log.open("ab") as out:
+            out.write(b"\n")
+
+
+def _made(work: FitInputs, todo: list[FitJob], *, cores: int) -> Iterator[FitLosses]:
+    if cores <= 1:
+        yield from map(work.of, todo)
+        return
+    # Processes that begin afresh: one that is forked would share the threads' locks of libraries loaded by now.
+    start_reaper()
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(cores, mp_context=context, initializer=_begin, initargs=(work,)) as pool:
+        waiting = [pool.submit(_one, job) for job in todo]
+        try:
+            for ready in as_completed(waiting):
+                yield ready.result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+# What a process of the pool makes all of its fits from: sent once, as it begins, and not with every job.
+_WORK: list[FitInputs] = []
+
+
+def _begin(work: FitInputs) -> None:
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    os.environ["OMP_NUM_THREADS"] = "1"
+    _WORK.append(work)
+
+
+def _one(job: FitJob) -> FitLosses:
+    return _WORK[0].of(job)
+
+
+LEAST_ROWS = 20  # of a window
+PARTS = 8  # of a window that are counted apart, and of as many rows before: their series shows how far windows stray
+
+
+@dataclass(frozen=True)
+class BacktestRequest:
+    """What a person asked for; None where params.yaml says it.
+
+    Args:
+        windows: Windows after the first part.
+        since: Oldest event that counts.
+        prices: That the account is tried at, in the unit of params.yaml.
+        label_delay: In windows.
+    """
+
+    windows: int | None
+    since: pd.Timestamp | None
+    prices: tuple[float, ...] | None
+    label_delay: int | None
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """What came of it.
+
+    Args:
+        setting: Losses and delays.
+        outcomes: Every policy, the cheapest first.
+        choice: The one to recommend.
+        guards: What kept the account of params.yaml from retraining, and what that cost.
+        price: Of a retraining, in mean loss times checks.
+        unit: What 1 in the unit of params.yaml is in these.
+        loss: Name of the loss.
+        digest: Of all that the fits rest on.
+        recipe: What was fitted.
+        rows: Of the history.
+    """
+
+    setting: Setting
+    outcomes: tuple[PolicyOutcome, ...]
+    choice: PolicyChoice
+    guards: tuple[GuardCost, ...]
+    price: float
+    unit: float
+    loss: str
+    digest: str
+    recipe: Recipe
+    rows: int
+
+    @property
+    def held_back(self) -> float:
+        """Windows that a run keeps back from training."""
+        matrix = self.setting.matrix
+        return self.setting.delays.held_back + matrix.back / matrix.cut.blocks
+
+    def as_record(self) -> dict[str, Any]:
+        """The record that `--json` prints."""
+        delays, moments = self.setting.delays, self.setting.moments
+        hindsight = self.outcomes[0].hindsight
+        return {
+            "policies": [self._line(outcome) for outcome in self.outcomes],
+            "hindsight": {
+                "retrainings": len(hindsight.checks),
+                "loss": hindsight.loss,
+                "cost": hindsight.cost(self.price),
+                "decided": [iso(moments[check]) for check in hindsight.checks],
+            },
+            "guards": [guard.as_record() for guard in self.guards],
+            "recommended": self.choice.recommended,
+            "sentence": self.choice.sentence,
+            "interval": [self.choice.low, self.choice.high],
+            "price": self.price,
+            "loss": self.loss,
+            "windows": self.setting.matrix.windows,
+            "from": iso(moments[0]),
+            "until": iso(moments[-1]),
+            "label_delay": delays.labels,
+            "deployment_delay": delays.deployment,
+            "held_back": self.held_back,
+            "digest": self.digest,
+        }
+
+    def _line(self, outcome: PolicyOutcome) -> dict[str, Any]:
+        return {
+            "name": outcome.policy.name,
+            "retrainings": outcome.played.retrainings,
+            "refused": len(outcome.played.refused),
+            "waited": outcome.played.waited,
+            "loss": outcome.played.loss,
+            "cost": outcome.cost,
+            "ratio_to_hindsight": outcome.ratio,
+            "probe_cost": outcome.probe_cost,
+            "ratio_with_probe": outcome.ratio_with_probe,
+            "periodic_median": outcome.periodic.median,
+            "periodic_best": outcome.periodic.best,
+            "decided": [iso(self.setting.moments[check]) for check in outcome.played.checks],
+            "changes": None if outcome.policy.changes is None else dict(outcome.policy.changes),
+        }
+
+
+def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp) -> BacktestResult:
+    """Tries every policy on what has landed and matured by `now`.
+
+    Fits that an earlier call made from the same rows and settings are not made again.
+
+    Raises:
+        RefusedError: The history is too short for the windows.
+    """
+    params = workspace.params
+    table = mature(known_table(workspace, as_of=now))
+    if asked.since is not None:
+        table = table[table["_event"] >= asked.since].reset_index(drop=True)
+    edges = _edges(table, params.policy.first, asked.windows or params.policy.windows, by=params.policy.by)
+    moments = [*table["_event"].iloc[edges[:-1]], table["_event"].iloc[-1]]
+    span = (moments[-1] - moments[0]) / (len(edges) - 1)
+    came = labels_came(workspace, table, as_of=now) if params.data.labels == "later" else None
+    delay = (
+        label_delay(table["_event"], table["_due"] if came is None else came, span)
+        if asked.label_delay is None
+        else asked.label_delay
+    )
+    require_seen(delay, len(edges) - 1, span)
+    at_event = delay > 0  # the delay in windows keeps the fits back; an embargo within the window would do so twice
+    whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
+    recipe = _recipe(workspace, table.iloc[: edges[0]], at_event=at_event)
+    table = as_trained(table, params.fairness)
+    known = None if came is None else known_from(table["_event"], came, whole, delay=delay)
+    work = FitInputs(
+        table, whole, recipe, params.data, params.split.sliding_rows, params.prepare.steps, at_event, known
+    )
+    digest = _digest(workspace, work, table)
+    kinds = params.train.windows
+    kept, apart = _kept_back(whole, params.split.judge_rows), 0
+    if params.retrain.refit_after:  # what is released keeps nothing back, what is judged does
+        kept, apart = 0, kept
+    scored = all_scored(work, kinds, workspace.paths.policy / f"{digest}.jsonl", cores=count_cores())
+    setting = Setting(
+        matrix=LossMatrix.of(kinds, whole, scored, usual_rows=params.account.usual_rows, back=kept % whole.blocks),
+        kinds=tuple(range(len(kinds))),
+        delays=PolicyDelays(delay, params.policy.deployment_delay, kept // whole.blocks),
+        blocks=params.probe.blocks,
+        moments=moments,
+        first_window=0,
+        judging=GateSimulation(
+            params.gate, params.split.judge_rows, params.judge.draws, apart, share_of_refit(workspace)
+        ),
+        labels_until=None if came is None else newest_labels(came, moments),
+    )
+    unit = _unit(workspace, setting)
+    prices = asked.prices or tuple(factor * params.account.price for factor in params.policy.prices)
+    before = max(round(PARTS * edges[0] * (len(edges) - 1) / (edges[-1] - edges[0])), PARTS)
+    wanted = PolicySetup(
+        triggers=params.triggers,
+        drift=params.drift,
+        price=params.account.price,
+        prices=prices,
+        unit=unit,
+        errors=params.account.errors,
+        ahead=params.account.ahead,
+        when=params.probe.when,
+        every=pd.Timedelta(params.data.batch_every),
+        counted=count_windows(table, params.data.features, edges, params.profile, chunks=before, parts=PARTS),
+        sliding_rows=params.split.sliding_rows,
+        task=params.data.task,
+        seed=params.policy.seed,
+    )
+    tried = policies(wanted, windows=setting.matrix.windows, window_span=span)
+    price, fits = params.account.price * unit, fits_of_a_retraining(workspace)
+    outcomes = compare_policies(setting, tried, price=price, fits_per_retraining=fits)
+    choice = choose(
+        setting,
+        [policy for policy in tried if policy.changes is not None],
+        shipped=account_name(params.account.price),
+        price=price,
+        fits_per_retraining=fits,
+        block=params.policy.block,
+        draws=params.policy.draws,
+        seed=params.policy.seed,
+    )
+    ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
+    guards = guard_costs(wanted, setting, price=price)
+    return BacktestResult(setting, ranked, choice, guards, price, unit, params.judge.loss, digest, recipe, len(table))
+
+
+def _edges(table: pd.DataFrame, share: float, windows: int, *, by: str) -> np.ndarray:
+    first = round(len(table) * share)
+    if len(table) - first < windows * LEAST_ROWS or first < 2:
+        raise RefusedError(
+            f"{len(table)} mature rows are too few for {windows} windows of {LEAST_ROWS} after the first {share:.0%}; "
+            "ask for fewer with --windows, or land more history"
+        )
+    if by == "time":
+        return equal_spans(table["_event"], first=first, windows=windows)
+    return equal_rows(len(table), first=first, windows=windows)
+
+
+def _kept_back(whole: WindowCuts, judge_rows: int) -> int:
+    """Blocks that a run keeps back to judge its models on, to the nearest whole, at least one."""
+    return max(round(judge_rows * len(whole.starts) / float(whole.rows.sum())), 1)
+
+
+def _recipe(workspace: Workspace, first: pd.DataFrame, *, at_event: bool) -> Recipe:
+    found = load_champion(workspace)
+    params = workspace.params
+    if found is not None:
+        made = found.predictor.recipe
+        made = replace(made, loss=params.judge.loss, balance=params.train.balance)
+        return replace(made, reweight=params.fairness.reweights)
+    try:
+        steps = params.prepare.steps
+        usual = usual_recipe(
+            first,
+            params.data,
+            params.tune,
+            params.train,
+            steps,
+            loss=params.judge.loss,
+            threads=count_cores(),
+            at_event=at_event,
+        )
+    except ValueError as error:
+        raise RefusedError(f"the first part of the history is too short for a model: {error}") from error
+    return replace(usual, reweight=params.fairness.reweights)
+
+
+def _unit(workspace: Workspace, setting: Setting) -> float:
+    """What a price of 1 in params.yaml is in mean loss times checks."""
+    versions = workspace.store.versions(workspace.model)
+    first = versions[0].verdict if versions else None
+    loss = setting.matrix.mean_loss(0, 0, 0) if first is None else first["losses"][first["winner"]]
+    return workspace.params.account.price_in_loss(loss) / workspace.params.account.price
+
+
+def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:
+    """Of all that the fits rest on: rows, cut, recipe, training windows' length."""
+    own = table[[*workspace.params.data.columns, *workspace.params.data.history.columns, "_key", "_event", "_due"]]
+    rows = hashlib.sha256(pd.util.hash_pandas_object(own, index=False).to_numpy().tobytes()).hexdigest()
+    facts = {
+        "rows": rows,
+        "cells": _numbers(work.cut),
+        "recipe": work.recipe.as_record(),
+        "data": workspace.params.data.model_dump(mode="json"),
+        "sliding_rows": work.sliding_rows,
+        "at_event": work.at_event,
+        **({} if work.known is None else {"known": hashlib.sha256(work.known.tobytes()).hexdigest()}),
+        **({"prepare": [step.model_dump(mode="json") for step in work.steps]} if work.steps else {}),
+        "groups": [group.model_dump(mode="json") for group in workspace.params.fairness.groups]
+        if work.recipe.reweight
+        else [],
+    }
+    return hashlib.sha256(to_json(facts)).hexdigest()[:16]
+
+
+def _numbers(whole: WindowCuts) -> list[list[int]]:
+    return [whole.starts.tolist(), whole.cells.tolist()]

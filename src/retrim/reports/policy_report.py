@@ -1,0 +1,311 @@
+"""A policy written into params.yaml by line, so that comments and order stay; what is not understood is refused.
+
+What a policy backtest leaves behind: pictures, a page, and a run in MLflow.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from pydantic import ValidationError
+
+from retrim.adapters.mlflow_tracking import record_backtest
+from retrim.decision.policy_compare import GuardCost
+from retrim.decision.policy_page import cost_by_price, loss_by_retrainings, page
+from retrim.decision.policy_play import ProbeSpacing, best_in_hindsight, by_rules, frontier, play_policy
+from retrim.decision.probe import NEEDED
+from retrim.errors import BadInputError, RefusedError, UnknownNameError
+from retrim.files import write_file
+from retrim.lineage.workspace import Workspace
+from retrim.reports.policy import BacktestResult
+from retrim.settings import Params
+from retrim.stats.canonical import to_json
+from retrim.stats.plugins import explain
+
+NEWEST = "newest.json"
+LINE = re.compile(r"^(?P<head>\s+(?P<key>\w+):\s+)(?P<value>[^#\s].*?)(?P<comment>\s+#.*)?$")
+
+
+def set_policy(workspace: Workspace, name: str) -> dict[str, tuple[Any, Any]]:
+    """Writes a policy of the newest backtest into params.yaml.
+
+    Returns:
+        What changed: old and new value by dotted key; empty where params.yaml said so already.
+
+    Raises:
+        BadInputError: There was no backtest yet, or the policy is shown for comparison only.
+        UnknownNameError: It had no such policy.
+        RefusedError: params.yaml is written in a way that a line edit does not understand, or would not be valid then.
+    """
+    changes = changes_of(workspace, name)
+    path = workspace.paths.params
+    text = path.read_text(encoding="utf-8")
+    edited, changed = edit(text, changes)
+    if changed:
+        try:
+            Params.model_validate(yaml.safe_load(edited))
+        except ValidationError as error:
+            raise RefusedError(f"params.yaml would not be valid with {name}: {explain(error)}; it stays") from error
+        write_file(path, edited.encode("utf-8"))
+    return changed
+
+
+def changes_of(workspace: Workspace, name: str) -> dict[str, Any]:
+    """The settings of a policy of the newest backtest, by dotted key."""
+    record = workspace.paths.policy / NEWEST
+    if not record.exists():
+        raise BadInputError("no policy was tried here yet; try them first: retrim policy backtest")
+    tried = {each["name"]: each["changes"] for each in json.loads(record.read_bytes())["policies"]}
+    if name not in tried:
+        raise UnknownNameError("policy", name, tried)
+    changes: dict[str, Any] | None = tried[name]
+    if changes is None:
+        usable = ", ".join(each for each, found in tried.items() if found is not None)
+        raise BadInputError(f"{name} is shown for comparison and cannot be set; these can: {usable}")
+    return changes
+
+
+def edit(text: str, changes: Mapping[str, Any]) -> tuple[str, dict[str, tuple[Any, Any]]]:
+    """The text of a params.yaml with other values, every other character as it was.
+
+    Args:
+        text: YAML whose sections begin at the margin, each key on a line of its own.
+        changes: Values by dotted key: section, key, and keys within a value in braces.
+
+    Returns:
+        The new text; old and new value of each key that differs.
+
+    Raises:
+        RefusedError: A key has no line of its own, or the text would not say what it should.
+    """
+    before, wanted = yaml.safe_load(text), yaml.safe_load(text)
+    changed: dict[str, tuple[Any, Any]] = {}
+    for dotted, value in changes.items():
+        *way, last = dotted.split(".")
+        inner = wanted
+        for part in way:
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        if not isinstance(inner, dict) or last not in inner:
+            raise RefusedError(f"params.yaml has no {dotted}; add it by hand")
+        if inner[last] != value:
+            changed[dotted] = (inner[last], value)
+            inner[last] = value
+    lines = text.split("\n")
+    for dotted in changed:
+        section, key, *_ = dotted.split(".")
+        at = _line_of(lines, section, key)
+        lines[at] = _with(lines[at], before[section][key], wanted[section][key], dotted)
+    edited = "\n".join(lines)
+    if not _says(edited, wanted):
+        raise RefusedError(
+            f"params.yaml is written in a way that is not understood here; change {', '.join(changed)} by hand"
+        )
+    return edited, changed
+
+
+def _says(text: str, wanted: Any) -> bool:
+    try:
+        return bool(yaml.safe_load(text) == wanted)
+    except yaml.YAMLError:
+        return False
+
+
+def _line_of(lines: list[str], section: str, key: str) -> int:
+    """The one line that gives `key` of `section` its value."""
+    inside, found = False, []
+    for number, line in enumerate(lines):
+        if re.match(r"\S", line) and not line.startswith("#"):
+            inside = re.match(rf"{section}:\s*(#.*)?$", line) is not None
+        elif inside and re.match(rf"  {key}:", line):
+            found.append(number)
+    if len(found) != 1:
+        raise RefusedError(
+            f"params.yaml: {len(found)} lines give {section}.{key}, indented by two spaces; change it by hand"
+        )
+    return found[0]
+
+
+def _with(line: str, old: Any, value: Any, dotted: str) -> str:
+    """The line with another value than the old one; its comment stays in its column where there is room."""
+    parts = LINE.match(line)
+    if parts is None or not _says(parts["value"], old):
+        raise RefusedError(f"params.yaml: {dotted} is not on one line ({line.strip()!r}); change it by hand")
+    written = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False)
+    short = written.removesuffix("\n").removesuffix("\n...")
+    comment = (parts["comment"] or "").lstrip()
+    if not comment:
+        return f"{parts['head']}{short}"
+    column = line.index(parts["comment"]) + len(parts["comment"]) - len(comment)
+    return f"{parts['head']}{short}".ljust(column - 2) + "  " + comment
+
+
+NAMES = {
+    "hold": "refusals that hold",
+    "cooldown": "cooldown",
+    "circle": "loop breaker",
+    "budget": "budget",
+    "gate": "gate",
+}
+FACTORS = np.geomspace(1 / 16, 16, 9)  # of the price now, that costs are drawn over
+DRAWN = ("never", "always", "every-4", "every-8", "performance", "drift")
+COLUMNS = (
+    "policy",
+    "retrainings",
+    "refused",
+    "mean loss",
+    "cost",
+    "of hindsight",
+    "with probe",
+    "periodic, median",
+    "best",
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where it lies: the page, and the run in MLflow."""
+
+    page: Path
+    run: str
+
+
+def report(workspace: Workspace, tried: BacktestResult) -> Report:
+    """Writes pictures and page, and a run into MLflow; the same result writes the same again."""
+    page_at = write_page(workspace, tried)
+    record = tried.as_record()
+    settings = {name: str(record[name]) for name in ("price", "loss", "windows", "label_delay", "deployment_delay")}
+    metrics = {
+        f"{outcome.policy.name}/{name}": value
+        for outcome in tried.outcomes
+        for name, value in (("cost", outcome.cost), ("retrainings", outcome.played.retrainings))
+    }
+    run = record_backtest(
+        workspace.registry,
+        key=f"policy-{tried.digest}",
+        settings={**settings, "recommended": tried.choice.recommended},
+        metrics=metrics,
+        folder=page_at.parent,
+    )
+    return Report(page_at, run)
+
+
+def write_page(workspace: Workspace, tried: BacktestResult) -> Path:
+    """Writes pictures, record and page under `var/policy/`, and gives the page's place."""
+    folder = workspace.paths.policy / tried.digest
+    totals = tried.setting.totals
+    points = {outcome.policy.name: (outcome.played.retrainings, outcome.played.loss) for outcome in tried.outcomes}
+    pictures = {
+        "loss_by_retrainings.png": loss_by_retrainings(points, frontier(totals, tried.setting.delays)),
+        "cost_by_price.png": _cost_by_price(workspace, tried),
+    }
+    files = {**pictures, "policies.json": to_json(tried.as_record())}
+    files["policies.html"] = page(
+        title=f"Policies for {workspace.model}",
+        sentence=tried.choice.sentence,
+        facts=facts(tried),
+        columns=COLUMNS,
+        rows=lines(tried),
+        pictures={
+            "Loss against retrainings": pictures["loss_by_retrainings.png"],
+            "Total cost over the price": pictures["cost_by_price.png"],
+        },
+    )
+    for name, content in files.items():
+        write_file(folder / name, content)
+    write_file(workspace.paths.policy / NEWEST, files["policies.json"])
+    return folder / "policies.html"
+
+
+def lines(tried: BacktestResult) -> list[tuple[str, ...]]:
+    """The table: a line a policy, the cheapest first, and hindsight on top."""
+    share = float(tried.setting.matrix.share[tried.setting.begin :].sum())
+    hindsight = tried.outcomes[0].hindsight
+    cost = hindsight.cost(tried.price)
+    first = (
+        "hindsight",
+        str(len(hindsight.checks)),
+        "",
+        f"{hindsight.loss / share:.4g}",
+        f"{cost:.4g}",
+        "1",
+        "",
+        "",
+        "",
+    )
+    return [
+        first,
+        *(
+            (
+                outcome.policy.name,
+                str(outcome.played.retrainings),
+                str(len(outcome.played.refused)),
+                f"{outcome.played.loss / share:.4g}",
+                f"{outcome.cost:.4g}",
+                f"{outcome.ratio:.3f}",
+                f"{outcome.ratio_with_probe:.3f}" if outcome.policy.probes else "",
+                f"{outcome.periodic.median / cost:.3f}",
+                f"{outcome.periodic.best / cost:.3f}",
+            )
+            for outcome in tried.outcomes
+        ),
+    ]
+
+
+def facts(tried: BacktestResult) -> list[str]:
+    """What was tried, a sentence a line."""
+    setting = tried.setting
+    delays, moments = setting.delays, setting.moments
+    first = f", of which the first {setting.begin} count for nothing, as labels come later" if setting.begin else ""
+    history = (
+        f"{tried.rows:,} mature rows; {setting.matrix.windows} windows from {moments[0]:%Y-%m-%d} to "
+        f"{moments[-1]:%Y-%m-%d}{first}; training windows: {', '.join(setting.matrix.kinds)}"
+    )
+    terms = (
+        f"price of a retraining {tried.price:.4g}, in mean {tried.loss} times checks; labels known "
+        f"{delays.labels} windows later, a model live {delays.deployment} windows after the decision, "
+        f"the newest {tried.held_back:g} kept back from its training for the gate, which judges it there"
+    )
+    words = (
+        "cost: loss summed over the windows and the price of each retraining; of hindsight: over the cost of the best "
+        "schedule, looking back, under the same delays; periodic: as many retrainings, evenly apart"
+    )
+    return [history, terms, words, *map(_guard_in_words, tried.guards)]
+
+
+def _guard_in_words(guard: GuardCost) -> str:
+    met = [f"kept the account from a retraining at {guard.stopped} checks"] if guard.stopped else []
+    met += [f"refused {guard.refused}"] if guard.refused else []
+    cost = f"{abs(guard.share):.1%} {'more' if guard.cost >= guard.without else 'less'} than without it"
+    return f"{NAMES[guard.guard]}: {' and '.join(met)}; with it the cost is {cost}, {guard.without:.4g}"
+
+
+def _cost_by_price(workspace: Workspace, tried: BacktestResult) -> bytes:
+    setting, params = tried.setting, workspace.params
+    totals = setting.totals
+    prices = [float(tried.price * factor) for factor in FACTORS]
+    least = [best_in_hindsight(totals, setting.delays, price=price).cost(price) for price in prices]
+    triggers = params.triggers.model_copy(update={"rules": ("account",)})
+    costs: dict[str, list[float]] = {"account at that price": []}
+    for price, low in zip(prices, least, strict=True):
+        asks = by_rules(
+            setting,
+            triggers,
+            price=price,
+            errors=params.account.errors,
+            ahead=params.account.ahead,
+            drifted=None,
+            seed=params.policy.seed,
+        )
+        spaced = ProbeSpacing(price, params.account.errors) if params.probe.when == NEEDED else None
+        costs["account at that price"].append(play_policy(setting, asks, probes=True, spaced=spaced).cost(price) / low)
+    for outcome in tried.outcomes:
+        if outcome.policy.name in DRAWN:
+            costs[outcome.policy.name] = [
+                outcome.played.cost(price) / low for price, low in zip(prices, least, strict=True)
+            ]
+    return cost_by_price(costs, prices, price=tried.price)

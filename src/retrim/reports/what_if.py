@@ -1,0 +1,221 @@
+"""The effect of a choice: the same backtest with the settings as they are and as they might be. Writes nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.decision.policy_play import usual_recipe
+from retrim.errors import BadInputError, RefusedError
+from retrim.gate.relative_loss import Resampling
+from retrim.gate.what_if import (
+    ComparedWays,
+    WhatIfSide,
+    changed,
+    compare_ways,
+    counted,
+    judged_keys,
+    losses_at,
+    refuse_facts,
+    refuse_other_facts,
+    value_at,
+    windows_at,
+)
+from retrim.lineage.workspace import Workspace, report_progress
+from retrim.machine import count_cores
+from retrim.reading.landed import open_landed, without_numbers
+from retrim.release.versions import load_champion
+from retrim.settings import Params, parse_params
+from retrim.stats.windows import past_of
+from retrim.table.data import assemble, mature
+from retrim.training.groups import as_trained
+from retrim.training.recipe import Recipe, WindowKind, in_parallel
+
+USUAL = {"space", "stop_share", "max_rounds", "patience"}
+"""Keys of tune that a recipe from the middle of the search space rests on."""
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """What was tried, and what came of it.
+
+    Args:
+        changes: Dotted keys with the value as it is and as tried.
+        compared: Both on the same rows.
+        loss: What they were measured by.
+        recipe: Where it is from: the champion's version, or None for the middle of the search space.
+        seconds: That the fits of either side took.
+    """
+
+    changes: dict[str, tuple[Any, Any]]
+    compared: ComparedWays
+    loss: str
+    recipe: int | None
+    seconds: tuple[float, float]
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "changes": {key: {"as_is": old, "tried": new} for key, (old, new) in self.changes.items()},
+            "measure": self.loss,
+            "recipe_of": self.recipe,
+            "seconds": {"as_is": round(self.seconds[0], 3), "tried": round(self.seconds[1], 3)},
+            **self.compared.as_record(),
+        }
+
+
+def effect_of(workspace: Workspace, changes: Mapping[str, Any], *, origins: int | None, now: pd.Timestamp) -> WhatIf:
+    """Tries settings on what has landed and matured by `now`.
+
+    Args:
+        workspace: The workspace; it is only read.
+        changes: Values by dotted key of params.yaml.
+        origins: Refits of either side; None: as `backtest.origins` says.
+        now: Rows that matured by then are judged.
+
+    Raises:
+        BadInputError: A key or value is wrong, changes nothing that is fitted, or cannot be tried on landed rows.
+        RefusedError: There are too few mature rows.
+    """
+    refuse_facts(changes)
+    document = workspace.params.model_dump(mode="json", exclude_unset=True)
+    tried = parse_params(changed(document, changes), "params.yaml as tried")
+    _comparable(workspace.params, tried)
+    found = load_champion(workspace)
+    live = None if found is None else found.predictor.recipe
+    if _fitted_by(workspace.params, live) == _fitted_by(tried, live):
+        raise BadInputError(
+            f"{', '.join(changes)}: nothing that a model is fitted by is another one so; try a key of data, prepare, "
+            "train, split.sliding_rows or judge.loss"
+        )
+    tables = _tables(workspace, tried, now)
+    params = workspace.params
+    try:
+        judged = judged_keys(
+            tables[0], tables[1:], origins=origins or params.backtest.origins, rows=params.backtest.origin_rows
+        )
+        recipes = _recipes(params, tried, live, tables, judged[0])
+        sides = [
+            _side(each, table, recipe) for each, table, recipe in zip((params, tried), tables, recipes, strict=True)
+        ]
+        losses, seconds = _refits(sides, judged, loss=params.judge.loss)
+    except ValueError as error:
+        raise RefusedError(f"{len(tables[0])} mature rows cannot be compared: {error}; wait for more rows") from error
+    rows = tables[0][tables[0]["_key"].isin(pd.concat(judged))].reset_index(drop=True)
+    compared = compare_ways(
+        losses[0],
+        losses[1],
+        rows,
+        params.data.features,
+        origins=len(judged),
+        slices=params.slices,
+        confidence=params.gate.confidence,
+        slice_confidence=params.explain.confidence,
+        resampling=Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed),
+    )
+    before = {key: value_at(document, key) for key in changes}
+    version = None if found is None or recipes[0].model != found.predictor.recipe.model else found.version
+    return WhatIf(
+        {key: (before[key], value) for key, value in changes.items()}, compared, params.judge.loss, version, seconds
+    )
+
+
+def _comparable(params: Params, tried: Params) -> None:
+    """Checks that both sides are about the same rows and the same target."""
+    old, new = params.data.columns, tried.data.columns
+    for name, column in new.items():
+        if name not in old or old[name].type != column.type:
+            raise BadInputError(
+                f"data.columns.{name}: no such column, or none of this type, has landed; landed: {', '.join(old)}"
+            )
+    refuse_other_facts(params.model_dump(mode="json"), tried.model_dump(mode="json"))
+    for role in ("target", "time", "due"):
+        if getattr(params.data, role) != getattr(tried.data, role):
+            raise BadInputError(f"data.columns: another column has the role {role}; both sides share that one")
+    if set(old) != set(new):
+        raise BadInputError("data.columns: a landed column is missing; give it the role forbidden instead")
+
+
+def _fitted_by(params: Params, live: Recipe | None) -> dict[str, Any]:
+    """All settings that a fit of either side rests on."""
+    own: dict[str, Any] = params.model_dump(mode="json", include={"data", "prepare", "train"})
+    own["data"] = {key: value for key, value in own["data"].items() if not key.startswith("batch_") and key != "suite"}
+    own |= {"sliding_rows": params.split.sliding_rows, "loss": params.judge.loss}
+    own["reweight"] = params.fairness.model_dump(mode="json")["groups"] if params.fairness.reweights else None
+    if live is None or live.model != params.train.model:
+        own["tune"] = params.tune.model_dump(mode="json", include=USUAL)
+    else:
+        own["train"].pop("seed")
+    return own
+
+
+def _tables(workspace: Workspace, tried: Params, now: pd.Timestamp) -> list[pd.DataFrame]:
+    """Mature rows as each side makes them."""
+    report_progress("try: reading what has landed")
+    tables, files = [], workspace.landing.batches(now)
+    for each in (workspace.params, tried) if any(file.kind == "rows" for file in files) else ():
+        landed, labels = open_landed(files, each.data, {}, root=workspace.landing.root)
+        rows = without_numbers(landed.narrow(landed.columns))
+        tables.append(as_trained(mature(assemble(rows, labels, each.data, as_of=now)), each.fairness))
+    fewest = min(map(len, tables), default=0)
+    if fewest < 4:
+        raise RefusedError(f"{fewest} rows are mature as of {now.isoformat()}; wait until labels are due")
+    return tables
+
+
+def _recipes(
+    params: Params, tried: Params, live: Recipe | None, tables: list[pd.DataFrame], first: pd.Series
+) -> list[Recipe]:
+    """What either side fits: the champion's recipe, or the middle of the search space; one, where they can share it."""
+    made: list[Recipe] = []
+    for each, table in zip((params, tried), tables, strict=True):
+        shared = made and _usual_by(each) == _usual_by(params)
+        if live is not None and live.model == each.train.model:
+            recipe = live
+        elif shared:
+            recipe = made[0]
+        else:
+            report_progress("try: a recipe from the middle of tune.space")
+            start = int(table.index[table["_key"].isin(first)][0])
+            past = table.iloc[past_of(table["_event"], table["_due"], start)].reset_index(drop=True)
+            recipe = usual_recipe(
+                past, each.data, each.tune, each.train, each.prepare.steps, loss=each.judge.loss, threads=count_cores()
+            )
+        recipe = replace(recipe, loss=each.judge.loss, reweight=each.fairness.reweights)
+        made.append(replace(recipe, balance=each.train.balance))
+    return made
+
+
+def _usual_by(params: Params) -> tuple[str, int, dict[str, Any]]:
+    """All that a recipe from the middle of the search space is made by, but the rows."""
+    return params.train.model, params.train.seed, params.tune.model_dump(mode="json", include=USUAL)
+
+
+def _side(params: Params, table: pd.DataFrame, recipe: Recipe) -> WhatIfSide:
+    return WhatIfSide(table, params.data, params.prepare.steps, params.train.windows, params.split.sliding_rows, recipe)
+
+
+def _refits(
+    sides: list[WhatIfSide], judged: list[pd.Series], *, loss: str
+) -> tuple[list[np.ndarray], tuple[float, float]]:
+    """One loss a row of either side, and the seconds that its fits took."""
+    jobs = [(side, keys, kind) for keys in judged for side in sides for kind in windows_at(side, keys)]
+    done: list[int] = []
+
+    def work(job: tuple[WhatIfSide, pd.Series, WindowKind], threads: int) -> tuple[np.ndarray, float]:
+        side, keys, kind = job
+        begun = perf_counter()
+        losses = losses_at(side, keys, kind, loss=loss, threads=threads)
+        done.append(1)
+        report_progress("try: refits", len(done), len(jobs))
+        return losses, perf_counter() - begun
+
+    made = list(zip(jobs, in_parallel(work, jobs, cores=count_cores()), strict=True))
+    told = [
+        counted([{kind: found[0] for (of, at, kind), found in made if of is side and at is keys} for keys in judged])
+        for side in sides
+    ]
+    first, second = (sum(found[1] for (of, _, _), found in made if of is side) for side in sides)
+    return told, (first, second)

@@ -1,0 +1,167 @@
+"""A card as Markdown and as one HTML page, by Jinja2 templates that ship with the package.
+
+The card of a version: gathered from bundle, store and registry, written out, and kept when the version is made.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters.database import iso
+from retrim.adapters.mlflow_exhibits import JUDGED, Exhibits
+from retrim.card.card import Card, Facts, card_of
+from retrim.checking.check import CHECK
+from retrim.errors import BadInputError
+from retrim.files import read_folder, write_file
+from retrim.lineage.workspace import Workspace
+from retrim.release.versions import stored_bundle
+from retrim.stats.canonical import from_parquet
+
+NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?%?( to [+-]?\d[\d.,]*(e[+-]?\d+)?)?|-")
+
+
+def markdown(card: Card) -> str:
+    """The card as Markdown: text alone, its pictures by name."""
+    return _rendered("card.md.j2", card=card)
+
+
+def html(card: Card, pictures: Mapping[str, bytes]) -> str:
+    """The card as one HTML page with its pictures in it: no script, and nothing is fetched from anywhere.
+
+    Args:
+        card: The card.
+        pictures: PNG files by name; one that is not there is left out.
+    """
+    coded = {name: base64.b64encode(content).decode() for name, content in pictures.items()}
+    return _rendered("card.html.j2", card=card, pictures=coded)
+
+
+def _rendered(name: str, **given: Any) -> str:
+    from jinja2 import DictLoader, Environment, StrictUndefined
+
+    text = (files("retrim") / "templates" / name).read_text(encoding="utf-8")
+    environment = Environment(
+        loader=DictLoader({name: text}),
+        autoescape=".html" in name,  # noqa: S701  Markdown escapes its own signs, by the filters below
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"line": _line, "cell": _cell, "code": _code, "anchor": _anchor}
+    environment.tests["number"] = lambda text: NUMBER.fullmatch(str(text)) is not None
+    made = environment.get_template(name).render(**given)
+    return re.sub(r"\n{3,}", "\n\n", made)
+
+
+def _line(text: str) -> str:
+    r"""Text on one line, in which Markdown finds no mark-up: a name from a table may hold anything."""
+    plain = " ".join(str(text).split())
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", plain)
+
+
+def _cell(text: str) -> str:
+    """The same in a cell of a table, which may not be empty in every reader."""
+    return _line(text) or " "
+
+
+def _code(text: str) -> str:
+    """Text between backticks in a cell, where Markdown reads all but these two signs as they stand."""
+    return " ".join(str(text).split()).replace("`", "'").replace("|", "\\|")
+
+
+def _anchor(name: str) -> str:
+    return "source-" + re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+
+
+CARD = "card"
+MARKDOWN, HTML = "card/model_card.md", "card/model_card.html"
+MADE = "made"
+"""Name of the card that is kept when a version is made; later ones are written anew by whoever asks."""
+
+
+@dataclass(frozen=True)
+class CardPages:
+    """A card as Markdown and as HTML."""
+
+    markdown: str
+    html: str
+
+    def as_record(self) -> dict[str, Any]:
+        """Digests of both, and where they lie in the run."""
+        texts = {"markdown": (MARKDOWN, self.markdown), "html": (HTML, self.html)}
+        return {
+            name: {"path": path, "sha256": sha256(text.encode()).hexdigest()} for name, (path, text) in texts.items()
+        }
+
+
+def make_card(workspace: Workspace, version: int, *, pictures: Mapping[str, bytes] | None) -> CardPages:
+    """The card of a version as things stand in the store; the same store, the same bytes.
+
+    Args:
+        workspace: The workspace.
+        version: Its number.
+        pictures: PNG files by name, if they are at hand; else they are drawn from the bundle.
+
+    Raises:
+        BadInputError: There is no such version.
+        RefusedError: Its bundle is not the recorded one.
+    """
+    folder = stored_bundle(workspace, version)
+    drawn = Exhibits(folder).pictures() if pictures is None else pictures
+    card = card_of(_facts(workspace, version, folder, frozenset(drawn)))
+    return CardPages(markdown(card), html(card, drawn))
+
+
+def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset[str]) -> Facts:
+    files = read_folder(folder)
+    row = workspace.store.version(workspace.model, version)
+    assert row is not None, version
+    checks = workspace.store.decisions(workspace.model, source=CHECK)
+    return Facts(
+        model=workspace.model,
+        version=row.values,
+        run=workspace.registry.run_of(version),
+        said=workspace.params.card,
+        records={name: json.loads(content) for name, content in files.items() if name.endswith(".json")},
+        digests={name: sha256(content).hexdigest() for name, content in files.items()},
+        judged=from_parquet(files[JUDGED]),
+        releases=[each.values for each in workspace.store.releases(workspace.model)],
+        envelope=[each.values for each in workspace.store.envelope(workspace.model, version)],
+        checks=[each.values for each in checks if each.record.get("champion") == version],
+        pictures=pictures,
+        min_rows=workspace.params.gate.min_rows,
+        least_rows=workspace.params.slices.least_rows,
+    )
+
+
+def keep_card(workspace: Workspace, version: int, *, now: pd.Timestamp) -> None:
+    """Lays the card of a version that was just made beside its bundle in MLflow, its digests in the envelope; once."""
+    if any(row.id == MADE for row in workspace.store.envelope(workspace.model, version, kind=CARD)):
+        return
+    pages = make_card(workspace, version, pictures=workspace.registry.pictures(version))
+    workspace.registry.add_files(version, {MARKDOWN: pages.markdown.encode(), HTML: pages.html.encode()})
+    workspace.store.add_to_envelope(
+        workspace.model, version, kind=CARD, name=MADE, at=iso(now), record=pages.as_record()
+    )
+
+
+def write_card(workspace: Workspace, version: int, *, to: Path, as_html: bool) -> Path:
+    """Writes the card of a version to a file, whole.
+
+    Raises:
+        BadInputError: The file's folder is not there, or as for `make_card`.
+    """
+    if to.is_dir() or not to.absolute().parent.is_dir():
+        raise BadInputError(f"{to} is a folder, or lies in none; name a file in a folder that is there")
+    pages = make_card(workspace, version, pictures=None)
+    write_file(to, (pages.html if as_html else pages.markdown).encode())
+    return to

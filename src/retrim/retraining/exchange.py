@@ -1,0 +1,563 @@
+"""A version in one file, for another workspace: bundle, verdict, lineage, lock, envelope and receipt, signed.
+
+The gate of an imported version: on landed rows that it has not seen, against the champion here.
+
+A version from another workspace: its file is checked, it is judged here, registered, and goes live if it passes.
+"""
+
+import json
+import platform
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import retrim
+from retrim.adapters import git
+from retrim.adapters.database import Row, iso
+from retrim.adapters.mlflow_exhibits import Exhibits
+from retrim.adapters.signing import PublicKey, is_plain, pack, signer_of, unpack
+from retrim.checking.previous_champions import forbidden_in, group_checks
+from retrim.decision.release_checks import hold_to
+from retrim.errors import BadInputError, RefusedError
+from retrim.files import file_digest, folder_digest, read_folder, write_file, write_folder
+from retrim.gate.models import judge_models
+from retrim.gate.reuse import EarlierVerdict, uses
+from retrim.gate.verdict import HoldoutJudgement, StatedInterval, score
+from retrim.landing.as_of_view import known_table
+from retrim.lineage.locks import held_locks
+from retrim.lineage.strange_code import refuse_strange_code
+from retrim.lineage.workspace import Workspace, require_who_and_why
+from retrim.machine import platform_tag
+from retrim.release.approval import ANSWER, APPROVAL, answer_of
+from retrim.release.release import ask_fresh, make_live
+from retrim.release.versions import (
+    MLFLOW_RUN,
+    ORIGIN,
+    PROOF,
+    Stored,
+    find_live_version,
+    parse_record,
+    require_grain,
+    stored_bundle,
+    whose_key,
+)
+from retrim.release.versions import load_champion as live_version
+from retrim.retraining.card import keep_card
+from retrim.retraining.reproduce import version_row
+from retrim.stats.canonical import to_json
+from retrim.stats.metrics import measure, row_losses
+from retrim.stats.windows import past_of
+from retrim.table.data import mature, with_past
+from retrim.table.lags import HistoryParams
+from retrim.training.baseline import BASELINES
+from retrim.training.bundle import HISTORY, VERDICT, Predictor, format_of, load_predictor
+
+KIND, FORMAT = "retrim export", 1
+MANIFEST, RECEIPT, BUNDLE, MADE_FROM = "manifest.json", "receipt.json", "bundle/", "made-from/"
+FROM_COMMIT = ("requirements.lock", "dvc.lock", "dvc.yaml", "params.yaml", "data/pins.json")
+
+
+@dataclass(frozen=True)
+class ExportedVersion:
+    """A version in a file.
+
+    Args:
+        version: Its number.
+        file: Where it was written.
+        sha256: Of the file: the same version in the same state is the same file.
+        bytes: Of the file.
+        proved: Whether a receipt goes along that says *identical*.
+    """
+
+    version: int
+    file: Path
+    sha256: str
+    bytes: int
+    proved: bool
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "file": str(self.file),
+            "sha256": self.sha256,
+            "bytes": self.bytes,
+            "proved": self.proved,
+        }
+
+
+def export(workspace: Workspace, version: int, *, to: Path | None) -> ExportedVersion:
+    """Writes a version into one signed file.
+
+    Args:
+        workspace: The workspace.
+        version: Number of the version.
+        to: The file; by default `var/exports/<model>-v<N>.tar`.
+
+    Raises:
+        BadInputError: There is no such version.
+        RefusedError: Its stored bundle is not the recorded one, its commit is gone, or it was imported itself.
+    """
+    row = version_row(workspace, version)
+    lineage = row.lineage
+    if ORIGIN in lineage:
+        made = lineage[ORIGIN]
+        raise RefusedError(
+            f"version {version} was imported; export it where it was made, as version {made['version']} "
+            f"(key {made['signer'][:16]})"
+        )
+    commit = str(lineage["commit"])
+    if not git.has_commit(workspace.paths.root, commit):
+        raise RefusedError(f"commit {commit[:12]} of version {version} is not in this repository; fetch {row.tag}")
+    bundle = read_folder(stored_bundle(workspace, version))
+    files = {f"{BUNDLE}{name}": content for name, content in bundle.items()}
+    files |= {f"{MADE_FROM}{name}": git.file_at(workspace.paths.root, commit, name) for name in FROM_COMMIT}
+    envelope = [
+        {"kind": each.kind, "id": each.id, "at": each.at, "record": each.record}
+        for each in workspace.store.envelope(workspace.model, version)
+    ]
+    proofs = [each["record"] for each in envelope if each["kind"] == PROOF]
+    if proofs:
+        files[RECEIPT] = to_json(proofs[-1])
+    fields = {
+        "kind": KIND,
+        "format": FORMAT,
+        "retrim": retrim.__version__,
+        "model": workspace.model,
+        "version": version,
+        "run": row.run,
+        "tag": row.tag,
+        "as_of": row.as_of,
+        "made": row.made,
+        "bundle": row.bundle,
+        "bundle_format": format_of(bundle),
+        "model_sha256": row.model_sha256,
+        "lineage": lineage,
+        "verdict": row.verdict,
+        "envelope": envelope,
+        "files": {name: {"sha256": sha256(files[name]).hexdigest(), "bytes": len(files[name])} for name in files},
+    }
+    content = pack({**files, MANIFEST: to_json(workspace.keys.seal(fields))})
+    file = to or workspace.paths.var / "exports" / f"{workspace.model}-v{version}.tar"
+    write_file(file, content)
+    proved = bool(proofs) and bool(proofs[-1]["identical"])
+    return ExportedVersion(version, file, sha256(content).hexdigest(), len(content), proved)
+
+
+BACKTEST = "backtest/backtest.json"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the gate said, or why it could not say anything yet.
+
+    Args:
+        verdict: The record of the verdict; None where it is deferred.
+        deferred: What is missing; "" where nothing is.
+        example: A few of the judged rows.
+    """
+
+    verdict: dict[str, Any] | None
+    deferred: str
+    example: pd.DataFrame
+
+
+def judge_import(
+    workspace: Workspace, files: Mapping[str, bytes], champion: Stored | None, *, now: pd.Timestamp
+) -> Judgement:
+    """Judges the winner of a bundle that was made elsewhere.
+
+    Judged are the newest mature rows after all that it was fitted, tuned, stopped or judged on, and after all that
+    the champion was fitted, tuned or stopped on.
+
+    Args:
+        workspace: The workspace.
+        files: Of the bundle.
+        champion: The live version; None before the first.
+        now: Rows count that had landed and were mature by then.
+
+    Raises:
+        RefusedError: The table here is not the one that the model is for.
+    """
+    params, imported = workspace.params, load_predictor(files)
+    ripe = _ripe(workspace, files, now)
+    if ripe is None:
+        return Judgement(None, "no rows have landed here; land some with `retrim ingest FILE`", pd.DataFrame())
+    _fits(workspace, imported, ripe)
+    seen = imported.judged_until
+    if champion is not None:
+        seen = max(seen, champion.predictor.used_until)
+    unseen = int((ripe["_event"] > seen).sum())
+    start = len(ripe) - min(unseen, params.split.judge_rows)
+    rows = ripe.iloc[start:].reset_index(drop=True)
+    example = rows[list(imported.view.needs)].tail(5)
+    past = ripe.iloc[past_of(ripe["_event"], ripe["_due"], start)] if len(rows) else ripe.iloc[:0]
+    if len(rows) < params.gate.min_rows:
+        why = f"{len(rows)} mature rows here that neither model has seen, {params.gate.min_rows} needed"
+        return Judgement(None, f"{why}: import again when more have come", example)
+    if not len(past):
+        return Judgement(None, "no row lies before those that judge, to make the naive baselines from", example)
+    judged = _judged(workspace, imported, files, champion, rows, past)
+    verdict = judge_models(
+        judged,
+        params.gate,
+        params.slices,
+        draws=params.judge.draws,
+        block_rows=params.judge.block_rows,
+        uses=uses(_used(workspace), rows["_event"]),
+    ).with_checks(group_checks(workspace, imported, rows))
+    actual, predicted = imported.view.actual(rows), imported.predict(rows)
+    record = verdict.as_record() | {
+        "judged_from": rows["_event"].iloc[0].isoformat(),
+        "judged_until": rows["_event"].iloc[-1].isoformat(),
+        "detectable": None,
+        "notes": [],
+        "metrics": {verdict.winner: measure(params.judge.metrics, actual, predicted, task=imported.view.task)},
+    }
+    return Judgement(record, "", example)
+
+
+def _ripe(workspace: Workspace, files: Mapping[str, bytes], now: pd.Timestamp) -> pd.DataFrame | None:
+    """Mature rows, with the features from the past that the bundle was made with; None where no rows have landed."""
+    if not any(batch.kind == "rows" for batch in workspace.landing.batches(now)):
+        return None
+    table = known_table(workspace, as_of=now)
+    if HISTORY in files:
+        table = with_past(table, workspace.params.data, HistoryParams.model_validate_json(files[HISTORY]))
+    return mature(table).reset_index(drop=True)
+
+
+def _fits(workspace: Workspace, imported: Predictor, ripe: pd.DataFrame) -> None:
+    """Refuses a model of another target or task, or that needs columns which are not here or are forbidden."""
+    data, view = workspace.params.data, imported.view
+    missing = sorted(set(imported.columns) - set(ripe.columns))
+    if view.target != data.target or view.task != data.task or missing:
+        lacks = f", and it needs {', '.join(missing)}" if missing else ""
+        raise RefusedError(
+            f"it predicts {view.target!r} ({view.task}); here that is {data.target!r} ({data.task}){lacks}; it is for "
+            "another table"
+        )
+    forbidden = forbidden_in(workspace, list(view.features))
+    if forbidden:
+        raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden forbids here; import one without")
+
+
+def _judged(
+    workspace: Workspace,
+    imported: Predictor,
+    files: Mapping[str, bytes],
+    champion: Stored | None,
+    rows: pd.DataFrame,
+    past: pd.DataFrame,
+) -> HoldoutJudgement:
+    gate, loss, view = workspace.params.gate, workspace.params.judge.loss, imported.view
+    season, actual = pd.Timedelta(gate.season), view.actual(rows)
+    cut = {"season": season, "cells": gate.season_cells, "entity": workspace.params.data.series}
+    floors = {name: BASELINES[name](view, past, rows, **cut) for name in gate.floor}
+    own = None
+    if champion is not None:
+        its = champion.predictor
+        own = score(its.view, rows, its.predict(rows), loss=loss, stated=_stated(champion.files))
+    winner = json.loads(files[VERDICT])["winner"]
+    return HoldoutJudgement(
+        rows=rows,
+        features=view.features,
+        task=view.task,
+        challengers={winner: score(view, rows, imported.predict(rows), loss=loss, stated=_stated(files))},
+        champion=own,
+        floors={name: row_losses(loss, actual, predicted) for name, predicted in floors.items()},
+    )
+
+
+def _stated(files: Mapping[str, bytes]) -> StatedInterval | None:
+    """The interval that a bundle's backtest gave for its winner; None where there is none."""
+    return StatedInterval.of(json.loads(files.get(BACKTEST, b"{}")), json.loads(files[VERDICT])["winner"])
+
+
+def _used(workspace: Workspace) -> list[EarlierVerdict]:
+    """Earlier verdicts here: the rows that each was given on."""
+    return [
+        EarlierVerdict(row.version, pd.Timestamp(row.verdict["judged_from"]), pd.Timestamp(row.verdict["judged_until"]))
+        for row in workspace.store.versions(workspace.model)
+        if row.verdict.get("judged_from") is not None and row.verdict.get("agreement") is None  # that chose nothing
+    ]
+
+
+IMPORTED = "imported"  # kind of row of a release envelope
+
+
+@dataclass(frozen=True)
+class ImportedVersion:
+    """What came of an import.
+
+    Args:
+        state: promoted, refused, waiting for a person, or deferred.
+        version: Its number here; None where it is deferred: then nothing of it is kept.
+        reason: In a sentence.
+        origin: Where it is from.
+        environment: How this machine differs from the one it was made on, a line each.
+        proof: What its receipt says.
+    """
+
+    state: str
+    version: int | None
+    reason: str
+    origin: dict[str, Any]
+    environment: tuple[str, ...]
+    proof: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "version": self.version,
+            "reason": self.reason,
+            "origin": self.origin,
+            "environment": list(self.environment),
+            "proof": self.proof,
+        }
+
+
+@dataclass(frozen=True)
+class VersionArchive:
+    """An export whose signature, hashes and form are right.
+
+    Args:
+        manifest: Signed.
+        bundle: Files of the bundle, by relative name.
+        origin: Where it is from.
+        environment: How this machine differs from the one it was made on.
+        proof: What its receipt says.
+    """
+
+    manifest: dict[str, Any]
+    bundle: dict[str, bytes]
+    origin: dict[str, Any]
+    environment: tuple[str, ...]
+    proof: str
+
+
+def import_version(
+    workspace: Workspace, file: Path, *, by: str, approval: str | None, now: pd.Timestamp
+) -> ImportedVersion:
+    """Checks an export, judges it on the rows here, registers it, and makes it live if it passed.
+
+    Asked again, with the same file, it gives the same answer or finishes what a kill left.
+
+    Args:
+        workspace: The workspace.
+        file: The export.
+        by: Who imports it.
+        approval: Why they approve it; None where they do not: then it waits where `release.approval` asks a person.
+        now: Rows count that had landed and were mature by then.
+
+    Raises:
+        BadInputError: The file is no export, is too large, or of a newer format or another model; or nobody is named.
+        RefusedError: It was altered, its key is not trusted here, it does not answer its reference rows, its table is
+            another one, it holds code that is not in this workspace, or a run or another import is going on.
+    """
+    require_who_and_why(by=by, reason=approval)
+    who = (by, approval)
+    parcel = open_parcel(workspace, file)
+    refuse_strange_code(workspace, parcel.bundle)
+    with held_locks(workspace, "import"), tempfile.TemporaryDirectory(prefix="retrim-import-") as made:
+        known = _known(workspace, parcel.manifest["bundle"])
+        if known is not None:
+            return _finish(workspace, known, parcel, who=who, now=now)
+        folder = Path(made) / "bundle"
+        write_folder(folder, parcel.bundle)
+        if folder_digest(folder) != parcel.manifest["bundle"]:
+            raise RefusedError("the bundle is not the one that its manifest names; ask for the file again")
+        _answers(workspace, folder, parcel.manifest["bundle"])
+        champion = live_version(workspace)
+        against = None if champion is None else champion.version
+        judged = judge_import(workspace, parcel.bundle, champion, now=now)
+        if judged.verdict is None:
+            return _result("deferred", None, judged.deferred, parcel)
+        row = _register(workspace, folder, parcel, judged, against=against, now=now)
+    return _finish(workspace, row, parcel, who=who, now=now)
+
+
+def open_parcel(workspace: Workspace, file: Path) -> VersionArchive:
+    """Reads an export and checks its signature, all hashes, its receipt, and whether this workspace may take it.
+
+    Raises:
+        As `import_version`.
+    """
+    files = unpack(file, most_mb=workspace.params.proof.most_mb)
+    if MANIFEST not in files:
+        raise BadInputError(f"{file.name} has no {MANIFEST}; name a file that `retrim export` wrote")
+    manifest = parse_record(files[MANIFEST], MANIFEST)
+    signer = signer_of(manifest)
+    whose_key(workspace, signer, key=None)
+    if manifest.get("kind") != KIND:
+        raise BadInputError(f"{file.name} is signed and no export: it is a {manifest.get('kind')!r}")
+    try:
+        return _parcel(workspace, file, files, manifest, signer)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadInputError(
+            f"{file.name} is signed and lacks what an export says ({error}); ask who signed it"
+        ) from error
+
+
+def _parcel(
+    workspace: Workspace, file: Path, files: dict[str, bytes], manifest: dict[str, Any], signer: PublicKey
+) -> VersionArchive:
+    if manifest["format"] > FORMAT:
+        raise BadInputError(
+            f"{file.name} has format {manifest['format']}; this retrim reads up to {FORMAT}: use a newer one"
+        )
+    if manifest["model"] != workspace.model:
+        raise BadInputError(f"{file.name} is of model {manifest['model']!r}; this workspace has {workspace.model!r}")
+    require_grain(workspace, manifest["lineage"], file.name)
+    found = {name: {"sha256": sha256(files[name]).hexdigest(), "bytes": len(files[name])} for name in files}
+    del found[MANIFEST]
+    if found != manifest["files"]:
+        named = manifest["files"]
+        wrong = [name for name in sorted({*found, *named}) if found.get(name) != named.get(name)]
+        raise RefusedError(f"not what was signed: {', '.join(wrong[:5])}; ask for the file again where it was made")
+    bundle = {name.removeprefix(BUNDLE): content for name, content in files.items() if name.startswith(BUNDLE)}
+    assert all(is_plain(name) for name in bundle)
+    receipt = None if RECEIPT not in files else parse_record(files[RECEIPT], RECEIPT)
+    proof = _proof(receipt, manifest, signer.fingerprint)
+    origin = {
+        **{name: manifest[name] for name in ("model", "version", "tag", "run")},
+        "commit": manifest["lineage"]["commit"],
+        "champion": manifest["lineage"]["champion"],
+        "signer": signer.fingerprint,
+        "receipt": None if receipt is None else {name: receipt[name] for name in ("identical", "proved_at")},
+    }
+    return VersionArchive(manifest, bundle, origin, _environment(workspace, manifest, files), proof)
+
+
+def _proof(receipt: dict[str, Any] | None, manifest: dict[str, Any], signer: str) -> str:
+    """What a receipt says; one of another key or another bundle says nothing here.
+
+    Raises:
+        RefusedError: It is not what was signed, or of another key or bundle than the export.
+    """
+    if receipt is None:
+        return "no receipt came with it"
+    if signer_of(receipt).fingerprint != signer or receipt["bundle"]["recorded"] != manifest["bundle"]:
+        raise RefusedError("its receipt is of another key or another bundle; ask for the file again where it was made")
+    found = "identical" if receipt["identical"] else f"different: {receipt['first_difference']}"
+    return f"rebuilt where it was made on {receipt['proved_at']}: {found}"
+
+
+def _environment(workspace: Workspace, manifest: dict[str, Any], files: dict[str, bytes]) -> tuple[str, ...]:
+    lineage, here = manifest["lineage"], platform_tag()
+    found = []
+    if lineage["platform"] != here:
+        found.append(f"made on {lineage['platform']}, this is {here}: the same bytes are not promised")
+    if lineage["python"] != platform.python_version():
+        found.append(f"made with Python {lineage['python']}, this is {platform.python_version()}")
+    lock = sha256(files.get(f"{MADE_FROM}requirements.lock", b"")).hexdigest()
+    if lock != file_digest(workspace.paths.lock):
+        found.append(f"made with requirements.lock {lock[:12]}, this workspace has another")
+    return tuple(found)
+
+
+def _answers(workspace: Workspace, folder: Path, digest: str) -> None:
+    """Loads the bundle in a fresh process, asks its reference rows, and looks at its size.
+
+    Raises:
+        RefusedError: It does not load, or answers otherwise than where it was made.
+    """
+    params = workspace.params.release
+    size = sum((folder / name).stat().st_size for name in Exhibits(folder).predicting)
+    checks = hold_to(ask_fresh(folder, digest, seconds=params.load_seconds), size, params, again=False)
+    if not checks.passed:
+        raise RefusedError(f"it cannot go live here: {checks.reason}")
+
+
+def _known(workspace: Workspace, bundle: str) -> Row | None:
+    return next((row for row in workspace.store.versions(workspace.model) if row.bundle == bundle), None)
+
+
+def _register(
+    workspace: Workspace,
+    folder: Path,
+    parcel: VersionArchive,
+    judged: Judgement,
+    *,
+    against: int | None,
+    now: pd.Timestamp,
+) -> Row:
+    """Publishes the bundle to MLflow and records the version; after a kill it goes on to the same number."""
+    manifest, verdict = parcel.manifest, judged.verdict
+    assert verdict is not None
+    run = f"import-{workspace.model}-{manifest['bundle'][:16]}"
+    name = f"{workspace.model} version {parcel.origin['version']} of {parcel.origin['signer'][:12]}"
+    parent = workspace.registry.open_run(run, name, {"retrim.mode": "import"})
+    mine = {"run": run, "champion": against, ORIGIN: parcel.origin, MLFLOW_RUN: parent}
+    lineage = {**manifest["lineage"], **mine}
+    version = workspace.registry.publish(
+        parent,
+        folder,
+        bundle_id=manifest["bundle"],
+        lineage=lineage,
+        params={"mode": "import", "as_of": manifest["as_of"]},
+        example=judged.example,
+    )
+    workspace.registry.finish(parent, "FINISHED")
+    record = {"origin": parcel.origin, "manifest": manifest, "environment": list(parcel.environment)}
+    workspace.store.add_to_envelope(workspace.model, version, kind=IMPORTED, name="origin", at=iso(now), record=record)
+    workspace.store.add_version(
+        {
+            "model": workspace.model,
+            "version": version,
+            "run": run,
+            "tag": f"{parcel.origin['tag']} of {parcel.origin['signer'][:12]}",
+            "as_of": manifest["as_of"],
+            "bundle": manifest["bundle"],
+            "model_sha256": manifest["model_sha256"],
+            "made": iso(now),
+            "lineage": lineage,
+            "verdict": verdict,
+        }
+    )
+    row = workspace.store.version(workspace.model, version)
+    assert row is not None
+    keep_card(workspace, version, now=now)
+    return row
+
+
+def _finish(
+    workspace: Workspace, row: Row, parcel: VersionArchive, *, who: tuple[str, str | None], now: pd.Timestamp
+) -> ImportedVersion:
+    """Acts on the verdict: the version goes live, or does not and the reason is given."""
+    if not row.verdict["promote"]:
+        return _result("refused", row.version, row.verdict["reason"], parcel)
+    if not any(each.version == row.version for each in workspace.store.releases(workspace.model)):
+        if ORIGIN not in row.lineage:
+            raise RefusedError(f"this bundle is version {row.version} here already, which was made here")
+        if workspace.params.release.approval.asks(row.lineage["champion"]) and not _approved(
+            workspace, row, *who, now=now
+        ):
+            said = f"{row.verdict['reason']}; release.approval asks a person: import it again with --reason"
+            return _result("waiting", row.version, said, parcel)
+        said = "" if who[1] is None else f"{who[1]}; "
+        reason = f"{said}imported from {parcel.origin['signer'][:12]}: {row.verdict['reason']}"
+        against = row.lineage["champion"]
+        make_live(workspace, row.version, action="import", expected=against, by=who[0], reason=reason, now=now)
+    now_live = find_live_version(workspace)
+    stays = "" if now_live is not None and now_live.version == row.version else " (something else is live since)"
+    return _result("promoted", row.version, row.verdict["reason"] + stays, parcel)
+
+
+def _approved(workspace: Workspace, row: Row, by: str, approval: str | None, *, now: pd.Timestamp) -> bool:
+    """Whether a person has approved it, now or before; their word is kept in its envelope, the first one for good."""
+    if approval is not None:
+        record = {"answer": "approved", "by": by, "reason": approval, "at": iso(now)}
+        workspace.store.add_to_envelope(
+            workspace.model, row.version, kind=APPROVAL, name=ANSWER, at=iso(now), record=record
+        )
+    answer = answer_of(workspace, row.version)
+    return answer is not None and answer.answer == "approved"
+
+
+def _result(state: str, version: int | None, reason: str, parcel: VersionArchive) -> ImportedVersion:
+    return ImportedVersion(state, version, reason, parcel.origin, parcel.environment, parcel.proof)

@@ -1,0 +1,300 @@
+"""What pruning looks at, piece by piece.
+
+Which files of the DVC cache nobody names any more.
+
+Prunes what no version needs: rooms, trial logs, environments, MLflow's leftovers and the DVC cache.
+
+What goes is found first, by what is known to be needed, and then removed piece by piece: whenever it is killed,
+nothing is gone that was needed, and the next one goes on. Landing zone, store, receipts and keys are not looked at.
+"""
+
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters import dvc, git
+from retrim.adapters.dvc import cache_folder, entries, named_in_commit, named_in_folder, run_entries, with_members
+from retrim.adapters.environment import COMPLETE
+from retrim.adapters.mlflow_gc import erase, leftovers
+from retrim.decision.history import UNFINISHED
+from retrim.errors import RefusedError, RetrimError
+from retrim.files import file_digest
+from retrim.lineage.locks import alone_with_cache, clear_lock, is_alive, left_behind
+from retrim.lineage.workspace import Workspace
+from retrim.release.versions import REPOSITORY, origin_of
+from retrim.retraining.recover import ROOM, clear_room
+
+
+@dataclass(frozen=True)
+class GarbageItem:
+    """Something that was looked at.
+
+    Args:
+        what: Room, trial log, environment, run cache, cache or MLflow run.
+        name: Which.
+        frees: Bytes that are free once it is gone.
+        why: Why it is kept, or why it goes.
+        remove: Removes it; None where it is kept.
+    """
+
+    what: str
+    name: str
+    frees: int
+    why: str
+    remove: Callable[[], None] | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {"what": self.what, "name": self.name, "bytes": self.frees, "why": self.why}
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder that no other name on the disk holds."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            state = path.lstat()
+            total += state.st_size if state.st_nlink == 1 and path.is_file() and not path.is_symlink() else 0
+    return total
+
+
+def unlink(path: Path) -> None:
+    """Removes a file that may be gone already."""
+    path.unlink(missing_ok=True)
+
+
+def needed(workspace: Workspace) -> dict[str, set[str]]:
+    """What versions and refs name: digests by what names them, versions first.
+
+    Raises:
+        RefusedError: The commit of a version is gone.
+    """
+    root, found = workspace.paths.root, dict[str, set[str]]()
+    own = git.first_commit(root)
+    for row in workspace.store.all_versions():
+        if origin_of(row) is not None:  # nothing of it but its bundle lies here
+            continue
+        commit = str(row.lineage.get("commit", row.tag))
+        theirs = row.lineage.get(REPOSITORY)
+        other = row.model != workspace.model and None not in (own, theirs) and own != theirs
+        if other and git.commit_of(root, commit) is None:
+            continue  # of another workspace, which shares the store and has a cache of its own
+        try:
+            found[f"{row.model} version {row.version}"] = named_in_commit(root, commit)
+        except RetrimError as error:
+            raise RefusedError(
+                f"what version {row.version} of {row.model} needs cannot be read, so nothing is removed: {error}; "
+                f"fetch {row.tag} from where it was made"
+            ) from error
+    refs = ["HEAD", *git.git(root, "for-each-ref", "--format=%(refname)").splitlines()]
+    seen = {str(row.lineage.get("commit")) for row in workspace.store.all_versions()}
+    for ref in refs:
+        stands = git.commit_of(root, ref)
+        if stands is not None and stands not in seen:  # a tag may stand on anything
+            seen.add(stands)
+            found[ref] = named_in_commit(root, stands)
+    here = git.git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    found["the workspace"] = named_in_folder(root, here)
+    return found
+
+
+def cache_pieces(
+    workspace: Workspace, named: Mapping[str, set[str]], *, kept_rooms: Sequence[Path], now: pd.Timestamp
+) -> Iterator[GarbageItem]:
+    """The files of the cache: those that go, and in a line each what is kept for whom.
+
+    Args:
+        workspace: The workspace.
+        named: As of `needed`.
+        kept_rooms: Rooms that stay: what lies in them is needed too.
+        now: What came within `room.gc_grace` before is kept.
+
+    Raises:
+        RefusedError: The cache has lost the listing of a folder that a version needs.
+    """
+    root = workspace.paths.root
+    folder = cache_folder(root)
+    if not folder.resolve().is_relative_to(root.resolve()):
+        why = "it lies outside of the workspace, and others may share it; `dvc gc --projects` knows how"
+        yield GarbageItem("cache", str(folder), 0, why, None)
+        return
+    keep = _kept(workspace, folder, {**named, **{f"room {room.name}": _named_in_room(room) for room in kept_rooms}})
+    since = (now - pd.Timedelta(workspace.params.room.gc_grace)).timestamp()
+    every = entries(folder)
+    unnamed = [entry for entry in every if entry.digest not in keep]
+    goes = [entry for entry in unnamed if entry.changed <= since]
+    digests = {entry.digest for entry in goes}
+    for path, outs in run_entries(folder):
+        if outs & digests:
+            why = "it would restore what goes"
+            yield GarbageItem("run cache", path.name[:12], path.stat().st_size, why, partial(unlink, path))
+    for entry in goes:
+        yield GarbageItem(
+            "cache", entry.digest, entry.frees, "no version, ref or room names it", partial(unlink, entry.path)
+        )
+    for who in dict.fromkeys(keep.values()):
+        own = [entry for entry in every if keep.get(entry.digest) == who]
+        size = sum(entry.path.stat().st_size for entry in own)
+        yield GarbageItem("cache", f"{len(own)} files", size, f"{who} needs them", None)
+    fresh = [entry for entry in unnamed if entry.changed > since]
+    if fresh:
+        why = f"they came within {workspace.params.room.gc_grace}: somebody may work with them"
+        yield GarbageItem("cache", f"{len(fresh)} files", sum(entry.frees for entry in fresh), why, None)
+
+
+def _kept(workspace: Workspace, cache: Path, named: Mapping[str, set[str]]) -> dict[str, str]:
+    """Who needs a digest, by digest; the first who does."""
+    keep: dict[str, str] = {}
+    for who, digests in named.items():
+        whole, lost = with_members(cache, digests)
+        if lost and " version " in who and not dvc.has_remote(workspace.paths.root):
+            raise RefusedError(
+                f"{who} needs {min(lost)}, which the cache has lost, so nobody knows which files belong to it; "
+                "restore .dvc/cache from a backup first"
+            )
+        for digest in sorted(whole):
+            keep.setdefault(digest, who)
+    return keep
+
+
+def _named_in_room(room: Path) -> set[str]:
+    notes = [*room.rglob("*.dvc"), *room.rglob("dvc.lock")]
+    return named_in_folder(room, [path.relative_to(room).as_posix() for path in notes if path.is_file()])
+
+
+REBUILD = "reproduce-v"
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was kept and what went, or would go.
+
+    Args:
+        dry: Whether nothing was removed.
+        pieces: All that was looked at, in the order in which it is removed.
+    """
+
+    dry: bool
+    pieces: tuple[GarbageItem, ...]
+
+    @property
+    def gone(self) -> tuple[GarbageItem, ...]:
+        return tuple(piece for piece in self.pieces if piece.remove is not None)
+
+    @property
+    def kept(self) -> tuple[GarbageItem, ...]:
+        return tuple(piece for piece in self.pieces if piece.remove is None)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "dry_run": self.dry,
+            "freed": sum(piece.frees for piece in self.gone),
+            "removed": [piece.as_record() for piece in self.gone],
+            "kept": [piece.as_record() for piece in self.kept],
+        }
+
+
+def prune(workspace: Workspace, *, dry: bool, now: pd.Timestamp) -> Pruned:
+    """Removes what no registered version, no run under way and nobody's hand needs.
+
+    Args:
+        workspace: The workspace.
+        dry: Whether to say only what would go.
+        now: What came into the cache within `room.gc_grace` before is kept: a person may work with it by hand.
+
+    Raises:
+        RefusedError: A run or a rebuild is going on, or it cannot be told what a version needs.
+    """
+    with alone_with_cache(workspace):
+        pieces = tuple(_pieces(workspace, now))
+        if not dry:
+            for piece in pieces:
+                if piece.remove is not None:
+                    piece.remove()
+    return Pruned(dry, pieces)
+
+
+def _pieces(workspace: Workspace, now: pd.Timestamp) -> Iterator[GarbageItem]:
+    named = needed(workspace)
+    rooms = list(_rooms(workspace))
+    kept = [workspace.paths.runs / room.name for room in rooms if room.remove is None]
+    yield from rooms
+    yield from _trials(workspace)
+    yield from _environments(workspace)
+    yield from _mlflow(workspace)
+    yield from cache_pieces(workspace, named, kept_rooms=kept, now=now)
+
+
+def _rooms(workspace: Workspace) -> Iterator[GarbageItem]:
+    """Rooms under `var/runs/`: those of runs that are over go, and rebuilds that a kill left; a person's stay."""
+    for folder in sorted(workspace.paths.runs.glob("*")):
+        if not folder.is_dir():
+            continue
+        named = ROOM.fullmatch(folder.name)
+        run = workspace.store.run(named[1]) if named is not None else None
+        frees = size_of(folder)
+        if run is not None and run.state in UNFINISHED:
+            yield GarbageItem("room", folder.name, frees, f"its run is {run.state}: `retrim check` finishes it", None)
+        elif run is not None and run.model == workspace.model:
+            yield GarbageItem(
+                "room", folder.name, frees, f"its run ended {run.state}", partial(clear_room, workspace, folder)
+            )
+        elif folder.name.startswith(REBUILD) and not is_alive(workspace, folder.name):
+            yield GarbageItem(
+                "room", folder.name, frees, "a rebuild that was killed", partial(clear_room, workspace, folder)
+            )
+        else:
+            cure = f"remove it with `git worktree remove --force {folder}`"
+            yield GarbageItem("room", folder.name, frees, f"a person may work in it; {cure}", None)
+    for name in left_behind(workspace, REBUILD):
+        yield GarbageItem("sign", name, 0, "its process was killed", partial(clear_lock, workspace, name))
+
+
+def _trials(workspace: Workspace) -> Iterator[GarbageItem]:
+    """Trial logs: they save time to a search that was killed, and to nothing else."""
+    waiting = [run for state in UNFINISHED for run in workspace.store.all_runs(state=state)]
+    for log in sorted(workspace.paths.trials.glob("*.jsonl")):
+        size = log.stat().st_size
+        if waiting:
+            yield GarbageItem("trial log", log.stem, size, f"{waiting[0].id} may go on from it", None)
+        else:
+            yield GarbageItem("trial log", log.stem, size, "no search goes on from it", partial(unlink, log))
+
+
+def _environments(workspace: Workspace) -> Iterator[GarbageItem]:
+    """Environments of proofs: those of a version's lock stay, as a package may be gone from its index by then."""
+    versions = workspace.store.all_versions()
+    locks = {str(row.lineage.get("requirements_lock", ""))[:16]: f"version {row.version}" for row in versions}
+    if workspace.paths.lock.exists():
+        locks.setdefault(file_digest(workspace.paths.lock)[:16], "the workspace")
+    for folder in sorted(path for path in workspace.paths.environments.glob("*") if path.is_dir()):
+        lock, _, python = folder.name.partition("-")
+        whole, frees = (folder / COMPLETE).exists(), size_of(folder)
+        if not whole:
+            why = "it was never whole"
+        elif python != platform.python_version():
+            why = f"it is of Python {python}"
+        else:
+            why = "" if lock in locks else "no version has its lock"
+        if why:
+            yield GarbageItem("environment", folder.name, frees, why, partial(_remove_environment, folder))
+        else:
+            yield GarbageItem("environment", folder.name, frees, f"{locks[lock]} is proved in it", None)
+
+
+def _remove_environment(folder: Path) -> None:
+    unlink(folder / COMPLETE)  # first: what is left by a kill is then built anew
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _mlflow(workspace: Workspace) -> Iterator[GarbageItem]:
+    """Runs of MLflow that no version came from: deleted ones, and those of runs that failed for good."""
+    failed = {run.id for run in workspace.store.runs(workspace.model, state="failed")}
+    for run in leftovers(workspace.registry, failed):
+        yield GarbageItem("mlflow run", run.id, run.bytes, run.why, partial(erase, workspace.registry, run.id))

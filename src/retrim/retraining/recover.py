@@ -1,0 +1,211 @@
+"""After a kill: ends what was left running, marks the run crashed, clears its rooms, finishes a half-made move.
+
+Runs that hang: the limits of their stages, and the end of one whose own process does not beat any more.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import reduce
+from itertools import chain
+from pathlib import Path
+
+import pandas as pd
+import psutil
+
+from retrim.adapters import dvc, git
+from retrim.adapters.database import Row, iso
+from retrim.adapters.dvc import end_survivors
+from retrim.checking.history import rolled_back
+from retrim.lineage.locks import BEAT_SECONDS, clear_lock, holder_of, is_alive, left_behind, silent_for
+from retrim.lineage.workspace import PERSON, REFIT, Workspace, record_alert
+from retrim.release.approval import end_waiting, refit_waiting
+from retrim.release.release import sync_aliases
+from retrim.release.versions import find_live_version
+from retrim.retraining.run_directory import UNPUSHED
+from retrim.training.mode import StageLimits, limits_of_stage
+
+KILLED = "its process was killed"
+ROOM = re.compile(r"(run-.+)-(\d+)")
+
+
+def recover(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
+    """Marks dead runs crashed and clears their rooms; gives the decisions that still wait for their run to be finished.
+
+    Those are the crashed ones, and the newest one if it says *retrain* and a kill came before
+    its run; likewise that to fit the live version's recipe once more. A run that was killed as
+    often as `retrain.attempts` says is not tried again: it ends *failed*, with an alert.
+    """
+    for run in workspace.store.runs(workspace.model, state="running"):
+        if not is_alive(workspace, run.id):
+            workspace.registry.end_open(run.id, "KILLED")
+            _mark_dead(workspace, run, now=now)
+    for name in left_behind(workspace, "run-"):
+        clear_lock(workspace, name)
+    if not workspace.store.runs(workspace.model, state="running"):
+        clear_rooms(workspace)
+        git.clear_tag_locks(workspace.paths.root, f"retrim/{workspace.model}")
+    if find_live_version(workspace) is not None:
+        sync_aliases(workspace)
+    end_waiting(workspace, now=now)
+    return _waiting(workspace, now=now)
+
+
+def stopped_runs(workspace: Workspace) -> list[Row]:
+    """Runs whose process is gone, marked so or not yet; the next command that runs flows resumes them."""
+    dead = [run for run in workspace.store.runs(workspace.model, state="running") if not is_alive(workspace, run.id)]
+    return [*workspace.store.runs(workspace.model, state="crashed"), *dead]
+
+
+def mark_stopped(workspace: Workspace, run: Row, *, why: str, now: pd.Timestamp) -> None:
+    """Marks a run crashed, which is the state in which it is taken up again."""
+    workspace.store.end_run(
+        run.id, state="crashed", ended=iso(now), version=None, detail={**_detail(workspace, run), "why": why}
+    )
+
+
+def give_up(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> None:
+    """Ends the crashed run of a decision for good: a person cancelled it."""
+    run = workspace.store.run(f"run-{decision}")
+    if run is not None and run.state == "crashed":
+        detail = {**_detail(workspace, run), "reason": "a person cancelled it in Prefect"}
+        workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)
+
+
+def clear_rooms(workspace: Workspace) -> None:
+    """Removes the rooms of runs that are over, after ending what still works in them.
+
+    The last room of a failed run stays, to look at, until the model's next run has ended.
+    """
+    newest = max(workspace.store.runs(workspace.model), key=lambda run: (run.started, run.as_of), default=None)
+    for folder in sorted(workspace.paths.runs.glob("run-*")):
+        named = ROOM.fullmatch(folder.name)
+        if named is None or not folder.is_dir():
+            continue
+        run = workspace.store.run(named[1])
+        if run is None or run.model != workspace.model or run.state in ("running", UNPUSHED):
+            continue
+        if run.state == "failed" and newest is not None and run.id == newest.id and named[2] == str(run.attempt):
+            end_survivors(folder)
+        else:
+            clear_room(workspace, folder)
+
+
+def clear_room(workspace: Workspace, folder: Path) -> None:
+    """Removes one room, after ending what still works in it."""
+    end_survivors(folder)
+    dvc.close_room(workspace.paths, folder)
+
+
+def rooms_of(workspace: Workspace, run: str) -> list[Path]:
+    """The rooms of a run's attempts."""
+    found = [(ROOM.fullmatch(folder.name), folder) for folder in sorted(workspace.paths.runs.glob(f"{run}-*"))]
+    return [folder for named, folder in found if named and named[1] == run and folder.is_dir()]
+
+
+def _mark_dead(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> None:
+    most = workspace.params.retrain.attempts
+    if run.attempt < most:
+        mark_stopped(workspace, run, why=KILLED, now=now)
+        return
+    reason = f"{KILLED} {run.attempt} times, retrain.attempts allows {most}: look for what kills it"
+    record_alert(
+        workspace, "run failed", f"{run.id}: {reason}", now=now
+    )  # first: a run that has ended is not looked at again
+    workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
+
+
+def _detail(workspace: Workspace, run: Row) -> dict[str, object]:
+    found = workspace.store.run(run.id)
+    return dict(found.detail) if found is not None else {}
+
+
+def _waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
+    every = workspace.store.decisions(workspace.model)
+    by_id, decisions = {row.id: row for row in every}, [row for row in every if row.source != REFIT]
+    waiting = []
+    stopped = (workspace.store.runs(workspace.model, state=state) for state in ("crashed", UNPUSHED))
+    for run in chain.from_iterable(stopped):
+        if _overtaken(workspace, by_id[run.decision], decisions):
+            reason = "what is live was rolled back to since this was decided, and nothing starts by itself after that"
+            record_alert(workspace, "run failed", f"{run.id}: {reason}", now=now)
+            workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
+        else:
+            waiting.append(str(run.decision))
+    if decisions and decisions[-1].outcome == "retrain" and workspace.store.run(f"run-{decisions[-1].id}") is None:
+        waiting += [] if _overtaken(workspace, decisions[-1], decisions) else [str(decisions[-1].id)]
+    sequel = refit_waiting(workspace)
+    if sequel is not None and sequel not in waiting:
+        waiting.append(sequel)
+    return waiting
+
+
+def _overtaken(workspace: Workspace, decision: Row, decisions: list[Row]) -> bool:
+    """Whether a check decided it before a rollback that nobody has answered since."""
+    back = rolled_back(workspace, decisions, None)
+    return back is not None and decision.source != PERSON and pd.Timestamp(decision.as_of) <= back.at
+
+
+ENDS_WITHIN_SECONDS = 10.0
+
+
+def limits_of(workspace: Workspace, stage: str, *, mode: str) -> StageLimits:
+    """The limits of a stage in a run of that mode, by the settings and by what it took before."""
+    params = workspace.params.retrain
+    earlier = workspace.store.stage_times(workspace.model, mode=mode, stage=stage)
+    return limits_of_stage(params.stage_limit, params.stage_heartbeat, earlier=earlier)
+
+
+def limits_of_rebuild(workspace: Workspace, stages: Sequence[str], *, mode: str) -> StageLimits:
+    """The limits of all stages of a version together."""
+    return reduce(StageLimits.together, [limits_of(workspace, stage, mode=mode) for stage in stages])
+
+
+def end_hung_runs(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
+    """Ends runs whose process lives and yet does nothing, as one that was stopped; gives their names.
+
+    The process that drives a run touches its sign every few seconds. Where it has not for `retrain.stage_heartbeat`
+    it is killed with all that works for it, and the run ends *failed*, with an alert: it is not tried again.
+    """
+    allowed = pd.Timedelta(workspace.params.retrain.stage_heartbeat).total_seconds()
+    return [
+        str(run.id)
+        for run in workspace.store.runs(workspace.model, state="running")
+        if is_alive(workspace, run.id)
+        and silent_for(workspace, run.id) > allowed
+        and _is_still_silent(workspace, run.id)
+        and _end(workspace, run, now=now)
+    ]
+
+
+def _is_still_silent(workspace: Workspace, name: str) -> bool:
+    """Whether a sign is not touched now either: after a machine has slept, all signs are old for a moment."""
+    before = silent_for(workspace, name)
+    time.sleep(3 * BEAT_SECONDS)
+    return is_alive(workspace, name) and silent_for(workspace, name) > before
+
+
+def _end(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> bool:
+    silent = pd.Timedelta(round(silent_for(workspace, run.id)), "s")
+    process = holder_of(workspace, run.id)
+    if process is None:
+        where = "its process shows no sign of life; end it on the machine where it runs"
+        record_alert(workspace, "run hangs", f"{run.id}: {where}", now=now)
+        return False
+    reason = (
+        f"its process {process.pid} ({process.status()}) showed no sign of life for {silent}, retrain.stage_heartbeat "
+        f"allows {workspace.params.retrain.stage_heartbeat}; it was ended and the run is not tried again; find out "
+        "what stopped it, then ask for the run again with `retrim retrain`"
+    )
+    with suppress(psutil.Error):
+        process.kill()
+        process.wait(ENDS_WITHIN_SECONDS)
+    for room in rooms_of(workspace, run.id):
+        end_survivors(room)
+    record_alert(
+        workspace, "run failed", f"{run.id}: {reason}", now=now
+    )  # first: a run that has ended is not looked at again
+    workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
+    workspace.registry.end_open(run.id, "FAILED")
+    return True

@@ -1,0 +1,441 @@
+"""Rebuilds a released version in a fresh room and says whether it is the same, byte for byte.
+
+Proofs of versions: rebuilt from nothing but their commit, raw data and champion, with a signed receipt each.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import retrim
+from retrim.adapters import dvc, environment, git
+from retrim.adapters.database import Row, iso
+from retrim.adapters.dvc import StageFailedError, end_survivors
+from retrim.adapters.processes import StageHungError
+from retrim.adapters.signing import signer_of
+from retrim.decision.probation import Agreement, agreement, from_top, pick, receipt_fields
+from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
+from retrim.files import file_digest, folder_digest, read_folder, write_file
+from retrim.lineage.locks import held_locks, using_cache
+from retrim.lineage.workspace import Workspace, record_alert
+from retrim.machine import platform_tag
+from retrim.paths import Paths
+from retrim.release.versions import PROOF, load_stored_version, origin_of, refuse_rebuild, whose_key
+from retrim.retraining.recover import limits_of_rebuild
+from retrim.stats.canonical import to_json
+from retrim.training.bundle import load_predictor
+from retrim.training.custom_code import trust_all
+
+Say = Callable[[str], None]
+INPUTS = ("dvc.yaml", "params.yaml", "requirements.lock", "expectations", "src")
+
+
+@dataclass(frozen=True)
+class RebuildResult:
+    """What a rebuild gave.
+
+    Args:
+        version: The version.
+        identical: Every output has the recorded hash.
+        differences: What differs, a line each; empty when identical.
+        executed: Stages that were seen to run.
+        proved: It is identical, and was made in an environment built from the recorded lock, with no cached output.
+    """
+
+    version: int
+    identical: bool
+    differences: tuple[str, ...]
+    executed: tuple[str, ...]
+    proved: bool
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "identical": self.identical,
+            "differences": list(self.differences),
+            "executed": list(self.executed),
+            "proved": self.proved,
+        }
+
+
+@dataclass(frozen=True)
+class OpenRebuild:
+    """A rebuild whose room is still there.
+
+    Args:
+        row: The version.
+        room: The room, with what was rebuilt.
+        python: The interpreter its stages ran with; None for this one.
+        packages: That are installed in a proof's environment, as `name==version`.
+        rebuilt: What it gave.
+    """
+
+    row: Row
+    room: Path
+    python: Path | None
+    packages: tuple[str, ...]
+    rebuilt: RebuildResult
+
+
+def reproduce(workspace: Workspace, version: int, *, say: Say) -> RebuildResult:
+    """Rebuilds a version from its recorded commit, its raw data and its champion; all stages run.
+
+    Args:
+        workspace: The workspace.
+        version: Number of the version.
+        say: Called with each line that DVC prints.
+
+    Raises:
+        As `rebuilding`.
+    """
+    with rebuilding(workspace, version, prove=False, gently=False, say=say) as done:
+        return done.rebuilt
+
+
+@contextmanager
+def rebuilding(workspace: Workspace, version: int, *, prove: bool, gently: bool, say: Say) -> Iterator[OpenRebuild]:
+    """The same, with its room until the context ends.
+
+    Args:
+        workspace: The workspace.
+        version: Number of the version.
+        prove: Also from a fresh clone, with no cached output and in an environment made from the recorded lock.
+        gently: Whether everything else on this machine goes first.
+        say: Called with each line that DVC prints.
+
+    Raises:
+        BadInputError: There is no such version, or this is another Python.
+        RefusedError: The recorded commit is gone, another process rebuilds this version just now, or the packages of a
+            proof's environment are not those of the lock.
+    """
+    row = version_row(workspace, version)
+    refuse_rebuild(row)
+    if not of_this_python(row):
+        raise BadInputError(
+            f"version {version} was made with Python {_python(row.lineage['platform'])}; run retrim with that one to "
+            "rebuild it"
+        )
+    folder = workspace.paths.runs / f"reproduce-v{version}"
+    with held_locks(workspace, folder.name), using_cache(workspace):
+        end_survivors(folder)
+        dvc.close_room(workspace.paths, folder)
+        make = git.clone_commit if prove else git.add_worktree
+        make(workspace.paths.root, folder, _recorded_commit(workspace, row))
+        try:
+            yield _rebuild(workspace, row, folder, prove=prove, gently=gently, say=say)
+        finally:
+            dvc.close_room(workspace.paths, folder)
+
+
+def of_this_python(row: Row) -> bool:
+    """Whether a version was made with the Python that runs now: only then can it be rebuilt here."""
+    return _python(row.lineage["platform"]) == _python(platform_tag())
+
+
+def _python(tag: str) -> str:
+    return tag.rpartition("-python")[2]
+
+
+def version_row(workspace: Workspace, version: int) -> Row:
+    """What is recorded of a version.
+
+    Raises:
+        BadInputError: There is no such version.
+    """
+    row = workspace.store.version(workspace.model, version)
+    if row is None:
+        raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
+    return row
+
+
+def _recorded_commit(workspace: Workspace, row: Row) -> str:
+    """The commit the version was released from: not its tag, which can be moved."""
+    commit = str(row.lineage["commit"])
+    if not git.has_commit(workspace.paths.root, commit):
+        raise RefusedError(
+            f"commit {commit[:12]} of version {row.version} is not in this repository; "
+            f"fetch {row.tag} from where it was made"
+        )
+    return commit
+
+
+def _moved_tag(workspace: Workspace, row: Row) -> list[str]:
+    """A line if the tag holds another lock or other inputs than those recorded: plain tools would rebuild that."""
+    commit, found = row.lineage["commit"], git.find_tag(workspace.paths.root, row.tag)
+    back = f"set it back with `git tag -f {row.tag} {commit[:12]}`"
+    if found is None:
+        return [f"tag {row.tag} is gone; {back}"]
+    names = git.git(workspace.paths.root, "diff", "--name-only", commit, found, "--", *dvc.COMMITTED, *INPUTS)
+    return [f"tag {row.tag} was moved, and differs in {', '.join(names.split())}; {back}"] if names else []
+
+
+def _other_champion(workspace: Workspace, row: Row) -> list[str]:
+    """A line if the champion that was laid into the run's room is not the recorded bundle of that version."""
+    number = row.lineage["champion"]
+    known = None if number is None else workspace.store.version(workspace.model, number)
+    if known is None or known.bundle == row.lineage["champion_digest"]:
+        return []
+    return [f"its champion is not version {number} as recorded, but {row.lineage['champion_digest'][:12]}"]
+
+
+def _rebuild(workspace: Workspace, row: Row, folder: Path, *, prove: bool, gently: bool, say: Say) -> OpenRebuild:
+    python, packages = None, tuple[str, ...]()
+    if prove:
+        lock, home = folder / environment.LOCK, workspace.paths.environments
+        python = environment.built_from(lock, home, gently=gently, say=say)
+        packages = environment.require_packages(python, lock)
+
+    def gave(identical: bool, differences: Sequence[str], executed: tuple[str, ...]) -> OpenRebuild:  # noqa: FBT001
+        proved = prove and identical
+        return OpenRebuild(
+            row,
+            folder,
+            python,
+            packages,
+            RebuildResult(row.version, identical, tuple(differences), executed, proved=proved),
+        )
+
+    limits = limits_of_rebuild(workspace, dvc.stages(folder), mode=row.lineage["mode"])
+    try:
+        (dvc.fetch_inputs if prove else dvc.lay_inputs)(workspace.paths, folder)
+        shutil.rmtree(Paths(folder).candidate, ignore_errors=True)
+        printed = dvc.reproduce_all(folder, python=python, limits=limits, gently=gently, say=say)
+    except StageHungError:
+        raise
+    except StageFailedError as error:
+        return gave(False, [f"it cannot be rebuilt: {error}"], dvc.executed(str(error)))
+    except RetrimError as error:
+        return gave(False, [f"its raw data or champion is not there as recorded: {error}"], ())
+    executed = dvc.executed(printed)
+    differences = [
+        *_moved_tag(workspace, row),
+        *_other_champion(workspace, row),
+        *dvc.lock_differences(folder),
+    ]
+    missing = [stage for stage in dvc.stages(folder) if stage not in executed]
+    differences += [f"stage {stage} did not run" for stage in missing]
+    if not differences and folder_digest(Paths(folder).candidate) != row.bundle:
+        differences.append("the bundle has another hash than the recorded one")
+    return gave(not differences, differences, executed)
+
+
+LOGGER = logging.getLogger("retrim.proof")
+PERSON = "asked for by a person"
+
+
+@dataclass(frozen=True)
+class RebuildProof:
+    """A version that was proved, or not, and the receipt that says so.
+
+    Args:
+        rebuilt: What the rebuild gave.
+        receipt: The receipt, sealed and signed.
+        file: Where it lies.
+    """
+
+    rebuilt: RebuildResult
+    receipt: dict[str, Any]
+    file: Path
+
+    def as_record(self) -> dict[str, Any]:
+        predictions = self.receipt["predictions"]
+        return {
+            **self.rebuilt.as_record(),
+            "receipt": str(self.file),
+            "largest_difference": predictions["largest_difference"],
+        }
+
+
+def prove_rebuild(
+    workspace: Workspace, version: int, *, reason: str, now: pd.Timestamp, gently: bool, say: Say
+) -> RebuildProof:
+    """Rebuilds a version with nothing taken on trust and keeps a signed receipt of what came out.
+
+    The receipt goes to `var/receipts/`, then into the version's envelope, then MLflow is told.
+
+    Args:
+        workspace: The workspace.
+        version: Number of the version.
+        reason: Who or what asked for it; a scheduled proof names its moment.
+        now: Noted in the receipt.
+        gently: Whether everything else on this machine goes first.
+        say: Called with each line that DVC prints.
+
+    Raises:
+        BadInputError: There is no such version, or this is another Python.
+        RefusedError: The recorded commit is gone, or another process rebuilds this version just now.
+    """
+    with rebuilding(workspace, version, prove=True, gently=gently, say=say) as done:
+        fields = _fields(workspace, done, reason=reason, now=now)
+        rebuilt = done.rebuilt
+    receipt = workspace.keys.seal(fields)
+    content = to_json(receipt)
+    name = sha256(f"{version}\0{reason}\0{iso(now)}".encode()).hexdigest()[:12]
+    file = workspace.paths.receipts / f"{workspace.model}-v{version}-{name}.json"
+    write_file(file, content)
+    workspace.store.add_to_envelope(workspace.model, version, kind=PROOF, name=name, at=iso(now), record=receipt)
+    _tell_mlflow(workspace, version, receipt)
+    return RebuildProof(rebuilt, receipt, file)
+
+
+def prove_chain(
+    workspace: Workspace, version: int, *, skip_proved: bool, now: pd.Timestamp, say: Say
+) -> tuple[RebuildProof, tuple[RebuildProof, ...]]:
+    """Proves a version and before it every champion that it and they were judged against, version 1 first.
+
+    Args:
+        workspace: The workspace.
+        version: The last one.
+        skip_proved: Whether ancestors that have a receipt of ours that says *identical* are left out.
+        now: Noted in the receipts.
+        say: Called with each line that DVC prints.
+
+    Returns:
+        The version's own proof, and those of its ancestors, oldest first.
+
+    Raises:
+        As `prove`.
+    """
+    proved = {row.version for row in workspace.store.envelopes(workspace.model, kind=PROOF) if _holds(workspace, row)}
+    todo = [number for number in ancestors(workspace, version) if not (skip_proved and number in proved)]
+    before = []
+    for number in [each for each in todo if origin_of(version_row(workspace, each))]:
+        say(f"version {number} was imported: its bundle is held to the signed hash, and it is proved where it was made")
+        todo.remove(number)
+    for number in todo:
+        say(f"proving version {number}, an ancestor of version {version}")
+        before.append(
+            prove_rebuild(workspace, number, reason=f"ancestor of version {version}", now=now, gently=False, say=say)
+        )
+    return prove_rebuild(workspace, version, reason=PERSON, now=now, gently=False, say=say), tuple(before)
+
+
+def ancestors(workspace: Workspace, version: int) -> list[int]:
+    """The champions behind a version: the one it was judged against, that one's, and so on; oldest first."""
+    found: set[int] = set()
+    ahead = _parents(version_row(workspace, version))
+    while ahead:
+        number = ahead.pop()
+        if number not in found:
+            found.add(number)
+            ahead += _parents(version_row(workspace, number))
+    return sorted(found)
+
+
+def _parents(row: Row) -> list[int]:
+    champion = None if origin_of(row) else row.lineage["champion"]  # an imported one has its ancestors elsewhere
+    return [] if champion is None else [int(champion)]
+
+
+def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> RebuildProof | None:
+    """Proves the version that chance picks for a scheduled moment, once a moment; tells when it differs.
+
+    Args:
+        workspace: The workspace.
+        now: The scheduled moment, which is also the seed.
+        say: Called with each line that DVC prints.
+
+    Returns:
+        None where that is switched off, there is no version of this Python yet, or the moment has had its proof.
+
+    Raises:
+        BusyError: A retraining is going on; ask again later.
+    """
+    made = [row for row in workspace.store.versions(workspace.model) if origin_of(row) is None]
+    versions = [row.version for row in made if of_this_python(row)]
+    reason = f"scheduled for {iso(now)}"
+    done = any(row.record["reason"] == reason for row in workspace.store.envelopes(workspace.model, kind=PROOF))
+    if not workspace.params.proof.scheduled or not versions or done:
+        return None
+    going = workspace.store.runs(workspace.model, state="running")
+    if going:
+        raise BusyError(f"run {going[0].id} is going on (process {going[0].pid}); a proof waits for it")
+    version = pick(versions, model=workspace.model, moment=iso(now))
+    proof = prove_rebuild(workspace, version, reason=reason, now=now, gently=True, say=say)
+    if not proof.rebuilt.identical:
+        first = proof.rebuilt.differences[0].splitlines()[0]
+        record_alert(
+            workspace, "rebuild differs", f"version {version} cannot be made again as it was: {first}", now=now
+        )
+    return proof
+
+
+def _holds(workspace: Workspace, row: Row) -> bool:
+    """Whether a kept receipt is what was signed here, and says *identical* of this platform and this bundle."""
+    known = workspace.store.version(workspace.model, row.version)
+    try:
+        whose_key(workspace, signer_of(row.record), key=None)
+    except (BadInputError, RefusedError):
+        return False
+    record = row.record
+    same = known is not None and record["bundle"]["recorded"] == known.bundle
+    return same and bool(record["identical"]) and record["platform"]["here"] == platform_tag()
+
+
+def _fields(workspace: Workspace, done: OpenRebuild, *, reason: str, now: pd.Timestamp) -> dict[str, Any]:
+    row, room, lineage = done.row, Paths(done.room), done.row.lineage
+    assert done.python is not None
+    whole = bool(done.rebuilt.executed) and room.candidate.is_dir()
+    return receipt_fields(
+        what={
+            "model": workspace.model,
+            "version": row.version,
+            "run": row.run,
+            "commit": lineage["commit"],
+            "tag": row.tag,
+            "retrim": retrim.__version__,
+        },
+        platform={"recorded": lineage["platform"], "here": platform_tag()},
+        environment={
+            "lock_recorded": lineage["requirements_lock"],
+            "lock_built": file_digest(done.room / "requirements.lock"),
+            "packages": len(done.packages),
+            "packages_sha256": sha256("\n".join(done.packages).encode()).hexdigest(),
+        },
+        inputs={
+            "raw": lineage["raw_digest"],
+            "champion": lineage["champion_digest"],
+            "champion_version": lineage["champion"],
+        },
+        outputs=dvc.outputs(done.room),
+        bundle={"recorded": row.bundle, "rebuilt": folder_digest(room.candidate) if whole else None},
+        executed=done.rebuilt.executed,
+        differences=from_top(done.rebuilt.differences, root=str(workspace.paths.root)),
+        predictions=_compare(workspace, row, room),
+        reason=reason,
+        proved_at=iso(now),
+    )
+
+
+def _compare(workspace: Workspace, row: Row, room: Paths) -> Agreement:
+    """Rebuilt and recorded model on the judged rows of the rebuild."""
+    try:
+        view = pd.read_parquet(room.view, columns=["_key", "_part"])
+        keys = view.loc[view["_part"] == "judge", "_key"]
+        judged = pd.read_parquet(room.table).set_index("_key").loc[keys].reset_index()
+        files = read_folder(room.candidate)
+        trust_all(files)  # the room's own code has run already, in its stages
+        rebuilt = load_predictor(files).predict(judged)
+    except (OSError, KeyError, ValueError) as error:
+        return Agreement(0, None, f"nothing was rebuilt that predicts ({type(error).__name__})")
+    try:
+        recorded = load_stored_version(workspace, row.version).predictor.predict(judged)
+    except RetrimError as error:
+        return Agreement(len(judged), None, f"the recorded model cannot be loaded: {error}")
+    return agreement(rebuilt, recorded)
+
+
+def _tell_mlflow(workspace: Workspace, version: int, receipt: dict[str, Any]) -> None:
+    """Tags the version in MLflow; the receipt holds all the same if MLflow cannot be reached."""
+    name = "last_proved" if receipt["identical"] else "last_differed"
+    try:
+        workspace.registry.tag_version(version, name, receipt["proved_at"])
+    except RetrimError as error:
+        LOGGER.warning("version %s is not tagged %s: %s", version, name, error)

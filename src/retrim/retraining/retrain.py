@@ -1,0 +1,363 @@
+"""One retraining, from a decision to a verdict: claim, room, stages, publish, conclude.
+
+What a run has made becomes a version: committed, registered, tagged, recorded.
+
+What goes on around a run: its trials shown in MLflow while the search runs, its failure recorded.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from retrim.adapters import dvc, git
+from retrim.adapters.database import Row, iso
+from retrim.checking.history import rows_to_wait_for, used_rows
+from retrim.checking.mode import mode_now
+from retrim.checking.previous_champions import restore_after_run
+from retrim.errors import RefusedError, RetrimError
+from retrim.features.view import FeatureView
+from retrim.files import file_digest, folder_digest, read_folder
+from retrim.landing.as_of_view import HISTORY, NEEDS
+from retrim.lineage.workspace import PERSON, TRIAL_LOG, Workspace, record_alert
+from retrim.paths import Paths
+from retrim.release.approval import ask_for_refit, let_wait
+from retrim.release.release import promote_version, release_checks, show_challenger
+from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of
+from retrim.retraining.card import keep_card
+from retrim.retraining.recover import clear_room, clear_rooms, mark_stopped, rooms_of
+from retrim.retraining.run_directory import UNPUSHED, RunDirectory, open_run_directory, wait_for_remote
+from retrim.training.bundle import model_digest, needs_of
+from retrim.training.estimators import MODELS
+from retrim.training.mode import FINAL, Mode
+from retrim.training.tuning import Trial
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended: promoted, refused, deferred or waiting for a person, with the reason in a sentence."""
+
+    run: str
+    state: str
+    reason: str
+    version: int | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {"run": self.run, "state": self.state, "reason": self.reason, "version": self.version}
+
+
+def outcome_of(workspace: Workspace, decision: str) -> RunOutcome | None:
+    """How the run of a decision ended; None if it has not, or did not end well."""
+    run = workspace.store.run(f"run-{decision}")
+    if run is None or run.state not in ("promoted", "refused", "deferred", "waiting", UNPUSHED):
+        return None
+    return RunOutcome(run.id, run.state, run.detail["reason"], run.version)
+
+
+def claim_run(workspace: Workspace, decision: str, *, now: pd.Timestamp, mode: Mode | None = None) -> Row:
+    """Starts the run of a decision; one decision has one run, and one model one run at a time.
+
+    Raises:
+        RefusedError: The decision has had its run, or another run is going on.
+    """
+    row = workspace.store.decision(decision)
+    assert row is not None, decision
+    decided = (row.record.get("mode") or {}).get("mode")
+    return workspace.store.claim_run(
+        {
+            "id": f"run-{decision}",
+            "model": workspace.model,
+            "decision": decision,
+            "as_of": row.as_of,
+            "mode": mode or decided or mode_now(workspace).mode,
+            "started": iso(now),
+        },
+        mode=mode,
+    )
+
+
+def defer_run(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> RunOutcome | None:
+    """Ends the run *deferred*, naming a date, if too few rows are mature to judge; else None.
+
+    A run that a check decided on needs rows that matured since the champion was judged, or
+    it would make the same model again; one that a person asked for may be judged on the
+    same rows, as long as the champion has not used them: the settings may be new.
+
+    Raises:
+        BadInputError: No rows had landed by the run's date.
+    """
+    if run.mode == FINAL:
+        return _over(workspace, run, now=now)
+    asked = workspace.store.decision(run.decision)
+    by_person = asked is not None and asked.source == PERSON
+    wait = rows_to_wait_for(workspace, as_of=pd.Timestamp(run.as_of), by_person=by_person)
+    if wait is None:
+        return None
+    workspace.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=wait.as_record())
+    return RunOutcome(run.id, "deferred", wait.reason, None)
+
+
+def _over(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> RunOutcome | None:
+    """Ends a run that was to fit a recipe once more, if its version is no longer live; it needs no new rows."""
+    asked, now_live = workspace.store.decision(run.decision), find_live_version(workspace)
+    assert asked is not None
+    if now_live is not None and now_live.version == asked.record["of"]:
+        return None
+    reason = f"version {asked.record['of']} is no longer live: its recipe is not fitted once more"
+    workspace.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail={"reason": reason})
+    return RunOutcome(run.id, "deferred", reason, None)
+
+
+def make_room(workspace: Workspace, run: Row) -> RunDirectory:
+    """The room of this attempt, from the snapshot of a killed one; a crashed room itself is never used again.
+
+    One that fits a recipe once more is made from the snapshot of the version that was judged: with settings or
+    code that were edited since it would be another recipe, which nobody has judged.
+    """
+    for left in rooms_of(workspace, run.id):
+        clear_room(workspace, left)
+    if run.mode in ("warm", "search"):  # said at once, not after the stages before the search
+        kind = MODELS[workspace.params.train.model]
+        kind.check_aim(workspace.params.data.task, workspace.params.judge.loss)
+        kind.check_space(workspace.params.tune.space)
+    kept = run.detail.get("snapshot") or _snapshot_of_judged(workspace, run)
+    taken = None
+    if kept is not None and git.has_commit(workspace.paths.root, kept["commit"]):
+        taken = git.Snapshot(kept["commit"], tuple(kept["untracked"]))
+    name = f"{run.id}-{run.attempt}"
+    asked = workspace.store.decision(run.decision)
+    by_account = asked is not None and "account" in asked.record.get("fired", [])
+    room = open_run_directory(
+        workspace, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken, by_account=by_account
+    )
+    workspace.store.note_run(run.id, {"snapshot": {"commit": room.snapshot, "untracked": list(room.untracked)}})
+    return room
+
+
+def _snapshot_of_judged(workspace: Workspace, run: Row) -> dict[str, Any] | None:
+    """The snapshot of the version whose recipe a run fits once more; None for any other run."""
+    asked = workspace.store.decision(run.decision) if run.mode == FINAL else None
+    judged = None if asked is None else workspace.store.version(workspace.model, asked.record["of"])
+    if judged is None:
+        return None
+    return {"commit": judged.lineage["snapshot"], "untracked": judged.lineage["untracked"]}
+
+
+def made_before(workspace: Workspace, run: Row) -> int | None:
+    """The version that a killed attempt of this run has published already; only its conclusion is missing."""
+    found = workspace.store.version_of_run(run.id)
+    return None if found is None else int(found.version)
+
+
+def conclude_run(workspace: Workspace, run: Row, version: int, parent: str, *, now: pd.Timestamp) -> RunOutcome:
+    """Acts on the verdict and the release checks: the alias moves, or it does not and the reason is kept.
+
+    Where a former champion won, that one goes live again and the new version is refused: nothing is registered twice.
+    """
+    row = workspace.store.version(workspace.model, version)
+    assert row is not None
+    keep_card(workspace, version, now=now)
+    asked = workspace.store.decision(run.decision)
+    assert asked is not None, run.decision
+    promotes, reason = bool(row.verdict["promote"]), str(row.verdict["reason"])
+    if promotes:
+        checks = release_checks(workspace, version, now=now).record
+        workspace.registry.add_to_note(parent, version, row.verdict, checks)
+        promotes, reason = checks["passed"], reason if checks["passed"] else str(checks["reason"])
+    against = row.lineage["champion"]
+    if promotes and run.mode != FINAL and workspace.params.release.approval.asks(against):  # a word holds for both fits
+        workspace.registry.finish(parent, "FINISHED")
+        said = let_wait(workspace, run, version, reason=reason, now=now)
+        clear_rooms(workspace)
+        return RunOutcome(run.id, "waiting", said, version)
+    if promotes:
+        promote_version(workspace, version, judged_against=against, by=asked.actor, reason=reason, now=now)
+        ask_for_refit(workspace, run, version, now=now)
+    back, reason = _brought_back(workspace, row, reason, by=asked.actor, now=now)
+    show_challenger(workspace, None)
+    workspace.registry.finish(parent, "FINISHED")
+    state = "promoted" if promotes else "refused"
+    detail = {"reason": reason} | ({} if back is None else {"restored": back})
+    workspace.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
+    clear_rooms(workspace)
+    return RunOutcome(run.id, state, reason, version)
+
+
+def _brought_back(workspace: Workspace, row: Row, reason: str, *, by: str, now: pd.Timestamp) -> tuple[int | None, str]:
+    """The former champion that won a run and is live again, and the reason: why not too, where it cannot or may not."""
+    restored = (row.verdict.get("formers") or {}).get("restore")
+    asked = None if restored is None else workspace.params.release.approval.asked_to_restore(reason, int(restored))
+    if asked is not None:
+        record_alert(workspace, "approval needed", f"version {restored}: {asked}", now=now)
+        return None, asked
+    try:
+        return restore_after_run(workspace, row, by=by, now=now), reason
+    except RefusedError as error:  # the new version is refused all the same
+        return None, f"{reason}; but {error}"
+
+
+def publish(workspace: Workspace, run: Row, room: RunDirectory, parent: str, *, now: pd.Timestamp) -> int | None:
+    """Commits the room, pushes it, publishes its bundle, tags it, records the version. Run twice, it adds nothing.
+
+    The DVC remote comes first: nothing has a number before its files are stored. Where the remote is away, the run ends
+    *unpushed*, to be finished later, and there is no version yet: None. All files are flushed to the disk before the
+    store has a row of them, so that a power cut cannot keep the row and lose what it stands for.
+    """
+    paths = Paths(room.folder)
+    commit = git.commit_files(room.folder, dvc.COMMITTED, f"retrim: {run.id}", date=run.as_of)
+    if dvc.has_remote(workspace.paths.root):
+        try:
+            dvc.run_dvc(room.folder, "push")
+        except RetrimError as error:
+            wait_for_remote(workspace, run, room, why=str(error), now=now)
+            return None
+    bundle = folder_digest(paths.candidate)
+    verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
+    lineage = {
+        "run": run.id,
+        "decision": run.decision,
+        "snapshot": room.snapshot,
+        "untracked": list(room.untracked),
+        "commit": commit,
+        "dvc_lock": file_digest(room.folder / "dvc.lock"),
+        "requirements_lock": file_digest(room.folder / "requirements.lock"),
+        "row_order": json.loads((paths.features / "split.json").read_bytes())["row_order"],
+        "seed": workspace.params.train.seed,
+        GRAIN: grain_of(workspace),
+        REPOSITORY: git.first_commit(workspace.paths.root),
+        MLFLOW_RUN: parent,
+        **({"allowed_leaks": dict(workspace.params.leaks.allowed)} if workspace.params.leaks.allowed else {}),
+        NEEDS: needs_of(read_folder(paths.candidate)),
+        "model_sha256": model_digest(read_folder(paths.models / verdict["winner"])),
+        **json.loads(paths.pins.read_bytes()),
+    }
+    if (paths.features / "history.json").is_file():
+        lineage[HISTORY] = json.loads((paths.features / "history.json").read_bytes())
+    version = workspace.registry.publish(
+        parent,
+        paths.candidate,
+        bundle_id=bundle,
+        lineage=lineage,
+        params={"mode": run.mode, "as_of": run.as_of},
+        example=_example(paths),
+    )
+    show_challenger(workspace, version)
+    tag = f"retrim/{workspace.model}/v{version}"
+    git.tag(workspace.paths.root, tag, commit, same=dvc.COMMITTED)
+    git.flush(workspace.paths.root, tag)
+    dvc.flush(workspace.paths.root, commit)
+    workspace.store.add_version(
+        {
+            "model": workspace.model,
+            "version": version,
+            "run": run.id,
+            "tag": tag,
+            "as_of": run.as_of,
+            "bundle": bundle,
+            "model_sha256": lineage["model_sha256"],
+            "made": iso(now),
+            "lineage": lineage,
+            "verdict": verdict,
+        },
+        used=used_rows(paths, workspace.params.data),
+    )
+    return version
+
+
+def _example(paths: Paths) -> pd.DataFrame:
+    view = FeatureView.from_record(json.loads((paths.features / "view.json").read_bytes()))
+    return pd.read_parquet(paths.view)[list(view.needs)].tail(5)
+
+
+Say = Callable[[str], None]
+POLL_SECONDS = 0.5
+
+
+@contextmanager
+def marked(
+    workspace: Workspace, run: Row, *, now: pd.Timestamp, from_outside: Callable[[Exception], bool]
+) -> Iterator[None]:
+    """Marks the run when what it wraps does not end: failed after an error, crashed when it was stopped from outside.
+
+    A failed run is not tried again by itself, a crashed one is. The error goes on.
+
+    Args:
+        workspace: The workspace.
+        run: The run.
+        now: The moment.
+        from_outside: Whether an error is none of the run's own: what the flow stands on went away.
+    """
+    try:
+        yield
+    except Exception as error:
+        if from_outside(error):
+            mark_stopped(workspace, run, why=f"{type(error).__name__}: {error}", now=now)
+            _mirror(workspace, run, "KILLED")
+            raise
+        detail = {"reason": str(error)}
+        workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)
+        record_alert(workspace, "run failed", f"{run.id}: {error}", now=now)
+        _mirror(workspace, run, "FAILED")
+        raise
+    except BaseException:  # Ctrl-C, a signal to end, a cancelled flow run
+        mark_stopped(workspace, run, why="it was stopped", now=now)
+        _mirror(workspace, run, "KILLED")
+        raise
+
+
+def _mirror(workspace: Workspace, run: Row, status: Literal["FAILED", "KILLED"]) -> None:
+    """Ends the run in MLflow too; that MLflow is not there must not hide the error."""
+    with suppress(RetrimError):
+        workspace.registry.end_open(run.id, status)
+
+
+@contextmanager
+def watching_trials(workspace: Workspace, parent: str, stage: str) -> Iterator[Callable[[Say], Say]]:
+    """Logs trials to MLflow as a search tells them. Gives a wrapper for the stage's `say`, which learns the log's name.
+
+    Only `tune` prints the name of a trial log; for the other stages nothing is watched.
+    """
+    names: list[str] = []
+    stopped = threading.Event()
+
+    def wrap(say: Say) -> Say:
+        def both(line: str) -> None:
+            if found := TRIAL_LOG.search(line):
+                names.append(found[1])
+            say(line)
+
+        return both
+
+    known: set[int] | None = None
+
+    def publish() -> None:
+        nonlocal known
+        if names:
+            known = workspace.registry.log_trials(parent, _read(workspace, names[-1]), known)
+
+    def follow() -> None:
+        while not stopped.wait(POLL_SECONDS):
+            publish()
+
+    watcher = threading.Thread(target=follow, name=f"watch-{stage}", daemon=True)
+    if stage == "tune":
+        watcher.start()
+    try:
+        yield wrap
+    finally:
+        stopped.set()
+        if stage == "tune":
+            watcher.join()
+            publish()
+
+
+def _read(workspace: Workspace, name: str) -> list[Trial]:
+    log = workspace.paths.trials / name
+    if not log.exists():
+        return []
+    whole = [line for line in log.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+    return [Trial.from_record(json.loads(line)) for line in whole]

@@ -1,0 +1,222 @@
+"""Run rooms: made as of a date from a snapshot of the workspace, for a run or for a person.
+
+A run that has made all of its files while the DVC remote was away: it waits, and is finished when that is back.
+"""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters import dvc, git
+from retrim.adapters.database import Row, iso
+from retrim.adapters.dvc import DvcSession
+from retrim.checking.history import recipe_digest, shown_before, size_of_run
+from retrim.checking.mode import mode_now
+from retrim.checking.previous_champions import files_for_run
+from retrim.errors import BadInputError
+from retrim.files import folder_digest
+from retrim.gate.support import ShownEvidence
+from retrim.landing.as_of_view import refuse_changes
+from retrim.lineage.locks import using_cache
+from retrim.lineage.strange_code import pinned_code
+from retrim.lineage.workspace import Workspace, record_alert
+from retrim.machine import CORES_VARIABLE, platform_tag
+from retrim.reading.landed import check_whole
+from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live
+from retrim.training.mode import FINAL, Mode, RunMode
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A run room: where it lies, the snapshot it was made from, and the untracked files in that."""
+
+    folder: Path
+    snapshot: str
+    untracked: tuple[str, ...]
+    champion: int | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "folder": str(self.folder),
+            "snapshot": self.snapshot,
+            "untracked": list(self.untracked),
+            "champion": self.champion,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "RunDirectory":
+        return cls(Path(record["folder"]), record["snapshot"], tuple(record["untracked"]), record["champion"])
+
+
+def open_run_directory(
+    workspace: Workspace,
+    name: str,
+    *,
+    as_of: pd.Timestamp,
+    mode: RunMode,
+    taken: git.Snapshot | None,
+    by_account: bool = False,
+) -> RunDirectory:
+    """Makes the room `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
+
+    Where checks of the champion's life have probed its recipe, the pins say how many of the newest rows judge: the
+    stage `features` keeps back so many. Where the account started the run (`by_account`), they hold what those checks
+    have shown, too: the stage `compare` counts it. A rebuild finds both there, and gives the same verdict.
+
+    It is made from the snapshot `taken`, by default from one of the workspace as it is now.
+
+    Raises:
+        BadInputError: No batch had arrived by then, or a room of that name is there.
+        RefusedError: The workspace holds a file that a tag must not publish; a batch, the champion or the release log
+            was altered.
+    """
+    champion = trusted_live(workspace)
+    life = [] if mode == FINAL else _shown(workspace, champion, as_of=as_of)
+    return _open(
+        workspace,
+        name,
+        as_of=as_of,
+        mode=mode,
+        champion=champion,
+        judged_before=None,
+        taken=taken,
+        life=life,
+        eased=by_account and mode != FINAL and champion is not None,
+    )
+
+
+def open_room_by_hand(workspace: Workspace, *, as_of: pd.Timestamp, mode: Mode | None) -> RunDirectory:
+    """Makes a room for a person, as a run of that date would have had it: batches, champion and mode of then.
+
+    Raises:
+        As `open_room`.
+    """
+    champion = find_live_version(workspace, before=as_of)
+    chosen = mode or _mode(workspace, champion)
+    name = f"hand-{as_of:%Y%m%dT%H%M%S}-{chosen}"
+    with using_cache(workspace):
+        return _open(workspace, name, as_of=as_of, mode=chosen, champion=champion, judged_before=as_of, taken=None)
+
+
+def _shown(workspace: Workspace, champion: LiveVersion | None, *, as_of: pd.Timestamp) -> list[ShownEvidence]:
+    """What the checks of the champion's life have shown of its recipe, refitted with today's settings."""
+    if champion is None:
+        return []
+    digest = recipe_digest(workspace, load_stored_version(workspace, champion.version).predictor)
+    return shown_before(workspace, champion.version, digest, as_of=as_of)
+
+
+def _mode(workspace: Workspace, champion: LiveVersion | None) -> Mode:
+    return workspace.params.retrain.first_mode if champion is None else mode_now(workspace).mode
+
+
+def _judged(workspace: Workspace, *, before: pd.Timestamp | None) -> list[dict[str, Any]]:
+    """The rows that earlier verdicts were given on, as event times: the gate grows stricter with each.
+
+    Those of runs before a date, for a room that a person has made as of it; of all runs by default.
+    """
+    return [
+        {"version": row.version, "from": row.verdict["judged_from"], "until": row.verdict["judged_until"]}
+        for row in workspace.store.versions(workspace.model)
+        if row.verdict.get("judged_from") is not None
+        and row.verdict.get("agreement") is None  # that chose nothing
+        and (before is None or pd.Timestamp(row.as_of) < before)
+    ]
+
+
+def _open(
+    workspace: Workspace,
+    name: str,
+    *,
+    as_of: pd.Timestamp,
+    mode: RunMode,
+    champion: LiveVersion | None,
+    judged_before: pd.Timestamp | None,
+    taken: git.Snapshot | None,
+    life: Sequence[ShownEvidence] = (),
+    eased: bool = False,
+) -> RunDirectory:
+    folder = workspace.paths.runs / name
+    if folder.exists():
+        raise BadInputError(
+            f"there is a room {folder} already; work there, or remove it with `git worktree remove --force {folder}`"
+        )
+    refuse_changes(workspace.landing, workspace.params.data)
+    batches = workspace.landing.batches(as_of)
+    if not any(batch.kind == "rows" for batch in batches):
+        raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
+    for batch in batches:
+        check_whole(batch.path)
+    if taken is None:
+        taken = git.snapshot(workspace.paths.root, max_file_mb=workspace.params.room.max_file_mb)
+    judged = _judged(workspace, before=judged_before)
+    former = {} if mode == FINAL else files_for_run(workspace, champion, before=judged_before)
+    formers = len({name.partition("/")[0] for name in former})
+    size = None
+    if champion is not None and life:
+        champions = load_stored_version(workspace, champion.version).predictor
+        size = size_of_run(
+            workspace, champions, life, judged, as_of=as_of, mode=mode, formers=formers, eased=eased
+        ).as_pinned()
+    pins = {
+        "model": workspace.model,
+        "as_of": iso(as_of),
+        "mode": mode,
+        "champion": None if champion is None else champion.version,
+        "judged": judged,
+        "shown": [each.as_record() for each in life] if eased else None,
+        "size": size,
+        "python": platform.python_version(),
+        "platform": platform_tag(),
+        **pinned_code(workspace.paths.root, taken.commit),
+    }
+    dvc.open_stage_session(
+        workspace.paths,
+        folder,
+        taken.commit,
+        raw=[batch.path for batch in batches],
+        champion=None if champion is None else stored_bundle(workspace, champion.version),
+        former=former,
+        pins=pins,
+        digest=folder_digest,
+    )
+    return RunDirectory(folder, taken.commit, taken.untracked, None if champion is None else champion.version)
+
+
+def stage_environment(workspace: Workspace) -> dict[str, str]:
+    """Variables for stages: where the trial log lies, and how many cores they may use."""
+    cores = os.environ.get(CORES_VARIABLE)
+    return {"RETRIM_TRIALS": str(workspace.paths.trials)} | ({CORES_VARIABLE: cores} if cores else {})
+
+
+def stages_of(workspace: Workspace, room: RunDirectory) -> DvcSession:
+    """DVC, ready to run the stages of a room; a context, at whose end it ends with all that works for it."""
+    return DvcSession(room.folder, stage_environment(workspace))
+
+
+UNPUSHED = "unpushed"  # state of the run
+ROOM = "room"  # in the detail of a run: the room whose stages have all run
+
+
+def wait_for_remote(workspace: Workspace, run: Row, room: RunDirectory, *, why: str, now: pd.Timestamp) -> None:
+    """Ends a run *unpushed* and tells it; its room stays."""
+    found = workspace.store.run(run.id)
+    kept = {} if found is None else found.detail
+    said = "the DVC remote does not take its files; retrim check, retrain and the schedule finish it once it is back"
+    record_alert(workspace, "remote away", f"{run.id}: {said}", now=now)  # first: a kill between tells it twice
+    detail = {**kept, "reason": f"{said} ({why})", ROOM: room.as_record()}
+    workspace.store.end_run(run.id, state=UNPUSHED, ended=iso(now), version=None, detail=detail)
+
+
+def finished_room(workspace: Workspace, run: Row) -> RunDirectory | None:
+    """The room of an earlier attempt in which every stage has run, if its champion is still live; else None."""
+    if ROOM not in run.detail:
+        return None
+    room, now_live = RunDirectory.from_record(run.detail[ROOM]), find_live_version(workspace)
+    champion = None if now_live is None else now_live.version
+    return room if room.folder.is_dir() and room.champion == champion else None

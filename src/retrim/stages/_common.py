@@ -1,0 +1,166 @@
+"""What every stage does around its `run`: prove where it is, read its sections, write whole folders.
+
+The rows of the feature view, as the stages that fit models read them.
+
+The groups of rows for the stages that mitigate: read from the whole table, as no view holds a forbidden column.
+"""
+
+import inspect
+import json
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+
+import retrim
+from retrim.errors import BadInputError, RetrimError
+from retrim.files import folder_digest, read_yaml
+from retrim.machine import count_cores
+from retrim.paths import Paths
+from retrim.reading.chunks import read_frame
+from retrim.settings import read_code, resolved
+from retrim.stats.plugins import explain
+from retrim.training.custom_code import CODE_FILE, is_own, parts_of, trust
+from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
+from retrim.training.mode import FINAL
+
+TRIALS_VARIABLE = "RETRIM_TRIALS"
+INPUTS = "data/raw.dvc data/champion.dvc data/former.dvc"
+
+
+def main(run: Callable[..., None]) -> None:
+    """Runs one stage in the working folder and ends the process with its exit code."""
+    try:
+        paths = Paths(Path.cwd())
+        check_pins(paths)
+        run(**_arguments(run, paths))
+    except RetrimError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except Exception:  # noqa: BLE001  Python would end with 1, which says that the answer is no
+        traceback.print_exc()
+        sys.exit(RetrimError.exit_code)
+
+
+def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:
+    document = resolved(paths.root, read_yaml(paths.root / "params.yaml"))
+    given: dict[str, Any] = {}
+    for name, parameter in inspect.signature(run).parameters.items():
+        if name == "paths":
+            given[name] = paths
+        elif name == "cores":
+            given[name] = count_cores()
+        elif name == "trials":
+            given[name] = Path(os.environ.get(TRIALS_VARIABLE) or paths.root / "var" / "trials")
+        else:
+            given[name] = _setting(parameter.annotation, name.replace("__", "."), document)
+    return given
+
+
+def _setting(kind: Any, key: str, document: Mapping[str, Any]) -> Any:
+    """A section of params.yaml, or one value in it, such as `drift.joint`, as what `run` takes it for."""
+    found: Any = document
+    for name in key.split("."):
+        if not isinstance(found, Mapping) or name not in found:
+            what = f"{key!r}" if "." in key else f"section {key!r}"
+            raise BadInputError(f"params.yaml: {what} is missing; add it")
+        found = found[name]
+    try:
+        return TypeAdapter(kind).validate_python(found)
+    except ValidationError as error:
+        raise BadInputError(f"params.yaml: {key}.{explain(error)}") from error
+
+
+def read_pins(paths: Paths) -> dict[str, Any]:
+    """What the machine set for this room: as_of, mode, champion, digests, Python, platform."""
+    try:
+        pins = json.loads(paths.pins.read_bytes())
+    except FileNotFoundError as error:
+        raise BadInputError(
+            f"{paths.pins} is missing: this is no run room; make one with `retrim room --as-of DATE`"
+        ) from error
+    assert isinstance(pins, dict)
+    return pins
+
+
+def is_final(pins: Mapping[str, Any]) -> bool:
+    """Whether the run fits the champion's recipe once more, on the rows that judged the champion too."""
+    return bool(pins.get("mode") == FINAL)
+
+
+def check_pins(paths: Paths) -> None:
+    """Refuses code, Python, raw data or champions other than the pinned ones.
+
+    Raises:
+        BadInputError: Something is not what was pinned; the message says what, and the cure.
+    """
+    pins = read_pins(paths)
+    package = Path(retrim.__file__).resolve().parent
+    if package != (paths.root / "src" / "retrim").resolve():
+        raise BadInputError(
+            f"the code that runs lies in {package}, not in this room; run the stage through `dvc repro`, "
+            "or put PYTHONPATH=src before it"
+        )
+    if platform.python_version() != pins["python"]:
+        raise BadInputError(
+            f"this is Python {platform.python_version()}; the version was made with {pins['python']}; use that one"
+        )
+    for name, folder in (("raw", paths.raw), ("champion", paths.champion), ("former", paths.former)):
+        if not folder.is_dir() or folder_digest(folder) != pins[f"{name}_digest"]:
+            raise BadInputError(
+                f"data/{name} is not the one pinned in data/pins.json. At a tag: `git checkout -- {INPUTS}`, as DVC "
+                f"has noted the other one there; then `dvc checkout` (in a clone `dvc pull {INPUTS}`); then "
+                "`dvc repro` again. In a room made by hand: make another"
+            )
+    _check_own_code(paths, pins.get("own"))
+
+
+def _check_own_code(paths: Paths, pinned: Mapping[str, str] | None) -> None:
+    """Lets the code run that the champions here are made of, and refuses another file of one's own than the pinned.
+
+    DVC does not know of that file: the pins do, so that another one makes every stage stale.
+    """
+    for folder in (paths.champion, paths.former):  # their hashes are pinned
+        for file in folder.rglob(CODE_FILE):
+            trust(file.read_bytes())
+    document = read_yaml(paths.root / "params.yaml")
+    train = document.get("train")
+    model = str(train.get("model")) if isinstance(train, Mapping) else ""
+    if not is_own(model):
+        return
+    path, _ = parts_of(model)
+    found = sha256(read_code(paths.root, path)).hexdigest()
+    if pinned != {"file": path, "sha256": found}:
+        raise BadInputError(
+            f"{path} is not the file pinned in data/pins.json. At a tag: `git checkout -- {path}`. In a room made by "
+            "hand: make another, or write its SHA-256 into the pins under own"
+        )
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+def read_view(paths: Paths) -> pd.DataFrame:
+    """The rows of the view in total order; categories of features are codes, where no step takes their text."""
+    view = read_json(paths.features / "view.json")
+    coded = [] if "steps" in view else [each["name"] for each in view["features"] if each["type"] == "category"]
+    return read_frame(paths.view, coded=coded)
+
+
+def grouped(
+    rows: pd.DataFrame, paths: Paths, groups: Sequence[GroupParams], mitigate: Mitigation | None
+) -> pd.DataFrame:
+    """Rows of the view with the group of each in the column `GROUP`; as they are where nothing is mitigated."""
+    if mitigate is None:
+        return rows
+    columns = ["_key", *(group.column for group in groups)]
+    whole = pd.read_parquet(paths.table, columns=columns).set_index("_key").loc[rows["_key"]].reset_index()
+    return rows.assign(**{GROUP: with_groups(whole, groups)[GROUP].to_numpy()})

@@ -1,0 +1,563 @@
+"""How every picture looks: one style that ignores a person's own matplotlib settings, on Agg canvases without pyplot.
+
+So no global figure is left behind, no display is needed, and the same figures give the same bytes.
+
+Bars: what weighs how much.
+
+Calibration: whether what was said is what comes, in tenths of the rows by what was said.
+
+Lines over time: the loss of every model on folds, at checks, and over the judging rows.
+
+What was predicted against what came.
+
+Residuals of a regression: against time, and against what was predicted.
+
+The slice table as a picture: the loss in every slice with its interval, beside the champion's.
+
+Pictures as PNG bytes: the same figures give the same bytes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
+
+import numpy as np
+import pandas as pd
+
+from retrim.stats.metrics import Task, confusion_matrix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
+COLOURS = ("#1f6feb", "#d1570a", "#2c7a3f", "#8250df", "#b0174b", "#6b7280")
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlepad": 12,
+    "font.size": 10,
+    "grid.color": GRID,
+    "legend.frameon": False,
+    "savefig.dpi": 110,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+}
+
+
+@contextmanager
+def drawn(title: str, *, height: float, width: float = 7.2) -> Iterator[tuple["Axes", BytesIO]]:
+    """One pair of axes to draw on, of so many inches; the bytes are there once the block ends."""
+    with drawn_side_by_side(title, height=height, width=width, count=1) as (several, made):
+        yield several[0], made
+
+
+@contextmanager
+def drawn_side_by_side(
+    title: str, *, height: float, width: float, count: int
+) -> Iterator[tuple[list["Axes"], BytesIO]]:
+    """`count` pairs of axes beside one another, the title above the first; all else as `drawn`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.style import context
+
+    made = BytesIO()
+    with context(["default", STYLE]):
+        room = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+        figure = Figure(figsize=(width, height), layout=room)
+        FigureCanvasAgg(figure)
+        several = [figure.add_subplot(1, count, place + 1) for place in range(count)]
+        several[0].set_title(title)
+        yield several, made
+        with catch_warnings():
+            filterwarnings("ignore", "Glyph ")  # a letter that the font lacks is drawn as a box
+            # without the writer's version, or an upgrade would change every picture's bytes
+            figure.savefig(made, format="png", metadata={"Software": None})
+
+
+def plain(name: str) -> str:
+    """The name cut to what fits, with no mark that matplotlib would read as a formula."""
+    return (name if len(name) <= 32 else name[:31] + "…").replace("$", r"\$")
+
+
+def naive(at: pd.Timestamp) -> Any:
+    """UTC without its zone, as matplotlib's dates want it."""
+    at = at if at.tzinfo is None else at.tz_convert("UTC").tz_localize(None)
+    return at.to_pydatetime()
+
+
+MOST_BARS = 25
+
+
+def importance(names: Sequence[str], gains: Sequence[float]) -> bytes:
+    """Bars of each feature's share of the total gain, the largest on top; past 25 the rest in one bar.
+
+    Args:
+        names: Features.
+        gains: Gain summed over the splits of each, 0 or more.
+    """
+    return _bars(dict(zip(names, gains, strict=True)), title="Feature importance", label="share of total gain, %")
+
+
+def importance_by_contributions(gains: Mapping[str, float], weights: Mapping[str, float], *, rows: int) -> bytes:
+    """Two bars of each feature: its share of the mean absolute contributions, and of the gain; the first orders them.
+
+    Args:
+        gains: Gain summed over the splits of each feature, 0 or more.
+        weights: Mean absolute contribution of each, 0 or more; the same features.
+        rows: Rows that the contributions were averaged over.
+    """
+    ranked = sorted(weights, key=lambda name: (-weights[name], name))
+    top, rest = ranked[:MOST_BARS], ranked[MOST_BARS:]
+    names = [plain(name) for name in top] + ([f"{len(rest)} others"] if rest else [])
+    with drawn("Feature importance", height=1.9 + 0.42 * max(len(names), 2)) as (axes, made):
+        most = 0.0
+        for place, (values, label) in enumerate(
+            ((weights, f"contributions, exact, on {rows:,} judged rows"), (gains, "gain of the splits in training"))
+        ):
+            whole = sum(values.values())
+            shares = [100 * values[name] / whole if whole > 0 else 0.0 for name in top]
+            if rest:
+                shares.append(100 * sum(values[name] for name in rest) / whole if whole > 0 else 0.0)
+            at = [number + (place - 0.5) * 0.38 for number in range(len(names))]
+            axes.barh(at, shares, height=0.36, color=COLOURS[place] if place == 0 else "#b8c4d0", label=label)
+            for height, share in zip(at, shares, strict=True):
+                axes.annotate(
+                    f"{share:.1f}",
+                    (share, height),
+                    (4, 0),
+                    textcoords="offset points",
+                    va="center",
+                    color=MUTED,
+                    size=8,
+                )
+            most = max([most, *shares])
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel="share of the whole, %", xlim=(0, 1.12 * most or 1), ylim=(len(names) - 0.4, -0.6))
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        if names:
+            axes.legend(
+                loc="upper center", bbox_to_anchor=(0.5, -0.35 / (0.42 * max(len(names), 2) + 0.4) - 0.08), ncols=2
+            )
+    return made.getvalue()
+
+
+def hyperparameter_importance(importances: Mapping[str, float]) -> bytes:
+    """Bars of each hyperparameter's share in what moved the loss during the search.
+
+    Args:
+        importances: Of each hyperparameter, 0 or more.
+    """
+    return _bars(importances, title="Hyperparameter importance", label="share of the loss's variation in the search, %")
+
+
+def _bars(values: Mapping[str, float], *, title: str, label: str) -> bytes:
+    """Bars in percent of the whole; all 0 when the whole is."""
+    ranked = sorted(values.items(), key=lambda item: (-item[1], item[0]))
+    top, rest = ranked[:MOST_BARS], ranked[MOST_BARS:]
+    if rest:
+        top.append((f"{len(rest)} others", sum(value for _, value in rest)))
+    whole = sum(values.values())
+    shares = [100 * value / whole if whole > 0 else 0.0 for _, value in top]
+    with drawn(title, height=1.4 + 0.3 * max(len(top), 2)) as (axes, made):
+        colours = [COLOURS[0]] * MOST_BARS + [COLOURS[-1]]
+        axes.barh(range(len(top)), shares, color=colours[: len(top)], height=0.7)
+        axes.set_yticks(range(len(top)), [plain(name) for name, _ in top])
+        for at, share in enumerate(shares):
+            axes.annotate(f"{share:.1f}", (share, at), (4, 0), textcoords="offset points", va="center", color=MUTED)
+        axes.set(xlabel=label, xlim=(0, 1.12 * max(shares, default=0) or 1), ylim=(len(top) - 0.4, -0.6))
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+    return made.getvalue()
+
+
+BINS_OF_CALIBRATION = 10
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A calibration curve.
+
+    Args:
+        said: Mean of what was said in each part of the rows, ascending, shape (parts,).
+        came: What came, shape (parts,).
+        low: Its interval, two standard errors of independent rows ...
+        high: ... to either side.
+        ideal: What would come, were all well; None: as was said.
+        what: The quantity that came.
+    """
+
+    said: np.ndarray
+    came: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    ideal: float | None
+    what: str
+
+
+def curve_of(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str) -> Curve:
+    """The calibration curve of judged rows.
+
+    Binary: how often the positive class came, against its probability. Multiclass: how often the predicted class was
+    right, against its probability. Regression: what the loss asks for, the mean of the residuals (mse), or the
+    share of rows at or below the prediction: the quantile of a pinball loss, one half for mae.
+
+    Args:
+        actual: Encoded as `retrim.stats.metrics` says, shape (n,), n at least 1.
+        predicted: As there.
+        task: regression, binary or multiclass.
+        loss: The loss the model was trained for.
+    """
+    ideal = None
+    if task == "regression":
+        said = predicted
+        name, _, quantile = loss.partition("@")
+        ideal = 0.0 if name == "mse" else float(quantile or 0.5)
+        values = actual - predicted if name == "mse" else (actual <= predicted).astype(float)
+        what = "mean residual (actual - predicted)" if name == "mse" else "share of rows at or below the prediction"
+    elif task == "binary":
+        said, values, what = predicted, actual.astype(float), "share of rows that were positive"
+    else:
+        said, what = predicted.max(axis=1), "share of rows whose predicted class was right"
+        values = (predicted.argmax(axis=1) == actual).astype(float)
+    order = np.argsort(said, kind="stable")
+    parts = [part for part in np.array_split(order, BINS_OF_CALIBRATION) if len(part)]
+    came = np.array([values[part].mean() for part in parts])
+    if ideal == 0.0:
+        spread = np.array([2 * values[part].std() / np.sqrt(len(part)) for part in parts])
+        low, high = came - spread, came + spread
+    else:
+        low, high = np.array([_wilson(values[part]) for part in parts]).T
+    return Curve(np.array([said[part].mean() for part in parts]), came, low, high, ideal, what)
+
+
+def _wilson(values: np.ndarray) -> tuple[float, float]:
+    """Interval of a share at two standard errors.
+
+    Source:
+        Wilson (1927), J. Am. Stat. Assoc. 22, 209-212: it has a width also where all or none are so.
+    """
+    n, share, z = len(values), float(values.mean()), 2.0
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return min(middle - half, share), max(middle + half, share)
+
+
+def _limits(curve: Curve) -> tuple[float, float]:
+    """The part of the axes from 0 to 1 that holds the curve: rare classes have all of it near 0."""
+    low, high = float(min(curve.said.min(), curve.low.min())), float(max(curve.said.max(), curve.high.max()))
+    room = 0.06 * (high - low) + 0.01
+    return max(low - room, -0.02), min(high + room, 1.02)
+
+
+def calibration(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str) -> bytes:
+    """The calibration curve as a picture; arguments as `curve_of`."""
+    curve = curve_of(np.asarray(actual), np.asarray(predicted, dtype=float), task, loss=loss)
+    classes = curve.ideal is None
+    title = f"Calibration ({len(actual):,} rows)"
+    with drawn(title, width=6.4, height=5.6 if classes else 4.6) as (axes, made):
+        if classes:
+            axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle="--", label="calibrated")
+            limits = _limits(curve)
+            axes.set(xlim=limits, ylim=limits, aspect="equal")
+            of = "positive class" if task == "binary" else "predicted class"
+            axes.set_xlabel(f"mean predicted probability of the {of}")
+        else:
+            axes.axhline(curve.ideal or 0.0, color=MUTED, linewidth=1, linestyle="--", label="calibrated")
+            axes.set_xlabel("mean prediction, in units of the target")
+            if curve.ideal != 0.0:
+                axes.set_ylim(-0.02, 1.02)
+        axes.errorbar(
+            curve.said,
+            curve.came,
+            yerr=[curve.came - curve.low, curve.high - curve.came],
+            fmt="o-",
+            color=COLOURS[0],
+            markersize=5,
+            capsize=3,
+            label="tenths of the rows, ± 2 standard errors",
+        )
+        axes.set_ylabel(curve.what)
+        axes.legend(loc="best")
+    return made.getvalue()
+
+
+def loss_over_folds(folds: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *, loss: str) -> bytes:
+    """A line a model: its mean loss on each fold, at the time the fold starts.
+
+    Args:
+        folds: Start and each model's mean loss; a model may be absent from a fold.
+        loss: Name of the loss, for the axis.
+    """
+    return _lines(
+        folds, title="Loss over folds", label=f"mean {plain(loss)} of the fold", time="start of the fold (UTC)"
+    )
+
+
+def loss_over_time(
+    checks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
+    *,
+    loss: str,
+    events: Sequence[tuple[pd.Timestamp, str]],
+) -> bytes:
+    """A line a model over the checks, with upright lines where something happened, such as a release.
+
+    Args:
+        checks: Time and each model's mean loss since the check before; a model may be absent.
+        loss: Name of the loss, for the axis.
+        events: Time and a short word, such as "v2".
+    """
+    return _lines(
+        checks,
+        title="Loss over time",
+        label=f"mean {plain(loss)} since the last check",
+        time="time (UTC)",
+        events=events,
+    )
+
+
+def loss_over_blocks(
+    blocks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *, loss: str, challenger: str
+) -> bytes:
+    """Challenger against champion over the judging rows: the mean loss of each in every block of them.
+
+    Args:
+        blocks: Middle of each block in time, and the mean loss of each model on its rows.
+        loss: Name of the loss, for the axis.
+        challenger: Which of the models was judged, for the title.
+    """
+    title = f"Challenger ({plain(challenger)}) against champion"
+    return _lines(blocks, title=title, label=f"mean {plain(loss)} of the block", time="middle of the block (UTC)")
+
+
+def _lines(
+    points: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
+    *,
+    title: str,
+    label: str,
+    time: str,
+    events: Sequence[tuple[pd.Timestamp, str]] = (),
+) -> bytes:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    points = sorted(points, key=lambda point: point[0])
+    models = list(dict.fromkeys(name for _, losses in points for name in losses))
+    with drawn(title, width=8.4, height=4.4) as (axes, made):
+        for number, model in enumerate(models):
+            own = [(naive(at), losses[model]) for at, losses in points if model in losses]
+            axes.plot(
+                [at for at, _ in own],
+                [value for _, value in own],
+                marker="o",
+                markersize=4,
+                linewidth=1.6,
+                color=COLOURS[number % len(COLOURS)],
+                linestyle=("-", "--", ":")[number // len(COLOURS) % 3],
+                label=plain(model),
+            )
+        for at, word in events:
+            axes.axvline(naive(at), color=MUTED, linewidth=0.9, linestyle=":")
+            axes.annotate(
+                plain(word),
+                (naive(at), 1),
+                (3, -2),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                va="top",
+                color=MUTED,
+                fontsize=9,
+            )
+        locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
+        axes.set(xlabel=time, ylabel=label)
+        highest = max((value for _, losses in points for value in losses.values()), default=0.0)
+        axes.set_ylim(0, 1.12 * highest or 1.0)
+        if len({at for at, _ in points}) == 1:
+            axes.set_xlim(*(naive(points[0][0] + pd.Timedelta(days=days)) for days in (-3, 3)))
+        if models:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return made.getvalue()
+
+
+MOST_COUNTED = 14
+"""Classes up to which the rows stand in the cells."""
+
+
+def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> bytes:
+    """Each row of a regression, or cells shaded by rows where there are many, and the diagonal.
+
+    Args:
+        actual: Shape (n,), n at least 1.
+        predicted: Shape (n,).
+    """
+    with drawn("Predicted against actual", width=6.4, height=5.6) as (axes, made):
+        low, high = min(actual.min(), predicted.min()), max(actual.max(), predicted.max())
+        room = 0.03 * (high - low) or 1.0
+        limits = (low - room, high + room)
+        if len(actual) > 1500:
+            cells = axes.hexbin(
+                actual, predicted, gridsize=45, bins="log", cmap="viridis_r", mincnt=1, extent=limits * 2
+            )
+            axes.figure.colorbar(cells, ax=axes, label="rows in the cell (log scale)", pad=0.02)
+        else:
+            axes.scatter(actual, predicted, s=12, alpha=0.45, color=COLOURS[0], linewidths=0)
+        axes.plot(limits, limits, color=COLOURS[1], linewidth=1.2, label="predicted = actual")
+        axes.set(
+            xlabel="actual, in units of the target",
+            ylabel="predicted, in units of the target",
+            xlim=limits,
+            ylim=limits,
+            aspect="equal",
+        )
+        axes.legend(loc="upper left")
+    return made.getvalue()
+
+
+def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> bytes:
+    """Actual against predicted class, in shares of each actual class; rows in the cells where there is room.
+
+    Args:
+        actual: Class codes, shape (n,); any that is no place in `classes` was unseen in training.
+        predicted: Probability of the last of two classes, shape (n,); or of each class, shape (n, classes).
+        classes: Names by code.
+    """
+    counts = np.array(confusion_matrix(actual, predicted))
+    columns = [plain(name) for name in classes]
+    rows = list(columns)
+    if len(counts) > len(rows) and counts[-1].any():
+        rows.append("unseen in training")
+    counts = counts[: len(rows)]
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    longest = max(len(name) for name in rows)
+    side = 2.0 + 0.55 * min(len(columns), 20)
+    upright = longest > (9 if len(columns) < 3 else 3)  # names that would run into one another
+    width, height = side + 2.0 + 0.07 * longest, side + 0.4 + (0.07 * longest if upright else 0)
+    with drawn("Actual against predicted class", width=width, height=height) as (axes, made):
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+        axes.figure.colorbar(image, ax=axes, label="share of the actual class, %", pad=0.03, shrink=0.8)
+        counted = len(columns) <= MOST_COUNTED
+        if counted:
+            for (down, across), count in np.ndenumerate(counts):
+                if count:
+                    colour = "white" if shares[down, across] > 55 else INK
+                    axes.text(across, down, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)
+        small = 9 if len(columns) <= MOST_COUNTED else 7
+        axes.set_xticks(range(len(columns)), columns, fontsize=small, rotation=90 if upright else 0)
+        axes.set_yticks(range(len(rows)), rows, fontsize=small)
+        axes.set(xlabel="predicted class", ylabel="actual class" + ", rows in the cells" * counted)
+        axes.grid(visible=False)
+    return made.getvalue()
+
+
+BINS_OF_RESIDUALS = 20
+"""Parts of the rows whose median residual the line goes through."""
+
+
+def residuals(events: Sequence[pd.Timestamp], actual: np.ndarray, predicted: np.ndarray) -> bytes:
+    """A point a row, actual less predicted, and a line through the medians of parts of the rows.
+
+    Args:
+        events: Event time of each row, in time order, shape (n,), n at least 1.
+        actual: Shape (n,).
+        predicted: Shape (n,).
+    """
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
+    left = np.asarray(actual, dtype=float) - np.asarray(predicted, dtype=float)
+    times = np.array([date2num(naive(at)) for at in events])  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
+    with drawn_side_by_side("Residuals", width=9.6, height=4.2, count=2) as (several, made):
+        for axes, along, label in (
+            (several[0], times, "event time (UTC)"),
+            (several[1], np.asarray(predicted, dtype=float), "predicted, in units of the target"),
+        ):
+            axes.axhline(0, color=MUTED, linewidth=1)
+            crowd = min(1.0, 400 / len(left))
+            axes.scatter(along, left, s=6 + 8 * crowd, alpha=0.15 + 0.35 * crowd, color=COLOURS[0], linewidths=0)
+            middles = _medians(along, left)
+            axes.plot(*middles, color=COLOURS[1], linewidth=1.6, label=f"median of a part, {len(middles[0])} parts")
+            axes.set_xlabel(label)
+        locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]  # as above
+        several[0].xaxis.set_major_locator(locator)
+        several[0].xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
+        several[0].set_ylabel("actual - predicted, in units of the target")
+        several[1].legend(loc="best")
+    return made.getvalue()
+
+
+def _medians(along: np.ndarray, left: np.ndarray) -> tuple[Any, Any]:
+    parts = [part for part in np.array_split(np.argsort(along, kind="stable"), BINS_OF_RESIDUALS) if len(part)]
+    return [along[part].mean() for part in parts], [np.median(left[part]) for part in parts]
+
+
+MOST_SLICES = 36
+"""Slices in the picture; of more, those where most loss lies: rows times loss above the mean."""
+
+
+def slices(found: Sequence[Mapping[str, Any]], *, loss: str, mean: float) -> bytes:
+    """A line a slice: loss and interval of the judged model, and a mark for the champion's loss.
+
+    Args:
+        found: Records of `retrim.drift.slices`, by column.
+        loss: Name of the loss, for the axis.
+        mean: Mean loss on all rows, an upright line.
+    """
+    told = _most(found, mean)
+    title = "Loss by slice" + (f", {len(told)} of {len(found)}" if len(told) < len(found) else "")
+    columns = [each["column"] for each in told]
+    starts = [place for place in range(1, len(told)) if columns[place] != columns[place - 1]]
+    names = [f"{plain(each['column'])}: {plain(each['name'])}  ({each['rows']:,})" for each in told]
+    width = 6.8 + 0.065 * max((len(name) for name in names), default=0)
+    with drawn(title, width=width, height=1.7 + 0.25 * max(len(told), 3)) as (axes, made):
+        axes.axvline(mean, color=MUTED, linewidth=1, linestyle="--", label=f"all rows: {mean:.4g}")
+        for start in starts:
+            axes.axhline(start - 0.5, color=GRID, linewidth=1)
+        at = range(len(told))
+        losses = [each["loss"] for each in told]
+        spread = [
+            [each["loss"] - each["interval"][0] for each in told],
+            [each["interval"][1] - each["loss"] for each in told],
+        ]
+        axes.errorbar(
+            losses, at, xerr=spread, fmt="o", color=COLOURS[0], markersize=5, capsize=2, label="judged model, interval"
+        )
+        others = [(each["other"], place) for place, each in enumerate(told) if each["other"] is not None]
+        if others:
+            axes.scatter(
+                [loss for loss, _ in others],
+                [place for _, place in others],
+                marker="D",
+                s=26,
+                facecolors="none",
+                edgecolors=COLOURS[1],
+                linewidths=1.4,
+                label="champion",
+                zorder=3,
+            )
+        axes.set_yticks(list(at), names)
+        axes.set(xlabel=f"mean {plain(loss)} of the slice (rows in brackets)", ylim=(len(told) - 0.4, -0.6))
+        low, high = min([0.0, *losses, *(each[0] for each in others)]), max([mean, *losses, *(e[0] for e in others)])
+        axes.set_xlim(low, high + 0.35 * (high - low) or 1.0)  # a wide interval of few rows may leave the picture
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0, labelcolor=INK, labelsize=8.5)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return made.getvalue()
+
+
+def _most(found: Sequence[Mapping[str, Any]], mean: float) -> list[Mapping[str, Any]]:
+    """The slices that are shown, in the order of `found`."""
+    ranked = sorted(range(len(found)), key=lambda at: -found[at]["rows"] * (found[at]["loss"] - mean))
+    kept = set(ranked[:MOST_SLICES])
+    return [each for place, each in enumerate(found) if place in kept]

@@ -1,0 +1,136 @@
+"""The tables that plug-ins enter by name: metrics, models, drift tests, trigger rules.
+
+The keys that are nearest to one that is not there, so that an error can name them.
+
+The base of every section of params.yaml: frozen, closed, without defaults.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Annotated, Any, Generic, TypeVar
+
+import pandas as pd
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from retrim.errors import UnknownNameError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plugin(Generic[T]):
+    """One plug-in and the facts it was registered with."""
+
+    name: str
+    value: T
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PluginRegistry(Generic[T]):
+    """A table of plug-ins of one kind.
+
+    Args:
+        kind: What an entry is called in errors, such as "drift test".
+    """
+
+    kind: str
+    _entries: dict[str, Plugin[T]] = field(default_factory=dict)
+
+    def register(self, name: str, **facts: Any) -> Callable[[T], T]:
+        """Decorator that enters a plug-in under `name`; a name is taken once."""
+
+        def enter(value: T) -> T:
+            if name in self._entries:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._entries[name] = Plugin(name, value, facts)
+            return value
+
+        return enter
+
+    def entry(self, name: str) -> Plugin[T]:
+        """The entry called `name`.
+
+        Raises:
+            UnknownNameError: No such entry; the message lists those there are.
+        """
+        if name not in self._entries:
+            raise UnknownNameError(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def __getitem__(self, name: str) -> T:
+        return self.entry(name).value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[Plugin[T]]:
+        return iter([self._entries[name] for name in sorted(self._entries)])
+
+
+AROUND = 200
+
+
+def near_keys(known: Sequence[str], wanted: str, *, most: int) -> list[str]:
+    """Up to `most` of the known keys: those spelt alike, then the neighbours in order.
+
+    Only `AROUND` neighbours on either side are compared letter by letter: a table may have millions.
+
+    Args:
+        known: In any order.
+        wanted: One that is not among them.
+        most: 1 or more.
+    """
+    ordered = sorted(set(known))
+    place = bisect_left(ordered, wanted)
+    neighbours = ordered[max(place - AROUND, 0) : place + AROUND]
+    alike = get_close_matches(wanted, neighbours, n=most, cutoff=0.8)
+    middle = min(place, AROUND)
+    nearest = sorted(range(len(neighbours)), key=lambda at: abs(at - middle + 0.5))
+    return list(dict.fromkeys([*alike, *(neighbours[at] for at in nearest)]))[:most]
+
+
+class SettingsSection(BaseModel):
+    """A section of params.yaml. Unknown keys are refused; no field has a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+def check_span(text: str) -> str:
+    """A span such as "14D" or "1h", written as pandas reads it: it has deprecated "d" for "D"."""
+    text = re.sub(r"(?<=[\d\s])d(?![a-z])", "D", text)
+    try:
+        span = pd.Timedelta(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no span of time; write one such as '1h' or '14D'") from error
+    if str(span) == "NaT" or (span != pd.Timedelta(0) and re.fullmatch(r"[\s\d+-]+", text)):  # pandas takes 7 as 7 ns
+        raise ValueError(f"{text!r} is no span of time: it has no unit; write one such as '1h' or '14D'")
+    if span < pd.Timedelta(0):
+        raise ValueError(f"{text!r} is negative; a span is 0 or more")
+    return text
+
+
+def check_above_zero(text: str) -> str:
+    """A span above 0."""
+    if pd.Timedelta(text) == pd.Timedelta(0):
+        raise ValueError(f"{text!r} is no time at all; write a span above 0, such as '1D'")
+    return text
+
+
+Span = Annotated[str, AfterValidator(check_span)]
+SomeSpan = Annotated[Span, AfterValidator(check_above_zero)]
+
+
+def explain(error: ValidationError) -> str:
+    """The faults pydantic found, one after the other: key, what is wrong, value."""
+    found = []
+    for fault in error.errors(include_url=False):
+        place = ".".join(str(part) for part in fault["loc"])
+        value = fault.get("input")
+        shown = f" (got {value!r})" if isinstance(value, str | int | float | bool | None) else ""
+        said = fault["msg"].removeprefix("Value error, ")
+        found.append(f"{place + ': ' if place else ''}{said[0].lower()}{said[1:]}{shown}")
+    return "; ".join(found)

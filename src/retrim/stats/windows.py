@@ -1,0 +1,101 @@
+"""Cuts of an ordered table in time: judging block, folds, blocks. All half-open, `[start, end)`.
+
+Positions are row numbers in the table's total order (event time, key). Between fit
+and score lies an embargo: a row may be fitted on only when its label was due
+before the first scored event: the label of a row due later may overlap what is scored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from retrim.stats.canonical import rows_at
+from retrim.stats.plugins import SettingsSection
+
+
+class SplitParams(SettingsSection):
+    """Which rows judge and which train."""
+
+    judge_rows: int = Field(ge=1, description="newest mature rows, kept for the gate, at most")
+    sliding_rows: int = Field(ge=1, description="rows of the sliding training window")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row numbers of one origin: fitted on, and scored."""
+
+    fit: np.ndarray
+    score: np.ndarray
+
+
+def part_of(view: pd.DataFrame, part: str) -> pd.DataFrame:
+    """The rows of one part of a stored view: `train`, `embargo` or `judge`; rows that are `both` train and judge."""
+    wanted = view["_part"].isin((part, "both") if part != "embargo" else (part,))
+    return rows_at(view, np.flatnonzero(wanted.to_numpy())).reset_index(drop=True)
+
+
+def past_of(event: pd.Series, due: pd.Series, start: int) -> np.ndarray:
+    """Row numbers before `start` whose label was due by the event time of row `start`."""
+    before = np.arange(start)
+    return np.asarray(before[(due.iloc[:start] <= event.iloc[start]).to_numpy()])
+
+
+def folds(event: pd.Series, due: pd.Series, *, count: int, rows: int) -> list[Fold]:
+    """Folds in time order: the newest `count * rows` rows in spans of `rows`, each after its past.
+
+    Args:
+        event: Event time of each row in total order, shape (n,).
+        due: When each row's label was due, shape (n,).
+        count: Folds wanted, 1 or more.
+        rows: Rows that each scores. Halved until the oldest fold keeps at least
+            half of all rows to fit on, so a short table still has folds.
+
+    Returns:
+        Oldest fold first.
+
+    Raises:
+        ValueError: A fold would have fewer than 2 rows to fit on or to score.
+    """
+    n = len(event)
+    if n < 2 * count:
+        raise ValueError(f"{n} rows are too few for {count} folds")
+    while rows > 1 and count * rows > n / 2:
+        rows //= 2
+    made = []
+    for number in range(count):
+        start = n - (count - number) * rows
+        fit = past_of(event, due, start)
+        if len(fit) < 2 or rows < 2:
+            raise ValueError(f"{n} rows are too few for {count} folds")
+        made.append(Fold(fit, np.arange(start, start + rows)))
+    return made
+
+
+def keep_back(event: pd.Series, due: pd.Series, past: np.ndarray, *, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """A past cut in two: rows to fit on, and its newest `share` (at least 1 row) to stop on.
+
+    Args:
+        event: Event time of each row in total order, shape (n,).
+        due: When each row's label was due, shape (n,).
+        past: Row numbers to cut, ascending.
+        share: Above 0, below 1.
+
+    Returns:
+        Row numbers to fit on, with the embargo between them and the others; row numbers to stop on.
+
+    Raises:
+        ValueError: Fewer than 2 rows would be left to fit on.
+    """
+    at = len(past) - max(int(len(past) * share), 1)
+    fit = past[past_of(event.iloc[past], due.iloc[past], at)]
+    if len(fit) < 2:
+        raise ValueError(f"of {len(past)} rows {len(fit)} had a label due before the {len(past) - at} to stop on")
+    return fit, past[at:]
+
+
+def spans(n: int, count: int) -> Sequence[np.ndarray]:
+    """`count` spans of nearly equal size over `n` row numbers, in order; empty ones are left out."""
+    return [part for part in np.array_split(np.arange(n), count) if len(part)]

@@ -1,0 +1,131 @@
+"""Columns that no file has: they are made of what a file does have, once, when it lands."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from retrim.table.data import LABEL_TIME, ColumnType, DataParams
+from retrim.table.reading import CalendarPart, ReadingParams
+
+APART = pd.Timedelta("1ms")
+"""Between the made times of two rows of a file: all its rows came at once, and their order is all that is known."""
+PARTS: Mapping[CalendarPart, tuple[int, int]] = {
+    "hour": (0, 23), "weekday": (0, 6), "month": (1, 12), "day_of_month": (1, 31), "day_of_year": (1, 366),
+}  # fmt: skip
+"""Closed range of each part of the calendar; Monday is weekday 0."""
+
+
+def with_made(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, arrives: pd.Timestamp) -> pd.DataFrame:
+    """Adds the declared columns that files lack: a time in order of arrival, and parts of the calendar.
+
+    Args:
+        frame: Typed rows in the order of their file, shape (n, columns).
+        data: What the table is.
+        reading: Which columns are made.
+        arrives: When the file lands; the last row is given this time, each one before it a millisecond less. Where
+            `reading.order` says which is before which, rows of one number have one time.
+
+    Returns:
+        The same rows with those columns; rows without an event time have no calendar.
+    """
+    if not reading.made:
+        return frame
+    added: dict[str, pd.Series] = {}
+    if reading.arrival is not None:
+        added[reading.arrival] = made_times(frame, reading.order, last=arrives)
+    if data.time in frame or data.time in added:
+        times = added[data.time] if data.time in added else frame[data.time]
+        for name, part in reading.calendar.items():
+            added[name] = calendar_part(times, part, zone=reading.zone)
+    return frame.assign(**added)
+
+
+def made_times(frame: pd.DataFrame, order: str | None, *, last: pd.Timestamp) -> pd.Series:
+    """Times of rows of which only the order is known: `last`, and a millisecond less for each place before.
+
+    Args:
+        frame: Rows in the order of their file.
+        order: The column that says which is before which, none missing; rows of one number share a time. None: the
+            order of the file.
+        last: The last one.
+    """
+    place = np.arange(len(frame)) if order is None else frame[order].rank(method="dense").to_numpy() - 1
+    before = (place.max(initial=0) - place) * APART
+    return pd.Series(last - before, index=frame.index).dt.as_unit("us")
+
+
+def calendar_part(times: pd.Series, part: CalendarPart, *, zone: str) -> pd.Series:
+    """One part of the calendar of UTC times as clocks in `zone` show it: float64, within `PARTS`."""
+    there = times.dt.tz_convert(zone).dt
+    values = {
+        "hour": lambda: there.hour,
+        "weekday": lambda: there.day_of_week,
+        "month": lambda: there.month,
+        "day_of_month": lambda: there.day,
+        "day_of_year": lambda: there.day_of_year,
+    }[part]()
+    return pd.Series(values.astype("float64"))
+
+
+def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
+    """Where the two sections disagree, in sentences."""
+    types: dict[str, ColumnType] = {name: column.type for name, column in data.columns.items()}
+    return [
+        *(
+            f"reading.dates: {name!r} is no time column of data.columns"
+            for name in reading.dates
+            if types.get(name) != "time" and name not in (LABEL_TIME, *reading.date_parts)
+        ),
+        *(
+            f"reading.parts: {name!r} is no time column of data.columns"
+            for name in reading.parts
+            if types.get(name) != "time"
+        ),
+        *(
+            f"reading.parts: {name!r} is put together from {part!r}, which no file has"
+            for name, parts in reading.parts.items()
+            for part in parts.values()
+            if part in (*reading.made, *reading.parts)
+        ),
+        *(
+            f"reading.repeated: {name!r} is no time column of data.columns"
+            for name in reading.repeated
+            if types.get(name) != "time"
+        ),
+        *(
+            f"reading.repeated: {each.column!r} is neither in data.columns nor in reading.skip; add it to one of them"
+            for each in reading.repeated.values()
+            if each.column not in types and each.column not in reading.skip
+        ),
+        *(
+            f"reading.signs: {name!r} is no number or integer of data.columns"
+            for name in reading.signs
+            if types.get(name) not in ("number", "integer")
+        ),
+        *(
+            f"reading.skip: {name!r} stands in data.columns too; keep it in one of the two"
+            for name in reading.skip
+            if name in types
+        ),
+        *(
+            f"reading.arrival: {name!r} is not the column with the role 'time', {data.time!r}"
+            for name in (reading.arrival,)
+            if name not in (None, data.time)
+        ),
+        *(
+            f"reading.order: {name!r} has to be an integer of data.columns, and stands beside reading.arrival alone"
+            for name in (reading.order,)
+            if name is not None and (reading.arrival is None or types.get(name) != "integer" or name == data.target)
+        ),
+        *(
+            f"reading.calendar: {name!r} has to be an integer with the role 'feature' in data.columns"
+            for name in reading.calendar
+            if data.features.get(name) != "integer"
+        ),
+        *(
+            f"reading: {name!r} is made when a file lands, so it cannot name a row (data.key)"
+            for name in reading.made
+            if name in data.key
+        ),
+    ]

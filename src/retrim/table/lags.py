@@ -1,0 +1,341 @@
+"""Statistics of many ranges of one sequence at once; each rests on the values of its own range and on no other.
+
+A running sum that takes rows in and puts them out again would be quicker, and would carry the rounding of a
+huge value on after it has left. Here every range is put together from pieces of 1, 2, 4, ... of its own values.
+
+Features from the past of the table: lags and rolling statistics, by entity, of what was known at each row.
+
+A column's name is its definition, so one name means one thing for ever:
+
+    trips lag 1                         one row back
+    trips lag 24h                       as it stood 24 hours before
+    trips mean 7D by station            of the 7 days before, of the same station
+    trips max 7D known 24h ahead        of what was known 24 hours before the row's event
+
+What is a feature of its row is known right after its event: a row sees those of earlier events only, and rows of one
+moment do not see one another. The target, and a column with the role forbidden, are known when the label was
+due. Not when it arrived: a history that was landed in one day would hold no past at all.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, field_validator, model_validator
+
+from retrim.stats.canonical import as_numbers
+from retrim.stats.plugins import SettingsSection, SomeSpan, check_above_zero, check_span
+
+Moments = tuple[np.ndarray, np.ndarray]
+"""Mean, and sum of squares around it, of pieces of one size."""
+
+
+def counts(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """How many values each range `[low, high)` holds, as float64."""
+    return np.asarray(high - low, dtype="float64")
+
+
+def sums(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The sum of each range; NaN where it is empty."""
+    return _put_together(values, low, high, np.add)
+
+
+def means(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The mean of each range; NaN where it is empty."""
+    return np.asarray(sums(values, low, high) / np.maximum(high - low, 1))
+
+
+def minima(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The least value of each range; NaN where it is empty."""
+    return _put_together(values, low, high, np.minimum)
+
+
+def maxima(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The largest value of each range; NaN where it is empty."""
+    return _put_together(values, low, high, np.maximum)
+
+
+def newest(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The last value of each range; NaN where it is empty."""
+    found = np.full(len(low), np.nan)
+    there = high > low
+    found[there] = values[high[there] - 1]
+    return found
+
+
+def deviations(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The standard deviation of each range (n - 1 in the denominator); NaN for fewer than 2 values.
+
+    Source:
+        Chan, Golub and LeVeque (1983), American Statistician 37(3), 242-247: how moments of two parts combine.
+    """
+    size = high - low
+    mean, squares, held = np.zeros(len(low)), np.zeros(len(low)), np.zeros(len(low))
+    at, piece, largest = low.copy(), 1, int(size.max(initial=0))
+    level: Moments = (values, np.zeros(len(values)))
+    while piece <= largest:
+        taken = np.flatnonzero(size & piece)
+        more_mean, more_squares = level[0][at[taken]], level[1][at[taken]]
+        total = held[taken] + piece
+        apart = more_mean - mean[taken]
+        squares[taken] += more_squares + apart**2 * held[taken] * piece / total
+        mean[taken] += apart * piece / total
+        held[taken] = total
+        at[taken] += piece
+        if 2 * piece > largest:
+            break
+        first, second = (tuple(part[start : len(part) - piece + start] for part in level) for start in (0, piece))
+        level = (
+            first[0] / 2 + second[0] / 2,
+            first[1] + second[1] + (second[0] - first[0]) ** 2 * (piece / 2),
+        )
+        piece *= 2
+    found = np.full(len(low), np.nan)
+    there = size > 1
+    found[there] = np.sqrt(squares[there] / (size[there] - 1))
+    return found
+
+
+def _put_together(values: np.ndarray, low: np.ndarray, high: np.ndarray, join: np.ufunc) -> np.ndarray:
+    """The values of each range joined, as float64; NaN where it is empty."""
+    size = high - low
+    found = np.full(len(low), np.nan)
+    at, piece, level, largest = low.copy(), 1, values, int(size.max(initial=0))
+    while piece <= largest:
+        taken = np.flatnonzero(size & piece)
+        more = level[at[taken]]
+        first = at[taken] == low[taken]
+        found[taken] = np.where(first, more, join(found[taken], more))
+        at[taken] += piece
+        if 2 * piece > largest:
+            break
+        level = join(level[: len(level) - piece], level[piece:])
+        piece *= 2
+    return found
+
+
+STATISTICS: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+    "mean": means,
+    "min": minima,
+    "max": maxima,
+    "std": deviations,
+    "count": counts,
+    "sum": sums,
+    "last": newest,
+}
+"""By the name that params.yaml gives them. Each takes values and the ranges `[low, high)` of their places."""
+
+Stat = Literal["mean", "min", "max", "std", "count", "sum", "last"]
+MOST_BACK = 100_000
+
+
+class PastFeature(SettingsSection):
+    """One feature from the past: a lag, or a statistic over a span."""
+
+    # The two forms have different keys, so each key may be absent: absence is no hidden value.
+    of: str = Field(description="the column")
+    lag: int | str | None = Field(default=None, description="rows back, or a span back such as 24h")
+    over: SomeSpan | None = Field(default=None, description="the span before the row that a statistic is of")
+    stat: Stat | None = Field(default=None, description="the statistic")
+
+    @field_validator("lag")
+    @classmethod
+    def _rows_or_span(cls, lag: int | str | None) -> int | str | None:
+        if isinstance(lag, str):
+            return check_above_zero(check_span(lag))
+        if lag is not None and not 1 <= lag <= MOST_BACK:
+            raise ValueError(f"{lag} rows back; write a number from 1 to {MOST_BACK}, or a span such as '24h'")
+        return lag
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "PastFeature":
+        if (self.lag is None) == (self.over is None) or (self.over is None) != (self.stat is None):
+            raise ValueError("give lag, or over and stat: {of: trips, lag: 24h}, {of: trips, over: 7D, stat: mean}")
+        return self
+
+    @property
+    def span_back(self) -> str | None:
+        """The span of a lag; None for a lag in rows, and for a statistic."""
+        return self.lag if isinstance(self.lag, str) else None
+
+
+class HistoryParams(SettingsSection):
+    """Features from the past of the table."""
+
+    entity: tuple[str, ...] = Field(description="columns that name what rows are about; empty: the table is about one")
+    ahead: SomeSpan | None = Field(description="how long before its event a row is predicted; null: at its event")
+    known_ahead: tuple[str, ...] = Field(description="features that are known so long before")
+    features: tuple[PastFeature, ...] = Field(description="each becomes a column of numbers")
+
+    @model_validator(mode="after")
+    def _once(self) -> "HistoryParams":
+        names = [self.name_of(feature) for feature in self.features]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"features: {name!r} is declared {names.count(name)} times; keep one")
+        if len(set(self.entity)) < len(self.entity):
+            raise ValueError("entity: a column is named twice; keep one")
+        return self
+
+    def name_of(self, feature: PastFeature) -> str:
+        """The column that a feature becomes: its definition in words."""
+        what = f"lag {feature.lag}" if feature.lag is not None else f"{feature.stat} {feature.over}"
+        whose = f" by {', '.join(self.entity)}" if self.entity else ""
+        return f"{feature.of} {what}{whose}{f' known {self.ahead} ahead' if self.ahead else ''}"
+
+    def called(self, renamed: Mapping[str, str]) -> "HistoryParams":
+        """The same, where the columns that it names are called otherwise by now."""
+        if not renamed:
+            return self
+        entity, known = (tuple(renamed.get(name, name) for name in names) for names in (self.entity, self.known_ahead))
+        features = tuple(each.model_copy(update={"of": renamed.get(each.of, each.of)}) for each in self.features)
+        return self.model_copy(update={"entity": entity, "known_ahead": known, "features": features})
+
+    @property
+    def columns(self) -> dict[str, PastFeature]:
+        """Features by the name of their column, in the order of params.yaml."""
+        return {self.name_of(feature): feature for feature in self.features}
+
+
+def past_takes(*histories: HistoryParams) -> set[str]:
+    """The columns that features from the past are made of."""
+    return {name for each in histories for name in (*each.entity, *(feature.of for feature in each.features))}
+
+
+def past_features(
+    table: pd.DataFrame, history: HistoryParams, *, late: frozenset[str], positive: tuple[str, str] | None
+) -> dict[str, np.ndarray]:
+    """The columns from the past, by name, each float64 of shape (n,); missing where there is none.
+
+    A statistic passes over missing values; so does a lag of a column that is known late.
+
+    Args:
+        table: Rows in total order with `_event` and `_due`, and the columns that features are of.
+        history: What is made.
+        late: Columns that are known only when the row's label was due.
+        positive: A binary target and its positive class, which count as 1 and the other as 0; None: no such.
+    """
+    if not history.features:
+        return {}
+    clock = _Clock(table, history)
+    found = {}
+    for name, feature in history.columns.items():
+        values = _numbers(table[feature.of], positive, counted=feature.stat == "count")
+        with np.errstate(all="ignore"):  # sums of numbers near the largest: what is not finite is missing
+            made = clock.made(feature, values, late=feature.of in late)
+        found[name] = np.where(np.isfinite(made), made, np.nan)
+    return found
+
+
+def _numbers(values: pd.Series, positive: tuple[str, str] | None, *, counted: bool) -> np.ndarray:
+    """A column as float64: numbers, a binary target as 0 and 1, anything as 1 where it is only counted."""
+    there = values.notna().to_numpy()
+    if counted:
+        return np.where(there, 1.0, np.nan)
+    if positive is not None and values.name == positive[0]:
+        return np.where(there, (values == positive[1]).fillna(False).to_numpy(dtype="float64"), np.nan)
+    return np.asarray(as_numbers(values).to_numpy(dtype="float64", na_value=np.nan))
+
+
+class _Clock:
+    """Rows by entity, and the moments at which each asks, and from which on each is known, in halves of a microsecond.
+
+    Halves, as what happens at a moment is known only after it, and what is due at a moment is known then.
+    All arrays are in order of entity, then event: neighbours in it are neighbours in memory.
+    """
+
+    def __init__(self, table: pd.DataFrame, history: HistoryParams) -> None:
+        group = _groups(table, history.entity)
+        self.order = np.argsort(group, kind="stable")
+        self.group = group[self.order]
+        self.event = _halves(table["_event"])[self.order]
+        self.ahead = _span(history.ahead)
+        self.due = np.maximum(_halves(table["_due"])[self.order], self.event + 1)
+        self.has_due = table["_due"].notna().to_numpy()[self.order]
+
+    def made(self, feature: PastFeature, values: np.ndarray, *, late: bool) -> np.ndarray:
+        """One feature of every row in the table's order, shape (n,)."""
+        values = values[self.order]
+        known = (self.due if late else self.event + 1) + self.ahead
+        counts = self.group >= 0
+        if late:
+            counts = counts & self.has_due & ~np.isnan(values)
+        found = np.full(len(values), np.nan)
+        found[self.order] = np.where(self.group >= 0, self._made(feature, values, known, counts), np.nan)
+        return found
+
+    def _made(self, feature: PastFeature, values: np.ndarray, known: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        if feature.over is not None and feature.stat is not None:
+            seen, begin, end = self._between(known, counts & ~np.isnan(values), back=_span(feature.over))
+            return STATISTICS[feature.stat](values[seen], begin, end)
+        if feature.span_back is not None:
+            known = np.maximum(known, self.event + _span(feature.span_back))
+        seen, begin, end = self._between(known, counts, back=None)
+        if feature.span_back is not None and len(seen):
+            # The newest by its event, where labels are due in another order too: a running maximum of places.
+            # What an earlier entity leaves in it lies before `begin`.
+            seen = np.maximum.accumulate(seen)
+        at = end - (feature.lag if isinstance(feature.lag, int) else 1)
+        found = np.full(len(values), np.nan)
+        found[at >= begin] = values[seen[at[at >= begin]]]
+        return found
+
+    def _between(
+        self, known: np.ndarray, counts: np.ndarray, *, back: int | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Places of rows in the order in which they came to be known, and for each row the range of them that it sees.
+
+        Args:
+            known: From when on each row is known, shape (n,).
+            counts: Which rows are there to be seen, shape (n,).
+            back: What came to be known longer ago is not seen; None: all is.
+        """
+        own = np.flatnonzero(counts)
+        if not _ascending(self.group[own], known[own]):
+            own = own[np.lexsort((own, known[own], self.group[own]))]
+        number, wide = _numbered(known[own], int(self.group.max(initial=0)) + 1)
+        # One number for entity and moment: a search in it is a search within the entity.
+        keys = self.group[own] * wide + number(known[own])
+        base = np.maximum(self.group, 0) * wide
+
+        def place(moment: np.ndarray) -> np.ndarray:
+            """How many rows come before what is known after `moment`."""
+            return np.asarray(np.searchsorted(keys, base + number(moment), side="right"))
+
+        begin = np.searchsorted(keys, base) if back is None else place(self.event - back)
+        return own, begin, place(self.event)
+
+
+def _numbered(known: np.ndarray, groups: int) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
+    """A whole number for any moment, ascending, 0 before the first known one; and how many numbers there are."""
+    low, high = (int(known.min()), int(known.max())) if len(known) else (0, 0)
+    wide = high - low + 2
+    if wide * groups < 2**62:
+        return (lambda moment: np.clip(moment, low - 1, high) - (low - 1)), wide
+    moments = np.sort(known)  # its place instead: slower, but any span of time times any number of entities fits
+    return (lambda moment: np.searchsorted(moments, moment, side="right")), len(moments) + 1
+
+
+def _ascending(group: np.ndarray, known: np.ndarray) -> bool:
+    return bool(np.all((np.diff(group) > 0) | (np.diff(known) >= 0)))
+
+
+def _groups(table: pd.DataFrame, entity: tuple[str, ...]) -> np.ndarray:
+    """A number an entity, from 0; -1 where a row names none."""
+    if not entity:
+        return np.zeros(len(table), dtype="int64")
+    numbers = table.groupby(list(entity), sort=True, dropna=True, observed=True).ngroup()
+    return np.asarray(numbers.fillna(-1).to_numpy(dtype="int64"))
+
+
+def _halves(times: pd.Series) -> np.ndarray:
+    """Times as whole halves of a microsecond since 1970; what is missing lies before all others."""
+    there = times.notna().to_numpy()
+    found = np.full(len(times), -(2**62), dtype="int64")
+    found[there] = 2 * times[there].dt.as_unit("us").astype("int64").to_numpy()
+    return found
+
+
+def _span(span: str | None) -> int:
+    return 0 if span is None else 2 * round(pd.Timedelta(span) / pd.Timedelta("1us"))

@@ -1,0 +1,153 @@
+"""How files spell what their cells say: declared in params.yaml, obeyed when a file lands, never guessed."""
+
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from pydantic import AfterValidator, Field, model_validator
+
+from retrim.stats.plugins import SettingsSection
+
+CalendarPart = Literal["hour", "weekday", "month", "day_of_month", "day_of_year"]
+TimePart = Literal["date", "year", "month", "day", "clock", "hour", "minute", "second"]
+WHOLE_DAY: tuple[TimePart, ...] = ("year", "month", "day")
+"""What a time that is put together has at least, where it has no date."""
+WITHIN: dict[TimePart, tuple[TimePart, ...]] = {"date": WHOLE_DAY, "clock": ("hour", "minute", "second")}
+"""What a date and a clock say by themselves."""
+MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
+"""Months as words; their first three letters mean the same."""
+UNIX = {"unix": "s", "unix_ms": "ms"}
+"""Formats that are no strptime pattern: seconds and milliseconds since 1970."""
+
+
+def known_zone(name: str) -> str:
+    """A time zone of the IANA database."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError) as error:
+        raise ValueError(f"{name!r} is no time zone; write one such as 'UTC' or 'Europe/Berlin'") from error
+    return name
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        "a".encode(name)  # of nothing at all, no encoding is looked up
+    except (LookupError, ValueError) as error:
+        raise ValueError(f"{name!r} is no encoding of text; write one such as 'utf-8' or 'cp1252'") from error
+    return name
+
+
+def _known_separator(sign: str) -> str:
+    if not sign.isascii() or sign in '"\r\n\0':
+        raise ValueError(f"{sign!r} cannot separate cells; write one ASCII sign such as ',', ';' or '\\t'")
+    return sign
+
+
+def _known_form(form: str) -> str:
+    if form in UNIX:
+        return form
+    try:
+        if "%" not in form:  # pandas has words that mean guessing
+            raise ValueError("it has no %")
+        pd.to_datetime(pd.Series(["x"]), format=form, errors="coerce", utc="%z" in form)
+    except ValueError as error:
+        raise ValueError(
+            f"{form!r} is no format of a time ({error}); write one such as '%d.%m.%Y %H:%M', or {' or '.join(UNIX)}"
+        ) from error
+    return form
+
+
+class RepeatedHour(SettingsSection):
+    """What says whether a row is of the later of two equal local times, where clocks went back."""
+
+    column: str = Field(description="a column of the file: of the table, or skipped")
+    later: tuple[str, ...] = Field(min_length=1, description="what stands in it where the row is of the later one")
+
+
+class ReadingParams(SettingsSection):
+    """How files spell what their cells say."""
+
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = Field(description="of CSV text")
+    separator: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_known_separator)] = Field(
+        description="between the cells of a CSV line"
+    )
+    decimal: Literal[".", ","] = Field(description="decimal sign of numbers")
+    thousands: Literal["", ",", ".", " ", "'"] = Field(description="sign between groups of three digits; empty: none")
+    signs: dict[str, tuple[Literal[".", ","], Literal["", ",", ".", " ", "'"]]] = Field(
+        description="decimal sign and sign between thousands of columns that have others than the table"
+    )
+    missing: tuple[str, ...] = Field(description="words that mean a missing cell, beside a blank one")
+    trim: bool = Field(description="whether blanks around the text of a category are cut off")
+    dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
+        description="formats of a time column, as strptime has them; none: ISO 8601"
+    )
+    parts: dict[str, dict[TimePart, str]] = Field(
+        description="time columns that files hold in parts: which column has the year, which the month, and so on; or "
+        "the date, and the clock"
+    )
+    zone: Annotated[str, AfterValidator(known_zone)] = Field(description="of times that name none, and of the calendar")
+    repeated: dict[str, RepeatedHour] = Field(
+        description="what says which of two equal local times in autumn it is; of a time not named: the order of rows"
+    )
+    skip: tuple[str, ...] = Field(description="columns that a file may have and that are never kept")
+    arrival: str | None = Field(description="the time column, where files have none: filled in, in order of arrival")
+    order: str | None = Field(description="the whole numbers that say in which order rows came; null: that of the file")
+    calendar: dict[str, CalendarPart] = Field(description="feature columns made from the event time")
+
+    @model_validator(mode="after")
+    def _signs_differ(self) -> "ReadingParams":
+        if self.thousands == self.decimal:
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}; they have to differ")
+        for name, (decimal, thousands) in self.signs.items():
+            if decimal == thousands:
+                raise ValueError(f"signs of {name!r} are both {decimal!r}; they have to differ")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_make_a_time(self) -> "ReadingParams":
+        for name, parts in self.parts.items():
+            if "date" not in parts and not set(WHOLE_DAY) <= set(parts):
+                raise ValueError(f"parts of {name!r}: name the columns of its year, month and day, or that of its date")
+            for whole, within in WITHIN.items():
+                if whole in parts and (twice := [part for part in within if part in parts]):
+                    raise ValueError(f"parts of {name!r}: its {whole} has a {twice[0]} already; name one of the two")
+            if len(set(parts.values())) < len(parts) or name in parts.values():
+                raise ValueError(f"parts of {name!r}: name another column for each part, and none called {name!r}")
+        return self
+
+    def signs_of(self, name: str) -> tuple[str, str]:
+        """Decimal sign and sign between thousands of a column."""
+        return self.signs.get(name, (self.decimal, self.thousands))
+
+    @property
+    def date_parts(self) -> tuple[str, ...]:
+        """Columns of files that hold the date of a time, and are spelt as dates are."""
+        return tuple(parts["date"] for parts in self.parts.values() if "date" in parts)
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Columns of the table that no file has: they are made when a file lands."""
+        return (*(() if self.arrival is None else (self.arrival,)), *self.calendar)
+
+
+PLAIN = ReadingParams(
+    encoding="utf-8",
+    separator=",",
+    decimal=".",
+    thousands="",
+    signs={},
+    missing=(),
+    trim=False,
+    dates={},
+    parts={},
+    zone="UTC",
+    repeated={},
+    skip=(),
+    arrival=None,
+    order=None,
+    calendar={},
+)
+"""CSV in UTF-8, separated by commas, decimal points, ISO 8601: what a file is where nothing else is declared."""

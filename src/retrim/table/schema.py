@@ -1,0 +1,296 @@
+"""What a landed file says of its columns, and how they are read as the columns that are declared now.
+
+A table may change. A column that appears is missing in older files, one that disappears is left out of newer ones, a
+type may widen, and a rename is declared (`was`), with every name that the column had: so the settings say all that
+reading any of the files takes, whatever other files are there. A rename also stands in the files that land after it, so
+that one which is forgotten is noticed. Whatever else changed is a fault.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from retrim.errors import BadInputError
+from retrim.table.data import LABEL_TIME, ColumnType, DataParams
+
+NUMERIC = "number or integer"
+"""The type of a column of numbers in a file that does not say which of the two it was declared."""
+
+WIDER: Mapping[str, tuple[str, ...]] = {"integer": ("number", "category"), NUMERIC: ("number", "integer")}
+"""To what a type may be changed: those in which every value that landed can be read exactly."""
+
+RULE = "a type may change from integer to number or to category, and to nothing else"
+
+
+@dataclass(frozen=True)
+class LandedSchema:
+    """The columns of a landed file, as they were declared when it landed.
+
+    Args:
+        types: Type of each of its own columns, in the order of the file.
+        was: Earlier names of those that had been renamed by then.
+        key: Columns that named a row; None where the file does not say.
+        time: The column of the event's time; None where it does not say.
+        due: The column of the label's due time; None where there was none, or it does not say.
+    """
+
+    types: Mapping[str, str]
+    was: Mapping[str, tuple[str, ...]]
+    key: tuple[str, ...] | None = None
+    time: str | None = None
+    due: str | None = None
+
+    @classmethod
+    def declared(cls, data: DataParams, columns: Iterable[str]) -> "LandedSchema":
+        """The schema of a file that lands now with these columns; one that is not declared is a time."""
+        types = {name: data.columns[name].type if name in data.columns else "time" for name in columns}
+        was = {name: column.was for name, column in data.columns.items() if name in types and column.was}
+        return cls(types, was, data.key, data.time, data.due)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "types": dict(self.types),
+            "was": {name: list(names) for name, names in self.was.items()},
+            "key": None if self.key is None else list(self.key),
+            "time": self.time,
+            "due": self.due,
+        }
+
+    def as_text(self) -> str:
+        """One line of JSON; `from_record` reads what it holds."""
+        return json.dumps(self.as_record(), separators=(",", ":"))
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "LandedSchema":
+        return cls(
+            types=dict(record["types"]),
+            was={name: tuple(names) for name, names in record["was"].items()},
+            key=None if record["key"] is None else tuple(record["key"]),
+            time=record["time"],
+            due=record["due"],
+        )
+
+
+class ColumnNames:
+    """Which names are names of one column: those that a rename connects, declared or noted in a landed file."""
+
+    def __init__(self, schemas: Iterable[LandedSchema], data: DataParams | None) -> None:
+        self._same: dict[str, frozenset[str]] = {}
+        declared = {} if data is None else {name: column.was for name, column in data.columns.items()}
+        for was in (declared, *(schema.was for schema in schemas)):
+            for name, earlier in was.items():
+                together = frozenset({name, *earlier}).union(*(self.of(each) for each in (name, *earlier)))
+                self._same |= dict.fromkeys(together, together)
+        self._declared = tuple(declared)
+
+    def of(self, name: str) -> frozenset[str]:
+        """All names of the column that is called so."""
+        return self._same.get(name, frozenset((name,)))
+
+    def current(self, name: str) -> str | None:
+        """What the column is called in params.yaml; None where it is gone."""
+        same = self.of(name)
+        return name if name in self._declared else next((each for each in self._declared if each in same), None)
+
+    def within(self, name: str, columns: Iterable[str]) -> str | None:
+        """What the column is called among `columns`; None where it is not among them."""
+        same, there = self.of(name), set(columns)
+        return name if name in there else next(iter(sorted(same & there)), None)
+
+
+@dataclass(frozen=True)
+class ReadColumns:
+    """The columns that landed files are read as.
+
+    Args:
+        types: Name and type of each, those of params.yaml first.
+        names: Their names in files.
+        renamed: Of those that are not declared and have another name by now: that name.
+    """
+
+    types: Mapping[str, ColumnType]
+    names: ColumnNames
+    renamed: Mapping[str, str]
+
+
+def read_as(
+    schemas: Mapping[str, LandedSchema], data: DataParams, needs: Mapping[str, ColumnType], *, labels: bool = False
+) -> ReadColumns:
+    """How files are read as the declared columns, and as those that earlier versions need.
+
+    Args:
+        schemas: Of each batch.
+        data: What the table is.
+        needs: Columns of earlier versions, with their types then. One that was renamed is read under both names; one
+            that is gone is missing where a file does not have it.
+        labels: Whether they are files of labels.
+
+    Raises:
+        BadInputError: A column cannot be read as it is declared.
+    """
+    faults = schema_faults(schemas, data, labels=labels)
+    if faults:
+        raise BadInputError("; ".join(faults))
+    names = ColumnNames(schemas.values(), data)
+    types: dict[str, ColumnType] = {name: column.type for name, column in data.columns.items()}
+    if labels:
+        types = {data.target: types[data.target], LABEL_TIME: "time"}
+    renamed: dict[str, str] = {}
+    for name, kind in needs.items():
+        if name not in types:
+            now = names.current(name)
+            types[name] = _widest(name, kind, schemas.values(), names) if now is None else types[now]
+            renamed |= {} if now is None else {name: now}
+    return ReadColumns(types, names, renamed)
+
+
+def as_they_stand(schemas: Mapping[str, LandedSchema]) -> ReadColumns:
+    """All columns of files of which nothing is declared.
+
+    Raises:
+        BadInputError: A column has several types that none of them can hold.
+    """
+    types: dict[str, ColumnType] = {}
+    for schema in schemas.values():
+        for name, found in schema.types.items():
+            kind: Any = "number" if found == NUMERIC else found
+            before = types.setdefault(name, kind)
+            if before != kind and not {before, kind} <= {"number", "integer"}:
+                raise BadInputError(f"landed batches have the column {name!r} as {before} and as {kind}; {RULE}")
+    return ReadColumns(types, ColumnNames(schemas.values(), None), {})
+
+
+def _widest(name: str, kind: ColumnType, schemas: Iterable[LandedSchema], names: ColumnNames) -> ColumnType:
+    """The type that holds all values of a column that is gone: as it was declared last."""
+    found: list[str] = [kind]
+    for schema in schemas:
+        there = names.within(name, schema.types)
+        found += [] if there is None else [schema.types[there]]
+    if "category" in found:
+        return "category"
+    return "time" if "time" in found else "number"
+
+
+def schema_faults(schemas: Mapping[str, LandedSchema], data: DataParams, *, labels: bool = False) -> list[str]:
+    """Why these batches cannot be read as the declared columns, in sentences with their cure.
+
+    Args:
+        schemas: Of each batch.
+        data: What the table is.
+        labels: Whether they are files of labels, which have a key, the target and its time.
+    """
+    names = ColumnNames(schemas.values(), data)
+    found = _named_twice(data, names)
+    needed = {data.target: "the target"}
+    if not labels:
+        needed |= {data.time: "the event's time"} | ({data.due: "the label's due time"} if data.due else {})
+        needed |= dict.fromkeys(data.key, "part of the key")
+    for batch, schema in _each_once(schemas):
+        found += _type_faults(batch, schema, data, names)
+        for name, what in needed.items():
+            if names.within(name, schema.types) is None:
+                found.append(
+                    f"data.columns: batch {batch} has no column {name!r}, which is {what}, and that no row can lack; "
+                    f"if it was called otherwise then, write `was: OLD_NAME` beside it; else declare the column again "
+                    "that was there"
+                )
+        found += [] if labels else _role_faults(batch, schema, data, names)
+    return list(dict.fromkeys(found))
+
+
+def name_faults(schemas: Iterable[LandedSchema], data: DataParams) -> list[str]:
+    """Renames of what never landed, and earlier names that are not declared any more, in sentences with their cure.
+
+    Args:
+        schemas: Of all that ever landed: in a view of the past a column may not be there yet.
+        data: What the table is.
+    """
+    schemas = list(schemas)
+    landed, names = {name for schema in schemas for name in schema.types}, ColumnNames(schemas, data)
+    found = []
+    for name, column in data.columns.items():
+        told = {name, *column.was}
+        forgotten = sorted((names.of(name) & landed) - told - set(data.columns))
+        if landed and column.was and not told & landed:
+            found.append(
+                f"data.columns: {name!r} was {' or '.join(map(repr, column.was))}, it says, and no landed batch has "
+                f"such a column; landed are: {', '.join(sorted(landed))}; write the name that stands there, or take "
+                "`was` out"
+            )
+        elif forgotten:
+            found.append(
+                f"data.columns: {name!r} landed as {' and as '.join(map(repr, forgotten))} too, by a rename that is "
+                f"not declared any more; write all its names: `was: [{', '.join([*column.was, *forgotten])}]`"
+            )
+    return found
+
+
+def _each_once(schemas: Mapping[str, LandedSchema]) -> list[tuple[str, LandedSchema]]:
+    """Each schema with the first batch that has it."""
+    seen: dict[str, tuple[str, LandedSchema]] = {}
+    for batch, schema in schemas.items():
+        seen.setdefault(schema.as_text(), (batch, schema))
+    return list(seen.values())
+
+
+def _named_twice(data: DataParams, names: ColumnNames) -> list[str]:
+    found = []
+    for name in data.columns:
+        others = sorted(names.of(name) & set(data.columns) - {name})
+        if others and name < others[0]:
+            found.append(
+                f"data.columns: {name!r} and {others[0]!r} are names of one column, by a rename that is declared or "
+                "stands in a landed batch; give the other column a name of its own, in the files too"
+            )
+    return found
+
+
+def _type_faults(batch: str, schema: LandedSchema, data: DataParams, names: ColumnNames) -> list[str]:
+    found = []
+    for name, column in data.columns.items():
+        there = [each for each in schema.types if each in names.of(name)]
+        if len(there) > 1:
+            found.append(
+                f"data.columns: batch {batch} has {' and '.join(map(repr, there))}, two columns, and a rename says "
+                "that they are one; take `was` out"
+            )
+        for each in there[:1]:
+            old = schema.types[each]
+            if old != column.type and column.type not in WIDER.get(old, ()):
+                found.append(
+                    f"data.columns: {name!r} landed as {old} (batch {batch}) and is declared {column.type}; {RULE}. "
+                    f"Declare it {_declarable(old)} again, or give what comes now a column of another name"
+                )
+    return found
+
+
+def _declarable(old: str) -> str:
+    return "number" if old == NUMERIC else old
+
+
+def _role_faults(batch: str, schema: LandedSchema, data: DataParams, names: ColumnNames) -> list[str]:
+    found = []
+    if schema.key is not None and [names.current(each) for each in schema.key] != list(data.key):
+        found.append(
+            f"data.key: batch {batch} landed with the key [{', '.join(schema.key)}] and it is [{', '.join(data.key)}] "
+            "now; rows of two keys cannot be told apart. Change it back; another key is another table: retrim new DIR"
+        )
+    for what, then, now in (("the event's time", schema.time, data.time), ("the due time", schema.due, data.due)):
+        if schema.time is not None and now is not None and (then is None or names.current(then) != now):
+            found.append(
+                f"data.columns: {now!r} is {what} and in batch {batch} {'none' if then is None else repr(then)} was; "
+                "change the role back; a table with other times is another: retrim new DIR"
+            )
+    return found
+
+
+def lacking(
+    schemas: Mapping[str, LandedSchema], columns: Iterable[str], names: ColumnNames
+) -> dict[str, frozenset[str]]:
+    """Of each of `columns` that some batch landed without: which batches those are."""
+    found = {
+        name: frozenset(batch for batch, schema in schemas.items() if names.within(name, schema.types) is None)
+        for name in columns
+    }
+    return {name: batches for name, batches in found.items() if batches}

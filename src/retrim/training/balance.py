@@ -1,0 +1,152 @@
+"""Imbalance, never silently: classes count alike while a model is fitted, and its chances are corrected afterwards.
+
+A fit on classes of equal weight tells chances as if they were equally frequent. With the shares of the training rows
+they become those of the table again, so that log loss and calibration stay honest.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from retrim.errors import RefusedError
+from retrim.features.view import FeatureView, Matrix
+from retrim.stats.canonical import to_json
+from retrim.training.estimators import MODELS, FittedModel, Link, Model, outputs
+
+Balance = Literal["weights", "sample"]
+FILE = "balance.json"
+LEAST = 1e-12  # a chance below this counts as this where its logarithm is taken
+
+
+def class_weights(actual: np.ndarray) -> np.ndarray:
+    """Weight of each row, such that every class that is there weighs alike and all rows together as many as they are.
+
+    Args:
+        actual: Class codes, shape (n,).
+    """
+    counts = np.bincount(actual)
+    there = counts > 0
+    return np.asarray(len(actual) / (there.sum() * counts[actual]))
+
+
+def sampled(actual: np.ndarray, *, seed: int) -> np.ndarray:
+    """Row numbers, ascending: all rows of the rarest class, and as many of every other, drawn without replacement."""
+    counts = np.bincount(actual) if len(actual) else np.zeros(1, dtype="int64")
+    least = int(counts[counts > 0].min(initial=len(actual)))
+    draw = np.random.default_rng(seed)
+    kept = [draw.choice(np.flatnonzero(actual == code), least, replace=False) for code in np.flatnonzero(counts)]
+    return np.sort(np.concatenate(kept)) if kept else np.empty(0, dtype="int64")
+
+
+@dataclass(frozen=True)
+class BalanceCorrected:
+    """A model of classes that counted alike, with the chances that they have in the table.
+
+    Args:
+        model: As it was fitted.
+        shifts: By class, the logarithm of its share of the training rows less that of its share in the fit.
+
+    Source:
+        Elkan (2001), IJCAI 17, theorem 2; Saerens, Latinne and Decaestecker (2002), Neural Computation 14, 21-41,
+        equation 2.4; for undersampling Dal Pozzolo et al. (2015), IEEE Symposium on Computational Intelligence,
+        equation 4: chances times the ratio of the shares, made to sum to 1 again.
+    """
+
+    model: Model
+    shifts: tuple[float, ...]
+
+    @property
+    def link(self) -> Link:
+        return "log odds" if self.model.link in ("log odds", "chance") else "log shares"
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        return outputs(self.scores(matrix), self.link)
+
+    def files(self) -> dict[str, bytes]:
+        return {**self.model.files(), FILE: to_json({"shifts": list(self.shifts)})}
+
+    def gains(self) -> np.ndarray:
+        return self.model.gains()
+
+    def scores(self, matrix: np.ndarray) -> np.ndarray:
+        """Log odds or logarithms of shares; corrected, these only move by a constant."""
+        if self.model.link in ("log odds", "log shares"):
+            return np.asarray(self.model.scores(matrix) + self._moved)
+        chances = np.clip(self.model.predict(matrix), LEAST, None)
+        if chances.ndim == 2:
+            return np.asarray(np.log(chances) + self._moved)
+        return np.asarray(np.log(chances / np.clip(1 - chances, LEAST, None))[:, None] + self._moved)
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        """Those of the model, and the correction in the base value.
+
+        Raises:
+            RefusedError: It scores chances, of which the correction is no sum; or has no exact contributions itself.
+        """
+        if self.model.link not in ("log odds", "log shares"):
+            raise RefusedError("a model that scores chances has no exact contributions once they were corrected")
+        found = self.model.contributions(matrix)
+        found[:, :, -1] += self._moved
+        return found
+
+    @property
+    def _moved(self) -> np.ndarray:
+        """What is added to each score."""
+        moved = np.array(self.shifts)
+        return moved if self.link == "log shares" else moved[1:] - moved[:1]
+
+
+def fit_balanced(
+    model: str,
+    balance: Balance | None,
+    view: FeatureView,
+    matrix: Matrix,
+    actual: np.ndarray,
+    *,
+    weights: np.ndarray | None,
+    stop: tuple[Matrix, np.ndarray] | None,
+    seed: int,
+    **rest: Any,
+) -> FittedModel:
+    """A fit of a kind of model, with classes as they are or balanced.
+
+    Args:
+        model: Name of the kind.
+        balance: weights: every class weighs alike; sample: as many rows of each as of the rarest; None: as they are.
+        view: As for `ModelKind.fit`, and so is all that follows.
+        matrix: Likewise.
+        actual: Likewise.
+        weights: Likewise; they are multiplied with those of the classes.
+        stop: Likewise; where classes are balanced it is sampled, as its loss would else be of other chances.
+        seed: Of the fit and of the sample.
+        rest: Likewise.
+    """
+    kind = MODELS[model]
+    if balance is None or not len(actual):
+        return kind.fit(view, matrix, actual, weights=weights, stop=stop, seed=seed, **rest)
+    places = sampled(actual, seed=seed) if balance == "sample" else np.arange(len(actual))
+    own = None if weights is None else weights[places]
+    if balance == "weights":
+        own = class_weights(actual) if own is None else own * class_weights(actual)
+    if stop is not None and set(np.unique(stop[1])) == set(np.unique(actual)):
+        watched = sampled(stop[1], seed=seed)
+        stop = (stop[0][watched], stop[1][watched])
+    fitted = kind.fit(view, matrix[places], actual[places], weights=own, stop=stop, seed=seed, **rest)
+    classes = max(len(view.classes), 2)
+    known = np.ones(len(actual)) if weights is None else weights
+    true = np.bincount(actual, weights=known, minlength=classes)
+    held = np.bincount(actual[places], weights=own, minlength=classes)
+    there = true > 0
+    shifts = np.zeros(classes)
+    shifts[there] = np.log(true[there] / true.sum()) - np.log(held[there] / held.sum())
+    return FittedModel(BalanceCorrected(fitted.model, tuple(float(each) for each in shifts)), fitted.rounds)
+
+
+def load_balanced(model: str, view: FeatureView, files: dict[str, bytes]) -> Model:
+    """A stored model of a kind, corrected where it was fitted on balanced classes."""
+    found = MODELS[model].load(view, files)
+    if FILE not in files:
+        return found
+    return BalanceCorrected(found, tuple(json.loads(files[FILE])["shifts"]))

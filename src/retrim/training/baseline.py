@@ -1,0 +1,101 @@
+"""Naive forecasts that a model has to beat: the floor of the gate.
+
+Each sees the training rows alone and predicts all judged rows from there.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from retrim.features.view import FeatureView
+from retrim.stats.plugins import PluginRegistry
+
+Baseline = Callable[..., np.ndarray]
+BASELINES: PluginRegistry[Baseline] = PluginRegistry("baseline")
+
+
+@BASELINES.register("last_value", tasks=("regression",))
+def last_value(
+    view: FeatureView,
+    train: pd.DataFrame,
+    judged: pd.DataFrame,
+    *,
+    season: pd.Timedelta,
+    cells: int,
+    entity: Sequence[str],
+) -> np.ndarray:
+    """The newest training target, of the row's own entity where the table has several: shape (n,).
+
+    Args:
+        view: Gives the targets.
+        train: Training rows in total order, with the columns `entity`.
+        judged: Rows to predict, likewise.
+        season: Not used.
+        cells: Not used.
+        entity: Columns that tell series apart; an entity without a training row gets the newest target of all.
+    """
+    actual = view.actual(train)
+    if not entity:
+        return np.full(len(judged), actual[-1])
+    both = pd.concat([train[list(entity)], judged[list(entity)]], ignore_index=True)
+    whose = both.groupby(list(entity), sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    newest = np.full(whose.max() + 1, actual[-1])
+    newest[whose[: len(train)]] = actual  # of an entity's rows the last one stays
+    return newest[whose[len(train) :]]
+
+
+@BASELINES.register("mean", tasks=("regression", "binary", "multiclass"))
+def mean(
+    view: FeatureView,
+    train: pd.DataFrame,
+    judged: pd.DataFrame,
+    *,
+    season: pd.Timedelta,
+    cells: int,
+    entity: Sequence[str],
+) -> np.ndarray:
+    """The mean training target, or the shares of the classes: the best constant for squared or log loss."""
+    return np.repeat(_targets(view, train).mean(axis=0)[None], len(judged), axis=0)
+
+
+@BASELINES.register("seasonal_mean", tasks=("regression", "binary", "multiclass"))
+def seasonal_mean(
+    view: FeatureView,
+    train: pd.DataFrame,
+    judged: pd.DataFrame,
+    *,
+    season: pd.Timedelta,
+    cells: int,
+    entity: Sequence[str],
+) -> np.ndarray:
+    """The mean training target of the same part of the season.
+
+    Args:
+        view: Gives the targets.
+        train: Training rows with `_event`.
+        judged: Rows to predict, with `_event`.
+        season: Length of one season.
+        cells: Parts the season is cut into; one without training rows gives the mean of all.
+        entity: Not used.
+    """
+    targets = _targets(view, train)
+    overall = targets.mean(axis=0)
+    means = pd.DataFrame(targets.reshape(len(train), -1)).groupby(season_cell(train["_event"], season, cells)).mean()
+    found = means.reindex(season_cell(judged["_event"], season, cells)).to_numpy()
+    filled = np.where(np.isnan(found), np.atleast_1d(overall), found)
+    return filled if targets.ndim == 2 else filled[:, 0]
+
+
+def season_cell(event: pd.Series, season: pd.Timedelta, cells: int) -> np.ndarray:
+    """The part of the season that each event lies in, 0 to `cells` - 1, shape (n,); seasons are counted from 1970."""
+    since = (event - pd.Timestamp(0, tz="UTC")).to_numpy().astype("timedelta64[ns]").astype("int64")
+    length = season.as_unit("ns").value
+    # Edges in whole nanoseconds: nanoseconds times cells would leave 64 bits at a year of days.
+    edges = [-(-length * cell // cells) for cell in range(cells)]
+    return np.asarray(np.searchsorted(edges, since % length, side="right") - 1)
+
+
+def _targets(view: FeatureView, rows: pd.DataFrame) -> np.ndarray:
+    actual = view.actual(rows)
+    return np.eye(len(view.classes))[actual] if view.task == "multiclass" else actual.astype("float64")

@@ -1,0 +1,276 @@
+"""The version number of a bundle's format: written into it when it is made, read before anything else of it.
+
+The bundle: the folder a run made. Its names, and the predictor that it holds.
+
+Which columns of the table a stored version reads: its features, what they are made of, its target, its groups.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrim.errors import BadInputError, RefusedError
+from retrim.features.view import FeatureView
+from retrim.stats.canonical import as_numbers, digest_of
+from retrim.table.data import ColumnType
+from retrim.table.lags import HistoryParams, past_takes
+from retrim.training.balance import load_balanced
+from retrim.training.estimators import Model
+from retrim.training.groups import Thresholds
+from retrim.training.recipe import Recipe, WindowKind
+
+FORMAT_FILE = "format.json"
+VIEW = "features/view.json"
+HISTORY = "features/history.json"
+"""Its features from the past; not there where it has none."""
+THRESHOLDS = "backtest/thresholds.json"
+FORMAT = 1
+"""Raised when a file or field that was there is gone or means something else; an added one leaves it.
+
+docs/bundle.md describes it, and tests/fixtures/bundles keeps a bundle of each number for ever.
+"""
+
+
+def format_record() -> dict[str, Any]:
+    """What the file holds."""
+    return {"kind": "retrim bundle", "format": FORMAT}
+
+
+def format_of(files: Mapping[str, bytes]) -> int:
+    """The format of a bundle; 1 also for those that were made before it was written down.
+
+    Args:
+        files: Of the bundle, by relative name.
+
+    Raises:
+        BadInputError: It is newer than what this retrim reads, or the file is none.
+    """
+    if FORMAT_FILE not in files:
+        return 1
+    try:
+        found = json.loads(files[FORMAT_FILE])["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInputError(f"{FORMAT_FILE} of the bundle cannot be read; restore the bundle") from error
+    if not isinstance(found, int) or found < 1:
+        raise BadInputError(f"{FORMAT_FILE} of the bundle says format {found!r}; a whole number from 1 is needed")
+    if found > FORMAT:
+        raise BadInputError(
+            f"the bundle has format {found}, and this retrim reads up to {FORMAT}: use the retrim that made it, or a "
+            "newer one"
+        )
+    return found
+
+
+SPLIT = "features/split.json"
+HYPERPARAMETERS = "tuning/hyperparameters.json"
+TRIALS = "tuning/trials.json"
+VERDICT = "verdict/verdict.json"
+DIGESTS = "digests.json"
+"""Beside the files that predicting takes, where they are served without the rest: the SHA-256 of each."""
+
+
+def digests_of(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The SHA-256 of each file, by name."""
+    return {name: sha256(content).hexdigest() for name, content in files.items()}
+
+
+def refuse_altered(files: Mapping[str, bytes]) -> None:
+    """Refuses files that are not what `digests.json` among them says; where that is not among them, it is older.
+
+    Raises:
+        RefusedError: Names the first that was altered, added or taken away.
+    """
+    if DIGESTS not in files:
+        return
+    found = digests_of({name: content for name, content in files.items() if name != DIGESTS})
+    try:
+        noted = dict(json.loads(files[DIGESTS]))
+    except (TypeError, ValueError):
+        noted = {}
+    for name in sorted({*found, *noted}):
+        if found.get(name) != noted.get(name):
+            raise RefusedError(
+                f"{name} of the stored model was altered since it was published, or {DIGESTS} was; copy {name} from "
+                "the bundle of its run, whose hash `retrim score` checks; where that has the same, "
+                f"{DIGESTS} was: restore MLflow's artifacts from a backup"
+            )
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A stored model with its own preprocessing.
+
+    Args:
+        view: How rows become numbers.
+        load: Gives the winning model.
+        recipe: What it was fitted with: of several that competed, the one that won.
+        window: The training window that won.
+        used_until: Event time of the newest row it was fitted, tuned or stopped on.
+        trained_from: Event time of the oldest row it was fitted on.
+        judged_until: Event time of the newest row it was judged on.
+        judged_loss: Its mean loss on the rows it was judged on; of one that was fitted once more, on them too, the
+            loss of the model that was judged.
+        thresholds: How its probability becomes a decision; None where none is made.
+    """
+
+    view: FeatureView
+    load: Callable[[], Model]
+    recipe: Recipe
+    window: WindowKind
+    used_until: pd.Timestamp
+    trained_from: pd.Timestamp
+    judged_until: pd.Timestamp
+    judged_loss: float
+    thresholds: Thresholds | None = None
+
+    @cached_property
+    def model(self) -> Model:
+        """The winning model, loaded when first asked for: what has nothing to predict does without its library."""
+        return self.load()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table that it needs: for its features, and for the groups that it decides by."""
+        groups = () if self.thresholds is None else self.thresholds.groups
+        return tuple(dict.fromkeys([*self.view.needs, *(group.column for group in groups)]))
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task; none without rows.
+
+        Raises:
+            BadInputError: The rows lack a feature.
+        """
+        lacking = [name for name in self.view.needs if name not in rows.columns]
+        if lacking:
+            raise BadInputError(
+                f"the model needs {', '.join(lacking)}, which the rows do not have; add the column, blank where it is "
+                "not known, or take a version that does without"
+            )
+        if not len(rows):
+            return np.empty((0, len(self.view.classes)) if self.view.task == "multiclass" else 0)
+        return self.model.predict(self.view.matrix(rows))
+
+    def decide(self, rows: pd.DataFrame, predicted: np.ndarray) -> np.ndarray | None:
+        """Whether each row is selected, by its probability and its group's threshold, shape (n,).
+
+        Args:
+            rows: Of the table, with the columns that make groups.
+            predicted: Their probabilities, as `predict` gave them.
+
+        Returns:
+            None for a version that predicts and does not decide.
+
+        Raises:
+            BadInputError: The rows lack a column that makes groups.
+        """
+        if self.thresholds is None:
+            return None
+        cut = [group.column for group in self.thresholds.groups if group.cuts and group.column in rows]
+        numbers = {name: as_numbers(rows[name]) for name in cut}  # of one that has become text since
+        return predicted >= self.thresholds.of(rows.assign(**numbers))
+
+
+def model_digest(files: Mapping[str, bytes]) -> str:
+    """The SHA-256 of a stored challenger's model: of its file, or where it has several, over all of them.
+
+    Args:
+        files: Of the challenger's folder, by relative name.
+    """
+    own = {name: content for name, content in files.items() if "/" not in name and name != "fit.json"}
+    digests = digests_of(own)
+    return next(iter(digests.values())) if len(digests) == 1 else digest_of(digests)
+
+
+def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of a bundle that `load_predictor` reads, and no others; older bundles lack some of them."""
+    folder = f"models/{json.loads(files[VERDICT])['winner']}/"
+    own = {name for name in files if name.startswith(folder) and "/" not in name.removeprefix(folder)}
+    wanted = own | {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS, HISTORY}
+    return {name: content for name, content in files.items() if name in wanted}
+
+
+def load_predictor(files: Mapping[str, bytes]) -> Predictor:
+    """The predictor of a bundle, from the bytes of its files by relative name.
+
+    Raises:
+        BadInputError: Its format is newer than what this retrim reads.
+        KeyError: A file of the bundle is missing.
+    """
+    found = open_predictor(files)
+    _ = found.model
+    return found
+
+
+def open_predictor(files: Mapping[str, bytes]) -> Predictor:
+    """The same with its model still to be loaded, by whoever first asks for it or for a prediction.
+
+    Raises:
+        BadInputError: As above.
+        KeyError: A file beside those of the model is missing.
+    """
+    format_of(files)
+    view = FeatureView.from_record(json.loads(files[VIEW]))
+    split = json.loads(files[SPLIT])
+    verdict = json.loads(files[VERDICT])
+    winner = verdict["winner"]
+    made = json.loads(files[f"models/{winner}/fit.json"])
+    recipe = Recipe(**made["recipe"])
+    model_files = {
+        name.removeprefix(f"models/{winner}/"): content
+        for name, content in files.items()
+        if name.startswith(f"models/{winner}/")
+    }
+    return Predictor(
+        view=view,
+        load=partial(load_balanced, recipe.model, view, model_files),
+        recipe=recipe,
+        window=made.get("window", winner),  # a bundle without the key is older than recipes that compete
+        used_until=pd.Timestamp(split["used_until"]),
+        trained_from=pd.Timestamp(made["from"]),
+        judged_until=pd.Timestamp(split["judged_until"]),
+        judged_loss=verdict["losses"]["champion" if verdict.get("agreement") else winner],
+        thresholds=_thresholds(files, winner),
+    )
+
+
+def _thresholds(files: Mapping[str, bytes], winner: str) -> Thresholds | None:
+    """The winner's thresholds; None where neither decide.threshold nor fairness.mitigate asks, and in older bundles."""
+    if THRESHOLDS not in files:
+        return None
+    found = json.loads(files[THRESHOLDS]).get(winner)
+    return None if found is None else Thresholds.from_record(found)
+
+
+READ = (VIEW, HISTORY, THRESHOLDS)
+"""Files of a bundle that say it."""
+
+
+def needs_of(files: Mapping[str, bytes]) -> dict[str, ColumnType]:
+    """Columns of landed rows that predicting and judging with a bundle take, and their types when it was made.
+
+    A column that is only the source of a feature from the past, or makes groups, is a number where nothing says
+    otherwise: read as such it holds what can be read of it.
+
+    Args:
+        files: Of the bundle, by relative name.
+    """
+    view = json.loads(files[VIEW])
+    history = HistoryParams.model_validate_json(files[HISTORY]) if HISTORY in files else None
+    made = set() if history is None else set(history.columns)
+    needs: dict[str, ColumnType] = {each["name"]: each["type"] for each in view["features"] if each["name"] not in made}
+    needs[view["target"]] = "number" if view["task"] == "regression" else "category"
+    if view.get("time"):
+        needs[view["time"]] = "time"
+    if history is not None:
+        for name in sorted(past_takes(history)):
+            needs.setdefault(name, "category" if name in history.entity else "number")
+    for thresholds in json.loads(files.get(THRESHOLDS, b"{}")).values():
+        for group in thresholds["groups"] if thresholds else ():
+            needs.setdefault(group["column"], "number" if group["cuts"] else "category")
+    return needs

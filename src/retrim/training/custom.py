@@ -1,0 +1,390 @@
+"""The file of a model of one's own, run once, and its functions called; what goes wrong there is told with its line.
+
+One form of what skops writes: the same model, the same bytes. Nothing is loaded here.
+
+skops names the parts of a model by their place in memory and stamps its archive with the clock.
+
+A model of one's own: a file of the workspace with `fit`, `predict`, `save` and `load`, behind the same protocol.
+"""
+
+import ast
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from traceback import extract_tb
+from types import ModuleType
+from typing import Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+import numpy as np
+
+from retrim.errors import BadInputError, RefusedError
+from retrim.features.view import FeatureView, Matrix
+from retrim.stats.canonical import to_json
+from retrim.table.data import ColumnType
+from retrim.training.custom_code import CODE, CODE_FILE, parts_of
+from retrim.training.estimators import FittedModel, Link, check_classes, check_names, outputs
+
+FUNCTIONS = ("fit", "predict", "save", "load")
+CONSTANTS = ("HYPERPARAMETERS", "LOSSES")
+UNPICKLE = ("cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve")
+
+
+@lru_cache(maxsize=64)
+def module_of(code: bytes, path: str) -> ModuleType:
+    """The file, run once.
+
+    Raises:
+        BadInputError: It cannot be read or run, unpickles, lacks a function, or has a constant of another shape.
+    """
+    try:
+        tree = ast.parse(code, path)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise BadInputError(f"{path}: no Python: {error}") from error
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            if name.partition(".")[0] in UNPICKLE:
+                raise BadInputError(f"{path} imports {name}; nothing is unpickled here: use skops.io")
+    module = ModuleType(f"retrim_own_model_{sha256(code).hexdigest()[:16]}")
+    # Dataclasses look up the module of a class by its name, so that it has one that nothing else has.
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(tree, path, "exec"), module.__dict__)  # noqa: S102  code that the workspace names as its own
+    except (Exception, SystemExit) as error:  # a file that ends the process would end retrim without a word
+        sys.modules.pop(module.__name__, None)
+        raise BadInputError(f"{_place(path, error)}: {type(error).__name__} while it is read: {error}") from error
+    lacking = [name for name in FUNCTIONS if not callable(getattr(module, name, None))]
+    lacking += [name for name in CONSTANTS if not hasattr(module, name)]
+    if lacking:
+        raise BadInputError(f"{path}: has no {', '.join(lacking)}; docs/own-model.md says what each is")
+    _check_constants(module, path)
+    return module
+
+
+def _check_constants(module: ModuleType, path: str) -> None:
+    names, losses = (getattr(module, name) for name in CONSTANTS)
+    if not _are_names(names):
+        raise BadInputError(
+            f"{path}: HYPERPARAMETERS is {str(names)[:80]!r}; give a tuple of names, such as ('depth', 'rate'), "
+            "or () for none"
+        )
+    shaped = isinstance(losses, dict) and _are_names(tuple(losses)) and all(map(_are_names, losses.values()))
+    if not shaped:
+        raise BadInputError(
+            f"{path}: LOSSES is {str(losses)[:80]!r}; give the losses of each task, such as "
+            "{'regression': ('mse', 'mae')}"
+        )
+
+
+def _are_names(given: Any) -> bool:
+    """Whether it is several names; a text is one, and its signs are none."""
+    return isinstance(given, tuple | list | set | frozenset) and all(isinstance(each, str) for each in given)
+
+
+def constant(code: bytes, path: str, name: str) -> Any:
+    return getattr(module_of(code, path), name)
+
+
+def call(code: bytes, path: str, name: str, *arguments: Any, said: str = "") -> Any:
+    """What a function of the file gives; what it raises is a person's mistake, and is told with its line."""
+    function: Callable[..., Any] = getattr(module_of(code, path), name)
+    try:
+        return function(*arguments)
+    except (Exception, SystemExit) as error:
+        raise BadInputError(f"{_place(path, error)}: {name}{said}: {type(error).__name__}: {error}") from error
+
+
+def _place(path: str, error: BaseException) -> str:
+    """The file, and the newest of its lines that an error went through."""
+    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == path]
+    return f"{path}:{lines[-1]}" if lines else path
+
+
+SCHEMA = "schema.json"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def one_form(content: bytes) -> bytes:
+    """The archive with its parts numbered in the order of their first mention; any other bytes as they are."""
+    try:
+        with ZipFile(io.BytesIO(content)) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        schema = json.loads(files.pop(SCHEMA))
+    except (BadZipFile, KeyError, ValueError):
+        return content
+    numbers: dict[Any, int] = {}
+    names: dict[str, str] = {}
+    numbered = _numbered(schema, numbers, names, files)
+    made = io.BytesIO()
+    with ZipFile(made, "w", ZIP_STORED) as archive:
+        for old, new in names.items():
+            archive.writestr(_entry(new), files[old])
+        archive.writestr(_entry(SCHEMA), json.dumps(numbered, indent=2))
+    return made.getvalue()
+
+
+def _numbered(node: Any, numbers: dict[Any, int], names: dict[str, str], files: dict[str, bytes]) -> Any:
+    if isinstance(node, list):
+        return [_numbered(each, numbers, names, files) for each in node]
+    if not isinstance(node, dict):
+        return node
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "__id__":
+            found[key] = numbers.setdefault(value, len(numbers))  # a number either way
+        elif key == "file" and isinstance(value, str) and value in files:
+            found[key] = names.setdefault(value, f"{len(names)}.{value.rpartition('.')[2]}")
+        else:
+            found[key] = _numbered(value, numbers, names, files)
+    return found
+
+
+def _entry(name: str) -> ZipInfo:
+    entry = ZipInfo(name, EPOCH)
+    entry.create_system = 3  # else it says on which system it was written
+    entry.external_attr = 0o600 << 16
+    return entry
+
+
+CONTENT_FILE, FACTS_FILE = "own_model.bin", "own_model.json"
+LINKS: dict[str, Link] = {"regression": "identity", "binary": "chance", "multiclass": "shares"}
+LOOKED_AT, MOST_COLUMNS = 256, 200
+"""Training rows, spread evenly, whose predictions are looked at, and columns up to which each one's weight is."""
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What `fit` is told beside matrix and target.
+
+    Args:
+        columns: Columns of the matrix and their types, in its order: number, integer or category. A category is
+            its code, NaN where it is missing or was never seen in training.
+        task: regression, binary or multiclass.
+        classes: Names of the classes by code; for a binary task the last is the positive one.
+        loss: What `judge.loss` says, such as mae or log_loss.
+        hyperparameters: Of this trial, as `tune.space` names them.
+        weights: How often each row counts, shape (n,); None: once.
+        seed: The same seed must give the same model.
+        threads: That it may use; they must not change the model.
+    """
+
+    columns: dict[str, ColumnType]
+    task: str
+    classes: tuple[str, ...]
+    loss: str
+    hyperparameters: dict[str, Any]
+    weights: np.ndarray | None
+    seed: int
+    threads: int
+
+    @property
+    def categorical(self) -> list[int]:
+        """Places of the categories in the matrix."""
+        return [place for place, kind in enumerate(self.columns.values()) if kind == "category"]
+
+
+@dataclass(frozen=True)
+class CustomModel:
+    """A fitted model of one's own.
+
+    Args:
+        code: The file.
+        path: Where it lies in the workspace, for messages.
+        made: What `fit` or `load` gave.
+        task: regression, binary or multiclass.
+        classes: How many.
+        width: Columns of the matrix.
+        stored: What it was loaded from; None for one that was just fitted.
+        rows: Training rows to look at; None for one that was loaded.
+    """
+
+    code: bytes
+    path: str
+    made: Any
+    task: str
+    classes: int
+    width: int
+    stored: dict[str, bytes] | None
+    rows: np.ndarray | None
+
+    @property
+    def link(self) -> Link:
+        return LINKS[self.task]
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        return outputs(self.scores(matrix), self.link)
+
+    def files(self) -> dict[str, bytes]:
+        return dict(self._files)
+
+    @cached_property
+    def _files(self) -> dict[str, bytes]:
+        """The code, what `save` gives, and what is known of the columns.
+
+        Raises:
+            BadInputError: `save` gives no bytes, or `load` makes another model of them.
+        """
+        if self.stored is not None:
+            return self.stored
+        content = call(self.code, self.path, "save", self.made)
+        if not isinstance(content, bytes | bytearray):
+            raise BadInputError(f"{self.path}: save gives {type(content).__name__}; give bytes, such as skops.io.dumps")
+        kept = one_form(bytes(content))
+        again = CustomModel(self.code, self.path, call(self.code, self.path, "load", kept), *self._shape, None, None)
+        rows = self._looked_at
+        if not np.array_equal(again.predict(rows), self.predict(rows)):
+            raise BadInputError(f"{self.path}: load gives a model that predicts otherwise than the one that was saved")
+        facts = {"gains": [float(gain) for gain in self.gains()]}
+        return {CODE_FILE: self.code, CONTENT_FILE: kept, FACTS_FILE: to_json(facts)}
+
+    @property
+    def _shape(self) -> tuple[str, int, int]:
+        return self.task, self.classes, self.width
+
+    def gains(self) -> np.ndarray:
+        """How far predictions of training rows move where a column's cells change rows, shape (columns,).
+
+        0 of all where there are more than `MOST_COLUMNS`.
+        """
+        if self.stored is not None:
+            return np.array(json.loads(self.stored[FACTS_FILE])["gains"], dtype="float64")
+        return self._weights
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        rows, found = self._looked_at, np.zeros(self.width)
+        if len(rows) < 2 or self.width > MOST_COLUMNS:
+            return found
+        known = self.predict(rows)
+        for place in range(self.width):
+            turned = rows.copy()
+            turned[:, place] = np.roll(turned[:, place], len(rows) // 2)
+            found[place] = np.abs(self.predict(turned) - known).mean()
+        return found
+
+    @property
+    def _looked_at(self) -> np.ndarray:
+        return np.empty((0, self.width)) if self.rows is None else self.rows
+
+    def scores(self, matrix: np.ndarray) -> np.ndarray:
+        """What `predict` of the file gives, checked.
+
+        Raises:
+            BadInputError: Another shape, a value that is no number, or chances that are none.
+        """
+        wide = self.task == "multiclass"
+        shape = (len(matrix), self.classes) if wide else (len(matrix),)
+        if not len(matrix):
+            return np.empty((0, self.classes if wide else 1))
+        given = call(self.code, self.path, "predict", self.made, matrix.copy())
+        try:
+            found = np.asarray(given, dtype="float64")
+        except (TypeError, ValueError, OverflowError) as error:
+            raise BadInputError(
+                f"{self.path}: predict gives {type(given).__name__}; give an array of numbers"
+            ) from error
+        if found.shape != shape:
+            raise BadInputError(f"{self.path}: predict gives shape {found.shape}; a {self.task} task has {shape}")
+        if not np.isfinite(found).all():
+            wrong = int((~np.isfinite(found)).sum())
+            raise BadInputError(
+                f"{self.path}: predict gives {wrong} values that are missing or infinite, of {found.size}"
+            )
+        if self.task != "regression" and (found.min() < 0 or found.max() > 1 + 1e-9):
+            raise BadInputError(f"{self.path}: predict gives {found.min():g} to {found.max():g}; chances are 0 to 1")
+        if wide and np.abs(found.sum(axis=1) - 1).max() > 1e-6:
+            raise BadInputError(f"{self.path}: the chances of a row sum to {found.sum(axis=1).max():g}; they sum to 1")
+        return found if wide else found[:, None]
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        raise RefusedError(f"{self.path}: a model of one's own has no exact contributions")
+
+
+@dataclass(frozen=True)
+class CustomEstimator:
+    """Fits and loads what a file of the workspace makes. It takes no rounds, and passes `stop` over.
+
+    Args:
+        name: `own:PATH@SHA256`.
+    """
+
+    name: str
+
+    @property
+    def path(self) -> str:
+        return parts_of(self.name)[0]
+
+    def fit(
+        self,
+        view: FeatureView,
+        matrix: Matrix,
+        actual: np.ndarray,
+        *,
+        loss: str,
+        hyperparameters: dict[str, Any],
+        rounds: int,
+        weights: np.ndarray | None,
+        stop: tuple[Matrix, np.ndarray] | None,
+        patience: int,
+        seed: int,
+        threads: int,
+    ) -> FittedModel:
+        self.check_aim(view.task, loss)
+        check_classes(view.task, len(view.classes))
+        if not len(matrix):
+            raise BadInputError(f"{self.path} refuses 0 rows; wait for more rows")
+        matrix = np.asarray(matrix)
+        kinds: dict[str, ColumnType] = {
+            name: "category" if place in view.categorical else kind
+            for place, (name, kind) in enumerate(view.columns.items())
+        }
+        about = FitContext(kinds, view.task, view.classes, loss, dict(hyperparameters), weights, seed, threads)
+        code = self._code()
+        made = call(code, self.path, "fit", matrix.copy(), actual.copy(), about, said=f" refuses {len(matrix)} rows")
+        places = np.linspace(0, len(matrix) - 1, min(len(matrix), LOOKED_AT)).round().astype("int64")
+        model = CustomModel(code, self.path, made, view.task, len(view.classes), matrix.shape[1], None, matrix[places])
+        return FittedModel(model, 1)
+
+    def load(self, view: FeatureView, files: dict[str, bytes]) -> CustomModel:
+        """The stored model, by the code that is stored with it, where that may run here.
+
+        Raises:
+            RefusedError: It may not.
+        """
+        code = self._code()
+        if files.get(CODE_FILE) != code:
+            raise RefusedError(f"the code beside the stored model is not {self.name}; it was altered")
+        made = call(code, self.path, "load", files[CONTENT_FILE])
+        known = {name: files[name] for name in (CODE_FILE, CONTENT_FILE, FACTS_FILE)}
+        return CustomModel(code, self.path, made, view.task, len(view.classes), len(view.columns), known, None)
+
+    def check_space(self, names: Iterable[str]) -> None:
+        check_names(self.path, list(names), sorted(constant(self._code(), self.path, "HYPERPARAMETERS")))
+
+    def check_aim(self, task: str, loss: str) -> None:
+        losses = constant(self._code(), self.path, "LOSSES")
+        known = losses.get(task, ())
+        if loss.partition("@")[0] not in known:
+            can = ", ".join(f"{each}: {'/'.join(names)}" for each, names in losses.items())
+            raise BadInputError(f"judge.loss: {self.path} cannot train a {task} for {loss!r}; LOSSES has {can}")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """As a registered kind has them; whether the seed matters, nobody knows."""
+        return {"tasks": tuple(constant(self._code(), self.path, "LOSSES")), "seeded": None}
+
+    def _code(self) -> bytes:
+        path, digest = parts_of(self.name)
+        if digest is None or digest not in CODE:
+            said = "" if digest is None else f" with SHA-256 {digest[:12]}"
+            raise RefusedError(
+                f"{path}{said} is code that nothing here stands for, and it is not run; look at it, and name it as "
+                "train.model in params.yaml if it is yours"
+            )
+        return CODE[digest]

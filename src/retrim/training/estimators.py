@@ -1,0 +1,203 @@
+"""Kinds of model by name. A kind fits and loads; a model predicts and gives its files.
+
+What a kind of model can be trained for, checked the same way for all of them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from retrim.errors import BadInputError, RefusedError
+from retrim.features.view import FeatureView, Matrix
+from retrim.stats.plugins import Plugin, PluginRegistry
+from retrim.training.custom_code import is_own
+
+Link = Literal["identity", "log", "chance", "log odds", "shares", "log shares"]
+"""What raw scores are: the prediction itself, or its logarithm (counts); the chance of the positive class, or its log
+odds; shares of the classes before they are made to sum to 1, or their logarithms."""
+
+
+class Model(Protocol):
+    """A fitted model."""
+
+    @property
+    def link(self) -> Link:
+        """What its raw scores are."""
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        """Predictions: shape (n,) for a regression or binary task, (n, classes) for a multiclass one."""
+
+    def files(self) -> dict[str, bytes]:
+        """Names and bytes of all that `ModelKind.load` needs; text only."""
+
+    def gains(self) -> np.ndarray:
+        """How much each feature helped, shape (features,), 0 or more."""
+
+    def scores(self, matrix: np.ndarray) -> np.ndarray:
+        """Raw scores: shape (n, 1), or (n, classes) for a multiclass task. `outputs` makes predictions of them."""
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        """What each feature adds to each raw score of a row, exactly: the sum over the last axis is `scores`.
+
+        Returns:
+            Shape (n, 1 or classes, features + 1); the last is the base value, the score of the average training row.
+
+        Raises:
+            RefusedError: A model of these hyperparameters has no exact contributions.
+        """
+
+
+def outputs(scores: np.ndarray, link: Link) -> np.ndarray:
+    """Predictions of raw scores: shape (n,), or (n, classes) where the link is `shares` or `log shares`."""
+    if link == "identity":
+        return np.asarray(scores[:, 0])
+    if link == "log":
+        return np.asarray(np.exp(scores[:, 0]))
+    if link == "chance":
+        return np.asarray(np.clip(scores[:, 0], 0.0, 1.0))
+    if link == "shares":
+        held = np.maximum(scores, 0.0)
+        whole = held.sum(axis=1, keepdims=True)
+        return np.asarray(np.where(whole > 0, held / np.where(whole > 0, whole, 1.0), 1 / scores.shape[1]))
+    if link == "log odds":
+        with np.errstate(over="ignore"):  # the chance is 0 then
+            return np.asarray(1 / (1 + np.exp(-scores[:, 0])))
+    grown = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
+    return np.asarray(grown / grown.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A model, and the rounds it kept."""
+
+    model: Model
+    rounds: int
+
+
+class Estimator(Protocol):
+    """Fits and loads models of one kind."""
+
+    def fit(
+        self,
+        view: FeatureView,
+        matrix: Matrix,
+        actual: np.ndarray,
+        *,
+        loss: str,
+        hyperparameters: dict[str, Any],
+        rounds: int,
+        weights: np.ndarray | None,
+        stop: tuple[Matrix, np.ndarray] | None,
+        patience: int,
+        seed: int,
+        threads: int,
+    ) -> FittedModel:
+        """Fits `rounds` rounds, or fewer when `stop` (matrix, actual) sees no gain for `patience` rounds.
+
+        A row counts as often as its weight says, above 0, shape (n,); None: once. A matrix of very many rows can be
+        read in slices alone: a kind that needs it whole begins with `np.asarray(matrix)`.
+        """
+
+    def load(self, view: FeatureView, files: dict[str, bytes]) -> Model:
+        """The model that `Model.files` described."""
+
+    def check_space(self, names: Iterable[str]) -> None:
+        """Refuses hyperparameters that it would pass over without a word.
+
+        Raises:
+            BadInputError: A name is none of its own, is set by retrim, or stands there twice under two names.
+        """
+
+    def check_aim(self, task: str, loss: str) -> None:
+        """Refuses a task or a loss that it cannot be trained for.
+
+        Raises:
+            BadInputError: Says what it can be trained for.
+        """
+
+
+class Estimators(PluginRegistry[Estimator]):
+    """The registered estimators, and any file of the workspace that is named as one."""
+
+    def entry(self, name: str) -> Plugin[Estimator]:
+        if not is_own(name):
+            _register_shipped()
+            return super().entry(name)
+        from retrim.training.custom import CustomEstimator
+
+        kind = CustomEstimator(name)
+        return Plugin(name, kind, kind.facts)
+
+    def __contains__(self, name: object) -> bool:
+        _register_shipped()
+        return super().__contains__(name)
+
+    def __iter__(self) -> Iterator[Plugin[Estimator]]:
+        _register_shipped()
+        return super().__iter__()
+
+
+def _register_shipped() -> None:
+    """Imports the modules that enter themselves; each of them imports this one."""
+    from retrim.training import forest, gbm, linear, stack  # noqa: F401
+
+
+MODELS = Estimators("model")
+"""With each name its `tasks`, and whether another seed gives another model (`seeded`)."""
+
+Losses = Mapping[str, Mapping[str, str]]
+"""By task, by loss without what stands after its `@`: what a kind minimises for it."""
+
+
+def aim_at(kind: str, losses: Losses, task: str, loss: str) -> tuple[str, float | None]:
+    """What a kind minimises for a loss, and the value after its `@`.
+
+    Raises:
+        BadInputError: It has no such task, or cannot train for this loss.
+    """
+    name, _, value = loss.partition("@")
+    known = losses.get(task, {})
+    if name not in known:
+        can = f"it can for {', '.join(known)}" if known else f"it is for a {' or '.join(losses)} task: train.model"
+        raise BadInputError(f"judge.loss: {kind} cannot train a {task} for {loss!r}; {can}")
+    return known[name], float(value) if value else None
+
+
+def check_classes(task: str, classes: int) -> None:
+    """Refuses a multiclass model of fewer than two classes.
+
+    Raises:
+        RefusedError: The training rows hold one or none.
+    """
+    if task == "multiclass" and classes < 2:
+        raise RefusedError(f"the training rows hold {classes} class; a multiclass model needs at least 2")
+
+
+def check_target(kind: str, actual: np.ndarray) -> None:
+    """Refuses targets beyond single precision: LightGBM keeps them so, and squares of larger ones are infinite.
+
+    Raises:
+        BadInputError: Names the largest.
+    """
+    largest = float(np.abs(actual).max(initial=0))
+    if largest > float(np.finfo(np.float32).max):
+        raise BadInputError(f"the target reaches {largest:.3g}; {kind} holds up to 3.4e38; give it in a larger unit")
+
+
+def check_names(kind: str, names: list[str], known: list[str]) -> None:
+    """Refuses a search space whose names are not the kind's own, or lack one of them.
+
+    Raises:
+        BadInputError: Names the first.
+    """
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known)}"
+            raise BadInputError(f"tune.space: {name!r} is no parameter of {kind}{hint}")
+    for name in known:
+        if name not in names:
+            raise BadInputError(f"tune.space: {kind} needs {name!r}; give it bounds or choices")

@@ -1,0 +1,244 @@
+"""LightGBM: gradient boosted trees, deterministic, stored as LightGBM's own text."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from retrim.errors import BadInputError, RefusedError
+from retrim.features.view import FeatureView, Matrix, RowMatrix
+from retrim.training.estimators import MODELS, FittedModel, Link, Losses, aim_at, check_classes, check_target
+
+OBJECTIVES: Losses = {
+    "regression": {"mae": "l1", "mse": "l2", "pinball": "quantile", "poisson": "poisson"},
+    "binary": {"log_loss": "binary", "brier": "binary", "error": "binary"},
+    "multiclass": {"log_loss": "multiclass", "brier": "multiclass", "error": "multiclass"},
+}
+LINKS: dict[str, Link] = {"regression": "identity", "binary": "log odds", "multiclass": "log shares"}
+MODEL_FILE = "model.txt"
+SAMPLE_SEEDS = {"data_random_seed", "data_seed"}
+SET_BY_RETRIM = {
+    "objective": "judge.loss says it",
+    "num_class": "the table says it",
+    "num_iterations": "tune.max_rounds and early stopping say it",
+    "early_stopping_round": "tune.patience says it",
+    "seed": "train.seed says it",
+    "num_threads": "it changes no result",
+    "deterministic": "a version is rebuilt byte for byte",
+    "force_row_wise": "a version is rebuilt byte for byte",
+    "verbosity": "it changes no result",
+    "is_unbalance": "train.balance says it, and corrects the chances",
+    "scale_pos_weight": "train.balance says it, and corrects the chances",
+}
+"""Parameters that a search may not have, and why."""
+
+
+@dataclass(frozen=True)
+class Gbm:
+    """A fitted booster as text. The number of threads is left out of it, so it depends on data alone."""
+
+    text: str
+    booster: Any
+    threads: int
+    link: Link
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        return np.asarray(self.booster.predict(matrix, num_threads=self.threads))
+
+    def files(self) -> dict[str, bytes]:
+        return {MODEL_FILE: self.text.encode()}
+
+    def gains(self) -> np.ndarray:
+        return np.asarray(self.booster.feature_importance(importance_type="gain"))
+
+    def scores(self, matrix: np.ndarray) -> np.ndarray:
+        if not len(matrix):
+            return np.empty((0, self.booster.num_model_per_iteration()))
+        raw = np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=self.threads))
+        return (raw if raw.ndim == 2 else raw[:, None]) / self._averaged
+
+    def contributions(self, matrix: np.ndarray) -> np.ndarray:
+        """Exact TreeSHAP values.
+
+        Source:
+            Lundberg et al. (2020), From local explanations to global understanding with explainable AI for trees,
+            Nature Machine Intelligence 2, 56-67: the path-dependent form, as LightGBM computes it.
+        """
+        import lightgbm
+
+        width = self.booster.num_feature() + 1
+        if not len(matrix):
+            return np.empty((0, self.booster.num_model_per_iteration(), width))
+        try:
+            added = self.booster.predict(matrix, pred_contrib=True, num_threads=self.threads)
+        except lightgbm.basic.LightGBMError as error:
+            raise RefusedError(f"LightGBM gives no exact contributions for this model: {str(error).strip()}") from error
+        return np.asarray(added).reshape(len(matrix), -1, width) / self._averaged
+
+    @property
+    def _averaged(self) -> int:
+        """Trees that a random forest (boosting: rf) averages over: LightGBM's raw scores are their sums."""
+        forest = "\naverage_output\n" in self.text.partition("\nTree=")[0]
+        return int(self.booster.current_iteration()) if forest else 1
+
+
+@dataclass(frozen=True)
+class GbmEstimator:
+    """Fits and loads LightGBM models.
+
+    Args:
+        name: As params.yaml says it.
+        usual: Parameters where a search does not name them.
+        fixed: Those that a search may not have, beside what retrim sets, and why.
+        boosting: What is put in their place.
+
+    Source:
+        Ke et al. (2017), LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 30.
+    """
+
+    name: str
+    usual: dict[str, Any]
+    fixed: dict[str, str]
+    boosting: dict[str, Any]
+
+    def fit(
+        self,
+        view: FeatureView,
+        matrix: Matrix,
+        actual: np.ndarray,
+        *,
+        loss: str,
+        hyperparameters: dict[str, Any],
+        rounds: int,
+        weights: np.ndarray | None,
+        stop: tuple[Matrix, np.ndarray] | None,
+        patience: int,
+        seed: int,
+        threads: int,
+    ) -> FittedModel:
+        import lightgbm
+
+        check_target(self.name, actual)
+        names = _safe_names(list(view.columns))
+        parameters = {
+            **self.usual,
+            **hyperparameters,
+            **self.boosting,
+            **_objective(self.name, view, loss),
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": threads,
+            "verbosity": -1,
+        }
+        if isinstance(matrix, RowMatrix) and not SAMPLE_SEEDS & set(hyperparameters):
+            parameters["data_random_seed"] = _sample_seed(seed)
+        train = lightgbm.Dataset(
+            _source(matrix), actual, weight=weights, feature_name=names, categorical_feature=view.categorical
+        )
+        watched: dict[str, Any] = {}
+        if stop is not None:
+            # Of pieces, LightGBM takes rows without weights for rows of weight 0 where those it trains on have some.
+            seen = _source(stop[0]) if weights is None else np.asarray(stop[0])
+            watched["valid_sets"] = [train.create_valid(seen, stop[1])]
+            watched["callbacks"] = [lightgbm.early_stopping(patience, first_metric_only=True, verbose=False)]
+        try:
+            booster = lightgbm.train(parameters, train, num_boost_round=rounds, **watched)
+        except lightgbm.basic.LightGBMError as error:
+            raise BadInputError(
+                f"LightGBM refuses {len(matrix)} rows with {hyperparameters}: {str(error).strip()}; look at tune.space"
+            ) from error
+        kept = rounds if stop is None else booster.best_iteration
+        text = re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", booster.model_to_string(num_iteration=kept))
+        if stop is not None:
+            booster = lightgbm.Booster(
+                model_str=text
+            )  # the trees that were kept, and no others: a forest averages them
+        return FittedModel(Gbm(text, booster, threads, _link(view, text)), kept)
+
+    def load(self, view: FeatureView, files: dict[str, bytes]) -> Gbm:
+        import lightgbm
+
+        text = files[MODEL_FILE].decode()
+        return Gbm(text, lightgbm.Booster(model_str=text), 1, _link(view, text))
+
+    def check_aim(self, task: str, loss: str) -> None:
+        aim_at(self.name, OBJECTIVES, task, loss)
+
+    def check_space(self, names: Iterable[str]) -> None:
+        from lightgbm.basic import _ConfigAliases
+
+        table = _ConfigAliases._get_all_param_aliases()  # noqa: SLF001  the only list of them that it has
+        known = {alias: name for name, aliases in table.items() for alias in (name, *aliases)}
+        meant: dict[str, str] = {}
+        for name in names:
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise BadInputError(f"tune.space: {name!r} is no parameter of LightGBM, which passes it over{hint}")
+            own = known[name]
+            reasons = SET_BY_RETRIM | self.fixed
+            if own in reasons:
+                raise BadInputError(f"tune.space: {name!r} is not searched, as {reasons[own]}; leave it out")
+            if own in meant:
+                raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} are both {own}; keep one")
+            meant[own] = name
+
+
+def _source(matrix: Matrix) -> Any:
+    """What LightGBM bins: the matrix, or what it reads a piece at a time. The bins, and so the model, are the same."""
+    if isinstance(matrix, np.ndarray):
+        return matrix
+    import lightgbm
+
+    pieces = matrix
+
+    class Pieces(lightgbm.Sequence):
+        batch_size = pieces.piece
+
+        def __len__(self) -> int:
+            return len(pieces)
+
+        def __getitem__(self, places: Any) -> np.ndarray:
+            return pieces[places]
+
+    return Pieces()
+
+
+def _sample_seed(seed: int) -> int:
+    """The seed of the rows that bins are cut from, as LightGBM derives it from `seed`: for pieces it forgets to.
+
+    Source:
+        LightGBM 4.7, src/io/config.cpp (Config::Set) and include/LightGBM/utils/random.h (NextShort).
+    """
+    drawn = (214013 * seed + 2531011) % 2**32 >> 16 & 0x7FFF
+    return drawn % 0x7FFF
+
+
+def _objective(kind: str, view: FeatureView, loss: str) -> dict[str, Any]:
+    objective, value = aim_at(kind, OBJECTIVES, view.task, loss)
+    check_classes(view.task, len(view.classes))
+    chosen: dict[str, Any] = {"objective": objective}
+    if value is not None:
+        chosen["alpha"] = value
+    if view.task == "multiclass":
+        chosen["num_class"] = len(view.classes)
+    return chosen
+
+
+def _link(view: FeatureView, text: str) -> Link:
+    """What raw scores are: a model of counts scores their logarithm."""
+    counts = "\nobjective=poisson\n" in text.partition("\nTree=")[0]
+    return "log" if counts else LINKS[view.task]
+
+
+def _safe_names(names: list[str]) -> list[str]:
+    """Names LightGBM takes (it refuses JSON's signs), still unlike one another."""
+    safe = [re.sub(r"\W+", "_", name) for name in names]
+    return safe if len(set(safe)) == len(safe) else [f"{place}_{name}" for place, name in enumerate(safe)]
+
+
+MODELS.register("gbm", tasks=tuple(OBJECTIVES), seeded=True)(GbmEstimator("gbm", {"bagging_freq": 1}, {}, {}))

@@ -1,0 +1,410 @@
+"""The section `fairness` of params.yaml.
+
+Weights of training rows that make group and label independent.
+
+Rows to groups: the categories of a column, or the spans between the cuts of a number.
+
+What predictions did to rows: selected or not, right or wrong, too high or too low. Every measure is a mean of it.
+
+Whether the section `fairness` fits the table: columns, types, measures, mitigation.
+
+Group-aware thresholds: a threshold a group, such that one rate is alike in all of them.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, field_validator
+
+from retrim.errors import BadInputError
+from retrim.stats.plugins import SettingsSection
+from retrim.table.data import DataParams
+
+Mitigation = Literal["reweight", "thresholds"]
+Equalised = Literal["selection_rate", "false_positive_rate", "false_negative_rate"]
+
+
+class GroupParams(SettingsSection):
+    """Groups that one column makes: its categories, or the spans between the cuts of a number."""
+
+    column: str = Field(description="any column but target and times, also one with the role forbidden")
+    cuts: tuple[float, ...] = Field(description="where a number is cut, ascending; empty for a category")
+    least_rows: int = Field(ge=2, description="rows behind a figure of a group; with fewer it is named, not judged")
+
+    @field_validator("cuts")
+    @classmethod
+    def _ascend(cls, cuts: tuple[float, ...]) -> tuple[float, ...]:
+        if any(low >= high for low, high in pairwise(cuts)):
+            raise ValueError(f"{list(cuts)} do not ascend; write each cut once, the lowest first")
+        return cuts
+
+
+class AtMostParams(SettingsSection):
+    """The largest difference between two groups that a measure may show; null: reported, never refused."""
+
+    selection_rate: float | None = Field(ge=0, le=1, description="share of rows selected")
+    false_positive_rate: float | None = Field(ge=0, le=1, description="share selected, of the negative rows")
+    false_negative_rate: float | None = Field(ge=0, le=1, description="share not selected, of the positive rows")
+    error_rate: float | None = Field(ge=0, le=1, description="share of rows whose class is wrong")
+    mean_error: float | None = Field(ge=0, description="prediction minus outcome, in the target's unit")
+    mean_absolute_error: float | None = Field(ge=0, description="its size, in the target's unit")
+
+
+class ProxyParams(SettingsSection):
+    """How well a forbidden column can be told from the features."""
+
+    rows: int = Field(ge=100, description="training rows looked at, at most, spread evenly")
+    cells: int = Field(ge=2, description="quantile cells of a number; most categories, the rarer taken together")
+    rounds: int = Field(ge=1, description="boosting rounds of the model that guesses the column")
+    leaves: int = Field(ge=2, description="leaves of its trees")
+    turns: int = Field(ge=19, description="times the column is turned against the features: what chance would show")
+    warn_at: float = Field(ge=0.5, lt=1, description="area under the curve from which a warning is given")
+    refuse: bool = Field(description="whether such a warning is a refusal")
+    seed: int = Field(ge=0)
+
+
+class FairnessParams(SettingsSection):
+    """Error rates by group, limits, mitigation, forbidden columns."""
+
+    groups: tuple[GroupParams, ...] = Field(description="none: fairness is not looked at")
+    at_most: AtMostParams
+    confidence: float = Field(gt=0.5, lt=1, description="with which a difference must exceed its limit; of intervals")
+    threshold: float = Field(gt=0, lt=1, description="probability from which a row of a binary task is selected")
+    bins: int = Field(ge=2, description="bins of predictions in the calibration error, of equal rows")
+    mitigate: Mitigation | None = Field(description="reweight, thresholds or null")
+    equalise: Equalised = Field(description="what group-aware thresholds make alike")
+    forbidden: tuple[str, ...] = Field(description="columns that no model may use; their proxies are reported")
+    proxies: ProxyParams
+
+    @property
+    def reweights(self) -> bool:
+        """Whether training rows are weighted."""
+        return self.mitigate == "reweight"
+
+    def limits(self) -> dict[str, float]:
+        """The measures that may refuse, and what they allow."""
+        at_most = self.at_most
+        given = {
+            "selection_rate": at_most.selection_rate,
+            "false_positive_rate": at_most.false_positive_rate,
+            "false_negative_rate": at_most.false_negative_rate,
+            "error_rate": at_most.error_rate,
+            "mean_error": at_most.mean_error,
+            "mean_absolute_error": at_most.mean_absolute_error,
+        }
+        return {name: limit for name, limit in given.items() if limit is not None}
+
+
+GROUP = "_group"
+"""Column of a training frame that holds each row's group, of all declared columns together."""
+
+
+def reweighting(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Weight of each row: rows its group and label would have were they independent, over those they have.
+
+    The weights sum to the rows, in each group and for each label too. In a group that has its labels in the
+    same shares as all rows, each weight is 1.
+
+    Args:
+        groups: Group of each row, shape (n,).
+        labels: Class of each row, shape (n,).
+
+    Returns:
+        Above 0, shape (n,).
+
+    Source:
+        Kamiran and Calders (2012), Knowledge and Information Systems 33(1), 1-33, section 5.2.
+    """
+    own, places = pd.factorize(groups)[0], pd.factorize(labels)[0]
+    n, classes = len(own), int(places.max(initial=0)) + 1
+    both = np.bincount(own * classes + places, minlength=(int(own.max(initial=0)) + 1) * classes)
+    by_group, by_label = np.bincount(own), np.bincount(places)
+    return np.asarray(by_group[own] * by_label[places] / (n * both[own * classes + places]))
+
+
+MISSING = "missing"
+
+
+def group_of(rows: pd.DataFrame, group: GroupParams) -> np.ndarray:
+    """The group of each row by name, shape (n,), such as "single", "below 30", "30 to 60", "60 and above", "missing".
+
+    Raises:
+        BadInputError: The rows lack the column, or it is no number and has cuts.
+    """
+    if group.column not in rows.columns:
+        raise BadInputError(f"fairness.groups: the table has no column {group.column!r}; name one that it has")
+    values = rows[group.column]
+    if not group.cuts:
+        return values.astype("str").where(values.notna(), MISSING).to_numpy(dtype=object)
+    if not pd.api.types.is_numeric_dtype(values):
+        raise BadInputError(f"fairness.groups: {group.column!r} is no number; give it cuts: []")
+    names = np.array([*_spans(group.cuts), MISSING], dtype=object)
+    numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+    places = np.searchsorted(group.cuts, numbers, side="right")  # a row at a cut belongs to the span above it
+    return np.asarray(names[np.where(np.isnan(numbers), len(names) - 1, places)])
+
+
+def crossed(rows: pd.DataFrame, groups: Sequence[GroupParams]) -> np.ndarray:
+    """The groups of all columns together, by name, shape (n,), such as "age below 30, marital single"."""
+    parts = [group.column + " " + group_of(rows, group).astype(object) for group in groups]
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = joined + ", " + part
+    return np.asarray(joined)
+
+
+def with_groups(rows: pd.DataFrame, groups: Sequence[GroupParams]) -> pd.DataFrame:
+    """The rows with the group of each, of all columns together, in the column `GROUP`."""
+    return rows.assign(**{GROUP: crossed(rows, groups)})
+
+
+def as_trained(rows: pd.DataFrame, fairness: FairnessParams) -> pd.DataFrame:
+    """Rows of the table as a recipe that reweights wants them: with their groups where `fairness.mitigate` says so."""
+    return with_groups(rows, fairness.groups) if fairness.reweights else rows
+
+
+def _spans(cuts: tuple[float, ...]) -> list[str]:
+    between = [f"{low:g} to {high:g}" for low, high in pairwise(cuts)]
+    return [f"below {cuts[0]:g}", *between, f"{cuts[-1]:g} and above"]
+
+
+MEASURES: dict[str, tuple[str, ...]] = {
+    "selection_rate": ("binary",),
+    "false_positive_rate": ("binary",),
+    "false_negative_rate": ("binary",),
+    "error_rate": ("binary", "multiclass"),
+    "mean_error": ("regression", "binary", "multiclass"),
+    "mean_absolute_error": ("regression",),
+}
+"""Measures, and the tasks that they fit."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Judged rows as the measures see them, in time order.
+
+    Args:
+        task: regression, binary or multiclass.
+        actual: Shape (n,). The target of a regression; 0 or 1; of several classes 1 where the likeliest is right.
+        predicted: Shape (n,). The target of a regression; the probability of 1; of several classes the highest one.
+        selected: Shape (n,), 0 or 1: what is decided on. Binary: selected or not; multiclass: always 1.
+    """
+
+    task: str
+    actual: np.ndarray
+    predicted: np.ndarray
+    selected: np.ndarray
+
+    @classmethod
+    def of(cls, task: str, actual: np.ndarray, predicted: np.ndarray, *, threshold: float | np.ndarray) -> "Outcomes":
+        """From targets and predictions as `retrim.stats.metrics` encodes them.
+
+        Args:
+            task: regression, binary or multiclass.
+            actual: Shape (n,).
+            predicted: Shape (n,), or (n, classes).
+            threshold: Probability from which a row of a binary task is selected: one, or one a row.
+        """
+        if task == "multiclass":
+            right = (np.argmax(predicted, axis=1) == actual).astype("float64")
+            return cls(task, right, predicted.max(axis=1, initial=0.0), np.ones(len(right)))
+        if task == "binary":
+            return cls(task, actual.astype("float64"), predicted, (predicted >= threshold).astype("float64"))
+        return cls(task, actual.astype("float64"), predicted, np.zeros(len(actual)))
+
+    @property
+    def measures(self) -> list[str]:
+        """Those that fit the task."""
+        return [name for name, tasks in MEASURES.items() if self.task in tasks]
+
+    def parts(self, measure: str) -> tuple[np.ndarray, np.ndarray]:
+        """Value and weight (0 or 1) of each row; the measure is the sum of the first over that of the second."""
+        every = np.ones(len(self.actual))
+        negative = (self.actual == 0).astype("float64")
+        match measure:
+            case "selection_rate":
+                return self.selected, every
+            case "false_positive_rate":
+                return self.selected * negative, negative
+            case "false_negative_rate":
+                return (1 - self.selected) * (1 - negative), 1 - negative
+            case "error_rate":
+                return (self.selected != self.actual).astype("float64"), every
+            case "mean_error":
+                return self.predicted - self.actual, every
+            case _:
+                return np.abs(self.predicted - self.actual), every
+
+
+NUMBERS = ("number", "integer")
+
+
+def require_fit(fairness: FairnessParams, data: DataParams) -> None:
+    """Refuses a section that this table cannot have.
+
+    Raises:
+        BadInputError: Names the key, what is wrong, what is allowed.
+    """
+    for fault in _faults(fairness, data):
+        raise BadInputError(f"fairness.{fault}")
+
+
+def _faults(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
+    yield from _faults_of_groups(fairness, data)
+    for measure in fairness.limits():
+        if data.task not in MEASURES[measure]:
+            fitting = ", ".join(name for name, tasks in MEASURES.items() if data.task in tasks)
+            yield f"at_most.{measure}: does not fit a {data.task} task; set it to null; those that fit: {fitting}"
+    if fairness.mitigate is not None and not fairness.groups:
+        yield f"mitigate: {fairness.mitigate!r} needs groups; name some, or set it to null"
+    if fairness.reweights and data.task == "regression":
+        yield "mitigate: 'reweight' balances classes, and a regression has none; set it to null"
+    if fairness.mitigate == "thresholds" and data.task != "binary":
+        yield f"mitigate: 'thresholds' decide between two classes, and this task is {data.task}; set it to null"
+    for name in fairness.forbidden:
+        known = data.columns.get(name)
+        if known is None:
+            yield f"forbidden: {name!r} is no column; columns: {', '.join(data.columns)}"
+        elif known.role != "forbidden":
+            yield f"forbidden: {name!r} has the role {known.role!r}; give it the role forbidden under data.columns"
+        elif name in data.key:
+            yield f"forbidden: {name!r} is part of data.key, which stands in every record; name rows by another column"
+        elif any(name in (feature.of, *data.history.entity) for feature in data.history.features):
+            yield f"forbidden: {name!r} is used by data.history, and so by the model; take it out there"
+    needed = math.ceil(1 / (1 - fairness.confidence) - 1 - 1e-9)
+    if fairness.forbidden and fairness.proxies.turns < needed:
+        yield (
+            f"proxies.turns: {fairness.proxies.turns} turns cannot tell a proxy from chance with confidence "
+            f"{fairness.confidence:g}, so none would ever be found; {needed} or more are needed"
+        )
+
+
+def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
+    columns = [group.column for group in fairness.groups]
+    for group in fairness.groups:
+        name = group.column
+        known = data.columns.get(name)
+        if known is None:
+            yield f"groups: {name!r} is no column; columns: {', '.join(data.columns)}"
+            continue
+        if name == data.target or known.type == "time":
+            yield f"groups: {name!r} is the target or a time; name a category or a number"
+        if columns.count(name) > 1:
+            yield f"groups: {name!r} stands there twice; keep one"
+        if known.type in NUMBERS and not group.cuts:
+            yield f"groups: {name!r} is a number; say where it is cut, such as cuts: [30, 60]"
+        if known.type == "category" and group.cuts:
+            yield f"groups: {name!r} is a category, whose values are the groups; give it cuts: []"
+
+
+LEVELS = 1001  # levels of the rate that are tried: a tenth of a percent apart
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """How a chance becomes a decision.
+
+    Args:
+        groups: What makes the groups.
+        default: Threshold of a row in a group that has none of its own.
+        by_group: Thresholds by name of the group, of all columns together.
+        small: Groups whose rows were too few, with how many there were.
+    """
+
+    groups: tuple[GroupParams, ...]
+    default: float
+    by_group: Mapping[str, float]
+    small: Mapping[str, int]
+
+    def of(self, rows: pd.DataFrame) -> np.ndarray:
+        """The threshold of each row, shape (n,).
+
+        Raises:
+            BadInputError: The rows lack a column that makes groups.
+        """
+        if not self.groups or not len(rows):
+            return np.full(len(rows), self.default)
+        lacking = [group.column for group in self.groups if group.column not in rows.columns]
+        if lacking:
+            raise BadInputError(
+                f"the model decides by {', '.join(lacking)}, which the table does not have; keep the column in "
+                "data.columns, or roll back to a version that does without"
+            )
+        return np.array([self.by_group.get(name, self.default) for name in crossed(rows, self.groups)], dtype="float64")
+
+    def as_record(self) -> dict[str, Any]:
+        """JSON types; `from_record` reads it back."""
+        return {
+            "groups": [group.model_dump(mode="json") for group in self.groups],
+            "default": self.default,
+            "by_group": dict(self.by_group),
+            "small": dict(self.small),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Thresholds":
+        groups = tuple(GroupParams.model_validate(group) for group in record["groups"])
+        return cls(groups, record["default"], record["by_group"], record["small"])
+
+
+def group_thresholds(
+    scores: np.ndarray,
+    actual: np.ndarray,
+    names: np.ndarray,
+    groups: tuple[GroupParams, ...],
+    *,
+    default: float,
+    equalise: Equalised,
+) -> Thresholds:
+    """Thresholds that make one rate alike in all groups, with as many rows selected as before.
+
+    For each level of the rate every group has the threshold that gives it this rate. Of all levels the
+    one is taken that selects as many rows in all as `default` does for everyone.
+
+    Args:
+        scores: Chances that the model gave to rows it was not fitted on, shape (n,).
+        actual: 0 or 1, shape (n,).
+        names: Group of each row, of all columns together, shape (n,).
+        groups: What makes the groups.
+        default: The threshold of everyone, and of groups with too few rows to have their own.
+        equalise: The rate.
+
+    Source:
+        Hardt, Price and Srebro (2016), NeurIPS 29, whose thresholds fairlearn's ThresholdOptimizer computes.
+        Unlike both, a decision is never drawn at random: the same row is decided alike each time, and rates
+        are alike up to the steps that scores leave.
+    """
+    least = max(group.least_rows for group in groups)
+    counted = _counted(actual, equalise)
+    curves: dict[str, np.ndarray] = {}
+    small: dict[str, int] = {}
+    levels = np.linspace(0.0, 1.0, LEVELS)
+    for name in sorted(set(names)):
+        inside = scores[(names == name) & counted]
+        if len(inside) < least:
+            small[name] = len(inside)
+            continue
+        # Selected are scores at or above the threshold: a rate of misses rises with it, one of selected rows falls.
+        rising = levels if equalise == "false_negative_rate" else 1 - levels
+        curves[name] = np.quantile(inside, rising)
+    wanted = float((scores >= default).mean())
+    fixed = ~np.isin(names, list(curves))
+    chosen = np.zeros(LEVELS) + float((scores[fixed] >= default).sum())
+    for name, curve in curves.items():
+        own = np.sort(scores[names == name])
+        chosen += len(own) - np.searchsorted(own, curve, side="left")
+    place = int(np.argmin(np.abs(chosen / len(scores) - wanted)))
+    by_group = {name: float(curve[place]) for name, curve in curves.items()}
+    return Thresholds(groups, default, by_group, small)
+
+
+def _counted(actual: np.ndarray, equalised: Equalised) -> np.ndarray:
+    """Rows that the rate is a rate of."""
+    if equalised == "selection_rate":
+        return np.ones(len(actual), dtype=bool)
+    return np.asarray(actual == (1 if equalised == "false_negative_rate" else 0))

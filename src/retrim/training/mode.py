@@ -1,0 +1,114 @@
+"""How a run makes its version.
+
+How the next version is made: the cheapest mode whose expected gain covers what it costs more.
+
+How long a stage may take, and how long it may be silent before it counts as one that hangs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+Mode = Literal["search", "warm", "refit"]
+FINAL = "final"
+"""The mode of a run that fits a promoted recipe once more, on the rows that judged too. Nobody asks for it by name."""
+RunMode = Literal["search", "warm", "refit", "final"]
+
+CHEAPEST_FIRST: tuple[Mode, ...] = ("refit", "warm", "search")
+TRY_AFTER = 5  # versions made by refitting, one after the other, after which a mode that nobody knows is tried
+
+
+@dataclass(frozen=True)
+class PastMode:
+    """A run that was judged against a champion: how it was made, and its gain in mean loss."""
+
+    mode: Mode
+    gain: float
+
+
+@dataclass(frozen=True)
+class ChosenMode:
+    """A mode and the reason for it."""
+
+    mode: Mode
+    reason: str
+
+    def as_record(self) -> dict[str, Any]:
+        return {"mode": self.mode, "reason": self.reason}
+
+
+def choose_mode(runs: Sequence[PastMode], works: Mapping[Mode, int], *, price: float, checks: float) -> ChosenMode:
+    """The cheapest mode worth its extra cost over a refit; a refit where none is, or where little is known.
+
+    A mode gains over a refit what its runs gained over a champion on average, beyond what refits did, at each check
+    that a version lives. It costs the price of a retraining times its extra work. A mode of which no
+    run is known is tried after five refits running, or nothing would ever be known of it.
+
+    Args:
+        runs: Runs after the first version, oldest first.
+        works: Rows times rounds of each mode.
+        price: Of a refit, in mean loss times checks.
+        checks: How many checks a version has lived on average, 1 or more.
+    """
+    gains = {mode: [run.gain for run in runs if run.mode == mode] for mode in CHEAPEST_FIRST}
+    refits = gains["refit"]
+    if not refits:
+        return ChosenMode("refit", "no refit is known yet to compare with")
+    base = sum(refits) / len(refits)
+    worth: dict[Mode, tuple[float, float]] = {}
+    for mode in CHEAPEST_FIRST[1:]:
+        own = gains[mode]
+        if not own:
+            if [run.mode for run in runs[-TRY_AFTER:]] == ["refit"] * TRY_AFTER:
+                return ChosenMode(mode, f"{TRY_AFTER} refits running, and no {mode} is known: tried once")
+            continue
+        extra = price * max(works[mode] / works["refit"] - 1, 0.0) if works["refit"] else 0.0
+        worth[mode] = ((sum(own) / len(own) - base) * checks, extra)
+    for mode, (gain, extra) in worth.items():
+        if gain > extra:
+            return ChosenMode(
+                mode, f"{mode} gained {gain:.4g} more than a refit while a version lives, for {extra:.4g} more"
+            )
+    said = "; ".join(f"{mode} would gain {gain:.4g} for {extra:.4g}" for mode, (gain, extra) in worth.items())
+    return ChosenMode("refit", said or "nothing dearer is known to gain more")
+
+
+AUTO = "auto"
+TIMES_LONGEST = 10  # times the longest of the earlier runs of a stage in the same mode ...
+LEAST = pd.Timedelta("6h")  # ... and never less: rows and machines change
+FIRST = pd.Timedelta("3D")  # nothing is known of a stage that never ran
+
+
+@dataclass(frozen=True)
+class StageLimits:
+    """Limits of a stage, in seconds.
+
+    Args:
+        longest: It takes at most this long.
+        silent: It prints, or uses the processor, at least this often.
+    """
+
+    longest: float
+    silent: float
+
+    def together(self, other: "StageLimits") -> "StageLimits":
+        """The limits of both, one after the other."""
+        return StageLimits(self.longest + other.longest, max(self.silent, other.silent))
+
+
+def limits_of_stage(limit: str, heartbeat: str, *, earlier: Sequence[float]) -> StageLimits:
+    """The limits of a stage.
+
+    Args:
+        limit: A span, or "auto": derived from earlier runs.
+        heartbeat: A span.
+        earlier: Seconds that the stage took in earlier runs.
+    """
+    silent = pd.Timedelta(heartbeat).total_seconds()
+    if limit != AUTO:
+        return StageLimits(pd.Timedelta(limit).total_seconds(), silent)
+    if not earlier:
+        return StageLimits(FIRST.total_seconds(), silent)
+    return StageLimits(max(TIMES_LONGEST * max(earlier), LEAST.total_seconds()), silent)

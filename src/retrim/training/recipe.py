@@ -1,0 +1,422 @@
+"""A recipe and the rows it is fitted on: what train, backtest and the probe share.
+
+Who competes in a run: recipes times training windows, each pair once.
+
+The recipe refitted at earlier origins: what it would have given, had it been used before.
+
+The work of fits, in rows times rounds: what a probe costs beside a retraining, the same on every machine.
+
+Seconds would differ from run to run, and a check's record has to be the same bytes when
+it is replayed. On one table the time of a fit grows with rows times rounds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, field_validator
+
+from retrim.errors import BadInputError, UnknownNameError
+from retrim.features.view import FeatureView
+from retrim.stats.canonical import rows_at
+from retrim.stats.metrics import row_losses
+from retrim.stats.plugins import SettingsSection
+from retrim.stats.windows import Fold
+from retrim.training.balance import Balance, fit_balanced
+from retrim.training.custom_code import is_own, parts_of
+from retrim.training.estimators import MODELS, Model
+from retrim.training.groups import GROUP, reweighting
+from retrim.training.mode import Mode
+from retrim.training.tuning import TuneParams
+
+WindowKind = Literal["all", "sliding"]
+RecipeKind = Literal["found", "champion"]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class TrainParams(SettingsSection):
+    """The challengers."""
+
+    model: str = Field(description="kind of model")
+    windows: tuple[WindowKind, ...] = Field(min_length=1, description="training windows that compete")
+    recipes: tuple[RecipeKind, ...] = Field(min_length=1, description="recipes that compete in a search or warm start")
+    balance: Balance | None = Field(description="weights, sample or null: whether classes count alike in a fit")
+    seed: int = Field(ge=0)
+
+    @field_validator("recipes")
+    @classmethod
+    def _with_what_was_found(cls, kinds: tuple[RecipeKind, ...]) -> tuple[RecipeKind, ...]:
+        if "found" not in kinds:
+            raise ValueError("found is missing: a search whose result does not compete is for nothing; add it")
+        return kinds
+
+    @field_validator("model")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            if is_own(name):
+                parts_of(name)
+            else:
+                MODELS.entry(name)
+        except (BadInputError, UnknownNameError) as wrong:
+            raise ValueError(str(wrong)) from wrong
+        return name
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a fit needs but the rows.
+
+    `reweight` says whether these are weighted by group and label, `balance` whether and how classes count alike.
+    """
+
+    model: str
+    loss: str
+    hyperparameters: dict[str, Any]
+    rounds: int
+    seed: int
+    reweight: bool = False
+    balance: Balance | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "loss": self.loss,
+            "hyperparameters": self.hyperparameters,
+            "rounds": self.rounds,
+            "seed": self.seed,
+            "reweight": self.reweight,
+            "balance": self.balance,
+        }
+
+
+def training_rows(past: np.ndarray, kind: WindowKind, *, sliding_rows: int) -> np.ndarray:
+    """Row numbers of a training window: all the past, or its newest `sliding_rows`."""
+    return past[-sliding_rows:] if kind == "sliding" else past
+
+
+def distinct(windows: Sequence[WindowKind], rows: int, *, sliding_rows: int) -> list[WindowKind]:
+    """The windows that differ on a past of `rows` rows: a sliding one that holds all of it is left out."""
+    if "all" in windows and rows <= sliding_rows:
+        return ["all"]
+    return list(windows)
+
+
+def fit_recipe(
+    recipe: Recipe,
+    view: FeatureView,
+    rows: pd.DataFrame,
+    *,
+    threads: int,
+    take: np.ndarray | None = None,
+    past: np.ndarray | None = None,
+) -> Model:
+    """The recipe's model, fitted for all of its rounds.
+
+    Args:
+        recipe: What is fitted. One that reweights finds the group of each row in the column `GROUP`.
+        view: Learned on the past.
+        rows: In total order.
+        threads: Changes no result.
+        take: Row numbers that are fitted on, ascending; None: all.
+        past: Row numbers that steps see which look back from these, ascending, those among them; None: all.
+    """
+    if take is not None and not view.steps:
+        rows, take = rows_at(rows, take), None
+    elif past is not None and view.steps:
+        rows, take = rows.iloc[past], None if take is None else np.searchsorted(past, take)
+    made = view.training(rows, take)
+    wanted = np.ones(len(made.places), dtype=bool) if take is None else np.isin(made.places, take)
+    whole = bool(wanted.all())
+    matrix = made.matrix if whole else np.asarray(made.matrix)[wanted]
+    rows = rows if whole and len(made.places) == len(rows) else rows.iloc[made.places[wanted]]
+    actual = view.actual(rows)
+    return fit_balanced(
+        recipe.model,
+        recipe.balance,
+        view,
+        matrix,
+        actual,
+        loss=recipe.loss,
+        hyperparameters=recipe.hyperparameters,
+        rounds=recipe.rounds,
+        weights=reweighting(rows[GROUP].to_numpy(), actual) if recipe.reweight else None,
+        stop=None,
+        patience=0,
+        seed=recipe.seed,
+        threads=threads,
+    ).model
+
+
+def in_parallel(work: Callable[[Item, int], Result], items: Sequence[Item], *, cores: int) -> list[Result]:
+    """`work(item, threads)` for each item, as many at once as there are cores; results in order of the items.
+
+    Fits times threads never exceed the cores. Neither number changes a result.
+    """
+    if not items:
+        return []
+    workers = min(cores, len(items))
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(lambda item: work(item, cores // workers), items))
+
+
+REFITTED = "refit-"  # before the training window, in the name of the champion's recipe beside another
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """One recipe on one training window.
+
+    Args:
+        recipe: What it is fitted with.
+        kind: Where that came from: found by this run's mode, or the champion's own, refitted.
+        window: Rows it is fitted on.
+    """
+
+    recipe: Recipe
+    kind: RecipeKind
+    window: WindowKind
+
+    @property
+    def name(self) -> str:
+        """Its folder in the bundle, and its name in the verdict: `all`, or `refit-all` with the champion's recipe."""
+        return self.window if self.kind == "found" else f"{REFITTED}{self.window}"
+
+
+def recipes_of(tuned: Mapping[str, Any], train: TrainParams, *, loss: str, reweight: bool) -> dict[RecipeKind, Recipe]:
+    """The recipes that compete, from what `tune` wrote; two that are the same are one.
+
+    Args:
+        tuned: Record of tuning/hyperparameters.json. `champion` in it is the champion's recipe, where it competes.
+            A record that names its `model` was copied: it may be another than that of params.yaml.
+        train: Kind of model, seed, and whether classes count alike.
+        loss: That a model is fitted for.
+        reweight: Whether training rows are weighted, so that group and label are independent.
+    """
+    own = tuned.get("champion")
+    given: dict[RecipeKind, Any] = {"found": tuned} | ({} if own is None else {"champion": own})
+    made = {
+        kind: Recipe(
+            record.get("model", train.model),
+            loss,
+            record["hyperparameters"],
+            record["rounds"],
+            train.seed,
+            reweight,
+            train.balance,
+        )
+        for kind, record in given.items()
+    }
+    if made.get("champion") == made["found"]:
+        del made["champion"]
+    return made
+
+
+def windows_of(tuned: Mapping[str, Any], train: TrainParams) -> tuple[WindowKind, ...]:
+    """The training windows that compete: the one that `tune` names where a recipe is fitted once more, else the set."""
+    return (tuned["window"],) if "window" in tuned else train.windows
+
+
+def challengers_of(
+    recipes: Mapping[RecipeKind, Recipe], windows: Sequence[WindowKind], rows: int, *, sliding_rows: int
+) -> list[Challenger]:
+    """Every recipe on every window that differs on a past of `rows` rows."""
+    kept = distinct(windows, rows, sliding_rows=sliding_rows)
+    return [Challenger(recipe, kind, window) for kind, recipe in recipes.items() for window in kept]
+
+
+class BacktestParams(SettingsSection):
+    """The recipe refitted at earlier origins."""
+
+    origins: int = Field(ge=1, description="how many origins")
+    origin_rows: int = Field(ge=2, description="rows that each origin scores")
+    interval: float = Field(gt=0, lt=1, description="share of rows that a regression's stated interval is to hold")
+
+
+@dataclass(frozen=True)
+class BacktestOrigin:
+    """One origin: the events of the first and the last row scored, and the mean loss of each challenger.
+
+    `away` is actual minus predicted of each row scored, by challenger; empty but for a regression.
+    """
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+    rows: int
+    losses: dict[str, float]
+    away: dict[str, np.ndarray] = field(compare=False)
+    predicted: dict[str, np.ndarray] = field(compare=False)
+
+    def of(self, name: str) -> np.ndarray:
+        """What a challenger predicted here; one whose window held all rows of this past competed as the other."""
+        return self.predicted[name if name in self.predicted else name.replace("sliding", "all")]
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "rows": self.rows,
+            "losses": self.losses,
+        }
+
+
+def backtest(
+    recipes: Mapping[RecipeKind, Recipe],
+    view: FeatureView,
+    rows: pd.DataFrame,
+    folds: list[Fold],
+    windows: tuple[WindowKind, ...],
+    *,
+    sliding_rows: int,
+    cores: int,
+) -> list[BacktestOrigin]:
+    """Mean loss of each recipe at each origin, a value a training window (windows of the same rows make one).
+
+    Args:
+        recipes: Refitted at each origin on that origin's past alone.
+        view: Gives matrix and targets; its steps are learned anew on the past of each origin.
+        rows: Training rows in total order with `_event`; the judging block is not among them.
+        folds: Row numbers of each origin.
+        windows: Training windows.
+        sliding_rows: Rows of the sliding one.
+        cores: Cores to use; changes no result.
+    """
+    views = {fold.score[0]: view.again(rows.iloc[fold.fit]) if view.steps else view for fold in folds}
+
+    def score(job: tuple[Fold, Challenger], threads: int) -> tuple[float, np.ndarray, np.ndarray]:
+        fold, challenger = job
+        take = training_rows(fold.fit, challenger.window, sliding_rows=sliding_rows)
+        scored, own = rows_at(rows, fold.score), views[fold.score[0]]
+        model = fit_recipe(challenger.recipe, own, rows, take=take, past=fold.fit, threads=threads)
+        predicted = model.predict(own.matrix(scored))
+        actual = view.actual(scored)
+        away = actual - predicted if view.task == "regression" else np.empty(0)
+        loss = float(np.mean(row_losses(challenger.recipe.loss, actual, predicted)))
+        return loss, away, predicted
+
+    jobs = [
+        (fold, challenger)
+        for fold in folds
+        for challenger in challengers_of(recipes, windows, len(fold.fit), sliding_rows=sliding_rows)
+    ]
+    scored = list(zip(jobs, in_parallel(score, jobs, cores=cores), strict=True))
+    return [
+        BacktestOrigin(
+            start=rows["_event"].iloc[fold.score[0]],
+            end=rows["_event"].iloc[fold.score[-1]],
+            rows=len(fold.score),
+            losses={each.name: loss for (origin, each), (loss, _, _) in scored if origin is fold},
+            away={each.name: away for (origin, each), (_, away, _) in scored if origin is fold},
+            predicted={each.name: predicted for (origin, each), (_, _, predicted) in scored if origin is fold},
+        )
+        for fold in folds
+    ]
+
+
+def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> dict[str, Any] | None:
+    """What a regression promises of its errors, from rows that its refits had not seen.
+
+    Args:
+        origins: As backtested.
+        level: Share of the rows that the interval is to hold, as many left out below as above.
+
+    Returns:
+        `level`, and under `residuals` by training window what actual minus predicted lay between,
+        in units of the target; None but for a regression.
+    """
+    ends = (1 - level) / 2, (1 + level) / 2
+    pooled: dict[str, list[np.ndarray]] = {}
+    for origin in origins:
+        for kind, away in origin.away.items():
+            pooled.setdefault(kind, []).append(away)
+    found = {kind: np.concatenate(parts) for kind, parts in pooled.items()}
+    if not any(len(away) for away in found.values()):
+        return None
+    return {
+        "level": level,
+        "residuals": {kind: [float(end) for end in np.quantile(away, ends)] for kind, away in sorted(found.items())},
+    }
+
+
+def of_judged(record: Mapping[str, Any], thresholds: Mapping[str, Any], winner: str, name: str) -> dict[str, Any]:
+    """What a recipe that is fitted once more has of the backtest of the run that judged it, under its own name.
+
+    Args:
+        record: Of the judged run's backtest.json.
+        thresholds: Of its thresholds.json; empty where there is none.
+        winner: Name of the challenger that won there.
+        name: Name of the one that is fitted once more.
+
+    Returns:
+        The two records, by file; the second is left out where it would be empty.
+    """
+
+    def own(by_name: Mapping[str, Any]) -> dict[str, Any]:
+        found = winner if winner in by_name else winner.replace("sliding", "all")  # of as many rows both were one
+        return {name: by_name[found]} if found in by_name else {}
+
+    interval = record["interval"]
+    kept = {
+        **record,
+        "origins": [{**origin, "losses": own(origin["losses"])} for origin in record["origins"]],
+        "interval": None if interval is None else {**interval, "residuals": own(interval["residuals"])},
+        **({"decide": own(record["decide"])} if "decide" in record else {}),
+    }
+    return {"backtest.json": kept, **({"thresholds.json": own(thresholds)} if thresholds else {})}
+
+
+@dataclass(frozen=True)
+class ProbeCost:
+    """What a check's probe cost.
+
+    Args:
+        work: Rows times rounds of its fits.
+        retraining: Those of the retraining it asks about.
+        price: Of that retraining, in units of the loss.
+    """
+
+    work: int
+    retraining: int
+    price: float
+
+    @property
+    def cost(self) -> float:
+        """The probe's share of a retraining's work, at the retraining's price."""
+        return self.price * self.work / self.retraining if self.retraining else 0.0
+
+    def as_record(self) -> dict[str, Any]:
+        return {"work": self.work, "retraining": self.retraining, "cost": self.cost}
+
+
+def retraining_work(
+    rows: int,
+    rounds: int,
+    *,
+    mode: Mode,
+    windows: Sequence[WindowKind],
+    recipes: Sequence[RecipeKind],
+    sliding_rows: int,
+    backtest: BacktestParams,
+    tune: TuneParams,
+) -> int:
+    """Rows times rounds of all fits of a retraining: challengers, the backtest's origins, the trials of its mode.
+
+    Args:
+        rows: Rows a model trains on when all the past is taken.
+        rounds: Boosting rounds of a fit.
+        mode: A refit makes no trial.
+        windows: Training windows that compete.
+        recipes: Recipes that compete where there are trials; a refit has one.
+        sliding_rows: Rows of the sliding one.
+        backtest: Origins.
+        tune: Trials and folds.
+    """
+    pasts = [rows] + [max(rows - number * backtest.origin_rows, 0) for number in range(1, backtest.origins + 1)]
+    fitted = sum(min(past, sliding_rows) if kind == "sliding" else past for past in pasts for kind in windows)
+    trials = {"refit": 0, "warm": tune.warm_trials, "search": tune.trials}[mode]
+    folds = sum(max(rows - number * tune.fold_rows, 0) for number in range(1, tune.folds + 1))
+    return rounds * (fitted * (len(recipes) if trials else 1) + trials * folds)

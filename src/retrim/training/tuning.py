@@ -1,0 +1,299 @@
+"""The search for hyperparameters: asked and told in fixed batches, so that a killed search resumes to the same answer.
+
+Each batch builds the study anew from the trials already told and seeds the sampler from (seed, batch number). A run
+that goes on from a log therefore walks the very path of a run that was never stopped, and workers change nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from inspect import isabstract
+from math import inf, prod
+from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from retrim.errors import BadInputError, UnknownNameError
+from retrim.stats.plugins import PluginRegistry, SettingsSection
+
+if TYPE_CHECKING:
+    import optuna
+
+SAMPLERS: PluginRegistry[Callable[..., Any]] = PluginRegistry("sampler")
+
+
+class Dimension(SettingsSection):
+    """One dimension of the search space: a range, or choices."""
+
+    # The two forms have different keys, so each key may be absent: absence is no hidden value.
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    choices: tuple[int | float | str | bool | None, ...] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Dimension":
+        if (self.choices is None) == (self.low is None or self.high is None):
+            raise ValueError("give low and high, or choices")
+        if self.low is not None and self.high is not None and not -inf < self.low <= self.high < inf:
+            raise ValueError(f"low {self.low} is above high {self.high}, or one of them is not finite")
+        if self.log and (self.low is None or self.low <= 0):
+            raise ValueError(f"log: true needs a low above 0 (got {self.low}); raise it, or leave log out")
+        return self
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value lies in it."""
+        if self.choices is not None or self.low is None or self.high is None:
+            return value in (self.choices or ())
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def distribution(self) -> "optuna.distributions.BaseDistribution":
+        """The same in Optuna's terms; whole bounds give whole numbers."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if self.choices is not None:
+            return CategoricalDistribution(self.choices)
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return IntDistribution(self.low, self.high, log=self.log)
+        return FloatDistribution(float(self.low or 0), float(self.high or 0), log=self.log)
+
+
+class TuneParams(SettingsSection):
+    """The search for hyperparameters."""
+
+    sampler: str = Field(description="tpe, random, grid, or a class of optuna.samplers")
+    options: dict[str, Any] = Field(description="arguments of the sampler")
+    trials: int = Field(ge=1, description="trials of a search")
+    warm_trials: int = Field(ge=1, description="trials of a warm start")
+    batch: int = Field(ge=1, description="trials asked before any of them is told")
+    folds: int = Field(ge=1, description="folds in time order")
+    fold_rows: int = Field(ge=2, description="rows that a fold scores")
+    stop_share: float = Field(gt=0, lt=0.5, description="share of a fold's past kept for early stopping")
+    max_rounds: int = Field(ge=1, description="boosting rounds at most")
+    patience: int = Field(ge=1, description="rounds without gain before a fit stops")
+    seed: int = Field(ge=0)
+    space: dict[str, Dimension] = Field(description="search space; empty for a model of one's own that has none")
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one set of hyperparameters gave: loss and rounds a fold."""
+
+    losses: tuple[float, ...]
+    rounds: tuple[int, ...]
+
+    @property
+    def loss(self) -> float:
+        return float(np.mean(self.losses))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One told trial."""
+
+    number: int
+    hyperparameters: dict[str, Any]
+    score: Score
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "hyperparameters": self.hyperparameters,
+            "loss": self.score.loss,
+            "losses": list(self.score.losses),
+            "rounds": list(self.score.rounds),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Trial":
+        return cls(record["number"], record["hyperparameters"], Score(tuple(record["losses"]), tuple(record["rounds"])))
+
+
+def search(
+    evaluate: Callable[[dict[str, Any]], Score],
+    params: TuneParams,
+    *,
+    trials: int,
+    first: dict[str, Any] | None,
+    done: Sequence[Trial],
+    workers: int,
+    told: Callable[[Sequence[Trial]], None],
+) -> list[Trial]:
+    """Trials `0 .. trials - 1`, those in `done` taken as they are.
+
+    Args:
+        evaluate: Loss of one set of hyperparameters; called from `workers` threads.
+        params: Sampler, space, batch and seed.
+        trials: How many in all, 1 or more.
+        first: Hyperparameters of trial 0 (a warm start), or None for the sampler's own; a grid takes none.
+        done: Trials of an earlier, killed run; those of a batch it did not finish are dropped.
+        workers: Trials evaluated at once; changes the time, never the result.
+        told: Called with each finished batch.
+
+    Returns:
+        All trials, in order of their number. A grid ends when it is used up.
+
+    Raises:
+        BadInputError: No such sampler, it cannot search this space, or would not resume to the same trials.
+    """
+    if not params.space:  # there is one model
+        trials, first = 1, None
+    if params.sampler not in SAMPLERS:
+        require_resumable(params, trials=trials)
+    if params.sampler == "grid":
+        trials, first = min(trials, prod(len(choices) for choices in _grid(params).values())), None
+    history = list(done[: len(done) - len(done) % params.batch]) if len(done) < trials else list(done[:trials])
+    with ThreadPoolExecutor(workers) as pool:
+        while len(history) < trials:
+            asked = _ask(params, history, min(params.batch, trials - len(history)), first)
+            scores = list(pool.map(evaluate, asked))
+            batch = [
+                Trial(len(history) + place, hyperparameters, score)
+                for place, (hyperparameters, score) in enumerate(zip(asked, scores, strict=True))
+            ]
+            history.extend(batch)
+            told(batch)
+    return history
+
+
+def best(trials: Sequence[Trial]) -> Trial:
+    """The trial with the least loss; of equals the earliest."""
+    return min(trials, key=lambda trial: (trial.score.loss, trial.number))
+
+
+def importance(params: TuneParams, trials: Sequence[Trial]) -> dict[str, float]:
+    """Share of the loss's variation that each hyperparameter explains, largest first; empty below 2 trials.
+
+    Source:
+        Watanabe, Bansal and Hutter (2023), PED-ANOVA, IJCAI; Optuna's default evaluator.
+    """
+    if len({trial.score.loss for trial in trials}) < 2:
+        return {}
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    found = get_param_importances(_study(params, trials), evaluator=PedAnovaImportanceEvaluator())
+    return {name: float(share) for name, share in sorted(found.items(), key=lambda item: (-item[1], item[0]))}
+
+
+def _ask(
+    params: TuneParams, history: Sequence[Trial], count: int, first: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    study = _study(params, history)
+    if first is not None and not history:
+        # The space may have moved since the champion was tuned: what lies outside it is left to the sampler.
+        study.enqueue_trial(
+            {name: value for name, value in first.items() if name in params.space and params.space[name].holds(value)}
+        )
+    space = _distributions(params)
+    return [dict(study.ask(space).params) for _ in range(count)]
+
+
+def _study(params: TuneParams, history: Sequence[Trial]) -> "optuna.Study":
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=make_sampler(params, batch=len(history) // params.batch))
+    space = _distributions(params)
+    for trial in history:
+        study.add_trial(
+            optuna.trial.create_trial(params=trial.hyperparameters, distributions=space, value=trial.score.loss)
+        )
+    return study
+
+
+def _distributions(params: TuneParams) -> dict[str, "optuna.distributions.BaseDistribution"]:
+    return {name: dimension.distribution() for name, dimension in params.space.items()}
+
+
+def require_resumable(params: TuneParams, *, trials: int) -> None:
+    """Refuses a sampler with which a killed search would not resume to the same trials.
+
+    It is tried on a toy loss: a study that lived through all trials has to ask the same as one built anew from the
+    trials told before each batch. A sampler that draws without its seed fails, and so does one that keeps more in the
+    study than its trials (QMC its place in the sequence, NSGA-II its generations).
+
+    Raises:
+        BadInputError: It fails, or cannot search this space at all.
+    """
+    space, lived = _distributions(params), _study(params, [])
+    history: list[Trial] = []
+    try:
+        while len(history) < trials:
+            count = min(params.batch, trials - len(history))
+            lived.sampler = make_sampler(params, batch=len(history) // params.batch)
+            asked = [lived.ask(space) for _ in range(count)]
+            if [dict(trial.params) for trial in asked] != _ask(params, history, count, None):
+                raise BadInputError(
+                    f"tune.sampler: {params.sampler!r} does not ask the same again when a search resumes; "
+                    f"use one that does: {', '.join(entry.name for entry in SAMPLERS)}"
+                )
+            for trial in asked:
+                toy = int.from_bytes(sha256(repr(trial.params).encode()).digest()[:4]) / 2**32
+                lived.tell(trial, toy)
+                history.append(Trial(len(history), dict(trial.params), Score((toy,), (1,))))
+    except (ImportError, ValueError, RuntimeError) as error:
+        raise BadInputError(f"tune.sampler: {params.sampler!r} cannot search tune.space: {error}") from error
+
+
+def make_sampler(params: TuneParams, *, batch: int) -> "optuna.samplers.BaseSampler":
+    """The sampler of one batch, seeded from (seed, batch).
+
+    Raises:
+        UnknownNameError: No such sampler.
+        BadInputError: It does not take these options, or takes no seed.
+    """
+    import optuna
+
+    seed = int(np.random.SeedSequence([params.seed, batch]).generate_state(1)[0])
+    if params.sampler in SAMPLERS:
+        build = SAMPLERS[params.sampler]
+    else:
+        known = vars(optuna.samplers).items()
+        classes = {name: kind for name, kind in known if name.endswith("Sampler") and not isabstract(kind)}
+        if params.sampler not in classes:
+            raise UnknownNameError("sampler", params.sampler, [*(entry.name for entry in SAMPLERS), *classes])
+        build = _by_class(classes[params.sampler])
+    try:
+        with catch_warnings():
+            simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # whoever names a sampler has chosen it
+            sampler = build(params, seed)
+    except (TypeError, ValueError) as error:
+        raise BadInputError(f"tune.options: sampler {params.sampler!r} refuses them: {error}") from error
+    assert isinstance(sampler, optuna.samplers.BaseSampler)
+    return sampler
+
+
+def _by_class(sampler: Callable[..., Any]) -> Callable[[TuneParams, int], Any]:
+    return lambda params, seed: sampler(seed=seed, **params.options)
+
+
+@SAMPLERS.register("tpe")
+def _tpe(params: TuneParams, seed: int) -> Any:
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=seed, **params.options)
+
+
+@SAMPLERS.register("random")
+def _random(params: TuneParams, seed: int) -> Any:
+    from optuna.samplers import RandomSampler
+
+    return RandomSampler(seed=seed, **params.options)
+
+
+@SAMPLERS.register("grid")
+def _grid_sampler(params: TuneParams, seed: int) -> Any:
+    from optuna.samplers import GridSampler
+
+    # Trial n takes place n of a grid shuffled once, so here the seed is the same in each batch.
+    return GridSampler(_grid(params), seed=params.seed, **params.options)
+
+
+def _grid(params: TuneParams) -> dict[str, list[Any]]:
+    ranges = [name for name, span in params.space.items() if span.choices is None]
+    if ranges:
+        raise BadInputError(f"tune.space: a grid needs choices for every hyperparameter; {', '.join(ranges)} has none")
+    return {name: list(span.choices or ()) for name, span in params.space.items()}

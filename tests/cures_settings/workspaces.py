@@ -1,0 +1,255 @@
+"""What is said in a workspace without servers: of its versions, runs, decisions and keys."""
+
+import signal
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from retrim.adapters.signing import Keys
+from retrim.checking.mode import mode_now
+from retrim.checking.score import tell_columns_gone
+from retrim.cli.render import OUT
+from retrim.cli.version_screens import show_fairness
+from retrim.lineage import locks
+from retrim.lineage.strange_code import refuse_strange_code
+from retrim.lineage.workspace import Workspace, ask_for_run
+from retrim.paths import WorkspacePaths
+from retrim.release.versions import GRAIN, ORIGIN, load_stored_version, require_grain, verify_receipt
+from retrim.reports.everywhere import find_models
+from retrim.reports.explain import explain
+from retrim.reports.fairness import fairness_record
+from retrim.reports.verify import verify_alarms
+from retrim.reports.what_if import effect_of
+from retrim.retraining.card import make_card
+from retrim.retraining.exchange import VersionArchive, _finish, judge_import
+from retrim.retraining.recover import end_hung_runs, recover
+from retrim.retraining.retrain import claim_run
+from retrim.settings import Env
+from retrim.stats.canonical import to_json
+from retrim.training.custom_code import CODE_FILE
+from tests.cures_settings.case import GONE, Asked, Case
+from tests.cures_settings.functions import LINEAR, NUMBER, space
+from tests.cures_settings.loading import DAYS, OWN
+from tests.ops.desk import Desk, make_desk
+from tests.ops.test_hung import driver, wait_until_silent
+from tests.ops.test_receipts import fields
+from tests.ops.test_served import change
+
+FORBIDDEN = {"data.columns.group.role": "forbidden"}
+SMALL_TRY = {"tune.max_rounds": 15, "tune.patience": 5, "backtest.origins": 1, "backtest.origin_rows": 48}
+
+
+def alerts(desk: Desk) -> str:
+    return "; ".join(row.text for row in desk.workspace.store.alerts(desk.workspace.model))
+
+
+def checked(desk: Desk, day: float) -> str:
+    """All that a check records, after two more days of rows."""
+    desk.land(desk.rows(day - 2, day), day)
+    return str(desk.check(day).record) + alerts(desk)
+
+
+# --- of versions
+
+
+def explained(asked: Asked) -> None:
+    explain(asked.desk.workspace, "300", version=None, asked=None, now=asked.desk.day(20))
+
+
+def column_gone(asked: Asked) -> str:
+    tell_columns_gone(asked.desk.workspace, 2, now=asked.desk.day(20))
+    return alerts(asked.desk)
+
+
+def imported(asked: Asked) -> None:
+    judge_import(asked.desk.workspace, load_stored_version(asked.desk.workspace, 1).files, None, now=asked.desk.day(20))
+
+
+def on_probation(asked: Asked) -> str:
+    return checked(asked.desk, 20)
+
+
+def skewed(asked: Asked) -> str:
+    """A row was served 50 and predicted otherwise now."""
+    desk = asked.desk
+    desk.land(desk.rows(18, 20), 20)
+    desk.check(20)
+    change(desk, "update predictions set value = '50.0' where version = 2")
+    return checked(desk, 22)
+
+
+def mode(asked: Asked) -> str:
+    return mode_now(asked.desk.workspace).reason
+
+
+def verified(asked: Asked) -> None:
+    verify_alarms(asked.desk.workspace, splits=1, checks=2)
+
+
+def of_a_grain(asked: Asked) -> None:
+    require_grain(asked.desk.workspace, {GRAIN: None}, "version 1")
+
+
+def card(asked: Asked) -> str:
+    return make_card(asked.desk.workspace, 1, pictures=None).markdown
+
+
+def fairness(asked: Asked) -> str:
+    desk = asked.desk
+    desk.make_version(18.5)
+    with OUT.capture() as shown:
+        show_fairness(fairness_record(desk.workspace, 3))
+    return " ".join(shown.get().split())
+
+
+# --- of decisions and runs
+
+
+def too_few_rows(asked: Asked) -> str:
+    return checked(asked.desk, 20)
+
+
+def killed(asked: Asked) -> str:
+    """A run whose process was killed."""
+    desk, now = asked.desk, asked.desk.day(10)
+    desk.workspace.__dict__["registry"] = SimpleNamespace(end_open=lambda *_: None)
+    claim_run(desk.workspace, ask_for_run(desk.workspace, as_of=now, by="a test", reason="a test", now=now), now=now)
+    recover(desk.workspace, now=now)
+    return alerts(desk)
+
+
+def hung(asked: Asked) -> str:
+    """A run whose process was stopped a while ago."""
+    workspace = asked.desk.workspace
+    workspace.__dict__["registry"] = SimpleNamespace(end_open=lambda *_: None)
+    with pytest.MonkeyPatch.context() as patch, driver(workspace) as (process, run):
+        patch.setattr(locks, "BEAT_SECONDS", 0.2)
+        process.send_signal(signal.SIGSTOP)
+        wait_until_silent(workspace, run, 1.5)
+        end_hung_runs(workspace, now=asked.desk.day(60))
+    return "; ".join(row.text for row in workspace.store.alerts("bike"))
+
+
+# --- of other workspaces
+
+
+def twins(asked: Asked) -> str:
+    """Two workspaces in one store; the model of the second is as asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETRIM_STORE_URL", f"sqlite:///{asked.folder / 'store.db'}")
+        for name, model in (("one", "generated"), ("two", asked.params.data.model)):
+            workspace = make_desk(asked.folder / name, data={"model": model}).workspace
+            assert workspace.store is not None
+            (workspace.paths.root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+            document = yaml.safe_dump(workspace.params.model_dump(mode="json"))
+            (workspace.paths.root / "params.yaml").write_text(document, encoding="utf-8")
+        places = find_models([asked.folder], here=asked.folder / "one", now=asked.desk.day(30))
+    return "; ".join(fault for place in places for fault in place.faults)
+
+
+def signed_by_others(asked: Asked) -> None:
+    file, theirs = asked.folder / "receipt.json", Keys(asked.folder / "theirs")
+    file.write_bytes(to_json(theirs.seal(fields())))
+    workspace, proof = asked.desk.workspace, asked.params.proof
+    trusted = tuple(str(theirs.public) for _ in proof.trusted_keys)  # which key that is, is known only now
+    params = asked.params.model_copy(update={"proof": proof.model_copy(update={"trusted_keys": trusted})})
+    verify_receipt(replace(workspace, params=params), file, key=None)
+
+
+def strange_code(asked: Asked) -> None:
+    """A bundle holds the very bytes of models/m.py here."""
+    (asked.folder / "models").mkdir()
+    (asked.folder / "models" / "m.py").write_bytes(b"# ours\n")
+    (asked.folder / "params.yaml").write_text(yaml.safe_dump(asked.document), encoding="utf-8")
+    workspace = Workspace(WorkspacePaths(asked.folder), asked.params, Env())
+    refuse_strange_code(workspace, {f"models/all/{CODE_FILE}": b"# ours\n"})
+
+
+def waiting(asked: Asked) -> str:
+    """An imported version that the gate promotes."""
+    desk = asked.desk
+    row = desk.workspace.store.version(desk.workspace.model, desk.make_version(19, waits=True))
+    assert row is not None
+    row = SimpleNamespace(version=row.version, verdict=row.verdict, lineage=row.lineage | {ORIGIN: {}, "champion": 2})
+    parcel = VersionArchive({}, {}, {"signer": "0" * 64}, (), None)
+    return _finish(desk.workspace, row, parcel, who=("a test", None), now=desk.day(20)).reason
+
+
+# --- of settings that are tried
+
+
+def tried(asked: Asked) -> None:
+    """What is asked for is not set but tried."""
+    desk = replace_params(asked, SMALL_TRY)
+    desk.land(desk.rows(0, 12), 12)
+    effect_of(desk.workspace, asked.settings, origins=None, now=desk.day(12))
+
+
+def replace_params(asked: Asked, settings: Mapping[str, Any]) -> Desk:
+    return replace(asked, settings=settings).desk
+
+
+WITHOUT_SLOPE = {
+    "at": {"type": "time", "role": "time"},
+    "number": {"type": "integer", "role": "forbidden"},
+    "level": NUMBER,
+    "noise": NUMBER,
+    "group": {"type": "category", "role": "feature"},
+    "outcome": {"type": "number", "role": "target"},
+}
+OTHERWISE = {"data.columns.noise.role": "forbidden"}
+OTHER_TARGET = {"data.columns.outcome.role": "feature", "data.columns.level.role": "target"}
+Made = partial(Case, made=True)
+WORKSPACES = (
+    Made("row {} had not landed by {}, or data.rows leaves it out; it cannot be explained",
+         {"data.rows.where": [{"column": "level", "at_least": 99.0}]}, ({"data.rows.where": []},), explained),
+    Made("If {} called otherwise now, say so: data.columns, `was: {}`", {"data.columns.slope": GONE},
+         ({"data.columns.incline": {**NUMBER, "was": "slope"}},), column_gone),
+    Made("it uses {}, which fairness.forbidden forbids here; import one without",
+         FORBIDDEN | {"fairness.forbidden": ["group"]}, ({"fairness.forbidden": []},), imported),
+    Made("it uses {}, which fairness.forbidden forbids by now", FORBIDDEN | {"fairness.forbidden": ["group"]},
+         ({"fairness.forbidden": []},), on_probation),
+    Made("of the mean prediction (served.skew); the furthest, {} of it", {"data.label_horizon": "3D"},
+         ({"served.skew": 1e6},), skewed),
+    Made("train.model is {}, and the live version a {}: there is no recipe to go on from", LINEAR | space(l2=0.1),
+         ({"train.model": "gbm"},), mode),
+    Made("{}; release.approval asks a person: import it again with --reason", {"release.approval.moves": ["promote"]},
+         ({"release.approval.moves": []},), waiting),
+    Case("drift.alarms is null, so no rate is asked for; set such as {at_most: 1, per: year}", {"drift.alarms": None},
+         ({"drift.alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7}},), verified,
+         then="no version is live"),
+    Case("{} was made of rows of another grain: data.rows.resample was {} and is {}. Change it back",
+         {"data.rows.resample": DAYS}, ({"data.rows.resample": None},), of_a_grain),
+    Made("not said (card.owner in params.yaml)", {}, ({"card.owner": "the depot"},), card),
+    Made("not said (card.purpose in params.yaml)", {}, ({"card.purpose": "planning"},), card),
+    Made("not said (card.limits in params.yaml)", {}, ({"card.limits": "not for prices"},), card),
+    Made("no groups were looked at when it was judged; they are named under fairness.groups in params.yaml", {},
+         ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 5}]},), fairness),
+    Made("more new rows: drift.min_rows says how many", {"triggers.rules": ["drift"], "drift.min_rows": 500},
+         ({"drift.min_rows": 24},), too_few_rows),
+    Case("{} {} times, retrain.attempts allows {}: look for what kills it", {"retrain.attempts": 1},
+         ({"retrain.attempts": 2},), killed),
+    Case("showed no sign of life for {}, retrain.stage_heartbeat allows {}",
+         {"retrain.stage_heartbeat": "1s", "data.model": "bike"}, ({"retrain.stage_heartbeat": "30min"},), hung),
+    Case("{} is of the same model in the same store; give one another name (data.model)", {},
+         ({"data.model": "other"},), twins),
+    Case("signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of params.yaml", {},
+         ({"proof.trusted_keys": ["theirs"]},), signed_by_others),
+    Case("it holds code of its own (SHA-256 {}, {} bytes), which would run here, and train.model names no file "
+         "with the same bytes", {}, ({"train.model": OWN},), strange_code),
+    Case("{}: nothing that a model is fitted by is another one so; try a key of data, prepare, train, "
+         "split.sliding_rows or judge.loss", {"gate.folds": 3},
+         ({"split.sliding_rows": 100}, {"judge.loss": "mse"}), tried),
+    Case("data.columns.{}: no such column, or none of this type, has landed; landed: {}",
+         OTHERWISE | {"data.columns.level.type": "integer"}, ({"data.columns.level.type": "number"},), tried),
+    Case("data.columns: another column has the role {}; both sides share that one", OTHERWISE | OTHER_TARGET,
+         ({"data.columns.outcome.role": "target", "data.columns.level.role": "feature"},), tried),
+    Case("data.columns: a landed column is missing; give it the role forbidden instead",
+         {"data.columns": WITHOUT_SLOPE},
+         ({"data.columns": WITHOUT_SLOPE | {"slope": {"type": "number", "role": "forbidden"}}},), tried),
+)  # fmt: skip
