@@ -35,7 +35,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def code_digest(package: Path) -> str:
-    """SHA-256 of a package's files, the same in a checkout and where it is installed: bytecode and hidden files aside."""
+    """SHA-256 of a package's files but bytecode and hidden ones: the same in a checkout and where it is installed."""
     files = {path.relative_to(package): path for path in package.rglob("*") if path.is_file()}
     return digest_of(
         {
