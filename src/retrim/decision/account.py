@@ -113,7 +113,9 @@ class GainParams(SettingsSection):
     usual_rows: int = Field(ge=1, description="rows of a usual check")
     errors: float = Field(ge=0, description="standard errors of itself that the account must also exceed")
     ahead: float = Field(ge=0, description="checks like the newest ones that are added before it is held to the price")
-    money: MoneyParams | None = Field(description="what the price was worked out from, by `retrim price`; or null")
+    money: MoneyParams | None = Field(
+        description="what the price was worked out from, by `retrim policy cost`; or null"
+    )
 
     @model_validator(mode="after")
     def _agrees_with_money(self) -> "GainParams":
