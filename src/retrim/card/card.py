@@ -33,9 +33,11 @@ from retrim.stats.plugins import SettingsSection as Settings
 class CardParams(Settings):
     """What only a person can say of a model; it stands in its cards."""
 
-    owner: str | None = Field(description="who answers for the model; null: not said")
-    purpose: str | None = Field(description="what its predictions are for; null: not said")
-    limits: str | None = Field(description="what they must not be used for, what is known to be wrong; null: not said")
+    owner: str | None = Field(default=None, description="who answers for the model; null: not said")
+    purpose: str | None = Field(default=None, description="what its predictions are for; null: not said")
+    limits: str | None = Field(
+        default=None, description="what they must not be used for, what is known to be wrong; null: not said"
+    )
 
 
 @dataclass(frozen=True)
