@@ -329,7 +329,7 @@ class TestEveryStageIsStale:
 def test_a_run_uses_its_snapshot_while_the_main_tree_is_edited(world: World) -> None:
     """A stage that has not run yet is broken in the main tree as soon as the first stage has ended."""
     stage = world.root / "src" / "retrim" / "stages" / "compare.py"
-    model = world.root / "src" / "retrim" / "core" / "models" / "gbm.py"
+    model = world.root / "src" / "retrim" / "training" / "gbm.py"
     whole = {path: path.read_bytes() for path in (stage, model)}
     process = world.start("retrain", "--as-of", world.day(LATER))
     try:
