@@ -1,11 +1,12 @@
-"""The file of a model of one's own, read from a workspace or a run room and let run there.
+"""Settings and environment, read once. `Params` changes results; `Env` says where things are.
 
-params.yaml and the environment, read once. `Params` changes results; `Env` says where things are.
+The file of a model of one's own is read from a workspace or a run room here, and let run there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 from pydantic import ValidationError, model_validator
@@ -43,7 +44,7 @@ from retrim.training.estimators import MODELS
 from retrim.training.groups import FairnessParams, require_fit
 from retrim.training.recipe import BacktestParams, TrainParams
 from retrim.training.stack import StackEstimator
-from retrim.training.tuning import TuneParams
+from retrim.training.tuning import SPACES, TuneParams
 
 
 def resolved(root: Path, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,40 +82,130 @@ def read_code(root: Path, path: str) -> bytes:
     return file.read_bytes()
 
 
+@dataclass(frozen=True)
+class Derived:
+    """A default that other settings say.
+
+    Args:
+        said: What it is, in words.
+        value: From a document in which the settings before it in `DERIVED` stand; None where these cannot say.
+    """
+
+    said: str
+    value: Callable[[Mapping[str, Any]], Any]
+
+
+def _of_task(regression: Any, binary: Any, multiclass: Any) -> Callable[[Mapping[str, Any]], Any]:
+    values = {"regression": regression, "binary": binary, "multiclass": multiclass}
+    return lambda document: values.get(_at(document, "data.task"))
+
+
+def _of_rows(key: str, count: Callable[[int], int]) -> Callable[[Mapping[str, Any]], Any]:
+    def value(document: Mapping[str, Any]) -> int | None:
+        rows = _at(document, key)
+        return count(rows) if isinstance(rows, int) else None
+
+    return value
+
+
+def _space(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    model = _at(document, "train.model")
+    space = SPACES.get(model, {}) if isinstance(model, str) else None
+    return None if space is None else {name: each.model_dump(mode="json") for name, each in space.items()}
+
+
+def _rounds(document: Mapping[str, Any]) -> Any:
+    return 300 if _at(document, "train.model") == "forest" else _of_task(800, 400, 150)(document)
+
+
+def _at(document: Mapping[str, Any], key: str) -> Any:
+    """What a document says under `section.name`; the field's own default where it says nothing."""
+    section, name = key.split(".")
+    stated = document.get(section)
+    if isinstance(stated, Mapping) and name in stated:
+        return stated[name]
+    return getattr(Params.model_fields[section].default, name, None)
+
+
+DERIVED: Mapping[str, Derived] = {
+    "judge.loss": Derived("mae for a regression, log_loss for classes", _of_task("mae", "log_loss", "log_loss")),
+    "judge.metrics": Derived(
+        "by data.task: mae, rmse, r2; log_loss, brier, auc; log_loss, accuracy, f1",
+        _of_task(["mae", "rmse", "r2"], ["log_loss", "brier", "auc"], ["log_loss", "accuracy", "f1"]),
+    ),
+    "gate.floor": Derived(
+        "last_value and seasonal_mean for a regression, mean for classes",
+        _of_task(["last_value", "seasonal_mean"], ["mean"], ["mean"]),
+    ),
+    "tune.space": Derived("by train.model: docs/models.md", _space),
+    "tune.max_rounds": Derived("300 for a forest, else by data.task: 800, 400, 150", _rounds),
+    "tune.fold_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
+    "backtest.origin_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
+    "gate.min_rows": Derived("half of split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows // 2, 2))),
+    "account.usual_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 1))),
+    "probe.min_rows": Derived(
+        "a quarter of account.usual_rows, 12 or more",
+        _of_rows("account.usual_rows", lambda rows: max(rows // 4, 12)),
+    ),
+    "drift.min_rows": Derived(
+        "half of account.usual_rows, from 20 to 100",
+        _of_rows("account.usual_rows", lambda rows: min(max(rows // 2, 20), 100)),
+    ),
+}
+"""Defaults that other settings say, in the order in which they are worked out; every other one stands in its field."""
+
+
+def with_derived(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with each derived default that it does not state; as it is where what it rests on is no value."""
+    made = dict(document)
+    for key, derived in DERIVED.items():
+        section, name = key.split(".")
+        stated = made.get(section, {})
+        value = derived.value(made) if isinstance(stated, Mapping) and name not in stated else None
+        if value is not None:
+            made[section] = {**stated, name: value}
+    return made
+
+
 class Params(SettingsSection):
-    """All of params.yaml."""
+    """All of params.yaml. What it does not state has the default of its field, or the derived one."""
 
     data: DataParams
-    reading: ReadingParams
-    batches: BatchParams
-    prepare: PrepareParams
-    leaks: LeakParams
-    split: SplitParams
-    judge: JudgeParams
-    tune: TuneParams
-    train: TrainParams
-    profile: ProfileParams
-    backtest: BacktestParams
-    gate: GateParams
-    fairness: FairnessParams
-    decide: DecideParams
-    served: ServedParams
-    probe: ProbeParams
-    account: GainParams
-    drift: DriftParams
-    triggers: TriggerParams
-    policy: PolicyParams
-    slices: SliceParams
-    explain: ExplainParams
-    card: CardParams
-    former: PreviousChampionParams
-    probation: ProbationParams
-    retrain: RetrainParams
-    release: ReleaseParams
-    room: RunDirectoryParams
-    proof: ProofParams
-    schedule: ScheduleParams
-    demo: DemoParams
+    reading: ReadingParams = ReadingParams()
+    batches: BatchParams = BatchParams()
+    prepare: PrepareParams = PrepareParams()
+    leaks: LeakParams = LeakParams()
+    split: SplitParams = SplitParams()
+    judge: JudgeParams = JudgeParams()
+    tune: TuneParams = TuneParams()
+    train: TrainParams = TrainParams()
+    profile: ProfileParams = ProfileParams()
+    backtest: BacktestParams = BacktestParams()
+    gate: GateParams = GateParams()
+    fairness: FairnessParams = FairnessParams()
+    decide: DecideParams = DecideParams()
+    served: ServedParams = ServedParams()
+    probe: ProbeParams = ProbeParams()
+    account: GainParams = GainParams()
+    drift: DriftParams = DriftParams()
+    triggers: TriggerParams = TriggerParams()
+    policy: PolicyParams = PolicyParams()
+    slices: SliceParams = SliceParams()
+    explain: ExplainParams = ExplainParams()
+    card: CardParams = CardParams()
+    former: PreviousChampionParams = PreviousChampionParams()
+    probation: ProbationParams = ProbationParams()
+    retrain: RetrainParams = RetrainParams()
+    release: ReleaseParams = ReleaseParams()
+    room: RunDirectoryParams = RunDirectoryParams()
+    proof: ProofParams = ProofParams()
+    schedule: ScheduleParams = ScheduleParams()
+    demo: DemoParams = DemoParams()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_derived(cls, given: Any) -> Any:
+        return with_derived(given) if isinstance(given, Mapping) else given
 
     @model_validator(mode="after")
     def _judge_fits_the_task(self) -> "Params":
@@ -271,4 +362,21 @@ def parse_params(document: dict[str, Any], name: str) -> Params:
     try:
         return Params.model_validate(document)
     except ValidationError as error:
-        raise BadInputError(f"{name}: {explain(error)}") from error
+        raise BadInputError(f"{name}: {explain(error, known=_names_at)}") from error
+
+
+def _names_at(place: Sequence[int | str]) -> list[str]:
+    """The settings that there are at a place of params.yaml, such as `gate`; none where its keys are free."""
+    kind: Any = Params
+    for part in place:
+        field = kind.model_fields.get(part)
+        kind = None if field is None else next((each for each in _kinds(field.annotation)), None)
+        if kind is None:
+            return []
+    return list(kind.model_fields)
+
+
+def _kinds(annotation: Any) -> list[type[SettingsSection]]:
+    if isinstance(annotation, type) and issubclass(annotation, SettingsSection):
+        return [annotation]
+    return [each for each in get_args(annotation) if isinstance(each, type) and issubclass(each, SettingsSection)]

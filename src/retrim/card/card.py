@@ -33,9 +33,11 @@ from retrim.stats.plugins import SettingsSection as Settings
 class CardParams(Settings):
     """What only a person can say of a model; it stands in its cards."""
 
-    owner: str | None = Field(description="who answers for the model; null: not said")
-    purpose: str | None = Field(description="what its predictions are for; null: not said")
-    limits: str | None = Field(description="what they must not be used for, what is known to be wrong; null: not said")
+    owner: str | None = Field(default=None, description="who answers for the model; null: not said")
+    purpose: str | None = Field(default=None, description="what its predictions are for; null: not said")
+    limits: str | None = Field(
+        default=None, description="what they must not be used for, what is known to be wrong; null: not said"
+    )
 
 
 @dataclass(frozen=True)
@@ -568,7 +570,7 @@ NAMES = {
     "imported": "Import",
 }
 SKIPPED = frozenset({"signature", "public_key"})
-"""Of a receipt: long, and of no use to a reader; `retrim receipt verify` reads them."""
+"""Of a receipt: long, and of no use to a reader; `retrim versions verify-receipt` reads them."""
 
 
 def releases(facts: Facts) -> CardSection:

@@ -108,12 +108,20 @@ ROUNDED = 1e-3  # how far a written price may be from what the money says
 class GainParams(SettingsSection):
     """What retraining would have saved so far, against what it costs."""
 
-    price: float = Field(gt=0, description="the gain in mean loss that pays for one retraining in one check")
-    price_unit: Literal["loss", "first_loss"] = Field(description="units of the loss, or of version 1's judging loss")
-    usual_rows: int = Field(ge=1, description="rows of a usual check")
-    errors: float = Field(ge=0, description="standard errors of itself that the account must also exceed")
-    ahead: float = Field(ge=0, description="checks like the newest ones that are added before it is held to the price")
-    money: MoneyParams | None = Field(description="what the price was worked out from, by `retrim price`; or null")
+    price: float = Field(
+        default=0.5, gt=0, description="the gain in mean loss that pays for one retraining in one check"
+    )
+    price_unit: Literal["loss", "first_loss"] = Field(
+        default="first_loss", description="units of the loss, or of version 1's judging loss"
+    )
+    usual_rows: int = Field(default=336, ge=1, description="rows of a usual check")
+    errors: float = Field(default=2.0, ge=0, description="standard errors of itself that the account must also exceed")
+    ahead: float = Field(
+        default=0.0, ge=0, description="checks like the newest ones that are added before it is held to the price"
+    )
+    money: MoneyParams | None = Field(
+        default=None, description="what the price was worked out from, by `retrim policy cost`; or null"
+    )
 
     @model_validator(mode="after")
     def _agrees_with_money(self) -> "GainParams":
@@ -280,8 +288,10 @@ LEAST_BLOCKS = 4  # of the reference: with fewer its spread is not known
 class BandParams(SettingsSection):
     """How far above the reference band a loss has to be."""
 
-    unit: Literal["iqr", "sd"] = Field(description="the band's interquartile range, or its standard deviation")
-    reach: float = Field(gt=0, description="units above the middle of the band at which its top lies")
+    unit: Literal["iqr", "sd"] = Field(
+        default="iqr", description="the band's interquartile range, or its standard deviation"
+    )
+    reach: float = Field(default=3.0, gt=0, description="units above the middle of the band at which its top lies")
 
 
 @dataclass(frozen=True)

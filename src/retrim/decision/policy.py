@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -35,14 +35,16 @@ from retrim.training.recipe import Recipe, WindowKind, fit_recipe, training_rows
 class PolicyParams(SettingsSection):
     """How policies are tried on the history that has landed."""
 
-    windows: int = Field(ge=5, description="windows after the first part: each stands for a check")
-    first: float = Field(gt=0, lt=1, description="share of the rows that the first model is made from")
-    by: Literal["rows", "time"] = Field(description="windows of equal rows, or of equal time")
-    prices: tuple[float, ...] = Field(description="the account is also tried at so many times account.price")
-    deployment_delay: int = Field(ge=0, description="windows between a decision and its model being live")
-    draws: int = Field(ge=100, description="bootstrap draws of the recommendation's interval")
-    block: int = Field(ge=1, description="windows that belong together in the bootstrap")
-    seed: int = Field(ge=0)
+    windows: int = Field(default=50, ge=5, description="windows after the first part: each stands for a check")
+    first: float = Field(default=0.2, gt=0, lt=1, description="share of the rows that the first model is made from")
+    by: Literal["rows", "time"] = Field(default="rows", description="windows of equal rows, or of equal time")
+    prices: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(0.25, 0.5, 2.0, 4.0), description="the account is also tried at so many times account.price"
+    )
+    deployment_delay: int = Field(default=0, ge=0, description="windows between a decision and its model being live")
+    draws: int = Field(default=2000, ge=100, description="bootstrap draws of the recommendation's interval")
+    block: int = Field(default=3, ge=1, description="windows that belong together in the bootstrap")
+    seed: int = Field(default=7, ge=0, description="of those draws, and of the fits")
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,21 @@ MOST = 700.0  # e to more than this is no number
 class ProbationParams(SettingsSection):
     """How long a promotion is watched, and what ends that."""
 
-    checks: int = Field(ge=0, description="checks for which a new champion is on probation, at most; 0: not at all")
-    block_share: float = Field(gt=0, le=1, description="rows whose loss is averaged, as a share of a usual check")
-    alpha_rollback: float = Field(gt=0, lt=0.5, description="chance of ever rolling back one that is no worse, at most")
-    alpha_confirm: float = Field(gt=0, lt=0.5, description="chance of ever confirming one worse by the effect, at most")
-    min_effect: float = Field(gt=0, description="share of the previous champion's loss from which on worse counts")
+    checks: int = Field(
+        default=26, ge=0, description="checks for which a new champion is on probation, at most; 0: not at all"
+    )
+    block_share: float = Field(
+        default=0.5, gt=0, le=1, description="rows whose loss is averaged, as a share of a usual check"
+    )
+    alpha_rollback: float = Field(
+        default=0.05, gt=0, lt=0.5, description="chance of ever rolling back one that is no worse, at most"
+    )
+    alpha_confirm: float = Field(
+        default=0.05, gt=0, lt=0.5, description="chance of ever confirming one worse by the effect, at most"
+    )
+    min_effect: float = Field(
+        default=0.02, gt=0, description="share of the previous champion's loss from which on worse counts"
+    )
 
     def block_rows(self, usual_rows: int) -> int:
         """Rows of a block, where a usual check has so many."""
@@ -216,6 +226,7 @@ class ServedParams(SettingsSection):
     """Predictions as they were served."""
 
     skew: float = Field(
+        default=0.001,
         ge=1e-6,
         description="how far a served prediction may be from its version's now, as a share of the mean prediction",
     )
@@ -284,9 +295,11 @@ KIND, FORMAT = "retrim rebuild receipt", 1
 class ProofParams(SettingsSection):
     """Proofs and keys."""
 
-    scheduled: bool = Field(description="whether schedule.prove proves a random version each time")
-    most_mb: float = Field(gt=0, description="megabytes of a file that import reads, at most")
-    trusted_keys: tuple[str, ...] = Field(description="public keys whose receipts and exports count, beside our own")
+    scheduled: bool = Field(default=True, description="whether schedule.prove proves a random version each time")
+    most_mb: float = Field(default=500.0, gt=0, description="megabytes of a file that import reads, at most")
+    trusted_keys: tuple[str, ...] = Field(
+        default=(), description="public keys whose receipts and exports count, beside our own"
+    )
 
 
 def pick(versions: Sequence[int], *, model: str, moment: str) -> int:

@@ -37,11 +37,15 @@ def _is_when(text: str) -> str:
 class ProbeParams(SettingsSection):
     """The cheap refit that asks whether retraining would pay."""
 
-    blocks: int = Field(ge=1, description="blocks of the newest window, each judged by a fit on what was due before it")
-    min_rows: int = Field(ge=2, description="mature rows a check needs before it says anything")
-    sample_rows: int | None = Field(ge=2, description="rows that a refit is fitted on, at most; null: all of its past")
+    blocks: int = Field(
+        default=1, ge=1, description="blocks of the newest window, each judged by a fit on what was due before it"
+    )
+    min_rows: int = Field(default=48, ge=2, description="mature rows a check needs before it says anything")
+    sample_rows: int | None = Field(
+        default=None, ge=2, description="rows that a refit is fitted on, at most; null: all of its past"
+    )
     when: Annotated[str, AfterValidator(_is_when)] = Field(
-        description="needed, every, drift, or a span since the last probe"
+        default="needed", description="needed, every, drift, or a span since the last probe"
     )
 
     def is_asked(self, *, needed: bool, drifted: bool, waited: pd.Timedelta) -> bool:

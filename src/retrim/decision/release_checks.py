@@ -17,18 +17,30 @@ MEGABYTE = 1_000_000
 class LatencyParams(SettingsSection):
     """How long predictions may take."""
 
-    one_row: float = Field(gt=0, description="milliseconds that the slowest 1 % of predictions of one row may take")
-    thousand_rows: float = Field(gt=0, description="the same for 1,000 rows at once")
+    one_row: float = Field(
+        default=500.0, gt=0, description="milliseconds that the slowest 1 % of predictions of one row may take"
+    )
+    thousand_rows: float = Field(default=2000.0, gt=0, description="the same for 1,000 rows at once")
 
 
 class ReleaseParams(SettingsSection):
     """What a version must show before it goes live, after the gate."""
 
-    reference_rows: int = Field(ge=1, description="judged rows kept in the bundle with the winner's answers, at most")
-    load_seconds: float = Field(gt=0, description="seconds in which a fresh process has to load it and to answer")
-    most_mb: float | None = Field(gt=0, description="megabytes that predicting takes, at most; null: reported only")
-    most_ms: LatencyParams | None = Field(description="milliseconds that predicting takes; null: reported only")
-    approval: ApprovalParams
+    reference_rows: int = Field(
+        default=64, ge=1, description="judged rows kept in the bundle with the winner's answers, at most"
+    )
+    load_seconds: float = Field(
+        default=60.0, gt=0, description="seconds in which a fresh process has to load it and to answer"
+    )
+    most_mb: float | None = Field(
+        default=200.0, gt=0, description="megabytes that predicting takes, at most; null: reported only"
+    )
+    most_ms: LatencyParams | None = Field(
+        default=LatencyParams(), description="milliseconds that predicting takes; null: reported only"
+    )
+    approval: ApprovalParams = Field(
+        default=ApprovalParams(), description="moves of the champion that wait for a person's word"
+    )
 
 
 @dataclass(frozen=True)

@@ -45,24 +45,32 @@ StageLimit = Annotated[str, AfterValidator(_is_stage_limit)]
 class RetrainParams(SettingsSection):
     """How a version is made."""
 
-    first_mode: Mode = Field(description="mode of version 1")
-    mode: Mode | Literal["auto"] = Field(description="mode of every later version; auto: as its runs say it pays")
-    refit_after: bool = Field(description="whether a promoted recipe is fitted once more, on the rows that judged too")
-    agreement: AgreementParams = Field(description="how far that model may be from the one that was judged")
-    attempts: int = Field(ge=1, description="times a run is started, the first and those after a kill")
+    first_mode: Mode = Field(default="search", description="mode of version 1")
+    mode: Mode | Literal["auto"] = Field(
+        default="refit", description="mode of every later version; auto: as its runs say it pays"
+    )
+    refit_after: bool = Field(
+        default=True, description="whether a promoted recipe is fitted once more, on the rows that judged too"
+    )
+    agreement: AgreementParams = Field(
+        default=AgreementParams(), description="how far that model may be from the one that was judged"
+    )
+    attempts: int = Field(default=3, ge=1, description="times a run is started, the first and those after a kill")
     stage_limit: StageLimit = Field(
-        description="time that a stage may take; auto: ten times its longest earlier run in the same mode, 6h or more"
+        default="auto",
+        description="time that a stage may take; auto: ten times its longest earlier run in the same mode, 6h or more",
     )
     stage_heartbeat: SomeSpan = Field(
-        description="time for which a stage may neither print nor use the processor, and a run's process be silent"
+        default="30min",
+        description="time for which a stage may neither print nor use the processor, and a run's process be silent",
     )
 
 
 class RunDirectoryParams(SettingsSection):
     """What a run room takes from the workspace."""
 
-    max_file_mb: float = Field(gt=0, description="an untracked file above this, in MB, is refused")
-    gc_grace: Span = Field(description="what came into the DVC cache this recently is not pruned")
+    max_file_mb: float = Field(default=5.0, gt=0, description="an untracked file above this, in MB, is refused")
+    gc_grace: Span = Field(default="1h", description="what came into the DVC cache this recently is not pruned")
 
 
 def _is_timetable(text: str) -> str:
@@ -86,42 +94,62 @@ Timetable = Annotated[str, AfterValidator(_is_timetable)]
 class ScheduleParams(SettingsSection):
     """When each deployment runs: a cron expression in UTC, or a span counted from 1970."""
 
-    ingest: Timetable
-    monitor: Timetable
-    score: Timetable
-    maintain: Timetable
-    prove: Timetable
+    ingest: Timetable = Field(default="0 * * * *", description="when files are taken from the inbox")
+    monitor: Timetable = Field(default="15 0 * * *", description="when the champion is checked")
+    score: Timetable = Field(default="30 * * * *", description="when rows without a prediction get one")
+    maintain: Timetable = Field(default="45 0 * * *", description="when what nothing names any longer is removed")
+    prove: Timetable = Field(
+        default="0 3 * * 0", description="when a random version is proved; Sundays at 3: a week apart"
+    )
 
 
 class DemoParams(SettingsSection):
     """The replay that the demo runs."""
 
-    dataset: str = Field(description="a shipped dataset")
-    start: int = Field(ge=1, description="months of history that version 1 is trained on")
-    check_every: SomeSpan = Field(description="span between checks")
+    dataset: str = Field(default="bike", description="a shipped dataset")
+    start: int = Field(default=6, ge=1, description="months of history that version 1 is trained on")
+    check_every: SomeSpan = Field(default="14D", description="span between checks")
 
 
 class BudgetParams(SettingsSection):
     """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""
 
-    runs: int = Field(ge=1, description="retrainings, at most ...")
-    checks: int = Field(ge=1, description="... in so many checks one after the other, this one counted")
+    runs: int = Field(default=13, ge=1, description="retrainings, at most ...")
+    checks: int = Field(default=26, ge=1, description="... in so many checks one after the other, this one counted")
 
 
 class TriggerParams(SettingsSection):
     """Rules that may start a retraining, and what keeps them from it."""
 
-    rules: tuple[str, ...] = Field(description="any one of them suffices; manual: a person decides on every alarm")
-    drift_columns: tuple[str, ...] = Field(description="columns the drift rule looks at; empty: all, and the score")
-    drift_checks: tuple[int, int] = Field(description="m of the last n checks must have a finding over its threshold")
-    every: Timetable = Field(description="the schedule rule: a span since the last run, or a cron expression in UTC")
-    band: BandParams
-    cooldown_checks: int = Field(ge=0, description="checks after a run in which no rule but the account starts one")
-    loop_checks: int = Field(ge=0, description="checks after a promotion in which the same alarm goes to a person")
-    refusals_to_hold: int = Field(ge=1, description="refusals running after which only new evidence starts the next")
-    budget: BudgetParams | None = Field(description="retrainings at most in so many checks; null: as many as fire")
+    rules: tuple[str, ...] = Field(
+        default=("account",), description="any one of them suffices; manual: a person decides on every alarm"
+    )
+    drift_columns: tuple[str, ...] = Field(
+        default=(), description="columns the drift rule looks at; empty: all, and the score"
+    )
+    drift_checks: tuple[int, int] = Field(
+        default=(2, 3), description="m of the last n checks must have a finding over its threshold"
+    )
+    every: Timetable = Field(
+        default="90D", description="the schedule rule: a span since the last run, or a cron expression in UTC"
+    )
+    band: BandParams = Field(
+        default=BandParams(), description="of an unchanged window's loss: above it performance and estimate fire"
+    )
+    cooldown_checks: int = Field(
+        default=2, ge=0, description="checks after a run in which no rule but the account starts one"
+    )
+    loop_checks: int = Field(
+        default=5, ge=0, description="checks after a promotion in which the same alarm goes to a person"
+    )
+    refusals_to_hold: int = Field(
+        default=2, ge=1, description="refusals running after which only new evidence starts the next"
+    )
+    budget: BudgetParams | None = Field(
+        default=BudgetParams(), description="retrainings at most in so many checks; null: as many as fire"
+    )
     max_wait: Span | None = Field(
-        description="span without a label after which estimate and schedule may fire; null: never"
+        default="60D", description="span without a label after which estimate and schedule may fire; null: never"
     )
 
     @field_validator("rules")
@@ -390,7 +418,7 @@ def manual_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     return RuleResult("manual", False, text, "a person: `retrim retrain --reason ...`; or another rule in its place")
 
 
-RELEASE = "`retrim retrain --reason ...`, or without a run `retrim settle --reason ...`"
+RELEASE = "`retrim retrain --reason ...`, or without a run `retrim policy acknowledge --reason ...`"
 
 
 Outcome = Literal["none", "retrain", "restore", "rollback", "held"]
@@ -451,7 +479,9 @@ def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -
     if evidence.waiting is not None:
         waits = f"the version of {evidence.waiting} waits for a person's approval; no other run is started meanwhile"
         return replace(
-            quiet, reason=waits, change="an answer: `retrim approve` or `retrim reject`; or `retrim retrain`"
+            quiet,
+            reason=waits,
+            change="an answer: `retrim versions approve` or `retrim versions reject`; or `retrim retrain`",
         )
     if evidence.deferral is not None:
         return _tried_again(quiet, evidence.deferral, evidence, params)
@@ -706,8 +736,12 @@ Move = Literal["first", "promote", "restore"]
 class ApprovalParams(SettingsSection):
     """What a person is asked, and for how long."""
 
-    moves: tuple[Move, ...] = Field(description="moves that a person has to approve: first, promote, restore")
-    expires: SomeSpan = Field(description="span after which a version that waits is refused: silence means no")
+    moves: tuple[Move, ...] = Field(
+        default=(), description="moves that a person has to approve: first, promote, restore"
+    )
+    expires: SomeSpan = Field(
+        default="7D", description="span after which a version that waits is refused: silence means no"
+    )
 
     def asks(self, judged_against: int | None) -> bool:
         """Whether a version that the gate promotes waits for a person; judged against none it is the first."""

@@ -19,10 +19,10 @@ LEAST_STRETCHES = 8.0  # with fewer in the history nothing is known of how a col
 class AlarmParams(SettingsSection):
     """How many false alarms are wanted."""
 
-    at_most: float = Field(gt=0, description="false alarms, on average, over all columns together")
-    per: Literal["day", "week", "month", "quarter", "year"] = Field(description="in this time")
-    draws: int = Field(ge=1000, description="windows drawn from the reference to see how far they stray")
-    seed: int = Field(ge=0, description="of the draws")
+    at_most: float = Field(default=1.0, gt=0, description="false alarms, on average, over all columns together")
+    per: Literal["day", "week", "month", "quarter", "year"] = Field(default="year", description="in this time")
+    draws: int = Field(default=4000, ge=1000, description="windows drawn from the reference to see how far they stray")
+    seed: int = Field(default=7, ge=0, description="of the draws")
 
     def rate(self, every: pd.Timedelta) -> float:
         """The probability of a false alarm that each check may have.

@@ -22,9 +22,14 @@ LEAST_ROWS = 20  # of a window, thinned as the sample is
 class JointParams(SettingsSection):
     """Which tests look at all features together."""
 
-    tests: dict[str, dict[str, int]] = Field(description="joint tests and their arguments; empty: none")
-    windows: int = Field(ge=LEAST_WINDOWS, description="windows of the reference that each is held against, at most")
-    seed: int = Field(ge=0, description="of the thinning, and of the tests")
+    tests: dict[str, dict[str, int]] = Field(
+        default={"correlation": {}, "domain": {"rounds": 10, "leaves": 8, "folds": 2, "rows": 2000}},
+        description="joint tests and their arguments; empty: none",
+    )
+    windows: int = Field(
+        default=20, ge=LEAST_WINDOWS, description="windows of the reference that each is held against, at most"
+    )
+    seed: int = Field(default=7, ge=0, description="of the thinning, and of the tests")
 
     @model_validator(mode="after")
     def _agree(self) -> "JointParams":

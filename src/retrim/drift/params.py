@@ -20,14 +20,35 @@ Tests = dict[str, dict[str, int | float | str]]  # test -> its arguments
 class DriftParams(SettingsSection):
     """Which tests look at which columns, and how far is far."""
 
-    numeric: Tests = Field(description="tests of each number and integer feature, and of such a target")
-    categorical: Tests = Field(description="tests of each category feature, and of such a target or prediction")
-    missing: Tests = Field(description="tests of each feature, of any type")
-    score: Tests = Field(description="tests of the champion's predictions and confidence, where they are numbers")
-    thresholds: dict[str, float] = Field(description="of each test, on its effect; above 0")
-    joint: JointParams = Field(description="tests of all features together")
-    alarms: AlarmParams | None = Field(description="false alarms that are wanted; null: over is by thresholds")
-    min_rows: int = Field(ge=1, description="rows of the current window, at least")
+    numeric: Tests = Field(
+        default={"psi": {"cells": 10}, "ks": {}},
+        description="tests of each number and integer feature, and of such a target",
+    )
+    categorical: Tests = Field(
+        default={"chi2": {}, "psi_categories": {}},
+        description="tests of each category feature, and of such a target or prediction",
+    )
+    missing: Tests = Field(default={"missing_share": {}}, description="tests of each feature, of any type")
+    score: Tests = Field(
+        default={"ks": {}}, description="tests of the champion's predictions and confidence, where they are numbers"
+    )
+    thresholds: dict[str, float] = Field(
+        default={
+            "psi": 0.2,
+            "ks": 0.15,
+            "chi2": 0.15,
+            "psi_categories": 0.2,
+            "missing_share": 0.05,
+            "correlation": 0.3,
+            "domain": 0.2,
+        },
+        description="of each test, on its effect; above 0",
+    )
+    joint: JointParams = Field(default=JointParams(), description="tests of all features together")
+    alarms: AlarmParams | None = Field(
+        default=AlarmParams(), description="false alarms that are wanted; null: over is by thresholds"
+    )
+    min_rows: int = Field(default=100, ge=1, description="rows of the current window, at least")
 
     @model_validator(mode="after")
     def _agree(self) -> "DriftParams":

@@ -28,14 +28,16 @@ LEAST_SPANS = 50  # fewer whole spans say too little of how one differs from the
 class ProfileParams(SettingsSection):
     """What is kept of the rows a model was made from."""
 
-    cells: int = Field(ge=2, le=10_000, description="quantile cells of a numeric column")
-    levels: int = Field(ge=1, description="a column with more categories than this is hashed")
-    buckets: int = Field(ge=2, description="cells of a hashed column")
-    block: Span = Field(description="blocks are whole spans of this length, where the history has enough of them")
-    most_blocks: int = Field(ge=1, description="blocks, at most")
-    block_rows: int = Field(ge=1, description="rows of a block on average, at least")
-    sample_rows: int = Field(ge=1, le=20_000, description="rows kept for the joint tests, at most")
-    seed: int = Field(ge=0, description="of the sample")
+    cells: int = Field(default=120, ge=2, le=10_000, description="quantile cells of a numeric column")
+    levels: int = Field(default=100, ge=1, description="a column with more categories than this is hashed")
+    buckets: int = Field(default=64, ge=2, description="cells of a hashed column")
+    block: Span = Field(
+        default="1D", description="blocks are whole spans of this length, where the history has enough of them"
+    )
+    most_blocks: int = Field(default=1000, ge=1, description="blocks, at most")
+    block_rows: int = Field(default=20, ge=1, description="rows of a block on average, at least")
+    sample_rows: int = Field(default=20000, ge=1, le=20_000, description="rows kept for the joint tests, at most")
+    seed: int = Field(default=7, ge=0, description="of the sample")
 
 
 @dataclass(frozen=True)

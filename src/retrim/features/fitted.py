@@ -70,7 +70,9 @@ class StepParams(SettingsSection):
 class PrepareParams(SettingsSection):
     """How features are prepared for a model."""
 
-    steps: tuple[StepParams, ...] = Field(description="steps in order; none: features go to the model as they are")
+    steps: tuple[StepParams, ...] = Field(
+        default=(), description="steps in order; none: features go to the model as they are"
+    )
 
 
 def arguments_of(entry: Plugin[PreprocessingStep]) -> dict[str, Any]:

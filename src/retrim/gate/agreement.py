@@ -19,8 +19,8 @@ MOST = 0.99  # the quantile of the rows' differences that is held against the bo
 class AgreementParams(SettingsSection):
     """How far a model that was fitted once more may be from the one that was judged."""
 
-    difference: float = Field(gt=0, description="99th percentile of the change of predictions, in spreads")
-    loss: float = Field(ge=0, description="share by which its mean loss on the judging rows may be worse")
+    difference: float = Field(default=0.5, gt=0, description="99th percentile of the change of predictions, in spreads")
+    loss: float = Field(default=0.05, ge=0, description="share by which its mean loss on the judging rows may be worse")
 
 
 def aligned(predicted: np.ndarray, classes: Sequence[str], wanted: Sequence[str]) -> np.ndarray:

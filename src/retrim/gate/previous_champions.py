@@ -17,9 +17,11 @@ from retrim.training.bundle import Predictor
 class PreviousChampionParams(SettingsSection):
     """Former champions, scored at checks and in runs."""
 
-    most: int = Field(ge=0, description="former champions that are scored, the newest; 0: none")
-    restore: bool = Field(description="whether one that passes the gate is promoted again")
-    judged: int = Field(ge=1, description="of them, those that are judged in a run beside its challengers, at most")
+    most: int = Field(default=3, ge=0, description="former champions that are scored, the newest; 0: none")
+    restore: bool = Field(default=True, description="whether one that passes the gate is promoted again")
+    judged: int = Field(
+        default=1, ge=1, description="of them, those that are judged in a run beside its challengers, at most"
+    )
 
 
 @dataclass(frozen=True)

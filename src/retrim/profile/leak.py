@@ -17,9 +17,9 @@ ALONE = 0.98
 class LeakParams(SettingsSection):
     """What a run does about columns that give the answer away."""
 
-    probe: bool = Field(description="whether a run looks for them, and refuses to go on")
-    entity: str | None = Field(description="the column that names what a row is about; null: none")
-    allowed: dict[str, str] = Field(description="columns that are used all the same, each with the reason")
+    probe: bool = Field(default=True, description="whether a run looks for them, and refuses to go on")
+    entity: str | None = Field(default=None, description="the column that names what a row is about; null: none")
+    allowed: dict[str, str] = Field(default={}, description="columns that are used all the same, each with the reason")
 
 
 @dataclass(frozen=True)

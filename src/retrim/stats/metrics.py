@@ -392,10 +392,14 @@ def _checked(actual: np.ndarray, predicted: np.ndarray, *, task: str) -> tuple[n
 class JudgeParams(SettingsSection):
     """How predictions are measured, everywhere."""
 
-    loss: str = Field(description="per-row loss that tunes, probes and decides, such as mae or pinball@0.9")
-    metrics: tuple[str, ...] = Field(description="reported beside it")
-    draws: int = Field(ge=1, description="bootstrap draws")
-    block_rows: int = Field(ge=1, description="rows of one bootstrap block: about as long as errors stay alike")
+    loss: str = Field(
+        default="mae", description="per-row loss that tunes, probes and decides, such as mae or pinball@0.9"
+    )
+    metrics: tuple[str, ...] = Field(default=("mae", "rmse", "r2"), description="reported beside it")
+    draws: int = Field(default=2000, ge=1, description="bootstrap draws")
+    block_rows: int = Field(
+        default=24, ge=1, description="rows of one bootstrap block: about as long as errors stay alike"
+    )
 
     @field_validator("loss")
     @classmethod

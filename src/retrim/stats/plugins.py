@@ -2,7 +2,7 @@
 
 The keys that are nearest to one that is not there, so that an error can name them.
 
-The base of every section of params.yaml: frozen, closed, without defaults.
+The base of every section of params.yaml: frozen and closed.
 """
 
 import re
@@ -13,7 +13,14 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Generic, TypeVar
 
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from retrim.errors import UnknownNameError
 
@@ -94,9 +101,17 @@ def near_keys(known: Sequence[str], wanted: str, *, most: int) -> list[str]:
 
 
 class SettingsSection(BaseModel):
-    """A section of params.yaml. Unknown keys are refused; no field has a default."""
+    """A section of params.yaml. Unknown keys are refused; a field has default, bounds and description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class SettingsForm(SettingsSection):
+    """A record that takes one of several forms, each with keys of its own; it is written with the keys it was given."""
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if name in self.model_fields_set}
 
 
 def check_span(text: str) -> str:
@@ -124,13 +139,21 @@ Span = Annotated[str, AfterValidator(check_span)]
 SomeSpan = Annotated[Span, AfterValidator(check_above_zero)]
 
 
-def explain(error: ValidationError) -> str:
-    """The faults pydantic found, one after the other: key, what is wrong, value."""
+def explain(error: ValidationError, *, known: Callable[[Sequence[int | str]], Sequence[str]] | None = None) -> str:
+    """The faults pydantic found, one after the other: key, what is wrong, value.
+
+    Args:
+        error: The faults.
+        known: The keys that there are at a place, so that one which is not there can be told with the nearest.
+    """
     found = []
     for fault in error.errors(include_url=False):
         place = ".".join(str(part) for part in fault["loc"])
         value = fault.get("input")
         shown = f" (got {value!r})" if isinstance(value, str | int | float | bool | None) else ""
         said = fault["msg"].removeprefix("Value error, ")
+        if known is not None and fault["type"] == "extra_forbidden":
+            near = near_keys(known(fault["loc"][:-1]), str(fault["loc"][-1]), most=1)
+            said += f"; did you mean {near[0]}?" if near else ""
         found.append(f"{place + ': ' if place else ''}{said[0].lower()}{said[1:]}{shown}")
     return "; ".join(found)

@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from retrim.stats.plugins import SettingsSection, SomeSpan, Span
+from retrim.stats.plugins import SettingsForm, SettingsSection, SomeSpan, Span
 from retrim.table.granularity import RowParams, kept, put_together, row_faults
 from retrim.table.lags import HistoryParams, PastFeature, past_features
 
@@ -247,12 +247,11 @@ def several(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-class ColumnParams(SettingsSection):
+class ColumnParams(SettingsForm):
     """What one column of the table is."""
 
     type: ColumnType = Field(description="number, integer, category or time (UTC unless it names a zone)")
     role: Role = Field(description="feature; target; time (of the event); due (of the label); forbidden (leaks)")
-    # Few columns were ever called otherwise, so the key may be absent: absence is no hidden value.
     was: Annotated[tuple[str, ...], BeforeValidator(several)] = Field(
         default=(), description="what it was called in files that have landed: a name, or several"
     )
@@ -265,21 +264,32 @@ class DataParams(SettingsSection):
         description="name of the model: registry, tags, records"
     )
     columns: dict[str, ColumnParams] = Field(description="every column a batch must have, and no other")
-    key: tuple[str, ...] = Field(description="columns that name a row; empty: batch digest and row number do")
-    task: Literal["regression", "binary", "multiclass"]
+    key: tuple[str, ...] = Field(
+        default=(), description="columns that name a row; empty: batch digest and row number do"
+    )
+    task: Literal["regression", "binary", "multiclass"] = Field(
+        description="what is predicted: a number, one of two classes, or one of several"
+    )
     positive: Annotated[str | None, BeforeValidator(check_text)] = Field(
-        description="the class whose probability a binary model gives; else null"
+        default=None, description="the class whose probability a binary model gives; else null"
     )
     labels: Literal["with_rows", "or_never", "later"] = Field(
-        description="a missing target: a fault (with_rows), an answer that never comes (or_never), one to come (later)"
+        default="with_rows",
+        description="a missing target: a fault (with_rows), an answer that never comes (or_never), one to come (later)",
     )
-    label_horizon: Span | None = Field(description="due = event time + this span; null where a column says it")
+    label_horizon: Span | None = Field(
+        default=None, description="due = event time + this span; null where a column says it"
+    )
     batch_every: SomeSpan = Field(description="span between batches, above 0, so that a missing one is noticed")
-    batch_grace: Span = Field(description="how late a batch may be before it is reported")
-    times_ahead: Span = Field(description="how much later than its arrival an event or a label time may be")
+    batch_grace: Span = Field(default="1D", description="how late a batch may be before it is reported")
+    times_ahead: Span = Field(
+        default="1h", description="how much later than its arrival an event or a label time may be"
+    )
     suite: str = Field(description="path of the Great Expectations suite, from the workspace")
-    rows: RowParams = Field(description="which of the landed rows the table has, and at what grain")
-    history: HistoryParams = Field(description="features from the past of the table")
+    rows: RowParams = Field(
+        default=RowParams(), description="which of the landed rows the table has, and at what grain"
+    )
+    history: HistoryParams = Field(default=HistoryParams(), description="features from the past of the table")
 
     @model_validator(mode="after")
     def _agree(self) -> "DataParams":

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, Field, model_validator
 
-from retrim.stats.plugins import SettingsSection, SomeSpan
+from retrim.stats.plugins import SettingsForm, SettingsSection, SomeSpan
 
 How = Literal["sum", "mean", "min", "max", "first", "last"]
 OF_NUMBERS = ("sum", "mean", "min", "max")
@@ -30,10 +30,9 @@ def _no_truth_value(value: Any) -> Any:
     return value
 
 
-class RowFilter(SettingsSection):
+class RowFilter(SettingsForm):
     """What a row must show to stay; a missing value shows nothing."""
 
-    # The forms have different keys, so each key may be absent: absence is no hidden value.
     column: str = Field(description="the column")
     at_least: Finite | None = Field(default=None, description="a number stays from here on")
     at_most: Finite | None = Field(default=None, description="a number stays up to here")
@@ -91,11 +90,13 @@ class ResampleParams(SettingsSection):
 class RowParams(SettingsSection):
     """Which rows the table has."""
 
-    where: tuple[RowFilter, ...] = Field(description="what a row must show, all of it, or it is left out")
-    resample: ResampleParams | None = Field(description="rows put together into coarser ones; null: as they land")
+    where: tuple[RowFilter, ...] = Field(default=(), description="what a row must show, all of it, or it is left out")
+    resample: ResampleParams | None = Field(
+        default=None, description="rows put together into coarser ones; null: as they land"
+    )
 
 
-AS_THEY_LAND = RowParams(where=(), resample=None)
+AS_THEY_LAND = RowParams()
 """Every row that lands is a row of the table."""
 
 

@@ -25,7 +25,7 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from retrim.stats.canonical import as_numbers
-from retrim.stats.plugins import SettingsSection, SomeSpan, check_above_zero, check_span
+from retrim.stats.plugins import SettingsForm, SettingsSection, SomeSpan, check_above_zero, check_span
 
 Moments = tuple[np.ndarray, np.ndarray]
 """Mean, and sum of squares around it, of pieces of one size."""
@@ -130,10 +130,9 @@ Stat = Literal["mean", "min", "max", "std", "count", "sum", "last"]
 MOST_BACK = 100_000
 
 
-class PastFeature(SettingsSection):
+class PastFeature(SettingsForm):
     """One feature from the past: a lag, or a statistic over a span."""
 
-    # The two forms have different keys, so each key may be absent: absence is no hidden value.
     of: str = Field(description="the column")
     lag: int | str | None = Field(default=None, description="rows back, or a span back such as 24h")
     over: SomeSpan | None = Field(default=None, description="the span before the row that a statistic is of")
@@ -163,10 +162,14 @@ class PastFeature(SettingsSection):
 class HistoryParams(SettingsSection):
     """Features from the past of the table."""
 
-    entity: tuple[str, ...] = Field(description="columns that name what rows are about; empty: the table is about one")
-    ahead: SomeSpan | None = Field(description="how long before its event a row is predicted; null: at its event")
-    known_ahead: tuple[str, ...] = Field(description="features that are known so long before")
-    features: tuple[PastFeature, ...] = Field(description="each becomes a column of numbers")
+    entity: tuple[str, ...] = Field(
+        default=(), description="columns that name what rows are about; empty: the table is about one"
+    )
+    ahead: SomeSpan | None = Field(
+        default=None, description="how long before its event a row is predicted; null: at its event"
+    )
+    known_ahead: tuple[str, ...] = Field(default=(), description="features that are known so long before")
+    features: tuple[PastFeature, ...] = Field(default=(), description="each becomes a column of numbers")
 
     @model_validator(mode="after")
     def _once(self) -> "HistoryParams":

@@ -70,32 +70,42 @@ class RepeatedHour(SettingsSection):
 class ReadingParams(SettingsSection):
     """How files spell what their cells say."""
 
-    encoding: Annotated[str, AfterValidator(_known_encoding)] = Field(description="of CSV text")
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = Field(default="utf-8", description="of CSV text")
     separator: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_known_separator)] = Field(
-        description="between the cells of a CSV line"
+        default=",", description="between the cells of a CSV line"
     )
-    decimal: Literal[".", ","] = Field(description="decimal sign of numbers")
-    thousands: Literal["", ",", ".", " ", "'"] = Field(description="sign between groups of three digits; empty: none")
+    decimal: Literal[".", ","] = Field(default=".", description="decimal sign of numbers")
+    thousands: Literal["", ",", ".", " ", "'"] = Field(
+        default="", description="sign between groups of three digits; empty: none"
+    )
     signs: dict[str, tuple[Literal[".", ","], Literal["", ",", ".", " ", "'"]]] = Field(
-        description="decimal sign and sign between thousands of columns that have others than the table"
+        default={}, description="decimal sign and sign between thousands of columns that have others than the table"
     )
-    missing: tuple[str, ...] = Field(description="words that mean a missing cell, beside a blank one")
-    trim: bool = Field(description="whether blanks around the text of a category are cut off")
+    missing: tuple[str, ...] = Field(default=(), description="words that mean a missing cell, beside a blank one")
+    trim: bool = Field(default=False, description="whether blanks around the text of a category are cut off")
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
-        description="formats of a time column, as strptime has them; none: ISO 8601"
+        default={}, description="formats of a time column, as strptime has them; none: ISO 8601"
     )
     parts: dict[str, dict[TimePart, str]] = Field(
+        default={},
         description="time columns that files hold in parts: which column has the year, which the month, and so on; or "
-        "the date, and the clock"
+        "the date, and the clock",
     )
-    zone: Annotated[str, AfterValidator(known_zone)] = Field(description="of times that name none, and of the calendar")
+    zone: Annotated[str, AfterValidator(known_zone)] = Field(
+        default="UTC", description="of times that name none, and of the calendar"
+    )
     repeated: dict[str, RepeatedHour] = Field(
-        description="what says which of two equal local times in autumn it is; of a time not named: the order of rows"
+        default={},
+        description="what says which of two equal local times in autumn it is; of a time not named: the order of rows",
     )
-    skip: tuple[str, ...] = Field(description="columns that a file may have and that are never kept")
-    arrival: str | None = Field(description="the time column, where files have none: filled in, in order of arrival")
-    order: str | None = Field(description="the whole numbers that say in which order rows came; null: that of the file")
-    calendar: dict[str, CalendarPart] = Field(description="feature columns made from the event time")
+    skip: tuple[str, ...] = Field(default=(), description="columns that a file may have and that are never kept")
+    arrival: str | None = Field(
+        default=None, description="the time column, where files have none: filled in, in order of arrival"
+    )
+    order: str | None = Field(
+        default=None, description="the whole numbers that say in which order rows came; null: that of the file"
+    )
+    calendar: dict[str, CalendarPart] = Field(default={}, description="feature columns made from the event time")
 
     @model_validator(mode="after")
     def _signs_differ(self) -> "ReadingParams":
@@ -133,21 +143,5 @@ class ReadingParams(SettingsSection):
         return (*(() if self.arrival is None else (self.arrival,)), *self.calendar)
 
 
-PLAIN = ReadingParams(
-    encoding="utf-8",
-    separator=",",
-    decimal=".",
-    thousands="",
-    signs={},
-    missing=(),
-    trim=False,
-    dates={},
-    parts={},
-    zone="UTC",
-    repeated={},
-    skip=(),
-    arrival=None,
-    order=None,
-    calendar={},
-)
+PLAIN = ReadingParams()
 """CSV in UTF-8, separated by commas, decimal points, ISO 8601: what a file is where nothing else is declared."""

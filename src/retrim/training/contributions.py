@@ -23,8 +23,10 @@ TOLERANCE = 1e-6
 class ExplainParams(SettingsSection):
     """How predictions are explained."""
 
-    rows: int = Field(ge=1, description="judged rows whose contributions are averaged into the importance, at most")
-    confidence: float = Field(gt=0, lt=1, description="of the interval of a loss in a slice, two-sided")
+    rows: int = Field(
+        default=150, ge=1, description="judged rows whose contributions are averaged into the importance, at most"
+    )
+    confidence: float = Field(default=0.95, gt=0, lt=1, description="of the interval of a loss in a slice, two-sided")
 
 
 @dataclass(frozen=True)

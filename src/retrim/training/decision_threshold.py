@@ -13,10 +13,11 @@ class DecideParams(SettingsSection):
     """The threshold of a binary task, the same for every row."""
 
     threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["cost"] | None = Field(
-        description="probability from which a row is selected; cost: the cheapest on backtest rows; null: none is made"
+        default=None,
+        description="probability from which a row is selected; cost: the cheapest on backtest rows; null: none is made",
     )
-    false_positive: float = Field(gt=0, description="cost of selecting a negative row")
-    false_negative: float = Field(gt=0, description="cost of passing over a positive row")
+    false_positive: float = Field(default=1.0, gt=0, description="cost of selecting a negative row")
+    false_negative: float = Field(default=1.0, gt=0, description="cost of passing over a positive row")
 
 
 @dataclass(frozen=True)

@@ -47,39 +47,57 @@ class GroupParams(SettingsSection):
 class AtMostParams(SettingsSection):
     """The largest difference between two groups that a measure may show; null: reported, never refused."""
 
-    selection_rate: float | None = Field(ge=0, le=1, description="share of rows selected")
-    false_positive_rate: float | None = Field(ge=0, le=1, description="share selected, of the negative rows")
-    false_negative_rate: float | None = Field(ge=0, le=1, description="share not selected, of the positive rows")
-    error_rate: float | None = Field(ge=0, le=1, description="share of rows whose class is wrong")
-    mean_error: float | None = Field(ge=0, description="prediction minus outcome, in the target's unit")
-    mean_absolute_error: float | None = Field(ge=0, description="its size, in the target's unit")
+    selection_rate: float | None = Field(default=None, ge=0, le=1, description="share of rows selected")
+    false_positive_rate: float | None = Field(
+        default=None, ge=0, le=1, description="share selected, of the negative rows"
+    )
+    false_negative_rate: float | None = Field(
+        default=None, ge=0, le=1, description="share not selected, of the positive rows"
+    )
+    error_rate: float | None = Field(default=None, ge=0, le=1, description="share of rows whose class is wrong")
+    mean_error: float | None = Field(default=None, ge=0, description="prediction minus outcome, in the target's unit")
+    mean_absolute_error: float | None = Field(default=None, ge=0, description="its size, in the target's unit")
 
 
 class ProxyParams(SettingsSection):
     """How well a forbidden column can be told from the features."""
 
-    rows: int = Field(ge=100, description="training rows looked at, at most, spread evenly")
-    cells: int = Field(ge=2, description="quantile cells of a number; most categories, the rarer taken together")
-    rounds: int = Field(ge=1, description="boosting rounds of the model that guesses the column")
-    leaves: int = Field(ge=2, description="leaves of its trees")
-    turns: int = Field(ge=19, description="times the column is turned against the features: what chance would show")
-    warn_at: float = Field(ge=0.5, lt=1, description="area under the curve from which a warning is given")
-    refuse: bool = Field(description="whether such a warning is a refusal")
-    seed: int = Field(ge=0)
+    rows: int = Field(default=2000, ge=100, description="training rows looked at, at most, spread evenly")
+    cells: int = Field(
+        default=4, ge=2, description="quantile cells of a number; most categories, the rarer taken together"
+    )
+    rounds: int = Field(default=20, ge=1, description="boosting rounds of the model that guesses the column")
+    leaves: int = Field(default=8, ge=2, description="leaves of its trees")
+    turns: int = Field(
+        default=39, ge=19, description="times the column is turned against the features: what chance would show"
+    )
+    warn_at: float = Field(default=0.7, ge=0.5, lt=1, description="area under the curve from which a warning is given")
+    refuse: bool = Field(default=False, description="whether such a warning is a refusal")
+    seed: int = Field(default=7, ge=0, description="of the model that guesses")
 
 
 class FairnessParams(SettingsSection):
     """Error rates by group, limits, mitigation, forbidden columns."""
 
-    groups: tuple[GroupParams, ...] = Field(description="none: fairness is not looked at")
-    at_most: AtMostParams
-    confidence: float = Field(gt=0.5, lt=1, description="with which a difference must exceed its limit; of intervals")
-    threshold: float = Field(gt=0, lt=1, description="probability from which a row of a binary task is selected")
-    bins: int = Field(ge=2, description="bins of predictions in the calibration error, of equal rows")
-    mitigate: Mitigation | None = Field(description="reweight, thresholds or null")
-    equalise: Equalised = Field(description="what group-aware thresholds make alike")
-    forbidden: tuple[str, ...] = Field(description="columns that no model may use; their proxies are reported")
-    proxies: ProxyParams
+    groups: tuple[GroupParams, ...] = Field(default=(), description="none: fairness is not looked at")
+    at_most: AtMostParams = Field(
+        default=AtMostParams(), description="differences between groups above which the gate refuses"
+    )
+    confidence: float = Field(
+        default=0.95, gt=0.5, lt=1, description="with which a difference must exceed its limit; of intervals"
+    )
+    threshold: float = Field(
+        default=0.5, gt=0, lt=1, description="probability from which a row of a binary task is selected"
+    )
+    bins: int = Field(default=10, ge=2, description="bins of predictions in the calibration error, of equal rows")
+    mitigate: Mitigation | None = Field(default=None, description="reweight, thresholds or null")
+    equalise: Equalised = Field(default="false_negative_rate", description="what group-aware thresholds make alike")
+    forbidden: tuple[str, ...] = Field(
+        default=(), description="columns that no model may use; their proxies are reported"
+    )
+    proxies: ProxyParams = Field(
+        default=ProxyParams(), description="how well a forbidden column can be told from the features"
+    )
 
     @property
     def reweights(self) -> bool:

@@ -41,11 +41,17 @@ Result = TypeVar("Result")
 class TrainParams(SettingsSection):
     """The challengers."""
 
-    model: str = Field(description="kind of model")
-    windows: tuple[WindowKind, ...] = Field(min_length=1, description="training windows that compete")
-    recipes: tuple[RecipeKind, ...] = Field(min_length=1, description="recipes that compete in a search or warm start")
-    balance: Balance | None = Field(description="weights, sample or null: whether classes count alike in a fit")
-    seed: int = Field(ge=0)
+    model: str = Field(default="gbm", description="kind of model")
+    windows: tuple[WindowKind, ...] = Field(
+        default=("all", "sliding"), min_length=1, description="training windows that compete"
+    )
+    recipes: tuple[RecipeKind, ...] = Field(
+        default=("found", "champion"), min_length=1, description="recipes that compete in a search or warm start"
+    )
+    balance: Balance | None = Field(
+        default=None, description="weights, sample or null: whether classes count alike in a fit"
+    )
+    seed: int = Field(default=7, ge=0, description="of the fits, and of what they draw")
 
     @field_validator("recipes")
     @classmethod
@@ -232,9 +238,11 @@ def challengers_of(
 class BacktestParams(SettingsSection):
     """The recipe refitted at earlier origins."""
 
-    origins: int = Field(ge=1, description="how many origins")
-    origin_rows: int = Field(ge=2, description="rows that each origin scores")
-    interval: float = Field(gt=0, lt=1, description="share of rows that a regression's stated interval is to hold")
+    origins: int = Field(default=3, ge=1, description="how many origins")
+    origin_rows: int = Field(default=336, ge=2, description="rows that each origin scores")
+    interval: float = Field(
+        default=0.8, gt=0, lt=1, description="share of rows that a regression's stated interval is to hold"
+    )
 
 
 @dataclass(frozen=True)

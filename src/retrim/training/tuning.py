@@ -4,7 +4,7 @@ Each batch builds the study anew from the trials already told and seeds the samp
 that goes on from a log therefore walks the very path of a run that was never stopped, and workers change nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.stats.plugins import PluginRegistry, SettingsSection
+from retrim.stats.plugins import PluginRegistry, SettingsForm, SettingsSection
 
 if TYPE_CHECKING:
     import optuna
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 SAMPLERS: PluginRegistry[Callable[..., Any]] = PluginRegistry("sampler")
 
 
-class Dimension(SettingsSection):
+class Dimension(SettingsForm):
     """One dimension of the search space: a range, or choices."""
 
-    # The two forms have different keys, so each key may be absent: absence is no hidden value.
-    low: int | float | None = None
-    high: int | float | None = None
-    log: bool = False
-    choices: tuple[int | float | str | bool | None, ...] | None = Field(default=None, min_length=1)
+    low: int | float | None = Field(default=None, description="lowest value; whole bounds give whole numbers")
+    high: int | float | None = Field(default=None, description="highest value")
+    log: bool = Field(default=False, description="whether values are drawn on a log scale")
+    choices: tuple[int | float | str | bool | None, ...] | None = Field(
+        default=None, min_length=1, description="the values themselves, in place of a range"
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> "Dimension":
@@ -61,21 +62,52 @@ class Dimension(SettingsSection):
         return FloatDistribution(float(self.low or 0), float(self.high or 0), log=self.log)
 
 
+def _log(low: float, high: float) -> Dimension:
+    return Dimension(low=low, high=high, log=True)
+
+
+SPACES: Mapping[str, dict[str, Dimension]] = {
+    "gbm": {
+        "num_leaves": _log(15, 127),
+        "max_depth": Dimension(low=4, high=12),
+        "learning_rate": _log(0.03, 0.2),
+        "min_child_samples": _log(5, 80),
+        "feature_fraction": Dimension(low=0.5, high=1.0),
+        "bagging_fraction": Dimension(low=0.5, high=1.0),
+        "lambda_l1": _log(0.001, 10.0),
+        "lambda_l2": _log(0.001, 10.0),
+    },
+    "forest": {
+        "num_leaves": _log(15, 255),
+        "min_child_samples": _log(2, 50),
+        "bagging_fraction": Dimension(low=0.4, high=0.9),
+        "feature_fraction_bynode": Dimension(low=0.3, high=1.0),
+    },
+    "linear": {"l2": _log(0.00001, 10.0)},
+    "logistic": {"l2": _log(0.00001, 10.0)},
+}
+"""What is searched for a kind of model where tune.space does not say; a stack and a model of one's own have to."""
+
+
 class TuneParams(SettingsSection):
     """The search for hyperparameters."""
 
-    sampler: str = Field(description="tpe, random, grid, or a class of optuna.samplers")
-    options: dict[str, Any] = Field(description="arguments of the sampler")
-    trials: int = Field(ge=1, description="trials of a search")
-    warm_trials: int = Field(ge=1, description="trials of a warm start")
-    batch: int = Field(ge=1, description="trials asked before any of them is told")
-    folds: int = Field(ge=1, description="folds in time order")
-    fold_rows: int = Field(ge=2, description="rows that a fold scores")
-    stop_share: float = Field(gt=0, lt=0.5, description="share of a fold's past kept for early stopping")
-    max_rounds: int = Field(ge=1, description="boosting rounds at most")
-    patience: int = Field(ge=1, description="rounds without gain before a fit stops")
-    seed: int = Field(ge=0)
-    space: dict[str, Dimension] = Field(description="search space; empty for a model of one's own that has none")
+    sampler: str = Field(default="tpe", description="tpe, random, grid, or a class of optuna.samplers")
+    options: dict[str, Any] = Field(
+        default={"multivariate": True, "n_startup_trials": 8}, description="arguments of the sampler"
+    )
+    trials: int = Field(default=20, ge=1, description="trials of a search")
+    warm_trials: int = Field(default=5, ge=1, description="trials of a warm start")
+    batch: int = Field(default=4, ge=1, description="trials asked before any of them is told")
+    folds: int = Field(default=3, ge=1, description="folds in time order")
+    fold_rows: int = Field(default=336, ge=2, description="rows that a fold scores")
+    stop_share: float = Field(default=0.1, gt=0, lt=0.5, description="share of a fold's past kept for early stopping")
+    max_rounds: int = Field(default=800, ge=1, description="boosting rounds at most")
+    patience: int = Field(default=30, ge=1, description="rounds without gain before a fit stops")
+    seed: int = Field(default=7, ge=0, description="of the sampler, and of the fits of a search")
+    space: dict[str, Dimension] = Field(
+        default=SPACES["gbm"], description="search space; empty for a model of one's own that has none"
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,105 @@
+"""What a params.yaml does not state: defaults of fields, and those that other settings say."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from retrim.errors import BadInputError
+from retrim.settings import DERIVED, Params, load_params, parse_params
+from retrim.training.tuning import SPACES
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+SPAN = re.compile(r"\d+d")  # read as 1D where a file says 1d
+
+
+def stated(document: Any, effective: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Values of a document, each with what the loaded settings say in its place."""
+    if isinstance(document, Mapping) and isinstance(effective, Mapping):
+        for key, value in document.items():
+            yield from stated(value, effective.get(key, "nothing"), f"{place}{key}.")
+    else:
+        yield place, document, effective
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "data/samples/bank.params.yaml", "data/samples/rodents.params.yaml"])
+def test_what_a_file_states_is_what_counts(name: str) -> None:
+    document = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    effective = load_params(ROOT / name).model_dump(mode="json")
+
+    differing = [each for each in stated(document, effective) if each[1] != each[2]]
+
+    assert [each for each in differing if not SPAN.fullmatch(str(each[1]))] == []
+
+
+def test_a_table_alone_is_enough() -> None:
+    table = {
+        name: DOCUMENT["data"][name] for name in ("model", "columns", "task", "batch_every", "suite", "label_horizon")
+    }
+
+    params = Params.model_validate({"data": table})
+
+    assert Params.model_validate(params.model_dump(mode="json")) == params
+
+
+CLASSES = {
+    "model": "m",
+    "columns": {
+        "at": {"type": "time", "role": "time"},
+        "x": {"type": "number", "role": "feature"},
+        "y": {"type": "category", "role": "target"},
+    },
+    "label_horizon": "1D",
+    "batch_every": "1D",
+    "suite": "expectations/m.json",
+}
+
+
+@pytest.mark.parametrize(("task", "positive", "rounds"), [("binary", "yes", 400), ("multiclass", None, 150)])
+def test_defaults_of_classes_fit_them(task: str, positive: str | None, rounds: int) -> None:
+    params = Params.model_validate({"data": {**CLASSES, "task": task, "positive": positive}})
+
+    assert (params.judge.loss, params.gate.floor) == ("log_loss", ("mean",))
+    assert params.tune.max_rounds == rounds
+
+
+@pytest.mark.parametrize("model", ["forest", "logistic"])
+def test_the_default_space_is_that_of_the_model(model: str) -> None:
+    table = {**CLASSES, "task": "multiclass"}
+
+    params = Params.model_validate({"data": table, "train": {"model": model}})
+
+    assert params.tune.space == SPACES[model]
+
+
+def test_sizes_follow_the_rows_that_judge() -> None:
+    table = {**CLASSES, "task": "multiclass"}
+
+    params = Params.model_validate({"data": table, "split": {"judge_rows": 100}})
+
+    assert (params.gate.min_rows, params.backtest.origin_rows, params.tune.fold_rows) == (50, 100, 100)
+    assert (params.account.usual_rows, params.probe.min_rows, params.drift.min_rows) == (100, 25, 50)
+
+
+def test_what_is_stated_is_never_derived() -> None:
+    stated = {"split": {"judge_rows": 100}, "gate": {"min_rows": 99}, "judge": {"loss": "brier"}}
+
+    params = Params.model_validate({"data": {**CLASSES, "task": "binary", "positive": "yes"}, **stated})
+
+    assert (params.gate.min_rows, params.judge.loss) == (99, "brier")
+
+
+def test_a_key_that_is_no_setting_is_told_with_the_nearest() -> None:
+    with pytest.raises(BadInputError, match=r"gate\.min_gian: extra inputs are not permitted; did you mean min_gain"):
+        parse_params({"data": {**CLASSES, "task": "multiclass"}, "gate": {"min_gian": 0.1}}, "params.yaml")
+
+
+def test_a_derived_default_is_that_of_a_field() -> None:
+    assert [key for key in DERIVED if Params.model_fields[key.split(".")[0]].default is None] == []
+    assert [
+        key for key in DERIVED if not hasattr(Params.model_fields[key.split(".")[0]].default, key.split(".")[1])
+    ] == []
