@@ -53,7 +53,7 @@ LOADING = (
     Case("reading.repeated: {} is neither in data.columns nor in reading.skip; add it to one of them",
          {"reading.repeated": {"at": {"column": "clock", "later": ["B"]}}},
          ({"data.columns.clock": CATEGORY}, {"reading.skip": ["clock"]})),
-    Case("reading.signs: {} is no number or integer of data.columns", {"reading.signs": {"group": [",", "."]}},
+    Case("reading.signs: {} is not a number or an integer of data.columns", {"reading.signs": {"group": [",", "."]}},
          ({"reading.signs": {"level": [",", "."]}}, {"data.columns.group.type": "number"})),
     Case("reading.skip: {} stands in data.columns too; keep it in one of the two", {"reading.skip": ["level"]},
          ({"reading.skip": []}, {"data.columns.level": GONE})),

@@ -13,7 +13,7 @@ TRIED = (*(case.says for case in CASES), *ACCEPTED, *APART)
 DESCRIBES = {
     "left out by data.rows": "counts rows, in the audit and after a score",
     "cut off, reading.trim: true": "what init declared",
-    "all become UTC; those that name none are taken in reading.zone": "how init takes times",
+    "all become UTC; those that name none are read as reading.zone": "how init takes times",
     "train.balance: null, as the loss judges probabilities": "what init declared, and why",
     "judge.loss: {}": "what init declared",
     "reading.skip: it is never kept": "what was declared of a column that a profile leaves out",
@@ -65,7 +65,7 @@ def why_not(text: Printed) -> str:
         return "it is the name of a setting"
     if text.describes or (text.file.startswith("src/retrim/cli") and text.text.startswith("retrim ")):
         return "it is the help of a command, an example below it, or the description of a field"
-    if "declared, " in text.text and "/init/" in text.file:
+    if "declared, " in text.text and text.file.startswith(("src/retrim/onboarding/", "src/retrim/profile/")):
         return "it says what init declared"
     return next((reason for piece, reason in DESCRIBES.items() if is_piece(piece, text.text)), "")
 

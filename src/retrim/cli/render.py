@@ -265,7 +265,7 @@ def served_in_words(found: dict[str, Any] | None) -> str | None:
     if found["predicted_again"]:
         text += f", {found['predicted_again']} predicted now: none was stored before their label was due"
     if found["unreadable"]:
-        text += f", of {found['unreadable']} the stored one is no number"
+        text += f", of {found['unreadable']} the stored one is not a number"
     return f"{text}; {_skew_in_words(found['skew'])}" if found["skew"] else text
 
 
@@ -290,7 +290,7 @@ def waits_in_words(found: list[dict[str, Any]]) -> str | None:
     """The versions that wait for a person, and what to type."""
     said = [
         f"version {each['version']} for a person, until {moment(each['expires'])}: "
-        f"retrim approve {each['version']} --reason ..., or reject"
+        f"retrim versions approve {each['version']} --reason ..., or reject"
         for each in found
     ]
     return "; ".join(said) or None

@@ -9,7 +9,7 @@ Policies side by side: what each would have cost, against the best schedule in h
 Which policy to switch on: chosen on the first part of the history, reported on the rest.
 
 A policy that waits for evidence and started no run on the first part cost there what never retraining did. It is not
-chosen over never for what it did on the rest; where it is the one that is switched on as shipped, it stays, if it
+chosen over never for what it did on the rest; where it is the one that is switched on by default, it stays, if it
 ever started a run at all.
 
 The policies a backtest tries, each with the settings that switch it on.

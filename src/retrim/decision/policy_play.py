@@ -471,7 +471,7 @@ class PlayedPolicy:
         return self.loss + sum(self.paid(price).values())
 
 
-COUNTED = 5  # of so many windows one has to count, and three in all
+COUNTED = 5  # of that many windows one has to count, and three in all
 ALMOST = 0.1  # of a window: labels that come sooner count as immediate
 
 

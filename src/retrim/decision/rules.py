@@ -115,7 +115,7 @@ class BudgetParams(SettingsSection):
     """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""
 
     runs: int = Field(default=13, ge=1, description="retrainings, at most ...")
-    checks: int = Field(default=26, ge=1, description="... in so many checks one after the other, this one counted")
+    checks: int = Field(default=26, ge=1, description="... in that many checks one after the other, this one counted")
 
 
 class TriggerParams(SettingsSection):
@@ -146,7 +146,7 @@ class TriggerParams(SettingsSection):
         default=2, ge=1, description="refusals running after which only new evidence starts the next"
     )
     budget: BudgetParams | None = Field(
-        default=BudgetParams(), description="retrainings at most in so many checks; null: as many as fire"
+        default=BudgetParams(), description="retrainings at most in that many checks; null: as many as fire"
     )
     max_wait: Span | None = Field(
         default="60D", description="span without a label after which estimate and schedule may fire; null: never"
@@ -418,7 +418,7 @@ def manual_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     return RuleResult("manual", False, text, "a person: `retrim retrain --reason ...`; or another rule in its place")
 
 
-RELEASE = "`retrim retrain --reason ...`, or without a run `retrim settle --reason ...`"
+RELEASE = "`retrim retrain --reason ...`, or without a run `retrim policy acknowledge --reason ...`"
 
 
 Outcome = Literal["none", "retrain", "restore", "rollback", "held"]
@@ -479,7 +479,9 @@ def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -
     if evidence.waiting is not None:
         waits = f"the version of {evidence.waiting} waits for a person's approval; no other run is started meanwhile"
         return replace(
-            quiet, reason=waits, change="an answer: `retrim approve` or `retrim reject`; or `retrim retrain`"
+            quiet,
+            reason=waits,
+            change="an answer: `retrim versions approve` or `retrim versions reject`; or `retrim retrain`",
         )
     if evidence.deferral is not None:
         return _tried_again(quiet, evidence.deferral, evidence, params)

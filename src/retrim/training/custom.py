@@ -276,7 +276,7 @@ class CustomModel:
         """What `predict` of the file gives, checked.
 
         Raises:
-            BadInputError: Another shape, a value that is no number, or chances that are none.
+            BadInputError: Another shape, a value that is not a number, or chances that are none.
         """
         wide = self.task == "multiclass"
         shape = (len(matrix), self.classes) if wide else (len(matrix),)
