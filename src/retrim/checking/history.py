@@ -27,7 +27,7 @@ from retrim.decision.rows_counted import RowCounts, count_rows, pack
 from retrim.decision.rules import RolledBack
 from retrim.errors import BadInputError
 from retrim.gate.reuse import EarlierVerdict, uses
-from retrim.gate.size import Size, rows_holding, size_for
+from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import AsOfTable, read_as_of, read_times_as_of
 from retrim.lineage.workspace import PERSON, REFIT, SETTLEMENT, Workspace, record_alert
@@ -404,9 +404,6 @@ def shown_before(
         if shown is not None and shown["of"] == digest:
             found.append(ShownEvidence.from_record(shown))
     return found[::-1]
-
-
-KEPT_BACK = 4  # a quarter of the mature rows is what one would keep back at most, were `split.judge_rows` higher
 
 
 def sized(

@@ -23,6 +23,7 @@ from retrim.gate.verdict import GateParams
 
 POWER = 0.8  # "shows" is: four times in five
 FEWEST_BLOCKS = 4  # that tell how noisy blocks are
+KEPT_BACK = 4  # a quarter of the mature rows is what one would keep back at most, were `split.judge_rows` higher
 FAR = 10_000_000  # rows; what needs more shows on no number of rows that comes
 STEP = 1.02  # between numbers of rows that are tried beyond the ceiling
 LOWER = (0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55)  # confidences that are tried as a cure
