@@ -127,4 +127,4 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _say_nothing(*parts: object) -> None:
-    """What the worker says of itself; errors go to the log all the same."""
+    """What the worker says of itself; errors go to the log anyway."""
