@@ -64,7 +64,7 @@ NOW = hours(WEEKS * WEEK, WEEK)
 def verdict(
     batch: pd.DataFrame, past: list[pd.DataFrame] = PAST, *, arrives: float = 1.0, skip: tuple[str, ...] = ()
 ) -> BatchVerdict:
-    """The verdict on a batch that arrives so many weeks after the last."""
+    """The verdict on a batch that arrives that many weeks after the last."""
     ends = [week["at"].max() for week in past]
     history = History(pd.concat(past), ends, [HOUR] * len(past), [len(week) for week in past])
     params = PARAMS.model_copy(update={"skip": skip})
