@@ -78,7 +78,7 @@ LOADING = (
          "data.key", {"data.rows.resample": {**DAYS, "by": ["number"]}, "data.key": ["at"]},
          ({"data.rows.resample": {**DAYS, "by": ["group"], "how": MEANS}},
           {"data.key": ["at", "number"]})),
-    Case("tune.space: is empty; name what is searched for a {}: docs/models.md", {"tune.space": {}},
+    Case("tune.space: is empty; name what is searched for a {}: docs/reference/models.md", {"tune.space": {}},
          ({"tune.space": {"num_leaves": {"choices": [7]}}},)),
     Case("train.balance: a regression has no classes to balance; set it to null", {"train.balance": "weights"},
          ({"train.balance": None},)),
@@ -106,7 +106,8 @@ LOADING = (
           ("fairness.groups", [{"column": "extra", "cuts": [], "least_rows": 20}], []),
           ("fairness.forbidden", ["extra"], []),
           ("leaks.entity", "extra", None))),
-    Case("train.model: {} is not in {}; write the file (docs/own-model.md has one to start from), or name another kind",
+    Case("train.model: {} is not in {}; write the file (docs/how-to/own-model.md has one to start from), or name "
+         "another kind",
          {"train.model": OWN}, ({"train.model": "gbm"},)),
     Case("train.model: {} has SHA-256 {}, and {} is named; write own:{}, which means the file as it is",
          {"train.model": f"{OWN}@{'0' * 64}"}, ({"train.model": OWN},), load_beside_a_file),

@@ -381,7 +381,7 @@ def receipt_fields(
     reason: str,
     proved_at: str,
 ) -> dict[str, Any]:
-    """The fields of a receipt, before they are sealed and signed; docs/rebuilding.md says what each means.
+    """The fields of a receipt, before they are sealed and signed; docs/how-to/rebuilding.md says what each means.
 
     Args:
         what: `model`, `version`, `commit`, `tag` and the like: what was rebuilt.
