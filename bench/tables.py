@@ -323,7 +323,8 @@ def show(lines: list[dict[str, Any]]) -> None:
         last = f"{one['gap_refitted']:+.1%} | {one['outcome']}"
         print(f"| {name} | {one['rows']:,} | {one['state']} | {one['loss']} | {figures} | {last} |")
     over = sum(gap > MOST_GAP for gap in gaps)
-    print(f"\nmedian gap {np.median(gaps):+.1%} (1 % wanted at most), {over} of {len(gaps)} above {MOST_GAP:.0%}\n")
+    if gaps:
+        print(f"\nmedian gap {np.median(gaps):+.1%} (1 % wanted at most), {over} of {len(gaps)} above {MOST_GAP:.0%}\n")
     print("| table | files | every | ok | drifted | suspicious | held | leaks planted, and named |")
     print("|---|---|---|---|---|---|---|---|")
     held = files = 0

@@ -82,6 +82,20 @@ def test_what_the_calendar_says_is_not_looked_at() -> None:
     assert look_at(day, history, DATA, PARAMS, arrives=arrives, made=("humidity",)).kind == "ok"
 
 
+@pytest.mark.parametrize(("code", "kind"), [(17.0, "suspicious"), (99.0, "broken")])
+def test_a_code_just_beyond_those_seen_may_be_new_and_one_far_off_stands_for_nothing(code: float, kind: str) -> None:
+    """Codes 0 to 15, mostly the first three; a fifth of the rows of the batch have another."""
+    often = np.array([0.4, 0.3, 0.17, *[0.01] * 13])
+
+    def coded(rows: pd.DataFrame, week: int) -> pd.DataFrame:
+        return rows.assign(humidity=np.random.default_rng(week).choice(16, len(rows), p=often).astype("float64"))
+
+    past, now = [coded(rows, week) for week, rows in enumerate(PAST)], coded(NOW, WEEKS)
+    found = verdict(now.assign(humidity=now["humidity"].mask(now.index % 5 == 0, code)), past)
+
+    assert (found.kind, found.concerns[0].check) == (kind, "frequent value")
+
+
 def test_a_batch_like_those_before_is_ok() -> None:
     assert verdict(NOW).kind == "ok"
 

@@ -281,7 +281,9 @@ def _filled(name: str, values: np.ndarray, history: NumericHistory) -> Concern |
         place = outside[counts[outside].argmax()]
         share = counts[place] / len(values)
         text = f"{share:.0%} of the rows are {found[place]:g}, {history.low:g} to {history.high:g} were seen before"
-        return Concern("broken", "frequent value", name, text)
+        off = max(history.low - found[place], found[place] - history.high)
+        # a code or a limit beside those that were seen may be new, however many rows have it
+        return Concern("broken" if off > history.high - history.low else "suspicious", "frequent value", name, text)
     # two, as what is filled in comes beside what was frequent before; a frequent value that moves is still one
     share, two = _of_two(values), found[np.sort(counts.argsort(kind="stable")[-2:])]
     if history.distinct >= MANY_VALUES and share > max(history.heaviest + FILLED, HEAVIER * history.heaviest):
