@@ -3,7 +3,7 @@
     python bench/overhead.py [--rows 17000 1700000] [--trials 20]
 
 Bare: read one Parquet file with pandas, search with Optuna, fit with LightGBM, score. Ours: the retrain flow
-(run room, six DVC stages, MLflow, store) on the same rows, folds, trials, rounds and parameters, with the Prefect
+(run directory, six DVC stages, MLflow, store) on the same rows, folds, trials, rounds and parameters, with the Prefect
 server warm. Both fit as many models at once as there are cores, one thread each.
 """
 

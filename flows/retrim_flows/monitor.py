@@ -58,7 +58,7 @@ def look(now: str, by: str) -> dict[str, Any]:
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
 def bring_back(decision: str, now: str) -> dict[str, Any]:
-    """A former champion goes live again; asked twice, it is live already."""
+    """A previous champion goes live again; asked twice, it is live already."""
     return restore_champions(open_workspace(), decision, now=moment(now))
 
 

@@ -1,4 +1,4 @@
-"""The retraining: a run room, one task a stage, the registry, the verdict."""
+"""The retraining: a run directory, one task a stage, the registry, the verdict."""
 
 from typing import Any
 
@@ -84,7 +84,7 @@ def open_run(workspace: Workspace, run: Row) -> str:
 
 @task(cache_policy=NO_CACHE, retries=0)
 def make_room(workspace: Workspace, run: Row) -> RunDirectory:
-    """A new run room, from a snapshot of the workspace."""
+    """A new run directory, from a snapshot of the workspace."""
     return op.make_room(workspace, run)
 
 

@@ -1,4 +1,4 @@
-"""Where things lie: in a workspace, and in a run room."""
+"""Where things lie: in a workspace, and in a run directory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,7 @@ class WorkspacePaths:
 
 @dataclass(frozen=True)
 class Paths:
-    """The files of a run room. Each stage owns one folder of the bundle `data/candidate/`."""
+    """The files of a run directory. Each stage owns one folder of the bundle `data/candidate/`."""
 
     root: Path
 
@@ -120,12 +120,12 @@ class Paths:
 
     @property
     def former(self) -> Path:
-        """Former champions that compete, a folder each: `v3`; a marker file says that there is none."""
+        """Previous champions that compete, a folder each: `v3`; a marker file says that there is none."""
         return self.root / "data" / "former"
 
     @property
     def has_formers(self) -> bool:
-        """Whether former champions were laid into the room."""
+        """Whether previous champions were laid into the room."""
         return self.former.is_dir() and not (self.former / NO_CHAMPION).exists()
 
     @property

@@ -1,6 +1,6 @@
 """Settings and environment, read once. `Params` changes results; `Env` says where things are.
 
-The file of a model of one's own is read from a workspace or a run room here, and let run there.
+The file of a model of one's own is read from a workspace or a run directory here, and let run there.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 LAID = {"data/raw", "data/champion", "data/former", "data/pins.json"}
-"""What a run room is given before the first stage."""
+"""What a run directory is given before the first stage."""
 FROM_OUTSIDE = {"paths", "cores", "trials"}
 """Arguments of `run` that are no section of params.yaml: where things lie, and what changes time but no result."""
 EVERY_STAGE = {"requirements.lock", "data/pins.json"}

@@ -1,4 +1,4 @@
-"""Former champions beside the challengers of a run: who competes, and when one comes back instead."""
+"""Previous champions beside the challengers of a run: who competes, and when one comes back instead."""
 
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -97,7 +97,7 @@ class TestAFormerChampionComesBack:
         new, contest = settled(verdict(2.0, passed=True), 1.0)
 
         assert (new.promote, contest.restore) == (False, 3)
-        assert new.reason.startswith("version 3, a former champion, goes live again instead")
+        assert new.reason.startswith("version 3, a previous champion, goes live again instead")
 
     def test_where_it_passes_and_no_new_one_does(self) -> None:
         assert settled(verdict(1.0, passed=False), 2.0)[1].restore == 3
@@ -107,7 +107,7 @@ class TestAFormerChampionComesBack:
         new, contest = settled(verdict(2.0, passed=True), old, passed=passed)
 
         assert (new.promote, contest.restore) == (True, None)
-        assert [check.name for check in new.checks] == ["gain", "former champion"]
+        assert [check.name for check in new.checks] == ["gain", "previous champion"]
 
     def test_never_where_there_is_none(self) -> None:
         new, contest = settled(verdict(2.0, passed=True), None)

@@ -1,4 +1,4 @@
-"""A former champion comes back only through the gate, twice ahead, and where a refit would do no better."""
+"""A previous champion comes back only through the gate, twice ahead, and where a refit would do no better."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def test_one_that_passes_comes_back_and_starts_no_run() -> None:
     decision = decided("retrain", probe_loss=float(BETTER.mean()))
 
     assert (decision.outcome, decision.fired) == ("restore", ())
-    assert decision.reason.startswith("version 2, a former champion, is better again")
+    assert decision.reason.startswith("version 2, a previous champion, is better again")
 
 
 @pytest.mark.parametrize(

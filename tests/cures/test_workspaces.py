@@ -35,7 +35,9 @@ def test_a_workspace_is_laid_from_a_clone_that_is_named(session: Session, cure: 
     assert (session.folder.parent / "other" / "params.yaml").is_file()
 
 
-@pytest.mark.cures("{} is missing: this is no run room; make one with `retrim maintain run-directory --as-of DATE`")
+@pytest.mark.cures(
+    "{} is missing: this is not a run directory; make one with `retrim maintain run-directory --as-of DATE`"
+)
 def test_a_stage_runs_in_a_room_that_the_command_made(session: Session, cure: Cure) -> None:
     with pytest.raises(BadInputError) as refused:
         read_pins(Paths(session.folder))

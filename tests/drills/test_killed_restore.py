@@ -61,7 +61,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, server: str) -> Returning:
 @pytest.mark.server
 def test_a_restore_killed_before_anything_moved_is_decided_again_by_the_next_check(scene: Returning) -> None:
     assert scene.live() == (2, 2)
-    scene.world.retrim("check", "--now", scene.next_day())  # the former champion leads for the first time
+    scene.world.retrim("check", "--now", scene.next_day())  # the previous champion leads for the first time
     killed_at = scene.next_day()
     scene.kill("retrim.release.release:make_live:before", "check", "--now", killed_at)
     champion_is_whole(scene.world)

@@ -444,7 +444,7 @@ def test_a_former_champion_whose_regime_returned_is_restored_after_the_cooldown(
     desk, checks = _returned(make)
 
     assert [each.outcome for each in checks] == ["none", "none", "restore"]
-    assert checks[2].reason.startswith("version 1, a former champion, is better again: all ")
+    assert checks[2].reason.startswith("version 1, a previous champion, is better again: all ")
 
     done = [restore_champions(desk.workspace, checks[2].id, now=desk.day(26)) for _ in range(2)]
     releases = desk.workspace.store.releases(desk.workspace.model)

@@ -1,4 +1,4 @@
-"""A former champion that a run would bring back: it waits for a person where the settings say so, or cannot."""
+"""A previous champion that a run would bring back: it waits for a person where the settings say so, or cannot."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from retrim.retraining import retrain
 from tests.ops.desk import Desk, Shelf, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
-WON = "version 1, a former champion, goes live again instead"
+WON = "version 1, a previous champion, goes live again instead"
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def run_that_it_wins(desk: Desk, *, against: int = 2) -> Row:
     run = retrain.claim_run(
         desk.workspace, ask_for_run(desk.workspace, as_of=now, by="a test", reason="a test", now=now), now=now
     )
-    checks = [{"name": "former champion", "text": WON}]
+    checks = [{"name": "previous champion", "text": WON}]
     verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": False, "reason": WON, "checks": checks}
     row = {"model": "generated", "version": 3, "run": run.id, "tag": "retrim/generated/v3", "bundle": "3" * 64}
     row |= {"as_of": iso(now), "made": iso(now), "model_sha256": "3" * 64, "lineage": {"champion": against}}

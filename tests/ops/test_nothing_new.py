@@ -55,7 +55,7 @@ def test_what_is_new_is_predicted(desk: Desk, loads: list[str]) -> None:
 
     assert record["loss"] is not None
     assert record["formers"]["rows"] == 48
-    assert loads == ["gbm"] * 3  # live, and what was: as a former champion, and for the probation
+    assert loads == ["gbm"] * 3  # live, and what was: as a previous champion, and for the probation
 
 
 def test_with_nothing_new_no_model_is_loaded(desk: Desk, loads: list[str]) -> None:

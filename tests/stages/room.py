@@ -1,4 +1,4 @@
-"""A run room on a generated stream, small enough that a whole retraining takes a second."""
+"""A run directory on a generated stream, small enough that a whole retraining takes a second."""
 
 import json
 import platform
@@ -102,7 +102,7 @@ def stream(rows: int, *, task: Any = "regression", horizon: str = "2h") -> pd.Da
 
 @dataclass(frozen=True)
 class Room:
-    """A run room and its settings."""
+    """A run directory and its settings."""
 
     paths: Paths
     task: Any

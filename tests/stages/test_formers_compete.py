@@ -1,4 +1,4 @@
-"""A regime that returns: the former champion competes with what is newly fitted, on the same rows."""
+"""A regime that returns: the previous champion competes with what is newly fitted, on the same rows."""
 
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def test_one_whose_regime_returned_wins(returned: Any) -> None:
 
 def test_then_the_new_one_is_refused_with_a_reason_that_names_it(returned: Any) -> None:
     assert not returned["promote"]
-    assert "version 1, a former champion, goes live again instead" in returned["reason"]
+    assert "version 1, a previous champion, goes live again instead" in returned["reason"]
     assert returned["winner"] in ("all", "sliding")
 
 
@@ -66,7 +66,7 @@ def test_one_whose_regime_did_not_return_competes_and_loses(first: Room, second:
 
     assert found["formers"]["restore"] is None
     assert found["formers"]["losses"]["1"] > found["losses"]["champion"]
-    assert next(check for check in found["checks"] if check["name"] == "former champion")["passed"]
+    assert next(check for check in found["checks"] if check["name"] == "previous champion")["passed"]
 
 
 def test_one_that_has_seen_rows_that_judge_does_not_compete(first: Room, second: Room, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ class DvcSession:
     """A DVC process in a room, in a process group of its own that ends with the session.
 
     Args:
-        room: The run room.
+        room: The run directory.
         environment: Variables for the stages beside the inherited ones.
 
     Attributes:
@@ -384,7 +384,7 @@ def open_stage_session(
     pins: Mapping[str, Any],
     digest: Callable[[Path], str],
 ) -> None:
-    """Makes a run room: worktree, shared DVC cache, raw batches, champion, former champions, pins.
+    """Makes a run directory: worktree, shared DVC cache, raw batches, champion, previous champions, pins.
 
     Args:
         workspace: Whose code (at `commit`), cache and remote it is.
@@ -392,7 +392,7 @@ def open_stage_session(
         commit: The snapshot.
         raw: Batch files that had arrived by the as-of date; linked, or copied from another disk.
         champion: Folder of the champion's bundle, or None before version 1.
-        former: Files of former champions by relative name; empty where none competes.
+        former: Files of previous champions by relative name; empty where none competes.
         pins: What the machine sets; the digests of what was laid, and of the code that stages will run, are added.
         digest: SHA-256 of a folder.
     """
@@ -531,7 +531,7 @@ def fetch_inputs(workspace: WorkspacePaths, room: Path) -> None:
 
 
 def noted(room: Path) -> list[str]:
-    """The inputs that DVC notes in a room; a version made before former champions competed has none of theirs."""
+    """The inputs that DVC notes in a room; a version made before previous champions competed has none of theirs."""
     return [note for note in INPUTS if (room / note).exists()]
 
 

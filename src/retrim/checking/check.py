@@ -195,7 +195,7 @@ def _decide(
     *,
     past: list[Row],
 ) -> Decision:
-    """What the rules say; restoring a former champion where one has led and costs no training."""
+    """What the rules say; restoring a previous champion where one has led and costs no training."""
     decision = decide(evidence, workspace.params.triggers)
     if formers is None or not workspace.params.former.restore or record["champion"] is None:
         return decision
@@ -228,7 +228,7 @@ def _refused_since(workspace: Workspace, past: list[Row]) -> list[Row]:
     """Runs refused since the newest of these checks; one that any of them has debited is not among them.
 
     A version may wait for a person through several checks: then its end counts, not its beginning.
-    Nor is a run that brought a former champion back, or fitted a promoted recipe once more: nobody paid in vain.
+    Nor is a run that brought a previous champion back, or fitted a promoted recipe once more: nobody paid in vain.
     """
     if not past:
         return []

@@ -1,6 +1,6 @@
-"""Fairness of a stored version that is judged anew: one that was imported, or a former champion that may return.
+"""Fairness of a stored version that is judged anew: one that was imported, or a previous champion that may return.
 
-Former champions of this workspace: scored at checks and in runs, and promoted again when one of them decides so.
+Previous champions of this workspace: scored at checks and in runs, and promoted again when one of them decides so.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def forbidden_in(workspace: Workspace, features: Sequence[str]) -> list[str]:
 def score_formers(
     workspace: Workspace, table: AsOfTable, champion: Predictor, version: int, *, previous: Row | None
 ) -> PreviousChampions | None:
-    """Former champions on the newest mature rows that neither they nor the live version have seen.
+    """Previous champions on the newest mature rows that neither they nor the live version have seen.
 
     Each is loaded from its stored bundle, whose hash is checked; one that was altered, or
     whose features the table no longer has, is left out, and so is one that uses a column that is forbidden by now.
@@ -100,7 +100,7 @@ def score_formers(
 
 
 def _digest(workspace: Workspace, judged: pd.DataFrame, versions: Sequence[int]) -> str:
-    """Of all that scores of former champions follow from: rows, versions, settings, and how it is computed."""
+    """Of all that scores of previous champions follow from: rows, versions, settings, and how it is computed."""
     rows = pd.util.hash_pandas_object(judged, index=False).to_numpy().tobytes()
     types = {name: str(kind) for name, kind in judged.dtypes.items()}
     bundles = {row.version: row.bundle for row in workspace.store.versions(workspace.model) if row.version in versions}
@@ -112,7 +112,7 @@ def _digest(workspace: Workspace, judged: pd.DataFrame, versions: Sequence[int])
 def files_for_run(
     workspace: Workspace, champion: LiveVersion | None, *, before: pd.Timestamp | None
 ) -> dict[str, bytes]:
-    """What predicting with the former champions takes, for a run's room: `v3/features/view.json` and so on.
+    """What predicting with the previous champions takes, for a run's room: `v3/features/view.json` and so on.
 
     One whose stored bundle was altered, or that uses a column that is forbidden by now, is left
     out, as at a check. Whether it has seen rows that judge, or lacks a column, `compare` finds out.
@@ -137,7 +137,7 @@ def files_for_run(
 
 
 def led_before(previous: Row | None, champion: int, version: int) -> bool:
-    """Whether a former champion had less loss than the same live version at the check before."""
+    """Whether a previous champion had less loss than the same live version at the check before."""
     if previous is None or previous.record["champion"] != champion or not previous.record.get("formers"):
         return False
     found = previous.record["formers"]
@@ -151,7 +151,7 @@ def checks_since_release(workspace: Workspace, past: list[Row]) -> int | None:
 
 
 def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> dict[str, Any]:
-    """Carries out a decision to restore: the former champion goes live if what it was judged against still is."""
+    """Carries out a decision to restore: the previous champion goes live if what it was judged against still is."""
     row = workspace.store.decision(decision)
     assert row is not None, decision
     version, against = int(row.record["formers"]["best"]), row.record["champion"]
@@ -160,7 +160,7 @@ def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp)
 
 
 def restore_after_run(workspace: Workspace, made: Row, *, by: str, now: pd.Timestamp) -> int | None:
-    """Carries out a run's verdict that a former champion is to go live again; gives its version, or None.
+    """Carries out a run's verdict that a previous champion is to go live again; gives its version, or None.
 
     Args:
         workspace: The workspace.
@@ -172,14 +172,14 @@ def restore_after_run(workspace: Workspace, made: Row, *, by: str, now: pd.Times
     if not found or found["restore"] is None:
         return None
     version = int(found["restore"])
-    reason = next(check["text"] for check in made.verdict["checks"] if check["name"] == "former champion")
+    reason = next(check["text"] for check in made.verdict["checks"] if check["name"] == "previous champion")
     said = f"{reason}; judged beside version {made.version}"
     _bring_back(workspace, version, against=made.lineage["champion"], by=by, reason=said, now=now)
     return version
 
 
 def _bring_back(workspace: Workspace, version: int, *, against: int, by: str, reason: str, now: pd.Timestamp) -> None:
-    """Makes a former champion live again, if what it was judged against still is; once it is live, a no-op."""
+    """Makes a previous champion live again, if what it was judged against still is; once it is live, a no-op."""
     now_live = find_live_version(workspace)
     if now_live is not None and now_live.version == version:
         return

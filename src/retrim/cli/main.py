@@ -116,8 +116,8 @@ def retrain(
 ) -> None:
     """Retrain now, whatever the rules say; releases a held decision.
 
-    A run room, all stages, the gate. Ends with exit code 1 if the new version is refused, or has to wait for labels or
-    for a person's approval.
+    A run directory, all stages, the gate. Ends with exit code 1 if the new version is refused, or has to wait for
+    labels or for a person's approval.
     """
     from retrim.cli import render
     from retrim.cli.answers import resumed_records

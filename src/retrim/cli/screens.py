@@ -75,7 +75,7 @@ def show_decision(record: dict[str, Any]) -> None:
                 else None,
             ),
             ("too few rows", too_few_rows(facts)),
-            ("former champions", formers_in_words(facts.get("formers"))),
+            ("previous champions", formers_in_words(facts.get("formers"))),
             ("probation", probation_in_words(facts.get("probation"))),
             ("probe", probe_in_words(facts)),
             ("cost so far", totals_in_words(facts.get("totals"))),

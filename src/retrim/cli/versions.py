@@ -194,7 +194,7 @@ def room(
     mode: Annotated[str | None, typer.Option(help="search, warm or refit; default as a run of then.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a run room to work in by hand; print its path.
+    """Make a run directory to work in by hand; print its path.
 
     As of a date: cd into it and run dvc repro.
     """

@@ -16,7 +16,7 @@ UNFINISHED = ("running", "crashed", "unpushed")
 class PastRun:
     """A run: as of when, how it stands (one of `RUN_STATES`), the rules that started it.
 
-    One that was refused because a former champion won is `restored`: it ends a row of refusals.
+    One that was refused because a previous champion won is `restored`: it ends a row of refusals.
 
     Args:
         id: Its name.

@@ -1,4 +1,4 @@
-"""Former champions on the newest rows: a regime that returns may have its old model back, at no training cost."""
+"""Previous champions on the newest rows: a regime that returns may have its old model back, at no training cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from retrim.gate.verdict import GateParams, Verdict
 
 @dataclass(frozen=True)
 class PreviousChampions:
-    """Former champions beside the live one, on rows that none of them has seen.
+    """Previous champions beside the live one, on rows that none of them has seen.
 
     Args:
         rows: Rows judged.
         champion_loss: The live version's mean loss on them.
-        losses: That of each former champion, by version.
+        losses: That of each previous champion, by version.
         verdict: The gate's, with the best of them as the challenger.
         rests_on: Digest of the rows, versions and settings behind it; empty while nobody noted it.
     """
@@ -31,7 +31,7 @@ class PreviousChampions:
 
     @property
     def best(self) -> int:
-        """The former champion with the least loss."""
+        """The previous champion with the least loss."""
         return min(sorted(self.losses), key=lambda version: self.losses[version])
 
     def as_record(self) -> dict[str, Any]:
@@ -55,10 +55,10 @@ class PreviousChampions:
 def judge_formers(
     losses: Mapping[int, np.ndarray], champion: np.ndarray, gate: GateParams, *, draws: int, block_rows: int
 ) -> PreviousChampions | None:
-    """Former champions through the gate, as challengers of the live version; None where there is none.
+    """Previous champions through the gate, as challengers of the live version; None where there is none.
 
     Args:
-        losses: Loss of each judged row, in time order, of each former champion.
+        losses: Loss of each judged row, in time order, of each previous champion.
         champion: The same of the live version.
         gate: Thresholds. The naive floors are left out: each of them has passed those once.
         draws: Bootstrap draws.
@@ -82,7 +82,7 @@ def restore_instead(
     cooldown_checks: int,
     manual: bool,
 ) -> Decision:
-    """The decision to promote a former champion again, where that is better than what was decided; else what was.
+    """The decision to promote a previous champion again, where that is better than what was decided; else what was.
 
     It has to pass the gate, to have led at the check before too, and to lose less than a
     refit would where one is decided on. A cooldown after each release keeps two models from taking turns.
@@ -102,8 +102,8 @@ def restore_instead(
         return decision
     if decision.outcome == "retrain" and probe_loss is not None and probe_loss < formers.losses[formers.best]:
         return decision
-    text = f"version {formers.best}, a former champion, is better again: {formers.verdict.reason}"
+    text = f"version {formers.best}, a previous champion, is better again: {formers.verdict.reason}"
     if manual:
         reason = f"{text}; but manual is set: `retrim rollback --to {formers.best} --reason ...`"
         return replace(decision, outcome="held", reason=reason, change="a person", fired=())
-    return replace(decision, outcome="restore", reason=text, change="a former champion that lost more", fired=())
+    return replace(decision, outcome="restore", reason=text, change="a previous champion that lost more", fired=())

@@ -207,7 +207,7 @@ def roll_back_instead(
     the next check decides anew.
 
     Args:
-        decision: What the rules, and the former champions, decided.
+        decision: What the rules, and the previous champions, decided.
         judged: The probation.
         against: The champion before, which goes live again.
         said: The probation in words.

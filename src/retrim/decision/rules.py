@@ -67,7 +67,7 @@ class RetrainParams(SettingsSection):
 
 
 class RunDirectoryParams(SettingsSection):
-    """What a run room takes from the workspace."""
+    """What a run directory takes from the workspace."""
 
     max_file_mb: float = Field(default=5.0, gt=0, description="an untracked file above this, in MB, is refused")
     gc_grace: Span = Field(default="1h", description="what came into the DVC cache this recently is not pruned")
@@ -433,7 +433,7 @@ class Decision:
     """The answer.
 
     Args:
-        outcome: `none`, `retrain`, `restore` (a former champion), `rollback` (a probation), or `held` for a person.
+        outcome: `none`, `retrain`, `restore` (a previous champion), `rollback` (a probation), or `held` for a person.
         reason: Why, in a sentence.
         said: What every rule said.
         change: What would have changed the answer.
@@ -715,7 +715,7 @@ def after_rollback(decision: Decision, rolled_back: RolledBack | None) -> Decisi
     """The decision, held where it would start something and a rollback was answered by nobody yet.
 
     Args:
-        decision: What the rules and the former champions say.
+        decision: What the rules and the previous champions say.
         rolled_back: The rollback that was answered by no person; None where there is none.
     """
     if rolled_back is None or not rolled_back.holds or decision.outcome not in ("retrain", "restore"):
@@ -748,14 +748,14 @@ class ApprovalParams(SettingsSection):
         return ("first" if judged_against is None else "promote") in self.moves
 
     def asked_to_restore(self, reason: str, version: int) -> str | None:
-        """A reason for which a former champion would come back, and what a person types; None where nobody is asked."""
+        """A reason for which a previous champion would come back, and what a person types; None if nobody is asked."""
         if "restore" not in self.moves:
             return None
         return f"{reason}; but release.approval asks a person: `retrim rollback --to {version} --reason ...`"
 
 
 def ask_to_restore(decision: Decision, version: int, params: ApprovalParams) -> Decision:
-    """A decision to restore a former champion, held where that is a person's to approve."""
+    """A decision to restore a previous champion, held where that is a person's to approve."""
     reason = params.asked_to_restore(decision.reason, version)
     if decision.outcome != "restore" or reason is None:
         return decision

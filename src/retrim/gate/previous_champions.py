@@ -1,4 +1,4 @@
-"""Former champions in a run, beside its challengers: who competes, and whether one of them comes back instead."""
+"""Previous champions in a run, beside its challengers: who competes, and whether one of them comes back instead."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from retrim.training.bundle import Predictor
 
 
 class PreviousChampionParams(SettingsSection):
-    """Former champions, scored at checks and in runs."""
+    """Previous champions, scored at checks and in runs."""
 
-    most: int = Field(default=3, ge=0, description="former champions that are scored, the newest; 0: none")
+    most: int = Field(default=3, ge=0, description="previous champions that are scored, the newest; 0: none")
     restore: bool = Field(default=True, description="whether one that passes the gate is promoted again")
     judged: int = Field(
         default=1, ge=1, description="of them, those that are judged in a run beside its challengers, at most"
@@ -26,7 +26,7 @@ class PreviousChampionParams(SettingsSection):
 
 @dataclass(frozen=True)
 class PreviousChampionsLook:
-    """Former champions that a run looked at.
+    """Previous champions that a run looked at.
 
     Args:
         left_out: Why each of those that did not compete did not, by version.
@@ -102,14 +102,14 @@ def shortlist(
 def settle(
     verdict: Verdict, of_formers: Verdict | None, losses: Mapping[int, np.ndarray], left_out: Mapping[int, str]
 ) -> tuple[Verdict, PreviousChampionsLook]:
-    """The verdict on the new ones, with one more check: that no former champion comes back instead.
+    """The verdict on the new ones, with one more check: that no previous champion comes back instead.
 
     One comes back that passes the gate, if none of the new ones does or if it loses less than the best of them.
 
     Args:
         verdict: On the best of the new ones.
-        of_formers: On the best former champion, each named by its version; None where none competed.
-        losses: Loss of each judged row, a former champion each.
+        of_formers: On the best previous champion, each named by its version; None where none competed.
+        losses: Loss of each judged row, a previous champion each.
         left_out: Why others did not compete.
     """
     if of_formers is None:
@@ -119,10 +119,10 @@ def settle(
     back = of_formers.promote and (not verdict.promote or means[best] < new)
     said = f"mean loss {means[best]:.4g}, that of the best new one {new:.4g}"
     if back:
-        text = f"version {best}, a former champion, goes live again instead: it passes the gate, {said}"
+        text = f"version {best}, a previous champion, goes live again instead: it passes the gate, {said}"
     else:
         passes = "passes the gate, but loses more" if of_formers.promote else "does not pass the gate"
-        text = f"the best of {len(means)} former champions, version {best}, {passes}: {said}"
-    check = Check("former champion", not back, means[best], new, text, None)
+        text = f"the best of {len(means)} previous champions, version {best}, {passes}: {said}"
+    check = Check("previous champion", not back, means[best], new, text, None)
     contest = PreviousChampionsLook(left_out, means, of_formers, best if back else None)
     return verdict.with_checks([check]), contest

@@ -12,7 +12,7 @@ from retrim.errors import BadInputError, RefusedError, RetrimError
 NEEDED = (
     ".dvc/config", "Makefile", "dvc.yaml", "flows", "params.yaml", "pyproject.toml", "requirements.lock", "src/retrim",
 )  # fmt: skip
-"""What a workspace cannot do without: a run room runs the code that lies in it."""
+"""What a workspace cannot do without: a run directory runs the code that lies in it."""
 WHAT = "code, flows, settings, suites, dvc.yaml and lock"
 """What is laid, in the words of the command and of the documents."""
 LEFT_OUT = ("tests/", "bench/", "docs/", "var/", ".venv/", "data/raw/", "data/candidate/", "data/champion/")

@@ -1,6 +1,6 @@
 """Columns of one landed file, read as they are declared now.
 
-Reads landed batch files: in the landing zone, or linked into a run room's `data/raw/`.
+Reads landed batch files: in the landing zone, or linked into a run directory's `data/raw/`.
 
 One immutable Parquet file a batch. Its facts (digest, kind, arrival) stand in the
 file itself, so a folder of files means the same flat or in date partitions.
@@ -208,7 +208,7 @@ def read_landed(root: Path, data: DataParams | None = None) -> tuple[pd.DataFram
     """Landed rows and labels under `root`, as `retrim.table.data.assemble` takes them.
 
     Args:
-        root: A landing zone, or `data/raw/` of a run room; files may lie flat or in partitions.
+        root: A landing zone, or `data/raw/` of a run directory; files may lie flat or in partitions.
         data: What the table is; None: columns as they stand in the files.
 
     Returns:

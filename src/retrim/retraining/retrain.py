@@ -156,7 +156,7 @@ def made_before(workspace: Workspace, run: Row) -> int | None:
 def conclude_run(workspace: Workspace, run: Row, version: int, parent: str, *, now: pd.Timestamp) -> RunOutcome:
     """Acts on the verdict and the release checks: the alias moves, or it does not and the reason is kept.
 
-    Where a former champion won, that one goes live again and the new version is refused: nothing is registered twice.
+    Where a previous champion won, that one goes live again and the new version is refused: nothing is registered twice.
     """
     row = workspace.store.version(workspace.model, version)
     assert row is not None
@@ -188,7 +188,7 @@ def conclude_run(workspace: Workspace, run: Row, version: int, parent: str, *, n
 
 
 def _brought_back(workspace: Workspace, row: Row, reason: str, *, by: str, now: pd.Timestamp) -> tuple[int | None, str]:
-    """The former champion that won a run and is live again, and the reason: why not too, where it cannot or may not."""
+    """The previous champion that won a run and is live again, and the reason: why not too, if it cannot or may not."""
     restored = (row.verdict.get("formers") or {}).get("restore")
     asked = None if restored is None else workspace.params.release.approval.asked_to_restore(reason, int(restored))
     if asked is not None:

@@ -33,7 +33,7 @@ from retrim.training.mode import FINAL, Mode, RunMode
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """A run room: where it lies, the snapshot it was made from, and the untracked files in that."""
+    """A run directory: where it lies, the snapshot it was made from, and the untracked files in that."""
 
     folder: Path
     snapshot: str

@@ -1,4 +1,4 @@
-"""The former champions in a room, on the rows that judge.
+"""The previous champions in a room, on the rows that judge.
 
 What the stage compare knows of groups: whole rows, thresholds, the twin without mitigation, the champion.
 
@@ -50,7 +50,7 @@ from retrim.training.recipe import REFITTED
 
 @dataclass(frozen=True)
 class PreviousChampionOnHoldout:
-    """A former champion on the judging rows, and how it decides; None where it does not."""
+    """A previous champion on the judging rows, and how it decides; None where it does not."""
 
     scored: ScoredModel
     thresholds: Thresholds | None
@@ -82,7 +82,7 @@ def formers_on(
 
 
 def _laid(paths: Paths) -> dict[int, Predictor]:
-    """Former champions by version, the newest first."""
+    """Previous champions by version, the newest first."""
     if not paths.has_formers:
         return {}
     folders = {int(folder.name.removeprefix("v")): folder for folder in paths.former.iterdir()}
@@ -133,7 +133,7 @@ def limits_on(
     *,
     seed: int,
 ) -> list[Check]:
-    """The checks on fairness that a former champion has to pass too before it goes live again.
+    """The checks on fairness that a previous champion has to pass too before it goes live again.
 
     Args:
         judged: The judging block.
