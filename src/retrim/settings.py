@@ -3,8 +3,10 @@
 The file of a model of one's own is read from a workspace or a run room here, and let run there.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
@@ -363,6 +365,25 @@ def parse_params(document: dict[str, Any], name: str) -> Params:
         return Params.model_validate(document)
     except ValidationError as error:
         raise BadInputError(f"{name}: {explain(error, known=_names_at)}") from error
+
+
+def effective(root: Path, document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Every setting that a params.yaml called `name` means, defaults among them, as plain JSON types.
+
+    Args:
+        root: The folder that an own model's file lies in.
+        document: What it states.
+        name: For errors.
+
+    Raises:
+        BadInputError: As `load_params`.
+    """
+    return parse_params(resolved(root, document), name).model_dump(mode="json")
+
+
+def stated_digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 of what a params.yaml states: comments and order do not count."""
+    return sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _names_at(place: Sequence[int | str]) -> list[str]:

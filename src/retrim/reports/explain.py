@@ -20,7 +20,6 @@ from retrim.adapters.database import Row, iso
 from retrim.card.diff import changes, feature_changes, flat, moved, packages, said, step_changes
 from retrim.drift.slices import slice_table
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.files import parse_yaml
 from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import BatchFile
@@ -438,8 +437,8 @@ def _code(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict
 
 
 def _parameters(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, list[Any]] | None:
-    texts = _files(workspace, sides, "params.yaml", "parameters", notes)
-    return None if texts is None else changes(*(flat(parse_yaml(text, "params.yaml")) for text in texts))
+    texts = _files(workspace, sides, "data/settings.json", "settings", notes)
+    return None if texts is None else changes(*(flat(json.loads(text)) for text in texts))
 
 
 def _environment(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, Any]:
