@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import pandas as pd
 from pydantic import ValidationError, model_validator
@@ -364,7 +365,7 @@ def parse_params(document: dict[str, Any], name: str) -> Params:
     try:
         return Params.model_validate(document)
     except ValidationError as error:
-        raise BadInputError(f"{name}: {explain(error, known=_names_at)}") from error
+        raise BadInputError(f"{name}: {explain(error, known=section_names)}") from error
 
 
 def effective(root: Path, document: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -386,12 +387,12 @@ def stated_digest(document: Mapping[str, Any]) -> str:
     return sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _names_at(place: Sequence[int | str]) -> list[str]:
+def section_names(place: Sequence[int | str]) -> list[str]:
     """The settings that there are at a place of params.yaml, such as `gate`; none where its keys are free."""
     kind: Any = Params
     for part in place:
         field = kind.model_fields.get(part)
-        kind = None if field is None else next((each for each in _kinds(field.annotation)), None)
+        kind = None if field is None else next(iter(_kinds(field.annotation)), None)
         if kind is None:
             return []
     return list(kind.model_fields)
@@ -400,4 +401,5 @@ def _names_at(place: Sequence[int | str]) -> list[str]:
 def _kinds(annotation: Any) -> list[type[SettingsSection]]:
     if isinstance(annotation, type) and issubclass(annotation, SettingsSection):
         return [annotation]
-    return [each for each in get_args(annotation) if isinstance(each, type) and issubclass(each, SettingsSection)]
+    either = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+    return [each for each in either if isinstance(each, type) and issubclass(each, SettingsSection)]

@@ -166,7 +166,7 @@ def _open(
         size = size_of_run(
             workspace, champions, life, judged, as_of=as_of, mode=mode, formers=formers, eased=eased
         ).as_pinned()
-    document = parse_yaml(git.file_at(workspace.paths.root, taken.commit, "params.yaml").decode(), "params.yaml")
+    document = stated_at(workspace.paths.root, taken.commit)
     settings = effective(workspace.paths.root, document, "params.yaml")
     pins = {
         "model": workspace.model,
@@ -194,6 +194,11 @@ def _open(
         digest=folder_digest,
     )
     return RunDirectory(folder, taken.commit, taken.untracked, None if champion is None else champion.version)
+
+
+def stated_at(root: Path, commit: str) -> dict[str, Any]:
+    """What the params.yaml of a commit states."""
+    return parse_yaml(git.file_at(root, commit, "params.yaml").decode(), "params.yaml")
 
 
 def stage_environment(workspace: Workspace) -> dict[str, str]:
