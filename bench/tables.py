@@ -49,11 +49,17 @@ class FailedError(Exception):
 
 @dataclass(frozen=True)
 class Done:
-    """What a command printed, and its seconds."""
+    """What a command printed, the code that it ended with, and its seconds."""
 
     said: str
     erred: str
+    code: int
     seconds: float
+
+    def failure(self, command: str) -> FailedError:
+        """What it said at last, as an error."""
+        told = [line.strip() for line in (self.said + self.erred).splitlines() if line.strip()]
+        return FailedError(f"retrim {command} ended with {self.code}: {' '.join(told[-3:])[:300]}")
 
 
 def retrim(folder: Path, *arguments: str, code: tuple[int, ...] = (0,)) -> Done:
@@ -74,10 +80,23 @@ def retrim(folder: Path, *arguments: str, code: tuple[int, ...] = (0,)) -> Done:
         check=False,
         timeout=LIMIT,
     )
+    made = Done(done.stdout, done.stderr, done.returncode, time.monotonic() - begun)
     if done.returncode not in code:
-        told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise FailedError(f"retrim {arguments[0]} ended with {done.returncode}: {' '.join(told[-3:])[:300]}")
-    return Done(done.stdout, done.stderr, time.monotonic() - begun)
+        raise made.failure(arguments[0])
+    return made
+
+
+def retrim_json(folder: Path, *arguments: str, code: tuple[int, ...] = (0,)) -> tuple[dict[str, Any], float]:
+    """The record that `retrim ... --json` printed, and its seconds.
+
+    Raises:
+        FailedError: It ended with another code, or printed no record.
+    """
+    done = retrim(folder, *arguments, "--json", code=code)
+    try:
+        return json.loads(done.said), done.seconds
+    except json.JSONDecodeError:
+        raise done.failure(arguments[0]) from None
 
 
 def run(step: str, name: str, packages: Path, folder: Path) -> dict[str, Any]:
@@ -98,15 +117,15 @@ def run(step: str, name: str, packages: Path, folder: Path) -> dict[str, Any]:
 def model(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     """What `init` wrote makes, against the script."""
     retrim(place.parent, "new", str(place))
-    init = retrim(place, "init", "--data", str(raw), "--yes", "--json", *table.options)
-    record = json.loads(init.said)
+    record, init = retrim_json(place, "init", "--data", str(raw), "--yes", *table.options)
     first, last = record["written"]["first_arrival"], record["written"]["last_arrival"]
-    retrain = retrim(place, "retrain", "--as-of", first, "--json", code=(0, 1))
-    outcome = json.loads(retrain.said)
+    outcome, retrain = retrim_json(place, "retrain", "--as-of", first, code=(0, 1))
     result = {"rows": record["rows"], "state": outcome["state"], "reason": outcome["reason"], "loss": record["loss"]}
-    result |= {"init": init.seconds, "retrain": retrain.seconds} | against(table, raw, place)
-    check = retrim(place, "check", "--now", last, "--json", code=(0, 1))
-    return result | {"check": check.seconds, "outcome": json.loads(check.said)["check"]["outcome"]}
+    result |= {"init": init, "retrain": retrain}
+    if outcome["state"] != "deferred":
+        result |= against(table, raw, place)
+    check, seconds = retrim_json(place, "check", "--now", last, code=(0, 1))
+    return result | {"check": seconds, "outcome": check["check"]["outcome"]}
 
 
 def against(table: Table, raw: Path, place: Path) -> dict[str, Any]:
@@ -173,10 +192,9 @@ def cost(_: Table, __: Path, place: Path) -> dict[str, Any]:
     from retrim.decision.policy_compare import account_name
     from retrim.lineage.workspace import open_workspace
 
-    policy = retrim(place, "policy", "backtest", "--windows", str(WINDOWS), "--json", code=(0, 1))
-    record = json.loads(policy.said)
+    record, seconds = retrim_json(place, "policy", "backtest", "--windows", str(WINDOWS), code=(0, 1))
     if "policies" not in record:
-        raise FailedError(f"retrim policy backtest: {policy.said[:300]}")
+        raise FailedError(f"retrim policy backtest: {json.dumps(record)[:300]}")
     lines = {line["name"]: line for line in record["policies"]}
     shipped = lines[account_name(open_workspace(place).params.account.price)]
     calendar = min((line for line in lines.values() if line["name"].startswith(PERIODIC)), key=lambda one: one["cost"])
@@ -190,7 +208,7 @@ def cost(_: Table, __: Path, place: Path) -> dict[str, Any]:
         "windows": record["windows"],
         "label_delay": record["label_delay"],
         "recommended": record["recommended"],
-        "backtest": policy.seconds,
+        "backtest": seconds,
     }
 
 
@@ -210,7 +228,7 @@ def blocks(table: Table, raw: Path, place: Path) -> dict[str, Any]:
         cut = int(np.searchsorted(table.times(rows).iloc[order], day))
     past = place.parent / f"{place.name}{table.suffix}"
     past.write_bytes(table.file(spelled.iloc[np.sort(order[:cut])]))
-    record = json.loads(retrim(place, "init", "--data", str(past), "--yes", "--json", *table.options).said)
+    record, _ = retrim_json(place, "init", "--data", str(past), "--yes", *table.options)
     workspace = open_workspace(place)
     last = max(batch.arrived for batch in workspace.landing.batches())
     counts = {"ok": 0, "drifted": 0, "suspicious": 0, "held": 0}
@@ -223,7 +241,7 @@ def blocks(table: Table, raw: Path, place: Path) -> dict[str, Any]:
             arrives = last + (number + 1) * pd.Timedelta(record["batch_every"])
         else:
             ends = table.times(rows.iloc[batch]).max().floor("D") + pd.Timedelta("1D")
-            arrives = max(ends.tz_localize("UTC"), last)
+            arrives = max(ends.tz_localize(workspace.params.reading.zone), last)
         for landed in take_in(
             workspace, file, now=arrives, labels=False, correction=False, large=large_file(workspace, file)
         ):
@@ -295,6 +313,10 @@ def show(lines: list[dict[str, Any]]) -> None:
         one = found.get(("model", name), {"failed": "not run"})
         if "failed" in one:
             print(f"| {name} | failed: {one['failed']} |")
+            continue
+        if "gap" not in one:
+            why = f"{one['state']}: {one['reason']}"
+            print(f"| {name} | {one['rows']:,} | {why} | {one['loss']} | | | | | {one['outcome']} |")
             continue
         gaps.append(one["gap"])
         figures = f"{one['retrim']:.4g} | {one['by_hand']:.4g} | {one['gap']:+.1%}"

@@ -30,7 +30,7 @@ def replay(asked: Replay) -> None:
                 monitor(at.isoformat())
             elif row.outcome == "retrain" and find_live_version(asked.there) is None:
                 _first(asked.there, at, row)
-            approve_all(asked.there, by="retrim replay", reason="nobody is asked in a replay", now=at)
+            approve_all(asked.there, by="retrim policy replay", reason="nobody is asked in a replay", now=at)
 
 
 def _first(workspace: Workspace, at: pd.Timestamp, asked: Row) -> None:

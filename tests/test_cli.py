@@ -29,7 +29,7 @@ sys.argv = ["retrim", *json.loads(sys.argv[1])]
 atexit.register(lambda: open(ENDED, "w").write(json.dumps(sorted(sys.modules))))
 main()
 """
-GROUPS = {"", "batch", "drift", "log", "policy", "quarantine", "receipt"}
+GROUPS = {"", "batch", "maintain", "policy", "quarantine"}
 
 
 def commands() -> dict[str, Any]:
@@ -267,7 +267,9 @@ WRONG = {
     "check --now soon": "error: 'soon' is no time; write 2012-05-01 or 2012-05-01T12:00, in UTC",
     "retrain --as-of nan": "error: 'nan' is no time; write ",
     "retrain --mode fast": "error: unknown mode 'fast'; known: refit, search, warm.",
-    "room --as-of 2020-01-01": "error: no rows had landed by 2020-01-01T00:00:00+00:00; land some with `retrim ingest",
+    "maintain run-directory --as-of 2020-01-01": (
+        "error: no rows had landed by 2020-01-01T00:00:00+00:00; land some with `retrim ingest"
+    ),
     "why 2020-01-01": "error: nothing was decided yet; run `retrim check` or `retrim retrain`",
     "ingest gone.csv": "error: gone.csv does not exist; name a file",
     "ingest expectations": "error: expectations is a folder; name one file",

@@ -48,7 +48,7 @@ def documented() -> dict[str, set[str]]:
     """Commands of the document with their options."""
     found = {}
     for command, options, *_ in rows("command"):
-        words = re.findall(r"[a-z]+", re.sub(r"[A-Z\[].*", "", command.strip("`").removeprefix("retrim ")))
+        words = re.findall(r"[a-z][a-z-]*", re.sub(r"[A-Z\[].*", "", command.strip("`").removeprefix("retrim ")))
         found[" ".join(words)] = set(re.findall(r"--[a-z-]+", options))
     return found
 
@@ -58,7 +58,7 @@ def built() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
 
     def walk(command: Any, name: str) -> None:
-        if not hasattr(command, "commands"):
+        if name and (not hasattr(command, "commands") or command.invoke_without_command):
             options = {option for taken in command.params for option in taken.opts if option.startswith("--")}
             found[name] = options - {"--help"}
         for own, below in getattr(command, "commands", {}).items():

@@ -36,7 +36,8 @@ LATER = "set data.labels later"
 ROWS = "ingest rows.csv --arrived 2024-01-03"
 CASES = (
     Case("no rows had landed by {}; land some with `retrim ingest FILE`", "check --now 2024-01-03", (ROWS,)),
-    Case("no rows had landed by {}; land some with `retrim ingest FILE`", "room --as-of 2024-01-03", (ROWS,)),
+    Case("no rows had landed by {}; land some with `retrim ingest FILE`", "maintain run-directory --as-of 2024-01-03",
+         (ROWS,)),
     Case("or look at a file: retrim profile --data FILE --target COL", "profile",
          ("profile --data rows.csv --target outcome",), again=""),
     Case("so name that too: --data FILE", "profile --target outcome", (),
@@ -69,9 +70,10 @@ CASES = (
     Case("is all there is; make another: retrim new DIR", "init --data large.csv --target outcome --yes",
          ("new ../other",), (ROWS,), again=""),
     Case("name a folder outside", "new inside", ("new ../outside",), again=""),
-    Case("run `git init`, `git add -A`, `git commit -m start` there", "room --as-of 2024-01-03",
+    Case("run `git init`, `git add -A`, `git commit -m start` there", "maintain run-directory --as-of 2024-01-03",
          ("sh git init -q", "sh git add -A", "sh git commit -q -m start"), (ROWS, "sh mv .git ../gone")),
-    Case("add it to .gitignore", "room --as-of 2024-01-03", ("sh printf credentials.txt >> .gitignore",),
+    Case("add it to .gitignore", "maintain run-directory --as-of 2024-01-03",
+         ("sh printf credentials.txt >> .gitignore",),
          (ROWS, "sh printf PASSWORD=1 > credentials.txt")),
     Case(": retrim quarantine list", "status", ("quarantine list",), ("ingest heavy.csv",), again=""),
     Case("land rows: retrim ingest FILE", "status", (ROWS, "retrain --as-of 2024-01-03"), again=""),

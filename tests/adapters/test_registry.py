@@ -488,7 +488,7 @@ def test_a_hostile_value_is_text_in_the_notes_of_run_and_version(made, tmp_path,
     pages = [Page(note) for note in notes]
 
     assert set().union(*(page.tags for page in pages)) == {"p", "ul", "li", "strong", "code"}
-    assert {page.codes for page in pages} == {1}  # `retrim card`, in the sentence about the model card
+    assert {page.codes for page in pages} == {1}  # `retrim versions card`, in the sentence about the model card
     for page in pages:
         assert page.text.count(" ".join(value.split())) >= 3
 

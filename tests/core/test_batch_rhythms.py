@@ -166,3 +166,73 @@ def test_a_skipped_column_or_check_says_nothing() -> None:
     past = YEAR.iloc[: 26 * 336]
     assert verdict(cut, past, late="12D").concerns[0].setting == "batches.skip: [cut short]"
     assert verdict(cut, past, late="12D", skip=("cut short",)).kind == "ok"
+
+
+ARRIVALS = {
+    "booked": {"type": "time", "role": "time"},
+    "arrival_month": {"type": "category", "role": "feature"},
+    "arrival_week": {"type": "integer", "role": "feature"},
+    "price": {"type": "number", "role": "feature"},
+    "cancelled": {"type": "integer", "role": "target"},
+}
+
+
+def bookings(first: str, days: int, *, arrive_by: str = "2030-01-01") -> pd.DataFrame:
+    """Sixty bookings a day for arrivals within half a year; of those that arrive by a day the table has rows."""
+    draw = np.random.default_rng([*first.encode()])
+    booked = pd.Timestamp(first, tz="UTC") + pd.to_timedelta(np.sort(draw.uniform(0, days, 60 * days)), unit="D")
+    arrives = pd.Series(booked + pd.to_timedelta(draw.uniform(0, 180, len(booked)), unit="D"))
+    rows = pd.DataFrame(
+        {
+            "booked": booked,
+            "arrival_month": arrives.dt.month_name().astype("str"),
+            "arrival_week": arrives.dt.isocalendar()["week"].astype("float64"),
+            "price": draw.normal(100, 15, len(booked)),
+            "cancelled": draw.integers(0, 2, len(booked)).astype("float64"),
+        }
+    )
+    return rows[(arrives < pd.Timestamp(arrive_by, tz="UTC")).to_numpy()].reset_index(drop=True)
+
+
+def verdict_on_bookings(batch: pd.DataFrame) -> BatchVerdict:
+    past = bookings("2022-01-01", 500)
+    data = DataParams.model_validate({**STATIONS.model_dump(), "columns": ARRIVALS, "key": []})
+    days = past["booked"].dt.floor("14D")
+    ends, counts = past.groupby(days)["booked"].max().tolist(), past.groupby(days).size().tolist()
+    history = History(past, ends, [HOUR] * len(ends), counts)
+    return look_at(batch, history, data, PARAMS, arrives=batch["booked"].max() + 30 * 24 * HOUR)
+
+
+def test_a_month_that_the_week_beside_it_says_is_not_stuck() -> None:
+    """The table ends with the arrivals of June, so all that were booked in June arrive in June."""
+    found = verdict_on_bookings(bookings("2023-06-01", 21, arrive_by="2023-07-01"))
+
+    assert not found.holds
+    assert "constant" not in {concern.check for concern in found.concerns if concern.verdict == "broken"}
+
+
+def test_a_month_that_the_week_beside_it_contradicts_is_stuck() -> None:
+    found = verdict_on_bookings(bookings("2023-06-01", 14).assign(arrival_month="June"))
+
+    assert (found.kind, found.concerns[0].check, found.concerns[0].column) == ("broken", "constant", "arrival_month")
+
+
+def test_a_month_and_a_week_that_are_stuck_together_do_not_excuse_each_other() -> None:
+    found = verdict_on_bookings(bookings("2023-06-01", 14).assign(arrival_month="June", arrival_week=24.0))
+
+    assert found.holds
+    assert {concern.column for concern in found.concerns if concern.check == "constant"} == {
+        "arrival_month",
+        "arrival_week",
+    }
+
+
+def test_a_late_file_of_one_month_may_have_one_month() -> None:
+    """A year of rows in which no month came twice: the days of the event time say which month it is."""
+    named = YEAR.assign(weekday=YEAR["at"].dt.month_name().astype("str"))
+    past, others = named.iloc[::4], named[named.index % 4 != 0]
+    march, stuck = others[others["month"] == 3].iloc[:400], others.iloc[-400:].assign(weekday="March")
+
+    assert "weekday" not in {concern.column for concern in verdict(march, past, late="300D").concerns}
+    assert verdict(stuck, past).concerns[0].column == "weekday"
+    assert verdict(stuck, past).holds

@@ -29,13 +29,15 @@ NOW = 25  # day of version 1
 WITH_A_VERSION = {
     "score": "no version is live, so nothing was scored; make version 1: retrim retrain",
     "versions": "no version yet; make the first: retrim retrain",
-    "log show": "nothing was released yet; make version 1: retrim retrain",
+    "versions log": "nothing was released yet; make version 1: retrim retrain",
     "rollback --reason late": "has no champion; make version 1 with `retrim retrain`",
-    "fairness": "there is no version yet; make the first: retrim retrain",
-    "explain 100": "is live; name one with --version N, or make one: retrim retrain",
-    "drift verify": "so there is no history to verify on; make one: `retrim retrain`",
+    "versions fairness": "there is no version yet; make the first: retrim retrain",
+    "versions explain 100": "is live; name one with --version N, or make one: retrim retrain",
+    "policy alarms": "so there is no history to verify on; make one: `retrim retrain`",
     "status": "none yet: retrim check",
-    "replay --from 2024-01-26": "nothing was checked yet, so there is no history to replay; first `retrim check` or",
+    "policy replay --from 2024-01-26": (
+        "nothing was checked yet, so there is no history to replay; first `retrim check` or"
+    ),
 }
 """What needs a version or a check says so, and both are made as it says."""
 
@@ -72,7 +74,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, server: str, ctrl_c: None) -
     init = printed(world, "init --data history.csv --target outcome --name generated --yes")
     before = {line: printed(world, line) for line in WITH_A_VERSION}
     stopped = interrupted(world)
-    status, pruning = printed(world, "status"), printed(world, "gc --dry-run", columns=200)
+    status, pruning = printed(world, "status"), printed(world, "maintain gc --dry-run", columns=200)
     away = without_its_server(world)
     made = printed(world, f"retrain --as-of {world.day(NOW)}")
     check = printed(world, f"check --now {world.day(NOW + 1)}")
@@ -172,7 +174,7 @@ def test_what_was_stopped_is_resumed_and_finished(story: Story, cure: Cure) -> N
         cure.is_asked(said)
     cure.is_done(story.made)
     cure.is_done(story.after["status"])
-    cure.is_done(printed(story.world, "gc --dry-run"))
+    cure.is_done(printed(story.world, "maintain gc --dry-run"))
     (run,) = story.world.workspace.store.runs("generated")
 
     assert (run.state, run.version) == ("promoted", 1)
@@ -197,13 +199,15 @@ def test_a_check_shows_its_evidence_and_what_would_land(story: Story, cure: Cure
     assert "no row has landed since" not in printed(world, f"check --now {world.day(NOW + 2)}")
 
 
-@pytest.mark.cures("The model card is card/model_card.html in the artifacts of the run; `retrim card` writes it anew.")
+@pytest.mark.cures(
+    "The model card is card/model_card.html in the artifacts of the run; `retrim versions card` writes it anew."
+)
 def test_the_note_in_mlflow_names_the_command_that_writes_the_card(story: Story, cure: Cure) -> None:
     world = story.world
     registry = world.workspace.registry
     note = registry.client.get_model_version("generated", "1").description
     cure.is_asked(note)
-    cure.is_done(printed(world, "card 1 --to var/card.html"))
+    cure.is_done(printed(world, "versions card 1 --to var/card.html"))
 
     assert "<html" in (world.root / "var" / "card.html").read_text(encoding="utf-8").lower()
 
@@ -228,12 +232,13 @@ def test_a_policy_is_set_once_it_was_tried(story: Story, cure: Cure) -> None:
 
 
 @pytest.mark.cures(
-    "{} cannot be read: {}; name a file of `retrim export`", "{} has no {}; name a file that `retrim export` wrote"
+    "{} cannot be read: {}; name a file of `retrim versions export`",
+    "{} has no {}; name a file that `retrim versions export` wrote",
 )
 def test_an_import_wants_a_file_of_export(story: Story, cure: Cure) -> None:
     world = story.world
     (world.root / "var" / "other.tar").write_bytes(pack({"a": b"b"}))
-    cure.is_asked(printed(world, "import var/missing.tar"))
-    cure.is_asked(printed(world, "import var/other.tar"))
-    printed(world, "export 1 --to var/v1.tar")
-    cure.is_done(printed(world, "import var/v1.tar"))
+    cure.is_asked(printed(world, "versions import var/missing.tar"))
+    cure.is_asked(printed(world, "versions import var/other.tar"))
+    printed(world, "versions export 1 --to var/v1.tar")
+    cure.is_done(printed(world, "versions import var/v1.tar"))

@@ -70,9 +70,9 @@ def now(desk: Desk, day: float) -> str:
 
 
 @pytest.mark.cures(
-    "`retrim retrain --reason ...`, or without a run `retrim settle --reason ...`",
+    "`retrim retrain --reason ...`, or without a run `retrim policy acknowledge --reason ...`",
     "a person: `retrim retrain --reason ...`; or another rule in its place",
-    "waits for a person: retrim retrain, or without a run: retrim settle --reason WHY",
+    "waits for a person: retrim retrain, or without a run: retrim policy acknowledge --reason WHY",
 )
 @pytest.mark.parametrize("way", ["retrain", "settle", "another rule"])
 def test_what_is_held_is_answered_by_either_command(desk: Desk, way: str, sit: Sit, cure: Cure) -> None:
@@ -82,7 +82,7 @@ def test_what_is_held_is_answered_by_either_command(desk: Desk, way: str, sit: S
     if way == "retrain":
         desk.make_version(12.5)
     elif way == "settle":
-        session.says(f"settle --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+        session.says(f"policy acknowledge --reason 'a fair in town' {now(desk, 12.5)}", code=0)
     else:
         free = with_params(desk, triggers={"rules": ["drift"]})
         beat(free, 14, level=6)
@@ -93,7 +93,7 @@ def test_what_is_held_is_answered_by_either_command(desk: Desk, way: str, sit: S
 @pytest.mark.cures("kept as: retrim why {}")
 def test_an_answer_is_shown_by_the_command_that_it_names(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)
-    said = session.says(f"settle --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+    said = session.says(f"policy acknowledge --reason 'a fair in town' {now(desk, 12.5)}", code=0)
     cure.is_asked(said)
     shown = session.says(said.rpartition("retrim ")[2], code=0)
 
@@ -103,7 +103,7 @@ def test_an_answer_is_shown_by_the_command_that_it_names(desk: Desk, sit: Sit, c
 
 @pytest.mark.cures("the alarm going quiet and coming up again; `retrim retrain`")
 def test_a_settled_alarm_ends_with_a_retraining(desk: Desk, sit: Sit, cure: Cure) -> None:
-    sit(desk).says(f"settle --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+    sit(desk).says(f"policy acknowledge --reason 'a fair in town' {now(desk, 12.5)}", code=0)
     beat(desk, 14, level=6)
     cure.is_asked(newest_check(desk))
     desk.make_version(14)
@@ -114,13 +114,13 @@ def test_a_settled_alarm_ends_with_a_retraining(desk: Desk, sit: Sit, cure: Cure
 @pytest.mark.cures("nothing is held: {}; `retrim status` says when something waits for a person")
 def test_where_nothing_is_held_the_status_says_when_something_is(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)
-    session.says(f"settle --reason 'a fair in town' {now(desk, 12.5)}", code=0)
-    cure.is_asked(session.says(f"settle --reason again {now(desk, 12.5)}", code=1))
+    session.says(f"policy acknowledge --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+    cure.is_asked(session.says(f"policy acknowledge --reason again {now(desk, 12.5)}", code=1))
     assert "waits for a person" not in session.says("status", code=0)
     beat(desk, 14, level=0)
     beat(desk, 16, level=6)
     assert "waits for a person" in session.says("status", code=0)
-    cure.is_done(session.says(f"settle --reason again {now(desk, 16)}", code=0))
+    cure.is_done(session.says(f"policy acknowledge --reason again {now(desk, 16)}", code=0))
 
 
 @pytest.mark.cures("nothing was checked yet, so no alarm can be answered; check first: retrim check")
@@ -131,15 +131,16 @@ def test_after_a_rollback_a_check_makes_it_answerable(tmp_path: Path, sit: Sit, 
         desk.make_version(day)
     session = sit(desk)
     session.says("rollback --reason complaints", code=0)
-    cure.is_asked(session.says("settle --reason seen", code=1))
+    cure.is_asked(session.says("policy acknowledge --reason seen", code=1))
     desk.check(12)
-    cure.is_done(session.says("settle --reason seen", code=0))
+    cure.is_done(session.says("policy acknowledge --reason seen", code=0))
 
 
 @pytest.mark.cures(
-    "version {} for a person, until {}: retrim approve {} --reason ..., or reject",
-    "{}; waits until {} for a person: `retrim approve {} --reason ...`, or `retrim reject {} --reason ...`",
-    "an answer: `retrim approve` or `retrim reject`; or `retrim retrain`",
+    "version {} for a person, until {}: retrim versions approve {} --reason ..., or reject",
+    "{}; waits until {} for a person: `retrim versions approve {} --reason ...`, "
+    "or `retrim versions reject {} --reason ...`",
+    "an answer: `retrim versions approve` or `retrim versions reject`; or `retrim retrain`",
 )
 @pytest.mark.parametrize("answer", ["approve", "reject", "retrain"])
 def test_a_version_that_waits_is_answered_by_each_command(asked: Desk, answer: str, sit: Sit, cure: Cure) -> None:
@@ -154,7 +155,7 @@ def test_a_version_that_waits_is_answered_by_each_command(asked: Desk, answer: s
     cure.is_asked(alert)
     if answer == "retrain":
         asked.make_version(14.5)
-        session.says(f"approve 2 --reason 'looked at it' {now(asked, 15)}", code=1)  # judged against another
+        session.says(f"versions approve 2 --reason 'looked at it' {now(asked, 15)}", code=1)  # judged against another
     else:
         session.says(f"{answer} 2 --reason 'looked at it' {now(asked, 14.5)}", code=0)
     cure.is_done(session.says("status", code=0))
@@ -169,13 +170,13 @@ def test_a_version_that_waits_is_answered_by_each_command(asked: Desk, answer: s
 )
 def test_what_was_answered_is_another_models_and_status_names_what_waits(asked: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(asked)
-    cure.is_asked(session.says(f"approve 1 --reason 'looked at it' {now(asked, 13)}", code=1))
+    cure.is_asked(session.says(f"versions approve 1 --reason 'looked at it' {now(asked, 13)}", code=1))
     assert "version 2 for a person" in session.says("status", code=0)
-    session.says(f"reject 2 --reason 'looked at it' {now(asked, 13)}", code=0)
-    cure.is_asked(session.says(f"approve 2 --reason 'looked at it' {now(asked, 13)}", code=1))
+    session.says(f"versions reject 2 --reason 'looked at it' {now(asked, 13)}", code=0)
+    cure.is_asked(session.says(f"versions approve 2 --reason 'looked at it' {now(asked, 13)}", code=1))
     asked.land(asked.rows(12, 14), 14)
     asked.make_version(14, waits=True)
-    cure.is_done(session.says(f"approve 3 --reason 'looked at it' {now(asked, 15)}", code=0))
+    cure.is_done(session.says(f"versions approve 3 --reason 'looked at it' {now(asked, 15)}", code=0))
 
 
 @pytest.mark.cures("The evidence of a line, in var/demo: retrim why DATE")

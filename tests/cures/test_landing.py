@@ -125,10 +125,10 @@ def test_what_init_leaves_lying_is_ingested_and_trained_on(session: Session, cur
     assert "no Prefect server answers" in said  # the run begins, and this session has no server
 
 
-@pytest.mark.cures("{} is no public key; write one as `retrim receipt key` prints it")
+@pytest.mark.cures("{} is no public key; write one as `retrim versions key` prints it")
 def test_a_key_is_written_as_receipt_key_prints_it(session: Session, cure: Cure) -> None:
     keys = Keys(WorkspacePaths(session.folder).keys)
     (session.folder / "receipt.json").write_bytes(to_json(keys.seal(fields())))
-    cure.is_asked(session.says("receipt verify receipt.json --key abc", code=2))
-    key = session.says("receipt key", code=0).split()[0]
-    cure.is_done(session.says(f"receipt verify receipt.json --key {key}", code=0))
+    cure.is_asked(session.says("versions verify-receipt receipt.json --key abc", code=2))
+    key = session.says("versions key", code=0).split()[0]
+    cure.is_done(session.says(f"versions verify-receipt receipt.json --key {key}", code=0))

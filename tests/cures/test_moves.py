@@ -78,7 +78,7 @@ def test_status_shows_what_went_live_in_the_meantime(desk: Desk, sit: Sit, cure:
 
 @pytest.mark.cures(
     "the release log of {} was altered: there are {} rows, and its signed head is not that of so many; "
-    "`retrim log verify` says more"
+    "`retrim versions verify-log` says more"
 )
 def test_log_verify_says_more_of_a_log_that_was_cut(desk: Desk, sit: Sit, cure: Cure) -> None:
     with desk.workspace.store.begin() as connection:
@@ -87,7 +87,7 @@ def test_log_verify_says_more_of_a_log_that_was_cut(desk: Desk, sit: Sit, cure: 
     with pytest.raises(RefusedError) as refused:
         desk.workspace.store.add_release(row, expected=1, keys=desk.workspace.keys)
     cure.is_asked(str(refused.value))
-    said = sit(desk).says("log verify", code=1)
+    said = sit(desk).says("versions verify-log", code=1)
     cure.is_done(said)
 
     assert "the release log of generated was altered: " in said

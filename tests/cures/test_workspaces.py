@@ -35,13 +35,13 @@ def test_a_workspace_is_laid_from_a_clone_that_is_named(session: Session, cure: 
     assert (session.folder.parent / "other" / "params.yaml").is_file()
 
 
-@pytest.mark.cures("{} is missing: this is no run room; make one with `retrim room --as-of DATE`")
+@pytest.mark.cures("{} is missing: this is no run room; make one with `retrim maintain run-directory --as-of DATE`")
 def test_a_stage_runs_in_a_room_that_the_command_made(session: Session, cure: Cure) -> None:
     with pytest.raises(BadInputError) as refused:
         read_pins(Paths(session.folder))
     cure.is_asked(str(refused.value))
     session.says("ingest rows.csv --arrived 2024-01-03", code=0)
-    cure.is_done(session.says("room --as-of 2024-01-03", code=0))
+    cure.is_done(session.says("maintain run-directory --as-of 2024-01-03", code=0))
     (room,) = (session.folder / "var" / "runs").glob("*/data/pins.json")
     assert read_pins(Paths(room.parents[1]))["as_of"].startswith("2024-01-03")
 
@@ -72,7 +72,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return desk
 
 
-@pytest.mark.cures("a run, a rebuild or another `retrim gc` is going on in this workspace; wait for it")
+@pytest.mark.cures("a run, a rebuild or another `retrim maintain gc` is going on in this workspace; wait for it")
 def test_pruning_waits_for_whoever_works_with_the_cache(made: Desk, cure: Cure) -> None:
     with using_cache(made.workspace), pytest.raises(RefusedError) as refused, alone_with_cache(made.workspace):
         pass

@@ -65,7 +65,7 @@ def why_not(text: Printed) -> str:
         return "it is the name of a setting"
     if text.describes or (text.file.startswith("src/retrim/cli") and text.text.startswith("retrim ")):
         return "it is the help of a command, an example below it, or the description of a field"
-    if "declared, " in text.text and "/init/" in text.file:
+    if "declared, " in text.text and text.file.startswith(("src/retrim/onboarding/", "src/retrim/profile/")):
         return "it says what init declared"
     return next((reason for piece, reason in DESCRIBES.items() if is_piece(piece, text.text)), "")
 

@@ -19,13 +19,15 @@ def asked(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, An
     made = world.ask("retrain", "--as-of", world.day(25), code=1)
     status = world.ask("status")
     screen = world.retrim("status").stdout
-    early = world.retrim("approve", "1", "--reason", "", code=2).stderr
-    said = world.ask("approve", "1", "--reason", "looked at it", "--now", world.day(26))
-    again = world.retrim("reject", "1", "--reason", "no", "--now", world.day(26), code=1).stderr
+    early = world.retrim("versions", "approve", "1", "--reason", "", code=2).stderr
+    said = world.ask("versions", "approve", "1", "--reason", "looked at it", "--now", world.day(26))
+    again = world.retrim("versions", "reject", "1", "--reason", "no", "--now", world.day(26), code=1).stderr
     return {
         "made": made, "status": status, "screen": screen, "early": early, "said": said, "again": again,
-        "live": world.ask("live"), "versions": world.ask("versions"), "aliases": world.workspace.registry.aliases(),
-        "check": world.ask("check", "--now", world.day(26)), "then": world.ask("live"),
+        "live": world.ask("versions", "live"),
+        "versions": world.ask("versions"),
+        "aliases": world.workspace.registry.aliases(),
+        "check": world.ask("check", "--now", world.day(26)), "then": world.ask("versions", "live"),
     }  # fmt: skip
 
 
@@ -35,7 +37,7 @@ def test_the_run_ends_waiting_and_nothing_is_live(asked: dict[str, Any]) -> None
 
 
 def test_the_status_says_what_to_type(asked: dict[str, Any]) -> None:
-    assert "retrim approve 1 --reason" in " ".join(asked["screen"].split())
+    assert "retrim versions approve 1 --reason" in " ".join(asked["screen"].split())
 
 
 def test_a_reason_has_to_be_given(asked: dict[str, Any]) -> None:

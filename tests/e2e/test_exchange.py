@@ -34,7 +34,7 @@ def staging(two_versions: World) -> World:
 @pytest.fixture(scope="module")
 def file(staging: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     to = tmp_path_factory.mktemp("exported") / "v2.tar"
-    staging.ask("export", "2", "--to", str(to))
+    staging.ask("versions", "export", "2", "--to", str(to))
     return to
 
 
@@ -53,13 +53,13 @@ def production(staging: World, tmp_path_factory: pytest.TempPathFactory, server:
 @pytest.fixture(scope="module")
 def deferred(production: World, file: Path) -> Any:
     """An import before production has seen rows that are new to the model."""
-    return production.ask("import", str(file), code=1)
+    return production.ask("versions", "import", str(file), code=1)
 
 
 @pytest.fixture(scope="module")
 def imported(production: World, deferred: Any, file: Path) -> Any:
     production.land(production.day(LATER), since=production.day(OWN))
-    return production.ask("import", str(file))
+    return production.ask("versions", "import", str(file))
 
 
 def test_the_same_version_is_exported_as_the_same_bytes(staging: World, file: Path, tmp_path: Path) -> None:
@@ -126,10 +126,10 @@ class TestAnImport:
         assert imported["environment"] == []
 
     def test_is_one_row_of_a_log_that_holds(self, production: World, imported: Any) -> None:
-        assert production.ask("log", "verify")["rows"] == 2
+        assert production.ask("versions", "verify-log")["rows"] == 2
 
     def test_asked_again_gives_the_same_and_adds_nothing(self, production: World, file: Path, imported: Any) -> None:
-        again = production.ask("import", str(file))
+        again = production.ask("versions", "import", str(file))
 
         assert again == imported
         assert len(production.workspace.store.releases("generated")) == 2
@@ -145,7 +145,7 @@ class TestAnImport:
         assert "lie where it was made; prove it there" in refused.stderr
 
     def test_is_not_in_the_way_of_pruning(self, production: World, imported: Any) -> None:
-        kept = production.ask("gc", "--dry-run")["kept"]
+        kept = production.ask("maintain", "gc", "--dry-run")["kept"]
 
         assert any(piece["why"] == "generated version 1 needs them" for piece in kept)
 

@@ -43,7 +43,7 @@ def test_a_check_measures_the_champion_on_rows_that_were_put_together(world: Wor
 def test_one_of_them_is_explained_as_it_was_scored(world: World, checked: Any) -> None:
     key = world.workspace.predictions.all_keys("generated", version=1)[-1]
 
-    assert world.ask("explain", f"{key}@1")["agrees"]
+    assert world.ask("versions", "explain", f"{key}@1")["agrees"]
 
 
 def test_the_version_is_rebuilt(world: World, checked: Any) -> None:

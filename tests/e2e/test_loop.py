@@ -205,7 +205,7 @@ def test_every_version_has_its_card_beside_its_bundle_as_the_envelope_says(label
 
 
 def test_what_is_new_in_a_version_is_told_with_code_settings_and_rows(labelled: dict[str, Any]) -> None:
-    told = labelled["world"].ask("diff", "1", "2")
+    told = labelled["world"].ask("versions", "diff", "1", "2")
 
     assert told["code"]["files"] == []
     assert told["parameters"] == {}
@@ -217,7 +217,7 @@ def test_what_is_new_in_a_version_is_told_with_code_settings_and_rows(labelled: 
 def test_a_stored_prediction_is_explained_by_the_version_that_made_it(labelled: dict[str, Any]) -> None:
     workspace = labelled["world"].workspace
     key = workspace.predictions.all_keys(workspace.model, version=1)[-1]
-    told = labelled["world"].ask("explain", f"{key}@1")
+    told = labelled["world"].ask("versions", "explain", f"{key}@1")
 
     assert told["agrees"] is True
     parts = sum(each["contribution"] for each in told["contributions"])

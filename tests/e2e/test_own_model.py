@@ -63,13 +63,13 @@ def test_it_is_proved_identical(world: World, first: Any) -> None:
 
 
 def test_a_prediction_is_not_taken_apart_and_it_says_why(world: World, first: Any) -> None:
-    said = world.retrim("explain", "10", code=1).stderr
+    said = world.retrim("versions", "explain", "10", code=1).stderr
 
     assert "models/my_model.py: a model of one's own has no exact contributions" in said
 
 
 def test_its_card_is_written(world: World, first: Any) -> None:
-    assert "own:models/my\\_model.py@" in world.retrim("card", "1").stdout
+    assert "own:models/my\\_model.py@" in world.retrim("versions", "card", "1").stdout
 
 
 def test_its_code_is_not_run_where_the_workspace_has_another_file(world: World, first: Any) -> None:
@@ -97,7 +97,7 @@ def test_a_changed_file_is_another_kind_and_is_searched_and_judged_against_the_o
 
 
 def test_a_room_refuses_another_file_than_the_pinned(world: World, first: Any) -> None:
-    room = Path(world.ask("room", "--as-of", world.day(FIRST))["folder"])
+    room = Path(world.ask("maintain", "run-directory", "--as-of", world.day(FIRST))["folder"])
     file = room / "models" / "my_model.py"
     file.write_text(file.read_text() + "\n# by hand\n")
     said = world.run("env", f"PYTHONPATH={room / 'src'}", "python", "-m", "retrim.stages.tune", folder=room, code=2)

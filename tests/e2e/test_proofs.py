@@ -50,7 +50,7 @@ def recorded_as(world: World, version: int, **lineage: Any) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def unproved(world: World) -> str:
     """What an export says before there is a proof."""
-    return world.retrim("export", "2", "--to", str(world.root / "var" / "unproved.tar")).stdout
+    return world.retrim("versions", "export", "2", "--to", str(world.root / "var" / "unproved.tar")).stdout
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ class TestAChain:
 
     def test_leaves_a_receipt_for_each_that_verifies(self, world: World, chain: Any) -> None:
         for each in (chain, *chain["ancestors"]):
-            record = world.ask("receipt", "verify", each["receipt"])
+            record = world.ask("versions", "verify-receipt", each["receipt"])
 
             assert (record["whose"], record["version"], record["identical"]) == ("ours", each["version"], True)
 
@@ -85,7 +85,7 @@ class TestAChain:
     @pytest.mark.cures("without a receipt: prove it before with `retrim reproduce N --prove`")
     def test_gives_an_export_its_receipt(self, world: World, unproved: str, chain: Any, cure: Cure) -> None:
         cure.is_asked(unproved)
-        exported = world.retrim("export", "2", "--to", str(world.root / "var" / "proved.tar")).stdout
+        exported = world.retrim("versions", "export", "2", "--to", str(world.root / "var" / "proved.tar")).stdout
         cure.is_done(exported)
 
         assert "version 2 exported, with a receipt" in exported
@@ -134,7 +134,7 @@ class TestAReceipt:
     def test_that_was_edited_names_the_field(self, world: World, chain: Any, tmp_path: Path) -> None:
         edited = tmp_path / "edited.json"
         edited.write_text(Path(chain["receipt"]).read_text().replace('"version": 2', '"version": 3'))
-        refused = world.retrim("receipt", "verify", str(edited), code=1)
+        refused = world.retrim("versions", "verify-receipt", str(edited), code=1)
 
         assert "not what was signed: version;" in refused.stderr
 

@@ -179,14 +179,14 @@ class TestForgettingDvcCheckout:
 
 
 def test_a_room_made_by_hand_gives_the_bytes_of_the_run_of_that_date(world: World) -> None:
-    room = Path(world.retrim("room", "--as-of", world.day(SECOND)).stdout.strip())
+    room = Path(world.retrim("maintain", "run-directory", "--as-of", world.day(SECOND)).stdout.strip())
     world.run("dvc", "repro", folder=room)
 
     assert bundle(room) == recorded(world, 2)
 
 
 def test_a_room_of_an_earlier_date_has_the_champion_and_the_mode_of_then(world: World) -> None:
-    room = Path(world.ask("room", "--as-of", world.day(FIRST))["folder"])
+    room = Path(world.ask("maintain", "run-directory", "--as-of", world.day(FIRST))["folder"])
     pins = json.loads((room / "data" / "pins.json").read_bytes())
 
     assert (pins["champion"], pins["mode"]) == (None, "search")
@@ -207,7 +207,7 @@ class TestReproduce:
     def test_makes_again_what_the_card_says_can_be(
         self, world: World, reproduced: dict[str, object], cure: Cure
     ) -> None:
-        card = world.retrim("card", "1").stdout
+        card = world.retrim("versions", "card", "1").stdout
         cure.is_asked(card)
         cure.is_done(str(reproduced))
 
@@ -294,7 +294,7 @@ class TestProof:
 def test_an_altered_champion_in_the_registry_reaches_no_room(world: World) -> None:
     stored = world.workspace.registry.bundle_folder(1) / "models" / "all" / "model.txt"
     with altered(stored):
-        refused = world.retrim("room", "--as-of", world.day(LATER), code=1)
+        refused = world.retrim("maintain", "run-directory", "--as-of", world.day(LATER), code=1)
 
     assert "the stored bundle of version 1 has hash" in refused.stderr
 
@@ -329,7 +329,7 @@ class TestEveryStageIsStale:
 def test_a_run_uses_its_snapshot_while_the_main_tree_is_edited(world: World) -> None:
     """A stage that has not run yet is broken in the main tree as soon as the first stage has ended."""
     stage = world.root / "src" / "retrim" / "stages" / "compare.py"
-    model = world.root / "src" / "retrim" / "core" / "models" / "gbm.py"
+    model = world.root / "src" / "retrim" / "training" / "gbm.py"
     whole = {path: path.read_bytes() for path in (stage, model)}
     process = world.start("retrain", "--as-of", world.day(LATER))
     try:

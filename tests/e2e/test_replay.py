@@ -65,7 +65,7 @@ def replayed(world: World) -> dict[str, Any]:
     """What the workspace held before and after a replay with a low price, and what that printed."""
     before = (store_of(world), files_of(world.root / "var" / "landing"), git.git(world.root, "show-ref"))
     elsewhere = {"RETRIM_STORE_URL": f"sqlite:///{world.root / 'var' / 'retrim.db'}"}  # as in production
-    answer = world.ask("replay", "--from", world.day(FROM), "--with", "cheap.yaml", environment=elsewhere)
+    answer = world.ask("policy", "replay", "--from", world.day(FROM), "--with", "cheap.yaml", environment=elsewhere)
     after = (store_of(world), files_of(world.root / "var" / "landing"), git.git(world.root, "show-ref"))
     return {"before": before, "after": after, **answer}
 
@@ -140,7 +140,7 @@ def test_its_folder_answers_for_every_line(world: World, replayed: dict[str, Any
 
 
 def test_the_same_settings_decide_as_history_did(world: World) -> None:
-    answer = world.ask("replay", "--from", world.day(FROM))
+    answer = world.ask("policy", "replay", "--from", world.day(FROM))
     inside = World(world.root / answer["folder"], world.server)
     records = [
         [row.values for row in each.workspace.store.decisions("generated", source="check")] for each in (world, inside)
@@ -154,7 +154,7 @@ def test_the_same_settings_decide_as_history_did(world: World) -> None:
 
 def test_without_a_version_it_makes_the_first_where_history_did(world: World) -> None:
     shown = world.retrim(
-        "replay", "--from", world.day(10), "--until", world.day(24), environment={"COLUMNS": "200"}
+        "policy", "replay", "--from", world.day(10), "--until", world.day(24), environment={"COLUMNS": "200"}
     ).stdout
 
     assert "a person: retrain, promoted" in shown
@@ -162,7 +162,7 @@ def test_without_a_version_it_makes_the_first_where_history_did(world: World) ->
 
 
 def test_a_date_after_the_last_check_is_refused(world: World) -> None:
-    error = world.retrim("replay", "--from", world.day(41), code=2).stderr
+    error = world.retrim("policy", "replay", "--from", world.day(41), code=2).stderr
 
     assert f"checks go from {world.day(24)} to {world.day(40)}: give an earlier --from" in " ".join(error.split())
 
@@ -170,6 +170,6 @@ def test_a_date_after_the_last_check_is_refused(world: World) -> None:
 def test_settings_of_another_table_are_refused(world: World) -> None:
     (world.root / "other.yaml").write_text("data: {key: []}\n", encoding="utf-8")
 
-    error = world.retrim("replay", "--from", world.day(FROM), "--with", "other.yaml", code=2).stderr
+    error = world.retrim("policy", "replay", "--from", world.day(FROM), "--with", "other.yaml", code=2).stderr
 
     assert "other.yaml: data.key differs" in " ".join(error.split())

@@ -62,7 +62,7 @@ def test_a_version_that_waits_is_not_live_and_status_says_what_to_type(desk: Des
 
     assert (live_version(desk), alerts(desk)) == (1, ["approval needed"])
     assert [(each["version"], each["expires"]) for each in status["waiting"]] == [(2, "2024-01-20T00:00:00+00:00")]
-    assert "retrim approve 2" in status["alerts"][-1]["text"]
+    assert "retrim versions approve 2" in status["alerts"][-1]["text"]
 
 
 def test_an_approved_version_is_live_and_its_log_row_says_who_and_why(desk: Desk) -> None:
@@ -242,7 +242,7 @@ def test_a_version_rolled_back_to_meanwhile_leaves_nothing_to_approve(desk: Desk
 
 
 def test_in_a_replay_what_waits_goes_live(desk: Desk) -> None:
-    approve_all(desk.workspace, by="retrim replay", reason="nobody is asked", now=desk.day(13))
+    approve_all(desk.workspace, by="retrim policy replay", reason="nobody is asked", now=desk.day(13))
 
     assert (live_version(desk), waiting(desk.workspace)) == (2, [])
 

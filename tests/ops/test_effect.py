@@ -1,4 +1,4 @@
-"""`retrim try` over a landed history: what it finds, what it refuses, and that it leaves all as it is."""
+"""`retrim policy what-if` over a landed history: what it finds, what it refuses, and that it leaves all as it is."""
 
 from pathlib import Path
 from typing import Any

@@ -75,6 +75,16 @@ def test_a_row_without_an_answer_for_good_says_nothing_of_when_a_column_is_fille
     assert looked_at(csv(frame)).leaks == []
 
 
+def test_rows_without_an_answer_for_good_hide_no_column_that_is_filled_only_after_the_event() -> None:
+    frame, waits = table(), np.arange(ROWS) >= ROWS - 40
+    nothing_caught = (np.arange(ROWS) % 10 == 3) & ~waits
+    numbers = np.random.default_rng(7).integers(1, 6, ROWS)
+    frame.loc[nothing_caught | waits, "minutes"] = np.nan
+    frame["length"], frame["rating"] = np.where(nothing_caught, np.nan, numbers), np.where(waits, np.nan, numbers)
+
+    assert [leak.columns for leak in looked_at(csv(frame)).leaks] == [("rating",)]
+
+
 def test_a_column_filled_only_with_its_label_time_is_named() -> None:
     known = hours().astype("str").mask(pd.Series(range(ROWS)) >= ROWS - 40, "")
     rating = pd.Series(np.random.default_rng(7).integers(1, 6, ROWS)).where(known != "")

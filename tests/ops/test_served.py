@@ -134,14 +134,14 @@ def test_an_altered_prediction_is_measured_shows_as_skew_and_alerts(which: str, 
     assert (skew["over"], skew["worst"]) == (1, {"key": str(ROW), "version": 1})
     assert skew["largest"] > 1
     assert record["loss"] > mean_loss(desk, 1) + 1
-    assert [f"retrim explain '{ROW}@1'" in text for text in alerts(desk)] == [True]
+    assert [f"retrim versions explain '{ROW}@1'" in text for text in alerts(desk)] == [True]
     assert status_record(desk.workspace, now=desk.day(13))["served"]["skew"] == skew
 
 
 @pytest.mark.cures(
     "{} of {} served predictions are further from what their version says now than {} of the mean prediction "
-    "(served.skew); the furthest, {} of it: `retrim explain '{}@{}'` says whether its features were others then, or it "
-    "was altered"
+    "(served.skew); the furthest, {} of it: `retrim versions explain '{}@{}'` says whether its features were others "
+    "then, or it was altered"
 )
 def test_explain_says_that_the_furthest_prediction_was_altered(
     desk: Desk, cure: Cure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

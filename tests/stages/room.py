@@ -107,13 +107,14 @@ class Room:
     task: Any
     settings: dict[str, dict[str, Any]]
     key: tuple[str, ...] = ("number",)
+    labels: str = "with_rows"
 
     def section(self, name: str, kind: Callable[..., Any]) -> Any:
         return kind(**self.settings[name])
 
     @property
     def data(self) -> DataParams:
-        document = data_section(self.task, labels="with_rows", horizon="2h", suite="expectations/generated.json")
+        document = data_section(self.task, labels=self.labels, horizon="2h", suite="expectations/generated.json")
         return DataParams.model_validate({**document, "key": self.key})
 
     @property

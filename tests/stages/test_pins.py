@@ -90,7 +90,7 @@ def test_code_that_lies_elsewhere_is_refused(room: Room) -> None:
 def test_a_folder_without_pins_is_no_room(room: Room) -> None:
     room.paths.pins.unlink()
 
-    assert "this is no run room; make one with `retrim room --as-of DATE`" in refusal(room)
+    assert "this is no run room; make one with `retrim maintain run-directory --as-of DATE`" in refusal(room)
 
 
 # --- a stage as a process

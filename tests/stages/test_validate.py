@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -164,6 +166,29 @@ def test_a_first_model_that_is_too_good_ends_the_run_by_what_carries_it(too_good
 
 def test_one_column_that_carries_is_allowed_and_the_run_goes_on(too_good: Room) -> None:
     assert len(run(too_good, as_of=day(42), allowed={"level": "read at pick-up"})) == 960
+
+
+def catches(room: Room, *, waiting: int, labels: str) -> Room:
+    """Forty days: in every fifth row nothing was caught, and `level` is blank. The newest wait, and `slope` is."""
+    rows = stream(960)
+    waits = np.arange(960) >= 960 - waiting
+    nothing = (np.arange(960) % 5 == 2) & ~waits
+    rows[room.data.target] = rows[room.data.target].mask(nothing | waits)
+    rows["level"], rows["slope"] = rows["level"].mask(nothing), rows["slope"].mask(waits)
+    for file in room.paths.raw.rglob("*.parquet"):
+        file.unlink()
+    land(room, rows, arrived=day(41))
+    return replace(room, labels=labels)
+
+
+@pytest.mark.parametrize("labels", ["or_never", "later"])
+def test_blank_cells_of_rows_whose_answer_never_comes_are_no_leak(room: Room, labels: str) -> None:
+    assert len(run(catches(room, waiting=0, labels=labels), as_of=day(42))) == 768
+
+
+def test_cells_that_are_blank_while_the_answer_is_to_come_end_the_run(room: Room) -> None:
+    with pytest.raises(RefusedError, match="leak: slope: is blank in 100% of the rows whose label is still to come"):
+        run(catches(room, waiting=30, labels="later"), as_of=day(42))
 
 
 def test_a_run_that_fits_a_recipe_once_more_looks_for_no_leak_again(leaking: Room) -> None:

@@ -51,7 +51,7 @@ def verdict_note(verdict: Mapping[str, Any]) -> str:
     lines += [f"- could be seen: {escape(seen['text'])}"] if seen else []
     lines += [f"- note: {escape(text)}" for text in verdict.get("notes", [])]
     said = f"{word} the gate: challenger {escape(verdict['winner'])} on {verdict['rows']} judging rows."
-    where = "The model card is card/model_card.html in the artifacts of the run; `retrim card` writes it anew."
+    where = "The model card is card/model_card.html in the artifacts of the run; `retrim versions card` writes it anew."
     return f"{said} {where}\n\n" + "\n".join(lines)
 
 

@@ -53,7 +53,7 @@ class PublicKey:
             raw = base64.b64decode(encoded, validate=True)
             if scheme == SCHEME and len(raw) == RAW_BYTES:
                 return cls(raw)
-        raise BadInputError(f"{text.strip()[:80]!r} is no public key; write one as `retrim receipt key` prints it")
+        raise BadInputError(f"{text.strip()[:80]!r} is no public key; write one as `retrim versions key` prints it")
 
     def __str__(self) -> str:
         return f"{SCHEME}:{base64.b64encode(self.raw).decode()}"
@@ -282,7 +282,9 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
             )
         content = file.read_bytes()
     except OSError as error:
-        raise BadInputError(f"{file} cannot be read: {error.strerror}; name a file of `retrim export`") from error
+        raise BadInputError(
+            f"{file} cannot be read: {error.strerror}; name a file of `retrim versions export`"
+        ) from error
     found: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:

@@ -11,7 +11,7 @@ The verdict on a batch that keeps its contract: ok, drifted, suspicious, or brok
 Batches: whether one that keeps the contract is what it looks like, held against those that came before.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -160,23 +160,55 @@ def missing_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> C
     return Concern(verdict, "values missing", name, text)
 
 
-def constant_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> Concern | None:
+def constant_concern(
+    name: str, values: pd.Series, windows: list[pd.Series], tellers: Iterable[tuple[pd.Series, pd.Series]] = ()
+) -> Concern | None:
     """A column that has one value, where every window had others and no value ever stayed nearly as long.
 
-    A month, a price list or a dry spell stays for as long as it does: the longest stay there was says how long.
+    A month, a price list or a dry spell stays for as long as it does: the longest stay there was says how long. Where
+    another column of the batch varies and says that these rows have that value, as the week says the month, it has to.
+
+    Args:
+        name: Of the column.
+        values: Of the batch, shape (n,).
+        windows: Of each window before.
+        tellers: Other columns, of the batch and of all windows, rows as here.
     """
     present = values.dropna()
     if len(present) == 0 or (present != present.iloc[0]).any():
         return None
     others = min(1 - float(window.value_counts(normalize=True, dropna=False).iloc[0]) for window in windows)
-    longest = _longest_stay(pd.concat(windows).dropna())
+    past = pd.concat(windows)
+    longest = _longest_stay(past.dropna())
     if others * len(present) < SURELY_VARIES or len(present) <= STAYS * longest:
+        return None
+    alike, there = (past == present.iloc[0]).to_numpy(dtype="float64"), values.notna().to_numpy()
+    others = min([others, *(_others_told(batch[there], before, alike) for batch, before in tellers)])
+    if others * len(present) < SURELY_VARIES:
         return None
     text = (
         f"all {len(present)} values are {present.iloc[0]!s}; before, at most {1 - others:.0%} were alike, and at most "
         f"{longest} in a row"
     )
     return Concern("broken" if others >= VARIED else "suspicious", "constant", name, text)
+
+
+def _others_told(batch: pd.Series, before: pd.Series, alike: np.ndarray) -> float:
+    """The share of a batch's rows that another column says have another value; 1 where it says nothing.
+
+    Args:
+        batch: The other column in the batch.
+        before: The same of earlier rows.
+        alike: Whether each earlier row had the value, shape of `before`.
+    """
+    codes = pd.factorize(pd.concat([before, batch]), use_na_sentinel=False)[0]
+    past, now = codes[: len(before)], codes[len(before) :]
+    seen, counts = np.bincount(past, minlength=codes.max() + 1), np.bincount(now)
+    if (seen > 0).sum() > MOST_VALUES or len(now) - counts.max() < SURELY_VARIES:
+        return 1.0
+    hits = np.bincount(past, weights=alike, minlength=len(seen))
+    share = np.where(seen > 0, hits / np.maximum(seen, 1), alike.mean())  # one never seen says what all rows say
+    return 1 - float(share[now].mean())
 
 
 def _longest_stay(values: pd.Series) -> int:
@@ -554,14 +586,15 @@ class _Columns:
         parts = parts_of(batch[self.data.time], self.zone) if any(name in self.clocks for name in names) else {}
         for name in names:
             own = batch[name]
-            before = [each[name] for each in windows if _has(each, self.without.get(name, ()))]
+            kept = [each for each in windows if _has(each, self.without.get(name, ()))]
+            before = [each[name] for each in kept]
             if len(before) < self.params.least_windows:  # it is new: nobody knows how it usually is
                 continue
             gone = missing_concern(name, own, before)
             if name in self.clocks:
                 found.append(gone or clock_concern(name, own, parts, self.clocks[name]))
                 continue
-            gone = gone or constant_concern(name, own, before)
+            gone = gone or constant_concern(name, own, before, self._tellers(batch, kept, name))
             if gone is not None:
                 found.append(gone)
                 continue
@@ -577,6 +610,17 @@ class _Columns:
         found += pair_concerns(_matrix(batch, paired), lately, paired)
         found += numeric_concerns(values, histories, novelty=self.params.novelty)
         return [concern for concern in found if concern is not None]
+
+    def _tellers(
+        self, batch: pd.DataFrame, windows: list[pd.DataFrame], name: str
+    ) -> Iterator[tuple[pd.Series, pd.Series]]:
+        """What may say which value a column has to have: the day of the event time, and the other features."""
+        past = pd.concat(windows)
+        batch_day, past_day = (rows[self.data.time].dt.tz_convert(self.zone).dt.day_of_year for rows in (batch, past))
+        yield batch_day, past_day
+        for other in self.data.own_features:
+            if other != name and not self.without.get(other):
+                yield batch[other], past[other]
 
     def weighed(self, concern: Concern, windows: list[pd.DataFrame]) -> Concern:
         """A concern, one step less grave where the same check would have said so of an earlier window.

@@ -570,7 +570,7 @@ NAMES = {
     "imported": "Import",
 }
 SKIPPED = frozenset({"signature", "public_key"})
-"""Of a receipt: long, and of no use to a reader; `retrim receipt verify` reads them."""
+"""Of a receipt: long, and of no use to a reader; `retrim versions verify-receipt` reads them."""
 
 
 def releases(facts: Facts) -> CardSection:

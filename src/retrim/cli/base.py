@@ -216,10 +216,10 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 PANELS = {
-    "Every day": "demo new init profile ingest check retrain score status schedule ui batch quarantine",
-    "Deciding": "why price policy drift try replay settle",
-    "Versions": "versions live rollback approve reject card explain diff fairness",
-    "Proof": "reproduce audit receipt log export import gc room",
+    "Begin": "demo new init profile",
+    "Every day": "ingest check retrain score schedule status why ui",
+    "Undo and prove": "rollback reproduce",
+    "Groups": "batch quarantine policy versions maintain",
 }
 """Where each command stands in the help."""
 

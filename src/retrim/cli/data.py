@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from retrim.cli.base import AsJson, By, Now, Reason, as_time, example, past_time, workspace_here
+from retrim.cli.versions import maintain_app
 
 if TYPE_CHECKING:
     from retrim.landing.ingest import Landed
@@ -324,7 +325,7 @@ def quarantine_drop(
         render.OUT.print(f"dropped: batch {entry.batch}", highlight=False)
 
 
-@app.command(epilog=example("retrim audit"))
+@maintain_app.command(epilog=example("retrim maintain audit"))
 def audit(
     now: Annotated[
         str | None, typer.Option("--now", metavar="TIME", help="Rows that arrive later wait; default: the clock.")

@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from retrim.cli.base import AsJson, Version, as_time, example, version_number, workspace_here
+from retrim.cli.policy import policy_app
+from retrim.cli.versions import versions_app
 
-app = typer.Typer()
 
-
-@app.command(epilog=example("retrim explain 2012-03-01T08:00 --top 5"))
+@versions_app.command(epilog=example("retrim versions explain 2012-03-01T08:00 --top 5"))
 def explain(
     what: Annotated[
         str,
@@ -49,7 +49,7 @@ def explain(
         show_explanation(record, top=top)
 
 
-@app.command(epilog=example("retrim diff 1 2"))
+@versions_app.command(epilog=example("retrim versions diff 1 2"))
 def diff(
     older: Annotated[int, typer.Argument(metavar="N", parser=version_number, help="A version ...")],
     newer: Annotated[int, typer.Argument(metavar="M", parser=version_number, help="... and another.")],
@@ -72,7 +72,7 @@ def diff(
         show_diff(record)
 
 
-@app.command(epilog=example("retrim card 2 --to card.html"))
+@versions_app.command(epilog=example("retrim versions card 2 --to card.html"))
 def card(
     version: Version,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it there; else it is printed.")] = None,
@@ -95,7 +95,7 @@ def card(
     print(pages.html if as_html else pages.markdown, end="")  # noqa: T201  the answer itself
 
 
-@app.command(epilog=example("retrim fairness 3"))
+@versions_app.command(epilog=example("retrim versions fairness 3"))
 def fairness(
     version: Annotated[
         int | None, typer.Argument(metavar="[N]", parser=version_number, help="Default: the live version.")
@@ -118,15 +118,7 @@ def fairness(
         show_fairness(record)
 
 
-drift_app = typer.Typer(help="Drift alarms: verify their rate.")
-
-
-@drift_app.callback()
-def about() -> None:
-    """Drift alarms: verify their rate."""
-
-
-@drift_app.command(epilog=example("retrim drift verify"))
+@policy_app.command("alarms", epilog=example("retrim policy alarms"))
 def verify(
     splits: Annotated[int, typer.Option("--splits", metavar="N", min=2, help="Parts that are held out.")] = 20,
     as_json: AsJson = False,

@@ -1,6 +1,6 @@
 """Policies by command: try them on the history, and set one.
 
-`retrim price`: what a retraining costs, turned into the price that the account is held against.
+`retrim policy cost`: what a retraining costs, turned into the price that the account is held against.
 
 A setting tried by command.
 
@@ -14,7 +14,7 @@ import typer
 
 from retrim.cli.base import AsJson, as_time, example, flows_of, past_time, workspace_here
 
-policy_app = typer.Typer(help="Try retraining policies on your history, and set one.")
+policy_app = typer.Typer(help="When to retrain: backtest, set, what-if, replay, acknowledge.")
 
 
 def price_list(text: str) -> tuple[float, ...]:
@@ -98,10 +98,7 @@ def set_policy(
         render.OUT.print(f"params.yaml says so already: {name}", highlight=False, markup=False)
 
 
-app = typer.Typer()
-
-
-@app.command(epilog=example("retrim price --cost 40 --per-unit 0.02 --currency EUR"))
+@policy_app.command("cost", epilog=example("retrim policy cost --cost 40 --per-unit 0.02 --currency EUR"))
 def price(
     cost: Annotated[float, typer.Option("--cost", help="Of one retraining: compute, review, churn.")],
     per_unit: Annotated[
@@ -158,7 +155,7 @@ def assignments(texts: list[str]) -> dict[str, Any]:
     return found
 
 
-@app.command(name="try", epilog=example("retrim try 'data.history.features=[{of: trips, lag: 24h}]'"))
+@policy_app.command("what-if", epilog=example("retrim policy what-if 'data.history.features=[{of: trips, lag: 24h}]'"))
 def try_settings(
     settings: Annotated[
         list[str], typer.Argument(metavar="KEY=VALUE...", help="Keys of params.yaml, dotted, and values for them.")
@@ -190,7 +187,7 @@ def try_settings(
         show_effect(record)
 
 
-@app.command(epilog=example("retrim replay --from 2012-03-01 --with other-params.yaml"))
+@policy_app.command(epilog=example("retrim policy replay --from 2012-03-01 --with other-params.yaml"))
 def replay(
     since: Annotated[
         str, typer.Option("--from", metavar="TIME", help="Decisions from this moment on are taken anew (UTC).")

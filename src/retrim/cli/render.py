@@ -290,7 +290,7 @@ def waits_in_words(found: list[dict[str, Any]]) -> str | None:
     """The versions that wait for a person, and what to type."""
     said = [
         f"version {each['version']} for a person, until {moment(each['expires'])}: "
-        f"retrim approve {each['version']} --reason ..., or reject"
+        f"retrim versions approve {each['version']} --reason ..., or reject"
         for each in found
     ]
     return "; ".join(said) or None

@@ -211,7 +211,7 @@ def show_status(record: dict[str, Any]) -> None:
             ("waits", waits_in_words(record["waiting"])),
             (
                 "held",
-                "waits for a person: retrim retrain, or without a run: retrim settle --reason WHY"
+                "waits for a person: retrim retrain, or without a run: retrim policy acknowledge --reason WHY"
                 if record["held"]
                 else None,
             ),

@@ -319,7 +319,7 @@ MOST_PROXIES = 5  # of a forbidden column; all of them stand in the record
 
 
 def show_fairness(record: Mapping[str, Any]) -> None:
-    """The record of `retrim fairness` for a person."""
+    """The record of `retrim versions fairness` for a person."""
     found = record["fairness"]
     if found is None:
         said = "no groups were looked at when it was judged; they are named under fairness.groups in params.yaml"

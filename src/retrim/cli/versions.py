@@ -20,11 +20,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from retrim.cli.base import AsJson, By, Now, Version, as_time, example, past_time, version_number, workspace_here
+from retrim.cli.policy import policy_app
 
 if TYPE_CHECKING:
     from retrim.lineage.workspace import Workspace
 
 app = typer.Typer()
+versions_app = typer.Typer(help="Versions: list, show, compare, approve, move.", invoke_without_command=True)
+maintain_app = typer.Typer(help="Upkeep: audit of rows, gc, a run directory by hand.")
 NO_REMOTE = (
     "no DVC remote is set, so a clone of this repository cannot rebuild a version; set one: "
     "`dvc remote add -d NAME ADDRESS`, `git commit -m 'a DVC remote' .dvc/config`; runs push to it from then on. "
@@ -33,9 +36,11 @@ NO_REMOTE = (
 )
 
 
-@app.command(epilog=example("retrim versions --json"))
-def versions(as_json: AsJson = False) -> None:
-    """List the versions: alias, date, hash, last proof, gate's word."""
+@versions_app.callback(epilog=example("retrim versions --json"))
+def versions(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the versions: alias, date, hash, last proof, gate's word; or one of these."""
+    if context.invoked_subcommand is not None:
+        return
     from retrim.cli import render
     from retrim.cli.answers import version_records
 
@@ -168,8 +173,8 @@ def rollback(
     """Make an earlier version live again.
 
     Before, its stored bundle is checked against the recorded hash, loaded in a fresh process and asked its reference
-    rows. After it nothing starts by itself, until a person says so (retrim retrain, retrim settle) or enough rows
-    have matured.
+    rows. After it nothing starts by itself, until a person says so (retrim retrain, retrim policy acknowledge) or
+    enough rows have matured.
     """
     from retrim.cli import render
     from retrim.release.release import rollback as op
@@ -181,7 +186,9 @@ def rollback(
         render.OUT.print(f"version {moved.version} is live again, {moved.previous} was before", highlight=False)
 
 
-@app.command(epilog=example('cd "$(retrim room --as-of 2012-03-01)" && dvc repro'))
+@maintain_app.command(
+    "run-directory", epilog=example('cd "$(retrim maintain run-directory --as-of 2012-03-01)" && dvc repro')
+)
 def room(
     as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="The moment the room pretends is now.")],
     mode: Annotated[str | None, typer.Option(help="search, warm or refit; default as a run of then.")] = None,
@@ -204,13 +211,10 @@ def room(
         return
     for name in made.untracked:
         render.ERR.print(f"untracked file taken along: {name}", highlight=False, markup=False)
-    print(made.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim room --as-of ...)"
+    print(made.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim maintain run-directory --as-of ...)"
 
 
-log_app = typer.Typer(help="The release log: every move of the champion, signed.")
-
-
-@app.command(epilog=example("retrim live --as-of 2012-03-01"))
+@versions_app.command(epilog=example("retrim versions live --as-of 2012-03-01"))
 def live(
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The moment (UTC); default now.")] = None,
     as_of: Annotated[
@@ -249,7 +253,7 @@ def live(
     raise typer.Exit(0 if found is not None else 1)
 
 
-@log_app.command("show", epilog=example("retrim log show"))
+@versions_app.command("log", epilog=example("retrim versions log"))
 def log_show(as_json: AsJson = False) -> None:
     """List every move: which version, by which action, who, why."""
     from retrim.cli import render
@@ -279,7 +283,7 @@ def log_show(as_json: AsJson = False) -> None:
     render.show_table(heads, rows, brief_last=True)
 
 
-@log_app.command("verify", epilog=example("retrim log verify"))
+@versions_app.command("verify-log", epilog=example("retrim versions verify-log"))
 def log_verify(
     head: Annotated[
         str | None, typer.Option("--head", metavar="HEX", help="A digest noted before, which must still be there.")
@@ -304,10 +308,9 @@ def log_verify(
     render.OUT.print(f"{found.rows} rows, as they were signed{last}", highlight=False, soft_wrap=True)
 
 
-receipt_app = typer.Typer(help="Receipts of proofs: signed records of a rebuild.")
-
-
-@receipt_app.command("verify", epilog=example("retrim receipt verify var/receipts/bike-v1-0123456789ab.json"))
+@versions_app.command(
+    "verify-receipt", epilog=example("retrim versions verify-receipt var/receipts/bike-v1-0123456789ab.json")
+)
 def verify(
     file: Annotated[Path, typer.Argument(help="A receipt, as `retrim reproduce N --prove` leaves it.")],
     key: Annotated[
@@ -339,7 +342,7 @@ def verify(
     render.OUT.print(f"{said}; signed by {found.signer[:16]} ({found.whose})", highlight=False, markup=False)
 
 
-@receipt_app.command("key", epilog=example("retrim receipt key"))
+@versions_app.command("key", epilog=example("retrim versions key"))
 def key(as_json: AsJson = False) -> None:
     """Print the public key of this workspace and its fingerprint.
 
@@ -361,7 +364,7 @@ if TYPE_CHECKING:
 Why = Annotated[str, typer.Option("--reason", help="Why; it is kept with the version.")]
 
 
-@app.command(epilog=example("retrim approve 3 --reason 'looked at the slices with Ines'"))
+@versions_app.command(epilog=example("retrim versions approve 3 --reason 'looked at the slices with Ines'"))
 def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
     """Let a version that waits for a person go live.
 
@@ -380,7 +383,7 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
         render.OUT.print("the next check fits its recipe once more, on all mature rows", highlight=False)
 
 
-@app.command(epilog=example("retrim reject 3 --reason 'the north is worse'"))
+@versions_app.command(epilog=example("retrim versions reject 3 --reason 'the north is worse'"))
 def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
     """Refuse a version that waits for a person.
 
@@ -402,7 +405,9 @@ def _show(answer: "ApprovalAnswer", what: str, *, as_json: bool) -> None:
         render.OUT.print(f"version {answer.version} {what}: {answer.words}", highlight=False, markup=False)
 
 
-@app.command(epilog=example("retrim settle --reason 'a fair in town, over by Monday'"))
+@policy_app.command(
+    "acknowledge", epilog=example("retrim policy acknowledge --reason 'a fair in town, over by Monday'")
+)
 def settle(
     reason: Annotated[str, typer.Option("--reason", help="Why nothing has to be retrained; it is kept.")],
     by: By,
@@ -426,7 +431,7 @@ def settle(
     render.OUT.print(f"kept as: retrim why {done.id}", highlight=False)
 
 
-@app.command("export", epilog=example("retrim export 3 --to bike-v3.tar"))
+@versions_app.command("export", epilog=example("retrim versions export 3 --to bike-v3.tar"))
 def export(
     version: Version,
     to: Annotated[
@@ -451,9 +456,9 @@ def export(
     print(made.file)  # noqa: T201  so that a shell can take it
 
 
-@app.command("import", epilog=example("retrim import bike-v3.tar"))
+@versions_app.command("import", epilog=example("retrim versions import bike-v3.tar"))
 def import_(
-    file: Annotated[Path, typer.Argument(help="A file that `retrim export` wrote in another workspace.")],
+    file: Annotated[Path, typer.Argument(help="A file that `retrim versions export` wrote in another workspace.")],
     by: By,
     reason: Annotated[
         str | None, typer.Option("--reason", help="Why you approve it, where release.approval asks a person.")
@@ -485,7 +490,7 @@ def import_(
 UNITS = ("B", "kB", "MB", "GB")
 
 
-@app.command(epilog=example("retrim gc --dry-run"))
+@maintain_app.command(epilog=example("retrim maintain gc --dry-run"))
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; remove nothing.")] = False,
     as_json: AsJson = False,

@@ -120,7 +120,7 @@ class GainParams(SettingsSection):
         default=0.0, ge=0, description="checks like the newest ones that are added before it is held to the price"
     )
     money: MoneyParams | None = Field(
-        default=None, description="what the price was worked out from, by `retrim price`; or null"
+        default=None, description="what the price was worked out from, by `retrim policy cost`; or null"
     )
 
     @model_validator(mode="after")

@@ -418,7 +418,7 @@ def manual_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     return RuleResult("manual", False, text, "a person: `retrim retrain --reason ...`; or another rule in its place")
 
 
-RELEASE = "`retrim retrain --reason ...`, or without a run `retrim settle --reason ...`"
+RELEASE = "`retrim retrain --reason ...`, or without a run `retrim policy acknowledge --reason ...`"
 
 
 Outcome = Literal["none", "retrain", "restore", "rollback", "held"]
@@ -479,7 +479,9 @@ def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -
     if evidence.waiting is not None:
         waits = f"the version of {evidence.waiting} waits for a person's approval; no other run is started meanwhile"
         return replace(
-            quiet, reason=waits, change="an answer: `retrim approve` or `retrim reject`; or `retrim retrain`"
+            quiet,
+            reason=waits,
+            change="an answer: `retrim versions approve` or `retrim versions reject`; or `retrim retrain`",
         )
     if evidence.deferral is not None:
         return _tried_again(quiet, evidence.deferral, evidence, params)

@@ -30,6 +30,7 @@ from retrim.profile.first_model import (
     spans_of,
     try_horizons,
 )
+from retrim.profile.leaks import unanswered_tail
 from retrim.profile.rhythm import Rhythm, TableSeason, at_rhythm, rhythm_of, rhythm_of_order, span_text
 from retrim.profile.sizes import SettingChoice, horizon_of
 from retrim.profile.table import TableNote
@@ -150,10 +151,6 @@ def data_of(
     )
 
 
-LATE = 0.5
-"""Share of the newest rows without an answer from which answers are still to come."""
-FEW_LATE, FEW_SHARE = 10, 0.005
-"""Newest rows, and their share of all, below which answers that are missing there say nothing of answers to come."""
 LOST = (
     "works by order of arrival. Lost: seasons, gaps and late rows cannot be seen, labels count from arrival, and "
     "batches are told apart by when they landed"
@@ -213,9 +210,7 @@ def labels_of(desk: TablePlan, event: pd.Series, target: pd.Series) -> Literal["
     """
     name = desk.wishes.target
     missing = target.isna().to_numpy()[np.argsort(event.to_numpy(), kind="stable")]
-    newest = np.cumsum(missing[::-1]) / np.arange(1, len(missing) + 1)
-    tail = int(np.flatnonzero(newest >= LATE).max(initial=-1)) + 1
-    tail = tail if tail >= max(FEW_LATE, FEW_SHARE * len(missing)) else 0
+    tail = unanswered_tail(missing)
     to_come = int(missing[len(missing) - tail :].sum())
     never = int(missing.sum()) - to_come
     if never:

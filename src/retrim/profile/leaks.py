@@ -633,6 +633,10 @@ MOST_COLUMNS = 200
 KNOWN_LATER = 0.9
 """Of the rows without a label, in which a column is blank that hardly ever is so elsewhere."""
 EARLY_SHARE = 0.2
+FEW_LATE, FEW_SHARE = 10, 0.005
+"""Newest rows, and their share of all, below which answers that are missing there say nothing of answers to come."""
+MOSTLY = 2.0
+"""Times as many rows without an answer among the newest as older ones make expected: then most are still to come."""
 JOINED = 0.5
 """Share of rows in which a time lies after the event, from which it is said."""
 
@@ -750,26 +754,53 @@ def _exact(matrix: np.ndarray, goal: np.ndarray, spread: float) -> list[int] | N
 
 
 def _later(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> list[Leak]:
-    """Columns that are filled only once the answer is known: where one never comes, blank cells say nothing of when."""
-    unlabelled = table[data.target].isna().to_numpy()
+    """Columns that are filled only once the answer is known: blank where it is still to come, and not elsewhere."""
+    waits, answered = _waiting(table, data, label_time)
+    if waits.sum() < OWN or answered.sum() < OWN:
+        return []
     found = []
-    groups = [] if data.labels == "or_never" else [("rows without a label", unlabelled, ~unlabelled)]
-    if label_time is not None and label_time.notna().any():
-        known = label_time.notna().to_numpy()
-        groups.append(("rows without a label time", ~known, known))
-    for what, without, rest in groups:
-        if without.sum() < 20 or rest.sum() < 20:
-            continue
-        for name in own_features(table, data):
-            blank = table[name].isna().to_numpy()
-            if blank[without].mean() >= KNOWN_LATER and blank[rest].mean() <= EARLY_SHARE:
-                seen = (
-                    f"is blank in {blank[without].mean():.0%} of the {what} and in "
-                    f"{blank[rest].mean():.0%} of the others: it is known only after the event"
-                )
-                found.append(Leak((name,), "known later", seen))
-        break
+    for name in own_features(table, data):
+        blank = table[name].isna().to_numpy()
+        if blank[waits].mean() >= KNOWN_LATER and blank[answered].mean() <= EARLY_SHARE:
+            seen = (
+                f"is blank in {blank[waits].mean():.0%} of the rows whose label is still to come and in "
+                f"{blank[answered].mean():.0%} of those that have one: it is known only after the event"
+            )
+            found.append(Leak((name,), "known later", seen))
     return found
+
+
+def _waiting(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose answer is still to come, and rows that have one.
+
+    A row whose answer never comes is neither: it is blank elsewhere too, as where nothing was caught, and says nothing
+    of when a column is filled. Such are all of a table that has them so, and rows whose label is overdue while newer
+    ones have theirs. Where they may be most of those that seem to wait, none waits.
+    """
+    answered = table[data.target].notna().to_numpy(dtype=bool)
+    if label_time is not None and label_time.notna().any():
+        answered = answered & label_time.notna().to_numpy()
+    if data.labels == "or_never":
+        return np.zeros(len(table), dtype=bool), answered
+    coming = np.arange(len(table)) >= len(table) - unanswered_tail(~answered)
+    if "_due" in table:
+        coming |= (table["_due"] > table["_event"].max()).to_numpy()
+    waits = ~answered & coming
+    never = (~answered)[~coming].mean() if not coming.all() else 0.0
+    return waits & (waits.sum() >= MOSTLY * never * coming.sum()), answered
+
+
+def unanswered_tail(missing: np.ndarray) -> int:
+    """How many of the newest rows are those most of which have no answer yet; 0 where they are few.
+
+    They begin where rows without one outnumber the others most.
+
+    Args:
+        missing: Whether each row has none, in order of event time, shape (n,).
+    """
+    more = np.cumsum(np.where(missing[::-1], 1, -1))
+    tail = int(more.argmax()) + 1 if more.max(initial=0) > 0 else 0
+    return tail if tail >= max(FEW_LATE, FEW_SHARE * len(missing)) else 0
 
 
 def joined_notes(table: pd.DataFrame, data: DataParams) -> list[TableNote]:

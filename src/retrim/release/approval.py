@@ -112,8 +112,8 @@ def let_wait(workspace: Workspace, run: Row, version: int, *, reason: str, now: 
     """Ends a run *waiting* and tells it; gives what is said of it. The alias stays where it is."""
     expires = iso(now + pd.Timedelta(workspace.params.release.approval.expires))
     said = (
-        f"{reason}; waits until {expires} for a person: `retrim approve {version} --reason ...`, "
-        f"or `retrim reject {version} --reason ...`"
+        f"{reason}; waits until {expires} for a person: `retrim versions approve {version} --reason ...`, "
+        f"or `retrim versions reject {version} --reason ...`"
     )
     detail = {"reason": said, "verdict": reason, "expires": expires}
     record_alert(

@@ -11,7 +11,7 @@ FAIRNESS, PROXIES = "verdict/fairness.json", "features/proxies.json"
 
 
 def fairness_record(workspace: Workspace, version: int | None) -> dict[str, Any]:
-    """The record of `retrim fairness`.
+    """The record of `retrim versions fairness`.
 
     Args:
         workspace: The workspace.

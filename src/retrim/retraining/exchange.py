@@ -57,7 +57,7 @@ from retrim.table.lags import HistoryParams
 from retrim.training.baseline import BASELINES
 from retrim.training.bundle import HISTORY, VERDICT, Predictor, format_of, load_predictor
 
-KIND, FORMAT = "retrim export", 1
+KIND, FORMAT = "retrim versions export", 1
 MANIFEST, RECEIPT, BUNDLE, MADE_FROM = "manifest.json", "receipt.json", "bundle/", "made-from/"
 FROM_COMMIT = ("requirements.lock", "dvc.lock", "dvc.yaml", "params.yaml", "data/settings.json", "data/pins.json")
 
@@ -389,7 +389,7 @@ def open_parcel(workspace: Workspace, file: Path) -> VersionArchive:
     """
     files = unpack(file, most_mb=workspace.params.proof.most_mb)
     if MANIFEST not in files:
-        raise BadInputError(f"{file.name} has no {MANIFEST}; name a file that `retrim export` wrote")
+        raise BadInputError(f"{file.name} has no {MANIFEST}; name a file that `retrim versions export` wrote")
     manifest = parse_record(files[MANIFEST], MANIFEST)
     signer = signer_of(manifest)
     whose_key(workspace, signer, key=None)

@@ -89,7 +89,7 @@ def read_pins(paths: Paths) -> dict[str, Any]:
         pins = json.loads(paths.pins.read_bytes())
     except FileNotFoundError as error:
         raise BadInputError(
-            f"{paths.pins} is missing: this is no run room; make one with `retrim room --as-of DATE`"
+            f"{paths.pins} is missing: this is no run room; make one with `retrim maintain run-directory --as-of DATE`"
         ) from error
     assert isinstance(pins, dict)
     return pins
