@@ -4,15 +4,17 @@ The file of a model of one's own is read from a workspace or a run room here, an
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import pandas as pd
 from pydantic import ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrim.batches.concern import BatchParams
@@ -403,3 +405,32 @@ def _kinds(annotation: Any) -> list[type[SettingsSection]]:
         return [annotation]
     either = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
     return [each for each in either if isinstance(each, type) and issubclass(each, SettingsSection)]
+
+
+def setting_fields(kind: type[SettingsSection] = Params, place: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting by its dotted key, in order; a section that is off by default is one setting."""
+    for name, field in kind.model_fields.items():
+        below = _kinds(field.annotation)
+        if below and field.default is not None:
+            yield from setting_fields(below[0], f"{place}{name}.")
+        else:
+            yield f"{place}{name}", field
+
+
+def default_said(key: str, field: FieldInfo) -> str:
+    """The default of a setting in words or as JSON; empty where it has to be stated."""
+    if key in DERIVED:
+        return DERIVED[key].said
+    return "" if field.is_required() else json.dumps(to_jsonable_python(field.default), ensure_ascii=False)
+
+
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "items, at least"}
+
+
+def bounds_said(field: FieldInfo) -> str:
+    """What values a setting may have, where its type has bounds or a choice."""
+    said = [f"{word} {getattr(each, name):g}" for each in field.metadata for name, word in BOUNDS.items()
+            if getattr(each, name, None) is not None]  # fmt: skip
+    kinds = [field.annotation, *get_args(field.annotation)]
+    said += [", ".join(map(str, get_args(kind))) for kind in kinds if get_origin(kind) is Literal]
+    return "; ".join(said)

@@ -3,14 +3,20 @@
 import io
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import parse_yaml, write_file
 from retrim.gate.what_if import changed, value_at
-from retrim.paths import WorkspacePaths
+from retrim.paths import Paths, WorkspacePaths
 from retrim.profile.sizes import SettingChoice
-from retrim.settings import Params, effective, parse_params, section_names
+from retrim.settings import DERIVED, Params, effective, parse_params, section_names, setting_fields, with_derived
+from retrim.stats.canonical import to_json
 from retrim.stats.plugins import near_keys
 
 COMMENT_COLUMN = 35
@@ -224,3 +230,92 @@ def _place_of(
     if not isinstance(there, Mapping):
         raise BadInputError(f"{key}: {'.'.join(mapping)} is {there!r}, which holds no keys; set it as a whole")
     return mapping, changed(there, {inner: value})
+
+
+@dataclass(frozen=True)
+class EffectiveSetting:
+    """A setting as it counts.
+
+    Args:
+        key: Dotted.
+        value: What counts.
+        default: What would count if nothing were stated; None where it has to be stated.
+        line: Of params.yaml, which states it; None where the default counts.
+        description: What it is.
+    """
+
+    key: str
+    value: Any
+    default: Any
+    line: int | None
+    description: str
+
+    def as_record(self) -> dict[str, Any]:
+        place = "default" if self.line is None else f"params.yaml:{self.line}"
+        told = {"key": self.key, "value": self.value, "default": self.default}
+        return {**told, "set_in": place, "description": self.description}
+
+
+def effective_settings(workspace: WorkspacePaths, key: str | None) -> list[EffectiveSetting]:
+    """Every setting, or those at a key and below it, in order.
+
+    Raises:
+        BadInputError: The key is no setting, or params.yaml is wrong.
+    """
+    path = workspace.params
+    text = path.read_text(encoding="utf-8")
+    stated = parse_yaml(text, path.name)
+    values = effective(workspace.root, stated, path.name)
+    if key is not None:
+        require_setting(key)
+    lines = _lines(text)
+    found = []
+    for name, field in setting_fields():
+        if key is not None and not f"{name}.".startswith(f"{key}.") and not f"{key}.".startswith(f"{name}."):
+            continue
+        above = [".".join(name.split(".")[:depth]) for depth in range(name.count(".") + 1, 1, -1)]
+        line = next((lines[each] for each in above if each in lines), None)
+        found.append(
+            EffectiveSetting(name, value_at(values, name), _default(name, field, stated), line, str(field.description))
+        )
+    return found
+
+
+def _default(key: str, field: FieldInfo, stated: Mapping[str, Any]) -> Any:
+    if key in DERIVED:
+        section, name = key.split(".")
+        fewer = {each: value for each, value in (stated.get(section) or {}).items() if each != name}
+        return value_at(with_derived({**stated, section: fewer}), key)
+    return None if field.is_required() else to_jsonable_python(field.default)
+
+
+def _lines(text: str) -> dict[str, int]:
+    """The line of each key of a YAML mapping, from 1."""
+    import yaml
+
+    found: dict[str, int] = {}
+
+    def walk(node: Any, place: str) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for name, value in node.value:
+                found[f"{place}{name.value}"] = name.start_mark.line + 1
+                walk(value, f"{place}{name.value}.")
+
+    walk(yaml.compose(text, Loader=yaml.SafeLoader), "")
+    return found
+
+
+def pin_settings(folder: WorkspacePaths) -> Path:
+    """Writes what the params.yaml of a run directory means to its pinned settings, so that its stages run by it.
+
+    Raises:
+        BadInputError: It is no run directory, or params.yaml is wrong.
+    """
+    paths = Paths(folder.root)
+    if not paths.pins.is_file():
+        raise BadInputError(
+            f"{folder.root} has no data/pins.json: this is no run directory, and a run pins its settings by itself"
+        )
+    document = parse_yaml(folder.params.read_text(encoding="utf-8"), folder.params.name)
+    write_file(paths.settings, to_json(effective(folder.root, document, folder.params.name)))
+    return paths.settings

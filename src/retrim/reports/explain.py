@@ -410,7 +410,7 @@ def _batch(batch: BatchFile) -> dict[str, Any]:
 def _commits(
     workspace: Workspace, sides: list[DiffSide], what: str, notes: list[str], *, of: str = "snapshot"
 ) -> list[str] | None:
-    """The snapshot of each, or the commit with what its run pinned; None, with a note, where one is not recorded or not in this repository."""
+    """The snapshot of each, or the commit with what its run pinned; None, with a note, where one is not at hand."""
     commits = []
     for side in sides:
         commit = side.row.lineage.get(of)
