@@ -14,11 +14,13 @@ import retrim
 from retrim.errors import BadInputError
 from retrim.files import write_file, write_folder
 from retrim.gate.verdict import GateParams
-from retrim.paths import Paths
+from retrim.lineage.settings_file import pin_settings
+from retrim.paths import Paths, WorkspacePaths
 from retrim.settings import DERIVED, Derived, Params, effective, stated_digest
 from retrim.stages import backtest, compare, features, train, tune
 from retrim.stages._common import check_pins, check_settings, main
 from retrim.stats.canonical import to_json
+from tests.cured import Cure
 from tests.stages.room import Room, make_room, stream
 
 STAGES = [backtest, compare, features, train, tune]
@@ -236,6 +238,17 @@ def test_a_setting_that_is_another_than_the_pinned_one_is_refused(pinned: Paths)
 
     with pytest.raises(BadInputError, match=r"means gate\.min_gain = 0\.02, and 0\.01 is pinned .*retrim settings pin"):
         check_settings(pinned)
+
+
+@pytest.mark.cures("to try other settings in this room: `retrim settings pin`")
+def test_settings_that_are_pinned_anew_are_run_by(pinned: Paths, cure: Cure) -> None:
+    state(pinned.root, {**TABLE, "gate": {"min_gain": 0.02}})
+    with pytest.raises(BadInputError) as refused:
+        check_settings(pinned)
+    cure.is_asked(str(refused.value))
+    pin_settings(WorkspacePaths(pinned.root))
+    check_settings(pinned)
+    cure.is_done("")
 
 
 def test_pinned_settings_that_were_edited_are_refused(pinned: Paths) -> None:
