@@ -118,7 +118,7 @@ def test_pages_agree_on_how_large_a_piece_is() -> None:
     for document in DOCS:
         text = " ".join(document.read_text(encoding="utf-8").split())
         said = re.findall(r"piece_mb`?[^.;|:]{0,40}?\(?(?:by default|of at most)? ?(\d+) MB", text)
-        assert set(said) <= {str(shipped)}, document.name
+        assert set(said) <= {f"{shipped:g}"}, document.name
 
 
 def test_every_make_target_is_documented() -> None:
