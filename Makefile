@@ -63,10 +63,6 @@ format: $(ready) ## Format the code and mend what lint can mend by itself.
 	@$(bin)/ruff check --quiet --fix . || true
 	@$(bin)/ruff format --quiet .
 
-.PHONY: deps
-deps: $(ready) ## Write into dvc.yaml the code that each stage imports, after an import was added or a file moved.
-	@$(python) .ci/deps.py
-
 # A workspace that `retrim new` laid has no .venv: the retrim on the PATH shows its pages, and nothing is installed.
 retrim := $(firstword $(wildcard $(CURDIR)/$(bin)/retrim) $(shell command -v retrim))
 

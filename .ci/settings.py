@@ -1,11 +1,11 @@
-"""Writes docs/settings.md from the fields of the settings; with --check says whether it is up to date."""
+"""Writes docs/reference/settings.md from the fields of the settings; with --check says whether it is up to date."""
 
 import sys
 from pathlib import Path
 
 from retrim.settings import DERIVED, Params, bounds_said, default_said, setting_fields
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "settings.md"
 HEAD = """# Settings
 
 Every setting by its key in `params.yaml`, which states the table and what differs from these defaults.

@@ -7,7 +7,7 @@ weights of all features turn at once, three of them regressions, three binary; i
 again. Two more have no break. All past rows, a sliding window, and both; labels at once and 2 windows late;
 prices of 1/40 and 1/15 of the gain, as in policies.py: 72 runs with breaks, 24 without (at the mean price of those).
 
-A design is the shipped account with so many blocks of the probe, so many on an alarm, and a cooldown. An alarm is the
+A design is the shipped account with N blocks of the probe, M on an alarm, and a cooldown. An alarm is the
 champion's loss on the newest labelled window above its band (triggers.band), or 3 standard errors of the difference
 above that of the window before. Cost is over the best schedule in hindsight, with as much kept back, and with nothing.
 """
@@ -54,7 +54,7 @@ class Design:
 
 
 DESIGNS = (
-    Design("1 block, as shipped", 1),
+    Design("1 block, by default", 1),
     Design("2 blocks", 2),
     Design("4 blocks", 4),
     Design("2 on an alarm: band", 1, 2, "band"),
@@ -116,7 +116,7 @@ def broken_at(rng: np.random.Generator, breaks: int) -> np.ndarray:
 
 
 def simulated(seed: int, breaks: int) -> Stream:
-    """A stream whose weights turn by 30 to 90 degrees, to some side, at each of so many moments."""
+    """A stream whose weights turn by 30 to 90 degrees, to some side, at each of that many moments."""
     task = ("regression", "binary")[seed % 2]
     rng = np.random.default_rng(seed)
     places = ROWS * FIRST + broken_at(rng, breaks) * ROWS * (1 - FIRST) / WINDOWS
@@ -210,7 +210,7 @@ def summed(told: pd.DataFrame) -> pd.DataFrame:
 
 
 def won_back(made: Sequence[tuple[Stream, LossMatrix]], first: int) -> pd.DataFrame:
-    """What a fit on so many windows of rows after a break saves, of what one on three windows saves."""
+    """What a fit on that many windows of rows after a break saves, of what one on three windows saves."""
     saved: dict[tuple[str, int], float] = {}
     for (_, matrix), (seed, breaks) in zip(made, enumerate(BREAKS, first), strict=False):
         for place in broken_at(np.random.default_rng(seed), breaks):

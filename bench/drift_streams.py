@@ -38,7 +38,7 @@ SHARES = [
     )
 ]
 PIECE = DAY * 1000  # rows made at once
-GRID = 4096  # values are rounded to so many steps over 12 standard deviations: counting is a look-up then
+GRID = 4096  # values are rounded to that many steps over 12 standard deviations: counting is a look-up then
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Change:
 
 
 def stream(kind: str, *, rows: int, later: int, seed: int) -> Stream:
-    """30 columns, and so many windows after the reference."""
+    """30 columns, and that many windows after the reference."""
     columns, after = {}, {}
     for number in range(NUMERIC + len(SHARES)):
         name, columns[name], after[name] = column(kind, number, rows=rows, later=later, seed=seed, change=Change())

@@ -6,7 +6,7 @@ Champion and challenger answer alike on 90 % of the rows. On the others each lea
 drawn between them: in the middle (*equal*), or so that the challenger's mean loss is higher by the minimum effect of
 params.yaml (*worse*), or lower by twice the gain that the gate says it can see on such rows (*better*). Errors are
 independent or follow one another (AR(1), 0.8 from row to row: where the models differ, who leans where, the
-noise). All checks of the gate are on, as shipped, and the rows have never judged. In the same trials: a bare
+noise). All checks of the gate are on, by default, and the rows have never judged. In the same trials: a bare
 comparison of the means, and a plain paired t-test at 5 %.
 
 *Promoted* is the share of trials with its 95 % interval; *refused by* the share in which a check refused, and in

@@ -64,7 +64,7 @@ def promoted(
         account = account.deposit(float(saved.mean()), error=float(saved.std(ddof=1)) / BLOCKS**0.5, share=1.0)
         if account.pays(price, errors=PARAMS.account.errors, ahead=PARAMS.account.ahead):
             early = [*shown, seen(saved[: BLOCKS - ceiling])]
-            size = judging.sized([*shown, seen(saved)], early, tries=1, block_rows=BLOCK)
+            size = judging.sized([*shown, seen(saved)], early, tries=1, block_rows=BLOCK, there=judging.rows)
             kept = BLOCKS - round(size.rows / BLOCK)
             before = [*shown, seen(saved[:kept])]
             champion = np.ones(BLOCKS - kept)

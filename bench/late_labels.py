@@ -111,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--table", type=Path, required=True, help="bookings.parquet")
     parser.add_argument("--only", choices=("horizons", "policies"), help="one of the two tables")
-    parser.add_argument("--every", type=int, default=1, help="one row in so many of the file")
+    parser.add_argument("--every", type=int, default=1, help="one row in that many of the file")
     parser.add_argument("--keep", type=Path, help="folder that keeps the workspaces; default: one that is removed")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

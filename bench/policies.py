@@ -134,17 +134,17 @@ def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float, af
 def asked_at(
     setting: Setting, price: float, ahead: float = PARAMS.account.ahead, triggers: TriggerParams = TRIGGERS
 ) -> Asks:
-    """The account as shipped, on any history."""
+    """The account by default, on any history."""
     return by_rules(setting, triggers, price=price, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
 
 
 def spaced(price: float, when: str = PARAMS.probe.when) -> ProbeSpacing | None:
-    """When the probe is asked, as shipped."""
+    """When the probe is asked, by default."""
     return ProbeSpacing(price, PARAMS.account.errors) if when == NEEDED else None
 
 
 POLICIES: dict[str, Callable[[Run], Asks]] = {
-    "account, as shipped": lambda run: asked_at(run.setting, run.price),
+    "account, by default": lambda run: asked_at(run.setting, run.price),
     "account, two checks ahead": lambda run: asked_at(run.setting, run.price, 2.0),
     "every 8 windows": lambda run: every(8, run.setting.matrix.windows),
     "every 4 windows": lambda run: every(4, run.setting.matrix.windows),
@@ -157,7 +157,7 @@ POLICIES: dict[str, Callable[[Run], Asks]] = {
 
 
 def fits_of_a_retraining(setting: Setting, mode: str) -> float:
-    """Fits of a retraining for each training window, as shipped."""
+    """Fits of a retraining for each training window, by default."""
     trials = PARAMS.tune.trials * PARAMS.tune.folds if mode == "search" else 0
     return 1 + PARAMS.backtest.origins + trials / len(setting.kinds)
 
@@ -301,7 +301,7 @@ def controls(
 
 
 GUARDED: dict[str, dict[str, Any]] = {
-    "as shipped": {},
+    "by default": {},
     "held from the first refusal on": {"refusals_to_hold": 1},
     "held from the third refusal on": {"refusals_to_hold": 3},
     "never held": {"refusals_to_hold": 10_000},
@@ -332,7 +332,7 @@ def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
 
 SPACED: dict[str, dict[str, float] | None] = {
     "at every check": None,
-    "needed, as shipped": {},
+    "needed, by default": {},
     "at the 6th check at the latest": {"LONGEST": 6},
     "at the 12th": {"LONGEST": 12},
     "at the 16th": {"LONGEST": 16},

@@ -83,7 +83,7 @@ def rolled_back(found: np.ndarray, params: ProbationParams, *, with_effect: bool
 
 
 def by_t(found: np.ndarray, *, rows: int, checks: range) -> np.ndarray:
-    """The first of these checks at which a one-sided t-test of the means of so many rows says worse; NEVER if none."""
+    """The first of these checks at which a one-sided t-test of the means of `rows` rows says worse; NEVER if none."""
     count = found.shape[1] // rows
     means = found[:, : count * rows].reshape(len(found), count, rows).mean(axis=2)
     ends = np.full(len(found), NEVER)

@@ -69,7 +69,7 @@ def cumulative(setting: Setting, bound: float) -> Asks:
 
 
 def periodic(setting: Setting, span: float) -> Asks:
-    """CARA: retrains after so many windows."""
+    """CARA: retrains after that many windows."""
     return at_checks(()) if span == NEVER else every(int(span), setting.matrix.windows)
 
 

@@ -1,4 +1,4 @@
-"""What the account reaches on nine streams with settings as shipped, the gate on: by table, beside calendars.
+"""What the account reaches on nine streams with settings by default, the gate on: by table, beside calendars.
 
     python bench/reach.py --cache FOLDER                   # the fits of policies.py
     python bench/reach.py --cache FOLDER --controls bike bank chicago   # shuffled streams: retrainings and probes

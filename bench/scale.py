@@ -30,6 +30,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+import retrim
+from retrim.files import code_digest
+
 ROOT = Path(__file__).resolve().parent.parent
 FIRST, LAST = pd.Timestamp("2021-01-01", tz="UTC"), pd.Timestamp("2023-12-30", tz="UTC")
 NUMBERS, WHOLES, CATEGORIES = 34, 4, 9
@@ -239,7 +242,8 @@ def lay_room(folder: Path) -> None:
             os.link(file, link)
     as_of = (LAST + pd.Timedelta(2, "D")).isoformat()
     pins = {"model": "bench", "as_of": as_of, "mode": "search", "champion": None, "judged": []}
-    (data / "pins.json").write_text(json.dumps(pins | {"python": platform.python_version()}), encoding="utf-8")
+    pins |= {"python": platform.python_version(), "code_digest": code_digest(Path(retrim.__file__).parent)}
+    (data / "pins.json").write_text(json.dumps(pins), encoding="utf-8")
 
 
 def main() -> None:

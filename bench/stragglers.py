@@ -3,9 +3,9 @@
     python bench/stragglers.py --packages FOLDER           # twenty minutes on one core
     python bench/stragglers.py --packages FOLDER --streams bike --seeds 2
 
-Each stream is walked check by check, 30 windows of equal rows after the first 40 %. So many of their rows in a hundred
+Each stream is walked check by check, 30 windows of equal rows after the first 40 %. P % of their rows
 become known late, each by a span drawn evenly up to a quarter of the whole history: whether the row or only its label
-was late is all the same to the probe, which takes rows when they are mature. Once the first champion stays for ever,
+was late makes no difference to the probe, which takes rows when mature. Once the first champion stays for ever,
 which says what a design makes of the accumulated gain; once a check that finds it above the retraining cost retrains
 at once on all that is mature, which says what it makes of the decisions. All past rows are fitted on; the cost is a
 fifteenth of the gain that the first champion has accumulated at the end without delay. What has not come by a check
@@ -83,7 +83,7 @@ def shipped(newest: np.ndarray, lost: np.ndarray, gain: Gain) -> Said:
 
 
 def own_blocks(most: int) -> Design:
-    """Late rows are judged by fits of their own, so many at most, each cut at the oldest of its rows."""
+    """Late rows are judged by fits of their own, that many at most, each cut at the oldest of its rows."""
 
     def design(newest: np.ndarray, lost: np.ndarray, gain: Gain) -> Said:
         gains, late, fits = apart(newest, gain)

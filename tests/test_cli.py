@@ -67,7 +67,7 @@ Ask = Callable[..., Ended]
 
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """Calls `retrim ...` in a folder; in this process, as it is all the same here and much quicker."""
+    """Calls `retrim ...` in a folder; in this process, as it is anyway here and much quicker."""
 
     def call(folder: Path, *arguments: str) -> Ended:
         monkeypatch.chdir(folder)
@@ -260,7 +260,7 @@ WRONG = {
     "quarantine lst": "error: unknown command 'lst'; known: drop, list, release, show. Did you mean 'list'?",
     "status --polish": "error: no such option: --polish; see `retrim status --help`",
     "reproduce": "error: missing argument 'N'; see `retrim reproduce --help`",
-    "reproduce x": "error: 'x' is no number of a version; write 7, list them with `retrim versions`",
+    "reproduce x": "error: 'x' is not the number of a version; write 7, list them with `retrim versions`",
     "reproduce 7": "error: generated has no version 7; list them with `retrim versions`",
     "rollback": "error: missing option '--reason'; see `retrim rollback --help`",
     "rollback --reason late": "error: generated has no champion; make version 1 with `retrim retrain`",
@@ -378,7 +378,7 @@ def test_a_time_is_not_guessed(text: str, ask: Ask, world: World) -> None:
 def test_a_number_no_version_can_have_is_wrong_use(call: str, ask: Ask, world: World) -> None:
     ended = ask(world.root, *call.split(), "9" * 30)
 
-    assert (ended.code, "is no number of a version" in ended.err) == (2, True)
+    assert (ended.code, "is not the number of a version" in ended.err) == (2, True)
 
 
 def test_a_file_name_that_is_not_utf8_is_set_aside_like_any_other(with_rows: World) -> None:

@@ -1,4 +1,4 @@
-"""docs/command-line.md says what the code does: every command with its options, every record with its keys."""
+"""docs/reference/command-line.md says what the code does: each command with its options, each record with its keys."""
 
 import json
 import re
@@ -31,7 +31,7 @@ from tests.core.look_tables import looked
 from tests.proved import move, pass_checks
 from tests.world import World, make_world
 
-DOCUMENT = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
 RECEIPT = {"model": "", "version": 1, "identical": True, "predictions": {"largest_difference": 0}, "proved_at": ""}
 NOW = pd.Timestamp("2024-02-01", tz="UTC")
 VERIFIED = VerifiedRates(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, (), 1.0, 0.9, False)

@@ -34,6 +34,18 @@ def folder_digest(folder: Path) -> str:
     return digest_of({name: file_digest(path) for name, path in names.items()})
 
 
+def code_digest(package: Path) -> str:
+    """SHA-256 of a package's files but bytecode and hidden ones: the same in a checkout and where it is installed."""
+    files = {path.relative_to(package): path for path in package.rglob("*") if path.is_file()}
+    return digest_of(
+        {
+            name.as_posix(): file_digest(path)
+            for name, path in files.items()
+            if not any(part == "__pycache__" or part.startswith(".") for part in name.parts)
+        }
+    )
+
+
 def digest_of_files(files: Mapping[str, bytes]) -> str:
     """The same of a folder that was read: what `folder_digest` gives of it."""
     return digest_of({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})

@@ -81,8 +81,8 @@ def read_code(root: Path, path: str) -> bytes:
     file = root / path
     if not file.is_file() or not file.resolve().is_relative_to(root.resolve()):
         raise BadInputError(
-            f"train.model: {path} is not in {root}; write the file (docs/own-model.md has one to start from), or name "
-            "another kind"
+            f"train.model: {path} is not in {root}; write the file (docs/how-to/own-model.md has one to start from), "
+            "or name another kind"
         )
     return file.read_bytes()
 
@@ -142,7 +142,7 @@ DERIVED: Mapping[str, Derived] = {
         "last_value and seasonal_mean for a regression, mean for classes",
         _of_task(["last_value", "seasonal_mean"], ["mean"], ["mean"]),
     ),
-    "tune.space": Derived("by train.model: docs/models.md", _space),
+    "tune.space": Derived("by train.model: docs/reference/models.md", _space),
     "tune.max_rounds": Derived("300 for a forest, else by data.task: 800, 400, 150", _rounds),
     "tune.fold_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
     "backtest.origin_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
@@ -233,7 +233,8 @@ class Params(SettingsSection):
         except BadInputError as wrong:
             raise ValueError(f"train.model: {wrong}") from wrong
         if not self.tune.space:
-            raise ValueError(f"tune.space: is empty; name what is searched for a {self.train.model}: docs/models.md")
+            model = self.train.model
+            raise ValueError(f"tune.space: is empty; name what is searched for a {model}: docs/reference/models.md")
         return self
 
     @model_validator(mode="after")

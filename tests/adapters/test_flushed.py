@@ -13,7 +13,7 @@ from retrim.files import flush_all
 
 @pytest.fixture
 def flushed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """What this process flushes while the test runs, in order; it is flushed all the same."""
+    """What this process flushes while the test runs, in order; it is flushed anyway."""
     real = os.fsync
     seen: list[Path] = []
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import yaml
 
+import retrim
 from retrim.adapters import dvc, git
 from retrim.adapters.dvc import (
     ROOM_VARIABLE,
@@ -35,7 +36,7 @@ from retrim.adapters.dvc import (
 )
 from retrim.adapters.processes import StageHungError
 from retrim.errors import RetrimError
-from retrim.files import folder_digest
+from retrim.files import code_digest, folder_digest
 from retrim.paths import Paths, WorkspacePaths
 from retrim.training.mode import StageLimits
 
@@ -180,7 +181,17 @@ class TestARoom:
             "raw_digest": folder_digest(one / "data" / "raw"),
             "champion_digest": folder_digest(one / "data" / "champion"),
             "former_digest": folder_digest(one / "data" / "former"),
+            "code_digest": code_digest(Path(retrim.__file__).parent),
         }
+
+    def test_pins_the_code_of_its_own_that_stages_will_run(self, workspace: WorkspacePaths) -> None:
+        (workspace.root / "src" / "retrim").mkdir(parents=True)
+        (workspace.root / "src" / "retrim" / "__init__.py").write_text("MINE = 1\n")
+        git.commit(workspace.root, ["src/retrim/__init__.py"], "own code")
+        room = a_room(workspace)
+
+        pins = json.loads((room / "data" / "pins.json").read_bytes())
+        assert pins["code_digest"] == code_digest(workspace.root / "src" / "retrim")
 
     def test_has_its_inputs_noted_for_dvc(self, one: Path) -> None:
         noted = yaml.safe_load((one / "data" / "raw.dvc").read_text())["outs"][0]

@@ -18,7 +18,7 @@ from retrim.training.bundle import FORMAT, FORMAT_FILE, VERDICT, format_of, load
 
 STORED = Path(__file__).parents[1] / "fixtures" / "bundles"
 NUMBERS = sorted(path.name for path in STORED.iterdir() if path.is_dir() and path.name.isdigit())
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "bundle.md").read_text(encoding="utf-8")
 
 
 def test_there_is_one_of_every_format() -> None:

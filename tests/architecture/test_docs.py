@@ -9,6 +9,7 @@ import typer
 
 from retrim.cli.main import app
 from retrim.onboarding.new import WHAT
+from tests.printed import printed
 from tests.shipped import whole
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,8 +61,19 @@ def named(words: list[str]) -> str | None:
     return next((name for name in (" ".join(words[:2]), words[0]) if name in commands()), None)
 
 
+BANNED = re.compile(r"\b(a line a model|all the same|so many|as shipped|at hand|is no number|taken in)\b")
+"""Phrases that a reader has to read twice, and that plain English says otherwise."""
+
+
+def banned_in(text: str) -> list[str]:
+    return [found[0] for found in BANNED.finditer(" ".join(text.split()))]
+
+
 @each_document
 class TestEveryDocument:
+    def test_holds_no_banned_phrase(self, document: Path) -> None:
+        assert banned_in(document.read_text(encoding="utf-8")) == []
+
     def test_names_only_make_targets_that_exist(self, document: Path) -> None:
         assert targets_in(document) <= TARGETS
 
@@ -96,6 +108,10 @@ class TestEveryDocument:
         missing = {name for name in named_files if not (ROOT / name).exists()}
 
         assert missing == set()
+
+
+def test_no_text_that_is_printed_holds_a_banned_phrase() -> None:
+    assert {f"{each.file}:{each.line}": found for each in printed() if (found := banned_in(each.text))} == {}
 
 
 def test_every_command_of_retrim_is_documented() -> None:

@@ -16,7 +16,7 @@ INDEX_ADDRESS = re.compile(
 )
 UNPICKLES = {"pickle", "cPickle", "joblib", "cloudpickle", "dill", "skops", "shelve", "marshal"}
 BY_NAME = {"src/retrim/templates/own_model.py": {"skops"}}
-"""The model that docs/own-model.md starts from builds the types that it names, and nothing else."""
+"""The model that docs/how-to/own-model.md starts from builds the types that it names, and nothing else."""
 
 
 @cache

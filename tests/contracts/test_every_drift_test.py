@@ -56,7 +56,7 @@ def usual(column: str) -> pd.Series:
 def shifted(sees: str, column: str, *, by: float) -> tuple[pd.Series, pd.Series]:
     """The usual window before and after what the test sees happened to it.
 
-    By so many standard deviations a number moved, or else for that share of half the rows.
+    By that many standard deviations a number moved, or else for that share of half the rows.
     """
     if column == "numeric":
         return NORMAL, NORMAL + by

@@ -18,7 +18,7 @@ from retrim.training.estimators import MODELS, Estimator, FittedModel, outputs
 
 TEMPLATE = Path(own_model.__file__).read_bytes()
 OWN = f"own:models/my_model.py@{trust(TEMPLATE)}"
-"""The model of one's own that docs/own-model.md starts from."""
+"""The model of one's own that docs/how-to/own-model.md starts from."""
 LOSSES = {"regression": "mse", "binary": "log_loss", "multiclass": "log_loss"}
 CLASSES = {"regression": (), "binary": ("not yes", "yes"), "multiclass": ("a", "b", "c")}
 SETTINGS: dict[str, dict[str, Any]] = {  # a new kind of model enters its own here

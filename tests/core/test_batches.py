@@ -64,7 +64,7 @@ NOW = hours(WEEKS * WEEK, WEEK)
 def verdict(
     batch: pd.DataFrame, past: list[pd.DataFrame] = PAST, *, arrives: float = 1.0, skip: tuple[str, ...] = ()
 ) -> BatchVerdict:
-    """The verdict on a batch that arrives so many weeks after the last."""
+    """The verdict on a batch that arrives that many weeks after the last."""
     ends = [week["at"].max() for week in past]
     history = History(pd.concat(past), ends, [HOUR] * len(past), [len(week) for week in past])
     params = PARAMS.model_copy(update={"skip": skip})
@@ -80,6 +80,20 @@ def test_what_the_calendar_says_is_not_looked_at() -> None:
 
     assert look_at(day, history, DATA, PARAMS, arrives=arrives).kind == "broken"
     assert look_at(day, history, DATA, PARAMS, arrives=arrives, made=("humidity",)).kind == "ok"
+
+
+@pytest.mark.parametrize(("code", "kind"), [(17.0, "suspicious"), (99.0, "broken")])
+def test_a_code_just_beyond_those_seen_may_be_new_and_one_far_off_stands_for_nothing(code: float, kind: str) -> None:
+    """Codes 0 to 15, mostly the first three; a fifth of the rows of the batch have another."""
+    often = np.array([0.4, 0.3, 0.17, *[0.01] * 13])
+
+    def coded(rows: pd.DataFrame, week: int) -> pd.DataFrame:
+        return rows.assign(humidity=np.random.default_rng(week).choice(16, len(rows), p=often).astype("float64"))
+
+    past, now = [coded(rows, week) for week, rows in enumerate(PAST)], coded(NOW, WEEKS)
+    found = verdict(now.assign(humidity=now["humidity"].mask(now.index % 5 == 0, code)), past)
+
+    assert (found.kind, found.concerns[0].check) == (kind, "frequent value")
 
 
 def test_a_batch_like_those_before_is_ok() -> None:

@@ -62,7 +62,7 @@ def at(*hours_from_as_of: float, lag: str = "1h", known: bool = False) -> dict[s
 
 
 def enough(rows: dict[str, pd.Series], missing: int) -> float | None:
-    """In how many hours there will be so many more."""
+    """In how many hours there will be that many more."""
     until = enough_at(**rows, missing=missing, as_of=AS_OF)
     return None if until is None else (until - AS_OF) / pd.Timedelta("1h")
 

@@ -21,7 +21,7 @@ FIRST_LOOK = replace(ASKED, support=Support(1.0, 1.0, 0, 0))
 
 
 def share_passing(effect: ProbedEffect, asked: GainTarget, rows: int, *, lives: int = 400) -> float:
-    """How often the gate promotes a challenger with this gain, judged on so many rows as means of blocks."""
+    """How often the gate promotes a challenger with this gain, judged on that many rows as means of blocks."""
     blocks = rows // asked.block_rows
     draw, passed = np.random.default_rng(3), 0
     support = None if asked.support is None else {"a": asked.support}
@@ -78,7 +78,7 @@ def test_a_gain_that_was_found_on_few_rows_asks_for_more() -> None:
     rows = [size_of(ProbedEffect(0.05, 0.5, error), ASKED, least=48, most=10**4, there=0) for error in (0.0, 0.02, 0.1)]
 
     assert rows[0].rows < rows[1].rows < rows[2].rows == 10**4
-    assert rows[2].short is None  # a gain so large does pass on so many
+    assert rows[2].short is None  # a gain so large does pass on that many
 
 
 def test_what_was_shown_before_takes_rows_off() -> None:
@@ -142,7 +142,7 @@ def test_more_rows_than_there_are_to_keep_back_are_no_cure() -> None:
 
 
 def seen(gain: float, noise: float, *, blocks: int, rows: int, seed: int) -> ShownEvidence:
-    """One check in blocks of so many rows, where a row's gain deviates by `noise`, of a champion's loss of 2."""
+    """One check in blocks of that many rows, where a row's gain deviates by `noise`, of a champion's loss of 2."""
     saved = 2 * (gain + np.random.default_rng(seed).normal(0, noise / rows**0.5, blocks))
     until = tuple(pd.date_range("2024-01-01", periods=blocks, freq="D"))
     return ShownEvidence(until, np.full(blocks, 2.0), {"all": 2 - saved, "sliding": np.full(blocks, 2.0)}, float(rows))

@@ -27,7 +27,7 @@ def test_whole_numbers_that_vary_at_least_as_counts_do_are_counts(counts: np.nda
     [
         DRAW.binomial(5, 0.6, 2000),  # they vary less than their mean
         DRAW.poisson(2.0, 2000) + 1,  # none is 0
-        DRAW.poisson(200.0, 2000),  # so many that errors weigh alike
+        DRAW.poisson(200.0, 2000),  # that many that errors weigh alike
         DRAW.poisson(2.0, 2000) / 2,  # not whole
         -DRAW.poisson(2.0, 2000),
         np.zeros(10),

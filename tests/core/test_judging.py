@@ -190,7 +190,7 @@ class Half(GateSimulation):
     """Half a window judges where checks have probed."""
 
     def sized(
-        self, shown: Sequence[ShownEvidence], early: Sequence[ShownEvidence], *, tries: int, block_rows: int
+        self, shown: Sequence[ShownEvidence], early: Sequence[ShownEvidence], *, tries: int, block_rows: int, there: int
     ) -> Size:
         return Size(USUAL // 2)
 
@@ -214,7 +214,7 @@ def test_what_probes_showed_says_how_many_rows_judge_and_the_judged_model_leaves
 def test_the_clearer_the_gain_of_the_probes_the_fewer_rows_judge(gain: float, rows: int) -> None:
     saved = gain + np.random.default_rng(1).normal(0, 0.02, 40)
     shown = [ShownEvidence((), np.ones(40), {"all": 1 - saved}, 5.0)]
-    found = judging(rows=20, min_rows=10, confidence=0.8).sized(shown, [], tries=1, block_rows=5)
+    found = judging(rows=20, min_rows=10, confidence=0.8).sized(shown, [], tries=1, block_rows=5, there=20)
 
     assert found.rows == rows
 

@@ -69,7 +69,7 @@ def test_its_code_lies_beside_the_model() -> None:
 
 @pytest.mark.parametrize("part", ["fit", "predict", "save", "load"])
 def test_a_function_that_is_missing_is_named(part: str) -> None:
-    with pytest.raises(BadInputError, match=rf"models/m\.py: has no {part}; docs/own-model\.md says what each is"):
+    with pytest.raises(BadInputError, match=rf"models/m\.py: has no {part}; docs/how-to/own-model\.md says what"):
         fit(named(**{part: ""}))
 
 

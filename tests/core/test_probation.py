@@ -17,7 +17,7 @@ losses = st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=1, max
 
 
 def watch(new: np.ndarray, previous: np.ndarray, *, every: int, block_rows: int = 24) -> ProbationState:
-    """A probation whose rows come in checks of so many."""
+    """A probation whose rows come in checks of that many."""
     found = ProbationState.begin(2, 1)
     for start in range(0, len(new), every):
         part = slice(start, start + every)

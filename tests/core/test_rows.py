@@ -28,7 +28,7 @@ def shop(*filters: dict[str, Any], resample: dict[str, Any] | None = None, **mor
 
 
 def landed(minutes: list[int], *, price: list[float | None] | None = None, country: str = "at") -> pd.DataFrame:
-    """Rows of the shop, each so many minutes after the start, that arrive on day 2."""
+    """Rows of the shop, each that many minutes after the start, that arrive on day 2."""
     count = len(minutes)
     at = pd.Series([START + pd.Timedelta(minute, "min") for minute in minutes], dtype="datetime64[us, UTC]")
     return pd.DataFrame(

@@ -116,7 +116,7 @@ GROUPED = (
     Case("fairness.groups: the table has no column {}; name one that it has",
          {"fairness.groups": [{"column": "region", "cuts": [], "least_rows": 20}]},
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]},), groups),
-    Case("fairness.groups: {} is no number; give it cuts: []",
+    Case("fairness.groups: {} is not a number; give it cuts: []",
          {"fairness.groups": [{"column": "group", "cuts": [1.0], "least_rows": 20}]},
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]},), groups),
     Case("the model decides by {}, which the table does not have; keep the column in data.columns",

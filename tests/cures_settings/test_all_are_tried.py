@@ -13,7 +13,7 @@ TRIED = (*(case.says for case in CASES), *ACCEPTED, *APART)
 DESCRIBES = {
     "left out by data.rows": "counts rows, in the audit and after a score",
     "cut off, reading.trim: true": "what init declared",
-    "all become UTC; those that name none are taken in reading.zone": "how init takes times",
+    "all become UTC; those that name none are read as reading.zone": "how init takes times",
     "train.balance: null, as the loss judges probabilities": "what init declared, and why",
     "judge.loss: {}": "what init declared",
     "reading.skip: it is never kept": "what was declared of a column that a profile leaves out",

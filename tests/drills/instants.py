@@ -163,7 +163,7 @@ def undisturbed(root: Path, number: int) -> float:
 
 
 def killed(root: Path, number: int, after: float) -> dict[str, Any]:
-    """Kills one so many seconds after it began to publish; what was left of it, and what was wrong."""
+    """Kills one that many seconds after it began to publish; what was left of it, and what was wrong."""
     child, reads = in_child(lambda begins: release_one(root, number, begins))
     assert os.read(reads, 1) == b"b", told(reads, child)
     time.sleep(after)

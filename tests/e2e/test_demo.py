@@ -77,3 +77,10 @@ def test_the_commands_it_names_work_in_its_folder(world: World, demo: dict[str, 
 
     assert inside.ask("versions")[0]["version"] == 1
     assert json.loads(inside.retrim("why", "2011-02-15", "--json").stdout)["source"] == "check"
+
+
+def test_it_draws_the_loss_over_time(world: World, demo: dict[str, Any]) -> None:
+    picture = world.root / "var" / "demo" / "var" / "loss.png"
+
+    assert demo["summary"]["picture"] == str(picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")

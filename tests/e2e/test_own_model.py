@@ -1,4 +1,4 @@
-"""The model of docs/own-model.md in a real workspace: made, scored, proved, changed, refused elsewhere."""
+"""The model of docs/how-to/own-model.md in a real workspace: made, scored, proved, changed, refused elsewhere."""
 
 import shutil
 from pathlib import Path

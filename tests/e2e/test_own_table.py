@@ -1,4 +1,4 @@
-"""The session of docs/own-table.md, run: from another program's file to a workspace in which it has landed."""
+"""The session of docs/tutorial/own-table.md, run: from another program's file to a workspace in which it has landed."""
 
 import shlex
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.deliveries import csv
 from tests.sessions import masked, session
 from tests.world import REPOSITORY, World
 
-DOCUMENT = REPOSITORY / "docs" / "own-table.md"
+DOCUMENT = REPOSITORY / "docs" / "tutorial" / "own-table.md"
 
 
 def test_the_session_runs_as_it_is_printed(tmp_path: Path) -> None:

@@ -325,6 +325,23 @@ class TestEveryStageIsStale:
         assert self.stale(world, rebuilt) == set(ALL)
         assert "the version was made with 3.12.1; use that one" in refused
 
+    def test_after_a_change_of_the_code_digest_and_refuses_to_run(self, world: World, rebuilt: Path) -> None:
+        pins = json.loads((rebuilt / "data" / "pins.json").read_bytes())
+        (rebuilt / "data" / "pins.json").write_text(json.dumps({**pins, "code_digest": "0" * 64}))
+        refused = world.run("dvc", "repro", folder=rebuilt, code=255)
+
+        assert self.stale(world, rebuilt) == set(ALL)
+        assert "is not the one pinned in data/pins.json" in refused
+
+    def test_code_that_was_edited_at_a_tag_is_refused_with_the_cure(self, world: World, rebuilt: Path) -> None:
+        edited = rebuilt / "src" / "retrim" / "training" / "gbm.py"
+        edited.write_text(edited.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+        refused = world.run("dvc", "repro", "--force", "--single-item", "train", folder=rebuilt, code=255)
+
+        assert f"error: the code in {edited.parents[1]} is not the one pinned" in refused
+        world.run("git", "checkout", "-q", "--", "src", folder=rebuilt)
+        world.run("dvc", "repro", "--force", "--single-item", "train", folder=rebuilt)
+
 
 def test_a_run_uses_its_snapshot_while_the_main_tree_is_edited(world: World) -> None:
     """A stage that has not run yet is broken in the main tree as soon as the first stage has ended."""

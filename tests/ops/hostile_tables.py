@@ -128,7 +128,7 @@ def hardly_usable(draw: st.DrawFn) -> tuple[bytes, dict[str, Any]]:
 
 
 def wide(columns: int, rows: int = 130) -> bytes:
-    """A CSV of so many columns, of every kind in turn, with a `goal` and a `when`."""
+    """A CSV of that many columns, of every kind in turn, with a `goal` and a `when`."""
     rng, kinds = np.random.default_rng(7), sorted(KINDS)
     cells = [KINDS["numbers"](rng, rows), KINDS["hours"](rng, rows)]
     cells += [KINDS[kinds[place % len(kinds)]](rng, rows) for place in range(columns - 2)]

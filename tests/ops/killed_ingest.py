@@ -168,7 +168,7 @@ def before_write(number: int) -> Callable[[Path], None]:
 
 
 def inside_write(size: int) -> Callable[[Path], None]:
-    """Kills in the middle of the first file that grows beyond `size` bytes, which then has just so many."""
+    """Kills in the middle of the first file that grows beyond `size` bytes, which then has just that many."""
 
     def prepare(var: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

@@ -45,7 +45,7 @@ def held(desk: Desk, day: float) -> bool:
 
 
 def after(desk: Desk, day: float, hours: int) -> CheckOutcome:
-    """A check, with so many rows matured since the rollback."""
+    """A check, with that many rows matured since the rollback."""
     desk.land(desk.rows(BACK, BACK + hours / 24), day)
     return desk.check(day)
 

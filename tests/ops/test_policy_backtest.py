@@ -1,6 +1,7 @@
 """The policy backtest over a landed history: resumed, the same on any cores, and told in full."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,23 @@ def test_it_says_what_each_guard_stopped_and_what_the_account_would_cost_without
     assert gate["cost"] == pytest.approx(account["cost"])
     assert gate["without"] != pytest.approx(gate["cost"])
     assert any(fact.startswith("gate: kept the account from a retraining at") for fact in facts(done))
+
+
+def test_it_says_where_too_few_rows_may_judge_for_the_gain_and_which_setting_would_do(make: Make) -> None:
+    strict: dict[str, Any] = {"gate": {"min_rows": 8, "confidence": 0.97, "harm": None}, "split": {"judge_rows": 8}}
+    clear: dict[str, Any] = {"gate": {"min_rows": 16, "confidence": 0.6, "harm": None}, "split": {"judge_rows": 96}}
+    short, enough = tried(make(changes=strict)), tried(make(changes=clear))
+    record = short.as_record()["holdout"]
+
+    assert record is not None
+    assert keys("holdout") == record.keys()
+    assert 0 < record["checks"] <= record["asked"]
+    assert re.search(
+        r"8 rows \(split.judge_rows\) are too few .*what would show it: .*(split|gate)\.\w+: ", record["text"]
+    )
+    assert record["text"] in facts(short)
+    assert enough.as_record()["holdout"] is None
+    assert not [fact for fact in facts(enough) if fact.startswith("holdout rows")]
 
 
 def test_where_the_stream_turns_the_account_retrains_after_it(make: Make) -> None:

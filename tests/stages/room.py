@@ -9,12 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+import retrim
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
 from retrim.drift.profile import ProfileParams
 from retrim.drift.slices import SliceParams
 from retrim.features.fitted import PrepareParams
-from retrim.files import folder_digest, read_folder, write_file, write_folder
+from retrim.files import code_digest, folder_digest, read_folder, write_file, write_folder
 from retrim.gate.agreement import AgreementParams
 from retrim.gate.previous_champions import PreviousChampionParams
 from retrim.gate.verdict import GateParams
@@ -243,6 +244,7 @@ def make_room(
         "raw_digest": folder_digest(paths.raw),
         "champion_digest": folder_digest(paths.champion),
         "former_digest": folder_digest(paths.former),
+        "code_digest": code_digest(Path(retrim.__file__).parent),
     }
     write_file(paths.pins, to_json(pins))
     return Room(paths, task, {name: {**section, **changed.get(name, {})} for name, section in SETTINGS.items()})

@@ -14,7 +14,7 @@ BY_GROUP = {"verdict/fairness.json", "verdict/verdict.json", "backtest/threshold
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> UnfairRoom:
-    """Groups are not declared; the column is forbidden all the same."""
+    """Groups are not declared; the column is forbidden anyway."""
     made = make_unfair_room(tmp_path_factory.mktemp("forbidden"), unfair_stream(800, measured=1.5), groups=[])
     made.run()
     return made

@@ -1,7 +1,11 @@
 """A stage proves where it is before it runs: its code, its Python, its raw data, its champion, its settings."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -23,15 +27,14 @@ from retrim.stats.canonical import to_json
 from tests.cured import Cure
 from tests.stages.room import Room, make_room, stream
 
+PACKAGE = Path(retrim.__file__).parent
 STAGES = [backtest, compare, features, train, tune]
 
 
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
-    """A room that holds the very code that runs."""
+    """A room whose pins name the very code that runs."""
     made = make_room(tmp_path, stream(480))
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "retrim").symlink_to(Path(retrim.__file__).parent)
     document = {**made.settings, "data": made.data.model_dump(mode="json")}
     write_file(made.paths.settings, to_json(document))
     return made
@@ -83,10 +86,31 @@ def test_another_python_is_refused(room: Room) -> None:
     assert "the version was made with 3.9.1" in refusal(room)
 
 
-def test_code_that_lies_elsewhere_is_refused(room: Room) -> None:
-    (room.paths.root / "src" / "retrim").unlink()
+@pytest.mark.parametrize("pinned", ["0" * 64, None])
+def test_code_other_than_the_pinned_is_refused_with_the_cure(room: Room, pinned: str | None) -> None:
+    pin(room, code_digest=pinned)
 
-    assert "not in this room; run the stage through `dvc repro`" in refusal(room)
+    assert f"the code in {PACKAGE} is not the one pinned" in refusal(room)
+    assert "`git checkout -- src`" in refusal(room)
+
+
+@pytest.mark.parametrize(("file", "code"), [(None, 0), ("cli/main.py", 2), ("templates/card.md.j2", 2)])
+def test_a_stage_runs_only_from_the_package_that_is_pinned(room: Room, file: str | None, code: int) -> None:
+    """Of the same code that lies elsewhere; of code that differs in one byte of a file, whatever the stage imports."""
+    package = room.paths.root / "src" / "retrim"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    if file is not None:
+        (package / file).write_bytes((package / file).read_bytes() + b"\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "retrim.stages.features"],
+        cwd=room.paths.root,
+        env={**os.environ, "PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, f"error: the code in {package}" in ended.stderr) == (code, file is not None), ended.stderr
 
 
 def test_a_folder_without_pins_is_no_room(room: Room) -> None:

@@ -86,6 +86,14 @@ def test_a_search_under_other_settings_has_a_log_of_its_own(tuned: Room, changed
     assert len(list(tuned.trials.glob("*.jsonl"))) == 2
 
 
+def test_a_search_by_other_code_has_a_log_of_its_own(tuned: Room) -> None:
+    pins = json.loads(tuned.paths.pins.read_bytes())
+    tuned.paths.pins.write_text(json.dumps({**pins, "code_digest": "another"}), encoding="utf-8")
+    tuned.tune()
+
+    assert len(list(tuned.trials.glob("*.jsonl"))) == 2
+
+
 def test_a_search_on_other_rows_has_a_log_of_its_own(tuned: Room) -> None:
     other = make_room(tuned.paths.root, stream(ROWS + 1))
     other.features()

@@ -15,7 +15,7 @@ AT_ONCE = 20  # sequences between two looks at the clock
 
 
 def play(machine: type[RuleBasedStateMachine], *, minutes: float | None, examples: int, steps: int) -> None:
-    """Plays fixed sequences, or draws anew for so many minutes.
+    """Plays fixed sequences, or draws anew for that many minutes.
 
     Args:
         machine: The rules.

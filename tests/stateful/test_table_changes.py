@@ -272,7 +272,7 @@ class TableChanges(RuleBasedStateMachine):
     # --- what stands beside ---
 
     def edited(self, rows: int) -> None:
-        """Writes the settings, and lets a batch of so many rows land."""
+        """Writes the settings, and lets a batch of that many rows land."""
         self.declare()
         if rows:
             self.hand_in(rows)

@@ -29,12 +29,13 @@ from typing import Any, Self
 import psutil
 import yaml
 
+import retrim
 from retrim.adapters import git
 from retrim.adapters.environment import GENTLE
 from retrim.adapters.processes import Heartbeat, StageHungError, start_reaper
 from retrim.decision.probation import Output
 from retrim.errors import RefusedError, RetrimError
-from retrim.files import flush_all, link, write_folder
+from retrim.files import code_digest, flush_all, link, write_folder
 from retrim.paths import NO_CHAMPION, Paths, WorkspacePaths
 from retrim.stats.canonical import to_json
 from retrim.training.mode import StageLimits
@@ -393,7 +394,7 @@ def open_stage_session(
         raw: Batch files that had arrived by the as-of date; linked, or copied from another disk.
         champion: Folder of the champion's bundle, or None before version 1.
         former: Files of former champions by relative name; empty where none competes.
-        pins: What the machine sets; the digests of what was laid are added.
+        pins: What the machine sets; the digests of what was laid, and of the code that stages will run, are added.
         settings: Every setting of the run, defaults among them.
         digest: SHA-256 of a folder.
     """
@@ -412,9 +413,16 @@ def open_stage_session(
     write_folder(paths.former, former or {NO_CHAMPION: to_json({"former": None})})
     laid = {"raw": paths.raw, "champion": paths.champion, "former": paths.former}
     digests = {f"{name}_digest": digest(place) for name, place in laid.items()}
+    digests["code_digest"] = code_digest(_package_of(folder))
     paths.pins.write_bytes(to_json({**pins, **digests}))
     paths.settings.write_bytes(to_json(settings))
     run_dvc(folder, "add", *(f"data/{name}" for name in laid))
+
+
+def _package_of(folder: Path) -> Path:
+    """The package that the stages of a run directory import: its own under src, else the installed one."""
+    own = folder / "src" / "retrim"
+    return own if own.is_dir() else Path(retrim.__file__).parent
 
 
 def share_cache(workspace: WorkspacePaths, folder: Path) -> None:

@@ -105,7 +105,7 @@ def save_model(folder: Path, predicting: Path, view: Mapping[str, Any], example:
 
 
 def _of_own(predicting: Path) -> tuple[str, ...]:
-    """What a model of one's own needs beside that, as far as is known: what docs/own-model.md keeps it with."""
+    """What a model of one's own needs beside that, as far as is known: what docs/how-to/own-model.md keeps it with."""
     return ("skops",) if any(predicting.rglob(CODE_FILE)) else ()
 
 

@@ -29,7 +29,7 @@ from retrim.errors import RetrimError
 from retrim.training.mode import StageLimits
 
 MOST_PAUSE_SECONDS, LEAST_PAUSE_SECONDS = 5.0, 0.1
-# A process that waits wakes now and then all the same: so much processor time, in seconds, is a beat.
+# A process that waits wakes now and then anyway: so much processor time, in seconds, is a beat.
 BEAT_CPU_SECONDS = 0.05
 CURE = (
     "its processes were ended and the run is not tried again; look at what it printed (with its run in Prefect), mend "

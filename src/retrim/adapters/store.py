@@ -287,7 +287,7 @@ class Store(StoredTimes, CountedRows):
         if there is not None or replaced != min(head["sequence"] - 1, 1):
             raise RefusedError(
                 f"the release log of {head['model']} was altered: there are {head['sequence'] - 1} rows, and its "
-                "signed head is not that of so many; `retrim versions verify-log` says more"
+                "signed head is not that of that many; `retrim versions verify-log` says more"
             )
         connection.execute(sa.insert(RELEASE_HEADS).values(**head))
 

@@ -73,7 +73,7 @@ MOSTLY = 0.5  # share of zeros from which quantiles say nothing about a unit
 EXPECTED = 20.0  # zeros that the least share of any window promises: hardly one of them left is no chance
 FEW = 0.05  # of these: hardly one
 FREQUENT = 0.05  # share of a window from which a value is frequent
-CHANCE = 1e-6  # that so many values lie beyond all earlier ones without a cause
+CHANCE = 1e-6  # that that many values lie beyond all earlier ones without a cause
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ EXPLAINED = 0.25  # of the novelty: as much a unit may leave
 ALIKE = 1.35  # how many times wider or narrower than the window it is like a column may be in its own unit
 FEW_ABOVE = 0.05  # rows above 0 for each one below, where the sign was turned
 STEP = 0.5  # of a column's spread: as wide as that within
-FAR_SCALE = 4.0  # a spread that grew or shrank so many times at once, by no unit that is known
+FAR_SCALE = 4.0  # a spread that grew or shrank that many times at once, by no unit that is known
 FAR_PLACE = 8.0  # spreads by which a column's middle moved at once
 UNSURE_LEFT, UNSURE_ALIKE = 0.25, 1.12  # both tighter where growth could look like the unit
 FILLED, HEAVIER = 0.12, 1.4  # share of rows that two values took over, on top of and times what any ever had
@@ -281,7 +281,9 @@ def _filled(name: str, values: np.ndarray, history: NumericHistory) -> Concern |
         place = outside[counts[outside].argmax()]
         share = counts[place] / len(values)
         text = f"{share:.0%} of the rows are {found[place]:g}, {history.low:g} to {history.high:g} were seen before"
-        return Concern("broken", "frequent value", name, text)
+        off = max(history.low - found[place], found[place] - history.high)
+        # a code or a limit beside those that were seen may be new, however many rows have it
+        return Concern("broken" if off > history.high - history.low else "suspicious", "frequent value", name, text)
     # two, as what is filled in comes beside what was frequent before; a frequent value that moves is still one
     share, two = _of_two(values), found[np.sort(counts.argsort(kind="stable")[-2:])]
     if history.distinct >= MANY_VALUES and share > max(history.heaviest + FILLED, HEAVIER * history.heaviest):

@@ -554,7 +554,7 @@ def _clocks(rows: pd.DataFrame, names: list[str], data: DataParams, zone: str) -
 
 
 def _windows(rows: pd.DataFrame, length: int, params: BatchParams) -> list[pd.DataFrame]:
-    """The newest whole windows of so many rows, oldest first."""
+    """The newest whole windows of that many rows, oldest first."""
     count = min(len(rows) // max(length, 1), params.most_windows)
     start = len(rows) - count * length
     return [rows.iloc[start + number * length : start + (number + 1) * length] for number in range(count)]

@@ -118,7 +118,7 @@ def importances_of(predictor: Predictor) -> dict[str, float]:
     return {name: shares[name] for name in view.features}  # the time of an event does not drift
 
 
-SHARE_KNOWN = 0.9  # of an estimate's rows: with so many labels it is scored
+SHARE_KNOWN = 0.9  # of an estimate's rows: with that many labels it is scored
 
 
 @dataclass(frozen=True)

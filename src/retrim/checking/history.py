@@ -27,7 +27,7 @@ from retrim.decision.rows_counted import RowCounts, count_rows, pack
 from retrim.decision.rules import RolledBack
 from retrim.errors import BadInputError
 from retrim.gate.reuse import EarlierVerdict, uses
-from retrim.gate.size import Size, rows_holding, size_for
+from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import AsOfTable, read_as_of, read_times_as_of
 from retrim.lineage.workspace import PERSON, REFIT, SETTLEMENT, Workspace, record_alert
@@ -406,9 +406,6 @@ def shown_before(
     return found[::-1]
 
 
-KEPT_BACK = 4  # a quarter of the mature rows is what one would keep back at most, were `split.judge_rows` higher
-
-
 def sized(
     workspace: Workspace,
     unseen: AsOfTable,
@@ -490,7 +487,7 @@ def size_of_run(
 
 
 def _least(workspace: Workspace, ceiling: AsOfTable) -> int:
-    """Rows that judge at least: all, where limits by group or weights by age were set for so many."""
+    """Rows that judge at least: all, where limits by group or weights by age were set for that many."""
     params = workspace.params
     most, least = params.split.judge_rows, params.gate.min_rows
     if params.gate.half_life is not None or (params.fairness.groups and params.fairness.limits()):

@@ -280,7 +280,7 @@ def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd
 
 
 def _predictor(workspace: Workspace, version: int) -> Predictor | None:
-    """A version's predictor; None where its bundle is gone or altered: what it served stands all the same."""
+    """A version's predictor; None where its bundle is gone or altered: what it served stands anyway."""
     with suppress(BadInputError, RefusedError):
         found = load_stored_version(workspace, version).predictor
         _ = found.model  # loaded here, where it may fail

@@ -57,7 +57,7 @@ def version_number(text: str | int) -> int:
     from retrim.errors import BadInputError
 
     if not str(text).isdecimal() or len(str(text)) > LONGEST:
-        raise BadInputError(f"{text!r} is no number of a version; write 7, list them with `retrim versions`")
+        raise BadInputError(f"{text!r} is not the number of a version; write 7, list them with `retrim versions`")
     return int(text)
 
 

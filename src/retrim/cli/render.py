@@ -265,7 +265,7 @@ def served_in_words(found: dict[str, Any] | None) -> str | None:
     if found["predicted_again"]:
         text += f", {found['predicted_again']} predicted now: none was stored before their label was due"
     if found["unreadable"]:
-        text += f", of {found['unreadable']} the stored one is no number"
+        text += f", of {found['unreadable']} the stored one is not a number"
     return f"{text}; {_skew_in_words(found['skew'])}" if found["skew"] else text
 
 

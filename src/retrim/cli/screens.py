@@ -10,6 +10,7 @@ What the demo shows at its end: the table, the sentence with the figures, and wh
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrim.card.replay import ReplayMoment, ReplaySide
@@ -347,8 +348,8 @@ if TYPE_CHECKING:
 
 
 def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -> None:
-    """The demo's result, as a table and a sentence or as JSON."""
-    summary = summarise(workspace, beats)
+    """The demo's result, as a table, a sentence and a picture, or as JSON."""
+    summary = summarise(workspace, beats) | {"picture": str(_draw(workspace, beats))}
     if as_json:
         render.show_json({"beats": [_record(beat) for beat in beats], "summary": summary})
         return
@@ -362,6 +363,8 @@ def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -
     render.OUT.print()
     render.OUT.print(_sentence(workspace, summary), highlight=False)
     render.OUT.print()
+    render.OUT.print("Loss over time, decisions marked: var/demo/var/loss.png", highlight=False)
+    render.OUT.print()
     render.OUT.print("Look at it, from this folder:", highlight=False)
     newest = beats[-1].live
     for command in (
@@ -373,6 +376,22 @@ def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -
         f"../../.venv/bin/retrim reproduce {newest} --prove",
     ):
         render.OUT.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _draw(workspace: Workspace, beats: "Sequence[Beat]") -> Path:
+    import pandas as pd
+
+    from retrim.reports.demo import draw_loss
+
+    checks, decisions = [], []
+    for beat in beats:
+        at = pd.Timestamp(beat.date, tz="UTC")
+        means = {"what was live": beat.system.mean, "first model, had it stayed": beat.frozen.mean}
+        checks.append((at, {name: mean for name, mean in means.items() if mean is not None}))
+        if beat.run is not None:
+            released = beat.run["state"] in ("promoted", "restored", "rolled back")
+            decisions.append((at, f"v{beat.live}" if released else str(beat.run["state"])))
+    return draw_loss(workspace, checks, decisions)
 
 
 def summarise(workspace: Workspace, beats: "Sequence[Beat]") -> dict[str, Any]:

@@ -25,7 +25,7 @@ def status(
     """Say on one screen what is live and what comes next.
 
     Since when it is live, the last check, the account against the price, the last decision, the next scheduled run.
-    With --all a line a model: live version, last check, and what waits, is late or went wrong.
+    With --all one line per model: live version, last check, and what waits, is late or went wrong.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError

@@ -39,7 +39,7 @@ class PolicyParams(SettingsSection):
     first: float = Field(default=0.2, gt=0, lt=1, description="share of the rows that the first model is made from")
     by: Literal["rows", "time"] = Field(default="rows", description="windows of equal rows, or of equal time")
     prices: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        default=(0.25, 0.5, 2.0, 4.0), description="the account is also tried at so many times account.price"
+        default=(0.25, 0.5, 2.0, 4.0), description="the account is also tried at that many times account.price"
     )
     deployment_delay: int = Field(default=0, ge=0, description="windows between a decision and its model being live")
     draws: int = Field(default=2000, ge=100, description="bootstrap draws of the recommendation's interval")
@@ -195,7 +195,7 @@ def score_job(
         sliding_rows: Rows of a sliding training window.
         threads: Of the fit; changes no result.
         at_event: Whether labels count as known at their event, as where a delay in windows keeps the fits back. Steps
-            go by when they were due all the same.
+            go by when they were due anyway.
         known: The first block before which a fit may know each row, shape (n,); None: labels come with their rows.
     """
     start = int(cut.starts[job.origin])

@@ -9,7 +9,7 @@ Policies side by side: what each would have cost, against the best schedule in h
 Which policy to switch on: chosen on the first part of the history, reported on the rest.
 
 A policy that waits for evidence and started no run on the first part cost there what never retraining did. It is not
-chosen over never for what it did on the rest; where it is the one that is switched on as shipped, it stays, if it
+chosen over never for what it did on the rest; where it is the one that is switched on by default, it stays, if it
 ever started a run at all.
 
 The policies a backtest tries, each with the settings that switch it on.
@@ -717,6 +717,56 @@ class GuardCost:
             "cost": self.cost,
             "without": self.without,
         }
+
+
+@dataclass(frozen=True)
+class ShortHoldout:
+    """Where not even all rows that may judge show the gain that the account found.
+
+    Args:
+        checks: Checks at which that is so.
+        asked: Checks at which the account passed its price and the gate was asked.
+        last: The last of those checks.
+        most: Rows that judge at most, `split.judge_rows`.
+        why: What was found at the last of them, how many rows it would take, and which setting alone would do.
+    """
+
+    checks: int
+    asked: int
+    last: pd.Timestamp
+    most: int
+    why: str
+
+    @property
+    def text(self) -> str:
+        """The sentence for a person."""
+        return (
+            f"holdout rows: at {self.checks} of {self.asked} checks at which the account asks the gate, {self.most} "
+            "rows (split.judge_rows) are too few to show its gain at 80% power; at the last one, "
+            f"{self.last:%Y-%m-%d}, {self.why}"
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "checks": self.checks,
+            "asked": self.asked,
+            "last": self.last.isoformat(timespec="seconds"),
+            "text": self.text,
+        }
+
+
+def short_holdout(played: PlayedPolicy, moments: Sequence[pd.Timestamp], *, most: int) -> ShortHoldout | None:
+    """Where the rows that may judge were too few for the gain that a policy found; None: nowhere.
+
+    Args:
+        played: The policy.
+        moments: Of the checks.
+        most: Rows that judge at most.
+    """
+    if not played.short:
+        return None
+    last = max(played.short)
+    return ShortHoldout(len(played.short), played.asked, moments[last], most, played.short[last])
 
 
 def guard_costs(wanted: PolicySetup, setting: Setting, *, price: float) -> tuple[GuardCost, ...]:

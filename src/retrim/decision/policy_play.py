@@ -31,7 +31,7 @@ from retrim.errors import RefusedError
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
 from retrim.gate.losses import judge
-from retrim.gate.size import Size, size_for
+from retrim.gate.size import KEPT_BACK, Size, size_for
 from retrim.gate.support import ShownEvidence, support_of
 from retrim.gate.verdict import GateParams, Verdict
 from retrim.stats.windows import keep_back
@@ -135,7 +135,8 @@ class GateSimulation:
     ) -> Size:
         """The newest rows that judge, as a run would choose them.
 
-        A model that is released as it was judged leaves out the ceiling's rows in the matrix, and those judge it.
+        A model that is released as it was judged leaves out the ceiling's rows in the matrix, and those judge it,
+        whatever a run would choose.
 
         Args:
             matrix: Losses.
@@ -145,18 +146,18 @@ class GateSimulation:
             before: The first cell of the ceiling's rows.
             last: The newest window whose labels are known.
         """
-        if not self.apart:
-            return Size(self.rows)
         own = self._apart(matrix, kinds, max(matrix.origin(last - life.labels), 0))
         shown, early = (
             self._shown(matrix, own, champion, life, before=each, last=last)
             for each in (len(matrix.cut.window), before)
         )
         rows = matrix.cut.rows.sum() / len(np.unique(matrix.cut.window * len(matrix.cut.window) + matrix.cut.part))
-        return self.sized(shown, early, tries=len(own), block_rows=round(float(rows)))
+        known = int(matrix.cut.cells[np.searchsorted(matrix.cut.window, last, side="right")])
+        size = self.sized(shown, early, tries=len(own), block_rows=round(float(rows)), there=known // KEPT_BACK)
+        return size if self.apart else replace(size, rows=self.rows)
 
     def sized(
-        self, shown: Sequence[ShownEvidence], early: Sequence[ShownEvidence], *, tries: int, block_rows: int
+        self, shown: Sequence[ShownEvidence], early: Sequence[ShownEvidence], *, tries: int, block_rows: int, there: int
     ) -> Size:
         """The newest rows that judge, from what the checks of a champion's life showed.
 
@@ -165,6 +166,7 @@ class GateSimulation:
             early: The same of rows before the ceiling's alone.
             tries: Challengers.
             block_rows: Rows of a block.
+            there: Rows that could be kept back at all, were the ceiling higher.
         """
         return size_for(
             shown,
@@ -176,7 +178,7 @@ class GateSimulation:
             block_rows=block_rows,
             least=self.gate.min_rows,
             most=self.rows,
-            there=self.rows,
+            there=there,
         )
 
     def judged(
@@ -229,7 +231,7 @@ class GateSimulation:
             matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
             self._shown(matrix, own, champion, life, before=_first(matrix, cells), last=window),
         )
-        return GatePreview(verdict.promote, verdict.reason)
+        return GatePreview(verdict.promote, verdict.reason, size.short)
 
     def _shown(
         self,
@@ -429,6 +431,8 @@ class PlayedPolicy:
         refused: Those whose retraining the gate refused.
         waited: Checks at which a retraining was a person's to start, and nobody was there.
         stopped: Checks at which a guard kept a rule from a retraining, by guard.
+        asked: Checks at which the account passed its price and the gate was asked, by a preview or a run.
+        short: Those of them at which not even all rows that may judge show the gain, each with the sentence why.
         served: The model that served each window, shape (windows,).
         losses: Mean loss times share of each window, shape (windows,); 0 before the first that counts.
         balances: The account after each check, shape (windows,); the first stands before any check.
@@ -447,6 +451,8 @@ class PlayedPolicy:
     probed: int
     fitted: int
     again: float = 0.0
+    asked: int = 0
+    short: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def loss(self) -> float:
@@ -465,7 +471,7 @@ class PlayedPolicy:
         return self.loss + sum(self.paid(price).values())
 
 
-COUNTED = 5  # of so many windows one has to count, and three in all
+COUNTED = 5  # of that many windows one has to count, and three in all
 ALMOST = 0.1  # of a window: labels that come sooner count as immediate
 
 
@@ -560,6 +566,8 @@ def play_policy(setting: Setting, asks: Asks, *, probes: bool, spaced: ProbeSpac
         probed=walk.probed,
         fitted=walk.fitted,
         again=0.0 if setting.judging is None else setting.judging.again,
+        asked=walk.asked,
+        short=dict(walk.short),
     )
 
 
@@ -586,6 +594,8 @@ class _Walk:
     said: GatePreview | None = None
     probed: int = 0
     fitted: int = 0
+    asked: int = 0
+    short: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.runs.append(PastRun("1", self.begun, "promoted", (), None))
@@ -606,6 +616,10 @@ class _Walk:
         self.account = seen.account
         self.waited += answer.waits
         self.stopped.update(() if answer.stopped is None else (answer.stopped,))
+        if "account" in answer.rules or answer.stopped == "gate":
+            self.asked += 1
+            if seen.preview is not None and seen.preview.short is not None:
+                self.short[seen.check] = seen.preview.short
         balance, price = seen.account.balance, answer.debit
         self.past.append(PastCheck(moment, self.version, answer.drifted, answer.held, (), balance, price))
 

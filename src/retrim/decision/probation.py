@@ -18,7 +18,7 @@ from retrim.stats.anytime import NO_SUMS, RunningSums, log_evidence, lower_bound
 from retrim.stats.plugins import SettingsSection
 
 Outcome = Literal["going on", "worse", "confirmed", "over", "replaced"]
-MOST = 700.0  # e to more than this is no number
+MOST = 700.0  # e to more than this is not a number
 
 
 class ProbationParams(SettingsSection):
@@ -41,7 +41,7 @@ class ProbationParams(SettingsSection):
     )
 
     def block_rows(self, usual_rows: int) -> int:
-        """Rows of a block, where a usual check has so many."""
+        """Rows of a block, where a usual check has that many."""
         return max(round(self.block_share * usual_rows), 1)
 
 
@@ -381,7 +381,7 @@ def receipt_fields(
     reason: str,
     proved_at: str,
 ) -> dict[str, Any]:
-    """The fields of a receipt, before they are sealed and signed; docs/rebuilding.md says what each means.
+    """The fields of a receipt, before they are sealed and signed; docs/how-to/rebuilding.md says what each means.
 
     Args:
         what: `model`, `version`, `commit`, `tag` and the like: what was rebuilt.

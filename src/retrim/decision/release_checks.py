@@ -70,7 +70,7 @@ class FreshAnswers:
         rows: Reference rows it was asked; 0 where its bundle is older than they are.
         farthest: The largest distance of an answer from the stored one, as a share of that or of 1.
         seconds: From the start of loading to the last answer.
-        latency: Of predictions of so many rows at once.
+        latency: Of predictions of that many rows at once.
     """
 
     failure: str | None

@@ -183,7 +183,7 @@ def count_rows(members: RowMembers, entries: Iterable[LedgerEntry], used: np.nda
 
 
 def numbering_of(sizes: Mapping[str, int]) -> RowNumbering:
-    """The numbering of batches of so many rows, in their order."""
+    """The numbering of batches of that many rows, in their order."""
     return RowNumbering(tuple(sizes), np.cumsum([0, *sizes.values()]))
 
 

@@ -115,7 +115,7 @@ class BudgetParams(SettingsSection):
     """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""
 
     runs: int = Field(default=13, ge=1, description="retrainings, at most ...")
-    checks: int = Field(default=26, ge=1, description="... in so many checks one after the other, this one counted")
+    checks: int = Field(default=26, ge=1, description="... in that many checks one after the other, this one counted")
 
 
 class TriggerParams(SettingsSection):
@@ -146,7 +146,7 @@ class TriggerParams(SettingsSection):
         default=2, ge=1, description="refusals running after which only new evidence starts the next"
     )
     budget: BudgetParams | None = Field(
-        default=BudgetParams(), description="retrainings at most in so many checks; null: as many as fire"
+        default=BudgetParams(), description="retrainings at most in that many checks; null: as many as fire"
     )
     max_wait: Span | None = Field(
         default="60D", description="span without a label after which estimate and schedule may fire; null: never"

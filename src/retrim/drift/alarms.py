@@ -33,7 +33,7 @@ class AlarmParams(SettingsSection):
             every: Time from one check to the next, above 0.
 
         Raises:
-            BadInputError: So many alarms would be one at every second check, or more.
+            BadInputError: This many alarms would be one at every second check, or more.
         """
         found = float(self.at_most * (every / PERIODS[self.per]))
         if found >= 0.5:
@@ -66,7 +66,7 @@ def promise(rate: float, reach: float) -> Promise:
 
     Args:
         rate: Of false alarms for each check.
-        reach: Stretches of the history that know nothing of one another: it shows what happens once in so many.
+        reach: Stretches of the history that know nothing of one another: it shows what happens once in that many.
     """
     if reach < LEAST_STRETCHES or rate * reach * REACH < 1:
         return "cannot be promised"

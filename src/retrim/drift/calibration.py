@@ -1,4 +1,4 @@
-"""Calibration: what is known of windows of so many rows, so that alarms keep a rate."""
+"""Calibration: what is known of windows of that many rows, so that alarms keep a rate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ SEEN = 0.8  # probability with which the smallest shift is seen
 
 @dataclass(frozen=True)
 class WindowCalibration:
-    """What is needed to judge windows of so many rows.
+    """What is needed to judge windows of that many rows.
 
     Args:
         watched: The reference.
-        noise: Of windows of so many rows.
+        noise: Of windows of that many rows.
         null: How far they stray while nothing drifts.
         rows: Of the window.
     """

@@ -16,9 +16,9 @@ from retrim.drift.null import KeptNull, KeptTogether, Null, Nulls
 from retrim.drift.profile import Profile
 from retrim.drift.watched import ContrastNoise, ContrastReference, furthest, noise_of, watch
 
-LEAST_RUNS = 4  # a drawn window is made of so many runs at least, so that there are many different ones
+LEAST_RUNS = 4  # a drawn window is made of that many runs at least, so that there are many different ones
 AT_ONCE = 100  # windows drawn together ...
-EACH = 5  # ... so many of them for each reference
+EACH = 5  # ... that many of them for each reference
 DIGITS = 6  # kept of a distance: what a machine's own order of sums changes lies below
 
 

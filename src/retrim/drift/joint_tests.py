@@ -121,7 +121,7 @@ def energy(reference: CodedRows, current: CodedRows, *, rows: int, seed: int) ->
 
 
 def spans_of(n: int, most: int) -> np.ndarray:
-    """At most so many of n row numbers, spread evenly."""
+    """At most that many of n row numbers, spread evenly."""
     return np.arange(n) if n <= most else np.linspace(0, n - 1, most).round().astype("int64")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 TAIL = 0.1  # share of the drawn windows that the tail is fitted to
-SERVES = 2  # a null serves windows of up to so many times more or fewer rows ...
+SERVES = 2  # a null serves windows of up to that many times more or fewer rows ...
 TENTH = 0.1  # ... and that of a joint test windows of up to this share more or fewer
 
 
@@ -66,10 +66,10 @@ class KeptNull:
     null: Null
 
     def serves(self, columns: tuple[str, ...], rows: int) -> bool:
-        """Whether it stands for the null of these columns in windows of so many rows.
+        """Whether it stands for the null of these columns in windows of that many rows.
 
         Distances are p-values of windows of their own length, so half or twice as many rows move what the rarest of
-        them is by less than another draw of 4,000 windows does (docs/benchmarks.md).
+        them is by less than another draw of 4,000 windows does (docs/explanation/benchmarks.md).
         """
         return columns == self.columns and self.rows <= SERVES * rows and rows <= SERVES * self.rows
 

@@ -92,7 +92,7 @@ def verify_together(
 
 
 def interval_of(achieved: float, checks: float) -> tuple[float, float]:
-    """What a rate lies between with 95 % confidence, after so many independent checks.
+    """What a rate lies between with 95 % confidence, after that many independent checks.
 
     Its low end is 0 where no check raised an alarm, and its high end 1 where each did. It need not hold a rate close
     to either: one alarm in very many checks lies below its low end.
@@ -107,7 +107,7 @@ def interval_of(achieved: float, checks: float) -> tuple[float, float]:
 
 
 LEAST_BLOCKS = 40  # a part of a history of fewer does not show how anything strays
-HELD_OUT = 5  # one part in so many is held out
+HELD_OUT = 5  # one part in that many is held out
 DRAWN_ONLY = ("p_values", "known")  # what a picture needs, and a record does not
 
 

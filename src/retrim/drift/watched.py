@@ -185,7 +185,7 @@ def measure_deviation(
     Args:
         watched: The reference.
         shift: From the reference's mean to the window's, shape (..., J).
-        noise: Of windows of so many rows.
+        noise: Of windows of that many rows.
         rows: Of the window.
         means: Of the reference, where it is not `watched.means`, shape (..., J).
 
@@ -261,7 +261,7 @@ def shift_of(watched: ContrastReference, z: np.ndarray, noise: ContrastNoise, ro
 
 
 def _of_counts(old: np.ndarray, new: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """How many standard errors a share of so many independent rows lies from the old one; 0 or more.
+    """How many standard errors a share of that many independent rows lies from the old one; 0 or more.
 
     By the binomial probability of a share at least as far on its side: also where it is small, and lower is not
     as far as higher.

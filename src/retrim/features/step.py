@@ -312,7 +312,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 def sample_places(rows: int) -> np.ndarray:
-    """Places of at most `MOST_ROWS` of so many rows, ascending."""
+    """Places of at most `MOST_ROWS` of that many rows, ascending."""
     return np.linspace(0, rows - 1, min(rows, MOST_ROWS)).round().astype("int64")
 
 
@@ -534,7 +534,7 @@ class SelectGain(_Selection):
 
 @step("select_rfe", takes=ANY, gives="same")
 class SelectRfe(_Selection):
-    """Fits boosted trees, drops the quarter of the columns that gains least, and fits again, until so many are left.
+    """Fits boosted trees, drops the quarter of the columns that gains least, and fits again, until that many are left.
 
     Source:
         Guyon, Weston, Barnhill and Vapnik (2002), Machine Learning 46, 389-422: recursive feature elimination
@@ -841,7 +841,7 @@ class FillMode(_Fill):
 
 @step("fill_model", takes=ANY, gives="same")
 class FillModel(PreprocessingStep):
-    """Fills a missing cell with what a tree of so many leaves says from the other columns of the step.
+    """Fills a missing cell with what a tree of that many leaves says from the other columns of the step.
 
     A number is filled with the mean of a leaf, a category with its most frequent level. Columns that miss nothing in
     training are left as they are. The trees are scikit-learn's, kept as lists of numbers.

@@ -43,7 +43,7 @@ class _Text(PreprocessingStep):
         return StepState({"columns": state, "components": components}, makes, drops=tuple(past.frame), said=said)
 
     def vectorizer(self, texts: list[str], size: int) -> Any:
-        """A vectorizer of so many words at most; None where there is no word."""
+        """A vectorizer of that many words at most; None where there is no word."""
         raise NotImplementedError
 
     def _learn_column(

@@ -25,7 +25,7 @@ class Detectable:
         gain: The smallest relative gain over the champion that would pass four times in five.
         more_rows: Four times as many.
         more_gain: The smallest that those would see.
-        by: When so many rows will have come, at the pace of these; None where they have no span.
+        by: When that many rows will have come, at the pace of these; None where they have no span.
     """
 
     rows: int

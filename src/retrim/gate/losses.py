@@ -231,7 +231,7 @@ def best_of(losses: Mapping[str, np.ndarray]) -> str:
 
 
 def confidence_of(gate: GateParams, challengers: int, *, uses: float, eased: float = 1.0) -> float:
-    """The confidence at which the best of so many challengers is asked for its gain.
+    """The confidence at which the best of that many challengers is asked for its gain.
 
     It is the best of k tries, so each has a k-th of the error (Bonferroni), on rows that
     have judged before less; and `eased` times that, by what earlier checks have shown.

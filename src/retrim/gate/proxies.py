@@ -50,7 +50,7 @@ def proxies(
 ) -> list[Proxy]:
     """How well the features tell a forbidden column: together first, then each alone, the best first.
 
-    What chance does is seen by turning the column against the features, by so many rows around the ring: that
+    What chance does is seen by turning the column against the features, by that many rows around the ring: that
     keeps the order in time of both, so columns that merely drift slowly are no proxies of one another.
 
     Args:

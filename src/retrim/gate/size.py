@@ -1,6 +1,6 @@
 """How many rows judge: enough to show the gain that the checks found, four times in five, and no more.
 
-The gate's bounds are those of Student's t over blocks. So the chance that a gain shows on so many blocks is that of the
+The gate's bounds are those of Student's t over blocks. So the chance that a gain shows on N blocks is that of the
 noncentral t, whose noncentrality is the gain over the noise of its mean; with many blocks it is the usual
 ((z_a + z_b) noise / gain)^2 blocks. Gain and noise are those of the probes' blocks in the champion's life, the error is
 what the look has, and what is found is no less than `gate.min_rows` and no more than `split.judge_rows`.
@@ -23,6 +23,7 @@ from retrim.gate.verdict import GateParams
 
 POWER = 0.8  # "shows" is: four times in five
 FEWEST_BLOCKS = 4  # that tell how noisy blocks are
+KEPT_BACK = 4  # a quarter of the mature rows is what one would keep back at most, were `split.judge_rows` higher
 FAR = 10_000_000  # rows; what needs more shows on no number of rows that comes
 STEP = 1.02  # between numbers of rows that are tried beyond the ceiling
 LOWER = (0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55)  # confidences that are tried as a cure
@@ -97,7 +98,7 @@ class GainTarget:
     block_rows: int
 
     def passing(self, effect: ProbedEffect, rows: int) -> float:
-        """The chance that a gain passes on so many rows, over its error: that of the hardest of `gain` and `harm`.
+        """The chance that a gain passes on that many rows, over its error: that of the hardest of `gain` and `harm`.
 
         All of them ask that the mean is large, so they pass and fail together but for the noise of the noise.
         """
@@ -210,7 +211,7 @@ def _short(effect: ProbedEffect, asked: GainTarget, *, most: int, power: float, 
 
 
 def rows_holding(rarer: int, target: pd.Series, *, least: int) -> int:
-    """The fewest newest rows that hold so many of the rarer class, and no fewer than `least`; all where they do not.
+    """The fewest newest rows that hold that many of the rarer class, and no fewer than `least`; all where they do not.
 
     Args:
         rarer: Rows of it.

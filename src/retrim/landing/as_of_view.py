@@ -99,7 +99,7 @@ class AsOfTable:
         return found
 
     def tail(self, rows: int) -> "AsOfTable":
-        """The last so many rows."""
+        """The last that many rows."""
         return self.only(np.arange(len(self)) >= len(self) - rows)
 
     def mature(self) -> "AsOfTable":

@@ -44,7 +44,7 @@ MOST_BATCHES = 30
 """Batches that the rest lands in, at most."""
 
 LIKE_FILES = 3
-"""Of those batches the last so many come as often as files do."""
+"""Of those batches the last that many come as often as files do."""
 
 
 @dataclass(frozen=True)

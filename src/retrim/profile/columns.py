@@ -321,7 +321,7 @@ def cut_periods(event: pd.Series, *, timed: bool) -> Periods:
 
 
 def blocks(rows: int, most: int) -> Periods:
-    """At most so many parts of equally many rows."""
+    """At most that many parts of equally many rows."""
     size = max(-(-rows // most), 1)
     count = -(-rows // size)
     ends = (f"rows {size * at + 1} to {min(size * (at + 1), rows)}" for at in range(count))
@@ -329,7 +329,7 @@ def blocks(rows: int, most: int) -> Periods:
 
 
 def together(codes: np.ndarray, most: int) -> np.ndarray:
-    """Numbers from 0 up, neighbours taken together until there are at most so many."""
+    """Numbers from 0 up, neighbours taken together until there are at most that many."""
     size = max(-(-(int(codes.max(initial=0)) + 1) // most), 1)
     return np.asarray(codes // size)
 
@@ -348,7 +348,7 @@ WHOLE = 1e9
 """Range up to which bins of whole numbers are cut between them."""
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 FAR = 3.0
-"""A histogram ends at the 0.5 % quantiles where the range is so many times as wide as what lies between them."""
+"""A histogram ends at the 0.5 % quantiles where the range is that many times as wide as what lies between them."""
 RARE = 20
 """Rows of a category below which nothing can be learned of it."""
 NEWEST = 0.2

@@ -100,7 +100,7 @@ def spelling_of(looks: Sequence[RawColumn]) -> NumberSpelling:
 
 
 def _own_way(look: RawColumn, best: Signs) -> Signs | None:
-    """The signs of a column that is no number under those of the table, and is one under others; else None."""
+    """The signs of a column that is not a number under those of the table, and is one under others; else None."""
     if numeric_share(look, *best) >= NUMERIC_SHARE:
         return None
     for decimal, thousands in WAYS:
@@ -302,7 +302,7 @@ def _number(look: RawColumn, numbers: pd.Series, notes: list[TableNote], *, uniq
         return "integer", "forbidden"
     if ID_NAME.search(look.name) and look.distinct > 2:
         many = look.distinct > max(LEVELS_MANY, MANY_IDS * look.filled)
-        done = "a category; left out, as it has so many" if many else "a category, not a count"
+        done = "a category; left out, as it has this many" if many else "a category, not a count"
         seen = f"is called as names are, and has {look.distinct} distinct whole numbers"
         if NEARLY <= look.distinct / look.filled < 1:
             seen += f" in {look.filled} rows: it nearly names them, {look.filled - look.distinct} come more than once"
@@ -510,7 +510,7 @@ def look_like_counts(numbers: np.ndarray) -> bool:
     """Whether a target counts rare events: whole numbers from 0, few on average, that vary no less than Poisson counts.
 
     Ratings and sizes are whole and few too, and vary less than their mean. Of larger counts the mean hardly tells the
-    variance, and errors weigh alike. Counts that vary more than Poisson's are counts all the same: the deviance is
+    variance, and errors weigh alike. Counts that vary more than Poisson's are counts anyway: the deviance is
     least at their mean.
 
     Args:
@@ -657,7 +657,7 @@ def _note_dates(look: RawColumn, dates: DateSpelling, notes: list[TableNote]) ->
                 "mixed zones",
                 look.name,
                 f"times name different zones: {named}",
-                "all become UTC; those that name none are taken in reading.zone",
+                "all become UTC; those that name none are read as reading.zone",
                 "warn",
             )
         )

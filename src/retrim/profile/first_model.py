@@ -603,7 +603,7 @@ def find_leaks(
         entity: The column that names what a row is about; None: none was named.
         judge_rows: The newest rows, which judge.
         made: Features made of the event time.
-        allowed: Columns that are used all the same.
+        allowed: Columns that are used anyway.
         seed: Same seed, same answer.
         threads: For LightGBM.
     """
@@ -621,7 +621,7 @@ def find_leaks(
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """Of the answers that a horizon may wait for: which of them is tried on the history, where it is long enough."""
 LEVEL = 0.01
-"""Share of tables whose delays do not depend on the answer, and of which it is said all the same."""
+"""Share of tables whose delays do not depend on the answer, and of which it is said anyway."""
 LEAST = 20
 """Answers below which nothing is tested."""
 UNITS = (pd.Timedelta("1D"), pd.Timedelta("1h"), pd.Timedelta("1min"))
@@ -673,7 +673,7 @@ def known_by(delays: LabelDelays, horizon: pd.Timedelta) -> str:
 
 
 def _quantile(known: np.ndarray, waiting: np.ndarray, share: float) -> float:
-    """The delay that such a share of all answers do not exceed; the longest known where so many are not known yet."""
+    """The delay that such a share of all answers do not exceed; the longest known where that many are not known yet."""
     from scipy.stats import CensoredData, ecdf
 
     left = ecdf(CensoredData(uncensored=known, right=waiting)).sf

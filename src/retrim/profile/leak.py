@@ -19,7 +19,7 @@ class LeakParams(SettingsSection):
 
     probe: bool = Field(default=True, description="whether a run looks for them, and refuses to go on")
     entity: str | None = Field(default=None, description="the column that names what a row is about; null: none")
-    allowed: dict[str, str] = Field(default={}, description="columns that are used all the same, each with the reason")
+    allowed: dict[str, str] = Field(default={}, description="columns that are used anyway, each with the reason")
 
 
 @dataclass(frozen=True)

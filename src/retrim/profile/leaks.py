@@ -25,7 +25,7 @@ from retrim.table.data import DataParams
 SAMPLED_ALONE = 20_000
 LARGEST = 1e38
 ERRORS, ENOUGH = 0.9, 20
-"""Share of the errors over the commonest class that one column may take away, where at least so many are expected."""
+"""Share of the errors over the commonest class that one column may take away, where at least that many are expected."""
 FEW = 5
 """Errors of a naive rule that are expected, of fewer of which nothing can be told."""
 OWN_ROWS = 30
@@ -483,7 +483,7 @@ def _maker(
 
 
 def _better(share: float, alone: float, *, classes: bool) -> bool:
-    """Whether two columns tell so much more than the better of them: what they leave is so many times less."""
+    """Whether two columns tell so much more than the better of them: what they leave is that many times less."""
     return 1 - share <= (1 - alone) / (TIMES**0.5 if classes else TIMES)
 
 

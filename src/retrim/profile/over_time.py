@@ -17,7 +17,7 @@ LEAST = 30
 """Rows of a part below which nothing is said of it."""
 CELLS, LEVELS, BUCKETS = 50, 100, 64
 LARGE = 0.15
-"""Effect from which a part has moved: as drift.thresholds has it for ks as shipped."""
+"""Effect from which a part has moved: as drift.thresholds has it for ks by default."""
 CHANCE = 1.63
 """Over the root of nm / (n + m): what ks exceeds by chance in 1 of 100 windows (Smirnov 1948)."""
 
@@ -92,7 +92,7 @@ def moved_answers(values: pd.Series, kind: ColumnType, periods: Periods) -> Hist
 
 
 def _by_chance(reference: Counts, current: Counts, *, category: bool) -> np.ndarray:
-    """What chance makes of the effect: of ks by its law; of categories so many half mean differences, and a little."""
+    """What chance makes of the effect: of ks by its law; of categories half mean differences, and a little."""
     old, new = pair(reference, current)
     if not category:
         old, new = old[..., :-1], new[..., :-1]

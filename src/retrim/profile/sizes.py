@@ -25,7 +25,7 @@ BLOCKS = 8
 """Blocks that a judging block should hold, so that the gate's bound means something."""
 
 SEARCHED = 16
-"""A search scores one row in so many a fold, at least: about a tenth of the history that version 1 is made from.
+"""A search scores one row in that many a fold, at least: about a tenth of the history that version 1 is made from.
 
 A batch alone is too few on a long table: rounds and learning rate are then chosen by its noise.
 """

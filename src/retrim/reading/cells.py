@@ -214,7 +214,7 @@ def _from_storage(
     form = next(iter(reading.dates.get(name, ())), "")
     if kind == "time":
         if form in UNIX and pa.types.is_integer(stored):
-            if pa.types.is_uint64(stored):  # what no signed number holds is far away all the same
+            if pa.types.is_uint64(stored):  # what no signed number holds is far away anyway
                 column = pc.min_element_wise(column, pa.scalar(2**63 - 1, stored), skip_nulls=False)
             column = column.cast(pa.int64()).cast(pa.timestamp(UNIX[form]))
             stored = column.type

@@ -155,7 +155,7 @@ def first_record(stream: BinaryIO, ends: Ends, *, longest: int, step: int = STEP
 
 
 def cut(stream: BinaryIO, ends: Ends, *, begun: bytes, size: int, longest: int, step: int = STEP) -> Iterator[Text]:
-    """The records of a text, so many at once that they have `size` bytes or less.
+    """The records of a text, that many at once that they have `size` bytes or less.
 
     How many is told by the first step, as a power of two: so other bytes in one record leave the cuts where they are.
     Where records become much longer than the first ones, a cut comes as soon as there are twice as many bytes.
@@ -204,7 +204,7 @@ def cut(stream: BinaryIO, ends: Ends, *, begun: bytes, size: int, longest: int, 
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:
-    """So many bytes, and more where the last could be half a line end."""
+    """This many bytes, and more where the last could be half a line end."""
     read = stream.read(size)
     while read.endswith(b"\r") and (more := stream.read(1)):
         read += more
@@ -393,7 +393,7 @@ def _of_text(text: BinaryIO, size: int, reading: ReadingParams) -> Iterator[_Mad
 
 
 def _of_batches(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[_Made]:
-    """Some batches as one Arrow file: so many rows as `size` bytes hold of the first ones, a power of two."""
+    """Some batches as one Arrow file: that many rows as `size` bytes hold of the first ones, a power of two."""
     held: list[pa.RecordBatch] = []
     wanted, rows, length = 0, 0, 0
     for whole in batches:

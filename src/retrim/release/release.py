@@ -156,7 +156,7 @@ def make_live(
     """Makes a stored version the champion if `expected` still is: the only way in which any version goes live.
 
     A version goes live with a verdict that promotes and release checks that passed. One that was live before has
-    both; it is loaded in a fresh process and asked its reference rows all the same, which is recorded
+    both; it is loaded in a fresh process and asked its reference rows anyway, which is recorded
     too, while its size and latency are reported only: it has been served with them.
 
     Args:

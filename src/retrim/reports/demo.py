@@ -1,16 +1,20 @@
-"""The demo's workspace, a clone of this one, and what a version that stays would have lost in it."""
+"""The demo's workspace, a clone of this one; what a version that stays would have lost in it; the picture of it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from retrim.decision.probe import EVERY
 from retrim.errors import BadInputError
+from retrim.files import write_file
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.settings_file import set_settings
 from retrim.lineage.workspace import Workspace, clone, open_workspace
 from retrim.release.versions import judged_in_place_of, load_stored_version
+from retrim.stats.charts import loss_over_time
 from retrim.stats.metrics import row_losses
 
 
@@ -72,3 +76,20 @@ def frozen_loss(workspace: Workspace, version: int, *, since: pd.Timestamp | Non
     fresh = unseen.read()
     losses = row_losses(workspace.params.judge.loss, frozen.view.actual(fresh), frozen.predict(fresh))
     return Loss(float(np.sum(losses)), len(fresh))
+
+
+def draw_loss(
+    workspace: Workspace,
+    checks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
+    decisions: Sequence[tuple[pd.Timestamp, str]],
+) -> Path:
+    """Writes the loss at each check as a PNG, with what was decided marked, and gives its place.
+
+    Args:
+        workspace: The demo's.
+        checks: Time and mean loss since the check before, by model.
+        decisions: Time and a short word, such as "v2".
+    """
+    file = workspace.paths.var / "loss.png"
+    write_file(file, loss_over_time(checks, loss=workspace.params.judge.loss, events=decisions))
+    return file

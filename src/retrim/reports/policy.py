@@ -36,12 +36,14 @@ from retrim.decision.policy_compare import (
     PolicyChoice,
     PolicyOutcome,
     PolicySetup,
+    ShortHoldout,
     account_name,
     choose,
     compare_policies,
     count_windows,
     guard_costs,
     policies,
+    short_holdout,
 )
 from retrim.decision.policy_play import (
     GateSimulation,
@@ -208,6 +210,7 @@ class BacktestResult:
         outcomes: Every policy, the cheapest first.
         choice: The one to recommend.
         guards: What kept the account of params.yaml from retraining, and what that cost.
+        holdout: Where too few rows may judge for the gain that the account of params.yaml found; None: nowhere.
         price: Of a retraining, in mean loss times checks.
         unit: What 1 in the unit of params.yaml is in these.
         loss: Name of the loss.
@@ -220,6 +223,7 @@ class BacktestResult:
     outcomes: tuple[PolicyOutcome, ...]
     choice: PolicyChoice
     guards: tuple[GuardCost, ...]
+    holdout: ShortHoldout | None
     price: float
     unit: float
     loss: str
@@ -246,6 +250,7 @@ class BacktestResult:
                 "decided": [iso(moments[check]) for check in hindsight.checks],
             },
             "guards": [guard.as_record() for guard in self.guards],
+            "holdout": None if self.holdout is None else self.holdout.as_record(),
             "recommended": self.choice.recommended,
             "sentence": self.choice.sentence,
             "interval": [self.choice.low, self.choice.high],
@@ -359,7 +364,11 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     )
     ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
     guards = guard_costs(wanted, setting, price=price)
-    return BacktestResult(setting, ranked, choice, guards, price, unit, params.judge.loss, digest, recipe, len(table))
+    shipped = next(each.played for each in outcomes if each.policy.name == account_name(params.account.price))
+    holdout = short_holdout(shipped, moments, most=params.split.judge_rows)
+    return BacktestResult(
+        setting, ranked, choice, guards, holdout, price, unit, params.judge.loss, digest, recipe, len(table)
+    )
 
 
 def _edges(table: pd.DataFrame, share: float, windows: int, *, by: str) -> np.ndarray:

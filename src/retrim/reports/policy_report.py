@@ -184,7 +184,8 @@ def facts(tried: BacktestResult) -> list[str]:
         "cost: loss summed over the windows and the price of each retraining; of hindsight: over the cost of the best "
         "schedule, looking back, under the same delays; periodic: as many retrainings, evenly apart"
     )
-    return [history, terms, words, *map(_guard_in_words, tried.guards)]
+    short = [] if tried.holdout is None else [tried.holdout.text]
+    return [history, terms, words, *map(_guard_in_words, tried.guards), *short]
 
 
 def _guard_in_words(guard: GuardCost) -> str:

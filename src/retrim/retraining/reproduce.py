@@ -433,7 +433,7 @@ def _compare(workspace: Workspace, row: Row, room: Paths) -> Agreement:
 
 
 def _tell_mlflow(workspace: Workspace, version: int, receipt: dict[str, Any]) -> None:
-    """Tags the version in MLflow; the receipt holds all the same if MLflow cannot be reached."""
+    """Tags the version in MLflow; the receipt holds anyway if MLflow cannot be reached."""
     name = "last_proved" if receipt["identical"] else "last_differed"
     try:
         workspace.registry.tag_version(version, name, receipt["proved_at"])

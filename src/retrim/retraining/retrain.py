@@ -196,7 +196,7 @@ def _brought_back(workspace: Workspace, row: Row, reason: str, *, by: str, now: 
         return None, asked
     try:
         return restore_after_run(workspace, row, by=by, now=now), reason
-    except RefusedError as error:  # the new version is refused all the same
+    except RefusedError as error:  # the new version is refused anyway
         return None, f"{reason}; but {error}"
 
 

@@ -68,7 +68,7 @@ def open_run_directory(
     """Makes the room `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
 
     Where checks of the champion's life have probed its recipe, the pins say how many of the newest rows judge: the
-    stage `features` keeps back so many. Where the account started the run (`by_account`), they hold what those checks
+    stage `features` keeps back that many. Where the account started the run (`by_account`), they hold what those checks
     have shown, too: the stage `compare` counts it. A rebuild finds both there, and gives the same verdict.
 
     It is made from the snapshot `taken`, by default from one of the workspace as it is now.

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 import retrim
 from retrim.card.diff import changes, flat
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import file_digest, folder_digest, read_yaml
+from retrim.files import code_digest, file_digest, folder_digest, read_yaml
 from retrim.machine import count_cores
 from retrim.paths import Paths
 from retrim.reading.chunks import read_frame
@@ -141,10 +141,10 @@ def check_pins(paths: Paths) -> None:
     """
     pins = read_pins(paths)
     package = Path(retrim.__file__).resolve().parent
-    if package != (paths.root / "src" / "retrim").resolve():
+    if code_digest(package) != pins.get("code_digest"):
         raise BadInputError(
-            f"the code that runs lies in {package}, not in this room; run the stage through `dvc repro`, "
-            "or put PYTHONPATH=src before it"
+            f"the code in {package} is not the one pinned in data/pins.json. At a tag: `git checkout -- src`, and run "
+            "the stage through `dvc repro`. In a room made by hand: make another"
         )
     if platform.python_version() != pins["python"]:
         raise BadInputError(

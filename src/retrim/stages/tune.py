@@ -222,8 +222,8 @@ def _fingerprint(
     digest.update(json.dumps([settings, _champion(paths) if mode == "warm" else None], sort_keys=True).encode())
     if groups is not None:
         digest.update("\n".join(groups).encode())
-    code = sorted((paths.root / "src" / "retrim" / "core").rglob("*.py"))
-    for path in [paths.view, paths.features / "view.json", paths.root / "requirements.lock", Path(__file__), *code]:
+    digest.update(read_pins(paths)["code_digest"].encode())
+    for path in [paths.view, paths.features / "view.json", paths.root / "requirements.lock"]:
         with path.open("rb") as file:
             while part := file.read(READ_AT_ONCE):
                 digest.update(part)

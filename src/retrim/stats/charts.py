@@ -57,7 +57,7 @@ STYLE = {
 
 @contextmanager
 def drawn(title: str, *, height: float, width: float = 7.2) -> Iterator[tuple["Axes", BytesIO]]:
-    """One pair of axes to draw on, of so many inches; the bytes are there once the block ends."""
+    """One pair of axes to draw on, of that many inches; the bytes are there once the block ends."""
     with drawn_side_by_side(title, height=height, width=width, count=1) as (several, made):
         yield several[0], made
 

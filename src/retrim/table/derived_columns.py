@@ -99,7 +99,7 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if each.column not in types and each.column not in reading.skip
         ),
         *(
-            f"reading.signs: {name!r} is no number or integer of data.columns"
+            f"reading.signs: {name!r} is not a number or an integer of data.columns"
             for name in reading.signs
             if types.get(name) not in ("number", "integer")
         ),

@@ -33,7 +33,7 @@ THRESHOLDS = "backtest/thresholds.json"
 FORMAT = 1
 """Raised when a file or field that was there is gone or means something else; an added one leaves it.
 
-docs/bundle.md describes it, and tests/fixtures/bundles keeps a bundle of each number for ever.
+docs/reference/bundle.md describes it, and tests/fixtures/bundles keeps a bundle of each number for ever.
 """
 
 

@@ -62,7 +62,7 @@ def module_of(code: bytes, path: str) -> ModuleType:
     lacking = [name for name in FUNCTIONS if not callable(getattr(module, name, None))]
     lacking += [name for name in CONSTANTS if not hasattr(module, name)]
     if lacking:
-        raise BadInputError(f"{path}: has no {', '.join(lacking)}; docs/own-model.md says what each is")
+        raise BadInputError(f"{path}: has no {', '.join(lacking)}; docs/how-to/own-model.md says what each is")
     _check_constants(module, path)
     return module
 
@@ -276,7 +276,7 @@ class CustomModel:
         """What `predict` of the file gives, checked.
 
         Raises:
-            BadInputError: Another shape, a value that is no number, or chances that are none.
+            BadInputError: Another shape, a value that is not a number, or chances that are none.
         """
         wide = self.task == "multiclass"
         shape = (len(matrix), self.classes) if wide else (len(matrix),)

@@ -81,7 +81,7 @@ def usual_gap(event: pd.Series) -> pd.Timedelta:
 def enough_at(
     event: pd.Series, due: pd.Series, matured: pd.Series, *, missing: int, as_of: pd.Timestamp
 ) -> pd.Timestamp | None:
-    """When so many more rows will be mature, if rows go on to come as they did, and labels come when they are due.
+    """When that many more rows will be mature, if rows go on to come as they did, and labels come when they are due.
 
     What is expected by a moment are the landed rows that are due by then, and those that come from now on at the pace
     of the newer half, each as long before its label as rows usually are.

@@ -152,7 +152,7 @@ def group_of(rows: pd.DataFrame, group: GroupParams) -> np.ndarray:
     """The group of each row by name, shape (n,), such as "single", "below 30", "30 to 60", "60 and above", "missing".
 
     Raises:
-        BadInputError: The rows lack the column, or it is no number and has cuts.
+        BadInputError: The rows lack the column, or it is not a number and has cuts.
     """
     if group.column not in rows.columns:
         raise BadInputError(f"fairness.groups: the table has no column {group.column!r}; name one that it has")
@@ -160,7 +160,7 @@ def group_of(rows: pd.DataFrame, group: GroupParams) -> np.ndarray:
     if not group.cuts:
         return values.astype("str").where(values.notna(), MISSING).to_numpy(dtype=object)
     if not pd.api.types.is_numeric_dtype(values):
-        raise BadInputError(f"fairness.groups: {group.column!r} is no number; give it cuts: []")
+        raise BadInputError(f"fairness.groups: {group.column!r} is not a number; give it cuts: []")
     names = np.array([*_spans(group.cuts), MISSING], dtype=object)
     numbers = values.to_numpy(dtype="float64", na_value=np.nan)
     places = np.searchsorted(group.cuts, numbers, side="right")  # a row at a cut belongs to the span above it

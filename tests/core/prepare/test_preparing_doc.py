@@ -1,4 +1,4 @@
-"""docs/preparing.md tells every step, with its arguments, and its example is one that works."""
+"""docs/how-to/preparing.md tells every step, with its arguments, and its example is one that works."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import yaml
 from retrim.features.fitted import PrepareParams, arguments_of
 from retrim.features.step import STEPS
 
-TEXT = (Path(__file__).resolve().parents[3] / "docs" / "preparing.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).resolve().parents[3] / "docs" / "how-to" / "preparing.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line.startswith("| `")]
 TOLD = {name: cells[2] for cells in ROWS for name in re.findall(r"`(\w+)`", cells[0])}
 
