@@ -188,8 +188,8 @@ landing = time.perf_counter() - began
 with prefect_server.reachable(workspace.paths.prefect, None) as api:
     os.environ.update(prefect_server.settings(workspace.paths.prefect, api.url))
     os.environ[prefect_server.LOGIN_VARIABLE] = api.login
-    sys.path.insert(0, str(Path.cwd()))
-    import flows.retrain as module
+    sys.path.insert(0, str(Path.cwd() / "flows"))
+    import retrim_flows.retrain as module
     from prefect.client.orchestration import get_client
     workspace.registry.aliases()
     decision = ask_for_run(workspace, as_of=now, by="bench", reason="benchmark", now=now)

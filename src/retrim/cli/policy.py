@@ -227,7 +227,7 @@ def replay(
         )
         alone()
         with flows_of(asked.there):
-            from flows.replay import replay as flow
+            from retrim_flows.replay import replay as flow
 
             flow(asked)
         done = report(asked)
