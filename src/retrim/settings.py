@@ -12,9 +12,8 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import pandas as pd
-from pydantic import ValidationError, model_validator
+from pydantic import TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import to_jsonable_python
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrim.batches.concern import BatchParams
@@ -418,11 +417,16 @@ def setting_fields(kind: type[SettingsSection] = Params, place: str = "") -> Ite
             yield f"{place}{name}", field
 
 
+def plain_default(field: FieldInfo) -> Any:
+    """The default of a field as plain JSON types."""
+    return TypeAdapter(Any).dump_python(field.default, mode="json")
+
+
 def default_said(key: str, field: FieldInfo) -> str:
     """The default of a setting in words or as JSON; empty where it has to be stated."""
     if key in DERIVED:
         return DERIVED[key].said
-    return "" if field.is_required() else json.dumps(to_jsonable_python(field.default), ensure_ascii=False)
+    return "" if field.is_required() else json.dumps(plain_default(field), ensure_ascii=False)
 
 
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "items, at least"}

@@ -8,14 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
-from pydantic_core import to_jsonable_python
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import parse_yaml, write_file
 from retrim.gate.what_if import changed, value_at
 from retrim.paths import Paths, WorkspacePaths
 from retrim.profile.sizes import SettingChoice
-from retrim.settings import DERIVED, Params, effective, parse_params, section_names, setting_fields, with_derived
+from retrim.settings import (
+    DERIVED,
+    Params,
+    effective,
+    parse_params,
+    plain_default,
+    section_names,
+    setting_fields,
+    with_derived,
+)
 from retrim.stats.canonical import to_json
 from retrim.stats.plugins import near_keys
 
@@ -286,7 +294,7 @@ def _default(key: str, field: FieldInfo, stated: Mapping[str, Any]) -> Any:
         section, name = key.split(".")
         fewer = {each: value for each, value in (stated.get(section) or {}).items() if each != name}
         return value_at(with_derived({**stated, section: fewer}), key)
-    return None if field.is_required() else to_jsonable_python(field.default)
+    return None if field.is_required() else plain_default(field)
 
 
 def _lines(text: str) -> dict[str, int]:
