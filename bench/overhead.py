@@ -46,7 +46,9 @@ def table(rows: int) -> pd.DataFrame:
 
 def settings(rows: int, trials: int) -> dict[str, Any]:
     """The project's params.yaml with this table's columns, so that nothing else is tuned for the benchmark."""
-    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    from retrim.settings import load_params
+
+    params: dict[str, Any] = load_params(ROOT / "params.yaml").model_dump(mode="json")
     columns = {"at": {"type": "time", "role": "time"}, "y": {"type": "number", "role": "target"}}
     columns |= {f"x{place}": {"type": "number", "role": "feature"} for place in range(10)}
     columns |= {name: {"type": "category", "role": "feature"} for name in ("shop", "weekday")}
@@ -186,8 +188,8 @@ landing = time.perf_counter() - began
 with prefect_server.reachable(workspace.paths.prefect, None) as api:
     os.environ.update(prefect_server.settings(workspace.paths.prefect, api.url))
     os.environ[prefect_server.LOGIN_VARIABLE] = api.login
-    sys.path.insert(0, str(Path.cwd()))
-    import flows.retrain as module
+    sys.path.insert(0, str(Path.cwd() / "flows"))
+    import retrim_flows.retrain as module
     from prefect.client.orchestration import get_client
     workspace.registry.aliases()
     decision = ask_for_run(workspace, as_of=now, by="bench", reason="benchmark", now=now)

@@ -14,7 +14,7 @@ from retrim.cli.main import app
 from retrim.settings import Params
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = [*sorted((ROOT / "src" / "retrim").rglob("*.py")), *sorted((ROOT / "flows").glob("*.py"))]
+SOURCES = [*sorted((ROOT / "src" / "retrim").rglob("*.py")), *sorted((ROOT / "flows").rglob("*.py"))]
 GAP = "{}"
 """What stands in a text for a value that is not known before it is printed."""
 FILES = {"csv", "html", "json", "md", "parquet", "png", "yaml"}

@@ -1,9 +1,6 @@
 """One digest stands for all code that a stage can import, wherever the package lies."""
 
 import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +9,6 @@ import retrim
 from retrim.files import code_digest
 
 PACKAGE = Path(retrim.__file__).parent
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -49,13 +45,3 @@ def test_bytecode_and_hidden_files_do_not_count(copied: Path) -> None:
         (copied / name).write_bytes(b"1")
 
     assert code_digest(copied) == whole == code_digest(PACKAGE)
-
-
-@pytest.mark.slow
-def test_the_wheel_holds_the_same_code(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("retrim-*.whl")
-    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
-
-    assert code_digest(tmp_path / "installed" / "retrim") == code_digest(PACKAGE)

@@ -68,6 +68,19 @@ def test_a_tool_is_known_to_its_adapter_alone() -> None:
     assert found == []
 
 
+def test_no_flow_imports_the_command_line() -> None:
+    found = []
+    for path in (ROOT / "flows").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            found += [
+                f"{path.name}:{node.lineno}" for name in names if name.startswith(("retrim.cli", "retrim.stages"))
+            ]
+
+    assert found == []
+
+
 @pytest.mark.parametrize("path", PURE, ids=[str(path.relative_to(ROOT / "src/retrim")) for path in PURE])
 def test_pure_code_calls_no_clock_no_disk_no_screen_and_no_unseeded_draw(path: Path) -> None:
     found = [

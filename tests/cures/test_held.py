@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.demo import Beat
 from retrim.cli.answers import decision_record
 from retrim.cli.screens import show_demo
 from retrim.reports.demo import Loss
+from retrim_flows.demo import Beat
 from tests.cured import Cure
 from tests.ops.desk import Desk, copy_of, make_desk, with_params
 from tests.ops.test_settle import LEVEL, NO_JOINT, WIDE, beat

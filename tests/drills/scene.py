@@ -12,11 +12,11 @@ from typing import Any
 
 import psutil
 
-from flows.recovery import workspace_tag
 from retrim.adapters.database import Row
 from retrim.adapters.dvc import ROOM_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
 from retrim.release.versions import find_live_version, load_stored_version
+from retrim_flows.recovery import workspace_tag
 from tests.world import World, make_world
 
 KILLED = Path(__file__).with_name("killed.py")

@@ -36,7 +36,7 @@ def monitor(world: World, day: float) -> dict[str, Any]:
 
 def monitor_at(world: World, moment: str) -> dict[str, Any]:
     """The same for a moment."""
-    from flows.monitor import monitor as flow
+    from retrim_flows.monitor import monitor as flow
 
     with at_work(world):
         return dict(flow(moment))
@@ -49,7 +49,7 @@ def retrain(world: World, day: float, reason: str) -> dict[str, Any]:
 
 def retrain_at(world: World, moment: str, reason: str) -> dict[str, Any]:
     """The same for a moment."""
-    from flows.retrain import retrain as flow
+    from retrim_flows.retrain import retrain as flow
 
     with at_work(world):
         at = pd.Timestamp(moment)

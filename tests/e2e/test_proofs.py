@@ -199,7 +199,7 @@ SUNDAY = "2024-03-03T03:00:00+00:00"
 
 @pytest.fixture(scope="module")
 def first(world: World) -> Any:
-    from flows.prove import prove
+    from retrim_flows.prove import prove
 
     with at_work(world):
         return prove(SUNDAY)

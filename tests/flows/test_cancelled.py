@@ -8,11 +8,11 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import temporary_settings
 from prefect.states import Cancelled, Crashed, State
 
-from flows.deploy import deploy
-from flows.start import start
 from retrim.lineage.workspace import Workspace, ask_for_run
 from retrim.retraining import retrain
 from retrim.retraining.recover import mark_stopped
+from retrim_flows.deploy import deploy
+from retrim_flows.start import start
 from tests.world import START, make_world, prefect_settings
 
 pytestmark = pytest.mark.server

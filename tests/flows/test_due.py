@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from prefect.runtime import flow_run
 from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
 
-from flows.deploy import ANCHOR
-from flows.due import due_each, due_once
 from retrim.checking import mode as op
 from retrim.checking.mode import begin_due_times, mark_due_time, missed_times
 from retrim.lineage.workspace import Workspace
 from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
 from retrim.stats.timetable import due_between
+from retrim_flows.deploy import ANCHOR
+from retrim_flows.due import due_each, due_once
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = pd.Timestamp.now("UTC").floor("h")
@@ -32,16 +32,14 @@ def hours(*numbers: float) -> list[pd.Timestamp]:
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A workspace whose flows are due every full hour, and whose schedule first ran five and a half hours ago."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    for times in ('monitor: "15 0 * * *"', 'score: "30 * * * *"'):
-        assert times in text
-        text = text.replace(times, f'{times.split(":")[0]}: "0 * * * *"')
+    text += 'schedule: {monitor: "0 * * * *", score: "0 * * * *"}\n'
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     workspace = Workspace(WorkspacePaths(tmp_path), load_params(tmp_path / "params.yaml"), Env())
     for flow in ("monitor", "score"):
         begin_due_times(workspace, flow, now=hours(-5.5)[0])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("flows.due.clock", lambda: hours(0.1)[0])  # the tests before may last into the next hour
+    monkeypatch.setattr("retrim_flows.due.clock", lambda: hours(0.1)[0])  # the tests before may last into the next hour
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "one that a worker carries out")
     return workspace
 

@@ -55,7 +55,8 @@ class Edit:
                 held = f"{len(fitting)} of them hold the place"
                 raise LostPlaceError(f"{self.name} (last seen in {self.module}) is in {', '.join(files)}; {held}")
             return fitting[0]
-        file = self.file or f"{'src/' * self.module.startswith('retrim.')}{self.module.replace('.', '/')}.py"
+        home = {"retrim": "src/", "retrim_flows": "flows/"}.get(self.module.partition(".")[0], "")
+        file = self.file or f"{home}{self.module.replace('.', '/')}.py"
         if (tree / file).exists() == (self.create is not None):
             raise LostPlaceError(f"{file}: {'is there already' if self.create is not None else 'no such file'}")
         return file

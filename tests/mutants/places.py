@@ -17,7 +17,7 @@ from pathlib import Path
 
 BLOCKS = ("body", "orelse", "finalbody")
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-SOURCES = {"src": "src", "flows": ".", "tests": "."}
+SOURCES = {"src": "src", "flows": "flows", "tests": "."}
 """Folders with Python, and the folder that their dotted names start from."""
 
 

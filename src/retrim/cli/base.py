@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+import retrim
 from retrim.machine import login
 
 if TYPE_CHECKING:
@@ -146,8 +147,10 @@ def _flows_at(workspace: "Workspace", api: "PrefectApi") -> Iterator[None]:
     if api.login is not None:
         os.environ[prefect_server.LOGIN_VARIABLE] = api.login  # a worker's flow runs inherit it
     os.chdir(workspace.paths.root)
-    sys.path.insert(0, str(workspace.paths.root))
-    from flows.logs import flushed
+    beside = Path(retrim.__file__).parents[2] / "flows"  # of a checkout; a wheel carries them as a package of its own
+    if beside.is_dir():
+        sys.path.insert(0, str(beside))
+    from retrim_flows.logs import flushed
 
     with flushed():
         yield
@@ -219,7 +222,7 @@ PANELS = {
     "Begin": "demo new init profile",
     "Every day": "ingest check retrain score schedule status why ui",
     "Undo and prove": "rollback reproduce",
-    "Groups": "batch quarantine policy versions maintain",
+    "Groups": "batch quarantine policy settings versions maintain",
 }
 """Where each command stands in the help."""
 

@@ -66,7 +66,7 @@ def demo(as_json: AsJson = False) -> None:
 
     workspace = make_workspace(workspace_here())
     with flows_of(workspace):
-        from flows.demo import replay
+        from retrim_flows.demo import replay
 
         with render.progress():
             beats = list(replay(workspace))
@@ -89,7 +89,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     checked = check_at_once(workspace, by=login(), now=at)
     if checked is None:
         with flows_of(workspace):
-            from flows.monitor import monitor
+            from retrim_flows.monitor import monitor
 
             with render.progress():
                 done = monitor(at.isoformat())
@@ -135,8 +135,8 @@ def retrain(
     deferred = retrain_at_once(workspace, as_of=at, mode=chosen, by=by, reason=reason, now=as_time(None))
     if deferred is None:
         with flows_of(workspace):
-            from flows.maintain import maintain
-            from flows.retrain import retrain as flow
+            from retrim_flows.maintain import maintain
+            from retrim_flows.retrain import retrain as flow
 
             with render.progress():
                 decision = decision_of(workspace, at)
@@ -218,7 +218,7 @@ def schedule() -> None:
     """
     workspace = workspace_here()
     with scheduler_of(workspace) as server:
-        from flows.deploy import run_schedule
+        from retrim_flows.deploy import run_schedule
 
         run_schedule(workspace, server)
 
@@ -229,9 +229,10 @@ for name, group in {
     "batch": data.batch_app,
     "quarantine": data.quarantine_app,
     "policy": policy.policy_app,
+    "settings": policy.settings_app,
     "versions": versions.versions_app,
     "maintain": versions.maintain_app,
 }.items():
-    app.add_typer(group, name=name, no_args_is_help=name != "versions")
+    app.add_typer(group, name=name, no_args_is_help=name not in ("versions", "settings"))
 
 arrange(app)

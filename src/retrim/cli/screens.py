@@ -344,7 +344,7 @@ def _cells(side: ReplaySide | None, loss: float | None) -> tuple[str, str, str, 
 
 
 if TYPE_CHECKING:
-    from flows.demo import Beat
+    from retrim_flows.demo import Beat
 
 
 def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from flows.ingest import ingest
-from flows.monitor import monitor
-from flows.retrain import retrain
 from retrim.lineage.workspace import Workspace, ask_for_run, report_progress
 from retrim.reading.shipped import DATASETS, ShippedFile
 from retrim.release.approval import approve_all
 from retrim.release.versions import find_live_version
 from retrim.reports.demo import NO_LOSS, Loss, first_live, frozen_loss
+from retrim_flows.ingest import ingest
+from retrim_flows.monitor import monitor
+from retrim_flows.retrain import retrain
 
 DEMO = "retrim demo"
 

@@ -9,9 +9,9 @@ from prefect.deployments import run_deployment
 from prefect.runtime import deployment as own_deployment
 from prefect.states import Scheduled
 
-from flows.moment import open_workspace
-from flows.retrain import retrain
 from retrim.retraining.recover import give_up
+from retrim_flows.moment import open_workspace
+from retrim_flows.retrain import retrain
 
 
 def start(decision: str, now: str, *, wait: bool = False) -> dict[str, Any] | None:

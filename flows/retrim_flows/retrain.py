@@ -6,9 +6,6 @@ import pandas as pd
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.lines import say
-from flows.moment import moment, open_workspace
-from flows.recovery import SIGNED, server_is_gone
 from retrim.adapters import dvc
 from retrim.adapters.database import Row
 from retrim.adapters.dvc import DvcSession
@@ -21,6 +18,9 @@ from retrim.retraining.retrain import marked, watching_trials
 from retrim.retraining.retrain import publish as op_publish
 from retrim.retraining.run_directory import RunDirectory, finished_room, stages_of
 from retrim.training.mode import Mode, StageLimits
+from retrim_flows.lines import say
+from retrim_flows.moment import moment, open_workspace
+from retrim_flows.recovery import SIGNED, server_is_gone
 
 
 @flow(name="retrain", flow_run_name="retrain-{decision}", **SIGNED)

@@ -5,28 +5,31 @@ import os
 import signal
 from contextlib import redirect_stdout, suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from types import FrameType
 
 import pandas as pd
-from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import EntrypointType
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.flows import Flow
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.workers.process import ProcessWorker
 
-from flows.missed import catch_up, take_up_again
-from flows.watchman import Watchman
 from retrim.adapters import prefect_server
 from retrim.decision.rules import CRON
 from retrim.errors import BadInputError, RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim.stats.timetable import cron_fields
+from retrim_flows.missed import catch_up, take_up_again
+from retrim_flows.watchman import Watchman
 
+HOME = Path(__file__).parents[1]
+"""Where `retrim_flows` is imported from: a checkout's folder `flows`, or where packages are installed."""
 FLOWS = ("ingest", "monitor", "score", "maintain", "prove", "retrain")
 # Spans are counted from here, so that a restart does not move what was planned.
 ANCHOR = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,12 +47,13 @@ def deploy(workspace: Workspace) -> list[str]:
         client.create_work_pool(WorkPoolCreate(name=pool(workspace), type="process"))
     for name in FLOWS:
         with redirect_stdout(StringIO()):  # it prints a table for each
-            _load(workspace.paths.root, name).deploy(
+            _load(name).deploy(
                 name=workspace.model,
                 work_pool_name=pool(workspace),
                 schedule=_timetable(workspace, name),
                 concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
                 job_variables={"working_dir": str(workspace.paths.root), "env": _environment(workspace)},
+                entrypoint_type=EntrypointType.MODULE_PATH,
                 print_next_steps=False,
                 ignore_warnings=True,
             )
@@ -104,15 +108,15 @@ def _timetable(workspace: Workspace, name: str) -> Schedule | None:
         raise BadInputError(f"params.yaml: schedule.{name}: {written!r} is no cron expression: {error}") from error
 
 
-def _load(root: Path, name: str) -> "Flow[..., object]":
-    found = flow.from_source(str(root), entrypoint=f"flows/{name}.py:{name}")
+def _load(name: str) -> "Flow[..., object]":
+    found = getattr(import_module(f"retrim_flows.{name}"), name)
     assert isinstance(found, Flow)
     return found
 
 
 def _environment(workspace: Workspace) -> dict[str, str]:
     settings = prefect_server.settings(workspace.paths.prefect, os.environ["PREFECT_API_URL"])
-    path = os.pathsep.join(filter(None, [str(workspace.paths.root), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
     return {**settings, "PYTHONPATH": path}
 
 

@@ -8,10 +8,10 @@ from typing import Self
 
 import pandas as pd
 
-from flows.missed import take_up_again
 from retrim.adapters.prefect_server import Server
 from retrim.lineage.workspace import Workspace
 from retrim.retraining.recover import end_hung_runs
+from retrim_flows.missed import take_up_again
 
 LOGGER = logging.getLogger("retrim.schedule")
 LOOK_SECONDS = 0.5

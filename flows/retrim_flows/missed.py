@@ -20,11 +20,11 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Scheduled, State
 
-from flows.lines import say_line
-from flows.recovery import mark_dead_flow_runs
 from retrim.checking.mode import begin_due_times, is_due_time, missed_times
 from retrim.decision.rules import ScheduleParams
 from retrim.lineage.workspace import Workspace
+from retrim_flows.lines import say_line
+from retrim_flows.recovery import mark_dead_flow_runs
 
 # Times a scheduled run is begun in all; and for how long one that could not be begun is tried.
 ATTEMPTS, AGE = 3, pd.Timedelta("1D")
@@ -57,7 +57,7 @@ def catch_up(workspace: Workspace) -> int:
     """Before a worker starts: one run for each flow of which due times were missed; gives how many.
 
     It takes the place of all that was planned for a time that has passed. Which times it is about the flow asks our
-    store (`flows/due.py`), so none that Prefect had not planned is lost, and none is done twice.
+    store (`retrim_flows.due`), so none that Prefect had not planned is lost, and none is done twice.
     """
     now, runs = pd.Timestamp.now("UTC").floor("s"), 0
     with get_client(sync_client=True) as client:

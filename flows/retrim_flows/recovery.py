@@ -26,12 +26,12 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
-from flows.lines import say_failed
-from flows.moment import open_workspace
 from retrim.adapters.prefect_server import answers
 from retrim.errors import RetrimError
 from retrim.lineage.locks import clear_lock, drop_lock, left_behind, take_lock, was_taken
 from retrim.lineage.workspace import Workspace
+from retrim_flows.lines import say_failed
+from retrim_flows.moment import open_workspace
 
 PREFIX = "flow-"
 OPEN = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]

@@ -3,13 +3,13 @@
 import pandas as pd
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from flows.monitor import monitor
-from flows.retrain import retrain
 from retrim.adapters.database import Row
 from retrim.lineage.workspace import Workspace, ask_for_run, report_progress
 from retrim.release.approval import approve_all
 from retrim.release.versions import find_live_version
 from retrim.reports.replay import Replay, lay_batches
+from retrim_flows.monitor import monitor
+from retrim_flows.retrain import retrain
 
 
 def replay(asked: Replay) -> None:

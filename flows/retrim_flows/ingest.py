@@ -5,13 +5,13 @@ from typing import Any
 
 from prefect import flow
 
-from flows.due import due_once
-from flows.lines import say_landed
-from flows.moment import moment, open_workspace
-from flows.recovery import SIGNED
 from retrim.landing.inbox import large_file, take_from_inbox, take_in
 from retrim.landing.ingest import Landed
 from retrim.lineage.workspace import record_alert
+from retrim_flows.due import due_once
+from retrim_flows.lines import say_landed
+from retrim_flows.moment import moment, open_workspace
+from retrim_flows.recovery import SIGNED
 
 
 @flow(name="ingest", **SIGNED)

@@ -6,12 +6,12 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import State
 
-from flows.due import due_once
-from flows.lines import say
-from flows.moment import moment, open_workspace
-from flows.recovery import SIGNED
 from retrim.errors import BusyError
 from retrim.retraining.reproduce import prove_scheduled
+from retrim_flows.due import due_once
+from retrim_flows.lines import say
+from retrim_flows.moment import moment, open_workspace
+from retrim_flows.recovery import SIGNED
 
 TRIES, PAUSE_SECONDS = 24, 300
 

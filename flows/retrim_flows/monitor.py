@@ -5,17 +5,17 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.due import due_each
-from flows.lines import say
-from flows.maintain import maintain
-from flows.moment import actor, moment, open_workspace
-from flows.recovery import SIGNED
-from flows.retries import may_pass
-from flows.start import start
 from retrim.checking.check import check
 from retrim.checking.previous_champions import restore_champions
 from retrim.checking.probation import carry_out
 from retrim.errors import BadInputError
+from retrim_flows.due import due_each
+from retrim_flows.lines import say
+from retrim_flows.maintain import maintain
+from retrim_flows.moment import actor, moment, open_workspace
+from retrim_flows.recovery import SIGNED
+from retrim_flows.retries import may_pass
+from retrim_flows.start import start
 
 
 @flow(name="monitor", **SIGNED)

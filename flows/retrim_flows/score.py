@@ -4,11 +4,11 @@ from typing import Any
 
 from prefect import flow
 
-from flows.due import due_once
-from flows.lines import say
-from flows.moment import open_workspace
-from flows.recovery import SIGNED
 from retrim.checking import score as op
+from retrim_flows.due import due_once
+from retrim_flows.lines import say
+from retrim_flows.moment import open_workspace
+from retrim_flows.recovery import SIGNED
 
 
 @flow(name="score", **SIGNED)

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import pandas as pd
 from prefect.runtime import deployment
 
-from flows.moment import moment, open_workspace
 from retrim.checking.mode import is_due_time, mark_due_time, missed_times
 from retrim.landing.ingest import clock
+from retrim_flows.moment import moment, open_workspace
 
 
 def due_each(name: str, now: str | None) -> Iterator[pd.Timestamp]:
