@@ -15,9 +15,9 @@ from matrices import recipe_of
 from streams import ROOT, Stream, load
 
 from retrim.features.view import FeatureView
-from retrim.files import read_yaml
 from retrim.gate.agreement import AgreementParams, agree
 from retrim.gate.verdict import ScoredModel, score
+from retrim.settings import load_params
 from retrim.stats.windows import past_of
 from retrim.training.recipe import fit_recipe
 
@@ -28,7 +28,7 @@ MOMENTS, FROM = 8, 0.4
 def main() -> None:
     """Prints a line a stream: changes of sound second fits, and how many of sound and spoilt ones are let live."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    params = AgreementParams.model_validate(read_yaml(ROOT / "params.yaml")["retrain"]["agreement"])
+    params = load_params(ROOT / "params.yaml").retrain.agreement
     heads = (
         "stream",
         "rows that judge",

@@ -57,15 +57,16 @@ def table(rows: int, seed: int) -> Any:
 
 def prepare(folder: Path, rows: int) -> None:
     """Both windows as Parquet, and the profile of the first as its files."""
-    import yaml
 
     from retrim.drift.draws import ExpectedWindows, keep
-    from retrim.drift.profile import ProfileParams, make_profile
+    from retrim.drift.profile import make_profile
 
     reference = table(rows, 1)
     reference.to_parquet(folder / "reference.parquet", index=False)
     table(rows, 2).to_parquet(folder / "current.parquet", index=False)
-    params = ProfileParams(**yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["profile"])
+    from retrim.settings import load_params
+
+    params = load_params(ROOT / "params.yaml").profile
     kinds: dict[str, Any] = {f"x{place}": "number" for place in range(NUMBERS)}
     kinds |= {f"k{place}": "category" for place in range(CATEGORIES)}
     profile, drift = make_profile(reference, kinds, params, time="_event"), _drift()
@@ -82,11 +83,11 @@ def prepare(folder: Path, rows: int) -> None:
 
 def _drift() -> Any:
     """The section `drift` of params.yaml, with the domain classifier whether it is on there or not."""
-    import yaml
 
     from retrim.drift.params import DriftParams
+    from retrim.settings import load_params
 
-    section = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["drift"]
+    section = load_params(ROOT / "params.yaml").model_dump(mode="json")["drift"]
     section["joint"]["tests"] = {"domain": DOMAIN, **section["joint"]["tests"]}
     return DriftParams(**section)
 

@@ -25,7 +25,6 @@ from time import perf_counter
 
 import numpy as np
 import pandas as pd
-import yaml
 from scipy.optimize import brentq
 from scipy.signal import lfilter
 from scipy.stats import beta, norm
@@ -36,6 +35,7 @@ from retrim.gate.losses import corrected_gain, judge
 from retrim.gate.models import judge_models
 from retrim.gate.relative_loss import Resampling
 from retrim.gate.verdict import GateParams, HoldoutJudgement, ScoredModel, StatedInterval
+from retrim.settings import load_params
 from retrim.stats.metrics import row_losses
 
 ROOT = Path(__file__).parents[1]
@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[2000, 10_000])
     parser.add_argument("--set", default="{}", help='settings of the gate, as JSON: {"harm_confidence": 0.95}')
     asked = parser.parse_args()
-    document = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    document = load_params(ROOT / "params.yaml").model_dump(mode="json")
     gate = GateParams.model_validate({**document["gate"], "min_rows": 2, **json.loads(asked.set)})
     slices, begun, table = SliceParams.model_validate(document["slices"]), perf_counter(), []
     kinds = [kind for kind in KINDS if asked.only in kind.name]

@@ -24,6 +24,7 @@ from retrim.onboarding.draft import draft
 from retrim.onboarding.table import delays_of
 from retrim.profile.first_model import MOMENTS, spans_of, try_horizons
 from retrim.reading.raw import open_raw
+from retrim.settings import load_params
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"
@@ -93,9 +94,8 @@ def policies(file: Path, folder: Path) -> None:
             left = sum((("--forbid", name) for name in FORBIDDEN), ())
             retrim(place, "init", "--data", str(file), "--target", TARGET, *known, *left, "--yes")
         told = json.loads(retrim(place, "policy", "backtest", "--windows", "50", "--json"))
-        settings = (place / "params.yaml").read_text()
-        horizon = next(line.split()[1] for line in settings.splitlines() if "label_horizon:" in line)
-        price = next(line.split()[1] for line in settings.splitlines() if line.startswith("  price:"))
+        settings = load_params(place / "params.yaml")
+        horizon, price = settings.data.label_horizon, settings.account.price
         lines = {line["name"]: line for line in told["policies"]}
         own = lines.pop(f"account-{float(price):.6g}")
         beside = [

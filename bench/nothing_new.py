@@ -1,4 +1,4 @@
-"""Processor seconds of commands that have nothing to do: a live version, a former champion, and nothing new since.
+"""Processor seconds of commands that have nothing to do: a live version, a previous champion, and nothing new since.
 
     python bench/nothing_new.py [--repeats 5]
 

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from drift_streams import (
     GRID,
     KINDS,
@@ -41,8 +40,9 @@ from retrim.drift import joint_tests as _tests  # noqa: F401 - enters the joint 
 from retrim.drift.calibration import WindowCalibration, calibrate
 from retrim.drift.joint import JOINT_TESTS, code, judge_joint, thinned_rows, usual_strays
 from retrim.drift.null import Null
-from retrim.drift.profile import ProfileParams, make_profile
+from retrim.drift.profile import make_profile
 from retrim.drift.watched import ContrastNoise, ContrastReference, measure_deviation, watch
+from retrim.settings import load_params
 
 ROWS = 5_000
 CHANGES = {
@@ -94,8 +94,8 @@ def rows_of(kind: str, rng: np.random.Generator, rows: int, correlation: float, 
 
 def joint(kind: str, references: int, windows: int) -> None:
     """The row of the table for a correlation that turns."""
-    given = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
-    kept, held = ProfileParams(**given["profile"]), given["drift"]["joint"]["windows"]
+    given = load_params(Path(__file__).parents[1] / "params.yaml")
+    kept, held = given.profile, given.drift.joint.windows
     test = partial(JOINT_TESTS["correlation"], seed=1)
     still, turned, alarms, false = [], [], [], []
     for seed in range(references):

@@ -76,7 +76,9 @@ def piece(first: int, rows: int, of: int) -> pd.DataFrame:
 
 def settings() -> dict[str, Any]:
     """The project's params.yaml with this table's columns."""
-    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    from retrim.settings import load_params
+
+    params: dict[str, Any] = load_params(ROOT / "params.yaml").model_dump(mode="json")
     columns: dict[str, Any] = {"at": {"type": "time", "role": "time"}, "id": {"type": "category", "role": "forbidden"}}
     columns |= {f"x{place}": {"type": "number", "role": "feature"} for place in range(NUMBERS)}
     columns |= {f"n{place}": {"type": "integer", "role": "feature"} for place in range(COUNTS)}

@@ -26,7 +26,7 @@ from streams import NAMES, load
 
 from retrim.batches.concern import BatchParams
 from retrim.batches.verdict import History, look_at
-from retrim.files import read_yaml
+from retrim.settings import load_params
 from retrim.table.data import DataParams
 
 RHYTHMS = {"hour": "1h", "day": "1D", "week": "7D", "month": "MS"}
@@ -146,8 +146,7 @@ def main() -> None:
     asked.add_argument("--show", action="store_true", help="every real batch that is held and damaged one that is not")
     asked.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     given = asked.parse_args()
-    settings = read_yaml(ROOT / "params.yaml")["batches"]
-    params = BatchParams.model_validate({name: settings[name] for name in BatchParams.model_fields})
+    params = load_params(ROOT / "params.yaml").batches
     if not given.json:
         print(
             "| table | cut by | batches | held, before | held | suspicious | damaged | found, before | found | held |"

@@ -27,6 +27,7 @@ from retrim.batches.verdict import History, look_at
 from retrim.files import read_yaml
 from retrim.reading.shipped import DATASETS
 from retrim.reading.table import read_content
+from retrim.settings import load_params
 from retrim.table.data import DataParams
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,7 +90,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[*BROKEN, *REAL], help="changes to try")
     parser.add_argument("--packages", type=Path, help="folder that keeps the packages of the other tables")
     asked = parser.parse_args()
-    params = BatchParams.model_validate(read_yaml(ROOT / "params.yaml")["batches"])
+    params = load_params(ROOT / "params.yaml").batches
     lines: dict[tuple[str, str], dict[str, list[str]]] = {}
     for name in asked.tables:
         batches = shipped(name) if name in SHIPPED else other(name, asked.packages)

@@ -1,15 +1,11 @@
 """Fairness for tests: the section of params.yaml with other values, so that a new key needs no word here."""
 
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from retrim.training.groups import FairnessParams
+from tests.shipped import whole
 
-SHIPPED: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))[
-    "fairness"
-]
+SHIPPED: dict[str, Any] = whole()["fairness"]
 QUICK = {"rows": 400, "rounds": 5, "leaves": 4, "turns": 19}
 
 

@@ -1,15 +1,11 @@
 """A gate for tests: that of params.yaml with the dials that most tests want, so that a new key needs no word here."""
 
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from retrim.gate.verdict import GateParams
+from tests.shipped import whole
 
-SHIPPED: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))[
-    "gate"
-]
+SHIPPED: dict[str, Any] = whole()["gate"]
 
 
 def make_gate(**changed: Any) -> GateParams:

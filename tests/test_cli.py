@@ -321,7 +321,7 @@ BROKEN = {
         "tune.space.lambda_l1: log: true needs a low above 0 (got 0)",
     ),
     "an unknown key": (lambda params: params["gate"].update(late=1), "gate.late"),
-    "a missing section": (lambda params: params.pop("probe"), "probe"),
+    "a missing section": (lambda params: params.pop("data"), "data"),
     "a timetable": (
         lambda params: params["schedule"].update(monitor="soon"),
         "schedule.monitor: 'soon' is neither a cron expression",

@@ -46,6 +46,20 @@ def test_a_table_alone_is_enough() -> None:
     assert Params.model_validate(params.model_dump(mode="json")) == params
 
 
+def test_a_setting_that_is_newer_than_a_workspace_does_not_break_it() -> None:
+    document = yaml.safe_load((ROOT / "data/samples/bank.params.yaml").read_text(encoding="utf-8"))
+    table = ("model", "columns", "task", "batch_every", "suite", "label_horizon", "positive")
+    lacking = [
+        {**document, section: {each: value for each, value in stated.items() if each != name}}
+        for section, stated in document.items()
+        for name in stated
+        if section != "data" or name not in table
+    ]
+
+    assert len(lacking) > 150
+    assert [Params.model_validate(each).data.model for each in lacking] == ["bank"] * len(lacking)
+
+
 CLASSES = {
     "model": "m",
     "columns": {

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from retrim.onboarding.write import edited
+from retrim.lineage.settings_file import edited
 from retrim.profile.sizes import SettingChoice
 
 

@@ -7,14 +7,14 @@ import pytest
 from pydantic import ValidationError
 
 from retrim.settings import Params
-from tests.architecture.test_settings import DOCUMENT
+from tests.shipped import whole
 
 LOOKED = "passed_by"
 GROUP = {"column": LOOKED, "cuts": [], "least_rows": 100}
 
 
 def settings(section: str, said: dict[str, Any], **how: str) -> Params:
-    document = deepcopy(DOCUMENT)
+    document = deepcopy(whole())
     data = document["data"]
     data["columns"][LOOKED] = {"type": "category", "role": "forbidden"}
     kept = {
@@ -30,7 +30,7 @@ def settings(section: str, said: dict[str, Any], **how: str) -> Params:
 USES = [
     ("fairness", {"groups": [GROUP]}, "fairness.groups"),
     ("fairness", {"forbidden": [LOOKED]}, "fairness.forbidden"),
-    ("gate", {"slices": DOCUMENT["gate"]["slices"] | {"columns": [LOOKED]}}, "gate.slices.columns"),
+    ("gate", {"slices": whole()["gate"]["slices"] | {"columns": [LOOKED]}}, "gate.slices.columns"),
     ("leaks", {"entity": LOOKED}, "leaks.entity"),
 ]
 

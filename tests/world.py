@@ -47,6 +47,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.paths import WorkspacePaths
 from retrim.reading.synthetic import data_section, generate, suite
 from retrim.settings import Env, load_params
+from tests.shipped import whole
 
 REPOSITORY = Path(__file__).parents[1]
 BUSY_SECONDS = 30
@@ -216,7 +217,7 @@ def make_world(
     root = folder / "workspace"
     copy_repository(root)
     (root / SUITE).write_text(json.dumps(suite()), encoding="utf-8")
-    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    params = whole()
     params["data"] = data_section(task, labels=labels, horizon="1h", suite=SUITE)  # type: ignore[arg-type]
     params["judge"] |= {"regression": {}, "binary": {"loss": "log_loss", "metrics": ["log_loss", "auc"]}}[task]
     if task == "binary":

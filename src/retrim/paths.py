@@ -110,6 +110,11 @@ class Paths:
         return self.root / "data" / "pins.json"
 
     @property
+    def settings(self) -> Path:
+        """Every setting that the run was made with, defaults among them."""
+        return self.root / "data" / "settings.json"
+
+    @property
     def champion(self) -> Path:
         return self.root / "data" / "champion"
 

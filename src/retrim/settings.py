@@ -3,13 +3,17 @@
 The file of a model of one's own is read from a workspace or a run directory here, and let run there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import pandas as pd
-from pydantic import ValidationError, model_validator
+from pydantic import TypeAdapter, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrim.batches.concern import BatchParams
@@ -363,15 +367,34 @@ def parse_params(document: dict[str, Any], name: str) -> Params:
     try:
         return Params.model_validate(document)
     except ValidationError as error:
-        raise BadInputError(f"{name}: {explain(error, known=_names_at)}") from error
+        raise BadInputError(f"{name}: {explain(error, known=section_names)}") from error
 
 
-def _names_at(place: Sequence[int | str]) -> list[str]:
+def effective(root: Path, document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Every setting that a params.yaml called `name` means, defaults among them, as plain JSON types.
+
+    Args:
+        root: The folder that an own model's file lies in.
+        document: What it states.
+        name: For errors.
+
+    Raises:
+        BadInputError: As `load_params`.
+    """
+    return parse_params(resolved(root, document), name).model_dump(mode="json")
+
+
+def stated_digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 of what a params.yaml states: comments and order do not count."""
+    return sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def section_names(place: Sequence[int | str]) -> list[str]:
     """The settings that there are at a place of params.yaml, such as `gate`; none where its keys are free."""
     kind: Any = Params
     for part in place:
         field = kind.model_fields.get(part)
-        kind = None if field is None else next((each for each in _kinds(field.annotation)), None)
+        kind = None if field is None else next(iter(_kinds(field.annotation)), None)
         if kind is None:
             return []
     return list(kind.model_fields)
@@ -380,4 +403,39 @@ def _names_at(place: Sequence[int | str]) -> list[str]:
 def _kinds(annotation: Any) -> list[type[SettingsSection]]:
     if isinstance(annotation, type) and issubclass(annotation, SettingsSection):
         return [annotation]
-    return [each for each in get_args(annotation) if isinstance(each, type) and issubclass(each, SettingsSection)]
+    either = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+    return [each for each in either if isinstance(each, type) and issubclass(each, SettingsSection)]
+
+
+def setting_fields(kind: type[SettingsSection] = Params, place: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting by its dotted key, in order; a section that is off by default is one setting."""
+    for name, field in kind.model_fields.items():
+        below = _kinds(field.annotation)
+        if below and field.default is not None:
+            yield from setting_fields(below[0], f"{place}{name}.")
+        else:
+            yield f"{place}{name}", field
+
+
+def plain_default(field: FieldInfo) -> Any:
+    """The default of a field as plain JSON types."""
+    return TypeAdapter(Any).dump_python(field.default, mode="json")
+
+
+def default_said(key: str, field: FieldInfo) -> str:
+    """The default of a setting in words or as JSON; empty where it has to be stated."""
+    if key in DERIVED:
+        return DERIVED[key].said
+    return "" if field.is_required() else json.dumps(plain_default(field), ensure_ascii=False)
+
+
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "items, at least"}
+
+
+def bounds_said(field: FieldInfo) -> str:
+    """What values a setting may have, where its type has bounds or a choice."""
+    said = [f"{word} {getattr(each, name):g}" for each in field.metadata for name, word in BOUNDS.items()
+            if getattr(each, name, None) is not None]  # fmt: skip
+    kinds = [field.annotation, *get_args(field.annotation)]
+    said += [", ".join(map(str, get_args(kind))) for kind in kinds if get_origin(kind) is Literal]
+    return "; ".join(said)

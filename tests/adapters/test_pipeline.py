@@ -83,7 +83,7 @@ def a_batch(workspace: WorkspacePaths) -> Path:
 def a_room(workspace: WorkspacePaths, name: str = "one", champion: Path | None = None) -> Path:
     folder, commit, raw = workspace.runs / name, git.git(workspace.root, "rev-parse", "HEAD"), [a_batch(workspace)]
     open_stage_session(
-        workspace, folder, commit, raw=raw, champion=champion, former={}, pins=PINS, digest=folder_digest
+        workspace, folder, commit, raw=raw, champion=champion, former={}, pins=PINS, settings={}, digest=folder_digest
     )
     return folder
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import typer
-import yaml
 
 from retrim.cli.main import app
 from retrim.onboarding.new import WHAT
 from tests.printed import printed
+from tests.shipped import whole
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -130,11 +130,11 @@ def test_what_retrim_new_lays_is_said_alike() -> None:
 
 
 def test_pages_agree_on_how_large_a_piece_is() -> None:
-    shipped = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["batches"]["piece_mb"]
+    shipped = whole()["batches"]["piece_mb"]
     for document in DOCS:
         text = " ".join(document.read_text(encoding="utf-8").split())
         said = re.findall(r"piece_mb`?[^.;|:]{0,40}?\(?(?:by default|of at most)? ?(\d+) MB", text)
-        assert set(said) <= {str(shipped)}, document.name
+        assert set(said) <= {f"{shipped:g}"}, document.name
 
 
 def test_every_make_target_is_documented() -> None:

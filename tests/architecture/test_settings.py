@@ -3,6 +3,8 @@
 import ast
 import inspect
 import pkgutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -96,6 +98,12 @@ def names_read() -> set[str]:
 
 def test_the_sections_of_the_file_stand_in_the_order_of_the_settings() -> None:
     assert [name for name in Params.model_fields if name in DOCUMENT] == list(DOCUMENT)
+
+
+def test_the_page_of_settings_is_what_the_fields_say() -> None:
+    checked = subprocess.run([sys.executable, ROOT / ".ci" / "settings.py", "--check"], check=False)
+
+    assert checked.returncode == 0, "write it anew: python .ci/settings.py"
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=[section.__name__ for section in SECTIONS])

@@ -12,8 +12,9 @@ from retrim.settings import Params
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-LAID = {"data/raw", "data/champion", "data/former", "data/pins.json"}
+LAID = {"data/raw", "data/champion", "data/former", "data/pins.json", "data/settings.json"}
 """What a run directory is given before the first stage."""
+SETTINGS = "data/settings.json"
 FROM_OUTSIDE = {"paths", "cores", "trials"}
 """Arguments of `run` that are no section of params.yaml: where things lie, and what changes time but no result."""
 EVERY_STAGE = {"requirements.lock", "data/pins.json"}
@@ -27,6 +28,12 @@ def deps(stage: str) -> set[str]:
 def outs(stage: str) -> set[str]:
     entries = [entry for kind in ("outs", "metrics", "plots") for entry in STAGES[stage].get(kind, [])]
     return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
+
+
+def sections(stage: str) -> list[str]:
+    """The pinned settings that a stage depends on."""
+    pinned: dict[str, list[str]] = next(each for each in STAGES[stage]["params"] if SETTINGS in each)
+    return pinned[SETTINGS]
 
 
 def covers(known: str, path: str) -> bool:
@@ -70,9 +77,14 @@ class TestEveryStage:
         assert STAGES[stage]["desc"].rstrip().endswith(".")
 
     def test_depends_on_the_sections_that_its_run_takes(self, stage: str) -> None:
-        params = STAGES[stage].get("params", [])
+        params = sections(stage)
 
         assert {key.replace(".", "__") for key in params} == arguments(stage) - FROM_OUTSIDE
+
+    def test_depends_on_params_yaml_only_to_hold_it_to_what_is_pinned(self, stage: str) -> None:
+        others = [each for each in STAGES[stage]["params"] if SETTINGS not in each]
+
+        assert others == ([{"params.yaml": None}] if stage == "validate" else [])
 
     def test_takes_each_section_as_its_type(self, stage: str) -> None:
         module = __import__(f"retrim.stages.{stage}", fromlist=["run"])

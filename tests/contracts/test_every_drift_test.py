@@ -2,13 +2,11 @@
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +16,9 @@ from retrim.drift.tests import DRIFT_TESTS, DriftResult
 from retrim.errors import EmptyWindowError
 from retrim.stats.plugins import Plugin
 from tests.counted import counted
+from tests.shipped import whole
 
-PARAMS = DriftParams(**yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))["drift"])
+PARAMS = DriftParams(**whole()["drift"])
 ARGUMENTS = {**PARAMS.numeric, **PARAMS.categorical, **PARAMS.missing, **PARAMS.score}
 USUAL = {"cells": 10}  # arguments of a test that params.yaml does not name
 OnSeries = Callable[[pd.Series, pd.Series], DriftResult]

@@ -2,21 +2,20 @@
 
 import inspect
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from retrim.drift.joint import JOINT_TESTS, JointResult, judge_joint
 from retrim.drift.params import DriftParams
 from retrim.drift.profile import Profile, ProfileParams, make_profile
 from retrim.stats.plugins import Plugin
 from retrim.table.data import ColumnType
+from tests.shipped import whole
 
-PARAMS = DriftParams(**yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))["drift"])
+PARAMS = DriftParams(**whole()["drift"])
 USUAL = {"rounds": 10, "leaves": 4, "folds": 2, "rows": 500}  # arguments of a test that params.yaml does not name
 KEPT = ProfileParams(
     cells=40, levels=20, buckets=8, block="1D", most_blocks=200, block_rows=20, sample_rows=4000, seed=7

@@ -10,11 +10,11 @@ import pytest
 from retrim.batches.concern import BatchParams
 from retrim.batches.verdict import BatchVerdict, History, look_at
 from retrim.table.data import DataParams
-from tests.architecture.test_settings import DOCUMENT
 from tests.core.test_batches import DATA as STATIONS
+from tests.shipped import whole
 
 START, HOUR = pd.Timestamp("2022-01-01", tz="UTC"), pd.Timedelta("1h")
-PARAMS = BatchParams.model_validate(DOCUMENT["batches"])
+PARAMS = BatchParams.model_validate(whole()["batches"])
 COLUMNS = {
     "at": {"type": "time", "role": "time"},
     "month": {"type": "integer", "role": "feature"},

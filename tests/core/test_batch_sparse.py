@@ -8,10 +8,10 @@ from retrim.batches.concern import BatchParams
 from retrim.batches.numeric import not_zero, unit_concern
 from retrim.batches.verdict import BatchVerdict, History, look_at
 from retrim.table.data import DataParams
-from tests.architecture.test_settings import DOCUMENT
+from tests.shipped import whole
 
 START, HOUR = pd.Timestamp("2024-01-01", tz="UTC"), pd.Timedelta("1h")
-PARAMS = BatchParams.model_validate(DOCUMENT["batches"])
+PARAMS = BatchParams.model_validate(whole()["batches"])
 DATA = DataParams.model_validate(
     {
         "model": "roads",

@@ -9,10 +9,10 @@ import pytest
 from retrim.batches.concern import BatchParams
 from retrim.batches.verdict import BatchVerdict, History, look_at
 from retrim.table.data import DataParams
-from tests.architecture.test_settings import DOCUMENT
+from tests.shipped import whole
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
-PARAMS = BatchParams.model_validate(DOCUMENT["batches"])
+PARAMS = BatchParams.model_validate(whole()["batches"])
 DATA = DataParams.model_validate(
     {
         "model": "stations",

@@ -8,6 +8,7 @@ import yaml
 
 from retrim.errors import BadInputError
 from retrim.settings import load_params
+from tests.shipped import whole
 
 WORKSPACE = Path(__file__).parents[2]
 
@@ -22,7 +23,7 @@ WORKSPACE = Path(__file__).parents[2]
 def test_a_metric_that_does_not_fit_the_task_is_refused_where_it_is_set(
     tmp_path: Path, judge: dict[str, Any], message: str
 ):
-    document = yaml.safe_load((WORKSPACE / "params.yaml").read_text(encoding="utf-8"))
+    document = whole()
     document["judge"] |= judge
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
@@ -32,7 +33,7 @@ def test_a_metric_that_does_not_fit_the_task_is_refused_where_it_is_set(
 
 @pytest.mark.parametrize("name", ["last_value", "seasonal"])
 def test_a_floor_that_is_no_baseline_of_the_task_is_refused_where_it_is_set(tmp_path: Path, name: str):
-    document = yaml.safe_load((WORKSPACE / "params.yaml").read_text(encoding="utf-8"))
+    document = whole()
     document["data"] |= {"task": "binary", "positive": "7"}
     document["data"]["columns"]["trips"]["type"] = "category"
     document["judge"] |= {"loss": "brier", "metrics": ["brier"]}
@@ -44,7 +45,7 @@ def test_a_floor_that_is_no_baseline_of_the_task_is_refused_where_it_is_set(tmp_
 
 
 def test_a_gate_that_asks_for_more_rows_than_are_kept_back_is_refused(tmp_path: Path):
-    document = yaml.safe_load((WORKSPACE / "params.yaml").read_text(encoding="utf-8"))
+    document = whole()
     document["gate"]["min_rows"] = document["split"]["judge_rows"] + 1
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
@@ -55,7 +56,7 @@ def test_a_gate_that_asks_for_more_rows_than_are_kept_back_is_refused(tmp_path: 
 
 
 def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
-    document = yaml.safe_load((WORKSPACE / "params.yaml").read_text(encoding="utf-8"))
+    document = whole()
     document["drift"]["alarms"] |= {"at_most": 3, "per": "month"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
@@ -67,7 +68,7 @@ def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
     ("place", "said"), [(("gate", "slices", "columns"), ["weekday", "region"]), (("leaks", "entity"), "region")]
 )
 def test_what_is_looked_at_is_a_column(tmp_path: Path, place: tuple[str, ...], said: object):
-    document = yaml.safe_load((WORKSPACE / "params.yaml").read_text(encoding="utf-8"))
+    document = whole()
     reduce(getitem, place[:-1], document)[place[-1]] = said
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 

@@ -10,9 +10,9 @@ from retrim.drift.season import mean_waves, waves_of
 from retrim.drift.verify import verify
 from retrim.drift.watched import watch
 from retrim.table.data import ColumnType
-from tests.architecture.test_settings import DOCUMENT
+from tests.shipped import whole
 
-PARAMS = ProfileParams.model_validate(DOCUMENT["profile"])
+PARAMS = ProfileParams.model_validate(whole()["profile"])
 KINDS: dict[str, ColumnType] = {"warm": "number", "calm": "number", "sky": "category"}
 ROWS, RATE = 14 * 8, 0.04
 

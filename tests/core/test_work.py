@@ -5,9 +5,9 @@ import pytest
 from retrim.decision.account import NOTHING, LifeTotals
 from retrim.training.recipe import BacktestParams, ProbeCost, retraining_work
 from retrim.training.tuning import TuneParams
-from tests.architecture.test_settings import DOCUMENT
+from tests.shipped import whole
 
-TUNE = TuneParams.model_validate({**DOCUMENT["tune"], "trials": 5, "warm_trials": 2, "folds": 2, "fold_rows": 100})
+TUNE = TuneParams.model_validate({**whole()["tune"], "trials": 5, "warm_trials": 2, "folds": 2, "fold_rows": 100})
 BACKTEST = BacktestParams(origins=2, origin_rows=100, interval=0.8)
 
 

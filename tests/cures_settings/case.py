@@ -8,17 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from retrim.errors import RetrimError
 from retrim.gate.what_if import changed
 from retrim.reading.synthetic import data_section
 from retrim.settings import Params, parse_params, resolved
 from tests.ops.desk import FEW, Desk, copy_of, make_desk
 from tests.printed import Printed
+from tests.shipped import whole
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+SHIPPED: dict[str, Any] = whole()
 GONE = object()
 """As the value of a key: the key is taken out."""
 Settings = Mapping[str, Any]

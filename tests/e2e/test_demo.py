@@ -9,6 +9,7 @@ import yaml
 
 from retrim.adapters import git
 from retrim.reports.demo import make_workspace
+from tests.shipped import whole
 from tests.world import REPOSITORY, SHIPPED, SMALL, World, copy_repository
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -30,7 +31,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     sample = "data/samples/bike.csv.gz"
     lines = gzip.decompress((REPOSITORY / sample).read_bytes()).splitlines(keepends=True)
     (root / sample).write_bytes(gzip.compress(b"".join(lines[: ROWS + 1]), mtime=0))
-    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    params = whole()
     for section, values in CHANGED.items():
         params[section] |= values
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")

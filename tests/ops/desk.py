@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
@@ -37,6 +36,7 @@ from retrim.stats.canonical import to_json, to_parquet
 from retrim.table.data import assemble, mature, row_keys
 from retrim.training.bundle import needs_of
 from tests.proved import move, pass_checks
+from tests.shipped import whole
 
 REPOSITORY = Path(__file__).parents[2]
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -209,7 +209,7 @@ def make_desk(
     changes: dict[str, dict[str, Any]] | None = None,
 ) -> Desk:
     """A desk in an empty folder; `drift`, `data` and `changes` dial the stream, its description and params.yaml."""
-    document = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    document = whole()
     document["data"] = data_section(task, labels=labels, horizon="1h", suite="expectations/none.json") | (data or {})  # type: ignore[arg-type]
     if document["data"]["task"] != "regression":
         document["judge"] |= {"loss": "log_loss", "metrics": ["log_loss", "accuracy"]}

@@ -11,11 +11,11 @@ from retrim.lineage.workspace import Workspace
 from retrim.paths import WorkspacePaths
 from retrim.settings import Env, Params
 from retrim.table.data import DataParams
-from tests.architecture.test_settings import DOCUMENT
 from tests.core.test_batches import DATA, NOW, PAST
 from tests.cured import Cure
+from tests.shipped import whole
 
-BATCHES = BatchParams.model_validate(DOCUMENT["batches"])
+BATCHES = BatchParams.model_validate(whole()["batches"])
 
 
 class Door:
@@ -75,7 +75,7 @@ def test_a_suspicious_batch_is_taken_back(tmp_path: Path, cure: Cure) -> None:
     door = Door(tmp_path)
     landed = door.land(NOW.assign(felt=NOW["felt"].mask(NOW.index % 2 == 0)))
     cure.is_asked(landed.faults[0].cure)
-    workspace = Workspace(door.workspace, Params.model_validate(DOCUMENT), Env())
+    workspace = Workspace(door.workspace, Params.model_validate(whole()), Env())
     withdraw(workspace, landed.batch, by="a test", reason="half of it is missing", now=None)
 
     assert landed.batch in workspace.landing.withdrawals()

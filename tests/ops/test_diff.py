@@ -11,6 +11,7 @@ from retrim.adapters import git
 from retrim.adapters.schema import VERSIONS
 from retrim.cli.version_screens import show_diff
 from retrim.errors import BadInputError
+from retrim.files import write_file
 from retrim.reading.landed import read_landed
 from retrim.release.versions import load_stored_version
 from retrim.reports.explain import diff
@@ -110,12 +111,12 @@ def test_code_settings_and_packages_are_read_from_the_two_commits(desk: Desk) ->
     root = desk.workspace.paths.root
     texts = (
         {
-            "params.yaml": "gate: {a: 1, b: [1, 2]}\nold: 3\n",
+            "data/settings.json": '{"gate": {"a": 1, "b": [1, 2]}, "old": 3}',
             "code.py": "a\nb\n",
             "requirements.lock": "numpy==2.0.0 \\\n",
         },
         {
-            "params.yaml": "gate: {a: 1, b: [1, 3]}\nnew: {x: 4}\n",
+            "data/settings.json": '{"gate": {"a": 1, "b": [1, 3]}, "new": {"x": 4}}',
             "code.py": "a\nc\nd\n",
             "requirements.lock": "numpy==2.1\nscipy==1.0\n",
         },
@@ -124,10 +125,11 @@ def test_code_settings_and_packages_are_read_from_the_two_commits(desk: Desk) ->
     git.git(root, "init", "-q", "-b", "main")
     for version, files in enumerate(texts, start=1):
         for name, text in files.items():
-            (root / name).write_text(text, encoding="utf-8")
+            write_file(root / name, text.encode())
         git.git(root, "add", "-A")
         git.git(root, *git.IDENTITY, "commit", "-q", "-m", f"version {version}")
-        lineage = {"snapshot": git.git(root, "rev-parse", "HEAD"), "raw_digest": f"{version}" * 9, "python": "3.11"}
+        commit = git.git(root, "rev-parse", "HEAD")
+        lineage = {"snapshot": commit, "commit": commit, "raw_digest": f"{version}" * 9, "python": "3.11"}
         with desk.workspace.store.begin() as connection:
             connection.execute(sa.update(VERSIONS).where(VERSIONS.c.version == version).values(lineage=lineage))
     told = diff(desk.workspace, 1, 2, top=1, now=desk.day(18))

@@ -29,8 +29,7 @@ def workspace(tmp_path: Path) -> WorkspacePaths:
     for name in ("params.yaml", "dvc.yaml"):
         (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
     text = (tmp_path / "params.yaml").read_text(encoding="utf-8")
-    assert text.count("piece_mb: 128") == 1
-    (tmp_path / "params.yaml").write_text(text.replace("piece_mb: 128", "piece_mb: 0.015"), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text + "batches: {piece_mb: 0.015}\n", encoding="utf-8")
     return WorkspacePaths(tmp_path)
 
 

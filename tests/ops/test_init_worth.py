@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from retrim.settings import parse_params
-from tests.architecture.test_settings import DOCUMENT
 from tests.ops.raw_tables import ROWS, csv, hours, looked_at, said, table
+from tests.shipped import whole
 
 
 def test_a_model_that_is_worth_making_is_called_so() -> None:
@@ -84,7 +84,7 @@ def test_what_is_drafted_suffices_for_a_first_version(rows: int) -> None:
     from retrim.training.enough_rows import cut_first
 
     drafted = looked_at(csv(table(rows)))
-    document = {**DOCUMENT, "data": drafted.data.model_dump(), "reading": drafted.reading.model_dump()}
+    document = {**whole(), "data": drafted.data.model_dump(), "reading": drafted.reading.model_dump()}
     for (section, name, *deeper), choice in drafted.choices.items():
         if not deeper:
             document[section] = {**document[section], name: choice.value}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from retrim.adapters.signing import Keys
 from retrim.decision.probation import Agreement, Output, agreement, from_top, pick, receipt_fields
@@ -16,6 +15,7 @@ from retrim.paths import WorkspacePaths
 from retrim.release.versions import read_record, verify_receipt
 from retrim.settings import Env, Params
 from retrim.stats.canonical import to_json
+from tests.shipped import whole
 
 REPOSITORY = Path(__file__).parents[2]
 SAME = {"recorded": "linux-x86_64-python3.11.7", "here": "linux-x86_64-python3.11.7"}
@@ -40,7 +40,7 @@ def fields(**other: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    document = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    document = whole()
     return Workspace(WorkspacePaths(tmp_path / "workspace"), Params.model_validate(document), Env())
 
 

@@ -13,6 +13,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params, resolved
 from retrim.training.custom_code import CODE, CODE_FILE
+from tests.shipped import whole
 
 ROOT = Path(__file__).parents[2]
 OURS, THEIRS = b"# ours\n", b"raise SystemExit('it ran')\n"
@@ -21,7 +22,7 @@ NAME = "own:models/m.py"
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    document = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    document = whole()
     document["train"]["model"] = NAME
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
     (tmp_path / "models").mkdir()

@@ -95,7 +95,7 @@ def test_without_a_threshold_nothing_is_decided(tmp_path: Path) -> None:
 def test_settings_that_exclude_one_another_are_refused(
     shipped: str, changed: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
-    document = yaml.safe_load((ROOT / shipped).read_text(encoding="utf-8"))
+    document = load_params(ROOT / shipped).model_dump(mode="json")
     for section, values in changed.items():
         document[section] |= values
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ import yaml
 import retrim
 from retrim.errors import BadInputError
 from retrim.files import write_file, write_folder
+from retrim.gate.verdict import GateParams
+from retrim.lineage.settings_file import pin_settings
+from retrim.paths import Paths, WorkspacePaths
+from retrim.settings import DERIVED, Derived, Params, effective, stated_digest
 from retrim.stages import backtest, compare, features, train, tune
-from retrim.stages._common import check_pins, main
+from retrim.stages._common import check_pins, check_settings, main
 from retrim.stats.canonical import to_json
+from tests.cured import Cure
 from tests.stages.room import Room, make_room, stream
 
 PACKAGE = Path(retrim.__file__).parent
@@ -30,7 +36,7 @@ def room(tmp_path: Path) -> Room:
     """A room whose pins name the very code that runs."""
     made = make_room(tmp_path, stream(480))
     document = {**made.settings, "data": made.data.model_dump(mode="json")}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    write_file(made.paths.settings, to_json(document))
     return made
 
 
@@ -168,9 +174,9 @@ def test_no_stage_runs_with_a_champion_other_than_the_pinned_one(
 
 
 def test_a_refusal_ends_with_1(room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    document = yaml.safe_load((room.paths.root / "params.yaml").read_text(encoding="utf-8"))
+    document = json.loads(room.paths.settings.read_bytes())
     document["split"]["judge_rows"] = 480
-    (room.paths.root / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    write_file(room.paths.settings, to_json(document))
 
     assert run_here(room, features.run, monkeypatch) == 1
     assert "of 480 mature rows 0 had a label due before the 480 that judge" in capsys.readouterr().err
@@ -180,8 +186,8 @@ def test_a_refusal_ends_with_1(room: Room, monkeypatch: pytest.MonkeyPatch, caps
     ("change", "message"),
     [
         (lambda document: document.pop("split"), "section 'split' is missing"),
-        (lambda document: document["split"].update(judge_rows=0), r"params.yaml: split.judge_rows: .*\(got 0\)"),
-        (lambda document: document["split"].update(judged=3), r"params.yaml: split.judged: extra inputs"),
+        (lambda document: document["split"].update(judge_rows=0), r"data/settings.json: split.judge_rows: .*\(got 0\)"),
+        (lambda document: document["split"].update(judged=3), r"data/settings.json: split.judged: extra inputs"),
     ],
     ids=["no section", "out of bounds", "unknown key"],
 )
@@ -192,19 +198,103 @@ def test_a_fault_in_the_settings_ends_with_2(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    document = yaml.safe_load((room.paths.root / "params.yaml").read_text(encoding="utf-8"))
+    document = json.loads(room.paths.settings.read_bytes())
     change(document)
-    (room.paths.root / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    write_file(room.paths.settings, to_json(document))
 
     assert run_here(room, features.run, monkeypatch) == 2
     assert re.search(message, capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("content", ["split: [1, 2", "- split", ""], ids=["no YAML", "a list", "empty"])
+@pytest.mark.parametrize("content", ['{"split": [1, 2', '["split"]', ""], ids=["no JSON", "a list", "empty"])
 def test_settings_that_are_no_mapping_end_with_2(
     room: Room, content: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    (room.paths.root / "params.yaml").write_text(content, encoding="utf-8")
+    write_file(room.paths.settings, content.encode())
 
     assert run_here(room, features.run, monkeypatch) == 2
-    assert "params.yaml" in capsys.readouterr().err
+    assert "data/settings.json cannot be read" in capsys.readouterr().err
+
+
+# --- params.yaml beside the settings that are pinned
+
+
+TABLE = {
+    "data": {
+        "model": "m",
+        "columns": {
+            "at": {"type": "time", "role": "time"},
+            "x": {"type": "number", "role": "feature"},
+            "y": {"type": "number", "role": "target"},
+        },
+        "task": "regression",
+        "label_horizon": "1D",
+        "batch_every": "1D",
+        "suite": "expectations/m.json",
+    }
+}
+
+
+@pytest.fixture
+def pinned(tmp_path: Path) -> Paths:
+    """A room whose params.yaml states a table alone."""
+    state(tmp_path, TABLE)
+    paths = Paths(tmp_path)
+    settings = to_json(effective(tmp_path, TABLE, "params.yaml"))
+    write_file(paths.settings, settings)
+    digests = {"params_digest": stated_digest(TABLE), "settings_digest": sha256(settings).hexdigest()}
+    write_file(paths.pins, to_json(digests))
+    return paths
+
+
+def state(root: Path, document: dict[str, Any]) -> None:
+    (root / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+
+def test_settings_that_mean_the_same_pass(pinned: Paths) -> None:
+    state(pinned.root, {**TABLE, "gate": {"min_gain": 0.01}})
+
+    check_settings(pinned)
+
+
+def test_a_setting_that_is_another_than_the_pinned_one_is_refused(pinned: Paths) -> None:
+    state(pinned.root, {**TABLE, "gate": {"min_gain": 0.02}})
+
+    with pytest.raises(BadInputError, match=r"means gate\.min_gain = 0\.02, and 0\.01 is pinned .*retrim settings pin"):
+        check_settings(pinned)
+
+
+@pytest.mark.cures("to try other settings in this room: `retrim settings pin`")
+def test_settings_that_are_pinned_anew_are_run_by(pinned: Paths, cure: Cure) -> None:
+    state(pinned.root, {**TABLE, "gate": {"min_gain": 0.02}})
+    with pytest.raises(BadInputError) as refused:
+        check_settings(pinned)
+    cure.is_asked(str(refused.value))
+    pin_settings(WorkspacePaths(pinned.root))
+    check_settings(pinned)
+    cure.is_done("")
+
+
+def test_pinned_settings_that_were_edited_are_refused(pinned: Paths) -> None:
+    settings = json.loads(pinned.settings.read_bytes())
+    write_file(pinned.settings, to_json({**settings, "gate": {**settings["gate"], "min_gain": 0.02}}))
+
+    with pytest.raises(BadInputError, match=r"means gate\.min_gain = 0\.01, and 0\.02 is pinned"):
+        check_settings(pinned)
+
+
+def test_another_default_changes_no_old_version(pinned: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = Derived("the gate of a later retrim", lambda document: 0.05)
+    monkeypatch.setattr("retrim.settings.DERIVED", {**DERIVED, "gate.min_gain": later})
+    assert Params.model_validate(TABLE).gate.min_gain == 0.05
+    seen: list[GateParams] = []
+    monkeypatch.setattr("retrim.stages._common.check_pins", lambda paths: None)
+    monkeypatch.chdir(pinned.root)
+
+    def run(gate: GateParams, paths: Paths) -> None:
+        check_settings(paths)
+        seen.append(gate)
+
+    main(run)
+
+    assert seen[0].min_gain == 0.01

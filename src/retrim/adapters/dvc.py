@@ -365,7 +365,7 @@ def _digests(record: Any) -> Iterator[str]:
 
 INPUTS = ["data/raw.dvc", "data/champion.dvc", "data/former.dvc"]
 DVC_ADVERTISES = "Having any troubles?"  # what follows says nothing of the error
-COMMITTED = [*INPUTS, "data/pins.json", "dvc.lock"]
+COMMITTED = [*INPUTS, "data/pins.json", "data/settings.json", "dvc.lock"]
 
 
 def stages(root: Path) -> list[str]:
@@ -382,9 +382,10 @@ def open_stage_session(
     champion: Path | None,
     former: Mapping[str, bytes],
     pins: Mapping[str, Any],
+    settings: Mapping[str, Any],
     digest: Callable[[Path], str],
 ) -> None:
-    """Makes a run directory: worktree, shared DVC cache, raw batches, champion, previous champions, pins.
+    """Makes a run directory: worktree, shared DVC cache, raw batches, champion, previous champions, pins, settings.
 
     Args:
         workspace: Whose code (at `commit`), cache and remote it is.
@@ -394,6 +395,7 @@ def open_stage_session(
         champion: Folder of the champion's bundle, or None before version 1.
         former: Files of previous champions by relative name; empty where none competes.
         pins: What the machine sets; the digests of what was laid, and of the code that stages will run, are added.
+        settings: Every setting of the run, defaults among them.
         digest: SHA-256 of a folder.
     """
     git.add_worktree(workspace.root, folder, commit)
@@ -413,6 +415,7 @@ def open_stage_session(
     digests = {f"{name}_digest": digest(place) for name, place in laid.items()}
     digests["code_digest"] = code_digest(_package_of(folder))
     paths.pins.write_bytes(to_json({**pins, **digests}))
+    paths.settings.write_bytes(to_json(settings))
     run_dvc(folder, "add", *(f"data/{name}" for name in laid))
 
 

@@ -222,7 +222,7 @@ PANELS = {
     "Begin": "demo new init profile",
     "Every day": "ingest check retrain score schedule status why ui",
     "Undo and prove": "rollback reproduce",
-    "Groups": "batch quarantine policy versions maintain",
+    "Groups": "batch quarantine policy settings versions maintain",
 }
 """Where each command stands in the help."""
 

@@ -229,9 +229,10 @@ for name, group in {
     "batch": data.batch_app,
     "quarantine": data.quarantine_app,
     "policy": policy.policy_app,
+    "settings": policy.settings_app,
     "versions": versions.versions_app,
     "maintain": versions.maintain_app,
 }.items():
-    app.add_typer(group, name=name, no_args_is_help=name != "versions")
+    app.add_typer(group, name=name, no_args_is_help=name not in ("versions", "settings"))
 
 arrange(app)

@@ -5,12 +5,15 @@
 A setting tried by command.
 
 The time machine by command.
+
+Settings by command: what counts, why, and another value.
 """
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from retrim.cli.base import AsJson, as_time, example, flows_of, past_time, workspace_here
 
@@ -232,3 +235,86 @@ def replay(
         render.show_json(done.as_record())
     else:
         show_replay(done)
+
+
+class SettingsGroup(TyperGroup):
+    """`retrim settings KEY` is `retrim settings show KEY`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        known = not args or args[0] in self.commands or args[0].startswith("-")
+        return super().resolve_command(ctx, args if known else ["show", *args])
+
+
+settings_app = typer.Typer(
+    help="Settings: what counts and where it was set, set one.", cls=SettingsGroup, invoke_without_command=True
+)
+
+
+def _show_settings(key: str | None, *, as_json: bool) -> None:
+    import json
+
+    from retrim.cli import render
+    from retrim.lineage.settings_file import effective_settings
+    from retrim.paths import WorkspacePaths
+
+    found = [each.as_record() for each in effective_settings(WorkspacePaths.find(Path.cwd()), key)]
+    if as_json:
+        render.show_json(found)
+        return
+    rows = [
+        (each["key"], *(json.dumps(each[name], ensure_ascii=False) for name in ("value", "default")), each["set_in"])
+        for each in found
+    ]
+    render.show_table(("key", "value", "default", "set in"), rows)
+    if len(found) == 1:
+        render.OUT.print(found[0]["description"], highlight=False, markup=False)
+
+
+@settings_app.callback(epilog=example("retrim settings gate"))
+def settings(context: typer.Context, as_json: AsJson = False) -> None:
+    """List every setting: value, default, and the line of params.yaml; or one of these."""
+    if context.invoked_subcommand is None:
+        _show_settings(None, as_json=as_json)
+
+
+@settings_app.command(epilog=example("retrim settings show gate.min_gain"))
+def show(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A section or a setting, dotted.")], as_json: AsJson = False
+) -> None:
+    """Show a section or a setting; the word show may be left out."""
+    _show_settings(key, as_json=as_json)
+
+
+@settings_app.command(name="set", epilog=example("retrim settings set gate.min_gain=0.02"))
+def set_setting(
+    values: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Settings, dotted, and values for them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write values into params.yaml, checked before; comments stay."""
+    from retrim.cli import render
+    from retrim.lineage.settings_file import set_settings
+    from retrim.paths import WorkspacePaths
+
+    changed = set_settings(WorkspacePaths.find(Path.cwd()), assignments(values))
+    if as_json:
+        render.show_json({"changes": changed})
+        return
+    for key, (old, new) in changed.items():
+        render.OUT.print(f"{key}: {old} -> {new}", highlight=False, markup=False)
+    if not changed:
+        render.OUT.print("these count already", highlight=False)
+
+
+@settings_app.command(epilog=example("retrim settings pin"))
+def pin() -> None:
+    """In a run directory: let its stages run by its params.yaml.
+
+    Writes what that means to data/settings.json; then `dvc repro` runs what it changes.
+    """
+    from retrim.cli import render
+    from retrim.lineage.settings_file import pin_settings
+    from retrim.paths import WorkspacePaths
+
+    folder = WorkspacePaths.find(Path.cwd())
+    made = pin_settings(folder)
+    render.OUT.print(f"written: {made.relative_to(folder.root)}", highlight=False, markup=False)

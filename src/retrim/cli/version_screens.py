@@ -35,7 +35,7 @@ def show_diff(record: dict[str, Any]) -> None:
         ]
         _section("Code", ("file", "added", "removed"), rows, nothing="the same files")
     if record["parameters"] is not None:
-        _section("Parameters (params.yaml)", ("key", older, newer), _pairs(record["parameters"]), nothing="the same")
+        _section("Settings", ("key", older, newer), _pairs(record["parameters"]), nothing="the same")
     _section("Hyperparameters", ("name", older, newer), _pairs(record["hyperparameters"]), nothing="the same")
     _section("Features", ("feature", "change"), _feature_lines(record["features"]), nothing="the same")
     _section("Preparation", ("step", "change"), _step_lines(record["steps"]), nothing="the same")

@@ -40,7 +40,7 @@ from retrim.reading.address import address_of, is_address
 from retrim.reading.chunks import LargeFile
 from retrim.reading.landed import landed_paths
 from retrim.reading.raw import RawTable, open_raw, raw_of
-from retrim.settings import Env, load_params, read_code
+from retrim.settings import Env, Params, load_params, read_code
 from retrim.training.custom_code import is_own, parts_of
 
 READY = "ready.json"
@@ -245,9 +245,8 @@ def inspect_table(
         RefusedError: Nothing can be made of it, or a column gives the answer away.
     """
     settings = read_yaml(workspace.params)
-    gate = settings.get("gate")
-    confidence = float(gate["confidence"]) if isinstance(gate, dict) and "confidence" in gate else 0.95
-    large = large_table(where, piece_mb=_piece_mb(settings))
+    confidence = float(_stated_or_default(settings, "gate", "confidence"))
+    large = large_table(where, piece_mb=float(_stated_or_default(settings, "batches", "piece_mb")))
     if large is not None and wishes.order:
         raise BadInputError(
             f"{where} has {large.rows} rows and lands in pieces, in the order in which they stand; sort the file by "
@@ -283,10 +282,11 @@ def _refusal(drafted: WorkspaceDraft) -> str:
     return f"leak: {said}. {out}; {known}: --allow-leak {names[0]!r} --reason WHY{leaned}"
 
 
-def _piece_mb(settings: Mapping[str, Any]) -> float:
-    """`batches.piece_mb` of a params.yaml that need not be whole yet; without it nothing is large."""
-    batches = settings.get("batches")
-    return float(batches.get("piece_mb", "inf")) if isinstance(batches, dict) else float("inf")
+def _stated_or_default(settings: Mapping[str, Any], section: str, name: str) -> Any:
+    """A setting of a params.yaml that need not describe a table yet."""
+    stated = settings.get(section)
+    default = getattr(Params.model_fields[section].default, name)
+    return stated.get(name, default) if isinstance(stated, Mapping) else default
 
 
 def settle_request(

@@ -1,6 +1,4 @@
-"""params.yaml changed in place: comments, order and every other value stay as they are.
-
-A table's history as files that came one after another: rows with their labels, or labels when they became known.
+"""A table's history as files that came one after another: rows with their labels, or labels when they became known.
 
 A file too large to be looked at whole: what is drafted is read off its last rows, and all of them land in pieces.
 
@@ -8,10 +6,8 @@ Writes what `retrim init` drafted into the workspace, and lands the table's hist
 """
 
 import gzip
-import io
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +21,7 @@ from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import read_yaml, write_file
 from retrim.landing.ingest import Landed, clock, land_batch, land_labels
+from retrim.lineage.settings_file import edited, slim
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.onboarding.draft import WorkspaceDraft
 from retrim.paths import WorkspacePaths
@@ -40,92 +37,6 @@ from retrim.reading.table import KEY
 from retrim.settings import Env, load_params, parse_params
 from retrim.table.data import LABEL_TIME
 from retrim.table.reading import PLAIN, ReadingParams
-
-COMMENT_COLUMN = 35
-PLAIN_TEXT = re.compile(r"[A-Za-z][\w ./-]*[\w.]|\d+(D|h|min|s)")
-
-
-def edited(text: str, changes: Mapping[tuple[str, ...], SettingChoice]) -> str:
-    """The document with these values set; a reason takes the place of what stands in brackets in its comment.
-
-    Args:
-        text: A params.yaml.
-        changes: Values by their place; all but the last part of a place exist already.
-    """
-    yaml = _yaml()
-    document = yaml.load(text)
-    for place, choice in changes.items():
-        parent = document
-        for part in place[:-1]:
-            parent = parent[part]
-        name = place[-1]
-        moved = isinstance(choice.value, int) and parent.get(name) != choice.value
-        parent[name] = _as_written(choice.value, deep=place == ("data", "columns"))
-        if choice.why or moved:
-            _say_why(parent, name, choice.why)
-    out = io.StringIO()
-    yaml.dump(document, out)
-    return out.getvalue()
-
-
-def _yaml() -> Any:
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1_000_000
-    yaml.allow_unicode = True
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(type(None), _null)
-    return yaml
-
-
-def _null(representer: Any, _value: None) -> Any:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-def _as_written(value: Any, *, deep: bool) -> Any:
-    """Mappings and lists on one line, but for the columns, which have a line each; text in quotes if need be."""
-    from ruamel.yaml.comments import CommentedMap, CommentedSeq
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
-    if isinstance(value, str):
-        return value if PLAIN_TEXT.fullmatch(value) and value.lower() not in WORDS else DoubleQuotedScalarString(value)
-    if isinstance(value, Mapping):
-        made = CommentedMap(
-            {_as_written(key, deep=False): _as_written(inner, deep=False) for key, inner in value.items()}
-        )
-        if not deep:
-            made.fa.set_flow_style()
-        return made
-    if isinstance(value, list | tuple):
-        listed = CommentedSeq([_as_written(inner, deep=False) for inner in value])
-        listed.fa.set_flow_style()
-        return listed
-    return value
-
-
-WORDS = {"yes", "no", "true", "false", "null", "on", "off", "y", "n", "none"}
-"""Text that YAML would read as something else, or nearly so."""
-
-
-def _say_why(parent: Any, name: str, why: str) -> None:
-    why = why.replace("\n", " ")
-    tokens = parent.ca.items.get(name)
-    old = tokens[2].value if tokens and len(tokens) > 2 and tokens[2] is not None else ""
-    first, _, rest = old.lstrip("#").partition("\n")
-    kept = re.sub(r"\s*\([^()]*\)\s*$", "", first.strip())
-    if rest.strip():
-        return  # a comment of several lines belongs to what follows too
-    said = f"{kept} ({why})".strip() if why else kept
-    if not said:  # no comment was there, or only the reason of the value before
-        if old:
-            tokens[2].value = "\n" * old.count("\n")
-        return
-    parent.yaml_add_eol_comment(said, name, column=COMMENT_COLUMN)
-    if rest or old.endswith("\n\n"):
-        parent.ca.items[name][2].value += "\n" * old.count("\n")
-
 
 FIRST_SHARE = 0.6
 """Share of the history that lands as one batch, as nothing is checked before there is a model."""
@@ -432,7 +343,7 @@ def changes_of(drafted: WorkspaceDraft, allowed_reason: str) -> dict[tuple[str, 
 
 
 def new_params(text: str, drafted: WorkspaceDraft, *, reason: str, name: str) -> str:
-    """params.yaml with the draft in it, read back as it will be.
+    """params.yaml with the draft in it, read back as it will be; what is the default is not stated.
 
     Raises:
         BadInputError: A value does not fit; names it.
@@ -441,7 +352,7 @@ def new_params(text: str, drafted: WorkspaceDraft, *, reason: str, name: str) ->
 
     document = edited(text, changes_of(drafted, reason))
     parse_params(yaml.safe_load(document), name)
-    return document
+    return slim(document, name)
 
 
 def write(

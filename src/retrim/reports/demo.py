@@ -1,7 +1,7 @@
 """The demo's workspace, a clone of this one; what a version that stays would have lost in it; the picture of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,9 @@ from retrim.decision.probe import EVERY
 from retrim.errors import BadInputError
 from retrim.files import write_file
 from retrim.landing.as_of_view import read_as_of
+from retrim.lineage.settings_file import set_settings
 from retrim.lineage.workspace import Workspace, clone, open_workspace
 from retrim.release.versions import judged_in_place_of, load_stored_version
-from retrim.reports.policy_report import edit
 from retrim.stats.charts import loss_over_time
 from retrim.stats.metrics import row_losses
 
@@ -34,8 +34,7 @@ def make_workspace(workspace: Workspace) -> Workspace:
             "ships with; run `make demo` in a fresh clone"
         )
     clone(workspace, workspace.paths.demo)
-    settings = workspace.paths.demo / "params.yaml"
-    settings.write_text(edit(settings.read_text(encoding="utf-8"), {"probe.when": EVERY})[0], encoding="utf-8")
+    set_settings(replace(workspace.paths, root=workspace.paths.demo), {"probe.when": EVERY})
     return open_workspace(workspace.paths.demo)
 
 

@@ -20,7 +20,6 @@ from retrim.adapters.database import Row, iso
 from retrim.card.diff import changes, feature_changes, flat, moved, packages, said, step_changes
 from retrim.drift.slices import slice_table
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.files import parse_yaml
 from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import BatchFile
@@ -408,11 +407,13 @@ def _batch(batch: BatchFile) -> dict[str, Any]:
     return {"batch": batch.batch, "kind": batch.kind, "rows": batch.rows, "arrived": iso(batch.arrived)}
 
 
-def _commits(workspace: Workspace, sides: list[DiffSide], what: str, notes: list[str]) -> list[str] | None:
-    """The snapshot of each; None, with a note, where one is not recorded or not in this repository."""
+def _commits(
+    workspace: Workspace, sides: list[DiffSide], what: str, notes: list[str], *, of: str = "snapshot"
+) -> list[str] | None:
+    """The snapshot of each, or the commit with what its run pinned; None, with a note, where one is not at hand."""
     commits = []
     for side in sides:
-        commit = side.row.lineage.get("snapshot")
+        commit = side.row.lineage.get(of)
         if commit is None:
             notes.append(f"{what}: version {side.number} has no recorded commit, so this cannot be told")
         elif not git.has_commit(workspace.paths.root, commit):
@@ -438,8 +439,8 @@ def _code(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict
 
 
 def _parameters(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, list[Any]] | None:
-    texts = _files(workspace, sides, "params.yaml", "parameters", notes)
-    return None if texts is None else changes(*(flat(parse_yaml(text, "params.yaml")) for text in texts))
+    texts = _files(workspace, sides, "data/settings.json", "settings", notes, of="commit")
+    return None if texts is None else changes(*(flat(json.loads(text)) for text in texts))
 
 
 def _environment(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, Any]:
@@ -451,8 +452,10 @@ def _environment(workspace: Workspace, sides: list[DiffSide], notes: list[str]) 
     }
 
 
-def _files(workspace: Workspace, sides: list[DiffSide], name: str, what: str, notes: list[str]) -> list[str] | None:
-    commits = _commits(workspace, sides, what, notes)
+def _files(
+    workspace: Workspace, sides: list[DiffSide], name: str, what: str, notes: list[str], *, of: str = "snapshot"
+) -> list[str] | None:
+    commits = _commits(workspace, sides, what, notes, of=of)
     if commits is None:
         return None
     texts = []

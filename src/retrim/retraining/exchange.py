@@ -59,7 +59,7 @@ from retrim.training.bundle import HISTORY, VERDICT, Predictor, format_of, load_
 
 KIND, FORMAT = "retrim versions export", 1
 MANIFEST, RECEIPT, BUNDLE, MADE_FROM = "manifest.json", "receipt.json", "bundle/", "made-from/"
-FROM_COMMIT = ("requirements.lock", "dvc.lock", "dvc.yaml", "params.yaml", "data/pins.json")
+FROM_COMMIT = ("requirements.lock", "dvc.lock", "dvc.yaml", "params.yaml", "data/settings.json", "data/pins.json")
 
 
 @dataclass(frozen=True)

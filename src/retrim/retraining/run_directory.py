@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from retrim.checking.history import recipe_digest, shown_before, size_of_run
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
 from retrim.errors import BadInputError
-from retrim.files import folder_digest
+from retrim.files import folder_digest, parse_yaml
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import refuse_changes
 from retrim.lineage.locks import using_cache
@@ -28,6 +29,8 @@ from retrim.lineage.workspace import Workspace, record_alert
 from retrim.machine import CORES_VARIABLE, platform_tag
 from retrim.reading.landed import check_whole
 from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live
+from retrim.settings import effective, stated_digest
+from retrim.stats.canonical import to_json
 from retrim.training.mode import FINAL, Mode, RunMode
 
 
@@ -163,6 +166,8 @@ def _open(
         size = size_of_run(
             workspace, champions, life, judged, as_of=as_of, mode=mode, formers=formers, eased=eased
         ).as_pinned()
+    document = stated_at(workspace.paths.root, taken.commit)
+    settings = effective(workspace.paths.root, document, "params.yaml")
     pins = {
         "model": workspace.model,
         "as_of": iso(as_of),
@@ -173,6 +178,8 @@ def _open(
         "size": size,
         "python": platform.python_version(),
         "platform": platform_tag(),
+        "params_digest": stated_digest(document),
+        "settings_digest": sha256(to_json(settings)).hexdigest(),
         **pinned_code(workspace.paths.root, taken.commit),
     }
     dvc.open_stage_session(
@@ -183,9 +190,15 @@ def _open(
         champion=None if champion is None else stored_bundle(workspace, champion.version),
         former=former,
         pins=pins,
+        settings=settings,
         digest=folder_digest,
     )
     return RunDirectory(folder, taken.commit, taken.untracked, None if champion is None else champion.version)
+
+
+def stated_at(root: Path, commit: str) -> dict[str, Any]:
+    """What the params.yaml of a commit states."""
+    return parse_yaml(git.file_at(root, commit, "params.yaml").decode(), "params.yaml")
 
 
 def stage_environment(workspace: Workspace) -> dict[str, str]:

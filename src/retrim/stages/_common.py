@@ -20,12 +20,13 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 import retrim
+from retrim.card.diff import changes, flat
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import code_digest, folder_digest, read_yaml
+from retrim.files import code_digest, file_digest, folder_digest, read_yaml
 from retrim.machine import count_cores
 from retrim.paths import Paths
 from retrim.reading.chunks import read_frame
-from retrim.settings import read_code, resolved
+from retrim.settings import effective, read_code, resolved, stated_digest
 from retrim.stats.plugins import explain
 from retrim.training.custom_code import CODE_FILE, is_own, parts_of, trust
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
@@ -33,6 +34,10 @@ from retrim.training.mode import FINAL
 
 TRIALS_VARIABLE = "RETRIM_TRIALS"
 INPUTS = "data/raw.dvc data/champion.dvc data/former.dvc"
+SETTINGS = "data/settings.json"
+PIN_AGAIN = (
+    f"at a tag: `git checkout -- params.yaml {SETTINGS}`; to try other settings in this room: `retrim settings pin`"
+)
 
 
 def main(run: Callable[..., None]) -> None:
@@ -50,7 +55,7 @@ def main(run: Callable[..., None]) -> None:
 
 
 def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:
-    document = resolved(paths.root, read_yaml(paths.root / "params.yaml"))
+    document = resolved(paths.root, read_settings(paths))
     given: dict[str, Any] = {}
     for name, parameter in inspect.signature(run).parameters.items():
         if name == "paths":
@@ -65,17 +70,17 @@ def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:
 
 
 def _setting(kind: Any, key: str, document: Mapping[str, Any]) -> Any:
-    """A section of params.yaml, or one value in it, such as `drift.joint`, as what `run` takes it for."""
+    """A section of the pinned settings, or one value in it, such as `drift.joint`, as what `run` takes it for."""
     found: Any = document
     for name in key.split("."):
         if not isinstance(found, Mapping) or name not in found:
             what = f"{key!r}" if "." in key else f"section {key!r}"
-            raise BadInputError(f"params.yaml: {what} is missing; add it")
+            raise BadInputError(f"{SETTINGS}: {what} is missing; {PIN_AGAIN}")
         found = found[name]
     try:
         return TypeAdapter(kind).validate_python(found)
     except ValidationError as error:
-        raise BadInputError(f"params.yaml: {key}.{explain(error)}") from error
+        raise BadInputError(f"{SETTINGS}: {key}.{explain(error)}; {PIN_AGAIN}") from error
 
 
 def read_pins(paths: Paths) -> dict[str, Any]:
@@ -89,6 +94,39 @@ def read_pins(paths: Paths) -> dict[str, Any]:
         ) from error
     assert isinstance(pins, dict)
     return pins
+
+
+def read_settings(paths: Paths) -> dict[str, Any]:
+    """Every setting that is pinned for this room.
+
+    Raises:
+        BadInputError: The file is missing, or no JSON.
+    """
+    try:
+        return TypeAdapter(dict[str, Any]).validate_json(paths.settings.read_bytes())
+    except (FileNotFoundError, ValidationError) as error:
+        raise BadInputError(f"{SETTINGS} cannot be read as JSON of all settings; {PIN_AGAIN}") from error
+
+
+def check_settings(paths: Paths) -> None:
+    """Refuses a params.yaml that was edited, and means other settings than the pinned ones.
+
+    One that is as it was pinned is not asked what it means: another default of newer code changes no old version.
+
+    Raises:
+        BadInputError: It does; names the settings.
+    """
+    document, pins = read_yaml(paths.root / "params.yaml"), read_pins(paths)
+    here = {"params_digest": stated_digest(document), "settings_digest": file_digest(paths.settings)}
+    if all(pins.get(name) == digest for name, digest in here.items()):
+        return
+    meant = effective(paths.root, document, "params.yaml")
+    differing = changes(flat(read_settings(paths)), flat(meant))
+    for key, (pinned, wanted) in differing.items():
+        more = f" ({len(differing) - 1} more differ)" if len(differing) > 1 else ""
+        raise BadInputError(
+            f"params.yaml means {key} = {wanted!r}, and {pinned!r} is pinned in {SETTINGS}{more}; {PIN_AGAIN}"
+        )
 
 
 def is_final(pins: Mapping[str, Any]) -> bool:
@@ -131,8 +169,7 @@ def _check_own_code(paths: Paths, pinned: Mapping[str, str] | None) -> None:
     for folder in (paths.champion, paths.former):  # their hashes are pinned
         for file in folder.rglob(CODE_FILE):
             trust(file.read_bytes())
-    document = read_yaml(paths.root / "params.yaml")
-    train = document.get("train")
+    train = read_settings(paths).get("train")
     model = str(train.get("model")) if isinstance(train, Mapping) else ""
     if not is_own(model):
         return

@@ -23,7 +23,7 @@ from retrim.reading.landed import (
     with_names_of_then,
     without_numbers,
 )
-from retrim.stages._common import is_final, main, read_pins
+from retrim.stages._common import check_settings, is_final, main, read_pins
 from retrim.stats.canonical import to_json
 from retrim.table.data import OURS, ColumnType, DataParams, known_rows, mature, overdue_labels, shaped, with_past
 from retrim.table.fault import Fault
@@ -53,6 +53,7 @@ def run(
     their keys, times, labels, and what filters and features from the past take; their other columns are read, asked
     and written a piece at a time. Where rows are put together into coarser ones, that takes all of them.
     """
+    check_settings(paths)
     pins = read_pins(paths)
     as_of = pd.Timestamp(pins["as_of"])
     files = landed_files(paths.raw)

@@ -1,0 +1,329 @@
+"""params.yaml changed in place: comments, order and every other value stay as they are."""
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from retrim.errors import BadInputError, RefusedError
+from retrim.files import parse_yaml, write_file
+from retrim.gate.what_if import changed, value_at
+from retrim.paths import Paths, WorkspacePaths
+from retrim.profile.sizes import SettingChoice
+from retrim.settings import (
+    DERIVED,
+    Params,
+    effective,
+    parse_params,
+    plain_default,
+    section_names,
+    setting_fields,
+    with_derived,
+)
+from retrim.stats.canonical import to_json
+from retrim.stats.plugins import near_keys
+
+COMMENT_COLUMN = 35
+PLAIN_TEXT = re.compile(r"[A-Za-z][\w ./-]*[\w.]|\d+(D|h|min|s)")
+
+
+def edited(text: str, changes: Mapping[tuple[str, ...], SettingChoice]) -> str:
+    """The document with these values set; a reason takes the place of what stands in brackets in its comment.
+
+    Args:
+        text: A params.yaml.
+        changes: Values by their place; sections that are not there are made.
+    """
+    yaml = _yaml()
+    document = yaml.load(text)
+    for place, choice in changes.items():
+        parent = document
+        for depth, part in enumerate(place[:-1]):
+            if part not in parent:
+                _add(parent, part, _as_written({}, deep=depth == 0))
+            parent = parent[part]
+        name = place[-1]
+        moved = isinstance(choice.value, int) and parent.get(name, choice.value) != choice.value
+        value = _as_written(choice.value, deep=place == ("data", "columns"))
+        if name in parent:
+            parent[name] = value
+        else:
+            _add(parent, name, value)
+        if choice.why or moved:
+            _say_why(parent, name, choice.why)
+    return _dumped(yaml, document)
+
+
+def _add(parent: Any, name: str, value: Any) -> None:
+    """A key more: a section last, any other first in its section, as blank lines belong to the key above them."""
+    if parent.fa.flow_style() or (isinstance(value, dict) and not value):
+        parent[name] = value
+    else:
+        parent.insert(0, name, value)
+
+
+def slim(text: str, name: str) -> str:
+    """The document without what is the default anyway: it means the same.
+
+    Args:
+        text: A params.yaml that can be read.
+        name: What it is called.
+    """
+    yaml = _yaml()
+    document, stated = yaml.load(text), parse_yaml(text, name)
+    means = parse_params(stated, name)
+    for section in list(stated):
+        for key in list(stated[section]):
+            fewer = {**stated, section: {each: value for each, value in stated[section].items() if each != key}}
+            if _meaning(fewer, name) == means:
+                stated = fewer
+                del document[section][key]
+        if not stated[section]:
+            del document[section]
+    return _dumped(yaml, document)
+
+
+def _meaning(document: dict[str, Any], name: str) -> Params | None:
+    try:
+        return parse_params(document, name)
+    except BadInputError:  # it has to be stated
+        return None
+
+
+def _dumped(yaml: Any, document: Any) -> str:
+    out = io.StringIO()
+    yaml.dump(document, out)
+    return out.getvalue()
+
+
+def _yaml() -> Any:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 1_000_000
+    yaml.allow_unicode = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(type(None), _null)
+    return yaml
+
+
+def _null(representer: Any, _value: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def _as_written(value: Any, *, deep: bool) -> Any:
+    """Mappings and lists on one line, but for the columns, which have a line each; text in quotes if need be."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    if isinstance(value, str):
+        return value if PLAIN_TEXT.fullmatch(value) and value.lower() not in WORDS else DoubleQuotedScalarString(value)
+    if isinstance(value, Mapping):
+        made = CommentedMap(
+            {_as_written(key, deep=False): _as_written(inner, deep=False) for key, inner in value.items()}
+        )
+        if not deep:
+            made.fa.set_flow_style()
+        return made
+    if isinstance(value, list | tuple):
+        listed = CommentedSeq([_as_written(inner, deep=False) for inner in value])
+        listed.fa.set_flow_style()
+        return listed
+    return value
+
+
+WORDS = {"yes", "no", "true", "false", "null", "on", "off", "y", "n", "none"}
+"""Text that YAML would read as something else, or nearly so."""
+
+
+def _say_why(parent: Any, name: str, why: str) -> None:
+    why = why.replace("\n", " ")
+    tokens = parent.ca.items.get(name)
+    old = tokens[2].value if tokens and len(tokens) > 2 and tokens[2] is not None else ""
+    first, _, rest = old.lstrip("#").partition("\n")
+    kept = re.sub(r"\s*\([^()]*\)\s*$", "", first.strip())
+    if rest.strip():
+        return  # a comment of several lines belongs to what follows too
+    said = f"{kept} ({why})".strip() if why else kept
+    if not said:  # no comment was there, or only the reason of the value before
+        if old:
+            tokens[2].value = "\n" * old.count("\n")
+        return
+    parent.yaml_add_eol_comment(said, name, column=COMMENT_COLUMN)
+    if rest or old.endswith("\n\n"):
+        parent.ca.items[name][2].value += "\n" * old.count("\n")
+
+
+def set_settings(workspace: WorkspacePaths, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Writes values into params.yaml, checked before.
+
+    Args:
+        workspace: Whose params.yaml it is.
+        values: By dotted key, as params.yaml would have them.
+
+    Returns:
+        What changed: effective value before and after by dotted key; empty where it meant the same already.
+
+    Raises:
+        BadInputError: A key is no setting; names the nearest.
+        RefusedError: params.yaml would not be valid then; it stays.
+    """
+    path = workspace.params
+    text = path.read_text(encoding="utf-8")
+    stated = parse_yaml(text, path.name)
+    before = effective(workspace.root, stated, path.name)
+    for key in values:
+        require_setting(key)
+    wanted = {key: value for key, value in values.items() if value_at(before, key) != value}
+    if not wanted:
+        return {}
+    changes: dict[tuple[str, ...], SettingChoice] = {}
+    for key, value in wanted.items():
+        place, whole = _place_of(key, value, stated, before)
+        changes[place] = SettingChoice(whole, "")
+        stated = changed(stated, {".".join(place): whole})
+    written = edited(text, changes)
+    try:
+        after = effective(workspace.root, parse_yaml(written, path.name), path.name)
+    except BadInputError as error:
+        raise RefusedError(f"params.yaml would not be valid with {_told(wanted)}: {error}; it stays") from error
+    write_file(path, written.encode("utf-8"))
+    return {key: (value_at(before, key), value_at(after, key)) for key in wanted}
+
+
+def _told(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in values.items())
+
+
+def require_setting(key: str) -> None:
+    """Checks that a dotted key names a section, a setting, or what may stand in one.
+
+    Raises:
+        BadInputError: It does not; names the nearest.
+    """
+    words = key.split(".")
+    for depth, word in enumerate(words):
+        names = section_names(words[:depth])
+        if not names:
+            return
+        if word not in names:
+            near = near_keys(names, word, most=3)
+            where = ".".join(words[:depth])
+            raise BadInputError(
+                f"{key}: {where or 'params.yaml'} has no {word!r}; did you mean "
+                f"{' or '.join('.'.join([*words[:depth], name]) for name in near)}?"
+            )
+
+
+def _place_of(
+    key: str, value: Any, stated: Mapping[str, Any], before: Mapping[str, Any]
+) -> tuple[tuple[str, ...], Any]:
+    """Where a value is written: at its key; where nothing states the mapping that holds it, as part of all of that."""
+    words = key.split(".")
+    holder: Any = stated
+    for word in words[:-1]:
+        holder = holder.get(word) if isinstance(holder, Mapping) else None
+    if isinstance(holder, Mapping):
+        return tuple(words), value
+    depth = next((depth for depth in range(1, len(words)) if not section_names(words[:depth])), None)
+    if depth is None:
+        return tuple(words), value
+    mapping, inner = tuple(words[:depth]), ".".join(words[depth:])
+    there = value_at(before, ".".join(mapping))
+    if not isinstance(there, Mapping):
+        raise BadInputError(f"{key}: {'.'.join(mapping)} is {there!r}, which holds no keys; set it as a whole")
+    return mapping, changed(there, {inner: value})
+
+
+@dataclass(frozen=True)
+class EffectiveSetting:
+    """A setting as it counts.
+
+    Args:
+        key: Dotted.
+        value: What counts.
+        default: What would count if nothing were stated; None where it has to be stated.
+        line: Of params.yaml, which states it; None where the default counts.
+        description: What it is.
+    """
+
+    key: str
+    value: Any
+    default: Any
+    line: int | None
+    description: str
+
+    def as_record(self) -> dict[str, Any]:
+        place = "default" if self.line is None else f"params.yaml:{self.line}"
+        told = {"key": self.key, "value": self.value, "default": self.default}
+        return {**told, "set_in": place, "description": self.description}
+
+
+def effective_settings(workspace: WorkspacePaths, key: str | None) -> list[EffectiveSetting]:
+    """Every setting, or those at a key and below it, in order.
+
+    Raises:
+        BadInputError: The key is no setting, or params.yaml is wrong.
+    """
+    path = workspace.params
+    text = path.read_text(encoding="utf-8")
+    stated = parse_yaml(text, path.name)
+    values = effective(workspace.root, stated, path.name)
+    if key is not None:
+        require_setting(key)
+    lines = _lines(text)
+    found = []
+    for name, field in setting_fields():
+        if key is not None and not f"{name}.".startswith(f"{key}.") and not f"{key}.".startswith(f"{name}."):
+            continue
+        above = [".".join(name.split(".")[:depth]) for depth in range(name.count(".") + 1, 1, -1)]
+        line = next((lines[each] for each in above if each in lines), None)
+        found.append(
+            EffectiveSetting(name, value_at(values, name), _default(name, field, stated), line, str(field.description))
+        )
+    return found
+
+
+def _default(key: str, field: FieldInfo, stated: Mapping[str, Any]) -> Any:
+    if key in DERIVED:
+        section, name = key.split(".")
+        fewer = {each: value for each, value in (stated.get(section) or {}).items() if each != name}
+        return value_at(with_derived({**stated, section: fewer}), key)
+    return None if field.is_required() else plain_default(field)
+
+
+def _lines(text: str) -> dict[str, int]:
+    """The line of each key of a YAML mapping, from 1."""
+    import yaml
+
+    found: dict[str, int] = {}
+
+    def walk(node: Any, place: str) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for name, value in node.value:
+                found[f"{place}{name.value}"] = name.start_mark.line + 1
+                walk(value, f"{place}{name.value}.")
+
+    walk(yaml.compose(text, Loader=yaml.SafeLoader), "")
+    return found
+
+
+def pin_settings(folder: WorkspacePaths) -> Path:
+    """Writes what the params.yaml of a run directory means to its pinned settings, so that its stages run by it.
+
+    Raises:
+        BadInputError: It is no run directory, or params.yaml is wrong.
+    """
+    paths = Paths(folder.root)
+    if not paths.pins.is_file():
+        raise BadInputError(
+            f"{folder.root} has no data/pins.json: this is no run directory, and a run pins its settings by itself"
+        )
+    document = parse_yaml(folder.params.read_text(encoding="utf-8"), folder.params.name)
+    write_file(paths.settings, to_json(effective(folder.root, document, folder.params.name)))
+    return paths.settings
