@@ -26,7 +26,7 @@ def test_a_check_killed_three_times_is_finished_by_the_fourth(scene: Scene) -> N
     assert kept is not None
     assert kept.outcome == "retrain"
     assert store.run(f"run-{decision}") is None
-    scene.kill("retrim.adapters.mlflow_registry:Registry.publish:after", "check", "--now", at)
+    scene.kill("retrim.adapters.mlflow_registry:ModelRegistry.publish:after", "check", "--now", at)
     champion_is_whole(scene.world)
     scene.world.retrim("check", "--now", at)
     run = store.run(f"run-{decision}")

@@ -162,7 +162,6 @@ def test_killed_on_the_way_nothing_is_gone_that_is_needed_and_the_next_one_goes_
             "SIGKILL",
             f"retrim.retraining.gc:unlink:after:{GARBAGE[0][2:]}",
             "maintain",
-            "maintain",
             "gc",
         ],
         cwd=world.root,
