@@ -370,6 +370,11 @@ def parse_params(document: dict[str, Any], name: str) -> Params:
         raise BadInputError(f"{name}: {explain(error, known=section_names)}") from error
 
 
+def to_settings_file(settings: Mapping[str, Any]) -> bytes:
+    """The bytes of data/settings.json: in the order of params.yaml, as columns and search space have one."""
+    return (json.dumps(settings, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
 def effective(root: Path, document: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Every setting that a params.yaml called `name` means, defaults among them, as plain JSON types.
 

@@ -8,7 +8,7 @@ import pytest
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.settings_file import effective_settings, pin_settings, set_settings
 from retrim.paths import Paths, WorkspacePaths
-from retrim.settings import load_params
+from retrim.settings import load_params, to_settings_file
 from tests.world import REPOSITORY
 
 SHIPPED = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
@@ -91,3 +91,11 @@ def test_what_is_pinned_is_what_counts(workspace: WorkspacePaths) -> None:
     pin_settings(workspace)
 
     assert json.loads(paths.settings.read_bytes()) == load_params(workspace.params).model_dump(mode="json")
+
+
+def test_columns_and_search_space_keep_the_order_of_params_yaml() -> None:
+    settings = {"tune": {"space": {"z": 1, "a": 2}}, "data": {"columns": {"late": 1, "early": 2}}}
+    pinned = json.loads(to_settings_file(settings))
+
+    assert list(pinned["tune"]["space"]) == ["z", "a"]
+    assert list(pinned["data"]["columns"]) == ["late", "early"]

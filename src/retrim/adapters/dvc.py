@@ -37,6 +37,7 @@ from retrim.decision.probation import Output
 from retrim.errors import RefusedError, RetrimError
 from retrim.files import code_digest, flush_all, link, write_folder
 from retrim.paths import NO_CHAMPION, Paths, WorkspacePaths
+from retrim.settings import to_settings_file
 from retrim.stats.canonical import to_json
 from retrim.training.mode import StageLimits
 
@@ -415,7 +416,7 @@ def open_stage_session(
     digests = {f"{name}_digest": digest(place) for name, place in laid.items()}
     digests["code_digest"] = code_digest(_package_of(folder))
     paths.pins.write_bytes(to_json({**pins, **digests}))
-    paths.settings.write_bytes(to_json(settings))
+    paths.settings.write_bytes(to_settings_file(settings))
     run_dvc(folder, "add", *(f"data/{name}" for name in laid))
 
 

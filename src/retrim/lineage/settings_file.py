@@ -22,9 +22,9 @@ from retrim.settings import (
     plain_default,
     section_names,
     setting_fields,
+    to_settings_file,
     with_derived,
 )
-from retrim.stats.canonical import to_json
 from retrim.stats.plugins import near_keys
 
 COMMENT_COLUMN = 35
@@ -325,5 +325,5 @@ def pin_settings(folder: WorkspacePaths) -> Path:
             f"{folder.root} has no data/pins.json: this is no run directory, and a run pins its settings by itself"
         )
     document = parse_yaml(folder.params.read_text(encoding="utf-8"), folder.params.name)
-    write_file(paths.settings, to_json(effective(folder.root, document, folder.params.name)))
+    write_file(paths.settings, to_settings_file(effective(folder.root, document, folder.params.name)))
     return paths.settings

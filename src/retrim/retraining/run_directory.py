@@ -29,8 +29,7 @@ from retrim.lineage.workspace import Workspace, record_alert
 from retrim.machine import CORES_VARIABLE, platform_tag
 from retrim.reading.landed import check_whole
 from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live
-from retrim.settings import effective, stated_digest
-from retrim.stats.canonical import to_json
+from retrim.settings import effective, stated_digest, to_settings_file
 from retrim.training.mode import FINAL, Mode, RunMode
 
 
@@ -179,7 +178,7 @@ def _open(
         "python": platform.python_version(),
         "platform": platform_tag(),
         "params_digest": stated_digest(document),
-        "settings_digest": sha256(to_json(settings)).hexdigest(),
+        "settings_digest": sha256(to_settings_file(settings)).hexdigest(),
         **pinned_code(workspace.paths.root, taken.commit),
     }
     dvc.open_stage_session(
