@@ -80,7 +80,7 @@ def test_one_that_is_not_stated_has_its_default(workspace: WorkspacePaths) -> No
 
 
 def test_pinning_is_for_run_directories(workspace: WorkspacePaths) -> None:
-    with pytest.raises(BadInputError, match="this is no run directory"):
+    with pytest.raises(BadInputError, match="this is not a run directory"):
         pin_settings(workspace)
 
 

@@ -322,7 +322,7 @@ def pin_settings(folder: WorkspacePaths) -> Path:
     paths = Paths(folder.root)
     if not paths.pins.is_file():
         raise BadInputError(
-            f"{folder.root} has no data/pins.json: this is no run directory, and a run pins its settings by itself"
+            f"{folder.root} has no data/pins.json: this is not a run directory, and a run pins its settings by itself"
         )
     document = parse_yaml(folder.params.read_text(encoding="utf-8"), folder.params.name)
     write_file(paths.settings, to_settings_file(effective(folder.root, document, folder.params.name)))
