@@ -157,7 +157,7 @@ def test_a_version_that_waits_is_answered_by_each_command(asked: Desk, answer: s
         asked.make_version(14.5)
         session.says(f"versions approve 2 --reason 'looked at it' {now(asked, 15)}", code=1)  # judged against another
     else:
-        session.says(f"{answer} 2 --reason 'looked at it' {now(asked, 14.5)}", code=0)
+        session.says(f"versions {answer} 2 --reason 'looked at it' {now(asked, 14.5)}", code=0)
     cure.is_done(session.says("status", code=0))
     asked.land(asked.rows(14, 16), 16)
     asked.check(16)
