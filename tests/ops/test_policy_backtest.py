@@ -12,6 +12,7 @@ import pytest
 from retrim.checking.mode import share_of_refit
 from retrim.decision.policy import FitLosses
 from retrim.errors import RefusedError
+from retrim.files import read_yaml
 from retrim.reports import policy
 from retrim.reports.policy import BacktestRequest, BacktestResult, FitInputs, backtest, read_log
 from retrim.reports.policy_report import facts, lines, set_policy, write_page
@@ -219,10 +220,9 @@ def test_what_was_tried_can_be_set(make: Make) -> None:
     desk.workspace.paths.params.write_bytes(shipped.read_bytes())
     write_page(desk.workspace, tried(desk))
     set_policy(desk.workspace, "every-2")
-    text = desk.workspace.paths.params.read_text(encoding="utf-8")
+    triggers = read_yaml(desk.workspace.paths.params)["triggers"]
 
-    assert "  rules: [schedule] " in text
-    assert "  every: 5D " in text  # two windows of two and a half days
+    assert (triggers["rules"], triggers["every"]) == (["schedule"], "5D")  # two windows of two and a half days
 
 
 def test_where_labels_come_after_nearly_all_windows_nothing_is_said_of_retraining(make: Make) -> None:
