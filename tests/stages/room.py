@@ -15,12 +15,13 @@ from retrim.drift.joint import JointParams
 from retrim.drift.profile import ProfileParams
 from retrim.drift.slices import SliceParams
 from retrim.features.fitted import PrepareParams
-from retrim.files import code_digest, folder_digest, read_folder, write_file, write_folder
+from retrim.files import code_digest, file_digest, folder_digest, read_folder, write_file, write_folder
 from retrim.gate.agreement import AgreementParams
 from retrim.gate.previous_champions import PreviousChampionParams
 from retrim.gate.verdict import GateParams
 from retrim.paths import NO_CHAMPION, Paths
 from retrim.reading.synthetic import data_section, generate
+from retrim.settings import stated_digest
 from retrim.stages import backtest, compare, features, train, tune
 from retrim.stats.canonical import to_json, to_parquet
 from retrim.stats.metrics import JudgeParams
@@ -217,6 +218,14 @@ class Room:
     @property
     def view(self) -> pd.DataFrame:
         return pd.read_parquet(self.paths.view)
+
+
+def lay_settings(paths: Paths, document: dict[str, Any]) -> None:
+    """Lays a params.yaml that is as it was pinned."""
+    write_file(paths.root / "params.yaml", to_json(document))
+    write_file(paths.settings, to_json(document))
+    digests = {"params_digest": stated_digest(document), "settings_digest": file_digest(paths.settings)}
+    write_file(paths.pins, to_json({**json.loads(paths.pins.read_bytes()), **digests}))
 
 
 def make_room(

@@ -12,14 +12,13 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import file_digest, write_file
+from retrim.files import write_file
 from retrim.profile.leak import LeakParams
-from retrim.settings import stated_digest
 from retrim.stages import validate
 from retrim.stats.canonical import to_json
 from retrim.table.data import DataParams, row_keys
 from tests.cured import Cure
-from tests.stages.room import START, Room, make_room, stream
+from tests.stages.room import START, Room, lay_settings, make_room, stream
 
 pytestmark = pytest.mark.slow  # Great Expectations takes seconds to import
 
@@ -56,18 +55,8 @@ def room(tmp_path: Path) -> Room:
     rows = stream(48)
     land(made, rows.iloc[:24], arrived=day(1))
     land(made, rows.iloc[24:], arrived=day(2))
-    pin_settings_of(made)
+    lay_settings(made.paths, {"data": made.data.model_dump(mode="json")})
     return made
-
-
-def pin_settings_of(room: Room) -> None:
-    """Lays a params.yaml that is as it was pinned."""
-    document = {"data": room.data.model_dump(mode="json")}
-    write_file(room.paths.root / "params.yaml", to_json(document))
-    write_file(room.paths.settings, to_json(document))
-    pins = json.loads(room.paths.pins.read_bytes())
-    digests = {"params_digest": stated_digest(document), "settings_digest": file_digest(room.paths.settings)}
-    write_file(room.paths.pins, to_json({**pins, **digests}))
 
 
 def test_what_a_suite_says_of_one_batch_is_not_asked_of_the_table_of_all(room: Room) -> None:
@@ -237,7 +226,7 @@ class TestAChangedTable:
 
     def run(self, room: Room, data: DataParams, champion: dict[str, Any] | None = None) -> pd.DataFrame:
         write_file(room.paths.pins, to_json({"as_of": day(4).isoformat()}))
-        pin_settings_of(room)
+        lay_settings(room.paths, {"data": data.model_dump(mode="json")})
         if champion is not None:
             (room.paths.champion / "none.json").unlink()
             write_file(room.paths.champion / "features" / "view.json", to_json(champion))

@@ -29,6 +29,7 @@ from retrim.settings import Params
 from retrim.stages import compare, features, train, validate
 from retrim.stats.canonical import to_json
 from tests.ops.desk import TUNED, Desk, copy_of, make_desk, run_stage
+from tests.stages.room import lay_settings
 from tests.stateful.playing import play
 
 pytestmark = pytest.mark.slow
@@ -106,6 +107,7 @@ class Changing(Desk):
 
 def run_stages(params: Params, paths: Paths) -> None:
     """All stages but the search, whose result is given."""
+    lay_settings(paths, params.model_dump(mode="json"))
     run_stage(validate.run, params, paths)
     run_stage(features.run, params, paths)
     write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
