@@ -5,6 +5,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -21,7 +22,8 @@ from retrim.stats.plugins import Plugin, PluginRegistry, SettingsSection
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-PURE = ("stats", "table", "features", "training", "drift", "gate", "profile", "batches", "decision", "card")
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+PURE = next(each["source_modules"] for each in CONTRACTS if each["id"] == "pure")
 REQUIRED = {
     "DataParams": {"model", "columns", "task", "batch_every", "suite"},
     "ColumnParams": {"type", "role"},
@@ -55,7 +57,7 @@ def bounds_of(field: FieldInfo) -> list[Any]:
 def modules() -> Iterator[str]:
     # The command line and Prefect's own helpers hold no settings; importing them is dear.
     for found in pkgutil.walk_packages(retrim.__path__, "retrim."):
-        if found.name.startswith(("retrim.settings", *(f"retrim.{folder}." for folder in PURE))):
+        if found.name.startswith(("retrim.settings", *(f"{folder}." for folder in PURE))):
             yield found.name
 
 
