@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.ops.hostile_tables import hostile, wide
-from tests.ops.test_init_hostile import landed, outcome
+from tests.builders.hostile_tables import hostile, wide
+from tests.onboarding.test_init_hostile import landed, outcome
 
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 300
 ENDS: Counter[str] = Counter()

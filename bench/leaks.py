@@ -2,9 +2,9 @@
 
 python bench/leaks.py [--seeds 10] [--rows 400 3000] [--packages FOLDER]
 
-Each form of `tests/leak_forms.py` is made anew for every seed, in every state: how often a column that gives the answer
-away is named, and how often an honest one is. FOLDER has the packages of `raw_tables.PACKAGES`. Of each real table:
-what stops it, what its first model leans on, and the seconds until it is drafted.
+Each form of `tests/builders/leak_forms.py` is made anew for every seed, in every state: how often a column that gives
+the answer away is named, and how often an honest one is. FOLDER has the packages of `raw_tables.PACKAGES`.
+Of each real table: what stops it, what its first model leans on, and the seconds until it is drafted.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.draft import draft
 from retrim.profile.first_model import find_leaks
 from retrim.reading.raw import read_raw
-from tests.leak_forms import CLASSES, HONEST, NUMBERS, STATES, Form, Made, frame_of
+from tests.builders.leak_forms import CLASSES, HONEST, NUMBERS, STATES, Form, Made, frame_of
 
 OWN = {"hint", "where", "other"}
 

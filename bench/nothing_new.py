@@ -19,8 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.test_cli import COMMAND, HEAVY  # noqa: E402
-from tests.world import World, make_world  # noqa: E402
+from tests.builders.world import World, make_world  # noqa: E402
+from tests.cli.test_cli import COMMAND, HEAVY  # noqa: E402
 
 LIVE, CAME = 45, 49
 """Days when version 2 was made, and when the newest rows came."""

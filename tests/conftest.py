@@ -11,7 +11,8 @@ import pytest
 from retrim.adapters import prefect_server
 from retrim.paths import WorkspacePaths
 from retrim.table.data import DataParams
-from tests.cured import cure
+from tests.builders.counter import Counter
+from tests.builders.cured import cure
 
 __all__ = ["cure"]  # a fixture
 
@@ -20,7 +21,9 @@ hypothesis.settings.register_profile("fixed", derandomize=True, database=None, d
 hypothesis.settings.register_profile("anew", derandomize=False, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("fixed")
 
-pytest.register_assert_rewrite("tests.world", "tests.drills.scene", "tests.e2e.flows_here")  # they say what they found
+pytest.register_assert_rewrite(
+    "tests.builders.world", "tests.drills.scene", "tests.e2e.flows_here"
+)  # they say what they found
 
 SHOP: dict[str, Any] = {
     "model": "shop",
@@ -66,7 +69,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of one Prefect server for all tests that need it; tests/world.py says how to use it."""
+    """The address of one Prefect server for all tests that need it; tests/builders/world.py says how to use it."""
     home = tmp_path_factory.mktemp("prefect")
     with prefect_server.own(home, pages=False) as running, pytest.MonkeyPatch.context() as patch:
         assert running.api.login is not None
@@ -99,3 +102,13 @@ def shop_workspace(tmp_path: Path) -> WorkspacePaths:
     suite.parent.mkdir(parents=True)
     suite.write_text(json.dumps(SUITE), encoding="utf-8")
     return WorkspacePaths(tmp_path / "workspace")
+
+
+@pytest.fixture
+def counter(shop_workspace: WorkspacePaths, shop: DataParams, tmp_path: Path) -> Counter:
+    return Counter(shop_workspace, shop, tmp_path / "inbox")
+
+
+@pytest.fixture
+def counter_later(shop_workspace: WorkspacePaths, shop_later: DataParams, tmp_path: Path) -> Counter:
+    return Counter(shop_workspace, shop_later, tmp_path / "inbox")

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from retrim.settings import Params
-from tests.shipped import whole
+from tests.builders.shipped import whole
 
 LOOKED = "passed_by"
 GROUP = {"column": LOOKED, "cuts": [], "least_rows": 100}

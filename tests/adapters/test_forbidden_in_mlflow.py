@@ -7,7 +7,7 @@ import pytest
 
 from retrim.adapters.mlflow_registry import ModelRegistry
 from retrim.retraining.retrain import _example
-from tests.stages.unfair import VALUES, holds, make_unfair_room, unfair_stream
+from tests.builders.unfair import VALUES, holds, make_unfair_room, unfair_stream
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from tests.world import COMMAND, make_world
+from tests.builders.world import COMMAND, make_world
 
 pytestmark = pytest.mark.server
 

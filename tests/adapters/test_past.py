@@ -8,7 +8,7 @@ import pytest
 from retrim.adapters.signing import Keys, signature_fault
 from retrim.adapters.store import PredictionLog, Store, copy_past
 from retrim.decision.release_log import first_broken
-from tests.proved import move, pass_checks
+from tests.builders.proved import move, pass_checks
 
 MODEL = "generated"
 

@@ -17,7 +17,7 @@ from retrim.adapters.database import Row, _shown, iso
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import PredictionLog, Store
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from tests.proved import move, pass_checks
+from tests.builders.proved import move, pass_checks
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 # A process that says it is ready, waits for a line, tries one thing and prints what came of it.

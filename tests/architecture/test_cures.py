@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.printed import Printed, commands, cures, is_setting, missing, named, printed
+from tests.builders.printed import Printed, commands, cures, is_setting, missing, named, printed
 
 CURES, SETTINGS = cures(), [each for each in printed() if each.settings()]
 

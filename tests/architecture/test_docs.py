@@ -9,8 +9,8 @@ import typer
 
 from retrim.cli.main import app
 from retrim.onboarding.new import WHAT
-from tests.printed import printed
-from tests.shipped import whole
+from tests.builders.printed import printed
+from tests.builders.shipped import whole
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -15,8 +15,8 @@ from retrim.drift.params import DriftParams
 from retrim.drift.tests import DRIFT_TESTS, DriftResult
 from retrim.errors import EmptyWindowError
 from retrim.stats.plugins import Plugin
-from tests.counted import counted
-from tests.shipped import whole
+from tests.builders.counted import counted
+from tests.builders.shipped import whole
 
 PARAMS = DriftParams(**whole()["drift"])
 ARGUMENTS = {**PARAMS.numeric, **PARAMS.categorical, **PARAMS.missing, **PARAMS.score}

@@ -13,7 +13,7 @@ from retrim.drift.params import DriftParams
 from retrim.drift.profile import Profile, ProfileParams, make_profile
 from retrim.stats.plugins import Plugin
 from retrim.table.data import ColumnType
-from tests.shipped import whole
+from tests.builders.shipped import whole
 
 PARAMS = DriftParams(**whole()["drift"])
 USUAL = {"rounds": 10, "leaves": 4, "folds": 2, "rows": 500}  # arguments of a test that params.yaml does not name

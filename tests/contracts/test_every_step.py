@@ -12,7 +12,7 @@ from retrim.features.fitted import PrepareParams, faults_of
 from retrim.features.step import STEPS
 from retrim.features.view import FeatureView
 from retrim.stats.canonical import to_json
-from tests.core.prepare.tables import DECLARED, TASKS, data, rows, step
+from tests.builders.tables import DECLARED, TASKS, data, rows, step
 
 NAMES = [entry.name for entry in STEPS]
 LARGEST = float(np.finfo("float64").max)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.ops.desk import Desk
-from tests.typed import Session, prepared, session, sit_at_desk
+from tests.builders.desk import Desk
+from tests.builders.typed import Session, prepared, session, sit_at_desk
 
 __all__ = ["prepared", "session", "sit"]
 

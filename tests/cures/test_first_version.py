@@ -18,8 +18,8 @@ import pytest
 
 from retrim.adapters.prefect_server import NOTE
 from retrim.adapters.signing import pack
-from tests.cured import Cure, says
-from tests.world import World, commands_of, make_world
+from tests.builders.cured import Cure, says
+from tests.builders.world import World, commands_of, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -9,10 +9,10 @@ from retrim.cli.answers import decision_record
 from retrim.cli.screens import show_demo
 from retrim.reports.demo import Loss
 from retrim_flows.demo import Beat
-from tests.cured import Cure
-from tests.ops.desk import Desk, copy_of, make_desk, with_params
-from tests.ops.test_settle import LEVEL, NO_JOINT, WIDE, beat
-from tests.typed import Session
+from tests.builders.cured import Cure
+from tests.builders.desk import Desk, copy_of, make_desk, with_params
+from tests.builders.typed import Session
+from tests.checking.test_settle import LEVEL, NO_JOINT, WIDE, beat
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
 

@@ -8,11 +8,11 @@ from retrim.landing.ingest import land_batch
 from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
 from retrim.stats.canonical import to_json
-from tests.cured import Cure
-from tests.ops.raw_tables import csv, table
-from tests.ops.test_receipts import fields
-from tests.typed import Session
-from tests.world import World
+from tests.builders.cured import Cure
+from tests.builders.raw_tables import csv, table
+from tests.builders.typed import Session
+from tests.builders.world import World
+from tests.release.test_receipts import fields
 
 pytestmark = pytest.mark.slow
 

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 
 from retrim.errors import RefusedError
 from retrim.release.versions import find_live_version
-from tests.cured import Cure
-from tests.ops.desk import START, Desk, copy_of, make_desk, with_params
-from tests.ops.test_on_probation import begin, until_it_ends
-from tests.proved import move
-from tests.typed import Session
+from tests.builders.cured import Cure
+from tests.builders.desk import START, Desk, copy_of, make_desk, with_params
+from tests.builders.proved import move
+from tests.builders.typed import Session
+from tests.checking.test_on_probation import begin, until_it_ends
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
 

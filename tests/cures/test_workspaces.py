@@ -13,10 +13,10 @@ from retrim.onboarding.init import require_unreleased
 from retrim.paths import Paths, WorkspacePaths
 from retrim.retraining.exchange import judge_import
 from retrim.stages._common import read_pins
-from tests.cured import Cure
-from tests.ops.desk import Desk, make_desk, with_params
-from tests.ops.test_grain import grain
-from tests.typed import Session
+from tests.builders.cured import Cure
+from tests.builders.desk import Desk, make_desk, with_params
+from tests.builders.typed import Session
+from tests.release.test_grain import grain
 
 pytestmark = pytest.mark.slow
 

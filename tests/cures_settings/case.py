@@ -12,9 +12,9 @@ from retrim.errors import RetrimError
 from retrim.gate.what_if import changed
 from retrim.reading.synthetic import data_section
 from retrim.settings import Params, parse_params, resolved
-from tests.ops.desk import FEW, Desk, copy_of, make_desk
-from tests.printed import Printed
-from tests.shipped import whole
+from tests.builders.desk import FEW, Desk, copy_of, make_desk
+from tests.builders.printed import Printed
+from tests.builders.shipped import whole
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED: dict[str, Any] = whole()

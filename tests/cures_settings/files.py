@@ -11,11 +11,11 @@ from retrim.errors import BadInputError
 from retrim.landing.inbox import large_file, take_in
 from retrim.landing.ingest import examine, land_batch
 from retrim.reading.landed import batch_id
-from tests.core.test_batches import DATA, HOUR, PAST, WEEK
-from tests.core.test_batches import NOW as NEXT
+from tests.batches.test_batches import DATA, HOUR, PAST, WEEK
+from tests.batches.test_batches import NOW as NEXT
+from tests.builders.desk import with_params
 from tests.cures_settings.case import GONE, Asked, Case
 from tests.cures_settings.functions import NUMBER
-from tests.ops.desk import with_params
 
 NOW = pd.Timestamp("2024-11-01", tz="UTC")
 HEADER = "at,number,level,slope,noise,group,outcome"

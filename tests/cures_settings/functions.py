@@ -23,9 +23,9 @@ from retrim.training.estimators import MODELS, aim_at
 from retrim.training.groups import GroupParams, Thresholds, group_of
 from retrim.training.tuning import Score, search
 from tests.contracts.test_every_rule import LOUD, NOW, QUIET
-from tests.core.test_own_model import PARTS
 from tests.cures_settings.case import GONE, Asked, Case
 from tests.cures_settings.loading import CATEGORY, OWN
+from tests.training.test_own_model import PARTS
 
 Feature = dict[str, Any]
 NUMBER: Feature = {"type": "number", "role": "feature"}

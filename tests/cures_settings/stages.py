@@ -10,9 +10,9 @@ from retrim.profile.leak import LeakParams
 from retrim.stages.validate import _refuse_leaks
 from retrim.stats.canonical import to_json
 from retrim.training.mode import limits_of_stage
+from tests.builders.room import Room, make_room, stream
 from tests.cures_settings.case import Asked, Case
 from tests.cures_settings.functions import LINEAR, rows_of, space
-from tests.stages.room import Room, make_room, stream
 
 CHAMPION = {
     "verdict/verdict.json": to_json({"winner": "all"}),

@@ -17,12 +17,12 @@ from retrim.onboarding import desk
 from retrim.reading.table import read_content
 from retrim.table.data import DataParams
 from retrim.table.reading import ReadingParams
-from tests.core import test_gate_size
+from tests.builders.raw_tables import ROWS, csv, looked_at, said, table
 from tests.cures_settings.case import Asked, Settings, load
 from tests.cures_settings.files import NOW, ROW, lines, offered
 from tests.cures_settings.functions import rows_of
 from tests.cures_settings.loading import OWN
-from tests.ops.raw_tables import ROWS, csv, looked_at, said, table
+from tests.gate import test_gate_size
 
 SELECT = {"step": "select_uncorrelated", "columns": ["level", "slope", "noise"], "at_most": 0.5}
 ACCEPTED: dict[str, tuple[str, Settings]] = {

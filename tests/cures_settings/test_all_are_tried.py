@@ -5,9 +5,9 @@ from functools import cache
 
 import pytest
 
+from tests.builders.printed import Printed, printed, refusals
 from tests.cures_settings.test_advice import ACCEPTED, APART
 from tests.cures_settings.test_cures_settings import CASES
-from tests.printed import Printed, printed, refusals
 
 TRIED = (*(case.says for case in CASES), *ACCEPTED, *APART)
 DESCRIBES = {

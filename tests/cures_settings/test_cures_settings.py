@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.desk import Desk, make_desk
 from tests.cures_settings.case import Case, names, said, says
 from tests.cures_settings.files import FILES
 from tests.cures_settings.functions import FUNCTIONS
@@ -12,7 +13,6 @@ from tests.cures_settings.looks import LOOKS
 from tests.cures_settings.placed import PLACED
 from tests.cures_settings.stages import STAGES
 from tests.cures_settings.workspaces import WORKSPACES
-from tests.ops.desk import Desk, make_desk
 
 QUICK, SLOW = (*LOADING, *PLACED, *FUNCTIONS, *FILES), (*WORKSPACES, *STAGES, *LOOKS)
 CASES = (*QUICK, *SLOW)

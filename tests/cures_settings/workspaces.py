@@ -32,13 +32,13 @@ from retrim.retraining.retrain import claim_run
 from retrim.settings import Env
 from retrim.stats.canonical import to_json
 from retrim.training.custom_code import CODE_FILE
+from tests.builders.desk import Desk, make_desk
+from tests.checking.test_served import change
 from tests.cures_settings.case import GONE, Asked, Case
 from tests.cures_settings.functions import LINEAR, NUMBER, space
 from tests.cures_settings.loading import DAYS, OWN
-from tests.ops.desk import Desk, make_desk
-from tests.ops.test_hung import driver, wait_until_silent
-from tests.ops.test_receipts import fields
-from tests.ops.test_served import change
+from tests.release.test_receipts import fields
+from tests.retraining.test_hung import driver, wait_until_silent
 
 FORBIDDEN = {"data.columns.group.role": "forbidden"}
 SMALL_TRY = {"tune.max_rounds": 15, "tune.patience": 5, "backtest.origins": 1, "backtest.origin_rows": 48}

@@ -17,7 +17,7 @@ from retrim.adapters.dvc import ROOM_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
 from retrim.release.versions import find_live_version, load_stored_version
 from retrim_flows.recovery import workspace_tag
-from tests.world import World, make_world
+from tests.builders.world import World, make_world
 
 KILLED = Path(__file__).with_name("killed.py")
 FIRST = 25  # day of version 1

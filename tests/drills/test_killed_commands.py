@@ -12,7 +12,7 @@ import pytest
 
 from retrim.adapters.prefect_server import NOTE
 from retrim.landing.inbox import take_from_inbox
-from tests.world import COMMAND, World, commands_of, make_world
+from tests.builders.world import COMMAND, World, commands_of, make_world
 
 pytestmark = [pytest.mark.drill, pytest.mark.server]
 

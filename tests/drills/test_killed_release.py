@@ -11,8 +11,8 @@ import pytest
 
 from retrim.retraining.run_directory import open_run_directory, stages_of
 from retrim.training.mode import StageLimits
+from tests.builders.world import World, make_world
 from tests.drills.instants import ROOM
-from tests.world import World, make_world
 
 SCRIPT = Path(__file__).with_name("instants.py")
 KILLS, SEED = 100, 20

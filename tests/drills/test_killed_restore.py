@@ -8,8 +8,8 @@ import pytest
 
 from retrim.adapters.database import Row
 from retrim.release.versions import find_live_version
+from tests.builders.world import START, World, make_world
 from tests.drills.scene import Scene, all_is_settled, champion_is_whole
-from tests.world import START, World, make_world
 
 LATER = START + pd.Timedelta(1000, "D")
 

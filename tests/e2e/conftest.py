@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.world import World, lend_environment, make_world
+from tests.builders.world import World, lend_environment, make_world
 
 FIRST, SECOND = 25, 35
 

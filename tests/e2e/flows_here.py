@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from retrim.lineage.workspace import ask_for_run
-from tests.world import World, prefect_settings
+from tests.builders.world import World, prefect_settings
 
 
 @contextmanager

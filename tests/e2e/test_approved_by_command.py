@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.world import SHIPPED, make_world
+from tests.builders.world import SHIPPED, make_world
 
 pytestmark = pytest.mark.server
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from retrim.landing.ingest import Landed, land_batch
-from tests.world import World, make_world
+from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

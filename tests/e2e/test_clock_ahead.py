@@ -6,7 +6,7 @@ import pytest
 from retrim.checking.check import check
 from retrim.landing.clock_repair import repair
 from retrim.retraining.reproduce import reproduce
-from tests.world import World, make_world
+from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -9,8 +9,8 @@ import yaml
 
 from retrim.adapters import git
 from retrim.reports.demo import make_workspace
-from tests.shipped import whole
-from tests.world import REPOSITORY, SHIPPED, SMALL, World, copy_repository
+from tests.builders.shipped import whole
+from tests.builders.world import REPOSITORY, SHIPPED, SMALL, World, copy_repository
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -20,7 +20,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version
 from retrim.retraining.exchange import export, import_version, open_parcel
 from retrim.stats.canonical import to_json
-from tests.world import World, make_world
+from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 OWN, LATER = 20, 50

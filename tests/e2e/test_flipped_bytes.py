@@ -20,7 +20,7 @@ from retrim.release.versions import find_live_version
 from retrim.retraining.reproduce import reproduce
 from retrim.retraining.run_directory import open_run_directory
 from retrim.stages._common import check_pins
-from tests.world import World, make_world
+from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -15,7 +15,7 @@ from retrim.adapters.mlflow_gc import leftovers
 from retrim.files import folder_digest, read_folder
 from retrim.lineage.locks import using_cache
 from retrim.retraining.gc import prune
-from tests.world import World
+from tests.builders.world import World
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 KILLED = Path(__file__).parents[1] / "drills" / "killed.py"

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from retrim.reading.synthetic import FEATURES
-from tests.world import World, make_world
+from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 FIRST, NEXT, LAST = 30, 40, 41

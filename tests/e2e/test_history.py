@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.world import World, make_world
+from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 FIRST, NEXT, LAST = 25, 32, 33

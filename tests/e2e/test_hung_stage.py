@@ -13,8 +13,8 @@ import pytest
 
 from retrim.adapters.database import Row
 from retrim.adapters.dvc import ROOM_VARIABLE
-from tests.cured import Cure
-from tests.world import World, make_world
+from tests.builders.cured import Cure
+from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 DEADLINE_SECONDS = 120

@@ -13,8 +13,8 @@ from retrim.files import file_digest
 from retrim.landing.ingest import land_batch, land_labels
 from retrim.lineage.workspace import REFIT
 from retrim.training.mode import FINAL
+from tests.builders.world import SHIPPED, START, World, make_world
 from tests.e2e.flows_here import monitor, retrain
-from tests.world import SHIPPED, START, World, make_world
 
 pytestmark = pytest.mark.server
 

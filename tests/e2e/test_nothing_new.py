@@ -6,8 +6,8 @@ import sqlite3
 import pytest
 
 from retrim.release.versions import stored_bundle
-from tests.imported import ask
-from tests.world import World, make_world
+from tests.builders.imported import ask
+from tests.builders.world import World, make_world
 
 pytestmark = pytest.mark.server
 TOOLS = {"mlflow", "lightgbm", "prefect", "great_expectations", "sklearn", "scipy", "matplotlib"}

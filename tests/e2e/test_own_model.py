@@ -12,7 +12,7 @@ from retrim.lineage.strange_code import refuse_strange_code
 from retrim.release.versions import stored_bundle
 from retrim.templates import own_model
 from retrim.training.custom_code import CODE_FILE
-from tests.world import World, lend_environment, make_world
+from tests.builders.world import World, lend_environment, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 FIRST, NEXT = 25, 35

@@ -4,9 +4,9 @@ import shlex
 from pathlib import Path
 
 from retrim.onboarding.new import lay_workspace
-from tests.deliveries import csv
-from tests.sessions import masked, session
-from tests.world import REPOSITORY, World
+from tests.builders.deliveries import csv
+from tests.builders.sessions import masked, session
+from tests.builders.world import REPOSITORY, World
 
 DOCUMENT = REPOSITORY / "docs" / "tutorial" / "own-table.md"
 

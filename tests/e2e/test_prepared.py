@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.world import World, lend_environment, make_world
+from tests.builders.world import World, lend_environment, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 STEPS = [

@@ -18,9 +18,9 @@ from retrim.adapters.database import iso
 from retrim.adapters.schema import VERSIONS
 from retrim.decision.probation import pick
 from retrim.retraining.reproduce import ancestors, prove_scheduled
-from tests.cured import Cure
+from tests.builders.cured import Cure
+from tests.builders.world import World
 from tests.e2e.flows_here import at_work
-from tests.world import World
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 ALL = ["validate", "features", "tune", "train", "backtest", "compare"]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from retrim.onboarding.new import lay_workspace
-from tests.deliveries import csv, deliveries
-from tests.sessions import is_printed, session
-from tests.world import REPOSITORY, World
+from tests.builders.deliveries import csv, deliveries
+from tests.builders.sessions import is_printed, session
+from tests.builders.world import REPOSITORY, World
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 WEEK = 168

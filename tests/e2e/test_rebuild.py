@@ -19,8 +19,8 @@ from retrim.adapters.dvc import executed
 from retrim.files import folder_digest
 from retrim.landing.ingest import land_batch
 from retrim.lineage.locks import held_locks
-from tests.cured import Cure
-from tests.world import World, make_world
+from tests.builders.cured import Cure
+from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 ALL = ("validate", "features", "tune", "train", "backtest", "compare")

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.world import SHIPPED, World, make_world
+from tests.builders.world import SHIPPED, World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 FIRST, NEXT = 25, 30

@@ -13,9 +13,9 @@ from retrim.reading.landed import read_landed
 from retrim.release.versions import load_stored_version
 from retrim.stats.metrics import row_losses
 from retrim.table.data import assemble, mature
+from tests.builders.world import START, World, make_world
+from tests.cli.test_command_line_doc import keys
 from tests.e2e.flows_here import monitor, retrain
-from tests.test_command_line_doc import keys
-from tests.world import START, World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ import pytest
 from retrim.adapters import git
 from retrim.adapters.database import Row
 from retrim.files import folder_digest
-from tests.world import START, World, make_world
+from tests.builders.world import START, World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 AWAY, BACK, NOW = 20, 40, 44

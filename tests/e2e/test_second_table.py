@@ -9,8 +9,8 @@ import yaml
 
 from retrim.landing.ingest import land_batch
 from retrim.reading.shipped import DATASETS
+from tests.builders.world import REPOSITORY, World, make_world
 from tests.e2e.flows_here import monitor_at, retrain_at
-from tests.world import REPOSITORY, World, make_world
 
 pytestmark = pytest.mark.server
 

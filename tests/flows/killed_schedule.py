@@ -19,7 +19,7 @@ import psutil
 from retrim.adapters import prefect_server
 from retrim.adapters.database import Row
 from retrim.adapters.prefect_server import PrefectApi
-from tests.world import COMMAND, World, make_world
+from tests.builders.world import COMMAND, World, make_world
 
 DEADLINE_SECONDS = 400
 QUICK = {"RETRIM_PREFECT_URL": "", "PREFECT_WORKER_QUERY_SECONDS": "1"}

@@ -13,7 +13,7 @@ from retrim.retraining import retrain
 from retrim.retraining.recover import mark_stopped
 from retrim_flows.deploy import deploy
 from retrim_flows.start import start
-from tests.world import START, make_world, prefect_settings
+from tests.builders.world import START, make_world, prefect_settings
 
 pytestmark = pytest.mark.server
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from retrim.adapters.prefect_server import LOGIN_FILE, NOTE, PrefectApi, known_server
-from tests.world import COMMAND, World, ask_when_free, commands_of, make_world
+from tests.builders.world import COMMAND, World, ask_when_free, commands_of, make_world
 
 pytestmark = pytest.mark.server
 

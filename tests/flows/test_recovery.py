@@ -18,7 +18,7 @@ from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
 from retrim_flows import recovery
 from retrim_flows.recovery import mark_dead_flow_runs, workspace_tag
-from tests.world import prefect_settings
+from tests.builders.world import prefect_settings
 
 pytestmark = pytest.mark.server
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"

@@ -7,7 +7,7 @@ import pytest
 from retrim.adapters import dvc, git
 from retrim.adapters.dvc import cache_folder, named_in_commit, with_members
 from retrim.release.versions import verify_log
-from tests.world import World, make_world
+from tests.builders.world import World, make_world
 
 pytestmark = pytest.mark.server
 

@@ -17,8 +17,8 @@ import pytest
 from retrim.adapters import prefect_server
 from retrim.adapters.database import Row
 from retrim.adapters.prefect_server import PrefectApi
-from tests.cured import Cure
-from tests.world import COMMAND, World, ask_when_free, commands_of, make_world, processes_of
+from tests.builders.cured import Cure
+from tests.builders.world import COMMAND, World, ask_when_free, commands_of, make_world, processes_of
 
 pytestmark = pytest.mark.server
 

@@ -11,8 +11,8 @@ import yaml
 from retrim.errors import BadInputError
 from retrim.settings import load_params
 from retrim.training.bundle import load_predictor, predicting
-from tests.stages.room import Room, make_room, stream
-from tests.stages.whole import assert_whole
+from tests.builders.room import Room, make_room, stream
+from tests.builders.whole import assert_whole
 
 ROOT = Path(__file__).parents[2]
 CLASSES: dict[str, Any] = {"judge": {"loss": "log_loss", "metrics": ["log_loss"]}, "gate": {"floor": ["mean"]}}

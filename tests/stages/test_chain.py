@@ -11,7 +11,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import order_digest
 from retrim.stats.canonical import to_json
 from retrim.training.bundle import load_predictor
-from tests.stages.room import Room, make_room, stream
+from tests.builders.room import Room, make_room, stream
 
 ROWS = 480
 

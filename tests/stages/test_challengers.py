@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from retrim.training.bundle import load_predictor
-from tests.stages.room import SETTINGS, Room, make_room, stream
+from tests.builders.room import SETTINGS, Room, make_room, stream
 
 ROWS = 480
 POOR = {**SETTINGS["tune"]["space"], "learning_rate": {"low": 1e-4, "high": 2e-4}}

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from retrim.errors import RefusedError, RetrimError
-from tests.stages.room import Room, make_room, stream
-from tests.stages.whole import DEAREST, assert_whole
+from tests.builders.room import Room, make_room, stream
+from tests.builders.whole import DEAREST, assert_whole
 
 SMALL: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 30, "sliding_rows": 40},

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from retrim.paths import Paths
-from tests.stages.room import Room
-from tests.stages.unfair import make_unfair_room, unfair_stream
+from tests.builders.room import Room
+from tests.builders.unfair import make_unfair_room, unfair_stream
 
 STAGES = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 AFTER_VALIDATE = [stage for stage in STAGES if stage != "validate"]

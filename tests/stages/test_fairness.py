@@ -10,7 +10,7 @@ from retrim.cli.version_screens import show_fairness
 from retrim.errors import BadInputError
 from retrim.stats.canonical import from_parquet
 from retrim.training.bundle import load_predictor
-from tests.stages.unfair import VALUES, UnfairRoom, make_unfair_room, unfair_stream
+from tests.builders.unfair import VALUES, UnfairRoom, make_unfair_room, unfair_stream
 
 ROWS = 1600
 BEFORE = "challenger before mitigation"

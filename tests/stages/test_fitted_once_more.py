@@ -9,7 +9,7 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.training.bundle import load_predictor
 from retrim.training.recipe import fit_recipe
-from tests.stages.room import Room, make_room, stream
+from tests.builders.room import Room, make_room, stream
 
 ROWS = 480
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.stages.unfair import GROUPS, VALUES, UnfairRoom, holds, make_unfair_room, unfair_stream
+from tests.builders.unfair import GROUPS, VALUES, UnfairRoom, holds, make_unfair_room, unfair_stream
 
 BY_GROUP = {"verdict/fairness.json", "verdict/verdict.json", "backtest/thresholds.json"}
 """Where groups stand that a person has declared: by name, never row by row."""

@@ -8,8 +8,8 @@ import pytest
 
 from retrim.stats.canonical import to_json
 from retrim.training.bundle import predicting
-from tests.fairness import settings as fairness_settings
-from tests.stages.room import Room, make_room, stream
+from tests.builders.fairness import settings as fairness_settings
+from tests.builders.room import Room, make_room, stream
 
 ROWS, OPEN = 540, {"gate": {"worst_fold": 5.0}}
 

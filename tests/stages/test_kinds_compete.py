@@ -14,9 +14,9 @@ from retrim.templates import own_model
 from retrim.training.bundle import load_predictor
 from retrim.training.contributions import explain_row
 from retrim.training.custom_code import trust
-from tests.cured import Cure
-from tests.stages.room import Room, make_room, stream
-from tests.stages.whole import assert_whole
+from tests.builders.cured import Cure
+from tests.builders.room import Room, make_room, stream
+from tests.builders.whole import assert_whole
 
 L2 = {"l2": {"low": 1e-6, "high": 1.0, "log": True}}
 SPACES: dict[str, dict[str, Any]] = {

@@ -24,8 +24,8 @@ from retrim.settings import DERIVED, Derived, Params, effective, stated_digest
 from retrim.stages import backtest, compare, features, train, tune
 from retrim.stages._common import check_pins, check_settings, main
 from retrim.stats.canonical import to_json
-from tests.cured import Cure
-from tests.stages.room import Room, make_room, stream
+from tests.builders.cured import Cure
+from tests.builders.room import Room, make_room, stream
 
 PACKAGE = Path(retrim.__file__).parent
 STAGES = [backtest, compare, features, train, tune]

@@ -11,7 +11,7 @@ from retrim.stages.tune import _laid
 from retrim.stats.windows import part_of
 from retrim.training.bundle import load_predictor
 from retrim.training.contributions import explain_row
-from tests.stages.room import Room, make_room, stream
+from tests.builders.room import Room, make_room, stream
 
 ROWS = 480
 STEPS = [

@@ -10,9 +10,9 @@ import yaml
 
 from retrim.reading.shipped import DATASETS
 from retrim.table.data import DataParams
-from tests.stages.room import Room, make_room
-from tests.stages.whole import assert_whole
-from tests.world import REPOSITORY
+from tests.builders.room import Room, make_room
+from tests.builders.whole import assert_whole
+from tests.builders.world import REPOSITORY
 
 NEW, GONE = pd.Timestamp("1995-09-23", tz="UTC"), pd.Timestamp("1999-06-12", tz="UTC")
 """The first catch of the species PB, and the last of DS."""

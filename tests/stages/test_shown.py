@@ -11,7 +11,7 @@ import pytest
 from retrim.files import write_file
 from retrim.gate.support import ShownEvidence
 from retrim.stats.canonical import to_json
-from tests.stages.room import Room, make_room, stream
+from tests.builders.room import Room, make_room, stream
 
 ROWS = 480
 

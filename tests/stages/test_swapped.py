@@ -15,7 +15,7 @@ from retrim.files import write_file, write_folder
 from retrim.stats.canonical import to_json, to_parquet
 from retrim.training.bundle import load_predictor
 from retrim.training.estimators import MODELS
-from tests.stages.room import Room, make_room, stream
+from tests.builders.room import Room, make_room, stream
 
 ROWS = 480
 QUICK = settings(max_examples=12, deadline=None)

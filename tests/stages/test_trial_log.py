@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.room import Room, make_room, stream
+from tests.builders.room import Room, make_room, stream
 
 ROWS = 480
 

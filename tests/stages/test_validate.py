@@ -17,8 +17,8 @@ from retrim.profile.leak import LeakParams
 from retrim.stages import validate
 from retrim.stats.canonical import to_json
 from retrim.table.data import DataParams, row_keys
-from tests.cured import Cure
-from tests.stages.room import START, Room, lay_settings, make_room, stream
+from tests.builders.cured import Cure
+from tests.builders.room import START, Room, lay_settings, make_room, stream
 
 pytestmark = pytest.mark.slow  # Great Expectations takes seconds to import
 

@@ -25,7 +25,7 @@ from retrim.checking.check import check
 from retrim.lineage.workspace import Workspace
 from retrim.paths import WorkspacePaths
 from retrim.settings import Env, Params
-from tests.ops.desk import Shelf
+from tests.builders.desk import Shelf
 
 
 def house_at(folder: Path, params: Path) -> Workspace:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from retrim.checking.audit import audit
-from tests.ops.desk import make_desk
+from tests.builders.desk import make_desk
 
 HERE = Path(__file__).resolve()
 

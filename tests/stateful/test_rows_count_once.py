@@ -28,8 +28,8 @@ from retrim.decision.probe import NEEDED
 from retrim.lineage.workspace import Workspace
 from retrim.paths import WorkspacePaths
 from retrim.settings import Env
-from tests.ops.desk import Desk, copy_of, make_desk
-from tests.proved import move
+from tests.builders.desk import Desk, copy_of, make_desk
+from tests.builders.proved import move
 from tests.stateful.playing import play
 
 pytestmark = pytest.mark.slow

@@ -28,8 +28,8 @@ from retrim.paths import NO_CHAMPION, Paths
 from retrim.settings import Params
 from retrim.stages import compare, features, train, validate
 from retrim.stats.canonical import to_json
-from tests.ops.desk import TUNED, Desk, copy_of, make_desk, run_stage
-from tests.stages.room import lay_settings
+from tests.builders.desk import TUNED, Desk, copy_of, make_desk, run_stage
+from tests.builders.room import lay_settings
 from tests.stateful.playing import play
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,248 @@
+"""A workspace without servers for tests of the check: rows land as frames, a champion is made by the stages themselves.
+
+The stages' own `run` functions make the bundle in a plain folder; only the search is
+left out, its result is given. The registry is a shelf that knows where a bundle lies,
+and keeps aliases: all that a check and a move ask of it.
+"""
+
+import inspect
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrim.adapters import git
+from retrim.adapters.database import iso
+from retrim.checking.check import CheckOutcome, check
+from retrim.checking.history import used_rows
+from retrim.files import file_digest, folder_digest, link, read_folder, write_file
+from retrim.landing.as_of_view import HISTORY, NEEDS
+from retrim.lineage.workspace import Workspace, ask_for_run
+from retrim.paths import NO_CHAMPION, Paths, WorkspacePaths
+from retrim.reading.landed import batch_id, read_landed
+from retrim.reading.synthetic import data_section, generate
+from retrim.release.approval import ask_for_refit, let_wait
+from retrim.release.versions import GRAIN, grain_of, keep_copies
+from retrim.retraining.retrain import claim_run
+from retrim.settings import Env, Params
+from retrim.stages import backtest, compare, features, train
+from retrim.stages._common import read_json
+from retrim.stats.canonical import to_json, to_parquet
+from retrim.table.data import assemble, mature, row_keys
+from retrim.training.bundle import needs_of
+from tests.builders.proved import move, pass_checks
+from tests.builders.shipped import whole
+
+REPOSITORY = Path(__file__).parents[2]
+START = pd.Timestamp("2024-01-01", tz="UTC")
+FEW: dict[str, dict[str, Any]] = {
+    "split": {"judge_rows": 48, "sliding_rows": 200},
+    "judge": {"draws": 100, "block_rows": 6},
+    "gate": {"min_rows": 24, "folds": 2, "season": "1D", "season_cells": 24, "floor": ["mean"]},
+    "probe": {"blocks": 1, "min_rows": 24, "when": "every"},
+    "account": {"usual_rows": 48, "price": 1.0, "price_unit": "loss"},
+    "drift": {"min_rows": 24},
+}
+TUNED = {"hyperparameters": {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.2}, "rounds": 30}
+
+
+@dataclass
+class Shelf:
+    """Where the bundle of each version lies, and what it is called."""
+
+    folders: dict[int, Path]
+    named: dict[str, int] = field(default_factory=dict)
+    beside: dict[int, dict[str, bytes]] = field(default_factory=dict)
+
+    def aliases(self) -> dict[str, int]:
+        return dict(self.named)
+
+    def set_alias(self, alias: str, version: int) -> None:
+        self.named[alias] = version
+
+    def drop_alias(self, alias: str) -> None:
+        self.named.pop(alias, None)
+
+    def run_of(self, version: int) -> str:
+        return f"run{version}"
+
+    def pictures(self, version: int) -> dict[str, bytes]:
+        return {}
+
+    def add_files(self, version: int, files: dict[str, bytes]) -> None:
+        self.beside.setdefault(version, {}).update(files)
+
+    def bundle_folder(self, version: int, *, run: str | None = None) -> Path:
+        return self.folders[version]
+
+
+@dataclass
+class Desk:
+    """A workspace, a stream of one row an hour, and a hand that lands and decides."""
+
+    workspace: Workspace
+    stream: dict[str, Any]
+    shelf: Shelf = field(default_factory=lambda: Shelf({}))
+
+    def day(self, number: float) -> pd.Timestamp:
+        return (START + pd.Timedelta(number, "D")).round("us")
+
+    def rows(self, since: float, until: float) -> pd.DataFrame:
+        """Rows with an event in `[since, until)` days after the start."""
+        frame = generate(**{**self.stream, "start": START, "every": "1h", "rows": max(int(until * 24), 1)})
+        return frame[(frame["at"] >= self.day(since)) & (frame["at"] < self.day(until))].reset_index(drop=True)
+
+    def land(self, frame: pd.DataFrame, at: float, *, kind: str = "rows", correction: bool = False) -> None:
+        """Lands typed rows, or labels of them, at a day."""
+        data, landing = self.workspace.params.data, self.workspace.landing
+        digest = sha256(f"{kind} {at} {frame.to_csv()}".encode()).hexdigest()
+        keyed = frame.assign(_key=row_keys(frame, data.key, batch_id(digest)))
+        facts: dict[str, Any] = {"digest": digest, "arrived": self.day(at), "correction": correction, "released": ""}
+        facts["data"] = data
+        with landing.locked():
+            if kind == "rows":
+                landing.land_rows(keyed, **facts)
+            else:
+                landing.land_labels(keyed[["_key", data.target]].assign(label_time=self.day(at)), **facts)
+
+    def check(self, at: float) -> CheckOutcome:
+        return check(self.workspace, by="a test", now=self.day(at))
+
+    def make_version(
+        self,
+        at: float,
+        *,
+        promote: bool = True,
+        decision: str | None = None,
+        waits: bool = False,
+        judged: int | None = None,
+    ) -> int:
+        """A version as of a day: promoted, refused or waiting; of a check's decision, or else a person's.
+
+        With `judged` it stands for the recipe of that version, the newest, fitted once more.
+        """
+        now = self.day(at)
+        if judged is not None:
+            before = next(run for run in self.workspace.store.runs(self.workspace.model) if run.version == judged)
+            decision = ask_for_refit(self.workspace, before, judged, now=now)
+        asked = decision or ask_for_run(self.workspace, as_of=now, by="a test", reason="a test", now=now)
+        run = claim_run(self.workspace, asked, now=now)
+        version = len(self.shelf.folders) + 1
+        paths = self._bundle(now, version)
+        verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": promote, "reason": "as the test says"}
+        verdict |= {"rows": self.workspace.params.split.judge_rows, "agreement": judged}
+        row = {"run": run.id, "tag": f"retrim/generated/v{version}", "as_of": iso(now), "made": iso(now)}
+        hashes = {
+            "bundle": folder_digest(paths.candidate),
+            "model_sha256": file_digest(next(paths.models.glob("*/model.txt"))),
+        }
+        past = self.workspace.store.releases(self.workspace.model)
+        lineage = {"champion": past[-1].version if past else None, GRAIN: grain_of(self.workspace)}
+        lineage[NEEDS] = needs_of(read_folder(paths.candidate))
+        if (paths.features / "history.json").is_file():
+            lineage[HISTORY] = read_json(paths.features / "history.json")
+        self.workspace.store.add_version(
+            {
+                "model": self.workspace.model,
+                "version": version,
+                **row,
+                **hashes,
+                "lineage": lineage,
+                "verdict": verdict,
+            },
+            used=used_rows(paths, self.workspace.params.data),
+        )
+        if promote:
+            pass_checks(self.workspace.store, self.workspace.model, version, at=iso(now))
+        if waits:
+            let_wait(self.workspace, run, version, reason="as the test says", now=now)
+            return version
+        if promote:
+            release = move(self.workspace.model, version, at=iso(now))
+            expected = past[-1].version if past else None
+            self.workspace.store.add_release(release, expected=expected, keys=self.workspace.keys)
+            keep_copies(self.workspace)
+        state = "promoted" if promote else "refused"
+        self.workspace.store.end_run(run.id, state=state, ended=iso(now), version=version, detail={"reason": "a test"})
+        return version
+
+    def _bundle(self, now: pd.Timestamp, version: int) -> Paths:
+        params, paths = self.workspace.params, Paths(self.workspace.paths.var / f"bundle-{version}")
+        for batch in self.workspace.landing.batches(now):
+            link(batch.path, paths.raw / batch.path.parent.name / batch.path.name)
+        ripe = mature(assemble(*read_landed(paths.raw, params.data), params.data, as_of=now))
+        write_file(paths.table, to_parquet(ripe))
+        write_file(paths.champion / NO_CHAMPION, b"{}\n")
+        write_file(paths.pins, to_json({"judged": []}))
+        run_stage(features.run, params, paths)
+        write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
+        run_stage(train.run, params, paths)
+        write_file(paths.backtest / "backtest.json", to_json({"loss": params.judge.loss, "origins": []}))
+        if params.fairness.mitigate == "thresholds":
+            run_stage(backtest.run, params, paths)
+        run_stage(compare.run, params, paths)
+        self.shelf.folders[version] = paths.candidate
+        return paths
+
+
+def run_stage(stage: Callable[..., None], params: Params, paths: Paths) -> None:
+    """Runs a stage with the sections that its arguments name, as `retrim.stages._common` does."""
+    given: dict[str, Any] = {"paths": paths, "cores": 1}
+    for name in inspect.signature(stage).parameters:
+        if name not in given:
+            given[name] = reduce(getattr, name.split("__"), params)
+    stage(**{name: given[name] for name in inspect.signature(stage).parameters})
+
+
+def make_desk(
+    folder: Path,
+    *,
+    task: str = "regression",
+    labels: str = "with_rows",
+    drift: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None,
+    changes: dict[str, dict[str, Any]] | None = None,
+) -> Desk:
+    """A desk in an empty folder; `drift`, `data` and `changes` dial the stream, its description and params.yaml."""
+    document = whole()
+    document["data"] = data_section(task, labels=labels, horizon="1h", suite="expectations/none.json") | (data or {})  # type: ignore[arg-type]
+    if document["data"]["task"] != "regression":
+        document["judge"] |= {"loss": "log_loss", "metrics": ["log_loss", "accuracy"]}
+    document["train"]["windows"] = ["all"]
+    for part in (FEW, changes or {}):
+        for section, values in part.items():
+            document[section] |= values
+    (folder / "var").mkdir(parents=True)
+    git.git(folder, "init", "-q")
+    git.git(folder, *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "start")
+    desk = Desk(
+        Workspace(WorkspacePaths(folder), Params.model_validate(document), Env()),
+        {"task": task, "seed": 3, "kind": "none", "size": 0.0, "since": START, **(drift or {})},
+    )
+    desk.workspace.__dict__["registry"] = desk.shelf
+    return desk
+
+
+def copy_of(desk: Desk, folder: Path) -> Desk:
+    """The same desk as it is now, in an empty folder: what is made once can be spoilt by every test."""
+    root = desk.workspace.paths.root
+    shutil.copytree(root, folder)
+    there = {version: folder / path.relative_to(root) for version, path in desk.shelf.folders.items()}
+    workspace = Workspace(WorkspacePaths(folder), desk.workspace.params, Env())
+    shelf = workspace.__dict__["registry"] = Shelf(there, dict(desk.shelf.named))
+    return Desk(workspace, desk.stream, shelf)
+
+
+def with_params(desk: Desk, **sections: dict[str, Any]) -> Desk:
+    """The same desk after somebody edited params.yaml."""
+    document = desk.workspace.params.model_dump(mode="json")
+    for name, values in sections.items():
+        document[name] |= values
+    workspace = replace(desk.workspace, params=Params.model_validate(document))
+    workspace.__dict__["registry"] = desk.shelf
+    return Desk(workspace, desk.stream, desk.shelf)

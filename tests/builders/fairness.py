@@ -1,0 +1,21 @@
+"""Fairness for tests: the section of params.yaml with other values, so that a new key needs no word here."""
+
+from typing import Any
+
+from retrim.training.groups import FairnessParams
+from tests.builders.shipped import whole
+
+SHIPPED: dict[str, Any] = whole()["fairness"]
+QUICK = {"rows": 400, "rounds": 5, "leaves": 4, "turns": 19}
+
+
+def make_fairness(**changed: Any) -> FairnessParams:
+    """The shipped section with other values; `at_most` and `proxies` need only what differs."""
+    return FairnessParams.model_validate(settings(**changed))
+
+
+def settings(**changed: Any) -> dict[str, Any]:
+    """The same as a section of params.yaml."""
+    at_most = {**SHIPPED["at_most"], **changed.pop("at_most", {})}
+    proxies = {**SHIPPED["proxies"], **QUICK, **changed.pop("proxies", {})}
+    return {**SHIPPED, **changed, "at_most": at_most, "proxies": proxies}

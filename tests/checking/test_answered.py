@@ -1,0 +1,114 @@
+"""Which answer of a person belongs to which check, and what a settlement settles: with checks as they are kept."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrim.adapters.database import iso
+from retrim.checking.check import acknowledge
+from retrim.cli.answers import decision_record
+from retrim.lineage.workspace import Workspace, ask_for_run
+from tests.builders.desk import Desk, make_desk
+
+
+class Kept:
+    """A workspace whose checks are written down, not made."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.desk.workspace
+
+    def check(self, day: float, outcome: str = "held", *, up: tuple[str, ...] = (), held: tuple[str, ...] = ()) -> str:
+        """A check, with the rules that fired and those it left to a person; gives its id."""
+        at = iso(self.desk.day(day))
+        said = [{"rule": rule, "fires": rule in up, "text": "", "change": ""} for rule in ("account", "drift")]
+        record = {"champion": 1, "findings": [], "drifted": [], "said": said, "held": list(held), "settled": []}
+        record |= {"account": {"balance": 0.0, "variance": 0.0, "recent": []}, "price": 1.0}
+        row = {"id": f"check-{day:g}", "model": self.workspace.model, "source": "check", "as_of": at, "at": at}
+        self.workspace.store.add_decision(
+            {**row, "outcome": outcome, "actor": "a test", "reason": "", "record": record}
+        )
+        return f"check-{day:g}"
+
+    def settle(self, day: float, reason: str = "a fair") -> tuple[str, ...]:
+        """What is settled by a settlement of a day."""
+        return acknowledge(self.workspace, reason=reason, by="ines", now=self.desk.day(day)).rules
+
+    def ask(self, day: float, reason: str) -> None:
+        ask_for_run(self.workspace, as_of=self.desk.day(day), by="a test", reason=reason, now=self.desk.day(day))
+
+    def answer(self, check: str) -> Any:
+        """The reason of the answer to a check; None where it has none."""
+        found = decision_record(self.workspace, check)["answered"]
+        return None if found is None else found["reason"]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    return Kept(make_desk(tmp_path / "workspace"))
+
+
+# --- what is settled
+
+
+def test_whatever_held_the_check_every_alarm_that_is_up_is_settled_but_the_account(kept: Kept) -> None:
+    kept.check(1, up=("account", "drift"))  # as under `manual`, or after refusals: no rule is named as held
+
+    assert kept.settle(1) == ("drift",)
+
+
+def test_a_check_that_left_one_alarm_to_a_person_has_that_one_settled(kept: Kept) -> None:
+    kept.check(1, "none", up=("drift",), held=("drift",))
+
+    assert kept.settle(1) == ("drift",)
+
+
+def test_an_alarm_that_is_quiet_is_not_settled(kept: Kept) -> None:
+    kept.check(1, "none", held=("drift",))
+
+    assert kept.settle(1) == ()
+
+
+# --- which answer is whose
+
+
+def test_a_settlement_answers_the_check_it_names_and_no_earlier_one(kept: Kept) -> None:
+    first, _, third = kept.check(1), kept.check(2, "none"), kept.check(3)
+    kept.settle(3, "a fair")
+
+    assert (kept.answer(first), kept.answer(third)) == (None, "a fair")
+
+
+def test_a_run_answers_the_checks_that_waited_for_it(kept: Kept) -> None:
+    first, second = kept.check(1), kept.check(2)
+    kept.ask(2.5, "a new meter")
+    kept.check(3, "none")
+
+    assert (kept.answer(first), kept.answer(second)) == ("a new meter", "a new meter")
+
+
+def test_a_run_after_a_check_that_held_nothing_is_no_answer_to_the_one_before(kept: Kept) -> None:
+    first = kept.check(1)
+    kept.check(2, "none")
+    kept.ask(3, "a new meter")
+
+    assert kept.answer(first) is None
+
+
+def test_the_first_answer_is_shown(kept: Kept) -> None:
+    first = kept.check(1)
+    kept.settle(1.5, "a fair")
+    kept.ask(1.6, "a new meter")
+
+    assert kept.answer(first) == "a fair"
+
+
+def test_a_check_that_acted_and_left_an_alarm_to_a_person_has_its_answer_too(kept: Kept) -> None:
+    acted = kept.check(1, "retrain", up=("drift",), held=("drift",))
+    kept.settle(1.5, "a fair")
+
+    assert kept.answer(acted) == "a fair"

@@ -1,0 +1,958 @@
+"""A check: what it counts once, what it says, and that it is recorded whether or not it acts."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.adapters.database import iso
+from retrim.checking.audit import audit
+from retrim.checking.check import balance, price_now
+from retrim.checking.history import recipe_digest, shown_before
+from retrim.checking.previous_champions import restore_champions
+from retrim.checking.score import score
+from retrim.cli.answers import decision_record, status_record
+from retrim.cli.screens import show_check, show_decision
+from retrim.decision.account import EMPTY
+from retrim.decision.probe import LONGEST
+from retrim.errors import BadInputError
+from retrim.lineage.workspace import ask_for_run
+from retrim.release.versions import load_champion
+from retrim.retraining.retrain import claim_run, defer_run
+from tests.builders.desk import START, Desk, make_desk, with_params
+
+pytestmark = pytest.mark.slow  # half a second each: every test makes a champion with the stages
+
+Make = Callable[..., Desk]
+CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
+SHIFT: dict[str, Any] = {"kind": "shift", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
+LOOK_AT_LEVEL = {"rules": ["drift"], "drift_columns": ["level"]}
+DEAR = {"account": {"price": 1000.0}}
+JUDGED_ON_MORE = {"split": {"judge_rows": 96}}
+CHEAP = {"account": {"price": 0.05, "errors": 0.0}}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """A desk with ten days of rows and a version of them."""
+
+    def made(**dials: Any) -> Desk:
+        desk = make_desk(tmp_path / "workspace", **dials)
+        desk.land(desk.rows(0, 10), 10)
+        desk.make_version(10)
+        return desk
+
+    return made
+
+
+# --- before there is a champion -------------------------------------------------------------------
+
+
+def test_a_check_of_nothing_says_what_to_do(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+
+    with pytest.raises(BadInputError, match="retrim ingest FILE"):
+        desk.check(1)
+
+
+def test_a_check_before_the_first_arrival_says_so(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    desk.land(desk.rows(0, 2), 2)
+
+    with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02"):
+        desk.check(1)
+
+
+def test_the_first_check_asks_for_version_1(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    desk.land(desk.rows(0, 10), 10)
+    checked = desk.check(10)
+
+    assert (checked.outcome, checked.reason) == ("retrain", "no version is live: the first is made")
+    assert (checked.record["champion"], checked.record["reading"]) == (None, None)
+
+
+def test_a_check_says_how_many_rows_came_since_the_one_before(make: Make) -> None:
+    desk = make(changes=DEAR)
+    came = [desk.check(10).record["landed"]]
+    desk.land(desk.rows(10, 12), 12)
+    came += [desk.check(day).record["landed"] for day in (12, 13)]
+
+    assert came[0] == {"batches": 1, "rows": 240, "new": 240, "since": None}
+    assert [each["new"] for each in came[1:]] == [48, 0]
+    assert came[2]["since"] == iso(desk.day(12))
+
+
+def test_a_check_that_found_no_new_row_says_so(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    desk = make(changes=DEAR)
+    for day in (10, 11):
+        show_check({"check": desk.check(day).as_record(), "run": None, "resumed": []})
+    first, _, second = capsys.readouterr().out.partition("evidence: ")
+
+    assert "no row has landed" not in first
+    assert "no row has landed since the check of 2024-01-11: retrim ingest FILE" in second
+
+
+# --- what is counted ------------------------------------------------------------------------------
+
+
+def test_the_training_window_counts_whose_refit_did_best_at_the_probe_before(make: Make) -> None:
+    both = {"train": {"windows": ["all", "sliding"]}, "split": {"sliding_rows": 48}, **DEAR}
+    desk = make(drift=CONCEPT, changes=both)
+    records = []
+    for day in (13, 16, 19):
+        desk.land(desk.rows(day - 3 if day > 13 else 10, day), day)
+        records.append(desk.check(day).record)
+
+    assert records[0]["refit_counts"] == "all"
+    assert [record["refit_counts"] for record in records[1:]] == [record["best_window"] for record in records[:2]]
+    assert "sliding" in {record["refit_counts"] for record in records}
+    assert all(record["reading"]["probe_loss"] == record["refits"][record["refit_counts"]] for record in records)
+
+
+def test_training_windows_of_the_same_rows_are_probed_once(make: Make) -> None:
+    desk = make(changes={"train": {"windows": ["all", "sliding"]}, "split": {"sliding_rows": 10_000}})
+    desk.land(desk.rows(10, 13), 13)
+
+    assert list(desk.check(13).record["refits"]) == ["all"]
+
+
+def test_each_row_is_counted_once(make: Make) -> None:
+    desk = make()
+    counted = []
+    for day in (12, 13, 15):
+        desk.land(desk.rows({12: 10, 13: 12, 15: 13}[day], day), day)
+        counted.append(desk.check(day).record["reading"]["rows"])
+
+    # Labels are due an hour after the event, so all rows of a batch are mature when it arrives.
+    assert counted == [48, 24, 48]
+
+
+def test_rows_that_judged_the_champion_are_not_counted(make: Make) -> None:
+    desk = make()
+
+    assert desk.check(10.5).record["reading"] is None
+
+
+def test_too_few_rows_say_nothing_and_are_counted_with_the_next(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 10.5), 10.5)
+    few = desk.check(10.5)
+    desk.land(desk.rows(10.5, 11.25), 11.25)
+    more = desk.check(11.25)
+
+    assert few.record["reading"] is None
+    assert more.record["reading"]["rows"] == 12 + 18
+
+
+def test_a_check_without_new_rows_keeps_the_account(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    desk.land(desk.rows(10, 14), 14)
+    before = desk.check(14)
+    after = desk.check(15)
+
+    assert before.record["account"]["balance"] > 0
+    assert after.record["account"] == before.record["account"]
+
+
+def test_a_row_is_counted_when_its_late_label_has_come(make: Make) -> None:
+    desk = make(labels="later")
+    rows = desk.rows(10, 12)
+    desk.land(rows.assign(outcome=float("nan")), 12)
+    without = desk.check(12)
+    desk.land(rows.head(30), 13, kind="labels")
+    first = desk.check(13)
+    desk.land(rows.tail(18), 14, kind="labels")
+    desk.land(desk.rows(12, 12.5), 14)
+    second = desk.check(14)
+
+    assert (without.record["reading"], without.record["labels_overdue"]) == (None, 48)
+    assert [each.record["reading"]["rows"] for each in (first, second)] == [30, 18 + 12]
+
+
+def test_a_label_that_came_early_counts_when_it_was_due(make: Make) -> None:
+    desk = make(data={"label_horizon": "3D"})
+    desk.land(desk.rows(10, 12), 12)
+    counted = [desk.check(day).record["reading"]["rows"] for day in (12, 15)]
+
+    # At day 10 events up to 7:00:00 were due and made the champion, at day 12 those up to 9, at day 15 the rest.
+    assert counted == [48, 71]
+
+
+def test_rows_up_to_a_persons_version_do_not_enter_the_account(make: Make) -> None:
+    desk = make()
+    desk.check(10)
+    desk.land(desk.rows(10, 14), 14)
+    desk.make_version(14)
+    desk.land(desk.rows(14, 15.5), 15.5)
+    checked = desk.check(15.5)
+
+    assert (checked.record["champion"], checked.record["reading"]["rows"]) == (2, 36)
+
+
+# --- the account ----------------------------------------------------------------------------------
+
+
+def test_the_account_rises_while_the_concept_drifts(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    balances = []
+    for day in (14, 18, 22):
+        desk.land(desk.rows(day - 4, day), day)
+        balances.append(desk.check(day).record["account"]["balance"])
+
+    assert 0 <= balances[0] < balances[1] < balances[2]
+
+
+def test_a_deposit_is_the_gain_times_the_share_of_a_usual_check(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    for day in (14, 18):
+        desk.land(desk.rows(day - 4, day), day)
+        checked = desk.check(day)
+    record = checked.record
+
+    assert record["account"]["balance"] - record["account_before"]["balance"] == pytest.approx(
+        record["reading"]["gain"] * 96 / 48
+    )
+
+
+def test_a_check_keeps_what_the_gate_would_say_of_its_refits(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    for day in (14, 16, 18):  # of as many rows as judge
+        desk.land(desk.rows(day - 2, day), day)
+        record = desk.check(day).record
+    gain = record["reading"]["gain"] / record["reading"]["champion_loss"]
+
+    assert record["preview"]["passes"]
+    assert f"gain over the champion {gain:.1%}" in record["preview"]["reason"]
+    assert record["pending"] == 0
+
+
+def test_checks_of_a_champion_keep_what_they_showed_for_the_gate_of_a_run(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    for day in (14, 16, 18):
+        desk.land(desk.rows(day - 2, day), day)
+        record = desk.check(day).record
+    (before,) = shown_before(desk.workspace, 1, record["shown"]["of"], as_of=desk.day(14))
+    life = shown_before(desk.workspace, 1, record["shown"]["of"])
+
+    assert [len(each.champion) for each in (before, *life)] == [8] * 4  # two days of hours, six a block
+    assert life[-1].champion.mean() == pytest.approx(record["reading"]["champion_loss"])
+    assert shown_before(desk.workspace, 1, "another recipe") == []
+    assert shown_before(desk.workspace, 2, record["shown"]["of"]) == []
+
+
+def test_a_recipe_under_other_settings_is_another_one(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    predictor = load_champion(desk.workspace).predictor
+    one, other = (
+        recipe_digest(each.workspace, predictor) for each in (desk, with_params(desk, split={"sliding_rows": 77}))
+    )
+
+    assert one != other
+
+
+def test_what_the_gate_would_refuse_is_not_started(make: Make) -> None:
+    strict = CHEAP | {"gate": {**CHEAP.get("gate", {}), "min_gain": 0.99}}
+    desk = make(drift=CONCEPT, changes=strict)
+    for day in (14, 18, 22):
+        desk.land(desk.rows(day - 4, day), day)
+        checked = desk.check(day)
+
+    assert checked.record["account"]["balance"] > checked.record["price"]
+    assert checked.outcome == "none"
+    assert "the gate would refuse it" in checked.reason
+
+
+def test_the_account_pays_for_one_retraining(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP)
+    outcomes = {}
+    for day in range(12, 24, 2):
+        desk.land(desk.rows(day - 2, day), day)
+        outcomes[day] = desk.check(day).outcome
+
+    assert "retrain" in outcomes.values()
+
+
+def test_a_promotion_empties_the_account(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP)
+    _until_it_pays(desk)
+    desk.make_version(20, decision=_last_id(desk))
+
+    assert balance(desk.workspace, 2) == EMPTY
+
+
+def test_what_the_gate_would_refuse_is_not_started_at_a_check_without_new_rows_either(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes={**CHEAP, "gate": {"min_gain": 0.99}})
+    seen = _until_it_pays(desk, outcome="none").record
+    after = desk.check(21)
+
+    assert not seen["preview"]["passes"]
+    assert (after.outcome, after.record["preview"]) == ("none", seen["preview"])
+    assert "but the gate would refuse it" in after.reason
+
+
+def test_a_refusal_debits_the_price_once(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP)
+    paid = _until_it_pays(desk).record["account"]["balance"]
+    desk.make_version(20, promote=False, decision=_last_id(desk))
+    at_once = balance(desk.workspace, 1).balance
+    next_one, after = desk.check(21).record, desk.check(22).record
+
+    assert at_once == pytest.approx(paid - 0.05)
+    assert [next_one["account"]["balance"], after["account"]["balance"]] == pytest.approx([at_once, at_once])
+
+
+def test_a_persons_refusal_at_the_moment_of_a_check_is_debited_once(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes={"account": {"price": 0.05, "errors": 1000.0}})
+    paid = _until_it_pays(desk, outcome="none").record["account"]["balance"]
+    desk.make_version(21, promote=False)
+    balances = [desk.check(day).record["account"]["balance"] for day in (21, 22, 23)]
+
+    assert balances == pytest.approx([paid - 0.05] * 3)
+
+
+def test_a_refusal_dated_after_the_checks_is_debited_once(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes={"account": {"price": 0.05, "errors": 1000.0}})
+    paid = _until_it_pays(desk, outcome="none").record["account"]["balance"]
+    desk.make_version(30, promote=False)
+    balances = [desk.check(day).record["account"]["balance"] for day in (21, 22, 23, 24)]
+
+    assert balances == pytest.approx([paid - 0.05] * 4)
+
+
+def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
+    desk = make(changes={"account": {"price": 1000.0}})
+    desk.check(10)
+    desk.make_version(11, promote=False)
+
+    assert balance(desk.workspace, 1) == EMPTY
+
+
+def test_a_price_in_the_unit_of_the_loss_is_taken_as_it_is(make: Make) -> None:
+    desk = make(changes={"account": {"price": 0.25, "price_unit": "loss"}})
+
+    assert price_now(desk.workspace) == 0.25
+
+
+def test_a_price_in_first_losses_is_a_multiple_of_what_version_1_was_judged_with(make: Make) -> None:
+    desk = make(changes={"account": {"price": 0.5, "price_unit": "first_loss"}})
+
+    assert price_now(desk.workspace) == 0.5 * 1.5
+
+
+# --- the probe: when it is asked, and what it costs ------------------------------------------------
+
+
+def test_rows_that_no_probe_was_asked_about_wait_for_the_next_and_enter_the_account_once(make: Make) -> None:
+    desk = make(changes={"probe": {"when": "5D"}})
+    counted, measured = [], []
+    for day in (12, 14, 16, 18):
+        desk.land(desk.rows(day - 2, day), day)
+        record = desk.check(day).record
+        counted.append(None if record["reading"] is None else record["reading"]["rows"])
+        measured.append(record["window"]["rows"])
+
+    assert counted == [None, None, 144, None]
+    assert measured == [48, 48, 48, 48]
+
+
+def test_a_probe_that_could_change_nothing_is_left_out_and_its_rows_enter_the_account_with_the_next(make: Make) -> None:
+    desk = make(changes=DEAR | {"probe": {"when": "needed"}})
+    records = []
+    for day in range(12, 30, 2):
+        desk.land(desk.rows(day - 2, day), day)
+        records.append(desk.check(day).record)
+    readings = [None if each["reading"] is None else each["reading"]["rows"] for each in records]
+
+    assert readings == [48, *[None] * (LONGEST - 1), 48 * LONGEST]
+    assert records[-1]["reading"]["waited"] == 48 * (LONGEST - 1)
+    assert records[-1]["reading"]["earlier"] == pytest.approx(records[0]["reading"]["gain"])
+    assert [each["probe"] is None for each in records] == [each is None for each in readings]
+    assert audit(desk.workspace, now=desk.day(29)).holds
+
+
+def test_near_the_price_each_check_probes(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP | {"probe": {"when": "needed"}})
+    _until_it_pays(desk)
+    desk.make_version(20, promote=False, decision=_last_id(desk))
+    desk.land(desk.rows(20, 22), 22)
+
+    assert desk.check(22).record["reading"]["rows"] == 48
+
+
+def test_a_probe_costs_the_price_times_its_share_of_a_retrainings_work(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 12), 12)
+    record = desk.check(12).record
+    probed = record["probe"]
+
+    # One fit of 30 rounds on the 240 rows of ten days; the last was due at the very first new event.
+    assert probed["work"] == 240 * 30
+    assert probed["cost"] == pytest.approx(record["price"] * probed["work"] / probed["retraining"])
+
+
+def test_a_probe_on_a_sample_costs_less(make: Make) -> None:
+    desk = make(changes={"probe": {"sample_rows": 60}})
+    desk.land(desk.rows(10, 12), 12)
+
+    assert desk.check(12).record["probe"]["work"] == 60 * 30
+
+
+def test_the_sums_of_a_check_go_on_from_the_check_before(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    records = []
+    for day in (12, 14, 16):
+        desk.land(desk.rows(day - 2, day), day)
+        records.append(desk.check(day).record)
+    desk.make_version(16)
+    desk.land(desk.rows(16, 18), 18)
+    records.append(desk.check(18).record)
+    last = records[-1]["totals"]
+
+    assert last["loss"] == pytest.approx(sum(record["loss"] for record in records))
+    assert last["probes_cost"] == pytest.approx(sum(record["probe"]["cost"] for record in records))
+    assert (last["retrainings"], last["retrainings_cost"]) == (1, 1000.0)
+
+
+def test_the_interval_of_the_loss_holds_the_loss(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 14), 14)
+    record = desk.check(14).record
+
+    assert record["interval"][0] < record["loss"] < record["interval"][1] < 2 * record["loss"]
+
+
+# --- a regime that returns -------------------------------------------------------------------------
+
+
+def _returned(make: Make, **former: Any) -> tuple[Desk, list[Any]]:
+    """Ten days of a new concept, a version made of them, and the old concept again."""
+    desk = make(drift=CONCEPT | {"size": 6.0}, changes=DEAR | {"former": former, "probation": {"checks": 0}})
+    desk.land(desk.rows(10, 20), 20)
+    desk.make_version(20)
+    desk.stream["size"] = 0.0
+    checks = []
+    for day in (22, 24, 26):
+        desk.land(desk.rows(day - 2, day), day)
+        checks.append(desk.check(day))
+    return desk, checks
+
+
+def test_a_former_champion_whose_regime_returned_is_restored_after_the_cooldown(make: Make) -> None:
+    desk, checks = _returned(make)
+
+    assert [each.outcome for each in checks] == ["none", "none", "restore"]
+    assert checks[2].reason.startswith("version 1, a previous champion, is better again: all ")
+
+    done = [restore_champions(desk.workspace, checks[2].id, now=desk.day(26)) for _ in range(2)]
+    releases = desk.workspace.store.releases(desk.workspace.model)
+
+    assert [row.action for row in releases] == ["promote", "promote", "restore"]
+    assert done[0] == done[1]
+    assert desk.check(27).record["champion"] == 1
+
+
+def test_former_champions_are_scored_also_where_none_may_be_restored(make: Make) -> None:
+    _, checks = _returned(make, restore=False)
+    found = checks[2].record["formers"]
+
+    assert checks[2].outcome == "none"
+    assert found["verdict"]["promote"]
+    assert found["losses"]["1"] < found["champion_loss"]
+
+
+def test_an_altered_bundle_is_not_restored(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    desk.land(desk.rows(10, 20), 20)
+    desk.make_version(20)
+    next((desk.shelf.folders[1] / "models").rglob("model.txt")).write_text("altered", encoding="utf-8")
+    desk.land(desk.rows(20, 22), 22)
+
+    assert desk.check(22).record["formers"] is None
+
+
+# --- estimates before labels ------------------------------------------------------------------------
+
+
+def test_an_estimate_is_scored_once_when_its_labels_have_come(make: Make) -> None:
+    desk = make(labels="later", changes=JUDGED_ON_MORE)
+    rows = desk.rows(10, 12)
+    desk.land(rows.assign(outcome=float("nan")), 12)
+    said = desk.check(12).record
+    desk.land(rows.head(20), 13, kind="labels")
+    some = desk.check(13).record
+    desk.land(rows.tail(28), 14, kind="labels")
+    all_, after = desk.check(14).record, desk.check(15).record
+
+    assert (said["estimate"]["rows"], said["scored"], some["scored"], after["scored"]) == (48, [], [], [])
+    assert all_["scored"][0]["as_of"] == iso(desk.day(12))
+    assert all_["scored"][0]["estimated"] == said["estimate"]["loss"]
+    assert after["estimates"] == all_["estimates"]
+
+
+def test_rows_with_labels_are_estimated_as_if_they_had_none(make: Make) -> None:
+    desk = make(changes=JUDGED_ON_MORE)
+    desk.land(desk.rows(10, 12), 12)
+    record = desk.check(12).record
+
+    assert record["scored"][0]["realised"] == pytest.approx(record["loss"])
+    assert record["estimates"]["scored"] == 1
+
+
+def test_without_labels_for_long_estimate_and_schedule_are_asked_too(make: Make) -> None:
+    desk = make(
+        labels="later",
+        changes=JUDGED_ON_MORE
+        | {"triggers": {"max_wait": "3D", "band": {"unit": "iqr", "reach": 1e-6}, "cooldown_checks": 0}},
+    )
+    desk.land(desk.rows(10, 14).assign(outcome=float("nan"), level=9.0), 14)
+    checked = desk.check(14)
+
+    assert [said["rule"] for said in checked.record["said"]] == ["account", "estimate", "schedule"]
+    assert checked.record["labels_until"] == iso(desk.day(10))
+
+
+# --- what would have changed the answer -----------------------------------------------------------
+
+
+def test_a_price_just_below_the_one_that_why_names_does_fire(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    quiet = _until_it_pays(desk, outcome="none")
+    named = float(quiet.record["said"][0]["change"].partition("at a price below ")[2].partition(",")[0])
+    again = with_params(desk, account={"price": named * 0.999}).check(21)
+
+    assert again.outcome == "retrain"
+
+
+def test_why_says_the_same_whatever_the_settings_have_become(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    _until_it_pays(desk, outcome="none")
+    told = []
+    for workspace in (
+        desk.workspace,
+        with_params(desk, account={"price": 0.01}, triggers={"rules": ["drift"]}).workspace,
+    ):
+        show_decision(decision_record(workspace, None))
+        told.append(capsys.readouterr().out)
+
+    assert told[0] == told[1]
+
+
+def test_a_check_says_in_which_slices_the_champion_loses_more(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    desk = make(drift=CONCEPT)
+    desk.land(desk.rows(10, 20), 20)
+    slices = desk.check(20).record["slices"]
+    show_decision(decision_record(desk.workspace, None))
+
+    assert slices[0]["clear"]
+    assert slices[0]["loss"] > 1.5 * slices[0]["before"]
+    assert "Where it loses more" in capsys.readouterr().out
+
+
+def test_without_drift_no_slice_is_told(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    desk = make(changes=JUDGED_ON_MORE)
+    desk.land(desk.rows(10, 20), 20)
+    record = desk.check(20).record
+    show_decision(decision_record(desk.workspace, None))
+
+    assert record["slices"] != []
+    assert "Where it loses more" not in capsys.readouterr().out
+
+
+# --- cooldown, hold, deferral ---------------------------------------------------------------------
+
+
+def test_no_cooldown_holds_the_account_after_a_refusal(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP)
+    _until_it_pays(desk)
+    desk.make_version(20, promote=False, decision=_last_id(desk))
+    desk.land(desk.rows(20, 22), 22)
+
+    assert desk.check(22).record["fired"] == ["account"]
+
+
+def refused_twice(make: Make) -> Desk:
+    """Two refusals, on days 20 and 22, of what the account had started; its price is then set to 1."""
+    desk = make(drift=CONCEPT, changes=CHEAP)
+    _until_it_pays(desk)
+    desk.make_version(20, promote=False, decision=_last_id(desk))
+    desk.land(desk.rows(20, 22), 22)
+    desk.check(22)
+    desk.make_version(22, promote=False, decision=_last_id(desk))
+    return desk
+
+
+def held_until_it_grows(desk: Desk) -> tuple[Any, Any]:
+    """The check that a hold stops, where the price is out of reach of one check's deposit, and one where it is not."""
+    balance = balance_of(desk)
+    desk.land(desk.rows(22, 24), 24)
+    stopped = with_params(desk, account={"price": balance * 0.9}).check(24)
+    desk.land(desk.rows(24, 26), 26)
+    return stopped, with_params(desk, account={"price": 0.05}).check(26)
+
+
+def balance_of(desk: Desk) -> float:
+    """What the account holds now."""
+    now = status_record(desk.workspace, now=desk.day(23))["account"]
+    assert now is not None
+    return float(now)
+
+
+def test_two_refusals_running_hold_until_the_account_has_grown_beyond_them(make: Make) -> None:
+    stopped, ended = held_until_it_grows(refused_twice(make))
+
+    assert (stopped.outcome, stopped.record["stopped"]) == ("held", "hold")
+    assert "on hold after 2 refusals running; it ends by itself at an accumulated gain above" in stopped.reason
+    assert (ended.outcome, ended.record["fired"]) == ("retrain", ["account"])
+
+
+def test_a_hold_is_told_once_and_the_status_says_what_ends_it(make: Make) -> None:
+    desk = refused_twice(make)
+    held_until_it_grows(desk)
+    alerts = [row for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "on hold"]
+    then = decision_record(desk.workspace, "2024-01-25")
+
+    assert len(alerts) == 1
+    assert "it ends by itself at an accumulated gain above" in alerts[0].text
+    assert then["guards"]["guards"]["hold"] == 1
+    assert then["guards"]["refused"] == 2
+
+
+def test_a_first_version_refused_twice_waits_for_as_many_new_rows_as_judged_it(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    desk.land(desk.rows(0, 10), 10)
+    for day in (10, 10.1):
+        desk.check(day)
+        desk.make_version(day, promote=False, decision=_last_id(desk))
+    desk.land(desk.rows(10, 11), 11)
+    held = desk.check(11)
+    desk.land(desk.rows(11, 12), 12)
+
+    assert (held.outcome, held.record["stopped"]) == ("held", "hold")
+    assert held.reason.startswith("on hold after 2 refusals running until 24 more rows have matured; or a person")
+    assert status_record(desk.workspace, now=desk.day(11))["hold_ends"].startswith("24 more mature rows; or a person")
+    assert desk.check(12).outcome == "retrain"
+
+
+def test_a_deferred_run_neither_debits_nor_cools_nor_counts_as_a_refusal(make: Make) -> None:
+    desk = make(labels="later", drift=SHIFT, changes={"triggers": LOOK_AT_LEVEL | {"drift_checks": [1, 1]}})
+    rows = desk.rows(10, 12)
+    desk.land(rows.assign(outcome=float("nan")), 12)
+    checked = desk.check(12)
+    run = claim_run(desk.workspace, checked.id, now=desk.day(12))
+    deferred = defer_run(desk.workspace, run, now=desk.day(12))
+    waiting = desk.check(12.5)
+    desk.land(rows, 13, kind="labels")
+    awake = desk.check(15)
+
+    assert deferred is not None
+    assert "0 mature rows that no model has seen, 24 needed; enough by 2024-01-1" in deferred.reason
+    assert deferred.reason.endswith(" labels were due and have not come, land them: retrim ingest FILE --labels")
+    assert waiting.reason.startswith("a deferred run waits for labels until 2024-01-1")
+    assert awake.outcome == "retrain"
+    assert awake.record["debited"] == []
+
+
+def test_a_person_may_judge_again_on_the_rows_that_judged_the_champion(make: Make) -> None:
+    desk = make()
+    asked = ask_for_run(desk.workspace, as_of=desk.day(10.5), by="a test", reason="another space", now=desk.day(10.5))
+    run = claim_run(desk.workspace, asked, now=desk.day(10.5))
+
+    assert defer_run(desk.workspace, run, now=desk.day(10.5)) is None
+
+
+def deferred_first(desk: Desk, at: float) -> str:
+    """The reason of a first version that was deferred at a day."""
+    checked = desk.check(at)
+    assert checked.outcome == "retrain"
+    deferred = defer_run(desk.workspace, claim_run(desk.workspace, checked.id, now=desk.day(at)), now=desk.day(at))
+    assert deferred is not None
+    return deferred.reason
+
+
+def test_one_old_row_does_not_put_the_model_to_sleep(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    rows = desk.rows(0, 3)
+    desk.land(rows.assign(at=rows["at"].mask(rows.index == 0, rows["at"] - pd.Timedelta(365 * 12, "D"))), 3)
+
+    # 192 are needed, 71 are mature and one is due in an hour: 121 hours.
+    assert "enough by 2024-01-09T01:00:00+00:00" in deferred_first(desk, 3)
+
+
+@pytest.mark.parametrize("change", ["rows", "labels", "settings"])
+def test_a_deferred_run_is_asked_again_when_something_changes(tmp_path: Path, change: str) -> None:
+    desk = make_desk(tmp_path / "workspace", labels="later")
+    rows = desk.rows(0, 3)
+    desk.land(rows.assign(outcome=float("nan")), 3)
+    deferred_first(desk, 3)
+    waiting = desk.check(3.1)
+    if change == "rows":
+        desk.land(desk.rows(3, 3.2).assign(outcome=float("nan")), 3.2)
+    if change == "labels":
+        desk.land(rows, 3.2, kind="labels")
+    if change == "settings":
+        desk = with_params(desk, gate={"min_rows": 25})
+    awake = desk.check(3.3)
+
+    assert (waiting.outcome, awake.outcome) == ("none", "retrain")
+    assert awake.reason.startswith("rows, labels or settings have changed since a run was deferred")
+
+
+def test_what_was_asked_again_and_deferred_again_waits_again(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    desk.land(desk.rows(0, 3), 3)
+    deferred_first(desk, 3)
+    desk.land(desk.rows(3, 4), 4)
+    deferred_first(desk, 4)
+
+    assert desk.check(4.1).outcome == "none"
+
+
+def test_a_few_rows_tell_no_date(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    desk.land(desk.rows(0, 0.1), 3)
+    reason = deferred_first(desk, 3)
+
+    assert "enough by" not in reason
+    assert "asked again when rows, labels or settings change" in reason
+    assert desk.check(400).outcome == "none"
+
+
+def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    rows = desk.rows(0, 10)
+    desk.land(rows.assign(at=rows["at"] + pd.Timedelta(365 * 500, "D")), 10)
+    deferred = defer_run(
+        desk.workspace, claim_run(desk.workspace, desk.check(10).id, now=desk.day(10)), now=desk.day(10)
+    )
+
+    assert deferred is not None
+    assert deferred.reason.endswith(
+        "enough by 2024-01-19T01:00:00+00:00, asked again when rows, labels or settings change"
+    )
+
+
+def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_many_as_it_needs(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace", data={"label_horizon": "10D"})
+    desk.land(desk.rows(0, 40), 40)
+    too_early = defer_run(
+        desk.workspace, claim_run(desk.workspace, desk.check(40).id, now=desk.day(40)), now=desk.day(40)
+    )
+    until = (pd.Timestamp(desk.workspace.store.runs("generated")[-1].detail["until"]) - START) / pd.Timedelta("1D")
+    desk.land(desk.rows(40, until), until)
+    again = desk.check(until)
+
+    assert too_early is not None
+    assert too_early.reason.startswith("too few of 721 mature rows to train on before those that judge (")
+    assert again.outcome == "retrain"
+    assert (
+        defer_run(desk.workspace, claim_run(desk.workspace, again.id, now=desk.day(until)), now=desk.day(until)) is None
+    )
+
+
+def test_a_run_as_of_before_the_first_arrival_says_so(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    desk.land(desk.rows(0, 2), 2)
+    asked = ask_for_run(desk.workspace, as_of=desk.day(1), by="a test", reason="too early", now=desk.day(3))
+    run = claim_run(desk.workspace, asked, now=desk.day(3))
+
+    with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02"):
+        defer_run(desk.workspace, run, now=desk.day(3))
+
+
+# --- drift ----------------------------------------------------------------------------------------
+
+
+def test_drift_in_m_of_n_checks_starts_a_retraining(make: Make) -> None:
+    desk = make(drift=SHIFT, changes={"triggers": LOOK_AT_LEVEL | {"drift_checks": [2, 3]}})
+    outcomes = []
+    for day in (12, 14):
+        desk.land(desk.rows(day - 2, day), day)
+        outcomes.append(desk.check(day + 0.1))
+    # Version 1 starts a cooldown of two checks; the third may act.
+    desk.land(desk.rows(14, 16), 16)
+    outcomes.append(desk.check(16.1))
+
+    assert [each.outcome for each in outcomes] == ["none", "none", "retrain"]
+    assert outcomes[2].reason == "drift in 3 of the last 3 checks, 2 of 3 needed: level"
+
+
+def test_drift_that_a_promotion_did_not_end_is_held_and_stays_so_in_the_status(make: Make) -> None:
+    rules = LOOK_AT_LEVEL | {"drift_checks": [1, 1], "cooldown_checks": 0}
+    by_effect = {"drift": {"alarms": None}}  # two days of 12 that strayed are no history to promise a rate on
+    desk = make(drift=SHIFT | {"since": START}, changes={"triggers": rules, "former": {"most": 0}, **by_effect})
+    wide = desk.rows(10, 12).assign(level=lambda rows: rows["level"] + 6)
+    desk.land(wide, 12)
+    first = desk.check(12)
+    desk.make_version(12, decision=first.id)
+    desk.land(desk.rows(12, 14).assign(level=lambda rows: rows["level"] - 6), 14)
+    again = desk.check(14)
+    quiet = desk.check(15)
+
+    assert (first.outcome, first.record["fired"]) == ("retrain", ["drift"])
+    assert (again.outcome, again.record["held"]) == ("held", ["drift"])
+    assert (quiet.outcome, status_record(desk.workspace, now=desk.day(15))["held"]) == ("none", True)
+
+    ask_for_run(desk.workspace, as_of=desk.day(15), by="a test", reason="seen", now=desk.day(15))
+
+    assert not status_record(desk.workspace, now=desk.day(15))["held"]
+
+
+def test_a_check_with_too_few_new_rows_is_no_check_without_drift(make: Make) -> None:
+    desk = make(drift=SHIFT, changes={"triggers": LOOK_AT_LEVEL | {"drift_checks": [2, 2], "cooldown_checks": 0}})
+    desk.land(desk.rows(10, 12), 12)
+    first, between = desk.check(12), desk.check(13)
+    desk.land(desk.rows(12, 14), 14)
+    second = desk.check(14)
+
+    assert (first.outcome, between.reason) == ("none", "too few new rows to look at")
+    assert second.outcome == "retrain"
+
+
+def test_rows_too_few_to_look_at_are_looked_at_with_the_next(make: Make) -> None:
+    desk = make(drift=SHIFT)
+    looked = []
+    for since, until in ((10, 10.5), (10.5, 11), (11, 11.5)):
+        desk.land(desk.rows(since, until), until)
+        looked.append([finding["current"]["rows"] for finding in desk.check(until).record["findings"][:1]])
+
+    assert looked == [[], [24], []]
+
+
+def test_old_drift_starts_nothing_without_new_rows(make: Make) -> None:
+    desk = make(drift=SHIFT, changes={"triggers": LOOK_AT_LEVEL | {"drift_checks": [1, 1], "cooldown_checks": 1}})
+    desk.land(desk.rows(10, 12), 12)
+
+    assert [desk.check(day).outcome for day in (12, 13, 14)] == ["none", "none", "none"]
+
+
+def test_score_drift_reads_the_stored_predictions(make: Make) -> None:
+    desk = make(drift=SHIFT)
+    desk.land(desk.rows(10, 14), 14)
+    score(desk.workspace, now=desk.day(14))
+    desk.workspace.predictions.add(
+        [
+            {"model": desk.workspace.model, "key": str(key), "version": 2, "event": "", "at": "", "value": 1e9}
+            for key in range(240, 336)
+        ]
+    )
+    stored = desk.workspace.predictions.all_keys(desk.workspace.model, version=1)
+    found = {(f["column"], f["test"]): f["effect"] for f in desk.check(14).record["findings"]}
+
+    assert len(stored) == 48 + 96  # the rows that judged it, and the new ones
+    assert found["_score", "ks"] > 0.15
+
+
+def test_no_feature_is_over_its_threshold_without_drift(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 30), 30)
+    record = desk.check(30).record
+
+    assert len(record["findings"]) == 15  # three of each feature, one of the score, two of the target
+    assert set(record["drifted"]) <= {"_score"}  # the score is held against 48 judged rows alone
+
+
+# --- records --------------------------------------------------------------------------------------
+
+
+def test_a_check_of_the_same_moment_is_one_record(make: Make) -> None:
+    desk = make()
+    first = desk.check(12)
+    desk.land(desk.rows(10, 12), 12)
+    again = desk.check(12)
+
+    assert (first.fresh, again.fresh) == (True, False)
+    assert again.as_record() == first.as_record()
+    assert len(desk.workspace.store.decisions(desk.workspace.model, source="check")) == 1
+
+
+def test_a_check_of_an_earlier_moment_counts_nothing(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP)
+    desk.land(desk.rows(10, 14), 14)
+    later = desk.check(14)
+    earlier = desk.check(13)
+    after = desk.check(15)
+
+    assert earlier.reason == f"the check of {iso(desk.day(14))} has looked already; checks go forward"
+    assert after.record["account"] == later.record["account"]
+
+
+def test_every_check_keeps_what_each_rule_said(make: Make) -> None:
+    desk = make(changes={"triggers": {"rules": ["account", "drift"]}})
+    desk.land(desk.rows(10, 12), 12)
+
+    assert [said["rule"] for said in desk.check(12).record["said"]] == ["account", "drift"]
+
+
+def test_the_metrics_of_a_check_are_those_of_params_yaml(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 12), 12)
+    record = desk.check(12).record
+
+    assert list(record["metrics"]) == ["mae", "rmse", "r2"]
+    assert record["metrics"]["mae"] == pytest.approx(record["reading"]["champion_loss"])
+
+
+# --- tables that change ---------------------------------------------------------------------------
+
+
+def test_a_level_that_the_champion_never_saw_is_a_missing_value(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 12).assign(group="new"), 12)
+    record = desk.check(12).record
+
+    assert record["reading"]["rows"] == 48
+    assert "group" in record["drifted"]
+
+
+def _species(desk: Desk, since: float, until: float, *, of: tuple[str, ...]) -> pd.DataFrame:
+    rows = desk.rows(since, until)
+    place = pd.cut(rows["level"], [-99, -0.5, 0.5, 99], labels=False)
+    return rows.assign(outcome=pd.Series([of[int(each) % len(of)] for each in place], index=rows.index, dtype="str"))
+
+
+@pytest.mark.parametrize("come", [("a", "b", "c"), ("c",)], ids=["some", "all"])
+def test_a_class_that_the_champion_never_saw_costs_it_dearly(tmp_path: Path, come: tuple[str, ...]) -> None:
+    data = {"task": "multiclass", "columns": None}
+    desk = make_desk(tmp_path / "workspace", changes=DEAR, data=_multiclass(data))
+    desk.land(_species(desk, 0, 10, of=("a", "b")), 10)
+    desk.make_version(10)
+    desk.land(_species(desk, 10, 12, of=come), 12)
+    record = desk.check(12).record
+
+    assert record["reading"]["champion_loss"] > 5  # 27.6 nats for each row of the unseen class
+    assert record["metrics"]["accuracy"] < 0.9
+
+
+def _multiclass(data: dict[str, Any]) -> dict[str, Any]:
+    from retrim.reading.synthetic import data_section
+
+    section = data_section("binary", labels="with_rows", horizon="1h", suite="expectations/none.json")
+    return data | {"columns": section["columns"], "positive": None}
+
+
+def test_edited_settings_hold_from_the_next_check_on(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=DEAR)
+    dear = _until_it_pays(desk, outcome="none")
+    cheap = with_params(desk, account={"price": 0.05, "errors": 0.0}).check(21)
+
+    assert (dear.outcome, cheap.outcome) == ("none", "retrain")
+
+
+def _until_it_pays(desk: Desk, *, outcome: str = "retrain") -> Any:
+    """Ten days of drift, a check every second day but the first that may act on day 20."""
+    for day in (12, 14, 16, 18, 20):
+        desk.land(desk.rows(day - 2, day), day)
+        if day in (12, 14):
+            desk.check(day)
+    checked = desk.check(20)
+
+    assert checked.outcome == outcome, checked.reason
+    assert checked.record["account"]["balance"] > 0.05
+    return checked
+
+
+def _last_id(desk: Desk) -> str:
+    return str(desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].id)

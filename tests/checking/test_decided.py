@@ -1,0 +1,154 @@
+"""Fairness in use: a decision stands beside the probability, and a forbidden column has no way back."""
+
+from typing import Any
+
+import pytest
+
+from retrim.checking.previous_champions import score_formers
+from retrim.checking.score import score
+from retrim.errors import BadInputError, RefusedError
+from retrim.landing.as_of_view import read_as_of
+from retrim.reading.landed import read_landed
+from retrim.release.versions import Stored, load_stored_version
+from retrim.reports import fairness as ops_fairness
+from retrim.reports.fairness import fairness_record
+from retrim.retraining.exchange import judge_import
+from retrim.stats.canonical import to_json
+from retrim.table.data import assemble
+from tests.builders.desk import Desk, make_desk, with_params
+from tests.builders.fairness import make_fairness
+
+pytestmark = pytest.mark.slow  # versions are made with the stages
+
+NONE = dict.fromkeys(make_fairness().at_most.model_dump())
+GROUPS = [{"column": "group", "cuts": [], "least_rows": 5}]
+
+
+def make(folder: Any, **fairness: Any) -> Desk:
+    changes = {"fairness": {"groups": GROUPS, **fairness}, "backtest": {"origins": 2, "origin_rows": 60}}
+    desk = make_desk(folder / "workspace", task="binary", changes=changes)
+    desk.land(desk.rows(0, 20), 20)
+    desk.make_version(20)
+    return desk
+
+
+@pytest.fixture(scope="module")
+def deciding(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return make(tmp_path_factory.mktemp("deciding"), mitigate="thresholds", equalise="selection_rate")
+
+
+def test_scoring_writes_the_decision_beside_the_probability(deciding: Desk) -> None:
+    workspace = deciding.workspace
+    done = score(workspace, now=deciding.day(20))
+    kept = workspace.predictions.of_version(
+        "generated", version=1, keys=workspace.predictions.all_keys("generated", version=1)
+    ).set_index("key")["value"]
+    decided = workspace.predictions.selections("generated", version=1)
+    table = assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=deciding.day(20)).set_index(
+        "_key"
+    )
+    cuts = load_stored_version(workspace, 1).predictor.thresholds
+    assert cuts is not None
+    expected = {key: float(chance) >= cuts.by_group[f"group {table.at[key, 'group']}"] for key, chance in kept.items()}
+
+    assert decided == expected
+    assert len(cuts.by_group) == 3
+    assert done.selected == sum(expected.values()) > 0
+
+
+def test_a_version_that_only_predicts_writes_no_decision(tmp_path_factory: pytest.TempPathFactory) -> None:
+    desk = make(tmp_path_factory.mktemp("predicting"), mitigate=None)
+    done = score(desk.workspace, now=desk.day(20))
+
+    assert done.written > 0
+    assert done.selected is None
+    assert desk.workspace.predictions.selections("generated", version=1) == {}
+
+
+def test_the_record_of_a_version_has_groups_before_and_after(deciding: Desk) -> None:
+    record = fairness_record(deciding.workspace, 1)
+
+    assert [model["of"] for model in record["fairness"]["models"]] == ["challenger", "challenger before mitigation"]
+    assert [group["group"] for group in record["fairness"]["models"][0]["columns"][0]["groups"]] == ["a", "b", "c"]
+
+
+def test_a_version_fitted_once_more_names_the_one_whose_verdict_it_stands_on(
+    deciding: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = to_json({"checks": [], "notes": [], "agreement": 4})
+    made = Stored(5, {"verdict/verdict.json": verdict})
+    monkeypatch.setattr(ops_fairness, "load_stored_version", lambda *_: made)
+
+    assert fairness_record(deciding.workspace, 5)["notes"] == [
+        "fitted once more: it stands on the verdict of version 4"
+    ]
+
+
+def test_the_live_version_is_shown_by_default(deciding: Desk) -> None:
+    assert fairness_record(deciding.workspace, None)["version"] == 1
+
+
+def test_there_is_nothing_to_show_before_the_first_version(tmp_path: Any) -> None:
+    desk = make_desk(tmp_path / "workspace", task="binary")
+    with pytest.raises(BadInputError, match="no version yet"):
+        fairness_record(desk.workspace, None)
+
+
+def test_the_probe_weights_its_rows_as_a_retraining_would(tmp_path_factory: pytest.TempPathFactory) -> None:
+    readings = []
+    for mitigate in (None, "reweight"):
+        desk = make(tmp_path_factory.mktemp("probe"), mitigate=None)
+        desk.land(desk.rows(20, 24), 24)
+        readings.append(with_params(desk, fairness={"mitigate": mitigate}).check(24).record["reading"])
+    plain, weighted = readings
+
+    assert weighted["champion_loss"] == plain["champion_loss"]
+    assert weighted["probe_loss"] != plain["probe_loss"]
+
+
+def test_a_former_champion_that_uses_a_forbidden_column_is_not_scored(tmp_path_factory: pytest.TempPathFactory) -> None:
+    desk = make(tmp_path_factory.mktemp("former"), mitigate=None)
+    desk.make_version(20.5)
+    desk.land(desk.rows(20.5, 24), 24)
+    columns = desk.workspace.params.data.model_dump(mode="json")["columns"]
+    columns["group"]["role"] = "forbidden"
+    strict = with_params(desk, data={"columns": columns}, fairness={"forbidden": ["group"]})
+
+    def scored(at: Desk) -> Any:
+        table = read_as_of(at.workspace, as_of=at.day(24))
+        return score_formers(at.workspace, table, load_stored_version(at.workspace, 2).predictor, 2, previous=None)
+
+    assert scored(desk) is not None
+    assert scored(strict) is None
+
+
+def test_a_former_champion_is_held_to_the_limits_of_today(tmp_path_factory: pytest.TempPathFactory) -> None:
+    desk = make(tmp_path_factory.mktemp("limited"), mitigate=None)
+    desk.make_version(20.5)
+    desk.land(desk.rows(20.5, 26), 26)
+    strict = with_params(desk, fairness={"at_most": NONE | {"selection_rate": 0.0}})
+    table = read_as_of(strict.workspace, as_of=strict.day(26))
+    found = score_formers(strict.workspace, table, load_stored_version(strict.workspace, 2).predictor, 2, previous=None)
+
+    assert found is not None
+    assert "fairness: group selection rate" in [check.name for check in found.verdict.checks]
+
+
+def test_an_imported_version_is_held_to_the_limits_here(tmp_path_factory: pytest.TempPathFactory) -> None:
+    desk = make(tmp_path_factory.mktemp("imported"), mitigate=None)
+    desk.land(desk.rows(20, 26), 26)
+    strict = with_params(desk, fairness={"at_most": NONE | {"selection_rate": 0.0}})
+    verdict = judge_import(
+        strict.workspace, load_stored_version(desk.workspace, 1).files, None, now=desk.day(26)
+    ).verdict
+
+    assert verdict is not None
+    assert "fairness: group selection rate" in [check["name"] for check in verdict["checks"]]
+
+
+def test_an_imported_version_that_uses_a_forbidden_column_is_refused(deciding: Desk) -> None:
+    columns = deciding.workspace.params.data.model_dump(mode="json")["columns"]
+    columns["group"]["role"] = "forbidden"
+    strict = with_params(deciding, data={"columns": columns}, fairness={"forbidden": ["group"]})
+    with pytest.raises(RefusedError, match=r"it uses group, which fairness\.forbidden forbids here"):
+        judge_import(strict.workspace, load_stored_version(deciding.workspace, 1).files, None, now=deciding.day(20))

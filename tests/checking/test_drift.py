@@ -1,0 +1,187 @@
+"""The drift part of a check: the champion's bundle is all it knows of the past."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.checking.drift import asked_of, find_drift, importances_of
+from retrim.checking.history import row_counts
+from retrim.decision.policy_compare import WindowAlarms, count_windows
+from retrim.files import folder_digest
+from retrim.landing.as_of_view import read_as_of
+from retrim.reading.landed import read_landed
+from retrim.release.versions import load_stored_version
+from retrim.table.data import assemble
+from tests.builders.cured import Cure
+from tests.builders.desk import START, Desk, make_desk
+
+pytestmark = pytest.mark.slow  # every test makes a champion with the stages
+
+Make = Callable[..., Desk]
+SHIFT: dict[str, Any] = {"kind": "shift", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """A desk with ten days of rows and a version of them."""
+
+    def made(**dials: Any) -> Desk:
+        desk = make_desk(tmp_path / "workspace", **dials)
+        desk.land(desk.rows(0, 10), 10)
+        desk.make_version(10)
+        return desk
+
+    return made
+
+
+def effects(record: dict[str, Any]) -> dict[tuple[str, str], float]:
+    return {(f["column"], f["test"]): f["effect"] for f in record["findings"]}
+
+
+def test_the_reference_reaches_from_the_first_training_row_to_the_last_that_judged(make: Make) -> None:
+    desk = make()
+    desk.land(desk.rows(10, 12), 12)
+    finding = next(f for f in desk.check(12).record["findings"] if f["column"] == "level")
+
+    assert finding["reference"] == {
+        "first": "2024-01-01T00:00:00+00:00",
+        "last": "2024-01-10T23:00:00+00:00",
+        "rows": 240,
+    }
+
+
+def test_findings_are_the_same_whether_or_not_the_old_rows_are_there(make: Make) -> None:
+    desk = make(drift=SHIFT)
+    desk.land(desk.rows(10, 14), 14)
+    table = read_as_of(desk.workspace, as_of=desk.day(14))
+    champion = load_stored_version(desk.workspace, 1)
+    alone = table.only(table.times["_event"] > champion.predictor.judged_until)
+    counts = row_counts(desk.workspace, table, champion)
+    found = [find_drift(desk.workspace, rows, champion, counts).findings for rows in (table, alone)]
+
+    assert found[0] == found[1]
+    assert found[0] != []
+
+
+@pytest.mark.cures(
+    "version {} was made before profiles were kept in the bundle, so drift has nothing to be held against; the next "
+    "retraining makes one: `retrim retrain --reason ...`"
+)
+def test_a_champion_without_a_profile_is_not_looked_at_and_the_record_says_why(make: Make, cure: Cure) -> None:
+    desk = make(drift=SHIFT)
+    bundle = desk.shelf.bundle_folder(1)
+    for folder in bundle.glob("models/*/profile"):
+        shutil.rmtree(folder)
+    desk.land(desk.rows(10, 14), 14)
+    table = read_as_of(desk.workspace, as_of=desk.day(14))
+    kept = _without_hash(desk)
+    looked = find_drift(
+        kept.workspace,
+        table,
+        load_stored_version(kept.workspace, 1),
+        row_counts(kept.workspace, table, load_stored_version(kept.workspace, 1)),
+    )
+
+    assert looked.findings == []
+    assert looked.note is not None
+    cure.is_asked(looked.note)
+    desk.make_version(14)
+    desk.land(desk.rows(14, 18), 18)
+    cure.is_done(str(desk.check(18).record["drift_note"]))
+
+
+def _without_hash(desk: Desk) -> Desk:
+    """The same desk after the bundle's recorded hash was set to what lies there."""
+    digest = folder_digest(desk.shelf.bundle_folder(1))
+    with desk.workspace.store.begin() as connection:
+        connection.exec_driver_sql("UPDATE versions SET bundle = ?", (digest,))
+    return desk
+
+
+def test_the_target_is_looked_at_when_its_labels_mature(make: Make) -> None:
+    desk = make(drift=SHIFT, labels="later")
+    rows = desk.rows(10, 14)
+    desk.land(rows.assign(outcome=float("nan")), 14)
+    without = desk.check(14).record
+    desk.land(rows, 15, kind="labels")
+    labelled = desk.check(15).record
+
+    assert {column for column, _ in effects(without)} == {"level", "slope", "noise", "group", "_together", "_score"}
+    assert {column for column, _ in effects(labelled)} == {"_target"}
+    assert effects(labelled)["_target", "ks"] > 0.5
+
+
+def test_a_label_enters_the_drift_of_the_target_once(make: Make) -> None:
+    desk = make()
+    rows = []
+    for day in (12, 14, 15):
+        desk.land(desk.rows({12: 10, 14: 12, 15: 14}[day], day), day)
+        found = desk.check(day).record["findings"]
+        rows.append(next(f["current"]["rows"] for f in found if f["column"] == "_target"))
+
+    assert rows == [48, 48, 24]
+
+
+def test_what_the_model_leans_on_comes_first(make: Make) -> None:
+    desk = make(drift=SHIFT)
+    desk.land(desk.rows(10, 14), 14)
+    features = [f["column"] for f in desk.check(14).record["findings"] if not f["column"].startswith("_")]
+
+    assert features[0] == "level"
+
+
+def test_importances_are_shares_of_the_gain(make: Make) -> None:
+    desk = make()
+    found = importances_of(load_stored_version(desk.workspace, 1).predictor)
+
+    assert sum(found.values()) == pytest.approx(1)
+    assert max(found, key=found.__getitem__) == "level"
+
+
+def test_a_classifier_has_its_confidence_looked_at(make: Make) -> None:
+    desk = make(task="binary", drift=SHIFT)
+    desk.land(desk.rows(10, 14), 14)
+    tested = {column for column, _ in effects(desk.check(14).record)}
+
+    assert tested == {"level", "slope", "noise", "group", "_together", "_score", "_confidence", "_target"}
+
+
+def test_the_profile_is_that_of_the_window_that_won(make: Make) -> None:
+    desk = make()
+    kept = load_stored_version(desk.workspace, 1).reference
+
+    assert kept is not None
+    assert kept.rows.rows == 240
+    assert kept.scores is not None
+    assert kept.scores.rows == 48
+
+
+def test_a_shift_to_where_the_model_is_poor_is_ranked_by_what_it_costs(make: Make) -> None:
+    desk = make(drift=SHIFT, changes={"split": {"judge_rows": 96}})
+    desk.land(desk.rows(10, 20), 20)
+    found = desk.check(20).record["findings"]
+    costs = [each["loss_change"] for each in found if each["over"] and each["loss_change"] is not None]
+
+    assert {each["loss_change"] for each in found if each["column"].startswith("_")} <= {None}
+    assert costs == sorted(costs, reverse=True)
+    assert costs != []
+
+
+@pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
+def test_a_backtest_gives_the_features_the_part_of_the_rate_that_a_check_gives_them(make: Make, task: str) -> None:
+    desk = make(task=task)
+    workspace, kept = desk.workspace, load_stored_version(desk.workspace, 1).reference
+    assert kept is not None
+    live = asked_of(workspace, kept)["rows"]
+    rows = assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=desk.day(10))
+    edges, data = np.array([100, 170, 240]), workspace.params.data
+    counted = count_windows(rows, data.features, edges, workspace.params.profile, chunks=2, parts=1)
+    backtest = WindowAlarms(counted, workspace.params.drift, pd.Timedelta(data.batch_every), task=data.task)
+
+    assert live is not None
+    assert backtest.rate == pytest.approx(live.rate * live.share)

@@ -1,0 +1,183 @@
+"""Performance measures what was served; how far that is from what its version says now is told, and alarms."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retrim.checking.probe import in_classes
+from retrim.cli.answers import status_record
+from retrim.features.view import FeatureView
+from retrim.landing.as_of_view import read_as_of
+from retrim.release.versions import load_stored_version
+from retrim.stats.metrics import row_losses
+from tests.builders.cured import Cure
+from tests.builders.desk import START, Desk, copy_of, make_desk
+from tests.builders.typed import sit_at_desk
+
+pytestmark = pytest.mark.slow
+
+LATER = {"label_horizon": "3D"}
+CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START.replace(day=6)}
+ROW = 230  # of day 10: predicted by version 1 on day 12, its label is due on day 13
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Version 1 predicts on day 12; labels are due three days after the event, so two days of rows wait for theirs."""
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", drift=CONCEPT, data=LATER)
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    desk.land(desk.rows(10, 12), 12)
+    desk.check(12)
+    return desk
+
+
+@pytest.fixture(scope="module")
+def made_anew(made: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Version 2 went live on day 12 and has predicted the same rows."""
+    desk = copy_of(made, tmp_path_factory.mktemp("anew") / "workspace")
+    desk.make_version(12)
+    desk.check(12.5)
+    return desk
+
+
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path) -> Desk:
+    return copy_of(made, tmp_path / "workspace")
+
+
+@pytest.fixture
+def anew(made_anew: Desk, tmp_path: Path) -> Desk:
+    return copy_of(made_anew, tmp_path / "workspace")
+
+
+def change(desk: Desk, statement: str, *values: Any) -> None:
+    """What somebody did to the database by hand."""
+    with closing(sqlite3.connect(desk.workspace.paths.var / "retrim.db")) as database, database:
+        assert database.execute(statement, values).rowcount >= 1
+
+
+def alerts(desk: Desk) -> list[str]:
+    return [row.text for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "skew"]
+
+
+def mean_loss(desk: Desk, version: int) -> float:
+    """A version's on the rows whose labels were due on day 13, as it predicts them now."""
+    table = read_as_of(desk.workspace, as_of=desk.day(20))
+    rows = table.only(table.times["_event"].between(desk.day(9), desk.day(10), inclusive="right")).read()
+    predictor = load_stored_version(desk.workspace, version).predictor
+    losses = row_losses(desk.workspace.params.judge.loss, predictor.view.actual(rows), predictor.predict(rows))
+    return float(losses.mean())
+
+
+# --- what is measured
+
+
+def test_a_label_that_matures_after_a_new_champion_measures_what_the_old_one_served(anew: Desk) -> None:
+    record = anew.check(13).record
+
+    assert record["champion"] == 2
+    assert anew.workspace.predictions.predicted(anew.workspace.model, version=2, keys=[str(ROW)]) == {str(ROW)}
+    assert record["served"]["by_version"] == {"1": 24}
+    assert record["loss"] == pytest.approx(mean_loss(anew, 1))
+    assert record["loss"] != pytest.approx(mean_loss(anew, 2))
+
+
+def test_the_account_goes_on_with_the_live_champion(anew: Desk) -> None:
+    assert anew.check(13).record["reading"]["champion_loss"] == pytest.approx(mean_loss(anew, 2))
+
+
+def test_without_a_stored_prediction_rows_are_predicted_again_and_counted(desk: Desk) -> None:
+    change(desk, "delete from predictions where key = ?", str(ROW))
+    before = desk.workspace.store.decisions(desk.workspace.model)[-1].record
+    record = desk.check(13).record
+
+    # What matured by day 12 had been predicted on that day: too late.
+    assert (before["served"]["rows"], before["served"]["predicted_again"]) == (0, 48)
+    # The check itself predicts the row that has none, on the day that its label is due.
+    assert (record["served"]["rows"], record["served"]["predicted_again"]) == (23, 1)
+    assert record["loss"] == pytest.approx(mean_loss(desk, 1))
+
+
+def test_a_version_whose_bundle_is_gone_is_measured_by_what_it_served(anew: Desk) -> None:
+    expected = mean_loss(anew, 1)
+    (anew.shelf.folders[1] / "verdict" / "verdict.json").unlink()
+    record = anew.check(13).record
+
+    assert record["loss"] == pytest.approx(expected)
+    assert record["served"] | {"by_version": {"1": 24}, "skew": None} == record["served"]
+
+
+# --- skew
+
+
+@pytest.mark.parametrize("which", ["desk", "anew"])
+def test_what_nobody_touched_has_no_skew_and_no_alert(which: str, request: pytest.FixtureRequest) -> None:
+    desk: Desk = request.getfixturevalue(which)
+    skew = desk.check(13).record["served"]["skew"]
+
+    assert (skew["rows"], skew["mean"], skew["largest"], skew["over"], skew["worst"]) == (24, 0.0, 0.0, 0, None)
+    assert alerts(desk) == []
+
+
+@pytest.mark.parametrize("which", ["desk", "anew"])
+def test_an_altered_prediction_is_measured_shows_as_skew_and_alerts(which: str, request: pytest.FixtureRequest) -> None:
+    desk: Desk = request.getfixturevalue(which)
+    change(desk, "update predictions set value = '50.0' where key = ? and version = 1", str(ROW))
+    record = desk.check(13).record
+    skew = record["served"]["skew"]
+
+    assert (skew["over"], skew["worst"]) == (1, {"key": str(ROW), "version": 1})
+    assert skew["largest"] > 1
+    assert record["loss"] > mean_loss(desk, 1) + 1
+    assert [f"retrim versions explain '{ROW}@1'" in text for text in alerts(desk)] == [True]
+    assert status_record(desk.workspace, now=desk.day(13))["served"]["skew"] == skew
+
+
+@pytest.mark.cures(
+    "{} of {} served predictions are further from what their version says now than {} of the mean prediction "
+    "(served.skew); the furthest, {} of it: `retrim versions explain '{}@{}'` says whether its features were others "
+    "then, or it was altered"
+)
+def test_explain_says_that_the_furthest_prediction_was_altered(
+    desk: Desk, cure: Cure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(desk, "update predictions set value = '50.0' where key = ? and version = 1", str(ROW))
+    desk.check(13)
+    (said,) = alerts(desk)
+    cure.is_asked(said)
+    session = sit_at_desk(desk, monkeypatch, capsys)
+    explained = session.says(said.partition("`retrim ")[2].partition("`")[0])
+    cure.is_done(explained)
+
+    assert "stored 50: NOT what the version" in explained
+
+
+def test_an_alteration_within_the_bound_is_told_and_does_not_alert(desk: Desk) -> None:
+    change(desk, "update predictions set value = value * (1 + 1e-7) where key = ? and version = 1", str(ROW))
+    skew = desk.check(13).record["served"]["skew"]
+
+    assert 0 < skew["largest"] < skew["bound"]
+    assert alerts(desk) == []
+
+
+def test_a_stored_prediction_that_is_no_number_alerts_and_is_predicted_again(desk: Desk) -> None:
+    change(desk, "update predictions set value = '\"much\"' where key = ? and version = 1", str(ROW))
+    record = desk.check(13).record
+
+    assert (record["served"]["unreadable"], record["served"]["predicted_again"]) == (1, 1)
+    assert record["loss"] == pytest.approx(mean_loss(desk, 1))
+    assert len(alerts(desk)) == 1
+
+
+# --- classes
+
+
+def test_probabilities_stand_in_the_classes_of_the_live_version() -> None:
+    old, new = (FeatureView({}, {}, "kind", "multiclass", classes) for classes in (("a", "c", "d"), ("a", "b", "c")))
+
+    assert in_classes(np.array([[0.2, 0.5, 0.3]]), old, new).tolist() == [[0.2, 0.0, 0.5]]

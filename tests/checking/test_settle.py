@@ -1,0 +1,153 @@
+"""What is held, settled by a person without a retraining."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrim.checking.check import acknowledge
+from retrim.cli.answers import decision_record, status_record
+from retrim.errors import BadInputError, RefusedError
+from tests.builders.desk import START, Desk, make_desk
+
+pytestmark = pytest.mark.slow  # makes champions with the stages
+
+LEVEL = {"rules": ["drift"], "drift_columns": ["level"], "drift_checks": [1, 1], "cooldown_checks": 0}
+NO_JOINT = {"tests": {}, "windows": 20, "seed": 7}
+WIDE = {"psi": 1.0, "ks": 0.4, "chi2": 1.0, "psi_categories": 1.0, "missing_share": 0.5, "correlation": 1.0}
+
+
+def beat(desk: Desk, day: float, *, level: float) -> Any:
+    """Lands two days of rows whose level is moved, and checks."""
+    desk.land(desk.rows(day - 2, day).assign(level=lambda rows: rows["level"] + level), day)
+    return desk.check(day)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A drift that a promotion did not end: it is held on day 14."""
+    made = make_desk(
+        tmp_path / "workspace",
+        drift={"kind": "none", "size": 0.0, "since": START},
+        changes={
+            "triggers": LEVEL,
+            "former": {"most": 0, "restore": False},
+            "drift": {"min_rows": 24, "alarms": None, "thresholds": WIDE, "joint": NO_JOINT},
+        },
+    )
+    made.land(made.rows(0, 10), 10)
+    made.make_version(10)
+    first = beat(made, 12, level=6)
+    made.make_version(12, decision=first.id)
+    assert beat(made, 14, level=-6).outcome == "held"
+    return made
+
+
+def status(desk: Desk, day: float) -> dict[str, Any]:
+    return status_record(desk.workspace, now=desk.day(day))
+
+
+def test_it_is_kept_who_settled_what_when_and_why(desk: Desk) -> None:
+    done = acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(14.5))
+    record = decision_record(desk.workspace, done.id)
+
+    assert (record["source"], record["outcome"], record["by"]) == ("settlement", "settled", "ines")
+    assert record["reason"] == "a fair in town"
+    assert record["record"] == {
+        "as_of": desk.day(14.5).isoformat(),
+        "rules": ["drift"],
+        "answers": "generated-20240115T000000Z",
+    }
+
+
+def test_the_held_check_and_the_status_show_the_answer(desk: Desk) -> None:
+    before = status(desk, 14.5)
+    acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(14.5))
+    after = status(desk, 14.5)
+
+    assert (before["held"], before["settled"]) == (True, None)
+    assert (after["held"], after["settled"]["by"], after["settled"]["rules"]) == (False, "ines", ["drift"])
+    assert decision_record(desk.workspace, "2024-01-15T00:00")["answered"]["reason"] == "a fair in town"
+
+
+def test_the_alarm_is_answered_while_it_stays_up(desk: Desk) -> None:
+    acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(14.5))
+    checked = beat(desk, 16, level=-6)
+
+    assert (checked.outcome, checked.record["held"], checked.record["settled"]) == ("none", [], ["drift"])
+    assert status(desk, 16)["settled"]["by"] == "ines"
+
+
+def test_an_alarm_that_comes_up_again_is_a_new_one(desk: Desk) -> None:
+    acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(14.5))
+    quiet = beat(desk, 16, level=0)
+    again = beat(desk, 18, level=-6)
+
+    assert (quiet.outcome, quiet.record["settled"], status(desk, 16)["settled"]) == ("none", [], None)
+    assert (again.outcome, again.record["held"]) == ("held", ["drift"])
+
+
+def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Path) -> None:
+    desk = make_desk(
+        tmp_path / "manual",
+        changes={
+            "triggers": LEVEL | {"rules": ["drift", "manual"]},
+            "former": {"most": 0, "restore": False},
+            "drift": {"min_rows": 24, "alarms": None, "thresholds": WIDE, "joint": NO_JOINT},
+        },
+    )
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    held = beat(desk, 12, level=6)
+    acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(12))
+    after = beat(desk, 14, level=6)
+
+    assert (held.outcome, held.record["held"]) == ("held", [])  # no rule is named: everything is a person's
+    assert (after.outcome, after.record["settled"]) == ("none", ["drift"])
+
+
+def test_a_timetable_settled_after_refusals_is_due_again_a_span_later(tmp_path: Path) -> None:
+    desk = make_desk(
+        tmp_path / "timetable",
+        changes={"triggers": LEVEL | {"rules": ["schedule"], "every": "3D", "refusals_to_hold": 1}},
+    )
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    desk.make_version(11, promote=False)
+    held = beat(desk, 14, level=0)
+    acknowledge(desk.workspace, reason="the gate was right", by="ines", now=desk.day(14))
+
+    assert [held.outcome, *(beat(desk, day, level=0).outcome for day in (16, 18))] == ["held", "none", "retrain"]
+
+
+def test_refused_runs_are_counted_anew(tmp_path: Path) -> None:
+    desk = make_desk(
+        tmp_path / "refused",
+        changes={"triggers": LEVEL | {"rules": ["schedule"], "every": "1D", "refusals_to_hold": 1}},
+    )
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    desk.make_version(11, promote=False)
+    held = beat(desk, 12, level=0)
+    acknowledge(desk.workspace, reason="the gate was right", by="ines", now=desk.day(12))
+    after = beat(desk, 14, level=0)
+
+    assert (held.outcome, after.outcome) == ("held", "retrain")
+
+
+def test_where_nothing_is_held_there_is_nothing_to_settle(desk: Desk) -> None:
+    acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(14.5))
+
+    with pytest.raises(RefusedError, match="nothing is held: the last check"):
+        acknowledge(desk.workspace, reason="again", by="ines", now=desk.day(14.6))
+
+
+@pytest.mark.parametrize(("reason", "by"), [(" ", "ines"), ("a fair", "")])
+def test_a_reason_and_a_name_are_needed(desk: Desk, reason: str, by: str) -> None:
+    with pytest.raises(BadInputError, match="say in a few words why"):
+        acknowledge(desk.workspace, reason=reason, by=by, now=desk.day(14.5))
+
+
+def test_an_answer_before_the_check_is_refused(desk: Desk) -> None:
+    with pytest.raises(BadInputError, match="answers go forward"):
+        acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(13))

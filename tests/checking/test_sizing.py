@@ -1,0 +1,103 @@
+"""How many rows judge: in the preview of a check, and in the pins of a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.adapters import git
+from retrim.checking.history import shown_before
+from retrim.decision.probe import too_few_rows
+from retrim.retraining import run_directory
+from retrim.stats.bootstrap import error_parts
+from tests.builders.desk import START, Desk, make_desk
+
+pytestmark = pytest.mark.slow  # every test makes a champion with the stages
+
+Pins = Callable[..., dict[str, Any]]
+CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
+DEAR = {"account": {"price": 1000.0}}
+EASY = {"gate": {"confidence": 0.7, "harm": None}}
+DAYS = (14, 16, 18)
+
+
+def checked(folder: Path, *, changes: dict[str, Any], drift: dict[str, Any] | None = CONCEPT) -> Desk:
+    """A desk with a version as of day 10, and three checks of two days each."""
+    desk = make_desk(folder / "workspace", drift=drift, changes=changes)
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    for day in DAYS:
+        desk.land(desk.rows(day - 2, day), day)
+        desk.check(day)
+    return desk
+
+
+@pytest.fixture
+def pins(monkeypatch: pytest.MonkeyPatch) -> Pins:
+    """The pins of a room that is opened."""
+
+    def opened(desk: Desk, *, mode: str = "refit", by_account: bool = True) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        monkeypatch.setattr(run_directory.dvc, "open_stage_session", lambda *_, **given: kept.update(given["pins"]))
+        monkeypatch.setattr(run_directory, "pinned_code", lambda *_: {})
+        monkeypatch.setattr(run_directory, "stated_at", lambda *_: desk.workspace.params.model_dump(mode="json"))
+        taken = git.Snapshot("a" * 40, ())
+        run_directory.open_run_directory(
+            desk.workspace, "one", as_of=desk.day(18), mode=mode, taken=taken, by_account=by_account
+        )
+        return kept
+
+    return opened
+
+
+def newest(desk: Desk) -> dict[str, Any]:
+    return desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].record
+
+
+def test_a_clear_gain_is_judged_on_fewer_rows_and_the_preview_takes_as_many(tmp_path: Path, pins: Pins) -> None:
+    desk = checked(tmp_path, changes={**DEAR, **EASY})
+    size, record = pins(desk)["size"], newest(desk)
+    (life,) = shown_before(desk.workspace, 1, record["shown"]["of"])[-1:]
+    blocks = size["rows"] // len(error_parts(48, block_rows=6)[0])
+    gains = [1 - each[-blocks:].mean() / life.champion[-blocks:].mean() for each in life.refits.values()]
+
+    assert 24 <= size["rows"] < 48
+    assert size["power"] >= 0.8
+    assert f"gain over the champion {max(gains):.1%}" in record["preview"]["reason"]
+
+
+def test_a_run_that_the_account_did_not_start_is_asked_for_more(tmp_path: Path, pins: Pins) -> None:
+    desk = checked(tmp_path, changes=DEAR)
+    own, others = (pins(desk, by_account=each) for each in (True, False))
+
+    assert others["shown"] is None
+    assert others["size"]["effect"] == own["size"]["effect"]
+
+
+def test_before_any_probe_the_setting_says_how_many_judge(tmp_path: Path, pins: Pins) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    desk.land(desk.rows(0, 18), 18)
+    first = pins(desk, mode="search", by_account=False)
+    desk.make_version(18)
+
+    assert first["size"] is None
+    assert pins(desk)["size"] is None
+
+
+@pytest.mark.parametrize("kept", [{"gate": {"half_life": "2D"}}, {"gate": {"min_rows": 48}}])
+def test_rows_that_a_setting_counts_on_all_judge(tmp_path: Path, pins: Pins, kept: dict[str, Any]) -> None:
+    assert pins(checked(tmp_path, changes={**DEAR, **kept}))["size"]["rows"] == 48
+
+
+def test_where_no_size_shows_what_the_account_holds_it_is_said_with_the_setting_that_would(tmp_path: Path) -> None:
+    cheap = {"account": {"price": 1e-6, "errors": 0.0}, "gate": {**EASY["gate"], "min_gain": 0.9}}
+    desk = checked(tmp_path, changes=cheap)
+    record = newest(desk)
+    said = too_few_rows(record)
+
+    assert said is not None
+    assert "48 rows" in said
+    assert "gate.min_gain: 0." in said
+    assert too_few_rows({**record, "price": 1e6}) is None

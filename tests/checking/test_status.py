@@ -1,0 +1,71 @@
+"""What the status says of a workspace whose processes were killed."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from retrim.adapters.database import Row
+from retrim.cli.answers import resumed_records, status_record
+from retrim.lineage.locks import held_locks
+from retrim.lineage.workspace import ask_for_run
+from retrim.reports.everywhere import find_models
+from retrim.retraining.recover import mark_stopped
+from retrim.retraining.retrain import claim_run
+from tests.builders.desk import Desk, make_desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    desk = make_desk(tmp_path / "workspace")
+    root = desk.workspace.paths.root
+    (root / "params.yaml").write_text(yaml.safe_dump(desk.workspace.params.model_dump(mode="json")), encoding="utf-8")
+    (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")  # by these it is known as a workspace
+    desk.land(desk.rows(0, 10), 10)
+    return desk
+
+
+def begun(desk: Desk) -> Row:
+    """A run that was claimed, and holds no sign of life."""
+    asked = ask_for_run(desk.workspace, as_of=desk.day(10), by="a test", reason="a test", now=desk.day(10))
+    return claim_run(desk.workspace, asked, now=desk.day(10))
+
+
+def test_a_run_whose_process_is_dead_is_stopped_and_not_running(desk: Desk) -> None:
+    run = begun(desk)
+    record = status_record(desk.workspace, now=desk.day(10))
+
+    assert record["running"] == []
+    assert [(each["id"], each["attempt"], each["attempts"]) for each in record["stopped"]] == [(run.id, 1, 3)]
+
+
+def test_a_run_whose_process_lives_is_running(desk: Desk) -> None:
+    run = begun(desk)
+    with held_locks(desk.workspace, run.id):
+        record = status_record(desk.workspace, now=desk.day(10))
+
+    assert [each["id"] for each in record["running"]] == [run.id]
+    assert record["stopped"] == []
+
+
+def test_a_run_that_waits_to_be_taken_up_again_is_stopped(desk: Desk) -> None:
+    run = begun(desk)
+    mark_stopped(desk.workspace, run, why="the Prefect server went away", now=desk.day(10))
+    record = status_record(desk.workspace, now=desk.day(10))
+
+    assert [each["why"] for each in record["stopped"]] == ["the Prefect server went away"]
+
+
+def test_a_run_that_was_killed_is_seen_from_everywhere(desk: Desk) -> None:
+    run = begun(desk)
+    (place,) = find_models([desk.workspace.paths.root], here=desk.workspace.paths.root, now=desk.day(10))
+
+    assert f"{run.id} stopped: its process was killed" in place.faults
+
+
+def test_what_was_resumed_is_named_with_its_end(desk: Desk) -> None:
+    run = begun(desk)
+    desk.workspace.store.end_run(run.id, state="failed", ended=run.started, version=None, detail={"reason": "no disk"})
+    (record,) = resumed_records(desk.workspace, [run.decision])
+
+    assert (record["id"], record["state"], record["reason"]) == (run.id, "failed", "no disk")

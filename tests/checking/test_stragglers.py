@@ -1,0 +1,52 @@
+"""One late row or label a batch: the accumulated gain and the decisions stay what they are without delay."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from retrim.checking.check import CheckOutcome
+from retrim.decision.account import AccumulatedGain
+from tests.builders.desk import START, Desk, make_desk
+
+pytestmark = pytest.mark.slow
+
+CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START.replace(day=11)}
+Late = Literal["nothing", "a row", "a label"]
+
+
+def checked(folder: Path, late: Late) -> list[CheckOutcome]:
+    """Four checks of 48 rows each; in every batch the second row, or its label, comes with the next batch."""
+    desk = make_desk(folder, drift=CONCEPT, labels="later" if late == "a label" else "with_rows")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    made = []
+    for day in (12, 14, 16, 18):
+        _land(desk, day, late)
+        made.append(desk.check(day))
+    return made
+
+
+def _land(desk: Desk, day: int, late: Late) -> None:
+    rows = desk.rows(day - 2, day)
+    waits = rows.index == (1 if late != "nothing" else -1)
+    if late == "a label":
+        desk.land(rows.assign(outcome=rows["outcome"].mask(waits)), day)
+    else:
+        desk.land(rows[~waits], day)
+    if late == "nothing" or day == 12:
+        return
+    before = desk.rows(day - 4, day - 2).iloc[[1]]
+    desk.land(before, day, kind="labels" if late == "a label" else "rows")
+
+
+@pytest.mark.parametrize("late", ["a row", "a label"])
+def test_one_straggler_a_batch_changes_neither_account_nor_decision(tmp_path: Path, late: Late) -> None:
+    plain, found = (checked(tmp_path / name, late if name == "late" else "nothing") for name in ("plain", "late"))
+    accounts = [AccumulatedGain.from_record(checks[-1].record["account"]) for checks in (plain, found)]
+
+    assert accounts[0].balance > 3 * accounts[0].error
+    assert accounts[1].balance == pytest.approx(accounts[0].balance, abs=accounts[0].error)
+    assert [each.outcome for each in found] == [each.outcome for each in plain]
+    assert [each.record["reading"]["rows"] for each in found] == [47, 48, 48, 48]
+    assert [each.record["reading"]["apart"] for each in found] == [0, 1, 1, 1]

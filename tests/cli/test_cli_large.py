@@ -1,0 +1,85 @@
+"""`retrim ingest` of a large file: what it says, what it ends with, and its record."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from retrim.cli.main import main
+from tests.builders.desk import Desk
+from tests.landing.test_take_in import fresh
+
+Ask = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A workspace with a large file whose fourth day is out of bounds, and one that is in order."""
+    desk = fresh(tmp_path / "workspace")
+    root = desk.workspace.paths.root
+    params = yaml.safe_dump(desk.workspace.params.model_dump(mode="json"), sort_keys=False)
+    (root / "params.yaml").write_text(params, encoding="utf-8")
+    (root / "dvc.yaml").touch()
+    rows = desk.rows(0, 8)
+    rows.to_csv(root / "good.csv", index=False)
+    rows.assign(level=rows["level"].where(rows.index != 80, 2000.0)).to_csv(root / "bad.csv", index=False)
+    return desk
+
+
+@pytest.fixture
+def ask(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(desk.workspace.paths.root)
+        monkeypatch.setattr(sys, "argv", ["retrim", "ingest", *arguments, "--arrived", "2024-02-01"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+def test_it_says_so_first_and_gives_a_line_a_batch(ask: Ask) -> None:
+    code, out, err = ask("good.csv")
+    first, *lines = out.splitlines()
+
+    assert (code, err) == (0, "")
+    assert first == f"good.csv is large, 192 rows: it lands as {len(lines)} batches"
+    assert lines[1].startswith("landed: ")
+    assert f", piece 2 of {len(lines)}, from row " in lines[1]
+
+
+def test_one_piece_set_aside_ends_with_2_and_names_the_row_of_the_file(ask: Ask) -> None:
+    code, out, err = ask("bad.csv")
+
+    assert code == 2
+    assert "first in row 80: '2000.0'" in err
+    assert out.count("landed: ") == out.count(", piece ") > 3
+    assert err.count("quarantined: ") == 1
+
+
+def test_its_record_has_a_record_a_batch(ask: Ask) -> None:
+    _, out, _ = ask("bad.csv", "--json")
+    record = json.loads(out)
+
+    assert record["outcome"] == "quarantined"
+    assert {each["of"] for each in record["batches"]} == {record["digest"]}
+    assert [each["piece"] for each in record["batches"]] == list(range(1, record["batches"][0]["pieces"] + 1))
+
+
+def test_what_is_left_out_is_said(ask: Ask, desk: Desk) -> None:
+    desk.rows(0, 8).drop(columns="level").to_csv(desk.workspace.paths.root / "other.csv", index=False)
+    code, _, err = ask("other.csv")
+
+    assert code == 2
+    assert "pieces were not looked at" in err
+
+
+def test_an_ordinary_file_has_the_record_that_it_always_had(ask: Ask, desk: Desk) -> None:
+    desk.rows(0, 0.2).to_csv(desk.workspace.paths.root / "small.csv", index=False)
+    code, out, _ = ask("small.csv", "--json")
+
+    assert code == 0
+    assert set(json.loads(out)) == {"outcome", "batch", "kind", "digest", "rows", "path", "faults", "verdict", "notes"}

@@ -1,0 +1,127 @@
+"""Cures that are printed are tried: each error is brought about, what it says is done, and the error is gone."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.builders.cured import Cure, says
+from tests.builders.printed import to_try
+from tests.builders.tried import marked, untried
+from tests.builders.typed import Session, prepared, session
+from tests.cures.test_first_version import WITH_A_VERSION
+
+__all__ = ["prepared", "session"]  # fixtures
+
+
+@dataclass(frozen=True)
+class Case:
+    """An error and its cure.
+
+    Args:
+        says: What the error says, as the source has it between two values.
+        wrong: The command that it is an answer to.
+        cure: What it says to do: commands of retrim, `set KEY VALUE` for params.yaml, `sh COMMAND`.
+        before: What brings it about, likewise.
+        again: A command that must not say it any more; the wrong one by default, empty where the cure must only work.
+    """
+
+    says: str
+    wrong: str
+    cure: tuple[str, ...]
+    before: tuple[str, ...] = ()
+    again: str | None = None
+
+
+LATER = "set data.labels later"
+ROWS = "ingest rows.csv --arrived 2024-01-03"
+CASES = (
+    Case("no rows had landed by {}; land some with `retrim ingest FILE`", "check --now 2024-01-03", (ROWS,)),
+    Case("no rows had landed by {}; land some with `retrim ingest FILE`", "maintain run-directory --as-of 2024-01-03",
+         (ROWS,)),
+    Case("or look at a file: retrim profile --data FILE --target COL", "profile",
+         ("profile --data rows.csv --target outcome",), again=""),
+    Case("so name that too: --data FILE", "profile --target outcome", (),
+         again="profile --target outcome --data rows.csv"),
+    Case("nothing was decided yet; run `retrim check` or `retrim retrain`", "why",
+         (ROWS, "retrain --as-of 2024-01-03")),
+    Case("nothing has landed; land some rows: retrim ingest FILE", "batch list", (ROWS,)),
+    Case("land the file as a correction: retrim ingest FILE --correction", "ingest changed.csv", (), (ROWS,),
+         again="ingest changed.csv --correction"),
+    Case("if these are labels, land them as such: retrim ingest FILE --labels", "ingest labels.csv", (),
+         (LATER, "ingest unlabelled.csv"), again="ingest labels.csv --labels"),
+    Case("or land the batch in spite of it: retrim quarantine release ID --reason WHY", "ingest heavy.csv",
+         ("quarantine release {batch} --reason weighed",)),
+    Case("look at it: retrim quarantine show {}", "ingest heavy.csv", ("quarantine show {batch}",), again=""),
+    Case("or set data.labels to 'later' or 'or_never' in params.yaml", "ingest unlabelled.csv", (LATER,)),
+    Case("land the rows, then release the labels", "ingest labels.csv --labels",
+         ("ingest unlabelled.csv", "quarantine release {held} --reason so"), (LATER, ROWS)),
+    Case("correct its rows: retrim ingest FILE --correction", "quarantine drop {batch} --reason twice",
+         ("ingest light.csv --correction",), ("ingest heavy.csv", "quarantine release {batch} --reason weighed"),
+         again=""),
+    Case("no landed batch begins with {}; list them with `retrim batch list`", "batch withdraw ffff --reason wrong",
+         ("batch list",), (ROWS,), again="batch withdraw {batch} --reason wrong"),
+    Case("write 7, list them with `retrim versions`", "reproduce x", ("versions",), again="reproduce 7"),
+    Case("has no version {}; list them with `retrim versions`", "reproduce 7", ("versions",), again=""),
+    Case("write `retrim reproduce N --prove --chain`", "reproduce 7 --chain", (), again="reproduce 7 --prove --chain"),
+    Case("rows of two keys cannot be told apart. Change it back", "ingest more.csv", ("set data.key [number]",),
+         (ROWS, "set data.key [number,group]")),
+    Case("name key columns in params.yaml (data.key)", "ingest changed.csv --correction", ("set data.key [number]",),
+         ("set data.key []",)),
+    Case("is all there is; make another: retrim new DIR", "init --data large.csv --target outcome --yes",
+         ("new ../other",), (ROWS,), again=""),
+    Case("name a folder outside", "new inside", ("new ../outside",), again=""),
+    Case("run `git init`, `git add -A`, `git commit -m start` there", "maintain run-directory --as-of 2024-01-03",
+         ("sh git init -q", "sh git add -A", "sh git commit -q -m start"), (ROWS, "sh mv .git ../gone")),
+    Case("add it to .gitignore", "maintain run-directory --as-of 2024-01-03",
+         ("sh printf credentials.txt >> .gitignore",),
+         (ROWS, "sh printf PASSWORD=1 > credentials.txt")),
+    Case(": retrim quarantine list", "status", ("quarantine list",), ("ingest heavy.csv",), again=""),
+    Case("land rows: retrim ingest FILE", "status", (ROWS, "retrain --as-of 2024-01-03"), again=""),
+)  # fmt: skip
+
+EXCEPTIONS = {
+    "the worker ended: {}; start it again with `retrim schedule`": "only a fault in Prefect's worker ends it so",
+}
+"""Texts whose cure no test takes, each with the reason; a new one needs its test: tests/builders/cured.py says how."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.wrong}: {case.says[:40]}")
+def test_the_cure_that_is_printed_cures(session: Session, case: Case) -> None:
+    for line in case.before:
+        session.type(line)
+    _, said = session.type(case.wrong)
+    assert says(case.says, said), said
+    for line in case.cure:
+        code, said = session.type(line)
+        assert "Traceback" not in said
+        assert code == 0 or line.startswith("retrain"), f"{line}: {said}"  # a retraining may have to wait for rows
+    if case.again != "":
+        code, said = session.type(case.again or case.wrong)
+        assert "Traceback" not in said
+        assert not says(case.says, said), said
+
+
+def test_every_cure_that_is_printed_is_tried() -> None:
+    known = [*(case.says for case in CASES), *WITH_A_VERSION.values()]
+    left = {each.text: str(each) for each in untried(known)}
+
+    assert [where for text, where in left.items() if text not in EXCEPTIONS] == []
+    assert set(EXCEPTIONS) <= set(left)  # none is excused that is tried, or is not printed any more
+
+
+def test_a_mark_names_a_text_that_is_printed() -> None:
+    texts = [each.text for each in to_try()]
+
+    assert [where for text, where in marked() if not any(says(text, each) for each in texts)] == []
+
+
+def test_a_cure_that_was_not_seen_is_found() -> None:
+    cure = Cure(("look at `retrim status`",))
+    with pytest.raises(AssertionError):
+        cure.is_asked("look at nothing")
+    cure.is_asked("error: look at\n`retrim status`")
+    with pytest.raises(AssertionError):
+        cure.is_done("again: look at `retrim status`")
+
+    assert cure.done == set()

@@ -1,0 +1,130 @@
+"""Calendars of a backtest: played by the schedule rule that runs live, under all that holds it back there."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.decision.account import EMPTY
+from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
+from retrim.decision.policy import PolicyDelays
+from retrim.decision.policy_compare import Policy, PolicySetup, policies
+from retrim.decision.policy_play import GateSimulation, Setting, play_policy
+from retrim.decision.rules import Evidence, TriggerParams, decide
+from retrim.gate.verdict import GateParams
+from tests.builders.turning import BLOCKS, START, USUAL, WINDOWS, matrix
+from tests.decision.test_play import OPEN, TRIGGERS
+from tests.drift.test_counted import EVERY, SETTINGS, counted
+
+DAY = pd.Timedelta("1D")
+SHIPPED = TRIGGERS.model_copy(update={"cooldown_checks": 2, "loop_checks": 5})
+PERIODS = {"always": 1, "every-2": 2, "every-4": 4}
+
+
+def calendar(name: str, triggers: TriggerParams = SHIPPED) -> Policy:
+    """A calendar over windows of a day."""
+    wanted = PolicySetup(
+        triggers=triggers,
+        drift=SETTINGS,
+        price=1.0,
+        prices=(),
+        unit=1.0,
+        errors=1.0,
+        ahead=0.0,
+        when="every",
+        every=EVERY,
+        counted=counted(shift_from=3),
+        sliding_rows=10,
+        task="regression",
+        seed=7,
+    )
+    return next(each for each in policies(wanted, windows=8, window_span=DAY) if each.name == name)
+
+
+def setting(*, strayed: float = 0.0, gate: GateParams | None = None) -> Setting:
+    """Windows of a day, each edge of which strays by so much of a day; with a gate or without."""
+    strays = np.random.default_rng(2).uniform(-strayed, strayed, WINDOWS + 1)
+    moments = [START + (number + stray) * DAY for number, stray in enumerate(strays)]
+    judging = None if gate is None else GateSimulation(gate, USUAL, 100)
+    return Setting(matrix(), (0,), PolicyDelays(0, 0, int(gate is not None)), BLOCKS, moments, 0, judging)
+
+
+def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str) -> list[int]:
+    """The checks that start a run after `retrim policy set`, of which each ends alike: the decision as it is."""
+    switched = {key.removeprefix("triggers."): value for key, value in changes.items()}
+    triggers = TriggerParams.model_validate({**SHIPPED.model_dump(), **switched})
+    runs, checks, started = [PastRun("1", moments[0], "promoted", (), None)], [], []
+    for check in range(1, WINDOWS):
+        evidence = Evidence(
+            now=moments[check],
+            champion=1,
+            account=EMPTY,
+            deposited=None,
+            price=1.0,
+            errors=1.0,
+            ahead=0.0,
+            pending=0.0,
+            preview=None,
+            loss=None,
+            estimate=None,
+            band=None,
+            labels_until=moments[check],
+            **summarise_checks(CheckHistory(runs, checks, ()), champion=1, drifted=None),
+        )
+        decision = decide(evidence, triggers)
+        checks.append(PastCheck(moments[check], 1, None, decision.held))
+        if decision.outcome == "retrain":
+            runs.append(PastRun(str(check + 1), moments[check], ends, decision.fired, None))
+            started.append(check)
+    return started
+
+
+@pytest.mark.parametrize("name", PERIODS)
+def test_a_calendar_retrains_every_so_many_windows(name: str) -> None:
+    played = play_policy(setting(), calendar(name).asks(setting()), probes=False)
+
+    assert list(played.checks) == list(range(PERIODS[name], WINDOWS, PERIODS[name]))
+
+
+@pytest.mark.parametrize("name", PERIODS)
+def test_what_is_set_retrains_live_at_the_checks_that_were_priced(name: str) -> None:
+    policy, history = calendar(name), setting()
+
+    assert policy.changes is not None
+    assert live_checks(dict(policy.changes), list(history.moments), "promoted") == list(
+        play_policy(history, policy.asks(history), probes=False).checks
+    )
+
+
+@pytest.mark.parametrize("name", ["always", "every-2"])
+def test_refusals_hold_a_calendar_as_they_do_live(name: str) -> None:
+    policy, history = calendar(name), setting(gate=OPEN.model_copy(update={"min_gain": 0.99}))
+    played = play_policy(history, policy.asks(history), probes=False)
+
+    assert policy.changes is not None
+    assert len(played.refused) == 2
+    assert list(played.checks) == live_checks(dict(policy.changes), list(history.moments), "refused")
+
+
+@pytest.mark.parametrize("name", PERIODS)
+def test_windows_that_are_not_equally_long_shift_no_calendar(name: str) -> None:
+    history = setting(strayed=0.2)
+    played = play_policy(history, calendar(name).asks(history), probes=False)
+
+    assert list(played.checks) == list(range(PERIODS[name], WINDOWS, PERIODS[name]))
+
+
+def test_a_calendar_of_every_check_asks_for_no_budget() -> None:
+    changes = calendar("always").changes
+
+    assert changes is not None
+    assert changes["triggers.budget"] is None
+    assert "triggers.budget" not in (calendar("every-2").changes or {})
+
+
+def test_the_budget_binds_a_calendar() -> None:
+    triggers = TriggerParams.model_validate({**SHIPPED.model_dump(), "budget": {"runs": 2, "checks": 30}})
+    played = play_policy(setting(), calendar("every-2", triggers).asks(setting()), probes=False)
+
+    assert played.checks == (2,)  # the first model was a run too

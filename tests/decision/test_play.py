@@ -1,0 +1,240 @@
+"""A policy played over history: the very account and decision of the live path, and never below hindsight."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrim.decision.account import EMPTY
+from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
+from retrim.decision.policy import PolicyDelays
+from retrim.decision.policy_play import (
+    GateSimulation,
+    PolicyAnswer,
+    PolicyView,
+    ProbeSpacing,
+    Setting,
+    at_checks,
+    best_in_hindsight,
+    by_rules,
+    every,
+    play_policy,
+)
+from retrim.decision.rules import Evidence, TriggerParams, decide
+from tests.builders.gates import make_gate
+from tests.builders.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_reading, losses_of, matrix, rows_of
+
+MOMENTS = [START + pd.Timedelta(number, "D") for number in range(WINDOWS + 1)]
+TRIGGERS = TriggerParams.model_validate(
+    {
+        "rules": ["account"],
+        "drift_columns": [],
+        "drift_checks": [1, 1],
+        "every": "2D",
+        "band": {"unit": "sd", "reach": 2.0},
+        "cooldown_checks": 1,
+        "loop_checks": 0,
+        "refusals_to_hold": 2,
+        "budget": None,
+        "max_wait": None,
+    }
+)
+ERRORS, AHEAD = 1.0, 1.0
+OPEN = make_gate(min_rows=2, min_gain=0.0, confidence=0.6, folds=1, worst_fold=1.0)
+
+
+def setting(
+    kinds: Sequence[int] = (0,), delays: PolicyDelays = PolicyDelays(0, 0, 0), judging: GateSimulation | None = None
+) -> Setting:
+    return Setting(matrix(), tuple(kinds), delays, BLOCKS, MOMENTS, 0, judging)
+
+
+def live_path(price: float) -> tuple[list[int], list[float]]:
+    """The checks that retrain and the balances, from the rows: the probe, the account and the decision as they are."""
+    account, model, version = EMPTY, 0, 1
+    runs, checks = [PastRun("1", MOMENTS[0], "promoted", (), None)], []
+    retrained, balances = [], [0.0]
+    for check in range(1, WINDOWS):
+        reading = live_reading(losses_of(model, "all", rows_of(check - 1)), "all", check - 1)
+        account = account.deposit(reading.gain, error=reading.error, share=reading.rows / USUAL)
+        evidence = Evidence(
+            now=MOMENTS[check],
+            champion=version,
+            account=account,
+            deposited=None,
+            price=price,
+            errors=ERRORS,
+            ahead=AHEAD,
+            pending=0.0,
+            preview=None,
+            loss=reading.champion_loss,
+            estimate=None,
+            band=None,
+            labels_until=MOMENTS[check],
+            **summarise_checks(CheckHistory(runs, checks, ()), champion=version, drifted=None),
+        )
+        decision = decide(evidence, TRIGGERS)
+        checks.append(PastCheck(MOMENTS[check], version, None, decision.held))
+        if decision.outcome == "retrain":
+            account, model, version = EMPTY, check, version + 1
+            runs.append(PastRun(str(version), MOMENTS[check], "promoted", decision.fired, None))
+            retrained.append(check)
+        balances.append(account.balance)
+    return retrained, balances
+
+
+@pytest.mark.parametrize(("until", "checks"), [(None, ()), ([MOMENTS[0]] * (WINDOWS + 1), (4, 6))])
+def test_while_labels_stay_away_the_schedule_starts_runs(
+    until: list[pd.Timestamp] | None, checks: tuple[int, ...]
+) -> None:
+    triggers = TRIGGERS.model_copy(update={"max_wait": "3D", "cooldown_checks": 0})
+    silent = replace(setting(), labels_until=until)
+    asks = by_rules(silent, triggers, price=1000.0, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
+
+    assert play_policy(silent, asks, probes=True).checks == checks
+
+
+@pytest.mark.parametrize("price", [0.05, 0.5, 2.0, 1000.0])
+def test_the_account_decides_as_the_live_path_does(price: float) -> None:
+    asks = by_rules(setting(), TRIGGERS, price=price, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
+    played = play_policy(setting(), asks, probes=True)
+    retrained, balances = live_path(price)
+
+    assert list(played.checks) == retrained
+    assert played.balances.tolist() == pytest.approx(balances, rel=1e-9)
+
+
+def test_a_probe_that_is_always_needed_is_one_at_every_check() -> None:
+    asks = by_rules(setting(), TRIGGERS, price=0.001, errors=0.0, ahead=AHEAD, drifted=None, seed=7)
+    spaced, every_check = (
+        play_policy(setting(), asks, probes=True, spaced=each) for each in (ProbeSpacing(0.001, errors=0.0), None)
+    )
+
+    assert (spaced.checks, spaced.probed) == (every_check.checks, every_check.probed)
+
+
+def test_each_window_enters_the_account_once_however_seldom_it_is_probed() -> None:
+    seen: list[PolicyView] = []
+
+    def ask(here: PolicyView) -> PolicyAnswer:
+        seen.append(here)
+        return PolicyAnswer(retrain=False)
+
+    far = ProbeSpacing(1000.0, errors=ERRORS)
+    played = play_policy(setting(), ask, probes=True, spaced=far)
+    readings = [here.reading for here in seen if here.reading is not None]
+
+    assert [reading.rows for reading in readings][:1] == [USUAL]
+    assert sum(reading.rows for reading in readings) < USUAL * (WINDOWS - 1)  # some wait for the next probe
+    assert played.probed < play_policy(setting(), ask, probes=True).probed
+
+
+def test_the_account_does_retrain_where_the_slope_turns() -> None:
+    # Or the test above would compare nothing: rows 150 on lie in window 3.
+    assert [check for check in live_path(2.0)[0] if check >= 4] != []
+
+
+@given(
+    checks=st.sets(st.integers(1, WINDOWS - 1)),
+    kinds=st.sampled_from([(0,), (1,), (0, 1)]),
+    labels=st.integers(0, 2),
+    deployment=st.integers(0, 2),
+    price=st.floats(0, 10),
+    gated=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_nothing_is_cheaper_than_hindsight(
+    checks: set[int],
+    kinds: tuple[int, ...],
+    labels: int,
+    deployment: int,
+    price: float,
+    gated: bool,  # noqa: FBT001 - drawn by hypothesis
+) -> None:
+    delays = PolicyDelays(labels, deployment, int(gated))
+    judging = GateSimulation(OPEN, USUAL, 100) if gated else None
+    played = play_policy(setting(kinds, delays, judging), at_checks(checks), probes=False)
+    least = best_in_hindsight(setting(kinds, delays, judging).totals, delays, price=price).cost(price)
+
+    assert played.cost(price) >= least - 1e-9
+
+
+def test_a_model_is_live_when_it_is_deployed_and_as_old_as_its_labels() -> None:
+    played = play_policy(setting(delays=PolicyDelays(1, 2, 0)), at_checks([3]), probes=False)
+
+    assert [live.model for live in played.served] == [0, 0, 0, 0, 0, 2, 2]
+
+
+def test_windows_count_from_where_the_first_model_knows_no_label_that_nobody_had() -> None:
+    played = play_policy(setting(delays=PolicyDelays(2, 0, 0)), every(1, WINDOWS), probes=False)
+
+    assert played.checks[0] == 3
+    assert played.losses[:2].tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(played.losses[2:], [matrix().totals[0, max(at - 2, 0), at] for at in range(2, WINDOWS)])
+
+
+def test_while_a_model_is_on_its_way_no_other_is_made() -> None:
+    assert play_policy(setting(delays=PolicyDelays(0, 2, 0)), at_checks([1, 2, 3]), probes=False).checks == (1, 3)
+
+
+def test_never_is_the_first_model_all_along() -> None:
+    played = play_policy(setting(), at_checks(()), probes=False)
+
+    np.testing.assert_allclose(played.losses, matrix().totals[0, 0])
+
+
+def test_always_is_the_newest_model_everywhere() -> None:
+    played = play_policy(setting(), every(1, WINDOWS), probes=False)
+
+    np.testing.assert_allclose(played.losses, np.diag(matrix().totals[0]))
+
+
+def test_of_two_training_windows_the_better_on_the_newest_labelled_window_is_made() -> None:
+    served = play_policy(setting((0, 1)), at_checks([6]), probes=False).served[-1]
+    losses = [live_reading(losses_of(0, "all", rows_of(5)), kind, 5).probe_loss for kind in KINDS]
+
+    assert served.kind == int(np.argmin(losses))
+
+
+def test_a_drift_rule_that_is_held_by_the_loop_breaker_retrains_once() -> None:
+    rules = TRIGGERS.model_copy(update={"rules": ("drift",), "cooldown_checks": 0, "loop_checks": 5})
+    asks = by_rules(setting(), rules, price=1.0, errors=0.0, ahead=0.0, drifted=lambda live, window: ("x",), seed=7)
+
+    assert play_policy(setting(), asks, probes=False).checks == (1,)
+
+
+def test_a_performance_rule_sees_the_turn() -> None:
+    rules = TRIGGERS.model_copy(update={"rules": ("performance",), "cooldown_checks": 0})
+    asks = by_rules(setting(), rules, price=1.0, errors=0.0, ahead=0.0, drifted=None, seed=7)
+
+    assert 4 in play_policy(setting(), asks, probes=False).checks
+
+
+@pytest.mark.parametrize(("labels", "measured"), [(0, 5), (2, 0)])
+def test_what_served_a_window_is_measured_when_its_labels_come(labels: int, measured: int) -> None:
+    seen: list[PolicyView] = []
+
+    def ask(here: PolicyView) -> PolicyAnswer:
+        seen.append(here)
+        return PolicyAnswer(retrain=here.check == 5)
+
+    play_policy(setting(delays=PolicyDelays(labels, 0, 0)), ask, probes=False)
+    (then,) = (here for here in seen if here.check == 6)
+
+    # A model was made at check 5; the newest labelled window at check 6 is 5, or with late labels 3.
+    assert (then.live.model, then.measured.model) == (5 - labels, measured)
+
+
+def test_a_second_fit_of_what_was_promoted_is_paid_for_and_of_what_was_refused_is_not() -> None:
+    judging = GateSimulation(OPEN, USUAL, 100, again=0.25)
+    played = replace(
+        play_policy(setting(judging=judging), every(1, WINDOWS), probes=False), checks=(1, 3), refused=(3,)
+    )
+
+    assert played.again == 0.25
+    assert played.paid(8.0) == {1: 10.0, 3: 8.0}
+    assert played.cost(8.0) == played.loss + 18.0

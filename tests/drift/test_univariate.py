@@ -1,0 +1,290 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from retrim.drift import tests
+from retrim.drift.cells import Counts
+from retrim.drift.tests import DriftResult
+from retrim.errors import BadInputError
+from tests.builders.counted import counted
+
+ALL_MISSING = pd.Series([np.nan] * 5)
+
+
+def psi(reference: pd.Series, current: pd.Series, *, cells: int) -> DriftResult:
+    return tests.psi(*counted(reference, current), cells=cells)
+
+
+def ks(reference: pd.Series, current: pd.Series) -> DriftResult:
+    return tests.ks(*counted(reference, current))
+
+
+def wasserstein(reference: pd.Series, current: pd.Series) -> DriftResult:
+    return tests.wasserstein(*counted(reference, current))
+
+
+def js(reference: pd.Series, current: pd.Series, *, cells: int) -> DriftResult:
+    return tests.js(*counted(reference, current), cells=cells)
+
+
+def chi2(reference: pd.Series, current: pd.Series) -> DriftResult:
+    return tests.chi2(*counted(reference, current))
+
+
+def g(reference: pd.Series, current: pd.Series) -> DriftResult:
+    return tests.g(*counted(reference, current))
+
+
+def psi_categories(reference: pd.Series, current: pd.Series) -> DriftResult:
+    return tests.psi_categories(*counted(reference, current))
+
+
+def missing_share(reference: pd.Series, current: pd.Series) -> DriftResult:
+    return tests.missing_share(*counted(reference, current))
+
+
+def repeated(**counts: int) -> pd.Series:
+    return pd.Series([name for name, n in counts.items() for _ in range(n)])
+
+
+def test_psi_of_two_normals_tends_to_their_jeffreys_divergence():
+    # KL(p, q) + KL(q, p) of unit normals one apart is 1. Cells lose a little of it.
+    draw = np.random.default_rng(7).normal
+    reference, current = pd.Series(draw(0, 1, 100_000)), pd.Series(draw(1, 1, 100_000))
+
+    assert psi(reference, current, cells=120).effect == pytest.approx(1, abs=0.05)
+
+
+def test_psi_is_as_worked_by_hand():
+    # Two cells, cut at the median 1: 2 and 2 rows against 1 and 3, each a half row more: 1/2, 1/2 and 0.3, 0.7.
+    found = psi(pd.Series([0.0, 1.0, 2.0, 3.0]), pd.Series([0.0, 2.0, 5.0, 9.0]), cells=2)
+
+    assert found.effect == pytest.approx(-0.2 * math.log(0.3 / 0.5) + 0.2 * math.log(0.7 / 0.5))
+
+
+def test_psi_gives_missing_values_a_cell_of_their_own():
+    # One cell with rows on both sides, one with missing: 10 and 0 against 5 and 5, each a half row more.
+    found = psi(pd.Series([1.0] * 10), pd.Series([1.0] * 5 + [np.nan] * 5), cells=10)
+
+    assert found.effect == pytest.approx((10.5 / 11 - 0.5) * (math.log(10.5 / 11 / 0.5) - math.log(0.5 / 11 / 0.5)))
+
+
+@pytest.mark.parametrize("to", [2.999, 3.001])
+def test_psi_sees_a_constant_move_either_way(to: float):
+    # 100 rows leave one cell and fill another: 2 * (100 / 101) * ln(100.5 / 0.5)
+    found = psi(pd.Series([3.0] * 100), pd.Series([to] * 100), cells=10)
+
+    assert found.effect == pytest.approx(2 * 100 / 101 * math.log(201))
+
+
+@pytest.mark.parametrize("cells", [2, 3, 10])
+def test_psi_sees_a_value_that_spans_cells_move_down(cells: int):
+    # Zeros on 3 of 4 rows turn to -1: every cut that ends at 0 would hide it.
+    reference = pd.Series([0.0] * 75 + list(range(1, 26)))
+
+    assert psi(reference, reference.replace(0.0, -1.0), cells=cells).effect > 3
+
+
+def test_psi_of_equal_shares_in_windows_of_unlike_size_is_zero():
+    reference = pd.Series(np.arange(1000.0))
+
+    assert psi(reference, reference.iloc[4::10], cells=10).effect == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("cells", [1, 0, -3])
+def test_psi_needs_two_cells(cells: int):
+    with pytest.raises(BadInputError, match=f"cells is {cells}; at least 2"):
+        psi(ALL_MISSING, ALL_MISSING, cells=cells)
+
+
+def test_ks_of_two_normals_tends_to_the_distance_of_their_distribution_functions():
+    # Largest half way between: Phi(1/2) - Phi(-1/2) = 0.3829
+    draw = np.random.default_rng(7).normal
+    found = ks(pd.Series(draw(0, 1, 50_000)), pd.Series(draw(1, 1, 50_000)))
+
+    assert found.effect == pytest.approx(2 * norm.cdf(0.5) - 1, abs=0.01)
+
+
+def test_ks_is_as_worked_by_hand():
+    # At 3 all 4 rows of the reference and 1 of the 4 current ones are passed.
+    assert ks(pd.Series([0.0, 1.0, 2.0, 3.0]), pd.Series([2.5, 4.0, 5.0, 6.0])).effect == pytest.approx(3 / 4)
+
+
+def test_ks_drops_missing_values():
+    values = pd.Series(np.arange(50.0))
+
+    assert ks(values, pd.concat([values, ALL_MISSING])).effect == 0
+
+
+@pytest.mark.parametrize(("reference", "current"), [(ALL_MISSING, pd.Series([1.0])), (pd.Series([1.0]), ALL_MISSING)])
+def test_ks_of_a_column_missing_on_one_side_is_one(reference: pd.Series, current: pd.Series):
+    assert (ks(reference, current).effect, ks(reference, current).p_value) == (1.0, 1.0)
+
+
+def test_ks_of_a_column_missing_on_both_sides_is_zero():
+    assert ks(ALL_MISSING, ALL_MISSING).effect == 0
+
+
+def test_ks_loses_at_most_a_cell() -> None:
+    # Every current value lies at the low end of its cell: the worst there is.
+    reference = pd.Series(np.arange(1200.0))
+    current = pd.Series(np.arange(120) * 10.0)
+    exact = 9 / 1200
+    lost = exact - float(ks(reference, current).effect)
+
+    assert 0 < lost <= 1 / 120
+
+
+def test_wasserstein_of_a_shift_is_the_shift() -> None:
+    draw = np.random.default_rng(7).normal
+    found = wasserstein(pd.Series(draw(5, 2, 50_000)), pd.Series(draw(6, 2, 50_000)))
+
+    assert found.effect == pytest.approx(0.5, abs=0.02)
+
+
+def test_wasserstein_of_a_wider_window_is_what_values_moved_on_average() -> None:
+    # A unit normal twice as wide: E|2 Z - Z| = E|Z| = sqrt(2 / pi), but for the tails, where cells are wide.
+    draw = np.random.default_rng(7).normal
+    found = wasserstein(pd.Series(draw(0, 1, 50_000)), pd.Series(draw(0, 2, 50_000)))
+
+    assert found.effect == pytest.approx(math.sqrt(2 / math.pi), rel=0.1)
+
+
+def test_wasserstein_does_not_depend_on_the_unit_or_the_zero() -> None:
+    values = pd.Series(np.random.default_rng(7).normal(size=2000))
+    moved = values + 0.3
+
+    assert wasserstein(values * 9 + 32, moved * 9 + 32).effect == pytest.approx(
+        float(wasserstein(values, moved).effect), abs=1e-9
+    )
+
+
+def test_jensen_shannon_of_windows_with_nothing_in_common_is_one_bit() -> None:
+    assert js(pd.Series([0.0, 1.0]), pd.Series([7.0, 9.0]), cells=10).effect == pytest.approx(1)
+
+
+def test_jensen_shannon_is_as_worked_by_hand() -> None:
+    # 1/2, 1/2 against 1/4, 3/4: entropy of the middle (3/8) less the mean of the two entropies, in bits.
+    def entropy(p: float) -> float:
+        return -p * math.log2(p) - (1 - p) * math.log2(1 - p)
+
+    found = js(pd.Series([0.0, 0, 1, 1]), pd.Series([0.0, 1, 1, 1]), cells=2)
+
+    assert found.effect == pytest.approx(entropy(3 / 8) - (entropy(1 / 2) + entropy(1 / 4)) / 2)
+
+
+def test_g_is_as_worked_by_hand() -> None:
+    # 2 sum O ln(O / E) with 15 expected everywhere
+    found = g(repeated(a=10, b=20), repeated(a=20, b=10))
+
+    assert found.statistic == pytest.approx(4 * (10 * math.log(10 / 15) + 20 * math.log(20 / 15)))
+
+
+def test_new_categories_are_a_share_of_the_current_rows() -> None:
+    found = tests.new_categories(*counted(repeated(a=10, b=20), repeated(a=5, c=2, d=1)))
+
+    assert (found.statistic, found.effect) == (3, 3 / 8)
+
+
+def test_a_category_that_one_part_of_the_reference_lacks_is_new_to_that_part() -> None:
+    both, now = counted(repeated(a=10, b=20), repeated(a=6, b=2))
+    part = Counts(both.cells, both.rows - [0, 20, 0, 0])
+
+    assert tests.new_categories(part, now).effect == 2 / 8
+
+
+def test_vanished_categories_are_a_share_of_the_reference() -> None:
+    found = tests.vanished_categories(*counted(repeated(a=10, b=20, c=10), repeated(a=5, d=2)))
+
+    assert (found.statistic, found.effect) == (2, 30 / 40)
+
+
+def test_missing_values_are_no_category_that_vanished() -> None:
+    found = tests.vanished_categories(*counted(pd.Series(["a", None]), pd.Series(["a"])))
+
+    assert found.effect == 0
+
+
+def test_total_variation_is_the_effect_of_chi2() -> None:
+    windows = counted(repeated(a=10, b=20, c=4), repeated(a=20, b=10, d=3))
+
+    assert tests.variation(*windows).effect == tests.chi2(*windows).effect
+
+
+def test_hashed_categories_drift_too() -> None:
+    before, after = (pd.Series([f"{kind}{n % 500}" for n in range(5000)]) for kind in ("a", "b"))
+    found = tests.chi2(*counted(before, after, levels=100, buckets=64))
+
+    assert found.effect > 0.1
+
+
+def test_chi2_is_as_worked_by_hand():
+    # n (ad - bc)^2 over the product of the four margins; with one degree of freedom p = 2 (1 - Phi(sqrt(chi2)))
+    found = chi2(repeated(a=10, b=20), repeated(a=20, b=10))
+    statistic = 60 * (10 * 10 - 20 * 20) ** 2 / 30**4
+
+    assert found.statistic == pytest.approx(statistic)
+    assert found.p_value == pytest.approx(2 * norm.sf(math.sqrt(statistic)))
+
+
+def test_the_effect_of_chi2_is_the_share_of_rows_that_would_have_to_change():
+    assert chi2(repeated(a=10, b=20), repeated(a=20, b=10)).effect == pytest.approx(1 / 3)
+
+
+def test_chi2_of_windows_with_nothing_in_common_is_one():
+    assert chi2(repeated(a=3, b=4), repeated(c=9)).effect == pytest.approx(1)
+
+
+def test_chi2_counts_missing_as_a_category():
+    found = chi2(pd.Series(["a"] * 4), pd.Series(["a", "a", None, None]))
+
+    assert found.effect == pytest.approx(1 / 2)
+
+
+def test_chi2_of_one_category_says_nothing_has_moved():
+    found = chi2(repeated(a=3), repeated(a=9))
+
+    assert (found.statistic, found.effect, found.p_value) == (0, 0, 1)
+
+
+def test_psi_of_categories_tends_to_its_figure_by_hand():
+    # (1/4 - 1/2) ln(1/2) + (3/4 - 1/2) ln(3/2) = ln(3) / 4
+    found = psi_categories(repeated(a=200_000, b=200_000), repeated(a=100_000, b=300_000))
+
+    assert found.effect == pytest.approx(math.log(3) / 4, abs=1e-4)
+
+
+def test_psi_of_a_new_category_starts_it_at_half_a_row():
+    # 100.5 and 0.5 of 101 against 50.5 and 50.5: (50 / 101) (ln 101 - ln(50.5 / 100.5)) = (50 / 101) ln 201
+    found = psi_categories(repeated(a=100), repeated(a=50, b=50))
+
+    assert found.effect == pytest.approx(50 / 101 * math.log(201))
+
+
+def test_psi_of_a_vanished_category_is_that_of_a_new_one_read_backwards():
+    before, after = repeated(a=100), repeated(a=50, b=50)
+
+    assert psi_categories(after, before).effect == pytest.approx(psi_categories(before, after).effect)
+
+
+def test_missing_share_is_as_worked_by_hand():
+    # 10 and 20 of 100: pooled 0.15, z = 0.1 / sqrt(0.15 * 0.85 * 0.02) = 1.9803, p = 0.0477
+    reference, current = (pd.Series([np.nan] * n + [1.0] * (100 - n)) for n in (10, 20))
+    found = missing_share(reference, current)
+
+    assert found.effect == pytest.approx(0.1)
+    assert (found.statistic, found.p_value) == pytest.approx((1.9803, 0.0477), abs=1e-4)
+
+
+def test_fewer_missing_values_are_drift_too():
+    found = missing_share(ALL_MISSING, pd.Series([1.0] * 5))
+
+    assert found.effect == 1
+    assert found.statistic < 0
+
+
+def test_infinities_are_not_missing():
+    assert missing_share(pd.Series([1.0] * 5), pd.Series([np.inf] * 5)).effect == 0

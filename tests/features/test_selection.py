@@ -1,0 +1,106 @@
+"""Selection keeps what tells of the target and drops what does not; what hangs together is seen."""
+
+import numpy as np
+import pytest
+
+from retrim.features.step import cramer, rank_correlations
+from retrim.profile.pairs import collinear
+from retrim.profile.whole import TIME, missingness
+from tests.builders.one import learn, past, words
+
+DRAW = np.random.default_rng(11)
+N = 600
+SIGNAL, NOISE, MORE_NOISE = DRAW.normal(size=(3, N))
+KIND = words(*DRAW.choice(["a", "b", "c"], N).tolist())
+TARGET = 3 * SIGNAL + 4 * (KIND == "b") + DRAW.normal(size=N) / 3
+FRAME = {"noise": NOISE, "signal": SIGNAL, "kind": KIND, "more noise": MORE_NOISE}
+TREES = {"rounds": 20, "leaves": 6, "seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("select_mutual", {}), ("select_chi2", {}), ("select_gain", TREES), ("select_rfe", TREES)]
+)
+def test_a_selection_keeps_what_tells_and_records_why(name: str, arguments: dict[str, int]) -> None:
+    learned = learn(name, past(FRAME, TARGET), keep=2, **arguments)
+
+    assert learned.drops == ("noise", "more noise")
+    assert learned.said["kept"] == ["signal", "kind"]
+    assert min(learned.said["scores"][each] for each in ("signal", "kind")) > learned.said["scores"]["noise"]
+
+
+@pytest.mark.parametrize("name", ["select_mutual", "select_chi2", "select_gain", "select_rfe"])
+def test_a_selection_of_more_than_there_are_keeps_all(name: str) -> None:
+    arguments = TREES if name in ("select_gain", "select_rfe") else {}
+
+    assert learn(name, past(FRAME, TARGET), keep=9, **arguments).drops == ()
+
+
+def test_of_numbers_that_go_together_the_one_that_tells_most_is_kept() -> None:
+    frame = {"blurred": SIGNAL + DRAW.normal(size=N) / 3, "signal": SIGNAL, "noise": NOISE}
+
+    assert learn("select_uncorrelated", past(frame, TARGET), at_most=0.8).drops == ("blurred",)
+
+
+def test_rank_correlations_are_scipys() -> None:
+    from scipy.stats import spearmanr
+
+    columns = [np.round(SIGNAL, 1), NOISE + SIGNAL, NOISE]
+
+    assert rank_correlations(columns) == pytest.approx(spearmanr(np.column_stack(columns)).statistic)
+
+
+def test_cramers_v_is_one_of_a_column_with_itself_and_near_nought_of_noise() -> None:
+    one, other = DRAW.integers(0, 4, size=(2, 4000))
+
+    assert cramer(one, one)[0] == pytest.approx(1)
+    assert cramer(one, other)[0] < 0.05
+
+
+def test_inflation_of_two_columns_is_that_of_their_correlation() -> None:
+    # 1 / (1 - r ** 2), and the condition the root of (1 + r) / (1 - r).
+    found = collinear({"a": SIGNAL, "b": SIGNAL + NOISE / 2})
+    r = np.corrcoef(SIGNAL, SIGNAL + NOISE / 2)[0, 1]
+
+    assert found is not None
+    assert found.inflation["a"] == pytest.approx(1 / (1 - r**2))
+    assert found.condition == pytest.approx(np.sqrt((1 + r) / (1 - r)))
+
+
+def test_a_sum_of_others_is_infinitely_inflated_and_named_with_them() -> None:
+    found = collinear({"a": SIGNAL, "b": NOISE, "sum": SIGNAL + NOISE, "c": MORE_NOISE})
+
+    assert found is not None
+    assert [name for name, value in found.inflation.items() if np.isinf(value)] == ["a", "b", "sum"]
+    assert found.together == ("a", "b", "sum")
+    assert found.inflation["c"] == pytest.approx(1, abs=0.05)
+
+
+def test_nothing_is_said_of_columns_that_do_not_vary_or_of_hardly_any_row() -> None:
+    assert collinear({"a": SIGNAL, "b": np.ones(N)}) is None
+    assert collinear({"a": SIGNAL[:2], "b": NOISE[:2]}) is None
+
+
+def gone(where: np.ndarray) -> np.ndarray:
+    return np.where(where, np.nan, NOISE)
+
+
+def test_cells_missing_by_chance_are_missing_at_random() -> None:
+    (found, *_) = missingness({"x": gone(DRAW.random(N) < 0.2), "signal": SIGNAL, "kind": KIND}, confidence=0.95)
+
+    assert found.kind == "random"
+    assert found.told_by is None
+
+
+@pytest.mark.parametrize(
+    ("where", "told_by"), [(SIGNAL > 1, "signal"), (KIND == "b", "kind"), (np.arange(N) < 100, TIME)]
+)
+def test_cells_missing_by_another_column_or_by_time_are_told(where: np.ndarray, told_by: str) -> None:
+    (found, *_) = missingness({"x": gone(where), "signal": SIGNAL, "kind": KIND}, confidence=0.95)
+
+    assert (found.kind, found.told_by) == ("systematic", told_by)
+
+
+def test_of_few_missing_cells_nothing_is_said() -> None:
+    found = missingness({"x": gone(np.arange(N) < 3), "signal": SIGNAL}, confidence=0.95)
+
+    assert [one.kind for one in found] == ["few", "none"]

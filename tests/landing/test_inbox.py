@@ -1,0 +1,187 @@
+"""The inbox: rows before their labels, and one file that cannot be landed keeps no other from it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from retrim.errors import BadInputError, RetrimError
+from retrim.landing import inbox
+from retrim.landing.inbox import CLAIMED, TAKEN, take_from_inbox
+from retrim.lineage.workspace import Workspace
+from retrim.paths import WorkspacePaths
+from retrim.reading.landed import read_column
+from tests.builders.desk import Desk, make_desk, with_params
+from tests.conftest import SUITE
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Labels come later; the suite binds the key."""
+    desk = make_desk(tmp_path / "workspace", labels="later")
+    suite = desk.workspace.paths.root / desk.workspace.params.data.suite
+    suite.parent.mkdir()
+    suite.write_text(json.dumps({**SUITE, "expectations": SUITE["expectations"][:2]}), encoding="utf-8")
+    desk.workspace.paths.inbox.mkdir(parents=True)
+    return desk
+
+
+def drop(desk: Desk, name: str, frame: pd.DataFrame) -> Path:
+    path = desk.workspace.paths.inbox / name
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_labels_that_came_with_their_rows_are_landed_after_them(desk: Desk) -> None:
+    rows = desk.rows(0, 1)
+    drop(desk, "labels.csv", rows[["number", "outcome"]])
+    drop(desk, "rows.csv", rows.drop(columns="outcome"))
+    landed = list(take_from_inbox(desk.workspace, now=desk.day(2)))
+
+    assert [(each.kind, each.outcome) for each in landed] == [("rows", "landed"), ("labels", "landed")]
+    assert sorted(path.name for path in desk.workspace.paths.inbox.iterdir()) == ["taken"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def keys(desk: Desk) -> set[str]:
+    return set(read_column([batch.path for batch in desk.workspace.landing.batches()], "_key"))
+
+
+def test_a_link_is_not_followed_and_stays(desk: Desk) -> None:
+    inbox = desk.workspace.paths.inbox
+    desk.rows(2, 3).to_csv(inbox.parent / "elsewhere.csv", index=False)
+    (inbox / "a.csv").symlink_to(inbox.parent / "elsewhere.csv")
+    drop(desk, "b.csv", desk.rows(0, 1))
+    landed = take_from_inbox(desk.workspace, now=desk.day(4))
+
+    assert next(landed).outcome == "landed"
+    with pytest.raises(BadInputError, match=r"a\.csv is a link"):
+        next(landed)
+    assert names(inbox) == ["a.csv", TAKEN]
+
+
+@pytest.mark.parametrize("folder", [TAKEN, CLAIMED])
+def test_a_link_in_place_of_its_own_folder_is_refused(desk: Desk, folder: str) -> None:
+    inbox = desk.workspace.paths.inbox
+    (inbox.parent / "elsewhere").mkdir()
+    (inbox / folder).symlink_to(inbox.parent / "elsewhere")
+    drop(desk, "b.csv", desk.rows(0, 1))
+
+    with pytest.raises(BadInputError, match="is a link"):
+        list(take_from_inbox(desk.workspace, now=desk.day(4)))
+    assert names(inbox.parent / "elsewhere") == []
+
+
+def test_any_exception_leaves_its_file_and_the_others_land(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, day in (("a", 0), ("b", 1), ("c", 2)):
+        drop(desk, f"{name}.csv", desk.rows(day, day + 1))
+    real = inbox.land_batch
+
+    def breaks(path: Path, **how: object) -> object:
+        if path.name == "b.csv":
+            raise MemoryError("a fault nobody thought of")
+        return real(path, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(inbox, "land_batch", breaks)
+    landed = []
+    with pytest.raises(RetrimError, match=r"b\.csv .*a fault nobody thought of"):
+        landed.extend(take_from_inbox(desk.workspace, now=desk.day(4)))
+    folder = desk.workspace.paths.inbox
+    assert (names(folder), names(folder / TAKEN)) == (["b.csv", TAKEN], ["a.csv", "c.csv"])
+    monkeypatch.undo()
+    assert [each.outcome for each in take_from_inbox(desk.workspace, now=desk.day(4))] == ["landed"]
+
+
+def test_a_file_that_stays_does_not_replace_one_that_has_come_since(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = desk.workspace.paths.inbox
+    drop(desk, "labels.csv", desk.rows(0, 1))
+
+    def breaks(path: Path, **how: object) -> object:
+        (folder / "labels.csv").write_bytes(b"the next")
+        raise OSError(5, "the disk is gone")
+
+    monkeypatch.setattr(inbox, "land_labels", breaks)
+    with pytest.raises(RetrimError, match="the disk is gone"):
+        list(take_from_inbox(desk.workspace, now=desk.day(4)))
+
+    assert names(folder) == ["labels.2.csv", "labels.csv"]
+    assert (folder / "labels.csv").read_bytes() == b"the next"
+
+
+def test_a_file_in_taken_is_never_overwritten(desk: Desk) -> None:
+    taken = desk.workspace.paths.inbox / TAKEN
+    for day in range(3):
+        drop(desk, "latest.csv", desk.rows(day, day + 1))
+        list(take_from_inbox(desk.workspace, now=desk.day(4)))
+
+    assert names(taken) == ["latest.2.csv", "latest.3.csv", "latest.csv"]
+    assert len({path.read_bytes() for path in taken.iterdir()}) == 3
+
+
+def test_what_a_killed_process_had_claimed_is_taken_by_the_next(desk: Desk) -> None:
+    inbox = desk.workspace.paths.inbox
+    first = drop(desk, "latest.csv", desk.rows(0, 1))
+    code = f"""
+import os, signal, sys
+import pandas as pd
+import retrim.landing.inbox as take_in
+from retrim.landing.inbox import take_from_inbox
+from tests.landing.test_inbox import of_folder
+take_in.land_batch = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+list(take_from_inbox(of_folder({str(desk.workspace.paths.root)!r}), now=pd.Timestamp("2024-01-05", tz="UTC")))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    killed = subprocess.run([sys.executable, "-c", code], env=environment, check=False, timeout=120)
+    assert (killed.returncode, first.exists()) == (-9, False)
+    drop(desk, "latest.csv", desk.rows(1, 2))
+
+    assert [each.outcome for each in take_from_inbox(desk.workspace, now=desk.day(5))] == ["landed", "landed"]
+    assert len(keys(desk)) == 48
+    assert names(inbox) == [TAKEN]
+
+
+def of_folder(folder: str) -> Workspace:
+    """The workspace of a desk whose folder is there: for a process of its own."""
+    there = Path(folder)
+    other = make_desk(there / "var" / "other", labels="later")
+    return Workspace(WorkspacePaths(there), other.workspace.params, other.workspace.env)
+
+
+@pytest.mark.slow
+def test_a_producer_that_replaces_its_file_meanwhile_loses_nothing(desk: Desk, tmp_path: Path) -> None:
+    desk = with_params(desk, batches={"look": False})
+    inbox = desk.workspace.paths.inbox
+    rows = desk.rows(0, 1000 / 24)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    script = [sys.executable, str(Path(__file__).with_name("producer.py")), str(inbox), str(tmp_path / "rows.csv")]
+    landed = 0
+    with subprocess.Popen(script, stdout=subprocess.PIPE, text=True) as producer:
+        ended = False
+        while not ended:
+            ended = producer.poll() is not None  # looked at first: after its end one more look is enough
+            landed += sum(each.outcome == "landed" for each in take_from_inbox(desk.workspace, now=desk.day(60)))
+        told = producer.stdout.read() if producer.stdout else ""
+    taken_back = json.loads(told)
+    put = [str(int(number)) for place, number in enumerate(rows["number"]) if place not in set(taken_back)]
+
+    assert (producer.returncode, len(rows)) == (0, 1000)
+    assert landed > 300
+    assert keys(desk) == set(put)
+    assert len(names(inbox / TAKEN)) == len(put)
+
+
+def test_what_a_person_landed_after_the_scheduled_time_is_no_reason_to_land_nothing(desk: Desk) -> None:
+    desk.land(desk.rows(0, 1), 2)
+    drop(desk, "b.csv", desk.rows(1, 2))
+
+    assert [each.outcome for each in take_from_inbox(desk.workspace, now=desk.day(1.9))] == ["landed"]
+    assert {batch.arrived for batch in desk.workspace.landing.batches()} == {desk.day(2)}

@@ -1,0 +1,209 @@
+"""Landing rows and labels: they land whole, once, with their arrival; corrections replace; what is late is said."""
+
+import pandas as pd
+import pytest
+
+from retrim.errors import BadInputError
+from retrim.landing.overdue import overdue
+from retrim.reading.landed import read_landed
+from retrim.table.data import DataParams
+from tests.builders.counter import DAY, GOOD, HEAVY, NEXT, NOW, Counter
+
+
+def test_a_good_batch_lands_with_its_arrival(counter: Counter) -> None:
+    landed = counter.land(GOOD)
+
+    assert (landed.outcome, landed.rows, landed.faults) == ("landed", 2, ())
+    assert read_landed(counter.workspace.landing)[0]["_arrived"].unique().tolist() == [counter.now]
+
+
+def test_landing_a_file_twice_changes_nothing(counter: Counter) -> None:
+    first = counter.land(GOOD)
+    before = {path: path.read_bytes() for path in counter.workspace.var.rglob("*") if path.is_file()}
+    again = counter.land(GOOD)
+
+    assert (again.outcome, again.path) == ("already", first.path)
+    assert {path: path.read_bytes() for path in counter.workspace.var.rglob("*") if path.is_file()} == before
+
+
+def test_events_may_come_out_of_order(counter: Counter) -> None:
+    lines = GOOD.splitlines()
+
+    assert counter.land("\n".join([lines[0], lines[2], lines[1]])).outcome == "landed"
+    assert counter.table().index.tolist() == ["1", "2"]
+
+
+def test_a_correction_replaces_rows_with_its_keys(counter: Counter) -> None:
+    counter.land(GOOD)
+    corrected = counter.land(GOOD.replace("9.5", "7"), correction=True)
+
+    assert corrected.outcome == "landed"
+    assert counter.table()["price"].to_dict() == {"1": 7.0, "2": 8.0}
+
+
+def test_rows_without_a_key_are_named_by_batch_and_number(counter: Counter, shop_keyless: DataParams) -> None:
+    counter.data = shop_keyless
+    landed = counter.land(GOOD)
+
+    assert counter.table().index.tolist() == [f"{landed.batch}:0", f"{landed.batch}:1"]
+
+
+def test_rows_without_a_key_cannot_be_corrected(counter: Counter, shop_keyless: DataParams) -> None:
+    counter.data = shop_keyless
+
+    with pytest.raises(BadInputError, match="without a key cannot be corrected"):
+        counter.land(GOOD, correction=True)
+
+
+@pytest.mark.parametrize("correction", [False, True])
+def test_arrivals_go_forward(counter: Counter, correction: bool) -> None:  # noqa: FBT001 (a parameter of the case)
+    counter.land(GOOD)
+    counter.now -= 2 * DAY + (pd.Timedelta(0) if not correction else -DAY)
+
+    with pytest.raises(BadInputError, match="arrivals go forward"):
+        counter.land(NEXT, correction=correction)
+    assert len(counter.landed) == 1
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+UNLABELLED = GOOD.replace(",9.5", ",").replace(",8\n", ",\n")
+
+
+def test_labels_landed_as_rows_are_told_how_to_land(counter_later: Counter) -> None:
+    counter_later.land(UNLABELLED)
+    labels = "order,price,label_time\n2,8,2024-01-03T00:00:00Z\n"
+    (fault,) = counter_later.land(labels).faults
+
+    assert "retrim ingest FILE --labels" in fault.cure
+    assert counter_later.land(labels, labels=True).outcome == "landed"
+
+
+def test_labels_that_come_later_fill_their_rows(counter_later: Counter) -> None:
+    counter_later.land(UNLABELLED)
+    landed = counter_later.land("order,price\n2,8\n", labels=True)
+
+    assert (landed.outcome, landed.kind, landed.rows) == ("landed", "labels", 1)
+    assert counter_later.table()["price"].dropna().to_dict() == {"2": 8.0}
+
+
+def test_a_label_time_is_kept_and_else_is_the_arrival(counter_later: Counter) -> None:
+    counter_later.land(UNLABELLED)
+    counter_later.land("order,price,label_time\n1,9,2024-01-02T09:00+01:00\n2,8,\n", labels=True)
+    labels = read_landed(counter_later.workspace.landing)[1]
+
+    assert labels is not None
+    assert labels["label_time"].tolist() == [pd.Timestamp("2024-01-02T08:00Z"), counter_later.now]
+
+
+def test_a_label_of_an_unknown_row_is_set_aside_and_waits_when_released(counter_later: Counter) -> None:
+    counter_later.land(UNLABELLED)
+    landed = counter_later.land("order,price\n3,8\n", labels=True)
+    assert [fault.rule for fault in landed.faults] == ["is the key of a row that has landed"]
+
+    counter_later.release(landed.batch)
+    counter_later.land(NEXT.replace(",9.5", ","))
+
+    assert counter_later.table()["price"].dropna().to_dict() == {"3": 8.0}
+
+
+def test_a_second_label_of_a_row_needs_a_correction(counter_later: Counter) -> None:
+    counter_later.land(UNLABELLED)
+    counter_later.land("order,price\n1,9\n", labels=True)
+
+    assert counter_later.land("order,price\n1,7\n", labels=True).outcome == "quarantined"
+    assert counter_later.land("order,price\n1,7\n", labels=True, correction=True).outcome == "landed"
+    assert counter_later.table()["price"].dropna().to_dict() == {"1": 7.0}
+
+
+@pytest.mark.parametrize(
+    ("content", "column"),
+    [
+        ("order,price\n1,\n", "price"),
+        ("order,price\n1,cheap\n", "price"),
+        ("order,price\n1,-3\n", "price"),
+        ("order,price\n1,3\n1,3\n", "_key"),
+        ("order\n1\n", ""),
+        (GOOD, ""),
+    ],
+    ids=["blank", "text", "out of bounds", "key twice", "no target", "rows"],
+)
+def test_bad_labels_are_set_aside(counter_later: Counter, content: str, column: str) -> None:
+    counter_later.land(UNLABELLED)
+    landed = counter_later.land(content + "\n", labels=True)
+
+    assert landed.outcome == "quarantined"
+    assert [fault.column for fault in landed.faults] == [column]
+    assert len(counter_later.landed) == 1
+
+
+def test_labels_handed_in_as_rows_may_be_handed_in_again_as_labels(counter_later: Counter) -> None:
+    counter_later.land(UNLABELLED)
+
+    assert counter_later.land("order,price\n1,9\n").outcome == "quarantined"
+    assert counter_later.land("order,price\n1,9\n", labels=True).outcome == "landed"
+
+
+# --- overdue --------------------------------------------------------------------------------------
+
+
+def late_by(counter: Counter, days: float) -> pd.Timedelta | None:
+    found = overdue(workspace=counter.workspace, data=counter.data, now=NOW + DAY + days * DAY)
+    return None if found is None else found.late
+
+
+def test_a_batch_is_overdue_when_span_and_grace_are_over(counter: Counter) -> None:
+    counter.land(GOOD)
+
+    assert late_by(counter, 8) is None
+    assert late_by(counter, 8.5) == 1.5 * DAY
+
+
+@pytest.mark.parametrize(
+    ("gaps", "late"), [((30, 31), None), ((31,), 12 * DAY), ((30, 7, 30), None), ((30, 7, 7), 12 * DAY)]
+)
+def test_a_batch_that_comes_in_a_longer_rhythm_is_not_overdue(
+    gaps: tuple[int, ...], late: pd.Timedelta | None, counter: Counter
+) -> None:
+    counter.land(GOOD)
+    for number, gap in enumerate(gaps, 2):
+        counter.now += (gap - 1) * DAY
+        counter.land(GOOD.replace("Z,1,", f"Z,{number}1,").replace("Z,2,", f"Z,{number}2,"))
+    found = overdue(workspace=counter.workspace, data=counter.data, now=counter.now + 19 * DAY)
+
+    assert (None if found is None else found.late) == late
+
+
+def test_nothing_is_overdue_before_the_first_batch(counter: Counter) -> None:
+    assert late_by(counter, 100) is None
+
+
+def test_corrections_and_quarantined_batches_are_not_the_batch_that_is_due(counter: Counter) -> None:
+    counter.land(GOOD)
+    counter.now += 5 * DAY
+    counter.land(GOOD.replace("9.5", "7"), correction=True)
+    counter.land(HEAVY)
+
+    assert late_by(counter, 9) == 2 * DAY
+
+
+def test_a_batch_that_came_and_was_quarantined_is_not_said_not_to_have_come(counter: Counter) -> None:
+    counter.land(GOOD)
+    missing = overdue(workspace=counter.workspace, data=counter.data, now=counter.now + 9 * DAY)
+    counter.now += 5 * DAY
+    held = counter.land(HEAVY).batch
+    came = overdue(workspace=counter.workspace, data=counter.data, now=counter.now + 9 * DAY)
+    assert missing is not None
+    assert came is not None
+
+    assert missing.text.endswith("has not come")
+    assert came.text.endswith(f"what came is in quarantine: retrim quarantine show {held}")
+
+
+def test_what_lay_in_quarantine_before_the_last_batch_is_not_the_batch_that_is_due(counter: Counter) -> None:
+    counter.land(HEAVY)
+    counter.land(GOOD)
+    late = overdue(workspace=counter.workspace, data=counter.data, now=counter.now + 9 * DAY)
+    assert late is not None
+
+    assert late.quarantined == ()

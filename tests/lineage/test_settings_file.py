@@ -1,0 +1,101 @@
+"""Settings by command: what counts and where it was set; a value is written where the file stays as it was."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from retrim.errors import BadInputError, RefusedError
+from retrim.lineage.settings_file import effective_settings, pin_settings, set_settings
+from retrim.paths import Paths, WorkspacePaths
+from retrim.settings import load_params, to_settings_file
+from tests.builders.world import REPOSITORY
+
+SHIPPED = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> WorkspacePaths:
+    (tmp_path / "params.yaml").write_text(SHIPPED, encoding="utf-8")
+    return WorkspacePaths(tmp_path)
+
+
+def test_a_value_is_written_and_all_else_stays(workspace: WorkspacePaths) -> None:
+    assert set_settings(workspace, {"probe.min_rows": 50}) == {"probe.min_rows": (48, 50)}
+    assert workspace.params.read_text(encoding="utf-8") == SHIPPED.replace("min_rows: 48", "min_rows: 50")
+
+
+def test_a_setting_that_was_not_stated_is_added_below(workspace: WorkspacePaths) -> None:
+    set_settings(workspace, {"gate.harm.most": 0.001})
+
+    assert workspace.params.read_text(encoding="utf-8").startswith(SHIPPED)
+    assert load_params(workspace.params).gate.harm.model_dump() == {"most": 0.001, "confidence": 0.99}  # type: ignore[union-attr]
+
+
+def test_part_of_a_mapping_keeps_the_rest_of_it(workspace: WorkspacePaths) -> None:
+    before = load_params(workspace.params).drift.thresholds
+    set_settings(workspace, {"drift.thresholds.psi": 0.3})
+
+    assert load_params(workspace.params).drift.thresholds == {**before, "psi": 0.3}
+
+
+def test_what_counts_already_changes_nothing(workspace: WorkspacePaths) -> None:
+    assert set_settings(workspace, {"gate.min_gain": 0.01}) == {}
+    assert workspace.params.read_text(encoding="utf-8") == SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [("gate.min_gian", "gate.min_gain"), ("gat.min_gain", "gate"), ("gate.harm.mst", "gate.harm.most")],
+)
+def test_a_key_that_is_no_setting_is_told_with_near_ones(workspace: WorkspacePaths, key: str, near: str) -> None:
+    with pytest.raises(BadInputError, match=f"did you mean .*{near}"):
+        set_settings(workspace, {key: 0.5})
+
+
+def test_a_value_out_of_bounds_leaves_the_file_as_it_was(workspace: WorkspacePaths) -> None:
+    with pytest.raises(RefusedError, match=r"would not be valid with gate\.min_gain=-1: .*; it stays"):
+        set_settings(workspace, {"gate.min_gain": -1})
+
+    assert workspace.params.read_text(encoding="utf-8") == SHIPPED
+
+
+def test_each_setting_is_listed_once_with_what_counts(workspace: WorkspacePaths) -> None:
+    found = effective_settings(workspace, None)
+
+    assert len(found) == len({each.key for each in found}) > 200
+    assert all(each.description for each in found)
+
+
+def test_a_stated_one_names_its_line_and_what_else_would_count(workspace: WorkspacePaths) -> None:
+    (one,) = effective_settings(workspace, "probe.min_rows")
+
+    assert (one.value, one.default) == (48, 84)
+    assert SHIPPED.splitlines()[(one.line or 0) - 1].strip().startswith("min_rows: 48")
+
+
+def test_one_that_is_not_stated_has_its_default(workspace: WorkspacePaths) -> None:
+    for each in effective_settings(workspace, "gate"):
+        assert (each.line, each.value) == (None, each.default)
+
+
+def test_pinning_is_for_run_directories(workspace: WorkspacePaths) -> None:
+    with pytest.raises(BadInputError, match="this is not a run directory"):
+        pin_settings(workspace)
+
+
+def test_what_is_pinned_is_what_counts(workspace: WorkspacePaths) -> None:
+    paths = Paths(workspace.root)
+    paths.pins.parent.mkdir()
+    paths.pins.write_bytes(b"{}")
+    pin_settings(workspace)
+
+    assert json.loads(paths.settings.read_bytes()) == load_params(workspace.params).model_dump(mode="json")
+
+
+def test_columns_and_search_space_keep_the_order_of_params_yaml() -> None:
+    settings = {"tune": {"space": {"z": 1, "a": 2}}, "data": {"columns": {"late": 1, "early": 2}}}
+    pinned = json.loads(to_settings_file(settings))
+
+    assert list(pinned["tune"]["space"]) == ["z", "a"]
+    assert list(pinned["data"]["columns"]) == ["late", "early"]

@@ -1,0 +1,86 @@
+"""Whatever a table is, `retrim init` ends with settings that hold, or with an error that says what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hypothesis import HealthCheck, given, settings
+
+from retrim.errors import RetrimError
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.draft import draft
+from retrim.onboarding.init import inspect_table, settle_request
+from retrim.onboarding.write import contents, new_params
+from retrim.paths import WorkspacePaths
+from retrim.reading.raw import read_raw
+from retrim.reading.table import read_content
+from retrim.table.fault import Fault
+from tests.builders.hostile_tables import hostile
+from tests.builders.raw_tables import ROWS, csv, table
+
+PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
+PARAMS = PARAMS_FILE.read_text(encoding="utf-8")
+EXAMPLES = 40  # bench/hostile.py draws 300
+
+
+def outcome(content: bytes, wishes: dict[str, Any]) -> str:
+    """`settings` where they were drafted and hold on the whole table; else the error, a line."""
+    try:
+        raw = read_raw(content, "table")
+        drafted = draft(
+            raw,
+            InitRequest(model="own", **wishes),
+            ask=lambda _, proposal, __: proposal,
+            confidence=0.95,
+            seed=7,
+            threads=1,
+        )
+        new_params(PARAMS, drafted, reason="", name="params.yaml")
+    except RetrimError as error:
+        return str(error)
+    faults: list[Fault] = []
+    for piece, file in contents(drafted, raw, now=pd.Timestamp("2100-01-01", tz="UTC")):
+        labels = piece.kind == "labels"
+        faults += read_content(file, drafted.data, labels=labels, reading=drafted.reading).faults
+
+    assert faults == [], "; ".join(map(str, faults))
+    return "settings"
+
+
+def landed(folder: Path, content: bytes, wishes: dict[str, Any]) -> str:
+    """`landed` where the same command lands the table in an empty workspace; else the error, a line."""
+    for name in ("params.yaml", "dvc.yaml"):
+        (folder / name).write_bytes((PARAMS_FILE.parent / name).read_bytes())
+    file = folder / "table.csv"
+    file.write_bytes(content)
+    try:
+        looked = inspect_table(
+            WorkspacePaths(folder), str(file), InitRequest(model="own", **wishes), ask=lambda _, proposal, __: proposal
+        )
+        written = settle_request(
+            WorkspacePaths(folder), looked, reason="", land_history=True, overwrite=True, commit=False
+        )
+    except RetrimError as error:
+        return str(error)
+
+    rows = sum(one.rows for one in written.landed if one.kind == "rows")
+    assert rows == len(looked.drafted.frame)
+    return "landed"
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(hostile())
+def test_a_hostile_table_ends_in_settings_or_in_an_error_of_ours(drawn: tuple[bytes, dict[str, Any]]) -> None:
+    ended = outcome(*drawn)
+
+    assert ended == "settings" or (ended[0].islower() or not ended[0].isalpha())
+    assert "Traceback" not in ended
+
+
+def test_a_column_called_as_label_times_are_is_no_target_and_no_key() -> None:
+    # Found by bench/hostile.py.
+    named = table().rename(columns={"minutes": "label_time"})
+    counted = table(label_time=range(ROWS))
+
+    assert "rename it" in outcome(csv(named), {"target": "label_time"})
+    assert outcome(csv(counted), {"target": "minutes"}) == "settings"

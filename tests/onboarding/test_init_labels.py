@@ -1,0 +1,244 @@
+"""A history with label times lands as it was lived: rows without labels, labels when they became known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.adapters.landing_zone import Landing
+from retrim.errors import BadInputError
+from retrim.landing.as_of_view import known_table, labels_came
+from retrim.lineage.workspace import open_workspace
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.init import inspect_table, settle_request
+from retrim.onboarding.write import contents
+from retrim.paths import WorkspacePaths
+from retrim.reading.landed import read_landed
+from retrim.reading.raw import read_raw
+from retrim.reading.table import read_content
+from retrim.settings import load_params
+from retrim.table.data import assemble, mature
+from tests.builders.churn import churn
+from tests.builders.raw_tables import ROWS, csv, hours, looked_at, said, table
+from tests.builders.world import REPOSITORY
+
+
+class TestTheHorizon:
+    def test_answers_still_to_come_count_as_slow(self) -> None:
+        # One in twenty takes 45 days of a history of 50: of 382 that are known 2 are slow, fewer than 1 %.
+        slow = np.arange(ROWS) % 20 == 0
+        at = hours(every="3h")
+        known = at + pd.to_timedelta(np.where(slow, 45 * 24, 24), unit="h")
+        minutes = table()["minutes"].where((known <= at.iloc[-1]).to_numpy())
+        drafted = looked_at(
+            csv(table(at=at, minutes=minutes, known=known.where(minutes.notna().to_numpy()))),
+            event_time="at",
+            label_time="known",
+        )
+
+        assert drafted.data.label_horizon == "45D"
+
+    def test_waits_for_the_slower_class_however_rare(self) -> None:
+        fraud = np.where(np.arange(ROWS) % 200 == 7, "fraud", "none")
+        known = hours(every="1D") + pd.to_timedelta(np.where(fraud == "fraud", 90, 30), unit="D")
+        drafted = looked_at(
+            csv(table(at=hours(every="1D"), known=known, fraud=fraud)),
+            target="fraud",
+            event_time="at",
+            label_time="known",
+        )
+
+        assert drafted.data.label_horizon == "90D"
+        assert "99% of the labels of each class" in said(drafted, "horizon")
+
+
+def slowing(*, rows: int, late: np.ndarray, more: float) -> pd.DataFrame:
+    """Deliveries every 6 hours, each kilometre taking longer and longer, and when each was known.
+
+    Args:
+        rows: How many.
+        late: Days until the answer of each is known, shape (rows,).
+        more: Minutes that a kilometre takes at the end beyond those at the beginning.
+    """
+    frame, at = table(rows), hours(rows, every="6h")
+    minutes = (frame["minutes"] + more * np.arange(rows) / rows * frame["km"]).round(2)
+    return frame.assign(at=at, minutes=minutes, known=at + pd.to_timedelta(late, unit="D"))
+
+
+class TestTheMeasuredHorizon:
+    def test_is_short_where_the_world_moves_and_slow_answers_are_like_the_others(self) -> None:
+        slow = np.random.default_rng(7).random(2000) < 0.3
+        drafted = looked_at(
+            csv(slowing(rows=2000, late=np.where(slow, 60, 2), more=9)), event_time="at", label_time="known"
+        )
+
+        assert drafted.data.label_horizon == "2D"
+        assert "lost least" in said(drafted, "horizon")
+        assert "lost least" in drafted.choices["data", "label_horizon"].why
+
+    def test_waits_where_slow_answers_are_other_answers(self) -> None:
+        frame = slowing(rows=2000, late=np.full(2000, 2), more=0.5)
+        frame["known"] = frame["at"] + pd.to_timedelta(np.where(frame["minutes"] > 26, 60, 2), unit="D")
+        drafted = looked_at(csv(frame), event_time="at", label_time="known")
+
+        assert drafted.data.label_horizon == "60D"
+
+    def test_is_the_slowest_answers_where_the_history_is_too_short_to_try(self) -> None:
+        late = np.where(np.random.default_rng(7).random(400) < 0.3, 60, 2)
+        drafted = looked_at(csv(slowing(rows=400, late=late, more=9)), event_time="at", label_time="known")
+
+        assert drafted.data.label_horizon == "60D"
+        assert ("data", "label_horizon") in drafted.choices
+
+
+class TestADelayThatDependsOnTheAnswer:
+    def test_is_said_for_numbers_too(self) -> None:
+        minutes = table()["minutes"]
+        known = hours() + pd.to_timedelta(minutes, unit="min")
+        drafted = looked_at(csv(table(known=known)), event_time="at", label_time="known")
+
+        assert "the larger the answer, the later" in said(drafted, "label delay")
+
+    def test_is_said_of_one_table_in_a_hundred_where_it_does_not(self) -> None:
+        from retrim.profile.first_model import LEVEL, LabelDelays, delay_notes
+
+        rng, told, tables = np.random.default_rng(7), 0, 1000
+        for _ in range(tables):
+            known = pd.Series(pd.to_timedelta(rng.exponential(size=60), unit="D"))
+            delays = LabelDelays(known, pd.Series(rng.choice(["a", "b"], 60)), known[:0], known + pd.Timedelta("9D"))
+            told += len(delay_notes(delays, "known", classes=True))
+
+        # Of 1000 at 1 %, 10 are expected; beyond 3 to 20 there is 1 case in 200 (binomial).
+        assert 3 <= told <= 20
+        assert LEVEL == 0.01
+
+
+def test_a_label_time_needs_an_event_to_count_from() -> None:
+    with pytest.raises(BadInputError, match="--event-time"):
+        looked_at(csv(table(at=None, known=hours())), label_time="known")
+
+
+def test_odd_label_times_are_counted_and_said() -> None:
+    at = hours()
+    known = at + pd.Timedelta("2h")
+    known.iloc[3] = at.iloc[3] - pd.Timedelta("5h")
+    known.iloc[5] = pd.NaT
+    drafted = looked_at(csv(table(known=known)), event_time="at", label_time="known")
+
+    assert "1 labels are older than their event" in said(drafted, "label time")
+    assert "1 labels have no time" in said(drafted, "label time")
+
+
+@pytest.fixture(scope="module", params=["keyed", "without a key"])
+def lived(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[WorkspacePaths, pd.DataFrame]:
+    """A workspace into which a year of churn has landed by its label times, and what really was."""
+    root = tmp_path_factory.mktemp("churn")
+    for name in ("params.yaml", "dvc.yaml"):
+        (root / name).write_bytes((REPOSITORY / name).read_bytes())
+    frame = churn(3000, seed=7).drop(columns="number" if request.param == "without a key" else [])
+    file = root / "churn.csv"
+    file.write_bytes(csv(frame, date_format="%d.%m.%Y %H:%M"))
+    wishes = InitRequest(target="left", model="churn", event_time="at", label_time="closed at")
+    looked = inspect_table(WorkspacePaths(root), str(file), wishes, ask=lambda _, proposal, __: proposal)
+    settle_request(WorkspacePaths(root), looked, reason="", land_history=True, overwrite=True, commit=False)
+    return WorkspacePaths(root), frame
+
+
+@pytest.mark.slow  # lands by a suite
+class TestAHistoryThatLanded:
+    def test_every_label_landed_beside_the_rows_and_none_with_them(
+        self, lived: tuple[WorkspacePaths, pd.DataFrame]
+    ) -> None:
+        rows, labels = read_landed(lived[0].landing)
+
+        assert rows["left"].isna().all()
+        assert labels is not None
+        assert (len(rows), len(labels)) == (3000, 3000)
+
+    def test_no_label_was_there_before_it_was_known(self, lived: tuple[WorkspacePaths, pd.DataFrame]) -> None:
+        _, labels = read_landed(lived[0].landing)
+
+        assert labels is not None
+        assert (labels["_arrived"] >= labels["label_time"]).all()
+
+    def test_labels_arrive_in_the_order_in_which_they_became_known(
+        self, lived: tuple[WorkspacePaths, pd.DataFrame]
+    ) -> None:
+        batches = Landing(lived[0].landing).batches()
+        _, labels = read_landed(lived[0].landing)
+
+        assert labels is not None
+        latest = labels.groupby("_arrived")["label_time"].max()
+        assert latest.is_monotonic_increasing
+        assert sum(batch.kind == "labels" for batch in batches) > 10
+
+    def test_a_label_counts_in_a_backtest_from_when_it_was_known_however_many_landed_at_once(
+        self, lived: tuple[WorkspacePaths, pd.DataFrame]
+    ) -> None:
+        paths, frame = lived
+        workspace = open_workspace(paths.root)
+        now = pd.Timestamp("2030-01-01", tz="UTC")
+        table = mature(known_table(workspace, as_of=now))
+        came = labels_came(workspace, table, as_of=now)
+        closed = frame.sort_values("at", kind="stable")["closed at"].reset_index(drop=True)
+
+        assert (came == np.maximum(closed, table["_due"])).all()
+        assert (came < table["_matured"]).mean() > 0.3
+
+    def test_every_label_found_its_row(self, lived: tuple[WorkspacePaths, pd.DataFrame]) -> None:
+        workspace, frame = lived
+        table = assemble(
+            *read_landed(workspace.landing),
+            load_params(workspace.params).data,
+            as_of=pd.Timestamp("2030-01-01", tz="UTC"),
+        )
+        wanted = frame.sort_values("at", kind="stable")
+
+        assert table["left"].to_list() == wanted["left"].to_list()
+        assert table["months"].to_list() == wanted["months"].to_list()
+
+    def test_rows_that_are_due_are_a_fair_sample_and_those_that_came_are_not(
+        self, lived: tuple[WorkspacePaths, pd.DataFrame]
+    ) -> None:
+        workspace, frame = lived
+        data = load_params(workspace.params).data
+        now = Landing(workspace.landing).batches()[0].arrived
+        table = assemble(*read_landed(workspace.landing), data, as_of=now)
+        recent = table["_event"] > now - 2 * pd.Timedelta(str(data.label_horizon))
+        true = float((frame["left"] == "yes").mean())
+        came = float((table.loc[recent & table["_known"].notna(), "left"] == "yes").mean())
+        due = float((mature(table)["left"] == "yes").mean())
+
+        assert abs(due - true) < 0.03
+        assert came - true > 0.1
+
+
+def test_a_label_time_in_parts_is_as_one_in_a_column_of_its_own() -> None:
+    at = hours(every="6h").dt.floor("D")
+    closed = at + pd.to_timedelta(np.arange(ROWS) % 5, unit="D")
+    whole = csv(table(at=at, number=np.arange(ROWS), Closed=closed))
+    parts = {"ClosedYear": closed.dt.year, "ClosedMonth": closed.dt.month_name(), "ClosedDay": closed.dt.day}
+    spread = csv(table(at=at, number=np.arange(ROWS), **parts))
+    made = [looked_at(content, event_time="at", label_time="Closed") for content in (whole, spread)]
+    now = pd.Timestamp("2026-01-01", tz="UTC")
+
+    assert made[1].known.to_list() == made[0].known.to_list()
+    assert made[1].data == made[0].data
+    assert set(made[1].reading.skip) == set(parts)
+    assert made[1].reading.parts == {}
+    files = [
+        list(contents(each, read_raw(text, "t"), now=now)) for each, text in zip(made, (whole, spread), strict=True)
+    ]
+    told = [
+        [
+            read_content(text, each.data, labels=True, reading=each.reading)
+            for piece, text in found
+            if piece.kind == "labels"
+        ]
+        for each, found in zip(made, files, strict=True)
+    ]
+    assert len(told[0]) > 3
+    for one, other in zip(*told, strict=True):
+        assert other.faults == ()
+        pd.testing.assert_frame_equal(one.frame, other.frame)

@@ -1,0 +1,123 @@
+"""`retrim init` on a file too large to be looked at whole: its last rows say what is drafted, and all of it lands."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrim.adapters.landing_zone import Landing
+from retrim.errors import BadInputError
+from retrim.onboarding import write as op
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.init import InspectedTable, inspect_table, settle_request
+from retrim.paths import WorkspacePaths
+from retrim.settings import load_params
+from tests.builders.raw_tables import csv, table
+from tests.builders.world import REPOSITORY
+
+ROWS = 2400
+pytestmark = pytest.mark.slow  # lands by a suite
+
+
+class KilledError(BaseException):
+    """As if the process had been killed."""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> WorkspacePaths:
+    """One whose pieces hold 256 rows of the table below, or a few more."""
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
+    text = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text + "batches: {piece_mb: 0.015}\n", encoding="utf-8")
+    return WorkspacePaths(tmp_path)
+
+
+def looked_at(workspace: WorkspacePaths, content: bytes, *, name: str = "trips.csv", **wishes: Any) -> InspectedTable:
+    file = workspace.root / name
+    file.write_bytes(content)
+    asked = InitRequest(target="minutes", model="own", **wishes)
+    return inspect_table(workspace, str(file), asked, ask=lambda _, proposal, __: proposal)
+
+
+def settled(workspace: WorkspacePaths, looked: InspectedTable) -> Any:
+    return settle_request(workspace, looked, reason="", land_history=True, overwrite=True, commit=False)
+
+
+def test_its_last_rows_are_looked_at_and_all_of_them_land(workspace: WorkspacePaths) -> None:
+    looked = looked_at(workspace, csv(table(ROWS)))
+    written = settled(workspace, looked)
+    batches = Landing(workspace.landing).batches()
+
+    assert looked.large is not None
+    assert len(looked.large.counts) > op.LOOKED
+    assert looked.raw.rows == sum(looked.large.counts[-op.LOOKED :])
+    seen = f"the file has {ROWS} rows, of which the last {looked.raw.rows} were looked at"
+    assert looked.drafted.notes[0].seen == seen
+    assert sum(batch.rows for batch in batches) == ROWS
+    assert len({batch.arrived for batch in batches}) == 1
+    assert written.as_record()["rows"] == ROWS
+    assert looked.drafted.choices[("split", "sliding_rows")].why == f"a quarter of {ROWS}"
+    assert load_params(workspace.params).split.sliding_rows >= ROWS // 4
+
+
+def test_a_file_of_few_pieces_is_looked_at_whole(workspace: WorkspacePaths) -> None:
+    looked = looked_at(workspace, csv(table(600)))
+
+    assert looked.large is None
+    assert looked.raw.rows == 600
+
+
+def test_semicolons_and_line_ends_in_cells_are_no_matter(workspace: WorkspacePaths) -> None:
+    frame = table(ROWS).assign(note='a;"b"\nc')
+    content = frame.to_csv(index=False, sep=";").encode()
+    looked = looked_at(workspace, content)
+
+    assert looked.large is not None
+    assert (looked.raw.separator, sum(looked.large.counts)) == (";", ROWS)
+    assert settled(workspace, looked).as_record()["rows"] == ROWS
+
+
+def test_a_kill_between_two_pieces_is_gone_on_from(workspace: WorkspacePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    content, real, landed = csv(table(ROWS)), op.land_batch, [0]
+
+    def land(*given: Any, **named: Any) -> Any:
+        if landed[0] == 3:
+            raise KilledError
+        landed[0] += 1
+        return real(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(op, "land_batch", land)
+        with pytest.raises(KilledError):
+            settled(workspace, looked_at(workspace, content))
+    written = settle_request(
+        workspace, looked_at(workspace, content), reason="", land_history=True, overwrite=False, commit=False
+    )
+
+    assert [one.outcome for one in written.landed[:4]] == ["already", "already", "already", "landed"]
+    assert sum(batch.rows for batch in Landing(workspace.landing).batches()) == ROWS
+
+
+def test_pieces_that_are_set_aside_are_told(workspace: WorkspacePaths) -> None:
+    frame = table(ROWS).astype({"km": "str"})
+    frame.loc[5, "km"] = "far"  # no row that was looked at has a word there
+    written = settled(workspace, looked_at(workspace, csv(frame)))
+
+    assert written.set_aside == 1
+    assert written.as_record()["batches"] == len(Landing(workspace.landing).batches())
+
+
+def test_without_an_event_time_its_pieces_arrive_one_after_another(workspace: WorkspacePaths) -> None:
+    looked = looked_at(workspace, csv(table(ROWS, at=None)))
+    settled(workspace, looked)
+    arrived = [batch.arrived for batch in Landing(workspace.landing).batches()]
+
+    assert looked.drafted.reading.arrival is not None
+    assert len(set(arrived)) == len(arrived) > op.LOOKED
+
+
+def test_label_times_are_refused_as_rows_land_with_their_labels(workspace: WorkspacePaths) -> None:
+    frame = table(ROWS).assign(known="2024-05-01T12:00:00")
+    with pytest.raises(BadInputError, match=r"--label-time cannot be kept; leave it out and say --horizon"):
+        looked_at(workspace, csv(frame), label_time="known")

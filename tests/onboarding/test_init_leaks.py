@@ -1,0 +1,306 @@
+"""Columns that give the answer away are caught and named; those that only predict well are not."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from retrim.errors import BadInputError, RefusedError
+from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.init import inspect_table, settle_request
+from retrim.paths import WorkspacePaths
+from tests.builders.raw_tables import ROWS, csv, hours, looked_at, said, table
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def caught(**columns: Any) -> list[tuple[str, ...]]:
+    """Columns of the leaks in a table with these beside its own."""
+    target = columns.pop("target", "minutes")
+    return [leak.columns for leak in looked_at(csv(table(**columns)), target=target).leaks]
+
+
+def test_a_table_without_a_leak_has_none() -> None:
+    assert caught() == []
+
+
+def test_two_parts_whose_sum_is_the_target_are_both_named() -> None:
+    rng = np.random.default_rng(7)
+    casual, registered = rng.poisson(20, ROWS), rng.poisson(100, ROWS)
+
+    assert caught(casual=casual, registered=registered, cnt=casual + registered, target="cnt") == [
+        ("casual", "registered")
+    ]
+
+
+def test_a_column_that_has_no_part_in_the_sum_is_not_named() -> None:
+    rng = np.random.default_rng(7)
+    a, b, c = rng.normal(size=(3, ROWS))
+
+    assert caught(a=a, b=b, c=c, y=2 * a - b, target="y") == [("a", "b")]
+
+
+def test_the_target_in_another_unit_is_named() -> None:
+    seconds = table()["minutes"] * 60
+
+    assert caught(seconds=seconds) == [("seconds",)]
+
+
+def test_what_the_target_was_cut_from_is_named() -> None:
+    minutes = table()["minutes"]
+    late = np.where(minutes > 25, "yes", "no")
+
+    assert caught(late=late, target="late") == [("minutes",)]
+
+
+def test_a_column_filled_only_once_the_answer_is_known_is_named() -> None:
+    frame = table()
+    frame.loc[ROWS - 40 :, "minutes"] = np.nan
+    frame["rating"] = np.where(frame["minutes"].isna(), np.nan, np.random.default_rng(7).integers(1, 6, ROWS))
+    (leak,) = looked_at(csv(frame)).leaks
+
+    assert leak.columns == ("rating",)
+    assert "known only after the event" in leak.seen
+
+
+def test_a_row_without_an_answer_for_good_says_nothing_of_when_a_column_is_filled() -> None:
+    frame = table()
+    nothing_caught = np.arange(ROWS) % 10 == 3
+    frame.loc[nothing_caught, "minutes"] = np.nan
+    frame["rating"] = np.where(nothing_caught, np.nan, np.random.default_rng(7).integers(1, 6, ROWS))
+
+    assert looked_at(csv(frame)).leaks == []
+
+
+def test_rows_without_an_answer_for_good_hide_no_column_that_is_filled_only_after_the_event() -> None:
+    frame, waits = table(), np.arange(ROWS) >= ROWS - 40
+    nothing_caught = (np.arange(ROWS) % 10 == 3) & ~waits
+    numbers = np.random.default_rng(7).integers(1, 6, ROWS)
+    frame.loc[nothing_caught | waits, "minutes"] = np.nan
+    frame["length"], frame["rating"] = np.where(nothing_caught, np.nan, numbers), np.where(waits, np.nan, numbers)
+
+    assert [leak.columns for leak in looked_at(csv(frame)).leaks] == [("rating",)]
+
+
+def test_a_column_filled_only_with_its_label_time_is_named() -> None:
+    known = hours().astype("str").mask(pd.Series(range(ROWS)) >= ROWS - 40, "")
+    rating = pd.Series(np.random.default_rng(7).integers(1, 6, ROWS)).where(known != "")
+    drafted = looked_at(csv(table(known=known, rating=rating)), event_time="at", label_time="known")
+
+    assert [leak.columns for leak in drafted.leaks] == [("rating",)]
+
+
+def test_the_yesterday_of_a_slow_series_is_no_leak() -> None:
+    level = np.cumsum(np.random.default_rng(7).normal(size=ROWS)) + np.random.default_rng(8).normal(size=ROWS)
+
+    assert caught(level=level, before=np.roll(level, 1), km=None, weather=None, target="level") == []
+
+
+def test_a_forbidden_column_is_asked_nothing() -> None:
+    drafted = looked_at(csv(table(seconds=table()["minutes"] * 60)), forbid=("seconds",))
+
+    assert drafted.leaks == []
+    assert drafted.data.columns["seconds"].role == "forbidden"
+
+
+def test_rows_on_both_sides_of_the_split_are_counted() -> None:
+    frame = table()
+    again = pd.concat([frame, frame.assign(at=hours(ROWS, start="2024-03-01"))])
+
+    assert "judging rows are in training too" in said(looked_at(csv(again)), "duplicates")
+
+
+def test_entities_on_both_sides_of_the_split_are_counted() -> None:
+    shop = np.random.default_rng(7).choice(["north", "south", "east"], ROWS)
+
+    assert "of entities that training has seen" in said(looked_at(csv(table(shop=shop)), entity="shop"), "entity")
+
+
+def test_the_target_of_the_next_row_is_named() -> None:
+    noisy = table(km=np.random.default_rng(3).normal(size=ROWS).round(3))
+    noisy["before_next"] = noisy["minutes"].shift(-1)
+
+    assert [leak.columns for leak in looked_at(csv(noisy)).leaks] == [("before_next",)]
+
+
+def test_the_target_of_the_same_shops_next_row_is_named_where_the_shop_is() -> None:
+    frame = table(shop=np.random.default_rng(7).choice(["north", "south", "east"], ROWS))
+    frame["coming"] = frame.groupby("shop")["minutes"].shift(-2)
+    (leak,) = looked_at(csv(frame), entity="shop").leaks
+
+    assert leak.columns == ("coming",)
+    assert "2 rows later of the same shop" in leak.seen
+
+
+def test_the_target_of_the_row_before_is_no_leak() -> None:
+    assert caught(last=table()["minutes"].shift(1)) == []
+
+
+def test_a_value_that_only_open_rows_have_is_named() -> None:
+    frame = table()
+    waits = (np.arange(ROWS) > ROWS // 2) & (np.random.default_rng(7).random(ROWS) < 0.3)
+    frame["state"] = np.where(waits, "open", np.random.default_rng(8).choice(["done", "paid"], ROWS))
+    frame.loc[waits, "minutes"] = np.nan
+    (leak,) = looked_at(csv(frame)).leaks
+
+    assert leak.columns == ("state",)
+    assert "is 'open' in 100% of the rows without a label and in 0%" in leak.seen
+
+
+def test_a_value_that_all_rows_of_late_have_is_no_leak() -> None:
+    frame = table(system=np.where(np.arange(ROWS) < ROWS - 60, "old", "new"))
+    frame.loc[(np.arange(ROWS) > ROWS - 50) & (np.arange(ROWS) % 2 > 0), "minutes"] = np.nan
+
+    assert looked_at(csv(frame)).leaks == []
+
+
+def test_rows_copied_into_those_that_judge_are_a_leak() -> None:
+    frame = table()
+    copied = pd.concat([frame.iloc[:-30], frame.iloc[:30].assign(at=frame["at"].iloc[-30:].to_numpy())])
+    (leak,) = looked_at(csv(copied)).leaks
+
+    assert leak.columns == ("duplicates",)
+    assert "cell for cell" in leak.seen
+
+
+def test_rows_of_few_values_are_alike_by_chance_and_no_leak() -> None:
+    few = np.random.default_rng(7).integers(0, 3, ROWS)
+    drafted = looked_at(csv(table(km=few, minutes=few + np.random.default_rng(8).integers(0, 3, ROWS))))
+
+    assert drafted.leaks == []
+    assert "alike by chance" in said(drafted, "duplicates")
+
+
+def test_an_entity_with_one_answer_is_a_leak() -> None:
+    patient = np.random.default_rng(7).integers(0, 40, ROWS)
+    ill = np.where(patient % 3 == 0, "yes", "no")
+    (leak,) = looked_at(csv(table(patient=patient, ill=ill)), target="ill", entity="patient", forbid=("patient",)).leaks
+
+    assert leak.columns == ("patient",)
+    assert "answer of then" in leak.seen
+
+
+def test_a_time_after_the_event_is_said() -> None:
+    drafted = looked_at(csv(table(weather_at=hours() + pd.Timedelta("3h"))), event_time="at")
+
+    assert "weather_at: lies after it in 100% of the rows" in said(drafted, "after the event")
+
+
+def flow(rows: int = 1200) -> pd.DataFrame:
+    """A table of which two columns are the target's parts: its ratio."""
+    rng = np.random.default_rng(7)
+    volume, seconds = rng.gamma(3, 50, rows), rng.gamma(4, 20, rows)
+    return table(rows, volume=volume, seconds=seconds, minutes=volume / seconds)
+
+
+def test_a_ratio_of_two_columns_is_named() -> None:
+    (leak,) = looked_at(csv(flow())).leaks
+
+    assert set(leak.columns) == {"volume", "seconds"}
+    assert leak.probe == "ratio"
+
+
+def test_a_category_of_one_class_a_level_is_named_though_cells_go_missing() -> None:
+    rng, rows = np.random.default_rng(7), 2000
+    code = rng.integers(0, 30, rows)
+    blank = rng.random(rows) < np.linspace(0, 0.7, rows)
+    frame = table(
+        rows, code=pd.Series(code).map("c{}".format).mask(blank), paid=np.array(["yes", "late", "no"])[code % 3]
+    )
+    drafted = looked_at(csv(frame), target="paid")
+
+    assert [leak.columns for leak in drafted.leaks] == [("code",)]
+    assert "of rows that have it" in drafted.leaks[0].seen
+
+
+def after_the_event(rows: int = 2000) -> pd.DataFrame:
+    """Deliveries late or not, and three columns that nobody knows before: each tells a part of it."""
+    rng = np.random.default_rng(7)
+    parts = rng.gamma(2, 5, (3, rows))
+    late = np.where(parts.sum(axis=0) > 30, "yes", "no")
+    return table(rows, loading=parts[0], driving=parts[1], waiting=parts[2], minutes=None, late=late)
+
+
+def test_a_first_model_that_is_too_good_names_what_carries_it() -> None:
+    (leak,) = looked_at(csv(after_the_event()), target="late").leaks
+
+    assert leak.probe == "too good"
+    assert len(leak.columns) > 1
+    assert set(leak.columns) <= {"loading", "driving", "waiting"}
+
+
+def test_what_is_allowed_does_not_hide_what_else_is_too_good() -> None:
+    frame = after_the_event().assign(seconds=lambda rows: rows["late"].eq("yes") * 60.0 + 1)
+    drafted = looked_at(csv(frame), target="late", allow_leak=("seconds",), reason="timed before")
+
+    assert [leak.columns for leak in drafted.allowed] == [("seconds",)]
+    assert [leak.probe for leak in drafted.leaks] == ["too good"]
+
+
+def test_the_five_columns_leaned_on_most_are_shown_with_what_has_to_hold() -> None:
+    noise = {f"other{number}": np.random.default_rng(number).normal(size=1200) for number in range(6)}
+    note = said(looked_at(csv(table(1200, **noise))), "leans on")
+
+    assert "km" in note
+    assert note.count("%") == 5
+    assert "each of them has to be known before the event" in note
+
+
+class TestAllowing:
+    @pytest.fixture
+    def workspace(self, tmp_path: Path) -> WorkspacePaths:
+        for name in ("params.yaml", "dvc.yaml"):
+            (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
+        return WorkspacePaths(tmp_path)
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> str:
+        (tmp_path / "trips.csv").write_bytes(csv(table(seconds=table()["minutes"] * 60)))
+        return str(tmp_path / "trips.csv")
+
+    def test_a_leak_stops_the_run_and_says_both_ways_on(self, workspace: WorkspacePaths, file: str) -> None:
+        with pytest.raises(RefusedError, match=r"leak: seconds: .*--forbid 'seconds'.*--allow-leak 'seconds'"):
+            inspect_table(
+                workspace, file, InitRequest(target="minutes", model="own"), ask=lambda _, proposal, __: proposal
+            )
+
+    def test_a_stop_shows_what_a_model_without_the_leak_leans_on(self, workspace: WorkspacePaths, file: str) -> None:
+        with pytest.raises(RefusedError, match=r"Without: leans on: a first model leans most on km .*before the event"):
+            inspect_table(
+                workspace, file, InitRequest(target="minutes", model="own"), ask=lambda _, proposal, __: proposal
+            )
+
+    def test_one_allowed_column_allows_all_that_carry_with_it(self, workspace: WorkspacePaths, tmp_path: Path) -> None:
+        (tmp_path / "flow.csv").write_bytes(csv(flow()))
+        wishes = InitRequest(target="minutes", model="own", allow_leak=("volume",), reason="planned")
+        looked = inspect_table(workspace, str(tmp_path / "flow.csv"), wishes, ask=lambda _, proposal, __: proposal)
+        settle_request(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
+
+        allowed = yaml.safe_load(workspace.params.read_text(encoding="utf-8"))["leaks"]["allowed"]
+        assert allowed == {"volume": "planned", "seconds": "planned"}
+
+    def test_an_allowed_leak_stands_in_the_settings_with_its_reason(self, workspace: WorkspacePaths, file: str) -> None:
+        wishes = InitRequest(target="minutes", model="own", allow_leak=("seconds",), reason="timed before, by hand")
+        looked = inspect_table(workspace, file, wishes, ask=lambda _, proposal, __: proposal)
+        settle_request(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
+        text = workspace.params.read_text(encoding="utf-8")
+
+        assert yaml.safe_load(text)["leaks"]["allowed"] == {"seconds": "timed before, by hand"}
+        assert yaml.safe_load(text)["data"]["columns"]["seconds"]["role"] == "feature"
+
+    def test_a_leak_is_not_allowed_without_a_reason(self) -> None:
+        with pytest.raises(BadInputError, match="--reason"):
+            looked_at(csv(table()), allow_leak=("km",))
+
+    def test_edits_that_are_not_committed_are_not_overwritten(self, workspace: WorkspacePaths, file: str) -> None:
+        looked = inspect_table(
+            workspace, file, InitRequest(target="minutes", model="own", forbid=("seconds",)), ask=lambda _, it, __: it
+        )
+        before = workspace.params.read_bytes()
+        with pytest.raises(RefusedError, match=r"params\.yaml would be overwritten and is not committed"):
+            settle_request(workspace, looked, reason="", land_history=False, overwrite=False, commit=False)
+
+        assert workspace.params.read_bytes() == before

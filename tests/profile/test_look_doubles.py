@@ -1,0 +1,51 @@
+"""Rows that come more than once, counted by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.profile.pairs import Duplicates, Hashes
+from tests.builders.look_tables import answers, looked
+
+
+def counted(columns: dict[str, list[object]], target: list[object]) -> Duplicates:
+    hashes = Hashes(len(target))
+    for name, values in columns.items():
+        hashes.add(name, pd.Series(values, dtype="float64" if not isinstance(values[0], str) else "str"))
+    return hashes.doubles(pd.Series(target, dtype="str"), seed=7)
+
+
+def test_duplicates_and_conflicts_are_those_of_a_table_counted_by_hand() -> None:
+    # Rows 0 and 1 are the same; 2 and 3 differ in the target alone; 4 is alone; 5 has no label and conflicts with none.
+    found = counted({"a": [1, 1, 2, 2, 3, 2], "b": ["x", "x", "y", "y", "z", "y"]}, ["p", "p", "p", "q", "p", None])
+
+    assert (found.rows, found.conflicting, found.conflicts) == (1, 2, (2, 3))
+
+
+def test_a_row_that_differs_in_one_column_is_near_its_neighbour() -> None:
+    found = counted({"a": [1, 2, 3, 4], "b": [5, 5, 6, 7], "c": [8, 8, 9, 1]}, ["p"] * 4)
+
+    assert (found.near, found.near_by) == (2, (("a", 2),))
+
+
+def test_the_same_value_in_two_columns_is_not_the_same_row() -> None:
+    found = counted({"a": [1, 2], "b": [2, 1]}, ["p", "p"])
+
+    assert (found.rows, found.conflicting) == (0, 0)
+
+
+def test_missing_cells_are_alike() -> None:
+    found = counted({"a": [np.nan, np.nan], "b": [1, 1]}, ["p", "p"])
+
+    assert found.rows == 1
+
+
+@pytest.mark.parametrize("planted", [20, 200])
+def test_rows_that_were_sent_twice_are_found(planted: int) -> None:
+    draw = np.random.default_rng(1)
+    values, target = draw.normal(size=(1000, 3)), answers(1000)
+    values[-planted:] = values[:planted]
+    target[-planted:] = target[:planted]
+    look = looked({"a": values[:, 0], "b": values[:, 1], "c": values[:, 2]}, target)
+
+    assert look.doubles.rows == planted

@@ -1,0 +1,178 @@
+"""Receipts as files: any altered byte is found, and only keys that count here count."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrim.adapters.signing import Keys
+from retrim.decision.probation import Agreement, Output, agreement, from_top, pick, receipt_fields
+from retrim.errors import BadInputError, RefusedError
+from retrim.lineage.workspace import Workspace
+from retrim.paths import WorkspacePaths
+from retrim.release.versions import read_record, verify_receipt
+from retrim.settings import Env, Params
+from retrim.stats.canonical import to_json
+from tests.builders.shipped import whole
+
+REPOSITORY = Path(__file__).parents[2]
+SAME = {"recorded": "linux-x86_64-python3.11.7", "here": "linux-x86_64-python3.11.7"}
+
+
+def fields(**other: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "what": {"model": "bike", "version": 3, "commit": "c" * 40, "tag": "retrim/bike/v3"},
+        "platform": SAME,
+        "environment": {"lock_recorded": "a", "lock_built": "a"},
+        "inputs": {"raw": "r", "champion": "c", "champion_version": 2},
+        "outputs": [Output("train", "data/candidate/models", "m", "m")],
+        "bundle": {"recorded": "b", "rebuilt": "b"},
+        "executed": ["train"],
+        "differences": [],
+        "predictions": Agreement(10, 0.0, ""),
+        "reason": "a test",
+        "proved_at": "2024-01-01T00:00:00+00:00",
+    }
+    return receipt_fields(**{**given, **other})
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    document = whole()
+    return Workspace(WorkspacePaths(tmp_path / "workspace"), Params.model_validate(document), Env())
+
+
+@pytest.fixture
+def file(workspace: Workspace, tmp_path: Path) -> Path:
+    path = tmp_path / "receipt.json"
+    path.write_bytes(to_json(Keys(workspace.paths.keys).seal(fields())))
+    return path
+
+
+def test_our_own_receipt_is_valid(workspace: Workspace, file: Path) -> None:
+    found = verify_receipt(workspace, file, key=None)
+
+    assert (found.whose, found.as_record()["version"], found.as_record()["identical"]) == ("ours", 3, True)
+
+
+def test_any_altered_byte_is_found(workspace: Workspace, file: Path) -> None:
+    whole, passed = file.read_bytes(), []
+    for place in range(0, len(whole), 3):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            verify_receipt(workspace, file, key=None)
+            passed.append(place)
+        except (BadInputError, RefusedError):
+            continue
+
+    # Between the tokens of JSON a line feed may be another blank: nothing of what it says is altered.
+    assert [place for place in passed if whole[place : place + 1] not in (b"\n", b" ")] == []
+
+
+def test_a_changed_answer_is_named(workspace: Workspace, file: Path) -> None:
+    record = json.loads(file.read_bytes())
+    file.write_bytes(to_json({**record, "identical": False, "first_difference": "x"}))
+
+    with pytest.raises(RefusedError, match="not what was signed: first_difference, identical;"):
+        verify_receipt(workspace, file, key=None)
+
+
+def test_a_key_that_stands_twice_is_refused(workspace: Workspace, file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace('{\n "bundle"', '{\n "identical": false,\n "bundle"', 1), encoding="utf-8")
+
+    with pytest.raises(BadInputError, match="a key that stands twice"):
+        verify_receipt(workspace, file, key=None)
+
+
+def test_another_workspaces_receipt_counts_only_if_trusted_or_given(
+    workspace: Workspace, file: Path, tmp_path: Path
+) -> None:
+    public = str(Keys(workspace.paths.keys).public)
+    elsewhere = replace(workspace, paths=WorkspacePaths(tmp_path / "elsewhere"))
+    proof = elsewhere.params.proof.model_copy(update={"trusted_keys": (public,)})
+    trusting = replace(elsewhere, params=elsewhere.params.model_copy(update={"proof": proof}))
+    (tmp_path / "key.pub").write_text(f"{public}\n", encoding="utf-8")
+
+    with pytest.raises(RefusedError, match=r"neither the key of this workspace nor in proof\.trusted_keys"):
+        verify_receipt(elsewhere, file, key=None)
+    assert verify_receipt(trusting, file, key=None).whose == "trusted"
+    assert verify_receipt(None, file, key=str(tmp_path / "key.pub")).whose == "given"
+
+
+def test_the_key_that_is_given_is_the_only_one_that_counts(workspace: Workspace, file: Path, tmp_path: Path) -> None:
+    other = Keys(tmp_path / "other").public
+
+    with pytest.raises(RefusedError, match="not by the key that was given"):
+        verify_receipt(workspace, file, key=str(other))
+
+
+def test_a_signed_record_of_another_kind_is_no_receipt(workspace: Workspace, file: Path) -> None:
+    file.write_bytes(to_json(Keys(workspace.paths.keys).seal({**fields(), "kind": "a letter"})))
+
+    with pytest.raises(BadInputError, match="no receipt of a rebuild: it is a 'a letter'"):
+        verify_receipt(workspace, file, key=None)
+
+
+def test_a_newer_format_is_not_guessed_at(workspace: Workspace, file: Path) -> None:
+    file.write_bytes(to_json(Keys(workspace.paths.keys).seal({**fields(), "format": 2})))
+
+    with pytest.raises(BadInputError, match="has format 2; this retrim reads up to 1: use a newer one"):
+        verify_receipt(workspace, file, key=None)
+
+
+@pytest.mark.parametrize("other", [{"format": "2"}, {"predictions": None}, {"predictions": {}}])
+def test_a_signed_receipt_that_lacks_a_figure_is_bad_input(
+    workspace: Workspace, file: Path, other: dict[str, object]
+) -> None:
+    file.write_bytes(to_json(Keys(workspace.paths.keys).seal({**fields(), **other})))
+
+    with pytest.raises(BadInputError, match="lacks what a receipt says"):
+        verify_receipt(workspace, file, key=None)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff", b'{"a": NaN}', b"[" * 100_000])
+def test_what_is_no_record_is_bad_input(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "junk.json"
+    path.write_bytes(content)
+
+    with pytest.raises(BadInputError, match=r"junk\.json"):
+        read_record(path)
+
+
+def test_another_platform_promises_nothing() -> None:
+    elsewhere = fields(platform={**SAME, "here": "linux-aarch64-python3.11.7"}, predictions=Agreement(5, 0.25, ""))
+
+    assert elsewhere["promise"] == "none: it was made on another platform"
+    assert elsewhere["predictions"]["largest_difference"] == 0.25
+    assert fields()["promise"] == "the same bytes"
+
+
+def test_the_first_difference_stands_in_the_receipt() -> None:
+    found = fields(differences=["train: models", "the bundle"])
+
+    assert (found["identical"], found["first_difference"], found["differences"]) == (False, "train: models", 2)
+
+
+def test_where_the_workspace_lies_does_not_stand_in_a_receipt(tmp_path: Path) -> None:
+    said = f'stage tune failed:\n  File "{tmp_path}/var/runs/reproduce-v1/src/retrim/stages/tune.py", line 1'
+
+    assert from_top([said], root=str(tmp_path)) == [said.replace(str(tmp_path), ".")]
+
+
+def test_predictions_of_another_shape_are_no_figure() -> None:
+    import numpy as np
+
+    assert agreement(np.zeros(3), np.array([0.0, 0.5, -0.25])).largest == 0.5
+    assert agreement(np.zeros((3, 2)), np.zeros((3, 4))).largest is None
+    assert agreement(np.array([np.nan]), np.zeros(1)).largest is None
+
+
+def test_chance_picks_the_same_version_for_the_same_moment_and_every_one_in_time() -> None:
+    weeks = [f"2024-{week:03d}" for week in range(200)]
+    picked = [pick([1, 2, 3, 4, 5], model="bike", moment=week) for week in weeks]
+
+    assert picked == [pick([5, 4, 3, 2, 1], model="bike", moment=week) for week in weeks]
+    assert all(20 <= picked.count(version) <= 60 for version in (1, 2, 3, 4, 5))

@@ -1,0 +1,118 @@
+"""`retrim policy what-if` over a landed history: what it finds, what it refuses, and that it leaves all as it is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrim.cli.policy import assignments
+from retrim.errors import BadInputError, RefusedError
+from retrim.reports.what_if import WhatIf, effect_of
+from tests.builders.desk import Desk, make_desk
+from tests.cli.test_command_line_doc import keys
+
+pytestmark = pytest.mark.slow  # some seconds: models are fitted
+
+SMALL = {
+    "tune": {"max_rounds": 15, "patience": 5},
+    "backtest": {"origins": 2, "origin_rows": 60},
+    "slices": {"least_rows": 10},
+}
+HOW = dict.fromkeys(["level", "slope", "noise", "outcome"], "mean")
+FORBID = {"data.columns.level.role": "forbidden"}
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """25 days of rows, one an hour, which `level` says most of; no version was made."""
+    made = make_desk(tmp_path_factory.mktemp("try") / "workspace", changes=SMALL)
+    made.land(made.rows(0, 25), 25)
+    return made
+
+
+def tried(desk: Desk, changes: dict[str, Any]) -> WhatIf:
+    return effect_of(desk.workspace, changes, origins=None, now=desk.day(25))
+
+
+def test_a_feature_that_matters_is_missed(desk: Desk) -> None:
+    found = tried(desk, FORBID)
+
+    assert found.compared.sentence.startswith("worse: gain -")
+    assert len(found.compared.keys) == 120
+
+
+def test_nothing_is_written(desk: Desk) -> None:
+    before = files(desk.workspace.paths.root)
+    tried(desk, FORBID)
+
+    assert files(desk.workspace.paths.root) == before
+
+
+def test_the_same_call_finds_the_same(desk: Desk) -> None:
+    first, again = (tried(desk, FORBID).as_record() | {"seconds": None} for _ in range(2))
+
+    assert first == again
+
+
+def test_a_feature_from_the_past_can_be_tried(desk: Desk) -> None:
+    found = tried(desk, {"data.history.features": [{"of": "outcome", "lag": 1}, {"of": "level", "lag": "24h"}]})
+
+    assert found.recipe is None
+    assert set(found.seconds) != {0.0}
+
+
+def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
+    found = tried(desk, {"prepare.steps": [{"step": "zscore", "columns": ["level"]}], "train.windows": ["all"]})
+
+    assert found.compared.gain.figure == pytest.approx(0, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"gate.min_gain": 0.5}, "gate.min_gain: nothing that a model is fitted by"),
+        ({"train.windws": ["all"]}, "params.yaml as tried: train.windws: extra inputs are not permitted"),
+        ({"train.windows": ["slidin"]}, r"input should be 'all' or 'sliding' \(got 'slidin'\)"),
+        ({"reading.trim": True}, "reading.trim cannot be tried"),
+        (
+            {"data.rows": {"where": [], "resample": {"every": "3h", "by": ["group"], "how": HOW}}},
+            "data.rows.resample cannot be tried on rows that have landed: rows of another grain",
+        ),
+        ({"train.recipes": ["found", "champion"]}, "train.recipes cannot be tried .*: they compete after a search"),
+        ({"train.model": "linear"}, "tune.space: 'num_leaves' is no parameter of linear"),
+        ({"train.model": "linear", "tune.space": {"l3": {"low": 0.1, "high": 1.0}}}, "tune.space: 'l3' is no"),
+        ({"data.columns.level.type": "integer"}, "data.columns.level: no such column, or none of this type"),
+        ({"data.columns.level.role": "due", "data.label_horizon": None}, "data.label_horizon cannot be tried"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused(desk: Desk, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInputError, match=said):
+        tried(desk, changes)
+
+
+@pytest.mark.parametrize("change", [{"tune.max_rounds": 1}, {"train.seed": 8}])
+def test_what_a_recipe_without_a_champion_comes_from_is_used(desk: Desk, change: dict[str, Any]) -> None:
+    assert not tried(desk, change).compared.sentence.startswith("no difference")
+
+
+def test_too_few_rows_are_refused(desk: Desk) -> None:
+    with pytest.raises(RefusedError, match="0 rows are mature as of"):
+        effect_of(desk.workspace, FORBID, origins=None, now=desk.day(1))
+
+
+def test_the_record_is_the_documented_one(desk: Desk) -> None:
+    assert set(tried(desk, FORBID).as_record()) == keys("try")
+
+
+def test_values_are_read_as_params_yaml_would_have_them() -> None:
+    assert assignments(["a.b=[{x: 1}]", "c=null"]) == {"a.b": [{"x": 1}], "c": None}
+
+
+@pytest.mark.parametrize("text", ["a.b", "=1", "a=[1"])
+def test_what_sets_nothing_is_refused(text: str) -> None:
+    with pytest.raises(BadInputError):
+        assignments([text])
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}

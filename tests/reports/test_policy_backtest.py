@@ -1,0 +1,230 @@
+"""The policy backtest over a landed history: resumed, the same on any cores, and told in full."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.checking.mode import share_of_refit
+from retrim.decision.policy import FitLosses
+from retrim.errors import RefusedError
+from retrim.files import read_yaml
+from retrim.reports import policy
+from retrim.reports.policy import BacktestRequest, BacktestResult, FitInputs, backtest, read_log
+from retrim.reports.policy_report import facts, lines, set_policy, write_page
+from tests.builders.desk import START, Desk, make_desk
+from tests.cli.test_command_line_doc import keys
+
+pytestmark = pytest.mark.slow  # some seconds: each makes the fits of a small matrix
+
+SMALL: dict[str, dict[str, Any]] = {
+    "policy": {"windows": 6, "first": 0.4, "draws": 100},
+    "probe": {"blocks": 2},
+    "tune": {"max_rounds": 15, "patience": 5},
+    "train": {"windows": ["all", "sliding"]},
+}
+TURN = {"kind": "concept", "size": 4.0, "since": START + pd.Timedelta(16, "D")}
+NOTHING_ASKED = BacktestRequest(windows=None, since=None, prices=None, label_delay=None)
+Make = Callable[..., Desk]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """A desk with 25 days of rows, one an hour; what they say turns on day 16."""
+    monkeypatch.setenv("RETRIM_CORES", "1")
+
+    def made(**dials: Any) -> Desk:
+        changes = {**SMALL, **dials.pop("changes", {})}
+        desk = make_desk(tmp_path / f"workspace-{len(list(tmp_path.iterdir()))}", drift=TURN, changes=changes, **dials)
+        desk.land(desk.rows(0, 25), 25)
+        return desk
+
+    return made
+
+
+def tried(desk: Desk, asked: BacktestRequest = NOTHING_ASKED) -> BacktestResult:
+    return backtest(desk.workspace, asked, now=desk.day(26))
+
+
+def log_of(desk: Desk, done: BacktestResult) -> Path:
+    return desk.workspace.paths.policy / f"{done.digest}.jsonl"
+
+
+def test_it_goes_on_where_it_was_killed(make: Make) -> None:
+    desk = make()
+    whole = tried(desk)
+    log = log_of(desk, whole)
+    content = log.read_bytes()
+    log.write_bytes(content[: len(content) // 3])  # cut in the middle of a line
+    kept = read_log(log)
+    again = tried(desk)
+
+    assert 0 < len(kept) < len(read_log(log)) == 6 * 2 * 2
+    assert again.as_record() == whole.as_record()
+
+
+def test_what_was_fitted_is_not_fitted_again(make: Make) -> None:
+    desk = make()
+    log = log_of(desk, tried(desk))
+    before = log.read_bytes()
+    tried(desk, BacktestRequest(windows=None, since=None, prices=(0.1, 7.0), label_delay=2))
+
+    assert log.read_bytes() == before
+
+
+def test_cores_change_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = tried(make())
+    monkeypatch.setenv("RETRIM_CORES", "2")
+
+    assert tried(make()).as_record() == alone.as_record()
+
+
+def test_the_record_says_of_every_policy_what_it_costs(make: Make) -> None:
+    desk = make()
+    record, again = json.loads(json.dumps(tried(desk).as_record())), share_of_refit(desk.workspace)
+    names = [line["name"] for line in record["policies"]]
+
+    assert again > 0  # what is promoted is fitted once more
+    assert {"never", "always", "every-2", "account-1", "drift", "psi", "ks", "performance"} <= set(names)
+    assert record["recommended"] in names
+    assert all(line["ratio_to_hindsight"] >= 1 - 1e-9 for line in record["policies"])
+    assert [line["cost"] for line in record["policies"]] == sorted(line["cost"] for line in record["policies"])
+    for line in record["policies"]:
+        paid = line["retrainings"] + again * (line["retrainings"] - line["refused"])
+        assert line["cost"] == pytest.approx(line["loss"] + record["price"] * paid)
+        assert len(line["decided"]) == line["retrainings"]
+
+
+def test_the_document_names_the_keys_of_its_record(make: Make) -> None:
+    record = tried(make()).as_record()
+
+    assert keys("policy backtest") == record.keys()
+    assert keys("policies") == record["policies"][0].keys()
+
+
+def test_it_says_what_each_guard_stopped_and_what_the_account_would_cost_without_it(make: Make) -> None:
+    done = tried(make(changes={"gate": {"min_gain": 0.99}}))
+    (gate,) = done.as_record()["guards"]
+    account = next(line for line in done.as_record()["policies"] if line["name"] == "account-1")
+
+    assert keys("guards") == gate.keys()
+    assert (gate["guard"], gate["stopped"] > 0, account["retrainings"]) == ("gate", True, gate["refused"])
+    assert gate["cost"] == pytest.approx(account["cost"])
+    assert gate["without"] != pytest.approx(gate["cost"])
+    assert any(fact.startswith("gate: kept the account from a retraining at") for fact in facts(done))
+
+
+def test_it_says_where_too_few_rows_may_judge_for_the_gain_and_which_setting_would_do(make: Make) -> None:
+    strict: dict[str, Any] = {"gate": {"min_rows": 8, "confidence": 0.97, "harm": None}, "split": {"judge_rows": 8}}
+    clear: dict[str, Any] = {"gate": {"min_rows": 16, "confidence": 0.6, "harm": None}, "split": {"judge_rows": 96}}
+    short, enough = tried(make(changes=strict)), tried(make(changes=clear))
+    record = short.as_record()["holdout"]
+
+    assert record is not None
+    assert keys("holdout") == record.keys()
+    assert 0 < record["checks"] <= record["asked"]
+    assert re.search(
+        r"8 rows \(split.judge_rows\) are too few .*what would show it: .*(split|gate)\.\w+: ", record["text"]
+    )
+    assert record["text"] in facts(short)
+    assert enough.as_record()["holdout"] is None
+    assert not [fact for fact in facts(enough) if fact.startswith("holdout rows")]
+
+
+def test_where_the_stream_turns_the_account_retrains_after_it(make: Make) -> None:
+    asked = BacktestRequest(windows=None, since=None, prices=(0.05,), label_delay=None)
+    line = next(line for line in tried(make(), asked).as_record()["policies"] if line["name"] == "account-0.05")
+
+    assert [date for date in line["decided"] if date > "2024-01-17"] != []
+
+
+def test_prices_that_are_asked_for_are_those_of_the_account(make: Make) -> None:
+    done = tried(make(), BacktestRequest(windows=None, since=None, prices=(0.5, 3.0), label_delay=None))
+
+    assert {line[0] for line in lines(done) if line[0].startswith("account")} == {
+        "account-0.5",
+        "account-1",
+        "account-3",
+    }
+
+
+def test_older_rows_are_left_out(make: Make) -> None:
+    desk = make()
+    done = tried(desk, BacktestRequest(windows=None, since=desk.day(10), prices=None, label_delay=None))
+
+    assert done.rows == 15 * 24
+    assert min(done.setting.moments) > desk.day(10)
+
+
+def test_labels_that_come_with_their_rows_are_late_by_their_horizon(make: Make) -> None:
+    # A window is 2.5 days: labels due after an hour are there at once, those due after 6 days 3 windows late.
+    soon, late = make(), make(data={"label_horizon": "6D"})
+
+    assert (tried(soon).setting.delays.labels, tried(late).setting.delays.labels) == (0, 3)
+
+
+def test_steps_go_by_when_labels_were_due_also_where_windows_delay_them(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[FitInputs] = []
+
+    def none_is_fitted(work: FitInputs, *said: object, **also: object) -> list[FitLosses]:
+        seen.append(work)
+        raise RefusedError("enough was seen")
+
+    monkeypatch.setattr(policy, "all_scored", none_is_fitted)
+    with pytest.raises(RefusedError, match="enough"):
+        tried(make(data={"label_horizon": "6D"}))
+
+    assert seen[0].at_event
+    assert (seen[0].table["_due"] - seen[0].table["_event"]).unique().tolist() == [pd.Timedelta("6D")]
+
+
+def test_windows_of_equal_time_are_as_long(make: Make) -> None:
+    moments = tried(make(changes={"policy": {**SMALL["policy"], "by": "time"}})).setting.moments
+    gaps = pd.Series(moments).diff().dropna()
+
+    assert gaps.max() - gaps.min() <= pd.Timedelta("1h")
+
+
+def test_a_history_that_is_too_short_says_what_to_do(make: Make) -> None:
+    with pytest.raises(RefusedError, match="--windows"):
+        tried(make(), BacktestRequest(windows=50, since=None, prices=None, label_delay=None))
+
+
+def test_the_page_holds_the_answer_and_its_pictures(make: Make) -> None:
+    desk = make()
+    done = tried(desk)
+    page = write_page(desk.workspace, done)
+    text = page.read_text(encoding="utf-8")
+
+    assert done.choice.sentence.split(":")[0] in text
+    assert text.count("data:image/png;base64,") == 2
+    assert (page.parent / "loss_by_retrainings.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_result_writes_the_same_bytes(make: Make) -> None:
+    desk = make()
+    first = write_page(desk.workspace, tried(desk)).read_bytes()
+
+    assert write_page(desk.workspace, tried(desk)).read_bytes() == first
+
+
+def test_what_was_tried_can_be_set(make: Make) -> None:
+    desk = make()
+    shipped = Path(__file__).resolve().parents[2] / "params.yaml"
+    desk.workspace.paths.params.write_bytes(shipped.read_bytes())
+    write_page(desk.workspace, tried(desk))
+    set_policy(desk.workspace, "every-2")
+    triggers = read_yaml(desk.workspace.paths.params)["triggers"]
+
+    assert (triggers["rules"], triggers["every"]) == (["schedule"], "5D")  # two windows of two and a half days
+
+
+def test_where_labels_come_after_nearly_all_windows_nothing_is_said_of_retraining(make: Make) -> None:
+    with pytest.raises(RefusedError, match="--label-delay"):
+        tried(make(), BacktestRequest(windows=None, since=None, prices=None, label_delay=4))

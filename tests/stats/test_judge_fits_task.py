@@ -1,0 +1,76 @@
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from retrim.errors import BadInputError
+from retrim.settings import load_params
+from tests.builders.shipped import whole
+
+WORKSPACE = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        ({"loss": "log_loss"}, "judge: metric 'log_loss' does not fit a regression task; those that do: mae, mse"),
+        ({"metrics": ["mae", "auc"]}, "judge: metric 'auc' does not fit a regression task; those that do: mae, mse"),
+    ],
+)
+def test_a_metric_that_does_not_fit_the_task_is_refused_where_it_is_set(
+    tmp_path: Path, judge: dict[str, Any], message: str
+):
+    document = whole()
+    document["judge"] |= judge
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=message):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("name", ["last_value", "seasonal"])
+def test_a_floor_that_is_no_baseline_of_the_task_is_refused_where_it_is_set(tmp_path: Path, name: str):
+    document = whole()
+    document["data"] |= {"task": "binary", "positive": "7"}
+    document["data"]["columns"]["trips"]["type"] = "category"
+    document["judge"] |= {"loss": "brier", "metrics": ["brier"]}
+    document["gate"]["floor"] = [name]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=f"'{name}' is no baseline of a binary task; those are: mean, seasonal"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_gate_that_asks_for_more_rows_than_are_kept_back_is_refused(tmp_path: Path):
+    document = whole()
+    document["gate"]["min_rows"] = document["split"]["judge_rows"] + 1
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    with pytest.raises(
+        BadInputError, match=r"gate\.min_rows: 337 rows are asked for and split\.judge_rows keeps back 336"
+    ):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
+    document = whole()
+    document["drift"]["alarms"] |= {"at_most": 3, "per": "month"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=r"3 per month is 1.4 for each check \(one every 14 days"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [(("gate", "slices", "columns"), ["weekday", "region"]), (("leaks", "entity"), "region")]
+)
+def test_what_is_looked_at_is_a_column(tmp_path: Path, place: tuple[str, ...], said: object):
+    document = whole()
+    reduce(getitem, place[:-1], document)[place[-1]] = said
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=rf"{'[.]'.join(place)}: 'region' is no column; columns: .*hour_start"):
+        load_params(tmp_path / "params.yaml")

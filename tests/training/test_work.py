@@ -1,0 +1,78 @@
+"""Work and totals: rows times rounds worked by hand, and sums that agree with one another."""
+
+import pytest
+
+from retrim.decision.account import NOTHING, LifeTotals
+from retrim.training.recipe import BacktestParams, ProbeCost, retraining_work
+from retrim.training.tuning import TuneParams
+from tests.builders.shipped import whole
+
+TUNE = TuneParams.model_validate({**whole()["tune"], "trials": 5, "warm_trials": 2, "folds": 2, "fold_rows": 100})
+BACKTEST = BacktestParams(origins=2, origin_rows=100, interval=0.8)
+
+
+def work(mode: str, **changed: object) -> int:
+    plain: dict = {
+        "windows": ("all", "sliding"),
+        "recipes": ("found",),
+        "sliding_rows": 300,
+        "backtest": BACKTEST,
+        "tune": TUNE,
+    }
+    return retraining_work(1000, 10, mode=mode, **{**plain, **changed})
+
+
+def test_a_refit_is_the_challengers_and_the_origins_of_the_backtest() -> None:
+    # All past at three ends: 1000 + 900 + 800; sliding: 3 x 300; ten rounds each.
+    assert work("refit") == 10 * (2700 + 900)
+
+
+@pytest.mark.parametrize(("mode", "trials"), [("warm", 2), ("search", 5)])
+def test_trials_add_their_folds(mode: str, trials: int) -> None:
+    assert work(mode) - work("refit") == 10 * trials * (900 + 800)
+
+
+@pytest.mark.parametrize(("mode", "fitted"), [("refit", 3600), ("warm", 7200), ("search", 7200)])
+def test_a_second_recipe_is_fitted_where_there_are_trials(mode: str, fitted: int) -> None:
+    trials = work(mode) - work("refit")
+
+    assert work(mode, recipes=("found", "champion")) - trials == 10 * fitted
+
+
+def test_a_probe_costs_its_share_of_the_price() -> None:
+    assert ProbeCost(work=250, retraining=1000, price=8.0).cost == 2.0
+
+
+def test_the_sums_hold_loss_retrainings_and_probes_apart() -> None:
+    first = NOTHING.after(loss=3.0, share=0.5, probe_cost=0.1, retrainings=0, price=8.0)
+    second = first.after(loss=None, share=0.0, probe_cost=None, retrainings=2, price=8.0)
+
+    assert second == LifeTotals(1, 1.5, 2, 16.0, 1, 0.1)
+    assert (second.without_probes, second.with_probes) == (17.5, 17.6)
+
+
+def test_a_retraining_is_paid_for_at_the_price_of_its_time() -> None:
+    cheap = NOTHING.after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, price=2.0)
+
+    assert cheap.after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, price=9.0).retrainings_cost == 2.0
+
+
+def test_a_recipe_fitted_once_more_costs_its_share_once() -> None:
+    once = NOTHING.after(loss=1.0, share=1.0, probe_cost=None, retrainings=2, price=8.0, refits=1, refit_share=0.25)
+    later = once.after(loss=1.0, share=1.0, probe_cost=None, retrainings=2, price=8.0, refits=1, refit_share=0.25)
+
+    assert (once.retrainings_cost, later.retrainings_cost) == (18.0, 18.0)
+
+
+def test_sums_from_before_there_were_second_fits_are_read() -> None:
+    record = {
+        name: value for name, value in LifeTotals(1, 1.5, 2, 16.0, 1, 0.1).as_record().items() if name != "refits"
+    }
+
+    assert LifeTotals.from_record(record) == LifeTotals(1, 1.5, 2, 16.0, 1, 0.1)
+
+
+def test_its_record_makes_it_anew() -> None:
+    sums = NOTHING.after(loss=0.1, share=1 / 3, probe_cost=0.2, retrainings=3, price=0.7)
+
+    assert LifeTotals.from_record(sums.as_record()) == sums
