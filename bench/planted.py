@@ -1,7 +1,8 @@
 """Leaks that `bench/tables.py` plants into real tables: two forms for each task, turned round.
 
-The forms are those of `tests/builders/leak_forms.py`. There a target is made of columns; here the columns are made of the target that a table has. Cells go missing: none at
-first, six in ten at last. Noise is a share of the target's spread; of a class a fifth as many rows have another's.
+The forms are those of `tests/builders/leak_forms.py`. There a target is made of columns; here the columns are made of
+the target that a table has. Cells go missing: none at first, six in ten at last. Noise is a share of the target's
+spread; of a class a fifth as many rows have another's.
 """
 
 from collections.abc import Callable
