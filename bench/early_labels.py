@@ -31,6 +31,7 @@ from retrim.features.view import FeatureView
 from retrim.profile.first_model import FIT, HORIZON_ROUNDS
 from retrim.stats.metrics import row_losses
 from retrim.table.data import DataParams
+from retrim.training.early import class_chances, shares_left, soft_rows
 from retrim.training.estimators import MODELS, Model
 
 NAMES = ("bookings", "simulated", "bank", "rain", "bike", "chicago", "oil", "turbine", "rodents", "traffic")
@@ -117,16 +118,15 @@ def inverse(past: Past, loss: str) -> Model:
     return fitted(past, rows, past.actual[rows], weights, loss)
 
 
-def soft(past: Past, waits: Model, loss: str) -> Model:
-    known, open_ = np.flatnonzero(past.known), np.flatnonzero(~past.known)
-    left = 1 - come(past, past.age[open_])
-    positive = np.asarray(waits.predict(past.matrix[open_])) * left[1]
-    negative = (1 - np.asarray(waits.predict(past.matrix[open_]))) * left[0]
-    chance = positive / np.maximum(positive + negative, 1e-9)
-    rows = np.concatenate([known, open_, open_])
-    answers = np.concatenate([past.actual[known], np.ones(len(open_)), np.zeros(len(open_))])
-    weights = np.concatenate([np.ones(len(known)), np.maximum(chance, 1e-6), np.maximum(1 - chance, 1e-6)])
-    return fitted(past, rows, answers.astype(past.actual.dtype), weights, loss)
+def soft(past: Past, waits: Model, loss: str, taken: np.ndarray) -> Model:
+    """Fitted on due rows and on those of the others that are `taken`, shape (n,)."""
+    old, waiting = np.flatnonzero(past.due & past.known), np.flatnonzero(~past.due & taken)
+    known = past.known[waiting]
+    left = shares_left(past.delay[old], past.actual[old], past.age[waiting[~known]], classes=2)
+    chances = class_chances(np.asarray(waits.predict(past.matrix[waiting[~known]])), left)
+    rows = soft_rows(past.actual[waiting], known, chances)
+    weights = np.concatenate([np.ones(len(old)), rows.weights])
+    return fitted(past, np.append(old, waiting[rows.places]), np.append(past.actual[old], rows.actual), weights, loss)
 
 
 def line(stream: Stream, due: pd.Series, came: pd.Series, name: str) -> None:
@@ -136,6 +136,7 @@ def line(stream: Stream, due: pd.Series, came: pd.Series, name: str) -> None:
     table, due, came, kinds = table.iloc[taken], due.iloc[taken], came.iloc[taken], kinds_of(stream)[taken]
     edges = np.linspace(FIRST_SHARE * len(table), len(table), MOMENTS + 1).astype(int)
     lost: list[list[float]] = []
+    seen: list[float] = []
     for begin, end in pairwise(edges.tolist()):
         rows, judged, moment = table.iloc[:begin], table.iloc[begin:end], table["_event"].iloc[begin]
         view = FeatureView.learn(rows, stream.data)
@@ -156,8 +157,16 @@ def line(stream: Stream, due: pd.Series, came: pd.Series, name: str) -> None:
             waits,
             fitted(past, arrived, past.actual[arrived], None, stream.loss),
             inverse(past, stream.loss),
-            *([soft(past, waits, stream.loss)] if stream.data.task == "binary" else []),
         ]
+        if stream.data.task == "binary":
+            half = np.arange(begin) % 2 == 0
+            models += [soft(past, waits, stream.loss, taken) for taken in (np.ones(begin, dtype=bool), half)]
+            early = past.known & ~past.due
+            its = [
+                row_losses(stream.loss, past.actual[rows], models[-1].predict(past.matrix[rows])).mean()
+                for rows in (np.flatnonzero(early & half), np.flatnonzero(early & ~half))
+            ]
+            seen.append(its[0] / its[1])
         asked, truth = view.matrix(judged), view.actual(judged)
         lost.append([float(row_losses(stream.loss, truth, model.predict(asked)).mean()) for model in models])
     means = np.mean(lost, axis=0)
@@ -165,7 +174,8 @@ def line(stream: Stream, due: pd.Series, came: pd.Series, name: str) -> None:
     error = against.std(axis=0, ddof=1) / np.sqrt(len(lost))
     cells = [f"{mean:.3f}" for mean in means[:2]]
     cells += [f"{means[n] / means[1]:.2f} ± {error[n]:.2f}" for n in range(2, len(means))]
-    print(f"| {stream.name} | {name} | " + " | ".join([*cells, ""][:5]) + " |", flush=True)
+    cells += [f"{np.mean(seen):.2f}"] if seen else [""] * 3
+    print(f"| {stream.name} | {name} | " + " | ".join(cells) + " |", flush=True)
 
 
 def main() -> None:
@@ -173,8 +183,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder of the packages that streams come from")
     parser.add_argument("--streams", nargs="+", default=NAMES, choices=NAMES)
     given = parser.parse_args()
-    print("| stream | delay | at once | waiting | arrived / waiting | inverse / waiting | soft / waiting |")
-    print("|" + "---|" * 7)
+    print(
+        "| stream | delay | at once | waiting | arrived / waiting | inverse / waiting | soft / waiting | half / waiting | seen |"
+    )
+    print("|" + "---|" * 9)
     for name in given.streams:
         stream = simulated(7) if name == "simulated" else load(name, given.cache / "packages")
         if name == "bookings":

@@ -27,7 +27,7 @@ from retrim.reading.landed import (
     without_numbers,
 )
 from retrim.stats.canonical import rows_at
-from retrim.table.data import LABEL_TIME, ColumnType, DataParams, at_keys, known_rows, row_keys, shaped, with_past
+from retrim.table.data import ColumnType, DataParams, known_rows, label_times, row_keys, shaped, with_past
 from retrim.table.granularity import kept, left_out
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.schema import ColumnNames, name_faults, schema_faults
@@ -261,22 +261,18 @@ def landed_since(workspace: Workspace, previous: Row | None, *, rows: int, now: 
 
 
 def labels_came(workspace: Workspace, table: pd.DataFrame, *, as_of: pd.Timestamp) -> pd.Series:
-    """When each label was due and, as its first file says, known.
+    """When each label came, as its first file says: also before it was due.
 
     Args:
         workspace: Where labels have landed.
-        table: Mature rows as `assemble` gives them.
+        table: Rows as `assemble` gives them.
         as_of: Files that landed later do not count.
 
     Returns:
-        Shape (n,), index of `table`; of a label that came with its row, when it was due. Of rows that are put together
-        from others, when they matured.
+        Shape (n,), index of `table`; of a label that came with its row, when it was due; missing where none came. Of
+        rows that are put together from others, when they matured.
     """
-    labels = read_labels(workspace.landing.batches(as_of), workspace.params.data)
-    if labels is None:
-        return table["_due"]
-    if workspace.params.data.rows.resample is not None:
+    data = workspace.params.data
+    if data.rows.resample is not None:
         return table["_matured"]
-    first = labels.sort_values("_arrived", kind="stable").drop_duplicates("_key")
-    stated = at_keys(table["_key"], first, LABEL_TIME)
-    return pd.concat([table["_due"], stated.set_axis(table.index)], axis=1).max(axis=1)
+    return label_times(table, read_labels(workspace.landing.batches(as_of), data), data.target)

@@ -20,6 +20,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.processes import start_reaper
 from retrim.checking.mode import fits_of_a_retraining, share_of_refit
 from retrim.decision.policy import (
+    EarlyLabels,
     FitJob,
     FitLosses,
     LossMatrix,
@@ -78,6 +79,7 @@ class FitInputs:
     steps: tuple[StepParams, ...]
     at_event: bool
     known: np.ndarray | None
+    early: EarlyLabels | None = None
 
     def of(self, job: FitJob) -> FitLosses:
         """One fit, on one thread."""
@@ -92,6 +94,7 @@ class FitInputs:
             threads=1,
             at_event=self.at_event,
             known=self.known,
+            early=self.early,
         )
 
 
@@ -193,12 +196,14 @@ class BacktestRequest:
         since: Oldest event that counts.
         prices: That the account is tried at, in the unit of params.yaml.
         label_delay: In windows.
+        waits: Whether no fit takes in a row before it is due, as one of a table whose labels come with their rows.
     """
 
     windows: int | None
     since: pd.Timestamp | None
     prices: tuple[float, ...] | None
     label_delay: int | None
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -298,7 +303,8 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     edges = _edges(table, params.policy.first, asked.windows or params.policy.windows, by=params.policy.by)
     moments = [*table["_event"].iloc[edges[:-1]], table["_event"].iloc[-1]]
     span = (moments[-1] - moments[0]) / (len(edges) - 1)
-    came = labels_came(workspace, table, as_of=now) if params.data.labels == "later" else None
+    early = labels_came(workspace, table, as_of=now) if params.data.labels == "later" else None
+    came = None if early is None else early.clip(lower=table["_due"])
     delay = (
         label_delay(table["_event"], table["_due"] if came is None else came, span)
         if asked.label_delay is None
@@ -310,8 +316,17 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     recipe = _recipe(workspace, table.iloc[: edges[0]], at_event=at_event)
     table = as_trained(table, params.fairness)
     known = None if came is None else known_from(table["_event"], came, whole, delay=delay)
+    may = params.data.early_labels and recipe.takes_early and not asked.waits
     work = FitInputs(
-        table, whole, recipe, params.data, params.split.sliding_rows, params.prepare.steps, at_event, known
+        table,
+        whole,
+        recipe,
+        params.data,
+        params.split.sliding_rows,
+        params.prepare.steps,
+        at_event,
+        known,
+        EarlyLabels(early, delay) if early is not None and may else None,
     )
     digest = _digest(workspace, work, table)
     kinds = params.train.windows
@@ -432,12 +447,17 @@ def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:
         "sliding_rows": work.sliding_rows,
         "at_event": work.at_event,
         **({} if work.known is None else {"known": hashlib.sha256(work.known.tobytes()).hexdigest()}),
+        **({} if work.early is None else {"early": hashlib.sha256(_ticks(work.early.came)).hexdigest()}),
         **({"prepare": [step.model_dump(mode="json") for step in work.steps]} if work.steps else {}),
         "groups": [group.model_dump(mode="json") for group in workspace.params.fairness.groups]
         if work.recipe.reweight
         else [],
     }
     return hashlib.sha256(to_json(facts)).hexdigest()[:16]
+
+
+def _ticks(times: pd.Series) -> bytes:
+    return times.to_numpy(dtype="datetime64[us]").tobytes()
 
 
 def _numbers(whole: WindowCuts) -> list[list[int]]:

@@ -379,6 +379,11 @@ class DataParams(SettingsSection):
         return {name: self.columns[name].type for name in self._with_role("feature")}
 
     @property
+    def early_labels(self) -> bool:
+        """Whether fits take in rows that are not due: labels of a class that come one by one."""
+        return self.labels == "later" and self.task != "regression" and self.rows.resample is None
+
+    @property
     def series(self) -> tuple[str, ...]:
         """Columns that tell several series apart: with the time they are the key."""
         return tuple(name for name in self.key if name != self.time) if self.time in self.key else ()
@@ -500,6 +505,25 @@ def with_past(
 def mature(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of an assembled table whose label was due and known, in its order."""
     return table[table["_matured"].notna()].reset_index(drop=True)
+
+
+def label_times(table: pd.DataFrame, labels: pd.DataFrame | None, target: str) -> pd.Series:
+    """When each label came, as its first file says: also before it was due.
+
+    Args:
+        table: Rows that landed, with `_key` and `_due`.
+        labels: Landed labels (`_key`, `label_time`, `_arrived`), or None when there are none.
+        target: The target column.
+
+    Returns:
+        Shape (n,), index of `table`; of a label that came with its row, when it was due; missing where none came.
+    """
+    due = table["_due"].where(table[target].notna())
+    if labels is None or not len(labels):
+        return due
+    first_files = labels.sort_values("_arrived", kind="stable").drop_duplicates("_key")
+    stated = at_keys(table["_key"], first_files, LABEL_TIME).set_axis(table.index)
+    return stated.where(stated.notna(), due)
 
 
 def overdue_labels(table: pd.DataFrame, data: DataParams, *, as_of: pd.Timestamp) -> int:

@@ -20,13 +20,14 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.features.view import FeatureView
+from retrim.features.view import FeatureView, Matrix
 from retrim.stats.canonical import rows_at
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import SettingsSection
 from retrim.stats.windows import Fold
 from retrim.training.balance import Balance, fit_balanced
 from retrim.training.custom_code import is_own, parts_of
+from retrim.training.early import EarlyRows, class_chances, soft_rows
 from retrim.training.estimators import MODELS, Model
 from retrim.training.groups import GROUP, reweighting
 from retrim.training.mode import Mode
@@ -99,6 +100,13 @@ class Recipe:
             "balance": self.balance,
         }
 
+    @property
+    def takes_early(self) -> bool:
+        """Whether it can weigh rows that are not due: not where rows are weighed or drawn already, in a stack, whose
+        newest rows blend its parts, or in code that may pass weights over.
+        """
+        return not (self.reweight or self.balance or self.model == "stack" or is_own(self.model))
+
 
 def training_rows(past: np.ndarray, kind: WindowKind, *, sliding_rows: int) -> np.ndarray:
     """Row numbers of a training window: all the past, or its newest `sliding_rows`."""
@@ -120,8 +128,11 @@ def fit_recipe(
     threads: int,
     take: np.ndarray | None = None,
     past: np.ndarray | None = None,
+    early: EarlyRows | None = None,
 ) -> Model:
     """The recipe's model, fitted for all of its rounds.
+
+    Where it takes rows that are not due, it is fitted twice: the first fit, without them, says what they may be.
 
     Args:
         recipe: What is fitted. One that reweights finds the group of each row in the column `GROUP`.
@@ -130,6 +141,7 @@ def fit_recipe(
         threads: Changes no result.
         take: Row numbers that are fitted on, ascending; None: all.
         past: Row numbers that steps see which look back from these, ascending, those among them; None: all.
+        early: Rows that are not due; a recipe that cannot weigh them leaves them out.
     """
     if take is not None and not view.steps:
         rows, take = rows_at(rows, take), None
@@ -141,21 +153,36 @@ def fit_recipe(
     matrix = made.matrix if whole else np.asarray(made.matrix)[wanted]
     rows = rows if whole and len(made.places) == len(rows) else rows.iloc[made.places[wanted]]
     actual = view.actual(rows)
-    return fit_balanced(
-        recipe.model,
-        recipe.balance,
-        view,
-        matrix,
-        actual,
-        loss=recipe.loss,
-        hyperparameters=recipe.hyperparameters,
-        rounds=recipe.rounds,
-        weights=reweighting(rows[GROUP].to_numpy(), actual) if recipe.reweight else None,
-        stop=None,
-        patience=0,
-        seed=recipe.seed,
-        threads=threads,
-    ).model
+
+    def fit(matrix: Matrix, actual: np.ndarray, weights: np.ndarray | None) -> Model:
+        return fit_balanced(
+            recipe.model,
+            recipe.balance,
+            view,
+            matrix,
+            actual,
+            loss=recipe.loss,
+            hyperparameters=recipe.hyperparameters,
+            rounds=recipe.rounds,
+            weights=weights,
+            stop=None,
+            patience=0,
+            seed=recipe.seed,
+            threads=threads,
+        ).model
+
+    waits = fit(matrix, actual, reweighting(rows[GROUP].to_numpy(), actual) if recipe.reweight else None)
+    if early is None or not len(early.rows) or not recipe.takes_early:
+        return waits
+    added = view.matrix(early.rows)
+    soft = soft_rows(
+        view.actual(early.rows), early.known, class_chances(waits.predict(added[~early.known]), early.left)
+    )
+    return fit(
+        np.concatenate([np.asarray(matrix), added[soft.places]]),
+        np.concatenate([actual, soft.actual]),
+        np.concatenate([np.ones(len(actual)), soft.weights]),
+    )
 
 
 def in_parallel(work: Callable[[Item, int], Result], items: Sequence[Item], *, cores: int) -> list[Result]:
