@@ -110,13 +110,16 @@ class Room:
     settings: dict[str, dict[str, Any]]
     key: tuple[str, ...] = ("number",)
     labels: str = "with_rows"
+    horizon: str = "2h"
 
     def section(self, name: str, kind: Callable[..., Any]) -> Any:
         return kind(**self.settings[name])
 
     @property
     def data(self) -> DataParams:
-        document = data_section(self.task, labels=self.labels, horizon="2h", suite="expectations/generated.json")
+        document = data_section(
+            self.task, labels=self.labels, horizon=self.horizon, suite="expectations/generated.json"
+        )
         return DataParams.model_validate({**document, "key": self.key})
 
     @property

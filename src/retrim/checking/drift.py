@@ -170,7 +170,7 @@ def estimate(
     made = workspace.store.version(workspace.model, version)
     assert made is not None, version
     since = max([pd.Timestamp(made.as_of), *(pd.Timestamp(row.as_of) for row in past[-1:])])
-    unseen = table.only(table.times["_event"] > predictor.used_until)
+    unseen = table.only((table.times["_event"] > predictor.used_until) & ~predictor.has_seen(table.times))
     fresh = unseen.only(unseen.times["_arrived"] > since)
     known = unseen.only(unseen.times["_matured"] <= since)
     found = None

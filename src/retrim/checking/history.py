@@ -90,6 +90,7 @@ def rows_to_wait_for(workspace: Workspace, *, as_of: pd.Timestamp, by_person: bo
     fresh = ripe
     if found is not None:
         fresh = ripe[ripe["_event"] > (found.predictor.used_until if by_person else found.predictor.judged_until)]
+        fresh = fresh[~found.predictor.has_seen(fresh)]
     # Version 1 also needs rows to train on: as many again as those that judge, three times over.
     needed = workspace.params.gate.min_rows if found is not None else workspace.params.split.judge_rows * 4
     missing, reason = needed - len(fresh), f"{len(fresh)} mature rows that no model has seen, {needed} needed"
@@ -277,11 +278,11 @@ def used_by(workspace: Workspace, table: AsOfTable, version: Stored) -> np.ndarr
     assert made is not None, version.version
     times = table.times
     found = (times["_matured"] <= pd.Timestamp(made.as_of)) | (times["_event"] <= version.predictor.judged_until)
-    return np.asarray(found)
+    return np.asarray(found | version.predictor.has_seen(times))
 
 
 def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
-    """The landed rows behind the mature rows of a run, by batch: a bit a row; batches of labels have none.
+    """The landed rows behind the rows of a run's table, by batch: a bit a row; batches of labels have none.
 
     Args:
         paths: The run's, with the landed files that it was given and the table that it made of them.
@@ -475,7 +476,7 @@ def size_of_run(
     recipes = 1 if mode == "refit" else len(params.train.recipes)
     return sized(
         workspace,
-        ripe.only(ripe.times["_event"] > champion.used_until),
+        ripe.only((ripe.times["_event"] > champion.used_until) & ~champion.has_seen(ripe.times)),
         life,
         tries=len(windows) * recipes + min(formers, params.former.judged),
         judged=[

@@ -9,6 +9,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from retrim import __version__
@@ -81,6 +82,8 @@ def score_formers(
             lacks = set(former.columns) - set(judged.columns)
             if not forbidden and not lacks and former.judged_until <= champion.judged_until:
                 formers[number] = former
+    judged = judged[~np.any([each.has_seen(judged) for each in (champion, *formers.values())], axis=0)]
+    judged = judged.reset_index(drop=True)
     rests_on = _digest(workspace, judged, [version, *formers])
     before = None if previous is None else previous.record.get("formers")
     if before and before.get("rests_on") == rests_on:

@@ -223,6 +223,7 @@ def _after(
         if forbidden:  # then it must not go live by itself, however good it is
             raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden forbids by now")
         unseen = table.times["_event"] > max(champion.judged_until, former.judged_until)
+        unseen &= ~(champion.has_seen(table.times) | former.has_seen(table.times))
         rows = table.only(unseen & (table.times["_matured"] > pd.Timestamp(before.until))).read()
         new, old = (row_losses(before.loss, one.view.actual(rows), one.predict(rows)) for one in (champion, former))
     except (RefusedError, BadInputError) as error:

@@ -34,7 +34,7 @@ from retrim.drift.slices import LossChange, SlicedRows, loss_change
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
 from retrim.gate.support import ShownEvidence, support_of
-from retrim.landing.as_of_view import AsOfTable
+from retrim.landing.as_of_view import AsOfTable, labels_came
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.machine import count_cores
 from retrim.release.versions import Stored, load_stored_version
@@ -75,6 +75,7 @@ def read_probe(
     unprobed: np.ndarray,
     earlier: float,
     life: Sequence[ShownEvidence],
+    now: pd.Timestamp,
 ) -> ProbeOutcome:
     """The probe's reading with each training window, side by side; and what the gate would say of their refits.
 
@@ -86,6 +87,7 @@ def read_probe(
         unprobed: The mature rows that no probe has judged, shape (rows,).
         earlier: The gain that the probe before found.
         life: What the checks before have shown of such refits.
+        now: The moment of the check.
     """
     params = workspace.params
     waiting, newest = apart_in_time(newest, rows=_judged_rows(workspace))
@@ -93,6 +95,7 @@ def read_probe(
     places = np.concatenate(judged_blocks(newest, blocks=params.probe.blocks))
     judging = np.isin(np.arange(len(ripe)), newest[places])
     recipe = refitted(workspace, predictor)
+    came = labels_came(workspace, ripe.times, as_of=now) if params.data.early_labels else None
     past = as_trained(_to_fit(workspace, ripe), params.fairness)
     champion, apart = (
         champions_losses(workspace, ripe.only(rows), predictor) for rows in (judging, unprobed & ~judging & ~waited)
@@ -109,6 +112,7 @@ def read_probe(
             window=window,
             sliding_rows=params.split.sliding_rows,
             cores=threads,
+            came=came,
         )
 
     windows, block_rows = _windows(workspace, ripe.times, predictor), params.judge.block_rows
@@ -446,7 +450,9 @@ def realise(
     if asked and len(newest) >= params.probe.min_rows:
         digest = recipe_digest(workspace, predictor)
         life = shown_before(workspace, version, digest)
-        probed = read_probe(workspace, known, newest, predictor, unprobed=unprobed, earlier=outlook.gain, life=life)
+        probed = read_probe(
+            workspace, known, newest, predictor, unprobed=unprobed, earlier=outlook.gain, life=life, now=now
+        )
         readings, said = probed.readings, probed.said
         shown = {"of": digest, **probed.shown.as_record()}
         # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.

@@ -29,8 +29,8 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import SettingsSection
 from retrim.stats.windows import past_of
 from retrim.table.data import DataParams
-from retrim.training.early import EarlyRows, early_rows
-from retrim.training.recipe import Recipe, WindowKind, fit_recipe, training_rows
+from retrim.training.early import EarlyRows
+from retrim.training.recipe import Recipe, WindowKind, early_at, fit_recipe, training_rows
 
 
 class PolicyParams(SettingsSection):
@@ -165,12 +165,13 @@ class EarlyLabels:
     def of(
         self, job: FitJob, table: pd.DataFrame, cut: WindowCuts, view: FeatureView, past: np.ndarray
     ) -> EarlyRows | None:
-        """The rows that a fit takes in before they are due; None where it is made after the last window began."""
+        """The rows that a fit takes in before they are due; None for the first, which serves from its block on, and
+        for one that is made after the last window began.
+        """
         at = job.origin + self.delay * cut.blocks
-        if at >= len(cut.starts):
+        if job.origin == 0 or at >= len(cut.starts):
             return None
-        moment = table["_event"].iloc[int(cut.starts[at])]
-        return early_rows(table, self.came, view.actual(table), past, moment=moment, classes=len(view.classes))
+        return early_at(table, self.came, view, past, int(cut.starts[at]))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import SettingsSection, check_span
 from retrim.stats.windows import past_of, spans
 from retrim.table.data import DataParams
-from retrim.training.recipe import Recipe, WindowKind, fit_recipe, in_parallel, training_rows
+from retrim.training.recipe import Recipe, WindowKind, early_at, fit_recipe, in_parallel, training_rows
 
 NEEDED, EVERY, DRIFT = "needed", "every", "drift"
 
@@ -230,6 +230,7 @@ def refit_losses(
     window: WindowKind,
     sliding_rows: int,
     cores: int,
+    came: pd.Series | None = None,
 ) -> np.ndarray:
     """Refits the champion's recipe block by block through the newest rows, and gives its loss on those it judges.
 
@@ -243,6 +244,7 @@ def refit_losses(
         window: The champion's training window.
         sliding_rows: Rows of a sliding one.
         cores: Cores to use; changes no result.
+        came: When each label came, however early, shape (n,); None: fits wait until labels are due.
 
     Returns:
         A loss for each place of `judged_blocks`, in their order.
@@ -255,7 +257,8 @@ def refit_losses(
         judged, known = table.iloc[newest[part]], past_of(table["_event"], table["_due"], newest[part[0]])
         # All the past, as a run does: a window may hold one class.
         view = FeatureView.learn(rows_at(table, known), data, steps)
-        model = fit_recipe(recipe, view, table, take=past, past=known, threads=threads)
+        early = early_at(table, came, view, known, int(newest[part[0]]))
+        model = fit_recipe(recipe, view, table, take=past, past=known, threads=threads, early=early)
         return row_losses(recipe.loss, view.actual(judged), model.predict(view.matrix(judged)))
 
     return np.concatenate(in_parallel(losses_of, list(zip(parts, pasts, strict=True)), cores=cores))

@@ -275,4 +275,4 @@ def labels_came(workspace: Workspace, table: pd.DataFrame, *, as_of: pd.Timestam
     data = workspace.params.data
     if data.rows.resample is not None:
         return table["_matured"]
-    return label_times(table, read_labels(workspace.landing.batches(as_of), data), data.target)
+    return label_times(table, read_labels(workspace.landing.batches(as_of), data), data.target, as_of=as_of)

@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import retrim
@@ -188,12 +189,12 @@ def judge_import(
     if ripe is None:
         return Judgement(None, "no rows have landed here; land some with `retrim ingest FILE`", pd.DataFrame())
     _fits(workspace, imported, ripe)
-    seen = imported.judged_until
+    seen = (ripe["_event"] <= imported.judged_until).to_numpy() | imported.has_seen(ripe)
     if champion is not None:
-        seen = max(seen, champion.predictor.used_until)
-    unseen = int((ripe["_event"] > seen).sum())
-    start = len(ripe) - min(unseen, params.split.judge_rows)
-    rows = ripe.iloc[start:].reset_index(drop=True)
+        seen |= (ripe["_event"] <= champion.predictor.used_until).to_numpy() | champion.predictor.has_seen(ripe)
+    places = np.flatnonzero(~seen)[-params.split.judge_rows :]
+    start = int(places[0]) if len(places) else len(ripe)
+    rows = ripe.iloc[places].reset_index(drop=True)
     example = rows[list(imported.view.needs)].tail(5)
     past = ripe.iloc[past_of(ripe["_event"], ripe["_due"], start)] if len(rows) else ripe.iloc[:0]
     if len(rows) < params.gate.min_rows:

@@ -16,12 +16,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 import retrim
 from retrim.card.diff import changes, flat
 from retrim.errors import BadInputError, RetrimError
+from retrim.features.view import FeatureView
 from retrim.files import code_digest, file_digest, folder_digest, read_yaml
 from retrim.machine import count_cores
 from retrim.paths import Paths
@@ -29,6 +31,7 @@ from retrim.reading.chunks import read_frame
 from retrim.settings import effective, read_code, resolved, stated_digest
 from retrim.stats.plugins import explain
 from retrim.training.custom_code import CODE_FILE, is_own, parts_of, trust
+from retrim.training.early import EarlyRows, early_rows
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
 from retrim.training.mode import FINAL
 
@@ -191,6 +194,21 @@ def read_view(paths: Paths) -> pd.DataFrame:
     view = read_json(paths.features / "view.json")
     coded = [] if "steps" in view else [each["name"] for each in view["features"] if each["type"] == "category"]
     return read_frame(paths.view, coded=coded)
+
+
+def read_early(table: pd.DataFrame, view: FeatureView, split: Mapping[str, Any]) -> EarlyRows | None:
+    """The rows of the stored view that fits take in before they are due; None where there are none.
+
+    Args:
+        table: As `read_view` gives it.
+        view: Its view.
+        split: Record of split.json.
+    """
+    if "early_until" not in split:
+        return None
+    past = np.flatnonzero(table["_part"].isin(("train", "both")).to_numpy())
+    moment = pd.Timestamp(split["early_until"])
+    return early_rows(table, table["_came"], view.actual(table), past, moment=moment, classes=len(view.classes))
 
 
 def grouped(

@@ -55,6 +55,7 @@ def run(
         windows_of(tuned, train),
         sliding_rows=split.sliding_rows,
         cores=cores,
+        came=rows.get("_came"),
     )
     record = {
         "loss": judge.loss,

@@ -15,9 +15,10 @@ from retrim.stages._common import is_final, main, read_json, read_pins
 from retrim.stats.canonical import rows_at, to_json
 from retrim.stats.windows import SplitParams, past_of
 from retrim.table.data import DataParams
+from retrim.training.early import taken_early
 from retrim.training.groups import ProxyParams
 
-PARTS = ("train", "embargo", "judge", "both")
+PARTS = ("train", "embargo", "judge", "both", "early")
 
 
 def run(
@@ -34,27 +35,34 @@ def run(
     coded = [name for name, kind in data.features.items() if kind == "category"]
     if prepare.steps or fairness__forbidden:  # these take text
         coded = []
-    table = read_frame(paths.table, list(dict.fromkeys(names)), coded=coded)
+    names += ["_matured", "_came"] if data.early_labels else []
+    whole = read_frame(paths.table, list(dict.fromkeys(names)), coded=coded)
+    ripe = whole["_matured"].notna().to_numpy() if data.early_labels else np.ones(len(whole), dtype=bool)
+    table = whole if ripe.all() else rows_at(whole, np.flatnonzero(ripe)).reset_index(drop=True)
     pins = read_pins(paths)
     size = split.judge_rows if pins.get("size") is None else int(pins["size"]["rows"])
     train, judge = _all_rows(table, paths) if is_final(pins) else _apart(table, size, paths)
     fitted = rows_at(table, train)
     view = FeatureView.learn(fitted, data, prepare.steps)
     _require_classes(view, fitted)
-    part = _parts(len(table), train, judge)
-    kept = list(dict.fromkeys(["_key", "_event", "_due", *view.needs, view.target, *data.series]))
+    part = _parts(ripe, train, judge)
+    came = ["_came"] if data.early_labels else []
+    kept = list(dict.fromkeys(["_key", "_event", "_due", *came, *view.needs, view.target, *data.series]))
     with writing(paths.view) as add:
-        for start in range(0, len(table), PIECE):
-            piece = table.iloc[start : start + PIECE][kept]
+        for start in range(0, len(whole), PIECE):
+            piece = whole.iloc[start : start + PIECE][kept]
             add(piece.assign(_part=part.iloc[start : start + PIECE]))
     cut = {
         "rows": {name: int((part == name).sum()) for name in PARTS if (part == name).any()},
         "used_until": table["_event"].iloc[train[-1]].isoformat(),
         "judged_from": table["_event"].iloc[judge[0]].isoformat() if len(judge) else None,
         "judged_until": table["_event"].iloc[-1].isoformat(),
-        "row_order": order_digest(table["_key"]),
+        "row_order": order_digest(whole["_key"]),
         **({"series": list(data.series)} if data.series else {}),
     }
+    moment = pd.Timestamp(pins["as_of"]) if is_final(pins) else table["_event"].iloc[judge[0]] if len(judge) else None
+    if data.early_labels and moment is not None and taken_early(whole, moment).any():
+        cut["early_until"] = moment.isoformat()
     files = {"view.json": to_json(view.as_record()), "split.json": to_json(cut)}
     if data.history.features:
         files["history.json"] = to_json(data.history.model_dump(mode="json"))
@@ -70,24 +78,36 @@ def run(
     write_folder(paths.features, files)
 
 
-def _parts(rows: int, train: np.ndarray, judge: np.ndarray) -> pd.Series:
-    """Which part each row is of, by name, as categories."""
-    codes = np.full(rows, PARTS.index("embargo"), dtype="int8")
-    codes[train], codes[judge] = PARTS.index("train"), PARTS.index("judge")
-    codes[np.intersect1d(train, judge, assume_unique=True)] = PARTS.index("both")
+def _parts(ripe: np.ndarray, train: np.ndarray, judge: np.ndarray) -> pd.Series:
+    """Which part each row is of, by name, as categories; numbers of rows that train or judge count ripe ones alone."""
+    own = np.full(int(ripe.sum()), PARTS.index("embargo"), dtype="int8")
+    own[train], own[judge] = PARTS.index("train"), PARTS.index("judge")
+    own[np.intersect1d(train, judge, assume_unique=True)] = PARTS.index("both")
+    codes = np.full(len(ripe), PARTS.index("early"), dtype="int8")
+    codes[ripe] = own
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(PARTS)))
 
 
 def _apart(table: pd.DataFrame, judge_rows: int, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers that train, and those that judge: no row is both."""
-    start = judging_start(table, judge_rows, champion_used_until(paths))
+    unseen = np.flatnonzero(~taken_early(table, *_early_moments(paths)))
+    judge = unseen[judging_start(rows_at(table, unseen), judge_rows, champion_used_until(paths)) :]
+    start = int(judge[0]) if len(judge) else len(table)
     train = past_of(table["_event"], table["_due"], start) if start < len(table) else table.index.to_numpy()
     if len(train) < 2:
         raise RefusedError(
-            f"of {len(table)} mature rows {len(train)} had a label due before the {len(table) - start} that judge; "
+            f"of {len(table)} mature rows {len(train)} had a label due before the {len(judge)} that judge; "
             "wait for more rows, or lower split.judge_rows"
         )
-    return train, np.arange(start, len(table))
+    return train, judge
+
+
+def _early_moments(paths: Paths) -> list[pd.Timestamp]:
+    """When the champion and former ones took in rows before they were due."""
+    champions = [paths.champion] if paths.has_champion else []
+    champions += sorted(paths.former.iterdir()) if paths.has_formers else []
+    splits = [read_json(folder / "features" / "split.json") for folder in champions]
+    return [pd.Timestamp(each["early_until"]) for each in splits if "early_until" in each]
 
 
 def _all_rows(table: pd.DataFrame, paths: Paths) -> tuple[np.ndarray, np.ndarray]:

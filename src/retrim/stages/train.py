@@ -14,7 +14,7 @@ from retrim.features.view import FeatureView
 from retrim.files import write_folder
 from retrim.machine import lightgbm_alone
 from retrim.paths import BEFORE_FILE, Paths
-from retrim.stages._common import grouped, main, read_json, read_view
+from retrim.stages._common import grouped, main, read_early, read_json, read_view
 from retrim.stats.canonical import rows_at, to_json, to_parquet
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, part_of
@@ -47,18 +47,20 @@ def run(
 ) -> None:
     """Writes a folder a challenger: a recipe on a window; windows that hold the same rows make one."""
     lightgbm_alone()
-    table = read_view(paths)
+    whole = read_view(paths)
+    table = rows_at(whole, np.flatnonzero((whole["_part"] != "early").to_numpy()))
     rows, judged = part_of(table, "train"), part_of(table, "judge")
     rows = grouped(rows, paths, fairness__groups, fairness__mitigate)
     reweight = fairness__mitigate == "reweight"
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
+    early = read_early(whole, view, read_json(paths.features / "split.json"))
     tuned, past = read_json(paths.tuning / "hyperparameters.json"), np.arange(len(rows))
     recipes = recipes_of(tuned, train, loss=judge.loss, reweight=reweight)
     competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
     cut = {each.window: training_rows(past, each.window, sliding_rows=split.sliding_rows) for each in competing}
 
     def fit(each: Challenger, threads: int) -> Model:
-        return fit_recipe(each.recipe, view, rows, take=cut[each.window], threads=threads)
+        return fit_recipe(each.recipe, view, rows, take=cut[each.window], threads=threads, early=early)
 
     models = in_parallel(fit, competing, cores=cores)
     # What each would be without weights, so that the verdict can show what these did.
@@ -75,6 +77,7 @@ def run(
             "rows": len(fitted),
             "from": fitted["_event"].iloc[0].isoformat(),
             "until": fitted["_event"].iloc[-1].isoformat(),
+            **({"early": early.as_record()} if early is not None and each.recipe.takes_early else {}),
             "gains": dict(zip(view.needs, map(float, view.by_feature(model.gains())), strict=True)),
         }
         files |= {f"{name}/{file}": content for file, content in model.files().items()}

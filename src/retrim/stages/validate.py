@@ -1,6 +1,6 @@
 """Landed batches to the mature rows of the table, checked once more against the suite."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -23,15 +23,27 @@ from retrim.reading.landed import (
     with_names_of_then,
     without_numbers,
 )
-from retrim.stages._common import check_settings, is_final, main, read_pins
+from retrim.stages._common import check_settings, is_final, main, read_json, read_pins
 from retrim.stats.canonical import to_json
-from retrim.table.data import OURS, ColumnType, DataParams, known_rows, mature, overdue_labels, shaped, with_past
+from retrim.table.data import (
+    OURS,
+    ColumnType,
+    DataParams,
+    known_rows,
+    label_times,
+    mature,
+    overdue_labels,
+    shaped,
+    with_past,
+)
 from retrim.table.fault import Fault
 from retrim.table.granularity import left_out
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.reading import CalendarPart
 from retrim.table.schema import ColumnNames, lacking
 from retrim.training.bundle import HISTORY, READ, format_record, needs_of
+from retrim.training.early import taken_early
+from retrim.training.recipe import Recipe
 
 LOOKED = 200_000
 """Newest rows in which is looked for what gives the answer away."""
@@ -73,6 +85,8 @@ def run(
     also = landed.columns if ROW in table else ()
     for history in histories:
         table = with_past(table, data, history, also=also, renamed=landed.renamed)
+    if data.early_labels:
+        table["_came"] = label_times(table, labels, data.target, as_of=as_of)
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
@@ -91,11 +105,30 @@ def run(
         "until": ripe["_event"].iloc[-1].isoformat(),
         **({"not_asked": list(not_asked)} if not_asked else {}),
     }
+    kept = _with_early(table, data, pins, paths)
     write_file(paths.format, to_json(format_record()))
     with writing(paths.table) as add:
-        for piece in _pieces(ripe, landed):
+        for piece in _pieces(kept, landed):
             add(piece)
     write_folder(paths.validation, {"report.json": to_json(report)})
+
+
+def _with_early(table: pd.DataFrame, data: DataParams, pins: Mapping[str, Any], paths: Paths) -> pd.DataFrame:
+    """The mature rows; of a recipe that is fitted once more and takes them, those too that are not due by then.
+
+    A run that judges needs none of these: it fits as of its first judging row, and by now those before it are mature.
+    """
+    wanted = table["_matured"].notna().to_numpy()
+    if is_final(pins) and data.early_labels and _takes_early(paths):
+        wanted = wanted | taken_early(table, pd.Timestamp(pins["as_of"]))
+    return table[wanted].reset_index(drop=True)
+
+
+def _takes_early(paths: Paths) -> bool:
+    if not paths.has_champion:
+        return False
+    winner = read_json(paths.champion / "verdict" / "verdict.json")["winner"]
+    return Recipe(**read_json(paths.champion / "models" / winner / "fit.json")["recipe"]).takes_early
 
 
 def _ask_suite(

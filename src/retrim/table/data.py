@@ -507,13 +507,14 @@ def mature(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["_matured"].notna()].reset_index(drop=True)
 
 
-def label_times(table: pd.DataFrame, labels: pd.DataFrame | None, target: str) -> pd.Series:
+def label_times(table: pd.DataFrame, labels: pd.DataFrame | None, target: str, *, as_of: pd.Timestamp) -> pd.Series:
     """When each label came, as its first file says: also before it was due.
 
     Args:
         table: Rows that landed, with `_key` and `_due`.
         labels: Landed labels (`_key`, `label_time`, `_arrived`), or None when there are none.
         target: The target column.
+        as_of: Files that landed later do not count.
 
     Returns:
         Shape (n,), index of `table`; of a label that came with its row, when it was due; missing where none came.
@@ -521,7 +522,8 @@ def label_times(table: pd.DataFrame, labels: pd.DataFrame | None, target: str) -
     due = table["_due"].where(table[target].notna())
     if labels is None or not len(labels):
         return due
-    first_files = labels.sort_values("_arrived", kind="stable").drop_duplicates("_key")
+    seen = labels[labels["_arrived"] <= as_of]
+    first_files = seen.sort_values("_arrived", kind="stable").drop_duplicates("_key")
     stated = at_keys(table["_key"], first_files, LABEL_TIME).set_axis(table.index)
     return stated.where(stated.notna(), due)
 

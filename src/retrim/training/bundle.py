@@ -21,6 +21,7 @@ from retrim.stats.canonical import as_numbers, digest_of
 from retrim.table.data import ColumnType
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.training.balance import load_balanced
+from retrim.training.early import taken_early
 from retrim.training.estimators import Model
 from retrim.training.groups import Thresholds
 from retrim.training.recipe import Recipe, WindowKind
@@ -117,6 +118,7 @@ class Predictor:
         judged_loss: Its mean loss on the rows it was judged on; of one that was fitted once more, on them too, the
             loss of the model that was judged.
         thresholds: How its probability becomes a decision; None where none is made.
+        early_until: The moment at which it took in rows before they were due; None where it took none.
     """
 
     view: FeatureView
@@ -128,6 +130,7 @@ class Predictor:
     judged_until: pd.Timestamp
     judged_loss: float
     thresholds: Thresholds | None = None
+    early_until: pd.Timestamp | None = None
 
     @cached_property
     def model(self) -> Model:
@@ -139,6 +142,14 @@ class Predictor:
         """Columns of the table that it needs: for its features, and for the groups that it decides by."""
         groups = () if self.thresholds is None else self.thresholds.groups
         return tuple(dict.fromkeys([*self.view.needs, *(group.column for group in groups)]))
+
+    def has_seen(self, rows: pd.DataFrame) -> np.ndarray:
+        """Rows that came after those it was made with, and that it took in before they were due, shape (n,).
+
+        Args:
+            rows: With `_key`, `_event` and `_due`.
+        """
+        return taken_early(rows, *(() if self.early_until is None else (self.early_until,)))
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task; none without rows.
@@ -236,6 +247,7 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
         judged_until=pd.Timestamp(split["judged_until"]),
         judged_loss=verdict["losses"]["champion" if verdict.get("agreement") else winner],
         thresholds=_thresholds(files, winner),
+        early_until=pd.Timestamp(split["early_until"]) if "early_until" in split else None,
     )
 
 

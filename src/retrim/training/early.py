@@ -99,6 +99,19 @@ def is_taken(keys: pd.Series) -> np.ndarray:
     return np.asarray(hashed % 2 == 0)
 
 
+def taken_early(rows: pd.DataFrame, *moments: pd.Timestamp) -> np.ndarray:
+    """Which rows fits at these moments took in before they were due, or may have, shape (n,).
+
+    Args:
+        rows: With `_key`, `_event` and `_due`.
+        moments: Of the fits.
+    """
+    waited = np.zeros(len(rows), dtype=bool)
+    for moment in moments:
+        waited |= ((rows["_event"] < moment) & (rows["_due"] > moment)).to_numpy()
+    return np.asarray(waited & is_taken(rows["_key"])) if waited.any() else waited
+
+
 @dataclass(frozen=True)
 class EarlyRows:
     """Rows that a fit takes in before they are due.
@@ -114,6 +127,10 @@ class EarlyRows:
     rows: pd.DataFrame
     known: np.ndarray
     left: np.ndarray
+
+    def as_record(self) -> dict[str, int]:
+        """How many rows came early with their label, and how many were taken in without one."""
+        return {"labelled": int(self.known.sum()), "waiting": int((~self.known).sum())}
 
 
 def early_rows(

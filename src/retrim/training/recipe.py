@@ -27,7 +27,7 @@ from retrim.stats.plugins import SettingsSection
 from retrim.stats.windows import Fold
 from retrim.training.balance import Balance, fit_balanced
 from retrim.training.custom_code import is_own, parts_of
-from retrim.training.early import EarlyRows, class_chances, soft_rows
+from retrim.training.early import EarlyRows, class_chances, early_rows, soft_rows
 from retrim.training.estimators import MODELS, Model
 from retrim.training.groups import GROUP, reweighting
 from retrim.training.mode import Mode
@@ -185,6 +185,24 @@ def fit_recipe(
     )
 
 
+def early_at(
+    rows: pd.DataFrame, came: pd.Series | None, view: FeatureView, past: np.ndarray, start: int
+) -> EarlyRows | None:
+    """What a fit just before row `start` takes in beside its past.
+
+    Args:
+        rows: In total order.
+        came: When each label came, however early, shape (n,); None: fits wait until labels are due.
+        view: Learned on the past.
+        past: Row numbers whose labels were due by then, ascending.
+        start: Row number.
+    """
+    if came is None:
+        return None
+    moment = rows["_event"].iloc[start]
+    return early_rows(rows, came, view.actual(rows), past, moment=moment, classes=len(view.classes))
+
+
 def in_parallel(work: Callable[[Item, int], Result], items: Sequence[Item], *, cores: int) -> list[Result]:
     """`work(item, threads)` for each item, as many at once as there are cores; results in order of the items.
 
@@ -308,6 +326,7 @@ def backtest(
     *,
     sliding_rows: int,
     cores: int,
+    came: pd.Series | None = None,
 ) -> list[BacktestOrigin]:
     """Mean loss of each recipe at each origin, a value a training window (windows of the same rows make one).
 
@@ -319,6 +338,7 @@ def backtest(
         windows: Training windows.
         sliding_rows: Rows of the sliding one.
         cores: Cores to use; changes no result.
+        came: When each label came, however early, shape (n,); None: fits wait until labels are due.
     """
     views = {fold.score[0]: view.again(rows.iloc[fold.fit]) if view.steps else view for fold in folds}
 
@@ -326,7 +346,8 @@ def backtest(
         fold, challenger = job
         take = training_rows(fold.fit, challenger.window, sliding_rows=sliding_rows)
         scored, own = rows_at(rows, fold.score), views[fold.score[0]]
-        model = fit_recipe(challenger.recipe, own, rows, take=take, past=fold.fit, threads=threads)
+        early = early_at(rows, came, own, fold.fit, int(fold.score[0]))
+        model = fit_recipe(challenger.recipe, own, rows, take=take, past=fold.fit, threads=threads, early=early)
         predicted = model.predict(own.matrix(scored))
         actual = view.actual(scored)
         away = actual - predicted if view.task == "regression" else np.empty(0)
