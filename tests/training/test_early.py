@@ -7,50 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retrim.features.view import FeatureView
-from retrim.table.data import DataParams
 from retrim.training.early import class_chances, early_rows, is_taken, shares_left, soft_rows
 from retrim.training.recipe import Recipe, fit_recipe
-
-DAY = pd.Timedelta("1D")
-START = pd.Timestamp("2026-01-01", tz="UTC")
-HORIZON = 30
-DATA = DataParams.model_validate(
-    {
-        "model": "late",
-        "columns": {
-            "at": {"type": "time", "role": "time"},
-            "x": {"type": "number", "role": "feature"},
-            "y": {"type": "category", "role": "target"},
-        },
-        "task": "binary",
-        "positive": "yes",
-        "labels": "later",
-        "label_horizon": f"{HORIZON}D",
-        "batch_every": "1D",
-        "suite": "suite.json",
-    }
-)
-TREES = Recipe("gbm", "log_loss", {"learning_rate": 0.1, "num_leaves": 4, "min_data_in_leaf": 5}, 5, 7)
-
-
-def table(rows: int = 400) -> pd.DataFrame:
-    """Four rows a day; a positive is known after 2 days, a negative after 25."""
-    draw = np.random.default_rng(3)
-    x = draw.normal(size=rows)
-    event = START + pd.to_timedelta(np.arange(rows) // 4, unit="D")
-    positive = x + draw.normal(size=rows) > 0.5
-    frame = pd.DataFrame({"_key": [f"k{n}" for n in range(rows)], "at": event, "x": x})
-    frame["y"] = np.where(positive, "yes", "no")
-    frame["_event"], frame["_due"] = frame["at"], frame["at"] + HORIZON * DAY
-    return frame.assign(came=frame["_event"] + np.where(positive, 2, 25) * DAY)
-
-
-def taken_at(rows: pd.DataFrame, day: int) -> tuple[FeatureView, np.ndarray, object]:
-    moment = START + day * DAY
-    past = np.flatnonzero((rows["_due"] <= moment).to_numpy())
-    view = FeatureView.learn(rows.iloc[past], DATA)
-    return view, past, early_rows(rows, rows["came"], view.actual(rows), past, moment=moment, classes=2)
+from tests.builders.late_labels import DAY, START, TREES, late_table, taken_at
 
 
 @given(
@@ -99,7 +58,7 @@ def test_a_row_without_label_counts_once_in_all() -> None:
 
 
 def test_a_row_past_its_horizon_without_label_is_left_out() -> None:
-    rows = table()
+    rows = late_table()
     rows.loc[5, "came"] = pd.NaT
     moment = START + 60 * DAY
     past = np.flatnonzero((rows["_due"] <= moment).to_numpy() & rows["came"].notna().to_numpy())
@@ -109,7 +68,7 @@ def test_a_row_past_its_horizon_without_label_is_left_out() -> None:
 
 
 def test_nothing_after_the_moment_is_known() -> None:
-    rows, moment = table(), START + 60 * DAY
+    rows, moment = late_table(), START + 60 * DAY
     view, past, found = taken_at(rows, 60)
     assert (found.rows["_event"] < moment).all()
     later = rows.assign(came=rows["came"].where(rows["came"] <= moment))
@@ -121,15 +80,15 @@ def test_nothing_after_the_moment_is_known() -> None:
 
 
 def test_half_of_the_rows_by_key_alone() -> None:
-    keys = table(4000)["_key"]
+    keys = late_table(4000)["_key"]
     taken = is_taken(keys)
     assert 0.45 < taken.mean() < 0.55
     assert (is_taken(keys[::-1])[::-1] == taken).all()
-    assert is_taken(taken_at(table(), 60)[2].rows["_key"]).all()
+    assert is_taken(taken_at(late_table(), 60)[2].rows["_key"]).all()
 
 
 def test_without_rows_to_come_a_fit_is_as_it_was() -> None:
-    rows = table()
+    rows = late_table()
     view, past, found = taken_at(rows, 200)
     assert not len(found.rows)
     plain, early = (fit_recipe(TREES, view, rows, take=past, threads=1, early=each) for each in (None, found))
@@ -137,7 +96,7 @@ def test_without_rows_to_come_a_fit_is_as_it_was() -> None:
 
 
 def test_rows_that_wait_change_the_fit_the_same_way_each_time() -> None:
-    rows = table()
+    rows = late_table()
     view, past, found = taken_at(rows, 60)
     plain, *early = (
         fit_recipe(TREES, view, rows, take=past, threads=threads, early=each)
@@ -148,7 +107,7 @@ def test_rows_that_wait_change_the_fit_the_same_way_each_time() -> None:
 
 def test_rows_of_a_class_that_comes_early_do_not_raise_its_chance() -> None:
     """Positives are known at 2 days, negatives at 25: of the labels there are nearly all are positive."""
-    rows = table(4000)
+    rows = late_table(4000)
     view, past, found = taken_at(rows, 900)
     known = found.rows[found.known]
     assert (known["y"] == "yes").mean() > 0.6

@@ -104,6 +104,7 @@ class Exhibits:
             "window": fit.get("window", self.winner),
             "recipe": fit.get("recipe_of", "found"),
             "rows.trained": str(fit["rows"]),
+            **({"rows.early": str(fit["early"])} if "early" in fit else {}),
             "rows.mature": str(split["rows"]),
             "rows.judged": str(self.verdict["rows"]),
             "trained.from": fit["from"],

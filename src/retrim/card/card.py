@@ -447,6 +447,7 @@ def data(facts: Facts) -> CardSection:
     pairs = [
         ("as of", facts.version["as_of"]),
         ("trained on", f"{fit['rows']} rows, {told(fit['from'])} to {told(fit['until'])}"),
+        ("taken in before they were due", _early_in_words(fit.get("early"))),
         ("training window", fit.get("window", facts.verdict["winner"])),
         ("judged on", f"{facts.verdict['rows']} rows, {told(split['judged_from'])} to {told(split['judged_until'])}"),
         ("mature rows by part", split["rows"]),
@@ -461,6 +462,12 @@ def data(facts: Facts) -> CardSection:
         rows.append((feature["name"], feature["type"], shown + more))
     features = CardTable(("feature", "type", "known categories"), tuple(rows), VIEW, "Features")
     return CardSection("Data", "data", tables=(facts_table(pairs, SPLIT), features))
+
+
+def _early_in_words(early: Mapping[str, int] | None) -> str | None:
+    if early is None:
+        return None
+    return f"{early['labelled']} rows whose label came early, {early['waiting']} without, as each class by its chance"
 
 
 def preparation(facts: Facts) -> CardSection:
