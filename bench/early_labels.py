@@ -6,9 +6,11 @@ At dates of a history a model is made from what was known by then, and judged on
 labels that they got in the end. *waiting*: rows that are due and known, as retrim trains; *arrived*: every row whose
 label has come; *inverse*: those, each with a weight of one over the share of answers like its own that have come at its
 age (by class, or by third of a number's values, of rows that are due and known), at most `MOST`, rows left out that are
-younger than nearly all answers of some kind; *soft*: also the rows without a label, as both classes, each with the
-chance that it is one, from the model that waits and from how seldom a label of that class takes so long (one
-expectation step of the delayed feedback model, Chapelle, KDD 2014, those curves for his exponential; binary alone).
+younger than nearly all answers of some kind; *soft*: due rows, those whose label has come, and those of
+the others that are not past their horizon, as both classes, each with the chance that it is one, as the product has it
+(`retrim.training.early`; binary alone). *half*: the same of every second row that is not due, as the product takes
+them. *seen / unseen*: what *half* loses on rows whose label came early and that it was fitted on, over its loss on such
+rows that it was not fitted on.
 
 Bookings has its own delays and the horizon that `retrim init` measures; in *all columns* its features are those that
 `init` leaves, the year and the day of the arrival among them. On the others a delay is laid: due as many rows later as
@@ -183,9 +185,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder of the packages that streams come from")
     parser.add_argument("--streams", nargs="+", default=NAMES, choices=NAMES)
     given = parser.parse_args()
-    print(
-        "| stream | delay | at once | waiting | arrived / waiting | inverse / waiting | soft / waiting | half / waiting | seen |"
-    )
+    ratios = " | ".join(f"{name} / waiting" for name in ("arrived", "inverse", "soft", "half"))
+    print(f"| stream | delay | at once | waiting | {ratios} | seen / unseen |")
     print("|" + "---|" * 9)
     for name in given.streams:
         stream = simulated(7) if name == "simulated" else load(name, given.cache / "packages")

@@ -6,25 +6,27 @@
 A booking is an event, cancelled or not its answer, known at the latest when the guest has left. *horizons* tries each
 horizon at six dates of the history: log loss of a model made from what was due and known by then, on the rows that came
 next. *policies* sets a workspace up by `retrim new` and `init` with the horizon that `init` measures, and with some
-given ones, and runs `retrim policy backtest` with the settings as they ship: 50 windows, the account, the gate on.
+given ones, and runs the policy backtest with the settings as they ship: 50 windows, the account, the gate on; once with
+fits that wait until labels are due, and once as they ship, with half of the rows that are not due.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from retrim.lineage.workspace import open_workspace
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.draft import draft
 from retrim.onboarding.table import delays_of
 from retrim.profile.first_model import MOMENTS, spans_of, try_horizons
 from retrim.reading.raw import open_raw
-from retrim.settings import load_params
+from retrim.reports.policy import BacktestRequest, backtest
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"
@@ -82,35 +84,38 @@ def retrim(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def policies(file: Path, folder: Path) -> None:
-    """A line for each horizon: what the account costs, and what others do."""
-    print("| horizon | windows late | account / hindsight | its retrainings (hindsight) | total cost | others | told |")
-    print("|---|---|---|---|---|---|---|", flush=True)
-    for given in (None, *GIVEN):
+def policies(file: Path, folder: Path, others: Sequence[str]) -> None:
+    """Two lines for each horizon, fits that wait and fits that take rows in early: the account's cost, and others'."""
+    print(
+        "| horizon | windows late | fits | account / hindsight | its retrainings (hindsight) | total cost | others | told |"
+    )
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    for given in (None, *others):
         place = folder / f"bookings-{given or 'measured'}"
         if not place.exists():
             retrim(ROOT, "new", str(place))
             known = ("--event-time", EVENT, "--label-time", KNOWN, *(("--horizon", given) if given else ()))
             left = sum((("--forbid", name) for name in FORBIDDEN), ())
             retrim(place, "init", "--data", str(file), "--target", TARGET, *known, *left, "--yes")
-        told = json.loads(retrim(place, "policy", "backtest", "--windows", "50", "--json"))
-        settings = load_params(place / "params.yaml")
-        horizon, price = settings.data.label_horizon, settings.account.price
-        lines = {line["name"]: line for line in told["policies"]}
-        own = lines.pop(f"account-{float(price):.6g}")
-        beside = [
-            f"{name} {line['ratio_to_hindsight']:.3f}" for name, line in lines.items() if line["changes"] is not None
-        ]
-        figures = f"{own['ratio_to_hindsight']:.3f} | {own['retrainings']} ({told['hindsight']['retrainings']})"
-        cells = f"{figures} | {own['cost']:.4g} | {', '.join(beside[:SHOWN])} | {told['sentence']}"
-        name = f"**{horizon}, measured**" if given is None else horizon
-        print(f"| {name} | {told['label_delay']} | {cells} |", flush=True)
+        workspace = open_workspace(place)
+        for waits in (True, False):
+            asked = BacktestRequest(windows=50, since=None, prices=None, label_delay=None, waits=waits)
+            told = backtest(workspace, asked, now=pd.Timestamp.now("UTC")).as_record()
+            horizon, price = workspace.params.data.label_horizon, workspace.params.account.price
+            lines = {line["name"]: line for line in told["policies"]}
+            own = lines.pop(f"account-{float(price):.6g}")
+            beside = [f"{name} {line['cost']:.4g}" for name, line in lines.items() if line["changes"] is not None]
+            figures = f"{own['ratio_to_hindsight']:.3f} | {own['retrainings']} ({told['hindsight']['retrainings']})"
+            cells = f"{figures} | {own['cost']:.4g} | {', '.join(beside[:SHOWN])} | {told['sentence']}"
+            name = f"**{horizon}, measured**" if given is None else horizon
+            print(f"| {name} | {told['label_delay']} | {'wait' if waits else 'early'} | {cells} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--table", type=Path, required=True, help="bookings.parquet")
     parser.add_argument("--only", choices=("horizons", "policies"), help="one of the two tables")
+    parser.add_argument("--given", nargs="*", default=GIVEN, help="horizons beside the measured one")
     parser.add_argument("--every", type=int, default=1, help="one row in that many of the file")
     parser.add_argument("--keep", type=Path, help="folder that keeps the workspaces; default: one that is removed")
     given = parser.parse_args()
@@ -120,7 +125,7 @@ def main() -> None:
         if given.only != "policies":
             horizons(file)
         if given.only != "horizons":
-            policies(file, given.keep.resolve() if given.keep else Path(folder))
+            policies(file, given.keep.resolve() if given.keep else Path(folder), given.given)
 
 
 if __name__ == "__main__":
