@@ -86,9 +86,16 @@ def retrim(folder: Path, *arguments: str) -> str:
 
 def policies(file: Path, folder: Path, others: Sequence[str]) -> None:
     """Two lines for each horizon, fits that wait and fits that take rows in early: the account's cost, and others'."""
-    print(
-        "| horizon | windows late | fits | account / hindsight | its retrainings (hindsight) | total cost | others | told |"
+    heads = (
+        "horizon",
+        "windows late",
+        "fits",
+        "account / hindsight",
+        "its retrainings (hindsight)",
+        "total cost",
+        "others",
     )
+    print(f"| {' | '.join(heads)} | told |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     for given in (None, *others):
         place = folder / f"bookings-{given or 'measured'}"
