@@ -7,7 +7,7 @@ A booking is an event, cancelled or not its answer, known at the latest when the
 horizon at six dates of the history: log loss of a model made from what was due and known by then, on the rows that came
 next. *policies* sets a workspace up by `retrim new` and `init` with the horizon that `init` measures, and with some
 given ones, and runs the policy backtest with the settings as they ship: 50 windows, the account, the gate on; once with
-fits that wait until labels are due, and once as they ship, with half of the rows that are not due.
+fits that wait until labels are due, as they ship, and once with `train.early`.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -104,9 +105,10 @@ def policies(file: Path, folder: Path, others: Sequence[str]) -> None:
             known = ("--event-time", EVENT, "--label-time", KNOWN, *(("--horizon", given) if given else ()))
             left = sum((("--forbid", name) for name in FORBIDDEN), ())
             retrim(place, "init", "--data", str(file), "--target", TARGET, *known, *left, "--yes")
-        workspace = open_workspace(place)
-        for waits in (True, False):
-            asked = BacktestRequest(windows=50, since=None, prices=None, label_delay=None, waits=waits)
+        opened, asked = open_workspace(place), BacktestRequest(windows=50, since=None, prices=None, label_delay=None)
+        for early in (False, True):
+            train = opened.params.train.model_copy(update={"early": early})
+            workspace = replace(opened, params=opened.params.model_copy(update={"train": train}))
             told = backtest(workspace, asked, now=pd.Timestamp.now("UTC")).as_record()
             horizon, price = workspace.params.data.label_horizon, workspace.params.account.price
             lines = {line["name"]: line for line in told["policies"]}
@@ -115,7 +117,7 @@ def policies(file: Path, folder: Path, others: Sequence[str]) -> None:
             figures = f"{own['ratio_to_hindsight']:.3f} | {own['retrainings']} ({told['hindsight']['retrainings']})"
             cells = f"{figures} | {own['cost']:.4g} | {', '.join(beside[:SHOWN])} | {told['sentence']}"
             name = f"**{horizon}, measured**" if given is None else horizon
-            print(f"| {name} | {told['label_delay']} | {'wait' if waits else 'early'} | {cells} |", flush=True)
+            print(f"| {name} | {told['label_delay']} | {'early' if early else 'wait'} | {cells} |", flush=True)
 
 
 def main() -> None:

@@ -145,6 +145,7 @@ class Room:
             self.fairness.proxies,
             self.fairness.confidence,
             self.paths,
+            train__early=self.section("train", TrainParams).early,
         )
 
     def tune(self, *, cores: int = 1) -> None:

@@ -40,7 +40,7 @@ def plain(desk: Desk) -> Predictor:
 
 @pytest.fixture
 def early(plain: Predictor, table: AsOfTable, desk: Desk) -> Predictor:
-    """The champion, had it been fitted within the four days, when rows of the half that may be taken in were not due."""
+    """The champion, had it been fitted on the fourth day, when a row that may be taken in was not due."""
     rows = table.times[(table.times["_event"] > desk.day(21)).to_numpy() & is_taken(table.times["_key"])]
     return replace(plain, early_until=rows["_event"].iloc[0] + pd.Timedelta("30min"))
 

@@ -58,7 +58,7 @@ def as_validate_writes(rows: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
 
 
 def late_room(folder: Path, table: pd.DataFrame, **more: Any) -> Room:
-    made = make_room(folder, table, task="binary", judge=SAID, **more)
+    made = make_room(folder, table, task="binary", judge=SAID, train={"early": True}, **more)
     return replace(made, labels="later", horizon=f"{HORIZON}h")
 
 
@@ -158,7 +158,7 @@ def test_of_rows_that_are_not_due_the_table_holds_the_half(first: Room, tmp_path
         pins = json.loads(room.paths.pins.read_bytes())
         write_file(room.paths.pins, to_json({**pins, "as_of": AS_OF.isoformat(), "mode": mode}))
         probe = LeakParams.model_validate({"probe": False, "entity": None, "allowed": {}})
-        validate.run(room.data, probe, 12, {}, room.paths, 1)
+        validate.run(room.data, probe, 12, {}, room.paths, 1, train__early=True)
         found[mode] = pd.read_parquet(room.paths.table)
 
     expected = as_validate_writes(rows, AS_OF)

@@ -70,7 +70,7 @@ def test_what_a_suite_says_of_one_batch_is_not_asked_of_the_table_of_all(room: R
 def run(room: Room, *, as_of: pd.Timestamp, **leaks: Any) -> pd.DataFrame:
     write_file(room.paths.pins, to_json({**json.loads(room.paths.pins.read_bytes()), "as_of": as_of.isoformat()}))
     said = LeakParams.model_validate({"probe": True, "entity": None, "allowed": {}, **leaks})
-    validate.run(room.data, said, 12, {}, room.paths, 1)
+    validate.run(room.data, said, 12, {}, room.paths, 1, train__early=False)
     return pd.read_parquet(room.paths.table)
 
 
@@ -230,7 +230,7 @@ class TestAChangedTable:
         if champion is not None:
             (room.paths.champion / "none.json").unlink()
             write_file(room.paths.champion / "features" / "view.json", to_json(champion))
-        validate.run(data, LeakParams(probe=False, entity=None, allowed={}), 10, {}, room.paths, 1)
+        validate.run(data, LeakParams(probe=False, entity=None, allowed={}), 10, {}, room.paths, 1, train__early=False)
         return pd.read_parquet(room.paths.table)
 
     def test_is_read_as_it_is_declared_now(self, room: Room, changed: DataParams) -> None:

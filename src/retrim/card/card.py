@@ -447,7 +447,7 @@ def data(facts: Facts) -> CardSection:
     pairs = [
         ("as of", facts.version["as_of"]),
         ("trained on", f"{fit['rows']} rows, {told(fit['from'])} to {told(fit['until'])}"),
-        ("taken in before they were due", _early_in_words(fit.get("early"))),
+        ("trained on before they were due", _early_in_words(fit.get("early"))),
         ("training window", fit.get("window", facts.verdict["winner"])),
         ("judged on", f"{facts.verdict['rows']} rows, {told(split['judged_from'])} to {told(split['judged_until'])}"),
         ("mature rows by part", split["rows"]),

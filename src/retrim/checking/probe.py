@@ -95,7 +95,8 @@ def read_probe(
     places = np.concatenate(judged_blocks(newest, blocks=params.probe.blocks))
     judging = np.isin(np.arange(len(ripe)), newest[places])
     recipe = refitted(workspace, predictor)
-    came = labels_came(workspace, ripe.times, as_of=now) if params.data.early_labels else None
+    may = params.train.early and params.data.early_labels
+    came = labels_came(workspace, ripe.times, as_of=now) if may else None
     past = as_trained(_to_fit(workspace, ripe), params.fairness)
     champion, apart = (
         champions_losses(workspace, ripe.only(rows), predictor) for rows in (judging, unprobed & ~judging & ~waited)

@@ -196,14 +196,12 @@ class BacktestRequest:
         since: Oldest event that counts.
         prices: That the account is tried at, in the unit of params.yaml.
         label_delay: In windows.
-        waits: Whether no fit takes in a row before it is due, as one of a table whose labels come with their rows.
     """
 
     windows: int | None
     since: pd.Timestamp | None
     prices: tuple[float, ...] | None
     label_delay: int | None
-    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -316,7 +314,7 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     recipe = _recipe(workspace, table.iloc[: edges[0]], at_event=at_event)
     table = as_trained(table, params.fairness)
     known = None if came is None else known_from(table["_event"], came, whole, delay=delay)
-    may = params.data.early_labels and recipe.takes_early and not asked.waits
+    may = params.train.early and params.data.early_labels and recipe.takes_early
     work = FitInputs(
         table,
         whole,

@@ -29,15 +29,18 @@ def run(
     fairness__proxies: ProxyParams,
     fairness__confidence: float,
     paths: Paths,
+    *,
+    train__early: bool,
 ) -> None:
     """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
     names = ["_key", "_event", "_due", data.time, *data.features, data.target, *fairness__forbidden, *data.series]
     coded = [name for name, kind in data.features.items() if kind == "category"]
     if prepare.steps or fairness__forbidden:  # these take text
         coded = []
-    names += ["_matured", "_came"] if data.early_labels else []
+    early = train__early and data.early_labels
+    names += ["_matured", "_came"] if early else []
     whole = read_frame(paths.table, list(dict.fromkeys(names)), coded=coded)
-    ripe = whole["_matured"].notna().to_numpy() if data.early_labels else np.ones(len(whole), dtype=bool)
+    ripe = whole["_matured"].notna().to_numpy() if early else np.ones(len(whole), dtype=bool)
     table = whole if ripe.all() else rows_at(whole, np.flatnonzero(ripe)).reset_index(drop=True)
     pins = read_pins(paths)
     size = split.judge_rows if pins.get("size") is None else int(pins["size"]["rows"])
@@ -46,7 +49,7 @@ def run(
     view = FeatureView.learn(fitted, data, prepare.steps)
     _require_classes(view, fitted)
     part = _parts(ripe, train, judge)
-    came = ["_came"] if data.early_labels else []
+    came = ["_came"] if early else []
     kept = list(dict.fromkeys(["_key", "_event", "_due", *came, *view.needs, view.target, *data.series]))
     with writing(paths.view) as add:
         for start in range(0, len(whole), PIECE):
@@ -61,7 +64,7 @@ def run(
         **({"series": list(data.series)} if data.series else {}),
     }
     moment = pd.Timestamp(pins["as_of"]) if is_final(pins) else table["_event"].iloc[judge[0]] if len(judge) else None
-    if data.early_labels and moment is not None and taken_early(whole, moment).any():
+    if early and moment is not None and taken_early(whole, moment).any():
         cut["early_until"] = moment.isoformat()
     files = {"view.json": to_json(view.as_record()), "split.json": to_json(cut)}
     if data.history.features:

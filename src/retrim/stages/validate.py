@@ -58,6 +58,8 @@ def run(
     reading__calendar: dict[str, CalendarPart],
     paths: Paths,
     cores: int,
+    *,
+    train__early: bool,
 ) -> None:
     """Writes the mature rows as of the pinned date, and a report of what was there.
 
@@ -85,7 +87,8 @@ def run(
     also = landed.columns if ROW in table else ()
     for history in histories:
         table = with_past(table, data, history, also=also, renamed=landed.renamed)
-    if data.early_labels:
+    early = train__early and data.early_labels
+    if early:
         table["_came"] = label_times(table, labels, data.target, as_of=as_of)
     ripe = mature(table)
     if not len(ripe):
@@ -105,7 +108,7 @@ def run(
         "until": ripe["_event"].iloc[-1].isoformat(),
         **({"not_asked": list(not_asked)} if not_asked else {}),
     }
-    kept = _with_early(table, data, pins, paths)
+    kept = _with_early(table, pins, paths) if early else ripe
     write_file(paths.format, to_json(format_record()))
     with writing(paths.table) as add:
         for piece in _pieces(kept, landed):
@@ -113,13 +116,13 @@ def run(
     write_folder(paths.validation, {"report.json": to_json(report)})
 
 
-def _with_early(table: pd.DataFrame, data: DataParams, pins: Mapping[str, Any], paths: Paths) -> pd.DataFrame:
+def _with_early(table: pd.DataFrame, pins: Mapping[str, Any], paths: Paths) -> pd.DataFrame:
     """The mature rows; of a recipe that is fitted once more and takes them, those too that are not due by then.
 
     A run that judges needs none of these: it fits as of its first judging row, and by now those before it are mature.
     """
     wanted = table["_matured"].notna().to_numpy()
-    if is_final(pins) and data.early_labels and _takes_early(paths):
+    if is_final(pins) and _takes_early(paths):
         wanted = wanted | taken_early(table, pd.Timestamp(pins["as_of"]))
     return table[wanted].reset_index(drop=True)
 

@@ -380,7 +380,7 @@ class DataParams(SettingsSection):
 
     @property
     def early_labels(self) -> bool:
-        """Whether fits take in rows that are not due: labels of a class that come one by one."""
+        """Whether fits may take in rows that are not due: labels of classes that come later, one by one."""
         return self.labels == "later" and self.task != "regression" and self.rows.resample is None
 
     @property

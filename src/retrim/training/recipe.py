@@ -52,6 +52,10 @@ class TrainParams(SettingsSection):
     balance: Balance | None = Field(
         default=None, description="weights, sample or null: whether classes count alike in a fit"
     )
+    early: bool = Field(
+        default=False,
+        description="whether half of the rows that are not due train too, where labels of classes come later",
+    )
     seed: int = Field(default=7, ge=0, description="of the fits, and of what they draw")
 
     @field_validator("recipes")
