@@ -35,7 +35,6 @@ TARGET, EVENT, KNOWN = "IsCanceled", "booking_date", "ReservationStatusDate"
 AFTERWARDS = ("ReservationStatus", "AssignedRoomType", "RequiredCarParkingSpaces", "BookingChanges", "Country")
 FORBIDDEN = (*AFTERWARDS, "DaysInWaitingList")
 GIVEN = ("391D", "120D")  # the 99th percentile of delays, which `init` took before; and one that a person would
-SHOWN = 4  # policies beside the account, the cheapest first
 
 
 def horizons(file: Path) -> None:
@@ -115,7 +114,7 @@ def policies(file: Path, folder: Path, others: Sequence[str]) -> None:
             own = lines.pop(f"account-{float(price):.6g}")
             beside = [f"{name} {line['cost']:.4g}" for name, line in lines.items() if line["changes"] is not None]
             figures = f"{own['ratio_to_hindsight']:.3f} | {own['retrainings']} ({told['hindsight']['retrainings']})"
-            cells = f"{figures} | {own['cost']:.4g} | {', '.join(beside[:SHOWN])} | {told['sentence']}"
+            cells = f"{figures} | {own['cost']:.4g} | {', '.join(beside)} | {told['sentence']}"
             name = f"**{horizon}, measured**" if given is None else horizon
             print(f"| {name} | {told['label_delay']} | {'early' if early else 'wait'} | {cells} |", flush=True)
 

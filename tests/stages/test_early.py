@@ -98,7 +98,7 @@ def test_one_that_is_fitted_once_more_takes_those_that_are_not_due_now(again: Ro
     early = view["_part"] == "early"
 
     assert split["early_until"] == AS_OF.isoformat()
-    assert split["rows"]["early"] == early.sum() == sum(fit_of(again)["early"].values())
+    assert early.sum() == sum(fit_of(again)["early"].values()) > 0
     assert is_taken(view.loc[early, "_key"]).all()
     assert (view.loc[early, "_due"] > AS_OF).all()
     assert pd.Timestamp(split["used_until"]) == view.loc[~early, "_event"].iloc[-1]

@@ -18,7 +18,8 @@ from retrim.table.data import DataParams
 from retrim.training.early import taken_early
 from retrim.training.groups import ProxyParams
 
-PARTS = ("train", "embargo", "judge", "both", "early")
+MATURE = ("train", "embargo", "judge", "both")
+PARTS = (*MATURE, "early")
 
 
 def run(
@@ -56,7 +57,7 @@ def run(
             piece = whole.iloc[start : start + PIECE][kept]
             add(piece.assign(_part=part.iloc[start : start + PIECE]))
     cut = {
-        "rows": {name: int((part == name).sum()) for name in PARTS if (part == name).any()},
+        "rows": {name: int((part == name).sum()) for name in MATURE if (part == name).any()},
         "used_until": table["_event"].iloc[train[-1]].isoformat(),
         "judged_from": table["_event"].iloc[judge[0]].isoformat() if len(judge) else None,
         "judged_until": table["_event"].iloc[-1].isoformat(),
