@@ -16,6 +16,7 @@ from retrim.stages import validate
 from retrim.stats.canonical import to_json
 from retrim.training.bundle import load_predictor
 from retrim.training.early import is_taken, taken_early
+from retrim.training.recipe import TrainParams
 from tests.builders.room import Room, lay_settings, make_room, stream
 
 AS_OF = pd.Timestamp("2024-06-01", tz="UTC")
@@ -165,3 +166,14 @@ def test_of_rows_that_are_not_due_the_table_holds_the_half(first: Room, tmp_path
     assert found["final"]["_key"].tolist() == expected["_key"].tolist()
     assert found["final"]["_came"].astype("str").tolist() == expected["_came"].astype("str").tolist()
     assert found["search"]["_key"].tolist() == expected.loc[expected["_matured"].notna(), "_key"].tolist()
+
+
+def test_off_as_it_ships_fits_wait(tmp_path: Path) -> None:
+    table = known_at(whole(), AS_OF)
+    ripe = table[table["_matured"].notna()].reset_index(drop=True)
+    room = late_room(tmp_path, ripe)
+    room.settings["train"]["early"] = TrainParams().early
+    room.features()
+
+    assert "early_until" not in room.record("features/split.json")
+    assert "_came" not in room.view
