@@ -23,7 +23,7 @@ from retrim.reading.landed import (
     with_names_of_then,
     without_numbers,
 )
-from retrim.stages._common import check_settings, is_final, main, read_json, read_pins
+from retrim.stages._common import is_final, main, read_json, read_pins
 from retrim.stats.canonical import to_json
 from retrim.table.data import (
     OURS,
@@ -41,7 +41,7 @@ from retrim.table.granularity import left_out
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.reading import CalendarPart
 from retrim.table.schema import ColumnNames, lacking
-from retrim.training.bundle import HISTORY, READ, format_record, needs_of
+from retrim.training.bundle import HISTORY, READ, SETTINGS, format_record, needs_of
 from retrim.training.early import taken_early
 from retrim.training.recipe import Recipe
 
@@ -67,7 +67,6 @@ def run(
     their keys, times, labels, and what filters and features from the past take; their other columns are read, asked
     and written a piece at a time. Where rows are put together into coarser ones, that takes all of them.
     """
-    check_settings(paths)
     pins = read_pins(paths)
     as_of = pd.Timestamp(pins["as_of"])
     files = landed_files(paths.raw)
@@ -110,6 +109,7 @@ def run(
     }
     kept = _with_early(table, pins, paths) if early else ripe
     write_file(paths.format, to_json(format_record()))
+    write_file(paths.candidate / SETTINGS, paths.settings.read_bytes())
     with writing(paths.table) as add:
         for piece in _pieces(kept, landed):
             add(piece)
