@@ -44,6 +44,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "windows": ["all", "sliding"],
         "recipes": ["found", "champion"],
         "balance": None,
+        "early": False,
         "seed": 7,
     },
     "profile": {
