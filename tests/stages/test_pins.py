@@ -25,7 +25,7 @@ from retrim.stages import backtest, compare, features, train, tune
 from retrim.stages._common import check_pins, check_settings, main
 from retrim.stats.canonical import to_json
 from tests.builders.cured import Cure
-from tests.builders.room import Room, make_room, stream
+from tests.builders.room import Room, lay_settings, make_room, stream
 
 PACKAGE = Path(retrim.__file__).parent
 STAGES = [backtest, compare, features, train, tune]
@@ -36,7 +36,7 @@ def room(tmp_path: Path) -> Room:
     """A room whose pins name the very code that runs."""
     made = make_room(tmp_path, stream(480))
     document = {**made.settings, "data": made.data.model_dump(mode="json")}
-    write_file(made.paths.settings, to_json(document))
+    lay_settings(made.paths, document)
     return made
 
 
@@ -291,8 +291,7 @@ def test_another_default_changes_no_old_version(pinned: Paths, monkeypatch: pyte
     monkeypatch.setattr("retrim.stages._common.check_pins", lambda paths: None)
     monkeypatch.chdir(pinned.root)
 
-    def run(gate: GateParams, paths: Paths) -> None:
-        check_settings(paths)
+    def run(gate: GateParams) -> None:
         seen.append(gate)
 
     main(run)
