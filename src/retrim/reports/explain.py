@@ -466,9 +466,7 @@ def _environment(workspace: Workspace, sides: list[DiffSide], notes: list[str]) 
     }
 
 
-def _files(
-    workspace: Workspace, sides: list[DiffSide], name: str, what: str, notes: list[str]
-) -> list[str] | None:
+def _files(workspace: Workspace, sides: list[DiffSide], name: str, what: str, notes: list[str]) -> list[str] | None:
     commits = _commits(workspace, sides, what, notes)
     if commits is None:
         return None
