@@ -64,9 +64,8 @@ def prepare(folder: Path, rows: int) -> None:
     reference = table(rows, 1)
     reference.to_parquet(folder / "reference.parquet", index=False)
     table(rows, 2).to_parquet(folder / "current.parquet", index=False)
-    from retrim.settings import load_params
 
-    params = load_params(ROOT / "params.yaml").profile
+    params = ProfileParams()
     kinds: dict[str, Any] = {f"x{place}": "number" for place in range(NUMBERS)}
     kinds |= {f"k{place}": "category" for place in range(CATEGORIES)}
     profile, drift = make_profile(reference, kinds, params, time="_event"), _drift()

@@ -180,7 +180,7 @@ def test_a_backtest_gives_the_features_the_part_of_the_rate_that_a_check_gives_t
     live = asked_of(workspace, kept)["rows"]
     rows = assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=desk.day(10))
     edges, data = np.array([100, 170, 240]), workspace.params.data
-    counted = count_windows(rows, data.features, edges, workspace.params.profile, chunks=2, parts=1)
+    counted = count_windows(rows, data.features, edges, ProfileParams(), chunks=2, parts=1)
     backtest = WindowAlarms(counted, workspace.params.drift, pd.Timedelta(data.batch_every), task=data.task)
 
     assert live is not None

@@ -316,7 +316,7 @@ def archive(asked: Asked) -> None:
 
 def verified(asked: Asked) -> None:
     params: Params = asked.params
-    profile = make_profile(rows_of(asked, 4000), {"level": "number"}, params.profile, time="_event")
+    profile = make_profile(rows_of(asked, 4000), {"level": "number"}, ProfileParams(), time="_event")
     verify(profile, rows=params.account.usual_rows, rate=0.05, draws=1000, splits=1, checks=5, seed=1)
 
 

@@ -16,7 +16,6 @@ pytestmark = pytest.mark.slow  # some seconds: models are fitted
 SMALL = {
     "tune": {"max_rounds": 15, "patience": 5},
     "backtest": {"origins": 2, "origin_rows": 60},
-    "slices": {"least_rows": 10},
 }
 HOW = dict.fromkeys(["level", "slope", "noise", "outcome"], "mean")
 FORBID = {"data.columns.level.role": "forbidden"}

@@ -115,9 +115,14 @@ class GainParams(SettingsSection):
         default="first_loss", description="units of the loss, or of version 1's judging loss"
     )
     usual_rows: int = Field(default=336, ge=1, description="rows of a usual check")
-    errors: float = Field(default=2.0, ge=0, description="standard errors of itself that the account must also exceed")
+    errors: float = Field(
+        exclude=True, default=2.0, ge=0, description="standard errors of itself that the account must also exceed"
+    )
     ahead: float = Field(
-        default=0.0, ge=0, description="checks like the newest ones that are added before it is held to the price"
+        exclude=True,
+        default=0.0,
+        ge=0,
+        description="checks like the newest ones that are added before it is held to the price",
     )
     money: MoneyParams | None = Field(
         default=None, description="what the price was worked out from, by `retrim policy cost`; or null"
@@ -289,9 +294,11 @@ class BandParams(SettingsSection):
     """How far above the reference band a loss has to be."""
 
     unit: Literal["iqr", "sd"] = Field(
-        default="iqr", description="the band's interquartile range, or its standard deviation"
+        exclude=True, default="iqr", description="the band's interquartile range, or its standard deviation"
     )
-    reach: float = Field(default=3.0, gt=0, description="units above the middle of the band at which its top lies")
+    reach: float = Field(
+        exclude=True, default=3.0, gt=0, description="units above the middle of the band at which its top lies"
+    )
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,21 @@ class ProbationParams(SettingsSection):
         default=26, ge=0, description="checks for which a new champion is on probation, at most; 0: not at all"
     )
     block_share: float = Field(
-        default=0.5, gt=0, le=1, description="rows whose loss is averaged, as a share of a usual check"
+        exclude=True, default=0.5, gt=0, le=1, description="rows whose loss is averaged, as a share of a usual check"
     )
     alpha_rollback: float = Field(
-        default=0.05, gt=0, lt=0.5, description="chance of ever rolling back one that is no worse, at most"
+        exclude=True,
+        default=0.05,
+        gt=0,
+        lt=0.5,
+        description="chance of ever rolling back one that is no worse, at most",
     )
     alpha_confirm: float = Field(
-        default=0.05, gt=0, lt=0.5, description="chance of ever confirming one worse by the effect, at most"
+        exclude=True,
+        default=0.05,
+        gt=0,
+        lt=0.5,
+        description="chance of ever confirming one worse by the effect, at most",
     )
     min_effect: float = Field(
         default=0.02, gt=0, description="share of the previous champion's loss from which on worse counts"
@@ -296,7 +304,9 @@ class ProofParams(SettingsSection):
     """Proofs and keys."""
 
     scheduled: bool = Field(default=True, description="whether schedule.prove proves a random version each time")
-    most_mb: float = Field(default=500.0, gt=0, description="megabytes of a file that import reads, at most")
+    most_mb: float = Field(
+        exclude=True, default=500.0, gt=0, description="megabytes of a file that import reads, at most"
+    )
     trusted_keys: tuple[str, ...] = Field(
         default=(), description="public keys whose receipts and exports count, beside our own"
     )

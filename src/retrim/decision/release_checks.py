@@ -26,11 +26,8 @@ class LatencyParams(SettingsSection):
 class ReleaseParams(SettingsSection):
     """What a version must show before it goes live, after the gate."""
 
-    reference_rows: int = Field(
-        default=64, ge=1, description="judged rows kept in the bundle with the winner's answers, at most"
-    )
     load_seconds: float = Field(
-        default=60.0, gt=0, description="seconds in which a fresh process has to load it and to answer"
+        exclude=True, default=60.0, gt=0, description="seconds in which a fresh process has to load it and to answer"
     )
     most_mb: float | None = Field(
         default=200.0, gt=0, description="megabytes that predicting takes, at most; null: reported only"

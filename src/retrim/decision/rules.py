@@ -26,7 +26,6 @@ from retrim.decision.account import NEWEST, AccumulatedGain, Band, BandParams
 from retrim.decision.history import Deferral
 from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
-from retrim.gate.agreement import AgreementParams
 from retrim.stats.plugins import PluginRegistry, SettingsSection, SomeSpan, Span, check_above_zero, check_span
 from retrim.stats.timetable import next_due
 from retrim.training.mode import AUTO, Mode
@@ -52,15 +51,15 @@ class RetrainParams(SettingsSection):
     refit_after: bool = Field(
         default=True, description="whether a promoted recipe is fitted once more, on the rows that judged too"
     )
-    agreement: AgreementParams = Field(
-        default=AgreementParams(), description="how far that model may be from the one that was judged"
+    attempts: int = Field(
+        exclude=True, default=3, ge=1, description="times a run is started, the first and those after a kill"
     )
-    attempts: int = Field(default=3, ge=1, description="times a run is started, the first and those after a kill")
     stage_limit: StageLimit = Field(
         default="auto",
         description="time that a stage may take; auto: ten times its longest earlier run in the same mode, 6h or more",
     )
     stage_heartbeat: SomeSpan = Field(
+        exclude=True,
         default="30min",
         description="time for which a stage may neither print nor use the processor, and a run's process be silent",
     )

@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import Field
 
 from retrim.errors import BadInputError
-from retrim.stats.plugins import SettingsSection
+from retrim.stats.plugins import Seed, SettingsSection
 
 Promise = Literal["promised", "extrapolated", "cannot be promised"]
 YEAR = pd.Timedelta("365.25D")
@@ -21,8 +21,10 @@ class AlarmParams(SettingsSection):
 
     at_most: float = Field(default=1.0, gt=0, description="false alarms, on average, over all columns together")
     per: Literal["day", "week", "month", "quarter", "year"] = Field(default="year", description="in this time")
-    draws: int = Field(default=4000, ge=1000, description="windows drawn from the reference to see how far they stray")
-    seed: int = Field(default=7, ge=0, description="of the draws")
+    draws: int = Field(
+        exclude=True, default=4000, ge=1000, description="windows drawn from the reference to see how far they stray"
+    )
+    seed: Seed = Field(default=7, description="of the draws")
 
     def rate(self, every: pd.Timedelta) -> float:
         """The probability of a false alarm that each check may have.

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.decision.policy_play import usual_recipe
+from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.gate.relative_loss import Resampling
 from retrim.gate.what_if import (
@@ -110,9 +111,9 @@ def effect_of(workspace: Workspace, changes: Mapping[str, Any], *, origins: int 
         rows,
         params.data.features,
         origins=len(judged),
-        slices=params.slices,
+        slices=SliceParams(),
         confidence=params.gate.confidence,
-        slice_confidence=params.explain.confidence,
+        slice_confidence=SLICE_CONFIDENCE,
         resampling=Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed),
     )
     before = {key: value_at(document, key) for key in changes}

@@ -23,6 +23,7 @@ from retrim.adapters.mlflow_exhibits import Exhibits
 from retrim.adapters.signing import PublicKey, is_plain, pack, signer_of, unpack
 from retrim.checking.previous_champions import forbidden_in, group_checks
 from retrim.decision.release_checks import hold_to
+from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import file_digest, folder_digest, read_folder, write_file, write_folder
 from retrim.gate.models import judge_models
@@ -205,7 +206,7 @@ def judge_import(
     verdict = judge_models(
         judged,
         params.gate,
-        params.slices,
+        SliceParams(),
         draws=params.judge.draws,
         block_rows=params.judge.block_rows,
         uses=uses(_used(workspace), rows["_event"]),
