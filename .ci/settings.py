@@ -1,9 +1,11 @@
 """Writes docs/reference/settings.md from the fields of the settings; with --check says whether it is up to date."""
 
+import inspect
 import sys
 from pathlib import Path
 
 from retrim.settings import DERIVED, Params, bounds_said, default_said, setting_fields
+from retrim.stats.plugins import SettingsSection
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "settings.md"
 HEAD = """# Settings
@@ -23,11 +25,13 @@ def page() -> str:
     lines = [HEAD]
     for section, field in Params.model_fields.items():
         kind = field.annotation
-        assert kind is not None
-        lines += [f"## {section}", "", str(kind.__doc__).partition("\n")[0], ""]
+        if inspect.isclass(kind) and issubclass(kind, SettingsSection):
+            lines += [f"## {section}", "", str(kind.__doc__).partition("\n")[0], ""]
+        else:
+            lines += [f"## {section}", ""]
         lines += ["| key | default | allowed | what it is |", "|---|---|---|---|"]
         for key, each in setting_fields():
-            if key.startswith(f"{section}."):
+            if f"{key}.".startswith(f"{section}."):
                 default = default_said(key, each)
                 shown = f"`{default}`" if default and key not in DERIVED else default
                 cells = (f"`{key}`", shown, bounds_said(each), str(each.description))

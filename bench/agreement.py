@@ -2,7 +2,8 @@
 
 `python bench/agreement.py`: bike, bank and rodents by default, 8 moments evenly from 40 % of the rows on. At each the
 recipe is fitted on the rows before the newest `judge_rows`, and once more on all; both are held against one another as
-`AgreementParams` says. Beside it the same with a fault: the targets of all rows are shuffled, or those of the rows that judge alone.
+`AgreementParams` says. Beside it the same with a fault: the targets of all rows are shuffled, or those of the rows
+that judge alone.
 """
 
 import argparse

@@ -59,7 +59,7 @@ def prepare(folder: Path, rows: int) -> None:
     """Both windows as Parquet, and the profile of the first as its files."""
 
     from retrim.drift.draws import ExpectedWindows, keep
-    from retrim.drift.profile import make_profile
+    from retrim.drift.profile import ProfileParams, make_profile
 
     reference = table(rows, 1)
     reference.to_parquet(folder / "reference.parquet", index=False)

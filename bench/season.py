@@ -17,7 +17,7 @@ import pandas as pd
 from false_alarms import interval
 
 from retrim.drift.calibration import WindowCalibration, calibrate
-from retrim.drift.profile import Profile, make_profile
+from retrim.drift.profile import Profile, ProfileParams, make_profile
 from retrim.drift.season import waves_of
 from retrim.drift.watched import watch
 from retrim.table.data import ColumnType

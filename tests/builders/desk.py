@@ -43,8 +43,8 @@ START = pd.Timestamp("2024-01-01", tz="UTC")
 FEW: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 48, "sliding_rows": 200},
     "judge": {"draws": 100, "block_rows": 6},
-    "gate": {"min_rows": 24, "folds": 2, "season": "1D", "season_cells": 24, "floor": ["mean"]},
-    "probe": {"blocks": 1, "min_rows": 24, "when": "every"},
+    "gate": {"min_rows": 24, "season": "1D", "season_cells": 24, "floor": ["mean"]},
+    "probe": {"min_rows": 24, "when": "every"},
     "account": {"usual_rows": 48, "price": 1.0, "price_unit": "loss"},
     "drift": {"min_rows": 24},
 }

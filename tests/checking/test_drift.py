@@ -12,6 +12,7 @@ import pytest
 from retrim.checking.drift import asked_of, find_drift, importances_of
 from retrim.checking.history import row_counts
 from retrim.decision.policy_compare import WindowAlarms, count_windows
+from retrim.drift.profile import ProfileParams
 from retrim.files import folder_digest
 from retrim.landing.as_of_view import read_as_of
 from retrim.reading.landed import read_landed

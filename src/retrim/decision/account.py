@@ -294,11 +294,9 @@ class BandParams(SettingsSection):
     """How far above the reference band a loss has to be."""
 
     unit: Literal["iqr", "sd"] = Field(
-        exclude=True, default="iqr", description="the band's interquartile range, or its standard deviation"
+        default="iqr", description="the band's interquartile range, or its standard deviation"
     )
-    reach: float = Field(
-        exclude=True, default=3.0, gt=0, description="units above the middle of the band at which its top lies"
-    )
+    reach: float = Field(default=3.0, gt=0, description="units above the middle of the band at which its top lies")
 
 
 @dataclass(frozen=True)

@@ -304,9 +304,7 @@ class ProofParams(SettingsSection):
     """Proofs and keys."""
 
     scheduled: bool = Field(default=True, description="whether schedule.prove proves a random version each time")
-    most_mb: float = Field(
-        exclude=True, default=500.0, gt=0, description="megabytes of a file that import reads, at most"
-    )
+    most_mb: float = Field(default=500.0, gt=0, description="megabytes of a file that import reads, at most")
     trusted_keys: tuple[str, ...] = Field(
         default=(), description="public keys whose receipts and exports count, beside our own"
     )

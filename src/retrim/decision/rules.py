@@ -51,15 +51,12 @@ class RetrainParams(SettingsSection):
     refit_after: bool = Field(
         default=True, description="whether a promoted recipe is fitted once more, on the rows that judged too"
     )
-    attempts: int = Field(
-        exclude=True, default=3, ge=1, description="times a run is started, the first and those after a kill"
-    )
+    attempts: int = Field(default=3, ge=1, description="times a run is started, the first and those after a kill")
     stage_limit: StageLimit = Field(
         default="auto",
         description="time that a stage may take; auto: ten times its longest earlier run in the same mode, 6h or more",
     )
     stage_heartbeat: SomeSpan = Field(
-        exclude=True,
         default="30min",
         description="time for which a stage may neither print nor use the processor, and a run's process be silent",
     )

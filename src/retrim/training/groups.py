@@ -74,7 +74,6 @@ class ProxyParams(SettingsSection):
     )
     leaves: int = Field(exclude=True, default=8, ge=2, description="leaves of its trees")
     turns: int = Field(
-        exclude=True,
         default=39,
         ge=19,
         description="times the column is turned against the features: what chance would show",
@@ -90,8 +89,8 @@ class FairnessParams(SettingsSection):
     """Error rates by group, limits, mitigation, forbidden columns."""
 
     groups: tuple[GroupParams, ...] = Field(default=(), description="none: fairness is not looked at")
-    at_most: AtMostParams = Field(
-        default=AtMostParams(), description="differences between groups above which the gate refuses"
+    at_most: AtMostParams | None = Field(
+        default=None, description="by figure: difference between groups above which the gate refuses; null: none"
     )
     confidence: float = Field(
         default=0.95, gt=0.5, lt=1, description="with which a difference must exceed its limit; of intervals"
@@ -118,7 +117,7 @@ class FairnessParams(SettingsSection):
 
     def limits(self) -> dict[str, float]:
         """The measures that may refuse, and what they allow."""
-        at_most = self.at_most
+        at_most = self.at_most or AtMostParams()
         given = {
             "selection_rate": at_most.selection_rate,
             "false_positive_rate": at_most.false_positive_rate,
