@@ -182,10 +182,31 @@ def _seeded(kind: type[SettingsSection], stated: Mapping[str, Any], seed: Any, p
     for name, field in kind.model_fields.items():
         if FOLLOWS_SEED in field.metadata and made.setdefault(name, seed) != seed:
             raise ValueError(f"{place}{name}: is {made[name]!r}, and seed is {seed!r}; there is one: write seed alone")
-        for below in _kinds(field.annotation):
+        for below in nested_sections(field.annotation):
             inner = made.get(name, None if field.default is None else {})
             if isinstance(inner, Mapping) and (seeded := _seeded(below, inner, seed, f"{place}{name}.")):
                 made[name] = seeded
+    return made
+
+
+def stated_by(params: "Params") -> dict[str, Any]:
+    """What a params.yaml would state for these settings: without what follows from the rest, as seeds and sizes do."""
+    document = _unseeded(Params, params.model_dump(mode="json", exclude_unset=True))
+    for key, derived in DERIVED.items():
+        section, name = key.split(".")
+        stated = document.get(section, {})
+        if name in stated and stated[name] == derived.value(document):
+            document[section] = {each: value for each, value in stated.items() if each != name}
+    return document
+
+
+def _unseeded(kind: type[SettingsSection], stated: Mapping[str, Any]) -> dict[str, Any]:
+    made = {}
+    for name, value in stated.items():
+        field = kind.model_fields[name]
+        below = nested_sections(field.annotation)
+        if FOLLOWS_SEED not in field.metadata:
+            made[name] = _unseeded(below[0], value) if below and isinstance(value, Mapping) else value
     return made
 
 
@@ -397,7 +418,7 @@ def _refuse_fixed(kind: type[SettingsSection], stated: Any, name: str, place: st
                 f"{name}: {place}{key} is fixed at {plain_default(field)!r} ({field.description}), and {stated[key]!r} "
                 "is stated; take it out"
             )
-        for below in _kinds(field.annotation):
+        for below in nested_sections(field.annotation):
             _refuse_fixed(below, stated[key], name, f"{place}{key}.")
 
 
@@ -430,13 +451,14 @@ def section_names(place: Sequence[int | str]) -> list[str]:
     kind: Any = Params
     for part in place:
         field = kind.model_fields.get(part)
-        kind = None if field is None else next(iter(_kinds(field.annotation)), None)
+        kind = None if field is None else next(iter(nested_sections(field.annotation)), None)
         if kind is None:
             return []
     return [name for name, field in kind.model_fields.items() if is_setting(field)]
 
 
-def _kinds(annotation: Any) -> list[type[SettingsSection]]:
+def nested_sections(annotation: Any) -> list[type[SettingsSection]]:
+    """The section that a field holds, also one that may be off; none for a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, SettingsSection):
         return [annotation]
     either = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
@@ -448,7 +470,7 @@ def setting_fields(kind: type[SettingsSection] = Params, place: str = "") -> Ite
     for name, field in kind.model_fields.items():
         if not is_setting(field):
             continue
-        below = _kinds(field.annotation)
+        below = nested_sections(field.annotation)
         if below and field.default is not None:
             yield from setting_fields(below[0], f"{place}{name}.")
         else:

@@ -66,26 +66,44 @@ class BatchParams(SettingsSection):
 
     look: bool = Field(default=True, description="whether batches are looked at beyond their contract")
     least_rows: int = Field(
-        exclude=True, default=50, ge=10, description="rows of a batch below which its columns say nothing"
+        exclude=True,
+        default=50,
+        ge=10,
+        description="rows of a batch below which its columns say nothing; fewer give no steady share",
     )
     least_windows: int = Field(
-        exclude=True, default=4, ge=2, description="earlier windows as long as the batch, at least"
+        exclude=True, default=4, ge=2, description="earlier windows as long as the batch, at least; fewer span no range"
     )
-    most_windows: int = Field(exclude=True, default=60, ge=2, description="earlier windows, the newest, at most")
+    most_windows: int = Field(
+        exclude=True, default=60, ge=2, description="earlier windows, the newest, at most; it bounds the time of a look"
+    )
     history_rows: int = Field(
-        exclude=True, default=50000, ge=100, description="newest landed rows that are read for them, at most"
+        exclude=True,
+        default=50000,
+        ge=100,
+        description="newest landed rows that are read for them, at most; it bounds the memory of a look",
     )
     novelty: float = Field(
         exclude=True,
         default=2.0,
         gt=1,
-        description="how many times as new as the newest window ever a column has to be",
+        description=(
+            "how many times as new as the newest window ever a column has to be; "
+            "the verdicts of the benchmarks were measured with it"
+        ),
     )
     piece_mb: float = Field(
         default=128.0, gt=0, description="megabytes unpacked above which a file lands in pieces of that size"
     )
     cut_short: float = Field(
-        exclude=True, default=0.5, gt=0, lt=1, description="share of the shortest usual span that a whole batch covers"
+        exclude=True,
+        default=0.5,
+        gt=0,
+        lt=1,
+        description=(
+            "share of the shortest usual span that a whole batch covers; "
+            "the verdicts of the benchmarks were measured with it"
+        ),
     )
     skip: tuple[str, ...] = Field(
         default=(),

@@ -116,13 +116,22 @@ class GainParams(SettingsSection):
     )
     usual_rows: int = Field(default=336, ge=1, description="rows of a usual check")
     errors: float = Field(
-        exclude=True, default=2.0, ge=0, description="standard errors of itself that the account must also exceed"
+        exclude=True,
+        default=2.0,
+        ge=0,
+        description=(
+            "standard errors of itself that the account must also exceed; "
+            "the costs of the benchmarks were measured with it"
+        ),
     )
     ahead: float = Field(
         exclude=True,
         default=0.0,
         ge=0,
-        description="checks like the newest ones that are added before it is held to the price",
+        description=(
+            "checks like the newest ones that are added before it is held to the price; "
+            "what has not come counts for nothing"
+        ),
     )
     money: MoneyParams | None = Field(
         default=None, description="what the price was worked out from, by `retrim policy cost`; or null"

@@ -37,7 +37,11 @@ class PolicyParams(SettingsSection):
 
     windows: int = Field(default=50, ge=5, description="windows after the first part: each stands for a check")
     first: float = Field(
-        exclude=True, default=0.2, gt=0, lt=1, description="share of the rows that the first model is made from"
+        exclude=True,
+        default=0.2,
+        gt=0,
+        lt=1,
+        description=("share of the rows that the first model is made from; a first model needs a history"),
     )
     by: Literal["rows", "time"] = Field(default="rows", description="windows of equal rows, or of equal time")
     prices: tuple[Annotated[float, Field(gt=0)], ...] = Field(
@@ -45,9 +49,17 @@ class PolicyParams(SettingsSection):
     )
     deployment_delay: int = Field(default=0, ge=0, description="windows between a decision and its model being live")
     draws: int = Field(
-        exclude=True, default=2000, ge=100, description="bootstrap draws of the recommendation's interval"
+        exclude=True,
+        default=2000,
+        ge=100,
+        description="bootstrap draws of the recommendation's interval; as everywhere",
     )
-    block: int = Field(exclude=True, default=3, ge=1, description="windows that belong together in the bootstrap")
+    block: int = Field(
+        exclude=True,
+        default=3,
+        ge=1,
+        description="windows that belong together in the bootstrap; losses of neighbouring windows lean on one another",
+    )
     seed: Seed = Field(default=7, description="of those draws, and of the fits")
 
 

@@ -41,7 +41,9 @@ class ProbeParams(SettingsSection):
         exclude=True,
         default=1,
         ge=1,
-        description="blocks of the newest window, each judged by a fit on what was due before it",
+        description=(
+            "blocks of the newest window, each judged by a fit on what was due before it; each more is a fit more"
+        ),
     )
     min_rows: int = Field(default=48, ge=2, description="mature rows a check needs before it says anything")
     sample_rows: int | None = Field(

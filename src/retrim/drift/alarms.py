@@ -20,9 +20,14 @@ class AlarmParams(SettingsSection):
     """How many false alarms are wanted."""
 
     at_most: float = Field(default=1.0, gt=0, description="false alarms, on average, over all columns together")
-    per: Literal["day", "week", "month", "quarter", "year"] = Field(default="year", description="in this time")
+    per: Literal["day", "week", "month", "quarter", "year"] = Field(
+        exclude=True, default="year", description="in this time; one a month is twelve a year"
+    )
     draws: int = Field(
-        exclude=True, default=4000, ge=1000, description="windows drawn from the reference to see how far they stray"
+        exclude=True,
+        default=4000,
+        ge=1000,
+        description="windows drawn from the reference; the rates of the benchmarks were measured with it",
     )
     seed: Seed = Field(default=7, description="of the draws")
 

@@ -23,7 +23,10 @@ class PreviousChampionParams(SettingsSection):
         exclude=True,
         default=1,
         ge=1,
-        description="of them, those that are judged in a run beside its challengers, at most",
+        description=(
+            "of them, those that are judged in a run beside its challengers, at most; "
+            "each more makes the gate stricter for all"
+        ),
     )
 
 

@@ -29,7 +29,7 @@ from retrim.lineage.workspace import Workspace, report_progress
 from retrim.machine import count_cores
 from retrim.reading.landed import open_landed, without_numbers
 from retrim.release.versions import load_champion
-from retrim.settings import Params, parse_params
+from retrim.settings import Params, parse_params, stated_by
 from retrim.stats.windows import past_of
 from retrim.table.data import assemble, mature
 from retrim.training.groups import as_trained
@@ -81,7 +81,7 @@ def effect_of(workspace: Workspace, changes: Mapping[str, Any], *, origins: int 
         RefusedError: There are too few mature rows.
     """
     refuse_facts(changes)
-    document = workspace.params.model_dump(mode="json", exclude_unset=True)
+    document = stated_by(workspace.params)
     tried = parse_params(changed(document, changes), "params.yaml as tried")
     _comparable(workspace.params, tried)
     found = load_champion(workspace)

@@ -62,24 +62,36 @@ class AtMostParams(SettingsSection):
 class ProxyParams(SettingsSection):
     """How well a forbidden column can be told from the features."""
 
-    rows: int = Field(exclude=True, default=2000, ge=100, description="training rows looked at, at most, spread evenly")
+    rows: int = Field(
+        exclude=True,
+        default=2000,
+        ge=100,
+        description="training rows looked at, at most, spread evenly; it bounds the time",
+    )
     cells: int = Field(
         exclude=True,
         default=4,
         ge=2,
-        description="quantile cells of a number; most categories, the rarer taken together",
+        description="quantile cells of a number; most categories, the rarer taken together; it bounds the time",
     )
     rounds: int = Field(
-        exclude=True, default=20, ge=1, description="boosting rounds of the model that guesses the column"
+        exclude=True,
+        default=20,
+        ge=1,
+        description="boosting rounds of the model that guesses the column; it bounds the time",
     )
-    leaves: int = Field(exclude=True, default=8, ge=2, description="leaves of its trees")
+    leaves: int = Field(exclude=True, default=8, ge=2, description="leaves of its trees; it bounds the time")
     turns: int = Field(
         default=39,
         ge=19,
         description="times the column is turned against the features: what chance would show",
     )
     warn_at: float = Field(
-        exclude=True, default=0.7, ge=0.5, lt=1, description="area under the curve from which a warning is given"
+        exclude=True,
+        default=0.7,
+        ge=0.5,
+        lt=1,
+        description="area under the curve from which a warning is given; clearly more than chance, which is 0.5",
     )
     refuse: bool = Field(default=False, description="whether such a warning is a refusal")
     seed: Seed = Field(default=7, description="of the model that guesses")
@@ -99,7 +111,10 @@ class FairnessParams(SettingsSection):
         default=0.5, gt=0, lt=1, description="probability from which a row of a binary task is selected"
     )
     bins: int = Field(
-        exclude=True, default=10, ge=2, description="bins of predictions in the calibration error, of equal rows"
+        exclude=True,
+        default=10,
+        ge=2,
+        description="bins of predictions in the calibration error, of equal rows; as in the gate",
     )
     mitigate: Mitigation | None = Field(default=None, description="reweight, thresholds or null")
     equalise: Equalised = Field(default="false_negative_rate", description="what group-aware thresholds make alike")

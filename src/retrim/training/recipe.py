@@ -245,7 +245,7 @@ class BacktestParams(SettingsSection):
         default=0.8,
         gt=0,
         lt=1,
-        description="share of rows that a regression's stated interval is to hold",
+        description="share of rows that a regression's stated interval is to hold; one level makes versions comparable",
     )
 
 
