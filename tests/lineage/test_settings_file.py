@@ -30,7 +30,7 @@ def test_a_section_that_was_not_stated_is_added_in_the_order_of_the_settings(wor
     set_settings(workspace, {"gate.harm.most": 0.001})
 
     head, probe = SHIPPED.split("probe:")
-    assert workspace.params.read_text(encoding="utf-8") == f"{head}gate:\n  harm:\n    most: 0.001\n\nprobe:{probe}"
+    assert workspace.params.read_text(encoding="utf-8") == f"{head}gate:\n  harm: {{most: 0.001}}\n\nprobe:{probe}"
     assert load_params(workspace.params).gate.harm == NonInferiorityParams(most=0.001)
 
 
