@@ -96,7 +96,7 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
         "validation/report.json": {"rows": 240},
         "settings.json": {
             "gate": {"min_gain": 0.01, "floor": ["mean"], "half_life": None},
-            "data": {"suite": "a.json"},
+            "card": {"owner": "we"},
         },
     }
     files = {name: to_json(record) for name, record in records.items()}
