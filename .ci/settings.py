@@ -25,7 +25,8 @@ Every setting by its key in `params.yaml`, which states the table and what diffe
 `retrim settings` prints what counts and where it was set; `retrim settings set KEY=VALUE` changes it.
 
 A default in words follows other settings; one that is missing has to be stated. What a run was made with lies in
-`data/settings.json` of its commit, so that another default changes no old version.
+`data/settings.json` of its commit and in its bundle, so that another default changes no old version.
+[Kept, derived, fixed](../explanation/settings.md) says why each is a setting.
 
 Written by `.ci/settings.py` from the fields; change the field, not this page.
 """
