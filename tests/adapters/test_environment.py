@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from retrim.adapters.environment import LOCK, built_from, require_packages
+from retrim.adapters.environment import built_from, require_packages
+from retrim.adapters.wheel import LOCK
 from retrim.errors import RefusedError, RetrimError
 
 pytestmark = pytest.mark.slow
