@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import sysconfig
 import venv
 from collections.abc import Mapping
@@ -60,9 +59,3 @@ def environment_of(python: Path) -> dict[str, str]:
     """Variables of commands that run in an environment of its own."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return {**kept, "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])}
-
-
-def package_of(python: Path) -> Path:
-    return (
-        python.parents[1] / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages/retrim"
-    )

@@ -84,19 +84,18 @@ def upgrade_workspace(workspace: Workspace, *, now: pd.Timestamp) -> Upgrade:
     lock = lock_of(workspace.paths)
     named = named_wheel(lock)
     if named is None:
-        raise RefusedError(
-            "the code of this workspace lies in its src/, and git moves it: `git pull`; nothing is changed"
-        )
+        raise RefusedError("the code of this workspace lies in its src/: move it with git; nothing was changed")
     _refuse_edited(root, wheel, named)
     with alone_with_cache(workspace):
-        stale = _is_stale(root, wheel)
-        backup, copied = _back_up(workspace, now) if stale else (None, False)
         if is_alive(workspace, "schedule"):
             raise RefusedError("`retrim schedule` runs here with the old code; stop it, upgrade, and start it again")
+        stale = _is_stale(root, wheel)
+        backup, copied = _back_up(workspace, now) if stale else (None, False)  # before the store is opened
         if stale and not is_settled(workspace):
             raise RefusedError(
-                "a run or a decision of this workspace is not finished, and has to be by the code it began with; let "
-                f"`retrim check` of retrim {named.version} finish it, then upgrade"
+                "a run or a decision of this workspace is not finished, and the code that began it has to do that: "
+                f"let `retrim check` of retrim {named.version} finish it (`retrim environment N` has it, N being the "
+                "live version), then upgrade"
             )
         if stale:
             lay_code(root, wheel)
@@ -130,8 +129,8 @@ def _refuse_edited(root: Path, wheel: Wheel, named: NamedWheel) -> None:
     edited = [name for name in names if name == PARAMS or _text(root / name) != written[name]]
     if edited:
         raise RefusedError(
-            f"{', '.join(edited)} is not committed as it is, and an upgrade from retrim {named.version} commits; commit "
-            "it first, and run this again"
+            f"{', '.join(edited)} is not committed as it is, and the upgrade from retrim {named.version} would lose or "
+            "commit that; commit it first, and run this again"
         )
 
 
