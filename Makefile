@@ -23,7 +23,7 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(ready): requirements.lock pyproject.toml .ci/setup
 	@.ci/setup

@@ -63,16 +63,16 @@ def install(room: Path) -> Path:
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", room)
     (wheel,) = room.glob("*.whl")
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    blocks = {canonicalize_name(found[1]): found[0] for found in BLOCK.finditer(lock)}
+    blocks = [(canonicalize_name(found[1]), found[0]) for found in BLOCK.finditer(lock)]  # one for each Python
     named = needed_by(wheel)
-    (room / "lock").write_text("".join(blocks[name] for name in sorted(named)), encoding="utf-8")
+    (room / "lock").write_text("".join(text for name, text in blocks if name in named), encoding="utf-8")
     python = room / "environment" / "bin" / "python"
     run(sys.executable, "-m", "venv", "--without-pip", python.parents[1])
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
     run(*pip, "--no-deps", "--no-compile", "--require-hashes", "-r", room / "lock")
     run(*pip, "--no-deps", "--no-compile", "--no-index", wheel)
     run(sys.executable, "-m", "pip", "--python", python, "check")
-    print(f"{len(named)} of the {len(blocks)} locked packages: those that the wheel names, and what these name")
+    print(f"{len(named)} of the {len(dict(blocks))} locked packages: those that the wheel names, and what these name")
     return python.parent
 
 

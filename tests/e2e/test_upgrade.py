@@ -6,9 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from retrim.adapters import git
+from retrim.adapters.schema import RUNS
 from retrim.adapters.wheel import Wheel, named_wheel, pack_wheel, running_wheel
+from retrim.lineage.locks import held_locks
+from tests.builders.cured import Cure
 from tests.builders.wheels import changed_wheel, install
 from tests.builders.world import COMMAND, START, World, describe, lend_environment
 
@@ -65,13 +69,23 @@ def plain() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def second(first: World, newer: Wheel, folder: Path) -> World:
-    """Upgraded to other code; version 2."""
+def unmoved(first: World, newer: Wheel, folder: Path) -> World:
+    """The same with rows that came later, run by another retrim."""
     world = replace(first, python=python_of(newer, folder / "second"))
     world.land(world.day(SECOND), since=world.day(FIRST))
-    refused = world.retrim("retrain", "--as-of", world.day(SECOND), code=1)
-    assert "retrim 0.1.1" in refused.stderr
-    assert "move the workspace to it with `retrim upgrade`" in refused.stderr
+    return world
+
+
+@pytest.fixture(scope="module")
+def refusal(unmoved: World) -> str:
+    """What a run by another retrim says."""
+    return unmoved.retrim("retrain", "--as-of", unmoved.day(SECOND), code=1).stderr
+
+
+@pytest.fixture(scope="module")
+def second(unmoved: World, refusal: str) -> World:
+    """Upgraded to other code; version 2."""
+    world = unmoved
     done = world.ask("upgrade")
     assert (done["before"], done["after"], done["champion"], done["as_before"]) == ("0.1.0", "0.1.1", 1, True)
     assert (world.root / done["backup"] / "retrim.db").is_file()
@@ -90,6 +104,18 @@ def third(second: World, repacked: Wheel, folder: Path) -> World:
     world.land(world.day(THIRD), since=world.day(SECOND))
     world.retrim("retrain", "--as-of", world.day(THIRD), code=(0, 1))
     return world
+
+
+@pytest.mark.cures(
+    "the code of this workspace is retrim {} (wheel {} in requirements.lock), and retrim {} (wheel {}) runs; move the "
+    "workspace to it with `retrim upgrade`"
+)
+def test_a_run_by_another_retrim_is_refused_until_it_is_upgraded(refusal: str, second: World, cure: Cure) -> None:
+    cure.is_asked(refusal)
+    versions = second.retrim("versions")
+    cure.is_done(versions.stdout + versions.stderr)
+
+    assert len(second.ask("versions")) == 2
 
 
 def test_each_version_is_proved_after_both_upgrades(third: World) -> None:
@@ -114,6 +140,33 @@ def test_an_upgrade_that_was_killed_is_finished(third: World) -> None:
     assert third.run("git", "status", "--short") == ""
 
 
+@pytest.mark.cures("`retrim schedule` runs here with the old code; stop it, upgrade, and start it again")
+def test_it_waits_until_the_schedule_is_stopped(third: World, cure: Cure) -> None:
+    with held_locks(third.workspace, "schedule"):
+        cure.is_asked(third.retrim("upgrade", code=1).stderr)
+    cure.is_done(third.retrim("upgrade").stdout)
+
+
+@pytest.mark.cures(
+    "a run of this workspace is not finished, and the code that began it has to do so: let `retrim check` of retrim {} "
+    "finish it (`retrim environment N` of the live version has it), then upgrade"
+)
+def test_a_run_that_began_is_finished_first(third: World, cure: Cure) -> None:
+    workspace = third.workspace
+    run = workspace.store.runs(workspace.model)[-1]
+    git.git(third.root, "reset", "-q", "--soft", "HEAD~1")
+    for state in ("crashed", run.state):
+        with workspace.store.begin() as connection:
+            connection.execute(sa.update(RUNS).where(RUNS.c.id == run.id).values(state=state))
+        done = third.retrim("upgrade", code=(0, 1))
+        if state == "crashed":
+            cure.is_asked(done.stderr)
+    cure.is_done(done.stderr)
+
+    assert done.returncode == 0
+    assert third.run("git", "status", "--short") == ""
+
+
 def test_an_edit_that_nobody_committed_is_not_lost(first: World, third: World) -> None:
     lock = third.root / "requirements.lock"
     text = lock.read_text()
@@ -124,7 +177,12 @@ def test_an_edit_that_nobody_committed_is_not_lost(first: World, third: World) -
     assert "requirements.lock is not committed as it is" in refused.stderr
 
 
-def test_at_a_tag_the_code_of_the_version_runs_and_no_other(first: World, third: World, tmp_path: Path) -> None:
+@pytest.mark.cures(
+    "the code in {} is not the one pinned in data/pins.json. At a tag: `git checkout -- src`, and run the stage "
+    "through `dvc repro`; without a src/ run that in the environment of the version: `retrim environment N`. In a room made by "
+    "hand: make another"
+)
+def test_at_a_tag_only_the_code_of_the_version_runs(first: World, third: World, tmp_path: Path, cure: Cure) -> None:
     room = tmp_path / "room"
     git.git(third.root, "clone", "-q", "-b", "retrim/generated/v1", str(third.root), str(room))
     cache = str(third.root / ".dvc" / "cache")
@@ -132,10 +190,8 @@ def test_at_a_tag_the_code_of_the_version_runs_and_no_other(first: World, third:
     third.run("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", "data/former.dvc", folder=room)
     command = ("dvc", "repro", "--force", "--single-item", "validate")
     refused = third.run(*command, folder=room, code=255)
-    first.run(*command, folder=room)
-
-    assert "is not the one pinned in data/pins.json" in refused
-    assert "run that in the environment of the version: `retrim environment N`" in refused
+    cure.is_asked(refused)
+    cure.is_done(first.run(*command, folder=room))
 
 
 def test_the_environment_of_a_version_has_its_wheel(first: World, third: World) -> None:

@@ -6,9 +6,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from retrim import templates
 from retrim.adapters import git
 from retrim.adapters.dvc import run_dvc
 from retrim.adapters.wheel import CODE, GRAPH, LOCK, NOTE, Wheel, running_wheel
@@ -17,19 +19,13 @@ from retrim.files import write_file
 
 WHAT = "settings, stages, lock and the wheel of retrim"
 """What is laid, in the words of the command and of the documents."""
-PARAMS = """\
-# What this workspace sets: its table, and each value that differs from its default.
-# `retrim init --data TABLE --target COL` describes the table. `retrim settings` lists all settings with their defaults.
-
-data:
-"""
 FILES = {
     ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
     ".dvc/config": "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n",
     ".dvcignore": "# What DVC need not look at.\nvar\n.venv\n",
     ".gitignore": ".venv/\nvar/\n__pycache__/\n.env\n",
     "data/.gitignore": "/candidate\n/champion\n/code\n/former\n/raw\n/table.parquet\n/view.parquet\n",
-    "params.yaml": PARAMS,
+    "params.yaml": (files(templates) / "params.yaml").read_text(encoding="utf-8"),
 }
 
 
@@ -76,11 +72,11 @@ def lay_workspace(folder: Path) -> NewWorkspace:
         shutil.rmtree(fresh, ignore_errors=True)  # what one that was killed has left
         try:
             fresh.mkdir()
-            commit, files = _lay(fresh, wheel)
+            commit, count = _lay(fresh, wheel)
             _move(fresh, folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-    return NewWorkspace(folder, wheel.name, commit, files)
+    return NewWorkspace(folder, wheel.name, commit, count)
 
 
 def _lay(folder: Path, wheel: Wheel) -> tuple[str, int]:

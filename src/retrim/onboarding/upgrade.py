@@ -1,25 +1,24 @@
 """`retrim upgrade`: moves a workspace to the retrim that runs. What it changes is copied away first."""
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import sqlalchemy as sa
 
 from retrim.adapters import environment, git
+from retrim.adapters.database import copy_sqlite
 from retrim.adapters.wheel import GRAPH, LOCK, NOTE, NamedWheel, Wheel, named_wheel, running_wheel
+from retrim.decision.history import UNFINISHED
 from retrim.errors import RefusedError
 from retrim.files import write_file
 from retrim.lineage.locks import alone_with_cache, is_alive
 from retrim.lineage.own_code import lock_of
 from retrim.lineage.workspace import Workspace
 from retrim.onboarding.new import lay_code
+from retrim.release.approval import refit_waiting
 from retrim.release.release import check_stored
 from retrim.release.versions import find_live_version
-from retrim.retraining.at_once import is_settled
 
 PARAMS = "params.yaml"
 CHANGED = (NOTE, LOCK, GRAPH)
@@ -77,8 +76,8 @@ def upgrade_workspace(workspace: Workspace, *, now: pd.Timestamp) -> Upgrade:
         now: Names the backup.
 
     Raises:
-        RefusedError: The code of the workspace lies in its src/; a run or the schedule is going on, or a decision is to
-            be carried out; a file that would be changed has edits that are not committed.
+        RefusedError: The code of the workspace lies in its src/; a run is not finished, or the schedule runs; a file
+            that would be changed has edits that are not committed.
     """
     root, wheel = workspace.paths.root, running_wheel()
     lock = lock_of(workspace.paths)
@@ -91,11 +90,10 @@ def upgrade_workspace(workspace: Workspace, *, now: pd.Timestamp) -> Upgrade:
             raise RefusedError("`retrim schedule` runs here with the old code; stop it, upgrade, and start it again")
         stale = _is_stale(root, wheel)
         backup, copied = _back_up(workspace, now) if stale else (None, False)  # before the store is opened
-        if stale and not is_settled(workspace):
+        if stale and _has_begun(workspace):
             raise RefusedError(
-                "a run or a decision of this workspace is not finished, and the code that began it has to do that: "
-                f"let `retrim check` of retrim {named.version} finish it (`retrim environment N` has it, N being the "
-                "live version), then upgrade"
+                "a run of this workspace is not finished, and the code that began it has to do so: let `retrim check` "
+                f"of retrim {named.version} finish it (`retrim environment N` of the live version has it), then upgrade"
             )
         if stale:
             lay_code(root, wheel)
@@ -113,6 +111,12 @@ def upgrade_workspace(workspace: Workspace, *, now: pd.Timestamp) -> Upgrade:
         as_before=checks is None or checks.passed,
         packages=environment.other_versions(root / LOCK),
     )
+
+
+def _has_begun(workspace: Workspace) -> bool:
+    """Whether a run began and has not ended, or a promotion is still to be followed by its second run."""
+    runs = (workspace.store.runs(workspace.model, state=state) for state in UNFINISHED)
+    return any(runs) or refit_waiting(workspace) is not None
 
 
 def _is_stale(root: Path, wheel: Wheel) -> bool:
@@ -140,16 +144,7 @@ def _back_up(workspace: Workspace, now: pd.Timestamp) -> tuple[str, bool]:
     folder = workspace.paths.var / "upgrade" / f"{now:%Y%m%dT%H%M%SZ}"
     for name in (PARAMS, *CHANGED):
         write_file(folder / name, (root / name).read_bytes())
-    return str(folder.relative_to(root)), _copy_store(workspace, folder)
-
-
-def _copy_store(workspace: Workspace, folder: Path) -> bool:
-    url = sa.engine.make_url(workspace.env.store_url or f"sqlite:///{workspace.paths.var / STORE}")
-    if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).is_file():
-        return False
-    with closing(sqlite3.connect(url.database)) as store, closing(sqlite3.connect(folder / STORE)) as copy:
-        store.backup(copy)
-    return True
+    return str(folder.relative_to(root)), copy_sqlite(workspace.store_url, folder / STORE)
 
 
 def _text(path: Path) -> str:

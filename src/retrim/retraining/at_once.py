@@ -34,7 +34,7 @@ def check_at_once(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckO
     is_newest = not past or pd.Timestamp(past[-1].as_of) <= now  # one before the newest has nothing to look at
     came = is_newest and len(workspace.landing.batches(now)) != seen  # counted: a released batch keeps its arrival
     made = workspace.store.decision(f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}") is not None
-    if (came and not made) or not is_settled(workspace):
+    if (came and not made) or not _is_settled(workspace):
         return None
     tell_overdue(workspace, now=now)
     checked = check(workspace, by=by, now=now)
@@ -59,7 +59,11 @@ def retrain_at_once(
         ended and not left_behind(workspace, "")
     ):  # what was killed once it had ended is open in Prefect still
         ask_for_run(workspace, as_of=as_of, by=by, reason=reason, now=now)  # says why not
-    if run is not None or not is_settled(workspace) or rows_to_wait_for(workspace, as_of=as_of, by_person=True) is None:
+    if (
+        run is not None
+        or not _is_settled(workspace)
+        or rows_to_wait_for(workspace, as_of=as_of, by_person=True) is None
+    ):
         return None
     decision = ask_for_run(workspace, as_of=as_of, by=by, reason=reason, now=now)
     with held_locks(workspace, f"run-{decision}"):
@@ -71,7 +75,7 @@ def _require_rows(workspace: Workspace, *, as_of: pd.Timestamp) -> None:
         raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
 
 
-def is_settled(workspace: Workspace) -> bool:
+def _is_settled(workspace: Workspace) -> bool:
     """Whether nothing waits to be finished: no run that was killed, and no decision without its run."""
     if any(workspace.store.runs(workspace.model, state=state) for state in UNFINISHED):
         return False
