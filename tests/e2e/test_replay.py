@@ -14,7 +14,7 @@ from retrim.release.versions import load_stored_version
 from retrim.stats.metrics import row_losses
 from retrim.table.data import assemble, mature
 from tests.builders.world import START, World, make_world
-from tests.cli.test_command_line_doc import keys
+from tests.cli.test_reference import keys, keys_within
 from tests.e2e.flows_here import monitor, retrain
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -128,8 +128,8 @@ def test_the_workspace_is_left_untouched(replayed: dict[str, Any]) -> None:
 
 
 def test_its_record_has_the_documented_keys(replayed: dict[str, Any]) -> None:
-    assert keys("replay") == replayed.keys() - {"before", "after"}
-    assert keys("moments") == replayed["moments"][0].keys()
+    assert keys("policy replay") == replayed.keys() - {"before", "after"}
+    assert keys_within("policy replay", "moments") == replayed["moments"][0].keys()
 
 
 def test_its_folder_answers_for_every_line(world: World, replayed: dict[str, Any]) -> None:

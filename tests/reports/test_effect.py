@@ -9,7 +9,7 @@ from retrim.cli.policy import assignments
 from retrim.errors import BadInputError, RefusedError
 from retrim.reports.what_if import WhatIf, effect_of
 from tests.builders.desk import Desk, make_desk
-from tests.cli.test_command_line_doc import keys
+from tests.cli.test_reference import keys
 
 pytestmark = pytest.mark.slow  # some seconds: models are fitted
 
@@ -101,7 +101,7 @@ def test_too_few_rows_are_refused(desk: Desk) -> None:
 
 
 def test_the_record_is_the_documented_one(desk: Desk) -> None:
-    assert set(tried(desk, FORBID).as_record()) == keys("try")
+    assert set(tried(desk, FORBID).as_record()) == keys("policy what-if")
 
 
 def test_values_are_read_as_params_yaml_would_have_them() -> None:

@@ -17,7 +17,7 @@ from retrim.reports import policy
 from retrim.reports.policy import BacktestRequest, BacktestResult, FitInputs, backtest, read_log
 from retrim.reports.policy_report import facts, lines, set_policy, write_page
 from tests.builders.desk import START, Desk, make_desk
-from tests.cli.test_command_line_doc import keys
+from tests.cli.test_reference import keys
 
 pytestmark = pytest.mark.slow  # some seconds: each makes the fits of a small matrix
 
@@ -103,7 +103,7 @@ def test_the_document_names_the_keys_of_its_record(make: Make) -> None:
     record = tried(make()).as_record()
 
     assert keys("policy backtest") == record.keys()
-    assert keys("policies") == record["policies"][0].keys()
+    assert keys("policy") == record["policies"][0].keys()
 
 
 def test_it_says_what_each_guard_stopped_and_what_the_account_would_cost_without_it(make: Make) -> None:
@@ -111,7 +111,7 @@ def test_it_says_what_each_guard_stopped_and_what_the_account_would_cost_without
     (gate,) = done.as_record()["guards"]
     account = next(line for line in done.as_record()["policies"] if line["name"] == "account-1")
 
-    assert keys("guards") == gate.keys()
+    assert keys("GuardCost") == gate.keys()
     assert (gate["guard"], gate["stopped"] > 0, account["retrainings"]) == ("gate", True, gate["refused"])
     assert gate["cost"] == pytest.approx(account["cost"])
     assert gate["without"] != pytest.approx(gate["cost"])
@@ -125,7 +125,7 @@ def test_it_says_where_too_few_rows_may_judge_for_the_gain_and_which_setting_wou
     record = short.as_record()["holdout"]
 
     assert record is not None
-    assert keys("holdout") == record.keys()
+    assert keys("ShortHoldout") == record.keys()
     assert 0 < record["checks"] <= record["asked"]
     assert re.search(
         r"8 rows \(split.judge_rows\) are too few .*what would show it: .*(split|gate)\.\w+: ", record["text"]

@@ -47,7 +47,15 @@ CHECK = "check"
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """A recorded check."""
+    """A recorded check.
+
+    Args:
+        id: Of its decision.
+        outcome: `none`, `retrain`, `restore`, `rollback` or `held`.
+        reason: Why, in a sentence.
+        record: The evidence: drift, losses, probe, accumulated gain, every rule's answer.
+        fresh: Whether it was made now; a check of a moment is made once.
+    """
 
     id: str
     outcome: str

@@ -26,7 +26,24 @@ from retrim.retraining.run_directory import UNPUSHED
 
 
 def version_records(workspace: Workspace) -> list[dict[str, Any]]:
-    """Every version: what it is, what points at it, its last proof, what gate, checks and probation said."""
+    """Every version, oldest first.
+
+    Returns:
+        version: Its number.
+        aliases: `champion` for the live one, `previous` for the one before.
+        tag: Its tag in git.
+        as_of: As-of date of its run.
+        model_sha256: Hash of the bundle.
+        made: When it was made.
+        promote: Whether the gate passed it.
+        verdict: The gate's reason.
+        probation: `going on`, `worse`, `confirmed`, `over` or `replaced`; null: it had none.
+        withdrawn: Batches it was made with that were withdrawn since.
+        approval: What a person said; `waiting` while nobody has; null: nobody was asked.
+        release_checks: `passed`, `reason` and `checks` before it went live; null where the gate refused it.
+        last_proved: When a proof last found it identical.
+        last_differed: When a proof last found a difference.
+    """
     proofs = last_proofs(workspace)
     now_live, ends, withdrawn = (
         find_live_version(workspace),
@@ -65,6 +82,21 @@ def decision_record(workspace: Workspace, which: str | None) -> dict[str, Any]:
         workspace: The workspace.
         which: A decision's id, a date (its last decision), or None for the newest.
 
+    Returns:
+        id: The decision.
+        source: What took it: a check, a person, an acknowledgement.
+        as_of: The moment it was about.
+        outcome: `none`, `retrain`, `restore`, `rollback`, `held` or `settled`.
+        by: Who.
+        reason: Why, in a sentence.
+        record: The evidence.
+        run: The [run](#run) it started; null: none.
+        refit: The run that fitted its recipe once more; null: none.
+        verdict: What the gate said of the run's version; null: no version.
+        release_checks: What that version showed before it went live.
+        answered: How a person answered what was on hold; null: nobody has.
+        guards: How often each guard stopped a run, up to this decision.
+
     Raises:
         BadInputError: There is none.
     """
@@ -96,7 +128,37 @@ def decision_record(workspace: Workspace, which: str | None) -> dict[str, Any]:
 
 
 def status_record(workspace: Workspace, *, now: pd.Timestamp) -> dict[str, Any]:
-    """What is live, the account against the price, the last check and decision, and what comes next."""
+    """What is live, the accumulated gain against the retraining cost, the last check, and what comes next.
+
+    Returns:
+        model: Its name.
+        champion: The [live version](#retrim-versions-live); null: none yet.
+        lacks: Columns that the live version reads and that are gone.
+        account: Accumulated gain, in mean loss times checks; null before the first version.
+        price: Retraining cost in the same unit; null before the first version.
+        money: `account.money` of params.yaml; null: the price is stated in losses.
+        short: Why too few rows judge to show the accumulated gain; null: enough do.
+        totals: What the model has cost up to the last check.
+        served: Loss of what was served, as of the last check.
+        estimates: How good estimated losses were.
+        last_check: As of when.
+        last_decision: `id`, `as_of`, `outcome` and `reason`.
+        held: Whether a decision waits for a person.
+        hold_ends: What ends a hold after refusals; null: there is none.
+        guards: How often each guard stopped a run since the release: `checks`, `since`, `guards`, `refused`.
+        rolled_back: The rollback that nobody has answered; null: none.
+        settled: The acknowledgement that still holds; null: none.
+        probation: Probation of what is live; null: it has none.
+        waiting: Versions that wait for a person: `version`, `run`, `since`, `expires`, `reason`.
+        running: [Runs](#run) that go on.
+        unpushed: Runs whose files the DVC remote has not taken.
+        stopped: Runs that ended by a kill, with `why` and `attempts`.
+        next_run: When the schedule runs next; null: it does not run.
+        quarantined: Batches in quarantine: `batch`, `file`, `arrived`, `faults`.
+        overdue: The batch that has not come; null: none is late.
+        alerts: The last five: `at`, `kind`, `text`.
+        now: The moment that this is about.
+    """
     now_live = find_live_version(workspace)
     decisions = workspace.store.decisions(workspace.model)
     checks = [row for row in decisions if row.source == CHECK]
@@ -165,6 +227,18 @@ def _approval(workspace: Workspace, version: Row) -> dict[str, Any] | None:
 
 
 def _run_record(run: Row) -> dict[str, Any]:
+    """A run.
+
+    Returns:
+        id: Its id.
+        state: `running`, `promoted`, `refused`, `deferred`, `waiting`, `unpushed`, `restored`, `rolled back`,
+            `crashed` or `failed`.
+        as_of: Its as-of date.
+        mode: `search`, `warm` or `refit`.
+        attempt: 1, and one more after each kill.
+        version: The version it made; null: none.
+        reason: How it ended, in a sentence.
+    """
     return {
         "id": run.id,
         "state": run.state,

@@ -69,7 +69,7 @@ class KeptNull:
         """Whether it stands for the null of these columns in windows of that many rows.
 
         Distances are p-values of windows of their own length, so half or twice as many rows move what the rarest of
-        them is by less than another draw of 4,000 windows does (docs/explanation/benchmarks.md).
+        them is by less than another draw of 4,000 windows does (docs/decisions/calibrated-alarms.md).
         """
         return columns == self.columns and self.rows <= SERVES * rows and rows <= SERVES * self.rows
 

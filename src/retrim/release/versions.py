@@ -88,6 +88,16 @@ class ValidAttestation:
     whose: str
 
     def as_record(self) -> dict[str, Any]:
+        """The answer, with what the receipt says.
+
+        Returns:
+            valid: True. Anything else ends with exit code 1.
+            model: Its name.
+            version: What was rebuilt.
+            identical: Whether the rebuild gave the same bytes.
+            largest_difference: Of predictions on the judged rows; null: not known.
+            proved_at: When.
+        """
         return {
             "valid": True,
             "signer": self.signer,
@@ -243,7 +253,20 @@ class VerifiedLog:
 
 
 def release_log(workspace: Workspace) -> list[dict[str, Any]]:
-    """Every move, oldest first: which, by whom and why, as of when and when, digest and signer."""
+    """Every move of the champion, oldest first.
+
+    Returns:
+        sequence: Place in the log, from 1.
+        version: What went live.
+        previous: What was live before; null: nothing.
+        action: `promote`, `restore`, `rollback`, `probation rollback` or `import`.
+        by: Who.
+        reason: Why.
+        as_of: The moment that the run, the check or the command took for now.
+        at: When, by the clock.
+        digest: SHA-256 of the signed row.
+        signer: Fingerprint of the key.
+    """
     return [
         {
             "sequence": row.sequence,

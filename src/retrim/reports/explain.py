@@ -324,6 +324,18 @@ def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Time
         top: Rows that moved most.
         now: The rows that both are compared on had landed and matured by then.
 
+    Returns:
+        from: The older version.
+        to: The newer one.
+        data: As-of dates, windows, rows by part, digests, and the batches between the two.
+        code: Files that differ between the two commits, with lines added and removed.
+        parameters: Keys of params.yaml that differ, with both values.
+        hyperparameters: Hyperparameters and rounds that differ.
+        features: Features added, gone or of another type; category levels that came or went.
+        steps: Preprocessing steps that came, went, or learned something else.
+        environment: Packages, Python and platform that differ.
+        notes: What could not be told, and why.
+
     Raises:
         BadInputError: There is no such version.
         RefusedError: A stored bundle is not the recorded one.

@@ -18,8 +18,11 @@ def fairness_record(workspace: Workspace, version: int | None) -> dict[str, Any]
         version: Its number; None for the live one, or the newest where none is live.
 
     Returns:
-        `version`; `fairness`, null where no groups were looked at; `proxies`, null where no column was forbidden;
-        `checks` of the verdict that are about either, `notes`.
+        version: Its number.
+        fairness: Figures by group; null: no groups are declared.
+        proxies: How well features tell each forbidden column; null: none is forbidden.
+        checks: The gate's checks about either.
+        notes: Of the verdict.
 
     Raises:
         BadInputError: There is no such version, or none at all.

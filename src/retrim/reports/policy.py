@@ -238,7 +238,18 @@ class BacktestResult:
         return self.setting.delays.held_back + matrix.back / matrix.cut.blocks
 
     def as_record(self) -> dict[str, Any]:
-        """The record that `--json` prints."""
+        """The record that `--json` prints.
+
+        Returns:
+            policies: Every [policy](#policy), the cheapest first.
+            hindsight: The best schedule in hindsight: `retrainings`, `loss`, `cost`, `decided`.
+            interval: Of what the recommended policy saves.
+            windows: How many checks were tried.
+            from: First check.
+            until: Last check.
+            label_delay: Windows until labels are known.
+            deployment_delay: Windows until a new model is live.
+        """
         delays, moments = self.setting.delays, self.setting.moments
         hindsight = self.outcomes[0].hindsight
         return {
@@ -266,6 +277,23 @@ class BacktestResult:
         }
 
     def _line(self, outcome: PolicyOutcome) -> dict[str, Any]:
+        """A policy.
+
+        Returns:
+            name: As `retrim policy set` takes it.
+            retrainings: How many it makes.
+            refused: Runs that the gate refused.
+            waited: Checks at which a person had to start the retraining, and nobody was there.
+            loss: Mean loss over the windows.
+            cost: Loss and retrainings together, in mean loss times checks.
+            ratio_to_hindsight: `cost` over that of the best schedule in hindsight.
+            probe_cost: What its probes cost.
+            ratio_with_probe: The ratio with the probes.
+            periodic_median: Cost of as many retrainings at even distances, median over their phases.
+            periodic_best: The cheapest phase.
+            decided: The moments at which it retrains.
+            changes: Settings that switch it on; null: it cannot be switched on.
+        """
         return {
             "name": outcome.policy.name,
             "retrainings": outcome.played.retrainings,

@@ -232,6 +232,15 @@ class ReplayRun:
         return explain(moment, self.replay.changed)
 
     def as_record(self) -> dict[str, Any]:
+        """The record that `--json` prints.
+
+        Returns:
+            folder: Workspace of the replay.
+            from: First moment.
+            until: Last moment.
+            settings: Settings that differ: `key`, `history`, `replay`.
+            moments: By moment: `at`, both sides under `history` and `replay`, `losses`, `differs`, `why`.
+        """
         replay = self.replay
         return {
             "folder": str(replay.there.paths.root.relative_to(replay.here.paths.root)),

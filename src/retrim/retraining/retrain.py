@@ -40,7 +40,14 @@ from retrim.training.tuning import Trial
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended: promoted, refused, deferred or waiting for a person, with the reason in a sentence."""
+    """How a run ended.
+
+    Args:
+        run: Its id.
+        state: promoted, refused, deferred or waiting for a person; unpushed where the DVC remote was away.
+        reason: Why, in a sentence.
+        version: The version it made; None: none.
+    """
 
     run: str
     state: str

@@ -1,0 +1,631 @@
+"""Writes the pages under docs/reference that say what the code says; with --check says which are out of date.
+
+Settings from their fields, commands from the command line, JSON records from the classes that print them, plug-ins
+from their tables. A page is changed by changing the field, the help text or the docstring.
+"""
+
+import ast
+import importlib
+import inspect
+import re
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import typer
+from settings import page as settings_page
+
+from retrim import errors
+
+REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
+MADE = "Written by `.ci/reference.py` from the code. Change the code, then run the script."
+
+
+def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """A table of Markdown."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return [*lines, *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)]
+
+
+def plain(text: str) -> str:
+    """A text on one line."""
+    return " ".join(text.split())
+
+
+# --- commands
+
+COMMANDS = f"""# Commands
+
+`retrim` works in the workspace that holds the current folder: the nearest one above with a `params.yaml` and a
+`dvc.yaml`.
+
+- A `TIME` is ISO 8601, such as `2012-05-01` or `2012-05-01T12:00`. It is UTC, unless it names a zone.
+- A `SPAN` is a number with a unit, such as `1h` or `14D`.
+- `--json` prints one JSON document on standard output: [records](records.md).
+- An error is one line on standard error: what was found, what is allowed, what to do.
+- `demo`, `check`, `retrain` and `policy replay` run flows. They use the Prefect server that runs, or start one under
+  `var/` and stop it.
+
+{MADE}
+"""
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command by its words, groups that do something by themselves included."""
+    from retrim.cli.main import app
+
+    def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+        below = getattr(command, "commands", {})
+        if name and (not below or command.invoke_without_command):
+            yield name, command
+        for own, inner in below.items():
+            yield from walk(inner, f"{name} {own}".strip())
+
+    yield from sorted(walk(typer.main.get_command(app), ""))
+
+
+def command_lines(name: str, command: Any) -> list[str]:
+    """The section of a command: what it does, its arguments and options, an example, its record."""
+    head, _, rest = inspect.cleandoc(command.help or "").partition("\n\n")
+    lines = [f"## retrim {name}", "", plain(head), ""]
+    lines += [plain(rest), ""] if rest else []
+    rows = []
+    for taken in command.params:
+        if "--json" in taken.opts or "--help" in taken.opts:
+            continue
+        shown = taken.opts[0] if taken.opts[0].startswith("-") else ""
+        metavar = taken.metavar or ("" if getattr(taken, "is_flag", False) else taken.name.upper())
+        default = taken.default
+        said = "" if callable(default) or default in (None, False, "", ()) else f"`{default}`"
+        said = "required" if taken.required else said
+        rows.append((f"`{f'{shown} {metavar}'.strip()}`", said, str(taken.help)))
+    lines += [*table(("argument or option", "default", "what it is"), rows), ""] if rows else []
+    example = re.sub(r"\[/?(?:bold)?\]", "", command.epilog or "").partition(": ")[2]
+    lines += [f"For example: `{example}`", ""] if example else []
+    printed = [each.title for each in RECORDS if re.match(rf"retrim {name}( --|$)", each.title)]
+    if any("--json" in taken.opts for taken in command.params):
+        assert printed, f"{name} prints a record that RECORDS does not name"
+        links = ", ".join(f"[{title.removeprefix('retrim ')}](records.md#{anchor(title)})" for title in printed)
+        lines += [f"`--json` prints: {links}.", ""]
+    return lines
+
+
+def anchor(title: str) -> str:
+    """What a heading is linked by."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def commands_page() -> str:
+    codes = {kind.exit_code: kind for kind in (errors.RetrimError, errors.BadInputError, errors.RefusedError)}
+    rows = [("0", "Done.")]
+    rows += [(str(code), plain(str(kind.__doc__))) for code, kind in sorted(codes.items())]
+    lines = [COMMANDS, *table(("exit code", "means"), rows), ""]
+    for name, command in commands():
+        lines += command_lines(name, command)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+# --- records
+
+RECORDS_HEAD = f"""# Records
+
+What `--json` prints: one JSON document. A key that stands here stays what it is. Others may be added.
+Times are ISO 8601 in UTC.
+
+{MADE}
+"""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A record that a command prints.
+
+    Args:
+        title: The command, and others that print the same.
+        source: The class whose `as_record` makes it, or the function that gives it.
+        form: What surrounds it, such as "A list of these."
+        more: Keys that no literal of the source shows, and what they hold.
+    """
+
+    title: str
+    source: str
+    form: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
+LIST = "A list of these."
+COUNTED = "`rows`, `counted`, `waiting`, `exempt`, `missing`, `double`, `holds`."
+RECORDS = (
+    Printed(
+        "retrim check",
+        "retrim.checking.check:CheckOutcome",
+        "Under `check`, followed by the evidence. Beside it: `run`, as `retrim retrain` prints it or null, and "
+        "`resumed`, a list of [runs](#run).",
+    ),
+    Printed(
+        "retrim retrain",
+        "retrim.retraining.retrain:RunOutcome",
+        more={"resumed": "Runs that were killed and were finished first: a list of [runs](#run)."},
+    ),
+    Printed("retrim status", "retrim.cli.answers:status_record"),
+    Printed("retrim status --all", "retrim.reports.everywhere:ModelPlace", "Under `models`, a list of these."),
+    Printed("retrim why", "retrim.cli.answers:decision_record"),
+    Printed("run", "retrim.cli.answers:_run_record", "In `retrim why`, `retrim status`, `resumed`."),
+    Printed("retrim score", "retrim.checking.score:ScoringResult"),
+    Printed(
+        "retrim ingest",
+        "retrim.landing.ingest:Landed",
+        "A large file prints `outcome`, `digest` and `batches`, a list of these. `of`, `piece`, `pieces` and "
+        "`first_row` are there only in that list.",
+    ),
+    Printed("retrim quarantine release", "retrim.landing.ingest:Landed"),
+    Printed("retrim quarantine list", "retrim.adapters.landing_zone:QuarantinedBatch", LIST),
+    Printed("retrim quarantine show", "retrim.adapters.landing_zone:QuarantinedBatch"),
+    Printed("retrim quarantine drop", "retrim.adapters.landing_zone:QuarantinedBatch"),
+    Printed(
+        "retrim batch list",
+        "retrim.reading.landed:BatchFile",
+        LIST,
+        {"withdrawn": "Who withdrew it, when and why. Null: nobody."},
+    ),
+    Printed(
+        "retrim batch show",
+        "retrim.reading.landed:BatchFile",
+        more={
+            "withdrawn": "Who withdrew it, when and why. Null: nobody.",
+            "columns": "Type of each column.",
+            "versions": "Versions made with it.",
+        },
+    ),
+    Printed(
+        "retrim batch withdraw",
+        "retrim.landing.ingest:WithdrawalResult",
+        more={"outcome": "`withdrawn`, or `already`."},
+    ),
+    Printed(
+        "retrim batch redate",
+        "retrim.landing.clock_repair:Repair",
+        more={
+            "done": "Whether it was done, or only said.",
+            "moves": "Dates that change.",
+            "stays": "What keeps a date ahead of now, in sentences.",
+        },
+    ),
+    Printed("retrim versions", "retrim.cli.answers:version_records", LIST),
+    Printed("retrim versions live", "retrim.release.versions:LiveVersion"),
+    Printed("retrim rollback", "retrim.release.versions:LiveVersion"),
+    Printed("retrim versions approve", "retrim.release.approval:ApprovalAnswer"),
+    Printed("retrim versions reject", "retrim.release.approval:ApprovalAnswer"),
+    Printed(
+        "retrim versions diff",
+        "retrim.reports.explain:diff",
+        more={
+            "rows": "Rows that both are compared on.",
+            "metrics": "Metrics of both.",
+            "slices": "Losses of both by slice.",
+            "moved": "Rows whose prediction moved most.",
+        },
+    ),
+    Printed("retrim versions explain", "retrim.reports.explain:ExplainedRow"),
+    Printed("retrim versions fairness", "retrim.reports.fairness:fairness_record"),
+    Printed("retrim versions export", "retrim.retraining.exchange:ExportedVersion"),
+    Printed("retrim versions import", "retrim.retraining.exchange:ImportedVersion"),
+    Printed("retrim versions log", "retrim.release.versions:release_log", LIST),
+    Printed("retrim versions verify-log", "retrim.release.versions:VerifiedLog"),
+    Printed("retrim versions verify-receipt", "retrim.release.versions:ValidAttestation"),
+    Printed(
+        "retrim versions key",
+        "retrim.cli.versions:key",
+        more={"public": "The public key, as `proof.trusted_keys` takes it.", "fingerprint": "Its SHA-256."},
+    ),
+    Printed("retrim reproduce", "retrim.retraining.reproduce:RebuildResult"),
+    Printed(
+        "retrim reproduce --prove",
+        "retrim.retraining.reproduce:RebuildProof",
+        more={
+            "largest_difference": "Of predictions on the judged rows; null: not known.",
+            "ancestors": "With `--chain`: the champions that were proved first, each with these keys.",
+        },
+    ),
+    Printed("retrim policy acknowledge", "retrim.checking.check:AcknowledgedHold"),
+    Printed("retrim policy cost", "retrim.decision.account:RetrainingCost"),
+    Printed(
+        "retrim policy alarms",
+        "retrim.reports.verify:VerifiedAlarms",
+        more={
+            "version": "Whose history it is.",
+            "wanted": "The rate that `drift.alarms` asks for.",
+            "together": "The same of each joint test.",
+        },
+    ),
+    Printed("retrim policy backtest", "retrim.reports.policy:BacktestResult"),
+    Printed(
+        "policy",
+        "retrim.reports.policy:BacktestResult._line",
+        "Under `policies` of `retrim policy backtest`, a list of these.",
+    ),
+    Printed(
+        "retrim policy set",
+        "retrim.cli.policy:set_policy",
+        more={"name": "The policy.", "changes": "By key of params.yaml: the value before and the new one."},
+    ),
+    Printed(
+        "retrim policy what-if",
+        "retrim.reports.what_if:WhatIf",
+        more={
+            "changes": "By key: the value `as_is` and as `tried`.",
+            "seconds": "What the fits took, `as_is` and `tried`.",
+            "rows": "Rows judged.",
+            "loss": "Mean loss, `as_is` and `tried`.",
+            "gain": "Share of the loss as it is that was saved.",
+            "interval": "Of the gain.",
+        },
+    ),
+    Printed("retrim policy replay", "retrim.reports.replay:ReplayRun"),
+    Printed(
+        "retrim settings",
+        "retrim.lineage.settings_file:EffectiveSetting",
+        LIST,
+        {"set_in": "`default`, or the file and line that states it."},
+    ),
+    Printed("retrim settings show", "retrim.lineage.settings_file:EffectiveSetting"),
+    Printed(
+        "retrim settings set",
+        "retrim.cli.policy:set_setting",
+        more={"changes": "By key: the value before and the new one."},
+    ),
+    Printed(
+        "retrim maintain audit",
+        "retrim.checking.audit:Audit",
+        more={"holds": "Whether all of it balances.", "tested, measured, deposited": COUNTED},
+    ),
+    Printed(
+        "retrim maintain gc",
+        "retrim.retraining.gc:Pruned",
+        more={"freed": "Bytes.", "removed": "What went, or would go.", "kept": "What stays."},
+    ),
+    Printed(
+        "retrim maintain run-directory",
+        "retrim.retraining.run_directory:RunDirectory",
+        more={
+            "folder": "Where it is.",
+            "snapshot": "Commit that it was made from.",
+            "untracked": "Files taken along that git does not know.",
+            "champion": "Version that was live.",
+        },
+    ),
+    Printed("retrim new", "retrim.onboarding.new:NewWorkspace"),
+    Printed("retrim upgrade", "retrim.onboarding.upgrade:Upgrade"),
+    Printed("retrim environment", "retrim.retraining.reproduce:BuiltEnvironment"),
+    Printed(
+        "retrim init",
+        "retrim.onboarding.init:InspectedTable",
+        more={"written": "Files written, rows landed, and the commit."},
+    ),
+    Printed(
+        "retrim profile",
+        "retrim.profile.whole:TableProfile",
+        more={"findings": "Findings, the gravest first.", "page": "File of the page."},
+    ),
+    Printed(
+        "retrim demo",
+        "retrim.cli.screens:show_demo",
+        more={
+            "beats": "By check: date, rows, check, run, live version, mean losses.",
+            "summary": "Mean losses and costs, retrainings, the picture's file.",
+        },
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a record: its type and what it holds, as far as the code says."""
+
+    name: str
+    kind: str
+    text: str
+
+
+def documented(doc: str | None, *parts: str) -> dict[str, str]:
+    """Entries of a docstring's sections: names and what they are."""
+    found: dict[str, str] = {}
+    for part in parts:
+        section = re.search(rf"^{part}:\n((?:    .*\n|\n)+)", inspect.cleandoc(doc or "") + "\n", re.MULTILINE)
+        text = textwrap.dedent(section[1]) if section else ""
+        for entry in re.finditer(r"^(\w+(?:, \w+)*): (.*(?:\n +.*)*)", text, re.MULTILINE):
+            found.update(dict.fromkeys(entry[1].split(", "), plain(entry[2])))
+    return found
+
+
+def nested(hint: Any) -> Iterator[type]:
+    """Classes within a type that have a record of their own."""
+    for each in (hint, *typing.get_args(hint)):
+        if inspect.isclass(each) and hasattr(each, "as_record"):
+            yield each
+        elif each is not hint:
+            yield from nested(each)
+
+
+NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "text", type(None): "null"}
+
+
+def type_said(hint: Any) -> str:
+    """A type of Python as one of JSON."""
+    hint = typing.get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
+    origin, within = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return ", ".join(f"`{each}`" for each in within)
+    if origin in (typing.Union, types.UnionType):
+        said = [type_said(each) for each in within]
+        return " or ".join(dict.fromkeys(said)) if all(said) else ""
+    if inspect.isclass(hint) and hasattr(hint, "as_record"):
+        return f"[{hint.__name__}](#{hint.__name__.lower()})"
+    if origin in (tuple, list) or getattr(origin, "__name__", "") == "Sequence":
+        each = type_said(within[0]) if within else ""
+        return f"list of {each}" if each else "list"
+    if origin is dict or getattr(origin, "__name__", "") == "Mapping":
+        return "object"
+    if getattr(hint, "__name__", "") == "Timestamp":
+        return "time"
+    return NAMES.get(hint, "")
+
+
+AS_IT_IS = ("str", "list", "dict", "iso")
+
+
+def attribute(value: ast.expr) -> list[str]:
+    """The path of the one attribute of `self` that a value shows, as it is or as a list of it; else none."""
+    tests = (ast.Compare, ast.BinOp, ast.GeneratorExp, ast.Subscript)
+    if any(isinstance(each, tests) for each in ast.walk(value)) and not isinstance(value, ast.IfExp):
+        return []
+    if isinstance(value, ast.IfExp):
+        value = value.orelse if isinstance(value.body, ast.Constant) else value.body
+        if isinstance(value, ast.Constant):
+            return []
+    if isinstance(value, ast.ListComp):
+        return attribute(value.generators[0].iter)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and not value.args:
+        return attribute(value.func.value)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in AS_IT_IS:
+        return attribute(value.args[0])
+    path: list[str] = []
+    while isinstance(value, ast.Attribute):
+        path, value = [value.attr, *path], value.value
+    return path if path and isinstance(value, ast.Name) and value.id == "self" else []
+
+
+def told_of(owner: type, path: list[str]) -> tuple[Any, str]:
+    """Type and text of an attribute, from the class that has it."""
+    name, *below = path
+    member = inspect.getattr_static(owner, name, None)
+    if isinstance(member, property):
+        hint = typing.get_type_hints(member.fget).get("return")
+        text = plain((member.fget.__doc__ or "").partition("\n\n")[0])
+    else:
+        hint = typing.get_type_hints(owner, localns={"Any": Any}).get(name)
+        text = documented(owner.__doc__, "Args", "Attributes").get(name, "")
+    return told_of(hint, below) if below and inspect.isclass(hint) else ((None, "") if below else (hint, text))
+
+
+def entries(value: ast.expr | None, function: ast.FunctionDef, owner: type | None) -> Iterator[Key | type]:
+    """Keys that a returned value has, and the classes of the records within it."""
+    parts: list[ast.expr | None] = []
+    if isinstance(value, ast.Dict):
+        yield from dict_entries(value, function, owner)
+    elif isinstance(value, ast.BinOp):
+        parts = [value.left, value.right]
+    elif isinstance(value, ast.IfExp):
+        parts = [value.body, value.orelse]
+    elif isinstance(value, ast.ListComp):
+        parts = [value.elt]
+    elif isinstance(value, ast.DictComp) and owner:
+        for name in names_of(value, owner):
+            hint, text = told_of(owner, [name])
+            yield Key(name, type_said(hint), text)
+    elif isinstance(value, ast.Name):
+        assigned = [line for line in ast.walk(function) if isinstance(line, ast.Assign)]
+        parts = [line.value for line in assigned if ast.unparse(line.targets[0]) == value.id]
+    elif isinstance(value, ast.Call) and ast.unparse(value.func).endswith(".as_record") and owner:
+        path = attribute(value.func.value) if isinstance(value.func, ast.Attribute) else []
+        kind = told_of(owner, path)[0] if path else None
+        yield from (key for each in nested(kind) for key in record_of(each)[0])
+    for part in parts:
+        yield from entries(part, function, owner)
+
+
+def dict_entries(value: ast.Dict, function: ast.FunctionDef, owner: type | None) -> Iterator[Key | type]:
+    for key, held in zip(value.keys, value.values, strict=True):
+        if isinstance(key, ast.Constant):
+            path = attribute(held) if owner else []
+            hint, text = told_of(owner, path) if owner and path else (None, "")
+            yield Key(str(key.value), type_said(hint), text)
+            yield from nested(hint)
+        elif key is None:
+            yield from entries(held, function, owner)
+
+
+def names_of(value: ast.DictComp, owner: type) -> list[str]:
+    """Names that a mapping of fields is made of: those it lists, or the class's own but those it leaves out."""
+    over = value.generators[0]
+    if isinstance(over.iter, ast.Tuple):
+        return [str(each.value) for each in over.iter.elts if isinstance(each, ast.Constant)]
+    if ast.unparse(over.iter) != "self.__dataclass_fields__":
+        return []
+    left_out = getattr(inspect.getmodule(owner), ast.unparse(over.ifs[0]).rpartition(" ")[2])
+    return [each.name for each in fields(owner) if each.name not in left_out]
+
+
+def record_of(source: Any) -> tuple[list[Key], list[type]]:
+    """The keys of a record, and the classes of the records within it."""
+    owner = source if inspect.isclass(source) else None
+    function = source.as_record if owner else source
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    texts = documented(function.__doc__, "Returns")
+    keys: dict[str, Key] = {}
+    within: list[type] = []
+    returned = [line.value for line in ast.walk(tree) if isinstance(line, ast.Return) and line.value is not None]
+    shown = [
+        line.args[0]
+        for line in ast.walk(tree)
+        if isinstance(line, ast.Call) and ast.unparse(line.func) == "render.show_json"
+    ]
+    for value in returned + shown:
+        for each in entries(value, tree, owner):
+            if isinstance(each, Key):
+                keys[each.name] = Key(each.name, each.kind, texts.get(each.name, each.text))
+            else:
+                within.append(each)
+    assert keys, f"no key of {source} is found"
+    return list(keys.values()), within
+
+
+def named(source: str) -> Any:
+    """The class or function that `module:name` says."""
+    module, _, name = source.partition(":")
+    found = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def record_lines(keys: list[Key]) -> list[str]:
+    """The table of a record, without a column that is empty."""
+    heads = ("key", "type", "what it is")
+    rows = [(f"`{key.name}`", key.kind, re.sub(r"\bNone\b", "null", key.text)) for key in keys]
+    used = [place for place in range(len(heads)) if any(row[place] for row in rows)]
+    return [*table(tuple(heads[at] for at in used), [tuple(row[at] for at in used) for row in rows]), ""]
+
+
+def records_page() -> str:
+    lines, waiting, told = [RECORDS_HEAD], list[type](), dict[str, str]()
+    for printed in RECORDS:
+        lines += [f"## {printed.title}", ""]
+        if (before := told.setdefault(printed.source, printed.title)) != printed.title and not printed.more:
+            lines += [f"{printed.form} The keys of [{before}](#{anchor(before)}).".strip(), ""]
+            continue
+        keys, within = record_of(named(printed.source))
+        waiting += within
+        more = {each: text for name, text in printed.more.items() for each in name.split(", ")}
+        keys = [Key(key.name, key.kind, more.pop(key.name, key.text)) for key in keys]
+        keys += [Key(name, "", text) for name, text in more.items()]
+        lines += ([printed.form, ""] if printed.form else []) + record_lines(keys)
+    lines += ["## Records within records", ""]
+    seen: dict[str, type] = {}
+    while waiting:
+        each = waiting.pop(0)
+        if seen.setdefault(each.__name__, each) is each and f"### {each.__name__}" not in lines:
+            keys, within = record_of(each)
+            waiting += within
+            what = plain(str(each.__doc__).partition("\n\n")[0])
+            lines += [f"### {each.__name__}", "", what, "", *record_lines(keys)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+# --- plug-ins
+
+PLUG_INS_HEAD = f"""# Plug-ins
+
+What a setting may name: metrics, drift tests, estimators, baselines, trigger rules and preprocessing steps.
+[How to add one](../how-to/adding.md).
+
+{MADE}
+"""
+FACTS = {"tasks": "task", "better": "better", "rows": "a loss of each row", "column": "column", "sees": "sees",
+         "starts": "may start a run", "takes": "takes"}  # fmt: skip
+
+
+def bounds(hint: Any) -> str:
+    """Type and bounds of an argument."""
+    kind, *facts = typing.get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
+    said = type_said(kind)
+    inner = [each for fact in facts for each in (getattr(fact, "metadata", None) or [fact])]
+    for word, name in (("at least", "ge"), ("above", "gt"), ("at most", "le"), ("below", "lt")):
+        said += "".join(f", {word} {getattr(each, name):g}" for each in inner if getattr(each, name, None) is not None)
+    return said
+
+
+def fact_said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def plug_in_lines(title: str, setting: str, registry: Any) -> list[str]:
+    """The table of a kind of plug-in: each with its facts, its arguments and what it does."""
+    listed = list(registry)
+    facts = [name for name in FACTS if name in listed[0].facts]
+    rows = []
+    for each in listed:
+        step = hasattr(each.value, "learn")
+        described = each.value if inspect.isfunction(each.value) else type(each.value)
+        call = each.value.learn if step else (each.value if callable(each.value) else type(each.value))
+        arguments = ""
+        if title in WITH_ARGUMENTS:
+            hints = typing.get_type_hints(call, include_extras=True)
+            taken = [one.name for one in inspect.signature(call).parameters.values() if one.kind is one.KEYWORD_ONLY]
+            arguments = "; ".join(f"`{name}` {bounds(hints[name])}".strip() for name in taken if name != "seed" or step)
+        text = plain(inspect.cleandoc(described.__doc__ or "").partition("\n\n")[0])
+        rows.append((f"`{each.name}`", *(fact_said(each.facts[name]) for name in facts), arguments, text))
+    heads = ("name", *(FACTS[name] for name in facts), "arguments", "what it does")
+    used = [place for place in range(len(heads)) if any(row[place] for row in rows)]
+    head = [f"## {title}", "", setting, ""]
+    return [*head, *table(tuple(heads[at] for at in used), [tuple(row[at] for at in used) for row in rows]), ""]
+
+
+WITH_ARGUMENTS = ("Metrics", "Drift tests", "Joint drift tests", "Preprocessing steps")
+
+
+def plug_ins_page() -> str:
+    from retrim.decision.rules import RULES
+    from retrim.drift import joint_tests  # noqa: F401  registers them
+    from retrim.drift.joint import JOINT_TESTS
+    from retrim.drift.tests import DRIFT_TESTS
+    from retrim.features import fitted  # noqa: F401  registers the steps
+    from retrim.features.step import STEPS
+    from retrim.stats.metrics import METRICS
+    from retrim.training.baseline import BASELINES
+    from retrim.training.estimators import MODELS
+
+    lines = [PLUG_INS_HEAD]
+    lines += plug_in_lines(
+        "Metrics",
+        "`judge.metrics` names any, `judge.loss` one that is a loss of each row. `pinball@0.9` gives an argument.",
+        METRICS,
+    )
+    lines += plug_in_lines(
+        "Drift tests", "`drift.numeric` and `drift.categorical` name them with their arguments.", DRIFT_TESTS
+    )
+    lines += plug_in_lines("Joint drift tests", "`drift.joint.tests` names them with their arguments.", JOINT_TESTS)
+    lines += plug_in_lines("Estimators", "`train.model` names one. [Models](models.md) says more.", MODELS)
+    lines += plug_in_lines("Naive baselines", "`gate.floor` names them.", BASELINES)
+    lines += plug_in_lines("Trigger rules", "`triggers.rules` names them.", RULES)
+    lines += plug_in_lines(
+        "Preprocessing steps",
+        "`prepare.steps` lists them with columns and arguments: [preparing features](../how-to/preparing.md).",
+        STEPS,
+    )
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "command-line.md": commands_page,
+    "records.md": records_page,
+    "plug-ins.md": plug_ins_page,
+}
+
+
+if __name__ == "__main__":
+    made = {name: page() for name, page in PAGES.items()}
+    if "--check" in sys.argv:
+        stale = [name for name, text in made.items() if (REFERENCE / name).read_text(encoding="utf-8") != text]
+        sys.exit(f"out of date: {', '.join(stale)}; write them anew: python .ci/reference.py" if stale else 0)
+    for name, text in made.items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
