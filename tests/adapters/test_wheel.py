@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 import retrim
+from retrim.adapters.dvc import lay_code
 from retrim.adapters.wheel import dependencies_in, named_wheel, pack_wheel, running_wheel, unpack_wheel
 from retrim.errors import RefusedError
-from retrim.files import code_digest
+from retrim.files import code_digest, write_file
 from tests.builders.wheels import changed_wheel, copy_checkout
 
 PACKAGE = Path(retrim.__file__).parent
@@ -126,3 +127,26 @@ def test_an_installation_without_its_metadata_is_refused(unpacked: Path) -> None
 
     with pytest.raises(RefusedError, match="has to have one folder of metadata, and has none; install it again"):
         pack_wheel(unpacked / "retrim")
+
+
+@pytest.fixture
+def room(packed: Path, tmp_path: Path) -> Path:
+    """A room whose lock names the wheel, which lies in data/code."""
+    write_file(tmp_path / "room" / "requirements.lock", running_wheel().workspace_lock.encode())
+    write_file(tmp_path / "room" / "data" / "code" / packed.name, packed.read_bytes())
+    return tmp_path / "room"
+
+
+def test_a_room_gets_the_code_that_its_lock_names(room: Path) -> None:
+    lay_code(room)
+
+    assert code_digest(room / "src" / "retrim") == running_wheel().digest
+
+
+def test_another_wheel_than_the_lock_names_is_not_unpacked(room: Path, packed: Path) -> None:
+    with (room / "data" / "code" / packed.name).open("ab") as file:
+        file.write(b"\0")
+
+    with pytest.raises(RefusedError, match=r"is not the wheel that requirements\.lock names"):
+        lay_code(room)
+    assert not (room / "src").exists()
