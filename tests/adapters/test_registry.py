@@ -94,6 +94,10 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
         "backtest/backtest.json": {"loss": loss, "origins": origins},
         "verdict/verdict.json": verdict,
         "validation/report.json": {"rows": 240},
+        "settings.json": {
+            "gate": {"min_gain": 0.01, "floor": ["mean"], "half_life": None},
+            "card": {"owner": "we"},
+        },
     }
     files = {name: to_json(record) for name, record in records.items()}
     files |= {f"models/all/{name}": content for name, content in model.files().items()}
@@ -243,6 +247,17 @@ class TestTheRun:
             "window": "all",
             "rows.judged": "40",
             "rounds": "12",
+        }
+
+    def test_has_each_setting_that_counted(self, made) -> None:
+        params = run_of(made, made.parent).data.params
+        stated = {name: value for name, value in params.items() if name.startswith(("gate.", "card."))}
+
+        assert stated == {
+            "gate.min_gain": "0.01",
+            "gate.floor": '["mean"]',
+            "gate.half_life": "null",
+            "card.owner": "we",
         }
 
     def test_has_the_losses_of_every_model_and_the_metrics_of_the_winner(self, made) -> None:

@@ -29,12 +29,12 @@ from retrim.reading.synthetic import data_section, generate
 from retrim.release.approval import ask_for_refit, let_wait
 from retrim.release.versions import GRAIN, grain_of, keep_copies
 from retrim.retraining.retrain import claim_run
-from retrim.settings import Env, Params
+from retrim.settings import Env, Params, to_settings_file
 from retrim.stages import backtest, compare, features, train
 from retrim.stages._common import read_json
 from retrim.stats.canonical import to_json, to_parquet
 from retrim.table.data import assemble, mature, row_keys
-from retrim.training.bundle import needs_of
+from retrim.training.bundle import SETTINGS, needs_of
 from tests.builders.proved import move, pass_checks
 from tests.builders.shipped import whole
 
@@ -186,6 +186,7 @@ class Desk:
         if params.fairness.mitigate == "thresholds":
             run_stage(backtest.run, params, paths)
         run_stage(compare.run, params, paths)
+        write_file(paths.candidate / SETTINGS, to_settings_file(params.model_dump(mode="json")))
         self.shelf.folders[version] = paths.candidate
         return paths
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from retrim.adapters import git
 from retrim.adapters.schema import RUNS
-from retrim.adapters.wheel import Wheel, named_wheel, pack_wheel, running_wheel
 from retrim.lineage.locks import held_locks
+from retrim.wheel import Wheel, named_wheel, pack_wheel, running_wheel
 from tests.builders.cured import Cure
 from tests.builders.wheels import changed_wheel, install
 from tests.builders.world import COMMAND, START, World, describe, lend_environment

@@ -11,13 +11,14 @@ from retrim.adapters import git
 from retrim.adapters.schema import VERSIONS
 from retrim.cli.version_screens import show_diff
 from retrim.errors import BadInputError
-from retrim.files import write_file
+from retrim.files import folder_digest, write_file
 from retrim.reading.landed import read_landed
 from retrim.release.versions import load_stored_version
 from retrim.reports.explain import diff
 from retrim.stats.metrics import row_losses
 from retrim.table.data import assemble, mature
-from tests.builders.desk import Desk, make_desk
+from retrim.training.bundle import SETTINGS
+from tests.builders.desk import Desk, copy_of, make_desk, with_params
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_the_other_way_round_it_is_the_opposite(desk: Desk, found: dict[str, Any
 
 
 def test_without_its_commit_a_version_says_what_cannot_be_told(found: dict[str, Any]) -> None:
-    assert found["code"] is found["parameters"] is found["environment"]["packages"] is None
+    assert found["code"] is found["environment"]["packages"] is None
     assert found["notes"][-1] == "packages: version 2 has no recorded commit, so this cannot be told"
 
 
@@ -107,16 +108,14 @@ def test_a_version_that_is_not_there_is_refused(desk: Desk) -> None:
         diff(desk.workspace, 1, 9, top=5, now=desk.day(18))
 
 
-def test_code_settings_and_packages_are_read_from_the_two_commits(desk: Desk) -> None:
+def test_code_and_packages_are_read_from_the_two_commits(desk: Desk) -> None:
     root = desk.workspace.paths.root
     texts = (
         {
-            "data/settings.json": '{"gate": {"a": 1, "b": [1, 2]}, "old": 3}',
             "code.py": "a\nb\n",
             "requirements.lock": "numpy==2.0.0 \\\n",
         },
         {
-            "data/settings.json": '{"gate": {"a": 1, "b": [1, 3]}, "new": {"x": 4}}',
             "code.py": "a\nc\nd\n",
             "requirements.lock": "numpy==2.1\nscipy==1.0\n",
         },
@@ -134,11 +133,31 @@ def test_code_settings_and_packages_are_read_from_the_two_commits(desk: Desk) ->
             connection.execute(sa.update(VERSIONS).where(VERSIONS.c.version == version).values(lineage=lineage))
     told = diff(desk.workspace, 1, 2, top=1, now=desk.day(18))
 
-    assert told["parameters"] == {"gate.b": [[1, 2], [1, 3]], "new.x": [None, 4], "old": [3, None]}
     assert {"file": "code.py", "added": 2, "removed": 1} in told["code"]["files"]
     assert told["environment"]["packages"] == {"numpy": ["2.0.0", "2.1"], "scipy": [None, "1.0"]}
     assert told["data"]["same"] is False
     assert not any("cannot be told" in note for note in told["notes"])
+
+
+def test_settings_that_counted_are_compared_wherever_they_were_stated(desk: Desk, tmp_path: Path) -> None:
+    """Of the bundles: a default that counted is told like a stated value, whatever the commits hold."""
+    later = with_params(copy_of(desk, tmp_path / "desk"), gate={"min_gain": 0.04})
+    later.make_version(18.5)
+    told = diff(later.workspace, 1, 3, top=1, now=later.day(18))
+
+    assert told["parameters"] == {"gate.min_gain": [desk.workspace.params.gate.min_gain, 0.04]}
+
+
+def test_settings_of_a_bundle_that_keeps_none_cannot_be_told(desk: Desk, tmp_path: Path) -> None:
+    older = copy_of(desk, tmp_path / "desk")
+    (older.shelf.folders[2] / SETTINGS).unlink()
+    digest = folder_digest(older.shelf.folders[2])
+    with older.workspace.store.begin() as connection:
+        connection.execute(sa.update(VERSIONS).where(VERSIONS.c.version == 2).values(bundle=digest))
+    told = diff(older.workspace, 1, 2, top=1, now=older.day(18))
+
+    assert told["parameters"] is None
+    assert "settings: version 2 was made before a bundle kept them, so this cannot be told" in told["notes"]
 
 
 def test_versions_without_common_rows_say_so(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import Field
 
 import retrim
 from retrim.errors import BadInputError
@@ -20,12 +21,13 @@ from retrim.files import write_file, write_folder
 from retrim.gate.verdict import GateParams
 from retrim.lineage.settings_file import pin_settings
 from retrim.paths import Paths, WorkspacePaths
-from retrim.settings import DERIVED, Derived, Params, effective, stated_digest
+from retrim.settings import DERIVED, Derived, Params, effective, setting_fields, stated_digest
 from retrim.stages import backtest, compare, features, train, tune
-from retrim.stages._common import check_pins, check_settings, main
+from retrim.stages._common import check_pins, check_settings, main, read_settings
 from retrim.stats.canonical import to_json
+from retrim.stats.plugins import SettingsSection
 from tests.builders.cured import Cure
-from tests.builders.room import Room, make_room, stream
+from tests.builders.room import Room, lay_settings, make_room, stream
 
 PACKAGE = Path(retrim.__file__).parent
 STAGES = [backtest, compare, features, train, tune]
@@ -36,7 +38,7 @@ def room(tmp_path: Path) -> Room:
     """A room whose pins name the very code that runs."""
     made = make_room(tmp_path, stream(480))
     document = {**made.settings, "data": made.data.model_dump(mode="json")}
-    write_file(made.paths.settings, to_json(document))
+    lay_settings(made.paths, document)
     return made
 
 
@@ -176,7 +178,7 @@ def test_no_stage_runs_with_a_champion_other_than_the_pinned_one(
 def test_a_refusal_ends_with_1(room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     document = json.loads(room.paths.settings.read_bytes())
     document["split"]["judge_rows"] = 480
-    write_file(room.paths.settings, to_json(document))
+    lay_settings(room.paths, document)
 
     assert run_here(room, features.run, monkeypatch) == 1
     assert "of 480 mature rows 0 had a label due before the 480 that judge" in capsys.readouterr().err
@@ -200,7 +202,7 @@ def test_a_fault_in_the_settings_ends_with_2(
 ) -> None:
     document = json.loads(room.paths.settings.read_bytes())
     change(document)
-    write_file(room.paths.settings, to_json(document))
+    lay_settings(room.paths, document)
 
     assert run_here(room, features.run, monkeypatch) == 2
     assert re.search(message, capsys.readouterr().err)
@@ -283,6 +285,33 @@ def test_pinned_settings_that_were_edited_are_refused(pinned: Paths) -> None:
         check_settings(pinned)
 
 
+class FreshParams(SettingsSection):
+    """A section that a later retrim has."""
+
+    most: int = Field(default=3, ge=1, description="of what is new")
+
+
+class LaterParams(Params):
+    """The settings of a later retrim."""
+
+    fresh: FreshParams = FreshParams()
+
+
+def test_a_new_setting_breaks_no_workspace(pinned: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The params.yaml and the pinned settings of before are read as they are, and nothing has to be stated."""
+    before = read_settings(pinned)
+    monkeypatch.setattr("retrim.settings.Params", LaterParams)
+
+    check_settings(pinned)
+    assert effective(pinned.root, TABLE, "params.yaml") == {**before, "fresh": {"most": 3}}
+
+
+def test_only_the_table_has_to_be_stated() -> None:
+    required = [key for key, field in setting_fields() if field.is_required()]
+
+    assert required == ["data.model", "data.columns", "data.task", "data.batch_every", "data.suite"]
+
+
 def test_another_default_changes_no_old_version(pinned: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     later = Derived("the gate of a later retrim", lambda document: 0.05)
     monkeypatch.setattr("retrim.settings.DERIVED", {**DERIVED, "gate.min_gain": later})
@@ -291,8 +320,7 @@ def test_another_default_changes_no_old_version(pinned: Paths, monkeypatch: pyte
     monkeypatch.setattr("retrim.stages._common.check_pins", lambda paths: None)
     monkeypatch.chdir(pinned.root)
 
-    def run(gate: GateParams, paths: Paths) -> None:
-        check_settings(paths)
+    def run(gate: GateParams) -> None:
         seen.append(gate)
 
     main(run)

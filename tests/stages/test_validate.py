@@ -79,6 +79,12 @@ def test_the_table_holds_what_was_mature_at_the_pinned_date(room: Room) -> None:
     assert run(room, as_of=day(1.5))["_key"].tolist() == [str(number) for number in range(24)]
 
 
+def test_the_bundle_holds_every_setting_that_is_pinned(room: Room) -> None:
+    run(room, as_of=day(2))
+
+    assert room.bundle["settings.json"] == room.paths.settings.read_bytes()
+
+
 def test_a_label_that_is_not_due_yet_is_left_out_and_counted(room: Room) -> None:
     table = run(room, as_of=day(2))
 

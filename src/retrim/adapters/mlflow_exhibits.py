@@ -14,7 +14,7 @@ from retrim.errors import BadInputError
 from retrim.stats import charts
 from retrim.stats.metrics import Task, row_losses
 from retrim.stats.windows import spans
-from retrim.training.bundle import FORMAT_FILE, HYPERPARAMETERS, SPLIT, TRIALS, VERDICT, VIEW
+from retrim.training.bundle import FORMAT_FILE, HYPERPARAMETERS, SETTINGS, SPLIT, TRIALS, VERDICT, VIEW
 from retrim.training.tuning import Trial
 
 BACKTEST = "backtest/backtest.json"
@@ -93,9 +93,12 @@ class Exhibits:
         return [Trial.from_record(record) for record in self.read(TRIALS)]
 
     def parameters(self) -> dict[str, str]:
-        """Hyperparameters under their own names; windows and rows."""
+        """Hyperparameters under their own names; windows and rows; each setting under its section and name."""
         split, fit = self.read(SPLIT), self.read(f"models/{self.winner}/fit.json")
         found = {name: str(value) for name, value in fit["recipe"]["hyperparameters"].items()}
+        for section, stated in (self.optional(SETTINGS) or {}).items():
+            if isinstance(stated, dict):
+                found |= {f"{section}.{name}": _as_text(value) for name, value in stated.items()}
         return found | {
             "rounds": str(fit["recipe"]["rounds"]),
             "model": fit["recipe"]["model"],
@@ -187,3 +190,7 @@ def predicted_of(judged: pd.DataFrame, model: str) -> np.ndarray:
 def _plain(name: str) -> str:
     """The name of a check as MLflow takes it for a metric: a column of the table may be called anything."""
     return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

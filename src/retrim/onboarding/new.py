@@ -13,9 +13,9 @@ from typing import Any
 from retrim import templates
 from retrim.adapters import git
 from retrim.adapters.dvc import run_dvc
-from retrim.adapters.wheel import CODE, GRAPH, LOCK, NOTE, Wheel, running_wheel
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import write_file
+from retrim.wheel import CODE, GRAPH, LOCK, NOTE, Wheel, running_wheel
 
 WHAT = "settings, stages, lock and the wheel of retrim"
 """What is laid, in the words of the command and of the documents."""

@@ -8,7 +8,6 @@ import pandas as pd
 
 from retrim.adapters import environment, git
 from retrim.adapters.database import copy_sqlite
-from retrim.adapters.wheel import GRAPH, LOCK, NOTE, NamedWheel, Wheel, named_wheel, running_wheel
 from retrim.decision.history import UNFINISHED
 from retrim.errors import RefusedError
 from retrim.files import write_file
@@ -19,6 +18,7 @@ from retrim.onboarding.new import lay_code
 from retrim.release.approval import refit_waiting
 from retrim.release.release import check_stored
 from retrim.release.versions import find_live_version
+from retrim.wheel import GRAPH, LOCK, NOTE, NamedWheel, Wheel, named_wheel, running_wheel
 
 PARAMS = "params.yaml"
 CHANGED = (NOTE, LOCK, GRAPH)

@@ -29,7 +29,7 @@ from retrim.stats.canonical import from_parquet
 from retrim.stats.metrics import measure, row_losses
 from retrim.stats.plugins import near_keys
 from retrim.table.data import DataParams, row_keys
-from retrim.training.bundle import SPLIT
+from retrim.training.bundle import SETTINGS, SPLIT
 from retrim.training.contributions import Explanation, explain_row
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
@@ -350,7 +350,7 @@ def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Time
         "to": newer,
         "data": _data(workspace, sides, notes),
         "code": _code(workspace, sides, notes),
-        "parameters": _parameters(workspace, sides, notes),
+        "parameters": _parameters(sides, notes),
         "hyperparameters": changes(*({**s.found.predictor.recipe.as_record(), **_hyper(s)} for s in sides)),
         "features": feature_changes(*views),
         "steps": step_changes(*views),
@@ -419,13 +419,11 @@ def _batch(batch: BatchFile) -> dict[str, Any]:
     return {"batch": batch.batch, "kind": batch.kind, "rows": batch.rows, "arrived": iso(batch.arrived)}
 
 
-def _commits(
-    workspace: Workspace, sides: list[DiffSide], what: str, notes: list[str], *, of: str = "snapshot"
-) -> list[str] | None:
-    """The snapshot of each, or the commit with what its run pinned; None, with a note, where one is not at hand."""
+def _commits(workspace: Workspace, sides: list[DiffSide], what: str, notes: list[str]) -> list[str] | None:
+    """The snapshot of each; None, with a note, where one is not at hand."""
     commits = []
     for side in sides:
-        commit = side.row.lineage.get(of)
+        commit = side.row.lineage.get("snapshot")
         if commit is None:
             notes.append(f"{what}: version {side.number} has no recorded commit, so this cannot be told")
         elif not git.has_commit(workspace.paths.root, commit):
@@ -450,9 +448,13 @@ def _code(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict
     }
 
 
-def _parameters(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, list[Any]] | None:
-    texts = _files(workspace, sides, "data/settings.json", "settings", notes, of="commit")
-    return None if texts is None else changes(*(flat(json.loads(text)) for text in texts))
+def _parameters(sides: list[DiffSide], notes: list[str]) -> dict[str, list[Any]] | None:
+    without = [side for side in sides if SETTINGS not in side.found.files]
+    notes += [
+        f"settings: version {side.number} was made before a bundle kept them, so this cannot be told"
+        for side in without
+    ]
+    return None if without else changes(*(flat(side.read(SETTINGS)) for side in sides))
 
 
 def _environment(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, Any]:
@@ -464,10 +466,8 @@ def _environment(workspace: Workspace, sides: list[DiffSide], notes: list[str]) 
     }
 
 
-def _files(
-    workspace: Workspace, sides: list[DiffSide], name: str, what: str, notes: list[str], *, of: str = "snapshot"
-) -> list[str] | None:
-    commits = _commits(workspace, sides, what, notes, of=of)
+def _files(workspace: Workspace, sides: list[DiffSide], name: str, what: str, notes: list[str]) -> list[str] | None:
+    commits = _commits(workspace, sides, what, notes)
     if commits is None:
         return None
     texts = []

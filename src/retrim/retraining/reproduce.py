@@ -20,7 +20,6 @@ from retrim.adapters.database import Row, iso
 from retrim.adapters.dvc import StageFailedError, end_survivors
 from retrim.adapters.processes import StageHungError
 from retrim.adapters.signing import signer_of
-from retrim.adapters.wheel import LOCK, NOTE, named_wheel
 from retrim.decision.probation import Agreement, agreement, from_top, pick, receipt_fields
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import file_digest, folder_digest, read_folder, write_file
@@ -33,6 +32,7 @@ from retrim.retraining.recover import limits_of_rebuild
 from retrim.stats.canonical import to_json
 from retrim.training.bundle import load_predictor
 from retrim.training.custom_code import trust_all
+from retrim.wheel import LOCK, NOTE, named_wheel
 
 Say = Callable[[str], None]
 INPUTS = ("dvc.yaml", "params.yaml", "requirements.lock", "expectations", "src")

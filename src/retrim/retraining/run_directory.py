@@ -16,7 +16,6 @@ import pandas as pd
 from retrim.adapters import dvc, git
 from retrim.adapters.database import Row, iso
 from retrim.adapters.dvc import DvcSession
-from retrim.adapters.wheel import LOCK
 from retrim.checking.history import recipe_digest, shown_before, size_of_run
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
@@ -33,6 +32,7 @@ from retrim.reading.landed import check_whole
 from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live
 from retrim.settings import effective, stated_digest, to_settings_file
 from retrim.training.mode import FINAL, Mode, RunMode
+from retrim.wheel import LOCK
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def main(run: Callable[..., None]) -> None:
     try:
         paths = Paths(Path.cwd())
         check_pins(paths)
+        check_settings(paths)
         run(**_arguments(run, paths))
     except RetrimError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -23,7 +23,7 @@ from retrim.reading.landed import (
     with_names_of_then,
     without_numbers,
 )
-from retrim.stages._common import check_settings, is_final, main, read_pins
+from retrim.stages._common import is_final, main, read_pins
 from retrim.stats.canonical import to_json
 from retrim.table.data import OURS, ColumnType, DataParams, known_rows, mature, overdue_labels, shaped, with_past
 from retrim.table.fault import Fault
@@ -31,7 +31,7 @@ from retrim.table.granularity import left_out
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.reading import CalendarPart
 from retrim.table.schema import ColumnNames, lacking
-from retrim.training.bundle import HISTORY, READ, format_record, needs_of
+from retrim.training.bundle import HISTORY, READ, SETTINGS, format_record, needs_of
 
 LOOKED = 200_000
 """Newest rows in which is looked for what gives the answer away."""
@@ -53,7 +53,6 @@ def run(
     their keys, times, labels, and what filters and features from the past take; their other columns are read, asked
     and written a piece at a time. Where rows are put together into coarser ones, that takes all of them.
     """
-    check_settings(paths)
     pins = read_pins(paths)
     as_of = pd.Timestamp(pins["as_of"])
     files = landed_files(paths.raw)
@@ -92,6 +91,7 @@ def run(
         **({"not_asked": list(not_asked)} if not_asked else {}),
     }
     write_file(paths.format, to_json(format_record()))
+    write_file(paths.candidate / SETTINGS, paths.settings.read_bytes())
     with writing(paths.table) as add:
         for piece in _pieces(ripe, landed):
             add(piece)

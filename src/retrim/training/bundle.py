@@ -27,6 +27,8 @@ from retrim.training.recipe import Recipe, WindowKind
 
 FORMAT_FILE = "format.json"
 VIEW = "features/view.json"
+SETTINGS = "settings.json"
+"""Every setting that its run was made with, defaults among them; older bundles lack it."""
 HISTORY = "features/history.json"
 """Its features from the past; not there where it has none."""
 THRESHOLDS = "backtest/thresholds.json"

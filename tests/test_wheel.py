@@ -13,9 +13,9 @@ import pytest
 
 import retrim
 from retrim.adapters.dvc import lay_code
-from retrim.adapters.wheel import dependencies_in, named_wheel, pack_wheel, running_wheel, unpack_wheel
 from retrim.errors import RefusedError
 from retrim.files import code_digest, write_file
+from retrim.wheel import dependencies_in, named_wheel, pack_wheel, running_wheel, unpack_wheel
 from tests.builders.wheels import changed_wheel, copy_checkout
 
 PACKAGE = Path(retrim.__file__).parent
