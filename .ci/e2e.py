@@ -103,8 +103,8 @@ def see_schedule_land(workspace: Path, week: Path, environment: dict[str, str]) 
             while (inbox / week.name).exists() and time.monotonic() < begun + LAND_SECONDS:
                 time.sleep(0.5)
         finally:
-            os.killpg(process.pid, signal.SIGINT)
-            ended = process.wait(timeout=60)
+            process.send_signal(signal.SIGTERM)
+            ended = process.wait(timeout=LAND_SECONDS)
     told = log.read_text(encoding="utf-8")
     print(f"{time.monotonic() - begun:6.1f} s  retrim schedule", flush=True)
     wrong = [name for name in ("ingest", "monitor", "retrain") if f"deployed {name}/deliveries" not in told]

@@ -13,6 +13,7 @@ import pytest
 
 import retrim
 from retrim.adapters.dvc import lay_code
+from retrim.card.diff import packages
 from retrim.errors import RefusedError
 from retrim.files import code_digest, write_file
 from retrim.wheel import dependencies_in, named_wheel, pack_wheel, running_wheel, unpack_wheel
@@ -103,6 +104,7 @@ def test_the_lock_names_it_and_keeps_the_lines_of_what_it_stands_on() -> None:
     assert (named.name, named.version, named.hash) == (wheel.name, wheel.version, wheel.hash)
     assert dependencies_in(wheel.workspace_lock) == wheel.lock
     assert named_wheel(wheel.lock) is None
+    assert packages(wheel.workspace_lock) == {**packages(wheel.lock), "retrim": f"{wheel.version} ({wheel.hash[:12]})"}
 
 
 @pytest.mark.parametrize("name", ["METADATA", "entry_points.txt", "extra_metadata/dvc.yaml", "licenses/LICENSE"])

@@ -11,11 +11,12 @@ import pytest
 from retrim.adapters import git
 from retrim.adapters.dvc import run_dvc
 from retrim.errors import BadInputError, RefusedError
+from retrim.lineage.workspace import clone, open_workspace
 from retrim.onboarding.new import lay_workspace
 from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
 from retrim.wheel import running_wheel
-from tests.builders.world import COMMAND, REPOSITORY
+from tests.builders.world import COMMAND, REPOSITORY, describe
 
 pytestmark = pytest.mark.slow
 MOST_FILES = 12
@@ -49,6 +50,16 @@ def test_dvc_keeps_the_wheel_that_the_lock_names(laid: Path, tmp_path: Path) -> 
 
     assert (clone / "data" / "code" / wheel.name).read_bytes() == wheel.content
     assert (clone / "requirements.lock").read_text() == wheel.workspace_lock
+
+
+def test_a_clone_for_a_replay_has_the_wheel_too(laid: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(laid, mine, symlinks=True)
+    describe(mine, task="regression")
+    clone(open_workspace(mine), mine / "var" / "replay")
+    run_dvc(mine / "var" / "replay", "checkout", "-q", "data/code.dvc")
+
+    assert (mine / "var" / "replay" / "data" / "code" / running_wheel().name).read_bytes() == running_wheel().content
 
 
 def test_its_stages_are_those_of_every_workspace(laid: Path) -> None:

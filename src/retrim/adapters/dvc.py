@@ -427,6 +427,15 @@ def _package_of(folder: Path) -> Path:
     return own if own.is_dir() else Path(retrim.__file__).parent
 
 
+def hand_code(root: Path, clone: Path) -> None:
+    """Gives the cache of a clone the wheel that is its code; one that is lost here is missed by who needs it."""
+    source, target = cache_folder(root), cache_folder(clone)
+    digests, _ = with_members(source, named_in_folder(clone, [NOTE]))
+    for digest in digests:
+        if object_path(source, digest).is_file() and not object_path(target, digest).exists():
+            link(object_path(source, digest), object_path(target, digest))
+
+
 def lay_code(room: Path) -> None:
     """Unpacks the wheel that the lock of a room names into its src/, from where stages import; without one, nothing.
 

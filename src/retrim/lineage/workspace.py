@@ -206,3 +206,4 @@ def clone(workspace: Workspace, folder: Path) -> None:
     git.git(workspace.paths.root, "push", "-q", str(folder), f"{taken.commit}:refs/heads/main")
     git.git(folder, "checkout", "-q", "main")
     dvc.without_remote(folder)  # what is made in there is nobody's to fetch
+    dvc.hand_code(workspace.paths.root, folder)
