@@ -136,7 +136,7 @@ def main(room: Path) -> None:
     laid = run("git", "ls-files", folder=workspace, environment=environment).splitlines()
     told = json.loads(retrim("status", "--json"))
     code = [name for name in laid if name.endswith(".py")]
-    if not rebuilt["identical"] or checked["landed"]["rows"] != 2400 + 168 or code or told["live"] is None:
+    if not rebuilt["identical"] or checked["landed"]["rows"] != 2400 + 168 or code or told["champion"] is None:
         sys.exit(f"e2e: {rebuilt}\n{checked}\n{told}\n{code}")
     print(f"{time.monotonic() - begun:6.1f} s  all of it; version 1 rebuilt: identical; {len(laid)} files in git")
 
