@@ -31,18 +31,20 @@ def ingest(
         bool, typer.Option("--correction", help="Rows with known keys replace the earlier ones.")
     ] = False,
     arrived: Annotated[
-        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC), if not now.")
+        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC). Default: now.")
     ] = None,
     query: Annotated[
-        str | None, typer.Option("--query", metavar="SQL", help="Of a database: what gives the rows.")
+        str | None, typer.Option("--query", metavar="SQL", help="If FILE is a database: the query that gives the rows.")
     ] = None,
-    table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Of a database: or its table.")] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", metavar="NAME", help="If FILE is a database: the table to read.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Land a batch, or quarantine it if it is broken.
 
-    A suspicious one lands with a warning. A quarantined batch ends with exit code 2 and a report. The same file twice
-    changes nothing. A large file lands as several batches, a piece each.
+    A suspicious batch lands with a warning. A quarantined one ends with exit code 2 and a report. The same file twice
+    changes nothing. A large file lands in chunks, each a batch.
     """
     from retrim.cli import render
     from retrim.files import name_of
@@ -107,7 +109,7 @@ def _record(batches: "list[Landed]", of: str) -> dict[str, object]:
 
 
 batch_app = typer.Typer(help="Batches that have landed: list, show, withdraw, redate.")
-Batch = Annotated[str, typer.Argument(help="The batch, as `retrim batch list` names it, or how it begins.")]
+Batch = Annotated[str, typer.Argument(help="The batch, as `retrim batch list` names it, or its first digits.")]
 
 
 @batch_app.command("list", epilog=example("retrim batch list"))
@@ -164,10 +166,10 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
 
 @batch_app.command("withdraw", epilog=example("retrim batch withdraw 3f2a91c0 --reason 'prices of another shop'"))
 def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_json: AsJson = False) -> None:
-    """Take a landed batch back: views from now on leave it out.
+    """Withdraw a landed batch: views from now on leave it out.
 
-    Views as of a moment before still hold it, and versions made with it still rebuild. A withdrawn correction gives
-    the earlier values back. The same file does not land again.
+    Views as of an earlier moment still have it, and versions made with it still rebuild. If a correction is withdrawn,
+    the earlier values are back. The same file does not land again.
     """
     from retrim.cli import render
     from retrim.landing.ingest import withdraw
@@ -189,15 +191,15 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
 @batch_app.command("redate", epilog=example("retrim batch redate"))
 def batch_redate(
     by: By,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it is only said.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it. Without it, only show what would change.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")] = "the clock ran ahead",
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give what arrived or was checked later than now a date of now.
+    """Repair dates that lie in the future, after a clock ran ahead.
 
-    For a clock that ran ahead: until then no file lands and no check looks. Batches, withdrawals, decisions and runs
-    keep their order. Versions still rebuild as of their own dates; those that lie ahead are named.
+    While dates lie ahead, no file lands and no check looks. Batches, withdrawals, decisions and runs keep their order.
+    Versions keep their dates and still rebuild. Those that lie ahead are named.
     """
     from retrim.cli import render
     from retrim.landing.clock_repair import plan_repair, repair
@@ -243,7 +245,7 @@ def quarantine_list(as_json: AsJson = False) -> None:
 def quarantine_show(batch: QuarantineName, as_json: AsJson = False) -> None:
     """Show what is wrong with a batch, and the cure.
 
-    Column, rule, rows and values.
+    For each fault: column, rule, rows, values.
     """
     from retrim.cli import render
     from retrim.landing.ingest import quarantine_show as op
@@ -279,13 +281,13 @@ def quarantine_release(
     reason: QuarantineReason,
     by: By,
     arrived: Annotated[
-        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC), if not when it came.")
+        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC). Default: when it came.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Land a batch in spite of its faults.
 
-    It keeps the time at which it came, or takes the one given, whatever has landed since.
+    It keeps the time at which it came, unless --arrived gives another.
     """
     from retrim.cli import render
     from retrim.landing.ingest import release_quarantined as op
@@ -314,7 +316,7 @@ def quarantine_drop(
     by: By,
     as_json: AsJson = False,
 ) -> None:
-    """Give a batch up: its report stays, its bytes go."""
+    """Remove a quarantined batch; its report stays."""
     from retrim.cli import render
     from retrim.landing.ingest import drop_quarantined as op
 
@@ -328,16 +330,16 @@ def quarantine_drop(
 @maintain_app.command(epilog=example("retrim maintain audit"))
 def audit(
     now: Annotated[
-        str | None, typer.Option("--now", metavar="TIME", help="Rows that arrive later wait; default: the clock.")
+        str | None, typer.Option("--now", metavar="TIME", help="Rows that arrive later wait. Default: now.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the balance of rows: landed = tested + waiting + exempt.
 
-    Each landed row is tested for drift by one check. Each matured row is measured once and enters the account once.
-    Exempt are rows that a live version was made or judged with, rows that replace others, rows that data.rows leaves
-    out, and rows that come after the row they are part of was counted. Names rows that are missing or counted twice,
-    and ends with exit code 1 if there are any.
+    Each landed row is tested for drift by one check. Each mature row is measured once and counts once towards the
+    accumulated gain. Exempt are rows that a live version was trained or judged on, corrections, rows that data.rows
+    leaves out, and late parts of a row that was counted. Rows that are missing or counted twice are named, with exit
+    code 1.
     """
     from retrim.checking.audit import audit as op
     from retrim.cli import render

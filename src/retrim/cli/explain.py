@@ -21,22 +21,24 @@ def explain(
         str,
         typer.Argument(
             metavar="ROW | PREDICTION",
-            help="Key of a landed row; KEY@N: what version N predicted then; a row as JSON, or a file with one.",
+            help="The key of a landed row; KEY@N for what version N predicted; a row as JSON, or a file with one.",
         ),
     ],
     version: Annotated[
         int | None, typer.Option("--version", metavar="N", parser=version_number, help="Default: the live version.")
     ] = None,
-    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Features shown, the weightiest.")] = 10,
+    top: Annotated[
+        int, typer.Option("--top", metavar="K", min=1, help="How many features to show, the largest first.")
+    ] = 10,
     asked: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="The class to explain; default the predicted one.")
+        str | None, typer.Option("--class", metavar="NAME", help="The class to explain. Default: the predicted one.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what each feature adds to a prediction, exactly.
+    """Show what each feature adds to a prediction.
 
-    The parts sum to the raw score: the prediction, or the log odds of a class. A stored prediction is explained
-    by the version that made it, from the features as they were known then.
+    The contributions add up to the raw score: the prediction, or the log odds of a class. A stored prediction is
+    explained by the version that made it, from the features as they were known then.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_explanation
@@ -51,15 +53,17 @@ def explain(
 
 @versions_app.command(epilog=example("retrim versions diff 1 2"))
 def diff(
-    older: Annotated[int, typer.Argument(metavar="N", parser=version_number, help="A version ...")],
-    newer: Annotated[int, typer.Argument(metavar="M", parser=version_number, help="... and another.")],
-    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Rows shown, those that moved most.")] = 10,
+    older: Annotated[int, typer.Argument(metavar="N", parser=version_number, help="A version.")],
+    newer: Annotated[int, typer.Argument(metavar="M", parser=version_number, help="Another version.")],
+    top: Annotated[
+        int, typer.Option("--top", metavar="K", min=1, help="How many rows to show, those that moved most.")
+    ] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Say what changed between two versions.
+    """Show what changed between two versions.
 
-    Data, code, parameters, features, packages; then metrics by slice and the rows that moved most, both on the newest
-    judging block that neither was trained on. What cannot be told is said.
+    Data, code, settings, features and packages. Then metrics by slice and the rows that moved most, on the newest
+    judging block that neither version has seen. A note says what cannot be compared.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_diff
@@ -75,13 +79,17 @@ def diff(
 @versions_app.command(epilog=example("retrim versions card 2 --to card.html"))
 def card(
     version: Version,
-    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it there; else it is printed.")] = None,
-    as_html: Annotated[bool, typer.Option("--html", help="One HTML page with its pictures; else Markdown.")] = False,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Where to write it. Default: print it.")
+    ] = None,
+    as_html: Annotated[
+        bool, typer.Option("--html", help="Write one HTML page with its pictures. Default: Markdown.")
+    ] = False,
 ) -> None:
     """Write the model card of a version, as things stand now.
 
-    Use, data, verdict, metrics by slice, calibration, importance, releases, drift since, lineage, known limits; every
-    table names the source of its figures. A FILE that ends in .html is HTML.
+    Purpose, data, verdict, metrics by slice, calibration, importance, releases, drift since, lineage and known limits.
+    Every table names the source of its figures. A FILE that ends in .html is HTML.
     """
     from retrim.cli import render
     from retrim.retraining.card import make_card, write_card
@@ -102,10 +110,10 @@ def fairness(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show error rates by group, and what tells a forbidden column.
+    """Show error rates by group, and proxies of forbidden columns.
 
-    As the version's verdict has them: challenger, the same before mitigation, champion. What is looked at stands in
-    params.yaml under fairness.
+    From the version's verdict: challenger, challenger before mitigation, champion. The section fairness of params.yaml
+    declares groups and limits.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_fairness
@@ -120,13 +128,15 @@ def fairness(
 
 @policy_app.command("alarms", epilog=example("retrim policy alarms"))
 def verify(
-    splits: Annotated[int, typer.Option("--splits", metavar="N", min=2, help="Parts that are held out.")] = 20,
+    splits: Annotated[
+        int, typer.Option("--splits", metavar="N", min=2, help="How often a part of the history is held out.")
+    ] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Verify how often a check without drift raises an alarm.
 
-    Holds out parts of the champion's own history, calibrates on the rest, looks at windows from what was held out, and
-    prints the rate asked (drift.alarms), the rate achieved, and its interval. A page with pictures is written under
+    Holds out parts of the champion's own history, calibrates on the rest, and tests windows from the held-out part.
+    Prints the rate asked for (drift.alarms), the rate achieved and its interval. Writes a page with pictures under
     var/drift/.
     """
     from retrim.cli import render

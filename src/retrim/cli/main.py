@@ -46,9 +46,9 @@ def about(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Keeps a tabular model right while the world moves.
+    """Keeps a tabular model right while the world changes.
 
-    Retrains when it pays, promotes on proof, rebuilds any version.
+    Retrains when it pays, promotes on evidence, rebuilds any version.
     Every command says more with --help. The first ones to try: demo, status, why.
     """
 
@@ -58,7 +58,7 @@ def demo(as_json: AsJson = False) -> None:
     """Replay two years of bike trips, in about 6 minutes.
 
     Trains on the first months, checks every two weeks, retrains when it pays.
-    Works in a clone of this workspace, var/demo/; your branch, tags and data stay as they are.
+    It works in a clone, var/demo/. Your branch, tags and data stay as they are.
     """
     from retrim.cli import render
     from retrim.cli.screens import show_demo
@@ -75,9 +75,10 @@ def demo(as_json: AsJson = False) -> None:
 
 @app.command(epilog=example("retrim check --now 2012-03-01"))
 def check(now: Now = None, as_json: AsJson = False) -> None:
-    """Look at what has landed, decide, and retrain if that says so.
+    """Check what has landed, decide, and retrain if it pays.
 
-    Drift, the champion's loss, the probe, the account: what was seen is kept, see retrim why.
+    Tests for drift, measures the champion's loss and probes what a fresh model would gain. `retrim why` shows the
+    evidence.
     """
     from retrim.cli import render
     from retrim.cli.answers import resumed_records
@@ -106,18 +107,18 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
 def retrain(
     by: By,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="The moment the run pretends is now; default now.")
+        str | None, typer.Option("--as-of", metavar="TIME", help="As-of date of the run. Default: now.")
     ] = None,
     mode: Annotated[
-        str | None, typer.Option(help="search, warm or refit; default as params.yaml says under retrain.")
+        str | None, typer.Option(help="search, warm or refit. Default: as the section retrain says.")
     ] = None,
     reason: Reason = "asked for by a person",
     as_json: AsJson = False,
 ) -> None:
-    """Retrain now, whatever the rules say; releases a held decision.
+    """Retrain now, whatever the rules say; ends a hold.
 
-    A run directory, all stages, the gate. Ends with exit code 1 if the new version is refused, or has to wait for
-    labels or for a person's approval.
+    Runs all stages and the gate. The exit code is 1 if the new version is refused, or has to wait for labels or for
+    approval.
     """
     from retrim.cli import render
     from retrim.cli.answers import resumed_records
@@ -168,7 +169,7 @@ def retrain(
 def score(now: Now = None, as_json: AsJson = False) -> None:
     """Write the champion's predictions into the store.
 
-    Of every landed row that it was not made from, once a version.
+    It predicts each landed row that it was not trained on, once per version.
     """
     from retrim.checking.score import score as op
     from retrim.cli import render
@@ -195,9 +196,9 @@ def why(
     which: Annotated[str | None, typer.Argument(metavar="[DATE | DECISION]", help="Default: the last one.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a decision was taken, and what came of it.
+    """Show why a decision was taken, and what came of it.
 
-    The evidence, what every rule said, the gate's checks.
+    With the evidence, the answer of every rule, and the gate's checks.
     """
     from retrim.cli import render
     from retrim.cli.answers import decision_record
@@ -214,7 +215,7 @@ def why(
 def schedule() -> None:
     """Run the schedule here until stopped with Ctrl-C.
 
-    A Prefect server, the deployments of params.yaml and a worker; a server that dies is started again.
+    Starts a Prefect server, a deployment for each flow and a worker. A server that dies is started again.
     """
     workspace = workspace_here()
     with scheduler_of(workspace) as server:

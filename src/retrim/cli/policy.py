@@ -35,21 +35,27 @@ def price_list(text: str) -> tuple[float, ...]:
 
 @policy_app.command(epilog=example("retrim policy backtest --windows 50 --prices 0.25,0.5,1"))
 def backtest(
-    windows: Annotated[int | None, typer.Option("--windows", metavar="N", min=5, help="Windows, each a check.")] = None,
-    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Oldest event that counts (UTC).")] = None,
+    windows: Annotated[
+        int | None, typer.Option("--windows", metavar="N", min=5, help="How many windows. Each stands for a check.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Leave out events before this (UTC).")
+    ] = None,
     prices: Annotated[
-        str | None, typer.Option("--prices", metavar="P,P", help="Prices the account is tried at, as account.price.")
+        str | None,
+        typer.Option("--prices", metavar="P,P", help="Retraining costs to try, in the unit of account.price."),
     ] = None,
     label_delay: Annotated[
-        int | None, typer.Option("--label-delay", metavar="N", min=0, help="Windows until labels are known.")
+        int | None,
+        typer.Option("--label-delay", metavar="N", min=0, help="How many windows pass until labels are known."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try policies on the history that has landed.
+    """Try retraining policies on the history that has landed.
 
-    Fits a model a window once, then reads off what never retraining, the calendar, drift and performance rules,
-    the account, and the best schedule in hindsight would have cost. Can be stopped and goes on where it was.
-    The answer may be: do not retrain. Defaults stand in params.yaml under policy.
+    Fits one model per window, then computes what each policy would have cost: never, by the calendar, by drift, by
+    performance, by accumulated gain, and the best schedule in hindsight. If it is stopped, it continues where it was.
+    The answer may be not to retrain. The section policy of params.yaml has the defaults.
     """
     from retrim.cli import render
     from retrim.reports.policy import BacktestRequest
@@ -81,12 +87,12 @@ def backtest(
 
 @policy_app.command(name="set", epilog=example("retrim policy set account-0.5"))
 def set_policy(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As the table of the newest backtest names it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A policy, as the newest backtest names it.")],
     as_json: AsJson = False,
 ) -> None:
     """Write a policy of the newest backtest into params.yaml.
 
-    Changes the rule and what it needs, such as the price; all else, comments too, stays as it is.
+    Changes the rule and what it needs, such as the price. All else stays, comments too.
     """
     from retrim.cli import render
     from retrim.reports.policy_report import set_policy as op
@@ -103,17 +109,17 @@ def set_policy(
 
 @policy_app.command("cost", epilog=example("retrim policy cost --cost 40 --per-unit 0.02 --currency EUR"))
 def price(
-    cost: Annotated[float, typer.Option("--cost", help="Of one retraining: compute, review, churn.")],
+    cost: Annotated[float, typer.Option("--cost", help="What one retraining costs: compute, review, churn.")],
     per_unit: Annotated[
         float,
-        typer.Option("--per-unit", help="What one unit of mean loss costs, held over one usual check's rows."),
+        typer.Option("--per-unit", help="What one unit of mean loss costs over the rows of one usual check."),
     ],
-    currency: Annotated[str, typer.Option("--currency", help="Its name.")] = "EUR",
+    currency: Annotated[str, typer.Option("--currency", help="Name of the currency.")] = "EUR",
     as_json: AsJson = False,
 ) -> None:
-    """Turn what a retraining costs into the price of the account.
+    """Compute the retraining cost from money.
 
-    Prints it in the loss and in money, and the lines for params.yaml; writes nothing.
+    Prints it in units of the loss and in money, and the lines for params.yaml. Writes nothing.
     """
     from retrim.checking.mode import price_of
     from retrim.cli import render
@@ -161,20 +167,21 @@ def assignments(texts: list[str]) -> dict[str, Any]:
 @policy_app.command("what-if", epilog=example("retrim policy what-if 'data.history.features=[{of: trips, lag: 24h}]'"))
 def try_settings(
     settings: Annotated[
-        list[str], typer.Argument(metavar="KEY=VALUE...", help="Keys of params.yaml, dotted, and values for them.")
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="Dotted keys of params.yaml, with values in YAML.")
     ],
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="Rows that matured by then (UTC); default: now.")
+        str | None, typer.Option("--as-of", metavar="TIME", help="Use rows that matured by then (UTC). Default: now.")
     ] = None,
     origins: Annotated[
-        int | None, typer.Option("--origins", metavar="N", min=1, help="Refits of either; default: backtest.origins.")
+        int | None,
+        typer.Option("--origins", metavar="N", min=1, help="How many refits of each. Default: backtest.origins."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try settings by backtest, beside those that are there.
+    """Compare other settings with the present ones by backtest.
 
-    The champion's recipe (else the middle of tune.space) is refitted at several origins with and without them, and
-    both are compared as the gate would: on the same rows, paired, with an interval, by slice. Writes nothing.
+    The champion's recipe, or the middle of tune.space, is refitted at several origins with and without the changes.
+    Both are compared as in the gate: on the same rows, paired, with an interval, by slice. Writes nothing.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_effect
@@ -192,22 +199,20 @@ def try_settings(
 
 @policy_app.command(epilog=example("retrim policy replay --from 2012-03-01 --with other-params.yaml"))
 def replay(
-    since: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Decisions from this moment on are taken anew (UTC).")
-    ],
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="Replay decisions from this moment on (UTC).")],
     until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="The last moment that is repeated; default: all.")
+        str | None, typer.Option("--until", metavar="TIME", help="The last moment to replay. Default: the newest.")
     ] = None,
     settings: Annotated[
         Path | None,
-        typer.Option("--with", metavar="FILE", help="Other settings: a params.yaml, or only what differs from it."),
+        typer.Option("--with", metavar="FILE", help="A params.yaml, or only the settings that differ."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Replay your history under other settings, and compare.
 
-    The real flows at the moments at which checks were made, with the batches as they arrived, in a clone under
-    var/replay/: decisions and loss side by side, and why they differ. A retraining takes as long as it does.
+    Runs the real flows at the moments of your checks, with the batches as they arrived, in a clone under var/replay/.
+    Shows decisions and losses side by side, and why they differ. A retraining takes as long as it does.
     Branch, tags, data and store of this workspace stay as they are.
     """
     from retrim.cli import render
@@ -272,25 +277,25 @@ def _show_settings(key: str | None, *, as_json: bool) -> None:
 
 @settings_app.callback(epilog=example("retrim settings gate"))
 def settings(context: typer.Context, as_json: AsJson = False) -> None:
-    """List every setting: value, default, and the line of params.yaml; or one of these."""
+    """List every setting: value, default, and where it was set."""
     if context.invoked_subcommand is None:
         _show_settings(None, as_json=as_json)
 
 
 @settings_app.command(epilog=example("retrim settings show gate.min_gain"))
 def show(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="A section or a setting, dotted.")], as_json: AsJson = False
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A section, or a dotted setting.")], as_json: AsJson = False
 ) -> None:
-    """Show a section or a setting; the word show may be left out."""
+    """Show a section or a setting. You may leave out the word show."""
     _show_settings(key, as_json=as_json)
 
 
 @settings_app.command(name="set", epilog=example("retrim settings set gate.min_gain=0.02"))
 def set_setting(
-    values: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Settings, dotted, and values for them.")],
+    values: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Dotted settings, with values in YAML.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write values into params.yaml, checked before; comments stay."""
+    """Check values and write them into params.yaml; comments stay."""
     from retrim.cli import render
     from retrim.lineage.settings_file import set_settings
     from retrim.paths import WorkspacePaths
@@ -307,9 +312,9 @@ def set_setting(
 
 @settings_app.command(epilog=example("retrim settings pin"))
 def pin() -> None:
-    """In a run directory: let its stages run by its params.yaml.
+    """In a run directory, let its stages use the edited params.yaml.
 
-    Writes what that means to data/settings.json; then `dvc repro` runs what it changes.
+    Writes the effective settings to data/settings.json. Then `dvc repro` runs the stages that they change.
     """
     from retrim.cli import render
     from retrim.lineage.settings_file import pin_settings

@@ -31,59 +31,68 @@ def init(
         str | None, typer.Option("--event-time", metavar="COL", help="When a row's event happened.")
     ] = None,
     order: Annotated[
-        str | None, typer.Option("--order", metavar="COL", help="Without a time: whole numbers in order.")
+        str | None,
+        typer.Option("--order", metavar="COL", help="If no column is a time: whole numbers that order the rows."),
     ] = None,
     label_time: Annotated[
-        str | None, typer.Option("--label-time", metavar="COL", help="When its answer was known.")
+        str | None, typer.Option("--label-time", metavar="COL", help="When the answer was known.")
     ] = None,
     label_due: Annotated[
-        str | None, typer.Option("--label-due", metavar="COL", help="When it had to be known.")
+        str | None, typer.Option("--label-due", metavar="COL", help="When the answer had to be known.")
     ] = None,
     horizon: Annotated[
-        str | None, typer.Option("--horizon", metavar="SPAN", help="Or: so long after its event, as 30D.")
+        str | None, typer.Option("--horizon", metavar="SPAN", help="Instead: how long after its event, such as 30D.")
     ] = None,
     every: Annotated[
-        str | None, typer.Option("--every", metavar="SPAN", help="How often a file comes, as 1D; else as rows do.")
+        str | None, typer.Option("--every", metavar="SPAN", help="How often a file comes, such as 1D.")
     ] = None,
     entity: Annotated[
-        str | None, typer.Option("--entity", metavar="COL", help="What rows are about: a shop, a person.")
+        str | None, typer.Option("--entity", metavar="COL", help="What the rows are about, such as a shop or a person.")
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="regression, binary or multiclass.")] = None,
     positive: Annotated[
         str | None, typer.Option("--positive", help="The class whose probability is predicted.")
     ] = None,
     loss: Annotated[
-        str | None, typer.Option("--loss", help="By which all is judged, as pinball@0.9; else it says why.")
+        str | None, typer.Option("--loss", help="Loss for tuning and judging, such as pinball@0.9.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="MODEL", help="Of the model; else the file's.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="MODEL", help="Name of the model. Default: the file's name.")
+    ] = None,
     forbid: Annotated[
-        list[str] | None, typer.Option("--forbid", metavar="COL", help="No model sees it (repeat).")
+        list[str] | None, typer.Option("--forbid", metavar="COL", help="No model may use this column (repeat).")
     ] = None,
     keep: Annotated[
-        list[str] | None, typer.Option("--keep", metavar="COL", help="Looks personal, is used (repeat).")
+        list[str] | None,
+        typer.Option("--keep", metavar="COL", help="Use this column although it looks personal (repeat)."),
     ] = None,
     allow_leak: Annotated[
-        list[str] | None, typer.Option("--allow-leak", metavar="COL", help="Used in spite of a probe.")
+        list[str] | None,
+        typer.Option("--allow-leak", metavar="COL", help="Use this column although it looks like a leak (repeat)."),
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why a leak is none; kept in params.yaml.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why it is no leak. Kept in params.yaml.")] = "",
     query: Annotated[
-        str | None, typer.Option("--query", metavar="SQL", help="Of a database: what gives the rows.")
+        str | None, typer.Option("--query", metavar="SQL", help="If PATH is a database: the query that gives the rows.")
     ] = None,
-    table: Annotated[str | None, typer.Option("--table", metavar="NAME", help="Of a database: or its table.")] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", metavar="NAME", help="If PATH is a database: the table to read.")
+    ] = None,
     ahead: Annotated[
-        str | None, typer.Option("--ahead", metavar="SPAN", help="Forecast: so long before, as 24h.")
+        str | None, typer.Option("--ahead", metavar="SPAN", help="Predict this long before the event, such as 24h.")
     ] = None,
     known_ahead: Annotated[
-        list[str] | None, typer.Option("--known-ahead", metavar="COL", help="Known so early (repeat).")
+        list[str] | None,
+        typer.Option("--known-ahead", metavar="COL", help="With --ahead: this feature is known that early (repeat)."),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Redo the set-up; no version was made yet.")] = False,
-    no_land: Annotated[bool, typer.Option("--no-land", help="Leave the rows where they are.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Decide, and say so, instead of asking.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Redo the set-up. Only while there is no version.")] = False,
+    no_land: Annotated[bool, typer.Option("--no-land", help="Do not land the rows.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Decide, and say so.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Describe a table of your own, and land it.
 
-    Looks at the table, writes params.yaml and a suite in expectations/, and commits both. Then: retrim retrain.
+    Inspects the table, writes params.yaml and a suite in expectations/, commits both and lands the rows.
+    Then: retrim retrain.
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError
@@ -308,7 +317,8 @@ PAGE = "profile.html"
 @app.command(epilog=example("retrim profile"))
 def profile(
     data: Annotated[
-        str | None, typer.Option("--data", metavar="PATH", help="A raw file, as init takes it; else what has landed.")
+        str | None,
+        typer.Option("--data", metavar="PATH", help="A raw file, as init takes it. Default: what has landed."),
     ] = None,
     target: Annotated[str | None, typer.Option("--target", metavar="COL", help="With --data: its target.")] = None,
     event_time: Annotated[
@@ -316,30 +326,34 @@ def profile(
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="With --data: regression, binary or multiclass.")] = None,
     positive: Annotated[
-        str | None, typer.Option("--positive", help="With --data: the class whose probability is asked.")
+        str | None, typer.Option("--positive", help="With --data: the class whose probability is predicted.")
     ] = None,
     forbid: Annotated[
-        list[str] | None, typer.Option("--forbid", metavar="COL", help="With --data: no value is shown (repeat).")
+        list[str] | None,
+        typer.Option("--forbid", metavar="COL", help="With --data: show no value of this column (repeat)."),
     ] = None,
     query: Annotated[
-        str | None, typer.Option("--query", metavar="SQL", help="With --data, a database: what gives the rows.")
+        str | None,
+        typer.Option("--query", metavar="SQL", help="With --data, a database: the query that gives the rows."),
     ] = None,
     table: Annotated[
-        str | None, typer.Option("--table", metavar="NAME", help="With --data, a database: or its table.")
+        str | None, typer.Option("--table", metavar="NAME", help="With --data, a database: the table to read.")
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="What had landed by then (UTC); default now.")
+        str | None, typer.Option("--as-of", metavar="TIME", help="Use what had landed by then (UTC). Default: now.")
     ] = None,
-    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, help="Rows drawn for what takes long.")] = 50_000,
+    rows: Annotated[
+        int, typer.Option("--rows", metavar="N", min=1, help="Rows drawn at random for what takes long.")
+    ] = 50_000,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", help="Of the page; default var/profile.html.")
+        Path | None, typer.Option("--to", metavar="FILE", help="Where to write the page. Default: var/profile.html.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the table: a page of pictures, and what to do.
+    """Profile the table: a page of pictures, and what to do.
 
-    Types, gaps, laws, the target, what tells it, leaks, drift, duplicates, labels that may be wrong: each finding with
-    its figures. The page needs nothing else. Personal and forbidden columns: no value is shown.
+    Types, missing values, distributions, the target, related columns, leaks, drift, duplicates and doubtful labels.
+    Each finding has its figures. Values of personal and forbidden columns are not shown.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_look

@@ -17,15 +17,18 @@ app = typer.Typer()
 @app.command(epilog=example("retrim status"))
 def status(
     folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR ...]", help="With --all: workspaces, or folders of some.")
+        list[Path] | None,
+        typer.Argument(metavar="[DIR ...]", help="With --all: workspaces, or folders with workspaces."),
     ] = None,
-    everywhere: Annotated[bool, typer.Option("--all", help="Every model of these, and of their stores.")] = False,
+    everywhere: Annotated[
+        bool, typer.Option("--all", help="Show every model of these workspaces and of their stores.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say on one screen what is live and what comes next.
+    """Show on one screen what is live and what comes next.
 
-    Since when it is live, the last check, the account against the price, the last decision, the next scheduled run.
-    With --all one line per model: live version, last check, and what waits, is late or went wrong.
+    Live version, last check, accumulated gain against the retraining cost, last decision, next scheduled run.
+    With --all, one line per model: live version, last check, and what waits, is late or went wrong.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -55,7 +58,7 @@ PORT = 5000
 @app.command(epilog=example("retrim ui --port 5001"))
 def ui(
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
+        int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1. 0 takes a free one.")
     ] = PORT,
 ) -> None:
     """Show the MLflow pages of this workspace until Ctrl-C.

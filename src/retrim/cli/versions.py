@@ -38,7 +38,7 @@ NO_REMOTE = (
 
 @versions_app.callback(epilog=example("retrim versions --json"))
 def versions(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the versions: alias, date, hash, last proof, gate's word; or one of these."""
+    """List the versions: alias, as-of date, hash, last proof, verdict."""
     if context.invoked_subcommand is not None:
         return
     from retrim.cli import render
@@ -93,21 +93,20 @@ def reproduce(
     version: Version,
     prove: Annotated[
         bool,
-        typer.Option(
-            "--prove", help="From raw data, without any cache, in an environment built from the recorded lock."
-        ),
+        typer.Option("--prove", help="Without any cache, in an environment built from the recorded lock."),
     ] = False,
     chain: Annotated[
-        bool, typer.Option("--chain", help="With --prove: its champion first, that one's, and so on to version 1.")
+        bool, typer.Option("--chain", help="With --prove: prove every champion on the way first.")
     ] = False,
     skip_proved: Annotated[
-        bool, typer.Option("--skip-proved", help="With --chain: leave out those that were proved here before.")
+        bool, typer.Option("--skip-proved", help="With --chain: leave out those that were proved before.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild a version; say whether it is identical.
 
-    In a fresh room. Ends with exit code 1 if anything differs, and says what. A proof ends with a signed receipt.
+    It works in a run directory of its own. The exit code is 1 if anything differs, and the differences are named. A
+    proof ends with a signed receipt.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -186,16 +185,17 @@ def rollback(
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the release.")],
     by: By,
     to: Annotated[
-        int | None, typer.Option("--to", metavar="N", parser=version_number, help="Default: the version before.")
+        int | None,
+        typer.Option("--to", metavar="N", parser=version_number, help="The version. Default: the one before."),
     ] = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an earlier version live again.
 
-    Before, its stored bundle is checked against the recorded hash, loaded in a fresh process and asked its reference
-    rows. After it nothing starts by itself, until a person says so (retrim retrain, retrim policy acknowledge) or
-    enough rows have matured.
+    First its stored bundle is compared with the recorded hash, loaded in a fresh process and asked its reference rows.
+    Afterwards nothing retrains by itself until you say so (retrim retrain, retrim policy acknowledge) or enough rows
+    have matured.
     """
     from retrim.cli import render
     from retrim.release.release import rollback as op
@@ -211,13 +211,13 @@ def rollback(
     "run-directory", epilog=example('cd "$(retrim maintain run-directory --as-of 2012-03-01)" && dvc repro')
 )
 def room(
-    as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="The moment the room pretends is now.")],
-    mode: Annotated[str | None, typer.Option(help="search, warm or refit; default as a run of then.")] = None,
+    as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="As-of date of the run.")],
+    mode: Annotated[str | None, typer.Option(help="search, warm or refit. Default: as a run of that date.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a run directory to work in by hand; print its path.
 
-    As of a date: cd into it and run dvc repro.
+    It has the data and champion of a date. Change into it and run dvc repro.
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError
@@ -237,16 +237,18 @@ def room(
 
 @versions_app.command(epilog=example("retrim versions live --as-of 2012-03-01"))
 def live(
-    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The moment (UTC); default now.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="The moment by the clock (UTC). Default: now.")
+    ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="The same by what --now and --as-of pretended.")
+        str | None, typer.Option("--as-of", metavar="TIME", help="The moment by what --now and --as-of pretended.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which version is live, or was at a moment.
 
-    As the release log has it. If moves were made with --now or --as-of, as in a replay, --at goes by the clock and
-    --as-of by the pretended moment. Ends with exit code 1 if none was live.
+    From the release log. If releases were made with --now or --as-of, as in a replay, --at counts by the clock and
+    --as-of by the pretended moment. The exit code is 1 if none was live.
     """
     import pandas as pd
 
@@ -276,7 +278,7 @@ def live(
 
 @versions_app.command("log", epilog=example("retrim versions log"))
 def log_show(as_json: AsJson = False) -> None:
-    """List every move: which version, by which action, who, why."""
+    """List every release: which version, which action, who, why."""
     from retrim.cli import render
     from retrim.release.versions import release_log
 
@@ -307,15 +309,16 @@ def log_show(as_json: AsJson = False) -> None:
 @versions_app.command("verify-log", epilog=example("retrim versions verify-log"))
 def log_verify(
     head: Annotated[
-        str | None, typer.Option("--head", metavar="HEX", help="A digest noted before, which must still be there.")
+        str | None,
+        typer.Option("--head", metavar="HEX", help="A digest that you noted earlier and that must be there."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that no row was changed, moved, added or taken away.
+    """Check that no row of the release log was altered.
 
-    Each row is signed over the row before, and so are their count and the last of them. A copy of each row lies in git,
-    as a tag: retrim/MODEL/log/N. Ends with exit code 1 and names the first row that is not what was signed.
-    Push the tags, or note the last digest elsewhere: --head asks for it later.
+    Each row is signed over the row before. A copy of each row lies in git as the tag retrim/MODEL/log/N. The first row
+    that is not what was signed is named, with exit code 1. Push the tags, or note the last digest elsewhere and ask
+    for it later with --head.
     """
     from retrim.cli import render
     from retrim.release.versions import verify_log
@@ -333,17 +336,17 @@ def log_verify(
     "verify-receipt", epilog=example("retrim versions verify-receipt var/receipts/bike-v1-0123456789ab.json")
 )
 def verify(
-    file: Annotated[Path, typer.Argument(help="A receipt, as `retrim reproduce N --prove` leaves it.")],
+    file: Annotated[Path, typer.Argument(help="A receipt that `retrim reproduce N --prove` wrote.")],
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="KEY", help="The public key that must have signed: its text, or a file with it."),
+        typer.Option("--key", metavar="KEY", help="The public key that must have signed it, or a file with it."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check that a receipt is what was signed, and by whom.
 
-    Names the field that was changed, and ends with exit code 1 then. Without --key it must be signed with the key of
-    this workspace or one of proof.trusted_keys in params.yaml.
+    If a field was changed, it is named, with exit code 1. Without --key, the receipt must be signed with the key of
+    this workspace or one of proof.trusted_keys.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -367,8 +370,8 @@ def verify(
 def key(as_json: AsJson = False) -> None:
     """Print the public key of this workspace and its fingerprint.
 
-    Receipts and exports are signed with its private half, var/keys/signing.key: made at first use, and nobody else's.
-    Whoever trusts it writes the first line under proof.trusted_keys.
+    Receipts and exports are signed with its private half, var/keys/signing.key, which is made at first use. To trust
+    it elsewhere, write the first line under proof.trusted_keys there.
     """
     from retrim.cli import render
 
@@ -389,9 +392,9 @@ Why = Annotated[str, typer.Option("--reason", help="Why; it is kept with the ver
 def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
     """Let a version that waits for a person go live.
 
-    Where release.approval asks for it, what the gate promotes waits first. All release checks are held to again, and
-    the champion has to be the one it was judged against. Ends with exit code 1 if it does not go live, and says why.
-    Killed, it is finished by the same command. The word holds for its recipe fitted once more, too.
+    The release checks run, and the champion must still be the one it was judged against. If the version does not go
+    live, the exit code is 1 and the reason is printed. If the command is killed, run it again. The approval also
+    covers its recipe fitted once more.
     """
     from retrim.cli import render
     from retrim.release.approval import approve as op
@@ -408,8 +411,8 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
 def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
     """Refuse a version that waits for a person.
 
-    What is live stays. The account is debited, and refusals are counted, as for one that the gate refuses.
-    Nobody's answer by the date that `retrim status` shows is a no as well.
+    What is live stays. It counts like a refusal by the gate. A version that nobody answers by the date that
+    `retrim status` shows is refused too.
     """
     from retrim.release.approval import reject as op
 
@@ -430,15 +433,15 @@ def _show(answer: "ApprovalAnswer", what: str, *, as_json: bool) -> None:
     "acknowledge", epilog=example("retrim policy acknowledge --reason 'a fair in town, over by Monday'")
 )
 def settle(
-    reason: Annotated[str, typer.Option("--reason", help="Why nothing has to be retrained; it is kept.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why nothing has to be retrained. It is kept.")],
     by: By,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Settle what is held, without a retraining.
+    """Acknowledge what is on hold, without a retraining.
 
-    A held alarm is answered until it goes quiet; one that comes up again later is a new one. Refused runs are counted
-    anew. Who, when and why is kept: retrim why. Ends with exit code 1 if nothing is held.
+    An alarm is answered until it clears; one that comes up again is a new one. Refused runs are counted from zero.
+    Who, when and why is kept: retrim why. The exit code is 1 if nothing is held.
     """
     from retrim.checking.check import acknowledge as op
     from retrim.cli import render
@@ -456,14 +459,15 @@ def settle(
 def export(
     version: Version,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", help="Where to; default var/exports/<model>-v<N>.tar.")
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="Where to write it. Default: var/exports/<model>-v<N>.tar."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a version into one signed file.
 
-    Its bundle with verdict, lineage, lock, envelope and newest receipt, signed with the key of this workspace. The
-    same version in the same state gives the same bytes. Prove it before, so that a receipt goes along.
+    It holds the bundle, verdict, lineage, package lock, release record and newest receipt, signed with the key of this
+    workspace. The same version in the same state gives the same bytes. Prove it first, so that a receipt goes along.
     """
     from retrim.cli import render
     from retrim.retraining.exchange import export as op
@@ -487,11 +491,11 @@ def import_(
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in a version that another workspace exported.
+    """Import a version that another workspace exported.
 
-    Its key must stand under proof.trusted_keys in params.yaml. Signature, hashes and reference rows are checked, then
-    this workspace's gate judges it on rows here that it has not seen, against the champion here. It goes live only if
-    it passes; with too few rows it is deferred, and nothing is kept. Exit code 1 unless it went live.
+    Its key must stand under proof.trusted_keys. Signature, hashes and reference rows are checked. Then the gate here
+    judges it against the champion here, on rows it has not seen. It goes live only if it passes. With too few rows it
+    is deferred, and nothing is kept. The exit code is 1 unless it went live.
     """
     from retrim.cli import render
     from retrim.retraining.exchange import import_version
@@ -513,14 +517,14 @@ UNITS = ("B", "kB", "MB", "GB")
 
 @maintain_app.command(epilog=example("retrim maintain gc --dry-run"))
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and remove nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove what no version needs.
 
-    Rooms of runs that are over, trial logs, environments of no version's lock, MLflow's runs that failed, and what
-    no version, branch, tag or room names in the DVC cache. What any version needs to be rebuilt stays, and so do the
-    landing zone and the store. Refused while a run or a rebuild is going on.
+    Run directories that are over, trial logs, environments that no version has, failed MLflow runs, and files of the
+    DVC cache that no version, branch, tag or run directory names. What a version needs to be rebuilt stays, and so do
+    landing zone and store. Refused while a run or a rebuild is going on.
     """
     from retrim.cli import render
     from retrim.retraining.gc import prune
