@@ -60,14 +60,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 96, "sliding_rows": 300},
     "judge": {"draws": 200, "block_rows": 12},
     "tune": {
-        "trials": 2, "warm_trials": 2, "batch": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20, "patience": 5,
+        "trials": 2, "warm_trials": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20,
         "options": {"n_startup_trials": 2},
     },
     "backtest": {"origins": 1, "origin_rows": 48},
-    "gate": {"min_rows": 48, "folds": 2, "season": "1D", "season_cells": 24},
-    "probe": {"blocks": 1, "min_rows": 24},
-    "account": {"usual_rows": 96, "ahead": 0.0},
-    "drift": {"min_rows": 48, "joint": {"tests": {}, "windows": 20, "seed": 7}},
+    "gate": {"min_rows": 48, "season": "1D", "season_cells": 24},
+    "probe": {"min_rows": 24},
+    "account": {"usual_rows": 96},
+    "drift": {"min_rows": 48, "joint": {"tests": {}}},
     "retrain": {"refit_after": False},
 }  # fmt: skip
 """What the small params.yaml has other than the shipped one, section by section.

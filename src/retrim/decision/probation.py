@@ -2,7 +2,7 @@
 
 Skew: how far a prediction that was served is from what its version says of the same row now.
 
-Proofs that a version can be made again: settings, which one is proved next, and what a receipt says.
+Proofs that a version can be made again: settings, which one is proved next, and what an attestation says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,25 @@ class ProbationParams(SettingsSection):
         default=26, ge=0, description="checks for which a new champion is on probation, at most; 0: not at all"
     )
     block_share: float = Field(
-        default=0.5, gt=0, le=1, description="rows whose loss is averaged, as a share of a usual check"
+        exclude=True,
+        default=0.5,
+        gt=0,
+        le=1,
+        description="rows whose loss is averaged, as a share of a usual check; errors within it lean on one another",
     )
     alpha_rollback: float = Field(
-        default=0.05, gt=0, lt=0.5, description="chance of ever rolling back one that is no worse, at most"
+        exclude=True,
+        default=0.05,
+        gt=0,
+        lt=0.5,
+        description="chance of ever rolling back one that is no worse, at most; the usual level",
     )
     alpha_confirm: float = Field(
-        default=0.05, gt=0, lt=0.5, description="chance of ever confirming one worse by the effect, at most"
+        exclude=True,
+        default=0.05,
+        gt=0,
+        lt=0.5,
+        description="chance of ever confirming one worse by the effect, at most; the usual level",
     )
     min_effect: float = Field(
         default=0.02, gt=0, description="share of the previous champion's loss from which on worse counts"
@@ -289,7 +301,8 @@ def skews_of(stored: np.ndarray, now: np.ndarray) -> np.ndarray:
     return np.asarray(apart / (usual or 1.0))
 
 
-KIND, FORMAT = "retrim rebuild receipt", 1
+REBUILD = "urn:retrim:rebuild:v1"
+"""The type of an attestation that says what a rebuild gave."""
 
 
 class ProofParams(SettingsSection):
@@ -298,7 +311,7 @@ class ProofParams(SettingsSection):
     scheduled: bool = Field(default=True, description="whether schedule.prove proves a random version each time")
     most_mb: float = Field(default=500.0, gt=0, description="megabytes of a file that import reads, at most")
     trusted_keys: tuple[str, ...] = Field(
-        default=(), description="public keys whose receipts and exports count, beside our own"
+        default=(), description="public keys whose attestations and exports count, beside our own"
     )
 
 
@@ -358,7 +371,7 @@ class Output:
 
 
 def from_top(differences: Sequence[str], *, root: str) -> list[str]:
-    """The differences with the workspace's own place left out of them: a receipt, and an export with it, travels.
+    """The differences with the workspace's own path left out of them: an attestation travels.
 
     Args:
         differences: A line each, or what a tool printed when it failed.
@@ -367,7 +380,7 @@ def from_top(differences: Sequence[str], *, root: str) -> list[str]:
     return [each.replace(root, ".") for each in differences]
 
 
-def receipt_fields(
+def rebuild_predicate(
     *,
     what: Mapping[str, Any],
     platform: Mapping[str, str],
@@ -381,7 +394,7 @@ def receipt_fields(
     reason: str,
     proved_at: str,
 ) -> dict[str, Any]:
-    """The fields of a receipt, before they are sealed and signed; docs/how-to/rebuilding.md says what each means.
+    """What a rebuild gave, as an attestation says it; docs/how-to/rebuilding.md says what each field means.
 
     Args:
         what: `model`, `version`, `commit`, `tag` and the like: what was rebuilt.
@@ -398,8 +411,6 @@ def receipt_fields(
     """
     same_platform = platform["recorded"] == platform["here"]
     return {
-        "kind": KIND,
-        "format": FORMAT,
         **what,
         "platform": dict(platform),
         "promise": "the same bytes" if same_platform else "none: it was made on another platform",
