@@ -44,7 +44,7 @@ def edited(text: str, changes: Mapping[tuple[str, ...], SettingChoice]) -> str:
     for place, choice in changes.items():
         parent = document
         for depth, part in enumerate(place[:-1]):
-            if part not in parent:
+            if parent.get(part) is None:
                 _add(parent, part, _as_written({}, deep=depth == 0))
             parent = parent[part]
         name = place[-1]
