@@ -399,8 +399,10 @@ def parse_params(document: dict[str, Any], name: str) -> Params:
     """The settings in what a params.yaml called `name` holds.
 
     Raises:
-        BadInputError: A section is wrong; names key, value and what is allowed.
+        BadInputError: It describes no table yet, or a section is wrong; names key, value and what is allowed.
     """
+    if "data" in document and document["data"] is None:
+        raise BadInputError(f"{name} describes no table yet; describe it with `retrim init --data TABLE --target COL`")
     _refuse_fixed(Params, document, name)
     try:
         return Params.model_validate(document)
