@@ -275,7 +275,7 @@ WRONG = {
     "ingest expectations": "error: expectations is a folder; name one file",
     "profile": "error: no rows had landed by ",
     "profile --target y": "error: --target is for a raw file, so name that too: --data FILE; of what has landed ",
-    "profile --data gone.csv": "error: --data needs to know what is to be predicted: --target COL",
+    "profile --data gone.csv": "error: --data needs the column to predict: --target COL",
     "profile --data gone.csv --target y": "error: gone.csv does not exist; name a file",
     "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for what has landed; leave it out",
     "quarantine show abc": "error: 'abc' names 0 batches in quarantine; there are: none",

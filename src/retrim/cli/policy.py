@@ -140,7 +140,7 @@ def price(
         ]
     )
     render.OUT.print(found.sentence, highlight=False, markup=False)
-    render.OUT.print("In params.yaml, under account, in the place of the lines there:", highlight=False)
+    render.OUT.print("In params.yaml, replace the lines under account by:", highlight=False)
     for line in found.lines:
         render.OUT.print(f"  {line}", highlight=False, markup=False)
 
@@ -155,7 +155,7 @@ def assignments(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
-            raise BadInputError(f"{text!r} sets nothing; write KEY=VALUE, such as train.windows=[sliding]")
+            raise BadInputError(f"{text!r} is not KEY=VALUE; write such as train.windows=[sliding]")
         try:
             found[key.strip()] = yaml.safe_load(value)
         except (yaml.YAMLError, ValueError) as error:
