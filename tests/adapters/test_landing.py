@@ -121,14 +121,14 @@ def test_a_torn_file_is_named(tmp_path: Path) -> None:
     path = land(landing, rows("a"))
     path.write_bytes(path.read_bytes()[:-10])
 
-    with pytest.raises(BadInputError, match=f"{path.name} is no whole landed batch"):
+    with pytest.raises(BadInputError, match=f"{path.name} is not a complete landed batch"):
         read_landed(tmp_path)
 
 
 def test_a_file_from_elsewhere_is_named(tmp_path: Path) -> None:
     rows("a").to_parquet(tmp_path / "mine.parquet")
 
-    with pytest.raises(BadInputError, match=r"mine\.parquet is no whole landed batch"):
+    with pytest.raises(BadInputError, match=r"mine\.parquet is not a complete landed batch"):
         landed_files(tmp_path)
 
 

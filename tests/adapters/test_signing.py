@@ -76,7 +76,7 @@ class TestAKey:
 
     @pytest.mark.parametrize("text", ["", "ed25519:", "ed25519:AAAA", "rsa:" + "A" * 43 + "=", "ed25519:" + "?" * 44])
     def test_that_is_none_is_refused(self, text: str) -> None:
-        with pytest.raises(BadInputError, match="is no public key"):
+        with pytest.raises(BadInputError, match="is not a public key"):
             PublicKey.read(text)
 
 
@@ -120,10 +120,10 @@ class TestASignedRecord:
 
     @pytest.mark.parametrize("gone", ["key", "seals", "signature"])
     def test_without_a_part_is_none(self, signed: dict[str, Any], gone: str) -> None:
-        with pytest.raises(BadInputError, match="this is no signed record"):
+        with pytest.raises(BadInputError, match="this is not a signed record"):
             signer_of({name: value for name, value in signed.items() if name != gone})
 
     @pytest.mark.parametrize("junk", [{"key": 1}, {"key": {}, "seals": [], "signature": 1}, {"x": "\ud800"}])
     def test_of_junk_is_none(self, signed: dict[str, Any], junk: dict[str, Any]) -> None:
-        with pytest.raises(BadInputError, match="this is no signed record"):
+        with pytest.raises(BadInputError, match="this is not a signed record"):
             signer_of({**signed, **junk})

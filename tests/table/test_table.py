@@ -300,7 +300,7 @@ def test_without_a_key_batch_and_row_number_are_it() -> None:
         ({"columns": {"x": {"type": "time", "role": "feature"}}}, "'x' is a time"),
         ({"columns": {"weight": None}}, "none has the role 'feature'"),
         ({"columns": {"price": {"type": "category", "role": "target"}}}, "number or integer"),
-        ({"key": ["nothing"]}, "'nothing' is no column"),
+        ({"key": ["nothing"]}, "'nothing' is not a column"),
         ({"key": ["price"]}, "'price' is the target"),
         ({"key": ["weight"]}, "'weight' is a number"),
         (

@@ -142,7 +142,7 @@ class DvcSession:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            errors="backslashreplace",  # a stage may print what is no text
+            errors="backslashreplace",  # a stage may print what is not text
             start_new_session=True,
         )
 
@@ -571,7 +571,7 @@ def _follow(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        errors="backslashreplace",  # a stage may print what is no text
+        errors="backslashreplace",  # a stage may print what is not text
         start_new_session=True,
     )
     lines = []

@@ -27,7 +27,7 @@ def price_list(text: str) -> tuple[float, ...]:
     try:
         prices = tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise BadInputError(f"--prices: {text!r} is no list of numbers; write such as 0.25,0.5,1") from error
+        raise BadInputError(f"--prices: {text!r} is not a list of numbers; write such as 0.25,0.5,1") from error
     if not all(price > 0 for price in prices):
         raise BadInputError(f"--prices: {text!r} holds a price that is not above 0")
     return prices
