@@ -371,7 +371,7 @@ def test_a_time_in_the_future_is_wrong_use(call: str, ask: Ask, world: World) ->
 def test_a_time_is_not_guessed(text: str, ask: Ask, world: World) -> None:
     ended = ask(world.root, "check", "--now", text)
 
-    assert (ended.code, f"{text!r} is no time" in ended.err) == (2, True)
+    assert (ended.code, f"{text!r} is not a time" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize("call", ["reproduce", "rollback --reason late --to"])

@@ -131,7 +131,7 @@ PLACED = (
              {"column": "level", "at_least": 1, "at_most": 2}),
     case("{} is not a span of time: it has no unit; write one such as '1h' or '14D'", {SPAN: "7"}, {SPAN: "14D"}),
     case("{} is negative; a span is 0 or more", {SPAN: "-1h"}, {SPAN: "0h"}),
-    case("{} is no time at all; write a span above 0, such as '1D'", {"release.approval.expires": "0h"},
+    case("{} is zero; write a span above 0, such as '1D'", {"release.approval.expires": "0h"},
          {"release.approval.expires": "1D"}),
     case("{} is not a span of time; write one such as '1h' or '14D'", {SPAN: "soon"}, {SPAN: "1h"}),
     case("write lower-case letters a to z, digits, '_' and '-', a letter first", {"data.model": "Bike"},

@@ -72,7 +72,7 @@ def test_a_key_tells_rows_that_were_sent_twice(tmp_path: Path) -> None:
 
 
 def test_a_setting_that_is_tried_is_written_as_the_error_says() -> None:
-    with pytest.raises(BadInputError, match=r"write KEY=VALUE, such as train\.windows=\[sliding\]"):
+    with pytest.raises(BadInputError, match=r"is not KEY=VALUE; write such as train\.windows=\[sliding\]"):
         assignments(["train.windows"])
 
     assert assignments(["train.windows=[sliding]"]) == {"train.windows": ["sliding"]}

@@ -131,7 +131,7 @@ def check_span(text: str) -> str:
 def check_above_zero(text: str) -> str:
     """A span above 0."""
     if pd.Timedelta(text) == pd.Timedelta(0):
-        raise ValueError(f"{text!r} is no time at all; write a span above 0, such as '1D'")
+        raise ValueError(f"{text!r} is zero; write a span above 0, such as '1D'")
     return text
 
 
