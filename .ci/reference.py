@@ -217,7 +217,7 @@ RECORDS = (
     Printed("retrim versions import", "retrim.retraining.exchange:ImportedVersion"),
     Printed("retrim versions log", "retrim.release.versions:release_log", LIST),
     Printed("retrim versions verify-log", "retrim.release.versions:VerifiedLog"),
-    Printed("retrim versions verify-receipt", "retrim.release.versions:ValidAttestation"),
+    Printed("retrim versions verify-attestation", "retrim.release.versions:ValidAttestation"),
     Printed(
         "retrim versions key",
         "retrim.cli.versions:key",

@@ -74,8 +74,8 @@ class WorkspacePaths:
         return self.var / "keys"
 
     @property
-    def receipts(self) -> Path:
-        return self.var / "receipts"
+    def attestations(self) -> Path:
+        return self.var / "attestations"
 
     @property
     def prefect(self) -> Path:

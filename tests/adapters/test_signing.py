@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from retrim.adapters.git import looks_secret
-from retrim.adapters.signing import Keys, PublicKey, signer_of
+from retrim.adapters.signing import Keys, PublicKey, attested, read_attestation
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.stats.canonical import SEALS, seals_of, to_json
+from retrim.stats.canonical import to_json
 
-FIELDS = {"kind": "a receipt", "version": 3, "outputs": [{"path": "a", "recorded": "x"}], "at": "2024-01-01"}
+KIND, SUBJECT = "urn:example:letter:v1", {"letter": "0" * 64}
+FIELDS = {"kind": "a letter", "version": 3, "outputs": [{"path": "a", "recorded": "x"}], "at": "2024-01-01"}
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def keys(tmp_path: Path) -> Keys:
 
 @pytest.fixture
 def signed(keys: Keys) -> dict[str, Any]:
-    return keys.seal(FIELDS)
+    return keys.attest(KIND, SUBJECT, FIELDS)
 
 
 class TestAKey:
@@ -43,7 +44,7 @@ class TestAKey:
         keys.file.chmod(0o640)
 
         with pytest.raises(RefusedError, match="others can read the private key"):
-            keys.seal(FIELDS)
+            keys.attest(KIND, SUBJECT, FIELDS)
 
     def test_that_is_torn_is_not_quoted(self, keys: Keys) -> None:
         _ = keys.public
@@ -51,7 +52,7 @@ class TestAKey:
         keys.file.write_text(text[:80], encoding="ascii")
 
         with pytest.raises(RetrimError, match=r"cannot be read; restore it") as error:
-            keys.seal(FIELDS)
+            keys.attest(KIND, SUBJECT, FIELDS)
         assert text.splitlines()[1][:20] not in str(error.value)
 
     def test_is_taken_for_a_secret_where_a_snapshot_looks(self, keys: Keys, tmp_path: Path) -> None:
@@ -80,50 +81,63 @@ class TestAKey:
             PublicKey.read(text)
 
 
-class TestASignedRecord:
-    def test_names_its_signer_also_after_a_file(self, keys: Keys, signed: dict[str, Any]) -> None:
-        assert signer_of(json.loads(to_json(signed))) == keys.public
+class TestAnAttestation:
+    def test_says_what_was_signed_and_by_whom_also_after_a_file(self, keys: Keys, signed: dict[str, Any]) -> None:
+        found = read_attestation(json.loads(to_json(signed)))
 
-    @pytest.mark.parametrize("field", [*FIELDS, "key"])
-    def test_that_was_changed_names_the_field(self, signed: dict[str, Any], field: str) -> None:
-        with pytest.raises(RefusedError, match=rf"not what was signed: {field};"):
-            signer_of({**signed, field: {**signed["key"], "x": 1} if field == "key" else "other"})
+        assert (found.kind, found.subject, found.signer) == (KIND, SUBJECT, keys.public)
+        assert found.fields == {**FIELDS, "signer": str(keys.public)} == attested(signed)
 
-    def test_with_seals_written_anew_is_not_signed(self, signed: dict[str, Any]) -> None:
-        forged = {**signed, "version": 4}
-        forged[SEALS] = seals_of(forged)
+    def test_is_the_same_if_made_again(self, keys: Keys, signed: dict[str, Any]) -> None:
+        assert keys.attest(KIND, SUBJECT, FIELDS) == signed
 
-        with pytest.raises(RefusedError, match="the signature is not one of the key it names"):
-            signer_of(forged)
+    def test_is_a_statement_in_an_envelope_as_others_read_it(self, keys: Keys, signed: dict[str, Any]) -> None:
+        payload = base64.b64decode(signed["payload"])
+        kind = b"application/vnd.in-toto+json"
+        raw = base64.b64decode(signed["signatures"][0]["sig"])
 
-    def test_signed_anew_by_another_has_another_signer(self, tmp_path: Path, signed: dict[str, Any]) -> None:
+        assert json.loads(payload)["_type"] == "https://in-toto.io/Statement/v1"
+        assert signed["payloadType"].encode() == kind
+        assert keys.public.signed(b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload), raw)
+
+    def test_signed_anew_by_another_has_another_signer(self, tmp_path: Path, keys: Keys) -> None:
         other = Keys(tmp_path / "other")
-        forged = other.seal({name: signed[name] for name in FIELDS} | {"version": 4})
 
-        assert signer_of(forged) == other.public != PublicKey.read(signed["key"]["public"])
+        assert read_attestation(other.attest(KIND, SUBJECT, FIELDS)).signer == other.public != keys.public
 
-    def test_with_a_strangers_key_put_in_is_not_theirs(self, tmp_path: Path, signed: dict[str, Any]) -> None:
+    def test_with_a_strangers_key_put_in_is_not_theirs(
+        self, tmp_path: Path, keys: Keys, signed: dict[str, Any]
+    ) -> None:
         stranger = Keys(tmp_path / "other").public
-        forged = {**signed, "key": {"public": str(stranger), "fingerprint": stranger.fingerprint}}
-        forged[SEALS] = seals_of(forged)
+        said = base64.b64decode(signed["payload"]).replace(str(keys.public).encode(), str(stranger).encode())
+        (signature,) = signed["signatures"]
+        forged = {**signed, "payload": base64.b64encode(said).decode()}
 
-        with pytest.raises(RefusedError, match="the signature is not one of the key it names"):
-            signer_of(forged)
+        for keyid in (keys.public.fingerprint, stranger.fingerprint):
+            with pytest.raises(RefusedError, match="not what was signed"):
+                read_attestation({**forged, "signatures": [{**signature, "keyid": keyid}]})
 
     @pytest.mark.parametrize("place", range(0, 64, 7))
     def test_with_one_altered_bit_in_its_signature_is_not_signed(self, signed: dict[str, Any], place: int) -> None:
-        raw = bytearray(base64.b64decode(signed["signature"]))
+        (signature,) = signed["signatures"]
+        raw = bytearray(base64.b64decode(signature["sig"]))
         raw[place] ^= 1
 
-        with pytest.raises(RefusedError, match="the signature is not one"):
-            signer_of({**signed, "signature": base64.b64encode(raw).decode()})
+        with pytest.raises(RefusedError, match="not what was signed"):
+            read_attestation({**signed, "signatures": [{**signature, "sig": base64.b64encode(raw).decode()}]})
 
-    @pytest.mark.parametrize("gone", ["key", "seals", "signature"])
+    @pytest.mark.parametrize("gone", ["payload", "payloadType", "signatures"])
     def test_without_a_part_is_none(self, signed: dict[str, Any], gone: str) -> None:
-        with pytest.raises(BadInputError, match="this is not a signed record"):
-            signer_of({name: value for name, value in signed.items() if name != gone})
+        with pytest.raises(BadInputError, match="this is no attestation"):
+            read_attestation({name: value for name, value in signed.items() if name != gone})
 
-    @pytest.mark.parametrize("junk", [{"key": 1}, {"key": {}, "seals": [], "signature": 1}, {"x": "\ud800"}])
+    @pytest.mark.parametrize(
+        "junk", [{"payload": 1}, {"payloadType": "x"}, {"signatures": {}}, {"signatures": [1]}, {"more": "\ud800"}]
+    )
     def test_of_junk_is_none(self, signed: dict[str, Any], junk: dict[str, Any]) -> None:
-        with pytest.raises(BadInputError, match="this is not a signed record"):
-            signer_of({**signed, **junk})
+        with pytest.raises(BadInputError, match="this is no attestation"):
+            read_attestation({**signed, **junk})
+
+    def test_that_nobody_signed_is_not_signed(self, signed: dict[str, Any]) -> None:
+        with pytest.raises(RefusedError, match="not what was signed"):
+            read_attestation({**signed, "signatures": []})

@@ -7,12 +7,11 @@ from retrim.adapters.signing import Keys
 from retrim.landing.ingest import land_batch
 from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
-from retrim.stats.canonical import to_json
 from tests.builders.cured import Cure
 from tests.builders.raw_tables import csv, table
 from tests.builders.typed import Session
 from tests.builders.world import World
-from tests.release.test_receipts import fields
+from tests.release.test_attestations import attest, fields
 
 pytestmark = pytest.mark.slow
 
@@ -126,9 +125,9 @@ def test_what_init_leaves_lying_is_ingested_and_trained_on(session: Session, cur
 
 
 @pytest.mark.cures("{} is not a public key; write one as `retrim versions key` prints it")
-def test_a_key_is_written_as_receipt_key_prints_it(session: Session, cure: Cure) -> None:
+def test_a_key_is_written_as_key_prints_it(session: Session, cure: Cure) -> None:
     keys = Keys(WorkspacePaths(session.folder).keys)
-    (session.folder / "receipt.json").write_bytes(to_json(keys.seal(fields())))
-    cure.is_asked(session.says("versions verify-receipt receipt.json --key abc", code=2))
+    (session.folder / "attestation.json").write_bytes(attest(keys, fields()))
+    cure.is_asked(session.says("versions verify-attestation attestation.json --key abc", code=2))
     key = session.says("versions key", code=0).split()[0]
-    cure.is_done(session.says(f"versions verify-receipt receipt.json --key {key}", code=0))
+    cure.is_done(session.says(f"versions verify-attestation attestation.json --key {key}", code=0))

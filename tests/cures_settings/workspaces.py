@@ -19,7 +19,7 @@ from retrim.lineage import locks
 from retrim.lineage.strange_code import refuse_strange_code
 from retrim.lineage.workspace import Workspace, ask_for_run
 from retrim.paths import WorkspacePaths
-from retrim.release.versions import GRAIN, ORIGIN, load_stored_version, require_grain, verify_receipt
+from retrim.release.versions import GRAIN, ORIGIN, load_stored_version, require_grain, verify_attestation
 from retrim.reports.everywhere import find_models
 from retrim.reports.explain import explain
 from retrim.reports.fairness import fairness_record
@@ -30,14 +30,13 @@ from retrim.retraining.exchange import VersionArchive, _finish, judge_import
 from retrim.retraining.recover import end_hung_runs, recover
 from retrim.retraining.retrain import claim_run
 from retrim.settings import Env
-from retrim.stats.canonical import to_json
 from retrim.training.custom_code import CODE_FILE
 from tests.builders.desk import Desk, make_desk
 from tests.checking.test_served import change
 from tests.cures_settings.case import GONE, Asked, Case
 from tests.cures_settings.functions import LINEAR, NUMBER, space
 from tests.cures_settings.loading import DAYS, OWN
-from tests.release.test_receipts import fields
+from tests.release.test_attestations import attest, fields
 from tests.retraining.test_hung import driver, wait_until_silent
 
 FORBIDDEN = {"data.columns.group.role": "forbidden"}
@@ -153,12 +152,12 @@ def twins(asked: Asked) -> str:
 
 
 def signed_by_others(asked: Asked) -> None:
-    file, theirs = asked.folder / "receipt.json", Keys(asked.folder / "theirs")
-    file.write_bytes(to_json(theirs.seal(fields())))
+    file, theirs = asked.folder / "attestation.json", Keys(asked.folder / "theirs")
+    file.write_bytes(attest(theirs, fields()))
     workspace, proof = asked.desk.workspace, asked.params.proof
     trusted = tuple(str(theirs.public) for _ in proof.trusted_keys)  # which key that is, is known only now
     params = asked.params.model_copy(update={"proof": proof.model_copy(update={"trusted_keys": trusted})})
-    verify_receipt(replace(workspace, params=params), file, key=None)
+    verify_attestation(replace(workspace, params=params), file, key=None)
 
 
 def strange_code(asked: Asked) -> None:

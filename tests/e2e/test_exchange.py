@@ -6,6 +6,7 @@ trusts staging's key.
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pandas as pd
 import pytest
 
 from retrim.adapters import git
-from retrim.adapters.signing import Keys, pack, unpack
+from retrim.adapters.signing import Keys, attested, pack, read_attestation, unpack
 from retrim.adapters.store import copy_past
+from retrim.decision.probation import REBUILD
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version
-from retrim.retraining.exchange import export, import_version, open_parcel
+from retrim.retraining.exchange import EXPORT, export, import_version, open_parcel
 from retrim.stats.canonical import to_json
 from tests.builders.world import World, make_world
 
@@ -71,14 +73,15 @@ def test_the_same_version_is_exported_as_the_same_bytes(staging: World, file: Pa
 class TestAnExport:
     def test_holds_bundle_lock_and_lineage_under_one_signature(self, staging: World, file: Path) -> None:
         files = unpack(file, most_mb=100)
-        manifest = json.loads(files["manifest.json"])
+        signed = read_attestation(json.loads(files["attestation.json"]))
+        manifest = signed.fields
         row = staging.workspace.store.version("generated", 2)
         assert row is not None
 
         assert (manifest["bundle"], manifest["lineage"]["commit"]) == (row.bundle, row.lineage["commit"])
         assert manifest["verdict"] == row.verdict
         assert {"made-from/requirements.lock", "made-from/data/pins.json", "bundle/format.json"} <= set(files)
-        assert manifest["files"].keys() == files.keys() - {"manifest.json"}
+        assert signed.subject.keys() == files.keys() - {"attestation.json"}
 
     def test_holds_no_private_key_and_no_path(self, staging: World, file: Path) -> None:
         content = file.read_bytes()
@@ -150,11 +153,11 @@ class TestAnImport:
         assert any(piece["why"] == "generated version 1 needs them" for piece in kept)
 
 
-def altered(sent: dict[str, bytes], keys: Keys, **fields: Any) -> dict[str, bytes]:
-    """The files with other fields in the manifest, signed anew."""
-    manifest = json.loads(sent["manifest.json"])
-    plain = {name: value for name, value in manifest.items() if name not in ("key", "seals", "signature")}
-    return {**sent, "manifest.json": to_json(keys.seal({**plain, **fields}))}
+def altered(sent: dict[str, bytes], keys: Keys, *, kind: str = EXPORT, **fields: Any) -> dict[str, bytes]:
+    """The files with other fields in the attestation, signed anew."""
+    said = attested(json.loads(sent["attestation.json"]))
+    subject = {name: sha256(content).hexdigest() for name, content in sent.items() if name != "attestation.json"}
+    return {**sent, "attestation.json": to_json(keys.attest(kind, subject, {**said, **fields}))}
 
 
 class TestAFileThatIsNotRight:
@@ -201,33 +204,28 @@ class TestAFileThatIsNotRight:
         keys = Keys(staging.workspace.paths.keys)
 
         assert "is of model 'other'" in self.refused(production, tmp_path, altered(files, keys, model="other"))
-        assert "has format 2; this retrim reads up to 1" in self.refused(
-            production, tmp_path, altered(files, keys, format=2)
-        )
+        newer = altered(files, keys, kind="urn:retrim:export:v2")
+        assert "this retrim reads v1: use a newer one" in self.refused(production, tmp_path, newer)
 
     def test_is_refused_for_rows_of_another_grain(
         self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
     ) -> None:
-        lineage = json.loads(files["manifest.json"])["lineage"]
+        lineage = attested(json.loads(files["attestation.json"]))["lineage"]
         other = {**lineage, "grain": {"every": "2h", "by": [], "how": {}}}
         said = self.refused(production, tmp_path, altered(files, Keys(staging.workspace.paths.keys), lineage=other))
 
         assert lineage["grain"] is None
         assert "sent.tar was made of rows of another grain" in said
 
-    def test_is_refused_for_a_receipt_of_another_bundle(
+    def test_is_refused_for_a_proof_of_another_bundle(
         self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
     ) -> None:
-        import hashlib
-
         keys = Keys(staging.workspace.paths.keys)
-        record = {"kind": "retrim rebuild receipt", "identical": True, "bundle": {"recorded": "x"}, "proved_at": ""}
-        receipt = to_json(keys.seal(record))
-        listed = json.loads(files["manifest.json"])["files"]
-        listed["receipt.json"] = {"sha256": hashlib.sha256(receipt).hexdigest(), "bytes": len(receipt)}
-        said = self.refused(production, tmp_path, altered({**files, "receipt.json": receipt}, keys, files=listed))
+        record = {"identical": True, "bundle": {"recorded": "x"}, "proved_at": ""}
+        proof = to_json(keys.attest(REBUILD, {"generated/v2": "x"}, record))
+        said = self.refused(production, tmp_path, altered({**files, "rebuild.json": proof}, keys))
 
-        assert "its receipt is of another key or another bundle" in said
+        assert "rebuild.json is of another key or another bundle" in said
 
     def test_is_refused_when_any_stretch_of_it_is_altered(self, production: World, file: Path, tmp_path: Path) -> None:
         whole, passed = file.read_bytes(), []
@@ -280,7 +278,7 @@ def test_where_a_person_has_to_approve_it_waits_until_one_does(
 
 def test_another_platform_or_lock_is_said(production: World, staging: World, file: Path, tmp_path: Path) -> None:
     files = unpack(file, most_mb=100)
-    lineage = json.loads(files["manifest.json"])["lineage"]
+    lineage = attested(json.loads(files["attestation.json"]))["lineage"]
     keys = Keys(staging.workspace.paths.keys)
     sent = tmp_path / "sent.tar"
     sent.write_bytes(pack(altered(files, keys, lineage={**lineage, "platform": "plan9-python3.11.7"})))

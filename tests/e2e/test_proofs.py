@@ -1,8 +1,9 @@
-"""Proofs and their receipts: a version, its ancestors, one that chance picks, and what they say when something is off.
+"""Proofs and their attestations: a version, its ancestors, one that chance picks; what they say of a fault.
 
 One world for all: version 1, and version 2 that was judged against it.
 """
 
+import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.adapters.schema import VERSIONS
+from retrim.adapters.signing import attested
 from retrim.decision.probation import pick
 from retrim.retraining.reproduce import ancestors, prove_scheduled
 from tests.builders.cured import Cure
@@ -58,10 +60,8 @@ def chain(world: World, unproved: str) -> Any:
     return world.ask("reproduce", "2", "--prove", "--chain")
 
 
-def receipt(record: Any) -> dict[str, Any]:
-    found = json.loads(Path(record["receipt"]).read_bytes())
-    assert isinstance(found, dict)
-    return found
+def said(record: Any) -> dict[str, Any]:
+    return attested(json.loads(Path(record["attestation"]).read_bytes()))
 
 
 class TestAChain:
@@ -70,9 +70,9 @@ class TestAChain:
 
         assert found == [(1, True, ALL), (2, True, ALL)]
 
-    def test_leaves_a_receipt_for_each_that_verifies(self, world: World, chain: Any) -> None:
+    def test_leaves_an_attestation_for_each_that_verifies(self, world: World, chain: Any) -> None:
         for each in (chain, *chain["ancestors"]):
-            record = world.ask("versions", "verify-receipt", each["receipt"])
+            record = world.ask("versions", "verify-attestation", each["attestation"])
 
             assert (record["whose"], record["version"], record["identical"]) == ("ours", each["version"], True)
 
@@ -82,13 +82,13 @@ class TestAChain:
         assert (again["ancestors"], again["proved"]) == ([], True)
         assert ancestors(world.workspace, 2) == [1]
 
-    @pytest.mark.cures("without a receipt: prove it before with `retrim reproduce N --prove`")
-    def test_gives_an_export_its_receipt(self, world: World, unproved: str, chain: Any, cure: Cure) -> None:
+    @pytest.mark.cures("without an attestation: prove it before with `retrim reproduce N --prove`")
+    def test_gives_an_export_its_attestation(self, world: World, unproved: str, chain: Any, cure: Cure) -> None:
         cure.is_asked(unproved)
         exported = world.retrim("versions", "export", "2", "--to", str(world.root / "var" / "proved.tar")).stdout
         cure.is_done(exported)
 
-        assert "version 2 exported, with a receipt" in exported
+        assert "version 2 exported, with the attestation of a rebuild" in exported
 
     def test_asks_for_a_proof(self, world: World) -> None:
         refused = world.retrim("reproduce", "2", "--chain", code=2)
@@ -96,9 +96,9 @@ class TestAChain:
         assert "write `retrim reproduce N --prove --chain`" in refused.stderr
 
 
-class TestAReceipt:
+class TestAnAttestation:
     def test_holds_both_hashes_of_every_output_of_every_stage(self, world: World, chain: Any) -> None:
-        outputs = receipt(chain)["outputs"]
+        outputs = said(chain)["outputs"]
         stages = list(dict.fromkeys(each["stage"] for each in outputs))
 
         assert stages == ALL
@@ -107,7 +107,7 @@ class TestAReceipt:
     def test_says_what_was_rebuilt_from_what(self, world: World, chain: Any) -> None:
         row = world.workspace.store.version("generated", 2)
         assert row is not None
-        found = receipt(chain)
+        found = said(chain)
 
         assert (found["commit"], found["tag"]) == (row.lineage["commit"], row.tag)
         assert found["bundle"] == {"recorded": row.bundle, "rebuilt": row.bundle}
@@ -117,29 +117,31 @@ class TestAReceipt:
         assert found["promise"] == "the same bytes"
 
     def test_compares_predictions_on_the_judged_rows(self, chain: Any) -> None:
-        assert receipt(chain)["predictions"] == {"rows": 96, "largest_difference": 0.0, "why": ""}
+        assert said(chain)["predictions"] == {"rows": 96, "largest_difference": 0.0, "why": ""}
 
     def test_stands_in_the_envelope_of_its_version(self, world: World, chain: Any) -> None:
-        kept = [row.record for row in world.workspace.store.envelope("generated", 2, kind="proof")]
+        kept = [attested(row.record) for row in world.workspace.store.envelope("generated", 2, kind="proof")]
 
-        assert receipt(chain) in kept
+        assert said(chain) in kept
 
     def test_gives_the_registry_the_day_of_the_last_proof(self, world: World, chain: Any) -> None:
         shown = {each["version"]: each["last_proved"] for each in world.ask("versions")}
         tagged = {each.number: each.tags.get("last_proved") for each in world.workspace.registry.versions()}
 
-        assert shown[1] == receipt(chain["ancestors"][0])["proved_at"]
+        assert shown[1] == said(chain["ancestors"][0])["proved_at"]
         assert tagged == shown
 
-    def test_that_was_edited_names_the_field(self, world: World, chain: Any, tmp_path: Path) -> None:
+    def test_that_was_edited_is_refused(self, world: World, chain: Any, tmp_path: Path) -> None:
+        record = json.loads(Path(chain["attestation"]).read_bytes())
+        other = base64.b64decode(record["payload"]).replace(b'"version": 2', b'"version": 3')
         edited = tmp_path / "edited.json"
-        edited.write_text(Path(chain["receipt"]).read_text().replace('"version": 2', '"version": 3'))
-        refused = world.retrim("versions", "verify-receipt", str(edited), code=1)
+        edited.write_text(json.dumps({**record, "payload": base64.b64encode(other).decode()}))
+        refused = world.retrim("versions", "verify-attestation", str(edited), code=1)
 
-        assert "not what was signed: version;" in refused.stderr
+        assert "not what was signed by the key it names" in refused.stderr
 
     def test_holds_no_path_host_or_private_key(self, world: World, chain: Any) -> None:
-        text = Path(chain["receipt"]).read_text()
+        text = json.dumps(said(chain))
         private = (world.root / "var" / "keys" / "signing.key").read_text().splitlines()[1]
 
         assert str(world.root.parent) not in text
@@ -151,7 +153,7 @@ def test_a_proof_on_another_platform_promises_nothing_and_tells_the_difference(w
     assert row is not None
     elsewhere = row.lineage["platform"].replace("linux", "plan9")
     with recorded_as(world, 1, platform=elsewhere):
-        found = receipt(world.ask("reproduce", "1", "--prove"))
+        found = said(world.ask("reproduce", "1", "--prove"))
 
     assert found["promise"] == "none: it was made on another platform"
     assert found["predictions"]["largest_difference"] == 0.0
@@ -207,14 +209,14 @@ def first(world: World) -> Any:
 
 class TestTheScheduledProof:
     def test_proves_a_version_that_the_date_picks(self, world: World, first: Any) -> None:
-        found = receipt(first)
+        found = said(first)
 
         assert (first["proved"], found["reason"]) == (True, f"scheduled for {SUNDAY}")
         assert found["version"] in (1, 2)
 
     def test_is_made_once_a_moment(self, world: World, first: Any) -> None:
         again = prove_scheduled(world.workspace, now=pd.Timestamp(SUNDAY), say=print)
-        reasons = [row.record["reason"] for row in world.workspace.store.envelopes("generated", kind="proof")]
+        reasons = [attested(row.record)["reason"] for row in world.workspace.store.envelopes("generated", kind="proof")]
 
         assert again is None
         assert reasons.count(f"scheduled for {SUNDAY}") == 1
@@ -228,9 +230,9 @@ class TestTheScheduledProof:
         kept = [row for row in world.workspace.store.envelope("generated", 2, kind="proof") if row.at == iso(at)]
 
         assert proof is not None
-        assert receipt(proof.as_record())["first_difference"] == "its champion is not version 1 as recorded, but x"
+        assert said(proof.as_record())["first_difference"] == "its champion is not version 1 as recorded, but x"
         assert "version 2 cannot be made again as it was: its champion is not version 1 as recorded, but x" in told
-        assert [row.record["identical"] for row in kept] == [False]
+        assert [attested(row.record)["identical"] for row in kept] == [False]
 
     def test_that_is_switched_off_does_nothing(self, world: World) -> None:
         proof = world.workspace.params.proof.model_copy(update={"scheduled": False})

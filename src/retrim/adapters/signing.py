@@ -1,7 +1,10 @@
 """Ed25519 signatures: a key of this workspace, made at first use, and what was signed with it or another.
 
+Attestations are in-toto statements in DSSE envelopes, so that tools of others read and verify them.
+
 Source:
-    Bernstein, Duif, Lange, Schwabe and Yang (2012), High-speed high-security signatures, J. Cryptogr. Eng. 2; RFC 8032.
+    Bernstein, Duif, Lange, Schwabe and Yang (2012), High-speed high-security signatures, J. Cryptogr. Eng. 2; RFC 8032;
+    in-toto Attestation Framework, Statement v1; DSSE: Dead Simple Signing Envelope, v1.
 
 Files in one file: an uncompressed tar with one spelling, so that same files are same bytes and nothing can hide.
 
@@ -12,27 +15,31 @@ from them and compared byte for byte. So a link, a device, an odd header or byte
 import base64
 import binascii
 import io
+import json
 import os
 import re
 import stat
 import tarfile
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.stats.canonical import SEALS, SIGNATURE, broken_seals, bytes_to_sign, seals_of
+from retrim.stats.canonical import to_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from securesystemslib.signer import SSlibKey
 
 SCHEME = "ed25519"
 RAW_BYTES = 32  # of a public key
-KEY = "key"
-"""The field of a sealed record that names the public key it was signed with."""
+PAYLOAD, STATEMENT = "application/vnd.in-toto+json", "https://in-toto.io/Statement/v1"
+SIGNER = "signer"
+"""The field of a predicate that holds the public key it was signed with; the envelope names its fingerprint alone."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,12 @@ class PublicKey:
     def fingerprint(self) -> str:
         """SHA-256 of the key's bytes, 64 hex digits: short enough to be read out."""
         return sha256(self.raw).hexdigest()
+
+    def as_key(self) -> "SSlibKey":
+        """The key as securesystemslib takes it, by its fingerprint."""
+        from securesystemslib.signer import SSlibKey
+
+        return SSlibKey(self.fingerprint, SCHEME, SCHEME, {"public": self.raw.hex()})
 
     def signed(self, content: bytes, signature: bytes) -> bool:
         """Whether the key's owner signed these bytes."""
@@ -99,7 +112,7 @@ class Keys:
         """Its public half.
 
         Raises:
-            As `seal`.
+            As `attest`.
         """
         return _public(self._private())
 
@@ -107,7 +120,7 @@ class Keys:
         """The key's signature of some bytes, in base 64.
 
         Raises:
-            As `seal`.
+            As `attest`.
         """
         return base64.b64encode(self._private().sign(content)).decode()
 
@@ -129,19 +142,32 @@ class Keys:
                 fresh.write_text(f"{key}\n", encoding="utf-8")
                 fresh.replace(path)
 
-    def seal(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields with the key's public half, a seal of each, and the signature of all seals.
+    def attest(self, kind: str, subject: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any]:
+        """A signed statement about files: the JSON form of a DSSE envelope. Same statement and key, same record.
+
+        Args:
+            kind: The predicate's type, a URI.
+            subject: SHA-256 of each file by its name, 64 hex digits; at least one.
+            fields: The predicate, which gets the public key beside.
 
         Raises:
             RefusedError: Others can read the private key.
             RetrimError: It cannot be read, or is not an Ed25519 key.
         """
+        from securesystemslib.dsse import Envelope
+        from securesystemslib.signer import CryptoSigner
+
         private = self._private()
         public = _public(private)
-        whole = {**fields, KEY: {"public": str(public), "fingerprint": public.fingerprint}}
-        seals = seals_of(whole)
-        signature = base64.b64encode(private.sign(bytes_to_sign(seals))).decode()
-        return {**whole, SEALS: seals, SIGNATURE: signature}
+        statement = {
+            "_type": STATEMENT,
+            "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subject.items())],
+            "predicateType": kind,
+            "predicate": {**fields, SIGNER: str(public)},
+        }
+        envelope = Envelope(to_json(statement), PAYLOAD, {})
+        envelope.sign(CryptoSigner(private, public.as_key()))
+        return dict(envelope.to_dict())
 
     def _private(self) -> "Ed25519PrivateKey":
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -180,32 +206,62 @@ class Keys:
         fresh.unlink()
 
 
-def signer_of(record: Mapping[str, Any]) -> PublicKey:
-    """The key that signed a sealed record, after every seal and the signature were checked.
+@dataclass(frozen=True)
+class Attestation:
+    """What was signed.
+
+    Args:
+        kind: The predicate's type, a URI.
+        subject: SHA-256 of each file by its name.
+        fields: The predicate.
+        signer: The key that signed it.
+    """
+
+    kind: str
+    subject: Mapping[str, str]
+    fields: dict[str, Any]
+    signer: PublicKey
+
+
+def attested(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The predicate of an attestation that lies in our own store; its signature is not looked at."""
+    predicate = json.loads(base64.b64decode(record["payload"]))["predicate"]
+    return dict(predicate)
+
+
+def read_attestation(record: Mapping[str, Any]) -> Attestation:
+    """What an attestation says, after its signature was checked; whether the signer counts is the caller's question.
 
     Raises:
-        RefusedError: A field is not what was signed, and is named; or the signature is not that of the key named.
-        BadInputError: It is no sealed record.
+        RefusedError: It is not what was signed by the key that it names.
+        BadInputError: It is no attestation as `Keys.attest` makes them.
     """
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.exceptions import VerificationError
+
     try:
-        named = PublicKey.read(record[KEY]["public"])
-        signature = base64.b64decode(record[SIGNATURE], validate=True)
-        seals = {str(name): str(seal) for name, seal in record[SEALS].items()}
-        broken, signed = broken_seals(record), bytes_to_sign(seals)
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        envelope = Envelope.from_dict(deepcopy(dict(record)))
+        statement = json.loads(envelope.payload)
+        # One spelling each: nothing stands twice, and nothing stands beside what was signed.
+        plain = envelope.to_dict() == record and to_json(statement) == envelope.payload
+        subject = {str(each["name"]): str(each["digest"]["sha256"]) for each in statement["subject"]}
+        predicate = dict(statement["predicate"])
+        signer, kind = PublicKey.read(predicate[SIGNER]), str(statement["predicateType"])
+        if not plain or envelope.payload_type != PAYLOAD or statement["_type"] != STATEMENT:
+            raise ValueError(envelope.payload_type)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, BadInputError) as error:
         raise BadInputError(
-            "this is not a signed record: its key, seals or signature are missing or unreadable"
+            "this is no attestation: its payload, its signature or the key in it is missing or unreadable; "
+            "name a file of var/attestations/"
         ) from error
-    if broken:
-        raise RefusedError(f"not what was signed: {', '.join(broken)}; ask for the file again where it was made")
-    if named.fingerprint != record[KEY].get("fingerprint"):
-        raise RefusedError("not what was signed: the fingerprint is not that of the key beside it")
-    if not named.signed(signed, signature):
+    try:
+        envelope.verify([signer.as_key()], 1)
+    except (VerificationError, ValueError) as error:
         raise RefusedError(
-            f"the signature is not one of the key it names ({named.fingerprint[:16]}): the seals were written anew, "
-            "or another key signed; ask for the file again where it was made"
-        )
-    return named
+            f"not what was signed by the key it names ({signer.fingerprint[:16]}): it was altered, or another key "
+            "signed; ask for the file again where it was made"
+        ) from error
+    return Attestation(kind, subject, predicate, signer)
 
 
 def signature_fault(key: str, content: bytes, signature: str, *, known: Collection[PublicKey]) -> str | None:

@@ -569,8 +569,6 @@ NAMES = {
     "card": "Cards that were kept",
     "imported": "Import",
 }
-SKIPPED = frozenset({"signature", "public_key"})
-"""Of a receipt: long, and of no use to a reader; `retrim versions verify-receipt` reads them."""
 
 
 def releases(facts: Facts) -> CardSection:
@@ -605,11 +603,7 @@ def _record(row: Mapping[str, Any], source: str) -> list[CardTable]:
     caption = f"{row['id']}, {told(row['at'])}"
     checks = record.pop("checks", None)
     tables = []
-    plain = {
-        name: value
-        for name, value in _lines(record).items()
-        if value is not None and not SKIPPED & set(name.replace(" ", "_").split("."))
-    }
+    plain = {name: value for name, value in _lines(record).items() if value is not None}
     if plain:
         shown = list(plain.items())[:MOST_LINES]
         if len(plain) > len(shown):

@@ -2,7 +2,7 @@
 
 What was live when, and the log of every move of the champion.
 
-Receipts by command: check one, and show the key that they are signed with.
+Attestations by command: check one, and show the key that they are signed with.
 
 A person's answer by command: whether a version that waits goes live.
 
@@ -106,7 +106,7 @@ def reproduce(
     """Rebuild a version; say whether it is identical.
 
     It works in a run directory of its own. The exit code is 1 if anything differs, and the differences are named. A
-    proof ends with a signed receipt.
+    proof ends with a signed attestation.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -156,7 +156,7 @@ def _show_rebuilt(record: dict[str, Any], *, prove: bool) -> None:
         largest = record["largest_difference"]
         shown = "not known" if largest is None else f"{largest:g}"
         render.OUT.print(f"  largest difference of predictions on the judged rows: {shown}", highlight=False)
-        render.OUT.print(f"  receipt: {record['receipt']}", highlight=False, markup=False, soft_wrap=True)
+        render.OUT.print(f"  attestation: {record['attestation']}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(epilog=example("retrim rollback --to 1 --reason 'complaints from the north'"))
@@ -312,29 +312,30 @@ def log_verify(
 
 
 @versions_app.command(
-    "verify-receipt", epilog=example("retrim versions verify-receipt var/receipts/bike-v1-0123456789ab.json")
+    "verify-attestation",
+    epilog=example("retrim versions verify-attestation var/attestations/bike-v1-0123456789ab.json"),
 )
 def verify(
-    file: Annotated[Path, typer.Argument(help="A receipt that `retrim reproduce N --prove` wrote.")],
+    file: Annotated[Path, typer.Argument(help="An attestation that `retrim reproduce N --prove` wrote.")],
     key: Annotated[
         str | None,
         typer.Option("--key", metavar="KEY", help="The public key that must have signed it, or a file with it."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that a receipt is what was signed, and by whom.
+    """Check that the attestation of a rebuild is what was signed, and by whom.
 
-    If a field was changed, it is named, with exit code 1. Without --key, the receipt must be signed with the key of
+    If it was altered, the exit code is 1. Without --key, the attestation must be signed with the key of
     this workspace or one of proof.trusted_keys.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
-    from retrim.release.versions import verify_receipt
+    from retrim.release.versions import verify_attestation
 
     workspace = None
-    with suppress(BadInputError):  # a receipt can be checked anywhere
+    with suppress(BadInputError):  # an attestation can be checked anywhere
         workspace = workspace_here()
-    found = verify_receipt(workspace, file, key=key)
+    found = verify_attestation(workspace, file, key=key)
     record = found.as_record()
     if as_json:
         render.show_json(record)
@@ -342,15 +343,15 @@ def verify(
     answer = "identical" if record["identical"] else "different"
     at = render.moment(record["proved_at"])
     said = f"valid: version {record['version']} of {record['model']}, {answer}, proved {at}"
-    render.OUT.print(f"{said}; signed by {found.signer[:16]} ({found.whose})", highlight=False, markup=False)
+    render.OUT.print(f"{said}; signed by {record['signer'][:16]} ({found.whose})", highlight=False, markup=False)
 
 
 @versions_app.command("key", epilog=example("retrim versions key"))
 def key(as_json: AsJson = False) -> None:
     """Print the public key of this workspace and its fingerprint.
 
-    Receipts and exports are signed with its private half, var/keys/signing.key, which is made at first use. To trust
-    it elsewhere, write the first line under proof.trusted_keys there.
+    Attestations and exports are signed with its private half, var/keys/signing.key, which is made at first use. To
+    trust it elsewhere, write the first line under proof.trusted_keys there.
     """
     from retrim.cli import render
 
@@ -445,8 +446,8 @@ def export(
 ) -> None:
     """Write a version into one signed file.
 
-    It holds the bundle, verdict, lineage, package lock, release record and newest receipt, signed with the key of this
-    workspace. The same version in the same state gives the same bytes. Prove it first, so that a receipt goes along.
+    It holds the bundle, verdict, lineage, package lock, release record and newest attestation, signed with the key of
+    this workspace. The same version in the same state gives the same bytes. Prove it first: its attestation goes along.
     """
     from retrim.cli import render
     from retrim.retraining.exchange import export as op
@@ -455,7 +456,8 @@ def export(
     if as_json:
         render.show_json(made.as_record())
         return
-    proved = "with a receipt" if made.proved else "without a receipt: prove it before with `retrim reproduce N --prove`"
+    unproved = "without an attestation: prove it before with `retrim reproduce N --prove`"
+    proved = "with the attestation of a rebuild" if made.proved else unproved
     render.OUT.print(f"version {version} exported, {proved}", highlight=False, markup=False)
     print(made.file)  # noqa: T201  so that a shell can take it
 

@@ -2,7 +2,7 @@
 
 Skew: how far a prediction that was served is from what its version says of the same row now.
 
-Proofs that a version can be made again: settings, which one is proved next, and what a receipt says.
+Proofs that a version can be made again: settings, which one is proved next, and what an attestation says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -289,7 +289,8 @@ def skews_of(stored: np.ndarray, now: np.ndarray) -> np.ndarray:
     return np.asarray(apart / (usual or 1.0))
 
 
-KIND, FORMAT = "retrim rebuild receipt", 1
+REBUILD = "urn:retrim:rebuild:v1"
+"""The type of an attestation that says what a rebuild gave."""
 
 
 class ProofParams(SettingsSection):
@@ -298,7 +299,7 @@ class ProofParams(SettingsSection):
     scheduled: bool = Field(default=True, description="whether schedule.prove proves a random version each time")
     most_mb: float = Field(default=500.0, gt=0, description="megabytes of a file that import reads, at most")
     trusted_keys: tuple[str, ...] = Field(
-        default=(), description="public keys whose receipts and exports count, beside our own"
+        default=(), description="public keys whose attestations and exports count, beside our own"
     )
 
 
@@ -358,7 +359,7 @@ class Output:
 
 
 def from_top(differences: Sequence[str], *, root: str) -> list[str]:
-    """The differences with the workspace's own place left out of them: a receipt, and an export with it, travels.
+    """The differences with the workspace's own path left out of them: an attestation travels.
 
     Args:
         differences: A line each, or what a tool printed when it failed.
@@ -367,7 +368,7 @@ def from_top(differences: Sequence[str], *, root: str) -> list[str]:
     return [each.replace(root, ".") for each in differences]
 
 
-def receipt_fields(
+def rebuild_predicate(
     *,
     what: Mapping[str, Any],
     platform: Mapping[str, str],
@@ -381,7 +382,7 @@ def receipt_fields(
     reason: str,
     proved_at: str,
 ) -> dict[str, Any]:
-    """The fields of a receipt, before they are sealed and signed; docs/how-to/rebuilding.md says what each means.
+    """What a rebuild gave, as an attestation says it; docs/how-to/rebuilding.md says what each field means.
 
     Args:
         what: `model`, `version`, `commit`, `tag` and the like: what was rebuilt.
@@ -398,8 +399,6 @@ def receipt_fields(
     """
     same_platform = platform["recorded"] == platform["here"]
     return {
-        "kind": KIND,
-        "format": FORMAT,
         **what,
         "platform": dict(platform),
         "promise": "the same bytes" if same_platform else "none: it was made on another platform",

@@ -1,6 +1,6 @@
 """How rows are put together: a version was made of rows of one grain, and says nothing of rows of another.
 
-Receipts as files: read strictly, and checked against their seals and the keys that count here.
+Attestations as files: read strictly, and checked against their signature and the keys that count here.
 
 The release log: every move of the champion, append-only, each signed over the one before.
 
@@ -28,8 +28,8 @@ import pandas as pd
 
 from retrim.adapters import git
 from retrim.adapters.database import Row, iso
-from retrim.adapters.signing import PublicKey, signature_fault, signer_of
-from retrim.decision.probation import FORMAT, KIND
+from retrim.adapters.signing import Attestation, PublicKey, attested, read_attestation, signature_fault
+from retrim.decision.probation import REBUILD
 from retrim.decision.release_log import BrokenLog, digest_of_row, first_broken
 from retrim.drift.reference import Reference, load_reference
 from retrim.errors import BadInputError, RefusedError, RetrimError
@@ -70,25 +70,23 @@ def require_grain(workspace: Workspace, lineage: Mapping[str, Any], of: str) -> 
 
 
 PROOF = "proof"  # kind of row of a release envelope
-MOST_BYTES = 10_000_000  # of a receipt: one has some kB
+MOST_BYTES = 10_000_000  # of an attestation: one has some kB
 
 
 @dataclass(frozen=True)
 class ValidAttestation:
-    """A receipt that is what was signed, by a key that counts.
+    """An attestation of a rebuild that is what was signed, by a key that counts.
 
     Args:
-        receipt: Its fields.
-        signer: The key's fingerprint.
-        whose: Why it counts: ours, trusted, or given.
+        attestation: What it says.
+        whose: Why its signer counts: ours, trusted, or given.
     """
 
-    receipt: dict[str, Any]
-    signer: str
+    attestation: Attestation
     whose: str
 
     def as_record(self) -> dict[str, Any]:
-        """The answer, with what the receipt says.
+        """The answer, with what the attestation says.
 
         Returns:
             valid: True. Anything else ends with exit code 1.
@@ -98,45 +96,52 @@ class ValidAttestation:
             largest_difference: Of predictions on the judged rows; null: not known.
             proved_at: When.
         """
+        fields = self.attestation.fields
         return {
             "valid": True,
-            "signer": self.signer,
+            "signer": self.attestation.signer.fingerprint,
             "whose": self.whose,
-            "model": self.receipt["model"],
-            "version": self.receipt["version"],
-            "identical": self.receipt["identical"],
-            "largest_difference": self.receipt["predictions"]["largest_difference"],
-            "proved_at": self.receipt["proved_at"],
+            "model": fields["model"],
+            "version": fields["version"],
+            "identical": fields["identical"],
+            "largest_difference": fields["predictions"]["largest_difference"],
+            "proved_at": fields["proved_at"],
         }
 
 
-def verify_receipt(workspace: Workspace | None, file: Path, *, key: str | None) -> ValidAttestation:
-    """Checks a receipt.
+def verify_attestation(workspace: Workspace | None, file: Path, *, key: str | None) -> ValidAttestation:
+    """Checks the attestation of a rebuild.
 
     Args:
         workspace: Whose own key and trusted keys count; None outside of a workspace.
-        file: The receipt.
+        file: The attestation.
         key: A public key as text, or the name of a file that holds it: then that one alone counts.
 
     Raises:
-        BadInputError: The file is no receipt, or its format is newer.
-        RefusedError: A field is not what was signed, or the key does not count here.
+        BadInputError: The file is no attestation of a rebuild, or its format is newer.
+        RefusedError: It is not what was signed, or the key does not count here.
     """
-    receipt = read_record(file)
-    signer = signer_of(receipt)
-    whose = whose_key(workspace, signer, key=key)
-    if receipt.get("kind") != KIND:
-        raise BadInputError(f"{file} is signed and no receipt of a rebuild: it is a {receipt.get('kind')!r}")
-    found = ValidAttestation(receipt, signer.fingerprint, whose)
+    attestation = read_attestation(read_record(file))
+    found = ValidAttestation(attestation, whose_key(workspace, attestation.signer, key=key))
+    require_kind(attestation, REBUILD, str(file))
     try:
-        if receipt["format"] > FORMAT:
-            raise BadInputError(
-                f"{file} has format {receipt['format']}; this retrim reads up to {FORMAT}: use a newer one"
-            )
         found.as_record()
     except (KeyError, TypeError) as error:
-        raise BadInputError(f"{file} is signed and lacks what a receipt says ({error}); ask who signed it") from error
+        raise BadInputError(f"{file} is signed and lacks {error}; ask who signed it") from error
     return found
+
+
+def require_kind(attestation: Attestation, kind: str, file: str) -> None:
+    """Refuses an attestation of something else, or of a later form.
+
+    Raises:
+        BadInputError: It is one.
+    """
+    if attestation.kind != kind:
+        name, _, form = kind.rpartition(":")
+        newer = attestation.kind.startswith(f"{name}:")
+        cure = f"this retrim reads {form}: use a newer one" if newer else f"name one of type {kind!r}"
+        raise BadInputError(f"{file} is signed and of type {attestation.kind!r}; {cure}")
 
 
 def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None) -> str:
@@ -169,7 +174,7 @@ def last_proofs(workspace: Workspace) -> dict[int, dict[str, str | None]]:
     found: dict[int, dict[str, str | None]] = {}
     for row in workspace.store.envelopes(workspace.model, kind=PROOF):
         last = found.setdefault(row.version, {"proved": None, "differed": None})
-        last |= {"proved": row.at, "differed": None} if row.record["identical"] else {"differed": row.at}
+        last |= {"proved": row.at, "differed": None} if attested(row.record)["identical"] else {"differed": row.at}
     return found
 
 
@@ -202,10 +207,10 @@ def read_record(file: Path) -> dict[str, Any]:
     """
     try:
         if file.stat().st_size > MOST_BYTES:
-            raise BadInputError(f"{file} has {file.stat().st_size} bytes, a receipt {MOST_BYTES} at most; name another")
+            raise BadInputError(f"{file} has {file.stat().st_size} bytes, at most {MOST_BYTES} are read; name another")
         return parse_record(file.read_bytes(), str(file))
     except OSError as error:
-        raise BadInputError(f"{file} cannot be read: {error.strerror}; name a receipt of var/receipts/") from error
+        raise BadInputError(f"{file} cannot be read: {error.strerror}; name a file of var/attestations/") from error
 
 
 def parse_record(content: bytes, name: str) -> dict[str, Any]:
@@ -490,8 +495,8 @@ def refuse_rebuild(row: Row) -> None:
     origin = origin_of(row)
     if origin is None:
         return
-    receipt = origin["receipt"]
-    proved = "no receipt came with it" if receipt is None else f"its receipt of {receipt['proved_at']} came with it"
+    proof = origin["proof"]
+    proved = "no attestation came with it" if proof is None else f"its attestation of {proof['proved_at']} came with it"
     raise RefusedError(
         f"version {row.version} was imported: it is version {origin['version']} of key {origin['signer'][:16]}, and "
         f"its commit {origin['commit'][:12]} and raw data lie where it was made; prove it there. Here its bundle "

@@ -15,14 +15,15 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.database import iso
+from retrim.adapters.database import Row, iso
 from retrim.adapters.mlflow_exhibits import JUDGED, Exhibits
+from retrim.adapters.signing import attested
 from retrim.card.card import Card, Facts, card_of
 from retrim.checking.check import CHECK
 from retrim.errors import BadInputError
 from retrim.files import read_folder, write_file
 from retrim.lineage.workspace import Workspace
-from retrim.release.versions import stored_bundle
+from retrim.release.versions import PROOF, stored_bundle
 from retrim.stats.canonical import from_parquet
 
 NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?%?( to [+-]?\d[\d.,]*(e[+-]?\d+)?)?|-")
@@ -135,12 +136,16 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
         digests={name: sha256(content).hexdigest() for name, content in files.items()},
         judged=from_parquet(files[JUDGED]),
         releases=[each.values for each in workspace.store.releases(workspace.model)],
-        envelope=[each.values for each in workspace.store.envelope(workspace.model, version)],
+        envelope=[_told(each) for each in workspace.store.envelope(workspace.model, version)],
         checks=[each.values for each in checks if each.record.get("champion") == version],
         pictures=pictures,
         min_rows=workspace.params.gate.min_rows,
         least_rows=workspace.params.slices.least_rows,
     )
+
+
+def _told(row: Row) -> dict[str, Any]:
+    return {**row.values, "record": attested(row.record)} if row.kind == PROOF else row.values
 
 
 def keep_card(workspace: Workspace, version: int, *, now: pd.Timestamp) -> None:

@@ -1,4 +1,4 @@
-"""A version in one file, for another workspace: bundle, verdict, lineage, lock, envelope and receipt, signed.
+"""A version in one file, for another workspace: bundle, verdict, lineage, lock, envelope and attestation, signed.
 
 The gate of an imported version: on landed rows that it has not seen, against the champion here.
 
@@ -20,8 +20,9 @@ import retrim
 from retrim.adapters import git
 from retrim.adapters.database import Row, iso
 from retrim.adapters.mlflow_exhibits import Exhibits
-from retrim.adapters.signing import PublicKey, is_plain, pack, signer_of, unpack
+from retrim.adapters.signing import Attestation, attested, is_plain, pack, read_attestation, unpack
 from retrim.checking.previous_champions import forbidden_in, group_checks
+from retrim.decision.probation import REBUILD
 from retrim.decision.release_checks import hold_to
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import file_digest, folder_digest, read_folder, write_file, write_folder
@@ -43,6 +44,7 @@ from retrim.release.versions import (
     find_live_version,
     parse_record,
     require_grain,
+    require_kind,
     stored_bundle,
     whose_key,
 )
@@ -57,8 +59,9 @@ from retrim.table.lags import HistoryParams
 from retrim.training.baseline import BASELINES
 from retrim.training.bundle import HISTORY, VERDICT, Predictor, format_of, load_predictor
 
-KIND, FORMAT = "retrim versions export", 1
-MANIFEST, RECEIPT, BUNDLE, MADE_FROM = "manifest.json", "receipt.json", "bundle/", "made-from/"
+EXPORT = "urn:retrim:export:v1"
+"""The type of an attestation that says which files an export holds, and of what version."""
+MANIFEST, PROVED, BUNDLE, MADE_FROM = "attestation.json", "rebuild.json", "bundle/", "made-from/"
 FROM_COMMIT = ("requirements.lock", "dvc.lock", "dvc.yaml", "params.yaml", "data/settings.json", "data/pins.json")
 
 
@@ -71,7 +74,7 @@ class ExportedVersion:
         file: Where it was written.
         sha256: Of the file: the same version in the same state is the same file.
         bytes: Of the file.
-        proved: Whether a receipt goes along that says *identical*.
+        proved: Whether an attestation of a rebuild goes along that says *identical*.
     """
 
     version: int
@@ -122,10 +125,8 @@ def export(workspace: Workspace, version: int, *, to: Path | None) -> ExportedVe
     ]
     proofs = [each["record"] for each in envelope if each["kind"] == PROOF]
     if proofs:
-        files[RECEIPT] = to_json(proofs[-1])
+        files[PROVED] = to_json(proofs[-1])
     fields = {
-        "kind": KIND,
-        "format": FORMAT,
         "retrim": retrim.__version__,
         "model": workspace.model,
         "version": version,
@@ -139,13 +140,16 @@ def export(workspace: Workspace, version: int, *, to: Path | None) -> ExportedVe
         "lineage": lineage,
         "verdict": row.verdict,
         "envelope": envelope,
-        "files": {name: {"sha256": sha256(files[name]).hexdigest(), "bytes": len(files[name])} for name in files},
     }
-    content = pack({**files, MANIFEST: to_json(workspace.keys.seal(fields))})
+    content = pack({**files, MANIFEST: to_json(workspace.keys.attest(EXPORT, _digests(files), fields))})
     file = to or workspace.paths.var / "exports" / f"{workspace.model}-v{version}.tar"
     write_file(file, content)
-    proved = bool(proofs) and bool(proofs[-1]["identical"])
+    proved = bool(proofs) and bool(attested(proofs[-1])["identical"])
     return ExportedVersion(version, file, sha256(content).hexdigest(), len(content), proved)
+
+
+def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: sha256(content).hexdigest() for name, content in files.items()}
 
 
 BACKTEST = "backtest/backtest.json"
@@ -300,7 +304,7 @@ class ImportedVersion:
         reason: In a sentence.
         origin: Where it is from.
         environment: How this machine differs from the one it was made on, a line each.
-        proof: What its receipt says.
+        proof: What the attestation of its rebuild says.
     """
 
     state: str
@@ -330,7 +334,7 @@ class VersionArchive:
         bundle: Files of the bundle, by relative name.
         origin: Where it is from.
         environment: How this machine differs from the one it was made on.
-        proof: What its receipt says.
+        proof: What the attestation of its rebuild says.
     """
 
     manifest: dict[str, Any]
@@ -382,7 +386,7 @@ def import_version(
 
 
 def open_parcel(workspace: Workspace, file: Path) -> VersionArchive:
-    """Reads an export and checks its signature, all hashes, its receipt, and whether this workspace may take it.
+    """Reads an export and checks its signature, hashes and proof, and whether this workspace may take it.
 
     Raises:
         As `import_version`.
@@ -390,61 +394,54 @@ def open_parcel(workspace: Workspace, file: Path) -> VersionArchive:
     files = unpack(file, most_mb=workspace.params.proof.most_mb)
     if MANIFEST not in files:
         raise BadInputError(f"{file.name} has no {MANIFEST}; name a file that `retrim versions export` wrote")
-    manifest = parse_record(files[MANIFEST], MANIFEST)
-    signer = signer_of(manifest)
-    whose_key(workspace, signer, key=None)
-    if manifest.get("kind") != KIND:
-        raise BadInputError(f"{file.name} is signed and no export: it is a {manifest.get('kind')!r}")
+    attestation = read_attestation(parse_record(files[MANIFEST], MANIFEST))
+    whose_key(workspace, attestation.signer, key=None)
+    require_kind(attestation, EXPORT, file.name)
     try:
-        return _parcel(workspace, file, files, manifest, signer)
+        return _parcel(workspace, file, files, attestation)
     except (KeyError, TypeError, AttributeError) as error:
         raise BadInputError(
             f"{file.name} is signed and lacks what an export says ({error}); ask who signed it"
         ) from error
 
 
-def _parcel(
-    workspace: Workspace, file: Path, files: dict[str, bytes], manifest: dict[str, Any], signer: PublicKey
-) -> VersionArchive:
-    if manifest["format"] > FORMAT:
-        raise BadInputError(
-            f"{file.name} has format {manifest['format']}; this retrim reads up to {FORMAT}: use a newer one"
-        )
+def _parcel(workspace: Workspace, file: Path, files: dict[str, bytes], attestation: Attestation) -> VersionArchive:
+    manifest = attestation.fields
     if manifest["model"] != workspace.model:
         raise BadInputError(f"{file.name} is of model {manifest['model']!r}; this workspace has {workspace.model!r}")
     require_grain(workspace, manifest["lineage"], file.name)
-    found = {name: {"sha256": sha256(files[name]).hexdigest(), "bytes": len(files[name])} for name in files}
-    del found[MANIFEST]
-    if found != manifest["files"]:
-        named = manifest["files"]
+    found, named = _digests({name: files[name] for name in files if name != MANIFEST}), attestation.subject
+    if found != named:
         wrong = [name for name in sorted({*found, *named}) if found.get(name) != named.get(name)]
         raise RefusedError(f"not what was signed: {', '.join(wrong[:5])}; ask for the file again where it was made")
     bundle = {name.removeprefix(BUNDLE): content for name, content in files.items() if name.startswith(BUNDLE)}
     assert all(is_plain(name) for name in bundle)
-    receipt = None if RECEIPT not in files else parse_record(files[RECEIPT], RECEIPT)
-    proof = _proof(receipt, manifest, signer.fingerprint)
+    rebuild = None if PROVED not in files else read_attestation(parse_record(files[PROVED], PROVED))
+    proof = _proof(rebuild, attestation)
     origin = {
         **{name: manifest[name] for name in ("model", "version", "tag", "run")},
         "commit": manifest["lineage"]["commit"],
         "champion": manifest["lineage"]["champion"],
-        "signer": signer.fingerprint,
-        "receipt": None if receipt is None else {name: receipt[name] for name in ("identical", "proved_at")},
+        "signer": attestation.signer.fingerprint,
+        "proof": None if rebuild is None else {name: rebuild.fields[name] for name in ("identical", "proved_at")},
     }
     return VersionArchive(manifest, bundle, origin, _environment(workspace, manifest, files), proof)
 
 
-def _proof(receipt: dict[str, Any] | None, manifest: dict[str, Any], signer: str) -> str:
-    """What a receipt says; one of another key or another bundle says nothing here.
+def _proof(rebuild: Attestation | None, export: Attestation) -> str:
+    """What the attestation of a rebuild says; one of another key or another bundle says nothing here.
 
     Raises:
-        RefusedError: It is not what was signed, or of another key or bundle than the export.
+        RefusedError: It is of another kind, key or bundle than the export.
     """
-    if receipt is None:
-        return "no receipt came with it"
-    if signer_of(receipt).fingerprint != signer or receipt["bundle"]["recorded"] != manifest["bundle"]:
-        raise RefusedError("its receipt is of another key or another bundle; ask for the file again where it was made")
-    found = "identical" if receipt["identical"] else f"different: {receipt['first_difference']}"
-    return f"rebuilt where it was made on {receipt['proved_at']}: {found}"
+    if rebuild is None:
+        return "no attestation of a rebuild came with it"
+    require_kind(rebuild, REBUILD, PROVED)
+    fields = rebuild.fields
+    if rebuild.signer != export.signer or fields["bundle"]["recorded"] != export.fields["bundle"]:
+        raise RefusedError(f"{PROVED} is of another key or another bundle; ask for the file again where it was made")
+    found = "identical" if fields["identical"] else f"different: {fields['first_difference']}"
+    return f"rebuilt where it was made on {fields['proved_at']}: {found}"
 
 
 def _environment(workspace: Workspace, manifest: dict[str, Any], files: dict[str, bytes]) -> tuple[str, ...]:

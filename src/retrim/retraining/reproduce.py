@@ -1,6 +1,6 @@
 """Rebuilds a released version in a fresh room and says whether it is the same, byte for byte.
 
-Proofs of versions: rebuilt from nothing but their commit, raw data and champion, with a signed receipt each.
+Proofs of versions: rebuilt from nothing but their commit, raw data and champion, with a signed attestation each.
 """
 
 import logging
@@ -19,8 +19,8 @@ from retrim.adapters import dvc, environment, git
 from retrim.adapters.database import Row, iso
 from retrim.adapters.dvc import StageFailedError, end_survivors
 from retrim.adapters.processes import StageHungError
-from retrim.adapters.signing import signer_of
-from retrim.decision.probation import Agreement, agreement, from_top, pick, receipt_fields
+from retrim.adapters.signing import attested, read_attestation
+from retrim.decision.probation import REBUILD, Agreement, agreement, from_top, pick, rebuild_predicate
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import file_digest, folder_digest, read_folder, write_file
 from retrim.lineage.locks import held_locks, using_cache
@@ -232,23 +232,23 @@ PERSON = "asked for by a person"
 
 @dataclass(frozen=True)
 class RebuildProof:
-    """A version that was proved, or not, and the receipt that says so.
+    """A version that was proved, or not, and the attestation that says so.
 
     Args:
         rebuilt: What the rebuild gave.
-        receipt: The receipt, sealed and signed.
+        fields: What the attestation says.
         file: Where it lies.
     """
 
     rebuilt: RebuildResult
-    receipt: dict[str, Any]
+    fields: dict[str, Any]
     file: Path
 
     def as_record(self) -> dict[str, Any]:
-        predictions = self.receipt["predictions"]
+        predictions = self.fields["predictions"]
         return {
             **self.rebuilt.as_record(),
-            "receipt": str(self.file),
+            "attestation": str(self.file),
             "largest_difference": predictions["largest_difference"],
         }
 
@@ -256,15 +256,15 @@ class RebuildProof:
 def prove_rebuild(
     workspace: Workspace, version: int, *, reason: str, now: pd.Timestamp, gently: bool, say: Say
 ) -> RebuildProof:
-    """Rebuilds a version with nothing taken on trust and keeps a signed receipt of what came out.
+    """Rebuilds a version with nothing taken on trust and keeps a signed attestation of what came out.
 
-    The receipt goes to `var/receipts/`, then into the version's envelope, then MLflow is told.
+    The attestation goes to `var/attestations/`, then into the version's envelope, then MLflow is told.
 
     Args:
         workspace: The workspace.
         version: Number of the version.
         reason: Who or what asked for it; a scheduled proof names its moment.
-        now: Noted in the receipt.
+        now: Noted in the attestation.
         gently: Whether everything else on this machine goes first.
         say: Called with each line that DVC prints.
 
@@ -275,14 +275,15 @@ def prove_rebuild(
     with rebuilding(workspace, version, prove=True, gently=gently, say=say) as done:
         fields = _fields(workspace, done, reason=reason, now=now)
         rebuilt = done.rebuilt
-    receipt = workspace.keys.seal(fields)
-    content = to_json(receipt)
+    bundle = str(fields["bundle"]["recorded"])
+    attestation = workspace.keys.attest(REBUILD, {f"{workspace.model}/v{version}": bundle}, fields)
+    content = to_json(attestation)
     name = sha256(f"{version}\0{reason}\0{iso(now)}".encode()).hexdigest()[:12]
-    file = workspace.paths.receipts / f"{workspace.model}-v{version}-{name}.json"
+    file = workspace.paths.attestations / f"{workspace.model}-v{version}-{name}.json"
     write_file(file, content)
-    workspace.store.add_to_envelope(workspace.model, version, kind=PROOF, name=name, at=iso(now), record=receipt)
-    _tell_mlflow(workspace, version, receipt)
-    return RebuildProof(rebuilt, receipt, file)
+    workspace.store.add_to_envelope(workspace.model, version, kind=PROOF, name=name, at=iso(now), record=attestation)
+    _tell_mlflow(workspace, version, fields)
+    return RebuildProof(rebuilt, fields, file)
 
 
 def prove_chain(
@@ -293,8 +294,8 @@ def prove_chain(
     Args:
         workspace: The workspace.
         version: The last one.
-        skip_proved: Whether ancestors that have a receipt of ours that says *identical* are left out.
-        now: Noted in the receipts.
+        skip_proved: Whether ancestors that have an attestation of ours that says *identical* are left out.
+        now: Noted in the attestations.
         say: Called with each line that DVC prints.
 
     Returns:
@@ -351,7 +352,9 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
     made = [row for row in workspace.store.versions(workspace.model) if origin_of(row) is None]
     versions = [row.version for row in made if of_this_python(row)]
     reason = f"scheduled for {iso(now)}"
-    done = any(row.record["reason"] == reason for row in workspace.store.envelopes(workspace.model, kind=PROOF))
+    done = any(
+        attested(row.record)["reason"] == reason for row in workspace.store.envelopes(workspace.model, kind=PROOF)
+    )
     if not workspace.params.proof.scheduled or not versions or done:
         return None
     going = workspace.store.runs(workspace.model, state="running")
@@ -368,13 +371,14 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
 
 
 def _holds(workspace: Workspace, row: Row) -> bool:
-    """Whether a kept receipt is what was signed here, and says *identical* of this platform and this bundle."""
+    """Whether a kept attestation is what was signed here, and says *identical* of this platform and this bundle."""
     known = workspace.store.version(workspace.model, row.version)
     try:
-        whose_key(workspace, signer_of(row.record), key=None)
+        attestation = read_attestation(row.record)
+        whose_key(workspace, attestation.signer, key=None)
     except (BadInputError, RefusedError):
         return False
-    record = row.record
+    record = attestation.fields
     same = known is not None and record["bundle"]["recorded"] == known.bundle
     return same and bool(record["identical"]) and record["platform"]["here"] == platform_tag()
 
@@ -383,7 +387,7 @@ def _fields(workspace: Workspace, done: OpenRebuild, *, reason: str, now: pd.Tim
     row, room, lineage = done.row, Paths(done.room), done.row.lineage
     assert done.python is not None
     whole = bool(done.rebuilt.executed) and room.candidate.is_dir()
-    return receipt_fields(
+    return rebuild_predicate(
         what={
             "model": workspace.model,
             "version": row.version,
@@ -432,10 +436,10 @@ def _compare(workspace: Workspace, row: Row, room: Paths) -> Agreement:
     return agreement(rebuilt, recorded)
 
 
-def _tell_mlflow(workspace: Workspace, version: int, receipt: dict[str, Any]) -> None:
-    """Tags the version in MLflow; the receipt holds anyway if MLflow cannot be reached."""
-    name = "last_proved" if receipt["identical"] else "last_differed"
+def _tell_mlflow(workspace: Workspace, version: int, fields: dict[str, Any]) -> None:
+    """Tags the version in MLflow; the attestation holds anyway if MLflow cannot be reached."""
+    name = "last_proved" if fields["identical"] else "last_differed"
     try:
-        workspace.registry.tag_version(version, name, receipt["proved_at"])
+        workspace.registry.tag_version(version, name, fields["proved_at"])
     except RetrimError as error:
         LOGGER.warning("version %s is not tagged %s: %s", version, name, error)

@@ -1,6 +1,8 @@
-"""Receipts as files: any altered byte is found, and only keys that count here count."""
+"""Attestations as files: any altered byte is found, and only keys that count here count."""
 
+import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,11 @@ from typing import Any
 import pytest
 
 from retrim.adapters.signing import Keys
-from retrim.decision.probation import Agreement, Output, agreement, from_top, pick, receipt_fields
+from retrim.decision.probation import REBUILD, Agreement, Output, agreement, from_top, pick, rebuild_predicate
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.workspace import Workspace
 from retrim.paths import WorkspacePaths
-from retrim.release.versions import read_record, verify_receipt
+from retrim.release.versions import read_record, verify_attestation
 from retrim.settings import Env, Params
 from retrim.stats.canonical import to_json
 from tests.builders.shipped import whole
@@ -35,7 +37,11 @@ def fields(**other: Any) -> dict[str, Any]:
         "reason": "a test",
         "proved_at": "2024-01-01T00:00:00+00:00",
     }
-    return receipt_fields(**{**given, **other})
+    return rebuild_predicate(**{**given, **other})
+
+
+def attest(keys: Keys, said: dict[str, Any], *, kind: str = REBUILD) -> bytes:
+    return to_json(keys.attest(kind, {"bike/v3": "b"}, said))
 
 
 @pytest.fixture
@@ -46,13 +52,13 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def file(workspace: Workspace, tmp_path: Path) -> Path:
-    path = tmp_path / "receipt.json"
-    path.write_bytes(to_json(Keys(workspace.paths.keys).seal(fields())))
+    path = tmp_path / "attestation.json"
+    path.write_bytes(attest(Keys(workspace.paths.keys), fields()))
     return path
 
 
-def test_our_own_receipt_is_valid(workspace: Workspace, file: Path) -> None:
-    found = verify_receipt(workspace, file, key=None)
+def test_our_own_attestation_is_valid(workspace: Workspace, file: Path) -> None:
+    found = verify_attestation(workspace, file, key=None)
 
     assert (found.whose, found.as_record()["version"], found.as_record()["identical"]) == ("ours", 3, True)
 
@@ -62,7 +68,7 @@ def test_any_altered_byte_is_found(workspace: Workspace, file: Path) -> None:
     for place in range(0, len(whole), 3):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         try:
-            verify_receipt(workspace, file, key=None)
+            verify_attestation(workspace, file, key=None)
             passed.append(place)
         except (BadInputError, RefusedError):
             continue
@@ -71,23 +77,35 @@ def test_any_altered_byte_is_found(workspace: Workspace, file: Path) -> None:
     assert [place for place in passed if whole[place : place + 1] not in (b"\n", b" ")] == []
 
 
-def test_a_changed_answer_is_named(workspace: Workspace, file: Path) -> None:
+def altered(file: Path, change: Callable[[bytes], bytes]) -> None:
     record = json.loads(file.read_bytes())
-    file.write_bytes(to_json({**record, "identical": False, "first_difference": "x"}))
+    payload = base64.b64encode(change(base64.b64decode(record["payload"]))).decode()
+    file.write_bytes(to_json({**record, "payload": payload}))
 
-    with pytest.raises(RefusedError, match="not what was signed: first_difference, identical;"):
-        verify_receipt(workspace, file, key=None)
+
+def test_a_changed_answer_is_refused(workspace: Workspace, file: Path) -> None:
+    altered(file, lambda said: said.replace(b'"identical": true', b'"identical": false'))
+
+    with pytest.raises(RefusedError, match="not what was signed by the key it names"):
+        verify_attestation(workspace, file, key=None)
 
 
 def test_a_key_that_stands_twice_is_refused(workspace: Workspace, file: Path) -> None:
     text = file.read_text(encoding="utf-8")
-    file.write_text(text.replace('{\n "bundle"', '{\n "identical": false,\n "bundle"', 1), encoding="utf-8")
+    file.write_text(text.replace('{\n "payload"', '{\n "payload": "",\n "payload"', 1), encoding="utf-8")
 
     with pytest.raises(BadInputError, match="a key that stands twice"):
-        verify_receipt(workspace, file, key=None)
+        verify_attestation(workspace, file, key=None)
 
 
-def test_another_workspaces_receipt_counts_only_if_trusted_or_given(
+def test_what_is_signed_has_one_spelling(workspace: Workspace, file: Path) -> None:
+    altered(file, lambda said: said.replace(b'"identical": true', b'"identical": false,\n  "identical": true'))
+
+    with pytest.raises(BadInputError, match="this is no attestation"):
+        verify_attestation(workspace, file, key=None)
+
+
+def test_another_workspaces_attestation_counts_only_if_trusted_or_given(
     workspace: Workspace, file: Path, tmp_path: Path
 ) -> None:
     public = str(Keys(workspace.paths.keys).public)
@@ -97,40 +115,38 @@ def test_another_workspaces_receipt_counts_only_if_trusted_or_given(
     (tmp_path / "key.pub").write_text(f"{public}\n", encoding="utf-8")
 
     with pytest.raises(RefusedError, match=r"neither the key of this workspace nor in proof\.trusted_keys"):
-        verify_receipt(elsewhere, file, key=None)
-    assert verify_receipt(trusting, file, key=None).whose == "trusted"
-    assert verify_receipt(None, file, key=str(tmp_path / "key.pub")).whose == "given"
+        verify_attestation(elsewhere, file, key=None)
+    assert verify_attestation(trusting, file, key=None).whose == "trusted"
+    assert verify_attestation(None, file, key=str(tmp_path / "key.pub")).whose == "given"
 
 
 def test_the_key_that_is_given_is_the_only_one_that_counts(workspace: Workspace, file: Path, tmp_path: Path) -> None:
     other = Keys(tmp_path / "other").public
 
     with pytest.raises(RefusedError, match="not by the key that was given"):
-        verify_receipt(workspace, file, key=str(other))
+        verify_attestation(workspace, file, key=str(other))
 
 
-def test_a_signed_record_of_another_kind_is_no_receipt(workspace: Workspace, file: Path) -> None:
-    file.write_bytes(to_json(Keys(workspace.paths.keys).seal({**fields(), "kind": "a letter"})))
+def test_an_attestation_of_something_else_is_refused(workspace: Workspace, file: Path) -> None:
+    file.write_bytes(attest(Keys(workspace.paths.keys), fields(), kind="urn:a:letter"))
 
-    with pytest.raises(BadInputError, match="no receipt of a rebuild: it is a 'a letter'"):
-        verify_receipt(workspace, file, key=None)
-
-
-def test_a_newer_format_is_not_guessed_at(workspace: Workspace, file: Path) -> None:
-    file.write_bytes(to_json(Keys(workspace.paths.keys).seal({**fields(), "format": 2})))
-
-    with pytest.raises(BadInputError, match="has format 2; this retrim reads up to 1: use a newer one"):
-        verify_receipt(workspace, file, key=None)
+    with pytest.raises(BadInputError, match=f"of type 'urn:a:letter'; name one of type '{REBUILD}'"):
+        verify_attestation(workspace, file, key=None)
 
 
-@pytest.mark.parametrize("other", [{"format": "2"}, {"predictions": None}, {"predictions": {}}])
-def test_a_signed_receipt_that_lacks_a_figure_is_bad_input(
-    workspace: Workspace, file: Path, other: dict[str, object]
-) -> None:
-    file.write_bytes(to_json(Keys(workspace.paths.keys).seal({**fields(), **other})))
+def test_a_newer_form_is_not_guessed_at(workspace: Workspace, file: Path) -> None:
+    file.write_bytes(attest(Keys(workspace.paths.keys), fields(), kind="urn:retrim:rebuild:v2"))
 
-    with pytest.raises(BadInputError, match="lacks what a receipt says"):
-        verify_receipt(workspace, file, key=None)
+    with pytest.raises(BadInputError, match="this retrim reads v1: use a newer one"):
+        verify_attestation(workspace, file, key=None)
+
+
+@pytest.mark.parametrize("other", [{"predictions": None}, {"predictions": {}}])
+def test_one_that_lacks_a_figure_is_bad_input(workspace: Workspace, file: Path, other: dict[str, object]) -> None:
+    file.write_bytes(attest(Keys(workspace.paths.keys), {**fields(), **other}))
+
+    with pytest.raises(BadInputError, match="is signed and lacks"):
+        verify_attestation(workspace, file, key=None)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff", b'{"a": NaN}', b"[" * 100_000])
@@ -150,13 +166,13 @@ def test_another_platform_promises_nothing() -> None:
     assert fields()["promise"] == "the same bytes"
 
 
-def test_the_first_difference_stands_in_the_receipt() -> None:
+def test_the_first_difference_stands_in_the_attestation() -> None:
     found = fields(differences=["train: models", "the bundle"])
 
     assert (found["identical"], found["first_difference"], found["differences"]) == (False, "train: models", 2)
 
 
-def test_where_the_workspace_lies_does_not_stand_in_a_receipt(tmp_path: Path) -> None:
+def test_where_the_workspace_lies_does_not_stand_in_a_attestation(tmp_path: Path) -> None:
     said = f'stage tune failed:\n  File "{tmp_path}/var/runs/reproduce-v1/src/retrim/stages/tune.py", line 1'
 
     assert from_top([said], root=str(tmp_path)) == [said.replace(str(tmp_path), ".")]
